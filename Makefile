@@ -1,0 +1,47 @@
+# make demo   environment, models, and a run on a real recording of two people
+# make test   the whole suite: style, types, every test
+# make env    the environment alone, in .venv
+# Each can be stopped and started again; what is there already is kept.
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
+PINS := requirements-ui.txt requirements-dev.txt
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export OMP_WAIT_POLICY := PASSIVE
+export PYANNOTE_METRICS_ENABLED := false
+
+.PHONY: demo env models check test clean
+
+demo: models
+	@echo "== demo: a 30 s recording of two people, spoken again (about a minute)"
+	$(BIN)/voiceclone run "$$($(BIN)/python examples/sample.py)" --out demo-out/sample
+	@echo "== done: listen to demo-out/sample/mix.wav; every segment is in demo-out/sample/segments"
+
+env: .venv/.complete
+
+# Written last, so that an environment that was cut short is taken up again.
+.venv/.complete: $(PINS) pyproject.toml
+	@echo "== environment: .venv with $(PYTHON) (some minutes, about 2 GB)"
+	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.13 is needed: install it, or name it with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, this is %d.%d; name another with PYTHON=..." % v)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install $(addprefix -r ,$(PINS))
+	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+models: env
+	@echo "== models: the embedded ones, about 230 MB, fetched once"
+	$(BIN)/voiceclone models pull
+
+check: env
+	@echo "== style and types"
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+test: check models
+	@echo "== tests: all of them, the real engines too"
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf .venv dist demo-out .pytest_cache .mypy_cache .ruff_cache

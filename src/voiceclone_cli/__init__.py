@@ -1,0 +1,3 @@
+"""Re-voice a recording: who speaks when, and every line again in its own speaker's cloned voice."""
+
+__version__ = "0.1.0"

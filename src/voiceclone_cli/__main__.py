@@ -1,0 +1,5 @@
+"""`python -m voiceclone_cli` is `voiceclone`."""
+
+from voiceclone_cli.cli import main
+
+main()

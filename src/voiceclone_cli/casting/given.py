@@ -1,0 +1,62 @@
+"""A voice that the user gave: an audio file, and beside it the words that are spoken in it."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from voiceclone_cli.casting.sound import quietest
+from voiceclone_cli.casting.spans import Span
+from voiceclone_cli.errors import InputError
+
+if typing.TYPE_CHECKING:
+    from voiceclone_cli.types import Samples
+
+LONGEST = 15.0
+"""Seconds. More is cut off, at a quiet moment after EARLIEST_CUT."""
+EARLIEST_CUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class GivenVoice:
+    """Mono audio at the file's own rate and its words, empty where they are not known."""
+
+    audio: Samples
+    rate: int
+    text: str
+    warnings: tuple[str, ...] = ()
+
+
+def read_given(path: Path, read_spans: Callable[[Path, Sequence[Span]], list[Samples]]) -> GivenVoice:
+    """The voice in a file, its first 15 s at most; its words are those of ``voice.txt`` beside ``voice.wav``.
+
+    Raises InputError when either cannot be read.
+    """
+    from voiceclone_cli.media import read_recording
+
+    recording = read_recording(path)
+    rate = recording.source_rate
+    (audio,) = read_spans(path, [(0.0, min(recording.seconds, LONGEST))])
+    text = _text_beside(path)
+    if recording.seconds <= LONGEST:
+        return GivenVoice(audio, rate, text)
+    end = quietest(audio, rate, (EARLIEST_CUT, LONGEST))
+    warning = f"{path.name} is longer than {LONGEST:.0f} s: only its first {end:.1f} s are used"
+    if text:
+        warning += f", without the words of {path.with_suffix('.txt').name}, which are those of the whole"
+    return GivenVoice(audio[: round(end * rate)], rate, "", (warning + ".",))
+
+
+def _text_beside(path: Path) -> str:
+    beside = path.with_suffix(".txt")
+    if not beside.is_file():
+        return ""
+    try:
+        return " ".join(beside.read_text(encoding="utf-8-sig").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{beside} holds the words of {path.name} but cannot be read as UTF-8 text; mend or remove it.",
+            code="bad_reference_text",
+        ) from error

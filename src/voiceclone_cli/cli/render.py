@@ -1,0 +1,146 @@
+"""What a person sees: bars, lines and errors on stderr. Data goes to stdout, elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+from voiceclone_cli.types import Progress, ProgressEvent, no_progress
+
+if typing.TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+class ProgressMode(StrEnum):
+    AUTO = "auto"
+    RICH = "rich"
+    PLAIN = "plain"
+    JSON = "json"
+    NONE = "none"
+
+
+def say(line: str) -> None:
+    """One line for people. A closed stderr ends nothing."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def say_error(message: str) -> None:
+    say(f"voiceclone: {message}")
+
+
+@contextmanager
+def shown_progress(mode: ProgressMode, *, quiet: bool = False) -> Iterator[Progress]:
+    """A Progress that shows itself as asked; auto is bars on a terminal and lines elsewhere."""
+    if mode is ProgressMode.AUTO:
+        lively = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        mode = ProgressMode.RICH if lively else ProgressMode.PLAIN
+    if quiet or mode is ProgressMode.NONE:
+        yield no_progress
+    elif mode is ProgressMode.RICH:
+        with _bars() as show:
+            yield _unbreakable(show)
+    else:
+        yield _unbreakable(PlainLines() if mode is ProgressMode.PLAIN else _json_line)
+
+
+def _unbreakable(show: Progress) -> Progress:
+    """A rendering error never ends a run: it is said once, then nothing more is shown."""
+    broken = False
+
+    def guarded(event: ProgressEvent) -> None:
+        nonlocal broken
+        if broken:
+            return
+        try:
+            show(event)
+        except Exception as error:
+            broken = True
+            say(f"progress can no longer be shown ({error})")
+
+    return guarded
+
+
+def _json_line(event: ProgressEvent) -> None:
+    document = {
+        "stage": event.stage,
+        "completed": float(event.completed),
+        "total": None if event.total is None else float(event.total),
+        "worker": event.worker,
+        "note": event.note,
+    }
+    say(json.dumps(document, ensure_ascii=False))
+
+
+class PlainLines:
+    """Lines off a terminal: each stage's begin, every tenth of it, and its end. No worker lines."""
+
+    def __init__(self, write: Callable[[str], None] = say) -> None:
+        self._write = write
+        self._said: dict[str, int] = {}
+
+    def __call__(self, event: ProgressEvent) -> None:
+        if event.stage == "note":
+            self._write(event.note)
+            return
+        if event.worker is not None:
+            return
+        tenth = int(10 * event.completed / event.total) if event.total else 0
+        if tenth > self._said.get(event.stage, -1):
+            self._said[event.stage] = tenth
+            share = f"{10 * min(tenth, 10)} %" if event.total else "..."
+            self._write(f"{event.stage}: {share}" + (f" ({event.note})" if event.note else ""))
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    """A bar for each stage and each worker."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    console = Console(stderr=True, highlight=False)
+    columns = (
+        SpinnerColumn(finished_text="[green]✓"),
+        TextColumn("{task.description:<14}"),
+        BarColumn(bar_width=28),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[note]}", markup=True),
+    )
+    with Progress(*columns, console=console) as bars:
+        tasks: dict[tuple[str, str | None], TaskID] = {}
+
+        def show(event: ProgressEvent) -> None:
+            if event.stage == "note":
+                console.print(event.note, style="dim", markup=False)
+                return
+            key = (event.stage, event.worker)
+            if key not in tasks:
+                name = f"  {event.worker}" if event.worker else event.stage
+                tasks[key] = bars.add_task(name, total=event.total, note="")
+            total = None if event.worker else event.total
+            note = "" if total is not None and event.completed >= total else event.note
+            bars.update(tasks[key], completed=event.completed, total=total, note=_plain(note))
+
+        yield show
+
+
+def _plain(text: str) -> str:
+    """Text of an input is never markup."""
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,151 @@
+"""`voiceclone run`: a recording in, every line spoken again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from voiceclone_cli.cli.options import (
+    AsJson,
+    AsrModel,
+    Diarizer,
+    Input,
+    Language,
+    MaxSpeakers,
+    MinSpeakers,
+    ProgressOption,
+    Quiet,
+    Speakers,
+)
+from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
+from voiceclone_cli.errors import InputError, VoicecloneError
+from voiceclone_cli.settings import resolve
+
+
+def command(
+    input: Input,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Run directory [default: NAME.voiceclone].", show_default=False),
+    ] = None,
+    script: Annotated[
+        Path | None,
+        typer.Option("--script", help="What to say instead: SRT, VTT, ASS, JSON or CSV.", show_default=False),
+    ] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reference", metavar="SPEAKER=FILE", help="A voice for a speaker.", show_default=False
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="auto, fish, kokoro or echo.", show_default=False)
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option("--mode", help="sequential or parallel.", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Workers in parallel mode.", show_default=False)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Segments generated together.", show_default=False)
+    ] = None,
+    speakers: Speakers = None,
+    min_speakers: MinSpeakers = None,
+    max_speakers: MaxSpeakers = None,
+    diarizer: Diarizer = None,
+    asr_model: AsrModel = None,
+    language: Language = None,
+    max_stretch: Annotated[
+        float | None,
+        typer.Option("--max-stretch", help="How much faster a line may be made.", show_default=False),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", show_default=False)] = None,
+    keep_tasks: Annotated[bool, typer.Option("--keep-tasks", help="Leave the task files.")] = False,
+    as_json: AsJson = False,
+    progress: ProgressOption = ProgressMode.AUTO,
+    quiet: Quiet = False,
+) -> None:
+    """Speak a recording again, every line in its own speaker's voice."""
+    from voiceclone_cli.diarization import SpeakerCount
+    from voiceclone_cli.manifest import failure_document
+    from voiceclone_cli.run import RunRequest, run
+
+    flags = {
+        "engine": engine,
+        "mode": mode,
+        "workers": workers,
+        "batch_size": batch_size,
+        "diarizer": diarizer,
+        "asr_model": asr_model,
+        "language": language,
+        "max_stretch": max_stretch,
+        "seed": seed,
+    }
+    try:
+        request = RunRequest(
+            input=input,
+            settings=resolve(flags),
+            out=out,
+            script=script,
+            references=_references(reference or []),
+            speakers=SpeakerCount(speakers, min_speakers, max_speakers),
+            keep_tasks=keep_tasks,
+        )
+        with shown_progress(progress, quiet=quiet) as show:
+            result = run(request, show)
+    except VoicecloneError as error:
+        if as_json:
+            typer.echo(json.dumps(failure_document(error.code, error.message), ensure_ascii=False))
+        raise
+    if as_json:
+        typer.echo(json.dumps(result.document, ensure_ascii=False))
+    else:
+        _print_paths(result.document)
+    if not quiet:
+        _summarise(result.document)
+    raise typer.Exit(result.exit_code)
+
+
+def _references(pairs: list[str]) -> dict[str, Path]:
+    references = {}
+    for pair in pairs:
+        speaker, sign, path = pair.partition("=")
+        if not (speaker and sign and path):
+            raise InputError(f"--reference takes SPEAKER=FILE, not {pair!r}", code="bad_reference")
+        references[speaker] = Path(path)
+    return references
+
+
+def _print_paths(document: dict[str, Any]) -> None:
+    """stdout of a run: one path a line."""
+    outputs = document["outputs"]
+    for path in (outputs["mix"], *outputs["stems"].values(), outputs["script"], outputs["rttm"]):
+        if path:
+            typer.echo(path)
+
+
+def _summarise(document: dict[str, Any]) -> None:
+    """For people: the speakers, what went wrong, and one line for the whole."""
+    rows = document["segments"]
+    done = sum(row["status"] == "done" for row in rows)
+    for speaker in document["speakers"]:
+        say(
+            f"  {speaker['name']}: {speaker['segments']} segments, "
+            f"reference {speaker['reference_seconds']:.1f} s"
+        )
+    for note in document["notes"]:
+        say(f"  note: {note}")
+    for row in rows:
+        if row["overflow_seconds"]:
+            say(f"  {row['id']} runs {row['overflow_seconds']:.2f} s past its slot: {row['text']:.50}")
+    for error in document["errors"]:
+        say(f"  {error['segment'] or 'run'} failed ({error['code']}): {error['message']}")
+    reused = f", {document['reused']} of them kept from before" if document["reused"] else ""
+    say(
+        f"{document['status']}: {done} of {len(rows)} segments{reused}, "
+        f"{document['timing']['total']:.1f} s, in {document['run_dir']}"
+    )

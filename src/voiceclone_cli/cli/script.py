@@ -1,0 +1,64 @@
+"""`voiceclone script`: the recording's own words as a script to edit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voiceclone_cli.cli.options import (
+    AsrModel,
+    Diarizer,
+    Input,
+    Language,
+    MaxSpeakers,
+    MinSpeakers,
+    ProgressOption,
+    Quiet,
+    Speakers,
+)
+from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
+from voiceclone_cli.settings import resolve
+
+
+def command(
+    input: Input,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="A .json or .srt file [default: JSON on stdout].", show_default=False
+        ),
+    ] = None,
+    speakers: Speakers = None,
+    min_speakers: MinSpeakers = None,
+    max_speakers: MaxSpeakers = None,
+    diarizer: Diarizer = None,
+    asr_model: AsrModel = None,
+    language: Language = None,
+    progress: ProgressOption = ProgressMode.AUTO,
+    quiet: Quiet = False,
+) -> None:
+    """Write what is said, by whom and when, as a script that `run --script` takes back."""
+    from voiceclone_cli import media, script
+    from voiceclone_cli.diarization import SpeakerCount
+    from voiceclone_cli.listening import hear_turns, hear_words
+    from voiceclone_cli.segmentation import segments_from_words
+
+    settings = resolve({"diarizer": diarizer, "asr_model": asr_model, "language": language})
+    if output is not None:
+        script.check_format(output)
+    count = SpeakerCount(speakers, min_speakers, max_speakers)
+    with shown_progress(progress, quiet=quiet) as show:
+        recording = media.read_recording(input, show)
+        diarization = hear_turns(recording, settings, count, show)
+        transcript, notes = hear_words(recording, diarization, settings, show)
+    lines = segments_from_words(transcript, diarization)
+    if output is None:
+        typer.echo(script.to_json(lines), nl=False)
+    else:
+        script.write(output, lines)
+        typer.echo(output)
+    if not quiet:
+        for note in (*notes, *lines.notes):
+            say(f"note: {note}")

@@ -1,0 +1,45 @@
+"""`voiceclone synth`: speak task files, for scripts and CI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voiceclone_cli.cli.options import AsJson, ProgressOption, Quiet
+from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
+from voiceclone_cli.settings import resolve
+
+
+def command(
+    tasks: Annotated[list[Path], typer.Argument(metavar="TASK.json...", show_default=False)],
+    mode: Annotated[
+        str | None, typer.Option("--mode", help="sequential or parallel.", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Workers in parallel mode.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+    progress: ProgressOption = ProgressMode.AUTO,
+    quiet: Quiet = False,
+) -> None:
+    """Speak task files through the same workers as a run; print the files, or the result as JSON."""
+    from voiceclone_cli.synthesis import synthesize
+    from voiceclone_worker.contract import ReferenceRow, SegmentRow, result_to_json
+
+    settings = resolve({"mode": mode, "workers": workers})
+    with shown_progress(progress, quiet=quiet) as show:
+        result = synthesize(tasks, settings, show)
+    if as_json:
+        typer.echo(result_to_json(result))
+    done = 0
+    rows: list[tuple[str, ReferenceRow | SegmentRow]] = [(row.speaker, row) for row in result.references]
+    rows += [(row.id, row) for row in result.segments]
+    for name, row in rows:
+        done += row.status == "done"
+        if row.error is not None:
+            say(f"{name} failed ({row.error.code}): {row.error.message}")
+        elif not as_json:
+            typer.echo(row.file)
+    raise typer.Exit(0 if done == len(rows) else 3 if done else 1)

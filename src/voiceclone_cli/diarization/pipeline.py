@@ -1,0 +1,129 @@
+"""From a recording to turns."""
+
+from __future__ import annotations
+
+import gc
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from voiceclone_cli.diarization import choice
+from voiceclone_cli.diarization.progress import STAGE, Hook, progress_hook
+from voiceclone_cli.diarization.speaker_count import SpeakerCount
+from voiceclone_cli.diarization.surroundings import prepare_import, quiet, torch_threads
+from voiceclone_cli.errors import InputError
+from voiceclone_cli.types import (
+    ANALYSIS_RATE,
+    Diarization,
+    Progress,
+    ProgressEvent,
+    Recording,
+    Turn,
+    no_progress,
+)
+
+if typing.TYPE_CHECKING:
+    from pyannote.core import Annotation
+
+
+def nothing_at_hand(name: str) -> bool:
+    """The ``at_hand`` of a caller that keeps no model files."""
+    return False
+
+
+def diarize(
+    recording: Recording,
+    *,
+    diarizer: str,
+    models: choice.Models,
+    token: str | None,
+    count: SpeakerCount,
+    threads: int,
+    progress: Progress = no_progress,
+    at_hand: Callable[[str], bool] = nothing_at_hand,
+) -> Diarization:
+    """Find who speaks when. Speakers are called SPEAKER_00, ... in the order in which they first speak.
+
+    diarizer: "auto", "embedded", "community-1" or a folder with a pyannote config.yaml.
+    models gives the folders of registry entries and may fetch them; at_hand says, without any
+    network, whether an entry's files are here. A number of speakers that the recording does not bear
+    out is told in the result's notes.
+
+    Raises InputError for an unknown diarizer or a recording without speech, PreflightError when models cannot be had.
+    """
+    stack = choice.choose(diarizer, models=models, at_hand=at_hand, token=token)
+    progress(ProgressEvent(STAGE, 0.0, recording.seconds, note=f"{stack.name} ({stack.why})"))
+    hook = progress_hook(progress, recording.seconds)
+    try:
+        output = _apply(stack, recording, count, token=token, threads=threads, hook=hook)
+    finally:
+        gc.collect()  # pyannote's pipelines hold themselves in circles, and the workers need their memory
+    turns, exclusive = _named_turns(output, recording)
+    found = len({turn.speaker for turn in turns})
+    complaint = count.complaint(found)
+    progress(ProgressEvent(STAGE, recording.seconds, recording.seconds, note=complaint or ""))
+    return Diarization(turns, exclusive, stack.name, stack.why, (complaint,) if complaint else ())
+
+
+def _apply(
+    stack: choice.Stack,
+    recording: Recording,
+    count: SpeakerCount,
+    *,
+    token: str | None,
+    threads: int,
+    hook: Hook,
+) -> Any:
+    """pyannote's DiarizeOutput; the models live no longer than this call."""
+    prepare_import()
+    import numpy as np
+    import torch
+
+    samples = np.require(recording.samples, dtype=np.float32, requirements=["C", "W"])
+    file = {
+        "waveform": torch.from_numpy(samples)[None],
+        "sample_rate": ANALYSIS_RATE,
+        "uri": recording.path.stem,
+    }
+    with torch_threads(threads), quiet():
+        return choice.load(stack, token=token)(
+            file,
+            hook=hook,
+            num_speakers=count.exactly,
+            min_speakers=count.least,
+            max_speakers=count.most,
+        )
+
+
+def _named_turns(output: Any, recording: Recording) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
+    """Turns and exclusive turns, speakers named in the order in which they are first heard."""
+    if not hasattr(output, "exclusive_speaker_diarization"):
+        raise InputError(
+            "This diarization pipeline gives no exclusive turns; "
+            'remove "legacy: true" from its config.yaml or choose --diarizer embedded.',
+            code="diarizer_unusable",
+        )
+    turns = _turns(output.speaker_diarization, recording.seconds)
+    exclusive = _turns(output.exclusive_speaker_diarization, recording.seconds)
+    if not turns:
+        raise InputError(
+            f"No speech found in {recording.path.name}; give a recording in which somebody speaks.",
+            code="no_speech",
+        )
+    names: dict[str, str] = {}
+    for turn in (*turns, *exclusive):
+        names.setdefault(turn.speaker, f"SPEAKER_{len(names):02d}")
+    return _renamed(turns, names), _renamed(exclusive, names)
+
+
+def _turns(annotation: Annotation, seconds: float) -> list[Turn]:
+    """In the order of their start, to the millisecond, within the recording (its last window is padded)."""
+    turns = [
+        Turn(max(0.0, round(segment.start, 3)), min(round(segment.end, 3), round(seconds, 3)), str(label))
+        for segment, _, label in annotation.itertracks(yield_label=True)
+    ]
+    return sorted((turn for turn in turns if turn.end > turn.start), key=lambda turn: (turn.start, turn.end))
+
+
+def _renamed(turns: list[Turn], names: dict[str, str]) -> tuple[Turn, ...]:
+    return tuple(Turn(turn.start, turn.end, names[turn.speaker]) for turn in turns)

@@ -1,0 +1,173 @@
+"""The one document of a run: what ``--json`` prints and run.json keeps."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any
+
+from voiceclone_cli import __version__
+from voiceclone_cli.atomic import write_text_atomic
+from voiceclone_cli.clock import Clock
+from voiceclone_cli.rundir import RUN_SCHEMA
+from voiceclone_cli.settings import Settings
+from voiceclone_cli.speaking import Spoken
+from voiceclone_cli.tasks import Job
+from voiceclone_cli.types import Diarization, Placement, Recording, Segment
+from voiceclone_worker.contract import SegmentRow
+
+SUCCESS, PARTIAL, ERROR = "success", "partial", "error"
+EXIT_CODES = {SUCCESS: 0, PARTIAL: 3, ERROR: 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a run was made from."""
+
+    recording: Recording
+    sha256: str
+    diarization: Diarization
+    script_from: str
+    """A file's path, or the recogniser's name."""
+
+
+def document(
+    source: Source,
+    job: Job,
+    spoken: Spoken,
+    placements: Sequence[Placement],
+    notes: Sequence[str],
+    clock: Clock,
+) -> dict[str, Any]:
+    """Everything a run came to, as ``voiceclone.run/1``. Paths are absolute; every planned segment
+    has its row."""
+    by_id = {placement.segment_id: placement for placement in placements}
+    segments = [_segment(s, spoken.rows[s.id], by_id.get(s.id)) for s in job.script.segments]
+    return {
+        "schema": RUN_SCHEMA,
+        "status": status(spoken),
+        "run_dir": str(job.run_dir.root),
+        "engine": job.engine.name,
+        "engine_why": job.engine.why,
+        "mode": job.settings.mode,
+        "speakers": _speakers(source.diarization, job),
+        "segments": segments,
+        "reused": spoken.reused,
+        "outputs": _outputs(job, rendered=bool(placements)),
+        "timing": {**clock.seconds, "workers": {k: round(v, 3) for k, v in spoken.timing.items()}},
+        "peak_memory_mb": {**clock.peak_mb, "largest worker": spoken.peak_mb},
+        "errors": _errors(segments, spoken),
+        "notes": list(notes),
+        "input": _input(source),
+        "diarizer": source.diarization.diarizer,
+        "diarizer_why": source.diarization.why,
+        "script_from": source.script_from,
+        "settings": _settings(job.settings),
+        "versions": _versions(),
+    }
+
+
+def failure_document(code: str, message: str) -> dict[str, Any]:
+    """What ``--json`` prints of a run that could not begin."""
+    return {
+        "schema": RUN_SCHEMA,
+        "status": ERROR,
+        "run_dir": None,
+        "segments": [],
+        "outputs": {},
+        "errors": [{"code": code, "message": message, "segment": None}],
+    }
+
+
+def write_manifest(job: Job, content: Mapping[str, Any]) -> None:
+    write_text_atomic(job.run_dir.manifest, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
+def status(spoken: Spoken) -> str:
+    done = sum(row.status == "done" for row in spoken.rows.values())
+    if done == len(spoken.rows):
+        return SUCCESS
+    return PARTIAL if done else ERROR
+
+
+def _segment(segment: Segment, row: SegmentRow, placement: Placement | None) -> dict[str, Any]:
+    return {
+        **asdict(segment),
+        "status": row.status,
+        "file": row.file,
+        "seconds": row.seconds,
+        "seed": row.seed,
+        "attempts": row.attempts,
+        "stretch": placement.stretch if placement else None,
+        "overflow_seconds": placement.overflow_seconds if placement else None,
+        "gain_db": placement.gain_db if placement else None,
+        "warnings": list(placement.warnings) if placement else [],
+        "error": asdict(row.error) if row.error else None,
+    }
+
+
+def _speakers(diarization: Diarization, job: Job) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": speaker,
+            "speech_seconds": round(sum(t.seconds for t in diarization.turns if t.speaker == speaker), 3),
+            "segments": sum(segment.speaker == speaker for segment in job.script.segments),
+            "reference": str(reference.audio),
+            "reference_seconds": round(reference.seconds, 3),
+            "reference_text": reference.text,
+            "reference_spans": [list(span) for span in reference.spans],
+            "warnings": list(reference.warnings),
+        }
+        for speaker, reference in job.references.items()
+    ]
+
+
+def _outputs(job: Job, *, rendered: bool) -> dict[str, Any]:
+    run_dir = job.run_dir
+    stems = sorted({segment.speaker for segment in job.script.segments}) if rendered else []
+    return {
+        "mix": str(run_dir.mix) if rendered else None,
+        "rttm": str(run_dir.rttm),
+        "script": str(run_dir.script_json),
+        "subtitles": str(run_dir.script_srt),
+        "stems": {speaker: str(run_dir.stems / f"{speaker}.wav") for speaker in stems},
+        "report": None,
+    }
+
+
+def _errors(segments: Sequence[Mapping[str, Any]], spoken: Spoken) -> list[dict[str, Any]]:
+    whole = [{**asdict(error), "segment": None} for error in spoken.errors]
+    return whole + [{**row["error"], "segment": row["id"]} for row in segments if row["error"]]
+
+
+def _input(source: Source) -> dict[str, Any]:
+    recording = source.recording
+    return {
+        "path": str(recording.path.absolute()),
+        "sha256": source.sha256,
+        "seconds": round(recording.seconds, 6),
+        "frames": recording.source_frames,
+        "rate": recording.source_rate,
+        "channels": recording.channels,
+        "video": recording.has_video,
+    }
+
+
+def _settings(settings: Settings) -> dict[str, Any]:
+    """Without the token: a manifest is made to be passed on."""
+    kept = {key: value for key, value in asdict(settings).items() if key not in ("token", "sources")}
+    return {key: {"value": value, "from": settings.sources[key]} for key, value in kept.items()}
+
+
+def _versions() -> dict[str, str]:
+    packages = ("pyannote.audio", "torch", "faster-whisper", "onnxruntime", "numpy")
+    found = {"voiceclone": __version__, "python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

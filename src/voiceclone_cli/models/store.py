@@ -1,0 +1,194 @@
+"""The model files on disk: where they are, and which of them are known to be right.
+
+Beside the files of a model lies a stamp: size, modification and change time of every file at the
+moment its sha256 was found right. A file that still looks like its stamp is not hashed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from voiceclone_cli.models.registry import ModelEntry, ModelFile
+
+_STAMP = ".verified.json"
+_CHUNK = 1 << 20
+
+Tick = Callable[[int], None]
+"""Called with the number of bytes just worked through."""
+Mark = list[int | str]
+"""How a file looked when it was right: sha256, size in bytes, modification and change time in ns."""
+Stamp = Mapping[str, Mark]
+
+
+class FileState(StrEnum):
+    READY = "ready"
+    UNVERIFIED = "unverified"
+    """There, of the right size, not hashed yet."""
+    CORRUPT = "corrupt"
+    MISSING = "missing"
+
+
+class ModelState(StrEnum):
+    READY = "ready"
+    UNVERIFIED = "unverified"
+    INCOMPLETE = "incomplete"
+    """Some files are missing or corrupt."""
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """What is there of a model, file by file in the order of the entry."""
+
+    entry: ModelEntry
+    folder: Path
+    files: tuple[FileState, ...]
+
+    @property
+    def state(self) -> ModelState:
+        found = set(self.files)
+        if found == {FileState.READY}:
+            return ModelState.READY
+        if found == {FileState.MISSING}:
+            return ModelState.MISSING
+        if found & {FileState.MISSING, FileState.CORRUPT}:
+            return ModelState.INCOMPLETE
+        return ModelState.UNVERIFIED
+
+    @property
+    def lacking(self) -> tuple[ModelFile, ...]:
+        """The files to fetch."""
+        bad = (FileState.MISSING, FileState.CORRUPT)
+        return tuple(file for file, state in zip(self.entry.files, self.files, strict=True) if state in bad)
+
+
+def home(environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder all model files live under: VOICECLONE_HOME, else the platform's cache folder."""
+    chosen = environ.get("VOICECLONE_HOME")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("voiceclone", appauthor=False)
+
+
+def folder(entry: ModelEntry, home: Path) -> Path:
+    return home / "models" / entry.name
+
+
+def look(entry: ModelEntry, home: Path) -> ModelStatus:
+    """What is there, without hashing anything."""
+    stamp = read_stamp(entry, home)
+    place = folder(entry, home)
+    return ModelStatus(entry, place, tuple(_glance(place, file, stamp) for file in entry.files))
+
+
+def prove(entry: ModelEntry, home: Path, trusted: Stamp, tick: Tick) -> ModelStatus:
+    """Hash every file that does not look as in ``trusted``, and stamp those found right.
+
+    With an empty ``trusted`` everything is hashed.
+    """
+    place = folder(entry, home)
+    states: list[FileState] = []
+    stamp: dict[str, Mark] = {}
+    for file in entry.files:
+        path = place / file.path
+        state = _glance(place, file, trusted)
+        if state in (FileState.READY, FileState.UNVERIFIED):
+            # Taken before the hash: a file that changes meanwhile no longer looks like its stamp.
+            mark = _mark(path, file)
+            if state is FileState.UNVERIFIED:
+                right = sha256_of(path, tick) == file.sha256
+                state = FileState.READY if right else FileState.CORRUPT
+            if state is FileState.READY:
+                stamp[file.path] = mark
+        states.append(state)
+    if stamp != read_stamp(entry, home):
+        _try_to_stamp(place, stamp)
+    return ModelStatus(entry, place, tuple(states))
+
+
+def install(entry: ModelEntry, file: ModelFile, chunks: Iterable[bytes], home: Path) -> bool:
+    """Write a file and stamp it; False, and nothing is changed, when the bytes have another sha256.
+
+    The caller holds the lock of ``home``.
+    """
+    place = folder(entry, home)
+    target = place / file.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.part")
+    digest = hashlib.sha256()
+    try:
+        with partial.open("wb") as out:
+            for chunk in chunks:
+                digest.update(chunk)
+                out.write(chunk)
+            out.flush()
+            # The stamp trusts size and time, so the bytes must be on the disk before the name is.
+            os.fsync(out.fileno())
+        if digest.hexdigest() != file.sha256:
+            return False
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    _write_stamp(place, {**read_stamp(entry, home), file.path: _mark(target, file)})
+    return True
+
+
+def read_stamp(entry: ModelEntry, home: Path) -> Stamp:
+    """The stamp of a model; empty when there is none or it cannot be read: then all is hashed again."""
+    try:
+        document = json.loads((folder(entry, home) / _STAMP).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def sha256_of(path: Path, tick: Tick) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as source:
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            tick(len(chunk))
+    return digest.hexdigest()
+
+
+def _glance(place: Path, file: ModelFile, stamp: Stamp) -> FileState:
+    path = place / file.path
+    if not path.is_file():
+        return FileState.MISSING
+    if path.stat().st_size != file.size:
+        return FileState.CORRUPT
+    return FileState.READY if stamp.get(file.path) == _mark(path, file) else FileState.UNVERIFIED
+
+
+def _mark(path: Path, file: ModelFile) -> Mark:
+    # The change time sees an edit whose modification time was set back.
+    now = path.stat()
+    return [file.sha256, now.st_size, now.st_mtime_ns, now.st_ctime_ns]
+
+
+def _try_to_stamp(place: Path, stamp: Stamp) -> None:
+    try:
+        _write_stamp(place, stamp)
+    except OSError:
+        # A home that may only be read is fine: its files are hashed at every start instead.
+        return
+
+
+def _write_stamp(place: Path, stamp: Stamp) -> None:
+    if not place.is_dir():
+        return
+    partial = place / f"{_STAMP}.{uuid.uuid4().hex}.part"
+    try:
+        partial.write_text(json.dumps(stamp, indent=1), encoding="utf-8")
+        partial.replace(place / _STAMP)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,174 @@
+"""Settings: flags > environment > .env > defaults, and where each value came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from voiceclone_cli.errors import InputError
+
+SEQUENTIAL, PARALLEL = "sequential", "parallel"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a run can be told. The comments in ``_TABLE`` say what each means."""
+
+    engine: str
+    mode: str
+    workers: int
+    batch_size: int
+    diarizer: str
+    asr_model: str
+    language: str | None
+    max_stretch: float
+    seed: int
+    threads: int
+    fish_speech_dir: str | None
+    fish_speech_python: str | None
+    home: str | None
+    token: str | None = field(repr=False)
+    sources: Mapping[str, str] = field(repr=False)
+    """For each setting: "flag", "environment", ".env" or "default"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table: its variable, how its text is read, what it means."""
+
+    name: str
+    variable: str
+    parse: Callable[[str], Any]
+    default: Any
+    meaning: str
+    secret: bool = False
+
+
+def resolve(
+    flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, dotenv: Path | None = None
+) -> Settings:
+    """The settings of a run. ``flags`` holds what the command line gave; None means not given.
+
+    ``dotenv`` defaults to ``.env`` in the working directory. Raises InputError for a value that
+    does not parse, naming the variable and where it stands.
+    """
+    unknown = flags.keys() - {row.name for row in TABLE}
+    assert not unknown, unknown
+    from_file = _read_dotenv(dotenv or Path(".env"))
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for row in TABLE:
+        values[row.name], sources[row.name] = _first(row, flags, environ, from_file)
+    return Settings(**values, sources=sources)
+
+
+def _first(
+    row: Setting, flags: Mapping[str, Any], environ: Mapping[str, str], from_file: Mapping[str, str]
+) -> tuple[Any, str]:
+    if flags.get(row.name) is not None:
+        return _parsed(row, str(flags[row.name]), "flag"), "flag"
+    for source, values in (("environment", environ), (".env", from_file)):
+        text = values.get(row.variable, "").strip()
+        if text:
+            return _parsed(row, text, source), source
+    return row.default() if callable(row.default) else row.default, "default"
+
+
+def _parsed(row: Setting, text: str, source: str) -> Any:
+    try:
+        return row.parse(text)
+    except ValueError as error:
+        where = f"--{row.name.replace('_', '-')}" if source == "flag" else f"{row.variable} ({source})"
+        raise InputError(f"{where}: {error}", code="bad_setting") from error
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    try:
+        # Not interpolated: a Windows path or a token may hold a $.
+        return {key: value for key, value in dotenv_values(path, interpolate=False).items() if value}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as UTF-8 text: {error}", code="bad_dotenv") from error
+
+
+def models_home(settings: Settings) -> Path | None:
+    """Where model files are kept, if it is set; None leaves it to the platform's cache folder."""
+    return Path(settings.home).expanduser().absolute() if settings.home else None
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in names:
+            raise ValueError(f"must be one of {', '.join(names)}, not {text!r}")
+        return text.lower()
+
+    return parse
+
+
+def _mode(text: str) -> str:
+    """FISH_PARALLEL_MODE speaks in true and false, --mode in words; both are understood anywhere."""
+    words = {
+        **dict.fromkeys((PARALLEL, "true", "1", "yes", "on"), PARALLEL),
+        **dict.fromkeys((SEQUENTIAL, "false", "0", "no", "off"), SEQUENTIAL),
+    }
+    if text.lower() not in words:
+        raise ValueError(f"must be true or false (or sequential, parallel), not {text!r}")
+    return words[text.lower()]
+
+
+def _whole(lowest: int, highest: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.lstrip("-").isdecimal() or not lowest <= int(text) <= highest:
+            raise ValueError(f"must be a whole number from {lowest} to {highest}, not {text!r}")
+        return int(text)
+
+    return parse
+
+
+def _stretch(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1.0 <= value <= 2.0:
+        raise ValueError(f"must be a number from 1.0 to 2.0, not {text!r}")
+    return value
+
+
+def _language(text: str) -> str:
+    code = text.lower()
+    if not all(part.isalnum() for part in code.split("-")) or not 2 <= len(code.split("-")[0]) <= 3:
+        raise ValueError(f"must be a language code such as en, es or pt-br, not {text!r}")
+    return code
+
+
+TABLE = (
+    Setting("engine", "VOICECLONE_ENGINE", _one_of("auto", "fish", "kokoro", "echo"), "auto", "what speaks"),
+    Setting("mode", "FISH_PARALLEL_MODE", _mode, SEQUENTIAL, "one worker for all, or a pool of workers"),
+    Setting("workers", "FISH_NUM_WORKERS", _whole(1, 256), 2, "workers of the parallel mode"),
+    Setting("batch_size", "FISH_BATCH_SIZE", _whole(1, 1024), 5, "segments generated together"),
+    Setting("diarizer", "VOICECLONE_DIARIZER", str, "auto", "auto, embedded, community-1 or a folder"),
+    Setting("asr_model", "VOICECLONE_ASR_MODEL", str, "whisper-base", "name or folder of the recogniser"),
+    Setting("language", "VOICECLONE_LANGUAGE", _language, None, "language of the recording or script"),
+    Setting("max_stretch", "VOICECLONE_MAX_STRETCH", _stretch, 1.3, "how much faster a line may be made"),
+    Setting("seed", "VOICECLONE_SEED", _whole(0, 2**32 - 1), 0, "the run's seed"),
+    Setting(
+        "threads", "VOICECLONE_THREADS", _whole(1, 1024), cores, "threads for computing, over all workers"
+    ),
+    Setting("fish_speech_dir", "FISH_SPEECH_DIR", str, None, "a checkout of fish-speech"),
+    Setting("fish_speech_python", "FISH_SPEECH_PYTHON", str, None, "the interpreter of the fish environment"),
+    Setting("home", "VOICECLONE_HOME", str, None, "where model files are kept"),
+    Setting("token", "HF_TOKEN", str, None, "token of the model hub", secret=True),
+)

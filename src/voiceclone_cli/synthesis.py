@@ -1,0 +1,95 @@
+"""Task files of any origin, spoken through the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from voiceclone_cli.errors import InputError
+from voiceclone_cli.settings import PARALLEL, Settings
+from voiceclone_cli.types import Progress
+from voiceclone_cli.workers.environment import worker_command
+from voiceclone_cli.workers.leases import one_lease, shared_leases
+from voiceclone_cli.workers.pool import Outcome, Pool
+from voiceclone_cli.workers.progress import WorkerProgress
+from voiceclone_worker.contract import (
+    ContractError,
+    EncodeTask,
+    Result,
+    SegmentRow,
+    SynthesisTask,
+    Task,
+    read_task,
+)
+
+
+def synthesize(paths: Sequence[Path], settings: Settings, progress: Progress) -> Result:
+    """Speak the tasks in these files: encode tasks first, then all segments as one pool.
+
+    Rows follow the order of the files. Raises InputError for a file that is no task, and for tasks
+    that would write the same file.
+    """
+    tasks = _read(paths)
+    encode = [task for task in tasks if isinstance(task, EncodeTask)]
+    speak = [task for task in tasks if isinstance(task, SynthesisTask)]
+    segments = sum(len(task.segments) for task in speak)
+    references = sum(len(task.references) for task in encode)
+    workers = settings.workers if settings.mode == PARALLEL else 1
+    threads = max(1, settings.threads // workers)
+    report = WorkerProgress(progress, references=references, segments=segments)
+    batch_size = max((task.engine.batch_size for task in tasks), default=1)
+    with (
+        TemporaryDirectory(prefix="voiceclone-") as folder,
+        Pool(
+            worker_command(_python(tasks, settings), threads=threads), workers, Path(folder), on_event=report
+        ) as pool,
+    ):
+        encoded = pool.run(one_lease(encode))
+        leases = shared_leases(speak, workers, batch_size) if settings.mode == PARALLEL else one_lease(speak)
+        return _result(tasks, encoded, pool.run(leases))
+
+
+def _read(paths: Sequence[Path]) -> list[Task]:
+    tasks: list[Task] = []
+    outputs: set[tuple[str, str]] = set()
+    for path in paths:
+        try:
+            task = read_task(path)
+        except ContractError as error:
+            raise InputError(str(error), code="bad_task") from error
+        mine = _outputs(task)
+        if not outputs.isdisjoint(mine):
+            raise InputError(f"{path} would write a file that another task writes", code="output_twice")
+        outputs |= mine
+        tasks.append(task)
+    return tasks
+
+
+def _outputs(task: Task) -> set[tuple[str, str]]:
+    if isinstance(task, EncodeTask):
+        return set()
+    return {(task.output_dir, segment.id) for segment in task.segments}
+
+
+def _python(tasks: Sequence[Task], settings: Settings) -> str | None:
+    """kokoro lives in this interpreter; the others in the fish environment, where there is one."""
+    names = {task.engine.name for task in tasks}
+    return None if names <= {"kokoro"} else settings.fish_speech_python
+
+
+def _result(tasks: Sequence[Task], encoded: Outcome, spoken: Outcome) -> Result:
+    rows: list[SegmentRow] = []
+    for number, task in enumerate(tasks):
+        if isinstance(task, SynthesisTask):
+            # A lease counts its own tasks; the caller counts the files it gave.
+            found = (spoken.segments[task.output_dir, segment.id] for segment in task.segments)
+            rows += [replace(row, task=number) for row in found]
+    errors = [*encoded.errors, *spoken.errors]
+    return Result(
+        segments=tuple(rows),
+        references=tuple(encoded.references.values()),
+        timing={**encoded.timing, **spoken.timing},
+        error=errors[0] if errors else None,
+    )

@@ -1,0 +1,107 @@
+"""From script and references to tasks, and what decides how a segment sounds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from voiceclone_cli.engines import EngineChoice
+from voiceclone_cli.rundir import RunDir, file_sha256, fingerprint
+from voiceclone_cli.settings import PARALLEL, Settings
+from voiceclone_cli.types import Reference, Script, Segment
+from voiceclone_worker.contract import (
+    EncodeTask,
+    EngineSpec,
+    ReferenceSpec,
+    SegmentSpec,
+    SynthesisTask,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that speaking a script needs."""
+
+    script: Script
+    references: Mapping[str, Reference]
+    """By speaker."""
+    slot_ends: Mapping[str, float]
+    """Seconds, by segment id."""
+    run_dir: RunDir
+    engine: EngineChoice
+    settings: Settings
+
+    @property
+    def workers(self) -> int:
+        return self.settings.workers if self.settings.mode == PARALLEL else 1
+
+    @property
+    def threads(self) -> int:
+        """For each worker."""
+        return max(1, self.settings.threads // self.workers)
+
+    def spec(self) -> EngineSpec:
+        return self.engine.spec(batch_size=self.settings.batch_size, threads=self.threads)
+
+
+def encode_task(job: Job) -> EncodeTask:
+    """The references of all speakers, to be encoded in one go."""
+    return EncodeTask(job.spec(), tuple(_reference(job, speaker) for speaker in job.references))
+
+
+def synthesis_tasks(job: Job, segments: Collection[Segment]) -> list[SynthesisTask]:
+    """A task for each speaker of these segments."""
+    by_speaker: dict[str, list[SegmentSpec]] = {}
+    for segment in segments:
+        by_speaker.setdefault(segment.speaker, []).append(_segment(job, segment))
+    return [
+        SynthesisTask(speaker, job.spec(), _reference(job, speaker), str(job.run_dir.segments), tuple(lines))
+        for speaker, lines in by_speaker.items()
+    ]
+
+
+def segment_seed(run_seed: int, segment_id: str) -> int:
+    """The same for a segment in any mode, number of workers, batch size and order: 31 bits of
+    SHA-256 over the run's seed and the segment's id."""
+    digest = hashlib.sha256(f"{run_seed}:{segment_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
+
+
+def segment_fingerprints(job: Job) -> dict[str, str]:
+    """By segment id: a name for everything that decides how it sounds, and nothing else."""
+    voices = {speaker: _sha256_if_there(_codes(job, speaker)) for speaker in job.references}
+    return {
+        segment.id: fingerprint(
+            {
+                "segment": asdict(_segment(job, segment)),
+                "engine": [job.engine.name, job.engine.checkpoint],
+                "voice": voices.get(segment.speaker, ""),
+            }
+        )
+        for segment in job.script.segments
+    }
+
+
+def _segment(job: Job, segment: Segment) -> SegmentSpec:
+    return SegmentSpec(
+        id=segment.id,
+        text=segment.text,
+        language=segment.language,
+        seed=segment_seed(job.settings.seed, segment.id),
+        max_seconds=round(job.slot_ends[segment.id] - segment.start, 3),
+    )
+
+
+def _reference(job: Job, speaker: str) -> ReferenceSpec:
+    reference = job.references[speaker]
+    return ReferenceSpec(speaker, str(reference.audio), reference.text, str(_codes(job, speaker)))
+
+
+def _codes(job: Job, speaker: str) -> Path:
+    return job.run_dir.speakers / speaker / job.engine.codes_name
+
+
+def _sha256_if_there(path: Path) -> str:
+    return file_sha256(path) if path.is_file() else ""

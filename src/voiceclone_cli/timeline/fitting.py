@@ -1,0 +1,150 @@
+"""One spoken segment made to fit its slot: rate, length and loudness."""
+
+from __future__ import annotations
+
+import statistics
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from voiceclone_cli.errors import RunError
+from voiceclone_cli.timeline.loudness import speech_level_db
+from voiceclone_cli.timeline.stretch import stretch
+from voiceclone_cli.types import ANALYSIS_RATE, Placement, Recording, Segment
+
+if typing.TYPE_CHECKING:
+    from voiceclone_cli.types import Samples
+
+MAX_GAIN_DB = 15.0
+"""Either way. A larger difference means that one of the two levels is not that of speech."""
+
+_CUT_FADE_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The time that a segment has, in frames of the mix."""
+
+    start: int
+    end: int
+    total: int
+    """Frames of the whole mix."""
+    rate: int
+
+
+@dataclass(frozen=True)
+class FittedSpeech:
+    """A segment ready to be added to the mix at ``placement.start_frame``."""
+
+    samples: Samples
+    placement: Placement
+
+
+def fit(
+    segment: Segment, spoken: Samples, slot: Slot, level: float | None, max_stretch: float
+) -> FittedSpeech:
+    """Stretch, level and place speech that is already at the mix's rate.
+
+    ``level`` is the speech level to reach in dBFS; None leaves the loudness as it is.
+    What is still too long for the slot is kept whole; only the end of the mix cuts it, with a fade.
+    """
+    factor = stretch_factor(len(spoken), slot.end - slot.start, max_stretch)
+    fitted = stretch(spoken, slot.rate, factor)
+    overflow = max(0, slot.start + len(fitted) - slot.end)
+    gain_db, warnings = _gain_db(fitted, slot.rate, level)
+    room = max(0, slot.total - slot.start)
+    if len(fitted) > room:
+        fitted = _cut(fitted, room, slot.rate)
+        warnings += ("It runs past the end of the recording and was cut there.",)
+    placement = Placement(
+        segment_id=segment.id,
+        start_frame=slot.start,
+        frames=len(fitted),
+        stretch=factor,
+        overflow_seconds=overflow / slot.rate,
+        gain_db=gain_db,
+        warnings=warnings,
+    )
+    return FittedSpeech(fitted * 10 ** (gain_db / 20), placement)
+
+
+def stretch_factor(frames: int, room: int, max_stretch: float) -> float:
+    """How much faster speech must be to fit ``room``: 1.0 when it fits, never more than ``max_stretch``."""
+    if frames <= room:
+        return 1.0
+    return max_stretch if room <= 0 else min(frames / room, max_stretch)
+
+
+def speech_rate(path: Path) -> int:
+    """Sample rate of a spoken wav in Hz. Raises RunError (``speech_unreadable``)."""
+    import soundfile
+
+    with _explained(path):
+        return int(soundfile.info(path).samplerate)
+
+
+def read_speech(path: Path, rate: int) -> Samples:
+    """A spoken wav as mono float32 at ``rate``. Raises RunError (``speech_unreadable``)."""
+    import soundfile
+    import soxr
+
+    with _explained(path):
+        samples, spoken_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    speech: Samples = soxr.resample(samples.mean(axis=1), spoken_rate, rate)
+    return speech
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    import soundfile
+
+    try:
+        yield
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise RunError(
+            f"The spoken segment {path} cannot be read ({error}): delete it and run again.",
+            code="speech_unreadable",
+        ) from error
+
+
+def original_levels(segments: Sequence[Segment], recording: Recording) -> Mapping[str, float | None]:
+    """The speech level to reach for each segment id, in dBFS.
+
+    That of the recording between the segment's times; where nothing is to be heard there, the median of
+    the speaker's other segments, then that of all segments. None when the whole recording has no speech.
+    """
+    own = {segment.id: speech_level_db(_original(segment, recording), ANALYSIS_RATE) for segment in segments}
+    heard = [(segment.speaker, level) for segment in segments if (level := own[segment.id]) is not None]
+    everybody = statistics.median(level for _, level in heard) if heard else None
+    levels = {}
+    for segment in segments:
+        speaker = [level for name, level in heard if name == segment.speaker]
+        usual = statistics.median(speaker) if speaker else everybody
+        levels[segment.id] = usual if own[segment.id] is None else own[segment.id]
+    return levels
+
+
+def _original(segment: Segment, recording: Recording) -> Samples:
+    start, end = (max(0, round(time * ANALYSIS_RATE)) for time in (segment.start, segment.end))
+    return recording.samples[start:end]
+
+
+def _gain_db(speech: Samples, rate: int, level: float | None) -> tuple[float, tuple[str, ...]]:
+    spoken = speech_level_db(speech, rate)
+    if spoken is None:
+        return 0.0, ("No speech is to be heard in it.",)
+    if level is None:
+        return 0.0, ()
+    return max(-MAX_GAIN_DB, min(MAX_GAIN_DB, level - spoken)), ()
+
+
+def _cut(speech: Samples, frames: int, rate: int) -> Samples:
+    import numpy as np
+
+    kept = speech[:frames].copy()
+    fade = min(frames, round(_CUT_FADE_SECONDS * rate))
+    if fade:
+        kept[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
+    return kept

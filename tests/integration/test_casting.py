@@ -1,0 +1,83 @@
+"""References cut from a real recording, against who people heard when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voiceclone_cli import media
+from voiceclone_cli.casting import cast
+from voiceclone_cli.diarization import diarize, read_rttm
+from voiceclone_cli.types import Diarization, Recording, Reference, Turn
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def recording(sample_wav: Path) -> Recording:
+    return media.read_recording(sample_wav)
+
+
+@pytest.fixture(scope="module")
+def references(
+    recording: Recording, model_folders: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Reference]:
+    found: Diarization = diarize(
+        recording,
+        diarizer="embedded",
+        models=lambda names: {name: model_folders[name] for name in names},
+        token=None,
+        speakers=None,
+        min_speakers=None,
+        max_speakers=None,
+        threads=1,
+    )
+    out = tmp_path_factory.mktemp("speakers")
+    return cast(recording, found, [], out=out, given={}, read_spans=media.read_spans)
+
+
+def heard(turns: list[Turn], start: float, end: float) -> dict[str, float]:
+    """Seconds of each speaker within a span."""
+    seconds: dict[str, float] = {}
+    for turn in turns:
+        shared = min(end, turn.end) - max(start, turn.start)
+        if shared > 0:
+            seconds[turn.speaker] = seconds.get(turn.speaker, 0.0) + shared
+    return seconds
+
+
+def test_a_reference_holds_one_persons_speech(references: dict[str, Reference], sample_wav: Path) -> None:
+    turns = read_rttm(sample_wav.with_suffix(".rttm").read_text(encoding="utf-8"))
+    owners = set()
+    for reference in references.values():
+        seconds: dict[str, float] = {}
+        for start, end in reference.spans:
+            for person, shared in heard(turns, start, end).items():
+                seconds[person] = seconds.get(person, 0.0) + shared
+        owner = max(seconds, key=lambda person: seconds[person])
+        assert seconds[owner] / sum(seconds.values()) > 0.95
+        owners.add(owner)
+    assert len(owners) == 2
+
+
+def test_there_are_5_to_15_seconds_of_it_without_a_warning(references: dict[str, Reference]) -> None:
+    for reference in references.values():
+        assert 5 <= reference.seconds <= 15
+        assert reference.warnings == ()
+
+
+def test_the_wav_holds_the_recordings_own_samples_at_its_own_rate(
+    references: dict[str, Reference], recording: Recording
+) -> None:
+    for reference in references.values():
+        written = media.read_recording(reference.audio)
+        assert written.source_rate == recording.source_rate
+        start, end = reference.spans[0]
+        (original,) = media.read_spans(recording.path, [(start + 0.01, end - 0.01)])
+        (copy,) = media.read_spans(reference.audio, [(0.01, end - start - 0.01)])
+        length = min(len(original), len(copy))
+        assert length > 0.9 * (end - start) * recording.source_rate
+        assert np.abs(original[:length] - copy[:length]).max() <= 2 / 32768

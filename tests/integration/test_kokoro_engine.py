@@ -1,0 +1,207 @@
+"""The kokoro engine on real speech: two people of a telephone call, told apart by a judge it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from judge import Judge, fetch_weights
+from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec
+from voiceclone_worker.engines import kokoro
+from voiceclone_worker.engines.base import Row, SegmentError, Speech
+
+pytestmark = pytest.mark.engine
+
+RATE = 16_000
+SECONDS = 10
+LINES = (
+    "Hello, I wanted to ask you about the meeting on Thursday.",
+    "No, I never saw that film, but my sister did.",
+    "We could drive there in the morning and be back by noon.",
+    "Well, that is rather surprising, if you ask me.",
+    "They moved to a smaller house when the children had left.",
+    "I would have called you earlier, but the line was busy.",
+)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The sample's two speakers: what they really said, and the voices made of it."""
+
+    spec: EngineSpec
+    speech: Mapping[str, NDArray[np.float32]]
+    references: tuple[ReferenceSpec, ...]
+    events: list[tuple[str, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def judge(pytestconfig: pytest.Config) -> Judge:
+    assert pytestconfig.cache is not None
+    return Judge(fetch_weights(pytestconfig.cache.mkdir("judge")))
+
+
+@pytest.fixture(scope="module")
+def fitted(
+    model_folders: Mapping[str, Path], sample_wav: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Fitted:
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("kokoro")
+    samples, rate = soundfile.read(sample_wav, dtype="float32")
+    assert rate == RATE
+    speech = undisturbed(samples, sample_wav.with_suffix(".rttm").read_text())
+    references = []
+    for speaker, own in sorted(speech.items()):
+        soundfile.write(folder / f"{speaker}.wav", own[: SECONDS * RATE], RATE)
+        codes = folder / speaker / "voice.npz"
+        references.append(ReferenceSpec(speaker, str(folder / f"{speaker}.wav"), "", str(codes)))
+    options = {"encoder": str(model_folders["campplus"]), "threads": 2}
+    spec = EngineSpec("kokoro", str(model_folders["kokoro"]), options=options)
+    events: list[tuple[str, dict[str, Any]]] = []
+    engine = kokoro.load(spec, lambda event, **fields: events.append((event, fields)))
+    assert [(reference, None) for reference in references] == list(engine.encode(references))
+    return Fitted(spec=spec, speech=speech, references=tuple(references), events=events)
+
+
+def undisturbed(samples: NDArray[np.float32], rttm: str) -> dict[str, NDArray[np.float32]]:
+    """What each speaker says while nobody else does."""
+    turns = [(row.split()[7], float(row.split()[3]), float(row.split()[4])) for row in rttm.splitlines()]
+    speakers = sorted({speaker for speaker, _, _ in turns})
+    active = np.zeros((len(speakers), len(samples)), bool)
+    for speaker, start, seconds in turns:
+        active[speakers.index(speaker), round(start * RATE) : round((start + seconds) * RATE)] = True
+    alone = active.sum(0) == 1
+    return {speaker: samples[active[index] & alone] for index, speaker in enumerate(speakers)}
+
+
+def rows(fitted: Fitted) -> list[Row]:
+    return [
+        Row(0, SegmentSpec(f"{reference.speaker}-{index}", text, "en", seed=index), reference)
+        for index, text in enumerate(LINES)
+        for reference in fitted.references
+    ]
+
+
+def spoken(spec: EngineSpec, wanted: list[Row]) -> dict[str, Speech | SegmentError]:
+    engine = kokoro.load(spec, lambda event, **fields: None)
+    outcomes = list(engine.generate(wanted))
+    assert sorted(row.segment.id for row, _ in outcomes) == sorted(row.segment.id for row in wanted)
+    return {row.segment.id: outcome for row, outcome in outcomes}
+
+
+def heard(outcome: Speech | SegmentError) -> NDArray[np.float32]:
+    assert isinstance(outcome, Speech), outcome
+    assert outcome.rate == 24_000
+    return np.frombuffer(outcome.pcm, "<i2").astype(np.float32) / 32768
+
+
+def test_the_judge_knows_real_speakers_apart(fitted: Fitted, judge: Judge) -> None:
+    halves = [half for own in fitted.speech.values() for half in np.array_split(own, 2)]
+    a1, a2, b1, b2 = (judge.embed(half, RATE) for half in halves)
+    same, different = min(a1 @ a2, b1 @ b2), max(a @ b for a in (a1, a2) for b in (b1, b2))
+    assert same > 0.85
+    assert same > different
+
+
+def test_lines_are_nearer_to_their_own_speaker_and_at_their_level(fitted: Fitted, judge: Judge) -> None:
+    own = {speaker: judge.embed(speech, RATE) for speaker, speech in fitted.speech.items()}
+    outcomes = spoken(fitted.spec, rows(fitted))
+    nearest = 0
+    for row in rows(fitted):
+        signal = heard(outcomes[row.segment.id])
+        assert 1.2 < len(signal) / 24_000 < 6
+        assert 0.01 < np.sqrt(np.mean(signal**2)) < 0.3
+        assert np.abs(signal).max() < 0.99
+        voice = judge.embed(signal, 24_000)
+        nearest += max(own, key=lambda speaker: float(own[speaker] @ voice)) == row.reference.speaker
+    assert nearest >= len(outcomes) * 5 / 6
+
+
+def test_the_same_bytes_in_any_order_and_at_any_number_of_threads(fitted: Fitted) -> None:
+    some = rows(fitted)[:4]
+    together = spoken(fitted.spec, some)
+    alone = replace(fitted.spec, options={"threads": 1})
+    assert spoken(alone, some[::-1]) == together
+    assert spoken(alone, some[1:2])[some[1].segment.id] == together[some[1].segment.id]
+
+
+def test_fitting_again_gives_the_same_voices_and_tells_its_progress(fitted: Fitted, tmp_path: Path) -> None:
+    again = [
+        replace(reference, codes=str(tmp_path / f"{reference.speaker}.npz"))
+        for reference in fitted.references
+    ]
+    engine = kokoro.load(fitted.spec, lambda event, **fields: None)
+    assert all(error is None for _, error in engine.encode(again))
+    for first, second in zip(fitted.references, again, strict=True):
+        assert Path(first.codes).read_bytes() == Path(second.codes).read_bytes()
+    assert [fields["completed"] for event, fields in fitted.events if event == "encoding"] == list(
+        range(1, 13)
+    )
+    assert {fields["total"] for event, fields in fitted.events if event == "encoding"} == {12}
+
+
+def test_spanish_speaks_and_a_line_is_fitted_to_its_slot(fitted: Fitted) -> None:
+    line = SegmentSpec("es", "Hola, ¿cómo estás? Tengo 23 años y vivo en Bogotá.", "es", seed=1)
+    short = replace(line, id="short", max_seconds=2.6)
+    outcomes = spoken(fitted.spec, [Row(0, line, fitted.references[0]), Row(0, short, fitted.references[0])])
+    assert len(heard(outcomes["es"])) / 24_000 > 2.6
+    assert len(heard(outcomes["short"])) / 24_000 <= 2.6
+
+
+def test_a_long_text_is_spoken_whole(fitted: Fitted) -> None:
+    once = Row(0, SegmentSpec("once", " ".join(LINES), "en", seed=1), fitted.references[0])
+    twice = Row(0, SegmentSpec("twice", " ".join(LINES * 2), "en", seed=1), fitted.references[0])
+    outcomes = spoken(fitted.spec, [once, twice])
+    assert len(heard(outcomes["twice"])) > 1.8 * len(heard(outcomes["once"]))
+
+
+def test_a_row_that_cannot_be_made_fails_alone(fitted: Fitted, tmp_path: Path) -> None:
+    good = fitted.references[0]
+    outcomes = spoken(
+        fitted.spec,
+        [
+            Row(0, SegmentSpec("mute", "...", "en", seed=1), good),
+            Row(0, SegmentSpec("foreign", "你好", "zh", seed=1), good),
+            Row(
+                0, SegmentSpec("voiceless", "Hello.", "en", seed=1), replace(good, codes=str(tmp_path / "no"))
+            ),
+            Row(0, SegmentSpec("good", "Hello there.", "en", seed=1), good),
+        ],
+    )
+    codes = {name: outcome.code for name, outcome in outcomes.items() if isinstance(outcome, SegmentError)}
+    assert codes == {"mute": "nothing_to_speak", "foreign": "language", "voiceless": "voice_missing"}
+    assert len(heard(outcomes["good"])) > 0.3 * 24_000
+
+
+def test_a_reference_that_cannot_be_used_fails_alone(fitted: Fitted, tmp_path: Path) -> None:
+    import soundfile
+
+    broken = {
+        "silent": np.zeros(RATE),
+        "short": fitted.speech["speaker90"][: RATE // 10],
+        "nan": np.full(RATE, np.nan),
+    }
+    for name, samples in broken.items():
+        soundfile.write(tmp_path / f"{name}.wav", samples, RATE, subtype="FLOAT")
+    (tmp_path / "text.wav").write_text("no audio")
+    references = [
+        ReferenceSpec(name, str(tmp_path / f"{name}.wav"), "", str(tmp_path / f"{name}.npz"))
+        for name in (*broken, "text", "missing")
+    ]
+    good = replace(fitted.references[0], codes=str(tmp_path / "good.npz"))
+    engine = kokoro.load(fitted.spec, lambda event, **fields: None)
+    outcomes = {spec.speaker: error for spec, error in engine.encode([*references, good])}
+    assert {name: error.code for name, error in outcomes.items() if error} == {
+        "silent": "reference_silent",
+        "short": "reference_too_short",
+        "nan": "reference_unusable",
+        "text": "reference_unreadable",
+        "missing": "reference_unreadable",
+    }
+    assert (tmp_path / "good.npz").exists()

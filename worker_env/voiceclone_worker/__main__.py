@@ -1,0 +1,42 @@
+"""The worker program.
+
+    python voiceclone_worker TASK.json [TASK.json ...]     speak these, print one result, end
+    python voiceclone_worker --serve                       a line of stdin names task files, a line
+                                                           of stdout answers with their result
+
+A line of stdin is a path, or a JSON list of paths; the files of one line (or of one call) are one
+pool of segments. stdout carries results and nothing else; events and log go to stderr.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+
+
+def _register_package() -> None:
+    """Make this folder importable as ``voiceclone_worker``, and nothing beside it.
+
+    Started by path, Python puts this folder itself on sys.path, where its modules would shadow
+    others; its parent may be a whole site-packages of the other environment. Neither may be
+    importable here, so the package is registered by hand and the entry dropped.
+    """
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
+    spec = importlib.util.spec_from_file_location(
+        "voiceclone_worker", os.path.join(here, "__init__.py"), submodule_search_locations=[here]
+    )
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"voiceclone worker: {here} holds no package")
+    package = importlib.util.module_from_spec(spec)
+    sys.modules["voiceclone_worker"] = package
+    spec.loader.exec_module(package)
+
+
+if __name__ == "__main__":
+    if "voiceclone_worker" not in sys.modules:
+        _register_package()
+    from voiceclone_worker.service import main
+
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""Small measures of a signal that reference, probe and spoken line share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from voiceclone_worker.engines.kokoro.model import Floats
+
+_FRAME_SECONDS = 0.01
+
+
+def trim(signal: Floats, rate: int, *, below_db: float = 40.0, keep_seconds: float = 0.0) -> Floats:
+    """``signal`` without the ends that lie ``below_db`` under its loudest 10 ms; ``keep_seconds`` stay at each."""
+    power = _frame_power(signal, rate)
+    if len(power) < 3:
+        return signal
+    frame, kept = round(rate * _FRAME_SECONDS), round(rate * keep_seconds)
+    loud = np.flatnonzero(power > power.max() * 10 ** (-below_db / 10))
+    if not len(loud):
+        return signal
+    return signal[max(0, loud[0] * frame - kept) : (loud[-1] + 1) * frame + kept]
+
+
+def speech_seconds(
+    signal: Floats, rate: int, *, below_db: float = 35.0, pause_seconds: float = 0.15
+) -> float:
+    """How long somebody speaks in ``signal``: its length without ends and pauses of ``pause_seconds`` or more."""
+    power = _frame_power(signal, rate)
+    if not len(power):
+        return 0.0
+    loud = np.flatnonzero(power > power.max() * 10 ** (-below_db / 10))
+    if not len(loud):
+        return 0.0
+    gaps = np.diff(loud) - 1
+    pauses = gaps[gaps * _FRAME_SECONDS >= pause_seconds].sum()
+    return float((loud[-1] - loud[0] + 1 - pauses) * _FRAME_SECONDS)
+
+
+def level(signal: Floats) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(signal, dtype=np.float64)))) if len(signal) else 0.0
+
+
+def _frame_power(signal: Floats, rate: int) -> Floats:
+    frame = round(rate * _FRAME_SECONDS)
+    count = len(signal) // frame
+    power: Floats = np.square(signal[: count * frame].reshape(count, frame)).mean(1)
+    return power

@@ -1,0 +1,54 @@
+"""One-shot and serving: from task files to results."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+
+from voiceclone_worker.channel import Channel
+from voiceclone_worker.contract import Failure, Result
+from voiceclone_worker.synthesis import Studio
+
+USAGE = "usage: python voiceclone_worker TASK.json [TASK.json ...] | --serve"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit code: 0, or not 0 when the work as a whole was impossible."""
+    if not arguments or any(argument in ("-h", "--help") for argument in arguments):
+        print(USAGE, file=sys.stderr)
+        return 0 if arguments else 2
+    channel = Channel()
+    channel.emit("hello", pid=os.getpid(), python=platform.python_version())
+    channel.start_heartbeat()
+    studio = Studio(channel.emit)
+    if list(arguments) == ["--serve"]:
+        return _serve(channel, studio)
+    result = studio.run(arguments)
+    if result.error is not None:
+        print(result.error.message, file=sys.stderr, flush=True)
+    channel.answer(result)
+    return 0 if result.error is None else 1
+
+
+def _serve(channel: Channel, studio: Studio) -> int:
+    """Answer stdin line by line until it ends."""
+    with open(0, encoding="utf-8", errors="replace", closefd=False) as requests:
+        for line in requests:
+            if line.strip():
+                channel.answer(_answer(studio, line.strip()))
+    return 0
+
+
+def _answer(studio: Studio, line: str) -> Result:
+    try:
+        paths = json.loads(line) if line.startswith("[") else [line]
+    except ValueError as error:
+        return Result(
+            error=Failure("bad_request", f"a line that starts with [ must be a JSON list ({error})")
+        )
+    if not paths or not all(isinstance(path, str) for path in paths):
+        return Result(error=Failure("bad_request", "a request must name at least one task file"))
+    return studio.run(paths)

@@ -1,0 +1,242 @@
+"""Tasks -> rows -> engine -> writer, with an outcome for every segment and reference."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from voiceclone_worker.contract import (
+    ContractError,
+    EncodeTask,
+    EngineSpec,
+    Failure,
+    ReferenceRow,
+    Result,
+    SegmentRow,
+    SynthesisTask,
+    Task,
+    read_task,
+)
+from voiceclone_worker.engines.base import Emit, Engine, EngineError, Load, Row, SegmentError, Speech
+from voiceclone_worker.writer import Writer, failed
+
+ENGINES = ("echo", "kokoro")
+
+
+class Studio:
+    """Runs leases; keeps each engine it has loaded."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._engines: dict[str, Engine] = {}
+
+    def run(self, paths: Sequence[str]) -> Result:
+        """Do all task files of a lease: first every reference, then every segment as one pool.
+
+        A task that cannot be read, or an engine that cannot be loaded, is the result's ``error``;
+        whatever goes wrong with a single row stands in that row.
+        """
+        try:
+            tasks = [read_task(path) for path in paths]
+            _check_outputs(tasks)
+        except ContractError as error:
+            return Result(error=Failure("task_unusable", str(error)))
+        lease = _Lease(tasks, self._emit)
+        for spec, numbers in _by_engine(tasks):
+            try:
+                engine = self._engine(spec, lease)
+            except EngineError as error:
+                lease.refuse(numbers, Failure(error.code, error.message))
+            else:
+                lease.encode(engine, numbers)
+                lease.generate(engine, numbers)
+        return lease.result()
+
+    def _engine(self, spec: EngineSpec, lease: _Lease) -> Engine:
+        key = json.dumps(asdict(spec), sort_keys=True)
+        if key not in self._engines:
+            self._emit("loading", engine=spec.name)
+            started = time.perf_counter()
+            self._engines[key] = _load(spec, self._emit)
+            seconds = time.perf_counter() - started
+            lease.spend("load", seconds)
+            self._emit("ready", engine=spec.name, seconds=round(seconds, 3))
+        return self._engines[key]
+
+
+def _load(spec: EngineSpec, emit: Emit) -> Engine:
+    if spec.name not in ENGINES:
+        raise EngineError(
+            "unknown_engine", f"no engine is called {spec.name!r}; there are {', '.join(ENGINES)}"
+        )
+    try:
+        load: Load = importlib.import_module(f"voiceclone_worker.engines.{spec.name}").load
+        return load(spec, emit)
+    except ImportError as error:
+        raise EngineError(
+            "engine_not_installed", f"engine {spec.name} cannot be imported in this interpreter: {error}"
+        ) from error
+    except EngineError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        raise EngineError(
+            "engine_load_failed", f"engine {spec.name} did not load: {_sentence(error)}"
+        ) from error
+
+
+class _Lease:
+    """The outcomes of one lease while they come in."""
+
+    def __init__(self, tasks: Sequence[Task], emit: Emit) -> None:
+        self._tasks = tasks
+        self._emit = emit
+        self._segments: dict[tuple[int, str], SegmentRow] = {}
+        self._references: dict[tuple[int, str], ReferenceRow] = {}
+        self._timing: dict[str, float] = {}
+        self._error: Failure | None = None
+
+    def spend(self, stage: str, seconds: float) -> None:
+        self._timing[stage] = self._timing.get(stage, 0.0) + seconds
+
+    def refuse(self, numbers: Sequence[int], failure: Failure) -> None:
+        """Nothing of these tasks can be done."""
+        self._error = failure
+        for row in self._rows(numbers):
+            self._finish(failed(row, failure.code, failure.message))
+        for number in numbers:
+            task = self._tasks[number]
+            if isinstance(task, EncodeTask):
+                for reference in task.references:
+                    self._encoded(ReferenceRow(number, reference.speaker, "failed", error=failure))
+
+    def encode(self, engine: Engine, numbers: Sequence[int]) -> None:
+        started = time.perf_counter()
+        for number in numbers:
+            task = self._tasks[number]
+            if not isinstance(task, EncodeTask):
+                continue
+            problem = Failure("no_outcome", "the engine gave no outcome for this reference")
+            before = time.perf_counter()
+            try:
+                for reference, error in engine.encode(task.references):
+                    now = time.perf_counter()
+                    failure = None if error is None else Failure(error.code, error.message)
+                    self._encoded(
+                        ReferenceRow(
+                            number,
+                            reference.speaker,
+                            "done" if failure is None else "failed",
+                            reference.codes if failure is None else None,
+                            round(now - before, 3),
+                            failure,
+                        )
+                    )
+                    before = now
+            except Exception as error:
+                traceback.print_exc()
+                problem = Failure("engine_crashed", f"encoding failed: {_sentence(error)}")
+            for reference in task.references:
+                if (number, reference.speaker) not in self._references:
+                    self._encoded(ReferenceRow(number, reference.speaker, "failed", error=problem))
+            self.spend("encode", time.perf_counter() - started)
+
+    def generate(self, engine: Engine, numbers: Sequence[int]) -> None:
+        rows = self._rows(numbers)
+        if not rows:
+            return
+        started = time.perf_counter()
+        code, message = "no_outcome", "the engine gave no outcome for this segment"
+        with Writer(self._finish) as writer:
+            try:
+                for row, outcome in engine.generate(rows):
+                    if isinstance(outcome, SegmentError):
+                        self._finish(failed(row, outcome.code, outcome.message))
+                    else:
+                        self._write(writer, row, outcome)
+            except Exception as error:
+                traceback.print_exc()
+                code, message = "engine_crashed", f"the engine failed: {_sentence(error)}"
+        for row in rows:
+            if (row.task, row.segment.id) not in self._segments:
+                self._finish(failed(row, code, message))
+        self.spend("generate", time.perf_counter() - started)
+        self.spend("write", writer.seconds)
+
+    def result(self) -> Result:
+        """Rows in the order of the tasks."""
+        order = [(number, item.id) for number, item in self._all_segments()]
+        return Result(
+            segments=tuple(self._segments[key] for key in order),
+            references=tuple(self._references.values()),
+            timing=self._timing,
+            error=self._error,
+        )
+
+    def _write(self, writer: Writer, row: Row, speech: Speech) -> None:
+        task = self._tasks[row.task]
+        assert isinstance(task, SynthesisTask)
+        try:
+            os.makedirs(task.output_dir, exist_ok=True)
+        except OSError as error:
+            message = f"{task.output_dir} could not be made: {error.strerror or error}"
+            self._finish(failed(row, "write_failed", message))
+        else:
+            writer.submit(row, speech, os.path.join(task.output_dir, f"{row.segment.id}.wav"))
+
+    def _finish(self, row: SegmentRow) -> None:
+        self._segments[row.task, row.id] = row
+        self._emit("segment_done" if row.status == "done" else "segment_failed", **asdict(row))
+
+    def _encoded(self, row: ReferenceRow) -> None:
+        self._references[row.task, row.speaker] = row
+        self._emit("encoded", **asdict(row))
+
+    def _rows(self, numbers: Sequence[int]) -> list[Row]:
+        rows = []
+        for number in numbers:
+            task = self._tasks[number]
+            if isinstance(task, SynthesisTask):
+                rows += [Row(number, segment, task.reference) for segment in task.segments]
+        return rows
+
+    def _all_segments(self) -> Iterator[tuple[int, SegmentRow]]:
+        for number, task in enumerate(self._tasks):
+            if isinstance(task, SynthesisTask):
+                for segment in task.segments:
+                    yield number, self._segments[number, segment.id]
+
+
+def _by_engine(tasks: Sequence[Task]) -> list[tuple[EngineSpec, list[int]]]:
+    """Task numbers under their engine, in order; one engine is the rule."""
+    groups: list[tuple[EngineSpec, list[int]]] = []
+    for number, task in enumerate(tasks):
+        for spec, numbers in groups:
+            if spec == task.engine:
+                numbers.append(number)
+                break
+        else:
+            groups.append((task.engine, [number]))
+    return groups
+
+
+def _check_outputs(tasks: Sequence[Task]) -> None:
+    """Two segments of a pool must not write the same file."""
+    seen: set[tuple[str, str]] = set()
+    for task in tasks:
+        if isinstance(task, SynthesisTask):
+            for segment in task.segments:
+                key = (os.path.abspath(task.output_dir), segment.id)
+                if key in seen:
+                    raise ContractError(f"two segments would write {os.path.join(*key)}.wav")
+                seen.add(key)
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
