@@ -121,9 +121,9 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
 
 
 def note_segment(run_dir: RunDir, segment_id: str, made_from: str, details: Mapping[str, Any]) -> None:
-    """Put the fingerprint beside a segment that has just been written."""
-    wav = run_dir.segment_wav(segment_id)
-    note = {"fingerprint": made_from, "sha256": file_sha256(wav), **details}
+    """Put the fingerprint beside a segment that has just been written. ``details`` are its row's,
+    with the wav's sha256."""
+    note = {"fingerprint": made_from, **details}
     # Replaced, but not flushed to the disk: after a power cut the segment is simply made again.
     temporary = run_dir.segments / f"{segment_id}.json.tmp"
     temporary.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")

@@ -114,8 +114,8 @@ def _take_over(script: Script, run_dir: RunDir, prints: Mapping[str, str], spoke
 
 
 def _note(run_dir: RunDir, row: SegmentRow, made_from: str) -> None:
-    details = {"seed": row.seed, "seconds": row.seconds, "frames": row.frames, "attempts": row.attempts}
-    note_segment(run_dir, row.id, made_from, details)
+    kept = ("seed", "seconds", "frames", "attempts", "sha256")
+    note_segment(run_dir, row.id, made_from, {key: getattr(row, key) for key in kept})
 
 
 def _count(outcome: Outcome, spoken: Spoken) -> None:

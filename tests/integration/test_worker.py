@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import wave
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def test_a_task_is_spoken_and_every_segment_has_its_row(tmp_path: Path) -> None:
         with wave.open(row["file"]) as spoken:
             assert spoken.getnframes() == row["frames"] > 0
             assert row["seconds"] == pytest.approx(row["frames"] / spoken.getframerate())
+        assert row["sha256"] == sha256(Path(row["file"]).read_bytes()).hexdigest()
 
 
 def test_a_library_that_prints_cannot_reach_the_result(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def test_a_segment_counts_only_with_its_own_fingerprint_and_its_own_sound(tmp_pa
     assert noted_segment(run_dir, "0001", "print") is None
     run_dir.segment_wav("0001").write_bytes(b"sound")
     assert noted_segment(run_dir, "0001", "print") is None, "a wav alone is a stale wav"
-    note_segment(run_dir, "0001", "print", {"seconds": 1.5})
+    note_segment(run_dir, "0001", "print", {"seconds": 1.5, "sha256": sha256(b"sound").hexdigest()})
     note = noted_segment(run_dir, "0001", "print")
     assert note is not None and note["seconds"] == 1.5
     assert noted_segment(run_dir, "0001", "other inputs") is None

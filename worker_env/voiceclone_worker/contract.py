@@ -86,7 +86,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class SegmentRow:
-    """The outcome of one segment. ``task`` counts the task files of the lease from 0."""
+    """The outcome of one segment. ``task`` counts the task files of the lease from 0; ``sha256`` is
+    the file's, so that nobody has to read it back to know it again."""
 
     task: int
     id: str
@@ -96,6 +97,7 @@ class SegmentRow:
     frames: int | None = None
     seed: int | None = None
     attempts: int = 1
+    sha256: str | None = None
     error: Failure | None = None
 
 
@@ -228,6 +230,7 @@ def segment_row_from_dict(row: Mapping[str, Any]) -> SegmentRow:
         frames=_get(row, "frames", int, None),
         seed=_get(row, "seed", int, None),
         attempts=_get(row, "attempts", int, 1),
+        sha256=_get(row, "sha256", str, None),
         error=None if row.get("error") is None else _failure(row["error"]),
     )
 

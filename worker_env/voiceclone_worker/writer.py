@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import threading
 import time
@@ -44,7 +46,7 @@ class Writer:
     def _write(self, row: Row, speech: Speech, path: str) -> None:
         started = time.perf_counter()
         try:
-            write_wav(path, speech)
+            sha256 = write_wav(path, speech)
             outcome = SegmentRow(
                 task=row.task,
                 id=row.segment.id,
@@ -54,6 +56,7 @@ class Writer:
                 frames=speech.frames,
                 seed=speech.seed,
                 attempts=speech.attempts,
+                sha256=sha256,
             )
         except OSError as error:
             outcome = failed(row, "write_failed", f"{path} could not be written: {error.strerror or error}")
@@ -63,16 +66,20 @@ class Writer:
         self._finished(outcome)
 
 
-def write_wav(path: str, speech: Speech) -> None:
-    """Mono PCM_16 under a temporary name, then replaced. Raises OSError."""
+def write_wav(path: str, speech: Speech) -> str:
+    """Mono PCM_16 under a temporary name, then replaced. Returns its SHA-256; raises OSError."""
+    content = io.BytesIO()
+    with wave.open(content, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(speech.rate)
+        out.writeframes(speech.pcm)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        with open(temporary, "wb") as stream, wave.open(stream, "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(speech.rate)
-            out.writeframes(speech.pcm)
+        with open(temporary, "wb") as stream:
+            stream.write(content.getbuffer())
         os.replace(temporary, path)
+        return hashlib.sha256(content.getbuffer()).hexdigest()
     except OSError:
         if os.path.exists(temporary):
             os.unlink(temporary)

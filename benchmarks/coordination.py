@@ -1,0 +1,66 @@
+"""What coordination costs: the echo engine, 6 speakers, 2,000 segments, 4 workers.
+
+The echo engine makes a tone in microseconds, so nearly all that is measured is the pool's: leases,
+task files, events, results, and the wav and fingerprint of each segment.
+
+    python benchmarks/coordination.py [--segments 2000] [--workers 4] [--speakers 6]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from voiceclone_cli.rundir import note_segment, open_run_dir
+from voiceclone_cli.workers.environment import worker_command
+from voiceclone_cli.workers.leases import shared_leases
+from voiceclone_cli.workers.pool import Pool
+from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentRow, SegmentSpec, SynthesisTask
+
+
+def tasks(speakers: int, segments: int, output_dir: Path) -> list[SynthesisTask]:
+    made = []
+    for number in range(speakers):
+        name = f"SPEAKER_{number:02d}"
+        mine = tuple(
+            SegmentSpec(f"{index:05d}", "a line of ordinary length, as people speak", "en", index, 1.0)
+            for index in range(number, segments, speakers)
+        )
+        made.append(
+            SynthesisTask(name, EngineSpec("echo"), ReferenceSpec(name, "", "", ""), str(output_dir), mine)
+        )
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--segments", type=int, default=2000)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--speakers", type=int, default=6)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        run_dir = open_run_dir(Path(folder) / "run", "benchmark")
+        work = tasks(asked.speakers, asked.segments, run_dir.segments)
+        warm = tasks(1, asked.workers * 2, Path(folder) / "warm")
+
+        def keep(row: SegmentRow) -> None:
+            note_segment(run_dir, row.id, "print", {"seconds": row.seconds, "sha256": row.sha256})
+
+        with Pool(worker_command(None, threads=1), asked.workers, run_dir.tasks) as pool:
+            pool.run(shared_leases(warm, asked.workers, 1))  # starts the workers and loads their engine
+            wall, cpu = time.perf_counter(), time.process_time()
+            outcome = pool.run(shared_leases(work, asked.workers, 5), on_segment=keep)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    assert sum(row.status == "done" for row in outcome.segments.values()) == asked.segments
+    each = 1000 / asked.segments
+    inside = outcome.timing["generate"]
+    print(f"{asked.segments} segments, {asked.speakers} speakers, {asked.workers} workers")
+    print(f"wall                        {wall:7.3f} s   {wall * each:6.3f} ms a segment")
+    print(f"coordinator's own CPU       {cpu:7.3f} s   {cpu * each:6.3f} ms a segment")
+    print(f"inside the workers, summed  {inside:7.3f} s   {inside * each:6.3f} ms a segment")
+
+
+if __name__ == "__main__":
+    main()
