@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voiceclone_cli.atomic import write_text_atomic
 from voiceclone_cli.errors import InputError, PreflightError
 
 RUN_SCHEMA = "voiceclone.run/1"
@@ -87,6 +88,10 @@ def open_run_dir(root: Path, input_sha256: str) -> RunDir:
     try:
         for folder in (run_dir.speakers, run_dir.segments, run_dir.logs, run_dir.tasks):
             folder.mkdir(parents=True, exist_ok=True)
+        if run_dir.is_new:
+            # Says whose directory it is from the first moment: a run that is killed can go on later.
+            claim = {"schema": RUN_SCHEMA, "status": "running", "input": {"sha256": input_sha256}}
+            write_text_atomic(run_dir.manifest, json.dumps(claim) + "\n")
     except OSError as error:
         raise PreflightError(
             f"the run directory {root} cannot be made ({error.strerror}); choose another with --out",

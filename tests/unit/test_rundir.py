@@ -31,6 +31,13 @@ def test_a_new_run_directory_is_made_and_can_be_taken_back(tmp_path: Path) -> No
     assert not run_dir.root.exists()
 
 
+def test_a_run_that_was_killed_before_its_end_is_taken_up(tmp_path: Path) -> None:
+    open_run_dir(tmp_path / "run", "a")
+    assert not open_run_dir(tmp_path / "run", "a").is_new
+    with pytest.raises(InputError, match="another input"):
+        open_run_dir(tmp_path / "run", "b")
+
+
 def test_an_earlier_run_of_the_same_input_is_taken_up_and_never_discarded(tmp_path: Path) -> None:
     with_manifest(tmp_path / "run")
     again = open_run_dir(tmp_path / "run", "a")

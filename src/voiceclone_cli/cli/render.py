@@ -13,6 +13,7 @@ from enum import StrEnum
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 
 if typing.TYPE_CHECKING:
+    from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
 
@@ -111,17 +112,21 @@ def _bars() -> Iterator[Progress]:
         TextColumn,
         TimeElapsedColumn,
     )
+    from rich.table import Column
 
     console = Console(stderr=True, highlight=False)
+    # The note takes what the others leave, and is cut there.
     columns = (
         SpinnerColumn(finished_text="[green]✓"),
-        TextColumn("{task.description:<14}"),
-        BarColumn(bar_width=28),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[note]}", markup=True),
+        TextColumn("{task.description}", table_column=Column(min_width=13, no_wrap=True)),
+        BarColumn(bar_width=24, table_column=Column(min_width=24)),
+        TaskProgressColumn(table_column=Column(min_width=4, no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
+        TextColumn(
+            "[dim]{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        ),
     )
-    with Progress(*columns, console=console) as bars:
+    with Progress(*columns, console=console, expand=True) as bars:
         tasks: dict[tuple[str, str | None], TaskID] = {}
 
         def show(event: ProgressEvent) -> None:
@@ -135,8 +140,17 @@ def _bars() -> Iterator[Progress]:
             total = None if event.worker else event.total
             note = "" if total is not None and event.completed >= total else event.note
             bars.update(tasks[key], completed=event.completed, total=total, note=_plain(note))
+            if total is not None and event.completed >= total:
+                for worker in [name for name in tasks if name[0] == event.stage and name[1]]:
+                    _close(bars, tasks[worker])
 
         yield show
+
+
+def _close(bars: Bars, task: TaskID) -> None:
+    """A worker's bar shows its share of the work; it is complete when the stage is."""
+    (row,) = (row for row in bars.tasks if row.id == task)
+    bars.update(task, total=max(1.0, row.completed), note=f"{row.completed:.0f} done")
 
 
 def _plain(text: str) -> str:

@@ -20,6 +20,10 @@ class WorkerProgress:
         self._encoded: dict[str, float] = {}
         self._already = 0
         self._by_worker: collections.Counter[str] = collections.Counter()
+        # Told at once, so that the stages stand in their order, the workers below.
+        if references:
+            progress(ProgressEvent(ENCODING, 0, references))
+        progress(ProgressEvent(SYNTHESIS, 0, segments))
 
     def already_settled(self, count: int) -> None:
         """So many segments need no worker any more; the synthesis begins."""
