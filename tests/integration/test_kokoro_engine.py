@@ -55,10 +55,11 @@ def fitted(
     folder = tmp_path_factory.mktemp("kokoro")
     samples, rate = soundfile.read(sample_wav, dtype="float32")
     assert rate == RATE
-    speech = undisturbed(samples, sample_wav.with_suffix(".rttm").read_text())
+    pieces = undisturbed(samples, sample_wav.with_suffix(".rttm").read_text())
+    speech = {speaker: np.concatenate(own) for speaker, own in pieces.items()}
     references = []
-    for speaker, own in sorted(speech.items()):
-        soundfile.write(folder / f"{speaker}.wav", own[: SECONDS * RATE], RATE)
+    for speaker, own in sorted(pieces.items()):
+        soundfile.write(folder / f"{speaker}.wav", longest(own), RATE)
         codes = folder / speaker / "voice.npz"
         references.append(ReferenceSpec(speaker, str(folder / f"{speaker}.wav"), "", str(codes)))
     options = {"encoder": str(model_folders["campplus"]), "threads": 2}
@@ -69,15 +70,28 @@ def fitted(
     return Fitted(spec=spec, speech=speech, references=tuple(references), events=events)
 
 
-def undisturbed(samples: NDArray[np.float32], rttm: str) -> dict[str, NDArray[np.float32]]:
-    """What each speaker says while nobody else does."""
+def undisturbed(samples: NDArray[np.float32], rttm: str) -> dict[str, list[NDArray[np.float32]]]:
+    """The pieces that each speaker says while nobody else does."""
     turns = [(row.split()[7], float(row.split()[3]), float(row.split()[4])) for row in rttm.splitlines()]
     speakers = sorted({speaker for speaker, _, _ in turns})
     active = np.zeros((len(speakers), len(samples)), bool)
     for speaker, start, seconds in turns:
         active[speakers.index(speaker), round(start * RATE) : round((start + seconds) * RATE)] = True
-    alone = active.sum(0) == 1
-    return {speaker: samples[active[index] & alone] for index, speaker in enumerate(speakers)}
+    alone = active & (active.sum(0) == 1)
+    edges = [np.flatnonzero(np.diff(np.r_[0, own.astype(int), 0])).reshape(-1, 2) for own in alone]
+    return {
+        speaker: [samples[start:end] for start, end in own]
+        for speaker, own in zip(speakers, edges, strict=True)
+    }
+
+
+def longest(pieces: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The longest pieces, in their order, until they come to SECONDS."""
+    order = sorted(range(len(pieces)), key=lambda index: -len(pieces[index]))
+    taken: list[int] = []
+    while order and sum(len(pieces[index]) for index in taken) < SECONDS * RATE:
+        taken.append(order.pop(0))
+    return np.concatenate([pieces[index] for index in sorted(taken)])
 
 
 def rows(fitted: Fitted) -> list[Row]:

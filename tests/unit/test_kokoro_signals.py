@@ -7,7 +7,7 @@ import pytest
 
 from voiceclone_worker.engines.kokoro import spectra
 from voiceclone_worker.engines.kokoro.model import RATE, Floats
-from voiceclone_worker.engines.kokoro.signals import level, speech_seconds, trim
+from voiceclone_worker.engines.kokoro.signals import level, speech_seconds, trim, without_gaps
 
 
 def noise(seconds: float, seed: int = 0) -> Floats:
@@ -27,6 +27,12 @@ def test_trimming_takes_the_silent_ends_and_nothing_inside() -> None:
 
 def test_trimming_silence_leaves_it() -> None:
     assert len(trim(silence(1.0), RATE)) == RATE
+
+
+def test_the_gaps_between_the_pieces_of_a_reference_go() -> None:
+    pieces = np.concatenate([noise(0.5), silence(0.15), noise(0.5)])
+    assert np.array_equal(without_gaps(pieces, RATE), np.concatenate([noise(0.5), noise(0.5)]))
+    assert len(without_gaps(silence(1.0), RATE)) == 0
 
 
 def test_pauses_are_no_speech_but_short_gaps_are() -> None:

@@ -138,6 +138,8 @@ class _Lease:
                         )
                     )
                     before = now
+            except EngineError as error:
+                problem = Failure(error.code, error.message)
             except Exception as error:
                 traceback.print_exc()
                 problem = Failure("engine_crashed", f"encoding failed: {_sentence(error)}")

@@ -63,7 +63,11 @@ class Engine(Protocol):
         ...
 
     def generate(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Speech | SegmentError]]:
-        """Speak the rows; yield each exactly once, as soon as it is done, in any order."""
+        """Speak the rows; yield each exactly once, as soon as it is done, in any order.
+
+        Emits ``segment_started`` (task, id) for each before its work begins: should the process die,
+        these are the rows that may have killed it.
+        """
         ...
 
 

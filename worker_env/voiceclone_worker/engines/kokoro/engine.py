@@ -70,6 +70,7 @@ class KokoroEngine:
         voices = _Voices(self._table.names)
 
         def say(row: Row) -> Speech | SegmentError:
+            self._emit("segment_started", task=row.task, id=row.segment.id)
             try:
                 return speak(row.segment, voices.of(row.reference), self._model, self._table)
             except SegmentError as error:
@@ -80,9 +81,8 @@ class KokoroEngine:
         try:
             for row in rows:
                 waiting[pool.submit(say, row)] = row
-                if (
-                    len(waiting) > self._threads
-                ):  # one ahead of the threads, or an hour's speech piles up here
+                # One ahead of the threads and no more, or an hour's speech would pile up here.
+                if len(waiting) > self._threads:
                     yield from _finished(waiting)
             while waiting:
                 yield from _finished(waiting)

@@ -13,7 +13,7 @@ from voiceclone_worker.contract import ReferenceSpec
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro import matching, phonemes, spectra, traits
 from voiceclone_worker.engines.kokoro.model import RATE, Floats, SpeechModel
-from voiceclone_worker.engines.kokoro.signals import level, speech_seconds, trim
+from voiceclone_worker.engines.kokoro.signals import level, speech_seconds, trim, without_gaps
 from voiceclone_worker.engines.kokoro.spectra import Doubles
 from voiceclone_worker.engines.kokoro.voice import Voice
 from voiceclone_worker.engines.kokoro.voices import VoiceTable
@@ -65,6 +65,7 @@ def listen(spec: ReferenceSpec, encoder: traits.SpeakerEncoder) -> Reference:
         raise SegmentError("reference_unusable", f"{spec.audio} holds samples that are not numbers.")
     if not len(signal) or float(np.abs(signal).max()) < _QUIETEST:
         raise SegmentError("reference_silent", f"{spec.audio} is silent: give another with --reference.")
+    signal = without_gaps(signal, traits.RATE)
     seconds = len(trim(signal, traits.RATE)) / traits.RATE
     if seconds < _SHORTEST_SECONDS:
         raise SegmentError(
@@ -96,7 +97,9 @@ def fit(
     tokens = phonemes.to_tokens(phonemes.to_phonemes(_PROBE_TEXT, "en"))
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for reference in references:
-            others = [other.embedding for other in references if other is not reference]
+            rest = [other for other in references if other is not reference]
+            others = [other.embedding for other in rest]
+            target = spectra.apart(reference.spectrum, [other.spectrum for other in rest])
             mixtures = matching.propose(reference.speaker, others, table, count=PROBES)
 
             def render(mixture: matching.Mixture) -> Floats:
@@ -104,7 +107,7 @@ def fit(
 
             best: Probe | None = None
             for mixture, spoken in zip(mixtures, pool.map(render, mixtures), strict=True):
-                probe = _hear(reference, others, mixture, spoken, encoder)
+                probe = _hear(reference, others, target, mixture, spoken, encoder)
                 best = probe if best is None or probe.score > best.score else best
                 heard(reference)
             assert best is not None
@@ -117,6 +120,7 @@ def fit(
 def _hear(
     reference: Reference,
     others: Sequence[Floats],
+    target: Doubles,
     mixture: matching.Mixture,
     spoken: Floats,
     encoder: traits.SpeakerEncoder,
@@ -124,7 +128,7 @@ def _hear(
     # The channel of a recording is in its embedding too, so a probe is heard through its equaliser.
     import soxr
 
-    gains = spectra.equaliser(reference.spectrum, spectra.long_term_spectrum(trim(spoken, RATE)))
+    gains = spectra.equaliser(target, spectra.long_term_spectrum(trim(spoken, RATE)))
     shaped = soxr.resample(spectra.equalise(spoken, gains, level(spoken)), RATE, traits.RATE)
     embedding = encoder.embed(shaped)
     f0 = traits.median_f0(soxr.resample(spoken, RATE, traits.RATE))

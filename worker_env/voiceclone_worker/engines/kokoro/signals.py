@@ -7,6 +7,7 @@ import numpy as np
 from voiceclone_worker.engines.kokoro.model import Floats
 
 _FRAME_SECONDS = 0.01
+_DIGITAL_SILENCE = 1e-4
 
 
 def trim(signal: Floats, rate: int, *, below_db: float = 40.0, keep_seconds: float = 0.0) -> Floats:
@@ -34,6 +35,19 @@ def speech_seconds(
     gaps = np.diff(loud) - 1
     pauses = gaps[gaps * _FRAME_SECONDS >= pause_seconds].sum()
     return float((loud[-1] - loud[0] + 1 - pauses) * _FRAME_SECONDS)
+
+
+def without_gaps(signal: Floats, rate: int) -> Floats:
+    """``signal`` without its 10 ms frames of digital silence, such as stand between a reference's pieces.
+
+    No recording of a voice holds them, and the logarithm of nothing would weigh heavily in its embedding.
+    """
+    frame = round(rate * _FRAME_SECONDS)
+    count = len(signal) // frame
+    audible = np.abs(signal[: count * frame].reshape(count, frame)).max(1) > _DIGITAL_SILENCE
+    return np.concatenate(
+        [signal[: count * frame].reshape(count, frame)[audible].ravel(), signal[count * frame :]]
+    )
 
 
 def level(signal: Floats) -> float:

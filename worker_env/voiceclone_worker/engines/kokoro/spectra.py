@@ -6,6 +6,8 @@ intact. It is numpy alone: synthesis must start fast, and scipy.signal alone tak
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,9 @@ _WINDOW = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FFT) / FFT)
 _CEPSTRA = 40
 _LIMIT = 5.0
 """In units of log power: 5 is 22 dB."""
+_MOST_APART = 1.5
+"""6.5 dB: speakers who differ by more (another microphone, another room) are apart already."""
+_SPEECH_BINS = slice(round(60 / (RATE / FFT)), round(8000 / (RATE / FFT)))
 
 Doubles = NDArray[np.float64]
 
@@ -56,6 +61,23 @@ def long_term_spectrum(signal: Floats) -> Doubles:
     cepstrum = np.fft.irfft(mean, FFT)
     cepstrum[_CEPSTRA : FFT - _CEPSTRA + 1] = 0.0
     return np.fft.rfft(cepstrum).real
+
+
+def apart(own: Doubles, others: Sequence[Doubles]) -> Doubles:
+    """(BINS,) a speaker's long-term spectrum, drawn away from the mean of the other speakers' by as
+    much again as it differs, but by no more than 6.5 dB anywhere.
+
+    A mixture of Kokoro's voices keeps little of what sets two similar speakers apart, so this part of
+    it is exaggerated, as a caricature does. Measured with an encoder that takes no part in the fit, on
+    pyannote's sample and two pairs of Kokoro voices that were hidden from the table and sent through a
+    telephone band: nearer to its own speaker than to the other by .092 instead of .056 in the mean, and
+    no less like its own (.740, before .735).
+    """
+    if not others:
+        return own
+    difference = own - np.mean(others, axis=0)
+    difference = difference - difference[_SPEECH_BINS].mean()
+    return np.asarray(own + np.clip(difference, -_MOST_APART, _MOST_APART), np.float64)
 
 
 def equaliser(target: Doubles, own: Doubles) -> Floats:
