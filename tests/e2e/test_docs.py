@@ -7,10 +7,10 @@ the engines have tests of their own, this is about the commands.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from command import Run
+from voiceclone_cli.cli import main
 
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -31,27 +32,44 @@ def commands(path: Path) -> list[str]:
 
 @pytest.mark.engine
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
-def test_each_command_runs(path: Path, tmp_path: Path, sample_wav: Path, sample_run: Run) -> None:
+def test_each_command_runs(
+    path: Path,
+    tmp_path: Path,
+    sample_wav: Path,
+    sample_run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VOICECLONE_ENGINE", "echo")
     _lay_out(tmp_path, sample_wav, sample_run)
     for line in commands(path):
         words = shlex.split(line)
         if words[0] == "make":
             assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
             continue
-        if words[0] == "voiceclone":
-            words = [sys.executable, "-m", "voiceclone_cli", *words[1:]]
-        elif words[0] == "python":
-            words = [sys.executable, str(ROOT / words[1]), *words[2:]]
-        done = subprocess.run(
-            words,
-            cwd=tmp_path,
-            env={**os.environ, "VOICECLONE_ENGINE": "echo"},
-            capture_output=True,
-            encoding="utf-8",
-            stdin=subprocess.DEVNULL,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
-        assert done.stdout, line
+        code = _voiceclone(words, monkeypatch) if words[0] == "voiceclone" else _python(words)
+        out, err = capfd.readouterr()
+        assert code == 0, f"{line}\n{err}"
+        assert out, line
+
+
+def _voiceclone(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Through the console script's own function, in this process: pyannote is imported once for all."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(sys, "argv", words)
+    try:
+        with pytest.raises(SystemExit) as end:
+            main()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return int(end.value.code or 0)
+
+
+def _python(words: list[str]) -> int:
+    program = [sys.executable, str(ROOT / words[1]), *words[2:]]
+    return subprocess.run(program, stdin=subprocess.DEVNULL).returncode
 
 
 def _lay_out(folder: Path, sample_wav: Path, sample_run: Run) -> None:
