@@ -30,7 +30,7 @@ env: .venv/.complete
 	@touch $@
 
 models: env
-	@echo "== models: the embedded ones, about 230 MB, fetched once"
+	@echo "== models: the embedded ones, about 280 MB, fetched once"
 	$(BIN)/voiceclone models pull
 
 check: env

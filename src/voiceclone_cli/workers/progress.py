@@ -50,8 +50,8 @@ class WorkerProgress:
     def _settle(self, worker: str, note: str) -> None:
         self._by_worker[worker] += 1
         done = min(self._segments, self._already + sum(self._by_worker.values()))
-        self._progress(ProgressEvent(SYNTHESIS, done, self._segments))
         self._say(worker, note)
+        self._progress(ProgressEvent(SYNTHESIS, done, self._segments))
 
     def _say(self, worker: str, note: str) -> None:
         self._progress(
