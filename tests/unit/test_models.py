@@ -138,7 +138,7 @@ def test_status_hashes_nothing(
 ) -> None:
     put_by_hand(tmp_path)
     forbid(monkeypatch, store, "sha256_of")
-    models.status(home=tmp_path)
+    assert models.status(home=tmp_path)[0].state is ModelState.UNVERIFIED
 
 
 def test_files_put_by_hand_are_verified_and_taken(tiny: registry.ModelEntry, tmp_path: Path) -> None:

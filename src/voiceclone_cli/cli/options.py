@@ -29,6 +29,31 @@ Language = Annotated[
     str | None,
     typer.Option("--language", help="Language of the recording, or of the script.", show_default=False),
 ]
+Engine = Annotated[
+    str | None, typer.Option("--engine", help="auto, fish, kokoro or echo.", show_default=False)
+]
+Mode = Annotated[str | None, typer.Option("--mode", help="sequential or parallel.", show_default=False)]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="Workers in parallel mode.", show_default=False)
+]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", help="Segments generated together.", show_default=False)
+]
+MaxStretch = Annotated[
+    float | None,
+    typer.Option("--max-stretch", help="How much faster a line may be made.", show_default=False),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Run directory [default: NAME.voiceclone].", show_default=False)
+]
+ScriptFile = Annotated[
+    Path | None,
+    typer.Option("--script", help="What to say instead: SRT, VTT, ASS, JSON or CSV.", show_default=False),
+]
+References = Annotated[
+    list[str] | None,
+    typer.Option("--reference", metavar="SPEAKER=FILE", help="A voice for a speaker.", show_default=False),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 ProgressOption = Annotated[
     ProgressMode, typer.Option("--progress", help="How progress is shown on stderr.", case_sensitive=False)

@@ -11,14 +11,22 @@ import typer
 from voiceclone_cli.cli.options import (
     AsJson,
     AsrModel,
+    BatchSize,
     Diarizer,
+    Engine,
     Input,
     Language,
     MaxSpeakers,
+    MaxStretch,
     MinSpeakers,
+    Mode,
+    Out,
     ProgressOption,
     Quiet,
+    References,
+    ScriptFile,
     Speakers,
+    Workers,
 )
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
 from voiceclone_cli.errors import InputError, VoicecloneError
@@ -27,42 +35,20 @@ from voiceclone_cli.settings import resolve
 
 def command(
     input: Input,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Run directory [default: NAME.voiceclone].", show_default=False),
-    ] = None,
-    script: Annotated[
-        Path | None,
-        typer.Option("--script", help="What to say instead: SRT, VTT, ASS, JSON or CSV.", show_default=False),
-    ] = None,
-    reference: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--reference", metavar="SPEAKER=FILE", help="A voice for a speaker.", show_default=False
-        ),
-    ] = None,
-    engine: Annotated[
-        str | None, typer.Option("--engine", help="auto, fish, kokoro or echo.", show_default=False)
-    ] = None,
-    mode: Annotated[
-        str | None, typer.Option("--mode", help="sequential or parallel.", show_default=False)
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", help="Workers in parallel mode.", show_default=False)
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", help="Segments generated together.", show_default=False)
-    ] = None,
+    out: Out = None,
+    script: ScriptFile = None,
+    reference: References = None,
+    engine: Engine = None,
+    mode: Mode = None,
+    workers: Workers = None,
+    batch_size: BatchSize = None,
     speakers: Speakers = None,
     min_speakers: MinSpeakers = None,
     max_speakers: MaxSpeakers = None,
     diarizer: Diarizer = None,
     asr_model: AsrModel = None,
     language: Language = None,
-    max_stretch: Annotated[
-        float | None,
-        typer.Option("--max-stretch", help="How much faster a line may be made.", show_default=False),
-    ] = None,
+    max_stretch: MaxStretch = None,
     seed: Annotated[int | None, typer.Option("--seed", show_default=False)] = None,
     keep_tasks: Annotated[bool, typer.Option("--keep-tasks", help="Leave the task files.")] = False,
     as_json: AsJson = False,

@@ -7,19 +7,15 @@ from typing import Annotated
 
 import typer
 
-from voiceclone_cli.cli.options import AsJson, ProgressOption, Quiet
+from voiceclone_cli.cli.options import AsJson, Mode, ProgressOption, Quiet, Workers
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
 from voiceclone_cli.settings import resolve
 
 
 def command(
     tasks: Annotated[list[Path], typer.Argument(metavar="TASK.json...", show_default=False)],
-    mode: Annotated[
-        str | None, typer.Option("--mode", help="sequential or parallel.", show_default=False)
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", help="Workers in parallel mode.", show_default=False)
-    ] = None,
+    mode: Mode = None,
+    workers: Workers = None,
     as_json: AsJson = False,
     progress: ProgressOption = ProgressMode.AUTO,
     quiet: Quiet = False,

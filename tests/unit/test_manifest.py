@@ -1,0 +1,95 @@
+"""The one document of a run: its keys are a promise to scripts and CI."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voiceclone_cli.clock import Clock
+from voiceclone_cli.engines import EngineChoice
+from voiceclone_cli.manifest import EXIT_CODES, Source, document, failure_document, write_manifest
+from voiceclone_cli.rundir import open_run_dir
+from voiceclone_cli.settings import resolve
+from voiceclone_cli.speaking import Spoken
+from voiceclone_cli.tasks import Job
+from voiceclone_cli.types import Diarization, Placement, Recording, Reference, Script, Segment, Turn
+from voiceclone_worker.contract import Failure, SegmentRow
+
+
+def made(folder: Path, rows: dict[str, SegmentRow]) -> tuple[Job, dict[str, Any]]:
+    segments = tuple(Segment(f"000{n}", "SPEAKER_00", n, n + 0.5, f"line {n}", "en") for n in (1, 2))
+    run_dir = open_run_dir(folder / "run", "abc")
+    reference = Reference("SPEAKER_00", run_dir.speakers / "reference.wav", "the words", 9.5, ((1.0, 10.5),))
+    settings = resolve({}, {"HF_TOKEN": "hf_secret"})
+    engine = EngineChoice("echo", "asked", None, "codes.txt")
+    job = Job(
+        Script(segments), {"SPEAKER_00": reference}, {"0001": 2.0, "0002": 3.0}, run_dir, engine, settings
+    )
+    recording = Recording(Path("in.wav"), np.zeros(16_000, np.float32), 8_000, 24_000, 2, has_video=False)
+    diarization = Diarization((Turn(1.0, 3.0, "SPEAKER_00"),), (), "embedded", "it was asked for")
+    source = Source(recording, "abc", diarization, "whisper-base")
+    placed = [Placement("0001", 16_000, 8_000, 1.1, 0.0, -2.0)]
+    spoken = Spoken(rows=rows, reused=1)
+    clock = Clock()
+    clock.stop()
+    return job, document(source, job, spoken, placed, ["a note"], clock)
+
+
+DONE = SegmentRow(0, "0001", "done", "/0001.wav", 0.5, 12_000, 7, 1, "e3b0")
+FAILED = SegmentRow(0, "0002", "failed", error=Failure("language", "kokoro cannot read it"))
+
+
+def test_the_document_has_the_keys_that_scripts_rely_on(tmp_path: Path) -> None:
+    _, content = made(tmp_path, {"0001": DONE, "0002": FAILED})
+    assert {
+        "schema", "status", "run_dir", "engine", "mode", "speakers", "segments", "outputs", "timing", "errors",
+    } <= content.keys()  # fmt: skip
+    assert {
+        "id", "speaker", "start", "end", "text", "status", "file", "seconds", "seed", "stretch", "error",
+    } <= content["segments"][0].keys()  # fmt: skip
+    assert {"mix", "rttm", "script", "stems", "report"} <= content["outputs"].keys()
+
+
+@pytest.mark.parametrize(
+    "rows, status, code",
+    [
+        ({"0001": DONE, "0002": SegmentRow(0, "0002", "done", "/0002.wav", 0.5)}, "success", 0),
+        ({"0001": DONE, "0002": FAILED}, "partial", 3),
+        ({"0001": SegmentRow(0, "0001", "failed", error=Failure("x", "y")), "0002": FAILED}, "error", 1),
+    ],
+)
+def test_the_status_follows_from_the_segments(
+    tmp_path: Path, rows: dict[str, SegmentRow], status: str, code: int
+) -> None:
+    _, content = made(tmp_path, rows)
+    assert content["status"] == status and EXIT_CODES[status] == code
+
+
+def test_every_failed_segment_is_an_error_with_its_id(tmp_path: Path) -> None:
+    _, content = made(tmp_path, {"0001": DONE, "0002": FAILED})
+    assert content["errors"] == [{"code": "language", "message": "kokoro cannot read it", "segment": "0002"}]
+    assert content["segments"][1]["status"] == "failed" and content["segments"][1]["file"] is None
+
+
+def test_no_secret_reaches_the_manifest(tmp_path: Path) -> None:
+    job, content = made(tmp_path, {"0001": DONE, "0002": FAILED})
+    write_manifest(job, content)
+    text = job.run_dir.manifest.read_text(encoding="utf-8")
+    assert json.loads(text) == content
+    assert "hf_secret" not in text and "token" not in content["settings"]
+
+
+def test_settings_stand_there_with_their_source(tmp_path: Path) -> None:
+    _, content = made(tmp_path, {"0001": DONE, "0002": FAILED})
+    assert content["settings"]["batch_size"] == {"value": 5, "from": "default"}
+    assert content["input"]["frames"] == 24_000 and content["input"]["seconds"] == 3.0
+
+
+def test_a_run_that_could_not_begin_has_a_document_of_the_same_schema() -> None:
+    content = failure_document("media_missing", "no such file")
+    assert content["schema"] == "voiceclone.run/1" and content["status"] == "error"
+    assert content["errors"] == [{"code": "media_missing", "message": "no such file", "segment": None}]
