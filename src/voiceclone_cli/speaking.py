@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -41,6 +42,7 @@ def speak(job: Job, progress: Progress, *, keep_tasks: bool = False) -> Spoken:
     Being stopped ends the workers; what they had not finished has failed.
     """
     spoken = Spoken()
+    sweep(job.run_dir.tasks, ())  # what a run that was killed has left
     try:
         _speak(job, progress, spoken, keep_tasks)
     except Stopped as stop:
@@ -48,6 +50,8 @@ def speak(job: Job, progress: Progress, *, keep_tasks: bool = False) -> Spoken:
         stopped = Failure("interrupted", "the run was stopped before this segment was spoken")
         for segment in job.script.segments:
             spoken.rows.setdefault(segment.id, SegmentRow(0, segment.id, "failed", error=stopped))
+    if not keep_tasks:
+        shutil.rmtree(job.run_dir.tasks)
     return spoken
 
 

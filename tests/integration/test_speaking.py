@@ -84,6 +84,16 @@ def test_again_keeps_everything_and_a_changed_line_or_voice_redoes_only_itself(t
     assert speak(job(tmp_path, {"0003": "another line"}, seed=5), no_progress).reused == 0
 
 
+def test_task_files_are_temporary_unless_they_are_to_be_kept(tmp_path: Path) -> None:
+    work = job(tmp_path)
+    (work.run_dir.tasks / "task-00099.json").write_text("from a run that was killed", encoding="utf-8")
+    speak(work, no_progress, keep_tasks=True)
+    kept = sorted(path.name for path in work.run_dir.tasks.iterdir())
+    assert kept == ["task-00001.json", "task-00002.json", "task-00003.json"]
+    speak(job(tmp_path), no_progress)
+    assert not work.run_dir.tasks.exists()
+
+
 def test_a_segment_that_is_no_longer_planned_leaves(tmp_path: Path) -> None:
     work = job(tmp_path)
     work.run_dir.segment_wav("0099").write_bytes(b"from another script")
