@@ -10,7 +10,7 @@ import pytest
 
 from voiceclone_cli import media
 from voiceclone_cli.casting import cast
-from voiceclone_cli.diarization import diarize, read_rttm
+from voiceclone_cli.diarization import SpeakerCount, diarize, read_rttm
 from voiceclone_cli.types import Diarization, Recording, Reference, Turn
 
 pytestmark = pytest.mark.engine
@@ -30,9 +30,7 @@ def references(
         diarizer="embedded",
         models=lambda names: {name: model_folders[name] for name in names},
         token=None,
-        speakers=None,
-        min_speakers=None,
-        max_speakers=None,
+        count=SpeakerCount(),
         threads=1,
     )
     out = tmp_path_factory.mktemp("speakers")
