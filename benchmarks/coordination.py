@@ -1,7 +1,8 @@
 """What coordination costs: the echo engine, 6 speakers, 2,000 segments, 4 workers.
 
 The echo engine makes a tone in microseconds, so nearly all that is measured is the pool's: leases,
-task files, events, results, and the wav and fingerprint of each segment.
+task files, events and results, beside the wav that the worker writes; then the same with the note
+(fingerprint) that a run puts beside each segment.
 
     python benchmarks/coordination.py [--segments 2000] [--workers 4] [--speakers 6]
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from voiceclone_cli.rundir import note_segment, open_run_dir
@@ -40,26 +42,34 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--speakers", type=int, default=6)
     asked = parser.parse_args()
+    print(f"{asked.segments} segments, {asked.speakers} speakers, {asked.workers} workers")
     with tempfile.TemporaryDirectory() as folder:
         run_dir = open_run_dir(Path(folder) / "run", "benchmark")
-        work = tasks(asked.speakers, asked.segments, run_dir.segments)
         warm = tasks(1, asked.workers * 2, Path(folder) / "warm")
 
-        def keep(row: SegmentRow) -> None:
+        def note(row: SegmentRow) -> None:
             note_segment(run_dir, row.id, "print", {"seconds": row.seconds, "sha256": row.sha256})
 
         with Pool(worker_command(None, threads=1), asked.workers, run_dir.tasks) as pool:
             pool.run(shared_leases(warm, asked.workers, 1))  # starts the workers and loads their engine
-            wall, cpu = time.perf_counter(), time.process_time()
-            outcome = pool.run(shared_leases(work, asked.workers, 5), on_segment=keep)
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    assert sum(row.status == "done" for row in outcome.segments.values()) == asked.segments
-    each = 1000 / asked.segments
+            for title, keep in (("the pool alone", lambda row: None), ("with each segment's note", note)):
+                measure(
+                    title, pool, asked.workers, tasks(asked.speakers, asked.segments, run_dir.segments), keep
+                )
+
+
+def measure(
+    title: str, pool: Pool, workers: int, work: list[SynthesisTask], keep: Callable[[SegmentRow], None]
+) -> None:
+    segments = sum(len(task.segments) for task in work)
+    wall, cpu = time.perf_counter(), time.process_time()
+    outcome = pool.run(shared_leases(work, workers, 5), on_segment=keep)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    assert sum(row.status == "done" for row in outcome.segments.values()) == segments
     inside = outcome.timing["generate"]
-    print(f"{asked.segments} segments, {asked.speakers} speakers, {asked.workers} workers")
-    print(f"wall                        {wall:7.3f} s   {wall * each:6.3f} ms a segment")
-    print(f"coordinator's own CPU       {cpu:7.3f} s   {cpu * each:6.3f} ms a segment")
-    print(f"inside the workers, summed  {inside:7.3f} s   {inside * each:6.3f} ms a segment")
+    print(title)
+    for name, seconds in (("wall", wall), ("coordinator's CPU", cpu), ("inside the workers, summed", inside)):
+        print(f"  {name:<27} {seconds:7.3f} s   {1000 * seconds / segments:6.3f} ms a segment")
 
 
 if __name__ == "__main__":

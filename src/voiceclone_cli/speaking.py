@@ -12,7 +12,7 @@ from voiceclone_cli.settings import PARALLEL
 from voiceclone_cli.tasks import Job, encode_task, segment_fingerprints, synthesis_tasks
 from voiceclone_cli.types import Progress, Script
 from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.leases import Lease, one_lease, shared_leases
+from voiceclone_cli.workers.leases import Lease, one_lease, shared_leases, warm_up
 from voiceclone_cli.workers.pool import Outcome, Pool
 from voiceclone_cli.workers.progress import WorkerProgress
 from voiceclone_worker.contract import Failure, ReferenceRow, SegmentRow, SynthesisTask
@@ -65,7 +65,7 @@ def _speak(job: Job, progress: Progress, spoken: Spoken, keep_tasks: bool) -> No
         log_dir=job.run_dir.logs,
         keep_tasks=keep_tasks,
     ) as pool:
-        encoded = pool.run(one_lease([encode_task(job)]))
+        encoded = pool.run([*one_lease([encode_task(job)]), *warm_up(job.spec(), job.workers - 1)])
         _count(encoded, spoken)
         _give_up_voiceless(job.script, encoded.references, spoken)
         prints = segment_fingerprints(job)

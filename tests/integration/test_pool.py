@@ -14,7 +14,7 @@ import pytest
 
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.workers.environment import WorkerCommand, worker_command
-from voiceclone_cli.workers.leases import one_lease, shared_leases
+from voiceclone_cli.workers.leases import one_lease, shared_leases, warm_up
 from voiceclone_cli.workers.pool import Outcome, Pool
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
@@ -44,6 +44,19 @@ def test_every_segment_of_every_speaker_is_spoken(tmp_path: Path) -> None:
     assert len(outcome.segments) == 14 and set(states(outcome).values()) == {"done"}
     assert all(Path(str(row.file)).is_file() for row in outcome.segments.values())
     assert not list((tmp_path / "tasks").iterdir()), "task files are temporary"
+
+
+def test_workers_can_be_warmed_up_while_another_encodes(tmp_path: Path) -> None:
+    (tmp_path / "A.wav").write_bytes(b"some sound")
+    events: list[str] = []
+    work = task(tmp_path, "A")
+    with pool(tmp_path, 3, on_event=lambda worker, event: events.append(event["event"])) as workers:
+        encode = one_lease([EncodeTask(work.engine, (work.reference,))])
+        outcome = workers.run([*encode, *warm_up(work.engine, 2)])
+        assert outcome.references["A"].status == "done" and not outcome.segments
+        assert events.count("ready") == 3
+        workers.run(shared_leases([work], 3, 1))
+    assert events.count("ready") == 3, "loaded once each"
 
 
 def test_the_bytes_do_not_depend_on_mode_workers_or_batch(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from voiceclone_worker.contract import EncodeTask, SynthesisTask, Task
+from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SynthesisTask, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,12 @@ def shared_leases(tasks: Sequence[SynthesisTask], workers: int, batch_size: int)
             run = replace(task, segments=task.segments[start : start + size])
             leases.append(Lease((run,), _cost(run)))
     return sorted(leases, key=lambda lease: -lease.cost)
+
+
+def warm_up(engine: EngineSpec, workers: int) -> list[Lease]:
+    """Leases without a segment: what takes one has its engine loaded when the work comes."""
+    reference = ReferenceSpec("", "", "", "")
+    return [Lease((SynthesisTask("", engine, reference, "", ()),), 0)] * workers
 
 
 def part(lease: Lease, names: Collection[tuple[int, str]]) -> list[Lease]:
