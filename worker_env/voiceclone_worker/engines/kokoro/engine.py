@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -45,13 +46,12 @@ class KokoroEngine:
             except SegmentError as error:
                 yield spec, error
 
-        probes = 0
+        probes: Counter[str] = Counter()
 
         def count(reference: fitting.Reference) -> None:
-            nonlocal probes
-            probes += 1
-            total = fitting.PROBES * len(heard)
-            self._emit("encoding", speaker=reference.spec.speaker, completed=probes, total=total)
+            speaker = reference.spec.speaker
+            probes[speaker] += 1
+            self._emit("encoding", speaker=speaker, completed=probes[speaker], total=fitting.PROBES)
 
         voices = fitting.fit(
             heard,

@@ -6,8 +6,8 @@ which holds the F0. J, what is looked for, is
     cos(own) - .02 |F0 difference in semitones| + (cos(own) - cos of the nearest other speaker)
 
 with the cosine of CAM++ embeddings. The last term, contrast, keeps two similar speakers from falling
-onto the same voice: without it, one line of five of a telephone call was nearer to its own speaker
-than to the other, with it six of six.
+onto the same voice: when the recipe was found, one line of five of a telephone call was nearer to its
+own speaker than to the other without it, and six of six with it.
 """
 
 from __future__ import annotations
