@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +31,12 @@ class Clock:
 
     def stop(self) -> None:
         self.seconds["total"] = round(time.perf_counter() - self._started, 3)
+
+
+def add_seconds(total: dict[str, float], more: Mapping[str, float]) -> None:
+    """Add the seconds of each stage to ``total``."""
+    for stage, seconds in more.items():
+        total[stage] = total.get(stage, 0.0) + seconds
 
 
 def peak_memory_mb(pid: int | None = None) -> int | None:

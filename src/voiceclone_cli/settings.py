@@ -34,6 +34,16 @@ class Settings:
     sources: Mapping[str, str] = field(repr=False)
     """For each setting: "flag", "environment", ".env" or "default"."""
 
+    @property
+    def pool_size(self) -> int:
+        """Workers that the mode asks for."""
+        return self.workers if self.mode == PARALLEL else 1
+
+    @property
+    def threads_each(self) -> int:
+        """Threads for each worker: more would only spin against each other."""
+        return max(1, self.threads // self.pool_size)
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

@@ -6,16 +6,16 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from voiceclone_cli.clock import add_seconds
 from voiceclone_cli.errors import Stopped
 from voiceclone_cli.rundir import RunDir, note_segment, noted_segment, sweep
-from voiceclone_cli.settings import PARALLEL
 from voiceclone_cli.tasks import Job, encode_task, segment_fingerprints, synthesis_tasks
 from voiceclone_cli.types import Progress, Script
 from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.leases import Lease, one_lease, shared_leases, warm_up
+from voiceclone_cli.workers.leases import leases_of, one_lease, warm_up
 from voiceclone_cli.workers.pool import Outcome, Pool
 from voiceclone_cli.workers.progress import WorkerProgress
-from voiceclone_worker.contract import Failure, ReferenceRow, SegmentRow, SynthesisTask
+from voiceclone_worker.contract import Failure, ReferenceRow, SegmentRow
 
 
 @dataclass(slots=True)
@@ -58,14 +58,14 @@ def speak(job: Job, progress: Progress, *, keep_tasks: bool = False) -> Spoken:
 def _speak(job: Job, progress: Progress, spoken: Spoken, keep_tasks: bool) -> None:
     report = WorkerProgress(progress, references=len(job.references), segments=len(job.script.segments))
     with Pool(
-        worker_command(job.engine.python, threads=job.threads),
-        job.workers,
+        worker_command(job.engine.python, threads=job.settings.threads_each),
+        job.settings.pool_size,
         job.run_dir.tasks,
         on_event=report,
         log_dir=job.run_dir.logs,
         keep_tasks=keep_tasks,
     ) as pool:
-        encoded = pool.run([*one_lease([encode_task(job)]), *warm_up(job.spec(), job.workers - 1)])
+        encoded = pool.run([*one_lease([encode_task(job)]), *warm_up(job.spec(), job.settings.pool_size - 1)])
         _count(encoded, spoken)
         _give_up_voiceless(job.script, encoded.references, spoken)
         prints = segment_fingerprints(job)
@@ -78,15 +78,10 @@ def _speak(job: Job, progress: Progress, spoken: Spoken, keep_tasks: bool) -> No
                 _note(job.run_dir, row, prints[row.id])
 
         missing = [segment for segment in job.script.segments if segment.id not in spoken.rows]
-        _count(pool.run(_leases(job, synthesis_tasks(job, missing)), on_segment=keep), spoken)
+        leases = leases_of(synthesis_tasks(job, missing), job.settings, job.settings.batch_size)
+        _count(pool.run(leases, on_segment=keep), spoken)
     planned = [segment.id for segment in job.script.segments]
     sweep(job.run_dir.segments, {f"{name}.{kind}" for name in planned for kind in ("wav", "json")})
-
-
-def _leases(job: Job, tasks: list[SynthesisTask]) -> list[Lease]:
-    if job.settings.mode == PARALLEL:
-        return shared_leases(tasks, job.workers, job.settings.batch_size)
-    return one_lease(tasks)
 
 
 def _give_up_voiceless(script: Script, references: Mapping[str, ReferenceRow], spoken: Spoken) -> None:
@@ -125,5 +120,4 @@ def _note(run_dir: RunDir, row: SegmentRow, made_from: str) -> None:
 def _count(outcome: Outcome, spoken: Spoken) -> None:
     spoken.errors += outcome.errors
     spoken.peak_mb = max(spoken.peak_mb, outcome.peak_mb)
-    for stage, seconds in outcome.timing.items():
-        spoken.timing[stage] = spoken.timing.get(stage, 0.0) + seconds
+    add_seconds(spoken.timing, outcome.timing)

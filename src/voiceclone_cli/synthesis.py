@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from voiceclone_cli.clock import add_seconds
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.settings import PARALLEL, Settings
+from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress
 from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.leases import one_lease, shared_leases
+from voiceclone_cli.workers.leases import leases_of, one_lease
 from voiceclone_cli.workers.pool import Outcome, Pool
 from voiceclone_cli.workers.progress import WorkerProgress
 from voiceclone_worker.contract import (
@@ -36,19 +37,19 @@ def synthesize(paths: Sequence[Path], settings: Settings, progress: Progress) ->
     speak = [task for task in tasks if isinstance(task, SynthesisTask)]
     segments = sum(len(task.segments) for task in speak)
     references = sum(len(task.references) for task in encode)
-    workers = settings.workers if settings.mode == PARALLEL else 1
-    threads = max(1, settings.threads // workers)
     report = WorkerProgress(progress, references=references, segments=segments)
     batch_size = max((task.engine.batch_size for task in tasks), default=1)
     with (
         TemporaryDirectory(prefix="voiceclone-") as folder,
         Pool(
-            worker_command(_python(tasks, settings), threads=threads), workers, Path(folder), on_event=report
+            worker_command(_python(tasks, settings), threads=settings.threads_each),
+            settings.pool_size,
+            Path(folder),
+            on_event=report,
         ) as pool,
     ):
         encoded = pool.run(one_lease(encode))
-        leases = shared_leases(speak, workers, batch_size) if settings.mode == PARALLEL else one_lease(speak)
-        return _result(tasks, encoded, pool.run(leases))
+        return _result(tasks, encoded, pool.run(leases_of(speak, settings, batch_size)))
 
 
 def _read(paths: Sequence[Path]) -> list[Task]:
@@ -86,10 +87,12 @@ def _result(tasks: Sequence[Task], encoded: Outcome, spoken: Outcome) -> Result:
             # A lease counts its own tasks; the caller counts the files it gave.
             found = (spoken.segments[task.output_dir, segment.id] for segment in task.segments)
             rows += [replace(row, task=number) for row in found]
+    timing = dict(encoded.timing)
+    add_seconds(timing, spoken.timing)
     errors = [*encoded.errors, *spoken.errors]
     return Result(
         segments=tuple(rows),
         references=tuple(encoded.references.values()),
-        timing={**encoded.timing, **spoken.timing},
+        timing=timing,
         error=errors[0] if errors else None,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.rundir import RunDir, file_sha256, fingerprint
-from voiceclone_cli.settings import PARALLEL, Settings
+from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Reference, Script, Segment
 from voiceclone_worker.contract import (
     EncodeTask,
@@ -33,17 +33,8 @@ class Job:
     engine: EngineChoice
     settings: Settings
 
-    @property
-    def workers(self) -> int:
-        return self.settings.workers if self.settings.mode == PARALLEL else 1
-
-    @property
-    def threads(self) -> int:
-        """For each worker."""
-        return max(1, self.settings.threads // self.workers)
-
     def spec(self) -> EngineSpec:
-        return self.engine.spec(batch_size=self.settings.batch_size, threads=self.threads)
+        return self.engine.spec(batch_size=self.settings.batch_size, threads=self.settings.threads_each)
 
 
 def encode_task(job: Job) -> EncodeTask:

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from voiceclone_worker.contract import (
     ContractError,
@@ -32,7 +33,13 @@ class Studio:
     """Runs leases; keeps each engine it has loaded."""
 
     def __init__(self, emit: Emit) -> None:
-        self._emit = emit
+        self._leases = 0
+
+        def emit_in_lease(event: str, **fields: Any) -> None:
+            emit(event, lease=self._leases, **fields)
+
+        # Events may be read after the result of their lease, so each says which lease it is of.
+        self._emit: Emit = emit_in_lease
         self._engines: dict[str, Engine] = {}
 
     def run(self, paths: Sequence[str]) -> Result:
@@ -41,6 +48,7 @@ class Studio:
         A task that cannot be read, or an engine that cannot be loaded, is the result's ``error``;
         whatever goes wrong with a single row stands in that row.
         """
+        self._leases += 1
         try:
             tasks = [read_task(path) for path in paths]
             _check_outputs(tasks)

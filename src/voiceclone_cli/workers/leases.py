@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from voiceclone_cli.settings import PARALLEL, Settings
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SynthesisTask, Task
 
 
@@ -36,6 +37,13 @@ def shared_leases(tasks: Sequence[SynthesisTask], workers: int, batch_size: int)
             run = replace(task, segments=task.segments[start : start + size])
             leases.append(Lease((run,), _cost(run)))
     return sorted(leases, key=lambda lease: -lease.cost)
+
+
+def leases_of(tasks: Sequence[SynthesisTask], settings: Settings, batch_size: int) -> list[Lease]:
+    """The leases of these tasks in the mode that is set."""
+    if settings.mode == PARALLEL:
+        return shared_leases(tasks, settings.pool_size, batch_size)
+    return one_lease(tasks)
 
 
 def warm_up(engine: EngineSpec, workers: int) -> list[Lease]:

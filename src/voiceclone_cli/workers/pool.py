@@ -12,12 +12,12 @@ import itertools
 import queue
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from voiceclone_cli.clock import peak_memory_mb
+from voiceclone_cli.clock import add_seconds, peak_memory_mb
 from voiceclone_cli.workers.environment import WorkerCommand
 from voiceclone_cli.workers.leases import Lease, part
 from voiceclone_cli.workers.process import (
@@ -70,8 +70,13 @@ class Outcome:
 class _Held:
     """A lease in a worker's hands. Rows are named (task number, segment id), as the worker does."""
 
-    def __init__(self, lease: Lease, files: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, lease: Lease, worker: str = "nobody", number: int = 0, files: Sequence[Path] = ()
+    ) -> None:
         self.lease = lease
+        self.worker = worker
+        self.number = number
+        """Which of the worker's leases this is, from 1: its events carry it."""
         self.files = files
         self.keys: dict[tuple[int, str], SegmentKey] = {
             (number, segment.id): (task.output_dir, segment.id)
@@ -161,8 +166,7 @@ class Pool:
             worker = next((w for w in self._workers if w not in self._held), None) or self._start()
             lease = waiting.popleft()
             files = self._write_tasks(lease)
-            self._held[worker] = _Held(lease, files)
-            worker.request(files)
+            self._held[worker] = _Held(lease, worker.name, worker.request(files), files)
 
     def _start(self) -> WorkerProcess:
         name = next(self._names)
@@ -203,21 +207,23 @@ class Pool:
     def _hear(self, worker: WorkerProcess, event: dict[str, Any], outcome: Outcome) -> None:
         self._workers[worker] = time.monotonic()
         held = self._held.get(worker)
-        kind = event["event"]
-        if held is not None and kind != "heartbeat":
+        try:
+            news = _news(event)
+        except (ContractError, KeyError, TypeError, ValueError):
+            return  # a damaged event loses nothing: the result says it again
+        # Events and results come through two pipes: an event may arrive after its lease's result.
+        if held is not None and event.get("lease") == held.number:
             held.progressed = time.monotonic()
-            try:
-                if kind == "segment_started":
-                    held.started.add((int(event["task"]), str(event["id"])))
-                elif kind in ("segment_done", "segment_failed"):
-                    self._finish(held, segment_row_from_dict(event), outcome)
-                elif kind == "encoded":
-                    row = reference_row_from_dict(event)
-                    outcome.references[row.speaker] = row
-            except (ContractError, KeyError, TypeError, ValueError):
-                return  # a damaged event loses nothing: the result says it again
-        self._on_event(worker.name, event)
-        if held is None or kind == "heartbeat":
+            match news:
+                case SegmentRow():
+                    self._finish(held, news, outcome)
+                case ReferenceRow():
+                    outcome.references[news.speaker] = news
+                case (int(), str()):
+                    held.started.add(news)
+        if not isinstance(news, SegmentRow):
+            self._on_event(worker.name, event)
+        if event["event"] == "heartbeat":
             self._end_the_hung()
 
     def _finish(self, held: _Held, row: SegmentRow, outcome: Outcome) -> None:
@@ -228,6 +234,7 @@ class Pool:
         self._barren = 0
         outcome.segments[key] = row
         self._on_segment(row)
+        self._on_event(held.worker, {"event": f"segment_{row.status}", **asdict(row)})
 
     def _settle(
         self, worker: WorkerProcess, result: Result, outcome: Outcome, waiting: collections.deque[Lease]
@@ -238,8 +245,7 @@ class Pool:
         for row in result.segments:
             self._finish(held, row, outcome)
         outcome.references.update({row.speaker: row for row in result.references})
-        for stage, seconds in result.timing.items():
-            outcome.timing[stage] = outcome.timing.get(stage, 0.0) + seconds
+        add_seconds(outcome.timing, result.timing)
         outcome.peak_mb = max(outcome.peak_mb, peak_memory_mb(worker.pid) or 0)
         missing = result.error or Failure("no_outcome", f"{worker.name} gave no outcome for it")
         self._fail_rest(held, missing, outcome)
@@ -296,6 +302,19 @@ class Pool:
                     )
         for name in held.keys:
             self._finish(held, _failed_row(*name, failure), outcome)
+
+
+def _news(event: dict[str, Any]) -> SegmentRow | ReferenceRow | tuple[int, str] | None:
+    """What an event says of a lease: an outcome, or the name of a row that is begun. Only the reading
+    is here, so that an error of whoever is told cannot pass for a damaged event."""
+    match event["event"]:
+        case "segment_started":
+            return int(event["task"]), str(event["id"])
+        case "segment_done" | "segment_failed":
+            return segment_row_from_dict(event)
+        case "encoded":
+            return reference_row_from_dict(event)
+    return None
 
 
 def _failed_row(number: int, segment_id: str, failure: Failure) -> SegmentRow:

@@ -61,6 +61,7 @@ class WorkerProcess:
         self._log = log
         self._tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
         self._fault: str | None = None
+        self._requests = 0
         try:
             self._process = subprocess.Popen(
                 command.arguments,
@@ -83,8 +84,8 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def request(self, tasks: Sequence[Path]) -> None:
-        """Ask for these task files as one pool. A worker that has just died is reported by its
+    def request(self, tasks: Sequence[Path]) -> int:
+        """Ask for these task files as one pool; which request of this worker it is, from 1. A worker that has just died is reported by its
         GoneMessage, so a broken pipe is no error here."""
         line = json.dumps([str(path) for path in tasks]) + "\n"
         assert self._process.stdin is not None
@@ -93,6 +94,8 @@ class WorkerProcess:
             self._process.stdin.flush()
         except OSError as error:
             self._tail.append(f"(request not taken: {error})")
+        self._requests += 1
+        return self._requests
 
     def finish(self) -> None:
         """No more requests: the worker ends by itself when it has answered what it holds."""

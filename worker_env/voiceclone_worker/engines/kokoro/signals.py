@@ -43,11 +43,10 @@ def without_gaps(signal: Floats, rate: int) -> Floats:
     No recording of a voice holds them, and the logarithm of nothing would weigh heavily in its embedding.
     """
     frame = round(rate * _FRAME_SECONDS)
-    count = len(signal) // frame
-    audible = np.abs(signal[: count * frame].reshape(count, frame)).max(1) > _DIGITAL_SILENCE
-    return np.concatenate(
-        [signal[: count * frame].reshape(count, frame)[audible].ravel(), signal[count * frame :]]
-    )
+    whole = len(signal) // frame * frame
+    frames = signal[:whole].reshape(-1, frame)
+    audible = np.abs(frames).max(1) > _DIGITAL_SILENCE
+    return np.concatenate([frames[audible].ravel(), signal[whole:]])
 
 
 def level(signal: Floats) -> float:
