@@ -71,7 +71,7 @@ def apart(own: Doubles, others: Sequence[Doubles]) -> Doubles:
     it is exaggerated, as a caricature does. Measured with an encoder that takes no part in the fit, on
     pyannote's sample and two pairs of Kokoro voices that were hidden from the table and sent through a
     telephone band: nearer to its own speaker than to the other by .092 instead of .056 in the mean, and
-    no less like its own (.740, before .735).
+    no less like its own (.740, before .735). The strength was chosen on these same cases.
     """
     if not others:
         return own
