@@ -63,9 +63,11 @@ def read_rttm(text: str) -> list[Turn]:
 
 def _turn(fields: list[str], number: int) -> Turn:
     start, duration = (_seconds(field, number) for field in fields[3:5])
-    if duration == 0:
+    end = _milliseconds(start + duration)
+    # Not the duration alone: a huge start swallows it.
+    if end <= start:
         raise _bad_line(number, "the turn has no length")
-    return Turn(start=start, end=_milliseconds(start + duration), speaker=fields[7])
+    return Turn(start=start, end=end, speaker=fields[7])
 
 
 def _seconds(field: str, number: int) -> float:
