@@ -43,7 +43,11 @@ class Channel:
 
     def answer(self, result: Result) -> None:
         """Write one result line. Raises OSError when the reader is gone."""
-        self._write(self._results, result_to_json(result))
+        self.answer_line(result_to_json(result))
+
+    def answer_line(self, line: str) -> None:
+        """Write one line to whoever reads results. Raises OSError when the reader is gone."""
+        self._write(self._results, line)
 
     def start_heartbeat(self) -> None:
         """Say every two seconds that the process is alive, whatever the engine is doing; and end

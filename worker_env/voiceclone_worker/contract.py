@@ -14,6 +14,7 @@ from typing import Any
 
 TASK_SCHEMA = "voiceclone.task/1"
 RESULT_SCHEMA = "voiceclone.result/1"
+TOOL_SCHEMA = "voiceclone.tool/1"
 EVENT_TAG = "@voiceclone "
 
 
@@ -120,6 +121,8 @@ class Result:
     segments: tuple[SegmentRow, ...] = ()
     references: tuple[ReferenceRow, ...] = ()
     timing: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What the user should know although nothing failed (a batch halved for want of memory), a sentence each."""
     error: Failure | None = None
 
 
@@ -203,6 +206,7 @@ def result_to_json(result: Result) -> str:
         "segments": [asdict(row) for row in result.segments],
         "references": [asdict(row) for row in result.references],
         "timing": {stage: round(seconds, 4) for stage, seconds in result.timing.items()},
+        "notes": list(result.notes),
     }
     if result.error is not None:
         document["error"] = asdict(result.error)
@@ -216,6 +220,7 @@ def result_from_json(text: str) -> Result:
         segments=tuple(segment_row_from_dict(row) for row in _rows(document, "segments")),
         references=tuple(reference_row_from_dict(row) for row in _rows(document, "references", [])),
         timing={str(key): float(value) for key, value in _get(document, "timing", dict, {}).items()},
+        notes=tuple(str(note) for note in _get(document, "notes", list, [])),
         error=None if error is None else _failure(error),
     )
 

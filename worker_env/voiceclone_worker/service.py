@@ -1,4 +1,4 @@
-"""One-shot and serving: from task files to results."""
+"""One-shot and serving: from task files to results; and the tools."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from voiceclone_worker.channel import Channel
 from voiceclone_worker.contract import Failure, Result
 from voiceclone_worker.synthesis import Studio
+from voiceclone_worker.tools import run_tool
 
-USAGE = "usage: python voiceclone_worker TASK.json [TASK.json ...] | --serve"
+USAGE = "usage: python voiceclone_worker TASK.json [TASK.json ...] | --serve | --tool NAME [ARGUMENT ...]"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     channel = Channel()
     channel.emit("hello", pid=os.getpid(), python=platform.python_version())
     channel.start_heartbeat()
+    if arguments[0] == "--tool":
+        return run_tool(arguments[1:], channel)
     studio = Studio(channel.emit)
     if list(arguments) == ["--serve"]:
         return _serve(channel, studio)

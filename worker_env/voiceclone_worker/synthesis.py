@@ -7,7 +7,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -26,7 +26,7 @@ from voiceclone_worker.contract import (
 from voiceclone_worker.engines.base import Emit, Engine, EngineError, Load, Row, SegmentError, Speech
 from voiceclone_worker.writer import Writer, failed
 
-ENGINES = ("echo", "kokoro")
+ENGINES = ("echo", "kokoro", "fish")
 
 
 class Studio:
@@ -34,8 +34,11 @@ class Studio:
 
     def __init__(self, emit: Emit) -> None:
         self._leases = 0
+        self._lease: _Lease | None = None
 
         def emit_in_lease(event: str, **fields: Any) -> None:
+            if self._lease is not None:
+                self._lease.hear(event, fields)
             emit(event, lease=self._leases, **fields)
 
         # Events may be read after the result of their lease, so each says which lease it is of.
@@ -54,7 +57,7 @@ class Studio:
             _check_outputs(tasks)
         except ContractError as error:
             return Result(error=Failure("task_unusable", str(error)))
-        lease = _Lease(tasks, self._emit)
+        lease = self._lease = _Lease(tasks, self._emit)
         for spec, numbers in _by_engine(tasks):
             try:
                 engine = self._engine(spec, lease)
@@ -107,7 +110,16 @@ class _Lease:
         self._segments: dict[tuple[int, str], SegmentRow] = {}
         self._references: dict[tuple[int, str], ReferenceRow] = {}
         self._timing: dict[str, float] = {}
+        self._notes: list[str] = []
         self._error: Failure | None = None
+
+    def hear(self, event: str, fields: Mapping[str, Any]) -> None:
+        """What an engine says of its own accord stands in the result too: ``note`` (message), and
+        ``spent`` (stage, seconds) for a stage of its own within speaking."""
+        if event == "note" and fields["message"] not in self._notes:
+            self._notes.append(fields["message"])
+        elif event == "spent":
+            self.spend(fields["stage"], fields["seconds"])
 
     def spend(self, stage: str, seconds: float) -> None:
         self._timing[stage] = self._timing.get(stage, 0.0) + seconds
@@ -160,7 +172,7 @@ class _Lease:
         rows = self._rows(numbers)
         if not rows:
             return
-        started = time.perf_counter()
+        started, others = time.perf_counter(), sum(self._timing.values())
         code, message = "no_outcome", "the engine gave no outcome for this segment"
         with Writer(self._finish) as writer:
             try:
@@ -175,7 +187,8 @@ class _Lease:
         for row in rows:
             if (row.task, row.segment.id) not in self._segments:
                 self._finish(failed(row, code, message))
-        self.spend("generate", time.perf_counter() - started)
+        others = sum(self._timing.values()) - others
+        self.spend("generate", time.perf_counter() - started - others)
         self.spend("write", writer.seconds)
 
     def result(self) -> Result:
@@ -185,6 +198,7 @@ class _Lease:
             segments=tuple(self._segments[key] for key in order),
             references=tuple(self._references.values()),
             timing=self._timing,
+            notes=tuple(self._notes),
             error=self._error,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import util
 from pathlib import Path
 
@@ -54,6 +54,10 @@ class WorkerCommand:
     @property
     def arguments(self) -> list[str]:
         return [self.python, "-X", "utf8", str(self.program), "--serve"]
+
+    def numbered(self, number: int) -> WorkerCommand:
+        """The command of one of several workers; an engine that has several devices shares them out by it."""
+        return replace(self, environment={**self.environment, "VOICECLONE_WORKER": str(number)})
 
 
 def worker_command(

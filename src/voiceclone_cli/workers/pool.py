@@ -63,6 +63,8 @@ class Outcome:
     """Seconds by stage, summed over the workers."""
     errors: list[Failure] = field(default_factory=list)
     """What stopped a lease as a whole."""
+    notes: list[str] = field(default_factory=list)
+    """What the workers want the user to know although nothing failed, each sentence once."""
     peak_mb: int = 0
     """The largest worker's peak resident memory; 0 where the system does not tell."""
 
@@ -115,6 +117,7 @@ class Pool:
         self._names = (f"worker {number}" for number in itertools.count(1))
         self._task_numbers = itertools.count(1)
         self._workers: dict[WorkerProcess, float] = {}
+        self._numbers: dict[WorkerProcess, int] = {}
         self._held: dict[WorkerProcess, _Held] = {}
         self._strikes: collections.Counter[SegmentKey] = collections.Counter()
         self._barren = 0
@@ -171,8 +174,11 @@ class Pool:
     def _start(self) -> WorkerProcess:
         name = next(self._names)
         log = self._log_dir / f"{name.replace(' ', '-')}.log" if self._log_dir else None
-        worker = WorkerProcess(name, self._command, self._inbox, log)
+        # The lowest that no living worker has: who replaces a dead one takes over its place (and its GPU).
+        number = next(n for n in itertools.count(1) if n not in self._numbers.values())
+        worker = WorkerProcess(name, self._command.numbered(number), self._inbox, log)
         self._workers[worker] = time.monotonic()
+        self._numbers[worker] = number
         return worker
 
     def _write_tasks(self, lease: Lease) -> list[Path]:
@@ -246,12 +252,14 @@ class Pool:
             self._finish(held, row, outcome)
         outcome.references.update({row.speaker: row for row in result.references})
         add_seconds(outcome.timing, result.timing)
+        outcome.notes += [note for note in result.notes if note not in outcome.notes]
         outcome.peak_mb = max(outcome.peak_mb, peak_memory_mb(worker.pid) or 0)
         missing = result.error or Failure("no_outcome", f"{worker.name} gave no outcome for it")
         self._fail_rest(held, missing, outcome)
         self._remove_files(held)
         if result.error is not None:
-            outcome.errors.append(result.error)
+            if result.error not in outcome.errors:  # two workers may stumble over the same
+                outcome.errors.append(result.error)
             self._abandon(waiting, result.error, outcome)
 
     # ------------------------------------------------------------------------ recovering
@@ -265,6 +273,7 @@ class Pool:
         so that the guilty one takes no other with it, and is given up when it kills that one too.
         """
         self._workers.pop(worker, None)
+        self._numbers.pop(worker, None)
         held = self._held.pop(worker, None)
         if held is None:
             return

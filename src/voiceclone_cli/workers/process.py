@@ -69,7 +69,7 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=dict(command.environment),
-                **_own_group(),
+                **own_group(),
             )
         except OSError as error:
             raise PreflightError(
@@ -108,15 +108,8 @@ class WorkerProcess:
     def kill(self, reason: str) -> None:
         """End the worker and whatever it started, at once; ``reason`` becomes its diagnosis."""
         self._fault = self._fault or reason
-        if self._process.poll() is not None:
-            return
-        if hasattr(os, "killpg"):
-            try:
-                os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                self._process.kill()
-        else:
-            self._process.kill()
+        if self._process.poll() is None:
+            end_group(self._process)
 
     def wait(self, seconds: float) -> bool:
         """True when the process has ended within ``seconds``."""
@@ -167,7 +160,18 @@ class WorkerProcess:
         return f"{reason}; it last said: {' | '.join(said[-3:])[-400:]}" if said else reason
 
 
-def _own_group() -> dict[str, Any]:
+def end_group(process: subprocess.Popen[Any]) -> None:
+    """End a process that was started with ``own_group``, and whatever it started, at once."""
+    if hasattr(os, "killpg"):
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            process.kill()
+    else:
+        process.kill()
+
+
+def own_group() -> dict[str, Any]:
     """A process group of its own, so that a worker's children end with it and a Ctrl-C in the
     terminal reaches only the coordinator, which decides."""
     if os.name == "nt":

@@ -9,7 +9,9 @@ from typing import Protocol
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec
 
 Emit = Callable[..., None]
-"""``emit(event, **fields)`` writes one event line; see contract.event_line."""
+"""``emit(event, **fields)`` writes one event line; see contract.event_line. Two events also stand in the
+result of the lease: ``note`` (``message``: a sentence for the user) and ``spent`` (``stage``, ``seconds``:
+time of an engine's own stage within ``generate``, the codec's for one)."""
 
 
 class SegmentError(Exception):

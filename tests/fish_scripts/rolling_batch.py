@@ -1,0 +1,105 @@
+"""The decoder's batch, watched step by step: CHECKPOINT.
+
+Prints how many rows were spoken at each step while twelve lines, one of them long, went through three
+slots; whether each line came out as it does alone, in float32 and bf16; what running out of memory
+leaves; and how much memory the caches took.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from voiceclone_worker.engines.fish.upstream import open_upstream
+
+open_upstream()
+
+from voiceclone_worker.engines.fish.checkpoint import load_model  # noqa: E402
+from voiceclone_worker.engines.fish.generation import decoding, prompt  # noqa: E402
+from voiceclone_worker.engines.fish.generation.decoding import Decoder, Line  # noqa: E402
+from voiceclone_worker.engines.fish.generation.sampling import Sampling, SamplingSettings  # noqa: E402
+
+TEXTS = ["This one is by far the longest of all the lines that go through the three slots."] + [
+    f"Line {number}{' or so' * (number % 3)}." for number in range(11)
+]
+FOLDER = Path(sys.argv[1])
+
+
+def decoder_for(dtype, slots, int8=False):
+    model = load_model(FOLDER, torch.device("cpu"), dtype)
+    sampling = Sampling(model, SamplingSettings(), int8=int8)
+    random = torch.Generator().manual_seed(1)
+    voices = [
+        prompt.voice(str(n), "words", torch.randint(0, 1000, (10, frames), generator=random), model.tokenizer)
+        for n, frames in enumerate((40, 77))
+    ]
+    return Decoder(model, sampling, slots, int8=int8), voices, model.tokenizer
+
+
+def submit(decoder, voices, tokenizer):
+    for number, text in enumerate(TEXTS):
+        line = prompt.line(text, tokenizer, 10)
+        decoder.submit(Line(voices[number % 2], line, 100 + number, 400, number))
+
+
+def speak(decoder, voices, tokenizer):
+    """Codes of every line, and how many rows there were at each step."""
+    submit(decoder, voices, tokenizer)
+    spoken, rows = {}, []
+    while decoder.busy:
+        done = decoder.step()
+        rows.append(decoder.active + len(done))
+        spoken |= {one.line.tag: one.codes for one in done}
+    return spoken, rows
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def out_of_memory(slots):
+    """Memory for caches of two rows and no more: what a device without room says."""
+    decoder, voices, tokenizer = decoder_for(torch.float32, slots)
+    real = decoding.Cache
+
+    def cache(stack, rows, positions):
+        if rows > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return real(stack, rows, positions)
+
+    decoding.Cache = cache
+    try:
+        submit(decoder, voices, tokenizer)
+        spoken, tried = {}, []
+        while decoder.busy:
+            try:
+                spoken |= {one.line.tag: one.codes for one in decoder.step()}
+            except torch.OutOfMemoryError:
+                tried.append(decoder.slots)
+                decoder.halve()
+        return spoken, tried
+    finally:
+        decoding.Cache = real
+
+
+def main():
+    answer = {}
+    rolling, rows = speak(*decoder_for(torch.float32, 3))
+    answer["rows"] = rows
+    answer["frames"] = [rolling[number].shape[1] for number in range(len(TEXTS))]
+    for name, dtype, int8 in (
+        ("float32", torch.float32, False),
+        ("bf16", torch.bfloat16, False),
+        ("int8", torch.bfloat16, True),
+    ):
+        batches = [speak(*decoder_for(dtype, slots, int8))[0] for slots in (1, 3, 8)]
+        answer[name] = [same(batches[0], batch) for batch in batches[1:]]
+    torch.set_num_threads(2)
+    answer["two threads"] = same(rolling, speak(*decoder_for(torch.float32, 3))[0])
+    spoken, answer["tried"] = out_of_memory(8)
+    answer["after halving"] = same(rolling, spoken)
+    return answer
+
+
+print(json.dumps(main()))

@@ -1,0 +1,104 @@
+"""Our decoding against upstream's ``generate_long``, token by token: CHECKPOINT MOST_FRAMES.
+
+Eight lines of mixed lengths by two speakers, the same seeds on both sides, float32. Prints for each
+batch size whether each line has upstream's very codes, and how long the lines are.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from voiceclone_worker.engines.fish.upstream import open_upstream
+
+open_upstream()
+
+import fish_speech.models.text2semantic.inference as upstream  # noqa: E402
+
+from voiceclone_worker.engines.fish.checkpoint import load_model  # noqa: E402
+from voiceclone_worker.engines.fish.generation import prompt  # noqa: E402
+from voiceclone_worker.engines.fish.generation.decoding import Decoder, Line  # noqa: E402
+from voiceclone_worker.engines.fish.generation.parity import UpstreamSampling  # noqa: E402
+from voiceclone_worker.engines.fish.generation.sampling import SamplingSettings  # noqa: E402
+
+TEXTS = (
+    "Hello world.",
+    "What is that?",
+    "Ciao, come va",
+    "好的。",
+    "x" * 100 + "!",
+    "Short one",
+    "Yet another line; with 7 words",
+    "End?",
+)
+CPU = torch.device("cpu")
+upstream.tqdm = lambda steps: steps
+
+
+def references():
+    random = torch.Generator().manual_seed(5)
+    return [
+        torch.cat(
+            [
+                torch.randint(0, 1000, (1, frames), generator=random),
+                torch.randint(0, 1024, (9, frames), generator=random),
+            ]
+        )
+        for frames in (60, 95)
+    ]
+
+
+def upstreams_codes(folder, most_frames, codes):
+    model = load_model(folder, CPU, torch.float32)
+    model.setup_caches(1, model.config.max_seq_len, torch.float32)
+    for number, text in enumerate(TEXTS):
+        torch.manual_seed(100 + number)
+        for part in upstream.generate_long(
+            model=model,
+            device="cpu",
+            decode_one_token=upstream.decode_one_token_ar,
+            text=text,
+            max_new_tokens=most_frames,
+            top_p=0.7,
+            temperature=0.7,
+            repetition_penalty=1.2,
+            prompt_text="reference words",
+            prompt_tokens=codes[number % 2],
+        ):
+            if part.action == "sample":
+                yield part.codes.long()
+
+
+def our_codes(decoder, voices, tokenizer, most_frames):
+    for number, text in enumerate(TEXTS):
+        tokens = prompt.line(text, tokenizer, 10)
+        decoder.submit(Line(voices[number % 2], tokens, 100 + number, most_frames, number))
+    spoken = {}
+    while decoder.busy:
+        spoken |= {done.line.tag: done.codes for done in decoder.step()}
+    return [spoken[number] for number in range(len(TEXTS))]
+
+
+def agree(mine, theirs):
+    # Upstream drops its last frame, the end token for a line that ended: of a line that was cut off
+    # it lacks a real one.
+    length = theirs.shape[1]
+    return mine.shape[1] - length in (0, 1) and torch.equal(mine[:, :length], theirs)
+
+
+def main(folder, most_frames):
+    codes = references()
+    theirs = list(upstreams_codes(folder, most_frames, codes))
+    model = load_model(folder, CPU, torch.float32)
+    voices = [prompt.voice(str(n), "reference words", c, model.tokenizer) for n, c in enumerate(codes)]
+    decoder = Decoder(model, UpstreamSampling(model, SamplingSettings()), 1)
+    equal = {}
+    for slots in (1, 2, 4, 8, 3):
+        decoder.slots = slots
+        mine = our_codes(decoder, voices, model.tokenizer, most_frames)
+        equal[slots] = [agree(ours, yours) for ours, yours in zip(mine, theirs, strict=True)]
+    return {"equal": equal, "frames": [line.shape[1] for line in theirs]}
+
+
+print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]))))

@@ -1,0 +1,23 @@
+"""The production engine: fish-speech's models, with a decoding loop that speaks many lines at once.
+
+``EngineSpec`` of this engine:
+
+checkpoint: folder in the layout of openaudio-s1-mini.
+device: auto, cpu, cuda, cuda:1, mps. precision: auto, float32, bf16, fp16, int8 (see ``device.py``).
+batch_size: lines that are spoken at a time.
+options: ``source`` = a checkout of fish-speech to use in place of the installed one; ``compile`` = have
+torch compile the transformers first; ``threads`` = processor threads; ``temperature``, ``top_p``,
+``repetition_penalty``, ``max_new_tokens`` = as upstream's.
+"""
+
+from __future__ import annotations
+
+from voiceclone_worker.contract import EngineSpec
+from voiceclone_worker.engines.base import Emit, Engine
+
+
+def load(spec: EngineSpec, emit: Emit) -> Engine:
+    """The engine, ready to speak. Raises EngineError."""
+    from voiceclone_worker.engines.fish.engine import FishEngine
+
+    return FishEngine(spec, emit)

@@ -1,0 +1,1 @@
+"""The codec: references to codes, codes to speech."""

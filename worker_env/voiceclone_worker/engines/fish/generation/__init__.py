@@ -1,0 +1,1 @@
+"""Lines to codes: the language model, many lines at once."""

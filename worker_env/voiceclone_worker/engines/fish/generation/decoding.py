@@ -1,0 +1,350 @@
+"""Batched generation with rows that come and go.
+
+A row is one line to speak. It gets a slot of the batch, begins with its speaker's prompt (read once
+a speaker and copied), and leaves the slot to the next waiting line as soon as it has ended, so that
+a long line never holds up a batch. Every row has its own place, mask and random numbers: what is
+spoken does not depend on who is in the batch.
+"""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from voiceclone_worker.engines.base import SegmentError
+from voiceclone_worker.engines.fish.generation.linear import product
+from voiceclone_worker.engines.fish.generation.prompt import Voice
+from voiceclone_worker.engines.fish.generation.sampling import CODES, Sampling, Windows
+from voiceclone_worker.engines.fish.generation.transformer import Cache, Stack, seen
+
+GRAIN = 64
+"""Caches and what is looked at of them grow in steps of so many positions."""
+
+MOST_VOICES = 16
+"""Prompts that are kept read; the one that was used longest ago makes room."""
+
+
+class Ending(Enum):
+    SPOKEN = "spoken"
+    """The model ended the line itself."""
+    CUT_OFF = "cut off"
+    """It was still speaking at its cap."""
+    BROKEN = "broken"
+    """Its numbers were none any more."""
+
+
+@dataclass(eq=False)
+class Line:
+    """A line to speak. ``text``: [codebooks + 1, tokens] as of ``prompt.line``; ``most_frames``: its cap;
+    ``tag``: whatever the caller wants to find again."""
+
+    voice: Voice
+    text: Tensor
+    seed: int
+    most_frames: int
+    tag: Any = None
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A finished line. ``codes``: int64 [codebooks, frames] on the CPU."""
+
+    line: Line
+    codes: Tensor
+    ending: Ending
+
+
+@dataclass(eq=False)
+class _Row:
+    line: Line
+    generator: torch.Generator
+    place: int
+    """Position of the next token in its own sequence."""
+    frames: list[Tensor] = field(default_factory=list)
+
+
+class Decoder:
+    """Speaks lines in batches of up to ``slots``. Not safe to use from several threads."""
+
+    def __init__(
+        self,
+        model: Any,
+        sampling: Sampling,
+        slots: int,
+        *,
+        int8: bool = False,
+        compiled: bool = False,
+        started: Callable[[Line], None] = lambda line: None,
+    ) -> None:
+        """``model``: upstream's DualARTransformer; its weights move into this decoder. ``started`` hears of
+        each line as it gets its slot."""
+        config = model.config
+        self._model, self._sampling, self._started = model, sampling, started
+        self.slots = slots
+        self._device = model.embeddings.weight.device
+        self._dtype = model.embeddings.weight.dtype
+        self._codebooks: int = config.num_codebooks
+        self._longest = config.max_seq_len
+        self._slow = Stack(model.layers, model.freqs_cis, int8=int8)
+        self._fast = Stack(model.fast_layers, model.fast_freqs_cis, int8=int8)
+        if compiled:
+            self._slow.compile()
+            self._fast.compile()
+        self._codes_head = product(model.fast_output.weight[:CODES], int8=int8)
+        offsets = torch.arange(self._codebooks, device=self._device) * config.codebook_size
+        self._offsets = offsets[None, :, None]
+        self._waiting: collections.deque[Line] = collections.deque()
+        self._ended: list[Spoken] = []
+        self._voices: collections.OrderedDict[Voice, Cache] = collections.OrderedDict()
+        self._forget()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting or self._rows or self._ended)
+
+    @property
+    def active(self) -> int:
+        return len(self._rows)
+
+    @property
+    def nbytes_per_frame(self) -> int:
+        """Bytes of weights that a frame of one row reads."""
+        fast: int = self._fast.nbytes + self._codes_head.nbytes
+        once: int = self._slow.nbytes + self._sampling.head.nbytes
+        return once + fast * (self._codebooks - 1)
+
+    def submit(self, line: Line) -> None:
+        """Put a line in the queue. Raises SegmentError when it cannot fit the model's window."""
+        needed = line.voice.tokens.shape[1] + line.text.shape[1] + line.most_frames
+        if needed > self._longest:
+            raise SegmentError(
+                "prompt_too_long",
+                f"the reference, this line and its speech need {needed} positions and the checkpoint has "
+                f"{self._longest}; give a shorter reference or split the line",
+            )
+        self._waiting.append(line)
+
+    def progress(self) -> list[tuple[Line, int]]:
+        """The lines that are being spoken, and how many frames of each there are."""
+        return [(row.line, len(row.frames)) for row in self._rows]
+
+    def clear(self) -> None:
+        """Forget every line and free the slots."""
+        self._waiting.clear()
+        self._ended.clear()
+        self._voices.clear()
+        self._forget()
+
+    def halve(self) -> Line | None:
+        """After running out of memory: free everything, take half as many slots, and begin the rows
+        that were being spoken anew. Where there was one slot only, its line is given up: returned."""
+        ended = {spoken.line for spoken in self._ended}
+        lines = [row.line for row in self._rows if row.line not in ended]
+        given_up = lines.pop(0) if self.slots == 1 and lines else None
+        self.slots = max(1, self.slots // 2)
+        self._voices.clear()
+        self._forget()
+        self._waiting.extendleft(reversed(lines))
+        return given_up
+
+    @torch.inference_mode()
+    def step(self) -> list[Spoken]:
+        """One frame for every row; lines that wait get the free slots first. The lines that ended.
+
+        Where it raises, the lines that were being spoken are still there (see ``halve``), and those that
+        had ended come with the next step.
+        """
+        old = len(self._rows)
+        self._admit()
+        if self._rows:
+            self._speak(old)
+        ended, self._ended = self._ended, []
+        return ended
+
+    def _speak(self, old: int) -> None:
+        """One frame for every row, of which ``old`` were there before."""
+        logits, hidden = self._advance(old)
+        noise = self._sampling.noise([row.generator for row in self._rows])
+        tokens = self._sampling.token(logits, self._windows.frames, self._windows.spoken, noise[0])
+        broken = (~logits.isfinite().all(1)).tolist()
+        said = [token == self._sampling.end for token in tokens.tolist()]
+        over = {index: Ending.SPOKEN for index, end in enumerate(said) if end}
+        over |= {index: Ending.BROKEN for index, bad in enumerate(broken) if bad}
+        if over:
+            left = self._end(over)
+            tokens, hidden, noise = tokens[left], hidden[left], [part[left] for part in noise]
+        if not self._rows:
+            return
+        frames = self._codes(hidden, tokens, noise)
+        self._windows.push(frames)
+        for row, frame in zip(self._rows, frames, strict=True):
+            row.frames.append(frame)
+        full = [i for i, row in enumerate(self._rows) if len(row.frames) >= row.line.most_frames]
+        if full:
+            self._end(dict.fromkeys(full, Ending.CUT_OFF))
+
+    # ------------------------------------------------------------------------- slots
+
+    def _forget(self) -> None:
+        self._rows: list[_Row] = []
+        self._cache: Cache | None = None
+        remembers = self._sampling.remembers_first
+        self._windows = Windows(self._codebooks, self._device, remembers_first=remembers)
+
+    def _admit(self) -> None:
+        """Give the free slots to waiting lines, with their voices' prompts."""
+        count = min(self.slots - len(self._rows), len(self._waiting))
+        lines = [self._waiting.popleft() for _ in range(count)]
+        first = len(self._rows)
+        for line in lines:
+            generator = torch.Generator().manual_seed(line.seed)
+            # Held before memory is asked for, so that nothing is lost when there is none.
+            self._rows.append(_Row(line, generator, line.voice.tokens.shape[1]))
+        if not lines:
+            return
+        self._make_room()
+        self._windows.add_rows(count)
+        assert self._cache is not None
+        for slot, line in enumerate(lines, first):
+            self._cache.begin(slot, self._read(line.voice))
+            self._started(line)
+
+    def _make_room(self) -> None:
+        slots = min(self.slots, len(self._rows) + len(self._waiting))
+        needed = max(
+            row.line.voice.tokens.shape[1] + row.line.text.shape[1] + row.line.most_frames
+            for row in self._rows
+        )
+        positions = _grained(needed)
+        old = self._cache
+        if old is not None:
+            slots, positions = max(slots, old.slots), max(positions, old.positions)
+            if slots == old.slots and positions == old.positions:
+                return
+        cache = Cache(self._slow, slots, positions)
+        if old is not None:
+            cache.take_over(old, old.slots)
+        self._cache = cache
+
+    def _end(self, over: Mapping[int, Ending]) -> Tensor:
+        """Free the slots of the rows that are over; the last rows move into them, so that those in use
+        stay side by side. Returns where each row that is left stood before."""
+        assert self._cache is not None
+        for index, ending in over.items():
+            row = self._rows[index]
+            codes = torch.zeros(self._codebooks, 0, dtype=torch.long)
+            if row.frames:
+                codes = torch.stack(row.frames, 1)[1:].cpu()
+            self._ended.append(Spoken(row.line, codes, ending))
+        stood = list(range(len(self._rows)))
+        for index in sorted(over, reverse=True):
+            last = len(self._rows) - 1
+            if index != last:
+                self._cache.move(last, index, self._rows[last].place)
+                self._rows[index], stood[index] = self._rows[last], stood[last]
+            self._rows.pop()
+            stood.pop()
+        left = torch.tensor(stood, dtype=torch.long, device=self._device)
+        self._windows.keep(left)
+        return left
+
+    def _read(self, voice: Voice) -> Cache:
+        """What the model makes of a voice's prompt; read once."""
+        if voice not in self._voices:
+            tokens = voice.tokens.to(self._device)[None]
+            length = tokens.shape[2]
+            cache = Cache(self._slow, 1, length)
+            places = torch.arange(length, device=self._device)[None]
+            self._pass(tokens, cache, 0, places, length)
+            self._voices[voice] = cache
+            while len(self._voices) > MOST_VOICES:
+                self._voices.popitem(last=False)
+        self._voices.move_to_end(voice)
+        return self._voices[voice]
+
+    # ------------------------------------------------------------------------- the model
+
+    def _advance(self, old: int) -> tuple[Tensor, Tensor]:
+        """Logits and hidden states [n, ...] after each row's latest tokens: the frame before for the
+        ``old`` rows, the text for those that have just come."""
+        assert self._cache is not None
+        hidden = []
+        if old:
+            frames = torch.stack([row.frames[-1] for row in self._rows[:old]])[:, :, None]
+            places = torch.tensor([[row.place] for row in self._rows[:old]], device=self._device)
+            length = _grained(max(row.place for row in self._rows[:old]) + 1)
+            hidden.append(self._pass(frames, self._cache, 0, places, length)[:, 0])
+            for row in self._rows[:old]:
+                row.place += 1
+        if old < len(self._rows):
+            hidden.append(self._read_texts(old))
+        states = torch.cat(hidden)
+        logits = self._sampling.head(self._model.norm(states))
+        return logits, self._model.fast_project_in(states)
+
+    def _read_texts(self, first: int) -> Tensor:
+        """Hidden states [n, width] at the end of the texts of the rows from ``first`` on. Shorter
+        texts are filled up on the right: what is written there is overwritten before it is seen."""
+        assert self._cache is not None
+        rows = self._rows[first:]
+        lengths = torch.tensor([row.line.text.shape[1] for row in rows], device=self._device)
+        longest = int(lengths.max())
+        texts = torch.stack([F.pad(row.line.text, (0, longest - row.line.text.shape[1])) for row in rows])
+        begins = torch.tensor([row.place for row in rows], device=self._device)
+        # A cap is at least a frame and rows differ: the filling may reach past a slot's last position.
+        places = (begins[:, None] + torch.arange(longest, device=self._device)).clamp(
+            max=self._cache.positions - 1
+        )
+        length = min(self._cache.positions, _grained(int(places.max()) + 1))
+        states = self._pass(texts.to(self._device), self._cache, first, places, length)
+        for row, count in zip(rows, lengths.tolist(), strict=True):
+            row.place += count
+        return states[torch.arange(len(rows), device=self._device), lengths - 1]
+
+    def _pass(self, tokens: Tensor, cache: Cache, first: int, places: Tensor, length: int) -> Tensor:
+        """The slow transformer over ``tokens`` [n, codebooks + 1, t]: [n, t, width]."""
+        length = min(length, cache.positions)
+        mask = seen(places, length, self._dtype)
+        return self._slow(self._embed(tokens), cache, first, places, length, mask)
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        model, sampling = self._model, self._sampling
+        codes = model.codebook_embeddings(tokens[:, 1:] + self._offsets).sum(1)
+        semantic = (tokens[:, 0] >= sampling.begin) & (tokens[:, 0] <= model.tokenizer.semantic_end_id)
+        x: Tensor = model.embeddings(tokens[:, 0]) + codes * semantic[..., None]
+        if model.config.scale_codebook_embeddings:
+            x = torch.where(semantic[..., None], x / math.sqrt(self._codebooks + 1), x)
+        return x
+
+    def _codes(self, hidden: Tensor, tokens: Tensor, noise: list[Tensor]) -> Tensor:
+        """The fast transformer: the codes of one frame of each row, [n, codebooks + 1] with the token
+        and its semantic code first."""
+        model = self._model
+        window, spoken = self._windows.frames, self._windows.spoken
+        n = len(tokens)
+        cache = Cache(self._fast, n, self._codebooks)
+        code = (tokens - self._sampling.begin).clamp(min=0)
+        frame = [tokens, code]
+        # The hidden state and the first code are both known: read together, the weights once.
+        x = torch.stack([hidden, model.fast_embeddings(code)], 1)
+        for codebook in range(1, self._codebooks):
+            length = codebook + 1
+            places = torch.arange(length - x.shape[1], length, device=self._device)[None].expand(n, -1)
+            states = self._fast(x, cache, 0, places, length, seen(places, length, self._dtype))
+            logits = self._codes_head(model.fast_norm(states[:, -1]))
+            code = self._sampling.code(logits, window, spoken, noise[codebook], codebook)
+            frame.append(code)
+            x = model.fast_embeddings(code)[:, None]
+        return torch.stack(frame, 1)
+
+
+def _grained(positions: int) -> int:
+    return -(-positions // GRAIN) * GRAIN
