@@ -1,6 +1,7 @@
 # make demo   environment, models, and a run on a real recording of two people
 # make test   the whole suite: style, types, every test
 # make env    the environment alone, in .venv
+# make fish   the environment of fish-speech, outside .venv (over 1 GB; needs Python 3.11 or 3.12)
 # Each can be stopped and started again; what is there already is kept.
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
@@ -10,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
 export PYANNOTE_METRICS_ENABLED := false
 
-.PHONY: demo env models check test clean
+.PHONY: demo env fish models check test clean
 
 demo: models
 	@echo "== demo: a 30 s recording of two people, spoken again (about a minute)"
@@ -29,6 +30,10 @@ env: .venv/.complete
 	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+fish: env
+	@echo "== fish: the environment of fish-speech (a minute or more, built once)"
+	$(BIN)/voiceclone env create
+
 models: env
 	@echo "== models: the embedded ones, about 280 MB, fetched once"
 	$(BIN)/voiceclone models pull
@@ -39,7 +44,7 @@ check: env
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-test: check models
+test: check models fish
 	@echo "== tests: all of them, the real engines too"
 	$(BIN)/python -m pytest
 

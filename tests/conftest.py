@@ -35,6 +35,29 @@ def model_folders() -> Mapping[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def fish_python() -> Path:
+    """The interpreter of the fish environment, which is built once and kept where the command keeps it."""
+    from voiceclone_cli.fish_environment import interpreter
+    from voiceclone_cli.settings import resolve
+
+    environ = {"VOICECLONE_HOME": _MODEL_HOME} if _MODEL_HOME else {}
+    python = interpreter(resolve({}, environ, dotenv=Path(os.devnull)))
+    if python is None:
+        pytest.fail("There is no fish environment: run `make fish`, or `voiceclone env create`.")
+    return python
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, fish_python: Path) -> Path:
+    """A generated checkpoint: it speaks no words, but as long as a text asks. Not to be written into."""
+    from voiceclone_cli.checkpoint_making import Size, make_checkpoint
+    from voiceclone_cli.settings import resolve
+
+    settings = resolve({}, {"FISH_SPEECH_PYTHON": str(fish_python)}, dotenv=Path(os.devnull))
+    return make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny", Size.TINY, settings).folder
+
+
+@pytest.fixture(scope="session")
 def sample_wav() -> Path:
     """The 30 s recording of two people that pyannote.audio ships."""
     from importlib.util import find_spec

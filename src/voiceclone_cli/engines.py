@@ -8,9 +8,21 @@ from typing import Any
 
 from voiceclone_cli import models
 from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.fish_checkout import fish_checkout
+from voiceclone_cli.fish_checkpoint import (
+    find_checkpoint,
+    generated_note,
+    is_generated,
+    local_checkpoint,
+    no_checkpoint,
+)
+from voiceclone_cli.fish_python import fish_python, given_python, require_fish_speech
 from voiceclone_cli.settings import Settings, models_home
 from voiceclone_cli.types import Progress, no_progress
 from voiceclone_worker.contract import EngineSpec
+
+FISH_SAMPLING = {"temperature": 0.7, "top_p": 0.7, "repetition_penalty": 1.2, "max_new_tokens": 1024}
+"""fish-speech's own values. In the task, so that a segment's fingerprint has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +38,76 @@ class EngineChoice:
     """The file that holds an encoded reference: voice.npz for kokoro, codes.npy for fish."""
     checkpoint: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    precision: str = "auto"
+    notes: tuple[str, ...] = ()
+    """What belongs into the run's document, a sentence each."""
 
     def spec(self, *, batch_size: int, threads: int) -> EngineSpec:
         """The engine as a task file names it."""
         return EngineSpec(
             name=self.name,
             checkpoint=self.checkpoint,
+            device=self.device,
+            precision=self.precision,
             batch_size=batch_size,
             options={**self.options, "threads": threads},
         )
 
 
 def choose_engine(settings: Settings, progress: Progress = no_progress) -> EngineChoice:
-    """The engine of a run, its files fetched and verified. Raises PreflightError."""
+    """The engine of a run, its files there and verified. Raises PreflightError.
+
+    ``auto`` is fish where its interpreter and a checkpoint are at hand, else kokoro; it fetches
+    nothing for fish.
+    """
     if settings.engine == "echo":
         return EngineChoice(
-            "echo", "echo was asked for: tones, no speech", settings.fish_speech_python, "codes.txt"
+            "echo", "echo was asked for: tones, no speech", given_python(settings), "codes.txt"
         )
     if settings.engine == "fish":
-        raise PreflightError(
-            "this version has no fish engine yet; use --engine kokoro, which needs nothing more",
-            code="engine_unavailable",
-        )
-    why = "kokoro was asked for"
-    if settings.engine == "auto":
-        why = "kokoro, the embedded voice matching, because this version has no fish engine yet"
+        return _fish(settings, "fish was asked for", progress)
+    if settings.engine == "kokoro":
+        return _kokoro(settings, "kokoro was asked for", progress)
+    try:
+        return _fish_at_hand(settings, progress)
+    except PreflightError as error:
+        why = f"kokoro, the embedded voice matching, because fish cannot speak here: {error.message}"
+    return _kokoro(settings, why, progress)
+
+
+def _fish_at_hand(settings: Settings, progress: Progress) -> EngineChoice:
+    fish_python(settings)  # raises where there is none: the first thing a user has to do
+    if local_checkpoint(settings) is None:
+        raise no_checkpoint()
+    why = "fish, because its environment and a checkpoint are here (for voice matching: --engine kokoro)"
+    return _fish(settings, why, progress)
+
+
+def _fish(settings: Settings, why: str, progress: Progress) -> EngineChoice:
+    python = fish_python(settings)
+    checkout = fish_checkout(settings)
+    require_fish_speech(python, checkout)
+    checkpoint = find_checkpoint(settings, progress)
+    options: dict[str, Any] = dict(FISH_SAMPLING)
+    if checkout is not None:
+        options["source"] = str(checkout)
+    if settings.compile:
+        options["compile"] = True
+    return EngineChoice(
+        "fish",
+        why,
+        python,
+        "codes.npy",
+        checkpoint=str(checkpoint),
+        options=options,
+        device=settings.device,
+        precision=settings.precision,
+        notes=(generated_note(checkpoint),) if is_generated(checkpoint) else (),
+    )
+
+
+def _kokoro(settings: Settings, why: str, progress: Progress) -> EngineChoice:
     folders = models.ensure(
         ["kokoro", "campplus"], progress, home=models_home(settings), token=settings.token
     )

@@ -12,6 +12,7 @@ from typing import Any
 from voiceclone_cli import __version__
 from voiceclone_cli.atomic import write_text_atomic
 from voiceclone_cli.clock import Clock
+from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.rundir import RUN_SCHEMA
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.speaking import Spoken
@@ -60,7 +61,7 @@ def document(
         "timing": {**clock.seconds, "workers": {k: round(v, 3) for k, v in spoken.timing.items()}},
         "peak_memory_mb": {**clock.peak_mb, "largest worker": spoken.peak_mb},
         "errors": _errors(segments, spoken),
-        "notes": list(notes),
+        "notes": list(dict.fromkeys([*notes, *spoken.notes])),
         "input": _input(source),
         "diarizer": source.diarization.diarizer,
         "diarizer_why": source.diarization.why,
@@ -91,6 +92,17 @@ def status(spoken: Spoken) -> str:
     if done == len(spoken.rows):
         return SUCCESS
     return PARTIAL if done else ERROR
+
+
+def exit_code(spoken: Spoken) -> int:
+    """What the command ends with. Work that was stopped as a whole before anything was spoken lacked
+    something: an interpreter, a package, a checkpoint that loads."""
+    if spoken.stopped is not None:
+        return spoken.stopped.exit_code
+    outcome = status(spoken)
+    if outcome == ERROR and spoken.errors:
+        return PreflightError.exit_code
+    return EXIT_CODES[outcome]
 
 
 def _segment(segment: Segment, row: SegmentRow, placement: Placement | None) -> dict[str, Any]:

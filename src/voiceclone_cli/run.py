@@ -14,7 +14,7 @@ from voiceclone_cli.diarization import SpeakerCount, write_rttm
 from voiceclone_cli.engines import choose_engine
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.listening import hear_turns, hear_words
-from voiceclone_cli.manifest import EXIT_CODES, Source, document, write_manifest
+from voiceclone_cli.manifest import Source, document, exit_code, write_manifest
 from voiceclone_cli.rundir import RunDir, file_sha256, open_run_dir, sweep
 from voiceclone_cli.segmentation import segments_from_words
 from voiceclone_cli.settings import Settings
@@ -66,6 +66,7 @@ def run(request: RunRequest, progress: Progress = no_progress) -> RunResult:
     with clock.stage("preflight"):
         engine = choose_engine(settings, progress)
         _tell(progress, f"engine: {engine.why}")
+        notes += engine.notes
     with clock.stage("diarization"):
         diarization = hear_turns(recording, settings, request.speakers, progress)
         _tell(progress, f"diarizer: {diarization.diarizer}, because {diarization.why}")
@@ -100,7 +101,7 @@ def run(request: RunRequest, progress: Progress = no_progress) -> RunResult:
     source = Source(recording, sha256, diarization, script_from)
     content = document(source, job, spoken, placements, notes, clock)
     write_manifest(job, content)
-    return RunResult(content, _exit_code(content, spoken))
+    return RunResult(content, exit_code(spoken))
 
 
 def _script(
@@ -162,12 +163,6 @@ def _place(job: Job, recording: Recording, spoken: Spoken, progress: Progress) -
     )
     sweep(job.run_dir.stems, {f"{segment.speaker}.wav" for segment in job.script.segments})
     return placements
-
-
-def _exit_code(content: Mapping[str, Any], spoken: Spoken) -> int:
-    if spoken.stopped is not None:
-        return spoken.stopped.exit_code
-    return EXIT_CODES[content["status"]]
 
 
 def _tell(progress: Progress, sentence: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +29,10 @@ class Settings:
     max_stretch: float
     seed: int
     threads: int
+    checkpoint: str | None
+    device: str
+    precision: str
+    compile: bool
     fish_speech_dir: str | None
     fish_speech_python: str | None
     home: str | None
@@ -101,15 +107,33 @@ def _read_dotenv(path: Path) -> dict[str, str]:
     from dotenv import dotenv_values
 
     try:
-        # Not interpolated: a Windows path or a token may hold a $.
-        return {key: value for key, value in dotenv_values(path, interpolate=False).items() if value}
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as UTF-8 text: {error}", code="bad_dotenv") from error
+    # Not interpolated: a Windows path or a token may hold a $.
+    values = dotenv_values(stream=io.StringIO(_quoted_paths_kept(text)), interpolate=False)
+    return {key: value for key, value in values.items() if value}
+
+
+def _quoted_paths_kept(text: str) -> str:
+    r"""``text`` with every backslash of our own quoted values doubled.
+
+    In quotes a .env file knows escapes, so ``"C:\new\tools"`` would come out with a line break and a
+    tab, and ``"C:\tools\"`` would not end. None of our values needs an escape; all may be Windows paths.
+    """
+    names = "|".join(row.variable for row in TABLE)
+    ours = rf"""^(\s*(?:export\s+)?(?:{names})\s*=[^\S\n]*)("[^"\n]*"|'[^'\n]*')"""
+    return re.sub(ours, lambda found: found[1] + found[2].replace("\\", r"\\"), text, flags=re.MULTILINE)
 
 
 def models_home(settings: Settings) -> Path | None:
     """Where model files are kept, if it is set; None leaves it to the platform's cache folder."""
-    return Path(settings.home).expanduser().absolute() if settings.home else None
+    return path_setting(settings.home) if settings.home else None
+
+
+def path_setting(text: str) -> Path:
+    """The file or folder that a setting names: absolute, its ``~`` expanded."""
+    return Path(text).expanduser().absolute()
 
 
 def cores() -> int:
@@ -127,14 +151,39 @@ def _one_of(*names: str) -> Callable[[str], str]:
     return parse
 
 
+_YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+
 def _mode(text: str) -> str:
     """FISH_PARALLEL_MODE speaks in true and false, --mode in words; both are understood anywhere."""
     words = {
-        **dict.fromkeys((PARALLEL, "true", "1", "yes", "on"), PARALLEL),
-        **dict.fromkeys((SEQUENTIAL, "false", "0", "no", "off"), SEQUENTIAL),
+        **dict.fromkeys((PARALLEL, *_YES), PARALLEL),
+        **dict.fromkeys((SEQUENTIAL, *_NO), SEQUENTIAL),
     }
     if text.lower() not in words:
         raise ValueError(f"must be true or false (or sequential, parallel), not {text!r}")
+    return words[text.lower()]
+
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def _device(text: str) -> str:
+    name = text.lower()
+    if not _DEVICE.fullmatch(name):
+        raise ValueError(f"must be auto, cpu, cuda, cuda:N (a number) or mps, not {text!r}")
+    return name
+
+
+def _precision(text: str) -> str:
+    synonyms = {"fp32": "float32", "bfloat16": "bf16", "float16": "fp16"}
+    return _one_of("auto", "float32", "bf16", "fp16", "int8")(synonyms.get(text.lower(), text))
+
+
+def _truth(text: str) -> bool:
+    words = {**dict.fromkeys(_YES, True), **dict.fromkeys(_NO, False)}
+    if text.lower() not in words:
+        raise ValueError(f"must be true or false, not {text!r}")
     return words[text.lower()]
 
 
@@ -177,6 +226,10 @@ TABLE = (
     Setting(
         "threads", "VOICECLONE_THREADS", _whole(1, 1024), cores, "threads for computing, over all workers"
     ),
+    Setting("checkpoint", "VOICECLONE_CHECKPOINT", str, None, "folder of the fish engine's checkpoint"),
+    Setting("device", "VOICECLONE_DEVICE", _device, "auto", "where fish computes: cpu, cuda, cuda:N, mps"),
+    Setting("precision", "VOICECLONE_PRECISION", _precision, "auto", "of fish: float32, bf16, fp16 or int8"),
+    Setting("compile", "VOICECLONE_COMPILE", _truth, False, "compile fish's decoding step first"),
     Setting("fish_speech_dir", "FISH_SPEECH_DIR", str, None, "a checkout of fish-speech"),
     Setting("fish_speech_python", "FISH_SPEECH_PYTHON", str, None, "the interpreter of the fish environment"),
     Setting("home", "VOICECLONE_HOME", str, None, "where model files are kept"),

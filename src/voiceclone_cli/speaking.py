@@ -30,6 +30,8 @@ class Spoken:
     """Seconds inside the workers (load, encode, generate, write), summed over them."""
     errors: list[Failure] = field(default_factory=list)
     """What stopped work as a whole, not a single segment."""
+    notes: list[str] = field(default_factory=list)
+    """What the workers want the user to know, each sentence once."""
     peak_mb: int = 0
     """Of the largest worker."""
     stopped: Stopped | None = None
@@ -119,5 +121,6 @@ def _note(run_dir: RunDir, row: SegmentRow, made_from: str) -> None:
 
 def _count(outcome: Outcome, spoken: Spoken) -> None:
     spoken.errors += outcome.errors
+    spoken.notes += [note for note in outcome.notes if note not in spoken.notes]
     spoken.peak_mb = max(spoken.peak_mb, outcome.peak_mb)
     add_seconds(spoken.timing, outcome.timing)

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from voiceclone_cli.clock import add_seconds
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.fish_python import fish_python, given_python
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress
 from voiceclone_cli.workers.environment import worker_command
@@ -30,7 +31,7 @@ def synthesize(paths: Sequence[Path], settings: Settings, progress: Progress) ->
     """Speak the tasks in these files: encode tasks first, then all segments as one pool.
 
     Rows follow the order of the files. Raises InputError for a file that is no task, and for tasks
-    that would write the same file.
+    that would write the same file; PreflightError when their interpreter is not there.
     """
     tasks = _read(paths)
     encode = [task for task in tasks if isinstance(task, EncodeTask)]
@@ -75,9 +76,11 @@ def _outputs(task: Task) -> set[tuple[str, str]]:
 
 
 def _python(tasks: Sequence[Task], settings: Settings) -> str | None:
-    """kokoro lives in this interpreter; the others in the fish environment, where there is one."""
+    """kokoro lives in this interpreter, fish in its environment; echo in the one that is set, or here."""
     names = {task.engine.name for task in tasks}
-    return None if names <= {"kokoro"} else settings.fish_speech_python
+    if "fish" in names:
+        return fish_python(settings)
+    return None if names <= {"kokoro"} else given_python(settings)
 
 
 def _result(tasks: Sequence[Task], encoded: Outcome, spoken: Outcome) -> Result:
@@ -94,5 +97,6 @@ def _result(tasks: Sequence[Task], encoded: Outcome, spoken: Outcome) -> Result:
         segments=tuple(rows),
         references=tuple(encoded.references.values()),
         timing=timing,
+        notes=tuple(dict.fromkeys([*encoded.notes, *spoken.notes])),
         error=errors[0] if errors else None,
     )

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.rundir import RunDir, file_sha256, fingerprint
@@ -67,12 +68,23 @@ def segment_fingerprints(job: Job) -> dict[str, str]:
         segment.id: fingerprint(
             {
                 "segment": asdict(_segment(job, segment)),
-                "engine": [job.engine.name, job.engine.checkpoint],
+                "engine": [job.engine.name, job.engine.checkpoint, *_sounding(job.engine)],
                 "voice": voices.get(segment.speaker, ""),
             }
         )
         for segment in job.script.segments
     }
+
+
+def _sounding(engine: EngineChoice) -> list[Any]:
+    """What else of an engine is heard. Of fish: the very weights, the precision, the kind of device
+    (another one rounds, and so samples, otherwise) and the sampling; not how its steps are compiled."""
+    if engine.name != "fish":
+        return []
+    files = [(Path(engine.checkpoint) / name).stat() for name in ("model.pth", "codec.pth")]
+    heard = {key: value for key, value in engine.options.items() if key != "compile"}
+    weights = [[file.st_size, file.st_mtime_ns] for file in files]
+    return [weights, engine.precision, engine.device.partition(":")[0], heard]
 
 
 def _segment(job: Job, segment: Segment) -> SegmentSpec:

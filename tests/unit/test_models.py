@@ -9,6 +9,7 @@ import re
 import shutil
 from collections import namedtuple
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,13 @@ def test_the_registry_names_the_files_that_the_other_rooms_open() -> None:
             "plda/plda.npz",
             "plda/xvec_transform.npz",
         },
+        "openaudio-s1-mini": {
+            "config.json",
+            "model.pth",
+            "codec.pth",
+            "tokenizer.tiktoken",
+            "special_tokens.json",
+        },
     }
 
 
@@ -87,13 +95,16 @@ def test_everything_is_pinned() -> None:
         if entry.hub:
             assert re.fullmatch(r"[0-9a-f]{40}", entry.hub.revision)
         for file in entry.files:
-            assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+            if file.sha256 is None:
+                assert entry.hub and not file.members, "the hub's commit is what pins it"
+            else:
+                assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
             assert file.size > 0
             for member in file.members:
                 assert re.fullmatch(r"[0-9a-f]{64}", member.wheel.sha256)
 
 
-def test_all_but_community_1_need_no_hub() -> None:
+def test_all_but_the_gated_ones_need_no_hub() -> None:
     assert models.embedded() == ("segmentation-3.0", "campplus", "whisper-base", "kokoro")
 
 
@@ -206,6 +217,18 @@ def test_verify_hashes_again_what_the_stamp_trusts(
     monkeypatch.setattr(store, "sha256_of", lambda path, tick: hashed.append(path.name) or real(path, tick))
     assert models.verify(home=tmp_path)[0].state is ModelState.READY
     assert hashed == ["model.bin", "config.json"]
+
+
+def test_a_file_without_a_known_hash_is_taken_by_hand_but_never_called_verified(
+    tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = registry.ModelFile("model.bin", None, 5_000)
+    config = next(file for file in tiny.files if file.path != "model.bin")
+    monkeypatch.setattr(registry, "ENTRIES", (replace(tiny, files=(unknown, config)),))
+    folder = put_by_hand(tmp_path)
+    assert models.ensure(["tiny"], home=tmp_path) == {"tiny": folder}
+    (status,) = models.verify(home=tmp_path)
+    assert status.files == (FileState.UNVERIFIED, FileState.READY)
 
 
 def test_verify_leaves_a_corrupt_file_alone(tiny: registry.ModelEntry, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.settings import TABLE, resolve
+from voiceclone_cli.settings import TABLE, path_setting, resolve
 
 
 def dotenv(text: str) -> None:
@@ -41,11 +41,60 @@ def test_the_parallel_mode_is_a_truth_value_in_the_file(text: str, mode: str) ->
     assert resolve({}, {}).mode == mode
 
 
-@pytest.mark.parametrize("quote", ["", "'"])
-def test_windows_paths_survive_the_file(quote: str) -> None:
-    path = r"C:\new tools\fish-speech\$x"
-    dotenv(f"FISH_SPEECH_DIR={quote}{path}{quote}\n")
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+@pytest.mark.parametrize("after", ["", "  # the old one"])
+@pytest.mark.parametrize(
+    "path", [r"C:\new\tools\python.exe", r"C:\new tools\$x", r"\\server\b\fish", "C:\\fish\\", "~/my fish"]
+)
+def test_paths_survive_the_file_in_any_quotes(quote: str, after: str, path: str) -> None:
+    dotenv(f"FISH_SPEECH_DIR={quote}{path}{quote}{after}\nFISH_NUM_WORKERS=3\n")
     assert resolve({}, {}).fish_speech_dir == path
+    assert resolve({}, {}).workers == 3, "the next line is its own"
+
+
+def test_a_hash_sign_in_quotes_begins_no_comment() -> None:
+    dotenv('FISH_SPEECH_DIR="/my fish #1"  # the first\n')
+    assert resolve({}, {}).fish_speech_dir == "/my fish #1"
+
+
+def test_a_file_as_windows_writes_it_is_read() -> None:
+    Path(".env").write_bytes(b'\xef\xbb\xbfexport FISH_SPEECH_PYTHON = "C:\\new"\r\nFISH_BATCH_SIZE="7"\r\n')
+    settings = resolve({}, {})
+    assert (settings.fish_speech_python, settings.batch_size) == (r"C:\new", 7)
+
+
+def test_a_value_of_somebody_elses_keeps_its_escapes() -> None:
+    dotenv('KEY="two\\nlines \\"quoted\\""\nFISH_NUM_WORKERS="4"\n')
+    assert resolve({}, {}).workers == 4
+
+
+@pytest.mark.parametrize(
+    "said, kept",
+    [("auto", "auto"), ("CPU", "cpu"), ("cuda", "cuda"), ("cuda:1", "cuda:1"), ("mps", "mps")],
+)
+def test_a_device_is_named_as_torch_names_it(said: str, kept: str) -> None:
+    assert resolve({"device": said}, {}).device == kept
+
+
+@pytest.mark.parametrize(
+    "said, kept",
+    [("fp32", "float32"), ("bfloat16", "bf16"), ("Float16", "fp16"), ("int8", "int8"), ("auto", "auto")],
+)
+def test_a_precision_has_synonyms(said: str, kept: str) -> None:
+    assert resolve({}, {"VOICECLONE_PRECISION": said}).precision == kept
+
+
+def test_compiling_is_a_truth_value_that_a_flag_can_take_back() -> None:
+    environ = {"VOICECLONE_COMPILE": "true"}
+    assert resolve({}, environ).compile is True
+    assert resolve({"compile": False}, environ).compile is False
+    assert resolve({}, {}).compile is False
+
+
+def test_a_path_setting_knows_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert path_setting("~/fish") == tmp_path / "fish"
+    assert path_setting("fish") == Path.cwd() / "fish"
 
 
 def test_empty_values_count_as_not_said() -> None:
@@ -64,6 +113,9 @@ def test_empty_values_count_as_not_said() -> None:
         ({}, {"FISH_NUM_WORKERS": "many"}, "FISH_NUM_WORKERS"),
         ({}, {"FISH_PARALLEL_MODE": "perhaps"}, "FISH_PARALLEL_MODE"),
         ({}, {"VOICECLONE_ENGINE": "nightingale"}, "VOICECLONE_ENGINE"),
+        ({"device": "cuda:x"}, {}, "--device"),
+        ({"precision": "int4"}, {}, "--precision"),
+        ({}, {"VOICECLONE_COMPILE": "perhaps"}, "VOICECLONE_COMPILE"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_place(

@@ -11,7 +11,18 @@ from typing import Annotated
 import typer
 
 from voiceclone_cli import __version__
-from voiceclone_cli.cli import config, diarize, models, run, script, synth
+from voiceclone_cli.cli import (
+    bench,
+    checkpoint,
+    config,
+    diarize,
+    doctor,
+    environment,
+    models,
+    run,
+    script,
+    synth,
+)
 from voiceclone_cli.cli.render import say_error
 from voiceclone_cli.errors import Stopped, VoicecloneError
 
@@ -26,8 +37,12 @@ app.command("run")(run.command)
 app.command("diarize")(diarize.command)
 app.command("script")(script.command)
 app.command("synth")(synth.command)
+app.command("doctor")(doctor.command)
+app.command("bench")(bench.command)
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
+app.add_typer(environment.app, name="env")
+app.add_typer(checkpoint.app, name="checkpoint")
 
 
 def _print_version(wanted: bool) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from voiceclone_cli import models
 from voiceclone_cli.cli.options import ProgressOption, Quiet
-from voiceclone_cli.cli.render import ProgressMode, shown_progress
+from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.settings import models_home, resolve
 
@@ -55,7 +55,11 @@ def verify(
     with shown_progress(progress, quiet=quiet) as show:
         found = models.verify(names or _worth_verifying(home), show, home)
     typer.echo(_document(found) if as_json else _table(found))
-    bad = [status.entry.name for status in found if status.state is not models.ModelState.READY]
+    unproven = [status.entry.name for status in found if status.state is models.ModelState.UNVERIFIED]
+    if unproven and not quiet:
+        say(f"{', '.join(unproven)}: put there by hand, and no hash is published to compare with")
+    good = (models.ModelState.READY, models.ModelState.UNVERIFIED)
+    bad = [status.entry.name for status in found if status.state not in good]
     if bad:
         raise PreflightError(
             f"Files are missing or corrupt in {', '.join(bad)}: run `voiceclone models pull {' '.join(bad)}`.",

@@ -36,6 +36,20 @@ Mode = Annotated[str | None, typer.Option("--mode", help="sequential or parallel
 Workers = Annotated[
     int | None, typer.Option("--workers", help="Workers in parallel mode.", show_default=False)
 ]
+Checkpoint = Annotated[
+    str | None, typer.Option("--checkpoint", help="Folder of fish's checkpoint.", show_default=False)
+]
+Device = Annotated[
+    str | None, typer.Option("--device", help="Of fish: auto, cpu, cuda, cuda:N or mps.", show_default=False)
+]
+Precision = Annotated[
+    str | None,
+    typer.Option("--precision", help="Of fish: auto, float32, bf16, fp16 or int8.", show_default=False),
+]
+Compile = Annotated[
+    bool | None,
+    typer.Option("--compile/--no-compile", help="Compile fish's decoding step first.", show_default=False),
+]
 BatchSize = Annotated[
     int | None, typer.Option("--batch-size", help="Segments generated together.", show_default=False)
 ]

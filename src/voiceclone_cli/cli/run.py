@@ -12,6 +12,9 @@ from voiceclone_cli.cli.options import (
     AsJson,
     AsrModel,
     BatchSize,
+    Checkpoint,
+    Compile,
+    Device,
     Diarizer,
     Engine,
     Input,
@@ -21,6 +24,7 @@ from voiceclone_cli.cli.options import (
     MinSpeakers,
     Mode,
     Out,
+    Precision,
     ProgressOption,
     Quiet,
     References,
@@ -39,6 +43,10 @@ def command(
     script: ScriptFile = None,
     reference: References = None,
     engine: Engine = None,
+    checkpoint: Checkpoint = None,
+    device: Device = None,
+    precision: Precision = None,
+    compile: Compile = None,
     mode: Mode = None,
     workers: Workers = None,
     batch_size: BatchSize = None,
@@ -62,6 +70,10 @@ def command(
 
     flags = {
         "engine": engine,
+        "checkpoint": checkpoint,
+        "device": device,
+        "precision": precision,
+        "compile": compile,
         "mode": mode,
         "workers": workers,
         "batch_size": batch_size,
@@ -114,6 +126,16 @@ def _print_paths(document: dict[str, Any]) -> None:
             typer.echo(path)
 
 
+def _told_once(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the segments that failed of what stopped the run as a whole."""
+    whole = [(error["code"], error["message"]) for error in errors if error["segment"] is None]
+    return [
+        error
+        for error in errors
+        if error["segment"] is None or (error["code"], error["message"]) not in whole
+    ]
+
+
 def _summarise(document: dict[str, Any]) -> None:
     """For people: the speakers, what went wrong, and one line for the whole."""
     rows = document["segments"]
@@ -128,7 +150,7 @@ def _summarise(document: dict[str, Any]) -> None:
     for row in rows:
         if row["overflow_seconds"]:
             say(f"  {row['id']} runs {row['overflow_seconds']:.2f} s past its slot: {row['text']:.50}")
-    for error in document["errors"]:
+    for error in _told_once(document["errors"]):
         say(f"  {error['segment'] or 'run'} failed ({error['code']}): {error['message']}")
     reused = f", {document['reused']} of them kept from before" if document["reused"] else ""
     say(

@@ -9,6 +9,7 @@ import typer
 
 from voiceclone_cli.cli.options import AsJson, Mode, ProgressOption, Quiet, Workers
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
+from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.settings import resolve
 
 
@@ -34,8 +35,14 @@ def command(
     rows += [(row.id, row) for row in result.segments]
     for name, row in rows:
         done += row.status == "done"
-        if row.error is not None:
+        if row.error is not None and row.error != result.error:
             say(f"{name} failed ({row.error.code}): {row.error.message}")
-        elif not as_json:
+        elif row.error is None and not as_json:
             typer.echo(row.file)
+    for note in result.notes:
+        say(f"note: {note}")
+    if result.error is not None and not done:
+        raise PreflightError(result.error.message, code=result.error.code)
+    if result.error is not None:
+        say(f"{len(rows) - done} of {len(rows)} failed ({result.error.code}): {result.error.message}")
     raise typer.Exit(0 if done == len(rows) else 3 if done else 1)

@@ -6,10 +6,12 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.models.faults import SourceError, is_disk_full
+from voiceclone_cli.models.hub_hash import has_hub_hash, is_hub_hash, sha256
 from voiceclone_cli.models.registry import HubRepo, ModelFile
 
 _CHUNK = 1 << 20
@@ -24,6 +26,9 @@ def download(
 ) -> dict[ModelFile, Path]:
     """Fetch ``files`` from the hub's own cache on this machine, else from the hub, and return where each is.
 
+    A file without a known sha256 is compared with the hash that the hub gives it at the pinned commit,
+    and comes back knowing its own.
+
     ``arrived`` hears the number of bytes that have come so far. ``token`` None leaves the choice to
     the hub's library (HF_TOKEN, or a login). Raises SourceError when the hub does not deliver; what
     the hub said stays out of the message, since a request can hold a token.
@@ -32,9 +37,10 @@ def download(
     before = 0
     arrived(before)
     for file in files:
-        found[file] = _cached(repo, file) or _download(
+        path = _cached(repo, file) or _download(
             repo, file, scratch, _counter(arrived, before, file.size), token
         )
+        found[_compared(repo, file, path, token) if file.sha256 is None else file] = path
         before += file.size
         arrived(before)
     return found
@@ -51,12 +57,52 @@ def is_offline(environ: Mapping[str, str] = os.environ) -> bool:
     return environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}
 
 
+def has_hub_access(token: str | None) -> bool:
+    """Whether asking for gated files can come to anything: there is a token or a login, or the hub's
+    own cache is all that is asked (HF_HUB_OFFLINE)."""
+    from huggingface_hub import get_token
+
+    return bool(token or is_offline() or get_token())
+
+
 def _cached(repo: HubRepo, file: ModelFile) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     path = try_to_load_from_cache(repo.repo, file.path, revision=repo.revision)
     # A file that was known to be absent comes back as a marker object, an unknown one as None.
-    return Path(path) if isinstance(path, str) and Path(path).stat().st_size == file.size else None
+    if not isinstance(path, str):
+        return None
+    return Path(path) if file.sha256 is None or Path(path).stat().st_size == file.size else None
+
+
+def _compared(repo: HubRepo, file: ModelFile, path: Path, token: str | None) -> ModelFile:
+    """``file`` with its exact size and sha256, once ``path`` is proven to hold the published bytes."""
+    # The hub's own cache keeps its files under the hash they were published with.
+    name = path.resolve().name
+    published = name if is_hub_hash(name) else _published_hash(repo, file, token)
+    if not has_hub_hash(path, published):
+        raise SourceError(
+            f"{file.path} of {repo.repo} came with another hash than the hub gives it",
+            advice="try again, and if it stays so report it",
+            code="model_hash_mismatch",
+        )
+    return replace(file, sha256=sha256(path), size=path.stat().st_size)
+
+
+def _published_hash(repo: HubRepo, file: ModelFile, token: str | None) -> str:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    try:
+        found = get_hf_file_metadata(hf_hub_url(repo.repo, file.path, revision=repo.revision), token=token)
+    except Exception as error:  # as in _download
+        raise _explain(error, repo) from error
+    if found.etag is None or not is_hub_hash(found.etag):
+        raise SourceError(
+            f"the hub gives no hash for {file.path} of {repo.repo}",
+            advice="report it",
+            code="model_hash_mismatch",
+        )
+    return found.etag
 
 
 def _download(repo: HubRepo, file: ModelFile, scratch: Path, bar: type[Any], token: str | None) -> Path:

