@@ -106,5 +106,7 @@ def test_a_program_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.engine
-def test_the_interpreter_of_the_fish_environment_will_do(fish_python: Path) -> None:
+def test_the_interpreter_of_the_fish_environment_will_do_and_this_one_will_not(fish_python: Path) -> None:
     require_fish_speech(str(fish_python), None)
+    with pytest.raises(PreflightError):
+        require_fish_speech(sys.executable, None)

@@ -19,6 +19,7 @@ from voiceclone_worker.engines.fish.generation import prompt
 from voiceclone_worker.engines.fish.generation.decoding import Decoder, Ending, Line, Spoken
 from voiceclone_worker.engines.fish.generation.length import Bounds, bounds, reroll_seed
 from voiceclone_worker.engines.fish.generation.sampling import Sampling
+from voiceclone_worker.engines.fish.generation.threads import Threads
 from voiceclone_worker.engines.fish.options import read_options
 from voiceclone_worker.engines.fish.upstream import open_upstream
 
@@ -68,11 +69,15 @@ class FishEngine:
             Sampling(model, options.sampling, int8=place.int8),
             spec.batch_size,
             int8=place.int8,
-            compiled=options.compile,
+            compiled=options.compile and place.device.type != "cpu",
             started=self._started,
         )
+        if options.compile and place.device.type == "cpu":
+            self._note("--compile is for GPUs: on the CPU the weights are laid out anew instead, as always")
         # On the CPU the codec gives each thread a line of its own.
-        self._spoken_together = torch.get_num_threads() if place.device.type == "cpu" else spec.batch_size
+        threads = torch.get_num_threads()
+        self._spoken_together = threads if place.device.type == "cpu" else spec.batch_size
+        self._threads = Threads(threads)
         self._told = 0.0
 
     def encode(
@@ -122,7 +127,8 @@ class FishEngine:
         """What ended with the next frame; a Line is one that even alone found no memory."""
         lines = self._decoder.active
         try:
-            return self._decoder.step()
+            with self._threads.step():
+                return self._decoder.step()
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise

@@ -53,7 +53,8 @@ class Stack:
     def __init__(self, blocks: Sequence[Any], turns: Tensor, *, int8: bool) -> None:
         """``turns``: upstream's table of rotations, [positions, head size / 2, 2]."""
         self.blocks = [_Block(block, int8=int8) for block in blocks]
-        self._turns = torch.view_as_complex(turns.float().contiguous())
+        self._turns = turns.float()
+        self._pass = self._run
         attention = blocks[0].attention
         self._shape = (attention.n_local_heads, attention.head_dim)
         self._like = blocks[0].attention_norm.weight
@@ -64,9 +65,10 @@ class Stack:
         return sum(block.nbytes for block in self.blocks)
 
     def compile(self) -> None:
-        """Have torch compile a block's pass at its first use; shapes may vary."""
-        for block in self.blocks:
-            block.run = torch.compile(block.run, dynamic=True)  # type: ignore[method-assign]
+        """Have torch compile a pass at its first use; shapes may vary. Where that fails (no compiler on
+        this machine), torch says so in its log and the pass stays as it is."""
+        torch._dynamo.config.suppress_errors = True
+        self._pass = torch.compile(self._run, dynamic=True)
 
     def empty(self, slots: int, positions: int) -> Tensor:
         heads, size = self._shape
@@ -82,9 +84,16 @@ class Stack:
         ``positions`` [n, t]: where each token stands in its own row; ``length``: how many positions
         of the cache are looked at; ``mask`` [n, 1, t, length]: 0 to see, -inf not to.
         """
+        # Long texts and references come once: what is compiled is the pass over a frame.
+        run = self._pass if x.shape[1] <= 2 else self._run
+        return run(x, cache, first, positions, length, mask)
+
+    def _run(
+        self, x: Tensor, cache: Cache, first: int, positions: Tensor, length: int, mask: Tensor
+    ) -> Tensor:
         turns = self._turns[positions][:, :, None]
         for block, keys, values in zip(self.blocks, cache.keys, cache.values, strict=True):
-            x = block.run(x, keys, values, first, positions, length, mask, turns)
+            x = block(x, keys, values, first, positions, length, mask, turns)
         return x
 
 
@@ -104,7 +113,7 @@ class _Block:
         for layer in (attention.wqkv, attention.wo, feed.w1, feed.w3, feed.w2):
             layer.weight = None  # laid out anew above; the first copy would only fill memory
 
-    def run(
+    def __call__(
         self,
         x: Tensor,
         keys: Tensor,
@@ -172,9 +181,12 @@ def _rms(x: Tensor, norm: Any) -> Tensor:
 
 
 def _rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """Rotary positions: neighbouring numbers are a complex one, turned by its position's angle."""
-    pairs = torch.view_as_complex(x.float().view(*x.shape[:-1], -1, 2))
-    return torch.view_as_real(pairs * turns).flatten(-2).type_as(x)
+    """Rotary positions: each two neighbouring numbers are turned by the angle of their position, whose
+    cosine and sine are ``turns``."""
+    even, odd = x.float().view(*x.shape[:-1], -1, 2).unbind(-1)
+    cosine, sine = turns.unbind(-1)
+    turned = torch.stack([even * cosine - odd * sine, odd * cosine + even * sine], -1)
+    return turned.flatten(-2).type_as(x)
 
 
 def seen(positions: Tensor, length: int, dtype: torch.dtype) -> Tensor:

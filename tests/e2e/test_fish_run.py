@@ -1,0 +1,146 @@
+"""`voiceclone run --engine fish` on a real recording, with a generated checkpoint that speaks no words."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from command import Run, voiceclone
+from media_samples import syllables, write_wav
+from voiceclone_worker.contract import (
+    EncodeTask,
+    EngineSpec,
+    ReferenceSpec,
+    SegmentSpec,
+    SynthesisTask,
+    task_to_json,
+)
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory, sample_run: Run) -> Path:
+    """The lines of the recording as they were heard once: what to speak is the same in every run."""
+    path = tmp_path_factory.mktemp("script") / "lines.json"
+    path.write_bytes((sample_run.folder / "script.json").read_bytes())
+    return path
+
+
+def fish_run(
+    folder: Path, sample_wav: Path, script: Path, python: Path, checkpoint: Path, *flags: object
+) -> Run:
+    folder.mkdir()
+    # As a user configures it.
+    (folder / ".env").write_text(f"FISH_SPEECH_PYTHON={python}\n", encoding="utf-8")
+    told = ("run", sample_wav, "--engine", "fish", "--checkpoint", checkpoint, "--script", script)
+    ended = voiceclone(*told, "--language", "en", "--out", "run", "--json", *flags, cwd=folder)
+    return Run(ended, folder / "run")
+
+
+@pytest.fixture(scope="module")
+def sequential(
+    tmp_path_factory: pytest.TempPathFactory,
+    sample_wav: Path,
+    script: Path,
+    fish_python: Path,
+    tiny_checkpoint: Path,
+) -> Run:
+    folder = tmp_path_factory.mktemp("fish") / "sequential"
+    return fish_run(folder, sample_wav, script, fish_python, tiny_checkpoint)
+
+
+def test_every_line_is_spoken_and_the_run_says_that_there_are_no_words(
+    sequential: Run, sample_wav: Path
+) -> None:
+    assert sequential.ended.code == 0, sequential.ended.err
+    document = sequential.ended.document
+    assert (document["engine"], document["mode"], document["status"]) == ("fish", "sequential", "success")
+    assert document["segments"] and all(row["status"] == "done" for row in document["segments"])
+    assert any("speaks no words" in note for note in document["notes"])
+    assert document["timing"]["workers"].keys() == {"load", "encode", "generate", "decode", "write"}
+    for row in document["segments"]:
+        samples, rate = soundfile.read(row["file"])
+        assert rate == 44100 and np.sqrt(np.mean(samples**2)) > 0.001
+    for speaker in document["speakers"]:
+        codes = np.load(sequential.folder / "speakers" / speaker["name"] / "codes.npy")
+        assert codes.shape[0] == 10
+        assert codes.shape[1] == pytest.approx(speaker["reference_seconds"] * 44100 / 2048, abs=1.5)
+    mix, source = soundfile.info(document["outputs"]["mix"]), soundfile.info(sample_wav)
+    assert mix.frames * source.samplerate == source.frames * mix.samplerate
+
+
+def test_two_workers_and_another_batch_size_speak_the_same_bytes(
+    tmp_path: Path,
+    sequential: Run,
+    sample_wav: Path,
+    script: Path,
+    fish_python: Path,
+    tiny_checkpoint: Path,
+) -> None:
+    flags = ("--mode", "parallel", "--workers", 2, "--batch-size", 2)
+    parallel = fish_run(tmp_path / "parallel", sample_wav, script, fish_python, tiny_checkpoint, *flags)
+    assert parallel.ended.code == 0, parallel.ended.err
+    assert parallel.ended.document["mode"] == "parallel"
+    assert parallel.sounds() == sequential.sounds()
+    mixes = [Path(run.ended.document["outputs"]["mix"]).read_bytes() for run in (parallel, sequential)]
+    assert mixes[0] == mixes[1]
+
+
+class TestWorkerKilledWhileLoading:
+    """A worker that is killed before it has loaded its model."""
+
+    @staticmethod
+    def interpreter(folder: Path, python: Path, *, deaths: int) -> Path:
+        """The fish interpreter, whose first so many workers live for a second: not long enough to load."""
+        counter, wrapper = folder / "deaths", folder / "python"
+        counter.write_text("0", encoding="utf-8")
+        real = shlex.quote(str(python))
+        wrapper.write_text(
+            "#!/bin/sh\n"
+            f"count=$(cat {shlex.quote(str(counter))})\n"
+            'case "$*" in *--serve*)\n'
+            f'  if [ "$count" -lt {deaths} ]; then\n'
+            f"    echo $((count + 1)) > {shlex.quote(str(counter))}\n"
+            f'    exec timeout -s KILL 1 {real} "$@"\n'
+            "  fi ;;\n"
+            "esac\n"
+            f'exec {real} "$@"\n',
+            encoding="utf-8",
+        )
+        wrapper.chmod(0o755)
+        return wrapper
+
+    @staticmethod
+    def tasks(folder: Path, checkpoint: Path) -> list[Path]:
+        engine = EngineSpec("fish", str(checkpoint))
+        audio = write_wav(folder / "a.wav", syllables(3.0))
+        reference = ReferenceSpec("A", str(audio), "words", str(folder / "codes.npy"))
+        line = SegmentSpec("0001", "A line to speak.", "en", 1)
+        encode, speak = folder / "encode.json", folder / "speak.json"
+        encode.write_text(task_to_json(EncodeTask(engine, (reference,))), encoding="utf-8")
+        synthesis = SynthesisTask("A", engine, reference, str(folder / "out"), (line,))
+        speak.write_text(task_to_json(synthesis), encoding="utf-8")
+        return [encode, speak]
+
+    def test_again_and_again_it_ends_with_4_and_one_sentence(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fish_python: Path, tiny_checkpoint: Path
+    ) -> None:
+        monkeypatch.setenv("FISH_SPEECH_PYTHON", str(self.interpreter(tmp_path, fish_python, deaths=99)))
+        ended = voiceclone("synth", *self.tasks(tmp_path, tiny_checkpoint), "--progress", "none", timeout=120)
+        assert ended.code == 4, ended
+        (sentence,) = ended.err.splitlines()
+        assert "signal 9" in sentence or "exit code 137" in sentence
+
+    def test_once_another_worker_takes_its_place(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fish_python: Path, tiny_checkpoint: Path
+    ) -> None:
+        monkeypatch.setenv("FISH_SPEECH_PYTHON", str(self.interpreter(tmp_path, fish_python, deaths=1)))
+        ended = voiceclone("synth", *self.tasks(tmp_path, tiny_checkpoint), "--progress", "none", timeout=120)
+        assert ended.code == 0, ended
+        assert (tmp_path / "out" / "0001.wav").is_file()
+        assert (tmp_path / "deaths").read_text(encoding="utf-8").strip() == "1"
