@@ -67,9 +67,10 @@ def test_every_line_is_spoken_and_the_run_says_that_there_are_no_words(
         samples, rate = soundfile.read(row["file"])
         assert rate == 44100 and np.sqrt(np.mean(samples**2)) > 0.001
     for speaker in document["speakers"]:
-        codes = np.load(sequential.folder / "speakers" / speaker["name"] / "codes.npy")
-        assert codes.shape[0] == 10
-        assert codes.shape[1] == pytest.approx(speaker["reference_seconds"] * 44100 / 2048, abs=1.5)
+        folder = sequential.folder / "speakers" / speaker["name"]
+        codes = np.load(folder / "codes.npy")
+        frames = soundfile.info(folder / "reference.wav").duration * 44100 / 2048
+        assert codes.shape == (10, pytest.approx(frames, abs=1.5))
     mix, source = soundfile.info(document["outputs"]["mix"]), soundfile.info(sample_wav)
     assert mix.frames * source.samplerate == source.frames * mix.samplerate
 
@@ -134,7 +135,7 @@ class TestWorkerKilledWhileLoading:
         ended = voiceclone("synth", *self.tasks(tmp_path, tiny_checkpoint), "--progress", "none", timeout=120)
         assert ended.code == 4, ended
         (sentence,) = ended.err.splitlines()
-        assert "signal 9" in sentence or "exit code 137" in sentence
+        assert "signal 9" in sentence and "voiceclone doctor" in sentence
 
     def test_once_another_worker_takes_its_place(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fish_python: Path, tiny_checkpoint: Path

@@ -121,6 +121,7 @@ class Pool:
         self._held: dict[WorkerProcess, _Held] = {}
         self._strikes: collections.Counter[SegmentKey] = collections.Counter()
         self._barren = 0
+        self._given_up: Failure | None = None
 
     def __enter__(self) -> Pool:
         return self
@@ -145,10 +146,14 @@ class Pool:
         self, leases: Iterable[Lease], on_segment: Callable[[SegmentRow], None] = lambda row: None
     ) -> Outcome:
         """Do all leases; returns when every row of theirs has an outcome. ``on_segment`` hears of
-        each segment's, once, as soon as it is known."""
+        each segment's, once, as soon as it is known. A pool that has given up its workers does not try
+        again with later leases."""
         self._on_segment = on_segment
         waiting = collections.deque(leases)
         outcome = Outcome()
+        if self._given_up is not None and waiting:
+            outcome.errors.append(self._given_up)
+            self._abandon(waiting, self._given_up, outcome)
         while waiting or self._held:
             self._hand_out(waiting)
             match self._next_message():
@@ -282,6 +287,9 @@ class Pool:
         suspects = (held.started - held.finished) & held.keys.keys()
         self._barren = 0 if suspects else self._barren + 1
         if self._barren >= MAX_BARREN:
+            failure = self._given_up = Failure(
+                "worker_died", f"{reason}; {self._barren} workers ended so: `voiceclone doctor` looks for why"
+            )
             self._fail_rest(held, failure, outcome)
             outcome.errors.append(failure)
             self._abandon(waiting, failure, outcome)

@@ -155,6 +155,8 @@ class WorkerProcess:
 
     def _diagnosis(self, code: int) -> str:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        if code == -9 and self._fault is None:
+            how += " (as the system does where memory runs out)"
         said = [line for line in self._tail if line.strip()]
         reason = f"{self.name} {how}" + (f": {self._fault}" if self._fault else "")
         return f"{reason}; it last said: {' | '.join(said[-3:])[-400:]}" if said else reason
