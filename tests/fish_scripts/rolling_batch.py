@@ -16,7 +16,7 @@ from voiceclone_worker.engines.fish.upstream import open_upstream
 open_upstream()
 
 from voiceclone_worker.engines.fish.checkpoint import load_model  # noqa: E402
-from voiceclone_worker.engines.fish.generation import decoding, prompt  # noqa: E402
+from voiceclone_worker.engines.fish.generation import prompt  # noqa: E402
 from voiceclone_worker.engines.fish.generation.decoding import Decoder, Line  # noqa: E402
 from voiceclone_worker.engines.fish.generation.sampling import Sampling, SamplingSettings  # noqa: E402
 
@@ -61,26 +61,23 @@ def same(one, other):
 def out_of_memory(slots):
     """Memory for caches of two rows and no more: what a device without room says."""
     decoder, voices, tokenizer = decoder_for(torch.float32, slots)
-    real = decoding.Cache
+    real = decoder.model.cache
 
-    def cache(stack, rows, positions):
+    def cache(rows, positions):
         if rows > 2:
             raise torch.OutOfMemoryError("out of memory")
-        return real(stack, rows, positions)
+        return real(rows, positions)
 
-    decoding.Cache = cache
-    try:
-        submit(decoder, voices, tokenizer)
-        spoken, tried = {}, []
-        while decoder.busy:
-            try:
-                spoken |= {one.line.tag: one.codes for one in decoder.step()}
-            except torch.OutOfMemoryError:
-                tried.append(decoder.slots)
-                decoder.halve()
-        return spoken, tried
-    finally:
-        decoding.Cache = real
+    decoder.model.cache = cache
+    submit(decoder, voices, tokenizer)
+    spoken, tried = {}, []
+    while decoder.busy:
+        try:
+            spoken |= {one.line.tag: one.codes for one in decoder.step()}
+        except torch.OutOfMemoryError:
+            tried.append(decoder.slots)
+            decoder.halve()
+    return spoken, tried
 
 
 def main():

@@ -17,7 +17,7 @@ import torch
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec
 from voiceclone_worker.engines.base import Row, Speech
 from voiceclone_worker.engines.fish import load
-from voiceclone_worker.engines.fish.generation import decoding
+from voiceclone_worker.engines.fish.generation.model import Model
 
 TEXTS = ["A line that may take its time. " * 8, *(f"Short line {number}." for number in range(11))]
 
@@ -45,13 +45,14 @@ def main(checkpoint, folder):
     rows = [Row(0, SegmentSpec(f"{n:04d}", text, "en", n), reference) for n, text in enumerate(TEXTS)]
     free = {row.segment.id: speech for row, speech in engine.generate(rows)}
 
-    class SmallCache(decoding.Cache):
-        def __init__(self, stack, slots, positions):
-            if slots > 2 or positions > 500:
-                raise torch.OutOfMemoryError("out of memory")
-            super().__init__(stack, slots, positions)
+    real = Model.cache
 
-    decoding.Cache = SmallCache
+    def cache(model, slots, positions):
+        if slots > 2 or positions > 500:
+            raise torch.OutOfMemoryError("out of memory")
+        return real(model, slots, positions)
+
+    Model.cache = cache
     tight = {row.segment.id: speech for row, speech in engine.generate(rows)}
     return {
         "notes": notes,

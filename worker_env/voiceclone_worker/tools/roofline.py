@@ -62,7 +62,7 @@ def _measure(job: dict[str, Any]) -> dict[str, Any]:
     model = load_model(Path(job["checkpoint"]), place.device, place.dtype)
     sampling = Sampling(model, SamplingSettings(), int8=place.int8)
     decoder = Decoder(model, sampling, max(job["batch_sizes"]), int8=place.int8, compiled=job["compile"])
-    limit = delivered / decoder.nbytes_per_frame
+    limit = delivered / decoder.model.nbytes_per_frame
     measured: list[dict[str, Any]] = []
     for lines in job["batch_sizes"]:
         speed = lines / step_seconds(decoder, model, lines)
@@ -73,7 +73,7 @@ def _measure(job: dict[str, Any]) -> dict[str, Any]:
         "device": str(place.device),
         "threads": torch.get_num_threads(),
         "bandwidth_gb_per_second": round(delivered / 1e9, 3),
-        "bytes_per_frame": decoder.nbytes_per_frame,
+        "bytes_per_frame": decoder.model.nbytes_per_frame,
         "limit_frames_per_second": round(limit, 3),
         "measured": measured,
     }

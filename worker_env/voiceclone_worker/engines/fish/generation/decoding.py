@@ -9,7 +9,6 @@ spoken does not depend on who is in the batch.
 from __future__ import annotations
 
 import collections
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -20,10 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voiceclone_worker.engines.base import SegmentError
-from voiceclone_worker.engines.fish.generation.linear import product
+from voiceclone_worker.engines.fish.generation.model import Model
 from voiceclone_worker.engines.fish.generation.prompt import Voice
-from voiceclone_worker.engines.fish.generation.sampling import CODES, Sampling, Windows
-from voiceclone_worker.engines.fish.generation.transformer import Cache, Stack, seen
+from voiceclone_worker.engines.fish.generation.sampling import Sampling, Windows
+from voiceclone_worker.engines.fish.generation.transformer import Cache
 
 GRAIN = 64
 """Caches and what is looked at of them grow in steps of so many positions."""
@@ -86,21 +85,10 @@ class Decoder:
     ) -> None:
         """``model``: upstream's DualARTransformer; its weights move into this decoder. ``started`` hears of
         each line as it gets its slot."""
-        config = model.config
-        self._model, self._sampling, self._started = model, sampling, started
+        self.model = Model(model, sampling, int8=int8, compiled=compiled)
+        self._sampling, self._started = sampling, started
         self.slots = slots
-        self._device = model.embeddings.weight.device
-        self._dtype = model.embeddings.weight.dtype
-        self._codebooks: int = config.num_codebooks
-        self._longest = config.max_seq_len
-        self._slow = Stack(model.layers, model.freqs_cis, int8=int8)
-        self._fast = Stack(model.fast_layers, model.fast_freqs_cis, int8=int8)
-        if compiled:
-            self._slow.compile()
-            self._fast.compile()
-        self._codes_head = product(model.fast_output.weight[:CODES], int8=int8)
-        offsets = torch.arange(self._codebooks, device=self._device) * config.codebook_size
-        self._offsets = offsets[None, :, None]
+        self._device = self.model.device
         self._waiting: collections.deque[Line] = collections.deque()
         self._ended: list[Spoken] = []
         self._voices: collections.OrderedDict[Voice, Cache] = collections.OrderedDict()
@@ -114,21 +102,14 @@ class Decoder:
     def active(self) -> int:
         return len(self._rows)
 
-    @property
-    def nbytes_per_frame(self) -> int:
-        """Bytes of weights that a frame of one row reads."""
-        fast: int = self._fast.nbytes + self._codes_head.nbytes
-        once: int = self._slow.nbytes + self._sampling.head.nbytes
-        return once + fast * (self._codebooks - 1)
-
     def submit(self, line: Line) -> None:
         """Put a line in the queue. Raises SegmentError when it cannot fit the model's window."""
         needed = line.voice.tokens.shape[1] + line.text.shape[1] + line.most_frames
-        if needed > self._longest:
+        if needed > self.model.longest:
             raise SegmentError(
                 "prompt_too_long",
                 f"the reference, this line and its speech need {needed} positions and the checkpoint has "
-                f"{self._longest}; give a shorter reference or split the line",
+                f"{self.model.longest}; give a shorter reference or split the line",
             )
         self._waiting.append(line)
 
@@ -183,7 +164,7 @@ class Decoder:
             tokens, hidden, noise = tokens[left], hidden[left], [part[left] for part in noise]
         if not self._rows:
             return
-        frames = self._codes(hidden, tokens, noise)
+        frames = self.model.frame(hidden, tokens, self._windows, noise)
         self._windows.push(frames)
         for row, frame in zip(self._rows, frames, strict=True):
             row.frames.append(frame)
@@ -197,7 +178,7 @@ class Decoder:
         self._rows: list[_Row] = []
         self._cache: Cache | None = None
         remembers = self._sampling.remembers_first
-        self._windows = Windows(self._codebooks, self._device, remembers_first=remembers)
+        self._windows = Windows(self.model.codebooks, self._device, remembers_first=remembers)
 
     def _admit(self) -> None:
         """Give the free slots to waiting lines, with their voices' prompts."""
@@ -229,7 +210,7 @@ class Decoder:
             slots, positions = max(slots, old.slots), max(positions, old.positions)
             if slots == old.slots and positions == old.positions:
                 return
-        cache = Cache(self._slow, slots, positions)
+        cache = self.model.cache(slots, positions)
         if old is not None:
             cache.take_over(old, old.slots)
         self._cache = cache
@@ -240,7 +221,7 @@ class Decoder:
         assert self._cache is not None
         for index, ending in over.items():
             row = self._rows[index]
-            codes = torch.zeros(self._codebooks, 0, dtype=torch.long)
+            codes = torch.zeros(self.model.codebooks, 0, dtype=torch.long)
             if row.frames:
                 codes = torch.stack(row.frames, 1)[1:].cpu()
             self._ended.append(Spoken(row.line, codes, ending))
@@ -261,9 +242,9 @@ class Decoder:
         if voice not in self._voices:
             tokens = voice.tokens.to(self._device)[None]
             length = tokens.shape[2]
-            cache = Cache(self._slow, 1, length)
+            cache = self.model.cache(1, length)
             places = torch.arange(length, device=self._device)[None]
-            self._pass(tokens, cache, 0, places, length)
+            self.model.read(tokens, cache, 0, places, length)
             self._voices[voice] = cache
             while len(self._voices) > MOST_VOICES:
                 self._voices.popitem(last=False)
@@ -281,14 +262,13 @@ class Decoder:
             frames = torch.stack([row.frames[-1] for row in self._rows[:old]])[:, :, None]
             places = torch.tensor([[row.place] for row in self._rows[:old]], device=self._device)
             length = _grained(max(row.place for row in self._rows[:old]) + 1)
-            hidden.append(self._pass(frames, self._cache, 0, places, length)[:, 0])
+            hidden.append(self.model.read(frames, self._cache, 0, places, length)[:, 0])
             for row in self._rows[:old]:
                 row.place += 1
         if old < len(self._rows):
             hidden.append(self._read_texts(old))
         states = torch.cat(hidden)
-        logits = self._sampling.head(self._model.norm(states))
-        return logits, self._model.fast_project_in(states)
+        return self.model.logits(states), states
 
     def _read_texts(self, first: int) -> Tensor:
         """Hidden states [n, width] at the end of the texts of the rows from ``first`` on. Shorter
@@ -304,46 +284,10 @@ class Decoder:
             max=self._cache.positions - 1
         )
         length = min(self._cache.positions, _grained(int(places.max()) + 1))
-        states = self._pass(texts.to(self._device), self._cache, first, places, length)
+        states = self.model.read(texts.to(self._device), self._cache, first, places, length)
         for row, count in zip(rows, lengths.tolist(), strict=True):
             row.place += count
         return states[torch.arange(len(rows), device=self._device), lengths - 1]
-
-    def _pass(self, tokens: Tensor, cache: Cache, first: int, places: Tensor, length: int) -> Tensor:
-        """The slow transformer over ``tokens`` [n, codebooks + 1, t]: [n, t, width]."""
-        length = min(length, cache.positions)
-        mask = seen(places, length, self._dtype)
-        return self._slow(self._embed(tokens), cache, first, places, length, mask)
-
-    def _embed(self, tokens: Tensor) -> Tensor:
-        model, sampling = self._model, self._sampling
-        codes = model.codebook_embeddings(tokens[:, 1:] + self._offsets).sum(1)
-        semantic = (tokens[:, 0] >= sampling.begin) & (tokens[:, 0] <= model.tokenizer.semantic_end_id)
-        x: Tensor = model.embeddings(tokens[:, 0]) + codes * semantic[..., None]
-        if model.config.scale_codebook_embeddings:
-            x = torch.where(semantic[..., None], x / math.sqrt(self._codebooks + 1), x)
-        return x
-
-    def _codes(self, hidden: Tensor, tokens: Tensor, noise: list[Tensor]) -> Tensor:
-        """The fast transformer: the codes of one frame of each row, [n, codebooks + 1] with the token
-        and its semantic code first."""
-        model = self._model
-        window, spoken = self._windows.frames, self._windows.spoken
-        n = len(tokens)
-        cache = Cache(self._fast, n, self._codebooks)
-        code = (tokens - self._sampling.begin).clamp(min=0)
-        frame = [tokens, code]
-        # The hidden state and the first code are both known: read together, the weights once.
-        x = torch.stack([hidden, model.fast_embeddings(code)], 1)
-        for codebook in range(1, self._codebooks):
-            length = codebook + 1
-            places = torch.arange(length - x.shape[1], length, device=self._device)[None].expand(n, -1)
-            states = self._fast(x, cache, 0, places, length, seen(places, length, self._dtype))
-            logits = self._codes_head(model.fast_norm(states[:, -1]))
-            code = self._sampling.code(logits, window, spoken, noise[codebook], codebook)
-            frame.append(code)
-            x = model.fast_embeddings(code)[:, None]
-        return torch.stack(frame, 1)
 
 
 def _grained(positions: int) -> int:
