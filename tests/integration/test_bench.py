@@ -128,7 +128,7 @@ def fish(fish_python: Path, tiny_checkpoint: Path) -> EngineChoice:
 
 @pytest.fixture
 def material(tmp_path: Path) -> Material:
-    return make_material(tmp_path, 2, 6, seed=0, skewed=False)
+    return make_material(tmp_path, 2, 6, seed=0, skewed=False, longest=40)
 
 
 @pytest.mark.engine
@@ -166,7 +166,8 @@ def test_fish_is_compared_with_upstream(fish: EngineChoice, monkeypatch: pytest.
     monkeypatch.setenv("VOICECLONE_CHECKPOINT", fish.checkpoint)
     started = time.perf_counter()
     ended = voiceclone(
-        *("bench", "--speakers", 2, "--segments", 6, "--original-sample", 1, "--loop-sample", 3, "--json"),
+        *("bench", "--speakers", 2, "--segments", 6, "--longest", 40, "--original-sample", 1, "--json"),
+        *("--loop-sample", 3),
         *("--modes", "original,upstream-loop,upstream-loop-same-window,sequential,parallel-2"),
     )
     assert ended.code == 0, ended.err

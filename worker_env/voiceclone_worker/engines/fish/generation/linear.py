@@ -2,8 +2,8 @@
 
 Generating is reading weights: every frame touches all of them for a few rows of activations. The
 ordinary product on the CPU is made for tall inputs and reaches a quarter of the memory's speed at
-eight rows; oneDNN's blocked layout, packed once at load, reaches two to four times that (measured in
-``benchmarks/``). Its rows also come out the same to the last bit whatever rows stand beside them,
+eight rows; oneDNN's blocked layout, packed once at load, reaches two to three times that
+(``benchmarks/products.py``). Its rows also come out the same to the last bit whatever rows stand beside them,
 from ``FEWEST_ROWS`` on, which is what makes a batch sound like its rows alone.
 """
 

@@ -2,8 +2,8 @@
 
 A step is hundreds of short products that wait for memory. Two threads that share them must meet after
 each, and on a machine whose cores share their memory, or have other work, that costs more than it brings:
-one thread was up to 1.6 times as fast as two in the measurements of ``benchmarks/``. Elsewhere all
-threads are. Either way the numbers are the same, so that the choice is free.
+one thread was up to 1.6 times as fast as two on a virtual machine of two cores. Elsewhere all threads
+are. Either way the numbers are the same, so that the choice is free.
 """
 
 from __future__ import annotations
