@@ -7,6 +7,7 @@ ours, because upstream's takes one position for all rows and attends to its whol
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -57,6 +58,7 @@ class Stack:
         self._pass = self._run
         attention = blocks[0].attention
         self._shape = (attention.n_local_heads, attention.head_dim)
+        self._shared = attention.n_head // attention.n_local_heads
         self._like = blocks[0].attention_norm.weight
 
     @property
@@ -91,10 +93,30 @@ class Stack:
     def _run(
         self, x: Tensor, cache: Cache, first: int, positions: Tensor, length: int, mask: Tensor
     ) -> Tensor:
-        turns = self._turns[positions][:, :, None]
+        where = _Where(
+            rows=slice(first, first + len(x)),
+            slots=torch.arange(first, first + len(x), device=x.device)[:, None],
+            positions=positions,
+            length=length,
+            mask=mask if x.shape[1] == 1 else mask.repeat(1, 1, self._shared, 1),
+            turns=self._turns[positions][:, :, None],
+        )
         for block, keys, values in zip(self.blocks, cache.keys, cache.values, strict=True):
-            x = block(x, keys, values, first, positions, length, mask, turns)
+            x = block(x, keys, values, where)
         return x
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Where the tokens of a pass stand, the same for every layer."""
+
+    rows: slice
+    slots: Tensor
+    positions: Tensor
+    length: int
+    mask: Tensor
+    """For each query head of a key head anew, where there is more than one token."""
+    turns: Tensor
 
 
 class _Block:
@@ -113,51 +135,30 @@ class _Block:
         for layer in (attention.wqkv, attention.wo, feed.w1, feed.w3, feed.w2):
             layer.weight = None  # laid out anew above; the first copy would only fill memory
 
-    def __call__(
-        self,
-        x: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        first: int,
-        positions: Tensor,
-        length: int,
-        mask: Tensor,
-        turns: Tensor,
-    ) -> Tensor:
-        x = x + self._attend(_rms(x, self._before), keys, values, first, positions, length, mask, turns)
+    def __call__(self, x: Tensor, keys: Tensor, values: Tensor, where: _Where) -> Tensor:
+        x = x + self._attend(_rms(x, self._before), keys, values, where)
         gate, value = self._gates(_rms(x, self._after)).chunk(2, -1)
         return x + self._down(F.silu(gate) * value)
 
-    def _attend(
-        self,
-        x: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        first: int,
-        positions: Tensor,
-        length: int,
-        mask: Tensor,
-        turns: Tensor,
-    ) -> Tensor:
+    def _attend(self, x: Tensor, keys: Tensor, values: Tensor, where: _Where) -> Tensor:
         n, t, _ = x.shape
         qkv = self._qkv(x).view(n, t, self._heads + 2 * self._key_heads, self._size)
         turned, v = qkv.tensor_split([self._heads + self._key_heads], 2)
         if self._query_norm is not None:
             weight, eps = self._query_norm
             turned = F.rms_norm(turned, (self._size,), None, eps) * weight
-        q, k = _rotate(turned, turns).tensor_split([self._heads], 2)
-        slots = torch.arange(first, first + n, device=x.device)[:, None]
-        keys[slots, :, positions] = k
-        values[slots, :, positions] = v
+        q, k = _rotate(turned, where.turns).tensor_split([self._heads], 2)
+        keys[where.slots, :, where.positions] = k
+        values[where.slots, :, where.positions] = v
         # Query heads that share a key head stand as if they were further tokens of it: the keys
         # need no copy for each.
         shared = self._heads // self._key_heads
         q = q.view(n, t, self._key_heads, shared, self._size).permute(0, 2, 3, 1, 4)
         y = F.scaled_dot_product_attention(
             q.reshape(n, self._key_heads, shared * t, self._size),
-            keys[first : first + n, :, :length],
-            values[first : first + n, :, :length],
-            attn_mask=mask if t == 1 else mask.repeat(1, 1, shared, 1),
+            keys[where.rows, :, : where.length],
+            values[where.rows, :, : where.length],
+            attn_mask=where.mask,
         )
         y = y.view(n, self._key_heads, shared, t, self._size).permute(0, 3, 1, 2, 4)
         return self._out(y.reshape(n, t, self._heads * self._size))
