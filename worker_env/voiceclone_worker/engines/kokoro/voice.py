@@ -6,10 +6,7 @@ would change its bytes. So the equaliser, the level and the speed are in the fil
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from voiceclone_worker.atomic import write_whole
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.matching import Mixture
 from voiceclone_worker.engines.kokoro.model import Floats
@@ -57,17 +55,7 @@ def write_voice(voice: Voice, path: Path) -> None:
         "scalars": np.array([voice.level, voice.speed, voice.f0_hz, voice.similarity]),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(_npz(arrays))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
+    write_whole(path, _npz(arrays))
 
 
 def read_voice(path: Path, names: tuple[str, ...]) -> Voice:

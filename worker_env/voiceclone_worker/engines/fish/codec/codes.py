@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from voiceclone_worker.atomic import write_whole
 from voiceclone_worker.engines.base import SegmentError
 
 _STEPS = "voiceclone.fish-codes/1"
@@ -53,8 +51,8 @@ def write_codes(path: Path, codes: torch.Tensor, made_from: str) -> None:
     np.save(content, codes.cpu().numpy().astype(np.int64), allow_pickle=False)
     note = {"made_from": made_from, "sha256": hashlib.sha256(content.getbuffer()).hexdigest()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, bytes(content.getbuffer()))
-    _replace(_note_of(path), (json.dumps(note) + "\n").encode())
+    write_whole(path, bytes(content.getbuffer()))
+    write_whole(_note_of(path), (json.dumps(note) + "\n").encode())
 
 
 def are_current(path: Path, made_from: str) -> bool:
@@ -98,17 +96,3 @@ def codec_identity(checkpoint: Path) -> str:
 
 def _note_of(path: Path) -> Path:
     return path.with_suffix(".json")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
