@@ -29,6 +29,7 @@ class Settings:
     max_stretch: float
     seed: int
     threads: int
+    patience: float
     checkpoint: str | None
     device: str
     precision: str
@@ -206,6 +207,16 @@ def _stretch(text: str) -> float:
     return value
 
 
+def _patience(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.01 <= value <= 100.0:
+        raise ValueError(f"must be a number from 0.01 to 100, not {text!r}")
+    return value
+
+
 def _language(text: str) -> str:
     code = text.lower()
     if not all(part.isalnum() for part in code.split("-")) or not 2 <= len(code.split("-")[0]) <= 3:
@@ -226,6 +237,7 @@ TABLE = (
     Setting(
         "threads", "VOICECLONE_THREADS", _whole(1, 1024), cores, "threads for computing, over all workers"
     ),
+    Setting("patience", "VOICECLONE_PATIENCE", _patience, 1.0, "how long to wait for stuck workers, times"),
     Setting("checkpoint", "VOICECLONE_CHECKPOINT", str, None, "folder of the fish engine's checkpoint"),
     Setting("device", "VOICECLONE_DEVICE", _device, "auto", "where fish computes: cpu, cuda, cuda:N, mps"),
     Setting("precision", "VOICECLONE_PRECISION", _precision, "auto", "of fish: float32, bf16, fp16 or int8"),
