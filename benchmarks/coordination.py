@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from voiceclone_cli.rundir import note_segment, open_run_dir
+from voiceclone_cli.rundir import note_segment, take_up
 from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import shared_leases
 from voiceclone_cli.workers.pool import Pool
@@ -44,7 +44,7 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"{asked.segments} segments, {asked.speakers} speakers, {asked.workers} workers")
     with tempfile.TemporaryDirectory() as folder:
-        run_dir = open_run_dir(Path(folder) / "run", "benchmark")
+        run_dir = take_up(Path(folder), "benchmark")
         warm = tasks(1, asked.workers * 2, Path(folder) / "warm")
 
         def note(row: SegmentRow) -> None:

@@ -26,6 +26,18 @@ CODECS = {
     ".flac": "flac",
 }
 
+RARER_CODECS = {
+    ".aac": "aac",
+    ".ac3": "ac3",
+    ".asf": "libmp3lame",
+    ".avi": "libmp3lame",
+    ".mpg": "mp2",
+    ".ts": "mp2",
+    ".tta": "tta",
+    ".wv": "wavpack",
+}
+"""Of these some say nothing of their length, or not exactly."""
+
 
 def tone(seconds: float, rate: int = 16_000, hertz: float = 440.0, level: float = 0.3) -> Signal:
     """A sine of peak ``level``."""
@@ -66,7 +78,7 @@ def write_media(
     with av.open(str(path), "w", options=options) as container:
         # All streams must be there before the first packet.
         pictures = container.add_stream("mpeg4", rate=PICTURES_PER_SECOND) if video else None
-        audio = container.add_stream(CODECS[path.suffix], rate=rate)
+        audio = container.add_stream({**CODECS, **RARER_CODECS}[path.suffix], rate=rate)
         audio.layout = "stereo" if channels == 2 else "mono"
         if pictures is not None:
             pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"

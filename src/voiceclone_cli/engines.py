@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from voiceclone_cli import models
-from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.fish_checkout import fish_checkout
 from voiceclone_cli.fish_checkpoint import (
     find_checkpoint,
@@ -23,6 +25,10 @@ from voiceclone_worker.contract import EngineSpec
 
 FISH_SAMPLING = {"temperature": 0.7, "top_p": 0.7, "repetition_penalty": 1.2, "max_new_tokens": 1024}
 """fish-speech's own values. In the task, so that a segment's fingerprint has them."""
+
+
+ECHO_VARIABLE = "VOICECLONE_ECHO"
+"""Options of the echo engine, as a JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +68,7 @@ def choose_engine(settings: Settings, progress: Progress = no_progress) -> Engin
     nothing for fish.
     """
     if settings.engine == "echo":
-        return EngineChoice(
-            "echo", "echo was asked for: tones, no speech", given_python(settings), "codes.txt"
-        )
+        return _echo(settings)
     if settings.engine == "fish":
         return _fish(settings, "fish was asked for", progress)
     if settings.engine == "kokoro":
@@ -74,6 +78,25 @@ def choose_engine(settings: Settings, progress: Progress = no_progress) -> Engin
     except PreflightError as error:
         why = f"kokoro, the embedded voice matching, because fish cannot speak here: {error.message}"
     return _kokoro(settings, why, progress)
+
+
+def _echo(settings: Settings) -> EngineChoice:
+    why = "echo was asked for: tones, no speech"
+    return EngineChoice("echo", why, given_python(settings), "codes.txt", options=_echo_options())
+
+
+def _echo_options() -> dict[str, Any]:
+    """The echo engine's faults and delays, which tests ask for. Raises InputError."""
+    text = os.environ.get(ECHO_VARIABLE, "").strip()
+    if not text:
+        return {}
+    try:
+        options = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{ECHO_VARIABLE} must be JSON: {error}", code="bad_setting") from error
+    if not isinstance(options, dict):
+        raise InputError(f"{ECHO_VARIABLE} must be a JSON object", code="bad_setting")
+    return options
 
 
 def _fish_at_hand(settings: Settings, progress: Progress) -> EngineChoice:

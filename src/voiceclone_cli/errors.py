@@ -12,9 +12,16 @@ class VoicecloneError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, code: str) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = _on_one_line(message)
+        super().__init__(self.message)
         self.code = code
+
+
+def _on_one_line(message: str) -> str:
+    """A name in it may hold a line break, or a control sequence that a terminal would obey."""
+    if message.isprintable():
+        return message
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
 
 
 class InputError(VoicecloneError):

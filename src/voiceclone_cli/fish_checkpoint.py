@@ -15,6 +15,9 @@ from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 PUBLISHED = "openaudio-s1-mini"
 REQUIRED_FILES = ("config.json", "model.pth", "tokenizer.tiktoken", "special_tokens.json", "codec.pth")
 
+_LONGEST_CONFIG = 1 << 20
+"""Bytes. That of a model has a thousand."""
+
 _INSTEAD = "or make one that speaks no words, for a test, with `voiceclone checkpoint make`"
 _LICENCE = (
     f"the weights of {PUBLISHED} are licensed for non-commercial use only (CC-BY-NC-SA-4.0, "
@@ -132,9 +135,10 @@ def _is_newer(folder: Path, what: str) -> bool:
     if not config.is_file():
         return False
     try:
-        content = json.loads(config.read_text(encoding="utf-8"))
+        with config.open(encoding="utf-8") as file:
+            content = json.loads(file.read(_LONGEST_CONFIG))
         return bool(content["model_type"] == "fish_qwen3_omni")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise PreflightError(
             f"config.json of {what}, {folder}, is not that of a fish-speech model: download it again",
             code="checkpoint_unusable",

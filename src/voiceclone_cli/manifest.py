@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,14 +10,15 @@ from importlib import metadata
 from typing import Any
 
 from voiceclone_cli import __version__
-from voiceclone_cli.atomic import write_text_atomic
+from voiceclone_cli.atomic import explain_write_errors, write_text_atomic
 from voiceclone_cli.clock import Clock
-from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.rundir import RUN_SCHEMA
-from voiceclone_cli.settings import Settings
+from voiceclone_cli.errors import PreflightError, RunError
+from voiceclone_cli.rundir import RUN_SCHEMA, RunDir
+from voiceclone_cli.settings import TABLE, Settings
 from voiceclone_cli.speaking import Spoken
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Diarization, Placement, Recording, Segment
+from voiceclone_worker.checks import dump_json
 from voiceclone_worker.contract import SegmentRow
 
 SUCCESS, PARTIAL, ERROR = "success", "partial", "error"
@@ -41,6 +42,7 @@ def document(
     spoken: Spoken,
     placements: Sequence[Placement],
     notes: Sequence[str],
+    reused_stages: Sequence[str],
     clock: Clock,
 ) -> dict[str, Any]:
     """Everything a run came to, as ``voiceclone.run/1``. Paths are absolute; every planned segment
@@ -57,6 +59,7 @@ def document(
         "speakers": _speakers(source.diarization, job),
         "segments": segments,
         "reused": spoken.reused,
+        "reused_stages": list(reused_stages),
         "outputs": _outputs(job, rendered=bool(placements)),
         "timing": {**clock.seconds, "workers": {k: round(v, 3) for k, v in spoken.timing.items()}},
         "peak_memory_mb": {**clock.peak_mb, "largest worker": spoken.peak_mb},
@@ -84,12 +87,31 @@ def failure_document(code: str, message: str) -> dict[str, Any]:
 
 
 def write_manifest(job: Job, content: Mapping[str, Any]) -> None:
-    write_text_atomic(job.run_dir.manifest, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    """Raises RunError when it cannot be written."""
+    with explain_write_errors(job.run_dir.root):
+        write_text_atomic(job.run_dir.manifest, dump_json(content, indent=1) + "\n")
+
+
+def record_failure(run_dir: RunDir, code: str, message: str) -> None:
+    """Write a manifest of a run that came to nothing, unless that of an earlier run still holds."""
+    if run_dir.is_claimed():
+        owner = {"run_dir": str(run_dir.root), "input": {"sha256": run_dir.input_sha256}}
+        content = {**failure_document(code, message), **owner}
+        # Where the disk does not take it either, the claim stands: a run that was never finished.
+        with contextlib.suppress(OSError):
+            write_text_atomic(run_dir.manifest, dump_json(content, indent=1) + "\n")
+
+
+def record_unwritten(content: Mapping[str, Any], error: RunError) -> dict[str, Any]:
+    """The document of a run whose manifest could not be written."""
+    reason = {"code": error.code, "message": error.message, "segment": None}
+    others = [error for error in content["errors"] if error != reason]
+    return {**content, "status": ERROR, "errors": [reason, *others]}
 
 
 def status(spoken: Spoken) -> str:
     done = sum(row.status == "done" for row in spoken.rows.values())
-    if done == len(spoken.rows):
+    if done == len(spoken.rows) and not spoken.errors and not spoken.stopped:
         return SUCCESS
     return PARTIAL if done else ERROR
 
@@ -152,7 +174,10 @@ def _outputs(job: Job, *, rendered: bool) -> dict[str, Any]:
 
 def _errors(segments: Sequence[Mapping[str, Any]], spoken: Spoken) -> list[dict[str, Any]]:
     whole = [{**asdict(error), "segment": None} for error in spoken.errors]
-    return whole + [{**row["error"], "segment": row["id"]} for row in segments if row["error"]]
+    if spoken.stopped is not None:
+        whole.append({"code": "interrupted", "message": "the run was stopped", "segment": None})
+    of_segments = [{**row["error"], "segment": row["id"]} for row in segments if row["error"]]
+    return [error for n, error in enumerate(whole) if error not in whole[:n]] + of_segments
 
 
 def _input(source: Source) -> dict[str, Any]:
@@ -170,8 +195,11 @@ def _input(source: Source) -> dict[str, Any]:
 
 def _settings(settings: Settings) -> dict[str, Any]:
     """Without the token: a manifest is made to be passed on."""
-    kept = {key: value for key, value in asdict(settings).items() if key not in ("token", "sources")}
-    return {key: {"value": value, "from": settings.sources[key]} for key, value in kept.items()}
+    return {
+        row.name: {"value": getattr(settings, row.name), "from": settings.sources[row.name]}
+        for row in TABLE
+        if not row.secret
+    }
 
 
 def _versions() -> dict[str, str]:

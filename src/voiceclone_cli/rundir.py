@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import re
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from errno import EDQUOT, ENOENT, ENOSPC
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.atomic import write_text_atomic
+from voiceclone_cli.atomic import write_error, write_text_atomic, write_text_unsynced
 from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_cli.inside import refuse_links
+from voiceclone_cli.lock import HOLDER_NAME, LOCK_NAME, locked
 
 RUN_SCHEMA = "voiceclone.run/1"
+OWNER_NAME = ".owner"
+"""Whose directory it is, should the manifest be damaged."""
+
+_TEMPORARY = re.compile(r"\..+\.part(\.[A-Za-z0-9]+)?|.+\.wav\.[0-9]+\.tmp|.+\.json\.tmp|task-[0-9]+\.json")
+"""What a run that was killed may have left half written, and its task files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,7 @@ class RunDir:
     """Everything a run leaves. Open it with :func:`open_run_dir`."""
 
     root: Path
+    input_sha256: str
     is_new: bool
 
     @property
@@ -63,11 +74,45 @@ class RunDir:
     def tasks(self) -> Path:
         return self.root / "tasks"
 
+    @property
+    def stages(self) -> Path:
+        return self.root / "stages"
+
     def segment_wav(self, segment_id: str) -> Path:
         return self.segments / f"{segment_id}.wav"
 
     def segment_note(self, segment_id: str) -> Path:
         return self.segments / f"{segment_id}.json"
+
+    def claim(self) -> None:
+        """Say whose directory it is, and that its manifest is not written yet. Raises OSError."""
+        owner = {"schema": RUN_SCHEMA, "input": {"sha256": self.input_sha256}}
+        write_text_atomic(self.root / OWNER_NAME, json.dumps(owner) + "\n")
+        write_text_atomic(self.manifest, json.dumps({**owner, "status": "running"}) + "\n")
+
+    def forget(self) -> None:
+        """Nothing that earlier runs made counts any more."""
+        for folder in (self.stages, self.segments):
+            for note in folder.glob("*.json"):
+                note.unlink()
+
+    def remembers(self) -> bool:
+        """Whether a stage was finished here."""
+        return any(self.stages.glob("*.json"))
+
+    def is_claimed(self) -> bool:
+        """Whether the manifest still says that a run is going on."""
+        try:
+            manifest = json.loads(self.manifest.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(manifest, dict) and manifest.get("status") == "running"
+
+    def drop_mix(self) -> None:
+        """The mix of an earlier run is not that of this one. Raises OSError."""
+        self.mix.unlink(missing_ok=True)
+        if self.stems.is_dir():
+            sweep(self.stems, ())
 
     def discard(self) -> None:
         """Take back a directory that this run made and that came to nothing."""
@@ -75,64 +120,109 @@ class RunDir:
             shutil.rmtree(self.root, ignore_errors=True)
 
 
-def open_run_dir(root: Path, input_sha256: str) -> RunDir:
-    """Make the run directory, or take up that of an earlier run on the same input.
+@contextmanager
+def open_run_dir(root: Path, input_sha256: str) -> Iterator[RunDir]:
+    """Make the run directory, or take up that of an earlier run on the same input; it is locked for the block.
 
-    Raises InputError when it belongs to another input, to a newer version, or to nobody we know;
-    PreflightError when it cannot be made.
+    Raises InputError when it belongs to another input, to another version, or to nobody we know;
+    PreflightError when it cannot be made, or another run holds it.
     """
-    taken = root.exists() and (not root.is_dir() or any(root.iterdir()))
-    if taken:
-        _check_owner(root, input_sha256)
-    run_dir = RunDir(root.absolute(), is_new=not taken)
+    root = root.absolute()
+    _check_owner(root, input_sha256)  # before the lock, which leaves a file
+    with ExitStack() as held:
+        with _explained(root):
+            root.mkdir(parents=True, exist_ok=True)
+            refuse_links(root, (LOCK_NAME,))
+            held.enter_context(locked(root))
+        yield take_up(root, input_sha256)
+
+
+def take_up(root: Path, input_sha256: str) -> RunDir:
+    """What ``open_run_dir`` does once it has the lock. What a killed run left half written is removed."""
+    taken = _check_owner(root, input_sha256)
+    run_dir = RunDir(root.absolute(), input_sha256, is_new=not taken)
+    with _explained(root):
+        refuse_links(root, ("logs", "segments", "speakers", "stages", "stems", "tasks"))
+        if not run_dir.manifest.exists():
+            # Before anything else, so that a run that is killed right now can go on later.
+            run_dir.claim()
+        for folder in (run_dir.speakers, run_dir.segments, run_dir.logs, run_dir.tasks, run_dir.stages):
+            folder.mkdir(exist_ok=True)
+        _remove_leftovers(run_dir)
+    return run_dir
+
+
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
     try:
-        for folder in (run_dir.speakers, run_dir.segments, run_dir.logs, run_dir.tasks):
-            folder.mkdir(parents=True, exist_ok=True)
-        if run_dir.is_new:
-            # Says whose directory it is from the first moment: a run that is killed can go on later.
-            claim = {"schema": RUN_SCHEMA, "status": "running", "input": {"sha256": input_sha256}}
-            write_text_atomic(run_dir.manifest, json.dumps(claim) + "\n")
+        yield
     except OSError as error:
+        if error.errno in (ENOSPC, EDQUOT):
+            raise PreflightError(
+                f"the disk of {root} is full: make room there, or choose another with --out", code="disk_full"
+            ) from error
         raise PreflightError(
             f"the run directory {root} cannot be made ({error.strerror}); choose another with --out",
             code="output_unwritable",
         ) from error
-    return run_dir
 
 
-def _check_owner(root: Path, input_sha256: str) -> None:
+def _check_owner(root: Path, input_sha256: str) -> bool:
+    """Whether there is an earlier run on this input; False where there is nothing yet."""
     advice = "choose another with --out"
-    try:
-        manifest = json.loads((root / "run.json").read_text(encoding="utf-8"))
-        schema, owner = manifest["schema"], manifest["input"]["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{root} exists and is not a run directory; {advice}", code="not_a_run_directory"
-        ) from error
+    found = _owner(root / "run.json") or _owner(root / OWNER_NAME)
+    if found is None:
+        if _is_empty(root):
+            return False
+        raise InputError(f"{root} exists and is not a run directory; {advice}", code="not_a_run_directory")
+    schema, owner = found
     if schema != RUN_SCHEMA:
-        raise InputError(f"{root} was written by another version ({schema}); {advice}", code="run_schema")
+        raise InputError(
+            f"{root} was written by another version ({schema!r:.40}); {advice}", code="run_schema"
+        )
     if owner != input_sha256:
         raise InputError(f"{root} holds the run of another input; {advice}", code="run_of_another_input")
+    return True
 
 
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _owner(path: Path) -> tuple[Any, Any] | None:
+    """The schema and the input that a file names; None where it names none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return document["schema"], document["input"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
-def fingerprint(parts: Mapping[str, Any]) -> str:
-    """A name for exactly these inputs."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+def _is_empty(root: Path) -> bool:
+    """Nothing is there, or only what a run killed in its first moment leaves."""
+    if not root.exists():
+        return not root.is_symlink()
+    if not root.is_dir():
+        return False
+    names = {path.name for path in root.iterdir()} - {LOCK_NAME, HOLDER_NAME, OWNER_NAME}
+    return all(_TEMPORARY.fullmatch(name) for name in names)
+
+
+def _remove_leftovers(run_dir: RunDir) -> None:
+    spoken = [folder for folder in run_dir.speakers.iterdir() if folder.is_dir() and not folder.is_symlink()]
+    ours = (run_dir.root, run_dir.segments, run_dir.stems, run_dir.tasks, run_dir.stages, *spoken)
+    for folder in ours:
+        if folder.is_dir():
+            for path in folder.iterdir():
+                if _TEMPORARY.fullmatch(path.name) and not path.is_dir():
+                    path.unlink(missing_ok=True)
 
 
 def note_segment(run_dir: RunDir, segment_id: str, made_from: str, details: Mapping[str, Any]) -> None:
     """Put the fingerprint beside a segment that has just been written. ``details`` are its row's,
-    with the wav's sha256."""
+    with the wav's sha256. Raises OSError, and RunError when the run directory is gone: half a directory
+    that is made anew would be taken for a foreign one."""
+    if not run_dir.manifest.exists():
+        raise write_error(run_dir.root, FileNotFoundError(ENOENT, "it is gone"))
     note = {"fingerprint": made_from, **details}
     # Replaced, but not flushed to the disk: after a power cut the segment is simply made again.
-    temporary = run_dir.segments / f"{segment_id}.json.tmp"
-    temporary.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(run_dir.segment_note(segment_id))
+    write_text_unsynced(run_dir.segment_note(segment_id), json.dumps(note, indent=1) + "\n")
 
 
 def noted_segment(run_dir: RunDir, segment_id: str, made_from: str) -> dict[str, Any] | None:

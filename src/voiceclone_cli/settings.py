@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -10,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voiceclone_cli.dotenv_file import read_dotenv
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.redaction import redacted
 
 SEQUENTIAL, PARALLEL = "sequential", "parallel"
 
@@ -40,6 +41,8 @@ class Settings:
     token: str | None = field(repr=False)
     sources: Mapping[str, str] = field(repr=False)
     """For each setting: "flag", "environment", ".env" or "default"."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the user: what should be known of the ``.env`` they came from."""
 
     @property
     def pool_size(self) -> int:
@@ -70,16 +73,16 @@ def resolve(
     """The settings of a run. ``flags`` holds what the command line gave; None means not given.
 
     ``dotenv`` defaults to ``.env`` in the working directory. Raises InputError for a value that
-    does not parse, naming the variable and where it stands.
+    does not parse, naming the variable and where it stands, and for a ``.env`` that cannot be read.
     """
     unknown = flags.keys() - {row.name for row in TABLE}
     assert not unknown, unknown
-    from_file = _read_dotenv(dotenv or Path(".env"))
+    from_file = read_dotenv(dotenv or Path(".env"), [row.variable for row in TABLE])
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for row in TABLE:
-        values[row.name], sources[row.name] = _first(row, flags, environ, from_file)
-    return Settings(**values, sources=sources)
+        values[row.name], sources[row.name] = _first(row, flags, environ, from_file.values)
+    return Settings(**values, sources=sources, notes=from_file.notes)
 
 
 def _first(
@@ -98,33 +101,10 @@ def _parsed(row: Setting, text: str, source: str) -> Any:
     try:
         return row.parse(text)
     except ValueError as error:
+        # A token pasted into the wrong line must not be repeated, neither here nor by a cause.
+        problem = redacted(str(error))
         where = f"--{row.name.replace('_', '-')}" if source == "flag" else f"{row.variable} ({source})"
-        raise InputError(f"{where}: {error}", code="bad_setting") from error
-
-
-def _read_dotenv(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    from dotenv import dotenv_values
-
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as UTF-8 text: {error}", code="bad_dotenv") from error
-    # Not interpolated: a Windows path or a token may hold a $.
-    values = dotenv_values(stream=io.StringIO(_quoted_paths_kept(text)), interpolate=False)
-    return {key: value for key, value in values.items() if value}
-
-
-def _quoted_paths_kept(text: str) -> str:
-    r"""``text`` with every backslash of our own quoted values doubled.
-
-    In quotes a .env file knows escapes, so ``"C:\new\tools"`` would come out with a line break and a
-    tab, and ``"C:\tools\"`` would not end. None of our values needs an escape; all may be Windows paths.
-    """
-    names = "|".join(row.variable for row in TABLE)
-    ours = rf"""^(\s*(?:export\s+)?(?:{names})\s*=[^\S\n]*)("[^"\n]*"|'[^'\n]*')"""
-    return re.sub(ours, lambda found: found[1] + found[2].replace("\\", r"\\"), text, flags=re.MULTILINE)
+        raise InputError(f"{where}: {problem}", code="bad_setting") from None
 
 
 def models_home(settings: Settings) -> Path | None:
@@ -133,8 +113,14 @@ def models_home(settings: Settings) -> Path | None:
 
 
 def path_setting(text: str) -> Path:
-    """The file or folder that a setting names: absolute, its ``~`` expanded."""
-    return Path(text).expanduser().absolute()
+    """The file or folder that a setting names: absolute, its ``~`` expanded. Raises InputError for the
+    home of nobody."""
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise InputError(
+            f"{text} names the home of a user who is not known here", code="bad_setting"
+        ) from error
 
 
 def cores() -> int:
@@ -146,7 +132,7 @@ def cores() -> int:
 def _one_of(*names: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text.lower() not in names:
-            raise ValueError(f"must be one of {', '.join(names)}, not {text!r}")
+            raise ValueError(f"must be one of {', '.join(names)}, not {text!r:.60}")
         return text.lower()
 
     return parse
@@ -162,7 +148,7 @@ def _mode(text: str) -> str:
         **dict.fromkeys((SEQUENTIAL, *_NO), SEQUENTIAL),
     }
     if text.lower() not in words:
-        raise ValueError(f"must be true or false (or sequential, parallel), not {text!r}")
+        raise ValueError(f"must be true or false (or sequential, parallel), not {text!r:.60}")
     return words[text.lower()]
 
 
@@ -172,7 +158,7 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 def _device(text: str) -> str:
     name = text.lower()
     if not _DEVICE.fullmatch(name):
-        raise ValueError(f"must be auto, cpu, cuda, cuda:N (a number) or mps, not {text!r}")
+        raise ValueError(f"must be auto, cpu, cuda, cuda:N (a number) or mps, not {text!r:.60}")
     return name
 
 
@@ -184,14 +170,15 @@ def _precision(text: str) -> str:
 def _truth(text: str) -> bool:
     words = {**dict.fromkeys(_YES, True), **dict.fromkeys(_NO, False)}
     if text.lower() not in words:
-        raise ValueError(f"must be true or false, not {text!r}")
+        raise ValueError(f"must be true or false, not {text!r:.60}")
     return words[text.lower()]
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not text.lstrip("-").isdecimal() or not lowest <= int(text) <= highest:
-            raise ValueError(f"must be a whole number from {lowest} to {highest}, not {text!r}")
+        # So many digits hold every bound; Python refuses to read some thousands of them.
+        if not re.fullmatch(r"-?[0-9]{1,12}", text) or not lowest <= int(text) <= highest:
+            raise ValueError(f"must be a whole number from {lowest} to {highest}, not {text!r:.60}")
         return int(text)
 
     return parse
@@ -203,7 +190,7 @@ def _stretch(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 1.0 <= value <= 2.0:
-        raise ValueError(f"must be a number from 1.0 to 2.0, not {text!r}")
+        raise ValueError(f"must be a number from 1.0 to 2.0, not {text!r:.60}")
     return value
 
 
@@ -213,15 +200,31 @@ def _patience(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0.01 <= value <= 100.0:
-        raise ValueError(f"must be a number from 0.01 to 100, not {text!r}")
+        raise ValueError(f"must be a number from 0.01 to 100, not {text!r:.60}")
     return value
 
 
 def _language(text: str) -> str:
     code = text.lower()
     if not all(part.isalnum() for part in code.split("-")) or not 2 <= len(code.split("-")[0]) <= 3:
-        raise ValueError(f"must be a language code such as en, es or pt-br, not {text!r}")
+        raise ValueError(f"must be a language code such as en, es or pt-br, not {text!r:.60}")
     return code
+
+
+def _text(text: str) -> str:
+    """A name or a path: a system refuses those with a NUL, and a terminal may obey other controls."""
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError(f"holds a control character, {text!r:.60}: write it anew")
+    return text
+
+
+def _token(text: str) -> str:
+    """Never quoted: what is wrong with a token may be one character in a hundred."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(
+            "holds a character that no token has (a blank, a line break, an accent): copy it anew"
+        )
+    return text
 
 
 TABLE = (
@@ -229,8 +232,8 @@ TABLE = (
     Setting("mode", "FISH_PARALLEL_MODE", _mode, SEQUENTIAL, "one worker for all, or a pool of workers"),
     Setting("workers", "FISH_NUM_WORKERS", _whole(1, 256), 2, "workers of the parallel mode"),
     Setting("batch_size", "FISH_BATCH_SIZE", _whole(1, 1024), 5, "segments generated together"),
-    Setting("diarizer", "VOICECLONE_DIARIZER", str, "auto", "auto, embedded, community-1 or a folder"),
-    Setting("asr_model", "VOICECLONE_ASR_MODEL", str, "whisper-base", "name or folder of the recogniser"),
+    Setting("diarizer", "VOICECLONE_DIARIZER", _text, "auto", "auto, embedded, community-1 or a folder"),
+    Setting("asr_model", "VOICECLONE_ASR_MODEL", _text, "whisper-base", "name or folder of the recogniser"),
     Setting("language", "VOICECLONE_LANGUAGE", _language, None, "language of the recording or script"),
     Setting("max_stretch", "VOICECLONE_MAX_STRETCH", _stretch, 1.3, "how much faster a line may be made"),
     Setting("seed", "VOICECLONE_SEED", _whole(0, 2**32 - 1), 0, "the run's seed"),
@@ -238,12 +241,14 @@ TABLE = (
         "threads", "VOICECLONE_THREADS", _whole(1, 1024), cores, "threads for computing, over all workers"
     ),
     Setting("patience", "VOICECLONE_PATIENCE", _patience, 1.0, "how long to wait for stuck workers, times"),
-    Setting("checkpoint", "VOICECLONE_CHECKPOINT", str, None, "folder of the fish engine's checkpoint"),
+    Setting("checkpoint", "VOICECLONE_CHECKPOINT", _text, None, "folder of the fish engine's checkpoint"),
     Setting("device", "VOICECLONE_DEVICE", _device, "auto", "where fish computes: cpu, cuda, cuda:N, mps"),
     Setting("precision", "VOICECLONE_PRECISION", _precision, "auto", "of fish: float32, bf16, fp16 or int8"),
     Setting("compile", "VOICECLONE_COMPILE", _truth, False, "compile fish's decoding step first"),
-    Setting("fish_speech_dir", "FISH_SPEECH_DIR", str, None, "a checkout of fish-speech"),
-    Setting("fish_speech_python", "FISH_SPEECH_PYTHON", str, None, "the interpreter of the fish environment"),
-    Setting("home", "VOICECLONE_HOME", str, None, "where model files are kept"),
-    Setting("token", "HF_TOKEN", str, None, "token of the model hub", secret=True),
+    Setting("fish_speech_dir", "FISH_SPEECH_DIR", _text, None, "a checkout of fish-speech"),
+    Setting(
+        "fish_speech_python", "FISH_SPEECH_PYTHON", _text, None, "the interpreter of the fish environment"
+    ),
+    Setting("home", "VOICECLONE_HOME", _text, None, "where model files are kept"),
+    Setting("token", "HF_TOKEN", _token, None, "token of the model hub", secret=True),
 )

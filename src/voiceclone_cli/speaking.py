@@ -6,15 +6,25 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from voiceclone_cli.atomic import explain_write_errors, write_error
 from voiceclone_cli.clock import add_seconds
-from voiceclone_cli.errors import Stopped
+from voiceclone_cli.errors import RunError, Stopped
+from voiceclone_cli.fingerprints import file_sha256
 from voiceclone_cli.rundir import RunDir, note_segment, noted_segment, sweep
-from voiceclone_cli.tasks import Job, encode_task, segment_fingerprints, synthesis_tasks
-from voiceclone_cli.types import Progress, Script
+from voiceclone_cli.stages import NO_STAGES, Stages
+from voiceclone_cli.tasks import (
+    Job,
+    codes_files,
+    encode_task,
+    encoding_made_from,
+    segment_fingerprints,
+    synthesis_tasks,
+)
+from voiceclone_cli.types import Progress, ProgressEvent, Script
 from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import leases_of, one_lease, warm_up
 from voiceclone_cli.workers.pool import Outcome, Pool
-from voiceclone_cli.workers.progress import WorkerProgress
+from voiceclone_cli.workers.progress import ENCODING, WorkerProgress
 from voiceclone_worker.contract import Failure, ReferenceRow, SegmentRow
 
 
@@ -38,27 +48,33 @@ class Spoken:
     """What ended the work early, if anything did."""
 
 
-def speak(job: Job, progress: Progress, *, keep_tasks: bool = False) -> Spoken:
+def speak(job: Job, progress: Progress, *, stages: Stages = NO_STAGES, keep_tasks: bool = False) -> Spoken:
     """Speak every segment of the job; each has a row in the result, whatever happened to it.
 
-    Being stopped ends the workers; what they had not finished has failed.
+    Being stopped ends the workers; what they had not finished has failed, and so has what could not be
+    written.
     """
     spoken = Spoken()
-    sweep(job.run_dir.tasks, ())  # what a run that was killed has left
     try:
-        _speak(job, progress, spoken, keep_tasks)
+        with explain_write_errors(job.run_dir.root):
+            _speak(job, progress, stages, spoken, keep_tasks)
+            _clear_unplanned(job)
     except Stopped as stop:
         spoken.stopped = stop
-        stopped = Failure("interrupted", "the run was stopped before this segment was spoken")
-        for segment in job.script.segments:
-            spoken.rows.setdefault(segment.id, SegmentRow(0, segment.id, "failed", error=stopped))
+        _fail_rest(job, spoken, Failure("interrupted", "the run was stopped before this segment was spoken"))
+    except RunError as error:
+        failure = Failure(error.code, error.message)
+        spoken.errors.append(failure)
+        _fail_rest(job, spoken, failure)
+    _check_still_there(job.run_dir, spoken)
     if not keep_tasks:
-        shutil.rmtree(job.run_dir.tasks)
+        shutil.rmtree(job.run_dir.tasks, ignore_errors=True)
     return spoken
 
 
-def _speak(job: Job, progress: Progress, spoken: Spoken, keep_tasks: bool) -> None:
+def _speak(job: Job, progress: Progress, stages: Stages, spoken: Spoken, keep_tasks: bool) -> None:
     report = WorkerProgress(progress, references=len(job.references), segments=len(job.script.segments))
+    # Nothing is started before there is something to do.
     with Pool(
         worker_command(job.engine.python, threads=job.settings.threads_each),
         job.settings.pool_size,
@@ -66,24 +82,42 @@ def _speak(job: Job, progress: Progress, spoken: Spoken, keep_tasks: bool) -> No
         on_event=report,
         log_dir=job.run_dir.logs,
         keep_tasks=keep_tasks,
+        patience=job.settings.patience,
     ) as pool:
-        encoded = pool.run([*one_lease([encode_task(job)]), *warm_up(job.spec(), job.settings.pool_size - 1)])
-        _count(encoded, spoken)
-        _give_up_voiceless(job.script, encoded.references, spoken)
+        _encode(job, pool, stages, spoken, report)
         prints = segment_fingerprints(job)
         _take_over(job.script, job.run_dir, prints, spoken)
+        missing = [segment for segment in job.script.segments if segment.id not in spoken.rows]
+        progress(ProgressEvent("note", 1, 1, note=_plan(job, stages, spoken, len(missing))))
         report.already_settled(len(spoken.rows))
 
         def keep(row: SegmentRow) -> None:
-            spoken.rows[row.id] = row
-            if row.status == "done":
-                _note(job.run_dir, row, prints[row.id])
+            spoken.rows[row.id] = _noted(job.run_dir, row, prints[row.id])
 
-        missing = [segment for segment in job.script.segments if segment.id not in spoken.rows]
         leases = leases_of(synthesis_tasks(job, missing), job.settings, job.settings.batch_size)
         _count(pool.run(leases, on_segment=keep), spoken)
-    planned = [segment.id for segment in job.script.segments]
-    sweep(job.run_dir.segments, {f"{name}.{kind}" for name in planned for kind in ("wav", "json")})
+
+
+def _encode(job: Job, pool: Pool, stages: Stages, spoken: Spoken, report: WorkerProgress) -> None:
+    """All references in one go, unless an earlier run made the same of them."""
+    made_from = encoding_made_from(job)
+    if stages.recall(ENCODING, made_from) is not None:
+        report.encoded_before()
+        return
+    encoded = pool.run([*one_lease([encode_task(job)]), *warm_up(job.spec(), job.settings.pool_size - 1)])
+    _count(encoded, spoken)
+    _give_up_voiceless(job.script, encoded.references, spoken)
+    files = {path: file_sha256(path) for path in codes_files(job) if path.is_file()}
+    if len(files) == len(job.references):
+        stages.keep(ENCODING, made_from, {"speakers": list(job.references)}, files)
+
+
+def _plan(job: Job, stages: Stages, spoken: Spoken, missing: int) -> str:
+    """One sentence: what is kept from before, and what is to be done."""
+    total = len(job.script.segments)
+    kept = [*stages.reused, *([f"{spoken.reused} of {total} segments"] if spoken.reused else [])]
+    plan = f"{missing} of {total} segments to speak" if missing else "nothing left to speak"
+    return f"kept from before: {', '.join(kept)}; {plan}" if kept else plan
 
 
 def _give_up_voiceless(script: Script, references: Mapping[str, ReferenceRow], spoken: Spoken) -> None:
@@ -110,13 +144,47 @@ def _take_over(script: Script, run_dir: RunDir, prints: Mapping[str, str], spoke
             note.get("frames"),
             note.get("seed"),
             note.get("attempts", 1),
+            note["sha256"],
         )
         spoken.reused += 1
 
 
-def _note(run_dir: RunDir, row: SegmentRow, made_from: str) -> None:
+def _noted(run_dir: RunDir, row: SegmentRow, made_from: str) -> SegmentRow:
+    """The row, once the fingerprint stands beside its wav; without one the segment is not done."""
+    if row.status != "done":
+        return row
     kept = ("seed", "seconds", "frames", "attempts", "sha256")
-    note_segment(run_dir, row.id, made_from, {key: getattr(row, key) for key in kept})
+    try:
+        note_segment(run_dir, row.id, made_from, {key: getattr(row, key) for key in kept})
+    except OSError as error:
+        explained = write_error(run_dir.segments, error)
+        return _failed(row.id, explained.code, explained.message)
+    return row
+
+
+def _check_still_there(run_dir: RunDir, spoken: Spoken) -> None:
+    """What was removed while the run went on is not done."""
+    for segment_id, row in spoken.rows.items():
+        if row.status == "done" and not run_dir.segment_wav(segment_id).is_file():
+            wav = run_dir.segment_wav(segment_id)
+            spoken.rows[segment_id] = _failed(
+                segment_id, "output_vanished", f"{wav} was written, and is gone"
+            )
+
+
+def _fail_rest(job: Job, spoken: Spoken, failure: Failure) -> None:
+    for segment in job.script.segments:
+        spoken.rows.setdefault(segment.id, SegmentRow(0, segment.id, "failed", error=failure))
+
+
+def _failed(segment_id: str, code: str, message: str) -> SegmentRow:
+    return SegmentRow(0, segment_id, "failed", error=Failure(code, message))
+
+
+def _clear_unplanned(job: Job) -> None:
+    """What is no longer in the script leaves."""
+    planned = [segment.id for segment in job.script.segments]
+    sweep(job.run_dir.segments, {f"{name}.{kind}" for name in planned for kind in ("wav", "json")})
 
 
 def _count(outcome: Outcome, spoken: Spoken) -> None:

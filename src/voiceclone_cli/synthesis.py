@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 from voiceclone_cli.clock import add_seconds
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.fish_python import fish_python, given_python
+from voiceclone_cli.names import file_key
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress
 from voiceclone_cli.workers.environment import worker_command
@@ -55,24 +57,31 @@ def synthesize(paths: Sequence[Path], settings: Settings, progress: Progress) ->
 
 def _read(paths: Sequence[Path]) -> list[Task]:
     tasks: list[Task] = []
-    outputs: set[tuple[str, str]] = set()
+    written: set[tuple[str, str]] = set()
     for path in paths:
         try:
             task = read_task(path)
         except ContractError as error:
             raise InputError(str(error), code="bad_task") from error
-        mine = _outputs(task)
-        if not outputs.isdisjoint(mine):
-            raise InputError(f"{path} would write a file that another task writes", code="output_twice")
-        outputs |= mine
+        outputs = _outputs(task)
+        if not written.isdisjoint(outputs):
+            raise InputError(
+                f"task file {path}: another task writes a file, or encodes a speaker, of this one; "
+                "give each its own.",
+                code="output_twice",
+            )
+        written |= outputs
         tasks.append(task)
     return tasks
 
 
 def _outputs(task: Task) -> set[tuple[str, str]]:
+    """What no two tasks may share, (where, name): files to write, and speakers to encode, whose rows are theirs."""
     if isinstance(task, EncodeTask):
-        return set()
-    return {(task.output_dir, segment.id) for segment in task.segments}
+        codes = {(os.path.realpath(reference.codes), "") for reference in task.references}
+        return codes | {("speakers", file_key(reference.speaker)) for reference in task.references}
+    folder = os.path.realpath(task.output_dir)
+    return {(folder, file_key(segment.id)) for segment in task.segments}
 
 
 def _python(tasks: Sequence[Task], settings: Settings) -> str | None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.engines import EngineChoice
-from voiceclone_cli.rundir import RunDir, file_sha256, fingerprint
+from voiceclone_cli.fingerprints import file_sha256, fingerprint
+from voiceclone_cli.rundir import RunDir
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Reference, Script, Segment
 from voiceclone_worker.contract import (
@@ -61,6 +62,21 @@ def segment_seed(run_seed: int, segment_id: str) -> int:
     return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 
 
+def encoding_made_from(job: Job) -> dict[str, Any]:
+    """Everything that decides what the engine makes of the references: all of them, as they are encoded
+    together."""
+    references = [
+        [speaker, _sha256_if_there(reference.audio), reference.text]
+        for speaker, reference in job.references.items()
+    ]
+    return {"engine": _heard_of(job.engine), "references": references}
+
+
+def codes_files(job: Job) -> list[Path]:
+    """Where the encoded references are put."""
+    return [_codes(job, speaker) for speaker in job.references]
+
+
 def segment_fingerprints(job: Job) -> dict[str, str]:
     """By segment id: a name for everything that decides how it sounds, and nothing else."""
     voices = {speaker: _sha256_if_there(_codes(job, speaker)) for speaker in job.references}
@@ -68,7 +84,7 @@ def segment_fingerprints(job: Job) -> dict[str, str]:
         segment.id: fingerprint(
             {
                 "segment": asdict(_segment(job, segment)),
-                "engine": [job.engine.name, job.engine.checkpoint, *_sounding(job.engine)],
+                "engine": _heard_of(job.engine),
                 "voice": voices.get(segment.speaker, ""),
             }
         )
@@ -76,9 +92,16 @@ def segment_fingerprints(job: Job) -> dict[str, str]:
     }
 
 
+def _heard_of(engine: EngineChoice) -> list[Any]:
+    return [engine.name, engine.checkpoint, *_sounding(engine)]
+
+
 def _sounding(engine: EngineChoice) -> list[Any]:
     """What else of an engine is heard. Of fish: the very weights, the precision, the kind of device
     (another one rounds, and so samples, otherwise) and the sampling; not how its steps are compiled."""
+    if engine.name == "echo":
+        # Where it finds its faults, and how long it takes, cannot be heard.
+        return [{k: v for k, v in engine.options.items() if k not in ("faults_dir", "faults", "delay")}]
     if engine.name != "fish":
         return []
     files = [(Path(engine.checkpoint) / name).stat() for name in ("model.pth", "codec.pth")]
@@ -93,7 +116,7 @@ def _segment(job: Job, segment: Segment) -> SegmentSpec:
         text=segment.text,
         language=segment.language,
         seed=segment_seed(job.settings.seed, segment.id),
-        max_seconds=round(job.slot_ends[segment.id] - segment.start, 3),
+        max_seconds=max(0.0, round(job.slot_ends[segment.id] - segment.start, 3)),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from voiceclone_cli import media
 from voiceclone_cli.casting import cast
-from voiceclone_cli.diarization import SpeakerCount, diarize, read_rttm
+from voiceclone_cli.diarization import SpeakerCount, choose, diarize, read_rttm
 from voiceclone_cli.types import Diarization, Recording, Reference, Turn
 
 pytestmark = pytest.mark.engine
@@ -25,14 +25,8 @@ def recording(sample_wav: Path) -> Recording:
 def references(
     recording: Recording, model_folders: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Reference]:
-    found: Diarization = diarize(
-        recording,
-        diarizer="embedded",
-        models=lambda names: {name: model_folders[name] for name in names},
-        token=None,
-        count=SpeakerCount(),
-        threads=1,
-    )
+    stack = choose("embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None)
+    found: Diarization = diarize(recording, stack, token=None, count=SpeakerCount(), threads=1)
     out = tmp_path_factory.mktemp("speakers")
     return cast(recording, found, [], out=out, given={}, read_spans=media.read_spans)
 

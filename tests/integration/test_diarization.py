@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from voiceclone_cli import media
-from voiceclone_cli.diarization import SpeakerCount, diarize, read_rttm
+from voiceclone_cli.diarization import SpeakerCount, choose, diarize, read_rttm
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import ANALYSIS_RATE, Diarization, ProgressEvent, Recording, Turn
 
@@ -33,15 +33,10 @@ def found(recording: Recording, model_folders: Mapping[str, Path]) -> Diarizatio
 
 
 def run(recording: Recording, folders: Mapping[str, Path], **asked: Any) -> Diarization:
-    settings: dict[str, Any] = {
-        "diarizer": "embedded",
-        "token": None,
-        "count": SpeakerCount(),
-        "threads": 1,
-    }
-    return diarize(
-        recording, models=lambda names: {name: folders[name] for name in names}, **(settings | asked)
-    )
+    diarizer = asked.pop("diarizer", "embedded")
+    stack = choose(diarizer, models=lambda names: {name: folders[name] for name in names}, token=None)
+    settings: dict[str, Any] = {"token": None, "count": SpeakerCount(), "threads": 1}
+    return diarize(recording, stack, **(settings | asked))
 
 
 def first_seconds(recording: Recording, seconds: float) -> Recording:
@@ -214,8 +209,8 @@ from voiceclone_cli import diarization, media
 whole = media.read_recording(pathlib.Path(sys.argv[1]))
 recording = dataclasses.replace(whole, samples=whole.samples[:192_000], source_frames=192_000)
 folders = {"segmentation-3.0": pathlib.Path(sys.argv[2]), "campplus": pathlib.Path(sys.argv[3])}
-diarization.diarize(recording, diarizer="auto", models=lambda names: folders, token=None,
-                    count=diarization.SpeakerCount(), threads=1)
+stack = diarization.choose("auto", models=lambda names: folders, token=None)
+diarization.diarize(recording, stack, token=None, count=diarization.SpeakerCount(), threads=1)
 time.sleep(1.5)  # telemetry would be sent by a thread, half a second later
 from pyannote.audio.telemetry.metrics import is_metrics_enabled
 print(is_metrics_enabled(), os.environ["PYANNOTE_METRICS_ENABLED"], asked)

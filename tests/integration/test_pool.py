@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 import venv
 from dataclasses import replace
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.errors import PreflightError, Stopped
+from voiceclone_cli.stopping import request_stop
 from voiceclone_cli.workers.environment import WorkerCommand, worker_command
 from voiceclone_cli.workers.leases import one_lease, shared_leases, warm_up
 from voiceclone_cli.workers.pool import Outcome, Pool
@@ -135,8 +137,8 @@ def test_a_segment_that_kills_its_worker_twice_is_given_up_and_the_rest_is_spoke
 
 
 def test_a_worker_without_progress_is_ended_and_said_so(tmp_path: Path) -> None:
-    with pool(tmp_path, 1, stall_seconds=1.0) as workers:
-        outcome = workers.run(one_lease([task(tmp_path, count=2, faults={"A000": "hang"})]))
+    with pool(tmp_path, 1, patience=0.003) as workers:
+        outcome = workers.run(one_lease([task(tmp_path, count=2, faults={"A000": "stall"})]))
     assert states(outcome) == {"A000": "failed", "A001": "done"}
     row = outcome.segments[str(tmp_path / "out"), "A000"]
     assert row.error is not None and "no progress" in row.error.message
@@ -180,8 +182,13 @@ for line in sys.stdin:
         sys.exit("it dies once")
     rows = []
     for task, path in enumerate(json.loads(line)):
-        for segment in json.loads(pathlib.Path(path).read_text())["segments"]:
-            rows.append({"task": task, "id": segment["id"], "status": "done"})
+        document = json.loads(pathlib.Path(path).read_text())
+        for segment in document["segments"]:
+            folder = pathlib.Path(document["output_dir"])
+            folder.mkdir(exist_ok=True)
+            file = folder / (segment["id"] + ".wav")
+            file.write_bytes(bytes(44 + 2 * 10))
+            rows.append({"task": task, "id": segment["id"], "status": "done", "file": str(file), "frames": 10})
     answer = {"schema": "voiceclone.result/1", "segments": rows, "timing": {},
               "notes": [f"this is worker {number}", "all say this"]}
     print(json.dumps(answer), flush=True)
@@ -225,6 +232,58 @@ def test_leaving_the_pool_ends_every_worker(tmp_path: Path) -> None:
     while any(_alive(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_stop_lets_lines_in_flight_finish_and_leases_no_more(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def tell(worker: str, event: dict[str, Any]) -> None:
+        if event["event"] == "segment_started" and event["id"] == "A002":
+            request_stop(Stopped(130))
+
+    with (
+        pytest.raises(Stopped) as stopped,
+        pool(tmp_path, 1, on_event=tell) as workers,
+    ):
+        leases = shared_leases([task(tmp_path, count=12, delay=0.3)], 1, 3)
+        workers.run(leases, on_segment=lambda row: told.append(row.id))
+    assert stopped.value.exit_code == 130
+    assert told == ["A000", "A001", "A002"]
+    assert not list((tmp_path / "tasks").iterdir())
+
+
+def test_a_stop_does_not_wait_for_what_takes_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceclone_cli.workers.pool.STOPPING_SECONDS", 0.3)
+    pids: list[int] = []
+
+    def tell(worker: str, event: dict[str, Any]) -> None:
+        if event["event"] == "hello":
+            pids.append(event["pid"])
+        if event["event"] == "segment_started":
+            request_stop(Stopped(143))
+
+    with pytest.raises(Stopped), pool(tmp_path, 1, on_event=tell) as workers:
+        workers.run(one_lease([task(tmp_path, faults={"A000": "stall"})]))
+    assert len(pids) == 1 and not _alive(pids[0])
+
+
+def test_a_stop_between_two_runs_is_raised_when_the_pool_is_left(tmp_path: Path) -> None:
+    with pytest.raises(Stopped), pool(tmp_path, 1) as workers:
+        workers.run(one_lease([task(tmp_path)]))
+        request_stop(Stopped(129))
+    with pytest.raises(Stopped):
+        request_stop(Stopped(130))  # nobody listens any more
+
+
+def test_a_stop_is_heard_while_nothing_is_said(tmp_path: Path) -> None:
+    """From another thread, as a signal comes, while the only worker is silent."""
+    timer = threading.Timer(0.5, request_stop, [Stopped(130)])
+    timer.start()
+    with pytest.raises(Stopped), pool(tmp_path, 1) as workers:
+        workers.run(one_lease([task(tmp_path, delay=2.0)]))
+    timer.join()
 
 
 def test_a_worker_in_another_interpreter_cannot_import_from_this_one(tmp_path: Path) -> None:

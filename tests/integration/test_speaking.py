@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +12,11 @@ from media_samples import syllables, write_wav
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.errors import Stopped
 from voiceclone_cli.manifest import exit_code
-from voiceclone_cli.rundir import open_run_dir
+from voiceclone_cli.rundir import take_up
 from voiceclone_cli.settings import resolve
 from voiceclone_cli.speaking import Spoken, speak
+from voiceclone_cli.stages import Stages
+from voiceclone_cli.stopping import request_stop
 from voiceclone_cli.tasks import Job, segment_fingerprints, segment_seed
 from voiceclone_cli.types import ProgressEvent, Reference, Script, Segment, no_progress
 
@@ -36,7 +35,7 @@ def job(folder: Path, texts: dict[str, str] | None = None, **changes: Any) -> Jo
             for s in lines
         )
     )
-    run_dir = open_run_dir(folder / "run", "input")
+    run_dir = take_up(folder / "run", "input")
     references = {}
     for speaker in ("S0", "S1"):
         (run_dir.speakers / speaker).mkdir(exist_ok=True)
@@ -88,6 +87,7 @@ def test_again_keeps_everything_and_a_changed_line_or_voice_redoes_only_itself(t
 def test_task_files_are_temporary_unless_they_are_to_be_kept(tmp_path: Path) -> None:
     work = job(tmp_path)
     (work.run_dir.tasks / "task-00099.json").write_text("from a run that was killed", encoding="utf-8")
+    work = job(tmp_path)
     speak(work, no_progress, keep_tasks=True)
     kept = sorted(path.name for path in work.run_dir.tasks.iterdir())
     assert kept == ["task-00001.json", "task-00002.json", "task-00003.json"]
@@ -127,22 +127,36 @@ def test_an_engine_that_cannot_load_fails_every_segment_and_lacked_something(tmp
 
 def test_being_stopped_keeps_what_is_done_and_fails_the_rest(tmp_path: Path) -> None:
     work = job(tmp_path, options={"delay": 0.3})
-    before = signal.getsignal(signal.SIGUSR1)
-
-    def stop(number: int, frame: object) -> None:
-        raise Stopped(130)
-
-    signal.signal(signal.SIGUSR1, stop)
-    threading.Timer(1.6, os.kill, (os.getpid(), signal.SIGUSR1)).start()
-    try:
-        started = time.monotonic()
-        spoken = speak(work, no_progress)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-    assert time.monotonic() - started < 10
+    asked = threading.Timer(1.6, request_stop, (Stopped(130),))
+    asked.start()
+    spoken = speak(work, no_progress)
+    asked.join()
     assert spoken.stopped is not None and len(spoken.rows) == 8
     assert "failed" in states(spoken)
     assert {row.error.code for row in spoken.rows.values() if row.error} == {"interrupted"}
+    done = {row.id for row in spoken.rows.values() if row.status == "done"}
+    assert done == {name.removesuffix(".wav") for name in sounds(work)}
+
+
+def test_a_note_that_cannot_be_written_leaves_its_segment_undone(tmp_path: Path) -> None:
+    work = job(tmp_path)
+    work.run_dir.segment_note("0003").mkdir()
+    spoken = speak(work, no_progress)
+    assert states(spoken) == ["done", "done", "failed"] + ["done"] * 5
+    assert spoken.rows["0003"].error is not None
+    assert spoken.rows["0003"].error.code == "output_unwritable"
+
+
+def test_references_are_encoded_once_for_all_runs(tmp_path: Path) -> None:
+    def timing(work: Job) -> dict[str, float]:
+        return speak(work, no_progress, stages=Stages(work.run_dir.root)).timing
+
+    assert "encode" in timing(job(tmp_path))
+    assert timing(job(tmp_path)) == {}, "everything is there: no worker is started"
+    changed = timing(job(tmp_path, {"0003": "another line"}))
+    assert "generate" in changed and "encode" not in changed
+    (job(tmp_path).run_dir.speakers / "S1" / "codes.txt").write_text("99\n", encoding="utf-8")
+    assert "encode" in timing(job(tmp_path)), "foreign codes do not count"
 
 
 def test_progress_counts_up_to_every_segment(tmp_path: Path) -> None:

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from voiceclone_cli.atomic import atomic_path, explain_write_errors, write_bytes_atomic, write_text_atomic
-from voiceclone_cli.errors import RunError
+from voiceclone_cli.atomic import (
+    atomic_path,
+    atomic_path_unsynced,
+    check_writable,
+    explain_write_errors,
+    write_bytes_atomic,
+    write_error,
+    write_text_atomic,
+    write_text_unsynced,
+)
+from voiceclone_cli.errors import RunError, Stopped
 
 
 def test_a_file_appears_whole_with_its_folder_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -76,3 +87,66 @@ def test_a_write_error_becomes_one_sentence_that_names_the_folder(tmp_path: Path
     assert caught.value.code == "output_unwritable"
     assert str(folder) in caught.value.message
     assert "Not a directory" in caught.value.message
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_says_so_and_what_to_do(tmp_path: Path, number: int) -> None:
+    error = write_error(tmp_path, OSError(number, os.strerror(number)))
+    assert error.code == "disk_full" and error.exit_code == 1
+    assert str(tmp_path) in error.message and "make room" in error.message
+
+
+def test_a_folder_that_went_away_is_told_from_one_that_cannot_be_written(tmp_path: Path) -> None:
+    gone = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    assert write_error(tmp_path / "gone", gone).code == "output_vanished"
+    assert write_error(tmp_path, gone).code == "output_unwritable"
+
+
+@pytest.mark.parametrize("write", [write_text_atomic, write_text_unsynced])
+def test_a_link_in_the_place_of_a_file_is_replaced_and_its_target_left_alone(
+    tmp_path: Path, write: Callable[[Path, str], None]
+) -> None:
+    (tmp_path / "elsewhere").write_text("theirs")
+    for target in ("elsewhere", "nowhere"):
+        final = tmp_path / "mix.txt"
+        final.unlink(missing_ok=True)
+        final.symlink_to(tmp_path / target)
+        write(final, "ours")
+        assert final.read_text() == "ours" and not final.is_symlink()
+    assert (tmp_path / "elsewhere").read_text() == "theirs"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_without_waiting_for_the_disk_it_is_whole_or_not_there_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flushed(descriptor: int) -> None:
+        raise AssertionError("it waited for the disk")
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    write_text_unsynced(tmp_path / "note.txt", "old")
+    with pytest.raises(OSError, match="full"), atomic_path_unsynced(tmp_path / "note.txt") as temporary:
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, "full")
+    assert (tmp_path / "note.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.glob("*note*")] == ["note.txt"]
+
+
+def test_a_temporary_file_that_cannot_be_removed_does_not_hide_why_the_writing_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    with pytest.raises(Stopped), atomic_path(tmp_path / "note.txt"):
+        raise Stopped(130)
+
+
+def test_what_writing_would_meet_can_be_met_before_the_work(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "script.json")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "file").touch()
+    for refused in (tmp_path, tmp_path / "file" / "script.json"):
+        with pytest.raises(OSError):
+            check_writable(refused)

@@ -427,4 +427,4 @@ def test_a_name_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name: st
             given={},
             read_spans=media.read_spans,
         )
-    assert error.value.code == "unsafe_speaker_name"
+    assert error.value.code == "unsafe_name"

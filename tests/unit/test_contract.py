@@ -69,7 +69,7 @@ def test_the_file_has_the_layout_that_the_design_shows() -> None:
         ({"engine": {"name": "fish", "batch_size": True}}, "batch_size"),
         ({"segments": {}}, "segments"),
         ({"segments": [1]}, "segments"),
-        ({"segments": [{"id": "1", "text": "a"}, {"id": "1", "text": "b"}]}, "twice"),
+        ({"segments": [{"id": "1", "text": "a"}, {"id": "1", "text": "b"}]}, "would name one file"),
         ({"segments": [{"id": "../1", "text": "a"}]}, "cannot name a file"),
         ({"segments": [{"id": "..", "text": "a"}]}, "cannot name a file"),
         ({"segments": [{"id": "1"}]}, "text"),
@@ -93,7 +93,7 @@ def test_a_result_survives_its_line() -> None:
     result = Result(
         segments=(
             SegmentRow(0, "0001", "done", "/0001.wav", 1.5, 66150, 123, 2),
-            SegmentRow(1, "0002", "failed", error=Failure("out_of_memory", "no room\nat all")),
+            SegmentRow(1, "0002", "failed", error=Failure("out_of_memory", "no room at all")),
         ),
         references=(ReferenceRow(0, "SPEAKER_00", "done", "/codes.npy", 0.5),),
         timing={"generate": 1.25},

@@ -16,7 +16,7 @@ from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.fish_environment import EnvironmentState, Mark, Recipe, folders
 from voiceclone_cli.fish_environment.base_python import find_base
 from voiceclone_cli.fish_environment.building import torch_requirement
-from voiceclone_cli.fish_environment.child import ChildFailedError, child_environment, run_logged
+from voiceclone_cli.fish_environment.child import ChildFailedError, pip_environment, run_logged
 from voiceclone_cli.settings import Settings, resolve
 
 RUNNING = (sys.version_info[0], sys.version_info[1])
@@ -237,12 +237,25 @@ def test_an_option_for_pip_must_look_like_one(settings: Settings) -> None:
     assert "env create -- " in error.message
 
 
-def test_a_child_keeps_pips_settings_and_proxies_and_nothing_of_this_environment() -> None:
+def test_pip_keeps_its_settings_and_proxies_and_sees_nothing_of_this_environment() -> None:
     kept = {"PIP_INDEX_URL": "https://example.org/simple", "HTTPS_PROXY": "http://proxy:1", "PATH": "/bin"}
     led_astray = ["PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "PIP_TARGET", "HF_TOKEN"]
-    seen = child_environment({**kept, **dict.fromkeys(led_astray, "x")})
+    seen = pip_environment({**kept, **dict.fromkeys(led_astray, "x")})
     assert kept.items() <= seen.items()
     assert not set(led_astray) & set(seen)
+
+
+def test_a_login_that_a_child_prints_is_hidden_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pip itself hides logins, but not that of a proxy whose URL it cannot parse."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:pass/word@proxy:x")
+    log, heard = tmp_path / "log", list[str]()
+    program = "import os, sys; sys.exit('ERROR: Failed to parse: ' + os.environ['HTTPS_PROXY'])"
+    with pytest.raises(ChildFailedError) as caught:
+        run_logged([sys.executable, "-c", program], os.environ, log, heard.append)
+    told = [str(caught.value), *heard, log.read_text(encoding="utf-8")]
+    assert len(told) == 3 and all("Failed to parse" in text and "pass/word" not in text for text in told)
 
 
 def test_a_childs_words_are_heard_kept_and_its_error_told(tmp_path: Path) -> None:
@@ -253,11 +266,13 @@ def test_a_childs_words_are_heard_kept_and_its_error_told(tmp_path: Path) -> Non
         "print('hint: try another'); raise SystemExit(1)"
     )
     with pytest.raises(ChildFailedError, match=r"^no such package$"):
-        run_logged([sys.executable, "-c", program], log, heard.append)
+        run_logged([sys.executable, "-c", program], os.environ, log, heard.append)
     assert (heard[0], heard[-1], len(heard)) == ("one", "hint: try another", 4)
     assert log.read_text(encoding="utf-8").splitlines() == ["before", *heard]
 
 
 def test_a_child_that_fails_in_silence_still_has_a_reason(tmp_path: Path) -> None:
     with pytest.raises(ChildFailedError, match="exit code 3"):
-        run_logged([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "log", lambda line: None)
+        run_logged(
+            [sys.executable, "-c", "raise SystemExit(3)"], os.environ, tmp_path / "log", lambda line: None
+        )

@@ -15,7 +15,7 @@ from voiceclone_cli.clock import Clock
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.errors import Stopped
 from voiceclone_cli.manifest import Source, document, exit_code, failure_document, write_manifest
-from voiceclone_cli.rundir import open_run_dir
+from voiceclone_cli.rundir import take_up
 from voiceclone_cli.settings import resolve
 from voiceclone_cli.speaking import Spoken
 from voiceclone_cli.tasks import Job
@@ -25,7 +25,7 @@ from voiceclone_worker.contract import Failure, SegmentRow
 
 def made(folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = ()) -> tuple[Job, dict[str, Any]]:
     segments = tuple(Segment(f"000{n}", "SPEAKER_00", n, n + 0.5, f"line {n}", "en") for n in (1, 2))
-    run_dir = open_run_dir(folder / "run", "abc")
+    run_dir = take_up(folder / "run", "abc")
     reference = Reference("SPEAKER_00", run_dir.speakers / "reference.wav", "the words", 9.5, ((1.0, 10.5),))
     settings = resolve({}, {"HF_TOKEN": "hf_secret"})
     engine = EngineChoice("echo", "asked", None, "codes.txt")
@@ -39,7 +39,7 @@ def made(folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = ()) -
     spoken = Spoken(rows=rows, reused=1, notes=list(notes))
     clock = Clock()
     clock.stop()
-    return job, document(source, job, spoken, placed, ["a note"], clock)
+    return job, document(source, job, spoken, placed, ["a note"], ["diarization"], clock)
 
 
 DONE = SegmentRow(0, "0001", "done", "/0001.wav", 0.5, 12_000, 7, 1, "e3b0")

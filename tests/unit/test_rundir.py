@@ -1,46 +1,51 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.errors import InputError, PreflightError, RunError
+from voiceclone_cli.fingerprints import fingerprint
+from voiceclone_cli.lock import HOLDER_NAME, LOCK_NAME
 from voiceclone_cli.rundir import (
     RUN_SCHEMA,
     RunDir,
-    fingerprint,
     note_segment,
     noted_segment,
     open_run_dir,
     sweep,
+    take_up,
 )
+from voiceclone_cli.stages import Stages
 
 
 def with_manifest(root: Path, sha256: str = "a", schema: str = RUN_SCHEMA) -> RunDir:
-    run_dir = open_run_dir(root, sha256)
+    run_dir = take_up(root, sha256)
     run_dir.manifest.write_text(json.dumps({"schema": schema, "input": {"sha256": sha256}}), encoding="utf-8")
     return run_dir
 
 
 def test_a_new_run_directory_is_made_and_can_be_taken_back(tmp_path: Path) -> None:
-    run_dir = open_run_dir(tmp_path / "deep" / "run", "a")
+    run_dir = take_up(tmp_path / "deep" / "run", "a")
     assert run_dir.is_new and run_dir.segments.is_dir()
     run_dir.discard()
     assert not run_dir.root.exists()
 
 
 def test_a_run_that_was_killed_before_its_end_is_taken_up(tmp_path: Path) -> None:
-    open_run_dir(tmp_path / "run", "a")
-    assert not open_run_dir(tmp_path / "run", "a").is_new
+    take_up(tmp_path / "run", "a")
+    assert not take_up(tmp_path / "run", "a").is_new
     with pytest.raises(InputError, match="another input"):
-        open_run_dir(tmp_path / "run", "b")
+        take_up(tmp_path / "run", "b")
 
 
 def test_an_earlier_run_of_the_same_input_is_taken_up_and_never_discarded(tmp_path: Path) -> None:
     with_manifest(tmp_path / "run")
-    again = open_run_dir(tmp_path / "run", "a")
+    again = take_up(tmp_path / "run", "a")
     assert not again.is_new
     again.discard()
     assert again.manifest.is_file()
@@ -49,10 +54,10 @@ def test_an_earlier_run_of_the_same_input_is_taken_up_and_never_discarded(tmp_pa
 def test_a_run_of_another_input_or_version_is_refused(tmp_path: Path) -> None:
     with_manifest(tmp_path / "other", "b")
     with pytest.raises(InputError, match="another input"):
-        open_run_dir(tmp_path / "other", "a")
+        take_up(tmp_path / "other", "a")
     with_manifest(tmp_path / "newer", schema="voiceclone.run/2")
     with pytest.raises(InputError, match="another version"):
-        open_run_dir(tmp_path / "newer", "a")
+        take_up(tmp_path / "newer", "a")
 
 
 def test_a_folder_or_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
@@ -63,22 +68,88 @@ def test_a_folder_or_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "odd" / "run.json").write_text("[1]", encoding="utf-8")
     for name in ("photos", "file", "odd"):
         with pytest.raises(InputError, match="not a run directory"):
-            open_run_dir(tmp_path / name, "a")
+            take_up(tmp_path / name, "a")
 
 
 def test_an_empty_folder_is_fine(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    assert open_run_dir(tmp_path / "run", "a").is_new
+    assert take_up(tmp_path / "run", "a").is_new
 
 
 def test_a_place_that_cannot_be_written_is_a_preflight_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(PreflightError, match="--out"):
-        open_run_dir(tmp_path / "file" / "run", "a")
+        take_up(tmp_path / "file" / "run", "a")
+
+
+def test_a_directory_is_locked_and_names_who_holds_it(tmp_path: Path) -> None:
+    with open_run_dir(tmp_path / "run", "a"):
+        with (
+            pytest.raises(PreflightError, match=f"another run \\(process {os.getpid()} on ") as refused,
+            open_run_dir(tmp_path / "run", "a"),
+        ):
+            pass
+        assert refused.value.code == "run_in_progress"
+    with open_run_dir(tmp_path / "run", "a") as again:
+        assert not again.is_new
+    assert not (tmp_path / "run" / HOLDER_NAME).exists()
+
+
+def test_a_directory_whose_run_was_killed_in_its_first_moment_is_as_good_as_new(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    root.mkdir()
+    for name in (LOCK_NAME, HOLDER_NAME, ".run.0a1b2c3d.part.json"):
+        (root / name).write_text("", encoding="utf-8")
+    assert take_up(root, "a").is_new
+
+
+def test_a_damaged_manifest_does_not_make_the_directory_foreign(tmp_path: Path) -> None:
+    run_dir = with_manifest(tmp_path / "run")
+    run_dir.manifest.write_text('{"schema": "voice', encoding="utf-8")
+    assert not take_up(tmp_path / "run", "a").is_new
+    with pytest.raises(InputError, match="another input"):
+        take_up(tmp_path / "run", "b")
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
+    run_dir = take_up(tmp_path / "run", "a")
+    (run_dir.speakers / "S0").mkdir()
+    run_dir.stems.mkdir()
+    half = (
+        run_dir.root / ".mix.0a1b2c3d.part.wav",
+        run_dir.stems / ".S0.0a1b2c3d.part.wav",
+        run_dir.speakers / "S0" / ".voice.npz.abcd.part",
+        run_dir.segments / "0001.wav.77.tmp",
+        run_dir.tasks / "task-00001.json",
+    )
+    kept = (run_dir.segments / "0001.wav", run_dir.speakers / "S0" / "reference.wav", run_dir.mix)
+    for path in (*half, *kept):
+        path.write_bytes(b"")
+    take_up(tmp_path / "run", "a")
+    assert not any(path.exists() for path in half)
+    assert all(path.exists() for path in kept)
+
+
+def test_force_forgets_what_earlier_runs_made(tmp_path: Path) -> None:
+    run_dir = take_up(tmp_path / "run", "a")
+    run_dir.segment_wav("0001").write_bytes(b"sound")
+    note_segment(run_dir, "0001", "print", {"sha256": sha256(b"sound").hexdigest()})
+    Stages(run_dir.root).keep("diarization", {}, {})
+    assert run_dir.remembers()
+    run_dir.forget()
+    assert noted_segment(run_dir, "0001", "print") is None and not run_dir.remembers()
+
+
+def test_a_note_is_not_written_into_a_directory_that_is_gone(tmp_path: Path) -> None:
+    run_dir = take_up(tmp_path / "run", "a")
+    shutil.rmtree(run_dir.root)
+    with pytest.raises(RunError) as gone:
+        note_segment(run_dir, "0001", "print", {})
+    assert gone.value.code == "output_vanished" and not run_dir.root.exists()
 
 
 def test_a_segment_counts_only_with_its_own_fingerprint_and_its_own_sound(tmp_path: Path) -> None:
-    run_dir = open_run_dir(tmp_path / "run", "a")
+    run_dir = take_up(tmp_path / "run", "a")
     assert noted_segment(run_dir, "0001", "print") is None
     run_dir.segment_wav("0001").write_bytes(b"sound")
     assert noted_segment(run_dir, "0001", "print") is None, "a wav alone is a stale wav"
@@ -93,7 +164,7 @@ def test_a_segment_counts_only_with_its_own_fingerprint_and_its_own_sound(tmp_pa
 
 
 def test_what_is_not_planned_any_more_is_swept(tmp_path: Path) -> None:
-    run_dir = open_run_dir(tmp_path / "run", "a")
+    run_dir = take_up(tmp_path / "run", "a")
     for name in ("0001.wav", "0001.json", "0002.wav", "0002.json", "0001.wav.77.tmp"):
         (run_dir.segments / name).write_bytes(b"")
     sweep(run_dir.segments, {"0001.wav", "0001.json"})

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+import errno
+import os
+import threading
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.settings import TABLE, path_setting, resolve
@@ -137,3 +145,137 @@ def test_the_token_is_not_shown_by_repr() -> None:
 
 def test_every_setting_has_a_variable_of_its_own() -> None:
     assert len({row.variable for row in TABLE}) == len(TABLE)
+
+
+# ----------------------------------------------------------- a .env that is strange, open or hostile
+
+SECRET = "hf_neverToBeShown123"
+
+
+def refused(environ: Mapping[str, str] | None = None) -> str:
+    """What resolve says instead of settings: one sentence, and nothing behind it that could quote more."""
+    with pytest.raises(InputError) as caught:
+        resolve({}, environ or {})
+    assert "\n" not in caught.value.message
+    told = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in told
+    return caught.value.message
+
+
+def test_a_secret_that_others_can_read_is_one_note_that_says_what_to_do() -> None:
+    dotenv(f"HF_TOKEN={SECRET}\nFISH_NUM_WORKERS=3\n")
+    Path(".env").chmod(0o640)
+    (note,) = resolve({}, {}).notes
+    assert "HF_TOKEN" in note and "chmod 600 .env" in note and SECRET not in note
+    Path(".env").chmod(0o600)
+    assert resolve({}, {}).notes == ()
+
+
+def test_secrets_of_others_count_and_plain_settings_do_not() -> None:
+    dotenv("FISH_NUM_WORKERS=3\nTOKENIZERS_PARALLELISM=false\n")
+    Path(".env").chmod(0o644)
+    assert resolve({}, {}).notes == ()
+    for line in ("OPENAI_API_KEY=abc", "HTTPS_PROXY=http://me:abcdefg@proxy:1", "DB_PASSWORD=x"):
+        dotenv(line)
+        assert line.partition("=")[0] in resolve({}, {}).notes[0]
+
+
+def test_a_link_is_followed_and_one_to_nowhere_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("FISH_NUM_WORKERS=3\n", encoding="utf-8")
+    Path(".env").symlink_to(tmp_path / "real")
+    assert resolve({}, {}).workers == 3
+    for target in (tmp_path / "nowhere", Path(".env")):
+        Path(".env").unlink()
+        Path(".env").symlink_to(target)
+        if target == Path(".env"):
+            assert "cannot be read" in refused()
+        else:
+            assert resolve({}, {}).workers == 2
+
+
+def test_a_folder_of_that_name_is_somebody_elses() -> None:
+    Path(".env").mkdir()
+    assert resolve({}, {}).sources["workers"] == "default"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_holds_nothing_up() -> None:
+    os.mkfifo(".env")
+    done: list[int] = []
+    asked = threading.Thread(target=lambda: done.append(resolve({}, {}).workers), daemon=True)
+    asked.start()
+    asked.join(20)
+    assert done == [2]
+
+
+def test_a_file_that_may_not_be_read_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    dotenv("FISH_NUM_WORKERS=3\n")
+    real = os.open
+
+    def denied(path: Any, flags: int, *rest: Any, **named: Any) -> int:
+        # A test may run as root, who may read anything.
+        if str(path) == ".env":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path, flags, *rest, **named)
+
+    monkeypatch.setattr(os, "open", denied)
+    assert "Permission denied" in refused()
+
+
+def test_a_file_of_many_megabytes_is_no_file_of_settings() -> None:
+    Path(".env").write_bytes(b"A=1\n" * 400_000)
+    assert "larger than 1 MB" in refused()
+
+
+def test_bytes_that_are_no_text_are_named_by_their_line() -> None:
+    Path(".env").write_bytes(f"A=1\nHF_TOKEN={SECRET}".encode() + b"\xff\nB=2\n")
+    assert "line 2" in refused()
+
+
+def test_lines_that_say_nothing_are_noted_and_the_others_count(capfd: pytest.CaptureFixture[str]) -> None:
+    dotenv(f"FISH_NUM_WORKERS=3\n{SECRET} and more\nFISH_BATCH_SIZE=4\nSOMETHING_ELSE=5\nB='{SECRET}\n")
+    Path(".env").chmod(0o600)
+    settings = resolve({}, {})
+    assert (settings.workers, settings.batch_size) == (3, 4)
+    (note,) = settings.notes
+    assert "line 2, 5," in note and SECRET not in note
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("bad", ["\x01", "é", " x", "\u202e"])
+def test_a_token_with_a_character_of_no_token_is_not_quoted(bad: str) -> None:
+    dotenv(f"HF_TOKEN='{SECRET}{bad}{SECRET}'\n")
+    assert "HF_TOKEN (.env)" in refused() and "copy it" in refused()
+    assert "HF_TOKEN (environment)" in refused({"HF_TOKEN": f"{SECRET}{bad}{SECRET}"})
+
+
+def test_a_token_in_the_wrong_line_is_not_quoted() -> None:
+    for variable in ("FISH_NUM_WORKERS", "VOICECLONE_ENGINE", "VOICECLONE_SEED", "VOICECLONE_LANGUAGE"):
+        assert variable in refused({variable: SECRET})
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "--5", "٣", "1e3", ""])
+def test_numbers_are_plain_digits(text: str) -> None:
+    with pytest.raises(InputError, match="whole number") as caught:
+        resolve({"workers": text or "-"}, {})
+    assert len(caught.value.message) < 200
+
+
+def test_a_path_with_a_control_character_is_refused_before_a_system_sees_it() -> None:
+    dotenv("VOICECLONE_CHECKPOINT=/models\0/fish\n")
+    assert "VOICECLONE_CHECKPOINT (.env): holds a control character" in refused()
+
+
+def test_the_home_of_nobody_is_one_sentence() -> None:
+    with pytest.raises(InputError, match="not known here"):
+        path_setting("~nobody-of-that-name/fish")
+
+
+@given(st.one_of(st.text(), st.binary().map(lambda data: data.decode("latin-1"))))
+@hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_the_file_the_answer_is_settings_or_one_sentence(text: str) -> None:
+    Path(".env").write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        resolve({}, {})
+    except InputError as error:
+        assert error.code in ("bad_dotenv", "bad_setting") and "\n" not in error.message

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from voiceclone_cli.engines import FISH_SAMPLING, EngineChoice
-from voiceclone_cli.rundir import open_run_dir
+from voiceclone_cli.rundir import take_up
 from voiceclone_cli.settings import resolve
 from voiceclone_cli.tasks import Job, segment_fingerprints
 from voiceclone_cli.types import Script, Segment
@@ -29,7 +29,7 @@ def fish(tmp_path: Path) -> EngineChoice:
 
 def heard(folder: Path, engine: EngineChoice, **flags: Any) -> dict[str, str]:
     segment = Segment("0001", "S0", 0.0, 1.0, "a line", "en")
-    run_dir = open_run_dir(folder / "run", "input")
+    run_dir = take_up(folder / "run", "input")
     return segment_fingerprints(Job(Script((segment,)), {}, {"0001": 1.0}, run_dir, engine, resolve(flags)))
 
 

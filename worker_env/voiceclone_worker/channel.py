@@ -15,23 +15,19 @@ from typing import Any
 
 from voiceclone_worker.contract import Result, event_line, result_to_json
 
-HEARTBEAT_SECONDS = 2.0
-WATCH_SECONDS = 0.5
-
-COORDINATED_VARIABLE = "VOICECLONE_COORDINATED"
-"""Set by a coordinator: a worker that loses its parent process then works for nobody, and ends."""
+HEARTBEAT_SECONDS = 1.0
 
 
 class Channel:
     """The worker's mouth. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         _open_missing_streams()
         sys.stdout.flush()
-        self._results = os.dup(1)
+        # A lock each: a long answer must not hold up the heartbeat.
+        self._results = _Stream(os.dup(1))
         # A copy of its own: a library that closes or redirects stderr cannot stop the events.
-        self._events = os.dup(2)
+        self._events = _Stream(os.dup(2))
         os.dup2(2, 1)
         sys.stdout = sys.stderr
 
@@ -39,7 +35,7 @@ class Channel:
         """Write one event line, whole. An event that nobody can read any more is dropped:
         the contract promises that a lost event loses no result."""
         with contextlib.suppress(OSError):
-            self._write(self._events, event_line(event, **fields))
+            self._events.write(event_line(event, **fields))
 
     def answer(self, result: Result) -> None:
         """Write one result line. Raises OSError when the reader is gone."""
@@ -47,29 +43,31 @@ class Channel:
 
     def answer_line(self, line: str) -> None:
         """Write one line to whoever reads results. Raises OSError when the reader is gone."""
-        self._write(self._results, line)
+        self._results.write(line)
 
     def start_heartbeat(self) -> None:
-        """Say every two seconds that the process is alive, whatever the engine is doing; and end
-        it when the coordinator that started it has gone (killed, so it could not say so)."""
+        """Say every second that the process is alive, whatever the engine is doing."""
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     def _beat(self) -> None:
-        coordinated = COORDINATED_VARIABLE in os.environ
-        parent = os.getppid()
-        pause, beats = threading.Event(), 0
-        while not pause.wait(WATCH_SECONDS):
-            if coordinated and os.getppid() != parent:
-                os._exit(1)
-            beats += 1
-            if beats % round(HEARTBEAT_SECONDS / WATCH_SECONDS) == 0:
-                self.emit("heartbeat")
+        pause = threading.Event()
+        while not pause.wait(HEARTBEAT_SECONDS):
+            self.emit("heartbeat")
 
-    def _write(self, descriptor: int, line: str) -> None:
+
+class _Stream:
+    """A descriptor that takes whole lines from any thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+
+    def write(self, line: str) -> None:
+        """Raises OSError when nobody reads."""
         data = memoryview((line + "\n").encode("utf-8", errors="replace"))
         with self._lock:
             while data:
-                data = data[os.write(descriptor, data) :]
+                data = data[os.write(self._descriptor, data) :]
 
 
 def _open_missing_streams() -> None:

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from voiceclone_worker.channel import Channel
-from voiceclone_worker.contract import Failure, Result
+from voiceclone_worker.contract import Result
+from voiceclone_worker.lifeline import hold_on_to_coordinator
 from voiceclone_worker.synthesis import Studio
 from voiceclone_worker.tools import run_tool
 
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or any(argument in ("-h", "--help") for argument in arguments):
         print(USAGE, file=sys.stderr)
         return 0 if arguments else 2
+    hold_on_to_coordinator(serving=list(arguments) == ["--serve"])
     channel = Channel()
     channel.emit("hello", pid=os.getpid(), python=platform.python_version())
     channel.start_heartbeat()
@@ -37,21 +39,22 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _serve(channel: Channel, studio: Studio) -> int:
-    """Answer stdin line by line until it ends."""
+    """Answer stdin line by line until it ends, or until nobody reads the answers."""
     with open(0, encoding="utf-8", errors="replace", closefd=False) as requests:
         for line in requests:
             if line.strip():
-                channel.answer(_answer(studio, line.strip()))
+                try:
+                    channel.answer(_answer(studio, line.strip()))
+                except BrokenPipeError:
+                    return 1
     return 0
 
 
 def _answer(studio: Studio, line: str) -> Result:
     try:
         paths = json.loads(line) if line.startswith("[") else [line]
-    except ValueError as error:
-        return Result(
-            error=Failure("bad_request", f"a line that starts with [ must be a JSON list ({error})")
-        )
+    except (ValueError, RecursionError) as error:
+        return studio.refuse(f"a line that starts with [ must be a JSON list ({error})")
     if not paths or not all(isinstance(path, str) for path in paths):
-        return Result(error=Failure("bad_request", "a request must name at least one task file"))
+        return studio.refuse("a request must name at least one task file")
     return studio.run(paths)

@@ -56,8 +56,8 @@ class Studio:
             tasks = [read_task(path) for path in paths]
             _check_outputs(tasks)
         except ContractError as error:
-            return Result(error=Failure("task_unusable", str(error)))
-        lease = self._lease = _Lease(tasks, self._emit)
+            return Result(error=Failure("task_unusable", str(error)), lease=self._leases)
+        lease = self._lease = _Lease(self._leases, tasks, self._emit)
         for spec, numbers in _by_engine(tasks):
             try:
                 engine = self._engine(spec, lease)
@@ -67,6 +67,11 @@ class Studio:
                 lease.encode(engine, numbers)
                 lease.generate(engine, numbers)
         return lease.result()
+
+    def refuse(self, why: str) -> Result:
+        """The answer to a request that names no tasks. It counts, as it does for whoever asked."""
+        self._leases += 1
+        return Result(error=Failure("bad_request", why), lease=self._leases)
 
     def _engine(self, spec: EngineSpec, lease: _Lease) -> Engine:
         key = json.dumps(asdict(spec), sort_keys=True)
@@ -104,7 +109,8 @@ def _load(spec: EngineSpec, emit: Emit) -> Engine:
 class _Lease:
     """The outcomes of one lease while they come in."""
 
-    def __init__(self, tasks: Sequence[Task], emit: Emit) -> None:
+    def __init__(self, number: int, tasks: Sequence[Task], emit: Emit) -> None:
+        self._number = number
         self._tasks = tasks
         self._emit = emit
         self._segments: dict[tuple[int, str], SegmentRow] = {}
@@ -200,6 +206,7 @@ class _Lease:
             timing=self._timing,
             notes=tuple(self._notes),
             error=self._error,
+            lease=self._number,
         )
 
     def _write(self, writer: Writer, row: Row, speech: Speech) -> None:

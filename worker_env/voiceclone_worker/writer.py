@@ -1,22 +1,34 @@
-"""Wav files, written beside the computing."""
+"""Wav files, written beside the computing.
+
+A segment's wav is whole as soon as it has its name, and stays so whatever happens to the process. It is not
+flushed to the disk: after a power cut a wav that does not have the sha256 of its row is made again.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
-import os
 import threading
 import time
 import wave
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 
+from voiceclone_worker.atomic import write_failure, write_unsynced
 from voiceclone_worker.contract import Failure, SegmentRow
 from voiceclone_worker.engines.base import Row, Speech
 
 BACKLOG = 32
 """Finished segments that may wait for the disk before the engine has to."""
+
+_OF_THE_FOLDER = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.ESTALE),
+)
+"""What is wrong with the place rather than with one file: the next one would meet it too."""
 
 
 class Writer:
@@ -28,10 +40,13 @@ class Writer:
         self._room = threading.BoundedSemaphore(BACKLOG)
         self._jobs: list[Future[None]] = []
         self.seconds = 0.0
+        self.blocked: Failure | None = None
+        """Why nothing more can be written: a full disk, a folder that is gone. To go on is computing for nothing."""
 
     def submit(self, row: Row, speech: Speech, path: str) -> None:
+        """Hand over a segment. Waits where ``BACKLOG`` of them have not been written yet."""
         self._room.acquire()
-        self._jobs.append(self._thread.submit(self._write, row, speech, path))
+        self._jobs.append(self._thread.submit(self._write, row, speech, Path(path)))
 
     def __enter__(self) -> Writer:
         return self
@@ -43,7 +58,7 @@ class Writer:
         for job in self._jobs:
             job.result()
 
-    def _write(self, row: Row, speech: Speech, path: str) -> None:
+    def _write(self, row: Row, speech: Speech, path: Path) -> None:
         started = time.perf_counter()
         try:
             sha256 = write_wav(path, speech)
@@ -51,7 +66,7 @@ class Writer:
                 task=row.task,
                 id=row.segment.id,
                 status="done",
-                file=path,
+                file=str(path),
                 seconds=round(speech.frames / speech.rate, 6),
                 frames=speech.frames,
                 seed=speech.seed,
@@ -59,31 +74,27 @@ class Writer:
                 sha256=sha256,
             )
         except OSError as error:
-            outcome = failed(row, "write_failed", f"{path} could not be written: {error.strerror or error}")
+            failure = write_failure(path, error)
+            if error.errno in _OF_THE_FOLDER:
+                self.blocked = failure
+            outcome = failed(row, failure.code, failure.message)
         finally:
             self._room.release()
         self.seconds += time.perf_counter() - started
         self._finished(outcome)
 
 
-def write_wav(path: str, speech: Speech) -> str:
-    """Mono PCM_16 under a temporary name, then replaced. Returns its SHA-256; raises OSError."""
+def write_wav(path: Path, speech: Speech) -> str:
+    """Mono PCM_16. Returns the file's SHA-256; raises OSError."""
     content = io.BytesIO()
     with wave.open(content, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(speech.rate)
         out.writeframes(speech.pcm)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(content.getbuffer())
-        os.replace(temporary, path)
-        return hashlib.sha256(content.getbuffer()).hexdigest()
-    except OSError:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
+    data = content.getvalue()
+    write_unsynced(path, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def failed(row: Row, code: str, message: str) -> SegmentRow:

@@ -25,12 +25,11 @@ def measure_ours(
     """Speak all of the material from nothing, into a run directory in ``folder``."""
     how = PARALLEL if mode.kind is Kind.PARALLEL else SEQUENTIAL
     settings = replace(settings, mode=how, workers=mode.workers)
-    run_dir = open_run_dir(folder, "benchmark")
-    for speaker in material.references:
-        (run_dir.speakers / speaker).mkdir()
     slots = {segment.id: segment.end for segment in material.script.segments}
-    job = Job(material.script, material.references, slots, run_dir, engine, settings)
-    with ChildMemory() as memory:
+    with open_run_dir(folder, "benchmark") as run_dir, ChildMemory() as memory:
+        for speaker in material.references:
+            (run_dir.speakers / speaker).mkdir()
+        job = Job(material.script, material.references, slots, run_dir, engine, settings)
         started = time.perf_counter()
         spoken = speak(job, _one_bar(progress, mode))
         wall = time.perf_counter() - started

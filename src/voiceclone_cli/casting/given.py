@@ -14,6 +14,8 @@ from voiceclone_cli.errors import InputError
 if typing.TYPE_CHECKING:
     from voiceclone_cli.types import Samples
 
+MOST_CHARACTERS = 5_000
+"""Of the words of a voice: five minutes' worth, where 15 s are used."""
 LONGEST = 15.0
 """Seconds. More is cut off, at a quiet moment after EARLIEST_CUT."""
 EARLIEST_CUT = 10.0
@@ -54,9 +56,17 @@ def _text_beside(path: Path) -> str:
     if not beside.is_file():
         return ""
     try:
-        return " ".join(beside.read_text(encoding="utf-8-sig").split())
+        with beside.open(encoding="utf-8-sig") as file:
+            text = file.read(MOST_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{beside} holds the words of {path.name} but cannot be read as UTF-8 text; mend or remove it.",
             code="bad_reference_text",
         ) from error
+    if len(text) > MOST_CHARACTERS:
+        raise InputError(
+            f"{beside} should hold the words of {path.name}, but has more than {MOST_CHARACTERS:,} characters; "
+            "keep the words that are spoken in it, or remove the file.",
+            code="bad_reference_text",
+        )
+    return " ".join(text.split())

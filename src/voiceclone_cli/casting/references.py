@@ -12,6 +12,7 @@ from voiceclone_cli.casting.joining import join
 from voiceclone_cli.casting.pieces import Piece
 from voiceclone_cli.casting.spans import Span
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.names import check_speakers
 from voiceclone_cli.types import (
     Diarization,
     Progress,
@@ -83,12 +84,8 @@ def _check_names(names: Sequence[str], diarization: Diarization, given: Mapping[
                 f"--reference names {name}, but the speakers are {', '.join(sorted(known))}; use one of these names.",
                 code="unknown_speaker",
             )
+    check_speakers(names)
     for name in names:
-        if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
-            raise InputError(
-                f"Speaker {name!r} cannot name a folder; rename the speaker without slashes.",
-                code="unsafe_speaker_name",
-            )
         if name not in given and name not in diarization.speakers:
             raise InputError(
                 f"{name} speaks nowhere in the recording; give --reference {name}=voice.wav "

@@ -2,88 +2,59 @@
 
 from __future__ import annotations
 
+import io
 import os
-import signal
 import sys
-from types import FrameType
-from typing import Annotated
 
-import typer
-
-from voiceclone_cli import __version__
-from voiceclone_cli.cli import (
-    bench,
-    checkpoint,
-    config,
-    diarize,
-    doctor,
-    environment,
-    models,
-    run,
-    script,
-    synth,
-)
-from voiceclone_cli.cli.render import say_error
+from voiceclone_cli.cli.signals import listen_to_signals
 from voiceclone_cli.errors import Stopped, VoicecloneError
-
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Find who speaks when in a recording, and speak every line again in its own speaker's voice.",
-)
-app.command("run")(run.command)
-app.command("diarize")(diarize.command)
-app.command("script")(script.command)
-app.command("synth")(synth.command)
-app.command("doctor")(doctor.command)
-app.command("bench")(bench.command)
-app.add_typer(models.app, name="models")
-app.add_typer(config.app, name="config")
-app.add_typer(environment.app, name="env")
-app.add_typer(checkpoint.app, name="checkpoint")
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"voiceclone {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and end."),
-    ] = False,
-) -> None:
-    """Only carries the options that stand before a verb."""
+from voiceclone_cli.telemetry import refuse_telemetry
 
 
 def main() -> None:
     """The console script. Errors of ours are one sentence on stderr and their exit code."""
     # Before any library that computes is loaded: spinning threads cost ten times their work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
+    refuse_telemetry()
+    # And before anything that takes its time: an early Ctrl-C is one too.
+    listen_to_signals()
     try:
-        code = app(standalone_mode=False)
+        code = _run_verb()
+    except Stopped as stop:
+        print("voiceclone: stopped", file=sys.stderr)
+        code = stop.exit_code
+    raise SystemExit(code)
+
+
+def _run_verb() -> int:
+    from voiceclone_cli.cli.render import say_error
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path need not be Unicode: it is printed as it came.
+        sys.stdout.reconfigure(errors="surrogateescape")
+    try:
+        import typer
+
+        from voiceclone_cli.cli.app import app
+
+        return int(app(standalone_mode=False) or 0)
     except VoicecloneError as error:
         say_error(error.message)
-        code = error.exit_code
+        return error.exit_code
     except typer.Exit as end:
-        code = end.exit_code
-    except Stopped as stop:
-        say_error("stopped")
-        code = stop.exit_code
+        return end.exit_code
     except BrokenPipeError:
-        # Whoever read stdout has had enough; what Python would still flush goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+        # Whoever read stdout has had enough.
+        _silence_stdout()
+        return 1
+    except OSError as error:
+        if not _is_of_stdout():
+            raise
+        say_error(f"the answer could not be written to stdout ({error.strerror}): send it to another place")
+        _silence_stdout()
+        return 1
     except Exception as error:
-        code = _usage_or_raise(error)
-    raise SystemExit(code)
+        return _usage_or_raise(error)
 
 
 def _usage_or_raise(error: Exception) -> int:
@@ -96,7 +67,16 @@ def _usage_or_raise(error: Exception) -> int:
     return int(getattr(error, "exit_code", 2))
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    """The first signal ends the work in order; a second one of its kind ends the process at once."""
-    signal.signal(number, signal.SIG_DFL)
-    raise Stopped(128 + number)
+def _is_of_stdout() -> bool:
+    """A full disk says so again."""
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+def _silence_stdout() -> None:
+    """What Python would still flush at its end goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

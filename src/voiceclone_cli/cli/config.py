@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from voiceclone_cli.cli.render import say
 from voiceclone_cli.settings import TABLE, resolve
 
 app = typer.Typer(no_args_is_help=True, help="Show the settings and where they come from.")
@@ -21,6 +22,8 @@ def _group() -> None:
 def show(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
     """Print every setting, its value and its source; secrets are masked."""
     settings = resolve({})
+    for note in settings.notes:
+        say(note)
     rows = []
     for row in TABLE:
         value = getattr(settings, row.name)

@@ -62,6 +62,9 @@ def command(
         "asr_model": asr_model,
     }
     settings = resolve(flags)
+    if not quiet:
+        for note in settings.notes:
+            say(note)
     with shown_progress(progress, quiet=quiet) as show:
         rows = examine(settings, show)
     failed = [row.check for row in rows if row.state is State.FAIL]

@@ -64,6 +64,11 @@ ScriptFile = Annotated[
     Path | None,
     typer.Option("--script", help="What to say instead: SRT, VTT, ASS, JSON or CSV.", show_default=False),
 ]
+TurnsFile = Annotated[
+    Path | None,
+    typer.Option("--turns", help="Who speaks when, as RTTM: not looked for then.", show_default=False),
+]
+Force = Annotated[bool, typer.Option("--force", help="Keep nothing that an earlier run has made.")]
 References = Annotated[
     list[str] | None,
     typer.Option("--reference", metavar="SPEAKER=FILE", help="A voice for a speaker.", show_default=False),

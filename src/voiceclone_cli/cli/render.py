@@ -7,7 +7,7 @@ import os
 import sys
 import typing
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
@@ -126,7 +126,7 @@ def _bars() -> Iterator[Progress]:
             "[dim]{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
         ),
     )
-    with Progress(*columns, console=console, expand=True) as bars:
+    with _live(Progress(*columns, console=console, expand=True)) as bars:
         tasks: dict[tuple[str, str | None], TaskID] = {}
 
         def show(event: ProgressEvent) -> None:
@@ -145,6 +145,17 @@ def _bars() -> Iterator[Progress]:
                     _close(bars, tasks[worker])
 
         yield show
+
+
+@contextmanager
+def _live(bars: Bars) -> Iterator[Bars]:
+    """Bars that are drawn within the block, for as long as there is a terminal to draw them on."""
+    bars.start()
+    try:
+        yield bars
+    finally:
+        with suppress(OSError):
+            bars.stop()
 
 
 def _close(bars: Bars, task: TaskID) -> None:

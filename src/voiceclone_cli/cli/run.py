@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from voiceclone_cli.cli.options import (
     Device,
     Diarizer,
     Engine,
+    Force,
     Input,
     Language,
     MaxSpeakers,
@@ -30,10 +31,11 @@ from voiceclone_cli.cli.options import (
     References,
     ScriptFile,
     Speakers,
+    TurnsFile,
     Workers,
 )
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
-from voiceclone_cli.errors import InputError, VoicecloneError
+from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
 from voiceclone_cli.settings import resolve
 
 
@@ -41,6 +43,7 @@ def command(
     input: Input,
     out: Out = None,
     script: ScriptFile = None,
+    turns: TurnsFile = None,
     reference: References = None,
     engine: Engine = None,
     checkpoint: Checkpoint = None,
@@ -59,14 +62,19 @@ def command(
     max_stretch: MaxStretch = None,
     seed: Annotated[int | None, typer.Option("--seed", show_default=False)] = None,
     keep_tasks: Annotated[bool, typer.Option("--keep-tasks", help="Leave the task files.")] = False,
+    force: Force = False,
     as_json: AsJson = False,
     progress: ProgressOption = ProgressMode.AUTO,
     quiet: Quiet = False,
 ) -> None:
-    """Speak a recording again, every line in its own speaker's voice."""
+    """Speak a recording again, every line in its own speaker's voice.
+
+    The same command again goes on where it ended, and makes only what is missing or has changed.
+    """
     from voiceclone_cli.diarization import SpeakerCount
     from voiceclone_cli.manifest import failure_document
     from voiceclone_cli.run import RunRequest, run
+    from voiceclone_worker.checks import dump_json
 
     flags = {
         "engine": engine,
@@ -89,18 +97,24 @@ def command(
             settings=resolve(flags),
             out=out,
             script=script,
+            turns=turns,
             references=_references(reference or []),
             speakers=SpeakerCount(speakers, min_speakers, max_speakers),
             keep_tasks=keep_tasks,
+            force=force,
         )
         with shown_progress(progress, quiet=quiet) as show:
             result = run(request, show)
     except VoicecloneError as error:
         if as_json:
-            typer.echo(json.dumps(failure_document(error.code, error.message), ensure_ascii=False))
+            typer.echo(dump_json(failure_document(error.code, error.message)))
+        raise
+    except Stopped:
+        if as_json:
+            typer.echo(dump_json(failure_document("interrupted", "the run was stopped")))
         raise
     if as_json:
-        typer.echo(json.dumps(result.document, ensure_ascii=False))
+        typer.echo(dump_json(result.document))
     else:
         _print_paths(result.document)
     if not quiet:
@@ -126,14 +140,16 @@ def _print_paths(document: dict[str, Any]) -> None:
             typer.echo(path)
 
 
-def _told_once(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without the segments that failed of what stopped the run as a whole."""
-    whole = [(error["code"], error["message"]) for error in errors if error["segment"] is None]
-    return [
-        error
-        for error in errors
-        if error["segment"] is None or (error["code"], error["message"]) not in whole
-    ]
+def _told_once(errors: list[dict[str, Any]]) -> Iterator[str]:
+    """A line for each reason: what failed of it first, and how many more."""
+    failed: dict[tuple[str, str], list[str]] = {}
+    for error in errors:
+        names = failed.setdefault((error["code"], error["message"]), [])
+        names.append(error["segment"] or "run")
+    for (code, message), names in failed.items():
+        # What stopped the run as a whole stands first: the segments that it cost need no counting.
+        more = f" and {len(names) - 1} more" if len(names) > 1 and names[0] != "run" else ""
+        yield f"{names[0]}{more} failed ({code}): {message}"
 
 
 def _summarise(document: dict[str, Any]) -> None:
@@ -150,8 +166,8 @@ def _summarise(document: dict[str, Any]) -> None:
     for row in rows:
         if row["overflow_seconds"]:
             say(f"  {row['id']} runs {row['overflow_seconds']:.2f} s past its slot: {row['text']:.50}")
-    for error in _told_once(document["errors"]):
-        say(f"  {error['segment'] or 'run'} failed ({error['code']}): {error['message']}")
+    for line in _told_once(document["errors"]):
+        say(f"  {line}")
     reused = f", {document['reused']} of them kept from before" if document["reused"] else ""
     say(
         f"{document['status']}: {done} of {len(rows)} segments{reused}, "

@@ -41,6 +41,7 @@ def command(
 ) -> None:
     """Write what is said, by whom and when, as a script that `run --script` takes back."""
     from voiceclone_cli import media, script
+    from voiceclone_cli.atomic import check_writable, explain_write_errors
     from voiceclone_cli.diarization import SpeakerCount
     from voiceclone_cli.listening import hear_turns, hear_words
     from voiceclone_cli.segmentation import segments_from_words
@@ -48,6 +49,8 @@ def command(
     settings = resolve({"diarizer": diarizer, "asr_model": asr_model, "language": language})
     if output is not None:
         script.check_format(output)
+        with explain_write_errors(output.absolute().parent):
+            check_writable(output)
     count = SpeakerCount(speakers, min_speakers, max_speakers)
     with shown_progress(progress, quiet=quiet) as show:
         recording = media.read_recording(input, show)
@@ -57,7 +60,8 @@ def command(
     if output is None:
         typer.echo(script.to_json(lines), nl=False)
     else:
-        script.write(output, lines)
+        with explain_write_errors(output.absolute().parent):
+            script.write(output, lines)
         typer.echo(output)
     if not quiet:
         for note in (*notes, *lines.notes):

@@ -30,9 +30,23 @@ class Stack:
     why: str
 
 
-def choose(diarizer: str, *, models: Models, at_hand: Callable[[str], bool], token: str | None) -> Stack:
-    """The stack that ``diarizer`` asks for: "auto", "embedded", "community-1" or a folder.
+def nothing_at_hand(name: str) -> bool:
+    """The ``at_hand`` of a caller that keeps no model files."""
+    return False
 
+
+def choose(
+    diarizer: str,
+    *,
+    models: Models,
+    token: str | None,
+    at_hand: Callable[[str], bool] = nothing_at_hand,
+) -> Stack:
+    """The stack that ``diarizer`` asks for: "auto", "embedded", "community-1" or a folder with a pyannote
+    config.yaml.
+
+    ``models`` gives the folders of registry entries and may fetch them; ``at_hand`` says, without any
+    network, whether an entry's files are here.
     "auto" is community-1 where its files are at hand or a token can fetch them, else embedded.
     Raises InputError for a name that is none of these, PreflightError when files cannot be had.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import typing
-from collections.abc import Callable
 from typing import Any
 
 from voiceclone_cli.diarization import choice
@@ -26,32 +25,21 @@ if typing.TYPE_CHECKING:
     from pyannote.core import Annotation
 
 
-def nothing_at_hand(name: str) -> bool:
-    """The ``at_hand`` of a caller that keeps no model files."""
-    return False
-
-
 def diarize(
     recording: Recording,
+    stack: choice.Stack,
     *,
-    diarizer: str,
-    models: choice.Models,
     token: str | None,
     count: SpeakerCount,
     threads: int,
     progress: Progress = no_progress,
-    at_hand: Callable[[str], bool] = nothing_at_hand,
 ) -> Diarization:
-    """Find who speaks when. Speakers are called SPEAKER_00, ... in the order in which they first speak.
+    """Find who speaks when, with a stack that :func:`choose` gave. Speakers are called SPEAKER_00, ... in
+    the order in which they first speak.
 
-    diarizer: "auto", "embedded", "community-1" or a folder with a pyannote config.yaml.
-    models gives the folders of registry entries and may fetch them; at_hand says, without any
-    network, whether an entry's files are here. A number of speakers that the recording does not bear
-    out is told in the result's notes.
-
-    Raises InputError for an unknown diarizer or a recording without speech, PreflightError when models cannot be had.
+    A number of speakers that the recording does not bear out is told in the result's notes.
+    Raises InputError for a recording without speech and for a stack's folder that does not work.
     """
-    stack = choice.choose(diarizer, models=models, at_hand=at_hand, token=token)
     progress(ProgressEvent(STAGE, 0.0, recording.seconds, note=f"{stack.name} ({stack.why})"))
     hook = progress_hook(progress, recording.seconds)
     try:

@@ -6,11 +6,15 @@ The format is that of NIST's RT-09 evaluation plan, appendix A: ten fields separ
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.names import check_speakers, shown
 from voiceclone_cli.types import Turn
+
+MAX_TURNS = 100_000
+MAX_SECONDS = 100 * 3600
+"""The latest end of a turn, as in scripts."""
 
 _COMMENT = ";;"
 _OTHER_TYPES = {"SEGMENT", "NOSCORE", "NO_RT_METADATA", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER"}
@@ -24,12 +28,13 @@ def write_rttm(turns: Iterable[Turn], uri: str) -> str:
     ``uri`` names the recording; blanks in it become underscores, since blanks separate fields.
     Raises InputError for a speaker whose name is empty or holds a blank.
     """
-    recording = "_".join(uri.split()) or "<NA>"
+    # A file's name need not be Unicode; RTTM is.
+    recording = "_".join(uri.encode("utf-8", "replace").decode("utf-8").split()) or "<NA>"
     lines = []
     for turn in turns:
         if turn.speaker.split() != [turn.speaker]:
             raise InputError(
-                f"Speaker {turn.speaker!r} cannot be written to RTTM: "
+                f"Speaker {shown(turn.speaker)} cannot be written to RTTM: "
                 "a name there is one word without blanks; rename the speaker.",
                 code="rttm_speaker",
             )
@@ -43,8 +48,8 @@ def write_rttm(turns: Iterable[Turn], uri: str) -> str:
 def read_rttm(text: str) -> list[Turn]:
     """The turns of one recording, in the order of their start.
 
-    Raises InputError, with the number of the line, for anything that is not RTTM, and when the
-    text speaks of more than one recording.
+    Raises InputError, with the number of the line, for anything that is not RTTM, when the text speaks of
+    more than one recording or has more than MAX_TURNS turns; and for speakers that cannot name a folder.
     """
     turns: list[Turn] = []
     recordings: set[str] = set()
@@ -57,14 +62,17 @@ def read_rttm(text: str) -> list[Turn]:
         recordings.add(fields[1])
         if len(recordings) > 1:
             raise _bad_line(number, "it speaks of a second recording; keep the lines of one only")
+        if len(turns) == MAX_TURNS:
+            raise _bad_line(number, f"there are more than {MAX_TURNS:,} turns")
         turns.append(_turn(fields, number))
+    check_speakers(turn.speaker for turn in turns)
     return sorted(turns, key=lambda turn: (turn.start, turn.end))
 
 
 def _turn(fields: list[str], number: int) -> Turn:
     start, duration = (_seconds(field, number) for field in fields[3:5])
     end = _milliseconds(start + duration)
-    # Not the duration alone: a huge start swallows it.
+    # Not the duration alone: less than half a millisecond is none.
     if end <= start:
         raise _bad_line(number, "the turn has no length")
     return Turn(start=start, end=end, speaker=fields[7])
@@ -74,9 +82,9 @@ def _seconds(field: str, number: int) -> float:
     try:
         seconds = float(field)
     except ValueError:
-        raise _bad_line(number, f"{field!r} is not a number of seconds") from None
-    if not math.isfinite(seconds) or seconds < 0:
-        raise _bad_line(number, f"{field!r} is not a time of 0 seconds or more")
+        raise _bad_line(number, f"{shown(field)} is not a number of seconds") from None
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise _bad_line(number, f"{shown(field)} is not a time from 0 seconds to 100 hours")
     return _milliseconds(seconds)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,12 @@ from pathlib import Path
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.fish_environment import folders
 from voiceclone_cli.fish_environment.base_python import BasePython, find_base
-from voiceclone_cli.fish_environment.child import ChildFailedError, run_logged
+from voiceclone_cli.fish_environment.child import (
+    ChildFailedError,
+    child_environment,
+    pip_environment,
+    run_logged,
+)
 from voiceclone_cli.fish_environment.recipe import Recipe
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress, ProgressEvent
@@ -48,14 +53,16 @@ class _Site:
     def python(self) -> str:
         return str(folders.python_of(self.folder))
 
-    def step(self, number: int, what: str, command: Sequence[str], advice: str) -> None:
+    def step(
+        self, number: int, what: str, command: Sequence[str], environment: Mapping[str, str], advice: str
+    ) -> None:
         """Run one step of the build. Raises PreflightError with ``advice``."""
         log = folders.log_of(self.folder)
         with log.open("a", encoding="utf-8") as words:
             words.write(f"== {what}\n")
         self.progress(ProgressEvent(STAGE, number, _STEPS, note=what))
         try:
-            run_logged(command, log, self._listener(number))
+            run_logged(command, environment, log, self._listener(number))
         except ChildFailedError as error:
             full = "No space left on device" in str(error)
             advice = "make room there, or set VOICECLONE_HOME to another folder" if full else advice
@@ -138,11 +145,15 @@ def _build(site: _Site) -> None:
         0,
         f"venv with Python {site.base.spoken_version}",
         [site.base.path, "-I", "-m", "venv", str(site.folder)],
+        child_environment(),
         "name another interpreter with --python",
     )
-    site.step(1, f"installing {site.torch}", [*pip, site.torch], network)
-    site.step(2, f"installing {len(pins)} packages", [*pip, "--no-deps", "-r", str(lock)], network)
-    site.step(3, "checking what was installed", check, "choose another --torch or --python")
+    site.step(1, f"installing {site.torch}", [*pip, site.torch], pip_environment(), network)
+    locked = [*pip, "--no-deps", "-r", str(lock)]
+    site.step(2, f"installing {len(pins)} packages", locked, pip_environment(), network)
+    site.step(
+        3, "checking what was installed", check, child_environment(), "choose another --torch or --python"
+    )
     created = datetime.now(UTC).isoformat(timespec="seconds")
     mark = folders.Mark(site.torch, site.base.spoken_version, site.base.base, site.recipe.digest, created)
     folders.write_mark(site.folder, mark)

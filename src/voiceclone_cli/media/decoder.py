@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.media.promise import looks_like, promised_seconds
+from voiceclone_cli.media.promise import promised_seconds
 
 if typing.TYPE_CHECKING:
     import numpy as np
-    from av import AudioFrame
+    from av import AudioFrame, Packet
+    from av import AudioStream as Source
     from av.container import InputContainer
     from numpy.typing import NDArray
 
@@ -21,6 +21,10 @@ if typing.TYPE_CHECKING:
 BLOCK_SECONDS = 1.0
 RATES = (4_000, 768_000)
 """Hz. Outside of it a header lies, and resampling would fill the memory."""
+MOST_CHANNELS = 64
+"""A full MADI line. More is a header that lies."""
+MOST_HOURS = 12
+"""The mono signal of so long a recording takes 2.8 GB. Small files can hold days of silence."""
 
 _MISSING_SECONDS = 0.5
 _MISSING_SHARE = 0.01
@@ -28,25 +32,24 @@ _MISSING_SHARE = 0.01
 
 
 class AudioStream:
-    """The audio of one open file. Made by :func:`open_audio`; its blocks can be read once."""
+    """The audio of one open file. Made by :func:`opening.open_audio`; its blocks can be read once."""
 
     def __init__(self, path: Path, container: InputContainer) -> None:
         self._path = path
         self._container = container
         self._stream = container.streams.audio[0]
         self._reached = 0.0
+        self._check_channels(self._stream.codec_context.channels)
         self._frames = self._decode()
         self._first = next(self._frames, None)
         # The codec's own word is not enough: HE-AAC announces half of the rate that it decodes to.
         first = self._first
         self.rate: int = first.sample_rate if first else self._stream.codec_context.sample_rate
         self.channels: int = first.layout.nb_channels if first else self._stream.codec_context.channels
+        self._check_rate()
         self.promised_seconds = promised_seconds(path, container)
-        if not RATES[0] <= self.rate <= RATES[1]:
-            raise InputError(
-                f"{path} claims a sample rate of {self.rate} Hz, which cannot be right: check how it was made.",
-                code="media_rate",
-            )
+        if (self.promised_seconds or 0) > MOST_HOURS * 3600:
+            raise self._too_long(f"lasts {(self.promised_seconds or 0) / 3600:.1f} hours by its header")
 
     @property
     def has_video(self) -> bool:
@@ -61,7 +64,8 @@ class AudioStream:
         """The mean of the channels, float32, in blocks of about a second at ``rate``.
 
         Raises InputError: ``media_truncated`` when the file ends before its header's promise,
-        ``media_not_finite`` for NaN or infinite samples, ``media_rate`` when the rate changes midway.
+        ``media_too_long`` when it goes on past MOST_HOURS whatever its header says, ``media_not_finite``
+        for NaN or infinite samples, ``media_rate`` when the rate changes midway.
         """
         import numpy as np
 
@@ -73,6 +77,8 @@ class AudioStream:
             held += len(part)
             if held >= BLOCK_SECONDS * self.rate:
                 decoded += held
+                if decoded > MOST_HOURS * 3600 * self.rate:
+                    raise self._too_long("goes on and on")
                 yield self._checked(np.concatenate(parts))
                 parts, held = [], 0
         if held:
@@ -96,7 +102,7 @@ class AudioStream:
         import av
 
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._packets():
                 try:
                     frames = packet.decode()
                 except av.error.InvalidDataError:
@@ -113,6 +119,36 @@ class AudioStream:
                 "or convert it to wav first.",
                 code="media_damaged",
             ) from error
+
+    def _packets(self) -> Iterator[Packet[Source]]:
+        try:
+            yield from self._container.demux(self._stream)
+        except IndexError:
+            # So PyAV ends where further streams came up midway, as in broadcasts; ours is through by then.
+            return
+
+    def _check_rate(self) -> None:
+        if not RATES[0] <= self.rate <= RATES[1]:
+            raise InputError(
+                f"{self._path} claims a sample rate of {self.rate} Hz, which cannot be right: "
+                "check how it was made.",
+                code="media_rate",
+            )
+
+    def _check_channels(self, channels: int) -> None:
+        if not 1 <= channels <= MOST_CHANNELS:
+            raise InputError(
+                f"{self._path} claims a number of channels that cannot be right (1 to {MOST_CHANNELS} can be "
+                "read): check how it was made.",
+                code="media_channels",
+            )
+
+    def _too_long(self, how: str) -> InputError:
+        return InputError(
+            f"{self._path} {how}, and at most {MOST_HOURS} hours can be read: cut it into parts, "
+            "or copy it again if it is shorter.",
+            code="media_too_long",
+        )
 
     def _checked(self, block: Samples) -> Samples:
         import numpy as np
@@ -137,72 +173,6 @@ class AudioStream:
             )
 
 
-@contextmanager
-def open_audio(path: Path) -> Iterator[AudioStream]:
-    """Open the first audio stream of a file.
-
-    Raises InputError with the codes ``media_missing``, ``media_is_folder``, ``media_not_a_file``,
-    ``media_unreadable``, ``media_empty``, ``media_not_media``, ``media_truncated``, ``media_no_audio``,
-    ``media_codec``, and those of :meth:`AudioStream.blocks`.
-    """
-    import av
-
-    _check_file(path)
-    try:
-        # "file:" and the whitelist: no name and no playlist may make FFmpeg open an address of the network.
-        container = av.open(
-            f"file:{path.absolute()}", metadata_errors="ignore", options={"protocol_whitelist": "file"}
-        )
-    except av.error.FFmpegError as error:
-        raise _cannot_open(path) from error
-    with container:
-        if not container.streams.audio:
-            raise InputError(
-                f"{path} holds no audio: give a file in which people can be heard.", code="media_no_audio"
-            )
-        # PyAV has no codec context for a stream that FFmpeg cannot decode.
-        if container.streams.audio[0].codec_context is None:
-            raise InputError(
-                f"{path} holds audio in a format that cannot be decoded: convert it to wav first.",
-                code="media_codec",
-            )
-        yield AudioStream(path, container)
-
-
-def _check_file(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise InputError(
-                f"{path} is a folder: give one audio or video file in it.", code="media_is_folder"
-            )
-        if not path.exists():
-            raise InputError(f"{path} does not exist: check the path.", code="media_missing")
-        if not path.is_file():
-            raise InputError(
-                f"{path} is not a regular file: save the recording to a file first.", code="media_not_a_file"
-            )
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise InputError(f"{path} is empty: copy or download it again.", code="media_empty")
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror or error}): check its permissions.",
-            code="media_unreadable",
-        ) from error
-
-
-def _cannot_open(path: Path) -> InputError:
-    kind = looks_like(path)
-    if kind is None:
-        return InputError(
-            f"{path} is not an audio or video file that FFmpeg's libraries can read.", code="media_not_media"
-        )
-    return InputError(
-        f"{path} begins like {kind}, but is cut off or damaged: copy or download it again.",
-        code="media_truncated",
-    )
-
-
 def _mono(frame: AudioFrame) -> Samples:
     """Mean of the channels as float32; integer formats are scaled to [-1, 1)."""
     import numpy as np
@@ -211,9 +181,9 @@ def _mono(frame: AudioFrame) -> Samples:
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     # A double may be too large for a float: it becomes infinite, which the caller reports.
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         channels = samples.astype(np.float32)
-    mono: Samples = channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float32)
+        mono: Samples = channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float32)
     full_scale = np.float32(2 ** (8 * samples.dtype.itemsize - 1))
     if samples.dtype.kind == "u":
         return mono / full_scale - np.float32(1)

@@ -6,6 +6,7 @@ wav header says more than there is. Neither is a promise, so only what a header 
 
 from __future__ import annotations
 
+import math
 import struct
 import typing
 from pathlib import Path
@@ -19,13 +20,8 @@ _STATED_BY_HEADER = frozenset({"flac", "mov", "matroska", "aiff", "au", "mp3"})
 _UNKNOWN_SIZES = ((0, 0), (0x7FFF_F000 - 64, 0x8000_0000), (0xFFFF_F000, 0xFFFF_FFFF))
 """What programs that write to a pipe put where the size of a wav's data belongs (first, last)."""
 
-_HEADS = {
-    b"RIFF": "a wav or avi file",
-    b"RF64": "a wav file",
-    b"fLaC": "a FLAC file",
-    b"OggS": "an Ogg file",
-    b"\x1a\x45\xdf\xa3": "a Matroska or WebM file",
-}
+_MOST_CHUNKS = 1000
+"""Before the data of a wav. A file that is chunks from end to end would be read for minutes."""
 
 
 def promised_seconds(path: Path, container: InputContainer) -> float | None:
@@ -47,19 +43,15 @@ def promised_seconds(path: Path, container: InputContainer) -> float | None:
     return float(stream.duration * stream.time_base)
 
 
-def looks_like(path: Path) -> str | None:
-    """What the first bytes say the file is ("a FLAC file"), also where the rest cannot be read."""
-    with path.open("rb") as file:
-        head = file.read(8)
-    return "an MP4 file" if head[4:] == b"ftyp" else _HEADS.get(head[:4])
-
-
 def _wav_seconds(path: Path) -> float | None:
     """Length by the size in the ``data`` chunk (RF64: in ``ds64``) and the bytes a second of ``fmt``."""
     bytes_per_second = long_size = 0
     with path.open("rb") as file:
         file.seek(12)
-        while len(header := file.read(8)) == 8:
+        for _ in range(_MOST_CHUNKS):
+            header = file.read(8)
+            if len(header) < 8:
+                return None
             name, size = struct.unpack("<4sI", header)
             if name == b"data":
                 size = long_size or size
@@ -93,6 +85,7 @@ def _clock_seconds(text: str) -> float | None:
     """Seconds of Matroska's "00:00:30.021000000"."""
     try:
         hours, minutes, seconds = text.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except ValueError:
+        clock = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except (ValueError, OverflowError):
         return None
+    return clock if math.isfinite(clock) else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voiceclone_cli.atomic import atomic_path, explain_write_errors
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.media.decoder import open_audio
+from voiceclone_cli.media.opening import open_audio
 from voiceclone_cli.media.wav import open_wav, to_pcm16
 from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent, Recording, no_progress
 
@@ -27,7 +27,7 @@ def read_recording(path: Path, progress: Progress = no_progress) -> Recording:
     The file is streamed: memory holds the mono signal and a block of the source. ``source_frames``
     counts what was really decoded. Progress: stage "media", in seconds of audio.
 
-    Raises InputError with the codes of media_decoder.open_audio, ``media_too_short`` below 0.1 s, and
+    Raises InputError with the codes of opening.open_audio, ``media_too_short`` below 0.1 s, and
     ``media_silent`` when no sample of the mono signal passes -80 dBFS.
     """
     signal = _GrowingSignal()

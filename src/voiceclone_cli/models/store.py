@@ -131,9 +131,14 @@ def install(entry: ModelEntry, file: ModelFile, chunks: Iterable[bytes], home: P
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.part")
     digest = hashlib.sha256()
+    room = file.size
     try:
         with partial.open("wb") as out:
             for chunk in chunks:
+                room -= len(chunk)
+                if room < 0:
+                    # Wrong already, and nobody knows how much more would come.
+                    return False
                 digest.update(chunk)
                 out.write(chunk)
             out.flush()
@@ -152,7 +157,7 @@ def read_stamp(entry: ModelEntry, home: Path) -> Stamp:
     """The stamp of a model; empty when there is none or it cannot be read: then all is hashed again."""
     try:
         document = json.loads((folder(entry, home) / _STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.script.line import Line, parse_time
 
 _REQUIRED = ("start", "end", "text")
 _DELIMITERS = ",;\t"
+MAX_COLUMNS = 1_000
 
 
-def parse_csv(text: str) -> list[Line]:
+def parse_csv(text: str) -> Iterator[Line]:
     """The lines of a table with columns parted by comma, semicolon or tab; other columns are passed over."""
     header = next((row for row in text.split("\n") if row.strip()), "")
     delimiter = max(_DELIMITERS, key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     columns: dict[str, int] | None = None
-    lines = []
     try:
         for cells in reader:
+            if len(cells) > MAX_COLUMNS:
+                raise InputError(
+                    f"line {reader.line_num} has {len(cells):,} cells, more than {MAX_COLUMNS:,}.",
+                    code="script_format",
+                )
             if not any(cell.strip() for cell in cells):
                 continue
             if columns is None:
                 columns = _columns(cells)
             else:
-                lines.append(_line(cells, columns, f"line {reader.line_num}"))
+                yield _line(cells, columns, f"line {reader.line_num}")
     except csv.Error as error:
         raise InputError(
             f"line {reader.line_num} is not a row of CSV ({error}).", code="script_format"
         ) from error
-    return lines
 
 
 def _columns(header: list[str]) -> dict[str, int]:

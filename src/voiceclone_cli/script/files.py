@@ -7,7 +7,8 @@ from pathlib import Path
 
 from voiceclone_cli.errors import InputError
 
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 32 * 2**20
+MAX_ROWS = 1_000_000
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: its mark begins with that of UTF-16
@@ -20,7 +21,7 @@ _MARKS = (
 def read_text(path: Path) -> str:
     """The file's text with line ends as ``\\n``: UTF-8, or what its byte order mark says.
 
-    Raises InputError when there is no such file, or it is no text, or larger than MAX_BYTES.
+    Raises InputError when there is no such file, or it is no text, or larger than MAX_BYTES or MAX_ROWS.
     """
     if path.is_dir():
         raise InputError("is a folder; give a script file.", code="script_unreadable")
@@ -35,7 +36,12 @@ def read_text(path: Path) -> str:
         raise InputError(
             f"is larger than {MAX_BYTES // 2**20} MB, which is no script; split it.", code="script_too_long"
         )
-    return _decode(data).replace("\r\n", "\n").replace("\r", "\n")
+    text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")
+    if text.count("\n") > MAX_ROWS:
+        raise InputError(
+            f"has more than {MAX_ROWS:,} rows, which is no script; split it.", code="script_too_long"
+        )
+    return text
 
 
 def _decode(data: bytes) -> str:

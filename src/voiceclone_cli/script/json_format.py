@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.names import shown
 from voiceclone_cli.script.line import SCHEMA, Line, parse_time
+from voiceclone_worker import checks
+from voiceclone_worker.checks import ContractError
 
 
-def parse_json(text: str) -> list[Line]:
+def parse_json(text: str) -> Iterator[Line]:
     """The lines of an object with "segments", or of a plain list of them; start, end and text are required."""
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"is not JSON ({error}).", code="script_format") from error
+        document = checks.parse_json(text)
+    except ContractError as error:
+        raise InputError(f"cannot be read: {error}.", code="script_format") from error
     if isinstance(document, list):
         document = {"segments": document}
     if not isinstance(document, dict) or not isinstance(document.get("segments"), list):
@@ -26,15 +28,15 @@ def parse_json(text: str) -> list[Line]:
     schema = document.get("schema", SCHEMA)
     if schema != SCHEMA:
         raise InputError(
-            f'has the schema {schema!r:.60}; this version reads "{SCHEMA}".', code="script_format"
+            f'has the schema {shown(schema)}; this version reads "{SCHEMA}".', code="script_format"
         )
     language = _text(document, "language", "the document")
-    return [_line(row, f"segment {at}", language) for at, row in enumerate(document["segments"], 1)]
+    return (_line(row, f"segment {at}", language) for at, row in enumerate(document["segments"], 1))
 
 
 def _line(row: Any, where: str, language: str | None) -> Line:
     if not isinstance(row, dict):
-        raise InputError(f"{where} must be an object, not {row!r:.40}.", code="script_format")
+        raise InputError(f"{where} must be an object, not {shown(row)}.", code="script_format")
     for key in ("start", "end", "text"):
         if key not in row:
             raise InputError(f'{where} has no "{key}".', code="script_format")
@@ -55,5 +57,5 @@ def _text(row: Mapping[str, Any], key: str, where: str) -> str | None:
     if key == "id" and isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9:
         value = str(value)
     if value is not None and not isinstance(value, str):
-        raise InputError(f'{where}: "{key}" must be text, not {value!r:.40}.', code="script_format")
+        raise InputError(f'{where}: "{key}" must be text, not {shown(value)}.', code="script_format")
     return value.strip() or None if value else None

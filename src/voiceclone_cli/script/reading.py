@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.names import are_safe, shown
 from voiceclone_cli.script.csv_format import parse_csv
 from voiceclone_cli.script.files import read_text
 from voiceclone_cli.script.json_format import parse_json
-from voiceclone_cli.script.line import Line
+from voiceclone_cli.script.line import MAX_SECONDS, Line, clean_text
 from voiceclone_cli.script.speakers import cast_lines
-from voiceclone_cli.script.subtitles import parse_ass, parse_srt, parse_vtt
+from voiceclone_cli.script.substation import parse_ass
+from voiceclone_cli.script.subtitles import parse_srt, parse_vtt
 from voiceclone_cli.types import Diarization, Script, Segment
+from voiceclone_worker.checks import MAX_TEXT, is_unicode
 
 MAX_LINES = 100_000
+MAX_NOTES = 50
 END_TOLERANCE = 0.5
 """Seconds. A last subtitle may stand a little longer than its film; it is then cut to the film's end."""
 
-_PARSERS: dict[str, Callable[[str], list[Line]]] = {
+_PARSERS: dict[str, Callable[[str], Iterable[Line]]] = {
     ".srt": parse_srt,
     ".vtt": parse_vtt,
     ".ass": parse_ass,
@@ -30,8 +35,7 @@ _PARSERS: dict[str, Callable[[str], list[Line]]] = {
     ".csv": parse_csv,
     ".tsv": parse_csv,
 }
-_SAFE_ID = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}(?<!\.)")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8})*")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
 
 
 def read(
@@ -57,7 +61,9 @@ def read(
             raise InputError(
                 f"is none of the formats a script may have: {', '.join(_PARSERS)}.", code="script_format"
             )
-        return _script(parse(read_text(path)), diarization, language, speakers, recording_seconds)
+        # The parsers give line by line, so that a file of millions is refused at once.
+        lines = list(islice(parse(read_text(path)), MAX_LINES + 1))
+        return _script(lines, diarization, language, speakers, recording_seconds)
     except InputError as error:
         raise InputError(f"Script {path}: {error.message}", code=error.code) from error
 
@@ -70,9 +76,9 @@ def _script(
     recording_seconds: float | None,
 ) -> Script:
     if len(lines) > MAX_LINES:
-        raise InputError(
-            f"has {len(lines):,} lines, more than {MAX_LINES:,}; split it.", code="script_too_long"
-        )
+        raise InputError(f"has more than {MAX_LINES:,} lines; split it.", code="script_too_long")
+    for line in lines:
+        _check_text(line)
     timed = sorted((_with_times(line, recording_seconds) for line in lines), key=lambda line: line.start)
     cast, notes = cast_lines(timed, diarization, speakers)
     spoken = []
@@ -85,13 +91,31 @@ def _script(
         raise InputError("has no line to speak; check that it is the right file.", code="script_empty")
     ids, renumbered = _ids([line.id for line in spoken])
     segments = [_segment(line, id, language) for line, id in zip(spoken, ids, strict=True)]
-    return Script(tuple(segments), (*notes, *renumbered))
+    return Script(tuple(segments), (*_few(notes), *renumbered))
+
+
+def _check_text(line: Line) -> None:
+    if not is_unicode(line.text):
+        raise InputError(f"{line.where} has text that is not Unicode; write it anew.", code="script_text")
+    if len(line.text) > MAX_TEXT and len(clean_text(line.text)) > MAX_TEXT:
+        raise InputError(
+            f"{line.where} has {len(line.text):,} characters, more than {MAX_TEXT:,}; split it.",
+            code="script_text",
+        )
+
+
+def _few(notes: Sequence[str]) -> list[str]:
+    """The first notes, and how many more there were."""
+    more = len(notes) - MAX_NOTES
+    return [*notes[:MAX_NOTES], f"And {more:,} more notes like these."] if more > 0 else [*notes]
 
 
 def _with_times(line: Line, recording_seconds: float | None) -> Line:
     """The line with times in whole milliseconds, inside the recording."""
     start, end = round(line.start, 3), round(line.end, 3)
-    if start < 0 or end <= start:
+    if max(start, end) > MAX_SECONDS:
+        raise InputError(f"{line.where} lies beyond 100 hours; correct its times.", code="script_time")
+    if end <= start:
         raise InputError(
             f"{line.where} ends at {end:.3f} s, not after its start at {start:.3f} s; correct its times.",
             code="script_time",
@@ -114,21 +138,15 @@ def _ids(given: Sequence[str | None]) -> tuple[list[str], list[str]]:
     if not any(given):
         return numbered, []
     ids = [(id or "").zfill(4) if (id or "").isdecimal() else id or "" for id in given]
-    if all(map(_SAFE_ID.fullmatch, ids)) and len({id.casefold() for id in ids}) == len(ids):
+    if are_safe(ids):
         return ids, []
     return numbered, ["The ids were numbered anew: some were missing, doubled or unfit to name a file."]
 
 
 def _segment(line: Line, id: str, language: str) -> Segment:
-    try:
-        line.text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{line.where} has text that is not Unicode; write it anew.", code="script_text"
-        ) from error
     if line.language is not None and not _LANGUAGE.fullmatch(line.language):
         raise InputError(
-            f'{line.where}: {line.language!r:.40} is not a language code; write one like "en" or "es".',
+            f'{line.where}: {shown(line.language)} is not a language code; write one like "en" or "es".',
             code="script_language",
         )
     return Segment(id, line.speaker or "", line.start, line.end, line.text, line.language or language)

@@ -17,14 +17,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.names import check_speakers, file_key
 from voiceclone_cli.script.line import Line, clean_text
+from voiceclone_cli.script.shares import SpeakerShares
 from voiceclone_cli.turns import TurnIndex
 from voiceclone_cli.types import Diarization
 
-_BRACKETED = re.compile(r"\[([^\[\]]{1,64})\]\s*(.*)")
+_BRACKETED = re.compile(r"\[([^\[\]]{1,100})\]\s*(.*)")
 _BEFORE_COLON = re.compile(r"([^\W\d_][\w .'’-]{0,39}?)\s*:(?:\s+(.*)|$)")
 _LABEL = re.compile(r"speaker_\d+")
-_SAFE_NAME = re.compile(r"(?![. ])[^\x00-\x1f\x7f-\x9f\ud800-\udfff/\\:*?\"<>|\[\]]{1,64}(?<![. ])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class _Opening:
 
     @property
     def key(self) -> str:
-        return self.name.casefold()
+        return file_key(self.name)
 
     @property
     def shown(self) -> str:
@@ -52,10 +53,11 @@ def cast_lines(
     Raises InputError when a line names somebody without a voice, or nobody can be found for it.
     """
     heard = diarization.speakers if diarization is not None else ()
-    known = {name.casefold(): name for name in (*heard, *extra)}
+    known = {file_key(name): name for name in (*heard, *extra)}
     openings = [None if line.speaker else _opening(clean_text(line.text)) for line in lines]
     names = _names(openings, known, len(lines))
-    index = TurnIndex(diarization.turns if diarization is not None else ())
+    turns = diarization.turns if diarization is not None else ()
+    shares, index = SpeakerShares(turns), TurnIndex(turns)
     spellings = dict(known)
     cast: list[tuple[str, str]] = []
     notes = _passed_over(openings, names)
@@ -69,9 +71,9 @@ def cast_lines(
             speaker, text = "", ""
         elif speaker:
             speaker = clean_text(speaker)
-            speaker = spellings.setdefault(speaker.casefold(), speaker)
+            speaker = spellings.setdefault(file_key(speaker), speaker)
         else:
-            speaker, note = _heard(line, index)
+            speaker, note = _heard(line, shares, index)
             notes += note
         cast.append((speaker, text))
     _check_names({speaker for speaker, _ in cast if speaker}, known, diarization is not None)
@@ -86,7 +88,7 @@ def _opening(text: str) -> _Opening | None:
 
 
 def _names(openings: Sequence[_Opening | None], known: Collection[str], lines: int) -> set[str]:
-    """The openings that name a speaker, by the rule at the top of this file; in casefold."""
+    """The openings that name a speaker, by the rule at the top of this file; their keys."""
     seen = [opening for opening in openings if opening is not None]
     counts = Counter(opening.key for opening in seen)
     sure = {
@@ -106,13 +108,11 @@ def _passed_over(openings: Sequence[_Opening | None], names: Collection[str]) ->
     return [f"Read as text, not as speakers: {_listed(list(dict.fromkeys(shown)))}."] if shown else []
 
 
-def _heard(line: Line, index: TurnIndex) -> tuple[str, list[str]]:
+def _heard(line: Line, shares: SpeakerShares, index: TurnIndex) -> tuple[str, list[str]]:
     """Who speaks most during a line, else the nearest speaker and a note that says so."""
-    shares: dict[str, float] = {}
-    for turn, shared in index.overlapping(line.start, line.end):
-        shares[turn.speaker] = shares.get(turn.speaker, 0.0) + shared
-    if shares:
-        return max(sorted(shares), key=lambda speaker: shares[speaker]), []
+    loudest = shares.most(line.start, line.end)
+    if loudest is not None:
+        return loudest, []
     nearest = index.nearest(line.start, line.end)
     if nearest is None:
         raise InputError(
@@ -125,21 +125,18 @@ def _heard(line: Line, index: TurnIndex) -> tuple[str, list[str]]:
 
 
 def _check_names(names: Collection[str], known: dict[str, str], diarized: bool) -> None:
-    unknown = sorted(name for name in names if name.casefold() not in known)
-    unsafe = [name for name in unknown if not _SAFE_NAME.fullmatch(name)]
-    if unsafe:
-        raise InputError(
-            f"the speaker name {unsafe[0]!r:.70} cannot name a folder; use letters, digits, blanks, - and _.",
-            code="script_speaker",
-        )
+    unknown = sorted(name for name in names if file_key(name) not in known)
+    check_speakers(unknown)
     if unknown and (diarized or known):
         raise InputError(
             f"{_listed(unknown)} {'has' if len(unknown) == 1 else 'have'} no voice; there are voices for "
             f"{_listed(sorted(known.values())) if known else 'nobody'}: write one of those, or give a voice "
-            f'with --reference "{unknown[0]}=voice.wav".',
+            f'with --reference "{unknown[0]:.40}=voice.wav".',
             code="script_speaker",
         )
 
 
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(f"{name:.24}" for name in names[:most]) + (
+        f" and {len(names) - most} more" if len(names) > most else ""
+    )

@@ -81,8 +81,8 @@ def speech_rate(path: Path) -> int:
     """Sample rate of a spoken wav in Hz. Raises RunError (``speech_unreadable``)."""
     import soundfile
 
-    with _explained(path):
-        return int(soundfile.info(path).samplerate)
+    with _explained(path), path.open("rb") as file:
+        return int(soundfile.info(file).samplerate)
 
 
 def read_speech(path: Path, rate: int) -> Samples:
@@ -90,12 +90,13 @@ def read_speech(path: Path, rate: int) -> Samples:
     import soundfile
     import soxr
 
-    with _explained(path):
-        samples, spoken_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    with _explained(path), path.open("rb") as file:
+        samples, spoken_rate = soundfile.read(file, dtype="float32", always_2d=True)
     speech: Samples = soxr.resample(samples.mean(axis=1), spoken_rate, rate)
     return speech
 
 
+# Files are opened here, since libsndfile's wrapper takes no name that is not Unicode.
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     import soundfile

@@ -19,6 +19,8 @@ if typing.TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+STAGE = "timeline"
+
 GUARD_SECONDS = 0.03
 """Left free before the next segment, so that two lines do not touch."""
 
@@ -101,7 +103,7 @@ def render(
             for speaker, part in parts.items():
                 stem_writers[speaker].write(part)
             mix_writer.write(sum_of_stems(list(parts.values()), end - start))
-            progress(ProgressEvent("timeline", end / rate, total / rate))
+            progress(ProgressEvent(STAGE, end / rate, total / rate))
     return tuple(speech.placements)
 
 

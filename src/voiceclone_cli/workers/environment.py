@@ -9,38 +9,8 @@ from dataclasses import dataclass, replace
 from importlib import util
 from pathlib import Path
 
-_INHERITED = [
-    "PATH",
-    "HOME",
-    "USERPROFILE",
-    "SYSTEMROOT",
-    "SYSTEMDRIVE",
-    "WINDIR",
-    "COMSPEC",
-    "APPDATA",
-    "LOCALAPPDATA",
-    "TEMP",
-    "TMP",
-    "TMPDIR",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "TZ",
-    "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
-    "CONDA_PREFIX",
-    "CUDA_VISIBLE_DEVICES",
-    "CUDA_HOME",
-    "HIP_VISIBLE_DEVICES",
-    "ROCR_VISIBLE_DEVICES",
-    "OPENBLAS_CORETYPE",
-    "OPENBLAS_L2_SIZE",
-    "XDG_CACHE_HOME",
-]
-"""What a worker needs of its coordinator's variables. Tokens and PYTHON* are not among them: a
-worker must see nothing of the other environment's site-packages, and no secret."""
-
-_INHERITED_PREFIXES = ("PYTORCH_", "TORCH_", "NVIDIA_", "NCCL_")
+from voiceclone_cli.child_variables import COMPUTING, COMPUTING_PREFIXES, SYSTEM, passed_on
+from voiceclone_cli.telemetry import OFFLINE, SILENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +46,9 @@ def worker_program() -> Path:
 
 
 def worker_environment(threads: int, environ: Mapping[str, str]) -> dict[str, str]:
-    kept = {
-        key: value
-        for key, value in environ.items()
-        if key.upper() in _INHERITED or key.upper().startswith(_INHERITED_PREFIXES)
-    }
-    return kept | {
+    """All that a worker sees: no token, no PYTHON* that leads to the other environment's site-packages,
+    no proxy. It is given every file it needs, so its libraries are told that there is no hub."""
+    return passed_on(environ, (*SYSTEM, *COMPUTING), COMPUTING_PREFIXES) | {
         "VOICECLONE_COORDINATED": "1",
         "PYTHONUTF8": "1",
         "PYTHONUNBUFFERED": "1",
@@ -90,4 +57,6 @@ def worker_environment(threads: int, environ: Mapping[str, str]) -> dict[str, st
         # Threads that spin while they wait cost ten times their work on a busy machine.
         "OMP_WAIT_POLICY": "PASSIVE",
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads)),
+        **SILENCE,
+        **OFFLINE,
     }

@@ -53,13 +53,15 @@ def warm_up(engine: EngineSpec, workers: int) -> list[Lease]:
 
 
 def part(lease: Lease, names: Collection[tuple[int, str]]) -> list[Lease]:
-    """The lease of only these (task number, segment id); no lease where none of them is in it."""
+    """The lease of only these (task number, segment id or speaker); no lease where none of them is in it."""
     tasks: list[Task] = []
     for number, task in enumerate(lease.tasks):
-        if isinstance(task, SynthesisTask):
-            kept = tuple(segment for segment in task.segments if (number, segment.id) in names)
-            if kept:
-                tasks.append(replace(task, segments=kept))
+        if isinstance(task, EncodeTask):
+            references = tuple(ref for ref in task.references if (number, ref.speaker) in names)
+            tasks += [replace(task, references=references)] if references else []
+        else:
+            segments = tuple(segment for segment in task.segments if (number, segment.id) in names)
+            tasks += [replace(task, segments=segments)] if segments else []
     return one_lease(tasks)
 
 

@@ -8,91 +8,50 @@ lease goes back to the queue without the finished rows.
 from __future__ import annotations
 
 import collections
-import itertools
 import queue
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from voiceclone_cli.clock import add_seconds, peak_memory_mb
+from voiceclone_cli.errors import PreflightError, Stopped
+from voiceclone_cli.stopping import listening_for_stop
+from voiceclone_cli.workers import answers
+from voiceclone_cli.workers.crew import LOOK_SECONDS, Crew, Member
 from voiceclone_cli.workers.environment import WorkerCommand
-from voiceclone_cli.workers.leases import Lease, part
-from voiceclone_cli.workers.process import (
-    EventMessage,
-    GoneMessage,
-    Message,
-    ResultMessage,
-    WorkerProcess,
-)
-from voiceclone_worker.contract import (
-    ContractError,
-    EncodeTask,
-    Failure,
-    ReferenceRow,
-    Result,
-    SegmentRow,
-    SynthesisTask,
-    reference_row_from_dict,
-    segment_row_from_dict,
-    task_to_json,
-)
+from voiceclone_cli.workers.held import Held, RowName
+from voiceclone_cli.workers.leases import Lease
+from voiceclone_cli.workers.outcome import Outcome, SegmentKey
+from voiceclone_cli.workers.process import EventMessage, GoneMessage, Message, ResultMessage, WakeMessage
+from voiceclone_cli.workers.recovery import Remains, Strikes
+from voiceclone_cli.workers.restarts import Restarts
+from voiceclone_cli.workers.task_files import TaskFiles
+from voiceclone_worker.contract import ContractError, Failure, ReferenceRow, Result, SegmentRow
 
-SILENT_SECONDS = 60.0
-"""A worker beats every two seconds; one that is silent for this long is hung beyond its engine."""
+__all__ = ["Outcome", "Pool", "SegmentKey"]
 
-MAX_STRIKES = 2
-"""A segment that was being spoken when two workers died, the second time alone, gets no third."""
-
-MAX_BARREN = 3
-"""Workers that may die one after the other without beginning a row before the pool gives up."""
-
-SegmentKey = tuple[str, str]
-"""(output folder, segment id)."""
+STOPPING_SECONDS = 5.0
+"""How long the rows that are being spoken when a stop is asked for may take."""
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What came of the leases: a row for every segment and every reference."""
+class _Work:
+    """One call of ``run``."""
 
-    segments: dict[SegmentKey, SegmentRow] = field(default_factory=dict)
-    references: dict[str, ReferenceRow] = field(default_factory=dict)
-    timing: dict[str, float] = field(default_factory=dict)
-    """Seconds by stage, summed over the workers."""
-    errors: list[Failure] = field(default_factory=list)
-    """What stopped a lease as a whole."""
-    notes: list[str] = field(default_factory=list)
-    """What the workers want the user to know although nothing failed, each sentence once."""
-    peak_mb: int = 0
-    """The largest worker's peak resident memory; 0 where the system does not tell."""
-
-
-class _Held:
-    """A lease in a worker's hands. Rows are named (task number, segment id), as the worker does."""
-
-    def __init__(
-        self, lease: Lease, worker: str = "nobody", number: int = 0, files: Sequence[Path] = ()
-    ) -> None:
-        self.lease = lease
-        self.worker = worker
-        self.number = number
-        """Which of the worker's leases this is, from 1: its events carry it."""
-        self.files = files
-        self.keys: dict[tuple[int, str], SegmentKey] = {
-            (number, segment.id): (task.output_dir, segment.id)
-            for number, task in enumerate(lease.tasks)
-            if isinstance(task, SynthesisTask)
-            for segment in task.segments
-        }
-        self.finished: set[tuple[int, str]] = set()
-        self.started: set[tuple[int, str]] = set()
-        self.progressed = time.monotonic()
+    waiting: collections.deque[Lease]
+    on_segment: Callable[[SegmentRow], None]
+    outcome: Outcome = field(default_factory=Outcome)
 
 
 class Pool:
-    """Persistent workers. Use as a context manager: leaving it ends every worker."""
+    """Persistent workers. Use as a context manager: leaving it ends every worker.
+
+    ``patience`` multiplies every deadline. A request to stop (see ``stopping``) ends ``run`` with
+    Stopped, within STOPPING_SECONDS.
+    """
 
     def __init__(
         self,
@@ -103,236 +62,239 @@ class Pool:
         on_event: Callable[[str, dict[str, Any]], None] = lambda worker, event: None,
         log_dir: Path | None = None,
         keep_tasks: bool = False,
-        stall_seconds: float = 900.0,
+        patience: float = 1.0,
     ) -> None:
-        self._command = command
-        self._size = workers
-        self._task_dir = task_dir
         self._on_event = on_event
-        self._on_segment: Callable[[SegmentRow], None] = lambda row: None
-        self._log_dir = log_dir
-        self._keep_tasks = keep_tasks
-        self._stall_seconds = stall_seconds
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._names = (f"worker {number}" for number in itertools.count(1))
-        self._task_numbers = itertools.count(1)
-        self._workers: dict[WorkerProcess, float] = {}
-        self._numbers: dict[WorkerProcess, int] = {}
-        self._held: dict[WorkerProcess, _Held] = {}
-        self._strikes: collections.Counter[SegmentKey] = collections.Counter()
-        self._barren = 0
+        self._crew = Crew(command, workers, self._inbox, log_dir, patience)
+        self._task_files = TaskFiles(task_dir, keep=keep_tasks)
+        self._strikes = Strikes()
+        self._restarts = Restarts()
         self._given_up: Failure | None = None
+        self._listening = listening_for_stop(self._hear_stop)
+        self._stop: Stopped | None = None
+        self._stop_raised = False
 
     def __enter__(self) -> Pool:
+        self._listening.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for worker in self._workers:
-            if kind is None:
-                worker.finish()
-            else:
-                worker.kill("the run was stopped")
-        deadline = time.monotonic() + 5.0
-        for worker in self._workers:
-            if not worker.wait(max(0.0, deadline - time.monotonic())):
-                worker.kill("it did not end")
-                worker.wait(5.0)
-        for held in self._held.values():
-            self._remove_files(held)
+        try:
+            gracefully = kind is None and self._stop is None
+            for held in self._crew.disband(gracefully=gracefully, hurried=lambda: self._stop is not None):
+                self._task_files.remove(held.files)
+        finally:
+            self._listening.__exit__(None, None, None)
+        if self._stop is not None and not self._stop_raised:
+            raise self._stop from error
 
     def run(
         self, leases: Iterable[Lease], on_segment: Callable[[SegmentRow], None] = lambda row: None
     ) -> Outcome:
         """Do all leases; returns when every row of theirs has an outcome. ``on_segment`` hears of
         each segment's, once, as soon as it is known. A pool that has given up its workers does not try
-        again with later leases."""
-        self._on_segment = on_segment
-        waiting = collections.deque(leases)
-        outcome = Outcome()
-        if self._given_up is not None and waiting:
-            outcome.errors.append(self._given_up)
-            self._abandon(waiting, self._given_up, outcome)
-        while waiting or self._held:
-            self._hand_out(waiting)
-            match self._next_message():
-                case EventMessage(worker, event):
-                    self._hear(worker, event, outcome)
-                case ResultMessage(worker, result):
-                    self._settle(worker, result, outcome, waiting)
-                case GoneMessage(worker, reason):
-                    self._recover(worker, reason, outcome, waiting)
-                case None:
-                    self._end_the_hung()
-        return outcome
+        again with later leases.
+
+        Raises PreflightError when the interpreter cannot be started, Stopped when a stop was asked for.
+        """
+        work = _Work(collections.deque(leases), on_segment)
+        while self._stop is None and (work.waiting or self._crew.busy):
+            self._hand_out(work)
+            self._take_message(work)
+        if self._stop is not None:
+            self._finish_flight(work)
+            self._stop_raised = True
+            raise self._stop
+        return work.outcome
+
+    # ------------------------------------------------------------------------- stopping
+
+    def _hear_stop(self, stop: Stopped) -> None:
+        """Called inside a signal handler."""
+        self._stop = stop
+        self._inbox.put(WakeMessage())
+
+    def _finish_flight(self, work: _Work) -> None:
+        """Hear on until the rows that are being spoken now are finished, or take too long."""
+        flight = [(held, set(held.in_flight)) for _, held in self._crew.busy]
+        deadline = time.monotonic() + STOPPING_SECONDS
+        while time.monotonic() < deadline:
+            there = [held for _, held in self._crew.busy]
+            if not any(held in there and names & held.in_flight.keys() for held, names in flight):
+                return
+            self._take_message(work)
 
     # ------------------------------------------------------------------------- leasing
 
-    def _hand_out(self, waiting: collections.deque[Lease]) -> None:
-        while waiting and len(self._held) < self._size:
-            worker = next((w for w in self._workers if w not in self._held), None) or self._start()
-            lease = waiting.popleft()
-            files = self._write_tasks(lease)
-            self._held[worker] = _Held(lease, worker.name, worker.request(files), files)
+    def _hand_out(self, work: _Work) -> None:
+        if self._given_up is not None and work.waiting:
+            self._abandon(self._given_up, work)
+        while work.waiting:
+            try:
+                member = self._crew.free(self._restarts.not_before)
+            except PreflightError as error:
+                if not self._crew.has_started:
+                    raise
+                # It could be started before: memory or processes have run out, perhaps for a moment.
+                self._count_death(Failure("worker_died", error.message), work, began=False)
+                return
+            if member is None:
+                return
+            self._lease(member, work.waiting.popleft(), work)
 
-    def _start(self) -> WorkerProcess:
-        name = next(self._names)
-        log = self._log_dir / f"{name.replace(' ', '-')}.log" if self._log_dir else None
-        # The lowest that no living worker has: who replaces a dead one takes over its place (and its GPU).
-        number = next(n for n in itertools.count(1) if n not in self._numbers.values())
-        worker = WorkerProcess(name, self._command.numbered(number), self._inbox, log)
-        self._workers[worker] = time.monotonic()
-        self._numbers[worker] = number
-        return worker
-
-    def _write_tasks(self, lease: Lease) -> list[Path]:
-        files = []
-        for task in lease.tasks:
-            path = self._task_dir / f"task-{next(self._task_numbers):05d}.json"
-            path.write_text(task_to_json(task), encoding="utf-8")
-            files.append(path)
-        return files
-
-    def _remove_files(self, held: _Held) -> None:
-        if not self._keep_tasks:
-            for path in held.files:
-                path.unlink(missing_ok=True)
+    def _lease(self, member: Member, lease: Lease, work: _Work) -> None:
+        try:
+            files = self._task_files.write(lease)
+        except OSError as error:
+            failure = Failure(
+                "output_unwritable",
+                f"Cannot write task files to {self._task_files.folder} ({error.strerror or error}): "
+                "check its free space and permissions.",
+            )
+            self._fail_rest(Held(lease), failure, work)
+            self._abandon(failure, work)
+            return
+        member.held = Held(lease, member.worker.name, member.worker.request(files), files)
+        member.watch.begin_lease(time.monotonic())
 
     # ------------------------------------------------------------------------- hearing
 
-    def _next_message(self) -> Message | None:
+    def _take_message(self, work: _Work) -> None:
+        """Wait for the next thing a worker says, but no longer than until the next look at the clocks."""
         try:
-            return self._inbox.get(timeout=1.0)
+            message = self._inbox.get(timeout=LOOK_SECONDS)
         except queue.Empty:
-            return None
+            message = WakeMessage()
+        match message:
+            case EventMessage(worker, event):
+                worker.taken(message)
+                if member := self._crew.member(worker):
+                    self._hear(member, event, work)
+            case ResultMessage(worker, result):
+                if (member := self._crew.member(worker)) and member.held is not None and member.trusted:
+                    self._settle(member, member.held, result, work)
+            case GoneMessage(worker, reason):
+                held = self._crew.remove(worker)
+                if held is not None:
+                    self._recover(held, reason, work)
+        self._crew.end_overdue()
 
-    def _end_the_hung(self) -> None:
-        now = time.monotonic()
-        for worker, held in self._held.items():
-            if now - self._workers[worker] > SILENT_SECONDS:
-                worker.kill(f"no sign of life for {SILENT_SECONDS:.0f} s")
-            elif now - held.progressed > self._stall_seconds:
-                worker.kill(f"no progress for {self._stall_seconds:.0f} s")
-
-    def _hear(self, worker: WorkerProcess, event: dict[str, Any], outcome: Outcome) -> None:
-        self._workers[worker] = time.monotonic()
-        held = self._held.get(worker)
-        try:
-            news = _news(event)
-        except (ContractError, KeyError, TypeError, ValueError):
-            return  # a damaged event loses nothing: the result says it again
+    def _hear(self, member: Member, event: dict[str, Any], work: _Work) -> None:
+        held = member.held
         # Events and results come through two pipes: an event may arrive after its lease's result.
-        if held is not None and event.get("lease") == held.number:
-            held.progressed = time.monotonic()
+        of_lease = held is not None and event.get("lease") == held.number
+        member.watch.hear(event, time.monotonic(), of_lease=of_lease)
+        try:
+            news = answers.news(event)
+        except (ContractError, KeyError):
+            return  # a damaged event loses nothing: the result says it again
+        if held is not None and of_lease:
             match news:
                 case SegmentRow():
-                    self._finish(held, news, outcome)
+                    key = held.segments.get((news.task, news.id))
+                    if key is not None and answers.why_not_spoken(news, key) is None:
+                        self._restarts.fruit()
+                        self._finish(held, news, work)
                 case ReferenceRow():
-                    outcome.references[news.speaker] = news
-                case (int(), str()):
-                    held.started.add(news)
+                    codes = held.references.get((news.task, news.speaker))
+                    if codes is not None and answers.why_not_encoded(news, codes) is None:
+                        self._restarts.fruit()
+                        self._keep_reference(held, news, work)
+                case (_, _):
+                    held.begin(news)
         if not isinstance(news, SegmentRow):
-            self._on_event(worker.name, event)
-        if event["event"] == "heartbeat":
-            self._end_the_hung()
+            self._on_event(member.worker.name, event)
 
-    def _finish(self, held: _Held, row: SegmentRow, outcome: Outcome) -> None:
-        key = held.keys.get((row.task, row.id))
-        if key is None or (row.task, row.id) in held.finished:
+    def _finish(self, held: Held, row: SegmentRow, work: _Work) -> None:
+        """A segment has its outcome, from a worker or for want of one."""
+        key = held.finish((row.task, row.id))
+        if key is None:
             return
-        held.finished.add((row.task, row.id))
-        self._barren = 0
-        outcome.segments[key] = row
-        self._on_segment(row)
-        self._on_event(held.worker, {"event": f"segment_{row.status}", **asdict(row)})
+        work.outcome.segments[key] = row
+        work.on_segment(row)
+        told = {"task": row.task, "id": row.id, "file": row.file, "seconds": row.seconds}
+        self._on_event(held.worker, {"event": f"segment_{row.status}", **told})
 
-    def _settle(
-        self, worker: WorkerProcess, result: Result, outcome: Outcome, waiting: collections.deque[Lease]
-    ) -> None:
-        held = self._held.pop(worker, None)
-        if held is None:
+    def _keep_reference(self, held: Held, row: ReferenceRow, work: _Work) -> None:
+        held.encoded.add((row.task, row.speaker))
+        work.outcome.references[row.speaker] = row
+
+    def _settle(self, member: Member, held: Held, result: Result, work: _Work) -> None:
+        """A worker has answered."""
+        if result.lease not in (0, held.number):
+            self._crew.dismiss(member, f"it answered lease {result.lease} while it held {held.number}")
             return
-        for row in result.segments:
-            self._finish(held, row, outcome)
-        outcome.references.update({row.speaker: row for row in result.references})
-        add_seconds(outcome.timing, result.timing)
-        outcome.notes += [note for note in result.notes if note not in outcome.notes]
-        outcome.peak_mb = max(outcome.peak_mb, peak_memory_mb(worker.pid) or 0)
-        missing = result.error or Failure("no_outcome", f"{worker.name} gave no outcome for it")
-        self._fail_rest(held, missing, outcome)
-        self._remove_files(held)
+        member.held = None
+        member.watch.end_lease()
+        self._task_files.remove(held.files)
+        found = answers.examine(held, result)
+        if found.segments or found.references or not found.faults:
+            self._restarts.fruit()
+        for row in found.segments:
+            self._finish(held, row, work)
+        for reference in found.references:
+            self._keep_reference(held, reference, work)
+        add_seconds(work.outcome.timing, result.timing)
+        work.outcome.add_notes([*result.notes, *found.notes])
+        work.outcome.peak_mb = max(work.outcome.peak_mb, peak_memory_mb(member.worker.pid) or 0)
         if result.error is not None:
-            if result.error not in outcome.errors:  # two workers may stumble over the same
-                outcome.errors.append(result.error)
-            self._abandon(waiting, result.error, outcome)
+            self._fail_rest(held, result.error, work)
+            self._abandon(result.error, work)
+        elif found.faults:
+            self._doubt(member, held, found.faults, work)
 
     # ------------------------------------------------------------------------ recovering
 
-    def _recover(
-        self, worker: WorkerProcess, reason: str, outcome: Outcome, waiting: collections.deque[Lease]
-    ) -> None:
-        """A worker is gone; what it had not finished goes back to the queue.
+    def _doubt(self, member: Member, held: Held, faults: dict[RowName, Failure], work: _Work) -> None:
+        """A worker whose answer was wrong is ended, and another one does what is missing."""
+        failure = next(iter(faults.values()))
+        names = answers.named(name[1] for name in faults)
+        work.outcome.add_notes([f"{failure.message} ({names}): that worker was replaced"])
+        self._crew.dismiss(member, failure.message)
+        remains = self._strikes.of_answered(held, faults)
+        self._put_back(held, remains, lambda name: faults[name], work)
+        self._count_death(failure, work, began=True)
 
-        Any row it was speaking may be what killed it: each of these goes alone to another worker,
-        so that the guilty one takes no other with it, and is given up when it kills that one too.
-        """
-        self._workers.pop(worker, None)
-        self._numbers.pop(worker, None)
-        held = self._held.pop(worker, None)
-        if held is None:
-            return
-        self._remove_files(held)
-        failure = Failure("worker_died", reason)
-        suspects = (held.started - held.finished) & held.keys.keys()
-        self._barren = 0 if suspects else self._barren + 1
-        if self._barren >= MAX_BARREN:
-            failure = self._given_up = Failure(
-                "worker_died", f"{reason}; {self._barren} workers ended so: `voiceclone doctor` looks for why"
-            )
-            self._fail_rest(held, failure, outcome)
-            outcome.errors.append(failure)
-            self._abandon(waiting, failure, outcome)
-            return
-        for name in sorted(suspects):
-            self._strikes[held.keys[name]] += 1
-            if self._strikes[held.keys[name]] < MAX_STRIKES:
-                waiting.extend(part(held.lease, {name}))
-            else:
-                self._finish(held, _failed_row(*name, failure), outcome)
-        if held.keys:
-            waiting.extendleft(part(held.lease, held.keys.keys() - held.finished - suspects))
-        else:
-            waiting.appendleft(held.lease)
+    def _recover(self, held: Held, reason: str, work: _Work) -> None:
+        """A worker is gone; what it had not finished goes back to the queue."""
+        self._task_files.remove(held.files)
+        work.outcome.add_notes([reason])
+        began = bool(held.in_flight)
+        twice = Failure("worker_died", f"it took two workers down and gets no third; the last: {reason}")
+        self._put_back(held, self._strikes.of_dead(held), lambda name: twice, work)
+        self._count_death(Failure("worker_died", reason), work, began=began)
 
-    def _abandon(self, waiting: collections.deque[Lease], failure: Failure, outcome: Outcome) -> None:
+    def _put_back(self, held: Held, remains: Remains, why: Callable[[RowName], Failure], work: _Work) -> None:
+        for name in remains.given_up:
+            self._fail(held, name, why(name), work)
+        work.waiting.extendleft(remains.first)
+        work.waiting.extend(remains.last)
+
+    def _count_death(self, failure: Failure, work: _Work, *, began: bool) -> None:
+        deaths = self._restarts.death(time.monotonic(), began=began)
+        if deaths:
+            message = f"{failure.message}; {deaths} workers ended so: `voiceclone doctor` looks for why"
+            self._given_up = Failure(failure.code, message)
+            self._abandon(self._given_up, work)
+
+    def _abandon(self, failure: Failure, work: _Work) -> None:
         """What stopped this lease would stop every other."""
-        while waiting:
-            self._fail_rest(_Held(waiting.popleft()), failure, outcome)
+        work.outcome.add_error(failure)
+        while work.waiting:
+            self._fail_rest(Held(work.waiting.popleft()), failure, work)
 
-    def _fail_rest(self, held: _Held, failure: Failure, outcome: Outcome) -> None:
-        for number, task in enumerate(held.lease.tasks):
-            if isinstance(task, EncodeTask):
-                for reference in task.references:
-                    outcome.references.setdefault(
-                        reference.speaker, ReferenceRow(number, reference.speaker, "failed", error=failure)
-                    )
-        for name in held.keys:
-            self._finish(held, _failed_row(*name, failure), outcome)
+    def _fail_rest(self, held: Held, failure: Failure, work: _Work) -> None:
+        for name in (*held.unencoded, *held.unfinished):
+            self._fail(held, name, failure, work)
 
-
-def _news(event: dict[str, Any]) -> SegmentRow | ReferenceRow | tuple[int, str] | None:
-    """What an event says of a lease: an outcome, or the name of a row that is begun. Only the reading
-    is here, so that an error of whoever is told cannot pass for a damaged event."""
-    match event["event"]:
-        case "segment_started":
-            return int(event["task"]), str(event["id"])
-        case "segment_done" | "segment_failed":
-            return segment_row_from_dict(event)
-        case "encoded":
-            return reference_row_from_dict(event)
-    return None
-
-
-def _failed_row(number: int, segment_id: str, failure: Failure) -> SegmentRow:
-    return SegmentRow(number, segment_id, "failed", error=failure)
+    def _fail(self, held: Held, name: RowName, failure: Failure, work: _Work) -> None:
+        number, which = name
+        if name in held.segments:
+            self._finish(held, SegmentRow(number, which, "failed", error=failure), work)
+        else:
+            row = ReferenceRow(number, which, "failed", error=failure)
+            work.outcome.references.setdefault(which, row)
+            held.encoded.add(name)

@@ -6,25 +6,35 @@ Everything it says arrives in one queue, which the pool reads.
 
 from __future__ import annotations
 
-import collections
-import contextlib
 import json
 import os
 import queue
 import signal
 import subprocess
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.workers.diagnosis import LastWords, diagnosis
 from voiceclone_cli.workers.environment import WorkerCommand
+from voiceclone_cli.workers.pipes import BoundedLog, pieces
 from voiceclone_worker.contract import ContractError, Result, parse_event, result_from_json
 
-TAIL_LINES = 30
-"""How much of a worker's log is kept to explain its end."""
+LONGEST_RESULT = 256_000_000
+"""Bytes of one answer. A row takes a few hundred."""
+
+MOST_UNREAD = 10_000
+"""Events that may wait for the pool; then the worker does, so that none can fill this process's memory."""
+
+LONGEST_QUICK_REQUEST = 4096
+"""Bytes that fit into the empty pipe of any system."""
+
+DRAIN_SECONDS = 2.0
+"""A grandchild may keep a dead worker's pipes open: their end is not waited for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,12 @@ class GoneMessage:
     reason: str
 
 
-Message = EventMessage | ResultMessage | GoneMessage
+@dataclass(frozen=True, slots=True)
+class WakeMessage:
+    """Nothing has been said; the reader of the queue shall look up."""
+
+
+Message = EventMessage | ResultMessage | GoneMessage | WakeMessage
 
 
 class WorkerProcess:
@@ -59,9 +74,13 @@ class WorkerProcess:
         self.name = name
         self._inbox = inbox
         self._log = log
-        self._tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
+        self._last_words = LastWords()
         self._fault: str | None = None
         self._requests = 0
+        self.last_event = time.monotonic()
+        """When an event was read, in monotonic seconds; at first, when the process was started."""
+        self._unread = threading.Semaphore(MOST_UNREAD)
+        self._ended = threading.Event()
         try:
             self._process = subprocess.Popen(
                 command.arguments,
@@ -77,25 +96,33 @@ class WorkerProcess:
                 "check FISH_SPEECH_PYTHON",
                 code="worker_interpreter",
             ) from error
-        self._stderr_thread = _thread(self._read_events, f"{name} stderr")
-        _thread(self._read_results, f"{name} stdout")
+        self._readers = [
+            _thread(self._read_events, f"{name} stderr"),
+            _thread(self._read_results, f"{name} stdout"),
+        ]
+        _thread(self._await_end, f"{name} end")
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def request(self, tasks: Sequence[Path]) -> int:
-        """Ask for these task files as one pool; which request of this worker it is, from 1. A worker that has just died is reported by its
-        GoneMessage, so a broken pipe is no error here."""
-        line = json.dumps([str(path) for path in tasks]) + "\n"
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(line.encode("utf-8"))
-            self._process.stdin.flush()
-        except OSError as error:
-            self._tail.append(f"(request not taken: {error})")
+        """Ask for these task files as one pool; which request of this worker it is, from 1.
+
+        A worker that has just died is reported by its GoneMessage, so a broken pipe is no error here.
+        """
+        line = (json.dumps([str(path) for path in tasks]) + "\n").encode("utf-8")
+        if len(line) <= LONGEST_QUICK_REQUEST:
+            self._send(line)
+        else:  # may fill the pipe of a worker that hangs: nobody waits for it
+            _thread(lambda: self._send(line), f"{self.name} request")
         self._requests += 1
         return self._requests
+
+    def taken(self, message: Message) -> None:
+        """The reader of the queue has taken a message of this worker's out of it."""
+        if isinstance(message, EventMessage):
+            self._unread.release()
 
     def finish(self) -> None:
         """No more requests: the worker ends by itself when it has answered what it holds."""
@@ -103,63 +130,68 @@ class WorkerProcess:
         try:
             self._process.stdin.close()
         except OSError as error:
-            self._tail.append(f"(stdin: {error})")
+            self._last_words.add(f"(stdin: {error})")
 
     def kill(self, reason: str) -> None:
         """End the worker and whatever it started, at once; ``reason`` becomes its diagnosis."""
         self._fault = self._fault or reason
-        if self._process.poll() is None:
+        if not self._ended.is_set():
             end_group(self._process)
 
     def wait(self, seconds: float) -> bool:
         """True when the process has ended within ``seconds``."""
+        return self._ended.wait(seconds)
+
+    def _send(self, line: bytes) -> None:
+        assert self._process.stdin is not None
         try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+        except (OSError, ValueError) as error:  # ValueError: closed meanwhile
+            self._last_words.add(f"(request not taken: {error})")
 
     def _read_events(self) -> None:
         assert self._process.stderr is not None
-        with self._process.stderr as stream, contextlib.ExitStack() as files:
-            log = files.enter_context(self._log.open("ab")) if self._log else None
-            for raw in stream:
-                line = raw.decode("utf-8", errors="replace").rstrip("\r\n")
-                event = parse_event(line)
+        with self._process.stderr as stream, BoundedLog(self._log) as log:
+            for piece in pieces(stream):
+                line = piece.data.decode("utf-8", errors="replace").rstrip("\r\n")
+                event = parse_event(line) if piece.first and piece.last else None
                 if event is not None:
+                    self._unread.acquire()
+                    self.last_event = time.monotonic()
                     self._inbox.put(EventMessage(self, event))
                     continue
-                self._tail.append(line)
-                try:
-                    if log:
-                        log.write(raw)
-                except OSError as error:
-                    # A full disk must not stop the draining: the worker would block on its pipe.
-                    self._tail.append(f"(log not written: {error})")
-                    log = None
+                log.write(piece.data)
+                if piece.first:
+                    self._last_words.add(line)
+        if log.fault is not None:
+            self._last_words.add(f"({log.fault})")
 
     def _read_results(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as stream:
-            for raw in stream:
+            while raw := stream.readline(LONGEST_RESULT + 1):
+                if len(raw) > LONGEST_RESULT:
+                    self.kill(f"its answer is longer than {LONGEST_RESULT // 10**6} MB")
+                    break
                 try:
                     result = result_from_json(raw.decode("utf-8"))
                 except (ContractError, UnicodeDecodeError) as error:
                     self.kill(f"its answer cannot be read ({error})")
                     break
                 self._inbox.put(ResultMessage(self, result))
-        code = self._process.wait()
-        # A grandchild may keep stderr open: its end is not waited for.
-        self._stderr_thread.join(timeout=2.0)
-        self._inbox.put(GoneMessage(self, self._diagnosis(code)))
 
-    def _diagnosis(self, code: int) -> str:
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        if code == -9 and self._fault is None:
-            how += " (as the system does where memory runs out)"
-        said = [line for line in self._tail if line.strip()]
-        reason = f"{self.name} {how}" + (f": {self._fault}" if self._fault else "")
-        return f"{reason}; it last said: {' | '.join(said[-3:])[-400:]}" if said else reason
+    def _await_end(self) -> None:
+        _await_exit(self._process)
+        # What it has started ends with it, and while it is not yet reaped its number is no other's.
+        end_group(self._process)
+        code = self._process.wait()
+        self._ended.set()
+        self.finish()
+        deadline = time.monotonic() + DRAIN_SECONDS
+        for reader in self._readers:
+            reader.join(timeout=max(0.0, deadline - time.monotonic()))
+        self._inbox.put(GoneMessage(self, diagnosis(self.name, code, self._fault, str(self._last_words))))
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:
@@ -167,7 +199,7 @@ def end_group(process: subprocess.Popen[Any]) -> None:
     if hasattr(os, "killpg"):
         try:
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
             process.kill()
     else:
         process.kill()
@@ -181,7 +213,18 @@ def own_group() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def _thread(target: Any, name: str) -> threading.Thread:
+def _await_exit(process: subprocess.Popen[Any]) -> None:
+    """Wait for the process's end; where the system can, without reaping it."""
+    if hasattr(os, "waitid"):
+        try:
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            return
+        except ChildProcessError:
+            pass  # somebody has asked for its exit code meanwhile, and so reaped it
+    process.wait()
+
+
+def _thread(target: Callable[[], None], name: str) -> threading.Thread:
     thread = threading.Thread(target=target, name=name, daemon=True)
     thread.start()
     return thread

@@ -25,6 +25,10 @@ class WorkerProgress:
             progress(ProgressEvent(ENCODING, 0, references))
         progress(ProgressEvent(SYNTHESIS, 0, segments))
 
+    def encoded_before(self) -> None:
+        """An earlier run has encoded every reference."""
+        self._progress(ProgressEvent(ENCODING, self._references, self._references, note="kept from before"))
+
     def already_settled(self, count: int) -> None:
         """So many segments need no worker any more; the synthesis begins."""
         self._already = count
@@ -34,7 +38,9 @@ class WorkerProgress:
         match event:
             case {"event": "loading", "engine": engine}:
                 self._say(worker, f"loading {engine}")
-            case {"event": "encoding", "speaker": speaker, "completed": int(done), "total": int(total)}:
+            case {"event": "encoding", "speaker": speaker, "completed": int(done), "total": int(total)} if (
+                0 <= done <= total
+            ):
                 self._encode(str(speaker), done / max(1, total))
             case {"event": "encoded", "speaker": speaker}:
                 self._encode(str(speaker), 1.0)

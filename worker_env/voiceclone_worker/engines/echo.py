@@ -2,8 +2,9 @@
 
 Standard library only, so that it runs in any interpreter: for tests of the pool and for measuring
 what coordination costs. Its options: ``rate`` (Hz), ``delay`` (seconds a segment), ``faults``
-({segment id: "fail" | "raise" | "exit" | "hang"}), ``import`` (a module to import on loading; its
-``run()``, if it has one, is called for every segment).
+({segment id: "fail" | "raise" | a fault of ``echo_faults``}, every time that segment is spoken),
+``faults_dir`` (a folder of faults that happen once, see ``echo_faults``), ``import`` (a module to import on
+loading; its ``run()``, if it has one, is called for every segment).
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import array
 import hashlib
 import importlib
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec
 from voiceclone_worker.engines.base import Emit, Engine, Row, SegmentError, Speech
+from voiceclone_worker.engines.echo_faults import FaultsFolder, perform
 
 SECONDS_PER_CHARACTER = 0.06
 """About the pace of English speech."""
@@ -34,6 +35,8 @@ class EchoEngine:
         self._rate = int(spec.options.get("rate", 8000))
         self._delay = float(spec.options.get("delay", 0.0))
         self._faults = dict(spec.options.get("faults", {}))
+        self._faults_folder = FaultsFolder(str(spec.options.get("faults_dir", "")))
+        self._faults_folder.strike("load")
         self._guest: Callable[[], object] | None = None
         if spec.options.get("import"):
             self._guest = getattr(importlib.import_module(str(spec.options["import"])), "run", None)
@@ -43,6 +46,7 @@ class EchoEngine:
     ) -> Iterator[tuple[ReferenceSpec, SegmentError | None]]:
         """The codes of a reference are the pitch of its tone."""
         for reference in references:
+            self._faults_folder.strike("encode", reference.speaker)
             try:
                 digest = hashlib.sha256(Path(reference.audio).read_bytes()).digest()
                 Path(reference.codes).write_text(f"{110 + digest[0]}\n", encoding="ascii")
@@ -58,6 +62,7 @@ class EchoEngine:
                 time.sleep(self._delay)
             if self._guest is not None:
                 self._guest()
+            self._faults_folder.strike("generate", row.segment.id)
             yield row, self._fault(row) or self._tone(row)
 
     def _fault(self, row: Row) -> SegmentError | None:
@@ -66,10 +71,8 @@ class EchoEngine:
             return SegmentError("asked_to_fail", "the echo engine was asked to fail here")
         if fault == "raise":
             raise RuntimeError("the echo engine was asked to raise here")
-        if fault == "exit":
-            os._exit(9)
-        if fault == "hang":
-            time.sleep(3600)
+        if fault is not None:
+            perform(str(fault), row.segment.id)
         return None
 
     def _tone(self, row: Row) -> Speech:

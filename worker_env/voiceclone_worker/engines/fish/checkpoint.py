@@ -7,16 +7,17 @@ global resolvers and refuse keys they do not know; the files themselves are plai
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
+import pickle
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from voiceclone_worker.engines.base import EngineError
+from voiceclone_worker.engines.fish.configuration import check_sizes, codec_plan, model_arguments
 
 REQUIRED_FILES = ("config.json", "model.pth", "tokenizer.tiktoken", "special_tokens.json", "codec.pth")
 
@@ -46,15 +47,19 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
     from fish_speech.models.text2semantic.llama import DualARModelArgs, DualARTransformer
     from fish_speech.tokenizer import FishTokenizer
 
-    with _told_plainly(folder, "model.pth"):
+    with _told_plainly(folder, "config.json"):
+        check_sizes(folder)
+        arguments = DualARModelArgs(**model_arguments(folder, DualARModelArgs))
+    with _told_plainly(folder, "the tokenizer (tokenizer.tiktoken, special_tokens.json)"):
         tokenizer = FishTokenizer.from_pretrained(str(folder))
-        with _uninitialised():
-            model = DualARTransformer(DualARModelArgs(**_config(folder, DualARModelArgs)), tokenizer)
+        _check_tokens(tokenizer, arguments.vocab_size)
+    with _told_plainly(folder, "model.pth"):
+        model = _built(lambda: DualARTransformer(arguments, tokenizer), folder / "model.pth")
         weights = _weights(folder / "model.pth")
         weights = {key.removeprefix("model."): value for key, value in weights.items()}
         missing = model.load_state_dict(weights, strict=False, assign=True).missing_keys
         if missing:
-            raise ValueError(f"model.pth lacks {len(missing)} weights, {missing[0]} for one")
+            raise ValueError(f"it lacks {len(missing)} weights, {missing[0]} for one")
         model = model.to(device=device, dtype=dtype)
     return model.eval().requires_grad_(False)
 
@@ -65,15 +70,14 @@ def load_codec(folder: Path, device: torch.device) -> Any:
     check(folder)
     import fish_speech
     from hydra.utils import instantiate
-    from omegaconf import OmegaConf
 
+    own = folder / "codec.yaml"
+    shipped = Path(next(iter(fish_speech.__path__))) / "configs" / "modded_dac_vq.yaml"
+    with _told_plainly(folder, "codec.yaml"):
+        check_sizes(folder)
+        plan = codec_plan(own if own.is_file() else shipped)
     with _told_plainly(folder, "codec.pth"):
-        own = folder / "codec.yaml"
-        shipped = Path(next(iter(fish_speech.__path__))) / "configs" / "modded_dac_vq.yaml"
-        with _uninitialised(), warnings.catch_warnings():
-            # descript-audio-codec still uses the weight norm that torch has renamed.
-            warnings.simplefilter("ignore", FutureWarning)
-            codec = instantiate(OmegaConf.load(own if own.is_file() else shipped))
+        codec = _built(lambda: instantiate(plan), folder / "codec.pth")
         weights = _weights(folder / "codec.pth")
         if any("generator." in key for key in weights):
             weights = {k.replace("generator.", ""): v for k, v in weights.items() if "generator." in k}
@@ -81,23 +85,55 @@ def load_codec(folder: Path, device: torch.device) -> Any:
         # Tables of positions and masks are made on construction; files may carry them or not.
         lost = [key for key in missing if not key.endswith(("freqs_cis", "causal_mask"))]
         if lost:
-            raise ValueError(f"codec.pth lacks {len(lost)} weights, {lost[0]} for one")
+            raise ValueError(f"it lacks {len(lost)} weights, {lost[0]} for one")
         codec = codec.to(device=device, dtype=torch.float32)
     return codec.eval().requires_grad_(False)
 
 
-def _config(folder: Path, arguments: Any) -> dict[str, Any]:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    if config.get("model_type") != "dual_ar":
-        raise ValueError(f"config.json is of model_type {config.get('model_type')!r}, not 'dual_ar'")
-    known = {field.name for field in dataclasses.fields(arguments)}
-    return {key: value for key, value in config.items() if key in known}
+def _check_tokens(tokenizer: Any, vocabulary: int) -> None:
+    for name, token in (
+        ("<|im_end|>", tokenizer.get_token_id("<|im_end|>")),
+        ("the last code", tokenizer.semantic_end_id),
+    ):
+        if not 0 <= token < vocabulary:
+            raise ValueError(f"{name} is token {token} of {vocabulary}")
+
+
+def _built(build: Callable[[], Any], weights: Path) -> Any:
+    """What ``build`` makes of torch's modules, as long as the file ``weights`` can fill it.
+
+    Memory that was asked for is not taken before it is written to; so a configuration that asks for
+    more than the file holds is met as soon as it does. A weight takes two bytes at least, and is seen
+    twice at most (where its norm is kept apart). Raises ValueError.
+    """
+    room = weights.stat().st_size
+
+    def count(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter | None) -> None:
+        nonlocal room
+        room -= 0 if parameter is None else parameter.numel()
+        if room < 0:
+            raise ValueError("its configuration asks for more weights than the file can hold")
+
+    counting = register_module_parameter_registration_hook(count)
+    try:
+        with _uninitialised(), warnings.catch_warnings():
+            # descript-audio-codec still uses the weight norm that torch has renamed.
+            warnings.simplefilter("ignore", FutureWarning)
+            return build()
+    finally:
+        counting.remove()
 
 
 def _weights(path: Path) -> Mapping[str, torch.Tensor]:
-    weights = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    loaded: Mapping[str, torch.Tensor] = weights.get("state_dict", weights)
-    return loaded
+    try:
+        content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch's own words tell how to run such a file all the same.
+        raise ValueError("it holds other things than weights, which may be a program") from error
+    weights = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(weights, dict) or not all(isinstance(each, torch.Tensor) for each in weights.values()):
+        raise ValueError("it holds no table of weights")
+    return weights
 
 
 @contextlib.contextmanager
@@ -131,8 +167,11 @@ def _told_plainly(folder: Path, name: str) -> Iterator[None]:
         yield
     except EngineError:
         raise
-    except Exception as error:
-        text = " ".join(str(error).split())[:300]
+    except BaseException as error:
+        # The tokenizer's library is written in Rust, whose panics are no Exceptions.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        text = " ".join(str(error).split())[:300] or type(error).__name__
         raise EngineError(
             "checkpoint_unusable",
             f"{name} of the checkpoint {folder} cannot be loaded ({text}); fetch or make it again",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -177,7 +176,9 @@ def _read(spec: ReferenceSpec) -> Floats:
     import soxr
 
     try:
-        samples, rate = soundfile.read(Path(spec.audio), dtype="float32", always_2d=True)
+        # Opened here: libsndfile's wrapper takes no name that is not Unicode.
+        with open(spec.audio, "rb") as file:
+            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
         raise SegmentError("reference_unreadable", f"{spec.audio} cannot be read: {error}") from error
     mono = samples.mean(1)

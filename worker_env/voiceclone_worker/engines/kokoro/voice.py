@@ -21,6 +21,8 @@ from voiceclone_worker.engines.kokoro.model import Floats
 from voiceclone_worker.engines.kokoro.spectra import BINS
 
 FORMAT = "voiceclone.kokoro-voice/1"
+_MOST_BYTES = 1 << 20
+"""A hundred times what a voice takes, unpacked: an archive may promise much more than it weighs."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,10 @@ def read_voice(path: Path, names: tuple[str, ...]) -> Voice:
     """The voice in a file, fitted on the voices ``names``. Raises SegmentError."""
     again = "encode the reference again (delete the file and run once more)."
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            content = {key: arrays[key] for key in arrays.files}
+        content = _arrays(path)
     except FileNotFoundError as error:
         raise SegmentError("voice_missing", f"{path} is not there: {again}") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except Exception as error:  # a damaged archive fails in many ways, a promise of 2**50 numbers in others
         raise SegmentError("voice_unreadable", f"{path} cannot be read ({error}): {again}") from error
     shapes = {
         "acoustic": (len(names),),
@@ -92,6 +93,14 @@ def read_voice(path: Path, names: tuple[str, ...]) -> Voice:
         f0_hz=f0_hz,
         similarity=similarity,
     )
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
+            raise ValueError("it is far too large for a voice")
+    with np.load(path, allow_pickle=False) as arrays:
+        return {key: arrays[key] for key in arrays.files}
 
 
 def _npz(arrays: dict[str, Any]) -> bytes:

@@ -19,6 +19,9 @@ _STEPS = "voiceclone.fish-codes/1"
 
 _SAMPLE = 1 << 20
 
+_MOST_BYTES = 1 << 24
+"""Of a file of codes: those of half an hour, where a reference has seconds."""
+
 
 def read_codes(path: str, codebooks: int, size: int = 4096) -> torch.Tensor:
     """The codes in a file: int64 [codebooks, frames], every code from 0 to ``size`` - 1.
@@ -27,10 +30,12 @@ def read_codes(path: str, codebooks: int, size: int = 4096) -> torch.Tensor:
     """
     again = "encode the reference again (delete the file and run once more)"
     try:
+        if Path(path).stat().st_size > _MOST_BYTES:
+            raise ValueError("it is far too large for a reference's")
         codes = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
         raise SegmentError("codes_unusable", f"the codes {path} are not there: {again}") from error
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # a damaged file fails in many ways, one that promises 2**50 codes in others
         raise SegmentError("codes_unusable", f"the codes {path} cannot be read ({error}): {again}") from error
     if not isinstance(codes, np.ndarray) or codes.dtype.kind not in "iu":
         raise SegmentError("codes_unusable", f"{path} holds no whole numbers: {again}")

@@ -36,7 +36,8 @@ def read_reference(path: str, rate: int) -> ReferenceAudio:
     values that are no numbers, or at a sampling rate that cannot be converted.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        # Opened here: libsndfile's wrapper takes no name that is not Unicode.
+        with open(path, "rb") as opened, soundfile.SoundFile(opened) as file:
             own_rate = int(file.samplerate)
             limit = int(LONGEST * own_rate)
             heard = file.read(limit, dtype="float32", always_2d=True)

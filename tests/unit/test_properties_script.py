@@ -1,19 +1,28 @@
 """No file brings a script reader down, and what is written comes back."""
 
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from properties import changed, examples, one_sentence
 from voiceclone_cli import script
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.names import are_safe, check_speakers
 from voiceclone_cli.script.line import clean_text
+from voiceclone_cli.script.writing import to_json, to_srt
 from voiceclone_cli.types import Diarization, Script, Segment, Turn
 
 TURNS = (Turn(0.0, 10.0, "SPEAKER_00"), Turn(5.0, 20.0, "SPEAKER_01"))
 TWO_PEOPLE = Diarization(TURNS, TURNS, "test")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scripts")
+
 
 fragments = st.sampled_from(
     ["1\n", "\n\n", "00:00:01,000 --> 00:00:02,000\n", " 00:00:03,000", "00:00:01,000", "00:01.000 --> 00:02.000\n", "-->", "WEBVTT\n", "<v Anna>",
@@ -31,18 +40,47 @@ contents = st.one_of(
 
 
 @pytest.mark.parametrize("suffix", [".srt", ".vtt", ".ass", ".ssa", ".json", ".csv", ".tsv"])
-@settings(max_examples=300, deadline=None)
+@examples
 @given(content=contents)
-def test_any_content_is_a_script_or_one_clear_sentence(suffix: str, content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"a{suffix}"
-        path.write_bytes(content)
-        try:
-            result = script.read(path, TWO_PEOPLE, language="en", recording_seconds=3600.0)
-        except InputError as error:
-            assert error.message and error.code.startswith("script_")
-        else:
-            assert all(0 <= line.start < line.end and line.text and line.speaker for line in result.segments)
+def test_any_content_is_a_script_or_one_clear_sentence(folder: Path, suffix: str, content: bytes) -> None:
+    path = folder / f"a{suffix}"
+    path.write_bytes(content)
+    try:
+        result = script.read(path, TWO_PEOPLE, language="en", recording_seconds=3600.0)
+    except InputError as error:
+        one_sentence(error)
+    else:
+        assert all(0 <= line.start < line.end and line.text and line.speaker for line in result.segments)
+        assert are_safe([line.id for line in result.segments])
+        check_speakers(line.speaker for line in result.segments)
+
+
+JSON_SCRIPT = {
+    "schema": "voiceclone.script/1",
+    "language": "en",
+    "segments": [
+        {"id": "a", "speaker": "Anna", "start": 1.5, "end": "0:03", "text": "Hello.", "language": "es"},
+        {"start": 4, "end": 5, "text": "[Ben] Hi."},
+    ],
+}
+
+
+@pytest.mark.parametrize("diarization", [TWO_PEOPLE, None])
+@examples
+@given(content=changed(JSON_SCRIPT))
+def test_a_damaged_json_script_is_a_script_or_one_clear_sentence(
+    folder: Path, diarization: Diarization | None, content: str
+) -> None:
+    path = folder / "a.json"
+    path.write_bytes(content.encode(errors="surrogatepass"))
+    try:
+        result = script.read(path, diarization, language="en", speakers=("Anna", "Ben"))
+    except InputError as error:
+        one_sentence(error)
+        return
+    path.write_text(script.to_json(result), encoding="utf-8")
+    again = script.read(path, diarization, language="en", speakers=("Anna", "Ben"))
+    assert again.segments == result.segments
 
 
 special = st.sampled_from(
@@ -66,14 +104,13 @@ def scripts(draw: st.DrawFn) -> Script:
     return Script(tuple(lines))
 
 
-@pytest.mark.parametrize("suffix", [".json", ".srt"])
+@pytest.mark.parametrize("written", [to_json, to_srt])
 @pytest.mark.parametrize("diarization", [TWO_PEOPLE, None])
-@settings(max_examples=150, deadline=None)
+@examples
 @given(original=scripts())
 def test_what_is_written_is_read_without_loss(
-    suffix: str, diarization: Diarization | None, original: Script
+    folder: Path, written: Callable[[Script], str], diarization: Diarization | None, original: Script
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"a{suffix}"
-        script.write(path, original)
-        assert script.read(path, diarization, language="es") == original
+    path = folder / ("a.json" if written is to_json else "a.srt")
+    path.write_text(written(original), encoding="utf-8")
+    assert script.read(path, diarization, language="es") == original

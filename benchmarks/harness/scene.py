@@ -1,0 +1,119 @@
+"""Where one disturbed run takes place: its folders, its disk, and the command that is given again and again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOM = 1 << 30
+"""Bytes of a disk that is not meant to be full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What an undisturbed run of this mode took and made."""
+
+    seconds: float
+    size: int
+    """Of the whole run directory, in bytes."""
+    sounds: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    scratch: Path
+    material: Path
+    """The folder of harness.material's files."""
+    workers: int
+    usual: Usual
+    bound: float
+    """Seconds after which a command that has not ended is hung."""
+
+    @property
+    def disk(self) -> Path:
+        return self.scratch / "disk"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.disk / "run"
+
+    @property
+    def faults(self) -> Path:
+        return self.scratch / "faults"
+
+    @property
+    def tmp(self) -> Path:
+        return self.scratch / "tmp"
+
+    def lay_out(self) -> None:
+        for folder in (self.disk, self.faults, self.tmp):
+            folder.mkdir(parents=True)
+
+    def command(self, *, on_terminal: bool = False) -> list[str]:
+        """The same each time: only what happens to it differs."""
+        return [
+            *(sys.executable, "-m", "voiceclone_cli", "run", str(self.material / "input.wav")),
+            *("--turns", str(self.material / "turns.rttm"), "--script", str(self.material / "script.json")),
+            *("--engine", "echo", "--language", "en", "--out", str(self.run_dir)),
+            *(("--mode", "parallel", "--workers", str(self.workers)) if self.workers else ()),
+            *(() if on_terminal else ("--json", "--progress", "plain")),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        kept = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH")
+        return {key: os.environ[key] for key in kept if key in os.environ} | {
+            "TMPDIR": str(self.tmp),
+            "TERM": "xterm",
+            "VOICECLONE_ECHO": json.dumps({"delay": 0.02, "faults_dir": str(self.faults)}),
+            # A hang is noticed in seconds rather than minutes.
+            "VOICECLONE_PATIENCE": "0.01",
+            "VOICECLONE_THREADS": "2",
+        }
+
+    # ----------------------------------------------------------------------- the disk
+
+    def own_disk(self) -> None:
+        """A file system of its own, for runs whose disk is to be full. Needs a mount namespace."""
+        mount("-t", "tmpfs", "-o", f"size={ROOM}", "none", str(self.disk))
+
+    def shrink_disk(self, luck: float) -> None:
+        """Room for a part of what a run usually writes; 4 KiB at least, a tmpfs counts in pages."""
+        taken = shutil.disk_usage(self.disk).used
+        left = max(0, self.usual.size - taken)
+        mount("-o", f"remount,size={taken + max(4096, int(luck * left))}", str(self.disk))
+
+    def enlarge_disk(self) -> None:
+        mount("-o", f"remount,size={ROOM}", str(self.disk))
+
+    def make_read_only(self) -> None:
+        """A second mount over the first: a mount that somebody writes to cannot be made read-only itself."""
+        mount("--bind", str(self.disk), str(self.disk))
+        mount("-o", "remount,bind,ro", str(self.disk))
+
+    def make_writable(self) -> None:
+        subprocess.run(["umount", "-l", str(self.disk)], check=True)
+
+    def empty(self) -> None:
+        shutil.rmtree(self.run_dir)
+
+
+def mount(*arguments: str) -> None:
+    subprocess.run(["mount", *arguments], check=True, capture_output=True)
+
+
+def namespace() -> list[str] | None:
+    """What to put before a command so that it may mount; None where the system does not let us."""
+    for prefix in (["unshare", "--mount"], ["unshare", "--map-root-user", "--mount"]):
+        tried = [*prefix, "mount", "-t", "tmpfs", "none", "/mnt"]
+        try:
+            if subprocess.run(tried, capture_output=True).returncode == 0:
+                return prefix
+        except OSError:
+            return None
+    return None

@@ -1,0 +1,226 @@
+"""A run that is killed again and again (SIGKILL), and still comes to the bytes of one that was not.
+
+    python benchmarks/kill_and_resume.py --engine kokoro --kills 10
+    python benchmarks/kill_and_resume.py --engine fish --kills 10 --checkpoint DIR
+
+Two forms. "row": one run directory; the command is killed, given again, killed again, at moments spread over
+the whole of the work, and goes on to the end at last. "fresh": a new directory for each kill, at any moment
+of a run; then the command once more, to the end. After each kill the workers must be gone within two
+seconds. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+from harness.findings import differing, leftovers, sounds
+from harness.processes import adopt_orphans, all_gone_within, end_and_reap, living_children
+
+STAGES = {"diarization": "diarization", "transcription": "script", "casting": "casting"}
+"""Under stages/ and in the document's timing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One SIGKILL for the command."""
+
+    form: str
+    seconds: float
+    """After the command's start."""
+    stages: list[str]
+    """Those that were behind it."""
+    segments: int
+    """That were spoken by then."""
+    workers: int
+    """Processes that ran below the command."""
+    orphans: int
+    """Those that still ran two seconds later."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    kills: list[Kill] = field(default_factory=list)
+    outran: int = 0
+    """Commands that had ended before their kill."""
+    resumes: list[dict[str, Any]] = field(default_factory=list)
+    """The end of each run directory: its form, exit code, kept segments, differing and left files."""
+
+
+class Runs:
+    """The command, an undisturbed run of it, and the directories of those that are killed."""
+
+    def __init__(self, asked: argparse.Namespace, folder: Path) -> None:
+        self._folder = folder
+        self._chance = random.Random(asked.seed)
+        self._command = [
+            *(sys.executable, "-m", "voiceclone_cli", "run", str(asked.input), "--engine", asked.engine),
+            *("--json", "--progress", "none", "--quiet"),
+            *(f"--{name}={value}" for name in FORWARDED if (value := getattr(asked, name)) is not None),
+        ]
+        started = time.monotonic()
+        self.undisturbed = self._finish(folder / "undisturbed")
+        self.seconds = time.monotonic() - started
+        self._sounds = sounds(folder / "undisturbed")
+        started = time.monotonic()
+        self._finish(folder / "undisturbed")
+        self.start_seconds = time.monotonic() - started
+        """What a command takes that finds everything done."""
+
+    def in_a_row(self, kills: int, outcome: Outcome) -> None:
+        folder = self._folder / "row"
+        for aim in sorted(self._chance.uniform(0, self.seconds - self.start_seconds) for _ in range(kills)):
+            ahead = aim - self._work_behind(folder)
+            wait = self.start_seconds + ahead if ahead > 0 else self._chance.uniform(0, self.start_seconds)
+            self._kill_after(wait, folder, "row", outcome)
+        self._resume(folder, "row", outcome)
+
+    def fresh(self, kills: int, outcome: Outcome) -> None:
+        for number in range(kills):
+            folder = self._folder / f"fresh-{number}"
+            self._kill_after(self._chance.uniform(0, self.seconds), folder, "fresh", outcome)
+            self._resume(folder, "fresh", outcome)
+
+    def _kill_after(self, seconds: float, folder: Path, form: str, outcome: Outcome) -> None:
+        process = self._start(folder)
+        try:
+            process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            workers = len(living_children(process.pid))
+            process.kill()
+        else:
+            outcome.outran += 1
+            return
+        process.communicate()
+        orphans = all_gone_within(2.0)
+        stages, segments = _behind(folder)
+        outcome.kills.append(Kill(form, round(seconds, 2), stages, segments, workers, len(orphans)))
+        end_and_reap(orphans)
+        print(outcome.kills[-1], file=sys.stderr)
+
+    def _resume(self, folder: Path, form: str, outcome: Outcome) -> None:
+        document = self._finish(folder)
+        row = {
+            "form": form,
+            "reused": document["reused"],
+            "differing": differing(self._sounds, folder),
+            "left": leftovers(folder),
+        }
+        outcome.resumes.append(row)
+        print(row, file=sys.stderr)
+
+    def _finish(self, folder: Path) -> dict[str, Any]:
+        """The command to its end. Ends this program when it does not succeed."""
+        process = self._start(folder)
+        out, err = process.communicate()
+        if process.returncode != 0:
+            raise SystemExit(f"exit code {process.returncode} in {folder}: {err.decode()}")
+        document: dict[str, Any] = json.loads(out)
+        return document
+
+    def _start(self, folder: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*self._command, "--out", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def _work_behind(self, folder: Path) -> float:
+        """Seconds of an undisturbed run that need not be done again."""
+        timing = self.undisturbed["timing"]
+        stages, segments = _behind(folder)
+        work = sum(timing[STAGES[stage]] for stage in stages if stage in STAGES)
+        return float(work + timing["speaking"] * segments / len(self.undisturbed["segments"]))
+
+
+def _behind(folder: Path) -> tuple[list[str], int]:
+    """The stages that a run directory remembers, and how many segments."""
+    stages = sorted(path.stem for path in (folder / "stages").glob("*.json"))
+    return stages, len(list((folder / "segments").glob("*.json")))
+
+
+FORWARDED = ("checkpoint", "turns", "script", "mode", "workers", "language")
+"""What is told to `voiceclone run` as it stands."""
+
+
+def main() -> None:
+    asked = _arguments()
+    adopt_orphans()
+    outcome = Outcome()
+    with tempfile.TemporaryDirectory(prefix="kill-") as folder:
+        runs = Runs(asked, Path(folder))
+        if asked.form in ("row", "both"):
+            runs.in_a_row(asked.kills, outcome)
+        if asked.form in ("fresh", "both"):
+            runs.fresh(asked.kills, outcome)
+    summary = summarise(asked.engine, runs, outcome)
+    print(json.dumps(summary) if asked.json else "\n".join(table(summary)))
+    raise SystemExit(1 if any(summary[key] for key in ("bytes_differing", "orphans", "files_left")) else 0)
+
+
+def summarise(engine: str, runs: Runs, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "engine": engine,
+        "undisturbed_seconds": round(runs.seconds, 1),
+        "start_seconds": round(runs.start_seconds, 1),
+        "segments": len(runs.undisturbed["segments"]),
+        "kills": [asdict(kill) for kill in outcome.kills],
+        "outran": outcome.outran,
+        "resumes": outcome.resumes,
+        "bytes_differing": sum(len(row["differing"]) for row in outcome.resumes),
+        "orphans": sum(kill.orphans for kill in outcome.kills),
+        "files_left": sum(len(row["left"]) for row in outcome.resumes),
+    }
+
+
+def table(summary: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"{summary['engine']}, {summary['segments']} segments, undisturbed {summary['undisturbed_seconds']} s"
+    )
+    yield f"{'form':6} {'killed after':>12} {'segments':>9} {'workers':>8} {'after 2 s':>9}  stages behind it"
+    for kill in summary["kills"]:
+        yield (
+            f"{kill['form']:6} {kill['seconds']:10.2f} s {kill['segments']:9d} {kill['workers']:8d} "
+            f"{kill['orphans']:9d}  {', '.join(kill['stages'])}"
+        )
+    yield f"{len(summary['kills'])} kills ({summary['outran']} commands had ended before), then to the end:"
+    kept = ", ".join(str(row["reused"]) for row in summary["resumes"])
+    yield f"run directories finished {len(summary['resumes'])}, segments that their last command kept: {kept}"
+    for key in ("bytes_differing", "orphans", "files_left"):
+        yield f"{key.replace('_', ' ')} {summary[key]}"
+
+
+def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--engine", choices=("kokoro", "fish", "echo"), required=True)
+    parser.add_argument("--kills", type=int, default=10, help="of each form")
+    parser.add_argument("--form", choices=("row", "fresh", "both"), default="both")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--input", type=Path, default=_sample(), help="default: pyannote's sample recording")
+    for name in FORWARDED:
+        parser.add_argument(f"--{name}", help="as for `voiceclone run`")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args(given)
+
+
+def _sample() -> Path:
+    spec = util.find_spec("pyannote")
+    assert spec is not None and spec.submodule_search_locations
+    return Path(next(iter(spec.submodule_search_locations))) / "audio" / "sample" / "sample.wav"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""References that an earlier run has cut are taken over when they would come out the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from voiceclone_cli.casting.references import STAGE, ReadSpans, cast
+from voiceclone_cli.fingerprints import file_sha256, text_sha256
+from voiceclone_cli.stages import Stages
+from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Reference, Word
+
+
+def cast_or_recall(
+    recording: Recording,
+    diarization: Diarization,
+    words: Sequence[Word],
+    *,
+    out: Path,
+    given: Mapping[str, Path],
+    read_spans: ReadSpans,
+    speakers: Sequence[str],
+    stages: Stages,
+    progress: Progress,
+) -> dict[str, Reference]:
+    """As :func:`cast`, which says what it takes and raises."""
+    made_from = {
+        "turns": [asdict(turn) for turn in diarization.turns],
+        "exclusive": [asdict(turn) for turn in diarization.exclusive],
+        "words": [asdict(word) for word in words],
+        "given": {name: _given_sha256(path) for name, path in given.items()},
+        "speakers": list(speakers),
+    }
+    known = stages.recall(STAGE, made_from)
+    if known is not None:
+        progress(
+            ProgressEvent(STAGE, len(known["references"]), len(known["references"]), note="kept from before")
+        )
+        return {row["speaker"]: _reference(row, out) for row in known["references"]}
+    references = cast(
+        recording,
+        diarization,
+        words,
+        out=out,
+        given=given,
+        read_spans=read_spans,
+        progress=progress,
+        speakers=speakers,
+    )
+    files: dict[Path, str] = {}
+    for reference in references.values():
+        files[reference.audio] = file_sha256(reference.audio)
+        files[reference.audio.with_suffix(".txt")] = text_sha256(reference.text + "\n")
+    rows = [{**asdict(reference), "audio": reference.audio.name} for reference in references.values()]
+    stages.keep(STAGE, made_from, {"references": rows}, files)
+    return references
+
+
+def _given_sha256(path: Path) -> list[str | None]:
+    """Of a given voice and of the words beside it; None for what cannot be read, which ``cast`` will tell."""
+    return [file_sha256(p) if p.is_file() else None for p in (path, path.with_suffix(".txt"))]
+
+
+def _reference(row: Mapping[str, Any], out: Path) -> Reference:
+    return Reference(
+        speaker=row["speaker"],
+        audio=out / row["speaker"] / row["audio"],
+        text=row["text"],
+        seconds=row["seconds"],
+        spans=tuple((start, end) for start, end in row["spans"]),
+        warnings=tuple(row["warnings"]),
+    )

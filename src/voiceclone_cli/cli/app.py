@@ -1,0 +1,55 @@
+"""All verbs under one name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from voiceclone_cli import __version__
+from voiceclone_cli.cli import (
+    bench,
+    checkpoint,
+    config,
+    diarize,
+    doctor,
+    environment,
+    models,
+    run,
+    script,
+    synth,
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Find who speaks when in a recording, and speak every line again in its own speaker's voice.",
+)
+app.command("run")(run.command)
+app.command("diarize")(diarize.command)
+app.command("script")(script.command)
+app.command("synth")(synth.command)
+app.command("doctor")(doctor.command)
+app.command("bench")(bench.command)
+app.add_typer(models.app, name="models")
+app.add_typer(config.app, name="config")
+app.add_typer(environment.app, name="env")
+app.add_typer(checkpoint.app, name="checkpoint")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"voiceclone {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and end."),
+    ] = False,
+) -> None:
+    """Only carries the options that stand before a verb."""

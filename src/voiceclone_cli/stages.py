@@ -1,0 +1,94 @@
+"""What the stages of earlier runs came to, so that a run that goes on does not do them again.
+
+A stage is remembered under a fingerprint of everything it was made from. Another input, model or setting
+gives another fingerprint, and the stage is done again; so it is when its file is torn or was edited.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from voiceclone_cli.atomic import explain_write_errors, write_text_atomic
+from voiceclone_cli.fingerprints import file_sha256, fingerprint
+from voiceclone_worker.checks import dump_json
+
+NO_FILES: Mapping[Path, str] = MappingProxyType({})
+
+
+class Stages:
+    """The memory of one run directory (None: nothing is remembered), one file a stage."""
+
+    def __init__(self, root: Path | None, input_sha256: str = "") -> None:
+        self._root = root
+        self._input = input_sha256
+        self.reused: list[str] = []
+        """The stages that were taken over from an earlier run, in order."""
+
+    def recall(self, stage: str, made_from: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What ``keep`` was given, if it was made from the same; else None.
+
+        Files that it rests on must be as they were then.
+        """
+        if self._root is None:
+            return None
+        try:
+            note = json.loads(_path(self._root, stage).read_text(encoding="utf-8"))
+            value: dict[str, Any] = note["value"]
+            as_kept = note["fingerprint"] == self._print(made_from) and note["check"] == fingerprint(value)
+            if not as_kept or not self._as_they_were(self._root, note):
+                return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        self.reused.append(stage)
+        return value
+
+    def keep(
+        self,
+        stage: str,
+        made_from: Mapping[str, Any],
+        value: Mapping[str, Any],
+        files: Mapping[Path, str] = NO_FILES,
+        large_files: Iterable[Path] = (),
+    ) -> None:
+        """Remember ``value``, which holds for as long as each of ``files``, all in the run directory, has
+        its SHA-256. ``large_files`` are known again by size and time. Raises what ``explain_write_errors``
+        does.
+        """
+        if self._root is None:
+            return
+        root = self._root
+        with explain_write_errors(root):
+            note = {
+                "fingerprint": self._print(made_from),
+                "check": fingerprint(value),
+                "files": {path.relative_to(root).as_posix(): sha256 for path, sha256 in files.items()},
+                "large_files": {path.relative_to(root).as_posix(): _mark(path) for path in large_files},
+                "value": value,
+            }
+            write_text_atomic(_path(root, stage), dump_json(note) + "\n")
+
+    def _as_they_were(self, root: Path, note: Mapping[str, Any]) -> bool:
+        files, large_files = note["files"].items(), note["large_files"].items()
+        return all(file_sha256(root / name) == sha256 for name, sha256 in files) and all(
+            _mark(root / name) == mark for name, mark in large_files
+        )
+
+    def _print(self, made_from: Mapping[str, Any]) -> str:
+        return fingerprint({"input": self._input, **made_from})
+
+
+def _path(root: Path, stage: str) -> Path:
+    return root / "stages" / f"{stage}.json"
+
+
+def _mark(path: Path) -> list[int]:
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+NO_STAGES = Stages(None)
+"""For whoever has no run directory."""

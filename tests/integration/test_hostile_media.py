@@ -1,0 +1,368 @@
+"""Media from strangers: what they claim, where they lead, what they unpack to, and what once broke us."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from media_reader import MediaReader, Outcome
+from media_samples import RARER_CODECS, syllables, tone, write_media, write_wav
+from voiceclone_cli.errors import InputError
+from voiceclone_cli.media import read_recording, read_spans
+
+ROOT = Path(__file__).parents[2]
+CORPUS = sorted((ROOT / "tests" / "corpus" / "media").iterdir())
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[MediaReader]:
+    with MediaReader(patience=20) as reader:
+        yield reader
+
+
+def refusal(path: Path) -> InputError:
+    with pytest.raises(InputError) as caught:
+        read_recording(path)
+    assert caught.value.message.isprintable()
+    return caught.value
+
+
+# ------------------------------------------------------------------------------ what was found
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
+def test_a_file_that_once_broke_us_no_longer_does(reader: MediaReader, path: Path) -> None:
+    outcome = reader.read(path)
+    assert not outcome.bad, outcome
+
+
+def test_a_few_thousand_mutants_are_read_or_refused() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "fuzz_media.py"), "--seconds", "5", "--seed", "20"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert '"findings": []' in done.stdout
+
+
+def test_a_reader_that_dies_or_hangs_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    with MediaReader(patience=0.5) as reader:
+        reader._process.kill()
+        assert reader.read(tmp_path / "a.wav").kind == "crash"
+        assert reader.read(tmp_path / "a.wav").kind == "refused"
+        os.kill(reader._process.pid, 19)  # SIGSTOP
+        assert reader.read(tmp_path / "a.wav").kind == "hang"
+    with MediaReader(patience=20, most_bytes=1) as reader:
+        assert reader.read(tmp_path / "a.wav").kind == "memory"
+
+
+# -------------------------------------------------------------------------------- what they claim
+
+
+def wav_header(*, rate: int = 16_000, channels: int = 1, size: int = 64_000) -> bytes:
+    align = 2 * channels & 0xFFFF
+    form = struct.pack("<HHIIHH", 1, channels, rate, rate * align & 0xFFFF_FFFF, align, 16)
+    return b"RIFF" + struct.pack("<I", 36) + b"WAVEfmt \x10\0\0\0" + form + b"data" + struct.pack("<I", size)
+
+
+def au_header(*, rate: int = 16_000, channels: int = 1, size: int = 64_000) -> bytes:
+    return b".snd" + struct.pack(">IIIII", 24, size, 3, rate, channels)
+
+
+def flac_header(*, rate: int = 16_000, samples: int) -> bytes:
+    packed = rate << 44 | 15 << 36 | samples
+    return (
+        b"fLaC\x80\0\0\x22"
+        + struct.pack(">HH", 4096, 4096)
+        + bytes(6)
+        + packed.to_bytes(8, "big")
+        + bytes(16)
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        (wav_header(size=2**31 - 64_000), "media_too_long"),
+        (wav_header(channels=65_535), "media_channels"),
+        (wav_header(channels=65), "media_channels"),
+        (wav_header(channels=0), "media_channels"),
+        (wav_header(rate=1), "media_rate"),
+        (wav_header(rate=10**9), "media_rate"),
+        (au_header(channels=2**31), "media_truncated"),
+        (au_header(rate=2**31 - 1), "media_rate"),
+        (flac_header(samples=2**31), "media_too_long"),
+        (flac_header(samples=2**36 - 1), "media_too_long"),
+    ],
+)
+def test_a_header_that_cannot_be_true_is_refused_at_once(
+    tmp_path: Path, reader: MediaReader, header: bytes, code: str
+) -> None:
+    (tmp_path / "a").write_bytes(header + np.full(32_000, 3000, "<i2").tobytes())
+    outcome = reader.read(tmp_path / "a")
+    assert (outcome.kind, outcome.detail) == ("refused", code)
+    assert refusal(tmp_path / "a").exit_code == 2
+
+
+@pytest.mark.parametrize("box", [b"mdhd", b"mvhd"])
+def test_an_mp4_that_claims_days_is_never_given_their_memory(
+    tmp_path: Path, reader: MediaReader, box: bytes
+) -> None:
+    path = write_media(tmp_path / "a.mp4", syllables(2.0, 48_000))
+    data = bytearray(path.read_bytes())
+    # Version and flags, two dates, the time scale; then the duration.
+    struct.pack_into(">I", data, data.index(box) + 4 + 16, 2**31 - 1)
+    path.write_bytes(data)
+    outcome = reader.read(path)
+    assert outcome.kind == "refused" or outcome.detail.startswith("2.0")
+    assert outcome.peak_bytes < 500e6
+
+
+def test_the_first_of_a_hundred_audio_streams_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "many.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in range(100)]
+        for stream in streams:
+            frame = av.AudioFrame.from_ndarray(
+                (tone(0.5) * 32_767).astype(np.int16)[None], format="s16", layout="mono"
+            )
+            frame.sample_rate, frame.pts = 16_000, 0
+            container.mux(stream.encode(frame))
+    recording = read_recording(path)
+    assert recording.seconds == 0.5
+    np.testing.assert_allclose(recording.samples, tone(0.5), atol=1e-3)
+
+
+def test_a_picture_of_any_size_is_never_decoded(tmp_path: Path, reader: MediaReader) -> None:
+    path = tmp_path / "vast.mkv"
+    sound = write_media(tmp_path / "a.mkv", syllables(2.0, 48_000), video=True)
+    with av.open(str(sound)) as source, av.open(str(path), "w") as container:
+        streams = [container.add_stream_from_template(stream) for stream in source.streams]
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                container.mux(packet)
+    data = path.read_bytes()
+    # PixelWidth (B0) and PixelHeight (BA), two bytes each, become three: 100,000.
+    small = b"\xb0\x81\x40\xba\x81\x30"
+    assert small in data
+    path.write_bytes(data.replace(small, b"\xb0\x81\xff\xba\x81\xff"))
+    outcome = reader.read(path)
+    assert (outcome.kind, outcome.detail) == ("read", "2.00 s")
+    assert read_recording(path).has_video
+
+
+# ------------------------------------------------------------------------------ where they lead
+
+
+class Listener:
+    """A port of this machine that counts who calls."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.settimeout(0.05)
+        self.port: int = self._socket.getsockname()[1]
+        self.calls = 0
+        self._ended = False
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        while not self._ended:
+            try:
+                connection, _ = self._socket.accept()
+            except TimeoutError:
+                continue
+            self.calls += 1
+            connection.close()
+
+    def end(self) -> None:
+        self._ended = True
+        self._thread.join()
+        self._socket.close()
+
+
+PLAYLISTS = {
+    "a.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{target}\n#EXT-X-ENDLIST\n",
+    "a.m3u": "{target}\n",
+    "a.pls": "[playlist]\nNumberOfEntries=1\nFile1={target}\n",
+    "a.ffconcat": "ffconcat version 1.0\nfile '{target}'\n",
+    "late.ffconcat": "\ufeffffconcat version 1.0\nfile '{target}'\n",
+    "a.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio {port} RTP/AVP 0\n",
+    "a.strm": "{target}\n",
+    "a.mpd": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period>'
+    '<AdaptationSet mimeType="audio/mp4"><Representation id="1"><BaseURL>{target}</BaseURL>'
+    "</Representation></AdaptationSet></Period></MPD>",
+    "a.xspf": '<?xml version="1.0"?><playlist><trackList><track><location>{target}</location></track>'
+    "</trackList></playlist>",
+    "a.idx": "# VobSub index file, v7\nid: en, index: 0\n",
+}
+
+
+@pytest.mark.parametrize("scheme", ["file", "relative", "http"])
+@pytest.mark.parametrize("name", PLAYLISTS)
+@pytest.mark.parametrize("disguise", ["", ".wav"])
+def test_what_only_names_a_recording_opens_nothing(
+    tmp_path: Path, name: str, scheme: str, disguise: str
+) -> None:
+    canary = write_wav(tmp_path / "canary.wav", tone(1.0))
+    os.utime(canary, (1, 1))  # Whoever reads it changes the time of access, where the system keeps it.
+    listener = Listener()
+    try:
+        target = {
+            "file": f"file://{canary}",
+            "relative": "canary.wav",
+            "http": f"http://127.0.0.1:{listener.port}/canary.wav",
+        }[scheme]
+        path = tmp_path / (name + disguise)
+        path.write_text(PLAYLISTS[name].format(target=target, port=listener.port), encoding="utf-8")
+        assert refusal(path).code in ("media_playlist", "media_not_media")
+        assert listener.calls == 0
+    finally:
+        listener.end()
+
+
+@pytest.mark.parametrize("suffix", sorted(RARER_CODECS))
+def test_rarer_containers_are_still_read(tmp_path: Path, suffix: str) -> None:
+    path = write_media(tmp_path / f"a{suffix}", syllables(5.0, 48_000), video=suffix in (".avi", ".ts"))
+    recording = read_recording(path)
+    assert recording.seconds == pytest.approx(5.0, abs=0.15)
+    assert recording.has_video == (suffix in (".avi", ".ts"))
+
+
+@pytest.mark.parametrize(
+    "name", ["w64", "caf", "voc", "nist", "avr", "ircam", "pvf", "svx"], ids=lambda name: str(name)
+)
+def test_formats_of_speech_corpora_and_old_studios_are_still_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"a.{name}"
+    soundfile.write(path, tone(1.0), 16_000, format=name.upper(), subtype="PCM_16")
+    assert read_recording(path).seconds == 1.0
+
+
+# --------------------------------------------------------------------------- what they unpack to
+
+
+def silence(path: Path, hours: float, rate: int) -> Path:
+    """A flac of digital silence: one of its frames, over and over, without a length in the header."""
+    seed = path.with_name("seed.flac")
+    soundfile.write(seed, np.zeros(4096 * 3, np.int16), rate, subtype="PCM_16")
+    packets = []
+    with av.open(str(seed)) as source:
+        packets = [bytes(packet) for packet in source.demux() if packet.size]
+    frames = round(hours * 3600 * rate / 4096)
+    path.write_bytes(flac_header(rate=rate, samples=0) + packets[0] * frames)
+    return path
+
+
+def test_days_of_silence_in_a_small_file_are_bounded_while_they_are_decoded(tmp_path: Path) -> None:
+    path = silence(tmp_path / "bomb.flac", hours=24, rate=8_000)
+    assert path.stat().st_size < 5e6
+    with MediaReader(patience=120, most_bytes=4 << 30) as reader:
+        outcome = reader.read(path)
+    assert (outcome.kind, outcome.detail) == ("refused", "media_too_long")
+
+
+def test_twelve_hours_is_all_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from voiceclone_cli.media import decoder
+
+    path = write_media(tmp_path / "a.ts", syllables(6.0, 48_000))
+    monkeypatch.setattr(decoder, "MOST_HOURS", 7 / 3600)
+    assert read_recording(path).seconds > 5
+    monkeypatch.setattr(decoder, "MOST_HOURS", 4 / 3600)
+    error = refusal(path)
+    assert error.code == "media_too_long" and "cut it into parts" in error.message
+    with pytest.raises(InputError):
+        read_spans(path, [(0.0, 5.5)])
+
+
+# -------------------------------------------------------------------------------- what they are
+
+
+@pytest.mark.parametrize(
+    "name", ["-i.wav", "--help", "%d%s%n.wav", "pipe:0", "a:b\\c|d.wav", "two\nlines.wav"]
+)
+def test_a_name_is_nothing_but_a_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_wav(tmp_path / "a.wav", tone(0.5)).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert read_recording(Path(name)).seconds == 0.5
+    Path(name).write_bytes(b"no sound at all")
+    assert refusal(Path(name)).code == "media_not_media"
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/dev/random", "/dev/tty"])
+def test_a_device_is_refused(device: str) -> None:
+    if not os.path.exists(device):
+        pytest.skip(f"there is no {device} here")
+    assert refusal(Path(device)).code == "media_not_a_file"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "to a pipe"])
+def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, reader: MediaReader, kind: str) -> None:
+    path = tmp_path / "it"
+    if kind == "socket":
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(str(path))
+        server.close()
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    if kind == "to a pipe":
+        path.rename(tmp_path / "pipe")
+        path.symlink_to(tmp_path / "pipe")
+    outcome = reader.read(path)
+    assert outcome.kind == "refused" and outcome.detail in ("media_not_a_file", "media_is_folder")
+
+
+def test_links_that_lead_nowhere_or_round_in_circles_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    (tmp_path / "lost").symlink_to(tmp_path / "nothing")
+    assert refusal(tmp_path / "one").code == "media_unreadable"
+    assert refusal(tmp_path / "lost").code == "media_missing"
+    assert refusal(tmp_path / "a\0b").code == "media_missing"
+    assert refusal(tmp_path / ("x" * 300)).code == "media_unreadable"
+
+
+def test_a_link_to_a_recording_is_the_recording(tmp_path: Path) -> None:
+    write_wav(tmp_path / "a.wav", tone(0.5))
+    (tmp_path / "link").symlink_to(tmp_path / "a.wav")
+    assert read_recording(tmp_path / "link").seconds == 0.5
+
+
+def test_a_file_that_grows_while_it_is_read_is_as_long_as_it_said(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "a.wav", tone(60.0))
+    more = path.read_bytes()[44:]
+
+    def grow(event: object) -> None:
+        with path.open("ab") as file:
+            file.write(more)
+
+    assert read_recording(path, grow).seconds == 60.0
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_called_cut_off(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "a.wav", tone(60.0))
+    with pytest.raises(InputError) as caught:
+        read_recording(path, lambda event: os.truncate(path, 32_000 * 20))
+    assert caught.value.code == "media_truncated"
+
+
+def test_the_reader_tells_what_it_found(tmp_path: Path, reader: MediaReader) -> None:
+    good = reader.read(write_wav(tmp_path / "a.wav", tone(0.5)))
+    assert isinstance(good, Outcome) and (good.kind, good.detail, good.bad) == ("read", "0.50 s", False)
+    assert time.monotonic() > good.seconds > 0
+    shutil.rmtree(tmp_path)
+    assert reader.read(tmp_path / "a.wav").detail == "media_missing"

@@ -1,0 +1,77 @@
+"""A disk of a few kilobytes, seen only by the commands that are run on it: a tmpfs in a mount namespace."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from command import Ended
+
+_OWN_USERS = [] if os.name == "posix" and os.geteuid() == 0 else ["--user"]
+"""Whoever is not root mounts in a user namespace of their own."""
+
+
+class SmallDisk:
+    """Made by :func:`small_disk`. Commands see it at ``path``; this process sees it at ``seen``."""
+
+    def __init__(self, path: Path, keeper: int) -> None:
+        self.path = path
+        self.seen = Path(f"/proc/{keeper}/root{path}")
+        kinds = ["--mount", *_OWN_USERS, *(["--preserve-credentials"] if _OWN_USERS else [])]
+        self._enter = ["nsenter", "--target", str(keeper), *kinds]
+
+    def prefix(self) -> list[str]:
+        """What to put before a command, so that it sees the disk."""
+        return [*self._enter, f"--wd={Path.cwd()}"]
+
+    def voiceclone(self, *arguments: object, timeout: float = 120) -> Ended:
+        done = subprocess.run(
+            [*self.prefix(), sys.executable, "-m", "voiceclone_cli", *map(str, arguments)],
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def resize(self, kilobytes: int) -> None:
+        self._remount(f"size={kilobytes}k,rw")
+
+    def make_read_only(self) -> None:
+        self._remount("ro")
+
+    def _remount(self, options: str) -> None:
+        subprocess.run([*self._enter, "mount", "-o", f"remount,{options}", str(self.path)], check=True)
+
+
+@contextmanager
+def small_disk(path: Path, kilobytes: int) -> Iterator[SmallDisk]:
+    """A disk of this size at ``path`` for as long as the block lasts. Skips the test where the system lets
+    nobody mount."""
+    if not (sys.platform == "linux" and shutil.which("unshare") and shutil.which("nsenter")):
+        pytest.skip("a small disk needs Linux with unshare and nsenter")
+    path.mkdir(parents=True, exist_ok=True)
+    mount = 'mount -t tmpfs -o "size=$1k,mode=755" small "$2" && echo mounted && read -r _'
+    names = ["--mount", *(["--map-root-user"] if _OWN_USERS else [])]
+    keeper = subprocess.Popen(
+        ["unshare", *names, "sh", "-c", mount, "sh", str(kilobytes), str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    with keeper:
+        assert keeper.stdin and keeper.stdout and keeper.stderr
+        if keeper.stdout.readline() != "mounted\n":
+            pytest.skip(f"this system lets nobody mount a small disk: {keeper.stderr.read().strip()}")
+        try:
+            yield SmallDisk(path, keeper.pid)
+        finally:
+            keeper.stdin.close()

@@ -1,0 +1,127 @@
+"""Ids and speaker names that name files: the same ones on every system."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path, PureWindowsPath
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from properties import examples, one_sentence
+from voiceclone_cli.errors import InputError
+from voiceclone_cli.names import are_safe, check_speakers
+from voiceclone_worker.contract import ContractError, task_from_json
+from voiceclone_worker.filenames import MAX_BYTES, MAX_CHARACTERS, name_fault
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SPEAKER_00", "0001", "Anna", "Anna Lee", "José", "王芳", "x.y", "COM10", "console", "null", "a" * 100],
+)
+def test_ordinary_names_are_taken(name: str) -> None:
+    check_speakers([name])
+    assert are_safe([name])
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("", "is empty"),
+        ("../x", "holds '/'"),
+        ("/etc/passwd", "holds '/'"),
+        ("a\\b", "holds"),
+        ("C:x", "holds ':'"),
+        ("what?", r"holds '\?'"),
+        ("[x]", r"holds '\['"),
+        (".", "begins or ends with a dot"),
+        ("..", "begins or ends with a dot"),
+        (".hidden", "begins or ends with a dot"),
+        ("x.", "begins or ends with a dot"),
+        (" x", "or a blank"),
+        ("x\u00a0", "or a blank"),
+        ("CON", "device"),
+        ("con", "device"),
+        ("nul.txt", "device"),
+        ("Com1.wav.bak", "device"),
+        ("lpt¹", "device"),
+        ("aux .txt", "device"),
+        ("a\0b", r"U\+0000"),
+        ("a\nb", r"U\+000A"),
+        ("a\x1b[31m", r"U\+001B"),
+        ("a\x85b", r"U\+0085"),
+        ("a\u202eb", r"U\+202E"),
+        ("a\u200fb", r"U\+200F"),
+        ("a\u200bb", r"U\+200B"),
+        ("\ufeffa", r"U\+FEFF"),
+        ("a\u2028b", r"U\+2028"),
+        ("a\ud800", "unpaired surrogate"),
+        ("a" * 101, "101 characters, more than 100"),
+        ("a" * 300, "300 characters, more than 100"),
+        ("王" * 67, "201 bytes, more than 200"),
+    ],
+)
+def test_names_that_are_no_files_are_refused_in_one_sentence(name: str, fault: str) -> None:
+    with pytest.raises(InputError, match=fault) as refusal:
+        check_speakers(["Anna", name])
+    assert refusal.value.code == "unsafe_name"
+    one_sentence(refusal.value)
+    assert not are_safe([name])
+
+
+@pytest.mark.parametrize(
+    "pair", [("Anna", "ANNA"), ("Jos\u00e9", "Jose\u0301"), ("STRASSE", "straße"), ("\u212bsa", "\u00e5sa")]
+)
+def test_two_names_for_one_file_are_refused(pair: tuple[str, str]) -> None:
+    with pytest.raises(InputError, match="would name one folder") as refusal:
+        check_speakers([*pair, "Ben"])
+    assert refusal.value.code == "unsafe_name"
+    assert not are_safe(pair)
+
+
+def test_the_same_name_again_is_the_same_speaker() -> None:
+    check_speakers(["Anna", "Ben", "Anna"])
+
+
+def test_an_id_that_comes_twice_has_no_file_of_its_own() -> None:
+    assert not are_safe(["0001", "0001"])
+
+
+@examples
+@example("CON.a")
+@given(st.text(max_size=120) | st.text("./\\:CONnul ..~$\u202e", max_size=12))
+def test_a_name_without_fault_is_one_file_in_its_folder(name: str) -> None:
+    if name_fault(name) is not None:
+        return
+    assert 0 < len(name) <= MAX_CHARACTERS and len(os.fsencode(name)) <= MAX_BYTES
+    assert Path("/run", f"{name}.wav").parent == Path("/run")
+    windows = PureWindowsPath("C:\\run", f"{name}.wav")
+    assert windows.parent == PureWindowsPath("C:\\run") and not windows.is_reserved()
+
+
+@examples
+@given(st.text(max_size=120))
+def test_the_worker_and_the_command_agree_on_ids(name: str) -> None:
+    try:
+        check_speakers([name])
+        safe = True
+    except InputError:
+        safe = False
+    segment = {"id": name, "text": "a"}
+    task = {
+        "schema": "voiceclone.task/1",
+        "speaker": "A",
+        "engine": {"name": "echo"},
+        "reference": {},
+        "output_dir": os.path.abspath(os.sep),
+        "segments": [segment],
+    }
+    try:
+        task_from_json(json.dumps(task))
+        taken = True
+    except ContractError as error:
+        one_sentence(error)
+        taken = False
+    assert taken == safe
