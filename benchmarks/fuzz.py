@@ -92,6 +92,7 @@ def supervise(target: str, work: Path, corpus: Path, seconds: int) -> dict[str, 
         tried += figures["number_of_executed_units"]
         slowest = max(slowest, figures["slowest_unit_time_sec"])
         largest = max(largest, figures["peak_rss_mb"])
+    found = sorted(path for path in (work / "found").iterdir() if path.suffix != ".txt")
     return {
         "target": target,
         "seconds": round(time.monotonic() - started),
@@ -99,9 +100,15 @@ def supervise(target: str, work: Path, corpus: Path, seconds: int) -> dict[str, 
         "kept_for_coverage": len(list((work / "learned").iterdir())),
         "slowest_seconds": slowest,
         "peak_mb": largest,
-        "findings": len(list((work / "found").glob("*[!t]"))),
-        "kinds": [path.read_text(encoding="utf-8") for path in sorted((work / "found").glob("*.txt"))],
+        "findings": len(found),
+        "kinds": [kind(path) for path in found],
     }
+
+
+def kind(found: Path) -> str:
+    """What a finding is: the note beside it, or the name that the fuzzer gave it (timeout-..., oom-...)."""
+    note = found.with_name(f"{found.name}.txt")
+    return note.read_text(encoding="utf-8") if note.exists() else found.name
 
 
 def fuzz(target: str, work: Path, corpus: Path, seconds: int) -> None:

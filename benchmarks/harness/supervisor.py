@@ -169,7 +169,7 @@ def _judge(command: Command, kinds: Sequence[str], bound: float, report: Report)
         report.defects.append(f"traceback ({', '.join(kinds)}): {_last_words(command)}")
     if code not in _promised(kinds):
         report.defects.append(f"exit code {code} ({', '.join(kinds)}): {_last_words(command)}")
-    if code > 0 and command.tells_all and not _reason(command):
+    if 0 < code < 128 and command.tells_all and not _reason(command):
         report.defects.append(f"exit code {code} ({', '.join(kinds)}) without a reason on stdout")
 
 

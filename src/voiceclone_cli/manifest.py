@@ -12,14 +12,13 @@ from typing import Any
 from voiceclone_cli import __version__
 from voiceclone_cli.atomic import explain_write_errors, write_text_atomic
 from voiceclone_cli.clock import Clock
-from voiceclone_cli.errors import PreflightError, RunError
+from voiceclone_cli.errors import PreflightError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.rundir import RUN_SCHEMA, RunDir
 from voiceclone_cli.settings import TABLE, Settings
 from voiceclone_cli.speaking import Spoken
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Diarization, Placement, Recording, Segment
-from voiceclone_worker.checks import dump_json
-from voiceclone_worker.contract import SegmentRow
+from voiceclone_worker.contract import SegmentRow, dump_json
 
 SUCCESS, PARTIAL, ERROR = "success", "partial", "error"
 EXIT_CODES = {SUCCESS: 0, PARTIAL: 3, ERROR: 1}
@@ -74,8 +73,12 @@ def document(
     }
 
 
-def failure_document(code: str, message: str) -> dict[str, Any]:
-    """What ``--json`` prints of a run that could not begin."""
+def failure_document(end: VoicecloneError | Stopped) -> dict[str, Any]:
+    """What ``--json`` prints of a run that ended before a segment was spoken."""
+    if isinstance(end, Stopped):
+        code, message = "interrupted", "the run was stopped"
+    else:
+        code, message = end.code, end.message
     return {
         "schema": RUN_SCHEMA,
         "status": ERROR,
@@ -92,11 +95,12 @@ def write_manifest(job: Job, content: Mapping[str, Any]) -> None:
         write_text_atomic(job.run_dir.manifest, dump_json(content, indent=1) + "\n")
 
 
-def record_failure(run_dir: RunDir, code: str, message: str) -> None:
-    """Write a manifest of a run that came to nothing, unless that of an earlier run still holds."""
+def record_failure(run_dir: RunDir, end: VoicecloneError | Stopped) -> None:
+    """Write the manifest of a run that ended before a segment was spoken, unless that of an earlier run
+    still holds."""
     if run_dir.is_claimed():
         owner = {"run_dir": str(run_dir.root), "input": {"sha256": run_dir.input_sha256}}
-        content = {**failure_document(code, message), **owner}
+        content = {**failure_document(end), **owner}
         # Where the disk does not take it either, the claim stands: a run that was never finished.
         with contextlib.suppress(OSError):
             write_text_atomic(run_dir.manifest, dump_json(content, indent=1) + "\n")

@@ -1,6 +1,6 @@
 """What a segment's id and a speaker's name may be: both name files, on every system the same ones.
 
-The rule itself is the worker's (:mod:`voiceclone_worker.filenames`), which checks task files by it.
+The rule itself is the worker's (``voiceclone_worker.contract``), which checks task files by it.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from voiceclone_cli.errors import InputError
-from voiceclone_worker.checks import shown
-from voiceclone_worker.filenames import clash, file_key, name_fault
+from voiceclone_worker.contract import clash, file_key, name_fault, shown
 
 __all__ = ["are_safe", "check_speakers", "file_key", "shown"]
 

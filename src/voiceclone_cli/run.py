@@ -122,14 +122,11 @@ def _run_dir(request: RunRequest, sha256: str) -> Iterator[RunDir]:
                 if request.force:
                     run_dir.forget()
                 yield run_dir
-        except VoicecloneError as error:
-            if run_dir.is_new and not run_dir.remembers():
+        except (VoicecloneError, Stopped) as end:
+            if isinstance(end, VoicecloneError) and run_dir.is_new and not run_dir.remembers():
                 run_dir.discard()
             else:
-                record_failure(run_dir, error.code, error.message)
-            raise
-        except Stopped:
-            record_failure(run_dir, "interrupted", "the run was stopped before a segment was spoken")
+                record_failure(run_dir, end)
             raise
 
 

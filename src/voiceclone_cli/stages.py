@@ -14,7 +14,7 @@ from typing import Any
 
 from voiceclone_cli.atomic import explain_write_errors, write_text_atomic
 from voiceclone_cli.fingerprints import file_sha256, fingerprint
-from voiceclone_worker.checks import dump_json
+from voiceclone_worker.contract import dump_json
 
 NO_FILES: Mapping[Path, str] = MappingProxyType({})
 

@@ -56,7 +56,7 @@ def test_each_command_runs(
 
 def _voiceclone(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """Through the console script's own function, in this process: pyannote is imported once for all."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.setattr(sys, "argv", words)
     try:
         with pytest.raises(SystemExit) as end:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from talk import talk
+from voiceclone_cli import models
 from watch import WatchedPython, watched
 
 _COUNT = """
@@ -43,16 +44,20 @@ class Lonely:
 
 
 def alone(folder: Path, *command: object, **variables: str) -> Lonely:
-    """Run ``command`` in a namespace of its own, in ``folder``. Skips the test where the system forbids it."""
+    """Run ``command`` in a namespace of its own, in ``folder``, for a user whose home is ``folder/user``.
+
+    Skips the test where the system forbids it.
+    """
     unshare = shutil.which("unshare")
     if unshare is None or subprocess.run([unshare, "-rn", "true"], capture_output=True).returncode != 0:
         pytest.skip("this system does not let a test make a network namespace (unshare -rn)")
-    counts = folder / "snmp"
-    ours = ("VOICECLONE_HOME", "PATH", "HOME", "LANG")
+    counts, user = folder / "snmp", folder / "user"
+    user.mkdir(exist_ok=True)
+    given = {"PATH": os.environ["PATH"], "HOME": str(user), "VOICECLONE_HOME": str(models.home())}
     done = subprocess.run(
         [unshare, "-rn", "sh", "-c", _COUNT, str(counts), *map(str, command)],
         cwd=folder,
-        env={name: os.environ[name] for name in ours if name in os.environ} | variables,
+        env=given | variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
@@ -88,6 +93,9 @@ def test_a_run_with_the_models_in_the_cache_contacts_nobody(
     assert lonely.document["status"] == "success" and lonely.document["engine"] == "kokoro"
     assert len(python.processes) > 1, "the worker is watched too"
     assert (lonely.attempts, python.calls) == (0, [])
+    # Telemetry that cannot be sent is kept for later.
+    left = [path for path in (tmp_path / "user").rglob("*") if path.is_file()]
+    assert left == []
 
 
 @pytest.mark.engine

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import soundfile
 from media_reader import MediaReader, Outcome
 from media_samples import RARER_CODECS, syllables, tone, write_media, write_wav
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.media import read_recording, read_spans
+from voiceclone_cli.media import decoder, read_recording, read_spans
 
 ROOT = Path(__file__).parents[2]
 CORPUS = sorted((ROOT / "tests" / "corpus" / "media").iterdir())
@@ -146,22 +147,32 @@ def test_the_first_of_a_hundred_audio_streams_is_read(tmp_path: Path) -> None:
 
 
 def test_a_picture_of_any_size_is_never_decoded(tmp_path: Path, reader: MediaReader) -> None:
-    path = tmp_path / "vast.mkv"
-    sound = write_media(tmp_path / "a.mkv", syllables(2.0, 48_000), video=True)
-    with av.open(str(sound)) as source, av.open(str(path), "w") as container:
-        streams = [container.add_stream_from_template(stream) for stream in source.streams]
-        for packet in source.demux():
-            if packet.dts is not None:
-                packet.stream = streams[packet.stream.index]
-                container.mux(packet)
-    data = path.read_bytes()
-    # PixelWidth (B0) and PixelHeight (BA), two bytes each, become three: 100,000.
-    small = b"\xb0\x81\x40\xba\x81\x30"
-    assert small in data
-    path.write_bytes(data.replace(small, b"\xb0\x81\xff\xba\x81\xff"))
+    path = write_media(tmp_path / "song.mp3", syllables(2.0, 48_000))
+    path.write_bytes(id3_tag(vast_png()) + path.read_bytes())
+    with av.open(str(path)) as container:
+        assert [stream.codec_context.name for stream in container.streams.video] == ["png"]
     outcome = reader.read(path)
-    assert (outcome.kind, outcome.detail) == ("read", "2.00 s")
-    assert read_recording(path).has_video
+    assert outcome.kind == "read" and outcome.peak_bytes < 500e6
+    assert not read_recording(path).has_video
+
+
+def vast_png() -> bytes:
+    """A picture of 100,000 x 100,000 points, all of them black."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    size = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    lines = zlib.compress(bytes(10_000_000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
+
+
+def id3_tag(picture: bytes) -> bytes:
+    """An ID3v2.3 tag with a cover."""
+    body = b"\0image/png\0\x03\0" + picture
+    frame = b"APIC" + struct.pack(">IH", len(body), 0) + body
+    seven_bits = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x03\0\0" + seven_bits + frame
 
 
 # ------------------------------------------------------------------------------ where they lead
@@ -266,17 +277,20 @@ def silence(path: Path, hours: float, rate: int) -> Path:
     return path
 
 
-def test_days_of_silence_in_a_small_file_are_bounded_while_they_are_decoded(tmp_path: Path) -> None:
-    path = silence(tmp_path / "bomb.flac", hours=24, rate=8_000)
-    assert path.stat().st_size < 5e6
-    with MediaReader(patience=120, most_bytes=4 << 30) as reader:
-        outcome = reader.read(path)
-    assert (outcome.kind, outcome.detail) == ("refused", "media_too_long")
+def test_hours_of_silence_in_a_small_file_are_bounded_while_they_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = silence(tmp_path / "bomb.flac", hours=24, rate=16_000)
+    assert path.stat().st_size < 6e6
+    monkeypatch.setattr(decoder, "MOST_HOURS", 0.5)
+    heard: list[float] = []
+    with pytest.raises(InputError) as caught:
+        read_recording(path, lambda event: heard.append(event.completed))
+    assert caught.value.code == "media_too_long" and "goes on and on" in caught.value.message
+    assert 1790 < heard[-1] <= 1801
 
 
 def test_twelve_hours_is_all_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from voiceclone_cli.media import decoder
-
     path = write_media(tmp_path / "a.ts", syllables(6.0, 48_000))
     monkeypatch.setattr(decoder, "MOST_HOURS", 7 / 3600)
     assert read_recording(path).seconds > 5

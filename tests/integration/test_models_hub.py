@@ -55,7 +55,9 @@ class _Answer(BaseHTTPRequestHandler):
     server: Hub
 
     def do_HEAD(self) -> None:
-        self._answer()
+        answer = self._answer()
+        if self.server.garbage:
+            self.wfile.write(answer)
 
     def do_GET(self) -> None:
         self.wfile.write(self._answer())
@@ -186,11 +188,15 @@ def test_a_token_that_does_not_open_is_not_repeated(hub: Hub, tmp_path: Path) ->
     assert refusal(tmp_path / "home", token="hf_wrong").code == "hub_gated"
 
 
-def test_another_answer_of_the_hub_is_told_by_its_number(hub: Hub, tmp_path: Path) -> None:
-    hub.status = 418
+@pytest.mark.parametrize("status", [418, 500, 503])
+def test_another_answer_of_the_hub_is_told_by_its_number(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    hub.status = status
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # the hub's library asks again, and waits longer
     error = refusal(tmp_path / "home", token=TOKEN)
     assert error.code == "hub_refused"
-    assert "the hub answered 418" in error.message
+    assert f"the hub answered {status}" in error.message
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

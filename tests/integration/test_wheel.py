@@ -33,7 +33,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_holds_the_worker_its_tables_and_the_pins_of_the_fish_environment(installed: Path) -> None:
     worker = installed / "voiceclone_worker"
-    assert (worker / "__main__.py").is_file() and (worker / "contract.py").is_file()
+    assert (worker / "__main__.py").is_file() and (worker / "contract" / "__init__.py").is_file()
     assert (worker / "requirements-fish.txt").read_bytes() == (
         ROOT / "worker_env" / "requirements-fish.txt"
     ).read_bytes()
@@ -44,7 +44,7 @@ def test_the_installed_command_speaks_a_task_with_its_own_worker(installed: Path
     task = tmp_path / "task.json"
     task.write_text(
         '{"schema": "voiceclone.task/1", "speaker": "A", "engine": {"name": "echo"},'
-        ' "reference": {"audio": "a.wav", "text": "", "codes": ""},'
+        ' "reference": {"audio": "", "text": "", "codes": ""},'
         f' "output_dir": "{tmp_path.as_posix()}", "segments": [{{"id": "1", "text": "Hello."}}]}}',
         encoding="utf-8",
     )

@@ -9,7 +9,7 @@ import pytest
 
 from voiceclone_cli import engines, models
 from voiceclone_cli.engines import EngineChoice, choose_engine
-from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.fish_checkpoint import REQUIRED_FILES
 from voiceclone_cli.settings import resolve
 
@@ -157,3 +157,22 @@ def test_echo_runs_here_or_in_the_interpreter_that_is_set(
     assert chosen(engine="echo").python == python
     monkeypatch.setenv("FISH_SPEECH_PYTHON", "/no/such/python")
     assert refusal(engine="echo").code == "worker_interpreter"
+
+
+# ------------------------------------------------------------------------------------------- echo
+
+
+def test_echo_takes_its_options_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen(engine="echo").options == {}
+    monkeypatch.setenv("VOICECLONE_ECHO", '{"delay": 0.1, "faults_dir": "/faults"}')
+    choice = chosen(engine="echo")
+    assert choice.options == {"delay": 0.1, "faults_dir": "/faults"}
+    assert choice.spec(batch_size=5, threads=1).options["faults_dir"] == "/faults"
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '"delay"', "[" * 100_000])
+def test_echo_options_that_are_no_object_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("VOICECLONE_ECHO", text)
+    with pytest.raises(InputError, match="VOICECLONE_ECHO must be") as caught:
+        chosen(engine="echo")
+    assert caught.value.code == "bad_setting"

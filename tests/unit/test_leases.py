@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from voiceclone_cli.workers.leases import one_lease, part, shared_leases
-from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 
 def task(speaker: str, count: int, text: str = "some words") -> SynthesisTask:
@@ -49,3 +49,10 @@ def test_a_part_of_a_lease_holds_only_what_was_named() -> None:
     assert spoken(part(lease, {(0, "A-1"), (1, "B-0")})) == ["A-1", "B-0"]
     assert spoken(part(lease, {(1, "B-0")})) == ["B-0"]
     assert part(lease, set()) == []
+
+
+def test_a_part_may_be_of_references() -> None:
+    references = tuple(ReferenceSpec(speaker, "a", "", "") for speaker in "AB")
+    (lease,) = one_lease([EncodeTask(EngineSpec("echo"), references), task("A", 2)])
+    (encoding,) = part(lease, {(0, "B"), (1, "no such line")})
+    assert encoding.tasks == (EncodeTask(EngineSpec("echo"), references[1:]),)

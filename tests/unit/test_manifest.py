@@ -13,8 +13,16 @@ import pytest
 
 from voiceclone_cli.clock import Clock
 from voiceclone_cli.engines import EngineChoice
-from voiceclone_cli.errors import Stopped
-from voiceclone_cli.manifest import Source, document, exit_code, failure_document, write_manifest
+from voiceclone_cli.errors import InputError, RunError, Stopped
+from voiceclone_cli.manifest import (
+    Source,
+    document,
+    exit_code,
+    failure_document,
+    record_failure,
+    record_unwritten,
+    write_manifest,
+)
 from voiceclone_cli.rundir import take_up
 from voiceclone_cli.settings import resolve
 from voiceclone_cli.speaking import Spoken
@@ -23,7 +31,9 @@ from voiceclone_cli.types import Diarization, Placement, Recording, Reference, S
 from voiceclone_worker.contract import Failure, SegmentRow
 
 
-def made(folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = ()) -> tuple[Job, dict[str, Any]]:
+def made(
+    folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = (), **ended: Any
+) -> tuple[Job, dict[str, Any]]:
     segments = tuple(Segment(f"000{n}", "SPEAKER_00", n, n + 0.5, f"line {n}", "en") for n in (1, 2))
     run_dir = take_up(folder / "run", "abc")
     reference = Reference("SPEAKER_00", run_dir.speakers / "reference.wav", "the words", 9.5, ((1.0, 10.5),))
@@ -36,7 +46,7 @@ def made(folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = ()) -
     diarization = Diarization((Turn(1.0, 3.0, "SPEAKER_00"),), (), "embedded", "it was asked for")
     source = Source(recording, "abc", diarization, "whisper-base")
     placed = [Placement("0001", 16_000, 8_000, 1.1, 0.0, -2.0)]
-    spoken = Spoken(rows=rows, reused=1, notes=list(notes))
+    spoken = Spoken(rows=rows, reused=1, notes=list(notes), **ended)
     clock = Clock()
     clock.stop()
     return job, document(source, job, spoken, placed, ["a note"], ["diarization"], clock)
@@ -108,6 +118,36 @@ def test_settings_stand_there_with_their_source(tmp_path: Path) -> None:
 
 
 def test_a_run_that_could_not_begin_has_a_document_of_the_same_schema() -> None:
-    content = failure_document("media_missing", "no such file")
+    content = failure_document(InputError("no such file", code="media_missing"))
     assert content["schema"] == "voiceclone.run/1" and content["status"] == "error"
     assert content["errors"] == [{"code": "media_missing", "message": "no such file", "segment": None}]
+    (error,) = failure_document(Stopped(130))["errors"]
+    assert error["code"] == "interrupted"
+
+
+def test_what_was_stopped_or_lacks_its_mix_is_no_success(tmp_path: Path) -> None:
+    rows = {"0001": DONE, "0002": DONE}
+    full = Failure("disk_full", "the disk is full")
+    for name, ended in {"stopped": Stopped(130), "errors": [full]}.items():
+        _, content = made(tmp_path / name, rows, **{name: ended})
+        assert content["status"] == "partial" and len(content["errors"]) == 1
+    assert exit_code(Spoken(rows=rows, stopped=Stopped(130))) == 130
+    assert exit_code(Spoken(rows=rows, errors=[full])) == 3
+
+
+def test_a_reason_stands_among_the_errors_once(tmp_path: Path) -> None:
+    full = Failure("disk_full", "the disk is full")
+    _, content = made(tmp_path, {"0001": DONE, "0002": DONE}, errors=[full, full])
+    assert len(content["errors"]) == 1
+    unwritten = record_unwritten(content, RunError("the disk is full", code="disk_full"))
+    assert unwritten["status"] == "error" and len(unwritten["errors"]) == 1
+
+
+def test_a_failure_is_recorded_only_where_no_earlier_manifest_holds(tmp_path: Path) -> None:
+    run_dir = take_up(tmp_path / "run", "abc")
+    record_failure(run_dir, Stopped(143))
+    recorded = json.loads(run_dir.manifest.read_text(encoding="utf-8"))
+    assert recorded["status"] == "error" and recorded["input"] == {"sha256": "abc"}
+    run_dir.manifest.write_text('{"status": "success"}', encoding="utf-8")
+    record_failure(run_dir, Stopped(143))
+    assert run_dir.manifest.read_text(encoding="utf-8") == '{"status": "success"}'

@@ -14,7 +14,7 @@ from properties import examples, one_sentence
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.names import are_safe, check_speakers
 from voiceclone_worker.contract import ContractError, task_from_json
-from voiceclone_worker.filenames import MAX_BYTES, MAX_CHARACTERS, name_fault
+from voiceclone_worker.contract.filenames import MAX_BYTES, MAX_CHARACTERS, name_fault
 
 
 @pytest.mark.parametrize(

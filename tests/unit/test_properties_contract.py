@@ -25,6 +25,8 @@ from voiceclone_worker.contract import (
     SegmentSpec,
     SynthesisTask,
     Task,
+    file_key,
+    name_fault,
     parse_event,
     read_task,
     result_from_json,
@@ -32,7 +34,6 @@ from voiceclone_worker.contract import (
     task_from_json,
     task_to_json,
 )
-from voiceclone_worker.filenames import file_key, name_fault
 
 ROOT = os.path.abspath(os.sep)
 ENGINE = EngineSpec("fish", f"{ROOT}checkpoint", batch_size=3, options={"temperature": 0.7})

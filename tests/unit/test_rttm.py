@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voiceclone_cli.diarization import read_rttm, write_rttm
+from voiceclone_cli.diarization import read_rttm, rttm, write_rttm
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import Turn
 
@@ -72,12 +72,36 @@ def test_nine_fields_of_the_older_format_do() -> None:
         (line(duration="inf"), "'inf' is not a time"),
         (line(duration="0"), "no length"),
         (line(recording="other"), "second recording"),
+        (line(start="1e9"), "'1e9' is not a time"),
+        (line(duration="360001"), "from 0 seconds to 100 hours"),
+        (line(start="x" * 9000), r"x'\.\.\. is not a number"),
     ],
 )
 def test_a_line_that_is_not_rttm_is_named_by_its_number(bad: str, reason: str) -> None:
     with pytest.raises(InputError, match=f"line 2 .*{reason}") as error:
         read_rttm(f"{line()}\n{bad}\n")
     assert error.value.code == "bad_rttm"
+
+
+@pytest.mark.parametrize(
+    ("speaker", "reason"),
+    [
+        ("../anna", "holds '/'"),
+        ("ANNA", "would name one folder"),
+        ("nul", "device"),
+        ("a\u200b", "invisible"),
+    ],
+)
+def test_a_speaker_that_cannot_name_a_folder_is_refused(speaker: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason) as error:
+        read_rttm(f"{line()}\n{line(speaker=speaker)}\n")
+    assert error.value.code == "unsafe_name"
+
+
+def test_more_turns_than_any_recording_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rttm, "MAX_TURNS", 3)
+    with pytest.raises(InputError, match=r"line 4 .* more than 3 turns"):
+        read_rttm(f"{line()}\n" * 4)
 
 
 @given(st.text(max_size=200))
@@ -87,6 +111,6 @@ def test_no_text_raises_anything_but_an_input_error(text: str) -> None:
         try:
             turns = read_rttm(candidate)
         except InputError as error:
-            assert error.code == "bad_rttm"
+            assert error.code in ("bad_rttm", "unsafe_name")
         else:
             assert all(turn.end > turn.start for turn in turns)

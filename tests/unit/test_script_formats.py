@@ -269,7 +269,67 @@ def test_too_many_lines_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert refusal(tmp_path, "a.srt", SRT).code == "script_too_long"
 
 
-@pytest.mark.parametrize("ids", [("x", "X"), ("a/b", "c"), ("..", "c"), ("x", "")])
+def test_a_file_of_more_rows_or_bytes_than_any_script_is_refused_unread(tmp_path: Path) -> None:
+    rows = refusal(tmp_path, "a.srt", "\n" * 1_000_001)
+    assert rows.code == "script_too_long" and "1,000,000 rows" in rows.message
+    with (tmp_path / "b.srt").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(InputError, match="larger than 32 MB"):
+        script.read(tmp_path / "b.srt", None, language="en")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.srt", SRT.replace("Hello", "a" * 5001)),
+        ("a.srt", SRT.replace("Hello", "<i>" * 40_000)),
+        ("a.ass", ASS.replace("Hello", "a" * 5001)),
+        ("a.csv", f"start,end,text\n1,2,{'a' * 5001}\n"),
+    ],
+)
+def test_a_line_of_more_text_than_anybody_speaks_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    refused = refusal(tmp_path, name, content)
+    assert refused.code == "script_text" and "split it" in refused.message
+
+
+def test_a_time_beyond_a_hundred_hours_is_refused(tmp_path: Path) -> None:
+    vtt = "WEBVTT\n\n9999:00:01.000 --> 9999:00:02.000\nHello.\n"
+    assert "beyond 100 hours" in refusal(tmp_path, "a.vtt", vtt).message
+
+
+def test_a_table_of_too_many_columns_is_refused(tmp_path: Path) -> None:
+    assert "1,001 cells" in refusal(tmp_path, "a.csv", "start,end,text" + ",x" * 998 + "\n1,2,a\n").message
+
+
+def test_a_number_that_is_no_character_stays_text(tmp_path: Path) -> None:
+    digits = "9" * 4400
+    assert texts(read(tmp_path, "a.srt", SRT.replace("Hello", f"&#{digits};")))[0] == f"&#{digits}; there."
+
+
+def test_a_number_alone_in_a_vtt_cue_is_spoken(tmp_path: Path) -> None:
+    vtt = "WEBVTT\n\n00:01.500 --> 00:03.000\nThe answer is\n42\n\n00:04.000 --> 00:05.000\nHi.\n"
+    assert texts(read(tmp_path, "a.vtt", vtt)) == ["The answer is 42", "Hi."]
+
+
+def test_notes_beyond_fifty_are_counted(tmp_path: Path) -> None:
+    cues = "".join(f"{n}\n00:00:01,000 --> 00:00:02,000\n...\n\n" for n in range(1, 61))
+    result = read(tmp_path, "a.srt", cues + "61\n00:00:01,000 --> 00:00:02,000\nHello.\n")
+    assert len(result.notes) == 51 and result.notes[-1] == "And 10 more notes like these."
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ("x", "X"),
+        ("a/b", "c"),
+        ("..", "c"),
+        ("x", ""),
+        ("con", "c"),
+        ("a\u202e", "c"),
+        ("jos\u00e9", "jose\u0301"),
+        ("a" * 300, "c"),
+    ],
+)
 def test_ids_that_cannot_name_files_are_numbered_anew(tmp_path: Path, ids: tuple[str, str]) -> None:
     lines = [{"id": id, "start": at, "end": at + 1, "text": "a"} for at, id in enumerate(ids)]
     result = read(tmp_path, "a.json", json.dumps(lines))

@@ -1,5 +1,6 @@
 """Who speaks a line of a script."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,20 @@ def test_a_label_that_the_diarization_does_not_know_needs_a_voice(tmp_path: Path
         read(tmp_path, "One.", "[SPEAKER_07] Two.")
     assert caught.value.code == "script_speaker"
     assert '--reference "SPEAKER_07=voice.wav"' in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "C:x", "nul", "a\u202eb", "x" * 101])
+def test_a_name_that_cannot_name_a_folder_is_refused(tmp_path: Path, name: str) -> None:
+    lines = [{"start": 1, "end": 2, "text": "Hello.", "speaker": name}]
+    (tmp_path / "a.json").write_text(json.dumps(lines), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        script.read(tmp_path / "a.json", None, language="en")
+    assert caught.value.code == "unsafe_name"
+
+
+def test_two_spellings_of_a_name_are_one_speaker(tmp_path: Path) -> None:
+    result = read(tmp_path, "[Jos\u00e9] Hello.", "[JOSE\u0301] Hi.", diarization=None)
+    assert [line.speaker for line in result.segments] == ["Jos\u00e9", "Jos\u00e9"]
 
 
 def test_a_name_with_its_own_reference_needs_no_diarization(tmp_path: Path) -> None:

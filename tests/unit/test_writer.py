@@ -108,6 +108,17 @@ def test_a_folder_that_is_gone_stands_in_the_way_of_everything(tmp_path: Path) -
     assert not (tmp_path / "gone").exists(), "a folder that somebody removed is not made again"
 
 
+def test_folders_are_made_before_the_work_and_one_that_cannot_be_made_stands_in_the_way(
+    tmp_path: Path,
+) -> None:
+    with Writer(lambda row: None) as writer:
+        writer.make_folders([str(tmp_path / "a" / "b"), str(tmp_path / "a")])
+        assert (tmp_path / "a" / "b").is_dir() and writer.blocked is None
+        (tmp_path / "file").touch()
+        writer.make_folders([str(tmp_path / "file")])
+    assert writer.blocked is not None and str(tmp_path / "file") in writer.blocked.message
+
+
 def test_the_backlog_of_a_slow_disk_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = threading.Event()
     writing = threading.Event()

@@ -37,6 +37,9 @@ def _register_package() -> None:
 if __name__ == "__main__":
     if "voiceclone_worker" not in sys.modules:
         _register_package()
+    from voiceclone_worker.telemetry import refuse_telemetry
+
+    refuse_telemetry()
     from voiceclone_worker.service import main
 
     raise SystemExit(main(sys.argv[1:]))

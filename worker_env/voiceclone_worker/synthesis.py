@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -9,8 +10,10 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from voiceclone_worker.atomic import write_failure
 from voiceclone_worker.contract import (
     ContractError,
     EncodeTask,
@@ -21,12 +24,17 @@ from voiceclone_worker.contract import (
     SegmentRow,
     SynthesisTask,
     Task,
+    file_key,
     read_task,
 )
-from voiceclone_worker.engines.base import Emit, Engine, EngineError, Load, Row, SegmentError, Speech
+from voiceclone_worker.engines.base import Emit, Engine, EngineError, Load, Row, SegmentError
 from voiceclone_worker.writer import Writer, failed
 
 ENGINES = ("echo", "kokoro", "fish")
+
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What only writing meets: engines let it through, and it is told as what it is."""
 
 
 class Studio:
@@ -142,60 +150,69 @@ class _Lease:
                     self._encoded(ReferenceRow(number, reference.speaker, "failed", error=failure))
 
     def encode(self, engine: Engine, numbers: Sequence[int]) -> None:
-        started = time.perf_counter()
         for number in numbers:
             task = self._tasks[number]
             if not isinstance(task, EncodeTask):
                 continue
-            problem = Failure("no_outcome", "the engine gave no outcome for this reference")
-            before = time.perf_counter()
-            try:
-                for reference, error in engine.encode(task.references):
-                    now = time.perf_counter()
-                    failure = None if error is None else Failure(error.code, error.message)
-                    self._encoded(
-                        ReferenceRow(
-                            number,
-                            reference.speaker,
-                            "done" if failure is None else "failed",
-                            reference.codes if failure is None else None,
-                            round(now - before, 3),
-                            failure,
-                        )
-                    )
-                    before = now
-            except EngineError as error:
-                problem = Failure(error.code, error.message)
-            except Exception as error:
-                traceback.print_exc()
-                problem = Failure("engine_crashed", f"encoding failed: {_sentence(error)}")
+            started = time.perf_counter()
+            problem = self._encode(engine, number, task)
             for reference in task.references:
                 if (number, reference.speaker) not in self._references:
                     self._encoded(ReferenceRow(number, reference.speaker, "failed", error=problem))
             self.spend("encode", time.perf_counter() - started)
+
+    def _encode(self, engine: Engine, number: int, task: EncodeTask) -> Failure:
+        """Why a reference that has no outcome afterwards has none."""
+        before = time.perf_counter()
+        try:
+            for reference, error in engine.encode(task.references):
+                failure = None if error is None else Failure(error.code, error.message)
+                status, file = ("done", reference.codes) if failure is None else ("failed", None)
+                now = time.perf_counter()
+                seconds = round(now - before, 3)
+                self._encoded(ReferenceRow(number, reference.speaker, status, file, seconds, failure))
+                before = now
+        except EngineError as error:
+            return Failure(error.code, error.message)
+        except Exception as error:
+            traceback.print_exc()
+            if isinstance(error, OSError) and error.errno in UNWRITABLE:
+                return write_failure(Path(task.references[0].codes), error)
+            return Failure("engine_crashed", f"encoding failed: {_sentence(error)}")
+        return Failure("no_outcome", "the engine gave no outcome for this reference")
 
     def generate(self, engine: Engine, numbers: Sequence[int]) -> None:
         rows = self._rows(numbers)
         if not rows:
             return
         started, others = time.perf_counter(), sum(self._timing.values())
-        code, message = "no_outcome", "the engine gave no outcome for this segment"
         with Writer(self._finish) as writer:
-            try:
-                for row, outcome in engine.generate(rows):
-                    if isinstance(outcome, SegmentError):
-                        self._finish(failed(row, outcome.code, outcome.message))
-                    else:
-                        self._write(writer, row, outcome)
-            except Exception as error:
-                traceback.print_exc()
-                code, message = "engine_crashed", f"the engine failed: {_sentence(error)}"
+            writer.make_folders({str(self._path(row).parent) for row in rows})
+            problem = self._generate(engine, rows, writer)
+        if writer.blocked is not None:
+            problem = self._error = writer.blocked
         for row in rows:
             if (row.task, row.segment.id) not in self._segments:
-                self._finish(failed(row, code, message))
+                self._finish(failed(row, problem.code, problem.message))
         others = sum(self._timing.values()) - others
         self.spend("generate", time.perf_counter() - started - others)
         self.spend("write", writer.seconds)
+
+    def _generate(self, engine: Engine, rows: Sequence[Row], writer: Writer) -> Failure:
+        """Why a segment that has no outcome afterwards has none."""
+        try:
+            outcomes = iter(engine.generate(rows)) if writer.blocked is None else iter(())
+            for row, outcome in outcomes:
+                if isinstance(outcome, SegmentError):
+                    self._finish(failed(row, outcome.code, outcome.message))
+                else:
+                    writer.submit(row, outcome, str(self._path(row)))
+                if writer.blocked is not None:
+                    break
+        except Exception as error:
+            traceback.print_exc()
+            return Failure("engine_crashed", f"the engine failed: {_sentence(error)}")
+        return Failure("no_outcome", "the engine gave no outcome for this segment")
 
     def result(self) -> Result:
         """Rows in the order of the tasks."""
@@ -209,16 +226,10 @@ class _Lease:
             lease=self._number,
         )
 
-    def _write(self, writer: Writer, row: Row, speech: Speech) -> None:
+    def _path(self, row: Row) -> Path:
         task = self._tasks[row.task]
         assert isinstance(task, SynthesisTask)
-        try:
-            os.makedirs(task.output_dir, exist_ok=True)
-        except OSError as error:
-            message = f"{task.output_dir} could not be made: {error.strerror or error}"
-            self._finish(failed(row, "write_failed", message))
-        else:
-            writer.submit(row, speech, os.path.join(task.output_dir, f"{row.segment.id}.wav"))
+        return Path(task.output_dir, f"{row.segment.id}.wav")
 
     def _finish(self, row: SegmentRow) -> None:
         self._segments[row.task, row.id] = row
@@ -261,10 +272,13 @@ def _check_outputs(tasks: Sequence[Task]) -> None:
     seen: set[tuple[str, str]] = set()
     for task in tasks:
         if isinstance(task, SynthesisTask):
+            folder = os.path.realpath(task.output_dir)
             for segment in task.segments:
-                key = (os.path.abspath(task.output_dir), segment.id)
+                key = (folder, file_key(segment.id))
                 if key in seen:
-                    raise ContractError(f"two segments would write {os.path.join(*key)}.wav")
+                    raise ContractError(
+                        f"two segments would write {os.path.join(task.output_dir, segment.id)}.wav"
+                    )
                 seen.add(key)
 
 

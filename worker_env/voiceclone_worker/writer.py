@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import os
 import threading
 import time
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +43,14 @@ class Writer:
         self.seconds = 0.0
         self.blocked: Failure | None = None
         """Why nothing more can be written: a full disk, a folder that is gone. To go on is computing for nothing."""
+
+    def make_folders(self, folders: Iterable[str]) -> None:
+        """Once, before the work: a folder that somebody removes later is not made again."""
+        for folder in folders:
+            try:
+                os.makedirs(folder, exist_ok=True)
+            except OSError as error:
+                self.blocked = write_failure(Path(folder), error)
 
     def submit(self, row: Row, speech: Speech, path: str) -> None:
         """Hand over a segment. Waits where ``BACKLOG`` of them have not been written yet."""

@@ -21,7 +21,9 @@ def main() -> None:
     try:
         code = _run_verb()
     except Stopped as stop:
-        print("voiceclone: stopped", file=sys.stderr)
+        from voiceclone_cli.cli.render import say_error
+
+        say_error("stopped")
         code = stop.exit_code
     raise SystemExit(code)
 

@@ -37,6 +37,8 @@ def list_models(as_json: _Json = False) -> None:
 def pull(names: _Names = None, progress: ProgressOption = ProgressMode.AUTO, quiet: Quiet = False) -> None:
     """Fetch what is missing or corrupt of the named models (default: all that need no account)."""
     settings = resolve({})
+    for note in () if quiet else settings.notes:
+        say(f"note: {note}")
     with shown_progress(progress, quiet=quiet) as show:
         folders = models.ensure(names or models.embedded(), show, models_home(settings), settings.token)
     for name, folder in folders.items():

@@ -74,7 +74,7 @@ def command(
     from voiceclone_cli.diarization import SpeakerCount
     from voiceclone_cli.manifest import failure_document
     from voiceclone_cli.run import RunRequest, run
-    from voiceclone_worker.checks import dump_json
+    from voiceclone_worker.contract import dump_json
 
     flags = {
         "engine": engine,
@@ -105,13 +105,9 @@ def command(
         )
         with shown_progress(progress, quiet=quiet) as show:
             result = run(request, show)
-    except VoicecloneError as error:
+    except (VoicecloneError, Stopped) as end:
         if as_json:
-            typer.echo(dump_json(failure_document(error.code, error.message)))
-        raise
-    except Stopped:
-        if as_json:
-            typer.echo(dump_json(failure_document("interrupted", "the run was stopped")))
+            typer.echo(dump_json(failure_document(end)))
         raise
     if as_json:
         typer.echo(dump_json(result.document))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from voiceclone_cli.diarization import embedded
 from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.redaction import redacted
 
 if typing.TYPE_CHECKING:
     from pyannote.audio import Pipeline
@@ -74,12 +75,12 @@ def load(stack: Stack, *, token: str | None) -> Pipeline:
     try:
         pipeline = Pipeline.from_pretrained(folder, token=token)
     except Exception as error:  # a folder of the user's own can fail in any way its code likes
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        reason = redacted(str(error).strip().split("\n")[0], token) or type(error).__name__
         raise InputError(
             f"The diarization pipeline in {folder} cannot be loaded ({reason}); "
             "look at its config.yaml or choose --diarizer embedded.",
             code="diarizer_unusable",
-        ) from error
+        ) from None  # its cause may quote the token
     return typing.cast(Pipeline, pipeline)
 
 

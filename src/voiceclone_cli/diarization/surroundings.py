@@ -9,14 +9,15 @@ import warnings
 from collections.abc import Iterator
 
 from voiceclone_cli.diarization.torchaudio_compat import ensure_torchaudio
+from voiceclone_cli.telemetry import refuse_telemetry
 
 
 def prepare_import() -> None:
     """Make pyannote.audio importable and keep it from reporting its use. Call before importing it.
 
-    Its telemetry is on unless this variable says otherwise, at the import and at every call.
+    Its telemetry is on unless a variable says otherwise, at the import and at every call.
     """
-    os.environ["PYANNOTE_METRICS_ENABLED"] = "false"
+    refuse_telemetry()
     # OpenMP reads this once, when torch is loaded: threads that spin while they wait made
     # diarization eight times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from voiceclone_cli.child_variables import SYSTEM, passed_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def _mac() -> Memory | None:
 
 
 def _said(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False).stdout
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, env=passed_on(os.environ, SYSTEM)).stdout
 
 
 class _MemoryStatus(ctypes.Structure):

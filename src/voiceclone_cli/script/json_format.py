@@ -8,14 +8,14 @@ from typing import Any
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.names import shown
 from voiceclone_cli.script.line import SCHEMA, Line, parse_time
-from voiceclone_worker import checks
-from voiceclone_worker.checks import ContractError
+from voiceclone_worker.contract import ContractError
+from voiceclone_worker.contract import parse_json as parse_document
 
 
 def parse_json(text: str) -> Iterator[Line]:
     """The lines of an object with "segments", or of a plain list of them; start, end and text are required."""
     try:
-        document = checks.parse_json(text)
+        document = parse_document(text)
     except ContractError as error:
         raise InputError(f"cannot be read: {error}.", code="script_format") from error
     if isinstance(document, list):

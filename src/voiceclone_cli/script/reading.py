@@ -19,7 +19,7 @@ from voiceclone_cli.script.speakers import cast_lines
 from voiceclone_cli.script.substation import parse_ass
 from voiceclone_cli.script.subtitles import parse_srt, parse_vtt
 from voiceclone_cli.types import Diarization, Script, Segment
-from voiceclone_worker.checks import MAX_TEXT, is_unicode
+from voiceclone_worker.contract import MAX_TEXT, is_unicode
 
 MAX_LINES = 100_000
 MAX_NOTES = 50

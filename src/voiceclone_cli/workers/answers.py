@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.workers.held import Held, RowName
@@ -67,7 +68,7 @@ def why_not_spoken(row: SegmentRow, key: SegmentKey) -> str | None:
         return None
     folder, segment_id = key
     wanted = os.path.join(folder, f"{segment_id}.wav")
-    if row.file != wanted:
+    if not _same(row.file, wanted):
         return f"it says that it wrote {row.file}, not {wanted}"
     size = _size(wanted)
     if size is None:
@@ -81,7 +82,7 @@ def why_not_encoded(row: ReferenceRow, codes: str) -> str | None:
     """Why the row of a reference is not to be believed; None where it is."""
     if row.status != "done":
         return None
-    if row.file != codes:
+    if not _same(row.file, codes):
         return f"it says that it wrote {row.file}, not {codes}"
     return None if _size(codes) else f"it says that it wrote {codes}, where no file is"
 
@@ -153,6 +154,10 @@ def named(names: Iterable[str]) -> str:
     every = list(names)
     told = ", ".join(repr(name)[1:-1][:60] for name in every[:NAMES_TOLD])
     return told if len(every) <= NAMES_TOLD else f"{told} and {len(every) - NAMES_TOLD} more"
+
+
+def _same(told: str | None, wanted: str) -> bool:
+    return told == wanted or (told is not None and Path(told) == Path(wanted))
 
 
 def _size(path: str) -> int | None:

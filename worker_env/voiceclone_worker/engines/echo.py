@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from voiceclone_worker.atomic import write_failure, write_whole
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec
 from voiceclone_worker.engines.base import Emit, Engine, Row, SegmentError, Speech
 from voiceclone_worker.engines.echo_faults import FaultsFolder, perform
@@ -47,13 +48,20 @@ class EchoEngine:
         """The codes of a reference are the pitch of its tone."""
         for reference in references:
             self._faults_folder.strike("encode", reference.speaker)
-            try:
-                digest = hashlib.sha256(Path(reference.audio).read_bytes()).digest()
-                Path(reference.codes).write_text(f"{110 + digest[0]}\n", encoding="ascii")
-            except OSError as error:
-                yield reference, SegmentError("reference_unusable", f"{reference.audio}: {error.strerror}")
-            else:
-                yield reference, None
+            yield reference, self._encode(reference)
+
+    def _encode(self, reference: ReferenceSpec) -> SegmentError | None:
+        try:
+            digest = hashlib.sha256(Path(reference.audio).read_bytes()).digest()
+        except OSError as error:
+            return SegmentError("reference_unusable", f"{reference.audio}: {error.strerror}")
+        codes = Path(reference.codes)
+        try:
+            write_whole(codes, f"{110 + digest[0]}\n".encode("ascii"))
+        except OSError as error:
+            failure = write_failure(codes, error)
+            return SegmentError(failure.code, failure.message)
+        return None
 
     def generate(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Speech | SegmentError]]:
         for row in rows:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,15 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
     from fish_speech.tokenizer import FishTokenizer
 
     with _told_plainly(folder, "config.json"):
-        check_sizes(folder)
+        check_sizes(folder, "config.json")
         arguments = DualARModelArgs(**model_arguments(folder, DualARModelArgs))
     with _told_plainly(folder, "the tokenizer (tokenizer.tiktoken, special_tokens.json)"):
+        check_sizes(folder, "tokenizer.tiktoken", "special_tokens.json")
         tokenizer = FishTokenizer.from_pretrained(str(folder))
         _check_tokens(tokenizer, arguments.vocab_size)
     with _told_plainly(folder, "model.pth"):
-        model = _built(lambda: DualARTransformer(arguments, tokenizer), folder / "model.pth")
         weights = _weights(folder / "model.pth")
+        model = _built(lambda: DualARTransformer(arguments, tokenizer), folder / "model.pth")
         weights = {key.removeprefix("model."): value for key, value in weights.items()}
         missing = model.load_state_dict(weights, strict=False, assign=True).missing_keys
         if missing:
@@ -74,11 +76,12 @@ def load_codec(folder: Path, device: torch.device) -> Any:
     own = folder / "codec.yaml"
     shipped = Path(next(iter(fish_speech.__path__))) / "configs" / "modded_dac_vq.yaml"
     with _told_plainly(folder, "codec.yaml"):
-        check_sizes(folder)
+        if own.is_file():
+            check_sizes(folder, "codec.yaml")
         plan = codec_plan(own if own.is_file() else shipped)
     with _told_plainly(folder, "codec.pth"):
-        codec = _built(lambda: instantiate(plan), folder / "codec.pth")
         weights = _weights(folder / "codec.pth")
+        codec = _built(lambda: instantiate(plan), folder / "codec.pth")
         if any("generator." in key for key in weights):
             weights = {k.replace("generator.", ""): v for k, v in weights.items() if "generator." in k}
         missing = codec.load_state_dict(weights, strict=False, assign=True).missing_keys
@@ -125,6 +128,9 @@ def _built(build: Callable[[], Any], weights: Path) -> Any:
 
 
 def _weights(path: Path) -> Mapping[str, torch.Tensor]:
+    # A file of torch.save is a zip archive, whose end says what is in it.
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no file of weights, or the beginning of one")
     try:
         content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
@@ -171,7 +177,8 @@ def _told_plainly(folder: Path, name: str) -> Iterator[None]:
         # The tokenizer's library is written in Rust, whose panics are no Exceptions.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        text = " ".join(str(error).split())[:300] or type(error).__name__
+        plain = isinstance(error, (ValueError, RuntimeError, OSError))
+        text = " ".join((str(error) if plain else f"{type(error).__name__}: {error}").split())[:300]
         raise EngineError(
             "checkpoint_unusable",
             f"{name} of the checkpoint {folder} cannot be loaded ({text}); fetch or make it again",

@@ -30,20 +30,22 @@ _MOST_OF = (
 )
 """The largest number for names that end so: how often a layer is repeated, how long a context is (whose
 mask is a square), anything else. What the weights do not fill cannot be measured by them."""
+_DEEPEST = 20
+"""Levels of codec.yaml, which has five. Reading takes the square of them."""
 _MOST_BYTES = {
     "config.json": 1 << 20,
-    "codec.yaml": 1 << 20,
+    "codec.yaml": 1 << 16,
     "special_tokens.json": 1 << 24,
     "tokenizer.tiktoken": 1 << 26,
 }
 
 
-def check_sizes(folder: Path) -> None:
+def check_sizes(folder: Path, *names: str) -> None:
     """Raises ValueError where a file is far too large to be what its name says, OSError."""
-    for name, most in _MOST_BYTES.items():
-        path = folder / name
-        if path.is_file() and path.stat().st_size > most:
-            raise ValueError(f"{name} has {path.stat().st_size:,} bytes, more than {most:,}")
+    for name in names:
+        size = (folder / name).stat().st_size
+        if size > _MOST_BYTES[name]:
+            raise ValueError(f"{name} has {size:,} bytes, more than {_MOST_BYTES[name]:,}")
 
 
 def model_arguments(folder: Path, arguments: Any) -> dict[str, Any]:
@@ -58,8 +60,10 @@ def model_arguments(folder: Path, arguments: Any) -> dict[str, Any]:
     kinds = {field.name: str(field.type) for field in dataclasses.fields(arguments)}
     known = {key: value for key, value in config.items() if key in kinds}
     for key, value in known.items():
-        if isinstance(value, str) and "str" not in kinds[key]:
-            raise ValueError(f"{key} is {value!r:.40}, not a number")
+        takes = next(kind for kind in (str, float, int, bool) if kind.__name__ in kinds[key])
+        # A whole number is a float as well, and true a whole number.
+        if value is not None and not isinstance(value, (takes, int) if takes is float else takes):
+            raise ValueError(f"{key} is {value!r:.40}, where a {takes.__name__} belongs")
         _check_value(key, value)
     return known
 
@@ -70,13 +74,16 @@ def codec_plan(path: Path) -> dict[str, Any]:
 
     text = path.read_text(encoding="utf-8")
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ValueError("it repeats parts of itself by alias, which a few lines can make endless")
+        depth = 0
+        for event in yaml.parse(text, yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError("it repeats parts of itself by alias, which a few lines can make endless")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise ValueError("it is nested too deeply")
         plan = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError("it is no YAML") from error
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
     if not isinstance(plan, dict) or "_target_" not in plan:
         raise ValueError("it describes no codec")
     for key, value in _leaves("", plan):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+from voiceclone_worker.atomic import write_failure
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec
 from voiceclone_worker.engines.base import Emit, EngineError, Row, SegmentError, Speech
 from voiceclone_worker.engines.kokoro.model import SpeechModel
@@ -117,7 +118,8 @@ def _written(voice: Voice, spec: ReferenceSpec) -> SegmentError | None:
     try:
         write_voice(voice, Path(spec.codes))
     except OSError as error:
-        return SegmentError("voice_unwritable", f"{spec.codes} cannot be written: {error}")
+        failure = write_failure(Path(spec.codes), error)
+        return SegmentError(failure.code, failure.message)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Which names may name a file, the same on every system. Standard library only: both environments ask here."""
+"""Which names may name a file, the same on every system."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a value that came from outside may be: JSON that stays small, texts, paths and numbers within bounds.
 
-Standard library only: both environments ask here. Everything raises :class:`ContractError` with one
+Everything raises :class:`ContractError` with one
 short sentence, and shows no more of a value than fits in it.
 """
 
@@ -51,6 +51,16 @@ def parse_json(text: str) -> Any:
         raise
     except ValueError as error:
         raise ContractError(f"not JSON ({error})") from error
+
+
+def document(text: str, schema: str) -> Row:
+    """A JSON object that calls itself by this schema."""
+    found = parse_json(text)
+    if not isinstance(found, dict):
+        raise ContractError("must be a JSON object")
+    if found.get("schema") != schema:
+        raise ContractError(f'"schema" must be "{schema}", not {shown(found.get("schema"))}')
+    return found
 
 
 def _finite(digits: str) -> float:

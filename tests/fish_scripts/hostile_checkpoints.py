@@ -1,0 +1,33 @@
+"""Load checkpoints one after the other: FOLDER ... Prints for each what stopped it, and the peak memory in MB."""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from voiceclone_worker.engines.base import EngineError
+from voiceclone_worker.engines.fish.checkpoint import load_codec, load_model
+from voiceclone_worker.engines.fish.upstream import open_upstream
+
+open_upstream("")
+CPU = torch.device("cpu")
+
+
+def load(folder: Path) -> dict[str, object]:
+    started = time.perf_counter()
+    answer: dict[str, object] = {"code": None}
+    try:
+        load_model(folder, CPU, torch.float32)
+        load_codec(folder, CPU)
+    except EngineError as error:
+        answer = {"code": error.code, "message": error.message}
+    answer["seconds"] = time.perf_counter() - started
+    return answer
+
+
+answers = {Path(name).name: load(Path(name)) for name in sys.argv[1:]}
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"answers": answers, "peak_mb": peak}))

@@ -1,0 +1,159 @@
+"""A run directory that is taken away, blocked, full of links, or used twice: real commands, the echo engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from command import voiceclone
+from disturbed_runs import LINES, Running, assert_told, contents, make_talk
+from voiceclone_cli.fingerprints import file_sha256
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    return make_talk(tmp_path_factory.mktemp("talk"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, talk: list[object]) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    assert voiceclone(*talk, "--out", folder).code == 0
+    return contents(folder)
+
+
+@pytest.fixture
+def running(tmp_path: Path, talk: list[object]) -> Iterator[Running]:
+    run = Running(talk, tmp_path / "run")
+    try:
+        run.wait_for_the_first_line()
+        yield run
+    finally:
+        run.kill()
+        run.ended()
+
+
+def go_on(running: Running, talk: list[object]) -> None:
+    """The same command again ends well, and every line is spoken."""
+    again = voiceclone(*talk, "--out", running.folder, "--json")
+    assert again.code == 0, again.err
+    assert again.document["status"] == "success" and len(again.document["segments"]) == LINES
+    assert not list(running.folder.rglob("*.part*")) and not (running.folder / "tasks").exists()
+
+
+@pytest.mark.parametrize("name", [".", "segments"])
+def test_a_folder_that_is_removed_while_it_is_written_into_is_one_sentence(
+    name: str, running: Running, talk: list[object], tmp_path: Path
+) -> None:
+    # In one step: what still arrives would keep rmtree from ending.
+    (running.folder / name).resolve().rename(tmp_path / "gone")
+    assert_told(running.ended(), running.folder)
+    go_on(running, talk)
+
+
+# ------------------------------------------------------------------- what stands in the way
+
+
+def test_a_file_in_the_place_of_a_folder_is_one_sentence(tmp_path: Path, talk: list[object]) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        assert_told(voiceclone(*talk, "--out", out), out, codes=(2, 4))
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+    assert voiceclone(*talk, "--out", tmp_path / "run").code == 0
+    for name in ("segments", "stages"):
+        shutil.rmtree(tmp_path / "run" / name)
+        (tmp_path / "run" / name).write_text("mine", encoding="utf-8")
+        assert_told(voiceclone(*talk, "--out", tmp_path / "run"), tmp_path / "run", codes=(2, 4))
+        assert (tmp_path / "run" / name).read_text(encoding="utf-8") == "mine"
+        (tmp_path / "run" / name).unlink()
+
+
+def test_the_run_directory_may_be_a_link_because_the_user_said_so(
+    tmp_path: Path, talk: list[object], undisturbed: dict[str, bytes]
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").symlink_to("elsewhere", target_is_directory=True)
+    assert voiceclone(*talk, "--out", tmp_path / "run").code == 0
+    assert contents(tmp_path / "elsewhere") == undisturbed
+
+
+def test_nothing_is_written_through_a_link_in_the_run_directory(
+    tmp_path: Path, talk: list[object], undisturbed: dict[str, bytes]
+) -> None:
+    run, theirs = tmp_path / "run", tmp_path / "theirs"
+    assert voiceclone(*talk, "--out", run).code == 0
+    theirs.mkdir()
+    files = [
+        "mix.wav",
+        "run.json",
+        "script.json",
+        "diarization.rttm",
+        "segments/0001.wav",
+        "segments/0002.json",
+    ]
+    files += ["stems/S0.wav", "speakers/S0/reference.wav", "speakers/S1/codes.txt", "stages/timeline.json"]
+    files += ["logs/worker-1.log"]
+    for number, name in enumerate(files):
+        target = theirs / f"{number}{Path(name).suffix}"
+        if name == "run.json":
+            shutil.copy(run / name, target)
+        else:
+            target.write_bytes(b"theirs")
+        (run / name).unlink(missing_ok=True)
+        (run / name).symlink_to(target)
+    (run / "tasks").mkdir()
+    (run / "tasks" / "task-00001.json").symlink_to(theirs / "made by us")
+    before = contents(theirs)
+    again = voiceclone(*talk, "--out", run)
+    assert again.code == 0, again.err
+    assert contents(theirs) == before and not (theirs / "made by us").exists()
+    assert contents(run) == undisturbed
+    assert not [path for path in run.rglob("*") if path.is_symlink()]
+
+
+@pytest.mark.parametrize(
+    "name", ["segments", "speakers", "speakers/S0", "stems", "stages", "tasks", "logs", ".lock"]
+)
+def test_a_folder_or_lock_of_ours_that_leads_elsewhere_is_refused(
+    name: str, tmp_path: Path, talk: list[object]
+) -> None:
+    run, theirs = tmp_path / "run", tmp_path / "theirs"
+    (run / "speakers").mkdir(parents=True)
+    manifest = {
+        "schema": "voiceclone.run/1",
+        "input": {"sha256": file_sha256(Path(str(talk[1])))},
+    }
+    (run / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
+    theirs.mkdir()
+    if name == "speakers":
+        (run / name).rmdir()
+    (run / name).symlink_to(theirs, target_is_directory=True)
+    assert_told(voiceclone(*talk, "--out", run), run / name, "link", codes=(2, 4))
+    assert list(theirs.iterdir()) == []
+
+
+# ------------------------------------------------------------------------- two runs at once
+
+
+def test_a_second_run_in_the_same_directory_is_told_who_holds_it_and_the_first_goes_on(
+    running: Running, talk: list[object]
+) -> None:
+    second = voiceclone(*talk, "--out", running.folder, "--json")
+    assert_told(second, running.folder, running.pid, socket.gethostname(), time.strftime("%Y-"), codes=(4,))
+    assert second.document["errors"][0]["code"] == "run_in_progress"
+    assert running.ended().code == 0
+
+
+def test_after_the_holder_was_killed_the_next_run_goes_on(running: Running, talk: list[object]) -> None:
+    running.kill()
+    assert running.ended().code == -signal.SIGKILL
+    go_on(running, talk)
