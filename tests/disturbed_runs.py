@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +87,14 @@ class Running:
             assert self._process.poll() is None, self._process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)

@@ -147,7 +147,8 @@ def test_a_folder_or_lock_of_ours_that_leads_elsewhere_is_refused(
 def test_a_second_run_in_the_same_directory_is_told_who_holds_it_and_the_first_goes_on(
     running: Running, talk: list[object]
 ) -> None:
-    second = voiceclone(*talk, "--out", running.folder, "--json")
+    with running.suspended():  # however slowly the second one starts
+        second = voiceclone(*talk, "--out", running.folder, "--json")
     assert_told(second, running.folder, running.pid, socket.gethostname(), time.strftime("%Y-"), codes=(4,))
     assert second.document["errors"][0]["code"] == "run_in_progress"
     assert running.ended().code == 0

@@ -63,10 +63,13 @@ def test_the_worker_imports_nothing_of_the_ui_package() -> None:
         assert not [name for name in imports(path) if name.split(".")[0] == "voiceclone_cli"], path
 
 
-def test_the_ui_package_imports_nothing_of_the_worker_but_its_contract() -> None:
+SHARED = {"voiceclone_worker.contract", "voiceclone_worker.telemetry"}
+
+
+def test_the_ui_package_imports_nothing_of_the_worker_but_what_is_made_to_be_shared() -> None:
     for path in (ROOT / "src").rglob("*.py"):
         reached = {name for name in imports(path) if name.split(".")[0] == "voiceclone_worker"}
-        assert reached <= {"voiceclone_worker.contract"}, path
+        assert reached <= SHARED, path
 
 
 def test_the_library_does_not_import_the_command() -> None:
@@ -78,10 +81,11 @@ def test_the_library_does_not_import_the_command() -> None:
             assert not [name for name in imports(path) if name.startswith("voiceclone_cli.cli")], path
 
 
-def test_the_contract_needs_only_the_standard_library() -> None:
+def test_what_is_shared_needs_only_the_standard_library() -> None:
     import sys
 
-    for path in (ROOT / "worker_env" / "voiceclone_worker" / "contract").rglob("*.py"):
+    worker = ROOT / "worker_env" / "voiceclone_worker"
+    for path in [worker / "telemetry.py", *(worker / "contract").rglob("*.py")]:
         for name in imports(path):
             own = (name + ".").startswith("voiceclone_worker.contract.")
             assert own or name.split(".")[0] in sys.stdlib_module_names, path
