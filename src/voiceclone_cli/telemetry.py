@@ -1,35 +1,5 @@
-"""No library that runs here reports its use to anybody.
+"""One list for both environments: what keeps libraries from reporting their use."""
 
-The worker has a list of its own (``voiceclone_worker.telemetry``), for those who start it without us.
-"""
+from voiceclone_worker.telemetry import OFFLINE, SILENCE, refuse_telemetry
 
-from __future__ import annotations
-
-import os
-from collections.abc import MutableMapping
-
-SILENCE = {
-    # pyannote.audio counts models, pipelines and the length of recordings, over OpenTelemetry.
-    "PYANNOTE_METRICS_ENABLED": "false",
-    "OTEL_SDK_DISABLED": "true",
-    # onnxruntime sends events of every session to its maker, and keeps them with an identifier of the
-    # machine in the user's cache folder until it can. Its own disable_telemetry_events() comes too late.
-    "ORT_DISABLE_TELEMETRY": "1",
-    # The hub's library puts versions and the session into every request.
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-    # For what a user adds to an environment: the common sign, and loggers of training libraries.
-    "DO_NOT_TRACK": "1",
-    "WANDB_MODE": "disabled",
-    "COMET_MODE": "disabled",
-    "GRADIO_ANALYTICS_ENABLED": "False",
-}
-
-OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-"""For processes that are given every file they need: a library that would fetch more fails at once."""
-
-
-def refuse_telemetry(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Silence every library of this process. Call it before they are imported: most read their variable
-    only then."""
-    environ.update(SILENCE)
+__all__ = ["OFFLINE", "SILENCE", "refuse_telemetry"]

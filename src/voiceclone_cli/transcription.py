@@ -8,14 +8,33 @@ from pathlib import Path
 
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.turns import TurnIndex
-from voiceclone_cli.types import Progress, ProgressEvent, Recording, Transcript, Turn, Word, no_progress
+from voiceclone_cli.types import (
+    ANALYSIS_RATE,
+    Progress,
+    ProgressEvent,
+    Recording,
+    Transcript,
+    Turn,
+    Word,
+    no_progress,
+)
 
 if typing.TYPE_CHECKING:
     from faster_whisper import WhisperModel
 
+    from voiceclone_cli.types import Samples
+
 STAGE = "transcription"
 SPEECH_MARGIN = 0.5
 """Seconds. A word farther than this from every turn was not spoken."""
+
+WHOLE_SECONDS = 900.0
+"""A recording up to this is transcribed in one piece, a longer one in pieces of about PIECE_SECONDS: the
+spectrum of a piece takes 50 MB a minute."""
+PIECE_SECONDS = 600.0
+_CUT_WITHIN = 30.0
+"""Seconds around the end of a piece in which the quietest half second is looked for."""
+_QUIET_SECONDS = 0.5
 
 _MODEL_FILES = ("model.bin", "config.json", "tokenizer.json")
 _VOCABULARIES = ("vocabulary.txt", "vocabulary.json")
@@ -36,8 +55,9 @@ def transcribe(
     ``model`` is a folder in faster-whisper's layout; ``language`` an ISO 639-1 code, or None to have it
     detected (of es-MX, es counts); ``threads`` those of the CPU, 0 for as many as there are cores.
 
-    The file is transcribed in one piece: each of many short clips would be padded to 30 s. No window sees
-    the text of the one before (``condition_on_previous_text``), which keeps a repetition loop from spreading.
+    Up to WHOLE_SECONDS a recording is transcribed in one piece: each of many short clips would be padded
+    to 30 s. No window sees the text of the one before (``condition_on_previous_text``), which keeps a
+    repetition loop from spreading, and costs nothing where a longer recording is cut, in a silence.
 
     Raises PreflightError when the folder holds no usable model, InputError for a language it does not know.
     """
@@ -50,22 +70,49 @@ def transcribe(
             code="language_unknown",
         )
     progress(ProgressEvent(STAGE, 0.0, recording.seconds))
-    pieces, info = whisper.transcribe(
-        recording.samples,
-        language=code,
-        beam_size=5,
-        word_timestamps=True,
-        condition_on_previous_text=False,
-        vad_filter=False,
-        language_detection_segments=_LANGUAGE_WINDOWS,
-    )
-    words = []
-    for piece in pieces:
-        for word in piece.words or ():
-            words.append(Word(float(word.start), float(word.end), word.word, float(word.probability)))
-        progress(ProgressEvent(STAGE, min(float(piece.end), recording.seconds), recording.seconds))
+    words: list[Word] = []
+    found: tuple[str, float] | None = None
+    for start, end in pieces(recording.samples):
+        offset = start / ANALYSIS_RATE
+        segments, info = whisper.transcribe(
+            recording.samples[start:end],
+            language=code or (found and found[0]),
+            beam_size=5,
+            word_timestamps=True,
+            condition_on_previous_text=False,
+            vad_filter=False,
+            language_detection_segments=_LANGUAGE_WINDOWS,
+        )
+        found = found or (info.language, float(info.language_probability))
+        for segment in segments:
+            for word in segment.words or ():
+                words.append(
+                    Word(
+                        offset + float(word.start),
+                        offset + float(word.end),
+                        word.word,
+                        float(word.probability),
+                    )
+                )
+            heard = min(offset + float(segment.end), recording.seconds)
+            progress(ProgressEvent(STAGE, heard, recording.seconds))
     progress(ProgressEvent(STAGE, recording.seconds, recording.seconds))
-    return Transcript(tuple(words), info.language, float(info.language_probability), model.name)
+    assert found is not None
+    return Transcript(tuple(words), *found, model.name)
+
+
+def pieces(samples: Samples) -> list[tuple[int, int]]:
+    """Where to cut a recording for its transcription: first and last sample of each piece, at ANALYSIS_RATE."""
+    import numpy as np
+
+    cuts = [0]
+    within, quiet = round(_CUT_WITHIN * ANALYSIS_RATE), round(_QUIET_SECONDS * ANALYSIS_RATE)
+    while len(samples) - cuts[-1] > WHOLE_SECONDS * ANALYSIS_RATE:
+        about = cuts[-1] + round(PIECE_SECONDS * ANALYSIS_RATE)
+        around = samples[about - within : about + within].reshape(-1, quiet)
+        quietest = int(np.argmin(np.square(around).mean(axis=1)))
+        cuts.append(about - within + quietest * quiet + quiet // 2)
+    return list(zip(cuts, [*cuts[1:], len(samples)], strict=True))
 
 
 def drop_outside_speech(

@@ -18,7 +18,7 @@ from command import voiceclone
 from media_samples import cut, syllables, write_media, write_wav
 from voiceclone_cli import __version__
 
-HEAVY = "torch torchaudio numpy scipy soundfile soxr av onnxruntime pyannote faster_whisper ctranslate2 pysubs2 hibari huggingface_hub dotenv"
+HEAVY = "torch torchaudio numpy scipy soundfile soxr av onnxruntime pyannote faster_whisper ctranslate2 hibari huggingface_hub dotenv"
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from talk import talk
+from voiceclone_cli.workers.environment import worker_program
 from watch import WatchedPython, watched
 
 TOKEN = "hf_canaryInTheEnvironment1"
@@ -225,3 +226,22 @@ def test_the_libraries_are_silent_before_they_are_loaded(python: WatchedPython) 
     done = subprocess.run([str(python.python), "-c", program], env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert python.calls == []
+
+
+def test_a_worker_started_by_hand_leaves_no_telemetry_to_be_sent(
+    python: WatchedPython, tmp_path: Path
+) -> None:
+    """onnxruntime keeps its events in the user's cache folder until it can send them."""
+    program = (
+        "import runpy, sys; sys.argv = ['worker', '--nonsense']\n"
+        f"try: runpy.run_path({str(worker_program())!r}, run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "import os, onnxruntime; assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'\n"
+        "onnxruntime.SessionOptions(); onnxruntime.get_available_providers()\n"
+    )
+    user = tmp_path / "user"
+    user.mkdir()
+    environ = {"PATH": os.environ["PATH"], "HOME": str(user)}
+    done = subprocess.run([str(python.python), "-c", program], env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [path for path in user.rglob("*") if path.is_file()] == []

@@ -1,4 +1,7 @@
-"""No library of the worker reports its use to anybody, whoever started it."""
+"""No library that runs here reports its use to anybody.
+
+Standard library only: both environments import it, before anything else.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,24 @@ import os
 from collections.abc import MutableMapping
 
 SILENCE = {
+    # pyannote.audio counts models, pipelines and the length of recordings, over OpenTelemetry.
+    "PYANNOTE_METRICS_ENABLED": "false",
+    "OTEL_SDK_DISABLED": "true",
     # onnxruntime sends events of every session to its maker, and keeps them with an identifier of the
     # machine in the user's cache folder until it can. Its own disable_telemetry_events() comes too late.
     "ORT_DISABLE_TELEMETRY": "1",
+    # The hub's library puts versions and the session into every request.
     "HF_HUB_DISABLE_TELEMETRY": "1",
-    # For what a user adds to the environment: the common sign, and loggers of training libraries.
+    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+    # For what a user adds to an environment: the common sign, and loggers of training libraries.
     "DO_NOT_TRACK": "1",
     "WANDB_MODE": "disabled",
     "COMET_MODE": "disabled",
     "GRADIO_ANALYTICS_ENABLED": "False",
 }
+
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+"""For processes that are given every file they need: a library that would fetch more fails at once."""
 
 
 def refuse_telemetry(environ: MutableMapping[str, str] = os.environ) -> None:
