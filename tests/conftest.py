@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from voiceclone_cli.telemetry import refuse_telemetry
+
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ["PYANNOTE_METRICS_ENABLED"] = "false"
+refuse_telemetry()
 
 _MODEL_HOME = os.environ.get("VOICECLONE_HOME")
 

@@ -48,7 +48,9 @@ class SmallDisk:
         self._remount("ro")
 
     def _remount(self, options: str) -> None:
-        subprocess.run([*self._enter, "mount", "-o", f"remount,{options}", str(self.path)], check=True)
+        # With type and source, or mount repeats options of old that a user namespace may not set.
+        command = ["mount", "-t", "tmpfs", "-o", f"remount,{options}", "small", str(self.path)]
+        subprocess.run([*self._enter, *command], check=True)
 
 
 @contextmanager

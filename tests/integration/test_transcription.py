@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from voiceclone_cli import script
+from voiceclone_cli import script, transcription
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.segmentation import segments_from_words
 from voiceclone_cli.transcription import drop_outside_speech, transcribe
@@ -106,6 +106,27 @@ def test_the_spanish_example_fits_the_recording(recording: Recording) -> None:
     assert len(result.segments) == 9
     assert result.notes == ()
     assert not any(re.search(r"[\[\]]", segment.text) for segment in result.segments)
+
+
+def test_a_recording_in_pieces_has_the_same_words_at_the_same_times(
+    recording: Recording,
+    transcript: Transcript,
+    model_folders: Mapping[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transcription, "WHOLE_SECONDS", 20.0)
+    monkeypatch.setattr(transcription, "PIECE_SECONDS", 15.0)
+    monkeypatch.setattr(transcription, "_CUT_WITHIN", 3.0)
+    assert len(transcription.pieces(recording.samples)) == 2
+    found = transcribe(recording, model_folders["whisper-base"], threads=1)
+    assert (found.language, found.model) == (transcript.language, transcript.model)
+    near = [
+        word
+        for word in found.words
+        if any(word.text == each.text and abs(word.start - each.start) < 0.5 for each in transcript.words)
+    ]
+    assert len(near) > 0.7 * len(transcript.words)
+    assert max(word.start for word in near) > 25, "the second piece is where it belongs"
 
 
 def test_a_language_the_model_does_not_know_is_refused(

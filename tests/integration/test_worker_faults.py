@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from voiceclone_cli.workers import pipes
 from voiceclone_cli.workers.environment import WorkerCommand, worker_command
 from voiceclone_cli.workers.leases import one_lease, shared_leases
 from voiceclone_cli.workers.pool import Outcome, Pool
+from voiceclone_cli.workers.process import EventMessage, GoneMessage, Message, WorkerProcess
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 from voiceclone_worker.engines.echo_faults import FAULTS
 
@@ -313,6 +315,29 @@ def test_task_files_that_cannot_be_written_fail_the_rows_with_the_reason(studio:
     assert str(studio.tasks) in outcome.errors[0].message
 
 
+def test_events_that_nobody_takes_hold_up_the_worker_and_fill_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceclone_cli.workers.process.MOST_UNREAD", 100)
+    program = tmp_path / "talks.py"
+    program.write_text(
+        "import sys\n"
+        "for number in range(20_000):\n"
+        '    print(\'@voiceclone {"event": "said", "number": %d}\' % number, file=sys.stderr)\n'
+    )
+    good = worker_command(None, threads=1)
+    inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    worker = WorkerProcess("w", WorkerCommand(good.python, program, good.environment), inbox)
+    assert not worker.wait(1.0), "it waits for its reader"
+    assert inbox.qsize() <= 100
+    heard = []
+    while isinstance(message := inbox.get(timeout=20), EventMessage):
+        worker.taken(message)
+        heard.append(message.event["number"])
+    assert heard == list(range(20_000)), "none is lost"
+    assert isinstance(message, GoneMessage) and "exit code 0" in message.reason
+
+
 # ------------------------------------------------------------------------- a coordinator that is killed
 
 COORDINATOR = """
@@ -355,6 +380,9 @@ class Orphanage:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
+    def stop_coordinator(self) -> None:
+        self._coordinator.send_signal(signal.SIGSTOP)
+
     def kill_coordinator(self) -> None:
         self._coordinator.kill()
         self._coordinator.wait()
@@ -374,6 +402,22 @@ class Orphanage:
 def test_a_killed_coordinator_leaves_no_worker_for_two_seconds(studio: Studio, moment: str) -> None:
     studio.order(moment)
     family = Orphanage(studio)
+    family.wait_for(fault=lambda: not list(studio.faults.iterdir()))
+    family.kill_coordinator()
+    time.sleep(2.0)
+    alive = family.worker_lives()
+    if alive:
+        os.kill(family.worker, signal.SIGKILL)
+    assert not alive
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_a_worker_that_is_held_up_by_a_full_pipe_ends_too(studio: Studio) -> None:
+    studio.order("generate.0001.slow", "generate.0002.longline")
+    family = Orphanage(studio)
+    while {"event": "segment_started", "id": "0001"}.items() - next(family.events).items():
+        pass
+    family.stop_coordinator()  # it reads no more: what the worker says fills the pipe
     family.wait_for(fault=lambda: not list(studio.faults.iterdir()))
     family.kill_coordinator()
     time.sleep(2.0)

@@ -165,7 +165,9 @@ def test_a_newer_generation_is_told_as_such(tmp_path: Path) -> None:
     assert error.code == "checkpoint_generation" and "S2" in error.message
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "\udcff"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "\udcff", "[" * 10_000, '{"a": ' + "1" * 10_000 + "}", " " * 2**21]
+)
 def test_a_config_that_is_none_is_one_sentence(tmp_path: Path, text: str) -> None:
     folder = checkpoint(tmp_path / "mine")
     (folder / "config.json").write_bytes(text.encode("utf-8", "surrogateescape"))

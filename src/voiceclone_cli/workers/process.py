@@ -33,6 +33,8 @@ MOST_UNREAD = 10_000
 LONGEST_QUICK_REQUEST = 4096
 """Bytes that fit into the empty pipe of any system."""
 
+LAST_WORDS_SECONDS = 0.5
+
 DRAIN_SECONDS = 2.0
 """A grandchild may keep a dead worker's pipes open: their end is not waited for longer."""
 
@@ -172,14 +174,20 @@ class WorkerProcess:
         with self._process.stdout as stream:
             while raw := stream.readline(LONGEST_RESULT + 1):
                 if len(raw) > LONGEST_RESULT:
-                    self.kill(f"its answer is longer than {LONGEST_RESULT // 10**6} MB")
+                    self._reject(f"its answer is longer than {LONGEST_RESULT // 10**6} MB")
                     break
                 try:
                     result = result_from_json(raw.decode("utf-8"))
                 except (ContractError, UnicodeDecodeError) as error:
-                    self.kill(f"its answer cannot be read ({error})")
+                    self._reject(f"its answer cannot be read ({error})")
                     break
                 self._inbox.put(ResultMessage(self, result))
+
+    def _reject(self, fault: str) -> None:
+        """End a worker that answers nonsense. What does so is often about to end, and to say why."""
+        self._fault = self._fault or fault
+        if not self._ended.wait(LAST_WORDS_SECONDS):
+            self.kill(fault)
 
     def _await_end(self) -> None:
         _await_exit(self._process)
