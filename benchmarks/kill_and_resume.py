@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib import util
 from pathlib import Path
@@ -29,6 +29,9 @@ from harness.processes import adopt_orphans, all_gone_within, end_and_reap, livi
 
 STAGES = {"diarization": "diarization", "transcription": "script", "casting": "casting"}
 """Under stages/ and in the document's timing."""
+
+FORWARDED = ("checkpoint", "turns", "script", "mode", "workers", "language")
+"""What is told to `voiceclone run` as it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +154,6 @@ def _behind(folder: Path) -> tuple[list[str], int]:
     return stages, len(list((folder / "segments").glob("*.json")))
 
 
-FORWARDED = ("checkpoint", "turns", "script", "mode", "workers", "language")
-"""What is told to `voiceclone run` as it stands."""
-
-
 def main() -> None:
     asked = _arguments()
     adopt_orphans()
@@ -202,7 +201,7 @@ def table(summary: dict[str, Any]) -> Iterator[str]:
         yield f"{key.replace('_', ' ')} {summary[key]}"
 
 
-def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+def _arguments() -> argparse.Namespace:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engine", choices=("kokoro", "fish", "echo"), required=True)
@@ -213,7 +212,7 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     for name in FORWARDED:
         parser.add_argument(f"--{name}", help="as for `voiceclone run`")
     parser.add_argument("--json", action="store_true")
-    return parser.parse_args(given)
+    return parser.parse_args()
 
 
 def _sample() -> Path:

@@ -9,10 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from voiceclone_cli.clock import add_seconds
+from voiceclone_cli.engines import ECHO_VARIABLE
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.fish_python import fish_python, given_python
 from voiceclone_cli.names import file_key
-from voiceclone_cli.settings import Settings
+from voiceclone_cli.settings import Settings, path_setting
 from voiceclone_cli.types import Progress
 from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import leases_of, one_lease
@@ -26,16 +27,17 @@ from voiceclone_worker.contract import (
     SynthesisTask,
     Task,
     read_task,
+    shown,
 )
 
 
 def synthesize(paths: Sequence[Path], settings: Settings, progress: Progress) -> Result:
     """Speak the tasks in these files: encode tasks first, then all segments as one pool.
 
-    Rows follow the order of the files. Raises InputError for a file that is no task, and for tasks
-    that would write the same file; PreflightError when their interpreter is not there.
+    Rows follow the order of the files. Raises InputError for a file that is no task, for tasks that would
+    write the same file, and for one that names code to run; PreflightError when their interpreter is not there.
     """
-    tasks = _read(paths)
+    tasks = _read(paths, settings)
     encode = [task for task in tasks if isinstance(task, EncodeTask)]
     speak = [task for task in tasks if isinstance(task, SynthesisTask)]
     segments = sum(len(task.segments) for task in speak)
@@ -55,7 +57,7 @@ def synthesize(paths: Sequence[Path], settings: Settings, progress: Progress) ->
         return _result(tasks, encoded, pool.run(leases_of(speak, settings, batch_size)))
 
 
-def _read(paths: Sequence[Path]) -> list[Task]:
+def _read(paths: Sequence[Path], settings: Settings) -> list[Task]:
     tasks: list[Task] = []
     written: set[tuple[str, str]] = set()
     for path in paths:
@@ -63,6 +65,7 @@ def _read(paths: Sequence[Path]) -> list[Task]:
             task = read_task(path)
         except ContractError as error:
             raise InputError(str(error), code="bad_task") from error
+        _refuse_code(path, task, settings)
         outputs = _outputs(task)
         if not written.isdisjoint(outputs):
             raise InputError(
@@ -73,6 +76,23 @@ def _read(paths: Sequence[Path]) -> list[Task]:
         written |= outputs
         tasks.append(task)
     return tasks
+
+
+def _refuse_code(path: Path, task: Task, settings: Settings) -> None:
+    """A task file may come from a stranger: code is run only from where the user's own settings lead."""
+    options = task.engine.options
+    source, checkout = options.get("source"), settings.fish_speech_dir
+    if source is not None and (checkout is None or source != str(path_setting(checkout))):
+        raise InputError(
+            f"task file {path} wants code of {shown(source)} to be run; set FISH_SPEECH_DIR to it if you trust it.",
+            code="task_names_code",
+        )
+    if options.keys() & {"import", "faults", "faults_dir"} and ECHO_VARIABLE not in os.environ:
+        raise InputError(
+            f"task file {path} asks the echo engine for faults, which are for tests; set {ECHO_VARIABLE} to {{}} "
+            "to allow them.",
+            code="task_names_code",
+        )
 
 
 def _outputs(task: Task) -> set[tuple[str, str]]:

@@ -93,9 +93,9 @@ def test_a_run_with_the_models_in_the_cache_contacts_nobody(
     assert lonely.document["status"] == "success" and lonely.document["engine"] == "kokoro"
     assert len(python.processes) > 1, "the worker is watched too"
     assert (lonely.attempts, python.calls) == (0, [])
-    # Telemetry that cannot be sent is kept for later.
+    # Telemetry that cannot be sent is kept for later. matplotlib's list of the system's fonts is none.
     left = [path for path in (tmp_path / "user").rglob("*") if path.is_file()]
-    assert left == []
+    assert [path for path in left if path.parent.name != "matplotlib"] == []
 
 
 @pytest.mark.engine

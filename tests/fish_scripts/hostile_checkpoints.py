@@ -1,7 +1,6 @@
 """Load checkpoints one after the other: FOLDER ... Prints for each what stopped it, and the peak memory in MB."""
 
 import json
-import resource
 import sys
 from pathlib import Path
 
@@ -25,5 +24,10 @@ def load(folder: Path) -> dict[str, object]:
 
 
 answers = {Path(name).name: load(Path(name)) for name in sys.argv[1:]}
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# Not getrusage's figure, which counts what the parent had when it made this process.
+(peak,) = (
+    int(line.split()[1]) / 1024
+    for line in Path("/proc/self/status").read_text().splitlines()
+    if line.startswith("VmHWM:")
+)
 print(json.dumps({"answers": answers, "peak_mb": peak}))

@@ -97,3 +97,14 @@ def test_two_tasks_for_one_file_are_refused(tmp_path: Path) -> None:
     files = [written(tmp_path, name, speech(tmp_path, "A")) for name in ("one", "two")]
     with pytest.raises(InputError, match="another task writes"):
         synthesize(files, resolve({}, {}), no_progress)
+
+
+@pytest.mark.parametrize(
+    ("engine", "option", "value"),
+    [("fish", "source", "/of/a/stranger"), ("echo", "import", "antigravity"), ("echo", "faults_dir", "/tmp")],
+)
+def test_a_stranger_s_task_names_no_code_to_run(tmp_path: Path, engine: str, option: str, value: str) -> None:
+    task = replace(speech(tmp_path, "A"), engine=EngineSpec(engine, options={option: value}))
+    with pytest.raises(InputError) as refused:
+        synthesize([written(tmp_path, "task", task)], resolve({}, {}), no_progress)
+    assert refused.value.code == "task_names_code"
