@@ -82,32 +82,38 @@ class Runs:
 
     def in_a_row(self, kills: int, outcome: Outcome) -> None:
         folder = self._folder / "row"
-        for aim in sorted(self._chance.uniform(0, self.seconds - self.start_seconds) for _ in range(kills)):
-            ahead = aim - self._work_behind(folder)
-            wait = self.start_seconds + ahead if ahead > 0 else self._chance.uniform(0, self.start_seconds)
-            self._kill_after(wait, folder, "row", outcome)
+        for aim in sorted(self._chance.uniform(0, self._work()) for _ in range(kills)):
+            self._kill_at(aim, folder, "row", outcome)
         self._resume(folder, "row", outcome)
 
     def fresh(self, kills: int, outcome: Outcome) -> None:
         for number in range(kills):
             folder = self._folder / f"fresh-{number}"
-            self._kill_after(self._chance.uniform(0, self.seconds), folder, "fresh", outcome)
+            self._kill_at(self._chance.uniform(-self.start_seconds, self._work()), folder, "fresh", outcome)
             self._resume(folder, "fresh", outcome)
 
-    def _kill_after(self, seconds: float, folder: Path, form: str, outcome: Outcome) -> None:
-        process = self._start(folder)
-        try:
-            process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            workers = len(living_children(process.pid))
-            process.kill()
-        else:
+    def _kill_at(self, aim: float, folder: Path, form: str, outcome: Outcome) -> None:
+        """Kill the command when so many seconds of work are behind it, earlier commands' work included."""
+        started = time.monotonic()
+        process = self._start(folder, subprocess.DEVNULL)
+        behind, since = self._work_behind(folder), started + self.start_seconds
+        if aim < behind:  # a command before this one has come further: now it is killed while it starts
+            aim = behind - self._chance.uniform(0, self.start_seconds)
+        # Each milestone sets the clock right, so that a machine of changing speed does not matter.
+        while process.poll() is None and behind + time.monotonic() - since < aim:
+            time.sleep(0.02)
+            if (now_behind := self._work_behind(folder)) != behind:
+                behind, since = now_behind, time.monotonic()
+        if process.poll() is not None:
             outcome.outran += 1
             return
-        process.communicate()
+        workers = len(living_children(process.pid))
+        process.kill()
+        seconds = round(time.monotonic() - started, 2)
+        process.wait()
         orphans = all_gone_within(2.0)
         stages, segments = _behind(folder)
-        outcome.kills.append(Kill(form, round(seconds, 2), stages, segments, workers, len(orphans)))
+        outcome.kills.append(Kill(form, seconds, stages, segments, workers, len(orphans)))
         end_and_reap(orphans)
         print(outcome.kills[-1], file=sys.stderr)
 
@@ -124,28 +130,38 @@ class Runs:
 
     def _finish(self, folder: Path) -> dict[str, Any]:
         """The command to its end. Ends this program when it does not succeed."""
-        process = self._start(folder)
+        process = self._start(folder, subprocess.PIPE)
         out, err = process.communicate()
         if process.returncode != 0:
             raise SystemExit(f"exit code {process.returncode} in {folder}: {err.decode()}")
         document: dict[str, Any] = json.loads(out)
         return document
 
-    def _start(self, folder: Path) -> subprocess.Popen[bytes]:
+    def _start(self, folder: Path, streams: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [*self._command, "--out", str(folder)],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=streams,
+            stderr=streams,
             start_new_session=True,
         )
 
+    def _work(self) -> float:
+        """Seconds of an undisturbed run after its start."""
+        timing = self.undisturbed["timing"]
+        return float(sum(timing[stage] for stage in (*STAGES.values(), "speaking", "timeline")))
+
     def _work_behind(self, folder: Path) -> float:
-        """Seconds of an undisturbed run that need not be done again."""
+        """Seconds of it that need not be done again."""
         timing = self.undisturbed["timing"]
         stages, segments = _behind(folder)
         work = sum(timing[STAGES[stage]] for stage in stages if stage in STAGES)
-        return float(work + timing["speaking"] * segments / len(self.undisturbed["segments"]))
+        worker = timing["workers"]
+        before_speaking = min(timing["speaking"], worker.get("load", 0.0) + worker.get("encode", 0.0))
+        if "encoding" in stages:
+            work += before_speaking
+        share = segments / len(self.undisturbed["segments"])
+        return float(work + share * (timing["speaking"] - before_speaking))
 
 
 def _behind(folder: Path) -> tuple[list[str], int]:

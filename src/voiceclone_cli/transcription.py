@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.telemetry import refuse_telemetry
 from voiceclone_cli.turns import TurnIndex
 from voiceclone_cli.types import (
     ANALYSIS_RATE,
@@ -138,6 +139,7 @@ def _load(model: Path, threads: int) -> WhisperModel:
             "or leave the choice of the model to voiceclone.",
             code="asr_model_incomplete",
         )
+    refuse_telemetry()
     import ctranslate2
     from faster_whisper import WhisperModel
 

@@ -65,7 +65,9 @@ def _mac() -> Memory | None:
 
 
 def _said(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, env=passed_on(os.environ, SYSTEM)).stdout
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", check=False, env=passed_on(os.environ, SYSTEM)
+    ).stdout
 
 
 class _MemoryStatus(ctypes.Structure):
