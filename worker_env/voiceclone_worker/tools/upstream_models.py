@@ -22,6 +22,7 @@ import torch
 
 from voiceclone_worker.engines.base import EngineError
 from voiceclone_worker.engines.fish import checkpoint
+from voiceclone_worker.engines.fish.configuration import codec_plan
 from voiceclone_worker.engines.fish.device import PRECISIONS, choose
 from voiceclone_worker.engines.fish.generation.length import bounds
 from voiceclone_worker.engines.fish.upstream import open_upstream
@@ -77,12 +78,11 @@ class Upstream:
         """As ``dac/inference.py`` does: every weight is initialised, then replaced."""
         import fish_speech
         from hydra.utils import instantiate
-        from omegaconf import OmegaConf
 
         with self._timed("load"):
             own = self._folder / "codec.yaml"
             shipped = Path(next(iter(fish_speech.__path__))) / "configs" / "modded_dac_vq.yaml"
-            codec = instantiate(OmegaConf.load(own if own.is_file() else shipped))
+            codec = instantiate(codec_plan(own if own.is_file() else shipped))
             weights = torch.load(
                 self._folder / "codec.pth", map_location=self._device, mmap=True, weights_only=True
             )
