@@ -88,7 +88,7 @@ def _speak(job: Job, progress: Progress, stages: Stages, spoken: Spoken, keep_ta
         prints = segment_fingerprints(job)
         _take_over(job.script, job.run_dir, prints, spoken)
         missing = [segment for segment in job.script.segments if segment.id not in spoken.rows]
-        progress(ProgressEvent("note", 1, 1, note=_plan(job, stages, spoken, len(missing))))
+        _tell_plan(job, stages, spoken, progress)
         report.already_settled(len(spoken.rows))
 
         def keep(row: SegmentRow) -> None:
@@ -112,12 +112,14 @@ def _encode(job: Job, pool: Pool, stages: Stages, spoken: Spoken, report: Worker
         stages.keep(ENCODING, made_from, {"speakers": list(job.references)}, files)
 
 
-def _plan(job: Job, stages: Stages, spoken: Spoken, missing: int) -> str:
-    """One sentence: what is kept from before, and what is to be done."""
+def _tell_plan(job: Job, stages: Stages, spoken: Spoken, progress: Progress) -> None:
+    """One sentence where anything is kept from before: what it is, and what is left to do."""
     total = len(job.script.segments)
     kept = [*stages.reused, *([f"{spoken.reused} of {total} segments"] if spoken.reused else [])]
+    missing = total - len(spoken.rows)
     plan = f"{missing} of {total} segments to speak" if missing else "nothing left to speak"
-    return f"kept from before: {', '.join(kept)}; {plan}" if kept else plan
+    if kept:
+        progress(ProgressEvent("note", 1, 1, note=f"kept from before: {', '.join(kept)}; {plan}"))
 
 
 def _give_up_voiceless(script: Script, references: Mapping[str, ReferenceRow], spoken: Spoken) -> None:
