@@ -71,7 +71,7 @@ class Stage:
         if not victim.is_dir():
             return NOT_YET
         if fault.luck < 0.5:
-            victim.rename(self.scene.scratch / f"gone-{fault.luck}")
+            victim.rename(self.scene.disk / f"gone-{fault.luck}")
         else:
             shutil.rmtree(victim, ignore_errors=True)
         return True

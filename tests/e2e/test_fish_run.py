@@ -135,7 +135,7 @@ class TestWorkerKilledWhileLoading:
         ended = voiceclone("synth", *self.tasks(tmp_path, tiny_checkpoint), "--progress", "none", timeout=120)
         assert ended.code == 4, ended
         (sentence,) = ended.err.splitlines()
-        assert "signal 9" in sentence and "voiceclone doctor" in sentence
+        assert "SIGKILL" in sentence and "voiceclone doctor" in sentence
 
     def test_once_another_worker_takes_its_place(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fish_python: Path, tiny_checkpoint: Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from voiceclone_worker.contract import Failure, ReferenceRow, SegmentRow
@@ -28,6 +28,10 @@ class Outcome:
     """What the user should know although nothing failed, each sentence once."""
     peak_mb: int = 0
     """The largest worker's peak resident memory; 0 where the system does not tell."""
+
+    def drop_notes(self, notes: Collection[str]) -> None:
+        """Forget notes for which something else stands."""
+        self.notes = [note for note in self.notes if note not in notes]
 
     def add_notes(self, notes: Iterable[str]) -> None:
         for note in notes:

@@ -70,6 +70,7 @@ class Pool:
         self._task_files = TaskFiles(task_dir, keep=keep_tasks)
         self._strikes = Strikes()
         self._restarts = Restarts()
+        self._deaths: list[str] = []
         self._given_up: Failure | None = None
         self._listening = listening_for_stop(self._hear_stop)
         self._stop: Stopped | None = None
@@ -262,6 +263,7 @@ class Pool:
         """A worker is gone; what it had not finished goes back to the queue."""
         self._task_files.remove(held.files)
         work.outcome.add_notes([reason])
+        self._deaths.append(reason)
         began = bool(held.in_flight)
         twice = Failure("worker_died", f"it took two workers down and gets no third; the last: {reason}")
         self._put_back(held, self._strikes.of_dead(held), lambda name: twice, work)
@@ -277,6 +279,7 @@ class Pool:
         deaths = self._restarts.death(time.monotonic(), began=began)
         if deaths:
             message = f"{failure.message}; {deaths} workers ended so: `voiceclone doctor` looks for why"
+            work.outcome.drop_notes(self._deaths)  # this sentence stands for them
             self._given_up = Failure(failure.code, message)
             self._abandon(self._given_up, work)
 
