@@ -13,6 +13,7 @@ import os
 import threading
 import time
 import wave
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -39,7 +40,7 @@ class Writer:
         self._finished = finished
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._room = threading.BoundedSemaphore(BACKLOG)
-        self._jobs: list[Future[None]] = []
+        self._jobs: deque[Future[None]] = deque()
         self.seconds = 0.0
         self.blocked: Failure | None = None
         """Why nothing more can be written: a full disk, a folder that is gone. To go on is computing for nothing."""
@@ -55,6 +56,8 @@ class Writer:
     def submit(self, row: Row, speech: Speech, path: str) -> None:
         """Hand over a segment. Waits where ``BACKLOG`` of them have not been written yet."""
         self._room.acquire()
+        while self._jobs and self._jobs[0].done():  # one thread: they end in order
+            self._jobs.popleft().result()
         self._jobs.append(self._thread.submit(self._write, row, speech, Path(path)))
 
     def __enter__(self) -> Writer:

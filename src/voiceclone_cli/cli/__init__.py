@@ -34,11 +34,12 @@ def _run_verb() -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A path need not be Unicode: it is printed as it came.
         sys.stdout.reconfigure(errors="surrogateescape")
+    # Outside of the try: its clauses name typer, and a stop may come while it is loaded.
+    import typer
+
+    from voiceclone_cli.cli.app import app
+
     try:
-        import typer
-
-        from voiceclone_cli.cli.app import app
-
         return int(app(standalone_mode=False) or 0)
     except VoicecloneError as error:
         say_error(error.message)
