@@ -45,18 +45,8 @@ def material(tmp_path: Path, sample_wav: Path) -> list[str]:
 
 def killed_once(*arguments: str) -> Mapping[str, Any]:
     # This seed's kill comes at about two thirds of an undisturbed run.
-    told = (
-        sys.executable,
-        str(PROGRAM),
-        "--kills",
-        "1",
-        "--form",
-        "row",
-        "--seed",
-        "5",
-        "--json",
-        *arguments,
-    )
+    flags = "--kills 1 --form row --seed 5 --json".split()
+    told = (sys.executable, str(PROGRAM), *flags, *arguments)
     done = subprocess.run(told, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=600)
     assert done.returncode == 0, done.stderr
     summary: dict[str, Any] = json.loads(done.stdout)
@@ -70,11 +60,13 @@ def judge(summary: Mapping[str, Any]) -> None:
     assert {key: summary[key] for key in zeros} == dict.fromkeys(zeros, 0)
 
 
-def test_kokoro(material: list[str], model_folders: Mapping[str, Path]) -> None:
+def test_a_killed_kokoro_run_goes_on_to_the_same_bytes(
+    material: list[str], model_folders: Mapping[str, Path]
+) -> None:
     judge(killed_once("--engine", "kokoro", *material))
 
 
-def test_fish(
+def test_a_killed_fish_run_goes_on_to_the_same_bytes(
     material: list[str], fish_python: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", str(fish_python))

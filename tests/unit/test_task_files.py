@@ -54,3 +54,4 @@ def test_files_that_are_gone_already_are_no_error(folder: Path) -> None:
     written[0].unlink()
     folder.rmdir()
     files.remove(written)
+    assert not folder.exists()

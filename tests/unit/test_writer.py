@@ -72,7 +72,9 @@ def test_a_write_that_breaks_off_leaves_the_old_file_and_nothing_beside_it(
 
 
 def test_a_name_as_long_as_the_file_system_allows_can_be_written(tmp_path: Path) -> None:
-    write_unsynced(tmp_path / ("n" * 251 + ".wav"), b"x")
+    path = tmp_path / ("n" * 251 + ".wav")
+    write_unsynced(path, b"x")
+    assert path.read_bytes() == b"x"
 
 
 def test_a_full_disk_is_told_from_other_failures() -> None:
