@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -184,24 +185,17 @@ def _whole(lowest: int, highest: int) -> Callable[[str], int]:
     return parse
 
 
-def _stretch(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 1.0 <= value <= 2.0:
-        raise ValueError(f"must be a number from 1.0 to 2.0, not {text!r:.60}")
-    return value
+def _number(lowest: float, highest: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not lowest <= value <= highest:
+            raise ValueError(f"must be a number from {lowest} to {highest}, not {text!r:.60}")
+        return value
 
-
-def _patience(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.01 <= value <= 100.0:
-        raise ValueError(f"must be a number from 0.01 to 100, not {text!r:.60}")
-    return value
+    return parse
 
 
 def _language(text: str) -> str:
@@ -235,12 +229,20 @@ TABLE = (
     Setting("diarizer", "VOICECLONE_DIARIZER", _text, "auto", "auto, embedded, community-1 or a folder"),
     Setting("asr_model", "VOICECLONE_ASR_MODEL", _text, "whisper-base", "name or folder of the recogniser"),
     Setting("language", "VOICECLONE_LANGUAGE", _language, None, "language of the recording or script"),
-    Setting("max_stretch", "VOICECLONE_MAX_STRETCH", _stretch, 1.3, "how much faster a line may be made"),
+    Setting(
+        "max_stretch", "VOICECLONE_MAX_STRETCH", _number(1.0, 2.0), 1.3, "how much faster a line may be made"
+    ),
     Setting("seed", "VOICECLONE_SEED", _whole(0, 2**32 - 1), 0, "the run's seed"),
     Setting(
         "threads", "VOICECLONE_THREADS", _whole(1, 1024), cores, "threads for computing, over all workers"
     ),
-    Setting("patience", "VOICECLONE_PATIENCE", _patience, 1.0, "how long to wait for stuck workers, times"),
+    Setting(
+        "patience",
+        "VOICECLONE_PATIENCE",
+        _number(0.01, 100),
+        1.0,
+        "how long to wait for stuck workers, times",
+    ),
     Setting("checkpoint", "VOICECLONE_CHECKPOINT", _text, None, "folder of the fish engine's checkpoint"),
     Setting("device", "VOICECLONE_DEVICE", _device, "auto", "where fish computes: cpu, cuda, cuda:N, mps"),
     Setting("precision", "VOICECLONE_PRECISION", _precision, "auto", "of fish: float32, bf16, fp16 or int8"),

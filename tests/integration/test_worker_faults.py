@@ -383,13 +383,18 @@ class Orphanage:
     def stop_coordinator(self) -> None:
         self._coordinator.send_signal(signal.SIGSTOP)
 
-    def kill_coordinator(self) -> None:
+    def worker_ends_with_the_coordinator(self) -> bool:
+        """Kill the coordinator; whether two seconds later the worker is gone (if not, it is killed too)."""
         self._coordinator.kill()
         self._coordinator.wait()
         assert self._coordinator.stdout is not None
         self._coordinator.stdout.close()
+        time.sleep(2.0)
+        if lives := self._worker_lives():
+            os.kill(self.worker, signal.SIGKILL)
+        return not lives
 
-    def worker_lives(self) -> bool:
+    def _worker_lives(self) -> bool:
         try:
             state = Path(f"/proc/{self.worker}/stat").read_text().rpartition(")")[2].split()[0]
         except FileNotFoundError:
@@ -403,12 +408,7 @@ def test_a_killed_coordinator_leaves_no_worker_for_two_seconds(studio: Studio, m
     studio.order(moment)
     family = Orphanage(studio)
     family.wait_for(fault=lambda: not list(studio.faults.iterdir()))
-    family.kill_coordinator()
-    time.sleep(2.0)
-    alive = family.worker_lives()
-    if alive:
-        os.kill(family.worker, signal.SIGKILL)
-    assert not alive
+    assert family.worker_ends_with_the_coordinator()
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
@@ -419,12 +419,7 @@ def test_a_worker_that_is_held_up_by_a_full_pipe_ends_too(studio: Studio) -> Non
         pass
     family.stop_coordinator()  # it reads no more: what the worker says fills the pipe
     family.wait_for(fault=lambda: not list(studio.faults.iterdir()))
-    family.kill_coordinator()
-    time.sleep(2.0)
-    alive = family.worker_lives()
-    if alive:
-        os.kill(family.worker, signal.SIGKILL)
-    assert not alive
+    assert family.worker_ends_with_the_coordinator()
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
@@ -439,9 +434,4 @@ def test_a_script_as_interpreter_keeps_its_worker_as_long_as_the_coordinator_liv
     while done < 3:  # 0000, 0001, and 0002 after two seconds of the parent's death watch
         done += next(family.events)["event"] == "segment_done"
     family.wait_for(fault=lambda: not list(studio.faults.iterdir()))
-    family.kill_coordinator()
-    time.sleep(2.0)
-    alive = family.worker_lives()
-    if alive:
-        os.kill(family.worker, signal.SIGKILL)
-    assert not alive
+    assert family.worker_ends_with_the_coordinator()
