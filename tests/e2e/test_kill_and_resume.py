@@ -45,7 +45,7 @@ def material(tmp_path: Path, sample_wav: Path) -> list[str]:
 
 def killed_once(*arguments: str) -> Mapping[str, Any]:
     # This seed's kill comes at about two thirds of an undisturbed run.
-    flags = "--kills 1 --form row --seed 5 --json".split()
+    flags = ["--kills", "1", "--form", "row", "--seed", "5", "--json"]
     told = (sys.executable, str(PROGRAM), *flags, *arguments)
     done = subprocess.run(told, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=600)
     assert done.returncode == 0, done.stderr
