@@ -18,6 +18,7 @@ import argparse
 import collections
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,8 @@ MODES = (0, 2, 3)
 
 def main() -> None:
     asked = _arguments()
+    # Started in the background this process ignores Ctrl-C, and all the commands below it would too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     prefix = namespace()
     plans_to_do = _plans(asked, may_mount=prefix is not None)
     started = time.monotonic()

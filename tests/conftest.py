@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from voiceclone_cli.telemetry import refuse_telemetry
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 refuse_telemetry()
+
+# What is started in the background ignores these, and so would the commands under test.
+for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler)
 
 _MODEL_HOME = os.environ.get("VOICECLONE_HOME")
 
