@@ -46,7 +46,7 @@ check: env
 
 test: check models fish
 	@echo "== tests: all of them, the real engines too"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 clean:
 	rm -rf .venv dist demo-out .pytest_cache .mypy_cache .ruff_cache
