@@ -73,7 +73,10 @@ class Stage:
         if fault.luck < 0.5:
             victim.rename(self.scene.disk / f"gone-{fault.luck}")
         else:
-            shutil.rmtree(victim, ignore_errors=True)
+            # As a person would: again, until it is gone, since the run goes on writing meanwhile.
+            deadline = time.monotonic() + 5.0
+            while victim.exists() and time.monotonic() < deadline:
+                shutil.rmtree(victim, ignore_errors=True)
         return True
 
     def _make_read_only(self, fault: Fault) -> bool:

@@ -22,6 +22,9 @@ RUN_SCHEMA = "voiceclone.run/1"
 OWNER_NAME = ".owner"
 """Whose directory it is, should the manifest be damaged."""
 
+_OURS = {"logs", "segments", "speakers", "stages", "stems", "tasks"}
+_OURS |= {"diarization.rttm", "mix.wav", "run.json", "script.json", "script.srt"}
+
 _TEMPORARY = re.compile(r"\..+\.part(\.[A-Za-z0-9]+)?|.+\.wav\.[0-9]+\.tmp|.+\.json\.tmp|task-[0-9]+\.json")
 """What a run that was killed may have left half written, and its task files."""
 
@@ -140,7 +143,8 @@ def open_run_dir(root: Path, input_sha256: str) -> Iterator[RunDir]:
 def take_up(root: Path, input_sha256: str) -> RunDir:
     """What ``open_run_dir`` does once it has the lock. What a killed run left half written is removed."""
     taken = _check_owner(root, input_sha256)
-    run_dir = RunDir(root.absolute(), input_sha256, is_new=not taken)
+    is_new = not taken and not any((root / name).exists() for name in _OURS)
+    run_dir = RunDir(root.absolute(), input_sha256, is_new)
     with _explained(root):
         refuse_links(root, ("logs", "segments", "speakers", "stages", "stems", "tasks"))
         if not run_dir.manifest.exists():
@@ -172,7 +176,7 @@ def _check_owner(root: Path, input_sha256: str) -> bool:
     advice = "choose another with --out"
     found = _owner(root / "run.json") or _owner(root / OWNER_NAME)
     if found is None:
-        if _is_empty(root):
+        if _holds_nothing_foreign(root):
             return False
         raise InputError(f"{root} exists and is not a run directory; {advice}", code="not_a_run_directory")
     schema, owner = found
@@ -194,14 +198,16 @@ def _owner(path: Path) -> tuple[Any, Any] | None:
         return None
 
 
-def _is_empty(root: Path) -> bool:
-    """Nothing is there, or only what a run killed in its first moment leaves."""
+def _holds_nothing_foreign(root: Path) -> bool:
+    """Nothing is there, or only what a run leaves that was killed in its first moment, or whose directory was
+    removed while it went on (then with its lock as the proof that nothing else is in there)."""
     if not root.exists():
         return not root.is_symlink()
     if not root.is_dir():
         return False
-    names = {path.name for path in root.iterdir()} - {LOCK_NAME, HOLDER_NAME, OWNER_NAME}
-    return all(_TEMPORARY.fullmatch(name) for name in names)
+    names = {path.name for path in root.iterdir()}
+    others = {name for name in names if not _TEMPORARY.fullmatch(name)} - {LOCK_NAME, HOLDER_NAME, OWNER_NAME}
+    return not others or (LOCK_NAME in names and others <= _OURS)
 
 
 def _remove_leftovers(run_dir: RunDir) -> None:

@@ -12,6 +12,7 @@ from voiceclone_cli.errors import InputError, PreflightError, RunError
 from voiceclone_cli.fingerprints import fingerprint
 from voiceclone_cli.lock import HOLDER_NAME, LOCK_NAME
 from voiceclone_cli.rundir import (
+    OWNER_NAME,
     RUN_SCHEMA,
     RunDir,
     note_segment,
@@ -101,6 +102,22 @@ def test_a_directory_whose_run_was_killed_in_its_first_moment_is_as_good_as_new(
     for name in (LOCK_NAME, HOLDER_NAME, ".run.0a1b2c3d.part.json"):
         (root / name).write_text("", encoding="utf-8")
     assert take_up(root, "a").is_new
+
+
+def test_what_is_left_where_a_directory_was_removed_under_a_run_is_taken_up(tmp_path: Path) -> None:
+    run_dir = take_up(tmp_path / "run", "a")
+    for path in (run_dir.manifest, run_dir.root / OWNER_NAME):
+        path.unlink()
+    run_dir.mix.write_bytes(b"")
+    with pytest.raises(InputError, match="not a run directory"):
+        take_up(tmp_path / "run", "a")
+    (run_dir.root / LOCK_NAME).touch()
+    assert not take_up(tmp_path / "run", "a").is_new, "so that it is never discarded"
+    (run_dir.root / "holiday.jpg").touch()
+    for path in (run_dir.manifest, run_dir.root / OWNER_NAME):
+        path.unlink()
+    with pytest.raises(InputError, match="not a run directory"):
+        take_up(tmp_path / "run", "a")
 
 
 def test_a_damaged_manifest_does_not_make_the_directory_foreign(tmp_path: Path) -> None:
