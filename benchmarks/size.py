@@ -27,7 +27,7 @@ from harness.material import make_material
 from harness.processes import living_children, memory_mb
 
 from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.leases import one_lease, shared_leases
+from voiceclone_cli.workers.leases import large_leases, shared_leases
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_worker.contract import SegmentRow
 
@@ -141,7 +141,7 @@ def _through_the_pool(folder: Path, segments: int, workers: int) -> Passage:
     with Pool(worker_command(None, threads=1), workers, folder) as pool:
         pool.run(shared_leases(tasks(1, workers * 2, folder / "warm"), workers, 1))
         wall, cpu = time.perf_counter(), time.process_time()
-        leases = one_lease(work) if workers == 1 else shared_leases(work, workers, 5)
+        leases = large_leases(work) if workers == 1 else shared_leases(work, workers, 5)
         outcome = pool.run(leases, on_segment=look)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     assert sum(row.status == "done" for row in outcome.segments.values()) == segments

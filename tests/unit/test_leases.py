@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from voiceclone_cli.workers.leases import one_lease, part, shared_leases
+from voiceclone_cli.workers.leases import large_leases, one_lease, part, shared_leases
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 
@@ -17,6 +17,21 @@ def test_sequential_mode_is_one_lease_of_all_speakers() -> None:
     (lease,) = one_lease([task("A", 3), task("B", 2)])
     assert [t.speaker for t in lease.tasks] == ["A", "B"]
     assert one_lease([]) == []
+
+
+def test_sequential_mode_is_one_lease_until_it_grows_large() -> None:
+    tasks = [task("A", 3), task("B", 6), task("C", 1)]
+    assert large_leases(tasks) == one_lease(tasks)
+    cut = large_leases(tasks, 4)
+    assert [[(t.speaker, len(t.segments)) for t in lease.tasks] for lease in cut] == [
+        [("A", 3), ("B", 1)],
+        [("B", 4)],
+        [("B", 1), ("C", 1)],
+    ]
+    lines = [segment for lease in cut for part in lease.tasks for segment in part.segments]
+    assert lines == [segment for whole in tasks for segment in whole.segments]
+    assert sum(lease.cost for lease in cut) == one_lease(tasks)[0].cost
+    assert large_leases([]) == []
 
 
 def test_shared_leases_hold_every_segment_once_and_one_speaker_each() -> None:

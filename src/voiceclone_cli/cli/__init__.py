@@ -6,7 +6,7 @@ import io
 import os
 import sys
 
-from voiceclone_cli.cli.signals import listen_to_signals
+from voiceclone_cli.cli.signals import listen_to_signals, stop_listening
 from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.telemetry import refuse_telemetry
 
@@ -25,6 +25,7 @@ def main() -> None:
 
         say_error("stopped")
         code = stop.exit_code
+    stop_listening()
     raise SystemExit(code)
 
 

@@ -23,6 +23,13 @@ def listen_to_signals() -> None:
             signal.signal(number, _stop)
 
 
+def stop_listening() -> None:
+    """The work is done: a signal in the interpreter's last moments, when it has put its handlers away, must
+    not make another exit code of it."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
     for other in _SIGNALS:
         if signal.getsignal(other) is _stop:

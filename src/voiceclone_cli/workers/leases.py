@@ -17,9 +17,30 @@ class Lease:
     cost: int
 
 
+LARGEST = 1_000
+"""Segments in a lease of the sequential mode: a worker keeps the rows of a lease until it answers, and this
+many batches make the pause between two leases vanish."""
+
+
 def one_lease(tasks: Sequence[Task]) -> list[Lease]:
-    """Sequential mode: everything in one go, batches form across speakers."""
+    """Everything in one go."""
     return [Lease(tuple(tasks), sum(map(_cost, tasks)))] if tasks else []
+
+
+def large_leases(tasks: Sequence[SynthesisTask], largest: int = LARGEST) -> list[Lease]:
+    """Sequential mode: one lease, or as few as hold ``largest`` segments each. Batches form across speakers."""
+    leases: list[Lease] = []
+    held: list[SynthesisTask] = []
+    room = largest
+    for task in tasks:
+        rest = task.segments
+        while rest:
+            held.append(replace(task, segments=rest[:room]))
+            rest, room = rest[room:], room - len(rest[:room])
+            if room == 0:
+                leases += one_lease(held)
+                held, room = [], largest
+    return leases + one_lease(held)
 
 
 def shared_leases(tasks: Sequence[SynthesisTask], workers: int, batch_size: int) -> list[Lease]:
@@ -43,7 +64,7 @@ def leases_of(tasks: Sequence[SynthesisTask], settings: Settings, batch_size: in
     """The leases of these tasks in the mode that is set."""
     if settings.mode == PARALLEL:
         return shared_leases(tasks, settings.pool_size, batch_size)
-    return one_lease(tasks)
+    return large_leases(tasks)
 
 
 def warm_up(engine: EngineSpec, workers: int) -> list[Lease]:
