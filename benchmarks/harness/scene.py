@@ -92,9 +92,16 @@ class Scene:
         mount("-o", f"remount,size={ROOM}", str(self.disk))
 
     def make_read_only(self) -> None:
-        """A second mount over the first: a mount that somebody writes to cannot be made read-only itself."""
+        """A second mount over the first: a mount that somebody writes to cannot be made read-only itself.
+
+        Raises CalledProcessError, and leaves all as it was, when a file was opened through it already.
+        """
         mount("--bind", str(self.disk), str(self.disk))
-        mount("-o", "remount,bind,ro", str(self.disk))
+        try:
+            mount("-o", "remount,bind,ro", str(self.disk))
+        except subprocess.CalledProcessError:
+            self.make_writable()
+            raise
 
     def make_writable(self) -> None:
         subprocess.run(["umount", "-l", str(self.disk)], check=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import time
 from dataclasses import dataclass, field
 
@@ -79,8 +80,11 @@ class Stage:
                 shutil.rmtree(victim, ignore_errors=True)
         return True
 
-    def _make_read_only(self, fault: Fault) -> bool:
-        self.scene.make_read_only()
+    def _make_read_only(self, fault: Fault) -> bool | None:
+        try:
+            self.scene.make_read_only()
+        except subprocess.CalledProcessError:  # just then a file was being written
+            return NOT_YET
         return True
 
     def _start_rival(self, fault: Fault) -> bool:
