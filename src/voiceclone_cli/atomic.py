@@ -21,8 +21,6 @@ from pathlib import Path
 
 from voiceclone_cli.errors import RunError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
 
 @contextmanager
 def atomic_path(final: Path) -> Iterator[Path]:
@@ -71,12 +69,17 @@ def explain_write_errors(folder: Path) -> Iterator[None]:
         raise write_error(folder, error) from error
 
 
+def is_disk_full(error: OSError) -> bool:
+    """Whether room is what is lacking, on the disk or in somebody's share of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def write_error(folder: Path, error: OSError) -> RunError:
     """What an OSError means for whoever writes into ``folder``: one sentence that names it.
 
     Codes: ``disk_full``, ``output_vanished`` (the folder is gone), else ``output_unwritable``.
     """
-    if error.errno in _FULL:
+    if is_disk_full(error):
         return RunError(
             f"The disk of {folder} is full: make room there and give the same command again.",
             code="disk_full",

@@ -89,10 +89,10 @@ def failure_document(end: VoicecloneError | Stopped) -> dict[str, Any]:
     }
 
 
-def write_manifest(job: Job, content: Mapping[str, Any]) -> None:
+def write_manifest(run_dir: RunDir, content: Mapping[str, Any]) -> None:
     """Raises RunError when it cannot be written."""
-    with explain_write_errors(job.run_dir.root):
-        write_text_atomic(job.run_dir.manifest, dump_json(content, indent=1) + "\n")
+    with explain_write_errors(run_dir.root):
+        write_text_atomic(run_dir.manifest, dump_json(content, indent=1) + "\n")
 
 
 def record_failure(run_dir: RunDir, end: VoicecloneError | Stopped) -> None:
@@ -102,8 +102,8 @@ def record_failure(run_dir: RunDir, end: VoicecloneError | Stopped) -> None:
         owner = {"run_dir": str(run_dir.root), "input": {"sha256": run_dir.input_sha256}}
         content = {**failure_document(end), **owner}
         # Where the disk does not take it either, the claim stands: a run that was never finished.
-        with contextlib.suppress(OSError):
-            write_text_atomic(run_dir.manifest, dump_json(content, indent=1) + "\n")
+        with contextlib.suppress(RunError):
+            write_manifest(run_dir, content)
 
 
 def record_unwritten(content: Mapping[str, Any], error: RunError) -> dict[str, Any]:

@@ -248,7 +248,7 @@ def _place(
 def _result(job: Job, content: dict[str, Any], code: int) -> RunResult:
     """The document is the caller's also where the disk does not take it."""
     try:
-        write_manifest(job, content)
+        write_manifest(job.run_dir, content)
     except RunError as error:
         return RunResult(record_unwritten(content, error), error.exit_code)
     return RunResult(content, code)

@@ -8,11 +8,11 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from errno import EDQUOT, ENOENT, ENOSPC
+from errno import ENOENT
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.atomic import write_error, write_text_atomic, write_text_unsynced
+from voiceclone_cli.atomic import is_disk_full, write_error, write_text_atomic, write_text_unsynced
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.fingerprints import file_sha256
 from voiceclone_cli.inside import refuse_links
@@ -22,8 +22,8 @@ RUN_SCHEMA = "voiceclone.run/1"
 OWNER_NAME = ".owner"
 """Whose directory it is, should the manifest be damaged."""
 
-_OURS = {"logs", "segments", "speakers", "stages", "stems", "tasks"}
-_OURS |= {"diarization.rttm", "mix.wav", "run.json", "script.json", "script.srt"}
+_FOLDERS = ("logs", "segments", "speakers", "stages", "stems", "tasks")
+_OURS = {*_FOLDERS, "diarization.rttm", "mix.wav", "run.json", "script.json", "script.srt"}
 
 _TEMPORARY = re.compile(r"\..+\.part(\.[A-Za-z0-9]+)?|.+\.wav\.[0-9]+\.tmp|.+\.json\.tmp|task-[0-9]+\.json")
 """What a run that was killed may have left half written, and its task files."""
@@ -146,7 +146,7 @@ def take_up(root: Path, input_sha256: str) -> RunDir:
     is_new = not taken and not any((root / name).exists() for name in _OURS)
     run_dir = RunDir(root.absolute(), input_sha256, is_new)
     with _explained(root):
-        refuse_links(root, ("logs", "segments", "speakers", "stages", "stems", "tasks"))
+        refuse_links(root, _FOLDERS)
         if not run_dir.manifest.exists():
             # Before anything else, so that a run that is killed right now can go on later.
             run_dir.claim()
@@ -161,7 +161,7 @@ def _explained(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (ENOSPC, EDQUOT):
+        if is_disk_full(error):
             raise PreflightError(
                 f"the disk of {root} is full: make room there, or choose another with --out", code="disk_full"
             ) from error

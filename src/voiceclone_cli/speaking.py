@@ -128,7 +128,7 @@ def _give_up_voiceless(script: Script, references: Mapping[str, ReferenceRow], s
         row = references.get(segment.speaker)
         if row is None or row.status != "done":
             why = row.error if row and row.error else Failure("no_reference", "its speaker has no reference")
-            spoken.rows[segment.id] = SegmentRow(0, segment.id, "failed", error=why)
+            spoken.rows[segment.id] = _failed(segment.id, why)
 
 
 def _take_over(script: Script, run_dir: RunDir, prints: Mapping[str, str], spoken: Spoken) -> None:
@@ -160,7 +160,7 @@ def _noted(run_dir: RunDir, row: SegmentRow, made_from: str) -> SegmentRow:
         note_segment(run_dir, row.id, made_from, {key: getattr(row, key) for key in kept})
     except OSError as error:
         explained = write_error(run_dir.segments, error)
-        return _failed(row.id, explained.code, explained.message)
+        return _failed(row.id, Failure(explained.code, explained.message))
     return row
 
 
@@ -169,18 +169,17 @@ def _check_still_there(run_dir: RunDir, spoken: Spoken) -> None:
     for segment_id, row in spoken.rows.items():
         if row.status == "done" and not run_dir.segment_wav(segment_id).is_file():
             wav = run_dir.segment_wav(segment_id)
-            spoken.rows[segment_id] = _failed(
-                segment_id, "output_vanished", f"{wav} was written, and is gone"
-            )
+            gone = Failure("output_vanished", f"{wav} was written, and is gone")
+            spoken.rows[segment_id] = _failed(segment_id, gone)
 
 
 def _fail_rest(job: Job, spoken: Spoken, failure: Failure) -> None:
     for segment in job.script.segments:
-        spoken.rows.setdefault(segment.id, SegmentRow(0, segment.id, "failed", error=failure))
+        spoken.rows.setdefault(segment.id, _failed(segment.id, failure))
 
 
-def _failed(segment_id: str, code: str, message: str) -> SegmentRow:
-    return SegmentRow(0, segment_id, "failed", error=Failure(code, message))
+def _failed(segment_id: str, why: Failure) -> SegmentRow:
+    return SegmentRow(0, segment_id, "failed", error=why)
 
 
 def _clear_unplanned(job: Job) -> None:

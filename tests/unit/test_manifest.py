@@ -105,7 +105,7 @@ def test_every_failed_segment_is_an_error_with_its_id(tmp_path: Path) -> None:
 
 def test_no_secret_reaches_the_manifest(tmp_path: Path) -> None:
     job, content = made(tmp_path, {"0001": DONE, "0002": FAILED})
-    write_manifest(job, content)
+    write_manifest(job.run_dir, content)
     text = job.run_dir.manifest.read_text(encoding="utf-8")
     assert json.loads(text) == content
     assert "hf_secret" not in text and "token" not in content["settings"]

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from voiceclone_cli.atomic import is_disk_full
 from voiceclone_cli.errors import PreflightError
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -41,7 +41,7 @@ def told_plainly(home: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_disk_full(error):
             raise PreflightError(
                 f"The disk of {home} is full: make room there, or set VOICECLONE_HOME to a folder on "
                 "another disk.",
@@ -58,10 +58,6 @@ def told_plainly(home: Path) -> Iterator[None]:
             "set VOICECLONE_HOME to another folder.",
             code="models_home_unusable",
         ) from error
-
-
-def is_disk_full(error: OSError) -> bool:
-    return error.errno in _FULL
 
 
 def megabytes(size: int) -> str:
