@@ -94,12 +94,16 @@ def test_the_first_signal_keeps_what_is_done_and_writes_the_manifest(
 
 def test_the_second_signal_ends_it_at_once_and_the_next_run_goes_on(talk: ShortTalk, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    environment = {**os.environ, "VOICECLONE_ECHO": json.dumps({"delay": 30.0})}
+    stall = tmp_path / "faults" / "generate.0001.stall"
+    stall.parent.mkdir()
+    stall.touch()
+    environment = {**os.environ, "VOICECLONE_ECHO": json.dumps({"faults_dir": str(stall.parent)})}
     process = start(talk, out, env=environment)
     until = time.monotonic() + 60
-    while not (out / "stages" / "encoding.json").exists():
+    while stall.exists():  # then a line is in flight that would keep the first signal waiting
         assert time.monotonic() < until
         time.sleep(0.02)
+    time.sleep(0.5)
     workers = workers_of(process.pid)
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)
