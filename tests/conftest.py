@@ -24,11 +24,12 @@ _MODEL_HOME = os.environ.get("VOICECLONE_HOME")
 
 @pytest.fixture(autouse=True)
 def isolated_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting, token or .env of the user's reaches a test."""
+    """No setting, token or .env of the user's reaches a test, and no test what is remembered of the machine."""
     for name in [key for key in os.environ if key.startswith(("FISH_", "VOICECLONE_", "HF_"))]:
         monkeypatch.delenv(name)
     if _MODEL_HOME:
         monkeypatch.setenv("VOICECLONE_HOME", _MODEL_HOME)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     work = tmp_path / "cwd"
     work.mkdir()
     monkeypatch.chdir(work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def hear_turns(
 ) -> Diarization:
     """Who speaks when. Raises InputError (nobody speaks), PreflightError (no model)."""
     stack = _stack(settings, progress)
-    folders = {name: _identity(folder) for name, folder in stack.folders.items()}
+    folders = {name: identity(folder) for name, folder in stack.folders.items()}
     made_from = {"stack": stack.name, "models": folders, "count": asdict(count)}
     known = stages.recall(DIARIZATION, made_from)
     if known is not None:
@@ -71,6 +71,29 @@ def hear_words(
     return heard, notes
 
 
+def heard_before(diarization: Diarization, settings: Settings, stages: Stages) -> Transcript | None:
+    """What an earlier run in the same directory heard, if it listened with the same recogniser."""
+    folder = Path(settings.asr_model).expanduser()
+    if not folder.is_dir():
+        try:
+            (status,) = models.status([settings.asr_model], home=models_home(settings))
+        except InputError:
+            return None
+        folder = status.folder
+    for language in dict.fromkeys((settings.language, None)):
+        known = stages.recall(TRANSCRIPTION, {"model": identity(folder), "language": language})
+        if known is not None:
+            heard = _remembered(known)
+            kept, _ = drop_outside_speech(heard.words, diarization.turns)
+            return replace(heard, words=kept)
+    return None
+
+
+def _remembered(known: Mapping[str, Any]) -> Transcript:
+    words = tuple(Word(**word) for word in known["words"])
+    return Transcript(words, known["language"], known["language_probability"], known["model"])
+
+
 def _stack(settings: Settings, progress: Progress) -> Stack:
     def folders(names: Sequence[str]) -> Mapping[str, Path]:
         return models.ensure(names, progress, home=models_home(settings), token=settings.token)
@@ -85,13 +108,12 @@ def _stack(settings: Settings, progress: Progress) -> Stack:
 
 def _transcript(recording: Recording, settings: Settings, progress: Progress, stages: Stages) -> Transcript:
     """Every word that was recognised."""
-    recogniser = _recogniser(settings, progress)
-    made_from = {"model": _identity(recogniser), "language": settings.language}
+    recogniser = recogniser_folder(settings, progress)
+    made_from = {"model": identity(recogniser), "language": settings.language}
     known = stages.recall(TRANSCRIPTION, made_from)
     if known is not None:
         progress(ProgressEvent(TRANSCRIPTION, recording.seconds, recording.seconds, note="kept from before"))
-        words = tuple(Word(**word) for word in known["words"])
-        return Transcript(words, known["language"], known["language_probability"], known["model"])
+        return _remembered(known)
     transcript = transcribe(
         recording,
         recogniser,
@@ -103,7 +125,7 @@ def _transcript(recording: Recording, settings: Settings, progress: Progress, st
     return transcript
 
 
-def _recogniser(settings: Settings, progress: Progress) -> Path:
+def recogniser_folder(settings: Settings, progress: Progress) -> Path:
     """A folder as it is given, else a model of the registry."""
     folder = Path(settings.asr_model).expanduser()
     if folder.is_dir():
@@ -114,7 +136,7 @@ def _recogniser(settings: Settings, progress: Progress) -> Path:
     ]
 
 
-def _identity(folder: Path) -> list[list[Any]]:
+def identity(folder: Path) -> list[list[Any]]:
     """The model files in a folder, as cheaply as one can know them again: names, sizes, times."""
     files = sorted(path for path in folder.rglob("[!.]*") if path.is_file())
     return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from voiceclone_cli import __version__
@@ -20,8 +21,8 @@ from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Diarization, Placement, Recording, Segment
 from voiceclone_worker.contract import SegmentRow, dump_json
 
-SUCCESS, PARTIAL, ERROR = "success", "partial", "error"
-EXIT_CODES = {SUCCESS: 0, PARTIAL: 3, ERROR: 1}
+SUCCESS, PARTIAL, ERROR, PLANNED = "success", "partial", "error", "planned"
+EXIT_CODES = {SUCCESS: 0, PARTIAL: 3, ERROR: 1, PLANNED: 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +34,43 @@ class Source:
     diarization: Diarization
     script_from: str
     """A file's path, or the recogniser's name."""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """What was asked for besides the settings."""
+    history: Sequence[Mapping[str, Any]] = ()
+    """What was corrected since the first run."""
+    consent: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What came out besides the segments."""
+
+    placements: Sequence[Placement] = ()
+    mix_rate: int = 0
+    """Hz."""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """By the file's name in the run directory."""
+    video: Path | None = None
+    original: Path | None = None
 
 
 def document(
     source: Source,
     job: Job,
     spoken: Spoken,
-    placements: Sequence[Placement],
+    made: Made,
     notes: Sequence[str],
     reused_stages: Sequence[str],
     clock: Clock,
 ) -> dict[str, Any]:
     """Everything a run came to, as ``voiceclone.run/1``. Paths are absolute; every planned segment
     has its row."""
-    by_id = {placement.segment_id: placement for placement in placements}
-    segments = [_segment(s, spoken.rows[s.id], by_id.get(s.id)) for s in job.script.segments]
+    by_id = {placement.segment_id: placement for placement in made.placements}
+    segments = [
+        _segment(segment, job.slot_ends[segment.id], spoken.rows.get(segment.id, _planned(segment)))
+        | _placement(by_id.get(segment.id), made.mix_rate)
+        for segment in job.script.segments
+    ]
     return {
         "schema": RUN_SCHEMA,
         "status": status(spoken),
@@ -59,7 +82,13 @@ def document(
         "segments": segments,
         "reused": spoken.reused,
         "reused_stages": list(reused_stages),
-        "outputs": _outputs(job, rendered=bool(placements)),
+        "turns": [asdict(turn) for turn in source.diarization.turns],
+        "outputs": _outputs(job, made),
+        "hashes": _hashes(job, spoken, made),
+        "background": job.settings.background,
+        "watermark": watermark_of(job),
+        "consent": source.consent,
+        "history": list(source.history),
         "timing": {**clock.seconds, "workers": {k: round(v, 3) for k, v in spoken.timing.items()}},
         "peak_memory_mb": {**clock.peak_mb, "largest worker": spoken.peak_mb},
         "errors": _errors(segments, spoken),
@@ -68,6 +97,7 @@ def document(
         "diarizer": source.diarization.diarizer,
         "diarizer_why": source.diarization.why,
         "script_from": source.script_from,
+        "request": dict(source.request),
         "settings": _settings(job.settings),
         "versions": _versions(),
     }
@@ -114,9 +144,10 @@ def record_unwritten(content: Mapping[str, Any], error: RunError) -> dict[str, A
 
 
 def status(spoken: Spoken) -> str:
+    """Of a run whose segments have all been begun with."""
     done = sum(row.status == "done" for row in spoken.rows.values())
     if done == len(spoken.rows) and not spoken.errors and not spoken.stopped:
-        return SUCCESS
+        return SUCCESS if done else PLANNED
     return PARTIAL if done else ERROR
 
 
@@ -131,19 +162,42 @@ def exit_code(spoken: Spoken) -> int:
     return EXIT_CODES[outcome]
 
 
-def _segment(segment: Segment, row: SegmentRow, placement: Placement | None) -> dict[str, Any]:
+def watermark_of(job: Job) -> str | None:
+    """The mark that this run's speech carries; tones are nobody's voice."""
+    return "perth" if job.settings.watermark and job.engine.name != "echo" else None
+
+
+def _planned(segment: Segment) -> SegmentRow:
+    """Of a segment that nobody was asked to speak yet."""
+    return SegmentRow(0, segment.id, "planned")
+
+
+def _segment(segment: Segment, slot_end: float, row: SegmentRow) -> dict[str, Any]:
     return {
         **asdict(segment),
+        "slot_end": round(slot_end, 3),
         "status": row.status,
         "file": row.file,
         "seconds": row.seconds,
         "seed": row.seed,
         "attempts": row.attempts,
-        "stretch": placement.stretch if placement else None,
-        "overflow_seconds": placement.overflow_seconds if placement else None,
-        "gain_db": placement.gain_db if placement else None,
-        "warnings": list(placement.warnings) if placement else [],
+        "sha256": row.sha256,
         "error": asdict(row.error) if row.error else None,
+    }
+
+
+def _placement(placement: Placement | None, rate: int) -> dict[str, Any]:
+    """Where a segment is heard in the mix, in seconds."""
+    if placement is None:
+        nothing = ("placed_at", "placed_seconds", "stretch", "overflow_seconds", "gain_db")
+        return {**dict.fromkeys(nothing), "warnings": []}
+    return {
+        "placed_at": round(placement.start_frame / rate, 6),
+        "placed_seconds": round(placement.frames / rate, 6),
+        "stretch": placement.stretch,
+        "overflow_seconds": placement.overflow_seconds,
+        "gain_db": placement.gain_db,
+        "warnings": list(placement.warnings),
     }
 
 
@@ -163,17 +217,29 @@ def _speakers(diarization: Diarization, job: Job) -> list[dict[str, Any]]:
     ]
 
 
-def _outputs(job: Job, *, rendered: bool) -> dict[str, Any]:
-    run_dir = job.run_dir
+def _outputs(job: Job, made: Made) -> dict[str, Any]:
+    run_dir, rendered = job.run_dir, bool(made.placements)
     stems = sorted({segment.speaker for segment in job.script.segments}) if rendered else []
     return {
         "mix": str(run_dir.mix) if rendered else None,
+        "video": str(made.video) if made.video else None,
         "rttm": str(run_dir.rttm),
         "script": str(run_dir.script_json),
         "subtitles": str(run_dir.script_srt),
         "stems": {speaker: str(run_dir.stems / f"{speaker}.wav") for speaker in stems},
+        "original": str(made.original) if made.original else None,
         "report": None,
     }
+
+
+def _hashes(job: Job, spoken: Spoken, made: Made) -> dict[str, str]:
+    """SHA-256 of what can be heard, by its name in the run directory."""
+    segments = {
+        f"{job.run_dir.segments.name}/{segment_id}.wav": row.sha256
+        for segment_id, row in spoken.rows.items()
+        if row.status == "done" and row.sha256
+    }
+    return {**made.sha256, **segments}
 
 
 def _errors(segments: Sequence[Mapping[str, Any]], spoken: Spoken) -> list[dict[str, Any]]:

@@ -23,7 +23,11 @@ OWNER_NAME = ".owner"
 """Whose directory it is, should the manifest be damaged."""
 
 _FOLDERS = ("logs", "segments", "speakers", "stages", "stems", "tasks")
-_OURS = {*_FOLDERS, "diarization.rttm", "mix.wav", "run.json", "script.json", "script.srt"}
+_OURS = {
+    *_FOLDERS,
+    *("diarization.rttm", "mix.wav", "run.json", "script.json", "script.srt", "report.html", "original.flac"),
+    *("check.json", "corrections.json", "consent.json", "output.mp4", "output.mkv"),
+}
 
 _TEMPORARY = re.compile(r"\..+\.part(\.[A-Za-z0-9]+)?|.+\.wav\.[0-9]+\.tmp|.+\.json\.tmp|task-[0-9]+\.json")
 """What a run that was killed may have left half written, and its task files."""
@@ -68,6 +72,31 @@ class RunDir:
     @property
     def mix(self) -> Path:
         return self.root / "mix.wav"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def original(self) -> Path:
+        """The recording's audio, for the report to play."""
+        return self.root / "original.flac"
+
+    @property
+    def check(self) -> Path:
+        return self.root / "check.json"
+
+    @property
+    def corrections(self) -> Path:
+        return self.root / "corrections.json"
+
+    @property
+    def consent(self) -> Path:
+        return self.root / "consent.json"
+
+    def video(self, suffix: str) -> Path:
+        """``suffix``: that of the container, with its dot."""
+        return self.root / f"output{suffix}"
 
     @property
     def logs(self) -> Path:

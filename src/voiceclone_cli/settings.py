@@ -29,6 +29,8 @@ class Settings:
     asr_model: str
     language: str | None
     max_stretch: float
+    background: str
+    watermark: bool
     seed: int
     threads: int
     patience: float
@@ -232,6 +234,14 @@ TABLE = (
     Setting(
         "max_stretch", "VOICECLONE_MAX_STRETCH", _number(1.0, 2.0), 1.3, "how much faster a line may be made"
     ),
+    Setting(
+        "background",
+        "VOICECLONE_BACKGROUND",
+        _one_of("none", "duck", "keep"),
+        "none",
+        "what of the original stays under the new voices",
+    ),
+    Setting("watermark", "VOICECLONE_WATERMARK", _truth, True, "mark cloned speech inaudibly"),
     Setting("seed", "VOICECLONE_SEED", _whole(0, 2**32 - 1), 0, "the run's seed"),
     Setting(
         "threads", "VOICECLONE_THREADS", _whole(1, 1024), cores, "threads for computing, over all workers"

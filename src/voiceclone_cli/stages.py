@@ -7,24 +7,29 @@ gives another fingerprint, and the stage is done again; so it is when its file i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from voiceclone_cli.atomic import explain_write_errors, write_text_atomic
 from voiceclone_cli.fingerprints import file_sha256, fingerprint
+from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_worker.contract import dump_json
 
 NO_FILES: Mapping[Path, str] = MappingProxyType({})
 
 
 class Stages:
-    """The memory of one run directory (None: nothing is remembered), one file a stage."""
+    """The memory of one run directory (None: nothing is remembered), one file a stage.
 
-    def __init__(self, root: Path | None, input_sha256: str = "") -> None:
+    ``progress`` hears (as "log") why a stage that was remembered is done again.
+    """
+
+    def __init__(self, root: Path | None, input_sha256: str = "", progress: Progress = no_progress) -> None:
         self._root = root
         self._input = input_sha256
+        self._progress = progress
         self.reused: list[str] = []
         """The stages that were taken over from an earlier run, in order."""
 
@@ -35,13 +40,17 @@ class Stages:
         """
         if self._root is None:
             return None
+        path = _path(self._root, stage)
         try:
-            note = json.loads(_path(self._root, stage).read_text(encoding="utf-8"))
+            note = json.loads(path.read_text(encoding="utf-8"))
             value: dict[str, Any] = note["value"]
-            as_kept = note["fingerprint"] == self._print(made_from) and note["check"] == fingerprint(value)
-            if not as_kept or not self._as_they_were(self._root, note):
-                return None
+            why_not = self._why_not(self._root, note, made_from)
+        except FileNotFoundError:
+            return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            why_not = f"{path.name} cannot be read"
+        if why_not is not None:
+            self._progress(ProgressEvent("log", 1, 1, note=f"{stage}: done again, because {why_not}"))
             return None
         self.reused.append(stage)
         return value
@@ -64,6 +73,7 @@ class Stages:
         with explain_write_errors(root):
             note = {
                 "fingerprint": self._print(made_from),
+                "made_from": _parts(made_from),
                 "check": fingerprint(value),
                 "files": {path.relative_to(root).as_posix(): sha256 for path, sha256 in files.items()},
                 "large_files": {path.relative_to(root).as_posix(): _mark(path) for path in large_files},
@@ -71,11 +81,21 @@ class Stages:
             }
             write_text_atomic(_path(root, stage), dump_json(note) + "\n")
 
-    def _as_they_were(self, root: Path, note: Mapping[str, Any]) -> bool:
-        files, large_files = note["files"].items(), note["large_files"].items()
-        return all(file_sha256(root / name) == sha256 for name, sha256 in files) and all(
-            _mark(root / name) == mark for name, mark in large_files
-        )
+    def _why_not(self, root: Path, note: Mapping[str, Any], made_from: Mapping[str, Any]) -> str | None:
+        """Why what is noted does not hold (any more); None where it does."""
+        if note["fingerprint"] != self._print(made_from):
+            then = note.get("made_from", {})
+            changed = [name for name, part in _parts(made_from).items() if then.get(name) != part]
+            return f"what it is made from has changed: {', '.join(changed) or 'another version made it'}"
+        if note["check"] != fingerprint(note["value"]):
+            return "its note was edited"
+        for name, sha256 in note["files"].items():
+            if not _is(file_sha256, root / name, sha256):
+                return f"{name} has changed or is gone"
+        for name, mark in note["large_files"].items():
+            if not _is(_mark, root / name, mark):
+                return f"{name} has changed or is gone"
+        return None
 
     def _print(self, made_from: Mapping[str, Any]) -> str:
         return fingerprint({"input": self._input, **made_from})
@@ -83,6 +103,18 @@ class Stages:
 
 def _path(root: Path, stage: str) -> Path:
     return root / "stages" / f"{stage}.json"
+
+
+def _parts(made_from: Mapping[str, Any]) -> dict[str, str]:
+    """What tells a person which of many inputs has changed."""
+    return {name: fingerprint(value)[:16] for name, value in made_from.items()}
+
+
+def _is(measure: Callable[[Path], Any], path: Path, expected: Any) -> bool:
+    try:
+        return bool(measure(path) == expected)
+    except OSError:
+        return False
 
 
 def _mark(path: Path) -> list[int]:

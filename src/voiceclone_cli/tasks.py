@@ -115,7 +115,7 @@ def _segment(job: Job, segment: Segment) -> SegmentSpec:
         id=segment.id,
         text=segment.text,
         language=segment.language,
-        seed=segment_seed(job.settings.seed, segment.id),
+        seed=segment_seed(job.settings.seed, segment.id) if segment.seed is None else segment.seed,
         max_seconds=max(0.0, round(job.slot_ends[segment.id] - segment.start, 3)),
     )
 

@@ -62,7 +62,7 @@ def transcribe(
 
     Raises PreflightError when the folder holds no usable model, InputError for a language it does not know.
     """
-    whisper = _load(model, threads)
+    whisper = load_recogniser(model, threads)
     code = None if language is None else language.lower().replace("_", "-").split("-")[0]
     if code is not None and code not in whisper.supported_languages:
         raise InputError(
@@ -129,7 +129,7 @@ def drop_outside_speech(
     return tuple(kept), tuple(dropped)
 
 
-def _load(model: Path, threads: int) -> WhisperModel:
+def load_recogniser(model: Path, threads: int) -> WhisperModel:
     missing = [name for name in _MODEL_FILES if not (model / name).is_file()]
     if not any((model / name).is_file() for name in _VOCABULARIES):
         missing.append(_VOCABULARIES[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 if typing.TYPE_CHECKING:
@@ -16,6 +17,15 @@ if typing.TYPE_CHECKING:
 
 ANALYSIS_RATE = 16_000
 """Hz. Diarization, transcription and speaker embeddings all listen at this rate."""
+
+
+class Until(StrEnum):
+    """The stages after which a run can be told to stop."""
+
+    DIARIZATION = "diarization"
+    SCRIPT = "script"
+    CASTING = "casting"
+    SPEAKING = "speaking"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,8 @@ class Segment:
     end: float
     text: str
     language: str
+    seed: int | None = None
+    """The line's own; None: made of the run's seed and the id."""
 
 
 @dataclass(frozen=True, slots=True)

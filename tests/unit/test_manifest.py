@@ -15,6 +15,7 @@ from voiceclone_cli.clock import Clock
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.errors import InputError, RunError, Stopped
 from voiceclone_cli.manifest import (
+    Made,
     Source,
     document,
     exit_code,
@@ -49,7 +50,7 @@ def made(
     spoken = Spoken(rows=rows, reused=1, notes=list(notes), **ended)
     clock = Clock()
     clock.stop()
-    return job, document(source, job, spoken, placed, ["a note"], ["diarization"], clock)
+    return job, document(source, job, spoken, Made(placed, 16_000), ["a note"], ["diarization"], clock)
 
 
 DONE = SegmentRow(0, "0001", "done", "/0001.wav", 0.5, 12_000, 7, 1, "e3b0")

@@ -147,7 +147,7 @@ def test_json_gives_everything_and_fills_in_the_language(tmp_path: Path) -> None
         "language": "es",
         "segments": [
             {"start": 1.5, "end": "0:00:03.000", "text": "[Music] plays", "speaker": "SPEAKER_01", "id": 5},
-            {"start": 11, "end": 12, "text": "Hi.", "language": "en", "id": "b", "extra": True},
+            {"start": 11, "end": 12, "text": "Hi.", "language": "en", "id": "b", "seed": 7, "extra": True},
         ],
     }
     result = read(tmp_path, "a.json", json.dumps(document))
@@ -156,6 +156,7 @@ def test_json_gives_everything_and_fills_in_the_language(tmp_path: Path) -> None
         ("b", "SPEAKER_01", 11.0, 12.0, "Hi."),
     ]
     assert [line.language for line in result.segments] == ["es", "en"]
+    assert [line.seed for line in result.segments] == [None, 7]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +169,8 @@ def test_json_gives_everything_and_fills_in_the_language(tmp_path: Path) -> None
         ('{"segments": [3]}', "script_format"),
         ('[{"start": 1, "end": 2}]', "script_format"),
         ('[{"start": 1, "end": 2, "text": 3}]', "script_format"),
+        ('[{"start": 1, "end": 2, "text": "a", "seed": -1}]', "script_format"),
+        ('[{"start": 1, "end": 2, "text": "a", "seed": true}]', "script_format"),
         ('[{"start": NaN, "end": 2, "text": "a"}]', "script_format"),
         ('[{"start": 1, "end": Infinity, "text": "a"}]', "script_format"),
         ('[{"start": 1, "end": 1e999, "text": "a"}]', "script_format"),

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,9 @@ def test_other_extensions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.json or \.srt"):
         script.write(tmp_path / "a.vtt", LINES)
     assert not list(tmp_path.glob("*.vtt"))
+
+
+def test_a_seed_of_its_own_stays_with_its_line(tmp_path: Path) -> None:
+    script.write(tmp_path / "a.json", Script((replace(LINES.segments[0], seed=5), LINES.segments[1])))
+    again = script.read(tmp_path / "a.json", None, language="en")
+    assert [line.seed for line in again.segments] == [5, None]

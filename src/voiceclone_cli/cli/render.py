@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 import typing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 
+from voiceclone_cli.errors import VoicecloneError
+from voiceclone_cli.redaction import redacted
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 
 if typing.TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
+
+NOTE, LOG = "note", "log"
+"""Stages of events that are a sentence: for everybody, and for whoever wants to know more."""
 
 
 class ProgressMode(StrEnum):
@@ -28,7 +34,9 @@ class ProgressMode(StrEnum):
 def say(line: str) -> None:
     """One line for people. A closed stderr ends nothing."""
     try:
-        print(line, file=sys.stderr, flush=True)
+        # In one piece: a worker's log may be said from another thread.
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
     except (OSError, ValueError):
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
@@ -38,18 +46,40 @@ def say_error(message: str) -> None:
 
 
 @contextmanager
-def shown_progress(mode: ProgressMode, *, quiet: bool = False) -> Iterator[Progress]:
-    """A Progress that shows itself as asked; auto is bars on a terminal and lines elsewhere."""
+def shown_progress(mode: ProgressMode, *, quiet: bool = False, verbose: bool = False) -> Iterator[Progress]:
+    """A Progress that shows itself as asked; auto is bars on a terminal and lines elsewhere.
+
+    ``verbose`` also shows events of the stage "log" (why something is made again, what a worker logs) and
+    where an error that ends the block came from; ``quiet`` beats it.
+    """
     if mode is ProgressMode.AUTO:
-        lively = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        mode = ProgressMode.RICH if lively else ProgressMode.PLAIN
-    if quiet or mode is ProgressMode.NONE:
-        yield no_progress
-    elif mode is ProgressMode.RICH:
-        with _bars() as show:
-            yield _unbreakable(show)
-    else:
-        yield _unbreakable(PlainLines() if mode is ProgressMode.PLAIN else _json_line)
+        mode = ProgressMode.RICH if _lively() else ProgressMode.PLAIN
+    try:
+        if quiet or mode is ProgressMode.NONE:
+            yield no_progress
+        elif mode is ProgressMode.RICH:
+            with _bars() as show:
+                yield _unbreakable(show if verbose else _without_log(show))
+        else:
+            lines = PlainLines() if mode is ProgressMode.PLAIN else _json_line
+            yield _unbreakable(lines if verbose else _without_log(lines))
+    except VoicecloneError as error:
+        if verbose and not quiet:
+            say(redacted("".join(traceback.format_exception(error))).rstrip())
+        raise
+
+
+def _lively() -> bool:
+    """Whether stderr is a terminal on which lines can be drawn anew."""
+    return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def _without_log(show: Progress) -> Progress:
+    def filtered(event: ProgressEvent) -> None:
+        if event.stage != LOG:
+            show(event)
+
+    return filtered
 
 
 def _unbreakable(show: Progress) -> Progress:
@@ -80,6 +110,10 @@ def _json_line(event: ProgressEvent) -> None:
     say(json.dumps(document, ensure_ascii=False))
 
 
+def _sentence(event: ProgressEvent) -> str:
+    return f"{event.worker}: {event.note}" if event.worker else event.note
+
+
 class PlainLines:
     """Lines off a terminal: each stage's begin, every tenth of it, and its end. No worker lines."""
 
@@ -88,8 +122,8 @@ class PlainLines:
         self._said: dict[str, int] = {}
 
     def __call__(self, event: ProgressEvent) -> None:
-        if event.stage == "note":
-            self._write(event.note)
+        if event.stage in (NOTE, LOG):
+            self._write(_sentence(event))
             return
         if event.worker is not None:
             return
@@ -130,8 +164,8 @@ def _bars() -> Iterator[Progress]:
         tasks: dict[tuple[str, str | None], TaskID] = {}
 
         def show(event: ProgressEvent) -> None:
-            if event.stage == "note":
-                console.print(event.note, style="dim", markup=False)
+            if event.stage in (NOTE, LOG):
+                console.print(_sentence(event), style="dim", markup=False)
                 return
             key = (event.stage, event.worker)
             if key not in tasks:

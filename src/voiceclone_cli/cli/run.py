@@ -11,14 +11,17 @@ import typer
 from voiceclone_cli.cli.options import (
     AsJson,
     AsrModel,
+    Background,
     BatchSize,
     Checkpoint,
     Compile,
+    ConsentFile,
     Device,
     Diarizer,
     Engine,
     Force,
     Input,
+    KeepOriginalAudio,
     Language,
     MaxSpeakers,
     MaxStretch,
@@ -29,9 +32,14 @@ from voiceclone_cli.cli.options import (
     ProgressOption,
     Quiet,
     References,
+    Report,
     ScriptFile,
+    Seed,
     Speakers,
     TurnsFile,
+    UntilOption,
+    Verbose,
+    Watermark,
     Workers,
 )
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
@@ -60,12 +68,19 @@ def command(
     asr_model: AsrModel = None,
     language: Language = None,
     max_stretch: MaxStretch = None,
-    seed: Annotated[int | None, typer.Option("--seed", show_default=False)] = None,
+    background: Background = None,
+    keep_original_audio: KeepOriginalAudio = False,
+    watermark: Watermark = None,
+    consent: ConsentFile = None,
+    seed: Seed = None,
+    until: UntilOption = None,
+    report: Report = True,
     keep_tasks: Annotated[bool, typer.Option("--keep-tasks", help="Leave the task files.")] = False,
     force: Force = False,
     as_json: AsJson = False,
     progress: ProgressOption = ProgressMode.AUTO,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Speak a recording again, every line in its own speaker's voice.
 
@@ -73,7 +88,8 @@ def command(
     """
     from voiceclone_cli.diarization import SpeakerCount
     from voiceclone_cli.manifest import failure_document
-    from voiceclone_cli.run import RunRequest, run
+    from voiceclone_cli.request import RunRequest
+    from voiceclone_cli.run import run
     from voiceclone_worker.contract import dump_json
 
     flags = {
@@ -89,6 +105,8 @@ def command(
         "asr_model": asr_model,
         "language": language,
         "max_stretch": max_stretch,
+        "background": background,
+        "watermark": watermark,
         "seed": seed,
     }
     try:
@@ -100,10 +118,14 @@ def command(
             turns=turns,
             references=_references(reference or []),
             speakers=SpeakerCount(speakers, min_speakers, max_speakers),
+            consent=consent,
+            until=until,
+            keep_original_audio=keep_original_audio,
+            report=report,
             keep_tasks=keep_tasks,
             force=force,
         )
-        with shown_progress(progress, quiet=quiet) as show:
+        with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
             result = run(request, show)
     except (VoicecloneError, Stopped) as end:
         if as_json:

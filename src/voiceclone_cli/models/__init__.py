@@ -10,9 +10,9 @@ from pathlib import Path
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.models import registry, store
+from voiceclone_cli.models.entry import HubRepo, Member, ModelEntry, ModelFile, Wheel
 from voiceclone_cli.models.faults import megabytes, told_plainly
 from voiceclone_cli.models.hub_source import has_hub_access
-from voiceclone_cli.models.registry import HubRepo, Member, ModelEntry, ModelFile, Wheel
 from voiceclone_cli.models.store import FileState, ModelState, ModelStatus, home
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 

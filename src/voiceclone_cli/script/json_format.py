@@ -1,4 +1,4 @@
-"""Lines from a JSON script: {"schema", "language", "segments": [{id, speaker, start, end, text, language}]}."""
+"""Lines from a JSON script: {"schema", "language", "segments": [{id, speaker, start, end, text, language, seed}]}."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.names import shown
 from voiceclone_cli.script.line import SCHEMA, Line, parse_time
-from voiceclone_worker.contract import ContractError
+from voiceclone_worker.contract import MAX_SEED, ContractError
 from voiceclone_worker.contract import parse_json as parse_document
 
 
@@ -48,6 +48,17 @@ def _line(row: Any, where: str, language: str | None) -> Line:
         speaker=_text(row, "speaker", where),
         id=_text(row, "id", where),
         language=_text(row, "language", where) or language,
+        seed=_seed(row, where),
+    )
+
+
+def _seed(row: Mapping[str, Any], where: str) -> int | None:
+    value = row.get("seed")
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SEED):
+        return value
+    raise InputError(
+        f'{where}: "seed" must be a whole number from 0 to {MAX_SEED}, not {shown(value)}.',
+        code="script_format",
     )
 
 

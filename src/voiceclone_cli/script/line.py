@@ -31,6 +31,7 @@ class Line:
     speaker: str | None = None
     id: str | None = None
     language: str | None = None
+    seed: int | None = None
 
 
 def clean_text(text: str) -> str:

@@ -149,4 +149,6 @@ def _segment(line: Line, id: str, language: str) -> Segment:
             f'{line.where}: {shown(line.language)} is not a language code; write one like "en" or "es".',
             code="script_language",
         )
-    return Segment(id, line.speaker or "", line.start, line.end, line.text, line.language or language)
+    return Segment(
+        id, line.speaker or "", line.start, line.end, line.text, line.language or language, line.seed
+    )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from voiceclone_cli.atomic import write_text_atomic
 from voiceclone_cli.errors import InputError
@@ -40,9 +41,14 @@ def to_json(script: Script) -> str:
     document = {
         "schema": SCHEMA,
         "language": languages.most_common(1)[0][0] if languages else None,
-        "segments": [asdict(segment) for segment in script.segments],
+        "segments": [_row(segment) for segment in script.segments],
     }
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+def _row(segment: Segment) -> dict[str, Any]:
+    """Without a seed, unless the line has its own."""
+    return {key: value for key, value in asdict(segment).items() if key != "seed" or value is not None}
 
 
 def to_srt(script: Script) -> str:

@@ -21,15 +21,18 @@ class LastWords:
         self._lines: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
 
     def add(self, line: str) -> None:
-        # Control characters would reach the user's terminal through the diagnosis.
-        plain = "".join(c if c.isprintable() else " " for c in line[:TAIL_WIDTH]).strip()
-        if plain:
+        if plain := plain_line(line):
             self._lines.append(plain)
 
     def __str__(self) -> str:
         """The last of them, on one line; empty where nothing was said."""
         lines = list(self._lines.copy())  # a copy is made at once: the reading thread may be adding
         return " | ".join(lines[-SAID_LINES:])[-SAID_WIDTH:]
+
+
+def plain_line(line: str) -> str:
+    """The head of a line that a worker wrote, fit to be shown: a terminal obeys no control character in it."""
+    return "".join(c if c.isprintable() else " " for c in line[:TAIL_WIDTH]).strip()
 
 
 def diagnosis(name: str, code: int, fault: str | None, last_words: str) -> str:

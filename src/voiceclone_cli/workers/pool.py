@@ -25,7 +25,14 @@ from voiceclone_cli.workers.environment import WorkerCommand
 from voiceclone_cli.workers.held import Held, RowName
 from voiceclone_cli.workers.leases import Lease
 from voiceclone_cli.workers.outcome import Outcome, SegmentKey
-from voiceclone_cli.workers.process import EventMessage, GoneMessage, Message, ResultMessage, WakeMessage
+from voiceclone_cli.workers.process import (
+    EventMessage,
+    GoneMessage,
+    LogMessage,
+    Message,
+    ResultMessage,
+    WakeMessage,
+)
 from voiceclone_cli.workers.recovery import Remains, Strikes
 from voiceclone_cli.workers.restarts import Restarts
 from voiceclone_cli.workers.task_files import TaskFiles
@@ -49,6 +56,7 @@ class _Work:
 class Pool:
     """Persistent workers. Use as a context manager: leaving it ends every worker.
 
+    ``on_event`` and ``on_log`` hear, within ``run``, of a worker's events and of the lines it logs, by its name.
     ``patience`` multiplies every deadline. A request to stop (see ``stopping``) ends ``run`` with
     Stopped, within STOPPING_SECONDS.
     """
@@ -60,11 +68,13 @@ class Pool:
         task_dir: Path,
         *,
         on_event: Callable[[str, dict[str, Any]], None] = lambda worker, event: None,
+        on_log: Callable[[str, str], None] = lambda worker, line: None,
         log_dir: Path | None = None,
         keep_tasks: bool = False,
         patience: float = 1.0,
     ) -> None:
         self._on_event = on_event
+        self._on_log = on_log
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._crew = Crew(command, workers, self._inbox, log_dir, patience)
         self._task_files = TaskFiles(task_dir, keep=keep_tasks)
@@ -174,6 +184,9 @@ class Pool:
                 worker.taken(message)
                 if member := self._crew.member(worker):
                     self._hear(member, event, work)
+            case LogMessage(worker, line):
+                worker.taken(message)
+                self._on_log(worker.name, line)
             case ResultMessage(worker, result):
                 if (member := self._crew.member(worker)) and member.held is not None and member.trusted:
                     self._settle(member, member.held, result, work)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.workers.diagnosis import LastWords, diagnosis
+from voiceclone_cli.workers.diagnosis import LastWords, diagnosis, plain_line
 from voiceclone_cli.workers.environment import WorkerCommand
 from voiceclone_cli.workers.pipes import BoundedLog, pieces
 from voiceclone_worker.contract import ContractError, Result, parse_event, result_from_json
@@ -29,6 +29,9 @@ LONGEST_RESULT = 256_000_000
 
 MOST_UNREAD = 10_000
 """Events that may wait for the pool; then the worker does, so that none can fill this process's memory."""
+
+MOST_UNREAD_LOG = 1_000
+"""Lines of its log that may wait for the pool; what comes then stands in the log file only."""
 
 LONGEST_QUICK_REQUEST = 4096
 """Bytes that fit into the empty pipe of any system."""
@@ -43,6 +46,14 @@ DRAIN_SECONDS = 2.0
 class EventMessage:
     worker: WorkerProcess
     event: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LogMessage:
+    """A line for people; it stands in the log file too."""
+
+    worker: WorkerProcess
+    line: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +75,7 @@ class WakeMessage:
     """Nothing has been said; the reader of the queue shall look up."""
 
 
-Message = EventMessage | ResultMessage | GoneMessage | WakeMessage
+Message = EventMessage | LogMessage | ResultMessage | GoneMessage | WakeMessage
 
 
 class WorkerProcess:
@@ -82,6 +93,7 @@ class WorkerProcess:
         self.last_event = time.monotonic()
         """When an event was read, in monotonic seconds; at first, when the process was started."""
         self._unread = threading.Semaphore(MOST_UNREAD)
+        self._unread_log = threading.Semaphore(MOST_UNREAD_LOG)
         self._ended = threading.Event()
         try:
             self._process = subprocess.Popen(
@@ -125,6 +137,8 @@ class WorkerProcess:
         """The reader of the queue has taken a message of this worker's out of it."""
         if isinstance(message, EventMessage):
             self._unread.release()
+        elif isinstance(message, LogMessage):
+            self._unread_log.release()
 
     def finish(self) -> None:
         """No more requests: the worker ends by itself when it has answered what it holds."""
@@ -164,10 +178,16 @@ class WorkerProcess:
                     self._inbox.put(EventMessage(self, event))
                     continue
                 log.write(piece.data)
-                if piece.first:
-                    self._last_words.add(line)
+                if piece.first and (plain := plain_line(line)):
+                    self._last_words.add(plain)
+                    self._pass_on(plain)
         if log.fault is not None:
             self._last_words.add(f"({log.fault})")
+
+    def _pass_on(self, line: str) -> None:
+        """A worker that logs without end waits for nobody, and fills nobody's memory."""
+        if self._unread_log.acquire(blocking=False):
+            self._inbox.put(LogMessage(self, line))
 
     def _read_results(self) -> None:
         assert self._process.stdout is not None

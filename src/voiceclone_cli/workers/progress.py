@@ -7,7 +7,7 @@ from typing import Any
 
 from voiceclone_cli.types import Progress, ProgressEvent
 
-ENCODING, SYNTHESIS = "encoding", "synthesis"
+ENCODING, SYNTHESIS, LOG = "encoding", "synthesis", "log"
 
 
 class WorkerProgress:
@@ -48,6 +48,10 @@ class WorkerProgress:
                 self._say(worker, str(segment_id))
             case {"event": "segment_done" | "segment_failed", "id": segment_id}:
                 self._settle(worker, str(segment_id))
+
+    def log(self, worker: str, line: str) -> None:
+        """A line that a worker wrote for people."""
+        self._progress(ProgressEvent(LOG, 0, worker=worker, note=line))
 
     def _encode(self, speaker: str, share: float) -> None:
         self._encoded[speaker] = max(share, self._encoded.get(speaker, 0.0))

@@ -1,0 +1,34 @@
+"""What a shell offers after an option when Tab is pressed. Nothing heavy: a shell asks at every Tab."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+Completer = Callable[[str], Iterator[str]]
+
+
+def _words(*words: str) -> Completer:
+    def complete(incomplete: str) -> Iterator[str]:
+        return (word for word in words if word.startswith(incomplete))
+
+    return complete
+
+
+engines = _words("auto", "fish", "kokoro", "echo")
+modes = _words("sequential", "parallel")
+devices = _words("auto", "cpu", "cuda", "mps")
+precisions = _words("auto", "float32", "bf16", "fp16", "int8")
+diarizers = _words("auto", "embedded", "community-1")
+backgrounds = _words("none", "duck", "keep")
+
+
+def models(incomplete: str) -> Iterator[str]:
+    """Every model that the registry knows."""
+    from voiceclone_cli.models import entries
+
+    return (entry.name for entry in entries() if entry.name.startswith(incomplete))
+
+
+def recognisers(incomplete: str) -> Iterator[str]:
+    """Those of them that recognise speech."""
+    return (name for name in models(incomplete) if name.startswith("whisper"))

@@ -1,0 +1,87 @@
+"""What a run has before it from its first stage to its last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from voiceclone_cli import media
+from voiceclone_cli.atomic import explain_write_errors
+from voiceclone_cli.clock import Clock
+from voiceclone_cli.engines import EngineChoice, choose_engine
+from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
+from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_cli.manifest import record_failure
+from voiceclone_cli.request import RunRequest
+from voiceclone_cli.rundir import RunDir, open_run_dir
+from voiceclone_cli.stages import Stages
+from voiceclone_cli.types import Progress, ProgressEvent, Recording
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A run that is under way: what was asked, the recording, where it is put, who speaks, whom to tell."""
+
+    request: RunRequest
+    recording: Recording
+    sha256: str
+    """Of the input file."""
+    engine: EngineChoice
+    run_dir: RunDir
+    stages: Stages
+    clock: Clock
+    notes: list[str]
+    progress: Progress
+
+    def tell(self, sentence: str) -> None:
+        """Say a sentence now. What belongs into the manifest goes into ``notes``."""
+        self.progress(ProgressEvent("note", 1, 1, note=sentence))
+
+
+@contextmanager
+def open_desk(request: RunRequest, progress: Progress) -> Iterator[Desk]:
+    """Read the recording, choose the engine, and take up the run directory, locked for the block.
+
+    Raises InputError and PreflightError. What ends the block early stands in the manifest of a directory
+    that is worth keeping.
+    """
+    clock = Clock()
+    with clock.stage("media"):
+        recording = media.read_recording(request.input, progress)
+        sha256 = _sha256_of(request.input)
+    with clock.stage("preflight"):
+        engine = choose_engine(request.settings, progress)
+    with _run_dir(request, sha256) as run_dir:
+        stages = Stages(run_dir.root, sha256, progress)
+        notes = [*request.settings.notes, *engine.notes]
+        desk = Desk(request, recording, sha256, engine, run_dir, stages, clock, notes, progress)
+        desk.tell(f"engine: {engine.why}")
+        yield desk
+
+
+@contextmanager
+def _run_dir(request: RunRequest, sha256: str) -> Iterator[RunDir]:
+    """The run directory, and what stays in it when the run comes to nothing."""
+    with open_run_dir(request.run_dir, sha256) as run_dir:
+        try:
+            with explain_write_errors(run_dir.root):
+                if request.force:
+                    run_dir.forget()
+                yield run_dir
+        except (VoicecloneError, Stopped) as end:
+            if isinstance(end, VoicecloneError) and run_dir.is_new and not run_dir.remembers():
+                run_dir.discard()
+            else:
+                record_failure(run_dir, end)
+            raise
+
+
+def _sha256_of(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}).", code="media_unreadable"
+        ) from error
