@@ -2,6 +2,7 @@
 # make test   the whole suite: style, types, every test
 # make env    the environment alone, in .venv
 # make fish   the environment of fish-speech, outside .venv (over 1 GB; needs Python 3.11 or 3.12)
+# make docs   docs/cli.md, from the help of every verb;  make pictures   those of the README, from a real run
 # Each can be stopped and started again; what is there already is kept.
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
@@ -11,12 +12,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
 export PYANNOTE_METRICS_ENABLED := false
 
-.PHONY: demo env fish models check test clean
+.PHONY: demo env fish models check test docs pictures clean
 
 demo: models
 	@echo "== demo: a 30 s recording of two people, spoken again (about a minute)"
 	$(BIN)/voiceclone run "$$($(BIN)/python examples/sample.py)" --out demo-out/sample
-	@echo "== done: listen to demo-out/sample/mix.wav; every segment is in demo-out/sample/segments"
+	@echo "== done: open demo-out/sample/report.html, or listen to demo-out/sample/mix.wav"
 
 env: .venv/.complete
 
@@ -35,7 +36,7 @@ fish: env
 	$(BIN)/voiceclone env create
 
 models: env
-	@echo "== models: the embedded ones, about 280 MB, fetched once"
+	@echo "== models: the embedded ones, about 400 MB, fetched once"
 	$(BIN)/voiceclone models pull
 
 check: env
@@ -47,6 +48,12 @@ check: env
 test: check models fish
 	@echo "== tests: all of them, the real engines too"
 	$(BIN)/python -m pytest -n 3 --dist loadfile
+
+docs: env
+	$(BIN)/python docs/making/cli_reference.py
+
+pictures: models
+	$(BIN)/python docs/making/pictures.py
 
 clean:
 	rm -rf .venv dist demo-out .pytest_cache .mypy_cache .ruff_cache

@@ -9,15 +9,20 @@ from pathlib import Path
 
 from voiceclone_cli import media
 from voiceclone_cli.atomic import explain_write_errors
+from voiceclone_cli.background import model_folders
 from voiceclone_cli.clock import Clock
 from voiceclone_cli.engines import EngineChoice, choose_engine
 from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
 from voiceclone_cli.fingerprints import file_sha256
 from voiceclone_cli.manifest import record_failure
+from voiceclone_cli.provenance import SPEAKING_ENGINES
+from voiceclone_cli.provenance.consent import read_consent
+from voiceclone_cli.provenance.watermark import watermark_folder
 from voiceclone_cli.request import RunRequest
 from voiceclone_cli.rundir import RunDir, open_run_dir
 from voiceclone_cli.stages import Stages
-from voiceclone_cli.types import Progress, ProgressEvent, Recording
+from voiceclone_cli.types import Progress, ProgressEvent, Recording, Until
+from voiceclone_cli.video import output_suffix
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,8 @@ class Desk:
     sha256: str
     """Of the input file."""
     engine: EngineChoice
+    video_suffix: str | None
+    """Of the container that takes the pictures; None without any that can be copied."""
     run_dir: RunDir
     stages: Stages
     clock: Clock
@@ -53,12 +60,35 @@ def open_desk(request: RunRequest, progress: Progress) -> Iterator[Desk]:
         sha256 = _sha256_of(request.input)
     with clock.stage("preflight"):
         engine = choose_engine(request.settings, progress)
+        _look_ahead(request, engine, progress)
+        suffix, video_notes = _video_suffix(request, recording)
     with _run_dir(request, sha256) as run_dir:
         stages = Stages(run_dir.root, sha256, progress)
-        notes = [*request.settings.notes, *engine.notes]
-        desk = Desk(request, recording, sha256, engine, run_dir, stages, clock, notes, progress)
+        notes = [*request.settings.notes, *engine.notes, *video_notes]
+        desk = Desk(request, recording, sha256, engine, suffix, run_dir, stages, clock, notes, progress)
         desk.tell(f"engine: {engine.why}")
         yield desk
+
+
+def _look_ahead(request: RunRequest, engine: EngineChoice, progress: Progress) -> None:
+    """What is needed late is missed before the work: the models of mark and background, a consent that can be read."""
+    if request.consent is not None:
+        read_consent(request.consent, ())
+    if request.until is None:
+        model_folders(request.settings, progress)
+    speaks = request.until in (None, Until.SPEAKING)
+    if speaks and request.settings.watermark and engine.name in SPEAKING_ENGINES:
+        watermark_folder(request.settings, progress)
+
+
+def _video_suffix(request: RunRequest, recording: Recording) -> tuple[str | None, list[str]]:
+    """The container for the new video, and why there will be none where the pictures cannot be copied."""
+    if not recording.has_video:
+        return None, []
+    try:
+        return output_suffix(request.input, keep_original_audio=request.keep_original_audio), []
+    except InputError as error:
+        return None, [f"no video is made: {error.message}"]
 
 
 @contextmanager

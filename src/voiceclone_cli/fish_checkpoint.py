@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from voiceclone_cli import models
-from voiceclone_cli.atomic import write_text_atomic
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.fish_checkout import fish_checkout
 from voiceclone_cli.settings import Settings, models_home, path_setting
@@ -19,26 +18,19 @@ _LONGEST_CONFIG = 1 << 20
 """Bytes. That of a model has a thousand."""
 
 _INSTEAD = "or make one that speaks no words, for a test, with `voiceclone checkpoint make`"
-_LICENCE = (
-    f"the weights of {PUBLISHED} are licensed for non-commercial use only (CC-BY-NC-SA-4.0, "
-    "https://creativecommons.org/licenses/by-nc-sa/4.0/); this is said once"
-)
 
 
 def find_checkpoint(settings: Settings, progress: Progress = no_progress) -> Path:
     """The folder of the fish engine's checkpoint, every file there: the one that is set, that of the
     checkout in FISH_SPEECH_DIR, or the registry's, fetched from the hub where a token opens it.
 
-    What the user should know of the weights (a licence, the first time; that they were generated) is
-    told as a note of the progress. Raises PreflightError: ``checkpoint_missing``,
-    ``checkpoint_incomplete``, ``checkpoint_generation``, ``checkpoint_unusable``, those of
-    ``fish_checkout``, and the model registry's when fetching fails.
+    That the weights were generated is told as a note of the progress. Raises PreflightError:
+    ``checkpoint_missing``, ``checkpoint_incomplete``, ``checkpoint_generation``, ``checkpoint_unusable``,
+    those of ``fish_checkout``, and the model registry's when fetching fails.
     """
     folder = _named_checkpoint(settings) or _registered(settings, progress)
     if is_generated(folder):
-        _tell(progress, generated_note(folder))
-    else:
-        _tell_licence_once(models_home(settings) or models.home(), progress)
+        progress(ProgressEvent("note", 1, 1, note=generated_note(folder)))
     return folder
 
 
@@ -151,19 +143,3 @@ def _is_there(path: Path) -> bool:
     with path.open("rb") as file:
         # What a clone without git-lfs leaves in the place of a large file.
         return not file.read(40).startswith(b"version https://git-lfs")
-
-
-def _tell_licence_once(home: Path, progress: Progress) -> None:
-    told = home / f"licence-of-{PUBLISHED}.txt"
-    if told.is_file():
-        return
-    _tell(progress, _LICENCE)
-    try:
-        write_text_atomic(told, _LICENCE + "\n")
-    except OSError:
-        # A home that may only be read is fine: it is said again the next time.
-        return
-
-
-def _tell(progress: Progress, sentence: str) -> None:
-    progress(ProgressEvent("note", 1, 1, note=sentence))

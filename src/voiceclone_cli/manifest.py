@@ -14,6 +14,7 @@ from voiceclone_cli import __version__
 from voiceclone_cli.atomic import explain_write_errors, write_text_atomic
 from voiceclone_cli.clock import Clock
 from voiceclone_cli.errors import PreflightError, RunError, Stopped, VoicecloneError
+from voiceclone_cli.request import RunRequest
 from voiceclone_cli.rundir import RUN_SCHEMA, RunDir
 from voiceclone_cli.settings import TABLE, Settings
 from voiceclone_cli.speaking import Spoken
@@ -69,11 +70,12 @@ def document(
     segments = [
         _segment(segment, job.slot_ends[segment.id], spoken.rows.get(segment.id, _planned(segment)))
         | _placement(by_id.get(segment.id), made.mix_rate)
+        | {"unmarked": spoken.unmarked.get(segment.id)}
         for segment in job.script.segments
     ]
     return {
         "schema": RUN_SCHEMA,
-        "status": status(spoken),
+        "status": status(spoken, len(segments)),
         "run_dir": str(job.run_dir.root),
         "engine": job.engine.name,
         "engine_why": job.engine.why,
@@ -86,7 +88,7 @@ def document(
         "outputs": _outputs(job, made),
         "hashes": _hashes(job, spoken, made),
         "background": job.settings.background,
-        "watermark": watermark_of(job),
+        "watermark": job.watermark,
         "consent": source.consent,
         "history": list(source.history),
         "timing": {**clock.seconds, "workers": {k: round(v, 3) for k, v in spoken.timing.items()}},
@@ -125,12 +127,37 @@ def write_manifest(run_dir: RunDir, content: Mapping[str, Any]) -> None:
         write_text_atomic(run_dir.manifest, dump_json(content, indent=1) + "\n")
 
 
+def asked(request: RunRequest, engine: str) -> dict[str, Any]:
+    """All that is needed to make the same run again."""
+    return {"engine": engine, "request": request_row(request), "settings": _settings(request.settings)}
+
+
+def request_row(request: RunRequest) -> dict[str, Any]:
+    """Of a request what its settings do not say."""
+
+    def absolute(path: Path | None) -> str | None:
+        return None if path is None else str(path.absolute())
+
+    return {
+        "input": absolute(request.input),
+        "script": absolute(request.script),
+        "turns": absolute(request.turns),
+        "references": {name: absolute(path) for name, path in request.references.items()},
+        "speakers": asdict(request.speakers),
+        "consent": absolute(request.consent),
+        "keep_original_audio": request.keep_original_audio,
+        "report": request.report,
+        "working_dir": str(Path.cwd()),
+    }
+
+
 def record_failure(run_dir: RunDir, end: VoicecloneError | Stopped) -> None:
     """Write the manifest of a run that ended before a segment was spoken, unless that of an earlier run
     still holds."""
-    if run_dir.is_claimed():
+    claim = run_dir.claimed()
+    if claim is not None:
         owner = {"run_dir": str(run_dir.root), "input": {"sha256": run_dir.input_sha256}}
-        content = {**failure_document(end), **owner}
+        content = {**claim, **failure_document(end), **owner}
         # Where the disk does not take it either, the claim stands: a run that was never finished.
         with contextlib.suppress(RunError):
             write_manifest(run_dir, content)
@@ -143,11 +170,11 @@ def record_unwritten(content: Mapping[str, Any], error: RunError) -> dict[str, A
     return {**content, "status": ERROR, "errors": [reason, *others]}
 
 
-def status(spoken: Spoken) -> str:
-    """Of a run whose segments have all been begun with."""
+def status(spoken: Spoken, planned: int) -> str:
+    """Of a run with so many segments; those that have no row were not begun with, as nobody asked for it."""
     done = sum(row.status == "done" for row in spoken.rows.values())
     if done == len(spoken.rows) and not spoken.errors and not spoken.stopped:
-        return SUCCESS if done else PLANNED
+        return SUCCESS if done and done == planned else PLANNED
     return PARTIAL if done else ERROR
 
 
@@ -156,15 +183,10 @@ def exit_code(spoken: Spoken) -> int:
     something: an interpreter, a package, a checkpoint that loads."""
     if spoken.stopped is not None:
         return spoken.stopped.exit_code
-    outcome = status(spoken)
+    outcome = status(spoken, len(spoken.rows))
     if outcome == ERROR and spoken.errors:
         return PreflightError.exit_code
     return EXIT_CODES[outcome]
-
-
-def watermark_of(job: Job) -> str | None:
-    """The mark that this run's speech carries; tones are nobody's voice."""
-    return "perth" if job.settings.watermark and job.engine.name != "echo" else None
 
 
 def _planned(segment: Segment) -> SegmentRow:
@@ -202,6 +224,7 @@ def _placement(placement: Placement | None, rate: int) -> dict[str, Any]:
 
 
 def _speakers(diarization: Diarization, job: Job) -> list[dict[str, Any]]:
+    heard = {segment.speaker for segment in job.script.segments}
     return [
         {
             "name": speaker,
@@ -214,6 +237,8 @@ def _speakers(diarization: Diarization, job: Job) -> list[dict[str, Any]]:
             "warnings": list(reference.warnings),
         }
         for speaker, reference in job.references.items()
+        # There may be the voice of somebody who was merged into another.
+        if speaker in heard
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from voiceclone_cli.correcting import Wish
 from voiceclone_cli.diarization import SpeakerCount
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Until
@@ -27,6 +28,8 @@ class RunRequest:
     speakers: SpeakerCount = field(default_factory=SpeakerCount)
     consent: Path | None = None
     """Who agreed to what; None: nothing is known of that."""
+    corrections: tuple[Wish, ...] = ()
+    """What to correct of this run, now and in every later one."""
     until: Until | None = None
     """The last stage; None: all of them."""
     keep_original_audio: bool = False

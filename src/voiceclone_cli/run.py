@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from voiceclone_cli import timeline
+from voiceclone_cli import rates, timeline
+from voiceclone_cli.background import model_folders
 from voiceclone_cli.desk import Desk, open_desk
 from voiceclone_cli.errors import RunError, Stopped
-from voiceclone_cli.manifest import Made, Source, document, exit_code, record_unwritten, write_manifest
+from voiceclone_cli.finishing import add_report, consent_of, finish
+from voiceclone_cli.manifest import (
+    PLANNED,
+    Made,
+    Source,
+    document,
+    exit_code,
+    record_unwritten,
+    request_row,
+    write_manifest,
+)
 from voiceclone_cli.preparing import Prepared, prepare
+from voiceclone_cli.provenance.tags import wav_info
 from voiceclone_cli.request import RunRequest
 from voiceclone_cli.rundir import sweep
-from voiceclone_cli.speaking import Spoken, speak
+from voiceclone_cli.speaking import Spoken, speak, spoken_before
 from voiceclone_cli.tasks import Job
-from voiceclone_cli.types import Progress, Until, no_progress
+from voiceclone_cli.types import Progress, Turn, Until, no_progress
 from voiceclone_worker.contract import Failure
+
+_BEFORE_CASTING = (Until.DIARIZATION, Until.SCRIPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +48,42 @@ def run(request: RunRequest, progress: Progress = no_progress) -> RunResult:
     with open_desk(request, progress) as desk:
         prepared = prepare(desk)
         job = prepared.job(desk)
-        spoken, made = Spoken(), Made()
         if request.until in (None, Until.SPEAKING):
             with desk.clock.stage("speaking"):
                 spoken = speak(job, progress, stages=desk.stages, keep_tasks=request.keep_tasks)
+        else:
+            spoken = spoken_before(job, desk.stages)
         if request.until is None:
             with desk.clock.stage("timeline"):
-                made = _place(desk, job, spoken)
+                made = _place(desk, job, spoken, prepared.diarization.turns)
+        else:
+            made = placed_before(desk, job, spoken, prepared.diarization.turns)
+        made = finish(desk, job, spoken, made)
         desk.clock.stop()
-        return _result(desk, prepared, job, spoken, made)
+        result = settle(desk, prepared, job, spoken, made)
+        rates.record(desk, prepared.diarization.diarizer, job, spoken)
+        return result
 
 
-def _place(desk: Desk, job: Job, spoken: Spoken) -> Made:
+def placed_before(desk: Desk, job: Job, spoken: Spoken, turns: Sequence[Turn]) -> Made:
+    """The mix that an earlier run made of just these segments, found out without changing anything: where it
+    holds, a run that stops on the way lacks nothing."""
+    rows = {id: row for id, row in spoken.rows.items() if row.status == "done"}
+    known = None
+    if rows and not spoken.stopped:
+        known = timeline.recall(
+            job.script.segments,
+            rows,
+            turns=turns,
+            max_stretch=job.settings.max_stretch,
+            background=job.settings.background,
+            info=wav_info(job.engine.name),
+            stages=desk.stages,
+        )
+    return Made() if known is None else Made(known.placements, known.rate, known.sha256)
+
+
+def _place(desk: Desk, job: Job, spoken: Spoken, turns: Sequence[Turn]) -> Made:
     """The mix and the stems, unless there is nothing to hear or nobody waits for it any more.
 
     What keeps them from being written leaves the segments as they are, and stands with them in the manifest.
@@ -57,18 +95,23 @@ def _place(desk: Desk, job: Job, spoken: Spoken) -> Made:
         job.run_dir.drop_mix()
         return Made()
     try:
-        placements = timeline.render_or_recall(
+        rendering = timeline.render_or_recall(
             job.script.segments,
             rows,
             desk.recording,
             mix=job.run_dir.mix,
             stems=job.run_dir.stems,
+            turns=turns,
             max_stretch=job.settings.max_stretch,
+            background=job.settings.background,
+            models=model_folders(job.settings, desk.progress),
+            threads=job.settings.threads,
+            info=wav_info(job.engine.name),
             stages=desk.stages,
             progress=desk.progress,
         )
         sweep(job.run_dir.stems, {f"{segment.speaker}.wav" for segment in job.script.segments})
-        return Made(placements, timeline.speech_rate(job.run_dir.mix))
+        return Made(rendering.placements, rendering.rate, rendering.sha256)
     except RunError as error:
         spoken.errors.append(Failure(error.code, error.message))
     except Stopped as stop:
@@ -76,31 +119,34 @@ def _place(desk: Desk, job: Job, spoken: Spoken) -> Made:
     return Made()
 
 
-def _result(desk: Desk, prepared: Prepared, job: Job, spoken: Spoken, made: Made) -> RunResult:
-    """The document is the caller's also where the disk does not take it."""
+def settle(desk: Desk, prepared: Prepared, job: Job, spoken: Spoken, made: Made) -> RunResult:
+    """What the run came to, kept in the run directory.
+
+    A run that stopped before it knew what of an earlier one's speech still holds leaves that one's manifest as it
+    was. The document is the caller's also where the disk does not take it.
+    """
     source = Source(
-        desk.recording, desk.sha256, prepared.diarization, prepared.script_from, _asked(desk.request)
+        desk.recording,
+        desk.sha256,
+        prepared.diarization,
+        prepared.script_from,
+        request_row(desk.request),
+        history=prepared.history.rows(),
+        consent=consent_of(desk, prepared.script),
     )
     content = document(source, job, spoken, made, desk.notes, desk.stages.reused, desk.clock)
+    if desk.request.until is Until.CASTING and not made.placements:
+        content["status"] = PLANNED  # also where every line is there: nobody asked for the rest yet
+    if desk.request.until in _BEFORE_CASTING and job.run_dir.has_spoken():
+        return RunResult(content, exit_code(spoken))
     try:
         write_manifest(job.run_dir, content)
+        if (desk.request.until is None or made.placements) and not spoken.stopped:
+            if desk.request.report:
+                add_report(desk, content)
+                write_manifest(job.run_dir, content)
+            else:
+                job.run_dir.report.unlink(missing_ok=True)  # an earlier run's
     except RunError as error:
         return RunResult(record_unwritten(content, error), error.exit_code)
     return RunResult(content, exit_code(spoken))
-
-
-def _asked(request: RunRequest) -> dict[str, Any]:
-    """Of a request what its settings do not say, so that it can be made again."""
-
-    def absolute(path: Path | None) -> str | None:
-        return None if path is None else str(path.absolute())
-
-    return {
-        "input": absolute(request.input),
-        "script": absolute(request.script),
-        "turns": absolute(request.turns),
-        "references": {name: absolute(path) for name, path in request.references.items()},
-        "speakers": asdict(request.speakers),
-        "consent": absolute(request.consent),
-        "keep_original_audio": request.keep_original_audio,
-    }

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from errno import ENOENT
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from voiceclone_cli.atomic import is_disk_full, write_error, write_text_atomic, write_text_unsynced
@@ -17,6 +18,7 @@ from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.fingerprints import file_sha256
 from voiceclone_cli.inside import refuse_links
 from voiceclone_cli.lock import HOLDER_NAME, LOCK_NAME, locked
+from voiceclone_worker.contract import dump_json
 
 RUN_SCHEMA = "voiceclone.run/1"
 OWNER_NAME = ".owner"
@@ -26,7 +28,8 @@ _FOLDERS = ("logs", "segments", "speakers", "stages", "stems", "tasks")
 _OURS = {
     *_FOLDERS,
     *("diarization.rttm", "mix.wav", "run.json", "script.json", "script.srt", "report.html", "original.flac"),
-    *("check.json", "corrections.json", "consent.json", "output.mp4", "output.mkv"),
+    *("script.given.json", "script.given.srt", "corrections.json"),
+    *("check.json", "consent.json", "output.mp4", "output.mkv"),
 }
 
 _TEMPORARY = re.compile(r"\..+\.part(\.[A-Za-z0-9]+)?|.+\.wav\.[0-9]+\.tmp|.+\.json\.tmp|task-[0-9]+\.json")
@@ -60,6 +63,10 @@ class RunDir:
     @property
     def speakers(self) -> Path:
         return self.root / "speakers"
+
+    def script_given(self, suffix: str) -> Path:
+        """What ``script_json`` or ``script_srt`` held when it was fed back. ``suffix``: theirs, with its dot."""
+        return self.root / f"script.given{suffix}"
 
     @property
     def segments(self) -> Path:
@@ -116,11 +123,13 @@ class RunDir:
     def segment_note(self, segment_id: str) -> Path:
         return self.segments / f"{segment_id}.json"
 
-    def claim(self) -> None:
-        """Say whose directory it is, and that its manifest is not written yet. Raises OSError."""
+    def claim(self, asked: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Say whose directory it is, and that its manifest is not written yet; and what was asked for, so
+        that a run that is killed can be made again. Raises OSError."""
         owner = {"schema": RUN_SCHEMA, "input": {"sha256": self.input_sha256}}
         write_text_atomic(self.root / OWNER_NAME, json.dumps(owner) + "\n")
-        write_text_atomic(self.manifest, json.dumps({**owner, "status": "running"}) + "\n")
+        claimed = {**owner, "status": "running", "run_dir": str(self.root), **asked}
+        write_text_atomic(self.manifest, dump_json(claimed, indent=1) + "\n")
 
     def forget(self) -> None:
         """Nothing that earlier runs made counts any more."""
@@ -132,13 +141,21 @@ class RunDir:
         """Whether a stage was finished here."""
         return any(self.stages.glob("*.json"))
 
-    def is_claimed(self) -> bool:
-        """Whether the manifest still says that a run is going on."""
+    def claimed(self) -> dict[str, Any] | None:
+        """What ``claim`` wrote; None where the manifest says that a run has ended."""
         try:
             manifest = json.loads(self.manifest.read_text(encoding="utf-8"))
         except (OSError, ValueError):
+            return None
+        return manifest if isinstance(manifest, dict) and manifest.get("status") == "running" else None
+
+    def has_spoken(self) -> bool:
+        """Whether the manifest is that of a run that spoke at least a line."""
+        try:
+            rows = json.loads(self.manifest.read_text(encoding="utf-8"))["segments"]
+            return any(row["status"] == "done" for row in rows)
+        except (OSError, ValueError, KeyError, TypeError):
             return False
-        return isinstance(manifest, dict) and manifest.get("status") == "running"
 
     def drop_mix(self) -> None:
         """The mix of an earlier run is not that of this one. Raises OSError."""

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from voiceclone_cli.media.layout import MOST_CHANNELS
 from voiceclone_cli.timeline import mix_rate
 from voiceclone_cli.types import Recording, Segment
 
@@ -20,21 +21,28 @@ def bytes_of_run(
 ) -> int:
     """About what the wavs of a run take at most: every slot filled, the mix, and a stem for each voice.
 
-    ``slot_ends``: seconds, by segment id. 16 bit, mono, at the rate that is highest for the mix.
+    ``slot_ends``: seconds, by segment id. 16 bit, at the rate that is highest for the mix, which has the
+    recording's channels; the stems are mono.
     """
     rate = mix_rate(recording.source_rate, [_RATE])
     spoken = sum(slot_ends[segment.id] - segment.start for segment in segments)
-    return round(2 * (spoken * _RATE + (voices + 1) * recording.seconds * rate)) + _SPARE
+    tracks = voices + (recording.channels if recording.channels <= MOST_CHANNELS else 1)
+    return round(2 * (spoken * _RATE + tracks * recording.seconds * rate)) + _SPARE
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Where ``folder`` is, or will be; None where nobody can tell."""
+    there = next((place for place in (folder.absolute(), *folder.absolute().parents) if place.exists()), None)
+    try:
+        return None if there is None else shutil.disk_usage(there).free
+    except OSError:
+        return None
 
 
 def free_space_note(folder: Path, needed: int) -> str | None:
     """One sentence when fewer than ``needed`` bytes are free where ``folder`` is, or will be; None when all is
     well, or nobody can tell."""
-    there = next((place for place in (folder.absolute(), *folder.absolute().parents) if place.exists()), None)
-    try:
-        free = None if there is None else shutil.disk_usage(there).free
-    except OSError:
-        return None
+    free = free_bytes(folder)
     if free is None or free >= needed:
         return None
     return (

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from voiceclone_cli.atomic import explain_write_errors, write_error
 from voiceclone_cli.clock import add_seconds
 from voiceclone_cli.errors import RunError, Stopped
 from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_cli.provenance import SPEAKING_ENGINES
+from voiceclone_cli.provenance.notice import tell_first_run
+from voiceclone_cli.provenance.sealing import Seal, Sealer, unmarked_notes
+from voiceclone_cli.provenance.watermark import watermark_folder
 from voiceclone_cli.rundir import RunDir, note_segment, noted_segment, sweep
 from voiceclone_cli.stages import NO_STAGES, Stages
 from voiceclone_cli.tasks import (
@@ -20,7 +24,7 @@ from voiceclone_cli.tasks import (
     segment_fingerprints,
     synthesis_tasks,
 )
-from voiceclone_cli.types import Progress, ProgressEvent, Script
+from voiceclone_cli.types import Progress, ProgressEvent, Script, Segment
 from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import leases_of, one_lease, warm_up
 from voiceclone_cli.workers.pool import Outcome, Pool
@@ -34,18 +38,25 @@ class Spoken:
 
     rows: dict[str, SegmentRow] = field(default_factory=dict)
     """By segment id: done, or failed with a reason."""
-    reused: int = 0
-    """How many of them an earlier run had spoken from the same inputs."""
+    kept: set[str] = field(default_factory=set)
+    """Ids of those that an earlier run had spoken from the same inputs."""
     timing: dict[str, float] = field(default_factory=dict)
-    """Seconds inside the workers (load, encode, generate, write), summed over them."""
+    """Seconds inside the workers (load, encode, generate, write), summed over them, and of sealing
+    (watermark), which goes on beside them."""
     errors: list[Failure] = field(default_factory=list)
     """What stopped work as a whole, not a single segment."""
     notes: list[str] = field(default_factory=list)
-    """What the workers want the user to know, each sentence once."""
+    """What the user should know of the work, each sentence once."""
+    unmarked: dict[str, str] = field(default_factory=dict)
+    """Segments that could not carry the watermark, by id, and why: "too short" or "silent"."""
     peak_mb: int = 0
     """Of the largest worker."""
     stopped: Stopped | None = None
     """What ended the work early, if anything did."""
+
+    @property
+    def reused(self) -> int:
+        return len(self.kept)
 
 
 def speak(job: Job, progress: Progress, *, stages: Stages = NO_STAGES, keep_tasks: bool = False) -> Spoken:
@@ -67,19 +78,34 @@ def speak(job: Job, progress: Progress, *, stages: Stages = NO_STAGES, keep_task
         spoken.errors.append(failure)
         _fail_rest(job, spoken, failure)
     _check_still_there(job.run_dir, spoken)
+    spoken.notes += unmarked_notes(spoken.unmarked)
     if not keep_tasks:
         shutil.rmtree(job.run_dir.tasks, ignore_errors=True)
     return spoken
 
 
+def spoken_before(job: Job, stages: Stages) -> Spoken:
+    """What an earlier run has spoken that still holds, found out without changing anything.
+
+    Nothing while the references are not encoded as this job would do it: what comes of them decides whether a
+    segment is still the same.
+    """
+    spoken = Spoken()
+    if job.references and stages.recall(ENCODING, encoding_made_from(job)) is not None:
+        _take_over(job.script, job.run_dir, segment_fingerprints(job), spoken)
+    return spoken
+
+
 def _speak(job: Job, progress: Progress, stages: Stages, spoken: Spoken, keep_tasks: bool) -> None:
     report = WorkerProgress(progress, references=len(job.references), segments=len(job.script.segments))
+    seal = _seal(job, progress)
     # Nothing is started before there is something to do.
     with Pool(
         worker_command(job.engine.python, threads=job.settings.threads_each),
         job.settings.pool_size,
         job.run_dir.tasks,
         on_event=report,
+        on_log=report.log,
         log_dir=job.run_dir.logs,
         keep_tasks=keep_tasks,
         patience=job.settings.patience,
@@ -90,12 +116,39 @@ def _speak(job: Job, progress: Progress, stages: Stages, spoken: Spoken, keep_ta
         missing = [segment for segment in job.script.segments if segment.id not in spoken.rows]
         _tell_plan(job, stages, spoken, progress)
         report.already_settled(len(spoken.rows))
+        if missing:
+            tell_first_run(job.engine.name, progress)
+        _speak_missing(job, pool, missing, prints, seal, spoken)
 
-        def keep(row: SegmentRow) -> None:
-            spoken.rows[row.id] = _noted(job.run_dir, row, prints[row.id])
 
-        leases = leases_of(synthesis_tasks(job, missing), job.settings, job.settings.batch_size)
-        _count(pool.run(leases, on_segment=keep), spoken)
+def _speak_missing(
+    job: Job,
+    pool: Pool,
+    missing: Sequence[Segment],
+    prints: Mapping[str, str],
+    seal: Seal | None,
+    spoken: Spoken,
+) -> None:
+    """A segment counts once it is sealed and noted, which happens beside the speaking of the next."""
+
+    def settle(row: SegmentRow, unmarked: str | None) -> None:
+        if unmarked is not None:
+            spoken.unmarked[row.id] = unmarked
+        spoken.rows[row.id] = _noted(job.run_dir, row, prints[row.id], unmarked)
+
+    leases = leases_of(synthesis_tasks(job, missing), job.settings, job.settings.batch_size)
+    with Sealer() as sealer:
+        outcome = pool.run(leases, on_segment=lambda row: sealer.take(row, seal, settle))
+    _count(outcome, spoken)
+    if sealer.seconds:
+        add_seconds(spoken.timing, {"watermark": sealer.seconds})
+
+
+def _seal(job: Job, progress: Progress) -> Seal | None:
+    """What every segment gets once it is spoken. Raises PreflightError where the mark's model cannot be had."""
+    if job.engine.name not in SPEAKING_ENGINES:
+        return None
+    return Seal(job.engine.name, watermark_folder(job.settings, progress) if job.watermark else None)
 
 
 def _encode(job: Job, pool: Pool, stages: Stages, spoken: Spoken, report: WorkerProgress) -> None:
@@ -137,6 +190,8 @@ def _take_over(script: Script, run_dir: RunDir, prints: Mapping[str, str], spoke
         note = None if segment.id in spoken.rows else noted_segment(run_dir, segment.id, prints[segment.id])
         if note is None:
             continue
+        if note.get("unmarked"):
+            spoken.unmarked[segment.id] = note["unmarked"]
         spoken.rows[segment.id] = SegmentRow(
             0,
             segment.id,
@@ -148,16 +203,17 @@ def _take_over(script: Script, run_dir: RunDir, prints: Mapping[str, str], spoke
             note.get("attempts", 1),
             note["sha256"],
         )
-        spoken.reused += 1
+        spoken.kept.add(segment.id)
 
 
-def _noted(run_dir: RunDir, row: SegmentRow, made_from: str) -> SegmentRow:
+def _noted(run_dir: RunDir, row: SegmentRow, made_from: str, unmarked: str | None) -> SegmentRow:
     """The row, once the fingerprint stands beside its wav; without one the segment is not done."""
     if row.status != "done":
         return row
     kept = ("seed", "seconds", "frames", "attempts", "sha256")
     try:
-        note_segment(run_dir, row.id, made_from, {key: getattr(row, key) for key in kept})
+        details = {key: getattr(row, key) for key in kept}
+        note_segment(run_dir, row.id, made_from, details | ({"unmarked": unmarked} if unmarked else {}))
     except OSError as error:
         explained = write_error(run_dir.segments, error)
         return _failed(row.id, Failure(explained.code, explained.message))

@@ -23,7 +23,7 @@ NO_FILES: Mapping[Path, str] = MappingProxyType({})
 class Stages:
     """The memory of one run directory (None: nothing is remembered), one file a stage.
 
-    ``progress`` hears (as "log") why a stage that was remembered is done again.
+    ``progress`` hears (as "log") why what is remembered of a stage is not used.
     """
 
     def __init__(self, root: Path | None, input_sha256: str = "", progress: Progress = no_progress) -> None:
@@ -50,7 +50,9 @@ class Stages:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             why_not = f"{path.name} cannot be read"
         if why_not is not None:
-            self._progress(ProgressEvent("log", 1, 1, note=f"{stage}: done again, because {why_not}"))
+            self._progress(
+                ProgressEvent("log", 1, 1, note=f"{stage}: what was kept is not used, because {why_not}")
+            )
             return None
         self.reused.append(stage)
         return value
@@ -81,6 +83,21 @@ class Stages:
             }
             write_text_atomic(_path(root, stage), dump_json(note) + "\n")
 
+    def moved(self, old: Path, new: Path) -> None:
+        """A folder in the run directory has another name: what rests on files in it holds on. Raises what
+        ``explain_write_errors`` does."""
+        if self._root is None:
+            return
+        before, after = (f"{folder.relative_to(self._root).as_posix()}/" for folder in (old, new))
+        with explain_write_errors(self._root):
+            for path in sorted((self._root / "stages").glob("*.json")):
+                note = _note(path)
+                files = {
+                    _renamed(name, before, after): sha256 for name, sha256 in note.get("files", {}).items()
+                }
+                if files != note.get("files", {}):
+                    write_text_atomic(path, dump_json({**note, "files": files}) + "\n")
+
     def _why_not(self, root: Path, note: Mapping[str, Any], made_from: Mapping[str, Any]) -> str | None:
         """Why what is noted does not hold (any more); None where it does."""
         if note["fingerprint"] != self._print(made_from):
@@ -103,6 +120,19 @@ class Stages:
 
 def _path(root: Path, stage: str) -> Path:
     return root / "stages" / f"{stage}.json"
+
+
+def _note(path: Path) -> dict[str, Any]:
+    """What is noted there; nothing, where the note is torn."""
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+        return note if isinstance(note, dict) and isinstance(note.get("files"), dict) else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def _renamed(name: str, before: str, after: str) -> str:
+    return after + name.removeprefix(before) if name.startswith(before) else name
 
 
 def _parts(made_from: Mapping[str, Any]) -> dict[str, str]:

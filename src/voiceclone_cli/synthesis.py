@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,10 +13,14 @@ from voiceclone_cli.engines import ECHO_VARIABLE
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.fish_python import fish_python, given_python
 from voiceclone_cli.names import file_key
+from voiceclone_cli.provenance import SPEAKING_ENGINES
+from voiceclone_cli.provenance.notice import tell_first_run
+from voiceclone_cli.provenance.sealing import Seal, Sealer, unmarked_notes
+from voiceclone_cli.provenance.watermark import watermark_folder
 from voiceclone_cli.settings import Settings, path_setting
 from voiceclone_cli.types import Progress
 from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.leases import leases_of, one_lease
+from voiceclone_cli.workers.leases import Lease, leases_of, one_lease
 from voiceclone_cli.workers.pool import Outcome, Pool
 from voiceclone_cli.workers.progress import WorkerProgress
 from voiceclone_worker.contract import (
@@ -51,10 +55,54 @@ def synthesize(paths: Sequence[Path], settings: Settings, progress: Progress) ->
             settings.pool_size,
             Path(folder),
             on_event=report,
+            on_log=report.log,
         ) as pool,
     ):
         encoded = pool.run(one_lease(encode))
-        return _result(tasks, encoded, pool.run(leases_of(speak, settings, batch_size)))
+        spoken = _speak(pool, leases_of(speak, settings, batch_size), _seals(speak, settings, progress))
+        return _result(tasks, encoded, spoken)
+
+
+def _seals(tasks: Sequence[SynthesisTask], settings: Settings, progress: Progress) -> dict[Path, Seal]:
+    """What the wavs of engines that speak get, by their paths. Raises PreflightError where the mark's model
+    cannot be had."""
+    speech = [task for task in tasks if task.engine.name in SPEAKING_ENGINES]
+    model = watermark_folder(settings, progress) if speech and settings.watermark else None
+    for engine in sorted({task.engine.name for task in speech}):
+        tell_first_run(engine, progress)
+    return {
+        Path(task.output_dir, f"{segment.id}.wav"): Seal(task.engine.name, model)
+        for task in speech
+        for segment in task.segments
+    }
+
+
+def _speak(pool: Pool, leases: Sequence[Lease], seals: Mapping[Path, Seal]) -> Outcome:
+    """All leases, every row sealed."""
+    sealed: dict[Path, SegmentRow] = {}
+    unmarked: dict[str, str] = {}
+
+    def take(row: SegmentRow) -> None:
+        if row.file is None:
+            return
+        file = Path(row.file)
+
+        def settle(row: SegmentRow, why_unmarked: str | None) -> None:
+            sealed[file] = row
+            if why_unmarked is not None:
+                unmarked[file.stem] = why_unmarked
+
+        sealer.take(row, seals.get(file), settle)
+
+    with Sealer() as sealer:
+        outcome = pool.run(leases, on_segment=take)
+    for key, row in outcome.segments.items():
+        if row.file is not None:
+            outcome.segments[key] = sealed[Path(row.file)]
+    outcome.add_notes(unmarked_notes(unmarked))
+    if sealer.seconds:
+        add_seconds(outcome.timing, {"watermark": sealer.seconds})
+    return outcome
 
 
 def _read(paths: Sequence[Path], settings: Settings) -> list[Task]:

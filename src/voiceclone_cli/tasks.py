@@ -10,6 +10,7 @@ from typing import Any
 
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.fingerprints import file_sha256, fingerprint
+from voiceclone_cli.provenance import SPEAKING_ENGINES, WATERMARK
 from voiceclone_cli.rundir import RunDir
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Reference, Script, Segment
@@ -34,6 +35,11 @@ class Job:
     run_dir: RunDir
     engine: EngineChoice
     settings: Settings
+
+    @property
+    def watermark(self) -> str | None:
+        """The mark that the segments shall carry: none where it is not wanted, or nothing is speech."""
+        return WATERMARK if self.settings.watermark and self.engine.name in SPEAKING_ENGINES else None
 
     def spec(self) -> EngineSpec:
         return self.engine.spec(batch_size=self.settings.batch_size, threads=self.settings.threads_each)
@@ -65,9 +71,9 @@ def segment_seed(run_seed: int, segment_id: str) -> int:
 def encoding_made_from(job: Job) -> dict[str, Any]:
     """Everything that decides what the engine makes of the references: all of them, as they are encoded
     together."""
+    # Without the speakers' names, which are not heard: who is renamed keeps a voice.
     references = [
-        [speaker, _sha256_if_there(reference.audio), reference.text]
-        for speaker, reference in job.references.items()
+        [_sha256_if_there(reference.audio), reference.text] for reference in job.references.values()
     ]
     return {"engine": _heard_of(job.engine), "references": references}
 
@@ -86,6 +92,7 @@ def segment_fingerprints(job: Job) -> dict[str, str]:
                 "segment": asdict(_segment(job, segment)),
                 "engine": _heard_of(job.engine),
                 "voice": voices.get(segment.speaker, ""),
+                "watermark": job.watermark,
             }
         )
         for segment in job.script.segments
@@ -111,12 +118,15 @@ def _sounding(engine: EngineChoice) -> list[Any]:
 
 
 def _segment(job: Job, segment: Segment) -> SegmentSpec:
+    is_first_take = segment.seed is None and job.settings.seed == 0
+    seed = segment_seed(job.settings.seed, segment.id) if segment.seed is None else segment.seed
     return SegmentSpec(
         id=segment.id,
         text=segment.text,
         language=segment.language,
-        seed=segment_seed(job.settings.seed, segment.id) if segment.seed is None else segment.seed,
+        seed=seed,
         max_seconds=max(0.0, round(job.slot_ends[segment.id] - segment.start, 3)),
+        take=0 if is_first_take else seed,
     )
 
 

@@ -22,7 +22,7 @@ from voiceclone_cli.workers import pipes
 from voiceclone_cli.workers.environment import WorkerCommand, worker_command
 from voiceclone_cli.workers.leases import one_lease, shared_leases
 from voiceclone_cli.workers.pool import Outcome, Pool
-from voiceclone_cli.workers.process import EventMessage, GoneMessage, Message, WorkerProcess
+from voiceclone_cli.workers.process import EventMessage, GoneMessage, LogMessage, Message, WorkerProcess
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 from voiceclone_worker.engines.echo_faults import FAULTS
 
@@ -336,6 +336,43 @@ def test_events_that_nobody_takes_hold_up_the_worker_and_fill_no_memory(
         heard.append(message.event["number"])
     assert heard == list(range(20_000)), "none is lost"
     assert isinstance(message, GoneMessage) and "exit code 0" in message.reason
+
+
+def test_a_log_that_nobody_reads_holds_up_no_worker_and_fills_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceclone_cli.workers.process.MOST_UNREAD_LOG", 100)
+    program = tmp_path / "chatters.py"
+    program.write_text(
+        "import sys\nfor number in range(20_000):\n    print('said', number, file=sys.stderr)\n"
+    )
+    good = worker_command(None, threads=1)
+    inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    worker = WorkerProcess("w", WorkerCommand(good.python, program, good.environment), inbox)
+    assert worker.wait(20.0), "it waits for nobody"
+    heard = [inbox.get(timeout=20) for _ in range(100)]
+    assert [message.line for message in heard if isinstance(message, LogMessage)] == [
+        f"said {number}" for number in range(100)
+    ]
+    assert isinstance(end := inbox.get(timeout=20), GoneMessage) and "said 19999" in end.reason
+
+
+def test_what_a_worker_logs_is_handed_on_without_control_characters(tmp_path: Path, studio: Studio) -> None:
+    good = worker_command(None, threads=1)
+    program = tmp_path / "talkative.py"
+    program.write_text(
+        "import runpy, sys\n"
+        "print('\\x1b[31mloading\\x1b[0m\\a the engine', file=sys.stderr, flush=True)\n"
+        f"sys.argv[0] = {str(good.program)!r}\n"
+        f"runpy.run_path({str(good.program)!r}, run_name='__main__')\n"
+    )
+    logged: list[tuple[str, str]] = []
+    outcome = studio.run(
+        command=WorkerCommand(good.python, program, good.environment),
+        on_log=lambda worker, line: logged.append((worker, line)),
+    )
+    studio.assert_whole(outcome)
+    assert logged[0] == ("worker 1", "[31mloading [0m  the engine")
 
 
 # ------------------------------------------------------------------------- a coordinator that is killed

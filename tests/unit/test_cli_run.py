@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from voiceclone_cli.cli.run import _summarise
+from voiceclone_cli.cli.outcome import summarise
 
 
 def failed(code: str, segment: str | None) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def test_what_stopped_everything_is_said_once_and_not_for_every_segment(
     errors = [failed("checkpoint_unusable", None)]
     errors += [failed("checkpoint_unusable", f"{n:04d}") for n in range(50)]
     errors += [failed("language", "0051")]
-    _summarise(
+    summarise(
         {
             "status": "error",
             "run_dir": "/run",

@@ -35,7 +35,7 @@ TASK = SynthesisTask(
     ENGINE,
     ReferenceSpec("SPEAKER_00", "/reference.wav", "the words", "/codes.npy"),
     "/segments",
-    (SegmentSpec("0001", "Grüße, 世界", "de", 123, 12.5), SegmentSpec("0002", "no slot", "en", 4)),
+    (SegmentSpec("0001", "Grüße, 世界", "de", 123, 12.5), SegmentSpec("0002", "no slot", "en", 4, take=7)),
 )
 
 
@@ -93,6 +93,8 @@ def test_the_file_has_the_layout_that_the_design_shows() -> None:
         ({"segments": [{"id": "a", "text": ""}, {"id": "A", "text": ""}]}, "would name one file"),
         ({"segments": [{"id": "1", "text": "a", "seed": -1}]}, "seed"),
         ({"segments": [{"id": "1", "text": "a", "seed": 2**63}]}, "seed"),
+        ({"segments": [{"id": "1", "text": "a", "take": -1}]}, "take"),
+        ({"segments": [{"id": "1", "text": "a", "take": 2**63}]}, "take"),
         ({"segments": [{"id": "1", "text": "a", "max_seconds": 10**400}]}, "max_seconds"),
         ({"segments": [{"id": "1", "text": "a", "max_seconds": float("nan")}]}, "NaN is no number"),
         ({"segments": [{}] * 100_001}, "100,001 entries, more than 100,000"),

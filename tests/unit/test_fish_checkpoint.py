@@ -185,24 +185,6 @@ def test_a_bad_checkout_is_told_even_where_a_checkpoint_is_set(
 # -------------------------------------------------------------------------------- what is said
 
 
-def test_the_licence_of_the_weights_is_told_once(tmp_path: Path, empty_home: Path) -> None:
-    mine = named(checkpoint(tmp_path / "mine"))
-    (licence,) = notes(mine)
-    assert "CC-BY-NC-SA-4.0" in licence and "non-commercial" in licence
-    assert notes(mine) == []
-    assert [path.name for path in empty_home.iterdir()] == [f"licence-of-{PUBLISHED}.txt"]
-
-
-def test_a_home_that_cannot_be_written_costs_only_the_memory_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").touch()
-    settings = resolve(
-        {"checkpoint": str(checkpoint(tmp_path / "mine"))}, {"VOICECLONE_HOME": str(tmp_path / "file")}
-    )
-    assert len(notes(settings)) == len(notes(settings)) == 1
-
-
 def test_a_generated_checkpoint_says_every_time_that_it_speaks_no_words(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "mine")
     (folder / "generated.json").write_text("{}", encoding="utf-8")

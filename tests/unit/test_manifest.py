@@ -47,7 +47,7 @@ def made(
     diarization = Diarization((Turn(1.0, 3.0, "SPEAKER_00"),), (), "embedded", "it was asked for")
     source = Source(recording, "abc", diarization, "whisper-base")
     placed = [Placement("0001", 16_000, 8_000, 1.1, 0.0, -2.0)]
-    spoken = Spoken(rows=rows, reused=1, notes=list(notes), **ended)
+    spoken = Spoken(rows=rows, kept={"0001"}, notes=list(notes), **ended)
     clock = Clock()
     clock.stop()
     return job, document(source, job, spoken, Made(placed, 16_000), ["a note"], ["diarization"], clock)

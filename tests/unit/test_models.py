@@ -75,6 +75,7 @@ def test_the_registry_names_the_files_that_the_other_rooms_open() -> None:
         "perth": {"perth_net_250000.pth.tar"},
         "dnsmos": {"sig_bak_ovr.onnx"},
         "deepfilternet": {"DeepFilterNet3_onnx.tar.gz"},
+        "spleeter-2stems": {"model.data"},
         "community-1": {
             "config.yaml",
             "segmentation/pytorch_model.bin",

@@ -43,7 +43,7 @@ SPEECH = SynthesisTask(
     ENGINE,
     REFERENCE,
     f"{ROOT}out",
-    (SegmentSpec("1", "x", "en", 1, 2.5), SegmentSpec("2", "y", "de", 2)),
+    (SegmentSpec("1", "x", "en", 1, 2.5), SegmentSpec("2", "y", "de", 2, take=3)),
 )
 ENCODING = EncodeTask(ENGINE, (REFERENCE, ReferenceSpec("B", f"{ROOT}b.wav", "", f"{ROOT}b.npy")))
 RESULT = Result(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,3 +78,31 @@ def test_an_edited_memory_is_no_memory(tmp_path: Path) -> None:
 def test_without_a_run_directory_nothing_is_remembered() -> None:
     NO_STAGES.keep("x", MADE_FROM, VALUE)
     assert NO_STAGES.recall("x", MADE_FROM) is None
+
+
+def test_why_what_was_kept_is_not_used_is_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    codes, mix = tmp_path / "codes.npy", tmp_path / "mix.wav"
+    for path in (codes, mix):
+        path.write_bytes(b"sound")
+
+    def recall(made_from: Mapping[str, Any] = MADE_FROM) -> None:
+        listening = Stages(tmp_path, "input", lambda event: told.append(f"{event.stage}: {event.note}"))
+        listening.recall("casting", made_from)
+
+    recall()
+    assert not told, "nothing is done again that was never done"
+    stages(tmp_path).keep("casting", MADE_FROM, VALUE, {codes: file_sha256(codes)}, [mix])
+    recall()
+    assert not told
+    recall({**MADE_FROM, "count": 2})
+    assert (
+        told.pop()
+        == "log: casting: what was kept is not used, because what it is made from has changed: count"
+    )
+    codes.write_bytes(b"other")
+    recall()
+    assert told.pop() == "log: casting: what was kept is not used, because codes.npy has changed or is gone"
+    (tmp_path / "stages" / "casting.json").write_text("{", encoding="utf-8")
+    recall()
+    assert told.pop() == "log: casting: what was kept is not used, because casting.json cannot be read"

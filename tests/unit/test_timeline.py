@@ -53,7 +53,7 @@ class Studio:
 
     def render(self, segments: Sequence[Segment], recording: Recording, **options: float) -> Rendered:
         out = self.folder / "out"
-        placements = render(
+        rendering = render(
             segments,
             self.files,
             recording,
@@ -64,7 +64,7 @@ class Studio:
         )
         mix, rate = soundfile.read(out / "mix.wav", dtype="int16")
         stems = {path.stem: soundfile.read(path, dtype="int16")[0] for path in (out / "stems").iterdir()}
-        return Rendered({p.segment_id: p for p in placements}, rate, mix, stems)
+        return Rendered({p.segment_id: p for p in rendering.placements}, rate, mix, stems)
 
 
 @pytest.fixture
@@ -88,6 +88,15 @@ def test_a_slot_has_at_least_the_segments_own_time() -> None:
 def test_segments_that_start_together_share_what_follows() -> None:
     ends = slot_ends([line("1", 1, 2, "A"), line("2", 1, 2, "B"), line("3", 5, 6)], 10.0)
     assert ends["1"] == ends["2"] == 5 - GUARD_SECONDS
+
+
+def test_a_segment_over_whose_end_somebody_goes_on_has_its_own_time_alone() -> None:
+    assert slot_ends([line("1", 0, 6, "A"), line("2", 2, 3, "B"), line("3", 8, 9, "A")], 10.0) == {
+        "1": 6,
+        "2": 3,
+        "3": 10,
+    }
+    assert slot_ends([line("1", 0, 3, "A"), line("2", 2, 5, "B")], 10.0) == {"1": 3, "2": 10}
 
 
 times = st.floats(0, 100)

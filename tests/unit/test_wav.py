@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import struct
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -19,6 +21,58 @@ def test_blocks_make_one_file_that_others_can_read(tmp_path: Path) -> None:
     info = soundfile.info(tmp_path / "a.wav")
     assert (rate, info.channels, info.subtype, info.format) == (22_050, 1, "PCM_16", "WAV")
     np.testing.assert_array_equal(samples, pcm)
+
+
+def test_one_channel_without_texts_has_the_plain_header_of_44_bytes() -> None:
+    header = wav_header(48_000, 10)
+    assert len(header) == 44
+    assert struct.unpack_from("<HHIIHH", header, 20) == (1, 1, 48_000, 96_000, 2, 16)
+
+
+@pytest.mark.parametrize(
+    ("channels", "mask", "layout"),
+    [(2, 0, "2 channels"), (6, 0x3F, "5.1"), (6, 0x60F, "5.1(side)"), (8, 0x63F, "7.1"), (3, 0xB, "2.1")],
+)
+def test_channels_keep_their_loudspeakers(tmp_path: Path, channels: int, mask: int, layout: str) -> None:
+    pcm = np.arange(100 * channels, dtype=np.int16).reshape(100, channels)
+    with open_wav(tmp_path / "a.wav", 44_100, 100, channels, mask) as file:
+        file.write(pcm[:30])
+        file.write(pcm[30:])
+    samples, _ = soundfile.read(tmp_path / "a.wav", dtype="int16")
+    np.testing.assert_array_equal(samples, pcm)
+    with av.open(str(tmp_path / "a.wav")) as container:
+        assert container.streams.audio[0].layout.name == layout
+
+
+def test_a_block_of_other_channels_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="2 channels"), open_wav(tmp_path / "a.wav", 8000, 3, 2) as file:
+        file.write(np.zeros((3, 1), np.int16))
+
+
+def test_texts_are_read_by_others_and_move_no_sample(tmp_path: Path) -> None:
+    info = {"ISFT": "voiceclone", "ICMT": "Synthetic voices: áé", "IKEY": "odd"}
+    pcm = np.arange(100, dtype=np.int16)
+    with open_wav(tmp_path / "a.wav", 8000, 100, info=info) as file:
+        file.write(pcm)
+    samples, _ = soundfile.read(tmp_path / "a.wav", dtype="int16")
+    np.testing.assert_array_equal(samples, pcm)
+    with av.open(str(tmp_path / "a.wav")) as container:
+        assert container.metadata["comment"] == info["ICMT"]
+        assert container.metadata["encoder"] == info["ISFT"]
+    data = (tmp_path / "a.wav").read_bytes()
+    assert struct.unpack_from("<I", data, 4)[0] == len(data) - 8
+
+
+def test_a_text_needs_an_identifier_of_four_letters() -> None:
+    with pytest.raises(ValueError, match="four letters"):
+        wav_header(8000, 1, info={"COMMENT": "x"})
+
+
+def test_the_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
+    with open_wav(tmp_path / "a.wav", 8000, 3, info={"ISFT": "x"}) as file:
+        file.write(np.array([1, 2], np.int16))
+        file.write(np.array([3], np.int16))
+    assert file.sha256 == hashlib.sha256((tmp_path / "a.wav").read_bytes()).hexdigest()
 
 
 def test_a_file_that_misses_frames_is_an_error(tmp_path: Path) -> None:

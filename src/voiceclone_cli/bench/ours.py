@@ -24,7 +24,7 @@ def measure_ours(
 ) -> Measure:
     """Speak all of the material from nothing, into a run directory in ``folder``."""
     how = PARALLEL if mode.kind is Kind.PARALLEL else SEQUENTIAL
-    settings = replace(settings, mode=how, workers=mode.workers)
+    settings = replace(settings, mode=how, workers=mode.workers, watermark=False)
     slots = {segment.id: segment.end for segment in material.script.segments}
     with open_run_dir(folder, "benchmark") as run_dir, ChildMemory() as memory:
         for speaker in material.references:

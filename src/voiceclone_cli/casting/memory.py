@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.casting.references import STAGE, ReadSpans, cast
+from voiceclone_cli.casting.renaming import rename_references
 from voiceclone_cli.fingerprints import file_sha256, text_sha256
 from voiceclone_cli.stages import Stages
-from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Reference, Word
+from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Reference, Turn, Word
 
 
 def cast_or_recall(
@@ -22,23 +24,33 @@ def cast_or_recall(
     given: Mapping[str, Path],
     read_spans: ReadSpans,
     speakers: Sequence[str],
+    first_names: Mapping[str, str],
     stages: Stages,
     progress: Progress,
 ) -> dict[str, Reference]:
-    """As :func:`cast`, which says what it takes and raises."""
+    """As :func:`cast`, which says what it takes and raises.
+
+    ``first_names``: what those speakers were called who were renamed since. References are known again by
+    these, and folders of ``out`` move to the names of today.
+    """
+    first = partial(_first_named, first_names)
     made_from = {
-        "turns": [asdict(turn) for turn in diarization.turns],
-        "exclusive": [asdict(turn) for turn in diarization.exclusive],
+        "turns": [asdict(first(turn)) for turn in diarization.turns],
+        "exclusive": [asdict(first(turn)) for turn in diarization.exclusive],
         "words": [asdict(word) for word in words],
-        "given": {name: _given_sha256(path) for name, path in given.items()},
-        "speakers": list(speakers),
+        "given": {first_names.get(name, name): _given_sha256(path) for name, path in given.items()},
+        "speakers": [first_names.get(name, name) for name in speakers],
     }
     known = stages.recall(STAGE, made_from)
     if known is not None:
         progress(
             ProgressEvent(STAGE, len(known["references"]), len(known["references"]), note="kept from before")
         )
-        return {row["speaker"]: _reference(row, out) for row in known["references"]}
+        remembered = [_reference(row, out) for row in known["references"]]
+        if [reference.speaker for reference in remembered] != list(speakers):
+            remembered = rename_references(remembered, speakers, out, stages)
+            _remember(stages, made_from, remembered)
+        return {reference.speaker: reference for reference in remembered}
     references = cast(
         recording,
         diarization,
@@ -49,13 +61,21 @@ def cast_or_recall(
         progress=progress,
         speakers=speakers,
     )
+    _remember(stages, made_from, list(references.values()))
+    return references
+
+
+def _first_named(first_names: Mapping[str, str], turn: Turn) -> Turn:
+    return replace(turn, speaker=first_names.get(turn.speaker, turn.speaker))
+
+
+def _remember(stages: Stages, made_from: Mapping[str, Any], references: Sequence[Reference]) -> None:
     files: dict[Path, str] = {}
-    for reference in references.values():
+    for reference in references:
         files[reference.audio] = file_sha256(reference.audio)
         files[reference.audio.with_suffix(".txt")] = text_sha256(reference.text + "\n")
-    rows = [{**asdict(reference), "audio": reference.audio.name} for reference in references.values()]
+    rows = [{**asdict(reference), "audio": reference.audio.name} for reference in references]
     stages.keep(STAGE, made_from, {"references": rows}, files)
-    return references
 
 
 def _given_sha256(path: Path) -> list[str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -9,16 +10,22 @@ import typer
 from voiceclone_cli import __version__
 from voiceclone_cli.cli import (
     bench,
+    check,
     checkpoint,
     config,
     diarize,
     doctor,
     environment,
     models,
+    plan,
+    redo,
+    report,
     run,
     script,
     synth,
+    verify,
 )
+from voiceclone_cli.cli.examples import epilog
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,12 +34,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Find who speaks when in a recording, and speak every line again in its own speaker's voice.",
 )
-app.command("run")(run.command)
-app.command("diarize")(diarize.command)
-app.command("script")(script.command)
-app.command("synth")(synth.command)
-app.command("doctor")(doctor.command)
-app.command("bench")(bench.command)
+_VERBS: dict[str, Callable[..., None]] = {
+    "run": run.command,
+    "plan": plan.command,
+    "report": report.command,
+    "check": check.command,
+    "redo": redo.command,
+    "verify": verify.command,
+    "diarize": diarize.command,
+    "script": script.command,
+    "synth": synth.command,
+    "doctor": doctor.command,
+    "bench": bench.command,
+}
+for _name, _command in _VERBS.items():
+    app.command(_name, epilog=epilog(_name))(_command)
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.add_typer(environment.app, name="env")

@@ -17,6 +17,7 @@ from voiceclone_cli.cli.options import (
     Precision,
     ProgressOption,
     Quiet,
+    Verbose,
 )
 from voiceclone_cli.cli.render import ProgressMode, shown_progress
 from voiceclone_cli.settings import resolve
@@ -67,8 +68,12 @@ def command(
     as_json: AsJson = False,
     progress: ProgressOption = ProgressMode.AUTO,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Speak generated lines in each mode and compare the time and memory they take on this machine."""
+    """Compare the time and memory of each mode on this machine.
+
+    Generated lines are spoken in every mode, and by fish-speech's own program.
+    """
     from voiceclone_cli.bench import Plan, read_modes, run_benchmark
 
     flags = {
@@ -91,7 +96,7 @@ def command(
         longest=longest,
         roofline=roofline,
     )
-    with shown_progress(progress, quiet=quiet) as show:
+    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
         benchmark = run_benchmark(plan, show)
     if as_json:
         typer.echo(json.dumps(benchmark.document, ensure_ascii=False))

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from voiceclone_cli.checkpoint_making import Size, make_checkpoint
-from voiceclone_cli.cli.options import AsJson, ProgressOption, Quiet
+from voiceclone_cli.cli.examples import epilog
+from voiceclone_cli.cli.options import AsJson, ProgressOption, Quiet, Verbose
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
 from voiceclone_cli.models import megabytes
 from voiceclone_cli.settings import resolve
@@ -23,7 +24,7 @@ def _group() -> None:
     """Keeps `make` a verb of its own, although it is the only one."""
 
 
-@app.command()
+@app.command(epilog=epilog("checkpoint make"))
 def make(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.", show_default=False)],
     size: Annotated[
@@ -38,10 +39,14 @@ def make(
     as_json: AsJson = False,
     progress: ProgressOption = ProgressMode.AUTO,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Make a checkpoint of random weights, to try and to measure the fish engine; it speaks no words."""
+    """Make random weights in the layout of the published ones.
+
+    To try and to measure the fish engine with; they speak no words.
+    """
     settings = resolve({})
-    with shown_progress(progress, quiet=quiet) as show:
+    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
         made = make_checkpoint(folder, size, settings, show, seed=seed, replace=force)
     if as_json:
         document = {"schema": "voiceclone.checkpoint/1", **asdict(made), "folder": str(made.folder)}

@@ -15,6 +15,7 @@ from voiceclone_cli.cli.options import (
     ProgressOption,
     Quiet,
     Speakers,
+    Verbose,
 )
 from voiceclone_cli.cli.render import ProgressMode, shown_progress
 from voiceclone_cli.settings import resolve
@@ -29,6 +30,7 @@ def command(
     as_json: AsJson = False,
     progress: ProgressOption = ProgressMode.AUTO,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Print who speaks when: RTTM, or turns as JSON."""
     from dataclasses import asdict
@@ -39,7 +41,7 @@ def command(
 
     settings = resolve({"diarizer": diarizer})
     count = SpeakerCount(speakers, min_speakers, max_speakers)
-    with shown_progress(progress, quiet=quiet) as show:
+    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
         found = hear_turns(media.read_recording(input, show), settings, count, show)
     if as_json:
         document = {

@@ -21,6 +21,7 @@ from voiceclone_cli.cli.options import (
     Precision,
     ProgressOption,
     Quiet,
+    Verbose,
     Workers,
 )
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
@@ -46,8 +47,9 @@ def command(
     as_json: AsJson = False,
     progress: ProgressOption = ProgressMode.AUTO,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Look whether `run` would work with these settings, and say what to do where it would not."""
+    """Look whether `run` would work here, and say what to do if not."""
     from voiceclone_cli.doctor import State, examine
 
     flags = {
@@ -65,7 +67,7 @@ def command(
     if not quiet:
         for note in settings.notes:
             say(note)
-    with shown_progress(progress, quiet=quiet) as show:
+    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
         rows = examine(settings, show)
     failed = [row.check for row in rows if row.state is State.FAIL]
     if as_json:

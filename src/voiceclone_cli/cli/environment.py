@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from voiceclone_cli import fish_environment
-from voiceclone_cli.cli.options import AsJson, ProgressOption, Quiet
+from voiceclone_cli.cli.examples import epilog
+from voiceclone_cli.cli.options import AsJson, ProgressOption, Quiet, Verbose
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.fish_environment import EnvironmentState, EnvironmentStatus
@@ -33,22 +34,26 @@ _PipOptions = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog=epilog("env create"))
 def create(
     pip_options: _PipOptions = None,
     torch: _Torch = None,
     python: _Python = None,
     progress: ProgressOption = ProgressMode.AUTO,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Build the environment of fish-speech (a minute or more, over 1 GB) and print its interpreter."""
+    """Build it and print its interpreter.
+
+    This takes a minute or more, and over 1 GB.
+    """
     if pip_options and not pip_options[0].startswith("-"):
         raise InputError(
             f"{pip_options[0]!r} is no option of pip: write `voiceclone env create -- --index-url URL`.",
             code="bad_setting",
         )
     settings = resolve({})
-    with shown_progress(progress, quiet=quiet) as show:
+    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
         built = fish_environment.create(
             settings, show, torch=torch, python=python, pip_options=pip_options or ()
         )
@@ -59,9 +64,9 @@ def create(
     typer.echo(fish_environment.interpreter(settings))
 
 
-@app.command()
+@app.command(epilog=epilog("env show"))
 def show(as_json: AsJson = False) -> None:
-    """Show where the environment is, what it is made of and whether it is complete."""
+    """Show where it is, what it is made of and whether it is complete."""
     settings = resolve({})
     found = fish_environment.status(settings)
     typer.echo(_document(found, settings) if as_json else _text(found))
@@ -69,15 +74,16 @@ def show(as_json: AsJson = False) -> None:
         _warn_of_another(settings)
 
 
-@app.command()
+@app.command(epilog=epilog("env remove"))
 def remove(
     every: Annotated[bool, typer.Option("--all", help="Those of older locks too.")] = False,
     progress: ProgressOption = ProgressMode.AUTO,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Remove the environment and print the folders that are gone."""
+    """Remove it and print the folders that are gone."""
     settings = resolve({})
-    with shown_progress(progress, quiet=quiet) as show:
+    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
         removed = fish_environment.remove(settings, show, stale_too=every)
     for one in removed:
         typer.echo(one.folder)

@@ -10,20 +10,29 @@ from typing import Annotated
 import typer
 
 from voiceclone_cli import models
-from voiceclone_cli.cli.options import ProgressOption, Quiet
+from voiceclone_cli.cli import completion
+from voiceclone_cli.cli.examples import epilog
+from voiceclone_cli.cli.options import AsJson, ProgressOption, Quiet, Verbose
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.settings import models_home, resolve
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the model files.")
 
-_Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+_Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="NAME",
+        help="Models, as `models list` names them.",
+        show_default=False,
+        autocompletion=completion.models,
+    ),
+]
 
 
-@app.command("list")
-def list_models(as_json: _Json = False) -> None:
-    """Show every model: what is there of it, its size, licence and source."""
+@app.command("list", epilog=epilog("models list"))
+def list_models(as_json: AsJson = False) -> None:
+    """Show every model: its state, size, licence and source."""
     home = models_home(resolve({}))
     found = models.status(home=home)
     if as_json:
@@ -33,28 +42,40 @@ def list_models(as_json: _Json = False) -> None:
         typer.echo(f"\nUnder {(home or models.home()) / 'models'}")
 
 
-@app.command()
-def pull(names: _Names = None, progress: ProgressOption = ProgressMode.AUTO, quiet: Quiet = False) -> None:
-    """Fetch what is missing or corrupt of the named models (default: all that need no account)."""
+@app.command(epilog=epilog("models pull"))
+def pull(
+    names: _Names = None,
+    progress: ProgressOption = ProgressMode.AUTO,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Fetch what is missing or corrupt.
+
+    Of the named models; without names, of all that need no account.
+    """
     settings = resolve({})
     for note in () if quiet else settings.notes:
         say(f"note: {note}")
-    with shown_progress(progress, quiet=quiet) as show:
+    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
         folders = models.ensure(names or models.embedded(), show, models_home(settings), settings.token)
     for name, folder in folders.items():
         typer.echo(f"{name}\t{folder}")
 
 
-@app.command()
+@app.command(epilog=epilog("models verify"))
 def verify(
     names: _Names = None,
-    as_json: _Json = False,
+    as_json: AsJson = False,
     progress: ProgressOption = ProgressMode.AUTO,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Hash every file of the named models (default: the embedded ones, and others that are there)."""
+    """Hash every file again.
+
+    Of the named models; without names, of the embedded ones and of others that are there.
+    """
     home = models_home(resolve({}))
-    with shown_progress(progress, quiet=quiet) as show:
+    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
         found = models.verify(names or _worth_verifying(home), show, home)
     typer.echo(_document(found) if as_json else _table(found))
     unproven = [status.entry.name for status in found if status.state is models.ModelState.UNVERIFIED]

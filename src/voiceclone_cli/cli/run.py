@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -42,7 +41,9 @@ from voiceclone_cli.cli.options import (
     Watermark,
     Workers,
 )
-from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
+from voiceclone_cli.cli.outcome import show_result
+from voiceclone_cli.cli.plan_view import show_plan
+from voiceclone_cli.cli.render import ProgressMode, shown_progress
 from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
 from voiceclone_cli.settings import resolve
 
@@ -75,6 +76,9 @@ def command(
     seed: Seed = None,
     until: UntilOption = None,
     report: Report = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would be done, as `voiceclone plan`.")
+    ] = False,
     keep_tasks: Annotated[bool, typer.Option("--keep-tasks", help="Leave the task files.")] = False,
     force: Force = False,
     as_json: AsJson = False,
@@ -82,12 +86,13 @@ def command(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Speak a recording again, every line in its own speaker's voice.
+    """Speak a recording again, every line in its own voice.
 
     The same command again goes on where it ended, and makes only what is missing or has changed.
     """
     from voiceclone_cli.diarization import SpeakerCount
     from voiceclone_cli.manifest import failure_document
+    from voiceclone_cli.planning import PLAN_SCHEMA, plan
     from voiceclone_cli.request import RunRequest
     from voiceclone_cli.run import run
     from voiceclone_worker.contract import dump_json
@@ -126,18 +131,19 @@ def command(
             force=force,
         )
         with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
-            result = run(request, show)
+            if dry_run:
+                found = plan(request, show)
+            else:
+                result = run(request, show)
     except (VoicecloneError, Stopped) as end:
         if as_json:
-            typer.echo(dump_json(failure_document(end)))
+            failure = failure_document(end)
+            typer.echo(dump_json({**failure, "schema": PLAN_SCHEMA} if dry_run else failure))
         raise
-    if as_json:
-        typer.echo(dump_json(result.document))
+    if dry_run:
+        show_plan(found, as_json=as_json, quiet=quiet)
     else:
-        _print_paths(result.document)
-    if not quiet:
-        _summarise(result.document)
-    raise typer.Exit(result.exit_code)
+        show_result(result, until=until, as_json=as_json, quiet=quiet)
 
 
 def _references(pairs: list[str]) -> dict[str, Path]:
@@ -148,46 +154,3 @@ def _references(pairs: list[str]) -> dict[str, Path]:
             raise InputError(f"--reference takes SPEAKER=FILE, not {pair!r}", code="bad_reference")
         references[speaker] = Path(path)
     return references
-
-
-def _print_paths(document: dict[str, Any]) -> None:
-    """stdout of a run: one path a line."""
-    outputs = document["outputs"]
-    for path in (outputs["mix"], *outputs["stems"].values(), outputs["script"], outputs["rttm"]):
-        if path:
-            typer.echo(path)
-
-
-def _told_once(errors: list[dict[str, Any]]) -> Iterator[str]:
-    """A line for each reason: what failed of it first, and how many more."""
-    failed: dict[tuple[str, str], list[str]] = {}
-    for error in errors:
-        names = failed.setdefault((error["code"], error["message"]), [])
-        names.append(error["segment"] or "run")
-    for (code, message), names in failed.items():
-        # What stopped the run as a whole stands first: the segments that it cost need no counting.
-        more = f" and {len(names) - 1} more" if len(names) > 1 and names[0] != "run" else ""
-        yield f"{names[0]}{more} failed ({code}): {message}"
-
-
-def _summarise(document: dict[str, Any]) -> None:
-    """For people: the speakers, what went wrong, and one line for the whole."""
-    rows = document["segments"]
-    done = sum(row["status"] == "done" for row in rows)
-    for speaker in document["speakers"]:
-        say(
-            f"  {speaker['name']}: {speaker['segments']} segments, "
-            f"reference {speaker['reference_seconds']:.1f} s"
-        )
-    for note in document["notes"]:
-        say(f"  note: {note}")
-    for row in rows:
-        if row["overflow_seconds"]:
-            say(f"  {row['id']} runs {row['overflow_seconds']:.2f} s past its slot: {row['text']:.50}")
-    for line in _told_once(document["errors"]):
-        say(f"  {line}")
-    reused = f", {document['reused']} of them kept from before" if document["reused"] else ""
-    say(
-        f"{document['status']}: {done} of {len(rows)} segments{reused}, "
-        f"{document['timing']['total']:.1f} s, in {document['run_dir']}"
-    )

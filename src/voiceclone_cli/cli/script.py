@@ -17,6 +17,7 @@ from voiceclone_cli.cli.options import (
     ProgressOption,
     Quiet,
     Speakers,
+    Verbose,
 )
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
 from voiceclone_cli.settings import resolve
@@ -38,8 +39,9 @@ def command(
     language: Language = None,
     progress: ProgressOption = ProgressMode.AUTO,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Write what is said, by whom and when, as a script that `run --script` takes back."""
+    """Write who says what and when, as a script for `run --script`."""
     from voiceclone_cli import media, script
     from voiceclone_cli.atomic import check_writable, explain_write_errors
     from voiceclone_cli.diarization import SpeakerCount
@@ -52,7 +54,7 @@ def command(
         with explain_write_errors(output.absolute().parent):
             check_writable(output)
     count = SpeakerCount(speakers, min_speakers, max_speakers)
-    with shown_progress(progress, quiet=quiet) as show:
+    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
         recording = media.read_recording(input, show)
         diarization = hear_turns(recording, settings, count, show)
         transcript, notes = hear_words(recording, diarization, settings, show)

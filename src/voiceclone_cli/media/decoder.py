@@ -1,9 +1,9 @@
-"""Any audio or video file as a stream of mono blocks, through FFmpeg's libraries (PyAV)."""
+"""Any audio or video file as a stream of blocks of samples, through FFmpeg's libraries (PyAV)."""
 
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from voiceclone_cli.errors import InputError
@@ -11,12 +11,15 @@ from voiceclone_cli.media.promise import promised_seconds
 
 if typing.TYPE_CHECKING:
     import numpy as np
-    from av import AudioFrame, Packet
+    from av import AudioFrame, AudioResampler, Packet
     from av import AudioStream as Source
     from av.container import InputContainer
     from numpy.typing import NDArray
 
     from voiceclone_cli.types import Samples
+
+    Channels = NDArray[np.float32]
+    """Shape (frames, channels), nominally within [-1, 1]."""
 
 BLOCK_SECONDS = 1.0
 RATES = (4_000, 768_000)
@@ -25,6 +28,9 @@ MOST_CHANNELS = 64
 """A full MADI line. More is a header that lies."""
 MOST_HOURS = 12
 """The mono signal of so long a recording takes 2.8 GB. Small files can hold days of silence."""
+
+_MOST_PLANES = 7
+"""PyAV looks for a null behind the last plane's address, and with eight of them it reads whatever is there."""
 
 _MISSING_SECONDS = 0.5
 _MISSING_SHARE = 0.01
@@ -39,6 +45,7 @@ class AudioStream:
         self._container = container
         self._stream = container.streams.audio[0]
         self._reached = 0.0
+        self._packer: AudioResampler | None = None
         self._check_channels(self._stream.codec_context.channels)
         self._frames = self._decode()
         self._first = next(self._frames, None)
@@ -46,6 +53,9 @@ class AudioStream:
         first = self._first
         self.rate: int = first.sample_rate if first else self._stream.codec_context.sample_rate
         self.channels: int = first.layout.nb_channels if first else self._stream.codec_context.channels
+        layout = first.layout if first else self._stream.codec_context.layout
+        self.layout: tuple[str, ...] = tuple(channel.name for channel in layout.channels)
+        """FFmpeg's names of the channels, "FL" and "FR" say; others where a file does not say what is what."""
         self._check_rate()
         self.promised_seconds = promised_seconds(path, container)
         if (self.promised_seconds or 0) > MOST_HOURS * 3600:
@@ -60,6 +70,11 @@ class AudioStream:
             not stream.disposition & Disposition.attached_pic for stream in self._container.streams.video
         )
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the file says of itself, of the stream and as a whole, spelled as it is there."""
+        return {**self._stream.metadata, **self._container.metadata}
+
     def blocks(self) -> Iterator[Samples]:
         """The mean of the channels, float32, in blocks of about a second at ``rate``.
 
@@ -67,12 +82,19 @@ class AudioStream:
         ``media_too_long`` when it goes on past MOST_HOURS whatever its header says, ``media_not_finite``
         for NaN or infinite samples, ``media_rate`` when the rate changes midway.
         """
+        return self._blocks(_mono)
+
+    def channel_blocks(self) -> Iterator[Channels]:
+        """As :meth:`blocks`, with the channels apart. Where their number changes midway, each is the mean."""
+        return self._blocks(lambda frame: _apart(frame, self.channels))
+
+    def _blocks(self, convert: Callable[[AudioFrame], NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         import numpy as np
 
-        parts: list[Samples] = []
+        parts: list[NDArray[np.float32]] = []
         held = decoded = 0
         for frame in self._all_frames():
-            part = _mono(frame)
+            part = convert(self._packed(frame))
             parts.append(part)
             held += len(part)
             if held >= BLOCK_SECONDS * self.rate:
@@ -97,6 +119,18 @@ class AudioStream:
                     code="media_rate",
                 )
             yield frame
+
+    def _packed(self, frame: AudioFrame) -> AudioFrame:
+        """The frame, with its channels interleaved where PyAV must not be asked for so many planes."""
+        import av
+
+        if not frame.format.is_planar or frame.layout.nb_channels <= _MOST_PLANES:
+            return frame
+        if self._packer is None:
+            self._packer = av.AudioResampler(frame.format.packed, frame.layout, frame.sample_rate)
+        # Without a change of rate nothing is held back.
+        (packed,) = self._packer.resample(frame)
+        return packed
 
     def _decode(self) -> Iterator[AudioFrame]:
         import av
@@ -150,7 +184,7 @@ class AudioStream:
             code="media_too_long",
         )
 
-    def _checked(self, block: Samples) -> Samples:
+    def _checked(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         import numpy as np
 
         if not np.isfinite(block).all():
@@ -177,16 +211,35 @@ def _mono(frame: AudioFrame) -> Samples:
     """Mean of the channels as float32; integer formats are scaled to [-1, 1)."""
     import numpy as np
 
-    samples: NDArray[np.generic] = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    planes = _planes(frame)
     # A double may be too large for a float: it becomes infinite, which the caller reports.
     with np.errstate(over="ignore", invalid="ignore"):
-        channels = samples.astype(np.float32)
+        channels = planes.astype(np.float32)
         mono: Samples = channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float32)
-    full_scale = np.float32(2 ** (8 * samples.dtype.itemsize - 1))
-    if samples.dtype.kind == "u":
-        return mono / full_scale - np.float32(1)
-    if samples.dtype.kind == "i":
-        return mono / full_scale
-    return mono
+    return _scaled(mono, planes.dtype)
+
+
+def _apart(frame: AudioFrame, channels: int) -> Channels:
+    """The channels as float32, scaled as ``_mono`` does."""
+    import numpy as np
+
+    if frame.layout.nb_channels != channels:
+        return np.repeat(_mono(frame)[:, None], channels, axis=1)
+    planes = _planes(frame)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _scaled(np.ascontiguousarray(planes.T, np.float32), planes.dtype)
+
+
+def _planes(frame: AudioFrame) -> NDArray[np.generic]:
+    """Shape (channels, frames), in the file's own number format."""
+    samples: NDArray[np.generic] = frame.to_ndarray()
+    return samples if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels).T
+
+
+def _scaled(samples: NDArray[np.float32], source: np.dtype[np.generic]) -> NDArray[np.float32]:
+    import numpy as np
+
+    full_scale = np.float32(2 ** (8 * source.itemsize - 1))
+    if source.kind == "u":
+        return samples / full_scale - np.float32(1)
+    return samples / full_scale if source.kind == "i" else samples

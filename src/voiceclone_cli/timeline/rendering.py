@@ -2,57 +2,39 @@
 
 from __future__ import annotations
 
-import typing
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from voiceclone_cli.atomic import atomic_path, explain_write_errors
+from voiceclone_cli.background import NONE
+from voiceclone_cli.background.ducking import GAP_SECONDS
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.media.wav import WavWriter, open_wav, to_pcm16
+from voiceclone_cli.media.layout import MONO, Layout
+from voiceclone_cli.media.wav import NO_INFO, WavWriter, open_wav
 from voiceclone_cli.timeline.fitting import FittedSpeech, Slot, fit, original_levels, read_speech, speech_rate
-from voiceclone_cli.timeline.loudness import limit
-from voiceclone_cli.types import Placement, Progress, ProgressEvent, Recording, Segment, no_progress
-
-if typing.TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from voiceclone_cli.timeline.mixing import mixed
+from voiceclone_cli.timeline.slots import mix_rate, slot_ends
+from voiceclone_cli.timeline.speech import SpeechByBlock
+from voiceclone_cli.timeline.surround import open_surround
+from voiceclone_cli.types import Placement, Progress, ProgressEvent, Recording, Segment, Turn, no_progress
 
 STAGE = "timeline"
-
-GUARD_SECONDS = 0.03
-"""Left free before the next segment, so that two lines do not touch."""
-
 BLOCK_SECONDS = 30.0
+NO_MODELS: Mapping[str, Path] = MappingProxyType({})
 
 
-def slot_ends(segments: Sequence[Segment], recording_seconds: float) -> dict[str, float]:
-    """Where each segment's slot ends, in seconds, by segment id.
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What was written, and where speech went."""
 
-    A slot runs to the start of the next segment of anybody, less a small guard, but at least to the
-    segment's own end; the last one runs to the end of the recording, which no slot passes.
-    """
-    ordered = sorted(segments, key=lambda segment: segment.start)
-    ends = {}
-    following = recording_seconds
-    for index in range(len(ordered) - 1, -1, -1):
-        segment = ordered[index]
-        later = ordered[index + 1 : index + 2]
-        # Segments that start together share what follows them: neither comes "next" to the other.
-        if later and later[0].start > segment.start:
-            following = later[0].start - GUARD_SECONDS
-        ends[segment.id] = min(max(following, segment.end), recording_seconds)
-    return ends
-
-
-def mix_rate(source_rate: int, speech_rates: Sequence[int]) -> int:
-    """The recording's own rate, or its smallest whole multiple that carries the speech.
-
-    A whole multiple, so that the mix has exactly as many samples as the recording, times that number.
-    """
-    wanted = max(speech_rates, default=0)
-    return source_rate * max(1, -(-wanted // source_rate))
+    placements: tuple[Placement, ...]
+    rate: int
+    """Hz, of the mix and the stems."""
+    sha256: Mapping[str, str]
+    """Of the mix and of each stem, by its path from the mix's folder."""
 
 
 def render(
@@ -62,25 +44,67 @@ def render(
     *,
     mix: Path,
     stems: Path,
+    turns: Sequence[Turn] = (),
     max_stretch: float = 1.3,
+    background: str = NONE,
+    models: Mapping[str, Path] = NO_MODELS,
+    threads: int = 1,
+    info: Mapping[str, str] = NO_INFO,
     progress: Progress = no_progress,
-) -> tuple[Placement, ...]:
+) -> Rendering:
     """Write ``mix`` and ``stems``/SPEAKER.wav, all exactly as long as the recording; say where speech went.
 
     ``files`` maps segment ids to mono wavs; a segment without one stays silent and has no Placement.
     Speech longer than its slot is sped up by at most ``max_stretch``; what still overflows is kept whole.
     Each segment is as loud as the original was there. Written in blocks of 30 s: memory holds a block
-    and the segments in it. The mix is the sum of the 16-bit stems, sample for sample, except where a
-    sample passes 0.9 of full scale and the limiter bends it (see loudness.limit).
+    and the segments in it.
+
+    The mix has the recording's channels (their mean alone where there are more than eight), and each speaker
+    stands in them where ``turns`` let it be heard (see panning); stems are mono. A mono mix without
+    ``background`` is the sum of the 16-bit stems, sample for sample, except where a sample passes 0.9 of full
+    scale and the limiter bends it (see loudness.limit). ``background`` is "none", "duck" (the original under
+    the voices, lowered while somebody speaks) or "keep" (the original, with voices taken out during
+    ``turns``; ``models`` are the folders of background.MODELS). ``info`` are texts for the wavs' headers.
 
     Progress: stage "timeline", in seconds. Raises InputError (``max_stretch``) and RunError
-    (``speech_unreadable``, ``output_unwritable``).
+    (``speech_unreadable``, ``output_unwritable``, and the codes of media.opening if the recording has gone).
     """
     if not 1.0 <= max_stretch <= 2.0:
         raise InputError(f"--max-stretch must be from 1 to 2, not {max_stretch}.", code="max_stretch")
     ordered = sorted((s for s in segments if s.id in files), key=lambda segment: segment.start)
     rate = mix_rate(recording.source_rate, [speech_rate(files[segment.id]) for segment in ordered])
     total = recording.source_frames * (rate // recording.source_rate)
+    speakers = sorted({segment.speaker for segment in segments})
+    speech = _speech(segments, ordered, files, recording, rate, total, max_stretch)
+    size = round(BLOCK_SECONDS * rate)
+    with ExitStack() as stack:
+        surround = stack.enter_context(
+            open_surround(recording, rate, turns, speakers, background, models, threads)
+        )
+        stack.enter_context(explain_write_errors(mix.parent))
+        files_out = stack.enter_context(_outputs(mix, stems, speakers, rate, total, surround.layout, info))
+        for start in range(0, total, size):
+            end = min(total, start + size)
+            parts = speech.block(start, end, speakers)
+            for speaker, part in parts.items():
+                files_out[stems / f"{speaker}.wav"].write(part)
+            under = surround.under(start, end, speech.spans(rate))
+            files_out[mix].write(mixed(parts, surround.gains, under))
+            progress(ProgressEvent(STAGE, end / rate, total / rate))
+    sha256 = {path.relative_to(mix.parent).as_posix(): file.sha256 for path, file in files_out.items()}
+    return Rendering(tuple(speech.placements), rate, sha256)
+
+
+def _speech(
+    segments: Sequence[Segment],
+    ordered: Sequence[Segment],
+    files: Mapping[str, Path],
+    recording: Recording,
+    rate: int,
+    total: int,
+    max_stretch: float,
+) -> SpeechByBlock:
+    """The segments that have a file, each to be fitted to its slot, the loudness of the original there."""
     ends = slot_ends(segments, recording.seconds)
     levels = original_levels(segments, recording)
     slots = {
@@ -92,78 +116,31 @@ def render(
         speech = read_speech(files[segment.id], rate)
         return fit(segment, speech, slots[segment.id], levels[segment.id], max_stretch)
 
-    speech = _SpeechByBlock([(slots[segment.id].start, segment) for segment in ordered], fitted)
-    speakers = sorted({segment.speaker for segment in segments})
-    size = round(BLOCK_SECONDS * rate)
-    with explain_write_errors(mix.parent), _outputs(mix, stems, speakers, rate, total) as outputs:
-        mix_writer, stem_writers = outputs
-        for start in range(0, total, size):
-            end = min(total, start + size)
-            parts = speech.block(start, end, speakers)
-            for speaker, part in parts.items():
-                stem_writers[speaker].write(part)
-            mix_writer.write(sum_of_stems(list(parts.values()), end - start))
-            progress(ProgressEvent(STAGE, end / rate, total / rate))
-    return tuple(speech.placements)
+    starts = [(slots[segment.id].start, segment) for segment in ordered]
+    return SpeechByBlock(starts, fitted, ahead=round(GAP_SECONDS * rate))
 
 
 @contextmanager
 def _outputs(
-    mix: Path, stems: Path, speakers: Sequence[str], rate: int, frames: int
-) -> Iterator[tuple[WavWriter, dict[str, WavWriter]]]:
+    mix: Path,
+    stems: Path,
+    speakers: Sequence[str],
+    rate: int,
+    frames: int,
+    layout: Layout,
+    info: Mapping[str, str],
+) -> Iterator[dict[Path, WavWriter]]:
+    """A writer for the mix and for each stem."""
     with ExitStack() as stack:
 
-        def writer(path: Path) -> WavWriter:
+        def writer(path: Path, layout: Layout) -> WavWriter:
             temporary = stack.enter_context(atomic_path(path))
-            return stack.enter_context(open_wav(temporary, rate, frames))
+            file = open_wav(temporary, rate, frames, layout.channels, layout.mask, info)
+            return stack.enter_context(file)
 
         # The stack unwinds backwards: the mix is put in place last, when all stems stand.
-        mix_writer = writer(mix)
-        yield mix_writer, {speaker: writer(stems / f"{speaker}.wav") for speaker in speakers}
-
-
-def sum_of_stems(stems: Sequence[NDArray[np.int16]], frames: int) -> NDArray[np.int16]:
-    """16-bit stems added up, limited where the sum nears full scale."""
-    import numpy as np
-
-    total = np.zeros(frames, np.int32)
-    for stem in stems:
-        total += stem
-    return to_pcm16(limit(total / 32768.0))
-
-
-class _SpeechByBlock:
-    """Segments that are fitted when the mix reaches them, and let go when it has passed them."""
-
-    def __init__(
-        self, starts: Sequence[tuple[int, Segment]], fitted: Callable[[Segment], FittedSpeech]
-    ) -> None:
-        self.placements: list[Placement] = []
-        self._waiting = deque(starts)
-        self._fitted = fitted
-        self._sounding: list[tuple[str, FittedSpeech]] = []
-
-    def block(self, start: int, end: int, speakers: Sequence[str]) -> dict[str, NDArray[np.int16]]:
-        """Every speaker's part of the frames from ``start`` to ``end``. Blocks are asked for in order."""
-        import numpy as np
-
-        self._take_until(end)
-        sums = {speaker: np.zeros(end - start, np.float32) for speaker in speakers}
-        still_sounding = []
-        for speaker, speech in self._sounding:
-            first = speech.placement.start_frame
-            piece = speech.samples[max(0, start - first) : max(0, end - first)]
-            at = max(0, first - start)
-            sums[speaker][at : at + len(piece)] += piece
-            if first + len(speech.samples) > end:
-                still_sounding.append((speaker, speech))
-        self._sounding = still_sounding
-        return {speaker: to_pcm16(limit(total)) for speaker, total in sums.items()}
-
-    def _take_until(self, end: int) -> None:
-        # "At the end" counts: a segment that starts where the mix ends is taken too, and told so.
-        while self._waiting and self._waiting[0][0] <= end:
-            _, segment = self._waiting.popleft()
-            speech = self._fitted(segment)
-            self.placements.append(speech.placement)
-            self._sounding.append((segment.speaker, speech))
+        writers = {mix: writer(mix, layout)}
+        for speaker in speakers:
+            path = stems / f"{speaker}.wav"
+            writers[path] = writer(path, MONO)
+        yield writers

@@ -40,13 +40,18 @@ class ReferenceSpec:
 
 @dataclass(frozen=True)
 class SegmentSpec:
-    """A line to speak. ``max_seconds`` is its slot; None where it may take its time."""
+    """A line to speak. ``max_seconds`` is its slot; None where it may take its time.
+
+    ``take``: 0 is an engine's plainest reading, every other number another one. For engines that do not
+    sample, and so have no use for the seed.
+    """
 
     id: str
     text: str
     language: str
     seed: int
     max_seconds: float | None = None
+    take: int = 0
 
 
 @dataclass(frozen=True)

@@ -169,4 +169,5 @@ def _segment(row: Row) -> SegmentSpec:
         language=checks.text(row, "language", "en", most=checks.MAX_NAME),
         seed=checks.whole(row, "seed", 0, MAX_SEED, 0),
         max_seconds=optional(checks.number, row, "max_seconds"),
+        take=checks.whole(row, "take", 0, MAX_SEED, 0),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +16,8 @@ from voiceclone_worker.engines.kokoro.voice import Voice
 from voiceclone_worker.engines.kokoro.voices import VoiceTable
 
 FASTEST = 1.6
+BRISKER, CALMER = (0.7, 0.87), (1.2, 2.0)
+"""Of other takes, see ``reading_of``. Nearer to 1 they are hardly another take."""
 _EXTRA_RENDERS = 2
 _SLACK = 1.02
 """Kokoro's durations are whole frames, so a line comes out a little longer than its speed says."""
@@ -28,8 +31,10 @@ def speak(segment: SegmentSpec, voice: Voice, model: SpeechModel, table: VoiceTa
     pieces = [phonemes.to_tokens(piece) for piece in phonemes.split(read, MAX_TOKENS)]
     pieces = [tokens for tokens in pieces if tokens]
 
+    reading = reading_of(segment.take)
+
     def render(speed: float) -> Floats:
-        return _join([_piece(tokens, voice, model, table, speed) for tokens in pieces])
+        return _join([_piece(tokens, voice, model, table, speed, reading) for tokens in pieces])
 
     spoken = fitted(render, voice.speed, segment.max_seconds)
     shaped = spectra.equalise(spoken, voice.gains, voice.level)
@@ -55,8 +60,23 @@ def fitted(render: Callable[[float], Floats], speed: float, max_seconds: float |
     return spoken
 
 
-def _piece(tokens: list[int], voice: Voice, model: SpeechModel, table: VoiceTable, speed: float) -> Floats:
-    style = table.style(voice.mixture.acoustic, voice.mixture.prosody, len(tokens))
+def reading_of(take: int) -> float:
+    """How a take is read: with the melody and pace of a text so many times as long as the line.
+
+    Kokoro has a style for each length of text. Those of other lengths are as natural, and the voice stays:
+    from 0.7 to 0.87 times the length a line is read more briskly, from 1.2 to 2 times more calmly.
+    """
+    if take == 0:
+        return 1.0
+    share = zlib.crc32(str(take).encode("ascii")) / 2**32
+    least, most = CALMER if take % 2 else BRISKER
+    return float(least * (most / least) ** share)
+
+
+def _piece(
+    tokens: list[int], voice: Voice, model: SpeechModel, table: VoiceTable, speed: float, reading: float
+) -> Floats:
+    style = table.style(voice.mixture.acoustic, voice.mixture.prosody, len(tokens), reading)
     return trim(model.speak(tokens, style, speed), RATE, keep_seconds=_EDGE_SECONDS)
 
 

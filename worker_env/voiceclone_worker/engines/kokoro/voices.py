@@ -34,19 +34,22 @@ class VoiceTable:
     semitones: Floats
     """(voices,): 12 log2 of the median F0 in Hz."""
 
-    def style(self, acoustic: Floats, prosody: Floats, tokens: int) -> Floats:
-        """The (256,) style of a mixture for a text of ``tokens`` tokens; the weights are (voices,), sum 1."""
-        row = min(max(tokens - 1, 0), int(self.knots[-1]))
-        left = int(np.clip(np.searchsorted(self.knots, row, "right") - 1, 0, len(self.knots) - 2))
-        share = (row - self.knots[left]) / (self.knots[left + 1] - self.knots[left])
+    def style(self, acoustic: Floats, prosody: Floats, tokens: int, reading: float = 1.0) -> Floats:
+        """The (256,) style of a mixture for a text of ``tokens`` tokens; the weights are (voices,), sum 1.
+
+        ``reading``: the melody and pace are those of a text so many times as long.
+        """
         return np.concatenate(
             [
-                self._mix(acoustic, slice(None, ACOUSTIC), left, share),
-                self._mix(prosody, slice(ACOUSTIC, None), left, share),
+                self._mix(acoustic, slice(None, ACOUSTIC), tokens - 1),
+                self._mix(prosody, slice(ACOUSTIC, None), tokens * reading - 1),
             ]
         ).astype(np.float32)
 
-    def _mix(self, weights: Floats, half: slice, left: int, share: float) -> Floats:
+    def _mix(self, weights: Floats, half: slice, row: float) -> Floats:
+        row = min(max(row, 0), int(self.knots[-1]))
+        left = int(np.clip(np.searchsorted(self.knots, row, "right") - 1, 0, len(self.knots) - 2))
+        share = (row - self.knots[left]) / (self.knots[left + 1] - self.knots[left])
         # Three voices at most have weight; summing those alone also keeps clear of BLAS, whose last
         # bits may depend on its threads.
         used = np.flatnonzero(weights)

@@ -1,0 +1,47 @@
+"""Writes docs/cli.md: what `--help` says of every verb. `make docs` runs it, a test finds it stale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+from voiceclone_cli.atomic import write_text_atomic
+from voiceclone_cli.cli.app import app
+
+TARGET = Path(__file__).parents[1] / "cli.md"
+WIDTH = 78
+"""Columns that help fills on a terminal of 80, whatever the terminal of who runs this has."""
+
+HEAD = """# Every verb and option
+
+What `--help` says, written by `make docs`. What they do together: [usage.md](usage.md).
+"""
+
+
+def reference() -> str:
+    """The whole page."""
+    root = get_command(app)
+    pages = [f"## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(_context(root, "voiceclone"))]
+    return "\n".join([HEAD, *pages])
+
+
+def _helps(context: typer.Context) -> Iterator[tuple[str, str]]:
+    """A command's name and its help, then those of the commands below it."""
+    command = context.command
+    text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    yield context.command_path, text
+    for name, below in getattr(command, "commands", {}).items():
+        yield from _helps(_context(below, name, context))
+
+
+def _context(command: Any, name: str, parent: typer.Context | None = None) -> typer.Context:
+    settings = {"terminal_width": WIDTH, **command.context_settings}
+    return typer.Context(command, parent=parent, info_name=name, **settings)
+
+
+if __name__ == "__main__":
+    write_text_atomic(TARGET, reference())

@@ -1,0 +1,142 @@
+"""A video with new sound: everything else is copied as it is."""
+
+from __future__ import annotations
+
+import math
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from voiceclone_cli.atomic import atomic_path, explain_write_errors
+from voiceclone_cli.errors import InputError
+from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_cli.types import Progress, ProgressEvent, Script, no_progress
+from voiceclone_cli.video.captions import CaptionTrack
+from voiceclone_cli.video.copying import FORMATS, Copies, fitting, size
+from voiceclone_cli.video.covers import add_covers
+from voiceclone_cli.video.naming import describe, introduce, introduce_script, step_back
+from voiceclone_cli.video.soundtrack import Soundtrack, open_soundtrack
+from voiceclone_cli.video.source import kept_streams, open_source, packets, zero
+
+if typing.TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.stream import Stream
+
+STAGE = "video"
+
+_PROGRESS_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    path: Path
+    sha256: str
+    notes: tuple[str, ...] = ()
+    """Sentences for the user: a subtitle track that the container cannot hold."""
+
+
+def write_video(
+    source: Path,
+    audio: Path,
+    out: Path,
+    *,
+    subtitles: Script | None,
+    language: str | None,
+    keep_original_audio: bool,
+    tags: Mapping[str, str],
+    progress: Progress = no_progress,
+) -> Video:
+    """Write ``source`` with ``audio``, a wav of 1 to 8 channels, in the place of its first audio track.
+
+    ``out`` ends as ``copying.output_suffix`` says. Pictures, subtitles, attachments, chapters and metadata are
+    copied without being decoded. The new track is the first and the default one; the original's audio is left
+    out, or kept behind it. ``subtitles`` become a further track, ``tags`` the file's metadata; ``language`` is an
+    ISO 639-1 code. Times stay as they are; only broadcasts, whose clocks begin anywhere, begin at 0.
+    The file depends on nothing but what is given.
+
+    Progress: stage "video", in seconds. Raises InputError (``media_damaged``, ``video_codec``, ``video_times``)
+    and RunError (``mix_unreadable``, ``output_unwritable``, ``disk_full``).
+    """
+    with open_source(source) as container, _output(source, out) as output:
+        streams, notes = fitting(
+            kept_streams(container, keep_original_audio=keep_original_audio), source, out.suffix
+        )
+        describe(output, container, tags, out.suffix)
+        start = zero(container)
+        copies = Copies(output, out.suffix, start)
+        copies.add(_of(streams, "video"))
+        with open_soundtrack(
+            audio, output, out.suffix, container.streams.audio[0], source, start
+        ) as soundtrack:
+            introduce(soundtrack.stream, language, out.suffix)
+            step_back(copies.add(_of(streams, "audio")), out.suffix)
+            captions = None
+            if subtitles is not None:
+                height = max(size(stream)[1] for stream in _of(streams, "video"))
+                captions = CaptionTrack(output, out.suffix, subtitles.segments, height)
+                introduce_script(captions.stream, language, out.suffix)
+            copies.add(_of(streams, "subtitle", "attachment"))
+            output.mux(add_covers(output, container, source, out.suffix))
+            _copy(container, source, output, copies, soundtrack, captions, progress)
+    return Video(out, file_sha256(out), notes)
+
+
+@contextmanager
+def _output(source: Path, out: Path) -> Iterator[OutputContainer]:
+    """The file to write into, which gets its name when the block ends well."""
+    import av
+    from av.container import Flags
+
+    try:
+        with (
+            explain_write_errors(out.parent),
+            atomic_path(out) as temporary,
+            av.open(f"file:{temporary.absolute()}", "w", format=FORMATS[out.suffix]) as output,
+        ):
+            # No random numbers, no time of day.
+            output.flags |= typing.cast(int, Flags.bitexact.value)
+            yield output
+    except av.error.FFmpegError as error:
+        # Those that are OSErrors are explained by now.
+        raise InputError(
+            f"The pictures of {source} cannot be copied as they are ({error.strerror}): convert the video to mp4 "
+            "first.",
+            code="video_codec",
+        ) from error
+
+
+def _copy(
+    source: InputContainer,
+    path: Path,
+    output: OutputContainer,
+    copies: Copies,
+    soundtrack: Soundtrack,
+    captions: CaptionTrack | None,
+    progress: Progress,
+) -> None:
+    """Everything into the output, in the order in which the source has it."""
+    import av
+
+    total = source.duration / av.time_base if source.duration else None
+    told = 0.0
+    for packet in packets(source, path):
+        seconds = copies.seconds(packet)
+        if seconds is not None and captions is not None:
+            output.mux(list(captions.until(seconds)))
+        if packet.stream is source.streams.audio[0]:
+            output.mux(list(soundtrack.follow(packet)))
+        if (moved := copies.moved(packet)) is not None:
+            output.mux_one(moved)
+        if seconds is not None and seconds >= told + _PROGRESS_SECONDS:
+            told = seconds
+            progress(ProgressEvent(STAGE, min(told, total or told), total))
+    output.mux(list(soundtrack.finish()))
+    if captions is not None:
+        output.mux(list(captions.until(math.inf)))
+    progress(ProgressEvent(STAGE, total or told, total or told))
+
+
+def _of(streams: Sequence[Stream], *kinds: str) -> list[Stream]:
+    return [stream for stream in streams if stream.type in kinds]

@@ -1,0 +1,111 @@
+"""Rows, voices and run directories for the tests of `check`, none of which was ever spoken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from media_samples import syllables, write_wav
+from voiceclone_cli.checking import Against, Flag, Row, Voice
+from voiceclone_cli.fingerprints import file_sha256
+
+GOOD = Row(
+    id="0001",
+    speaker="ANNA",
+    text="We meet at noon.",
+    words=4,
+    flags=(),
+    sha256="0" * 64,
+    similarity=0.6,
+    margin=0.2,
+    nearest_other="BERT",
+    wer=0.0,
+    word_errors=0,
+    heard="We meet at noon.",
+    mos=3.2,
+    duration_ratio=1.0,
+    loudness_db=0.0,
+    peak_db=-6.0,
+    clipped_samples=0,
+    seconds=2.0,
+    judged=True,
+)
+
+
+def row(id: str = "0001", **changes: Any) -> Row:
+    return replace(GOOD, id=id, **changes)
+
+
+def failed_row(id: str) -> Row:
+    error = {"code": "worker_died", "message": "the worker died"}
+    return Row(id, "ANNA", "We meet at noon.", 4, (Flag.FAILED,), error=error)
+
+
+def voice(speaker: str = "ANNA", **changes: Any) -> Voice:
+    good = Voice(speaker, Against.RECORDING, 10.0, 0.6, 0.2, "BERT", judged=True)
+    return replace(good, **changes)
+
+
+def finished_run(folder: Path, **changes: Any) -> Path:
+    """A run directory as `voiceclone run` leaves it: a line of ANNA and one of BERT, both of bursts of noise."""
+    recording = write_wav(_made(folder.parent / "talk.wav"), syllables(16.0))
+    for speaker in ("ANNA", "BERT"):
+        write_wav(_made(folder / "speakers" / speaker / "reference.wav"), syllables(3.0, seed=2))
+    segments = [
+        segment(folder, "0001", "ANNA", 0.5, "This is the first line."),
+        segment(folder, "0002", "BERT", 8.0, "And this is the second one."),
+    ]
+    manifest = {
+        "schema": "voiceclone.run/1",
+        "status": "success",
+        "run_dir": str(folder),
+        "input": {"path": str(recording), "sha256": file_sha256(recording)},
+        "speakers": [
+            {"name": name, "reference_spans": [[1.0, 3.0]], "segments": 1} for name in ("ANNA", "BERT")
+        ],
+        "turns": [
+            {"start": 0.5, "end": 7.5, "speaker": "ANNA"},
+            {"start": 8.0, "end": 15.0, "speaker": "BERT"},
+        ],
+        "segments": segments,
+        **changes,
+    }
+    write_manifest(folder, manifest)
+    return folder
+
+
+def segment(folder: Path, id: str, speaker: str, start: float, text: str) -> dict[str, Any]:
+    wav = write_wav(_made(folder / "segments" / f"{id}.wav"), syllables(2.0, rate=24_000), 24_000)
+    return {
+        "id": id,
+        "speaker": speaker,
+        "start": start,
+        "end": start + 2.5,
+        "text": text,
+        "language": "en",
+        "status": "done",
+        "file": str(wav),
+        "seconds": 2.0,
+        "stretch": 1.0,
+        "overflow_seconds": 0.0,
+        "gain_db": 0.0,
+        "sha256": file_sha256(wav),
+        "error": None,
+    }
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any] | Sequence[Any]) -> None:
+    (folder / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return manifest
+
+
+def _made(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,178 @@
+"""The files under examples/ci/: the script does what it says, the workflow calls nothing that is not there.
+
+The script's way through run, check, gates and exit codes is the same with any engine, so tones do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from voiceclone_cli.cli.app import app
+from voiceclone_cli.settings import TABLE
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "examples" / "ci" / "regression.sh"
+WORKFLOW = ROOT / "examples" / "ci" / "voiceclone.yml"
+LINES = ROOT / "examples" / "sample.en.srt"
+TONES = {
+    "VOICECLONE_ENGINE": "echo",
+    "MIN_SIMILARITY": "-1",
+    "MIN_MARGIN": "-2",
+    "MAX_WER": "99",
+    "MIN_MOS": "1",
+}
+"""What tones can be asked for: no likeness, no words."""
+
+
+def regression(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
+    """The script as a CI job starts it."""
+    path = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
+    return subprocess.run(
+        ["bash", str(SCRIPT), *map(str, arguments)],
+        env={**os.environ, "PATH": path, **TONES, **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+    )
+
+
+@pytest.fixture(scope="module")
+def good_run(
+    tmp_path_factory: pytest.TempPathFactory, sample_wav: Path, model_folders: Any
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    folder = tmp_path_factory.mktemp("ci") / "talk.voiceclone"
+    return folder, regression(sample_wav, LINES, folder)
+
+
+@pytest.mark.engine
+def test_a_good_run_passes_and_leaves_its_papers(
+    good_run: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, ended = good_run
+    assert ended.returncode == 0, ended.stderr
+    suites = ElementTree.parse(folder / "check.xml").getroot()
+    assert len(list(suites.iter("testcase"))) == 9 and not list(suites.iter("failure"))
+    assert (folder / "check.json").is_file() and (folder / "report.html").is_file()
+
+
+@pytest.mark.engine
+def test_a_limit_that_is_not_met_is_exit_code_3(
+    good_run: tuple[Path, subprocess.CompletedProcess[str]], sample_wav: Path
+) -> None:
+    folder, _ = good_run
+    ended = regression(sample_wav, LINES, folder, MIN_MOS="4.9")
+    assert ended.returncode == 3, ended.stderr
+    assert list(ElementTree.parse(folder / "check.xml").getroot().iter("failure"))
+
+
+@pytest.mark.engine
+def test_a_run_that_got_worse_than_its_baseline_is_exit_code_3(
+    good_run: tuple[Path, subprocess.CompletedProcess[str]], sample_wav: Path, tmp_path: Path
+) -> None:
+    folder, _ = good_run
+    baseline = tmp_path / "baseline"
+    baseline.mkdir()
+    for name in ("run.json", "check.json"):
+        shutil.copy(folder / name, baseline)
+    assert regression(sample_wav, LINES, folder, baseline).returncode == 0
+    better = json.loads((baseline / "check.json").read_text(encoding="utf-8"))
+    for row in better["segments"]:
+        row["mos"] += 1.0
+    (baseline / "check.json").write_text(json.dumps(better), encoding="utf-8")
+    assert regression(sample_wav, LINES, folder, baseline).returncode == 3
+
+
+@pytest.mark.engine
+def test_a_line_that_cannot_be_spoken_is_exit_code_3(
+    good_run: tuple[Path, subprocess.CompletedProcess[str]], sample_wav: Path
+) -> None:
+    folder, _ = good_run
+    wav = folder / "segments" / "0005.wav"
+    wav.unlink()
+    wav.mkdir()  # nothing can be written there
+    try:
+        ended = regression(sample_wav, LINES, folder)
+    finally:
+        wav.rmdir()
+    assert ended.returncode == 3 and "0005" in ended.stderr, ended.stderr
+    assert "0005" in (folder / "check.xml").read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_used_is_told_as_such(sample_wav: Path, tmp_path: Path) -> None:
+    assert regression(sample_wav, LINES).returncode == 2
+    assert regression(tmp_path / "nothing.wav", LINES, tmp_path / "out").returncode == 2
+
+
+# ------------------------------------------------------------------------------------- the workflow
+
+
+def steps() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]["regression"][
+        "steps"
+    ]
+    return found
+
+
+def command_lines() -> Iterator[list[str]]:
+    for step in steps():
+        for line in step.get("run", "").splitlines():
+            if line.strip():
+                yield shlex.split(re.sub(r"^\w+=\$\((.*)\)$", r"\1", line.strip()))
+
+
+def test_the_workflow_runs_on_pull_requests_and_may_only_read() -> None:
+    workflow = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
+    # YAML 1.1 takes the key `on` for a truth.
+    assert "pull_request" in workflow[True]
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all(re.fullmatch(r"actions/[a-z-]+@v\d+", step["uses"]) for step in steps() if "uses" in step)
+
+
+def test_every_command_of_the_workflow_is_there() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    root = get_command(app)
+    called = []
+    for words in command_lines():
+        called.append(words[0])
+        match words[0]:
+            case "make":
+                assert all(re.search(rf"^{name}:", makefile, re.MULTILINE) for name in words[1:])
+            case "voiceclone":
+                verb = getattr(root, "commands")[words[1]]  # noqa: B009
+                verb.make_context(words[1], words[2:])
+            case "bash" | "python":
+                assert (ROOT / words[1]).is_file()
+            case _:
+                assert words[0] == "echo"
+    assert {"make", "voiceclone", "bash"} <= set(called)
+
+
+def test_the_workflow_gives_the_script_what_it_takes() -> None:
+    (call,) = (words for words in command_lines() if words[0] == "bash")
+    assert ROOT / call[1] == SCRIPT and 3 <= len(call[2:]) <= 4
+    assert ROOT / call[3] == LINES
+
+
+def test_the_workflow_keeps_models_and_results_where_they_are() -> None:
+    job = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]["regression"]
+    ours = {row.variable for row in TABLE} | {"RUN_DIR"}
+    assert all(job_env.keys() <= ours for job_env in [job["env"], *(step.get("env", {}) for step in steps())])
+    with_paths = {step["uses"].split("@")[0]: step["with"] for step in steps() if "with" in step}
+    assert job["env"]["VOICECLONE_HOME"].endswith(with_paths["actions/cache"]["path"])
+    assert job["env"]["RUN_DIR"].endswith(with_paths["actions/upload-artifact"]["path"].split()[0])
+    (hashed,) = re.findall(r"hashFiles\('(.+?)'\)", with_paths["actions/cache"]["key"])
+    assert (ROOT / hashed).is_file()

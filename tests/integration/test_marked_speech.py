@@ -1,0 +1,155 @@
+"""Sealing within a run: real workers and the real watermark. The echo engine stands in for one that speaks."""
+
+from __future__ import annotations
+
+import json
+import threading
+import wave
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from media_samples import syllables, write_wav
+from voiceclone_cli import models, provenance, speaking, synthesis, tasks
+from voiceclone_cli.engines import EngineChoice
+from voiceclone_cli.errors import Stopped
+from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_cli.media.opening import open_audio
+from voiceclone_cli.provenance import sealing, tags
+from voiceclone_cli.rundir import take_up
+from voiceclone_cli.settings import resolve
+from voiceclone_cli.speaking import Spoken, speak
+from voiceclone_cli.stopping import request_stop
+from voiceclone_cli.tasks import Job
+from voiceclone_cli.types import Reference, Script, Segment, no_progress
+from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask, task_to_json
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module", autouse=True)
+def model() -> Path:
+    return models.ensure(["perth"])["perth"]
+
+
+@pytest.fixture(autouse=True)
+def echo_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (provenance, speaking, synthesis, tasks, tags):
+        monkeypatch.setattr(module, "SPEAKING_ENGINES", frozenset({"echo"}))
+
+
+def job(folder: Path, **flags: Any) -> Job:
+    """Six lines of one speaker; ``options`` go to the engine."""
+    engine = EngineChoice("echo", "asked", None, "codes.txt", options=flags.pop("options", {}))
+    lines = tuple(
+        Segment(f"{n:04d}", "S0", n - 1.0, n - 0.2, f"this is line number {n}", "en") for n in range(1, 7)
+    )
+    run_dir = take_up(folder / "run", "input")
+    (run_dir.speakers / "S0").mkdir(exist_ok=True)
+    audio = write_wav(run_dir.speakers / "S0" / "reference.wav", syllables(1.0))
+    slots = {segment.id: segment.start + 1.0 for segment in lines}
+    references = {"S0": Reference("S0", audio, "", 1.0, ())}
+    return Job(Script(lines), references, slots, run_dir, engine, resolve(flags))
+
+
+def sounds(work: Job) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in work.run_dir.segments.glob("*.wav")}
+
+
+def assert_sealed(work: Job, spoken: Spoken) -> None:
+    """Every row that is done has its note, its hash and its tags."""
+    for row in spoken.rows.values():
+        if row.status == "done":
+            path = work.run_dir.segment_wav(row.id)
+            note = json.loads(work.run_dir.segment_note(row.id).read_text(encoding="utf-8"))
+            assert note["sha256"] == row.sha256 == file_sha256(path)
+            with open_audio(path) as stream:
+                assert "comment" in tags.own_tags(stream.tags)
+
+
+def test_the_same_marked_bytes_in_any_mode_and_batch_with_any_number_of_threads(tmp_path: Path) -> None:
+    heard = []
+    for number, flags in enumerate(
+        ({"threads": 1}, {"mode": "parallel", "workers": 2, "batch_size": 1, "threads": 2})
+    ):
+        work = job(tmp_path / str(number), **flags)
+        spoken = speak(work, no_progress)
+        assert [row.status for row in spoken.rows.values()] == ["done"] * 6
+        assert spoken.timing["watermark"] > 0
+        assert_sealed(work, spoken)
+        heard.append(sounds(work))
+    assert heard[0] == heard[1]
+    plain = job(tmp_path / "plain", watermark=False)
+    assert_sealed(plain, speak(plain, no_progress))
+    for name, content in sounds(plain).items():
+        assert len(content) == len(heard[0][name]) and content != heard[0][name]
+
+
+def test_marked_segments_are_kept_and_leaving_the_mark_out_makes_them_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speak(job(tmp_path), no_progress)
+    with monkeypatch.context() as nothing_to_mark:
+        nothing_to_mark.delattr(sealing, "load_watermark")
+        assert speak(job(tmp_path), no_progress).reused == 6
+    assert speak(job(tmp_path, watermark=False), no_progress).reused == 0
+    assert speak(job(tmp_path), no_progress).reused == 0
+
+
+def test_what_is_spoken_when_a_stop_is_asked_for_is_sealed(tmp_path: Path) -> None:
+    work = job(tmp_path, options={"delay": 0.4})
+    asked = threading.Timer(2.0, request_stop, (Stopped(130),))
+    asked.start()
+    spoken = speak(work, no_progress)
+    asked.join()
+    assert spoken.stopped is not None and len(spoken.rows) == 6
+    assert_sealed(work, spoken)
+    assert {row.error.code for row in spoken.rows.values() if row.error} <= {"interrupted"}
+    again = speak(job(tmp_path), no_progress)
+    assert again.reused == sum(row.status == "done" for row in spoken.rows.values())
+
+
+def test_a_model_that_cannot_be_loaded_fails_every_row_and_leaves_no_wav(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speaking, "watermark_folder", lambda settings, progress: tmp_path)
+    work = job(tmp_path)
+    spoken = speak(work, no_progress)
+    assert {row.error.code for row in spoken.rows.values() if row.error} == {"watermark_failed"}
+    assert len(spoken.rows) == 6 and sounds(work) == {}
+
+
+def test_silent_segments_are_done_told_and_remembered_as_unmarked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silenced(path: Path, engine: str, watermark: object) -> tuple[str, str | None]:
+        with wave.open(str(path)) as file:
+            frames, rate = file.getnframes(), file.getframerate()
+        write_wav(path, syllables(frames / rate, rate, level=0.0), rate)
+        return sealing_of(path, engine, watermark)
+
+    sealing_of = sealing.seal_file
+    monkeypatch.setattr(sealing, "seal_file", silenced)
+    for _ in range(2):
+        spoken = speak(job(tmp_path), no_progress)
+        assert spoken.unmarked == {f"{n:04d}": "silent" for n in range(1, 7)}
+        assert any("no watermark is on 0001" in note for note in spoken.notes)
+        assert [row.status for row in spoken.rows.values()] == ["done"] * 6
+    assert spoken.reused == 6
+
+
+def test_task_files_are_spoken_with_the_mark_unless_it_is_not_wanted(tmp_path: Path) -> None:
+    reference = ReferenceSpec("A", str(tmp_path / "voice.wav"), "", str(tmp_path / "A.txt"))
+    lines = tuple(SegmentSpec(f"{n}", "a line of some words", "en", n) for n in range(3))
+    made = {}
+    for wanted in (True, False):
+        task = SynthesisTask("A", EngineSpec("echo"), reference, str(tmp_path / str(wanted)), lines)
+        file = tmp_path / f"{wanted}.json"
+        file.write_text(task_to_json(replace(task)), encoding="utf-8")
+        result = synthesis.synthesize([file], resolve({"watermark": wanted}, {}), no_progress)
+        assert [row.status for row in result.segments] == ["done"] * 3
+        assert all(row.file and row.sha256 == file_sha256(Path(row.file)) for row in result.segments)
+        made[wanted] = [Path(row.file).read_bytes() for row in result.segments if row.file]
+    assert all(marked != plain for marked, plain in zip(made[True], made[False], strict=True))

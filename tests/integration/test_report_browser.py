@@ -1,0 +1,396 @@
+"""The report in a real browser, opened as a file: no server, no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from browser import Browser, Page, find_chromium, open_browser
+from command import voiceclone
+from report_runs import line, write_check, write_run
+from voiceclone_cli.report import write_report
+
+CHROMIUM = find_chromium()
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install one, or name it with CHROMIUM=..."),
+]
+TEXTS = ("We meet at noon by the harbour.", "Did you bring the drawings?", "No. They are in the archive.")
+HOSTILE = '</script><img src=x onerror="window.struck=1">\'&\u202e\u2028%#?'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert CHROMIUM is not None
+    with open_browser(CHROMIUM) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve lines of three speakers: one failed, one past its slot, some measured."""
+    rows = [line(n, f"SPEAKER_0{n % 3}", TEXTS[n % 3]) for n in range(12)]
+    rows[4] |= {"status": "failed", "error": {"code": "worker_died", "message": "The worker ended."}}
+    rows[6] |= {"stretch": 1.3, "overflow_seconds": 0.4, "placed_seconds": 2.37}
+    folder = write_run(tmp_path_factory.mktemp("run") / "talk.voiceclone", rows)
+    measured = {f"{n:04}": {"similarity": 0.5 + n / 50, "wer": 0.0} for n in (1, 2, 3, 7, 8, 9)}
+    measured["0003"] |= {"wer": 0.5, "heard": "No. They are in the attic.", "flags": ["wrong_words"]}
+    write_check(folder, measured)
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture
+def page(browser: Browser, talk: Path) -> Iterator[Page]:
+    # High enough that all twelve lines are in the window.
+    opened = browser.open_page((talk / "report.html").as_uri(), 1400, 1600)
+    yield opened
+    assert opened.errors() == []
+    opened.call("Page.close")
+
+
+def ids(page: Page) -> list[str]:
+    """The lines that are in the document, in its order, which is that from top to bottom."""
+    rows = page.evaluate(
+        "[...document.querySelectorAll('.line')].map((row) => [parseFloat(row.style.top), row.querySelector('.id').textContent])"
+    )
+    assert rows == sorted(rows)
+    return [name for _, name in rows]
+
+
+def choose(page: Page, selector: str, value: str) -> None:
+    page.evaluate(
+        f"(() => {{ const one = document.querySelector({json.dumps(selector)}); one.value = {json.dumps(value)};"
+        " one.dispatchEvent(new Event('input', {bubbles: true})); })()"
+    )
+
+
+def is_playing(page: Page, name: str) -> None:
+    """Waits until the deck's track A or B is heard, and the sound behind it moves."""
+    page.wait_for(f"document.querySelector('[data-do={name}]')?.getAttribute('aria-pressed') === 'true'")
+    element = {"a": "audio-original", "b": "audio-clip"}[name]
+    page.wait_for(f"document.getElementById('{element}').duration > 0")
+
+
+def test_every_line_is_listed_and_nothing_is_asked_of_the_network(page: Page, talk: Path) -> None:
+    assert ids(page) == [f"{n:04}" for n in range(1, 13)]
+    assert all(url.startswith(talk.as_uri()) for url in page.requested())
+
+
+def test_the_sounds_load_from_their_files(page: Page) -> None:
+    for element in ("audio-original", "audio-mix"):
+        page.wait_for(f"document.getElementById('{element}').duration > 20")
+    lengths = page.evaluate("""Promise.all(JSON.parse(document.getElementById('content').textContent).lines
+        .filter((line) => line.file).map((line) => new Promise((done, failed) => {
+            const sound = document.getElementById('audio-clip').cloneNode();
+            sound.onloadedmetadata = () => done(sound.duration);
+            sound.onerror = () => failed(new Error(line.file));
+            sound.src = line.file;
+        })))""")
+    assert lengths == pytest.approx([1.4] * 11, abs=0.01)
+
+
+def test_a_plays_the_original_in_its_place_and_b_the_clone(page: Page) -> None:
+    page.press("j")
+    page.press("j")
+    page.press("a")
+    is_playing(page, "a")
+    page.wait_for("document.getElementById('audio-original').currentTime >= 2.0")
+    assert page.evaluate("document.getElementById('audio-original').currentTime") <= 3.7
+    page.press("b")
+    is_playing(page, "b")
+    assert page.evaluate("document.getElementById('audio-clip').getAttribute('src')") == "segments/0002.wav"
+    assert page.evaluate("document.getElementById('audio-original').paused")
+    assert page.evaluate("document.getElementById('live').textContent") == "Playing clone of 0002"
+
+
+def test_the_original_ends_where_its_line_ends(page: Page) -> None:
+    page.press("j")
+    page.press("a")
+    is_playing(page, "a")
+    page.wait_for("document.getElementById('audio-original').paused")
+    assert page.evaluate("document.getElementById('audio-original').currentTime") == pytest.approx(
+        1.5, abs=0.4
+    )
+
+
+def test_space_pauses_and_goes_on(page: Page) -> None:
+    page.press("j")
+    page.press("b")
+    is_playing(page, "b")
+    page.press(" ")
+    page.wait_for("document.getElementById('audio-clip').paused")
+    page.press(" ")
+    is_playing(page, "b")
+
+
+def test_j_and_k_go_down_and_up_the_list_and_esc_closes(page: Page) -> None:
+    for key in "jjjk":
+        page.press(key)
+    assert page.evaluate("document.querySelector('#deck h2').textContent") == "0002"
+    assert page.evaluate("location.hash") == "#0002"
+    assert page.evaluate("document.querySelector('.line[aria-selected=true] .id').textContent") == "0002"
+    page.press("Escape")
+    assert page.evaluate("document.getElementById('deck').hidden")
+
+
+def test_an_address_with_a_line_opens_it(browser: Browser, talk: Path) -> None:
+    page = browser.open_page((talk / "report.html").as_uri() + "#0007")
+    assert page.evaluate("document.querySelector('#deck h2').textContent") == "0007"
+    page.call("Page.close")
+
+
+def test_the_deck_shows_what_was_understood(page: Page) -> None:
+    for key in "jjj":
+        page.press(key)
+    assert page.evaluate("document.querySelector('.words del').textContent") == "archive."
+    assert page.evaluate("document.querySelector('.words ins').textContent") == "attic."
+
+
+def test_lines_are_found_by_speaker_status_flag_and_words(page: Page) -> None:
+    choose(page, "#filter-speaker", "SPEAKER_01")
+    assert ids(page) == ["0002", "0005", "0008", "0011"]
+    choose(page, "#filter-status", "failed")
+    assert ids(page) == ["0005"]
+    page.press("Escape")
+    assert len(ids(page)) == 12
+    choose(page, "#filter-flag", "=overflow")
+    assert ids(page) == ["0007"]
+    choose(page, "#filter-flag", "")
+    page.press("/")
+    for letter in "attic":
+        page.press(letter)
+    assert ids(page) == ["0003"]
+    assert page.evaluate("document.getElementById('shown').textContent") == "1 of 12 lines"
+    page.press("Escape")
+    assert len(ids(page)) == 12
+
+
+def test_columns_sort_both_ways_and_what_was_not_measured_comes_last(page: Page) -> None:
+    page.click("[data-by=similarity] button")
+    assert ids(page)[:6] == ["0001", "0002", "0003", "0007", "0008", "0009"]
+    page.click("[data-by=similarity] button")
+    assert ids(page)[:6] == ["0009", "0008", "0007", "0003", "0002", "0001"]
+    assert page.evaluate("document.querySelector('[data-by=similarity]').ariaSort") == "descending"
+
+
+def test_the_worst_come_first_with_w(page: Page) -> None:
+    page.press("w")
+    assert ids(page)[:3] == ["0005", "0003", "0007"]
+    page.press("w")
+    assert ids(page)[:3] == ["0001", "0002", "0003"]
+
+
+def test_marked_lines_become_a_redo(page: Page, talk: Path) -> None:
+    for key in "jxjjx":
+        page.press(key)
+    assert page.evaluate("document.getElementById('redo').value") == f"voiceclone redo {talk} 0001 0003"
+    page.press("x")
+    assert page.evaluate("document.getElementById('redo').value") == f"voiceclone redo {talk} 0001"
+
+
+def test_a_click_on_the_timeline_is_heard(page: Page) -> None:
+    box = page.evaluate(
+        "(() => { const box = document.getElementById('timeline').getBoundingClientRect();"
+        " return [box.x, box.y, box.width]; })()"
+    )
+    left, top, width = box
+    # The first speaker's second line: from 6 s of 24, its clone in the lower half of the lane.
+    page.click_at(left + width * 6.7 / 24, top + 22 + 18 + 24 + 12)
+    assert page.evaluate("document.querySelector('#deck h2').textContent") == "0004"
+    is_playing(page, "b")
+    page.click_at(left + width * 6.7 / 24, top + 22 + 18 + 12)
+    is_playing(page, "a")
+
+
+def test_the_timeline_zooms_and_pans(page: Page) -> None:
+    picture = "document.getElementById('timeline').toDataURL()"
+    frame = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    seen = [page.evaluate(picture)]
+    for key in ("+", "-", "+"):
+        page.press(key)
+        page.evaluate(frame)
+        seen.append(page.evaluate(picture))
+    page.evaluate("document.getElementById('timeline').focus()")
+    page.press("ArrowRight")
+    page.evaluate(frame)
+    seen.append(page.evaluate(picture))
+    assert seen[0] == seen[2] and seen[1] == seen[3]
+    assert len(set(seen)) == 3
+
+
+def test_a_reference_is_heard_and_the_views_are_tabs(page: Page) -> None:
+    page.press("2")
+    assert page.evaluate("document.getElementById('lines').hidden")
+    page.click("#speakers button")
+    page.wait_for("document.getElementById('audio-clip').duration > 2.9")
+    assert page.evaluate("document.getElementById('audio-clip').getAttribute('src')") == (
+        "speakers/SPEAKER_00/reference.wav"
+    )
+    page.press("3")
+    assert "max_stretch" in page.evaluate("document.getElementById('run').textContent")
+
+
+def test_missed_gates_and_corrections_lead_to_their_lines(browser: Browser, tmp_path: Path) -> None:
+    at = "2026-03-01T10:00:00+00:00"
+    was = {"text": "Hello.", "speaker": "A", "seed": None}
+    history = [{"at": at, "kind": "line", "id": "0002", "was": was, "text": "Good day."}]
+    rows = [line(0, "A", "Hi."), line(1, "A", "Good day.")]
+    folder = write_run(tmp_path / "run", rows, history=history)
+    write_check(folder, {"0001": {}, "0002": {}})
+    check = json.loads((folder / "check.json").read_text(encoding="utf-8"))
+    missed = [
+        {"gate": "max_wer", "segment": "0001", "speaker": "A", "message": "wer 0.5, wanted at most 0.1"}
+    ]
+    (folder / "check.json").write_text(json.dumps({**check, "offences": missed}), encoding="utf-8")
+    page = browser.open_page(write_report(folder).as_uri())
+    assert "wanted at most 0.1" in page.evaluate("document.getElementById('notices').innerText")
+    page.click("#notices button")
+    assert page.evaluate("document.querySelector('#deck h2').textContent") == "0001"
+    page.press("3")
+    said = "[...document.querySelectorAll('.history del, .history ins')].map((one) => one.textContent)"
+    assert page.evaluate(said) == ["Hello.", "Good day."]
+    page.click(".history button")
+    assert page.evaluate("document.querySelector('#deck h2').textContent") == "0002"
+    assert page.errors() == []
+    page.call("Page.close")
+
+
+def test_help_names_the_keys_and_keeps_them_to_itself(page: Page) -> None:
+    page.press("?")
+    assert page.evaluate("document.getElementById('help').open")
+    page.press("j")
+    assert page.evaluate("document.getElementById('deck').hidden")
+
+
+def test_the_grid_tells_where_its_rows_are(page: Page) -> None:
+    grid = "document.getElementById('grid')"
+    assert page.evaluate(f"{grid}.getAttribute('aria-rowcount')") == "13"
+    page.evaluate(f"{grid}.focus()")
+    page.press("End")
+    named = page.evaluate(
+        f"document.getElementById({grid}.getAttribute('aria-activedescendant')).ariaRowIndex"
+    )
+    assert named == "13"
+    nameless = page.evaluate(
+        "[...document.querySelectorAll('button, input, select, canvas[tabindex]')].filter((one) =>"
+        " !(one.textContent.trim() || one.getAttribute('aria-label') || one.labels?.length)).length"
+    )
+    assert nameless == 0
+
+
+@pytest.mark.parametrize("width", [360, 390, 700, 1000, 1400])
+def test_no_width_scrolls_sideways(browser: Browser, talk: Path, width: int) -> None:
+    page = browser.open_page((talk / "report.html").as_uri(), width, 844, phone=width < 500)
+    for key in ("j", "x", "2", "3"):
+        page.press(key)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, key
+        assert page.evaluate("document.getElementById('deck').scrollWidth") <= width, key
+    page.call("Page.close")
+
+
+def test_the_theme_follows_the_system_and_can_be_turned(browser: Browser, talk: Path) -> None:
+    page = browser.open_page((talk / "report.html").as_uri())
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    page.prefer_dark()
+    page.wait_for("document.documentElement.dataset.theme === 'dark'")
+    assert page.evaluate(ground) != light
+    page.click("#theme")
+    assert page.evaluate(ground) == light
+    page.evaluate("localStorage.clear()")
+    page.call("Page.close")
+
+
+def test_hostile_names_are_only_words(browser: Browser, tmp_path: Path) -> None:
+    name = HOSTILE.replace("/", "")
+    rows = [
+        line(0, name, HOSTILE, id="a%b#c?d", warnings=[HOSTILE], language='en" onload="x'),
+        line(1, name, "x", status="failed", error={"code": HOSTILE, "message": HOSTILE}),
+        line(2, "javascript:window.struck=1", "y"),
+    ]
+    whole = {"history": [{HOSTILE: HOSTILE}], "consent": {"speakers": {HOSTILE: HOSTILE}}}
+    errors = [{"code": HOSTILE, "message": HOSTILE, "segment": HOSTILE}]
+    folder = write_run(tmp_path / "r %23#?'\"", rows, notes=[HOSTILE], errors=errors, status=HOSTILE, **whole)
+    write_check(folder, {"a%b#c?d": {"heard": HOSTILE + " more", "nearest_other": HOSTILE, "error": HOSTILE}})
+    page = browser.open_page(write_report(folder).as_uri())
+    for key in ("j", "b"):
+        page.press(key)
+    is_playing(page, "b")
+    for key in ("j", "j", "2", "3"):
+        page.press(key)
+    page.wait_for("document.getElementById('audio-original').duration > 0")
+    assert page.evaluate("window.struck === undefined && !document.querySelector('main img')")
+    assert HOSTILE in page.evaluate("document.getElementById('run').textContent")
+    assert page.errors() == []
+    page.call("Page.close")
+
+
+@pytest.mark.parametrize("lacking", ["original.flac", "mix.wav", "segments", "speakers", "everything"])
+def test_a_page_shows_what_there_is(browser: Browser, tmp_path: Path, lacking: str) -> None:
+    folder = write_run(tmp_path / "run", [line(0, "A", "Hi."), line(1, "B", "Ho.", status="planned")])
+    if lacking == "everything":
+        (folder / "run.json").write_text('{"schema": "voiceclone.run/1"}')
+    elif (folder / lacking).is_dir():
+        (folder / lacking).rename(tmp_path / "away")
+    else:
+        (folder / lacking).unlink()
+    page = browser.open_page(write_report(folder).as_uri())
+    for key in ("j", "a", "b", "m", "j", "a", "b", " ", "w", "2", "3", "1", "x", "+", "Escape"):
+        page.press(key)
+    assert page.errors() == []
+    page.call("Page.close")
+
+
+def test_two_thousand_lines_scroll_with_a_window_of_rows(browser: Browser, tmp_path: Path) -> None:
+    close = [
+        {"start": n / 4, "end": n / 4 + 0.2, "slot_end": n / 4 + 0.2, "placed_at": n / 4} for n in range(2000)
+    ]
+    rows = [line(n, f"SPEAKER_0{n % 3}", TEXTS[n % 3], seconds=0.2, **close[n]) for n in range(2000)]
+    page = browser.open_page(write_report(write_run(tmp_path / "run", rows)).as_uri())
+    most = page.evaluate("""new Promise((done) => {
+        let [most, steps] = [0, 0];
+        const step = () => {
+            window.scrollBy(0, 1500);
+            most = Math.max(most, document.querySelectorAll('.line').length);
+            if (++steps < 60) requestAnimationFrame(step); else done(most);
+        };
+        step();
+    })""")
+    assert 10 < most < 60
+    assert page.evaluate("document.getElementById('grid').getAttribute('aria-rowcount')") == "2001"
+    page.evaluate("document.getElementById('grid').focus()")
+    page.press("End")
+    assert ids(page)[-1] == "2000"
+    seen = page.evaluate(
+        "(() => { const box = document.querySelector('.line[aria-selected=true]').getBoundingClientRect();"
+        " return box.top >= 0 && box.bottom <= document.getElementById('deck').getBoundingClientRect().top; })()"
+    )
+    assert seen
+    assert page.errors() == []
+    page.call("Page.close")
+
+
+def test_the_command_writes_the_report_of_a_real_run(
+    browser: Browser, sample_wav: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "talk.voiceclone"
+    assert voiceclone("run", sample_wav, "--engine", "echo", "--out", folder).code == 0
+    ended = voiceclone("report", folder)
+    assert (ended.code, ended.out.strip()) == (0, str(folder / "report.html"))
+    page = browser.open_page((folder / "report.html").as_uri())
+    spoken = len(json.loads((folder / "run.json").read_text(encoding="utf-8"))["segments"])
+    assert len(ids(page)) == spoken > 0
+    page.press("j")
+    page.press("b")
+    is_playing(page, "b")
+    assert page.errors() == []
+    page.call("Page.close")
+
+
+def test_the_command_says_what_is_no_run_directory(tmp_path: Path) -> None:
+    ended = voiceclone("report", tmp_path)
+    assert ended.code == 2 and "no readable run.json" in ended.err

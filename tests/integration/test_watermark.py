@@ -1,0 +1,151 @@
+"""The watermark with its real weights: put on, found again, and harmless."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from command import voiceclone
+from media_samples import Signal, conversation, write_media, write_wav
+from voiceclone_cli import models
+from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_cli.provenance.sealing import seal_file
+from voiceclone_cli.provenance.watermark import Watermark, load_watermark, why_unmarkable
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    return models.ensure(["perth"])["perth"]
+
+
+@pytest.fixture(scope="module")
+def watermark(folder: Path) -> Watermark:
+    return load_watermark(folder)
+
+
+@pytest.fixture(scope="module")
+def speech() -> Signal:
+    """Six seconds of two people on the telephone, at 16 kHz."""
+    samples, _ = soundfile.read(conversation(), dtype="float32")
+    return samples[7 * 16_000 : 13 * 16_000]
+
+
+def at_rate(samples: Signal, rate: int) -> Signal:
+    return soxr.resample(samples, 16_000, rate, "HQ").astype(np.float32)
+
+
+def in_16_bits(samples: Signal) -> Signal:
+    return (np.rint(np.clip(samples, -1, 1) * 32767) / 32768).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [16_000, 24_000, 44_100])
+def test_marked_speech_is_found_and_unmarked_is_not(watermark: Watermark, speech: Signal, rate: int) -> None:
+    samples = at_rate(speech, rate)
+    marked = watermark.mark(samples, rate)
+    assert len(marked) == len(samples) and marked.dtype == np.float32
+    assert watermark.presence(in_16_bits(marked), rate) > 0.99
+    assert watermark.presence(samples, rate) < 0.1
+
+
+def test_nothing_above_two_kilohertz_is_touched(watermark: Watermark, speech: Signal) -> None:
+    samples = at_rate(speech, 44_100) + 0.05 * np.sin(
+        2 * np.pi * 18_000 * np.arange(len(at_rate(speech, 44_100))) / 44_100
+    ).astype(np.float32)
+    added = np.abs(np.fft.rfft(watermark.mark(samples, 44_100) - samples))
+    frequencies = np.fft.rfftfreq(len(samples), 1 / 44_100)
+    assert added[frequencies > 2_100].max() < 1e-3 * added.max()
+
+
+@pytest.mark.parametrize("decibels", [-40, -20, 10])
+def test_the_mark_outlives_a_change_of_level(watermark: Watermark, speech: Signal, decibels: int) -> None:
+    marked = in_16_bits(watermark.mark(speech, 16_000))
+    assert watermark.presence(in_16_bits(marked * np.float32(10 ** (decibels / 20))), 16_000) > 0.9
+
+
+def test_the_same_bytes_with_any_number_of_threads(folder: Path, speech: Signal) -> None:
+    samples = at_rate(speech, 24_000)
+    one, two = (load_watermark(folder, threads).mark(samples, 24_000) for threads in (1, 2))
+    assert np.array_equal(one, two)
+
+
+def test_silence_and_a_moment_are_left_as_they_are(watermark: Watermark, speech: Signal) -> None:
+    for samples, why in ((np.zeros(16_000, np.float32), "silent"), (speech[:1_500], "too short")):
+        assert why_unmarkable(samples, 16_000) == why
+        assert np.array_equal(watermark.mark(samples, 16_000), samples)
+    assert watermark.presence(np.zeros(16_000, np.float32), 16_000) == 0.0
+
+
+def test_the_shortest_that_can_carry_it_does_not_fail(watermark: Watermark, speech: Signal) -> None:
+    for rate in (16_000, 22_050, 44_100):
+        shortest = at_rate(speech, rate)[: rate // 10 + 1]
+        assert len(watermark.mark(shortest, rate)) == len(shortest)
+
+
+def test_sealing_a_segment_is_the_same_every_time(
+    watermark: Watermark, speech: Signal, tmp_path: Path
+) -> None:
+    hashes = set()
+    for name in "ab":
+        path = write_wav(tmp_path / f"{name}.wav", at_rate(speech, 24_000), 24_000)
+        sha256, unmarked = seal_file(path, "kokoro", watermark)
+        assert unmarked is None and sha256 == file_sha256(path)
+        hashes.add(sha256)
+    assert len(hashes) == 1
+
+
+# ------------------------------------------------------------------------------- the command
+
+
+@pytest.fixture(scope="module")
+def dub(watermark: Watermark) -> Signal:
+    """23 seconds of talk: the first eight and the last seven are marked, line by line."""
+    samples, _ = soundfile.read(conversation(), dtype="float32", start=7 * 16_000)
+    lines = [watermark.mark(samples[start : start + 32_000], 16_000) for start in range(0, 128_000, 32_000)]
+    end = watermark.mark(samples[256_000:], 16_000)
+    return in_16_bits(np.concatenate([*lines, samples[128_000:256_000], end]))
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".opus", ".mp4"])
+def test_the_mark_is_found_where_it_is_in_what_was_made_of_a_recording(
+    dub: Signal, tmp_path: Path, suffix: str
+) -> None:
+    file = write_media(tmp_path / f"dub{suffix}", at_rate(dub, 48_000), video=suffix == ".mp4")
+    ended = voiceclone("verify", file, "--json")
+    assert ended.code == 0
+    found = ended.document
+    assert found["schema"] == "voiceclone.verify/1" and found["verdict"] == "watermarked"
+    first, last = found["stretches"]
+    assert first["start"] == 0 and abs(first["end"] - 8) <= 2
+    assert abs(last["start"] - 16) <= 2 and last["end"] > 22
+    assert found["origin"] == {"state": "unknown", "run_dir": None, "name": None}
+
+
+def test_the_original_carries_none_and_that_proves_nothing() -> None:
+    ended = voiceclone("verify", conversation())
+    assert ended.code == 3
+    assert ended.out.startswith("not_found: ") and "proves nothing" in ended.out
+
+
+def test_of_a_band_that_ends_below_two_kilohertz_nobody_can_tell(speech: Signal, tmp_path: Path) -> None:
+    narrow = soxr.resample(soxr.resample(speech, 16_000, 3_600, "HQ"), 3_600, 16_000, "HQ")
+    ended = voiceclone("verify", write_wav(tmp_path / "narrow.wav", narrow), "--json")
+    assert ended.code == 3 and ended.document["verdict"] == "cannot_tell"
+    assert "2 kHz" in ended.document["why"]
+
+
+def test_bad_files_are_one_sentence(speech: Signal, tmp_path: Path) -> None:
+    short = write_wav(tmp_path / "short.wav", speech[:1_000])
+    (tmp_path / "text.wav").write_text("no sound", encoding="utf-8")
+    for file, more in itertools.product(
+        (short, tmp_path / "text.wav", tmp_path / "none.wav"), ((), ("--json",))
+    ):
+        ended = voiceclone("verify", file, *more)
+        assert ended.code == 2 and ended.out == ""
+        assert ended.err.startswith("voiceclone: ") and len(ended.err.strip().splitlines()) == 1
