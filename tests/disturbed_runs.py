@@ -18,7 +18,9 @@ from command import Ended
 from media_samples import syllables, write_wav
 
 LINES = 12
-OF_THE_MOMENT = {"run.json", ".lock", ".lock-holder", "timeline.json"}
+OF_THE_MOMENT = {
+    *("run.json", "report.html", ".lock", ".lock-holder", "timeline.json", "original.json", "video.json")
+}
 """Files that hold times of day or of files, so that no two runs write the same."""
 
 
@@ -65,6 +67,8 @@ def assert_whole(root: Path, undisturbed: dict[str, bytes]) -> None:
     assert torn == []
     if (root / "run.json").exists():
         json.loads((root / "run.json").read_text(encoding="utf-8"))
+    if (root / "report.html").exists():
+        assert (root / "report.html").read_text(encoding="utf-8").endswith("</html>\n")
 
 
 class Running:

@@ -48,6 +48,8 @@ class Film:
     uneven: bool = False
     """Pictures at uneven times."""
     b_frames: int = 0
+    x264: str = ""
+    """Parameters of libx264."""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -188,6 +190,8 @@ def _add_pictures(container: av.container.OutputContainer, suffix: str, film: Fi
     show.width, show.height = 64, 48
     show.pix_fmt = "yuv422p10le" if film.codec == "prores_ks" else "yuv420p"
     show.codec_context.max_b_frames = film.b_frames
+    if film.x264:
+        show.codec_context.options = {"x264-params": film.x264}
     if film.uneven:
         show.codec_context.time_base = Fraction(1, 1000)
     return show

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +106,9 @@ def _run_dir(request: RunRequest, sha256: str) -> Iterator[RunDir]:
             else:
                 record_failure(run_dir, end)
             raise
+        finally:
+            with suppress(OSError):  # it holds task files that are to be kept, or is gone
+                run_dir.tasks.rmdir()
 
 
 def _sha256_of(path: Path) -> str:

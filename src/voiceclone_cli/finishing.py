@@ -1,27 +1,23 @@
-"""From spoken segments to what a run hands over besides the mix: the video, the report, the record of consent."""
+"""From spoken segments to what a run hands over besides the mix: the video and the report."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.atomic import write_text_atomic
 from voiceclone_cli.desk import Desk
 from voiceclone_cli.errors import InputError, RunError, Stopped
 from voiceclone_cli.manifest import Made
 from voiceclone_cli.media.original import STAGE as ORIGINAL
 from voiceclone_cli.media.original import write_original
-from voiceclone_cli.provenance.consent import read_consent
 from voiceclone_cli.provenance.tags import container_tags
 from voiceclone_cli.report import write_report
 from voiceclone_cli.speaking import Spoken
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Script
 from voiceclone_cli.video import make_video_or_recall
-from voiceclone_worker.contract import Failure, dump_json
+from voiceclone_worker.contract import Failure
 
 
 def finish(desk: Desk, job: Job, spoken: Spoken, made: Made) -> Made:
@@ -57,6 +53,10 @@ def _with_video(desk: Desk, job: Job, made: Made, suffix: str) -> Made:
         progress=desk.progress,
         audio_sha256=made.sha256.get(job.run_dir.mix.name),
     )
+    for other in {".mp4", ".mkv"} - {suffix}:
+        job.run_dir.video(other).unlink(
+            missing_ok=True
+        )  # of an earlier run that was asked for something else
     desk.notes.extend(video.notes)
     return replace(made, video=video.path, sha256={**made.sha256, video.path.name: video.sha256})
 
@@ -83,27 +83,3 @@ def add_report(desk: Desk, content: dict[str, Any]) -> None:
         content["outputs"]["report"] = str(write_report(desk.run_dir.root, desk.progress))
     desk.clock.stop()
     content["timing"].update(desk.clock.seconds)
-
-
-def consent_of(desk: Desk, lines: Script) -> dict[str, Any] | None:
-    """Who agreed to what: the file that was given, kept in the run directory, else what an earlier run kept."""
-    kept = desk.run_dir.consent
-    if desk.request.consent is None:
-        return _kept_consent(kept)
-    document, notes = read_consent(desk.request.consent, {segment.speaker for segment in lines.segments})
-    desk.notes.extend(notes)
-    write_text_atomic(kept, dump_json(document, indent=1) + "\n")
-    return document
-
-
-def _kept_consent(path: Path) -> dict[str, Any] | None:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}): remove it, and give the record again with --consent.",
-            code="consent_unreadable",
-        ) from error
-    return document

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from voiceclone_cli import casting, media, script, timeline
 from voiceclone_cli.atomic import write_bytes_atomic, write_text_atomic
@@ -17,6 +18,7 @@ from voiceclone_cli.diarization import given_turns, write_rttm
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.listening import hear_turns, hear_words, heard_before
 from voiceclone_cli.manifest import asked
+from voiceclone_cli.provenance.consent import keep_consent
 from voiceclone_cli.segmentation import segments_from_words
 from voiceclone_cli.space import bytes_of_run, free_space_note
 from voiceclone_cli.tasks import Job
@@ -37,6 +39,8 @@ class Prepared:
     references: Mapping[str, Reference] = field(default_factory=dict)
     """By voice: those of the script's speakers, and of those whose lines others have by now."""
     history: History = field(default_factory=History)
+    consent: Mapping[str, Any] | None = None
+    """Who agreed to what; None where nothing was ever said of it."""
 
     def job(self, desk: Desk) -> Job:
         slots = timeline.slot_ends(self.script.segments, desk.recording.seconds)
@@ -79,6 +83,7 @@ def prepare(desk: Desk) -> Prepared:
         with desk.clock.stage("casting"):
             prepared = replace(prepared, references=_references(desk, found, prepared))
         _tell_space(desk, prepared)
+    prepared = replace(prepared, consent=_consent(desk, prepared.script))
     _write_turns(desk, prepared)
     _write_script(desk, prepared.script)
     return prepared
@@ -221,6 +226,13 @@ def _references(desk: Desk, found: _Found, prepared: Prepared) -> dict[str, Refe
 def _write_turns(desk: Desk, prepared: Prepared) -> None:
     text = write_rttm(prepared.diarization.turns, desk.request.input.stem)
     write_text_atomic(desk.run_dir.rttm, text)
+
+
+def _consent(desk: Desk, lines: Script) -> dict[str, Any] | None:
+    speakers = {segment.speaker for segment in lines.segments}
+    document, notes = keep_consent(desk.request.consent, desk.run_dir.consent, speakers)
+    desk.notes.extend(notes)
+    return document
 
 
 def _write_script(desk: Desk, lines: Script) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voiceclone_cli import rates, timeline
-from voiceclone_cli.background import model_folders
+from voiceclone_cli import rates
 from voiceclone_cli.desk import Desk, open_desk
-from voiceclone_cli.errors import RunError, Stopped
-from voiceclone_cli.finishing import add_report, consent_of, finish
+from voiceclone_cli.errors import RunError
+from voiceclone_cli.finishing import add_report, finish
 from voiceclone_cli.manifest import (
     PLANNED,
     Made,
@@ -21,14 +19,12 @@ from voiceclone_cli.manifest import (
     request_row,
     write_manifest,
 )
+from voiceclone_cli.placing import place, placed_before
 from voiceclone_cli.preparing import Prepared, prepare
-from voiceclone_cli.provenance.tags import wav_info
 from voiceclone_cli.request import RunRequest
-from voiceclone_cli.rundir import sweep
 from voiceclone_cli.speaking import Spoken, speak, spoken_before
 from voiceclone_cli.tasks import Job
-from voiceclone_cli.types import Progress, Turn, Until, no_progress
-from voiceclone_worker.contract import Failure
+from voiceclone_cli.types import Progress, Until, no_progress
 
 _BEFORE_CASTING = (Until.DIARIZATION, Until.SCRIPT)
 
@@ -55,7 +51,7 @@ def run(request: RunRequest, progress: Progress = no_progress) -> RunResult:
             spoken = spoken_before(job, desk.stages)
         if request.until is None:
             with desk.clock.stage("timeline"):
-                made = _place(desk, job, spoken, prepared.diarization.turns)
+                made = place(desk, job, spoken, prepared.diarization.turns)
         else:
             made = placed_before(desk, job, spoken, prepared.diarization.turns)
         made = finish(desk, job, spoken, made)
@@ -63,60 +59,6 @@ def run(request: RunRequest, progress: Progress = no_progress) -> RunResult:
         result = settle(desk, prepared, job, spoken, made)
         rates.record(desk, prepared.diarization.diarizer, job, spoken)
         return result
-
-
-def placed_before(desk: Desk, job: Job, spoken: Spoken, turns: Sequence[Turn]) -> Made:
-    """The mix that an earlier run made of just these segments, found out without changing anything: where it
-    holds, a run that stops on the way lacks nothing."""
-    rows = {id: row for id, row in spoken.rows.items() if row.status == "done"}
-    known = None
-    if rows and not spoken.stopped:
-        known = timeline.recall(
-            job.script.segments,
-            rows,
-            turns=turns,
-            max_stretch=job.settings.max_stretch,
-            background=job.settings.background,
-            info=wav_info(job.engine.name),
-            stages=desk.stages,
-        )
-    return Made() if known is None else Made(known.placements, known.rate, known.sha256)
-
-
-def _place(desk: Desk, job: Job, spoken: Spoken, turns: Sequence[Turn]) -> Made:
-    """The mix and the stems, unless there is nothing to hear or nobody waits for it any more.
-
-    What keeps them from being written leaves the segments as they are, and stands with them in the manifest.
-    """
-    rows = {id: row for id, row in spoken.rows.items() if row.status == "done"}
-    if spoken.stopped:
-        return Made()
-    if not rows:
-        job.run_dir.drop_mix()
-        return Made()
-    try:
-        rendering = timeline.render_or_recall(
-            job.script.segments,
-            rows,
-            desk.recording,
-            mix=job.run_dir.mix,
-            stems=job.run_dir.stems,
-            turns=turns,
-            max_stretch=job.settings.max_stretch,
-            background=job.settings.background,
-            models=model_folders(job.settings, desk.progress),
-            threads=job.settings.threads,
-            info=wav_info(job.engine.name),
-            stages=desk.stages,
-            progress=desk.progress,
-        )
-        sweep(job.run_dir.stems, {f"{segment.speaker}.wav" for segment in job.script.segments})
-        return Made(rendering.placements, rendering.rate, rendering.sha256)
-    except RunError as error:
-        spoken.errors.append(Failure(error.code, error.message))
-    except Stopped as stop:
-        spoken.stopped = stop
-    return Made()
 
 
 def settle(desk: Desk, prepared: Prepared, job: Job, spoken: Spoken, made: Made) -> RunResult:
@@ -132,7 +74,7 @@ def settle(desk: Desk, prepared: Prepared, job: Job, spoken: Spoken, made: Made)
         prepared.script_from,
         request_row(desk.request),
         history=prepared.history.rows(),
-        consent=consent_of(desk, prepared.script),
+        consent=prepared.consent,
     )
     content = document(source, job, spoken, made, desk.notes, desk.stages.reused, desk.clock)
     if desk.request.until is Until.CASTING and not made.placements:

@@ -20,11 +20,13 @@ from typing import Any
 
 import pytest
 import soundfile
+from typer.main import get_command
 
-from command import Run, voiceclone
+from command import voiceclone
 from media_samples import write_media
-from voiceclone_cli import listening
+from voiceclone_cli import listening, models
 from voiceclone_cli.cli import main
+from voiceclone_cli.cli.app import app
 from voiceclone_cli.types import Recording
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +45,7 @@ TONES = {
 
 def commands(path: Path) -> list[str]:
     blocks = re.findall(r"^```sh\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    lines = (line.split(" #")[0].strip() for block in blocks for line in block.splitlines())
+    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for block in blocks for line in block.splitlines())
     return [line for line in lines if line]
 
 
@@ -67,7 +69,6 @@ def test_each_command_runs(
     path: Path,
     tmp_path: Path,
     sample_wav: Path,
-    sample_run: Run,
     finished: Path,
     heard: dict[object, Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -77,7 +78,7 @@ def test_each_command_runs(
     for name, value in TONES.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"])
-    _lay_out(tmp_path, sample_wav, sample_run, finished)
+    _lay_out(tmp_path, sample_wav, finished)
     for name in ("diarize", "transcribe"):
         monkeypatch.setattr(listening, name, _once(getattr(listening, name), heard))
     for line in commands(path):
@@ -87,6 +88,19 @@ def test_each_command_runs(
         # Tones carry no watermark, which `verify` says by its exit code.
         assert code in ((0, 3) if words[:2] == ["voiceclone", "verify"] else (0,)), f"{line}\n{err}"
         assert out or words[0] in ("make", "cp"), line
+
+
+@pytest.mark.parametrize("path", [*DOCS, CHINESE], ids=lambda path: path.name)
+def test_each_command_can_be_read(path: Path) -> None:
+    """Its verb is one, and so are its options; nothing is run."""
+    for line in commands(path):
+        program, *words = shlex.split(line)
+        # What stands before a verb ends the command by itself.
+        if program == "voiceclone" and not words[0].startswith("--"):
+            command: Any = get_command(app)
+            while hasattr(command, "commands"):
+                command = command.commands[words.pop(0)]
+            command.make_context(command.name, words)
 
 
 def test_every_picture_and_page_that_is_named_is_there() -> None:
@@ -114,6 +128,13 @@ def test_both_readmes_name_the_same_commands_files_and_pages() -> None:
     ):
         found = [sorted(re.findall(what, text, re.MULTILINE)) for text in (english, chinese)]
         assert found[0] == found[1], what
+
+
+def test_both_readmes_name_the_size_of_the_models() -> None:
+    megabytes = sum(entry.size for entry in models.entries() if entry.embedded) / 1e6
+    for path, words in ((README, r"the models \(about (\d+) MB"), (CHINESE, r"下载模型（约 (\d+) MB")):
+        (told,) = re.findall(words, path.read_text(encoding="utf-8"))
+        assert abs(int(told) - megabytes) < 0.1 * megabytes, path.name
 
 
 def _run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
@@ -160,13 +181,13 @@ def _voiceclone(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     return int(end.value.code or 0)
 
 
-def _lay_out(folder: Path, sample_wav: Path, sample_run: Run, finished: Path) -> None:
+def _lay_out(folder: Path, sample_wav: Path, finished: Path) -> None:
     """The files that the docs speak of."""
     shutil.copytree(finished, folder / finished.name)
     shutil.copy(sample_wav, folder / "input.wav")
     samples, rate = soundfile.read(sample_wav, dtype="float32")
     write_media(folder / "input.mp4", samples, rate, video=True)
-    shutil.copy(sample_run.folder / "speakers" / "SPEAKER_01" / "reference.wav", folder / "voice.wav")
+    shutil.copy(finished / "speakers" / "SPEAKER_01" / "reference.wav", folder / "voice.wav")
     shutil.copytree(ROOT / "examples", folder / "examples")
     shutil.copy(ROOT / "examples" / "sample.es.srt", folder / "translation.es.srt")
     task = {

@@ -65,7 +65,8 @@ def test_a_good_run_passes_and_leaves_its_papers(
     folder, ended = good_run
     assert ended.returncode == 0, ended.stderr
     suites = ElementTree.parse(folder / "check.xml").getroot()
-    assert len(list(suites.iter("testcase"))) == 9 and not list(suites.iter("failure"))
+    cases = {case.get("name", "").split()[0] for case in suites.iter("testcase")}
+    assert cases >= {f"{number:04d}" for number in range(1, 10)} and not list(suites.iter("failure"))
     assert (folder / "check.json").is_file() and (folder / "report.html").is_file()
 
 

@@ -95,7 +95,8 @@ def test_a_run_with_the_models_in_the_cache_contacts_nobody(
     assert (lonely.attempts, python.calls) == (0, [])
     # Telemetry that cannot be sent is kept for later. matplotlib's list of the system's fonts is none.
     left = [path for path in (tmp_path / "user").rglob("*") if path.is_file()]
-    assert [path for path in left if path.parent.name != "matplotlib"] == []
+    own = {"voiceclone", "matplotlib"}  # ours: how fast this machine is, and that its user was told
+    assert [path for path in left if path.parent.name not in own] == []
 
 
 @pytest.mark.engine

@@ -13,7 +13,7 @@ from command import Ended, Run, voiceclone
 from media_samples import syllables, write_wav
 from short_talk import ShortTalk, short_talk
 
-ALL_STAGES = ["casting", "encoding", "timeline"]
+ALL_STAGES = ["casting", "encoding", "timeline", "original"]
 """Of a run whose turns and words are given."""
 
 
@@ -64,7 +64,7 @@ def test_nothing_is_done_twice(talk: ShortTalk, out: Path) -> None:
 def test_a_changed_line_is_spoken_again_and_nothing_else(talk: ShortTalk, out: Path, tmp_path: Path) -> None:
     before = files(out)
     document = well(run(short_talk(tmp_path / "talk", _0003="oh"), out))
-    assert document["reused"] == 9 and document["reused_stages"] == ["casting", "encoding"]
+    assert document["reused"] == 9 and document["reused_stages"] == ["casting", "encoding", "original"]
     after = files(out)
     assert {name for name in before if before[name] != after[name]} == {
         "segments/0003.wav",
@@ -76,7 +76,7 @@ def test_a_changed_line_is_spoken_again_and_nothing_else(talk: ShortTalk, out: P
 def test_a_changed_reference_makes_its_speaker_anew(talk: ShortTalk, out: Path, tmp_path: Path) -> None:
     voice = write_wav(tmp_path / "voice.wav", syllables(3.0, seed=7))
     document = well(run(talk, out, "--reference", f"A={voice}"))
-    assert document["reused"] == 5 and document["reused_stages"] == []
+    assert document["reused"] == 5 and document["reused_stages"] == ["original"]
     write_wav(voice, syllables(3.0, seed=8))
     assert well(run(talk, out, "--reference", f"A={voice}"))["reused"] == 5
     assert well(run(talk, out, "--reference", f"A={voice}"))["reused_stages"] == ALL_STAGES
@@ -84,7 +84,7 @@ def test_a_changed_reference_makes_its_speaker_anew(talk: ShortTalk, out: Path, 
 
 def test_another_seed_speaks_everything_again(talk: ShortTalk, out: Path) -> None:
     document = well(run(talk, out, "--seed", 5))
-    assert document["reused"] == 0 and document["reused_stages"] == ["casting", "encoding"]
+    assert document["reused"] == 0 and document["reused_stages"] == ["casting", "encoding", "original"]
 
 
 def test_how_the_work_is_shared_changes_nothing(talk: ShortTalk, out: Path) -> None:

@@ -160,7 +160,8 @@ def test_running_again_keeps_what_is_there_and_makes_only_what_is_missing(
     document = again.ended.document
     assert document["reused"] == len(before) - 2
     # The two lines came out as they were, so that the mix is the same one too.
-    assert document["reused_stages"] == ["diarization", "transcription", "casting", "encoding", "timeline"]
+    kept = ["diarization", "transcription", "casting", "encoding", "timeline", "original"]
+    assert document["reused_stages"] == kept
     assert again.sounds() == before
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from media_samples import syllables, write_wav
 from short_talk import ShortTalk, short_talk
+from talk import talk as talk_of_two_lines
 from voiceclone_cli.correcting.again import redo
 from voiceclone_cli.correcting.wishes import LineWish, MergeWish, RenameWish, UndoWish, Wish
 from voiceclone_cli.errors import InputError, PreflightError
@@ -318,3 +319,18 @@ def test_two_corrections_at_once_both_count_or_one_is_told(out: Path) -> None:
         thread.join()
     assert set(told) <= {"run_in_progress"}
     assert len(corrected(out)["history"]) == 2 - len(told)
+
+
+@pytest.mark.engine
+def test_kokoro_takes_a_line_again_and_fits_no_voice_again(tmp_path: Path, model_folders: object) -> None:
+    wav, _, turns, _, script = map(str, talk_of_two_lines(tmp_path))
+    settings = resolve({"engine": "kokoro", "watermark": False})
+    out = tmp_path / "run"
+    asked = RunRequest(Path(wav), settings, out=out, script=Path(script), turns=Path(turns), report=False)
+    assert run(asked).exit_code == 0
+    before = files(out)
+    corrected(out, LineWish("0001"))
+    sounds = {name for name in changed(before, files(out)) if name.endswith((".wav", ".npz"))}
+    assert sounds == {"segments/0001.wav", "stems/ANNA.wav", "mix.wav"}
+    merged = corrected(out, MergeWish("ANNA", "BERT"))
+    assert merged["reused"] == 1 and "encoding" in merged["reused_stages"]

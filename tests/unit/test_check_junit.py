@@ -80,6 +80,13 @@ def test_offences_of_a_speaker_of_the_run_and_of_a_lost_segment_have_their_cases
     ]
 
 
+def test_a_segment_that_changed_its_speaker_fails_under_the_old_one_only() -> None:
+    gone = Offence("baseline", "0001", "ANNA", "is in the baseline, and not in this run")
+    document = parsed([row("0001", speaker="BERT")], gone)
+    failed = [suite.get("name") for suite in document for c in suite if c.find("failure") is not None]
+    assert failed == ["ANNA"]
+
+
 @given(st.text(max_size=40))
 def test_any_text_gives_valid_xml(text: str) -> None:
     offence = Offence("min_mos", "0001", "ANNA", text)

@@ -58,7 +58,7 @@ def test_the_shadow_holds_all_that_the_run_left(desk: Desk) -> None:
         assert beside.run_dir.manifest.read_bytes() == desk.run_dir.manifest.read_bytes()
         assert beside.stages.recall("casting", MADE_FROM) == {"found": "then"}
         assert (beside.run_dir.speakers / "ANNA" / "reference.txt").read_text(encoding="utf-8") == "then"
-    assert not desk.run_dir.tasks.exists()
+    assert not list(desk.run_dir.tasks.iterdir())
 
 
 def test_what_is_written_in_the_shadow_stays_there(desk: Desk) -> None:

@@ -68,6 +68,11 @@ def test_of_many_runs_those_of_about_the_same_length_count() -> None:
     assert estimate(history, STAGE, 30.0).seconds == pytest.approx(11.0)
 
 
+def test_a_machine_that_got_faster_is_believed_after_a_few_runs() -> None:
+    history = measured(*[40.0] * 5, *[10.0] * 4)
+    assert estimate(history, STAGE, 30.0).seconds == pytest.approx(10.0)
+
+
 def test_the_more_is_known_the_narrower_it_gets() -> None:
     def width(history: History, work: float = 30.0) -> float:
         found = estimate(history, STAGE, work)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from random import Random
 
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from voiceclone_cli.video.encoding import bit_rate, track_rate, usual_layout
 from voiceclone_cli.video.languages import language_tag
 from voiceclone_cli.video.laying import Laying, Piece
 from voiceclone_cli.video.metadata import container_metadata, track_metadata
+from voiceclone_cli.video.ordering import DecodingTimes
 
 TAGS = {"comment": "Synthetic voices", "digital_source_type": "x"}
 
@@ -105,6 +108,32 @@ class TestLaying:
             piece = laying.place(clock, samples, 48_000)
             assert piece.taken == samples and not piece.left_out
             clock += samples / 48_000
+
+
+class TestDecodingTimes:
+    @given(st.integers(1, 80), st.integers(1, 16), st.randoms(use_true_random=False))
+    def test_they_go_forward_and_never_past_a_time_of_showing(
+        self, count: int, depth: int, random: Random
+    ) -> None:
+        # The order of decoding: any of the next ``depth`` pictures comes first.
+        waiting, shown = list(range(count)), []
+        while waiting:
+            shown.append(
+                waiting.pop(random.randrange(min(depth, len(waiting))))
+                if waiting[0] > len(shown) - depth
+                else waiting.pop(0)
+            )
+        times = DecodingTimes()
+        packets = []
+        for pts in shown:
+            packet = av.Packet(b"picture")
+            packet.pts = pts
+            packets += times.push(packet)
+        packets += times.finish()
+        assert [packet.pts for packet in packets] == shown
+        dts = [packet.dts for packet in packets]
+        assert dts == sorted(dts)
+        assert all(packet.dts <= packet.pts for packet in packets)
 
 
 class TestLanguages:

@@ -22,25 +22,19 @@ _MEASURES = (
 
 def to_junit(check: Check) -> str:
     """The document. What was not measured on a segment has no property; flags are one."""
-    root = ET.Element("testsuites", name="voiceclone check")
-    of_row: dict[str, list[Offence]] = {}
-    of_all: list[Offence] = []
+    offences: dict[tuple[str | None, str | None], list[Offence]] = {}
     for offence in check.offences:
-        (of_all if offence.segment is None else of_row.setdefault(offence.segment, [])).append(offence)
-    for speaker in sorted(
-        {row.speaker for row in check.rows} | {o.speaker for o in check.offences if o.speaker}
-    ):
-        rows = [row for row in check.rows if row.speaker == speaker]
-        known = {row.id for row in rows}
-        cases = [_case(speaker, row.id, of_row.get(row.id, []), row) for row in rows]
-        # Segments of a baseline that this run does not have.
-        gone = {o.segment for o in check.offences if o.speaker == speaker and o.segment} - known
-        cases += [_case(speaker, id, of_row[id], None) for id in sorted(gone)]
-        mine = [offence for offence in of_all if offence.speaker == speaker]
-        cases.append(_case(speaker, "all segments", mine, None))
+        offences.setdefault((offence.speaker, offence.segment), []).append(offence)
+    rows = {(row.speaker, row.id): row for row in check.rows}
+    # Some may be segments of a baseline that this run does not have.
+    named = {(speaker, id) for speaker, id in offences if speaker is not None and id is not None}
+    root = ET.Element("testsuites", name="voiceclone check")
+    for speaker in sorted({row.speaker for row in check.rows} | {name for name, _ in offences if name}):
+        ids = sorted({id for name, id in rows.keys() | named if name == speaker})
+        cases = [_case(speaker, id, offences.get((speaker, id), []), rows.get((speaker, id))) for id in ids]
+        cases.append(_case(speaker, "all segments", offences.get((speaker, None), []), None))
         root.append(_suite(speaker, cases))
-    whole = [offence for offence in of_all if offence.speaker is None]
-    root.append(_suite("run", [_case("run", "all segments", whole, None)]))
+    root.append(_suite("run", [_case("run", "all segments", offences.get((None, None), []), None)]))
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 

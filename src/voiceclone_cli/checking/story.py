@@ -36,8 +36,8 @@ def check(
     """Listen to every segment of a run again, and hold it against what it should be.
 
     What was measured before is kept in the run directory's ``stages`` while wav, reference and models are
-    the same; nothing else is written. Raises InputError (no run, no baseline, a gate out of range), PreflightError (no
-    model) and RunError (the run directory cannot be written).
+    the same; nothing else is written. Raises InputError (no run, no baseline, a gate out of range),
+    PreflightError (no model) and RunError (the run directory cannot be written).
     """
     gates = gates or Gates()
     check_gates(gates)

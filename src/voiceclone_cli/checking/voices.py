@@ -56,29 +56,45 @@ def choose_standards(
     standards: dict[str, Standard] = {}
     notes: list[str] = []
     for speaker in sorted({line.speaker for line in finished.lines}):
-        own, reference = originals.own.get(speaker), originals.references.get(speaker)
-        source = against
-        if against is Against.AUTO:
-            source = Against.REFERENCE if speaker in finished.given else Against.RECORDING
-            other = _somebody_elses(speaker, originals) if source is Against.REFERENCE else None
-            if other is not None:
-                source = Against.RECORDING
-                notes.append(
-                    f"the reference given for {speaker} is the voice of {other} in the recording: {speaker} is "
-                    "judged by their own speech there (--against reference takes the reference all the same)"
-                )
-        first, second = (own, reference) if source is Against.RECORDING else (reference, own)
-        if first is None and second is not None:
-            source = Against.REFERENCE if source is Against.RECORDING else Against.RECORDING
-        sample = first or second
-        if sample is None or sample.seconds < _LEAST_SAMPLE:
+        wanted, note = _wanted(speaker, finished, originals, against)
+        notes += [note] if note else []
+        standard = _standard(speaker, originals, wanted)
+        if standard is None:
             notes.append(
                 f"there are not {_LEAST_SAMPLE:.0f} s of speech of {speaker} to compare with: "
                 "their voice is not judged"
             )
         else:
-            standards[speaker] = Standard(sample, source)
+            standards[speaker] = standard
     return standards, notes
+
+
+def _wanted(speaker: str, finished: Finished, originals: Originals, against: Against) -> tuple[Against, str]:
+    """Which voice a speaker should have, RECORDING or REFERENCE, and a sentence about it or none."""
+    if against is not Against.AUTO:
+        return against, ""
+    if speaker not in finished.given:
+        return Against.RECORDING, ""
+    other = _somebody_elses(speaker, originals)
+    if other is None:
+        return Against.REFERENCE, ""
+    return Against.RECORDING, (
+        f"the reference given for {speaker} is the voice of {other} in the recording: {speaker} is "
+        "judged by their own speech there (--against reference takes the reference all the same)"
+    )
+
+
+def _standard(speaker: str, originals: Originals, wanted: Against) -> Standard | None:
+    """The wanted voice of a speaker, or the other where there is none; None where neither is long enough."""
+    samples = {
+        Against.RECORDING: originals.own.get(speaker),
+        Against.REFERENCE: originals.references.get(speaker),
+    }
+    for source in (wanted, *(other for other in samples if other is not wanted)):
+        sample = samples[source]
+        if sample is not None and sample.seconds >= _LEAST_SAMPLE:
+            return Standard(sample, source)
+    return None
 
 
 def is_long_enough(seconds: float) -> bool:

@@ -34,7 +34,7 @@ class ProgressMode(StrEnum):
 def say(line: str) -> None:
     """One line for people. A closed stderr ends nothing."""
     try:
-        # In one piece: a worker's log may be said from another thread.
+        # In one write, so that the lines of two threads never mix.
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
@@ -115,7 +115,7 @@ def _sentence(event: ProgressEvent) -> str:
 
 
 class PlainLines:
-    """Lines off a terminal: each stage's begin, every tenth of it, and its end. No worker lines."""
+    """Lines off a terminal: each stage's begin, every tenth of it, and its end; nothing of how far each worker is."""
 
     def __init__(self, write: Callable[[str], None] = say) -> None:
         self._write = write

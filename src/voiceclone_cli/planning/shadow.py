@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,19 +29,9 @@ def careful(desk: Desk) -> Iterator[Desk]:
     The shadow holds the same files under second names (hard links), and as every file is written by replacing
     it, what is written there leaves the first as it was. Of what was found out only ``DEAR`` stages go back.
     """
-    try:
-        if desk.run_dir.has_spoken():
-            with _shadow(desk) as beside:
-                yield beside
-        else:
-            yield desk
-    finally:
-        with suppress(OSError):
-            desk.run_dir.tasks.rmdir()
-
-
-@contextmanager
-def _shadow(desk: Desk) -> Iterator[Desk]:
+    if not desk.run_dir.has_spoken():
+        yield desk
+        return
     with tempfile.TemporaryDirectory(prefix="plan-", dir=desk.run_dir.tasks) as folder:
         shadow = RunDir(Path(folder), desk.run_dir.input_sha256, is_new=False)
         _cast(desk.run_dir, shadow)

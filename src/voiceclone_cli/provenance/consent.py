@@ -17,7 +17,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from voiceclone_cli.atomic import write_text_atomic
 from voiceclone_cli.errors import InputError
+from voiceclone_worker.contract import dump_json
 
 SCHEMA = "voiceclone.consent/1"
 
@@ -64,6 +66,29 @@ def read_consent(path: Path, speakers: Collection[str]) -> tuple[dict[str, Any],
         "missing": missing,
     }
     return document, notes
+
+
+def keep_consent(
+    given: Path | None, kept: Path, speakers: Collection[str]
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """What a run knows of consent, and sentences for the user: the file that is given, which is put into
+    ``kept`` as JSON; without one, what an earlier run kept there; None where nothing was ever given.
+
+    Raises InputError, as :func:`read_consent` does, and OSError when it cannot be written.
+    """
+    if given is not None:
+        document, notes = read_consent(given, speakers)
+        write_text_atomic(kept, dump_json(document, indent=1) + "\n")
+        return document, notes
+    try:
+        return json.loads(kept.read_text(encoding="utf-8")), []
+    except FileNotFoundError:
+        return None, []
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{kept} cannot be read ({error}): remove it, and give the record again with --consent.",
+            code="consent_unreadable",
+        ) from error
 
 
 def _agreements(path: Path) -> list[Agreement]:

@@ -1,7 +1,7 @@
 """Where in a recording the watermark is heard: windows of two seconds, one after the other.
 
 Only windows in which somebody speaks are believed: electronic music often looks marked. The window and the
-thresholds were chosen on 36 minutes of speech from 25 sources (docs/provenance.md): no window of unmarked
+thresholds were chosen on 33 minutes of speech from 26 sources (docs/provenance.md): no window of unmarked
 full-band speech reached SURE.
 """
 

@@ -37,7 +37,7 @@ class Estimate:
 def estimate(history: History, kind: Kind, work: float) -> Estimate:
     """The typical shape of the stage, scaled by the median of how this machine's own runs compared with it.
 
-    Of the observations those nearest in size count, so that neither an early guess at the fixed part nor a
+    Of the observations those nearest in size count, the latest of equals, so that neither an early guess at the fixed part nor a
     single odd run decides.
     """
     same = history.same_variant(kind)
@@ -45,11 +45,13 @@ def estimate(history: History, kind: Kind, work: float) -> Estimate:
     usual = kind.typical.seconds(work)
     if not observed:
         return Estimate(usual, usual / UNKNOWN, usual * UNKNOWN, kind.typical.memory_mb, 0)
-    nearest = sorted(observed, key=lambda one: _distance(one.work, work))[:NEAREST]
+    latest_first = list(reversed(observed))
+    nearest = sorted(latest_first, key=lambda one: _distance(one.work, work))[:NEAREST]
     # Of the same variant by the shape that is known today; of another by the one that was its own.
     usually = [kind.typical.seconds(one.work) if same else one.typical for one in nearest]
     ratios = [one.seconds / typical for one, typical in zip(nearest, usually, strict=True)]
-    middle = statistics.median(ratios)
+    # Of two in the middle the lower: what disturbs a run only ever makes it slower.
+    middle = statistics.median_low(ratios)
     low, high = _spread(ratios, middle, is_same=bool(same))
     if _distance(nearest[0].work, work) > math.log(FAR):
         low, high = low / STRAINED, high * STRAINED
@@ -59,9 +61,8 @@ def estimate(history: History, kind: Kind, work: float) -> Estimate:
 def _spread(ratios: Sequence[float], middle: float, *, is_same: bool) -> tuple[float, float]:
     if not is_same:
         return middle / OTHER_VARIANT, middle * OTHER_VARIANT
-    if len(ratios) < ENOUGH:
-        return middle / FEW, middle * FEW
-    return min(*ratios, middle / NARROWEST), max(*ratios, middle * NARROWEST)
+    margin = FEW if len(ratios) < ENOUGH else NARROWEST
+    return min(*ratios, middle / margin), max(*ratios, middle * margin)
 
 
 def _distance(one: float, other: float) -> float:

@@ -24,6 +24,7 @@ from voiceclone_cli.speaking import Spoken
 from voiceclone_cli.tasks import Job
 
 LEAST_SECONDS = 0.001
+"""What takes no time that could be measured takes this long."""
 _NAMES = {"script": TRANSCRIPTION}
 """Stages of the clock that are known here by another name. What is not known here is not kept."""
 _AFTER_SPEAKING = {TIMELINE, VIDEO, ORIGINAL, REPORT}
@@ -55,10 +56,11 @@ def _of_stages(desk: Desk, of: Mapping[str, Kind], spoken: Spoken) -> Iterator[t
     for name, seconds in desk.clock.seconds.items():
         peak = desk.clock.peak_mb.get(name, 0)
         stage = _NAMES.get(name, name)
-        if stage in of and stage not in left_out and seconds >= LEAST_SECONDS:
+        if stage in of and stage not in left_out:
             # The peak is that of the process so far: what did not raise it took less, nobody knows how much.
             raised = peak if peak > highest else None
-            yield of[stage], Observation(max(0.1, desk.recording.seconds), seconds, raised)
+            audio = max(0.1, desk.recording.seconds)
+            yield of[stage], Observation(audio, max(seconds, LEAST_SECONDS), raised)
         highest = max(highest, peak)
 
 
@@ -73,15 +75,15 @@ def _of_speaking(
 ) -> Iterator[tuple[Kind, Observation]]:
     """The parts of speaking. What is neither loading nor encoding counts as speech: the start of the
     workers, the waiting for the last of them."""
-    wall = desk.clock.seconds.get("speaking", 0.0)
     memory_mb = spoken.peak_mb or None
     load_seconds = spoken.timing.get("load", 0.0) / job.settings.pool_size
     encode_seconds = spoken.timing.get("encode", 0.0)
+    rest = desk.clock.seconds.get("speaking", 0.0) - load_seconds - encode_seconds
     new = [segment for segment in job.script.segments if segment.id not in spoken.kept]
-    if load_seconds > LEAST_SECONDS:
-        yield of[LOADING], Observation(1.0, load_seconds, memory_mb)
-    if encode_seconds > LEAST_SECONDS:
-        yield of[ENCODING], Observation(float(len(job.references)), encode_seconds, memory_mb)
-    rest = wall - load_seconds - encode_seconds
-    if spoken.rows and new and rest > LEAST_SECONDS:
-        yield of[SPEECH], Observation(speech_seconds(new), rest, memory_mb)
+    if "load" in spoken.timing:
+        yield of[LOADING], Observation(1.0, max(load_seconds, LEAST_SECONDS), memory_mb)
+    if "encode" in spoken.timing:
+        amount = float(len(job.references))
+        yield of[ENCODING], Observation(amount, max(encode_seconds, LEAST_SECONDS), memory_mb)
+    if "generate" in spoken.timing:
+        yield of[SPEECH], Observation(speech_seconds(new), max(rest, LEAST_SECONDS), memory_mb)

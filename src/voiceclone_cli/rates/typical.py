@@ -47,7 +47,7 @@ def transcription(threads: int) -> Typical:
 def timeline(background: str, threads: int) -> Typical:
     """A unit is a second of audio."""
     if background == "keep":
-        return Typical(0.5, _threaded(0.12, threads), 650)
+        return Typical(0.5, _threaded(0.12, threads), 900)
     return Typical(0.05, 0.002 if background == "none" else 0.005, 200)
 
 

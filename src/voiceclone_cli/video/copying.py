@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import typing
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.video.metadata import track_metadata
-from voiceclone_cli.video.source import kept_streams, open_source
+from voiceclone_cli.video.ordering import DecodingTimes
+from voiceclone_cli.video.source import kept_streams, open_source, zero
 
 if typing.TYPE_CHECKING:
-    from av.container import OutputContainer
+    from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.stream import Stream
     from av.video.codeccontext import VideoCodecContext
@@ -23,6 +23,10 @@ FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
 
 _APPLE_TAGS = frozenset({"hvc1", "dvh1"})
 """Names of HEVC in MP4 to keep: Apple's players show it under these alone, and FFmpeg would write "hev1"."""
+
+
+_MISFITS = {".mp4": frozenset({"vp8", "vp9", "rawvideo"}), ".mkv": frozenset({"rawvideo"})}
+"""FFmpeg writes their headers from the pixel format, which only a decoder could tell."""
 
 
 def output_suffix(source: Path, *, keep_original_audio: bool = False) -> str:
@@ -64,13 +68,15 @@ def _misfits(streams: Sequence[Stream], suffix: str) -> list[Stream]:
     import av
 
     with av.open(io.BytesIO(), "w", format=FORMATS[suffix]) as nowhere:
-        return [stream for stream in streams if not _fits(nowhere, stream)]
+        return [stream for stream in streams if not _fits(nowhere, stream, suffix)]
 
 
-def _fits(output: OutputContainer, stream: Stream) -> bool:
+def _fits(output: OutputContainer, stream: Stream, suffix: str) -> bool:
     import av
 
     if stream.type == "video" and 0 in size(stream):
+        return False
+    if _codec(stream) in _MISFITS[suffix]:
         return False
     try:
         output.add_stream_from_template(stream, opaque=True)
@@ -82,11 +88,13 @@ def _fits(output: OutputContainer, stream: Stream) -> bool:
 class Copies:
     """The streams of an output that are those of the source, packet by packet."""
 
-    def __init__(self, output: OutputContainer, suffix: str, zero: Fraction) -> None:
+    def __init__(self, source: InputContainer, output: OutputContainer, suffix: str) -> None:
         self._output = output
         self._suffix = suffix
-        self.zero = zero
+        self.zero = zero(source)
         self._by_index: dict[int, Stream] = {}
+        self._without_dts = "matroska" in source.format.name.split(",")
+        self._decoding_times: dict[int, DecodingTimes] = {}
 
     def add(self, streams: Sequence[Stream]) -> list[Stream]:
         """Give the output streams like these, with their words, flags and rotation."""
@@ -97,17 +105,23 @@ class Copies:
         time = packet.pts if packet.dts is None else packet.dts
         return None if time is None else float(time * packet.time_base - self.zero)
 
-    def moved(self, packet: Packet[Stream]) -> Packet[Stream] | None:
-        """The packet on its way into the output; None when its stream is not copied."""
-        copy = self._by_index.get(packet.stream.index)
+    def moved(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
+        """What goes into the output, now that this packet of the source has come."""
+        index = packet.stream.index
+        copy = self._by_index.get(index)
         if copy is None or is_flush(packet):
-            return None
+            return []
         if self.zero and packet.time_base:
             shift = round(self.zero / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts - shift
             packet.dts = None if packet.dts is None else packet.dts - shift
         packet.stream = copy
-        return packet
+        times = self._decoding_times.get(index)
+        return [packet] if times is None else times.push(packet)
+
+    def rest(self) -> list[Packet[Stream]]:
+        """What was held back."""
+        return [packet for times in self._decoding_times.values() for packet in times.finish()]
 
     def _like(self, stream: Stream) -> Stream:
         copy = self._output.add_stream_from_template(stream, opaque=True)
@@ -119,6 +133,8 @@ class Copies:
         if stream.type == "video":
             context = typing.cast("VideoCodecContext", copy.codec_context)
             context.width, context.height = size(stream)
+            if self._without_dts:
+                self._decoding_times[stream.index] = DecodingTimes()
         if stream.type != "attachment":
             self._by_index[stream.index] = copy
         return copy
@@ -143,4 +159,8 @@ def _codec_tag(stream: Stream) -> str:
 
 
 def _codec(stream: Stream) -> str:
-    return str(stream.codec_context.name) if stream.codec_context is not None else "an unknown codec"
+    return (
+        str(stream.codec_context.codec.canonical_name)
+        if stream.codec_context is not None
+        else "an unknown codec"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
@@ -61,8 +62,10 @@ def _learn_sizes(container: InputContainer, path: Path) -> None:
     ]
     for index, data in first_packets(path, unknown).items():
         context = container.streams[index].codec_context
-        context.parse(data)
-        context.parse(None)
+        # ValueError: no parser for this codec. Then the size stays unknown.
+        with contextlib.suppress(ValueError):
+            context.parse(data)
+            context.parse(None)
 
 
 def first_packets(path: Path, indices: Collection[int]) -> dict[int, bytes]:

@@ -12,13 +12,14 @@ from pathlib import Path
 from voiceclone_cli.atomic import atomic_path, explain_write_errors
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_cli.media.formats import open_options
 from voiceclone_cli.types import Progress, ProgressEvent, Script, no_progress
 from voiceclone_cli.video.captions import CaptionTrack
 from voiceclone_cli.video.copying import FORMATS, Copies, fitting, size
 from voiceclone_cli.video.covers import add_covers
 from voiceclone_cli.video.naming import describe, introduce, introduce_script, step_back
 from voiceclone_cli.video.soundtrack import Soundtrack, open_soundtrack
-from voiceclone_cli.video.source import kept_streams, open_source, packets, zero
+from voiceclone_cli.video.source import kept_streams, open_source, packets
 
 if typing.TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -64,11 +65,10 @@ def write_video(
             kept_streams(container, keep_original_audio=keep_original_audio), source, out.suffix
         )
         describe(output, container, tags, out.suffix)
-        start = zero(container)
-        copies = Copies(output, out.suffix, start)
+        copies = Copies(container, output, out.suffix)
         copies.add(_of(streams, "video"))
         with open_soundtrack(
-            audio, output, out.suffix, container.streams.audio[0], source, start
+            audio, output, out.suffix, container.streams.audio[0], source, copies.zero
         ) as soundtrack:
             introduce(soundtrack.stream, language, out.suffix)
             step_back(copies.add(_of(streams, "audio")), out.suffix)
@@ -90,14 +90,14 @@ def _output(source: Path, out: Path) -> Iterator[OutputContainer]:
     from av.container import Flags
 
     try:
-        with (
-            explain_write_errors(out.parent),
-            atomic_path(out) as temporary,
-            av.open(f"file:{temporary.absolute()}", "w", format=FORMATS[out.suffix]) as output,
-        ):
-            # No random numbers, no time of day.
-            output.flags |= typing.cast(int, Flags.bitexact.value)
-            yield output
+        with explain_write_errors(out.parent), atomic_path(out) as temporary:
+            name = f"file:{temporary.absolute()}"
+            with av.open(name, "w", format=FORMATS[out.suffix]) as output:
+                # No random numbers, no time of day.
+                output.flags |= typing.cast(int, Flags.bitexact.value)
+                yield output
+            # Some muxers write a header that nobody can read, and say nothing.
+            av.open(name, options=open_options()).close()
     except av.error.FFmpegError as error:
         # Those that are OSErrors are explained by now.
         raise InputError(
@@ -127,11 +127,11 @@ def _copy(
             output.mux(list(captions.until(seconds)))
         if packet.stream is source.streams.audio[0]:
             output.mux(list(soundtrack.follow(packet)))
-        if (moved := copies.moved(packet)) is not None:
-            output.mux_one(moved)
+        output.mux(copies.moved(packet))
         if seconds is not None and seconds >= told + _PROGRESS_SECONDS:
             told = seconds
             progress(ProgressEvent(STAGE, min(told, total or told), total))
+    output.mux(copies.rest())
     output.mux(list(soundtrack.finish()))
     if captions is not None:
         output.mux(list(captions.until(math.inf)))

