@@ -62,7 +62,8 @@ def test_every_line_is_spoken_and_the_run_says_that_there_are_no_words(
     assert (document["engine"], document["mode"], document["status"]) == ("fish", "sequential", "success")
     assert document["segments"] and all(row["status"] == "done" for row in document["segments"])
     assert any("speaks no words" in note for note in document["notes"])
-    assert document["timing"]["workers"].keys() == {"load", "encode", "generate", "decode", "write"}
+    stages = {"load", "encode", "generate", "decode", "write", "watermark"}
+    assert document["timing"]["workers"].keys() == stages and document["watermark"] == "perth"
     for row in document["segments"]:
         samples, rate = soundfile.read(row["file"])
         assert rate == 44100 and np.sqrt(np.mean(samples**2)) > 0.001

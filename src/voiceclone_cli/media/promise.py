@@ -33,8 +33,8 @@ def promised_seconds(path: Path, container: InputContainer) -> float | None:
     if "matroska" in formats:
         if "DURATION" in stream.metadata:
             end = _clock_seconds(stream.metadata["DURATION"])
-        # The tag gives the time of the end, and a track may begin late.
-        return None if end is None else end - float((stream.start_time or 0) * (stream.time_base or 0))
+            # The tag gives the time of the end, and a track may begin late.
+            return None if end is None else end - float((stream.start_time or 0) * (stream.time_base or 0))
         # Without that tag FFmpeg hands every stream the whole file's length, which is the longest stream's.
         if len(container.streams) > 1:
             return None
