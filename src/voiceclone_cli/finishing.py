@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from voiceclone_cli.desk import Desk
-from voiceclone_cli.errors import InputError, RunError, Stopped
+from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.manifest import Made
 from voiceclone_cli.media.original import STAGE as ORIGINAL
 from voiceclone_cli.media.original import write_original
@@ -31,7 +31,7 @@ def finish(desk: Desk, job: Job, spoken: Spoken, made: Made) -> Made:
                 made = _with_video(desk, job, made, desk.video_suffix)
         if desk.request.report:
             made = _with_original(desk, made)
-    except (InputError, RunError) as error:
+    except VoicecloneError as error:
         spoken.errors.append(Failure(error.code, error.message))
     except Stopped as stop:
         spoken.stopped = stop

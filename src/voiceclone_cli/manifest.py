@@ -163,8 +163,8 @@ def record_failure(run_dir: RunDir, end: VoicecloneError | Stopped) -> None:
             write_manifest(run_dir, content)
 
 
-def record_unwritten(content: Mapping[str, Any], error: RunError) -> dict[str, Any]:
-    """The document of a run whose manifest could not be written."""
+def record_unwritten(content: Mapping[str, Any], error: VoicecloneError) -> dict[str, Any]:
+    """The document of a run whose manifest or report could not be written."""
     reason = {"code": error.code, "message": error.message, "segment": None}
     others = [error for error in content["errors"] if error != reason]
     return {**content, "status": ERROR, "errors": [reason, *others]}

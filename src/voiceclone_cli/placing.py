@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from voiceclone_cli import timeline
 from voiceclone_cli.background import model_folders
 from voiceclone_cli.desk import Desk
-from voiceclone_cli.errors import RunError, Stopped
+from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.manifest import Made
 from voiceclone_cli.provenance.tags import wav_info
 from voiceclone_cli.rundir import sweep
@@ -64,7 +64,7 @@ def place(desk: Desk, job: Job, spoken: Spoken, turns: Sequence[Turn]) -> Made:
         )
         sweep(job.run_dir.stems, {f"{segment.speaker}.wav" for segment in job.script.segments})
         return Made(rendering.placements, rendering.rate, rendering.sha256)
-    except RunError as error:
+    except VoicecloneError as error:
         spoken.errors.append(Failure(error.code, error.message))
     except Stopped as stop:
         spoken.stopped = stop

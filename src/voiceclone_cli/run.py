@@ -7,7 +7,7 @@ from typing import Any
 
 from voiceclone_cli import rates
 from voiceclone_cli.desk import Desk, open_desk
-from voiceclone_cli.errors import RunError
+from voiceclone_cli.errors import VoicecloneError
 from voiceclone_cli.finishing import add_report, finish
 from voiceclone_cli.manifest import (
     PLANNED,
@@ -89,6 +89,6 @@ def settle(desk: Desk, prepared: Prepared, job: Job, spoken: Spoken, made: Made)
                 write_manifest(job.run_dir, content)
             else:
                 job.run_dir.report.unlink(missing_ok=True)  # an earlier run's
-    except RunError as error:
+    except VoicecloneError as error:
         return RunResult(record_unwritten(content, error), error.exit_code)
     return RunResult(content, exit_code(spoken))

@@ -50,6 +50,18 @@ def go_on(running: Running, talk: list[object]) -> None:
     assert not list(running.folder.rglob("*.part*")) and not (running.folder / "tasks").exists()
 
 
+def test_a_recording_that_is_gone_when_the_mix_needs_it_costs_the_mix_and_no_line(tmp_path: Path) -> None:
+    talk = make_talk(tmp_path)
+    run = Running([*talk, "--background", "duck", "--json"], tmp_path / "run")
+    run.wait_for_the_first_line()
+    (tmp_path / "talk.wav").rename(tmp_path / "elsewhere.wav")
+    ended = run.ended()
+    assert ended.code == 3, ended.err
+    assert [row["status"] for row in ended.document["segments"]] == ["done"] * LINES
+    assert ended.document["outputs"]["mix"] is None
+    assert [error["code"] for error in ended.document["errors"]] == ["media_missing"]
+
+
 @pytest.mark.parametrize("name", [".", "segments"])
 def test_a_folder_that_is_removed_while_it_is_written_into_is_one_sentence(
     name: str, running: Running, talk: list[object], tmp_path: Path
