@@ -43,6 +43,8 @@ class Stage:
             return self._signal_a_worker(fault)
         if fault.kind in COMMAND:
             return self._signal_the_command(fault)
+        if fault.kind == "terminal gone" and not catches(self.command.process.pid, signal.SIGHUP):
+            return NOT_YET  # as below: it would meet Python
         if fault.kind in STREAMS:
             return fault.kind.endswith(" closed") or self.command.lose(fault.kind)
         return _OTHERS[fault.kind](self, fault)

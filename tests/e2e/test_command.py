@@ -163,3 +163,14 @@ def test_an_interrupt_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert err == "voiceclone: stopped\n"
+
+
+def test_a_stderr_that_is_closed_from_the_start_costs_nothing_but_the_words(tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", syllables(2.0))
+    done = subprocess.run(
+        [sys.executable, "-m", "voiceclone_cli", "run", "in.wav", "--turns", "nowhere.rttm", "--engine", "echo"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: os.close(2),
+    )
+    assert (done.returncode, done.stdout) == (2, b""), "the sentence goes nowhere, its exit code does not"

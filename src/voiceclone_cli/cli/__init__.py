@@ -13,6 +13,9 @@ from voiceclone_cli.telemetry import refuse_telemetry
 
 def main() -> None:
     """The console script. Errors of ours are one sentence on stderr and their exit code."""
+    if sys.stderr is None:
+        # Closed by whoever started us. Nobody shall meet a stream that is not there, nor a file that got its number.
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     # Before any library that computes is loaded: spinning threads cost ten times their work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     refuse_telemetry()
