@@ -168,7 +168,17 @@ def test_an_interrupt_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
 def test_a_stderr_that_is_closed_from_the_start_costs_nothing_but_the_words(tmp_path: Path) -> None:
     write_wav(tmp_path / "in.wav", syllables(2.0))
     done = subprocess.run(
-        [sys.executable, "-m", "voiceclone_cli", "run", "in.wav", "--turns", "nowhere.rttm", "--engine", "echo"],
+        [
+            sys.executable,
+            "-m",
+            "voiceclone_cli",
+            "run",
+            "in.wav",
+            "--turns",
+            "nowhere.rttm",
+            "--engine",
+            "echo",
+        ],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         preexec_fn=lambda: os.close(2),
