@@ -53,7 +53,10 @@ class Stage:
         workers = sorted(living_children(self.command.process.pid))
         if not workers:
             return NOT_YET
-        os.kill(workers[int(fault.luck * len(workers))], _signal_named(fault.kind))
+        try:
+            os.kill(workers[int(fault.luck * len(workers))], _signal_named(fault.kind))
+        except ProcessLookupError:  # it ended while it was being chosen
+            return NOT_YET
         return True
 
     def _signal_the_command(self, fault: Fault) -> bool | None:
