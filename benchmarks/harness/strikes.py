@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from harness.plan import COMMAND, INSIDE, OUTSIDE, SEGMENTS, STREAMS, Fault
 from harness.processes import catches, living_children
@@ -50,7 +51,8 @@ class Stage:
         return _OTHERS[fault.kind](self, fault)
 
     def _signal_a_worker(self, fault: Fault) -> bool | None:
-        workers = sorted(living_children(self.command.process.pid))
+        children = living_children(self.command.process.pid)
+        workers = sorted(child for child in children if _runs_the_worker(child))
         if not workers:
             return NOT_YET
         try:
@@ -112,6 +114,14 @@ def prepare(scene: Scene, fault: Fault, place: int) -> None:
         (scene.faults / f"{_place_in_worker(fault)}.{fault.kind.removeprefix('worker: ')}.{place}").touch()
     elif fault.kind == "disk full":
         scene.shrink_disk(fault.luck)
+
+
+def _runs_the_worker(pid: int) -> bool:
+    """Until it does, it is the command's own second self, and the command waits for it in the kernel."""
+    try:
+        return b"voiceclone_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def waits_for_its_moment(kind: str) -> bool:
