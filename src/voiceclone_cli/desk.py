@@ -15,7 +15,7 @@ from voiceclone_cli.engines import EngineChoice, choose_engine
 from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
 from voiceclone_cli.fingerprints import file_sha256
 from voiceclone_cli.manifest import record_failure
-from voiceclone_cli.provenance import SPEAKING_ENGINES
+from voiceclone_cli.provenance import mark_of
 from voiceclone_cli.provenance.consent import read_consent
 from voiceclone_cli.provenance.watermark import watermark_folder
 from voiceclone_cli.request import RunRequest
@@ -77,7 +77,7 @@ def _look_ahead(request: RunRequest, engine: EngineChoice, progress: Progress) -
     if request.until is None:
         model_folders(request.settings, progress)
     speaks = request.until in (None, Until.SPEAKING)
-    if speaks and request.settings.watermark and engine.name in SPEAKING_ENGINES:
+    if speaks and mark_of(engine.name, wanted=request.settings.watermark):
         watermark_folder(request.settings, progress)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,6 @@ from voiceclone_cli.provenance.tags import container_tags
 from voiceclone_cli.report import write_report
 from voiceclone_cli.speaking import Spoken
 from voiceclone_cli.tasks import Job
-from voiceclone_cli.types import Script
 from voiceclone_cli.video import make_video_or_recall
 from voiceclone_worker.contract import Failure
 
@@ -46,7 +44,7 @@ def _with_video(desk: Desk, job: Job, made: Made, suffix: str) -> Made:
         job.run_dir.mix,
         job.run_dir.video(suffix),
         subtitles=job.script,
-        language=main_language(job.script),
+        language=job.script.language,
         keep_original_audio=desk.request.keep_original_audio,
         tags=container_tags(job.engine.name),
         stages=desk.stages,
@@ -59,12 +57,6 @@ def _with_video(desk: Desk, job: Job, made: Made, suffix: str) -> Made:
         )  # of an earlier run that was asked for something else
     desk.notes.extend(video.notes)
     return replace(made, video=video.path, sha256={**made.sha256, video.path.name: video.sha256})
-
-
-def main_language(lines: Script) -> str | None:
-    """That of most lines."""
-    counted = Counter(segment.language for segment in lines.segments)
-    return counted.most_common(1)[0][0] if counted else None
 
 
 def _with_original(desk: Desk, made: Made) -> Made:

@@ -10,7 +10,7 @@ from typing import Any
 
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.fingerprints import file_sha256, fingerprint
-from voiceclone_cli.provenance import SPEAKING_ENGINES, WATERMARK
+from voiceclone_cli.provenance import mark_of
 from voiceclone_cli.rundir import RunDir
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Reference, Script, Segment
@@ -39,7 +39,7 @@ class Job:
     @property
     def watermark(self) -> str | None:
         """The mark that the segments shall carry: none where it is not wanted, or nothing is speech."""
-        return WATERMARK if self.settings.watermark and self.engine.name in SPEAKING_ENGINES else None
+        return mark_of(self.engine.name, wanted=self.settings.watermark)
 
     def spec(self) -> EngineSpec:
         return self.engine.spec(batch_size=self.settings.batch_size, threads=self.settings.threads_each)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -118,6 +119,12 @@ class Script:
     segments: tuple[Segment, ...]
     notes: tuple[str, ...] = ()
     """Sentences for the user: a line that fitted no turn, a dropped empty cue."""
+
+    @property
+    def language(self) -> str | None:
+        """That of most lines; None without lines."""
+        counted = Counter(segment.language for segment in self.segments)
+        return counted.most_common(1)[0][0] if counted else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from media_samples import syllables, write_wav
-from voiceclone_cli import models, provenance, speaking, synthesis, tasks
+from voiceclone_cli import models, provenance, speaking, synthesis
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.errors import Stopped
 from voiceclone_cli.fingerprints import file_sha256
@@ -36,7 +36,7 @@ def model() -> Path:
 
 @pytest.fixture(autouse=True)
 def echo_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (provenance, speaking, synthesis, tasks, tags):
+    for module in (provenance, speaking, synthesis, tags):
         monkeypatch.setattr(module, "SPEAKING_ENGINES", frozenset({"echo"}))
 
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voiceclone_cli.diarization.embedded import embed, load_network
-from voiceclone_cli.diarization.surroundings import torch_threads
 from voiceclone_cli.diarization.torchaudio_compat import ensure_torchaudio
+from voiceclone_cli.torch_threads import torch_threads
 from voiceclone_cli.types import ANALYSIS_RATE
 
 if typing.TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What must hold around pyannote.audio: no telemetry, no printing, a set number of threads."""
+"""What must hold around pyannote.audio: no telemetry, no printing."""
 
 from __future__ import annotations
 
@@ -39,16 +39,3 @@ def quiet() -> Iterator[None]:
         # The mean of no embeddings, where every bit of speech was too short for one.
         warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"numpy\.")
         yield
-
-
-@contextlib.contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Let torch compute with ``count`` threads, then with as many as before."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -5,3 +5,8 @@ WATERMARK = "perth"
 
 SPEAKING_ENGINES = frozenset({"fish", "kokoro"})
 """Whose segments are somebody's voice. The echo engine's are tones: there is nothing to mark."""
+
+
+def mark_of(engine: str, *, wanted: bool) -> str | None:
+    """The mark that this engine's segments carry: none where it is not wanted, or nothing is speech."""
+    return WATERMARK if wanted and engine in SPEAKING_ENGINES else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voiceclone_cli.engines import EngineChoice
+from voiceclone_cli.provenance import mark_of
 from voiceclone_cli.rates import typical
 from voiceclone_cli.rates.typical import Typical
 from voiceclone_cli.settings import Settings
@@ -33,7 +34,7 @@ def kinds(settings: Settings, engine: EngineChoice, diarizer: str) -> dict[str, 
     recogniser = Path(settings.asr_model).name
     all_threads, one_worker = f"{threads} threads", f"{each} threads"
     pool = f"{settings.pool_size} workers, {one_worker}, batch {settings.batch_size}"
-    marked = "marked" if settings.watermark and engine.name != "echo" else "unmarked"
+    marked = "marked" if mark_of(engine.name, wanted=settings.watermark) else "unmarked"
     speaks, checkpoint = _identity(engine, compiled=settings.compile), engine.checkpoint
     found = (
         Kind(MEDIA, "", "", typical.MEDIA),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -37,10 +36,9 @@ def check_format(path: Path) -> None:
 
 
 def to_json(script: Script) -> str:
-    languages = Counter(segment.language for segment in script.segments)
     document = {
         "schema": SCHEMA,
-        "language": languages.most_common(1)[0][0] if languages else None,
+        "language": script.language,
         "segments": [_row(segment) for segment in script.segments],
     }
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
