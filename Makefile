@@ -6,7 +6,7 @@
 # Each can be stopped and started again; what is there already is kept.
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
-PINS := requirements-ui.txt requirements-dev.txt
+PINS := requirements-ui.txt requirements-ray.txt requirements-dev.txt
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE

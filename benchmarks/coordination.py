@@ -18,6 +18,7 @@ from pathlib import Path
 from voiceclone_cli.rundir import note_segment, take_up
 from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import shared_leases
+from voiceclone_cli.workers.local import LocalLauncher
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentRow, SegmentSpec, SynthesisTask
 
@@ -50,7 +51,7 @@ def main() -> None:
         def note(row: SegmentRow) -> None:
             note_segment(run_dir, row.id, "print", {"seconds": row.seconds, "sha256": row.sha256})
 
-        with Pool(worker_command(None, threads=1), asked.workers, run_dir.tasks) as pool:
+        with Pool(LocalLauncher(worker_command(None, threads=1), asked.workers, run_dir.tasks)) as pool:
             pool.run(shared_leases(warm, asked.workers, 1))  # starts the workers and loads their engine
             for title, keep in (("the pool alone", lambda row: None), ("with each segment's note", note)):
                 measure(

@@ -28,6 +28,7 @@ from harness.processes import living_children, memory_mb
 
 from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import large_leases, shared_leases
+from voiceclone_cli.workers.local import LocalLauncher
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_worker.contract import SegmentRow
 
@@ -138,7 +139,7 @@ def _through_the_pool(folder: Path, segments: int, workers: int) -> Passage:
             largest = max(memory_mb(child) for child in living_children(os.getpid()))
             seen.append((memory_mb(), largest))
 
-    with Pool(worker_command(None, threads=1), workers, folder) as pool:
+    with Pool(LocalLauncher(worker_command(None, threads=1), workers, folder)) as pool:
         pool.run(shared_leases(tasks(1, workers * 2, folder / "warm"), workers, 1))
         wall, cpu = time.perf_counter(), time.process_time()
         leases = large_leases(work) if workers == 1 else shared_leases(work, workers, 5)

@@ -30,7 +30,7 @@ def make_material(
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(RATE)
-        voices = [_speech(number, turn_seconds) for number in range(speakers)]
+        voices = [make_speech(number, turn_seconds) for number in range(speakers)]
         for turn in range(turns):
             speaker, start = f"SPEAKER_{turn % speakers:02d}", turn * turn_seconds
             out.writeframes(voices[turn % speakers])
@@ -63,7 +63,7 @@ def _lines(turn: int, count: int, start: float, seconds: float, speaker: str) ->
     return lines
 
 
-def _speech(speaker: int, seconds: float) -> bytes:
+def make_speech(speaker: int, seconds: float) -> bytes:
     """Four syllables a second at the speaker's own pitch, a little noise, a pause at the end."""
     import numpy as np
 

@@ -15,6 +15,7 @@ from voiceclone_cli.engines import EngineChoice, choose_engine
 from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
 from voiceclone_cli.fingerprints import file_sha256
 from voiceclone_cli.manifest import record_failure
+from voiceclone_cli.means import OWN, Means
 from voiceclone_cli.provenance import mark_of
 from voiceclone_cli.provenance.consent import read_consent
 from voiceclone_cli.provenance.watermark import watermark_folder
@@ -41,6 +42,7 @@ class Desk:
     clock: Clock
     notes: list[str]
     progress: Progress
+    means: Means = OWN
 
     def tell(self, sentence: str) -> None:
         """Say a sentence now. What belongs into the manifest goes into ``notes``."""
@@ -48,7 +50,7 @@ class Desk:
 
 
 @contextmanager
-def open_desk(request: RunRequest, progress: Progress) -> Iterator[Desk]:
+def open_desk(request: RunRequest, progress: Progress, means: Means = OWN) -> Iterator[Desk]:
     """Read the recording, choose the engine, and take up the run directory, locked for the block.
 
     Raises InputError and PreflightError. What ends the block early stands in the manifest of a directory
@@ -65,7 +67,9 @@ def open_desk(request: RunRequest, progress: Progress) -> Iterator[Desk]:
     with _run_dir(request, sha256) as run_dir:
         stages = Stages(run_dir.root, sha256, progress)
         notes = [*request.settings.notes, *engine.notes, *video_notes]
-        desk = Desk(request, recording, sha256, engine, suffix, run_dir, stages, clock, notes, progress)
+        desk = Desk(
+            request, recording, sha256, engine, suffix, run_dir, stages, clock, notes, progress, means
+        )
         desk.tell(f"engine: {engine.why}")
         yield desk
 

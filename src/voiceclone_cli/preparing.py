@@ -97,7 +97,9 @@ def _turns(desk: Desk) -> Diarization:
     request = desk.request
     if request.turns is not None:
         return given_turns(request.turns, desk.recording.seconds)
-    return hear_turns(desk.recording, request.settings, request.speakers, desk.progress, desk.stages)
+    return hear_turns(
+        desk.recording, request.settings, request.speakers, desk.progress, desk.stages, desk.means.ears
+    )
 
 
 def _find_lines(desk: Desk, diarization: Diarization, names: Names) -> _Found:
@@ -115,7 +117,9 @@ def _find_lines(desk: Desk, diarization: Diarization, names: Names) -> _Found:
 def _heard(desk: Desk, diarization: Diarization) -> _Found:
     """The recording's own words."""
     settings = desk.request.settings
-    transcript, notes = hear_words(desk.recording, diarization, settings, desk.progress, desk.stages)
+    transcript, notes = hear_words(
+        desk.recording, diarization, settings, desk.progress, desk.stages, desk.means.ears
+    )
     desk.notes.extend(notes)
     lines = segments_from_words(transcript, diarization)
     return _Found(diarization, lines, transcript.words, transcript.model)

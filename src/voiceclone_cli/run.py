@@ -19,6 +19,7 @@ from voiceclone_cli.manifest import (
     request_row,
     write_manifest,
 )
+from voiceclone_cli.means import OWN, Means
 from voiceclone_cli.placing import place, placed_before
 from voiceclone_cli.preparing import Prepared, prepare
 from voiceclone_cli.request import RunRequest
@@ -35,18 +36,25 @@ class RunResult:
     exit_code: int
 
 
-def run(request: RunRequest, progress: Progress = no_progress) -> RunResult:
+def run(request: RunRequest, progress: Progress = no_progress, means: Means = OWN) -> RunResult:
     """Speak a recording again, every line in its own speaker's voice; go on where an earlier run ended.
 
+    ``means``: whose ears and voices; its own, where the run is alone.
     Raises InputError and PreflightError before a line is spoken, RunError when the run directory cannot be
     written; from the first segment on, whatever happens to a segment stands in the result.
     """
-    with open_desk(request, progress) as desk:
+    with open_desk(request, progress, means) as desk:
         prepared = prepare(desk)
         job = prepared.job(desk)
         if request.until in (None, Until.SPEAKING):
             with desk.clock.stage("speaking"):
-                spoken = speak(job, progress, stages=desk.stages, keep_tasks=request.keep_tasks)
+                spoken = speak(
+                    job,
+                    progress,
+                    stages=desk.stages,
+                    keep_tasks=request.keep_tasks,
+                    open_voices=means.voices,
+                )
         else:
             spoken = spoken_before(job, desk.stages)
         if request.until is None:

@@ -15,6 +15,7 @@ from voiceclone_cli.errors import InputError
 from voiceclone_cli.redaction import redacted
 
 SEQUENTIAL, PARALLEL = "sequential", "parallel"
+LOCAL, RAY = "local", "ray"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,9 @@ class Settings:
     fish_speech_dir: str | None
     fish_speech_python: str | None
     home: str | None
+    executor: str
+    ray_address: str | None
+    ray_resources: Mapping[str, float]
     token: str | None = field(repr=False)
     sources: Mapping[str, str] = field(repr=False)
     """For each setting: "flag", "environment", ".env" or "default"."""
@@ -214,6 +218,17 @@ def _text(text: str) -> str:
     return text
 
 
+def _amounts(text: str) -> dict[str, float]:
+    """Of each named resource so much."""
+    amounts = {}
+    for pair in text.split(","):
+        name, sign, amount = pair.strip().partition("=")
+        if not (name and sign):
+            raise ValueError(f"must be NAME=AMOUNT, more of them after a comma, not {text!r:.60}")
+        amounts[name] = _number(0.0, 1e6)(amount)
+    return amounts
+
+
 def _token(text: str) -> str:
     """Never quoted: what is wrong with a token may be one character in a hundred."""
     if not text.isascii() or not text.isprintable() or " " in text:
@@ -262,5 +277,16 @@ TABLE = (
         "fish_speech_python", "FISH_SPEECH_PYTHON", _text, None, "the interpreter of the fish environment"
     ),
     Setting("home", "VOICECLONE_HOME", _text, None, "where model files are kept"),
+    Setting(
+        "executor", "VOICECLONE_EXECUTOR", _one_of(LOCAL, RAY), LOCAL, "where workers run: here, or on Ray"
+    ),
+    Setting("ray_address", "VOICECLONE_RAY_ADDRESS", _text, None, "of Ray's head, HOST:PORT or auto"),
+    Setting(
+        "ray_resources",
+        "VOICECLONE_RAY_RESOURCES",
+        _amounts,
+        {},
+        "what a slot takes of a node, NAME=AMOUNT,...",
+    ),
     Setting("token", "HF_TOKEN", _token, None, "token of the model hub", secret=True),
 )

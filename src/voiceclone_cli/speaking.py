@@ -10,6 +10,7 @@ from voiceclone_cli.atomic import explain_write_errors, write_error
 from voiceclone_cli.clock import add_seconds
 from voiceclone_cli.errors import RunError, Stopped
 from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_cli.means import OpenVoices, Voices, own_voices
 from voiceclone_cli.provenance import SPEAKING_ENGINES
 from voiceclone_cli.provenance.notice import tell_first_run
 from voiceclone_cli.provenance.sealing import Seal, Sealer, unmarked_notes
@@ -25,9 +26,8 @@ from voiceclone_cli.tasks import (
     synthesis_tasks,
 )
 from voiceclone_cli.types import Progress, ProgressEvent, Script, Segment
-from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.leases import leases_of, one_lease, warm_up
-from voiceclone_cli.workers.pool import Outcome, Pool
+from voiceclone_cli.workers.leases import leases_of, one_lease
+from voiceclone_cli.workers.outcome import Outcome
 from voiceclone_cli.workers.progress import ENCODING, WorkerProgress
 from voiceclone_worker.contract import Failure, ReferenceRow, SegmentRow
 
@@ -59,7 +59,14 @@ class Spoken:
         return len(self.kept)
 
 
-def speak(job: Job, progress: Progress, *, stages: Stages = NO_STAGES, keep_tasks: bool = False) -> Spoken:
+def speak(
+    job: Job,
+    progress: Progress,
+    *,
+    stages: Stages = NO_STAGES,
+    keep_tasks: bool = False,
+    open_voices: OpenVoices = own_voices,
+) -> Spoken:
     """Speak every segment of the job; each has a row in the result, whatever happened to it.
 
     Being stopped ends the workers; what they had not finished has failed, and so has what could not be
@@ -68,7 +75,11 @@ def speak(job: Job, progress: Progress, *, stages: Stages = NO_STAGES, keep_task
     spoken = Spoken()
     try:
         with explain_write_errors(job.run_dir.root):
-            _speak(job, progress, stages, spoken, keep_tasks)
+            report = WorkerProgress(
+                progress, references=len(job.references), segments=len(job.script.segments)
+            )
+            with open_voices(job, progress, report, keep_tasks) as voices:
+                _speak(job, progress, stages, spoken, voices, report)
             _clear_unplanned(job)
     except Stopped as stop:
         spoken.stopped = stop
@@ -96,34 +107,24 @@ def spoken_before(job: Job, stages: Stages) -> Spoken:
     return spoken
 
 
-def _speak(job: Job, progress: Progress, stages: Stages, spoken: Spoken, keep_tasks: bool) -> None:
-    report = WorkerProgress(progress, references=len(job.references), segments=len(job.script.segments))
+def _speak(
+    job: Job, progress: Progress, stages: Stages, spoken: Spoken, voices: Voices, report: WorkerProgress
+) -> None:
     seal = _seal(job, progress)
-    # Nothing is started before there is something to do.
-    with Pool(
-        worker_command(job.engine.python, threads=job.settings.threads_each),
-        job.settings.pool_size,
-        job.run_dir.tasks,
-        on_event=report,
-        on_log=report.log,
-        log_dir=job.run_dir.logs,
-        keep_tasks=keep_tasks,
-        patience=job.settings.patience,
-    ) as pool:
-        _encode(job, pool, stages, spoken, report)
-        prints = segment_fingerprints(job)
-        _take_over(job.script, job.run_dir, prints, spoken)
-        missing = [segment for segment in job.script.segments if segment.id not in spoken.rows]
-        _tell_plan(job, stages, spoken, progress)
-        report.already_settled(len(spoken.rows))
-        if missing:
-            tell_first_run(job.engine.name, progress)
-        _speak_missing(job, pool, missing, prints, seal, spoken)
+    _encode(job, voices, stages, spoken, report)
+    prints = segment_fingerprints(job)
+    _take_over(job.script, job.run_dir, prints, spoken)
+    missing = [segment for segment in job.script.segments if segment.id not in spoken.rows]
+    _tell_plan(job, stages, spoken, progress)
+    report.already_settled(len(spoken.rows))
+    if missing:
+        tell_first_run(job.engine.name, progress)
+        _speak_missing(job, voices, missing, prints, seal, spoken)
 
 
 def _speak_missing(
     job: Job,
-    pool: Pool,
+    voices: Voices,
     missing: Sequence[Segment],
     prints: Mapping[str, str],
     seal: Seal | None,
@@ -136,9 +137,10 @@ def _speak_missing(
             spoken.unmarked[row.id] = unmarked
         spoken.rows[row.id] = _noted(job.run_dir, row, prints[row.id], unmarked)
 
-    leases = leases_of(synthesis_tasks(job, missing), job.settings, job.settings.batch_size)
+    tasks = synthesis_tasks(job, missing)
+    leases = leases_of(tasks, job.settings, voices.slots, job.settings.batch_size)
     with Sealer() as sealer:
-        outcome = pool.run(leases, on_segment=lambda row: sealer.take(row, seal, settle))
+        outcome = voices.run(leases, on_segment=lambda row: sealer.take(row, seal, settle))
     _count(outcome, spoken)
     if sealer.seconds:
         add_seconds(spoken.timing, {"watermark": sealer.seconds})
@@ -151,13 +153,13 @@ def _seal(job: Job, progress: Progress) -> Seal | None:
     return Seal(job.engine.name, watermark_folder(job.settings, progress) if job.watermark else None)
 
 
-def _encode(job: Job, pool: Pool, stages: Stages, spoken: Spoken, report: WorkerProgress) -> None:
+def _encode(job: Job, voices: Voices, stages: Stages, spoken: Spoken, report: WorkerProgress) -> None:
     """All references in one go, unless an earlier run made the same of them."""
     made_from = encoding_made_from(job)
     if stages.recall(ENCODING, made_from) is not None:
         report.encoded_before()
         return
-    encoded = pool.run([*one_lease([encode_task(job)]), *warm_up(job.spec(), job.settings.pool_size - 1)])
+    encoded = voices.run([*one_lease([encode_task(job)]), *voices.warm_up(job)])
     _count(encoded, spoken)
     _give_up_voiceless(job.script, encoded.references, spoken)
     files = {path: file_sha256(path) for path in codes_files(job) if path.is_file()}

@@ -21,6 +21,7 @@ from voiceclone_cli.settings import Settings, path_setting
 from voiceclone_cli.types import Progress
 from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import Lease, leases_of, one_lease
+from voiceclone_cli.workers.local import LocalLauncher
 from voiceclone_cli.workers.pool import Outcome, Pool
 from voiceclone_cli.workers.progress import WorkerProgress
 from voiceclone_worker.contract import (
@@ -51,15 +52,21 @@ def synthesize(paths: Sequence[Path], settings: Settings, progress: Progress) ->
     with (
         TemporaryDirectory(prefix="voiceclone-") as folder,
         Pool(
-            worker_command(_python(tasks, settings), threads=settings.threads_each),
-            settings.pool_size,
-            Path(folder),
+            LocalLauncher(
+                worker_command(_python(tasks, settings), threads=settings.threads_each),
+                settings.pool_size,
+                Path(folder),
+            ),
             on_event=report,
             on_log=report.log,
         ) as pool,
     ):
         encoded = pool.run(one_lease(encode))
-        spoken = _speak(pool, leases_of(speak, settings, batch_size), _seals(speak, settings, progress))
+        spoken = _speak(
+            pool,
+            leases_of(speak, settings, settings.pool_size, batch_size),
+            _seals(speak, settings, progress),
+        )
         return _result(tasks, encoded, spoken)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from voiceclone_cli.errors import InputError, PreflightError
@@ -43,6 +43,44 @@ _LANGUAGE_WINDOWS = 4
 """Windows of 30 s the language is looked for in, while it is in doubt: many recordings begin with silence."""
 
 
+def load_recogniser(model: Path, threads: int) -> WhisperModel:
+    """The model in a folder. Raises PreflightError when the folder holds none that is usable."""
+    missing = [name for name in _MODEL_FILES if not (model / name).is_file()]
+    if not any((model / name).is_file() for name in _VOCABULARIES):
+        missing.append(_VOCABULARIES[0])
+    if missing:
+        raise PreflightError(
+            f"{model} is not a faster-whisper model: it has no {', '.join(missing)}; give a folder that has, "
+            "or leave the choice of the model to voiceclone.",
+            code="asr_model_incomplete",
+        )
+    refuse_telemetry()
+    import ctranslate2
+    from faster_whisper import WhisperModel
+
+    # A window that decodes badly is decoded again by sampling: a fixed seed gives the same words each time.
+    ctranslate2.set_random_seed(0)
+    cuda = ctranslate2.get_cuda_device_count() > 0
+    try:
+        return WhisperModel(
+            str(model),
+            device="cuda" if cuda else "cpu",
+            compute_type="auto" if cuda else "int8",
+            cpu_threads=threads,
+            local_files_only=True,
+        )
+    # A broken tokenizer.json raises a bare Exception, a cut model.bin a RuntimeError.
+    except Exception as error:
+        raise PreflightError(
+            f"The speech recognition model in {model} cannot be loaded ({error}); fetch it again.",
+            code="asr_model_broken",
+        ) from error
+
+
+Load = Callable[[Path, int], "WhisperModel"]
+"""Gives the model in a folder, to compute on so many threads."""
+
+
 def transcribe(
     recording: Recording,
     model: Path,
@@ -50,11 +88,13 @@ def transcribe(
     language: str | None = None,
     threads: int = 0,
     progress: Progress = no_progress,
+    load: Load = load_recogniser,
 ) -> Transcript:
     """The words of a recording with their times.
 
     ``model`` is a folder in faster-whisper's layout; ``language`` an ISO 639-1 code, or None to have it
-    detected (of es-MX, es counts); ``threads`` those of the CPU, 0 for as many as there are cores.
+    detected (of es-MX, es counts); ``threads`` those of the CPU, 0 for as many as there are cores. The model
+    lives no longer than this call, unless ``load`` keeps it.
 
     Up to WHOLE_SECONDS a recording is transcribed in one piece: each of many short clips would be padded
     to 30 s. No window sees the text of the one before (``condition_on_previous_text``), which keeps a
@@ -62,7 +102,7 @@ def transcribe(
 
     Raises PreflightError when the folder holds no usable model, InputError for a language it does not know.
     """
-    whisper = load_recogniser(model, threads)
+    whisper = load(model, threads)
     code = None if language is None else language.lower().replace("_", "-").split("-")[0]
     if code is not None and code not in whisper.supported_languages:
         raise InputError(
@@ -127,36 +167,3 @@ def drop_outside_speech(
         found = index.nearest(word.start, word.end)
         (kept if found is not None and found[1] <= SPEECH_MARGIN else dropped).append(word)
     return tuple(kept), tuple(dropped)
-
-
-def load_recogniser(model: Path, threads: int) -> WhisperModel:
-    missing = [name for name in _MODEL_FILES if not (model / name).is_file()]
-    if not any((model / name).is_file() for name in _VOCABULARIES):
-        missing.append(_VOCABULARIES[0])
-    if missing:
-        raise PreflightError(
-            f"{model} is not a faster-whisper model: it has no {', '.join(missing)}; give a folder that has, "
-            "or leave the choice of the model to voiceclone.",
-            code="asr_model_incomplete",
-        )
-    refuse_telemetry()
-    import ctranslate2
-    from faster_whisper import WhisperModel
-
-    # A window that decodes badly is decoded again by sampling: a fixed seed gives the same words each time.
-    ctranslate2.set_random_seed(0)
-    cuda = ctranslate2.get_cuda_device_count() > 0
-    try:
-        return WhisperModel(
-            str(model),
-            device="cuda" if cuda else "cpu",
-            compute_type="auto" if cuda else "int8",
-            cpu_threads=threads,
-            local_files_only=True,
-        )
-    # A broken tokenizer.json raises a bare Exception, a cut model.bin a RuntimeError.
-    except Exception as error:
-        raise PreflightError(
-            f"The speech recognition model in {model} cannot be loaded ({error}); fetch it again.",
-            code="asr_model_broken",
-        ) from error

@@ -151,6 +151,8 @@ class ProgressEvent:
     total: float | None = None
     worker: str | None = None
     note: str = ""
+    input: str = ""
+    """The short name of one of several inputs; empty where there is only one."""
 
 
 Progress = Callable[[ProgressEvent], None]

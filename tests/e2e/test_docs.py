@@ -24,9 +24,10 @@ from typer.main import get_command
 
 from command import voiceclone
 from media_samples import write_media
-from voiceclone_cli import listening, models
+from voiceclone_cli import models
 from voiceclone_cli.cli import main
 from voiceclone_cli.cli.app import app
+from voiceclone_cli.listening import ears
 from voiceclone_cli.types import Recording
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +81,7 @@ def test_each_command_runs(
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"])
     _lay_out(tmp_path, sample_wav, finished)
     for name in ("diarize", "transcribe"):
-        monkeypatch.setattr(listening, name, _once(getattr(listening, name), heard))
+        monkeypatch.setattr(ears, name, _once(getattr(ears, name), heard))
     for line in commands(path):
         words = shlex.split(line)
         code = _run(words, monkeypatch)
@@ -190,6 +191,15 @@ def _lay_out(folder: Path, sample_wav: Path, finished: Path) -> None:
     shutil.copy(finished / "speakers" / "SPEAKER_01" / "reference.wav", folder / "voice.wav")
     shutil.copytree(ROOT / "examples", folder / "examples")
     shutil.copy(ROOT / "examples" / "sample.es.srt", folder / "translation.es.srt")
+    season = folder / "season"
+    season.mkdir()
+    shutil.copy(folder / "input.wav", season / "E01.wav")
+    shutil.copy(folder / "input.mp4", season / "E02.mp4")
+    for name in ("E01.es.srt", "E02.es.srt"):
+        shutil.copy(folder / "translation.es.srt", season / name)
+    page = (ROOT / "docs" / "batch.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^```csv\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (season / "episodes.csv").write_text(table, encoding="utf-8")
     task = {
         "schema": "voiceclone.task/1",
         "speaker": "SPEAKER_00",

@@ -14,6 +14,7 @@ import pytest
 from media_samples import syllables, write_wav
 from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import one_lease
+from voiceclone_cli.workers.local import LocalLauncher
 from voiceclone_cli.workers.pool import Outcome, Pool
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
@@ -63,9 +64,8 @@ def run(folder: Path, python: str | None, strike: Strike, *tasks: SynthesisTask 
         strike(pids[worker], event)
 
     (folder / "tasks").mkdir(exist_ok=True)
-    with Pool(
-        worker_command(python, threads=1), 1, folder / "tasks", on_event=tell, patience=PATIENCE
-    ) as pool:
+    launcher = LocalLauncher(worker_command(python, threads=1), 1, folder / "tasks")
+    with Pool(launcher, on_event=tell, patience=PATIENCE) as pool:
         return pool.run(one_lease(tasks))
 
 

@@ -18,6 +18,7 @@ from voiceclone_cli.errors import PreflightError, Stopped
 from voiceclone_cli.stopping import request_stop
 from voiceclone_cli.workers.environment import WorkerCommand, worker_command
 from voiceclone_cli.workers.leases import one_lease, shared_leases, warm_up
+from voiceclone_cli.workers.local import LocalLauncher
 from voiceclone_cli.workers.pool import Outcome, Pool
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
@@ -33,7 +34,8 @@ def task(folder: Path, speaker: str = "A", count: int = 6, **options: Any) -> Sy
 def pool(folder: Path, workers: int = 2, command: WorkerCommand | None = None, **settings: Any) -> Pool:
     tasks = folder / "tasks"
     tasks.mkdir(exist_ok=True)
-    return Pool(command or worker_command(None, threads=1), workers, tasks, **settings)
+    command = command or worker_command(None, threads=1)
+    return Pool(LocalLauncher(command, workers, tasks), **settings)
 
 
 def states(outcome: Outcome) -> dict[str, str]:

@@ -21,8 +21,11 @@ import pytest
 from voiceclone_cli.workers import pipes
 from voiceclone_cli.workers.environment import WorkerCommand, worker_command
 from voiceclone_cli.workers.leases import one_lease, shared_leases
+from voiceclone_cli.workers.local import LocalLauncher
 from voiceclone_cli.workers.pool import Outcome, Pool
-from voiceclone_cli.workers.process import EventMessage, GoneMessage, LogMessage, Message, WorkerProcess
+from voiceclone_cli.workers.process import WorkerProcess
+from voiceclone_cli.workers.slot import EventMessage, GoneMessage, LogMessage, Message
+from voiceclone_cli.workers.task_files import TaskFiles
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 from voiceclone_worker.engines.echo_faults import FAULTS
 
@@ -71,10 +74,10 @@ class Studio:
     def run(self, workers: int = 1, command: WorkerCommand | None = None, **settings: Any) -> Outcome:
         """Encode the speaker, then speak the lines: in one lease with one worker, else in leases of two."""
         task = self.task
+        command = command or worker_command(None, threads=1)
+        log_dir = settings.pop("log_dir", None)
         with Pool(
-            command or worker_command(None, threads=1),
-            workers,
-            self.tasks,
+            LocalLauncher(command, workers, self.tasks, log_dir=log_dir),
             on_event=lambda worker, event: self.told.append(event["event"]),
             **{"patience": PATIENCE, **settings},
         ) as pool:
@@ -327,7 +330,9 @@ def test_events_that_nobody_takes_hold_up_the_worker_and_fill_no_memory(
     )
     good = worker_command(None, threads=1)
     inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-    worker = WorkerProcess("w", WorkerCommand(good.python, program, good.environment), inbox)
+    worker = WorkerProcess(
+        "w", WorkerCommand(good.python, program, good.environment), inbox, TaskFiles(tmp_path, keep=False)
+    )
     assert not worker.wait(1.0), "it waits for its reader"
     assert inbox.qsize() <= 100
     heard = []
@@ -348,7 +353,9 @@ def test_a_log_that_nobody_reads_holds_up_no_worker_and_fills_no_memory(
     )
     good = worker_command(None, threads=1)
     inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-    worker = WorkerProcess("w", WorkerCommand(good.python, program, good.environment), inbox)
+    worker = WorkerProcess(
+        "w", WorkerCommand(good.python, program, good.environment), inbox, TaskFiles(tmp_path, keep=False)
+    )
     assert worker.wait(20.0), "it waits for nobody"
     heard = [inbox.get(timeout=20) for _ in range(100)]
     assert [message.line for message in heard if isinstance(message, LogMessage)] == [
@@ -382,13 +389,14 @@ import json, sys
 from pathlib import Path
 from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import one_lease
+from voiceclone_cli.workers.local import LocalLauncher
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_worker.contract import read_task
 
 python, task, folder = sys.argv[1:]
 def tell(worker, event):
     print(json.dumps(event), flush=True)
-with Pool(worker_command(python or None, threads=1), 1, Path(folder), on_event=tell) as pool:
+with Pool(LocalLauncher(worker_command(python or None, threads=1), 1, Path(folder)), on_event=tell) as pool:
     pool.run(one_lease([read_task(task)]))
 """
 

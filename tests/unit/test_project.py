@@ -39,7 +39,7 @@ def test_conda_files_mirror_the_pinned_requirements(conda: str, pip: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements-ui.txt", "requirements-dev.txt", "worker_env/requirements-fish.txt"]
+    "name", ["requirements-ui.txt", "requirements-ray.txt", "requirements-dev.txt", "worker_env/requirements-fish.txt"]
 )
 def test_every_requirement_is_pinned_exactly(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
@@ -63,7 +63,8 @@ def test_the_worker_imports_nothing_of_the_ui_package() -> None:
         assert not [name for name in imports(path) if name.split(".")[0] == "voiceclone_cli"], path
 
 
-SHARED = {"voiceclone_worker.contract", "voiceclone_worker.telemetry"}
+SHARED = {f"voiceclone_worker.{name}" for name in ("contract", "telemetry", "lifeline", "channel", "atomic")}
+"""Standard library only: what is said, and how a child of either environment behaves."""
 
 
 def test_the_ui_package_imports_nothing_of_the_worker_but_what_is_made_to_be_shared() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from voiceclone_cli.workers.restarts import MOST_BARREN, MOST_FRUITLESS, Restarts
+from voiceclone_cli.workers.restarts import LIMITS, Restarts
 
 
 def test_each_death_in_a_row_doubles_the_pause_up_to_eight_seconds() -> None:
@@ -24,10 +24,10 @@ def test_a_finished_row_ends_the_pause_and_the_count() -> None:
 
 def test_workers_that_never_begin_are_tried_three_times() -> None:
     restarts = Restarts()
-    assert [restarts.death(0.0, began=False) for _ in range(MOST_BARREN)] == [0, 0, 3]
+    assert [restarts.death(0.0, began=False) for _ in range(LIMITS.barren)] == [0, 0, 3]
 
 
 def test_a_row_that_was_begun_ends_the_barren_count_but_not_the_fruitless_one() -> None:
     restarts = Restarts()
-    deaths = [restarts.death(0.0, began=number % 2 == 0) for number in range(MOST_FRUITLESS)]
-    assert deaths == [0] * (MOST_FRUITLESS - 1) + [MOST_FRUITLESS]
+    deaths = [restarts.death(0.0, began=number % 2 == 0) for number in range(LIMITS.fruitless)]
+    assert deaths == [0] * (LIMITS.fruitless - 1) + [LIMITS.fruitless]

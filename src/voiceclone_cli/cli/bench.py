@@ -18,9 +18,9 @@ from voiceclone_cli.cli.options import (
     ProgressOption,
     Quiet,
     Verbose,
+    settings_of,
 )
 from voiceclone_cli.cli.render import ProgressMode, shown_progress
-from voiceclone_cli.settings import resolve
 
 
 def command(
@@ -74,19 +74,11 @@ def command(
 
     Generated lines are spoken in every mode, and by fish-speech's own program.
     """
+    settings = settings_of(locals())
     from voiceclone_cli.bench import Plan, read_modes, run_benchmark
 
-    flags = {
-        "engine": engine,
-        "checkpoint": checkpoint,
-        "device": device,
-        "precision": precision,
-        "compile": compile,
-        "batch_size": batch_size,
-        "seed": seed,
-    }
     plan = Plan(
-        settings=resolve(flags),
+        settings=settings,
         modes=None if modes is None else read_modes(modes),
         speakers=speakers,
         segments=segments,

@@ -20,6 +20,7 @@ devices = _words("auto", "cpu", "cuda", "mps")
 precisions = _words("auto", "float32", "bf16", "fp16", "int8")
 diarizers = _words("auto", "embedded", "community-1")
 backgrounds = _words("none", "duck", "keep")
+executors = _words("local", "ray")
 
 
 def models(incomplete: str) -> Iterator[str]:

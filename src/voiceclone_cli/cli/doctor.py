@@ -17,16 +17,18 @@ from voiceclone_cli.cli.options import (
     Device,
     Diarizer,
     Engine,
+    Executor,
     Mode,
     Precision,
     ProgressOption,
     Quiet,
+    RayAddress,
     Verbose,
     Workers,
 )
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.settings import resolve
+from voiceclone_cli.settings import RAY, Settings, resolve
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.doctor import Row
@@ -44,6 +46,8 @@ def command(
     batch_size: BatchSize = None,
     diarizer: Diarizer = None,
     asr_model: AsrModel = None,
+    executor: Executor = None,
+    ray_address: RayAddress = None,
     as_json: AsJson = False,
     progress: ProgressOption = ProgressMode.AUTO,
     quiet: Quiet = False,
@@ -62,6 +66,8 @@ def command(
         "batch_size": batch_size,
         "diarizer": diarizer,
         "asr_model": asr_model,
+        "executor": executor,
+        "ray_address": ray_address,
     }
     settings = resolve(flags)
     if not quiet:
@@ -69,6 +75,8 @@ def command(
             say(note)
     with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
         rows = examine(settings, show)
+        if settings.executor == RAY:
+            rows += _nodes(settings)
     failed = [row.check for row in rows if row.state is State.FAIL]
     if as_json:
         typer.echo(_document(rows, ok=not failed))
@@ -85,6 +93,14 @@ def command(
         )
     if not quiet:
         say("`run` works with these settings, as far as can be seen.")
+
+
+def _nodes(settings: Settings) -> list[Row]:
+    """The machines that a run would compute on."""
+    from voiceclone_cli.doctor.nodes import node_rows
+    from voiceclone_cli.doctor.rows import State, rows_of
+
+    return list(rows_of("cluster", node_rows(settings), State.FAIL))
 
 
 def _document(rows: Sequence[Row], *, ok: bool) -> str:

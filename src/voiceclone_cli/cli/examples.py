@@ -6,6 +6,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "run": (
         ("Every line again, in its own speaker's voice", "voiceclone run talk.mp4"),
         ("A translation", "voiceclone run talk.mp4 --script talk.es.srt --out spanish.voiceclone"),
+        ("A folder of episodes", "voiceclone run season --out dubbed"),
         ("For a program: one JSON document", "voiceclone run talk.mp4 --quiet --json"),
     ),
     "plan": (

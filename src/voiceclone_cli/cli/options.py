@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from voiceclone_cli.cli import completion
 from voiceclone_cli.cli.render import ProgressMode
+from voiceclone_cli.settings import TABLE, Settings, resolve
 from voiceclone_cli.types import Until
 
+
+def settings_of(options: Mapping[str, Any]) -> Settings:
+    """The settings of a command, from all its options by name. Raises InputError, as ``resolve`` does."""
+    return resolve({row.name: options.get(row.name) for row in TABLE})
+
+
 Input = Annotated[Path, typer.Argument(metavar="INPUT", help="Any audio or video file.", show_default=False)]
+Inputs = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="INPUT",
+        help="Any audio or video file. Several, a folder or a pattern ('talks/*.m4a') are a batch.",
+        show_default=False,
+    ),
+]
+ListFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--list",
+        help="CSV or JSON Lines: a recording a row, with a script, language, ... of its own.",
+        show_default=False,
+    ),
+]
 Speakers = Annotated[
     int | None, typer.Option("--speakers", min=1, help="How many people speak, if known.", show_default=False)
 ]
@@ -60,6 +84,19 @@ Mode = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers", help="Workers in parallel mode.", show_default=False)
 ]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        help="Where workers run: local, or ray (a cluster).",
+        autocompletion=completion.executors,
+        show_default=False,
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray-address", help="Of Ray's head: HOST:PORT, or auto.", show_default=False),
+]
 Checkpoint = Annotated[
     str | None, typer.Option("--checkpoint", help="Folder of fish's checkpoint.", show_default=False)
 ]
@@ -93,7 +130,12 @@ MaxStretch = Annotated[
     typer.Option("--max-stretch", help="How much faster a line may be made.", show_default=False),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", help="Run directory [default: NAME.voiceclone].", show_default=False)
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Run directory [default: NAME.voiceclone]; of a batch the folder of all [default: voiceclone-batch].",
+        show_default=False,
+    ),
 ]
 ScriptFile = Annotated[
     Path | None,

@@ -8,7 +8,8 @@ import sys
 import traceback
 import typing
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from enum import StrEnum
 
 from voiceclone_cli.errors import VoicecloneError
@@ -45,23 +46,34 @@ def say_error(message: str) -> None:
     say(f"voiceclone: {message}")
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """How progress looks on a terminal, and in lines elsewhere."""
+
+    bars: Callable[[], AbstractContextManager[Progress]]
+    lines: Callable[[], Progress]
+
+
 @contextmanager
-def shown_progress(mode: ProgressMode, *, quiet: bool = False, verbose: bool = False) -> Iterator[Progress]:
+def shown_progress(
+    mode: ProgressMode, *, quiet: bool = False, verbose: bool = False, view: View | None = None
+) -> Iterator[Progress]:
     """A Progress that shows itself as asked; auto is bars on a terminal and lines elsewhere.
 
     ``verbose`` also shows events of the stage "log" (why something is made again, what a worker logs) and
-    where an error that ends the block came from; ``quiet`` beats it.
+    where an error that ends the block came from; ``quiet`` beats it. ``view`` is by default that of one run.
     """
+    view = view or View(_bars, PlainLines)
     if mode is ProgressMode.AUTO:
         mode = ProgressMode.RICH if _lively() else ProgressMode.PLAIN
     try:
         if quiet or mode is ProgressMode.NONE:
             yield no_progress
         elif mode is ProgressMode.RICH:
-            with _bars() as show:
+            with view.bars() as show:
                 yield _unbreakable(show if verbose else _without_log(show))
         else:
-            lines = PlainLines() if mode is ProgressMode.PLAIN else _json_line
+            lines = view.lines() if mode is ProgressMode.PLAIN else _json_line
             yield _unbreakable(lines if verbose else _without_log(lines))
     except VoicecloneError as error:
         if verbose and not quiet:
@@ -100,18 +112,21 @@ def _unbreakable(show: Progress) -> Progress:
 
 
 def _json_line(event: ProgressEvent) -> None:
-    document = {
+    document: dict[str, object] = {
         "stage": event.stage,
         "completed": float(event.completed),
         "total": None if event.total is None else float(event.total),
         "worker": event.worker,
         "note": event.note,
     }
+    if event.input:
+        document["input"] = event.input
     say(json.dumps(document, ensure_ascii=False))
 
 
-def _sentence(event: ProgressEvent) -> str:
-    return f"{event.worker}: {event.note}" if event.worker else event.note
+def sentence(event: ProgressEvent) -> str:
+    """Who says it, and what."""
+    return ": ".join(part for part in (event.input, event.worker, event.note) if part)
 
 
 class PlainLines:
@@ -123,7 +138,7 @@ class PlainLines:
 
     def __call__(self, event: ProgressEvent) -> None:
         if event.stage in (NOTE, LOG):
-            self._write(_sentence(event))
+            self._write(sentence(event))
             return
         if event.worker is not None:
             return
@@ -137,6 +152,30 @@ class PlainLines:
 @contextmanager
 def _bars() -> Iterator[Progress]:
     """A bar for each stage and each worker."""
+    with drawn_bars() as bars:
+        tasks: dict[tuple[str, str | None], TaskID] = {}
+
+        def show(event: ProgressEvent) -> None:
+            if event.stage in (NOTE, LOG):
+                bars.console.print(sentence(event), style="dim", markup=False)
+                return
+            key = (event.stage, event.worker)
+            if key not in tasks:
+                name = f"  {event.worker}" if event.worker else event.stage
+                tasks[key] = bars.add_task(name, total=event.total, note="")
+            total = None if event.worker else event.total
+            note = "" if total is not None and event.completed >= total else event.note
+            bars.update(tasks[key], completed=event.completed, total=total, note=plain(note))
+            if total is not None and event.completed >= total:
+                for worker in [name for name in tasks if name[0] == event.stage and name[1]]:
+                    _close(bars, tasks[worker])
+
+        yield show
+
+
+@contextmanager
+def drawn_bars() -> Iterator[Bars]:
+    """Bars that are drawn within the block, for as long as there is a terminal to draw them on."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -148,7 +187,6 @@ def _bars() -> Iterator[Progress]:
     )
     from rich.table import Column
 
-    console = Console(stderr=True, highlight=False)
     # The note takes what the others leave, and is cut there.
     columns = (
         SpinnerColumn(finished_text="[green]✓"),
@@ -160,30 +198,7 @@ def _bars() -> Iterator[Progress]:
             "[dim]{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
         ),
     )
-    with _live(Progress(*columns, console=console, expand=True)) as bars:
-        tasks: dict[tuple[str, str | None], TaskID] = {}
-
-        def show(event: ProgressEvent) -> None:
-            if event.stage in (NOTE, LOG):
-                console.print(_sentence(event), style="dim", markup=False)
-                return
-            key = (event.stage, event.worker)
-            if key not in tasks:
-                name = f"  {event.worker}" if event.worker else event.stage
-                tasks[key] = bars.add_task(name, total=event.total, note="")
-            total = None if event.worker else event.total
-            note = "" if total is not None and event.completed >= total else event.note
-            bars.update(tasks[key], completed=event.completed, total=total, note=_plain(note))
-            if total is not None and event.completed >= total:
-                for worker in [name for name in tasks if name[0] == event.stage and name[1]]:
-                    _close(bars, tasks[worker])
-
-        yield show
-
-
-@contextmanager
-def _live(bars: Bars) -> Iterator[Bars]:
-    """Bars that are drawn within the block, for as long as there is a terminal to draw them on."""
+    bars = Progress(*columns, console=Console(stderr=True, highlight=False), expand=True)
     bars.start()
     try:
         yield bars
@@ -198,7 +213,7 @@ def _close(bars: Bars, task: TaskID) -> None:
     bars.update(task, total=max(1.0, row.completed), note=f"{row.completed:.0f} done")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text of an input is never markup."""
     from rich.markup import escape
 

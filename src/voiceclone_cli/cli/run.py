@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,10 +21,12 @@ from voiceclone_cli.cli.options import (
     Device,
     Diarizer,
     Engine,
+    Executor,
     Force,
-    Input,
+    Inputs,
     KeepOriginalAudio,
     Language,
+    ListFile,
     MaxSpeakers,
     MaxStretch,
     MinSpeakers,
@@ -30,6 +35,7 @@ from voiceclone_cli.cli.options import (
     Precision,
     ProgressOption,
     Quiet,
+    RayAddress,
     References,
     Report,
     ScriptFile,
@@ -40,16 +46,21 @@ from voiceclone_cli.cli.options import (
     Verbose,
     Watermark,
     Workers,
+    settings_of,
 )
 from voiceclone_cli.cli.outcome import show_result
 from voiceclone_cli.cli.plan_view import show_plan
-from voiceclone_cli.cli.render import ProgressMode, shown_progress
+from voiceclone_cli.cli.render import ProgressMode, View, shown_progress
 from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
-from voiceclone_cli.settings import resolve
+from voiceclone_cli.types import Progress
+
+if typing.TYPE_CHECKING:
+    from voiceclone_cli.request import RunRequest
 
 
 def command(
-    input: Input,
+    input: Inputs = None,
+    list_file: ListFile = None,
     out: Out = None,
     script: ScriptFile = None,
     turns: TurnsFile = None,
@@ -61,6 +72,8 @@ def command(
     compile: Compile = None,
     mode: Mode = None,
     workers: Workers = None,
+    executor: Executor = None,
+    ray_address: RayAddress = None,
     batch_size: BatchSize = None,
     speakers: Speakers = None,
     min_speakers: MinSpeakers = None,
@@ -86,64 +99,110 @@ def command(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Speak a recording again, every line in its own voice.
+    """Speak recordings again, every line in its own voice.
 
-    The same command again goes on where it ended, and makes only what is missing or has changed.
+    The same command again goes on where it ended, and makes only what is missing or has changed. Several
+    recordings are a batch: each has its own run directory in the folder that --out names.
     """
-    from voiceclone_cli.diarization import SpeakerCount
+    options = dict(locals())
+    from voiceclone_cli.batch import is_single
+
+    if is_single(input or [], list_file):
+        _run_one(options)
+    else:
+        _run_many(options)
+
+
+def _run_one(options: Mapping[str, Any]) -> None:
     from voiceclone_cli.manifest import failure_document
     from voiceclone_cli.planning import PLAN_SCHEMA, plan
-    from voiceclone_cli.request import RunRequest
     from voiceclone_cli.run import run
-    from voiceclone_worker.contract import dump_json
 
-    flags = {
-        "engine": engine,
-        "checkpoint": checkpoint,
-        "device": device,
-        "precision": precision,
-        "compile": compile,
-        "mode": mode,
-        "workers": workers,
-        "batch_size": batch_size,
-        "diarizer": diarizer,
-        "asr_model": asr_model,
-        "language": language,
-        "max_stretch": max_stretch,
-        "background": background,
-        "watermark": watermark,
-        "seed": seed,
-    }
-    try:
-        request = RunRequest(
-            input=input,
-            settings=resolve(flags),
-            out=out,
-            script=script,
-            turns=turns,
-            references=_references(reference or []),
-            speakers=SpeakerCount(speakers, min_speakers, max_speakers),
-            consent=consent,
-            until=until,
-            keep_original_audio=keep_original_audio,
-            report=report,
-            keep_tasks=keep_tasks,
-            force=force,
-        )
-        with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
+    dry_run, shown = options["dry_run"], _how(options)
+    with _told_as_json(options, failure_document, PLAN_SCHEMA):
+        request = _request(options, options["input"][0])
+        with _progress(options) as show:
             if dry_run:
                 found = plan(request, show)
             else:
                 result = run(request, show)
-    except (VoicecloneError, Stopped) as end:
-        if as_json:
-            failure = failure_document(end)
-            typer.echo(dump_json({**failure, "schema": PLAN_SCHEMA} if dry_run else failure))
-        raise
     if dry_run:
-        show_plan(found, as_json=as_json, quiet=quiet)
+        show_plan(found, **shown)
     else:
-        show_result(result, until=until, as_json=as_json, quiet=quiet)
+        show_result(result, until=options["until"], **shown)
+
+
+def _run_many(options: Mapping[str, Any]) -> None:
+    from voiceclone_cli.batch import gather
+    from voiceclone_cli.batch.document import batch_failure
+    from voiceclone_cli.batch.planned import BATCH_PLAN_SCHEMA, plan_batch
+    from voiceclone_cli.batch.running import run_batch
+    from voiceclone_cli.cli.batch_progress import BATCH_VIEW
+    from voiceclone_cli.cli.batch_view import show_batch, show_batch_plan
+
+    dry_run, shown = options["dry_run"], _how(options)
+    with _told_as_json(options, batch_failure, BATCH_PLAN_SCHEMA):
+        common = _request(options, Path())
+        batch = gather(options["input"] or [], options["list_file"], common)
+        with _progress(options, BATCH_VIEW) as show:
+            if dry_run:
+                found = plan_batch(batch, show)
+            else:
+                result = run_batch(batch, show)
+    if dry_run:
+        show_batch_plan(found, **shown)
+    else:
+        show_batch(result, until=options["until"], **shown)
+
+
+def _request(options: Mapping[str, Any], input: Path) -> RunRequest:
+    from voiceclone_cli.diarization import SpeakerCount
+    from voiceclone_cli.request import RunRequest
+
+    as_given = (
+        "out",
+        "script",
+        "turns",
+        "consent",
+        "until",
+        "keep_original_audio",
+        "report",
+        "keep_tasks",
+        "force",
+    )
+    return RunRequest(
+        input=input,
+        settings=settings_of(options),
+        references=_references(options["reference"] or []),
+        speakers=SpeakerCount(options["speakers"], options["min_speakers"], options["max_speakers"]),
+        **{name: options[name] for name in as_given},
+    )
+
+
+def _how(options: Mapping[str, Any]) -> dict[str, bool]:
+    return {"as_json": options["as_json"], "quiet": options["quiet"]}
+
+
+def _progress(options: Mapping[str, Any], view: View | None = None) -> AbstractContextManager[Progress]:
+    return shown_progress(options["progress"], quiet=options["quiet"], verbose=options["verbose"], view=view)
+
+
+@contextmanager
+def _told_as_json(
+    options: Mapping[str, Any],
+    failure: Callable[[VoicecloneError | Stopped], dict[str, Any]],
+    plan_schema: str,
+) -> Iterator[None]:
+    """What ends the block early is a document too where one was asked for."""
+    from voiceclone_worker.contract import dump_json
+
+    try:
+        yield
+    except (VoicecloneError, Stopped) as end:
+        if options["as_json"]:
+            told = failure(end)
+            typer.echo(dump_json({**told, "schema": plan_schema} if options["dry_run"] else told))
+        raise
 
 
 def _references(pairs: list[str]) -> dict[str, Path]:

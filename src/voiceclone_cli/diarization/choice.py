@@ -65,7 +65,7 @@ def choose(
         return _embedded(models, f"community-1 cannot be had: {error.message}")
 
 
-def load(stack: Stack, *, token: str | None) -> Pipeline:
+def load(stack: Stack, token: str | None) -> Pipeline:
     """The pipeline of a stack. Raises InputError when a folder does not hold one that works."""
     from pyannote.audio import Pipeline
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import typing
+from collections.abc import Callable
 from typing import Any
 
 from voiceclone_cli.diarization import choice
@@ -23,7 +24,11 @@ from voiceclone_cli.types import (
 )
 
 if typing.TYPE_CHECKING:
+    from pyannote.audio import Pipeline
     from pyannote.core import Annotation
+
+Load = Callable[[choice.Stack, str | None], "Pipeline"]
+"""Gives the pipeline of a stack; the hub token is for files that are still to be fetched."""
 
 
 def diarize(
@@ -34,17 +39,21 @@ def diarize(
     count: SpeakerCount,
     threads: int,
     progress: Progress = no_progress,
+    load: Load = choice.load,
 ) -> Diarization:
     """Find who speaks when, with a stack that :func:`choose` gave. Speakers are called SPEAKER_00, ... in
     the order in which they first speak.
 
-    A number of speakers that the recording does not bear out is told in the result's notes.
+    A number of speakers that the recording does not bear out is told in the result's notes. The models live
+    no longer than this call, unless ``load`` keeps them.
     Raises InputError for a recording without speech and for a stack's folder that does not work.
     """
     progress(ProgressEvent(STAGE, 0.0, recording.seconds, note=f"{stack.name} ({stack.why})"))
     hook = progress_hook(progress, recording.seconds)
     try:
-        output = _apply(stack, recording, count, token=token, threads=threads, hook=hook)
+        prepare_import()
+        with torch_threads(threads), quiet():
+            output = _apply(load(stack, token), recording, count, hook)
     finally:
         gc.collect()  # pyannote's pipelines hold themselves in circles, and the workers need their memory
     turns, exclusive = _named_turns(output, recording)
@@ -54,17 +63,8 @@ def diarize(
     return Diarization(turns, exclusive, stack.name, stack.why, (complaint,) if complaint else ())
 
 
-def _apply(
-    stack: choice.Stack,
-    recording: Recording,
-    count: SpeakerCount,
-    *,
-    token: str | None,
-    threads: int,
-    hook: Hook,
-) -> Any:
-    """pyannote's DiarizeOutput; the models live no longer than this call."""
-    prepare_import()
+def _apply(pipeline: Pipeline, recording: Recording, count: SpeakerCount, hook: Hook) -> Any:
+    """pyannote's DiarizeOutput."""
     import numpy as np
     import torch
 
@@ -74,14 +74,13 @@ def _apply(
         "sample_rate": ANALYSIS_RATE,
         "uri": recording.path.stem,
     }
-    with torch_threads(threads), quiet():
-        return choice.load(stack, token=token)(
-            file,
-            hook=hook,
-            num_speakers=count.exactly,
-            min_speakers=count.least,
-            max_speakers=count.most,
-        )
+    return pipeline(
+        file,
+        hook=hook,
+        num_speakers=count.exactly,
+        min_speakers=count.least,
+        max_speakers=count.most,
+    )
 
 
 def _named_turns(output: Any, recording: Recording) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:

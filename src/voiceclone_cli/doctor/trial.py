@@ -9,15 +9,11 @@ from pathlib import Path
 
 from voiceclone_cli.doctor.rows import Row, State
 from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.process import EventMessage, GoneMessage, Message, ResultMessage, WorkerProcess
-from voiceclone_worker.contract import (
-    EngineSpec,
-    ReferenceSpec,
-    Result,
-    SegmentSpec,
-    SynthesisTask,
-    task_to_json,
-)
+from voiceclone_cli.workers.leases import one_lease
+from voiceclone_cli.workers.process import WorkerProcess
+from voiceclone_cli.workers.slot import EventMessage, GoneMessage, Message, ResultMessage
+from voiceclone_cli.workers.task_files import TaskFiles
+from voiceclone_worker.contract import EngineSpec, ReferenceSpec, Result, SegmentSpec, SynthesisTask
 
 CHECK = "worker answers"
 
@@ -32,10 +28,9 @@ def worker_answers(python: str | None, *, seconds: float) -> Row:
     inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="voiceclone-doctor-") as folder:
-        task = _write_task(Path(folder))
-        worker = WorkerProcess("the worker", command, inbox)
+        worker = WorkerProcess("the worker", command, inbox, TaskFiles(Path(folder), keep=False))
         try:
-            worker.request([task])
+            worker.give(*one_lease([_task(folder)]))
             greeted, end = _hear(worker, inbox, began + seconds, seconds)
             if isinstance(end, Result):
                 return _judge(end, Path(folder), time.monotonic() - began)
@@ -47,13 +42,10 @@ def worker_answers(python: str | None, *, seconds: float) -> Row:
                 worker.wait(5.0)
 
 
-def _write_task(folder: Path) -> Path:
-    reference = ReferenceSpec("doctor", str(folder / "no.wav"), "", str(folder / "codes.txt"))
+def _task(folder: str) -> SynthesisTask:
+    reference = ReferenceSpec("doctor", f"{folder}/no.wav", "", f"{folder}/codes.txt")
     line = SegmentSpec("0001", "a line", "en", seed=0)
-    task = SynthesisTask("doctor", EngineSpec("echo", batch_size=1), reference, str(folder), (line,))
-    path = folder / "task.json"
-    path.write_text(task_to_json(task), encoding="utf-8")
-    return path
+    return SynthesisTask("doctor", EngineSpec("echo", batch_size=1), reference, folder, (line,))
 
 
 def _hear(

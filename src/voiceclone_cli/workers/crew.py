@@ -1,18 +1,15 @@
-"""The workers that are alive: who is free, when another may be started, who takes too long."""
+"""The slots that are alive: who is free, when another may be started, who takes too long."""
 
 from __future__ import annotations
 
 import itertools
-import queue
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from voiceclone_cli.workers.deadlines import Deadlines, Watch
-from voiceclone_cli.workers.environment import WorkerCommand
 from voiceclone_cli.workers.held import Held
-from voiceclone_cli.workers.process import Message, WorkerProcess
+from voiceclone_cli.workers.slot import Inbox, Launcher, Slot
 
 LOOK_SECONDS = 0.25
 """Between two looks at the clocks."""
@@ -27,68 +24,99 @@ ENDING_SECONDS = 5.0
 
 @dataclass(slots=True)
 class Member:
-    """A living worker. ``held`` is the lease in its hands."""
+    """A living slot. ``held`` is the lease in its hands."""
 
-    worker: WorkerProcess
+    slot: Slot
     number: int
-    """Its place among the workers, from 1: who replaces a dead one takes it over (and so its GPU)."""
+    """Its place among the slots, from 1: who replaces a dead one takes it over (and so its GPU)."""
     watch: Watch
     held: Held | None = None
+    since: float = 0.0
+    """When it was given that, in monotonic seconds."""
     trusted: bool = True
     """False when it is being ended: it gets no more work."""
 
 
 class Crew:
-    """Starts workers when they are needed and watches over them; the pool says what they do."""
+    """Starts slots when they are needed and watches over them; the pool says what they do."""
 
-    def __init__(
-        self,
-        command: WorkerCommand,
-        size: int,
-        inbox: queue.SimpleQueue[Message],
-        log_dir: Path | None,
-        patience: float,
-    ) -> None:
-        self._command = command
-        self._size = size
+    def __init__(self, launcher: Launcher, inbox: Inbox, patience: float) -> None:
+        self._launcher = launcher
         self._inbox = inbox
-        self._log_dir = log_dir
         self._deadlines = Deadlines(patience)
         self._names = (f"worker {number}" for number in itertools.count(1))
-        self._members: dict[WorkerProcess, Member] = {}
+        self._members: dict[Slot, Member] = {}
+        self._idle: dict[Slot, Member] = {}
+        """Trusted, and without a lease; perhaps not ready yet."""
         self._looked = time.monotonic()
-        self.has_started = False
-        """Whether any worker ever could be started."""
+        self.most = 0
+        """How many slots there were at most at a time; 0 while none could be started."""
+        self.busy_seconds = 0.0
+        """For which slots held leases, summed over them."""
 
     @property
     def busy(self) -> list[tuple[Member, Held]]:
         """Who holds a lease, and which."""
         return [(member, member.held) for member in self._members.values() if member.held is not None]
 
-    def member(self, worker: WorkerProcess) -> Member | None:
-        """Who this worker is; None when it is gone."""
-        return self._members.get(worker)
+    @property
+    def size(self) -> int:
+        """Slots that are alive."""
+        return len(self._members)
 
-    def free(self, not_before: float) -> Member | None:
-        """A worker without a lease, started if there is none and another may be started: from
-        ``not_before`` (monotonic seconds) on, up to the crew's size.
+    def member(self, slot: Slot) -> Member | None:
+        """Who this slot is; None when it is gone."""
+        return self._members.get(slot)
 
-        Raises PreflightError when the interpreter cannot be started.
+    def free(self, leases: int) -> Member | None:
+        """A slot without a lease. If there is none, some are started for the ``leases`` that wait, as far as
+        there is room.
+
+        Raises PreflightError when none can be started.
         """
-        for member in self._members.values():
-            if member.held is None and member.trusted:
+        starting = 0
+        for member in self._idle.values():
+            if member.slot.ready:
                 return member
-        if len(self._members) >= self._size or time.monotonic() < not_before:
+            starting += 1
+        if starting >= leases:
             return None
-        return self._start()
+        room = self._launcher.room()
+        while starting < leases and len(self._members) < room:
+            member = self._start()
+            if member.slot.ready:
+                return member
+            starting += 1
+        return None
 
-    def remove(self, worker: WorkerProcess) -> Held | None:
-        """The worker has ended; what it held."""
-        member = self._members.pop(worker, None)
-        return None if member is None else member.held
+    def take(self, member: Member, held: Held) -> None:
+        """The slot holds a lease from now on."""
+        del self._idle[member.slot]
+        member.held = held
+        member.since = time.monotonic()
+        member.watch.begin_lease(member.since)
+
+    def release(self, member: Member) -> None:
+        """The slot has answered."""
+        member.held = None
+        member.watch.end_lease()
+        member.slot.answered()
+        self.busy_seconds += time.monotonic() - member.since
+        if member.trusted:
+            self._idle[member.slot] = member
+
+    def remove(self, slot: Slot) -> Held | None:
+        """The slot has ended; what it held."""
+        self._idle.pop(slot, None)
+        member = self._members.pop(slot, None)
+        if member is None or member.held is None:
+            return None
+        slot.answered()
+        self.busy_seconds += time.monotonic() - member.since
+        return member.held
 
     def end_overdue(self) -> None:
-        """End every worker that has taken too long. Cheap: looks at the clocks a few times a second."""
+        """End every slot that has taken too long. Cheap: looks at the clocks a few times a second."""
         now = time.monotonic()
         since = now - self._looked
         if since < LOOK_SECONDS:
@@ -97,41 +125,43 @@ class Crew:
         for member, held in self.busy:
             if since > LONGEST_LOOK:
                 member.watch.forgive(since - LONGEST_LOOK)
-            fault = member.watch.overdue(held, member.worker.last_event, now)
+            fault = member.watch.overdue(held, member.slot.last_event, now)
             if fault is not None:
                 self.dismiss(member, fault)
 
     def dismiss(self, member: Member, fault: str) -> None:
-        """End a worker at once; its GoneMessage tells of it."""
+        """End a slot at once; its GoneMessage tells of it."""
         member.trusted = False
-        member.worker.kill(fault)
+        self._idle.pop(member.slot, None)
+        member.slot.kill(fault)
 
-    def disband(self, *, gracefully: bool, hurried: Callable[[], bool]) -> list[Held]:
-        """End every worker; what they held. With ``gracefully`` each may end by itself, within
+    def disband(self, *, gracefully: bool, hurried: Callable[[], bool]) -> None:
+        """End every slot. With ``gracefully`` each may end by itself, within
         ENDING_SECONDS and until ``hurried`` says that there is no time for it."""
         for member in self._members.values():
             if gracefully:
-                member.worker.finish()
+                member.slot.finish()
             else:
-                member.worker.kill("the run was stopped")
+                member.slot.kill("the run was stopped")
         deadline = time.monotonic() + ENDING_SECONDS
         for member in self._members.values():
-            while not member.worker.wait(0.1):
+            while not member.slot.wait(0.1):
                 if time.monotonic() >= deadline or hurried():
-                    member.worker.kill("it did not end")
-                    member.worker.wait(ENDING_SECONDS)
+                    member.slot.kill("it did not end")
+                    member.slot.wait(ENDING_SECONDS)
                     break
-        left = [held for _, held in self.busy]
+        for member, _ in self.busy:
+            member.slot.answered()
         self._members.clear()
-        return left
+        self._idle.clear()
+        self._launcher.close()
 
     def _start(self) -> Member:
-        name = next(self._names)
-        log = self._log_dir / f"{name.replace(' ', '-')}.log" if self._log_dir else None
         taken = {member.number for member in self._members.values()}
         number = next(n for n in itertools.count(1) if n not in taken)
-        worker = WorkerProcess(name, self._command.numbered(number), self._inbox, log)
+        slot = self._launcher.start(next(self._names), number, self._inbox)
         self.has_started = True
-        member = Member(worker, number, Watch(self._deadlines, time.monotonic()))
-        self._members[worker] = member
+        member = Member(slot, number, Watch(self._deadlines, time.monotonic()))
+        self._members[slot] = self._idle[slot] = member
+        self.most = max(self.most, len(self._members))
         return member

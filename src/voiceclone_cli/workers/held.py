@@ -1,9 +1,6 @@
-"""A lease in a worker's hands: which rows it has begun, which have their outcome."""
+"""A lease in a slot's hands: which rows it has begun, which have their outcome."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from pathlib import Path
 
 from voiceclone_cli.workers.leases import Lease
 from voiceclone_cli.workers.outcome import SegmentKey
@@ -14,15 +11,12 @@ RowName = tuple[int, str]
 
 
 class Held:
-    """A lease that a worker holds; ``number`` is the worker's own count of its leases, from 1."""
+    """A lease that a slot holds; ``number`` is the slot's own count of its leases, from 1."""
 
-    def __init__(
-        self, lease: Lease, worker: str = "nobody", number: int = 0, files: Sequence[Path] = ()
-    ) -> None:
+    def __init__(self, lease: Lease, worker: str = "nobody", number: int = 0) -> None:
         self.lease = lease
         self.worker = worker
         self.number = number
-        self.files = files
         self.segments: dict[RowName, SegmentKey] = {}
         self.references: dict[RowName, str] = {}
         """The file that an encoded reference shall be in."""
@@ -30,6 +24,8 @@ class Held:
         self.encoded: set[RowName] = set()
         self.in_flight: dict[RowName, int] = {}
         """Characters of the rows that are begun and not finished."""
+        self.copy: Held | None = None
+        """The same rows, as far as they were unfinished, in another slot's hands: the first answer counts."""
         self._characters: dict[RowName, int] = {}
         for task_number, task in enumerate(lease.tasks):
             if isinstance(task, SynthesisTask):
@@ -51,8 +47,9 @@ class Held:
         key = self.segments.get(name)
         if key is None or name in self.finished:
             return None
-        self.finished.add(name)
-        self.in_flight.pop(name, None)
+        self._close(name)
+        if self.copy is not None:
+            self.copy._close_key(key)
         return key
 
     @property
@@ -64,3 +61,17 @@ class Held:
     def unencoded(self) -> list[RowName]:
         """References without an outcome, in the order of the lease."""
         return [name for name in self.references if name not in self.encoded]
+
+    @property
+    def moot(self) -> bool:
+        """Whether nobody needs its answer: another slot has finished what it holds."""
+        return self.copy is not None and len(self.finished) == len(self.segments)
+
+    def _close(self, name: RowName) -> None:
+        self.finished.add(name)
+        self.in_flight.pop(name, None)
+
+    def _close_key(self, key: SegmentKey) -> None:
+        for name, other in self.segments.items():
+            if other == key:
+                self._close(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from voiceclone_cli.settings import PARALLEL, Settings
+from voiceclone_cli.settings import PARALLEL, RAY, Settings
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SynthesisTask, Task
 
 
@@ -60,17 +60,17 @@ def shared_leases(tasks: Sequence[SynthesisTask], workers: int, batch_size: int)
     return sorted(leases, key=lambda lease: -lease.cost)
 
 
-def leases_of(tasks: Sequence[SynthesisTask], settings: Settings, batch_size: int) -> list[Lease]:
-    """The leases of these tasks in the mode that is set."""
-    if settings.mode == PARALLEL:
-        return shared_leases(tasks, settings.pool_size, batch_size)
+def leases_of(tasks: Sequence[SynthesisTask], settings: Settings, slots: int, batch_size: int) -> list[Lease]:
+    """The leases of these tasks in the mode that is set. A cluster has many slots, so its mode is parallel."""
+    if settings.mode == PARALLEL or settings.executor == RAY:
+        return shared_leases(tasks, slots, batch_size)
     return large_leases(tasks)
 
 
-def warm_up(engine: EngineSpec, workers: int) -> list[Lease]:
+def warm_up(engine: EngineSpec, slots: int) -> list[Lease]:
     """Leases without a segment: what takes one has its engine loaded when the work comes."""
     reference = ReferenceSpec("", "", "", "")
-    return [Lease((SynthesisTask("", engine, reference, "", ()),), 0)] * workers
+    return [Lease((SynthesisTask("", engine, reference, "", ()),), 0)] * slots
 
 
 def part(lease: Lease, names: Collection[tuple[int, str]]) -> list[Lease]:

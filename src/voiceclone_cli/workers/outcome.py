@@ -14,6 +14,24 @@ MOST_NOTES = 100
 """A worker that has more to tell says the same in other words."""
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How busy slots were."""
+
+    slots: int
+    """The most at a time."""
+    busy_seconds: float
+    """Holding leases, summed over them."""
+    span_seconds: float
+    """From the first lease to the last answer."""
+
+    @property
+    def idle_share(self) -> float:
+        """Of the slots' time in that span; 0.0 where nothing was leased."""
+        there = self.slots * self.span_seconds
+        return max(0.0, 1.0 - self.busy_seconds / there) if there else 0.0
+
+
 @dataclass(slots=True)
 class Outcome:
     """What came of the leases: a row for every segment and every reference."""

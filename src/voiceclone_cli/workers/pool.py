@@ -1,87 +1,96 @@
-"""Leases work to workers until every row has an outcome.
+"""Leases work to slots until every row has an outcome.
 
-A worker holds one lease at a time and gets the next as soon as it has answered. Rows are believed
-as soon as their event arrives, so that a worker that dies loses only what it had not finished; its
-lease goes back to the queue without the finished rows.
+A slot holds one lease at a time and gets the next as soon as it has answered. Rows are believed as soon as
+their event arrives, so that a worker that dies loses only what it had not finished; its lease goes back to
+the queue without the finished rows. Where slots are, and what starts them, is the launcher's to know.
+
+The pool works in one thread, for itself (``run``) or for callers in other threads (``serve``, ``client``):
+then it leases the work of all of them side by side.
 """
 
 from __future__ import annotations
 
 import collections
+import os
 import queue
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from voiceclone_cli.clock import add_seconds, peak_memory_mb
+from voiceclone_cli.clock import add_seconds
 from voiceclone_cli.errors import PreflightError, Stopped
 from voiceclone_cli.stopping import listening_for_stop
 from voiceclone_cli.workers import answers
 from voiceclone_cli.workers.crew import LOOK_SECONDS, Crew, Member
-from voiceclone_cli.workers.environment import WorkerCommand
 from voiceclone_cli.workers.held import Held, RowName
 from voiceclone_cli.workers.leases import Lease
-from voiceclone_cli.workers.outcome import Outcome, SegmentKey
-from voiceclone_cli.workers.process import (
+from voiceclone_cli.workers.outcome import Outcome, SegmentKey, Usage
+from voiceclone_cli.workers.recovery import Remains
+from voiceclone_cli.workers.restarts import PATIENT, Restarts
+from voiceclone_cli.workers.slot import (
     EventMessage,
     GoneMessage,
+    Launcher,
     LogMessage,
     Message,
     ResultMessage,
     WakeMessage,
 )
-from voiceclone_cli.workers.recovery import Remains, Strikes
-from voiceclone_cli.workers.restarts import Restarts
-from voiceclone_cli.workers.task_files import TaskFiles
-from voiceclone_worker.contract import ContractError, Failure, ReferenceRow, Result, SegmentRow
+from voiceclone_cli.workers.stealing import Pace, stolen
+from voiceclone_cli.workers.work import Account, OnEvent, OnLog, OnSegment, Work, write_payload
+from voiceclone_worker.contract import (
+    ContractError,
+    EncodeTask,
+    Failure,
+    ReferenceRow,
+    Result,
+    SegmentRow,
+    SynthesisTask,
+)
 
-__all__ = ["Outcome", "Pool", "SegmentKey"]
+__all__ = ["Client", "Outcome", "Pool", "SegmentKey", "Usage"]
+
+RESERVE = 2
+"""Leases of lines for each slot that shall wait, so that nobody is idle while references are encoded."""
 
 STOPPING_SECONDS = 5.0
 """How long the rows that are being spoken when a stop is asked for may take."""
 
 
-@dataclass(slots=True)
-class _Work:
-    """One call of ``run``."""
-
-    waiting: collections.deque[Lease]
-    on_segment: Callable[[SegmentRow], None]
-    outcome: Outcome = field(default_factory=Outcome)
+def _nobody_listens(worker: str, said: object) -> None:
+    """For whoever does not look."""
 
 
 class Pool:
     """Persistent workers. Use as a context manager: leaving it ends every worker.
 
-    ``on_event`` and ``on_log`` hear, within ``run``, of a worker's events and of the lines it logs, by its name.
-    ``patience`` multiplies every deadline. A request to stop (see ``stopping``) ends ``run`` with
-    Stopped, within STOPPING_SECONDS.
+    ``on_event`` and ``on_log`` hear of a worker's events and of the lines it logs, by its name.
+    ``patience`` multiplies every deadline. A request to stop (see ``stopping``) ends ``run`` and ``serve``
+    with Stopped, within STOPPING_SECONDS.
     """
 
     def __init__(
         self,
-        command: WorkerCommand,
-        workers: int,
-        task_dir: Path,
+        launcher: Launcher,
         *,
-        on_event: Callable[[str, dict[str, Any]], None] = lambda worker, event: None,
-        on_log: Callable[[str, str], None] = lambda worker, line: None,
-        log_dir: Path | None = None,
-        keep_tasks: bool = False,
+        on_event: OnEvent = _nobody_listens,
+        on_log: OnLog = _nobody_listens,
         patience: float = 1.0,
     ) -> None:
-        self._on_event = on_event
-        self._on_log = on_log
-        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._crew = Crew(command, workers, self._inbox, log_dir, patience)
-        self._task_files = TaskFiles(task_dir, keep=keep_tasks)
-        self._strikes = Strikes()
-        self._restarts = Restarts()
-        self._deaths: list[str] = []
+        self._inbox: queue.SimpleQueue[Message | Work] = queue.SimpleQueue()
+        self._crew = Crew(launcher, self._inbox, patience)
+        self._works: list[Work] = []
+        self._holders: dict[Held, Work] = {}
+        self._own = Account(on_event, on_log)
+        self._restarts = Restarts(PATIENT)
+        self._pace = Pace()
+        self._stole = 0.0
         self._given_up: Failure | None = None
+        self._began: float | None = None
+        self._ended = 0.0
+        self.peak_mb = 0
+        """The largest worker's peak resident memory so far; 0 where the system does not tell."""
         self._listening = listening_for_stop(self._hear_stop)
         self._stop: Stopped | None = None
         self._stop_raised = False
@@ -95,31 +104,58 @@ class Pool:
     ) -> None:
         try:
             gracefully = kind is None and self._stop is None
-            for held in self._crew.disband(gracefully=gracefully, hurried=lambda: self._stop is not None):
-                self._task_files.remove(held.files)
+            self._crew.disband(gracefully=gracefully, hurried=lambda: self._stop is not None)
         finally:
             self._listening.__exit__(None, None, None)
         if self._stop is not None and not self._stop_raised:
             raise self._stop from error
 
-    def run(
-        self, leases: Iterable[Lease], on_segment: Callable[[SegmentRow], None] = lambda row: None
-    ) -> Outcome:
+    def run(self, leases: Iterable[Lease], on_segment: OnSegment = lambda row: None) -> Outcome:
         """Do all leases; returns when every row of theirs has an outcome. ``on_segment`` hears of
         each segment's, once, as soon as it is known. A pool that has given up its workers does not try
         again with later leases.
 
         Raises PreflightError when the interpreter cannot be started, Stopped when a stop was asked for.
         """
-        work = _Work(collections.deque(leases), on_segment)
-        while self._stop is None and (work.waiting or self._crew.busy):
-            self._hand_out(work)
-            self._take_message(work)
+        work = Work(self._own, collections.deque(leases), on_segment)
+        self._admit(work)
+        self._turn_until(lambda: work.over)
+        return work.result()
+
+    def client(self, on_event: OnEvent = _nobody_listens, on_log: OnLog = _nobody_listens) -> Client:
+        """For a caller in another thread, while ``serve`` goes on."""
+        return Client(self, Account(on_event, on_log))
+
+    def submit(self, work: Work) -> None:
+        """From any thread: to be done while ``serve`` goes on."""
+        self._inbox.put(work)
+
+    def serve(self, ended: Callable[[], bool]) -> None:
+        """Do what clients ask for, until ``ended`` (asked a few times a second). Raises Stopped when a stop was
+        asked for; then each client's ``run`` has raised it, too."""
+        self._turn_until(ended)
+
+    @property
+    def usage(self) -> Usage:
+        """How busy the slots were, from the first lease to the last answer."""
+        span = self._ended - self._began if self._began is not None else 0.0
+        return Usage(self._crew.most, self._crew.busy_seconds, span)
+
+    @property
+    def stopped(self) -> Stopped | None:
+        """The request to stop that was heard."""
+        return self._stop
+
+    def _turn_until(self, over: Callable[[], bool]) -> None:
+        while self._stop is None and not over():
+            self._hand_out()
+            self._take_message()
         if self._stop is not None:
-            self._finish_flight(work)
+            self._finish_flight()
             self._stop_raised = True
+            for work in list(self._works):
+                self._end(work, self._stop)
             raise self._stop
-        return work.outcome
 
     # ------------------------------------------------------------------------- stopping
 
@@ -128,7 +164,7 @@ class Pool:
         self._stop = stop
         self._inbox.put(WakeMessage())
 
-    def _finish_flight(self, work: _Work) -> None:
+    def _finish_flight(self) -> None:
         """Hear on until the rows that are being spoken now are finished, or take too long."""
         flight = [(held, set(held.in_flight)) for _, held in self._crew.busy]
         deadline = time.monotonic() + STOPPING_SECONDS
@@ -136,68 +172,128 @@ class Pool:
             there = [held for _, held in self._crew.busy]
             if not any(held in there and names & held.in_flight.keys() for held, names in flight):
                 return
-            self._take_message(work)
+            self._take_message()
 
     # ------------------------------------------------------------------------- leasing
 
-    def _hand_out(self, work: _Work) -> None:
-        if self._given_up is not None and work.waiting:
-            self._abandon(self._given_up, work)
-        while work.waiting:
+    def _admit(self, work: Work) -> None:
+        self._works.append(work)
+        given_up = work.account.given_up or self._given_up
+        if self._stop is not None:
+            self._end(work, self._stop)
+        elif given_up is not None and work.waiting:
+            work.abandon(given_up)
+        self._conclude(work)
+
+    def _conclude(self, work: Work) -> None:
+        if work.over and work in self._works:
+            self._works.remove(work)
+            work.done.set()
+
+    def _end(self, work: Work, error: BaseException) -> None:
+        work.end(error)
+        self._conclude(work)
+
+    def _next(self) -> Work | None:
+        """Whose lease is next: in order of arrival, so that recordings end one by one; but where the lines that
+        wait would soon be used up, references, which open the way to more. Who has just lost a worker waits a
+        little."""
+        now = time.monotonic()
+        waiting = [
+            work for work in self._works if work.waiting and work.account.restarts.not_before <= now
+        ]
+        lines = sum(len(work.waiting) for work in waiting if not work.encodes)
+        if lines < RESERVE * self._crew.size:
+            waiting.sort(key=lambda work: not work.encodes)  # stable: by arrival within
+        return waiting[0] if waiting else None
+
+    def _hand_out(self) -> None:
+        while (work := self._next()) is not None:
+            leases = sum(len(each.waiting) for each in self._works)
             try:
-                member = self._crew.free(self._restarts.not_before)
+                member = self._crew.free(leases)
             except PreflightError as error:
-                if not self._crew.has_started:
-                    raise
-                # It could be started before: memory or processes have run out, perhaps for a moment.
-                self._count_death(Failure("worker_died", error.message), work, began=False)
+                self._cannot_start(error)
                 return
             if member is None:
                 return
-            self._lease(member, work.waiting.popleft(), work)
+            self._lease(member, work, work.waiting.popleft())
+            self._conclude(work)
+        self._steal()
 
-    def _lease(self, member: Member, lease: Lease, work: _Work) -> None:
+    def _cannot_start(self, error: PreflightError) -> None:
+        for work in [work for work in self._works if work.waiting]:
+            if self._crew.most == 0:
+                self._end(work, error)
+            else:
+                # They could be started before: memory, processes or machines have run out, perhaps for a moment.
+                self._count_death(Failure("worker_died", error.message), work, began=False)
+
+    def _lease(self, member: Member, work: Work, lease: Lease) -> Held | None:
+        """Hand a lease to a free slot; None where it could not be written."""
+        held = Held(lease, member.slot.name)
         try:
-            files = self._task_files.write(lease)
+            if member.slot.isolated:
+                _make_folders(lease)
+            held.number = member.slot.give(lease)
         except OSError as error:
-            failure = Failure(
-                "output_unwritable",
-                f"Cannot write task files to {self._task_files.folder} ({error.strerror or error}): "
-                "check its free space and permissions.",
-            )
-            self._fail_rest(Held(lease), failure, work)
-            self._abandon(failure, work)
+            failure = _unwritable(error)
+            work.fail_rest(held, failure)
+            work.abandon(failure)
+            return None
+        self._crew.take(member, held)
+        self._began = self._began or member.since
+        self._holders[held] = work
+        work.out.append(held)
+        return held
+
+    def _steal(self) -> None:
+        """With nothing left to lease, who is idle does what a slow slot has not finished."""
+        now = time.monotonic()
+        if now - self._stole < LOOK_SECONDS:
             return
-        member.held = Held(lease, member.worker.name, member.worker.request(files), files)
-        member.watch.begin_lease(time.monotonic())
+        self._stole = now
+        while (member := self._crew.free(0)) is not None:
+            held = self._pace.slowest(self._crew.busy, now)
+            if held is None:
+                return
+            copy = self._lease(member, self._holders[held], stolen(held))
+            if copy is not None:
+                held.copy, copy.copy = copy, held
 
     # ------------------------------------------------------------------------- hearing
 
-    def _take_message(self, work: _Work) -> None:
-        """Wait for the next thing a worker says, but no longer than until the next look at the clocks."""
+    def _take_message(self) -> None:
+        """Wait for the next thing that is said, but no longer than until the next look at the clocks."""
         try:
             message = self._inbox.get(timeout=LOOK_SECONDS)
         except queue.Empty:
             message = WakeMessage()
         match message:
-            case EventMessage(worker, event):
-                worker.taken(message)
-                if member := self._crew.member(worker):
-                    self._hear(member, event, work)
-            case LogMessage(worker, line):
-                worker.taken(message)
-                self._on_log(worker.name, line)
-            case ResultMessage(worker, result):
-                if (member := self._crew.member(worker)) and member.held is not None and member.trusted:
-                    self._settle(member, member.held, result, work)
-            case GoneMessage(worker, reason):
-                held = self._crew.remove(worker)
+            case Work():
+                self._admit(message)
+            case EventMessage(slot):
+                slot.taken(message)
+                if member := self._crew.member(slot):
+                    self._hear(member, message)
+            case LogMessage(slot, line):
+                slot.taken(message)
+                self._account_of(slot_member=self._crew.member(slot)).on_log(slot.name, line)
+            case ResultMessage(slot, result):
+                if (member := self._crew.member(slot)) and member.held is not None and member.trusted:
+                    self._settle(member, member.held, result)
+            case GoneMessage(slot):
+                held = self._crew.remove(slot)
                 if held is not None:
-                    self._recover(held, reason, work)
+                    self._recover(held, message)
         self._crew.end_overdue()
 
-    def _hear(self, member: Member, event: dict[str, Any], work: _Work) -> None:
-        held = member.held
+    def _account_of(self, slot_member: Member | None) -> Account:
+        held = slot_member.held if slot_member is not None else None
+        return self._own if held is None else self._holders[held].account
+
+    def _hear(self, member: Member, message: EventMessage) -> None:
+        held, event = member.held, message.event
         # Events and results come through two pipes: an event may arrive after its lease's result.
         of_lease = held is not None and event.get("lease") == held.number
         member.watch.hear(event, time.monotonic(), of_lease=of_lease)
@@ -205,112 +301,180 @@ class Pool:
             news = answers.news(event)
         except (ContractError, KeyError):
             return  # a damaged event loses nothing: the result says it again
-        if held is not None and of_lease:
-            match news:
-                case SegmentRow():
-                    key = held.segments.get((news.task, news.id))
-                    if key is not None and answers.why_not_spoken(news, key) is None:
-                        self._restarts.fruit()
-                        self._finish(held, news, work)
-                case ReferenceRow():
-                    codes = held.references.get((news.task, news.speaker))
-                    if codes is not None and answers.why_not_encoded(news, codes) is None:
-                        self._restarts.fruit()
-                        self._keep_reference(held, news, work)
-                case (_, _):
-                    held.begin(news)
-        if not isinstance(news, SegmentRow):
-            self._on_event(member.worker.name, event)
-
-    def _finish(self, held: Held, row: SegmentRow, work: _Work) -> None:
-        """A segment has its outcome, from a worker or for want of one."""
-        key = held.finish((row.task, row.id))
-        if key is None:
+        if held is None or not of_lease:
+            self._own.on_event(member.slot.name, event)
             return
-        work.outcome.segments[key] = row
-        work.on_segment(row)
-        told = {"task": row.task, "id": row.id, "file": row.file, "seconds": row.seconds}
-        self._on_event(held.worker, {"event": f"segment_{row.status}", **told})
+        work = self._holders[held]
+        match news:
+            case SegmentRow():
+                self._hear_segment(held, news, message.payload, work)
+            case ReferenceRow():
+                self._hear_reference(held, news, message.payload, work)
+            case (_, _):
+                held.begin(news)
+        if not isinstance(news, SegmentRow):
+            work.tell(member.slot.name, event)
+        self._conclude(work)
 
-    def _keep_reference(self, held: Held, row: ReferenceRow, work: _Work) -> None:
-        held.encoded.add((row.task, row.speaker))
-        work.outcome.references[row.speaker] = row
+    def _hear_segment(self, held: Held, row: SegmentRow, payload: bytes | None, work: Work) -> None:
+        name = (row.task, row.id)
+        key = held.segments.get(name)
+        if key is None or name in held.finished or work.error is not None:
+            return
+        if payload is not None and (failure := write_payload(Path(*key).with_name(f"{key[1]}.wav"), payload)):
+            work.fail(held, name, failure)
+        elif answers.why_not_spoken(row, key) is None:
+            self._fruit(work, spoken=row.status == "done")
+            work.finish(held, row)
 
-    def _settle(self, member: Member, held: Held, result: Result, work: _Work) -> None:
-        """A worker has answered."""
+    def _hear_reference(self, held: Held, row: ReferenceRow, payload: bytes | None, work: Work) -> None:
+        name = (row.task, row.speaker)
+        codes = held.references.get(name)
+        if codes is None or name in held.encoded or work.error is not None:
+            return
+        if payload is not None and (failure := write_payload(Path(codes), payload)):
+            work.fail(held, name, failure)
+        elif answers.why_not_encoded(row, codes) is None:
+            self._fruit(work, spoken=row.status == "done")
+            work.keep_reference(held, row)
+
+    def _fruit(self, work: Work, *, spoken: bool = True) -> None:
+        """A worker came to an end with something; where it was a voice, workers do work here."""
+        work.account.restarts.fruit()
+        if spoken:
+            self._restarts.fruit()
+
+    def _settle(self, member: Member, held: Held, result: Result) -> None:
+        """A slot has answered."""
         if result.lease not in (0, held.number):
             self._crew.dismiss(member, f"it answered lease {result.lease} while it held {held.number}")
             return
-        member.held = None
-        member.watch.end_lease()
-        self._task_files.remove(held.files)
+        self._ended = time.monotonic()
+        self._pace.note(held.lease, self._ended - member.since)
+        peak = member.slot.peak_mb() or 0
+        self.peak_mb = max(self.peak_mb, peak)
+        self._crew.release(member)
+        work = self._let_go(held)
+        if work.error is not None:
+            return
         found = answers.examine(held, result)
-        if found.segments or found.references or not found.faults:
-            self._restarts.fruit()
+        if result.error is None and (found.segments or found.references or not found.faults):
+            self._fruit(work)
         for row in found.segments:
-            self._finish(held, row, work)
+            work.finish(held, row)
         for reference in found.references:
-            self._keep_reference(held, reference, work)
+            work.keep_reference(held, reference)
         add_seconds(work.outcome.timing, result.timing)
         work.outcome.add_notes([*result.notes, *found.notes])
-        work.outcome.peak_mb = max(work.outcome.peak_mb, peak_memory_mb(member.worker.pid) or 0)
+        work.outcome.peak_mb = max(work.outcome.peak_mb, peak)
         if result.error is not None:
-            self._fail_rest(held, result.error, work)
-            self._abandon(result.error, work)
+            work.fail_rest(held, result.error)
+            work.abandon(result.error)
+            if self._restarts.death(self._ended, began=False):
+                self._give_up(result.error)
         elif found.faults:
             self._doubt(member, held, found.faults, work)
+        self._conclude(work)
 
     # ------------------------------------------------------------------------ recovering
 
-    def _doubt(self, member: Member, held: Held, faults: dict[RowName, Failure], work: _Work) -> None:
+    def _let_go(self, held: Held) -> Work:
+        work = self._holders.pop(held)
+        work.out.remove(held)
+        if (copy := held.copy) is not None:
+            copy.copy = held.copy = None
+        return work
+
+    def _doubt(self, member: Member, held: Held, faults: dict[RowName, Failure], work: Work) -> None:
         """A worker whose answer was wrong is ended, and another one does what is missing."""
         failure = next(iter(faults.values()))
         names = answers.named(name[1] for name in faults)
         work.outcome.add_notes([f"{failure.message} ({names}): that worker was replaced"])
         self._crew.dismiss(member, failure.message)
-        remains = self._strikes.of_answered(held, faults)
+        remains = work.account.strikes.of_answered(held, faults)
         self._put_back(held, remains, lambda name: faults[name], work)
         self._count_death(failure, work, began=True)
 
-    def _recover(self, held: Held, reason: str, work: _Work) -> None:
-        """A worker is gone; what it had not finished goes back to the queue."""
-        self._task_files.remove(held.files)
-        work.outcome.add_notes([reason])
-        self._deaths.append(reason)
+    def _recover(self, held: Held, message: GoneMessage) -> None:
+        """A slot is gone; what it had not finished goes back to the queue."""
+        self._ended = time.monotonic()
+        work = self._let_go(held)
+        if work.error is not None:
+            return
+        work.outcome.add_notes([message.reason])
+        if message.blameless:
+            lost = Failure(
+                "node_lost", f"too many machines went away from under it; the last: {message.reason}"
+            )
+            self._put_back(held, work.account.strikes.of_lost(held), lambda name: lost, work)
+            self._conclude(work)
+            return
+        work.account.deaths.append(message.reason)
         began = bool(held.in_flight)
-        twice = Failure("worker_died", f"it took two workers down and gets no third; the last: {reason}")
-        self._put_back(held, self._strikes.of_dead(held), lambda name: twice, work)
-        self._count_death(Failure("worker_died", reason), work, began=began)
+        twice = Failure(
+            "worker_died", f"it took two workers down and gets no third; the last: {message.reason}"
+        )
+        self._put_back(held, work.account.strikes.of_dead(held), lambda name: twice, work)
+        self._count_death(Failure("worker_died", message.reason), work, began=began)
 
-    def _put_back(self, held: Held, remains: Remains, why: Callable[[RowName], Failure], work: _Work) -> None:
+    def _put_back(self, held: Held, remains: Remains, why: Callable[[RowName], Failure], work: Work) -> None:
         for name in remains.given_up:
-            self._fail(held, name, why(name), work)
-        work.waiting.extendleft(remains.first)
-        work.waiting.extend(remains.last)
+            work.fail(held, name, why(name))
+        work.put_back(remains.first, remains.last)
 
-    def _count_death(self, failure: Failure, work: _Work, *, began: bool) -> None:
-        deaths = self._restarts.death(time.monotonic(), began=began)
+    def _count_death(self, failure: Failure, work: Work, *, began: bool) -> None:
+        """Held against whose lease it was; and against all, where it goes on whoever's lease it is."""
+        now, account = time.monotonic(), work.account
+        everywhere = self._restarts.death(now, began=began)
+        deaths = account.restarts.death(now, began=began) or everywhere
         if deaths:
             message = f"{failure.message}; {deaths} workers ended so: `voiceclone doctor` looks for why"
-            work.outcome.drop_notes(self._deaths)  # this sentence stands for them
-            self._given_up = Failure(failure.code, message)
-            self._abandon(self._given_up, work)
+            work.outcome.drop_notes(account.deaths)  # this sentence stands for them
+            account.given_up = Failure(failure.code, message)
+            work.abandon(account.given_up)
+            if everywhere:
+                self._give_up(account.given_up)
+        self._conclude(work)
 
-    def _abandon(self, failure: Failure, work: _Work) -> None:
-        """What stopped this lease would stop every other."""
-        work.outcome.add_error(failure)
-        while work.waiting:
-            self._fail_rest(Held(work.waiting.popleft()), failure, work)
+    def _give_up(self, failure: Failure) -> None:
+        """Whoever's lease it is, it comes to the same."""
+        self._given_up = failure
+        for work in [work for work in self._works if work.waiting]:
+            work.abandon(failure)
+            self._conclude(work)
 
-    def _fail_rest(self, held: Held, failure: Failure, work: _Work) -> None:
-        for name in (*held.unencoded, *held.unfinished):
-            self._fail(held, name, failure, work)
 
-    def _fail(self, held: Held, name: RowName, failure: Failure, work: _Work) -> None:
-        number, which = name
-        if name in held.segments:
-            self._finish(held, SegmentRow(number, which, "failed", error=failure), work)
-        else:
-            row = ReferenceRow(number, which, "failed", error=failure)
-            work.outcome.references.setdefault(which, row)
-            held.encoded.add(name)
+class Client:
+    """A caller in another thread than the pool's; what goes wrong with its leases is its own trouble."""
+
+    def __init__(self, pool: Pool, account: Account) -> None:
+        self._pool = pool
+        self._account = account
+
+    def run(self, leases: Iterable[Lease], on_segment: OnSegment = lambda row: None) -> Outcome:
+        """As ``Pool.run``, whose thread does the work; ``on_segment`` is called there."""
+        work = Work(self._account, collections.deque(leases), on_segment)
+        self._pool.submit(work)
+        while not work.done.wait(LOOK_SECONDS):
+            if self._pool.stopped is not None:  # nobody may be there any more who takes it
+                raise self._pool.stopped
+        return work.result()
+
+
+def _make_folders(lease: Lease) -> None:
+    """What comes as bytes is written here."""
+    for task in lease.tasks:
+        if isinstance(task, SynthesisTask) and task.output_dir:
+            os.makedirs(task.output_dir, exist_ok=True)
+        elif isinstance(task, EncodeTask):
+            for reference in task.references:
+                os.makedirs(os.path.dirname(reference.codes), exist_ok=True)
+
+
+def _unwritable(error: OSError) -> Failure:
+    folder = os.path.dirname(os.fsdecode(error.filename)) if error.filename else "the disk"
+    return Failure(
+        "output_unwritable",
+        f"Cannot write task files to {folder} ({error.strerror or error}): "
+        "check its free space and permissions.",
+    )

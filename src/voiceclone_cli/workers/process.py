@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from voiceclone_cli.clock import peak_memory_mb
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.workers.diagnosis import LastWords, diagnosis, plain_line
 from voiceclone_cli.workers.environment import WorkerCommand
+from voiceclone_cli.workers.leases import Lease
 from voiceclone_cli.workers.pipes import BoundedLog, pieces
-from voiceclone_worker.contract import ContractError, Result, parse_event, result_from_json
+from voiceclone_cli.workers.slot import EventMessage, GoneMessage, Inbox, LogMessage, Message, ResultMessage
+from voiceclone_cli.workers.task_files import TaskFiles
+from voiceclone_worker.contract import ContractError, parse_event, result_from_json
 
 LONGEST_RESULT = 256_000_000
 """Bytes of one answer. A row takes a few hundred."""
@@ -42,50 +44,24 @@ DRAIN_SECONDS = 2.0
 """A grandchild may keep a dead worker's pipes open: their end is not waited for longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventMessage:
-    worker: WorkerProcess
-    event: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class LogMessage:
-    """A line for people; it stands in the log file too."""
-
-    worker: WorkerProcess
-    line: str
-
-
-@dataclass(frozen=True, slots=True)
-class ResultMessage:
-    worker: WorkerProcess
-    result: Result
-
-
-@dataclass(frozen=True, slots=True)
-class GoneMessage:
-    """The process has ended and both pipes are empty. ``reason`` is one sentence."""
-
-    worker: WorkerProcess
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class WakeMessage:
-    """Nothing has been said; the reader of the queue shall look up."""
-
-
-Message = EventMessage | LogMessage | ResultMessage | GoneMessage | WakeMessage
-
-
 class WorkerProcess:
-    """A running worker. Raises PreflightError when it cannot be started at all."""
+    """A slot of this machine: a running worker. Raises PreflightError when it cannot be started at all."""
+
+    ready = True
+    isolated = False
 
     def __init__(
-        self, name: str, command: WorkerCommand, inbox: queue.SimpleQueue[Message], log: Path | None = None
+        self,
+        name: str,
+        command: WorkerCommand,
+        inbox: Inbox,
+        task_files: TaskFiles,
+        log: Path | None = None,
     ) -> None:
         self.name = name
         self._inbox = inbox
+        self._task_files = task_files
+        self._written: list[Path] = []
         self._log = log
         self._last_words = LastWords()
         self._fault: str | None = None
@@ -120,12 +96,12 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def request(self, tasks: Sequence[Path]) -> int:
-        """Ask for these task files as one pool; which request of this worker it is, from 1.
+    def peak_mb(self) -> int | None:
+        return peak_memory_mb(self._process.pid)
 
-        A worker that has just died is reported by its GoneMessage, so a broken pipe is no error here.
-        """
-        line = (json.dumps([str(path) for path in tasks]) + "\n").encode("utf-8")
+    def give(self, lease: Lease) -> int:
+        self._written = self._task_files.write(lease)
+        line = (json.dumps([str(path) for path in self._written]) + "\n").encode("utf-8")
         if len(line) <= LONGEST_QUICK_REQUEST:
             self._send(line)
         else:  # may fill the pipe of a worker that hangs: nobody waits for it
@@ -133,15 +109,17 @@ class WorkerProcess:
         self._requests += 1
         return self._requests
 
+    def answered(self) -> None:
+        self._task_files.remove(self._written)
+        self._written = []
+
     def taken(self, message: Message) -> None:
-        """The reader of the queue has taken a message of this worker's out of it."""
         if isinstance(message, EventMessage):
             self._unread.release()
         elif isinstance(message, LogMessage):
             self._unread_log.release()
 
     def finish(self) -> None:
-        """No more requests: the worker ends by itself when it has answered what it holds."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.close()
@@ -149,13 +127,11 @@ class WorkerProcess:
             self._last_words.add(f"(stdin: {error})")
 
     def kill(self, reason: str) -> None:
-        """End the worker and whatever it started, at once; ``reason`` becomes its diagnosis."""
         self._fault = self._fault or reason
         if not self._ended.is_set():
             end_group(self._process)
 
     def wait(self, seconds: float) -> bool:
-        """True when the process has ended within ``seconds``."""
         return self._ended.wait(seconds)
 
     def _send(self, line: bytes) -> None:

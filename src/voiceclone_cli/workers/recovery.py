@@ -12,6 +12,9 @@ from voiceclone_cli.workers.leases import Lease, part
 MAX_STRIKES = 2
 """A row that went wrong with two workers gets no third."""
 
+MAX_LOSSES = 5
+"""A row whose machine went away so many times is given up: perhaps it is not by chance."""
+
 
 @dataclass(slots=True)
 class Remains:
@@ -27,6 +30,7 @@ class Strikes:
 
     def __init__(self) -> None:
         self._counted: collections.Counter[Hashable] = collections.Counter()
+        self._lost: collections.Counter[Hashable] = collections.Counter()
 
     def of_dead(self, held: Held) -> Remains:
         """The worker is gone. Any row it was speaking may be what killed it: each of these goes alone to
@@ -40,6 +44,20 @@ class Strikes:
         rest = {name for name in held.unfinished if name not in held.in_flight}
         if held.unencoded:
             rest |= held.references.keys()  # fitted together, so they are made again together
+        remains.first += part(held.lease, rest)
+        return remains
+
+    def of_lost(self, held: Held) -> Remains:
+        """The machine of the worker is gone, which is no row's fault."""
+        remains = Remains()
+        rest: set[RowName] = set()
+        for name in (*held.unfinished, *held.unencoded):
+            key = _key(held, name)
+            self._lost[key] += 1
+            if self._lost[key] < MAX_LOSSES:
+                rest |= held.references.keys() if name in held.references else {name}
+            else:
+                remains.given_up.append(name)
         remains.first += part(held.lease, rest)
         return remains
 
@@ -59,6 +77,10 @@ class Strikes:
 
     def _again(self, held: Held, name: RowName) -> bool:
         """One more strike; whether the row may be tried again."""
-        key = held.segments.get(name, ("a reference", held.references.get(name)))
+        key = _key(held, name)
         self._counted[key] += 1
         return self._counted[key] < MAX_STRIKES
+
+
+def _key(held: Held, name: RowName) -> Hashable:
+    return held.segments.get(name, ("a reference", held.references.get(name)))

@@ -1,0 +1,100 @@
+"""What the scheduler costs for a lease and for a line: local slots and Ray, the echo engine without a delay.
+
+    python benchmarks/ray_overhead.py [--slots 2] [--executor local|ray|both] [--ray-address HOST:PORT]
+
+The same lines are leased one at a time and five at a time; two wall times make two unknowns: seconds for a lease and
+for a line, of one slot and of several. Without --ray-address Ray is one of our own on this machine, so the way over a
+network is not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.commands import load
+from skewed_speakers import echo, skewed_tasks, warm_pool
+
+from voiceclone_cli.settings import resolve
+from voiceclone_cli.workers.leases import shared_leases
+from voiceclone_cli.workers.pool import Pool
+
+LARGE = 5
+
+
+def main() -> None:
+    asked = _arguments()
+    executors = ("local", "ray") if asked.executor == "both" else (asked.executor,)
+    rows = [
+        measure(executor, slots, asked.lines, asked.ray_address)
+        for executor in executors
+        for slots in sorted({1, asked.slots})
+    ]
+    print(json.dumps(rows) if asked.json else "\n".join(table(rows)))
+
+
+def _arguments() -> argparse.Namespace:
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--lines", type=int, default=1000)
+    parser.add_argument("--executor", default="both", choices=("local", "ray", "both"))
+    parser.add_argument("--ray-address")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+def measure(executor: str, slots: int, lines: int, address: str | None) -> dict[str, Any]:
+    flags = {"engine": "echo", "executor": executor, "mode": "parallel", "workers": slots}
+    settings = resolve(flags | ({"ray_address": address} if address else {}))
+    with tempfile.TemporaryDirectory(prefix="overhead-") as name:
+        folder = Path(name)
+        started = time.perf_counter()
+        with warm_pool(settings, 0.0, folder) as pool:
+            ready = time.perf_counter() - started
+            before = load()
+            small = _through(pool, folder / "small", lines, slots, 1)
+            large = _through(pool, folder / "large", lines, slots, LARGE)
+    a_lease = (small - large) / (lines - lines / LARGE)
+    return {
+        "executor": executor,
+        "slots": slots,
+        "lines": lines,
+        "ready_seconds": round(ready, 2),
+        "wall_of_one": round(small, 3),
+        "wall_of_five": round(large, 3),
+        "ms_a_lease": round(1000 * a_lease, 3),
+        "ms_a_line": round(1000 * (small / lines - a_lease), 3),
+        "load": [round(before, 1), round(load(), 1)],
+    }
+
+
+def _through(pool: Pool, folder: Path, lines: int, slots: int, batch: int) -> float:
+    """Seconds for all lines, leased ``batch`` at a time."""
+    folder.mkdir()
+    leases = shared_leases(skewed_tasks(folder, lines, 0.2, echo(0.0)), slots, batch)
+    started = time.perf_counter()
+    outcome = pool.run(leases)
+    wall = time.perf_counter() - started
+    if sum(row.status == "done" for row in outcome.segments.values()) != lines:
+        raise SystemExit(f"not all lines were spoken: {outcome.errors or outcome.notes}")
+    return wall
+
+
+def table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield f"{'executor':9} {'slots':>5} {'lines':>6} {'one a lease':>12} {'five a lease':>13} {'ms a lease':>11} {'ms a line':>10}   load"
+    for row in rows:
+        yield (
+            f"{row['executor']:9} {row['slots']:5d} {row['lines']:6d} {row['wall_of_one']:10.2f} s "
+            f"{row['wall_of_five']:11.2f} s {row['ms_a_lease']:11.2f} {row['ms_a_line']:10.2f}   "
+            f"{row['load'][0]} to {row['load'][1]}"
+        )
+
+
+if __name__ == "__main__":
+    main()

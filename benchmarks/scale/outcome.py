@@ -1,0 +1,98 @@
+"""What a simulated batch came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+GOOD = 0.9
+"""From this efficiency on it is the slots that limit: more of them would make it faster."""
+
+
+@dataclass(slots=True)
+class SlotSeconds:
+    """Where the time of all slots went; together it is slots times wall time."""
+
+    start: float = 0.0
+    """Until they could begin: the command, the first file read and heard, the slots started."""
+    loading: float = 0.0
+    encoding: float = 0.0
+    speaking: float = 0.0
+    answering: float = 0.0
+    """Between an answer and the next lease: the controller's loop, and the way there and back."""
+    network: float = 0.0
+    """In the line for the controller's network."""
+    starved: float = 0.0
+    """Nothing to lease, though more was to come."""
+    tail: float = 0.0
+    """Nothing to lease any more, while others still spoke."""
+    finish: float = 0.0
+    """After the last line: marking, mixing, the end of the command."""
+    lost: float = 0.0
+    """Work that died with its worker or was done twice, and slots that were gone."""
+
+    @property
+    def total(self) -> float:
+        return sum(getattr(self, field.name) for field in fields(self))
+
+    @property
+    def idle(self) -> dict[str, float]:
+        """What keeps slots from speaking."""
+        names = ("start", "loading", "encoding", "answering", "network", "starved", "tail", "finish", "lost")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    slots: int
+    segments: int
+    files: int
+    wall: float
+    """Seconds of the whole command."""
+    spoken: float
+    """Seconds until the last line was there."""
+    perfect: float
+    """Seconds that the speaking alone would take, divided without a rest."""
+    leases: int
+    seconds: SlotSeconds
+    busy: dict[str, float]
+    """Share of the wall time for which the controller's parts worked: loop, marking, network, listening, threads."""
+    stolen: int
+    deaths: int
+    losses: int
+
+    @property
+    def efficiency(self) -> float:
+        return self.perfect / self.wall
+
+    @property
+    def limit(self) -> str:
+        """What keeps the batch from being faster."""
+        if self.efficiency >= GOOD:
+            return "slots"
+        name = max(self.seconds.idle.items(), key=lambda item: item[1])[0]
+        if name in ("starved", "finish"):
+            return max(self.busy.items(), key=lambda item: item[1])[0]
+        return {"answering": "loop"}.get(name, name)
+
+    def document(self) -> dict[str, Any]:
+        total = self.slots * self.wall
+        return {
+            "slots": self.slots,
+            "segments": self.segments,
+            "files": self.files,
+            "wall_seconds": round(self.wall, 3),
+            "perfect_seconds": round(self.perfect, 3),
+            "efficiency": round(self.efficiency, 4),
+            "limit": self.limit,
+            "leases": self.leases,
+            "shares_of_slot_time": {
+                field.name: round(getattr(self.seconds, field.name) / total, 5)
+                for field in fields(self.seconds)
+            },
+            "busy": {name: round(share, 4) for name, share in self.busy.items()},
+            "tail_slot_seconds": round(self.seconds.tail, 1),
+            "stolen": self.stolen,
+            "deaths": self.deaths,
+            "node_losses": self.losses,
+        }

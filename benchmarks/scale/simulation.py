@@ -1,0 +1,345 @@
+"""A batch as events in time.
+
+What the pool does is done here the same way: references first, then files in the order in which they were heard;
+whoever has answered gets the next lease; what a lost slot had not finished goes back to the front; with nothing
+left to lease, a lease that takes twice its usual time is given to an idle slot too (see workers/pool.py,
+workers/stealing.py). The leases are those that workers/leases.py cuts.
+
+An event is the end of a lease, not of a line: the controller's work for all but its last line is put into its queue
+behind the answer, where it holds up others as it would have done while the lease was spoken. So ten million
+lines are two million events.
+"""
+
+from __future__ import annotations
+
+import collections
+import heapq
+import random
+
+import numpy as np
+from scale.outcome import Outcome, SlotSeconds
+from scale.parts import ENCODING, File, Held, Lease
+from scale.rates import Rates
+from scale.servers import Server, Servers
+from scale.work import Work, cut_files
+
+from voiceclone_cli.batch.conducting import MOST_OPEN, OPEN_BESIDE
+from voiceclone_cli.workers.crew import LOOK_SECONDS
+from voiceclone_cli.workers.stealing import LEAST_SECONDS, SLOW
+
+BEGIN, HEARD, DONE, LOST, MISSED, BACK, LOOK = range(7)
+
+
+class Simulation:
+    def __init__(self, rates: Rates, work: Work, slots: int, *, batch_size: int = 5, seed: int = 1) -> None:
+        self._rates, self._work = rates, work
+        self._numbers = np.random.default_rng(seed)
+        self._chance = random.Random(seed)
+        self._shapes = cut_files(work, slots, batch_size, self._numbers)
+        self._events: list[tuple[float, int, int, int, Held | None]] = []
+        self._order = 0
+        self._queue: collections.deque[Lease] = collections.deque()
+        self._encodes: collections.deque[Lease] = collections.deque()
+        self._files: dict[int, File] = {}
+        self._begun = self._finished = 0
+        self._loop = Server()
+        self._uplink, self._downlink = Server(), Server()
+        nodes = -(-slots // rates.faults.slots_a_node)
+        self._ears = nodes if rates.way.isolated else 1
+        self._listeners = Servers(self._ears)
+        self._threads = Servers(rates.controller.threads)
+        slow = round(rates.faults.slow_share * slots)
+        self._pace = [rates.faults.slow_times] * slow + [1.0] * (slots - slow)
+        self._held: list[Held | None] = [None] * slots
+        self._cold = [True] * slots
+        self._heard = False
+        self._idle: dict[int, float] = {}
+        """Slots without a lease, and since when."""
+        self._last_arrival = self._last_end = self._spoken_at = 0.0
+        self._needed = self._cut_speech = 0.0
+        self._rows = 0
+        self._seconds = SlotSeconds()
+        self._looking = False
+        self._leases = self._stolen = self._deaths = self._losses = 0
+
+    # ------------------------------------------------------------------------- the clock
+
+    def run(self) -> Outcome:
+        slots, controller = len(self._held), self._rates.controller
+        for _ in range(min(MOST_OPEN, OPEN_BESIDE + slots, self._work.files)):
+            self._begin_file(controller.command)
+        self._plan_losses()
+        acts = {
+            BEGIN: lambda now, at, held: self._read(now, at),
+            HEARD: lambda now, at, held: self._admit(now, at),
+            DONE: self._answer,
+            LOST: lambda now, at, held: self._lose(now, at),
+            MISSED: lambda now, at, held: self._put_back(now, held),
+            BACK: lambda now, at, held: self._free(now, at),
+            LOOK: lambda now, at, held: self._steal(now),
+        }
+        while self._finished < self._work.files:
+            now, _, kind, at, held = heapq.heappop(self._events)
+            acts[kind](now, at, held)
+        end = self._last_end + controller.command
+        for since in self._idle.values():
+            self._seconds.starved += max(0.0, self._last_arrival - since)
+            self._seconds.tail += max(0.0, self._spoken_at - max(since, self._last_arrival))
+        self._seconds.finish = slots * (end - self._spoken_at)
+        return self._outcome(end)
+
+    def _at(self, time: float, kind: int, at: int, held: Held | None = None) -> None:
+        self._order += 1
+        heapq.heappush(self._events, (time, self._order, kind, at, held))
+
+    # ------------------------------------------------------------------------- files
+
+    def _begin_file(self, now: float) -> None:
+        if self._begun < self._work.files:
+            self._at(now, BEGIN, self._begun)
+            self._begun += 1
+
+    def _read(self, now: float, number: int) -> None:
+        """Read, listened to and cast."""
+        controller = self._rates.controller
+        cut = self._shapes[number % len(self._shapes)]
+        self._files[number] = File(cut, len(cut.rows))
+        read = self._threads.serve(now, controller.reading.of(cut.audio))
+        heard = self._listeners.serve(read, controller.listening.of(cut.audio))
+        self._at(heard + controller.casting.of(cut.audio), HEARD, number)
+
+    def _admit(self, now: float, number: int) -> None:
+        seconds = self._rates.engine.encode.of(self._work.speakers)
+        self._encodes.append(Lease(number, 0, 0.0, ENCODING, seconds))
+        if not self._heard:
+            self._heard = True
+            self._seconds.start = now * len(self._held)
+            self._idle = dict.fromkeys(range(len(self._held)), now)
+        self._deal(now)
+
+    def _cut(self, number: int) -> list[Lease]:
+        """The leases of a file, with the seconds that this time they will take."""
+        engine, cut = self._rates.engine, self._files[number].cut
+        spread = engine.spread / np.sqrt(cut.rows)
+        noise = np.exp(self._numbers.normal(-(spread**2) / 2, spread))
+        seconds = engine.lease + noise * (engine.row.fixed * cut.rows + engine.row.each * cut.speech)
+        self._needed += float(seconds.sum())
+        self._cut_speech += float(cut.speech.sum())
+        self._rows += int(cut.rows.sum())
+        parts = (cut.rows.tolist(), cut.speech.tolist(), cut.speaker.tolist(), seconds.tolist())
+        return [Lease(number, *each) for each in zip(*parts, strict=True)]
+
+    def _end_file(self, now: float, number: int) -> None:
+        file = self._files.pop(number)
+        mixed = self._threads.serve(max(now, file.marked), self._rates.controller.timeline.of(file.cut.audio))
+        self._last_end = max(self._last_end, mixed)
+        self._finished += 1
+        self._spoken_at = now
+        self._begin_file(mixed)
+
+    # ------------------------------------------------------------------------- leases
+
+    def _deal(self, now: float) -> None:
+        """Leases that have just come, to slots that wait."""
+        self._last_arrival = now
+        while self._idle and (self._encodes or self._queue):
+            slot, since = self._idle.popitem()
+            self._seconds.starved += max(0.0, now - since)
+            self._hand_out(max(now, since), slot)
+
+    def _hand_out(self, now: float, slot: int) -> None:
+        self._lease(now, slot, self._encodes.popleft() if self._encodes else self._queue.popleft())
+
+    def _lease(self, now: float, slot: int, lease: Lease) -> Held:
+        way = self._rates.way
+        there = self._loop.serve(now, way.hand_out) + way.trip
+        begins = self._send(there, slot, lease)
+        load = way.start + self._rates.engine.load if self._cold[slot] else 0.0
+        self._cold[slot] = False
+        self._leases += 1
+        self._seconds.answering += there - now
+        self._seconds.network += begins - there
+        seconds = lease.seconds * self._pace[slot]
+        held = Held(lease, begins, load, seconds, begins + load + seconds)
+        if rate := self._rates.faults.worker_deaths:
+            dies = begins + self._chance.expovariate(rate / 3600)
+            held.dies = dies < held.ends
+            held.ends = min(dies, held.ends)
+        self._held[slot] = held
+        self._at(held.ends, DONE, slot, held)
+        return held
+
+    def _send(self, now: float, slot: int, lease: Lease) -> float:
+        """When a slot's node has what it needs of the lease's speaker."""
+        way = self._rates.way
+        sent, node = self._files[lease.file].sent, slot // self._rates.faults.slots_a_node
+        if not way.isolated or (node, lease.speaker) in sent:
+            return now
+        sent.add((node, lease.speaker))
+        return self._uplink.serve(now, self._rates.engine.reference_bytes / way.bytes_a_second)
+
+    def _carry(self, now: float, lease: Lease) -> float:
+        """When the last line of a lease is here; those before it have travelled meanwhile."""
+        way = self._rates.way
+        if not way.isolated or not lease.rows:
+            return now
+        a_row = lease.speech * self._rates.engine.speech_bytes / way.bytes_a_second / lease.rows
+        arrived = self._downlink.serve(now, a_row)
+        self._downlink.serve(now, a_row * (lease.rows - 1))
+        return arrived
+
+    def _answer(self, now: float, slot: int, held: Held | None) -> None:
+        assert held is not None
+        if self._held[slot] is not held:
+            return  # its node was lost
+        self._held[slot] = None
+        self._account(now, held)
+        if held.dies:
+            self._deaths += 1
+            self._put_back(now, held)
+            self._restart(now, slot, 0.0)
+            return
+        lease, way = held.lease, self._rates.way
+        arrived = self._carry(now, lease)
+        written = way.store * lease.speech * self._rates.engine.speech_bytes
+        a_row = way.hear + written / max(1, lease.rows)
+        heard = self._loop.serve(arrived, a_row * min(1, lease.rows))
+        self._seconds.network += arrived - now
+        self._seconds.answering += heard - arrived
+        if not held.moot:
+            self._settle(heard, held)
+        self._free(heard, slot)
+        self._loop.serve(heard, a_row * max(0, lease.rows - 1))
+
+    def _account(self, now: float, held: Held) -> None:
+        """Where a slot's time with a lease went."""
+        spent = now - held.begins
+        load = min(held.load, spent)
+        self._seconds.loading += load
+        if held.dies or held.moot:
+            self._seconds.lost += spent - load
+        elif held.lease.speaker == ENCODING:
+            self._seconds.encoding += spent - load
+        else:
+            self._seconds.speaking += spent - load
+
+    def _settle(self, now: float, held: Held) -> None:
+        lease = held.lease
+        file = self._files[lease.file]
+        if held.twin is not None:
+            held.twin.moot = True
+        if lease.speaker == ENCODING:
+            self._queue.extend(self._cut(lease.file))
+            self._deal(now)
+            return
+        if self._rates.engine.marking:
+            file.marked = self._mark(now, lease.speech, first=file.left == len(file.cut.rows))
+        file.left -= 1
+        if file.left == 0:
+            self._end_file(now, lease.file)
+
+    def _mark(self, now: float, speech: float, *, first: bool) -> float:
+        marking = self._rates.engine.marking
+        done = self._threads.serve(now, marking * speech + (self._rates.controller.marking_model if first else 0.0))
+        return done
+
+    def _free(self, now: float, slot: int) -> None:
+        if self._encodes or self._queue:
+            self._hand_out(now, slot)
+            return
+        self._idle[slot] = now
+        if self._rates.faults.slow_share and self._rates.way.isolated and not self._looking:
+            self._looking = True
+            self._at(now + LOOK_SECONDS, LOOK, 0)
+
+    # ------------------------------------------------------------------------- faults
+
+    def _put_back(self, now: float, held: Held) -> None:
+        if held.moot:
+            return
+        if held.twin is not None:  # the other one goes on with it
+            held.twin.twin = None
+            return
+        lease = held.remains(now)
+        (self._encodes if lease.speaker == ENCODING else self._queue).appendleft(lease)
+        self._deal(now)
+
+    def _restart(self, now: float, slot: int, seconds: float) -> None:
+        self._cold[slot] = True
+        self._seconds.lost += seconds
+        self._at(now + seconds, BACK, slot)
+
+    def _plan_losses(self) -> None:
+        if self._rates.faults.node_losses:
+            for node in range(-(-len(self._held) // self._rates.faults.slots_a_node)):
+                self._plan_loss(0.0, node)
+
+    def _plan_loss(self, now: float, node: int) -> None:
+        self._at(now + self._chance.expovariate(self._rates.faults.node_losses / 3600), LOST, node)
+
+    def _lose(self, now: float, node: int) -> None:
+        faults = self._rates.faults
+        self._losses += 1
+        first = node * faults.slots_a_node
+        for slot in range(first, min(first + faults.slots_a_node, len(self._held))):
+            held, self._held[slot] = self._held[slot], None
+            if held is not None:
+                held.dies = True
+                self._account(now, held)
+                self._at(now + faults.notice, MISSED, slot, held)
+            elif (since := self._idle.pop(slot, None)) is not None:
+                self._seconds.starved += max(0.0, now - since)
+            else:
+                continue  # it is down already
+            self._restart(now, slot, faults.back)
+        self._plan_loss(now + faults.back, node)
+
+    def _steal(self, now: float) -> None:
+        """What a slow slot has not finished, to whoever is idle."""
+        self._looking = False
+        usual = self._needed / max(1e-9, self._cut_speech)
+        late = sorted(
+            (held.begins, slot)
+            for slot, held in enumerate(self._held)
+            if held is not None
+            and held.twin is None
+            and not held.moot
+            and now - held.begins > max(LEAST_SECONDS, SLOW * usual * held.lease.speech)
+        )
+        for _, slow in late:
+            if not self._idle or self._queue or self._encodes:
+                break
+            thief, since = self._idle.popitem()
+            held = self._held[slow]
+            assert held is not None
+            self._seconds.starved += max(0.0, now - since)
+            copy = self._lease(max(now, since), thief, held.remains(now))
+            held.twin, copy.twin = copy, held
+            self._stolen += 1
+        if self._idle:
+            self._looking = True
+            self._at(now + LOOK_SECONDS, LOOK, 0)
+
+    def _outcome(self, end: float) -> Outcome:
+        capacity = sum(1 / pace for pace in self._pace)
+        network = max(self._uplink.busy, self._downlink.busy)
+        controller = self._rates.controller
+        return Outcome(
+            slots=len(self._held),
+            segments=self._rows,
+            files=self._work.files,
+            wall=end,
+            spoken=self._spoken_at,
+            perfect=self._needed / capacity,
+            leases=self._leases,
+            seconds=self._seconds,
+            busy={
+                "loop": self._loop.busy / end,
+                "network": network / end,
+                "listening": self._listeners.busy / end / self._ears,
+                "threads": self._threads.busy / end / controller.threads,
+            },
+            stolen=self._stolen,
+            deaths=self._deaths,
+            losses=self._losses,
+        )

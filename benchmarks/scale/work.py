@@ -1,0 +1,98 @@
+"""What there is to do: files, their lines, and the leases that workers/leases.py cuts them into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voiceclone_cli.workers.leases import Lease, large_leases, shared_leases
+from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+
+SECONDS_A_CHARACTER = 0.06
+"""About the pace of English speech."""
+
+SHAPES = 20
+"""Files that are really drawn and cut; a batch of more repeats them, and only its times are drawn anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A batch to speak."""
+
+    segments: int
+    segments_a_file: int = 1000
+    """About an hour of talk."""
+    speakers: int = 4
+    """Of a file."""
+    dominant: float = 0.4
+    """Share of the lines that one speaker has; the others share the rest."""
+    characters: tuple[int, int] = (10, 80)
+    """Of a line: shortest, longest."""
+    pauses: float = 0.4
+    """Seconds in which nobody speaks, for a second of speech."""
+
+    @property
+    def files(self) -> int:
+        return max(1, round(self.segments / self.segments_a_file))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A file as leases, in the order in which they wait."""
+
+    rows: NDArray[np.int64]
+    """Lines of each."""
+    speech: NDArray[np.float64]
+    """Seconds of it in each."""
+    speaker: NDArray[np.int64]
+    """Whose they are; -1 where a lease has several."""
+    audio: float
+    """Seconds of the recording."""
+
+
+def cut_files(work: Work, slots: int, batch_size: int, chance: np.random.Generator) -> list[Cut]:
+    """One after the other, the shapes that the files of a batch have."""
+    each = work.segments // work.files
+    return [_cut(_tasks(work, each, chance), slots, batch_size, work) for _ in range(min(SHAPES, work.files))]
+
+
+def _cut(tasks: list[SynthesisTask], slots: int, batch_size: int, work: Work) -> Cut:
+    leases = large_leases(tasks) if slots == 1 else shared_leases(tasks, slots, batch_size)
+    speech = np.array([_characters(lease) * SECONDS_A_CHARACTER for lease in leases])
+    return Cut(
+        np.array([sum(len(task.segments) for task in _tasks_of(lease)) for lease in leases]),
+        speech,
+        np.array([_speaker(lease) for lease in leases]),
+        float(speech.sum() * (1 + work.pauses)),
+    )
+
+
+def _tasks(work: Work, segments: int, chance: np.random.Generator) -> list[SynthesisTask]:
+    """A speaker with most of the lines, and others."""
+    others = work.speakers - 1
+    shares = [work.dominant] + [(1 - work.dominant) / others] * others if others else [1.0]
+    speakers = chance.choice(work.speakers, segments, p=shares)
+    lengths = chance.integers(*work.characters, segments, endpoint=True)
+    made = []
+    for speaker in range(work.speakers):
+        mine = np.flatnonzero(speakers == speaker)
+        lines = tuple(SegmentSpec(str(line), "x" * int(lengths[line]), "en", 0) for line in mine)
+        if lines:
+            reference = ReferenceSpec(str(speaker), "", "", "")
+            made.append(SynthesisTask(str(speaker), EngineSpec("echo"), reference, "", lines))
+    return made
+
+
+def _tasks_of(lease: Lease) -> list[SynthesisTask]:
+    return [task for task in lease.tasks if isinstance(task, SynthesisTask)]
+
+
+def _characters(lease: Lease) -> int:
+    return sum(len(segment.text) for task in _tasks_of(lease) for segment in task.segments)
+
+
+def _speaker(lease: Lease) -> int:
+    names = {task.speaker for task in _tasks_of(lease)}
+    return int(names.pop()) if len(names) == 1 else -1

@@ -1,0 +1,255 @@
+"""The connection of this process to a Ray cluster, or to a Ray of its own.
+
+Ray is made to keep to itself: no telemetry, no dashboard, no handler for our signals, no word on our streams,
+and on a cluster that lives on loopback no listener anywhere else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from voiceclone_cli.errors import PreflightError
+
+HEAD_SECONDS = 10.0
+"""In which a head must take a connection."""
+
+JOIN_SECONDS = 60.0
+"""In which it must have let us in, or our own must have started; three to ten are usual."""
+
+LEAVE_SECONDS = 15.0
+
+_OWN_PREFIX = "vc-ray-"
+
+_LONGEST_BASE = 24
+"""Characters. The path of a socket has 107 at most, of which Ray's own names take most."""
+
+_lock = threading.Lock()
+_users = 0
+_leave: Callable[[], None] | None = None
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Within the block Ray can be used. ``address``: "auto", HOST:PORT of the head, or None for a Ray of our own
+    that ends with the block. Blocks may lie in one another, and in several threads; all share the first one's
+    connection.
+
+    Raises PreflightError: ``ray_missing``, ``ray_address``, ``ray_unreachable``, ``ray_version``.
+    """
+    global _users, _leave
+    with _lock:
+        if _users == 0:
+            _leave = _join(address)
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0 and _leave is not None:
+                leave, _leave = _leave, None
+                leave()
+
+
+def _join(address: str | None) -> Callable[[], None]:
+    """Connect; what ends the connection."""
+    host = _checked_host(address)
+    _quiet(loopback=address is None or _is_loopback(host))
+    _require_ray()
+    if address is not None and host is not None:
+        _knock(address)
+    session = _Session(address, _own_home() if address is None else None)
+    try:
+        session.join()
+    except BaseException:
+        session.leave()
+        raise
+    return session.leave
+
+
+def _checked_host(address: str | None) -> str | None:
+    """The host of HOST:PORT; None for "auto" and for no address."""
+    if address is None or address == "auto":
+        return None
+    if "://" in address:
+        raise PreflightError(
+            f"--ray-address {address} is that of a Ray client server, through which slots cannot be led: give the "
+            "head's own address (HOST:PORT, as `ray start --head` printed it), on a machine of the cluster",
+            code="ray_address",
+        )
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
+        raise PreflightError(
+            f"--ray-address must be auto or HOST:PORT, not {address!r:.80}", code="ray_address"
+        )
+    return host.strip("[]")
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host is None:
+        return False
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _quiet(*, loopback: bool) -> None:
+    """Ray reads these when it is imported, and its processes inherit them."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # By default Ray ends a process that has not reached its head for a minute: ours, with all its work.
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "1000000")
+    if loopback:
+        # Otherwise its services listen on every interface, also where they are told an address on loopback.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+
+
+def _require_ray() -> None:
+    try:
+        import ray  # noqa: F401
+    except ImportError as error:
+        raise PreflightError(
+            f"Ray cannot be imported ({error}): install it with `pip install 'voiceclone-cli[ray]'`, or leave out "
+            "--executor ray",
+            code="ray_missing",
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """Ray itself would try for minutes, and then end this process."""
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + HEAD_SECONDS
+    while True:
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=HEAD_SECONDS / 3):
+                return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise _unreachable(address, f"{error.strerror or error}") from error
+        time.sleep(0.5)
+
+
+def _unreachable(address: str | None, why: str) -> PreflightError:
+    if address is None:
+        what, advice = "a Ray of our own cannot be started here", "try again, or leave out --executor ray"
+    else:
+        what = f"the head of the Ray cluster at {address} cannot be reached"
+        advice = "start it (`ray start --head`), or give its address with --ray-address"
+    return PreflightError(f"{what} ({why}): {advice}", code="ray_unreachable")
+
+
+def _own_home() -> Path:
+    """Where our own Ray keeps its sockets and logs."""
+    base = Path(tempfile.gettempdir())
+    if len(str(base)) > _LONGEST_BASE and os.name == "posix":
+        base = Path("/tmp")
+    _sweep(base)
+    return Path(tempfile.mkdtemp(prefix=f"{_OWN_PREFIX}{os.getpid()}-", dir=base))
+
+
+def _sweep(base: Path) -> None:
+    """What a command that was killed has left."""
+    for folder in base.glob(f"{_OWN_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_OWN_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
+
+
+def _init(address: str | None, home: Path | None) -> None:
+    import ray
+
+    options: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.CRITICAL,
+        "configure_logging": True,
+        "include_dashboard": False,
+    }
+    if home is not None:
+        options |= {"_temp_dir": str(home), "_node_ip_address": "127.0.0.1"}
+    # "local": a RAY_ADDRESS in the environment, or a cluster that happens to be here, was not asked for.
+    ray.init(address=address or "local", **options)
+
+
+class _Session:
+    """A thread that joins and leaves. Ray's own processes end with the thread that started them, and outside the
+    main thread Ray neither takes our signals nor keeps us waiting."""
+
+    def __init__(self, address: str | None, home: Path | None) -> None:
+        self._address = address
+        self._home = home
+        self._joined, self._leaving = threading.Event(), threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._live, name="ray session", daemon=True)
+
+    def join(self) -> None:
+        """Raises PreflightError."""
+        self._thread.start()
+        if not self._joined.wait(JOIN_SECONDS):
+            raise _unreachable(self._address, f"it gave no answer in {JOIN_SECONDS:.0f} s")
+        if self._error is not None:
+            raise _explained(self._error, self._address) from self._error
+        _take_signals_back()
+
+    def leave(self) -> None:
+        """With its head gone Ray may wait for it for ever: we do not."""
+        self._leaving.set()
+        self._thread.join(LEAVE_SECONDS)
+        if self._home is not None:
+            shutil.rmtree(self._home, ignore_errors=True)
+
+    def _live(self) -> None:
+        import ray
+
+        try:
+            _init(self._address, self._home)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._joined.set()
+        if self._error is None:
+            self._leaving.wait()
+        with suppress(Exception):
+            ray.shutdown(wait_for_processes=self._home is not None)
+
+
+def _take_signals_back() -> None:
+    """Ray prints a stack for each SIGTERM before it lets our handler have it: no failure of ours."""
+    if threading.current_thread() is threading.main_thread():
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _explained(error: BaseException, address: str | None) -> BaseException:
+    if not isinstance(error, Exception):
+        return error
+    said = " ".join(str(error).split())
+    if "ersion mismatch" in said:
+        return PreflightError(
+            f"this machine's Ray or Python differs from the cluster's ({said[:300]}): give all nodes the same "
+            "versions",
+            code="ray_version",
+        )
+    return _unreachable(address, said[:300] or type(error).__name__)

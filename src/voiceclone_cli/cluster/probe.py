@@ -1,0 +1,44 @@
+"""The first question to a node, asked before anything of ours is known to be there.
+
+This module is sent by value: it imports nothing of the package at its top, and only what every Python has.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def look_around(
+    version: str, engine: str, hints: dict[str, str], shared_file: str, shared_text: str
+) -> dict[str, Any]:
+    """What a node is and has. ``version``: the controller's; what the engine finds is looked for only where the
+    node's is the same. ``shared_file`` holds ``shared_text`` where the controller's folder is seen."""
+    import os
+    import platform
+    import socket
+
+    import ray
+
+    found: dict[str, Any] = {
+        "host": socket.gethostname(),
+        "python": platform.python_version(),
+        "ray": ray.__version__,
+        "voiceclone": None,
+        "cores": os.cpu_count(),
+    }
+    try:
+        with open(shared_file, encoding="ascii") as file:
+            found["shared"] = file.read() == shared_text
+    except OSError:
+        found["shared"] = False
+    try:
+        import voiceclone_cli
+
+        found["voiceclone"] = voiceclone_cli.__version__
+        if voiceclone_cli.__version__ == version:
+            from voiceclone_cli.cluster.here import what_is_here
+
+            found.update(what_is_here(engine, hints))
+    except Exception as error:  # a damaged installation may raise anything, and is what we are asked about
+        found["lack"] = f"voiceclone cannot be used there ({type(error).__name__}: {error})"
+    return found

@@ -1,0 +1,71 @@
+"""What a slot's actor tells the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voiceclone_worker.contract import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What an actor is told at its start."""
+
+    name: str
+    """Of the slot, for its diagnoses."""
+    number: int
+    engine: str
+    hints: Mapping[str, str]
+    """See ``here.engine_here``."""
+    threads: int
+    job: str
+    """A name for the slots of this command, the same for all."""
+    sharing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The worker runs."""
+
+    pid: int
+    """The actor's."""
+    worker_pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event of the worker's, in the controller's words; ``payload`` is the file of the row it tells of."""
+
+    event: dict[str, Any]
+    payload: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Contents were taken out of the object store."""
+
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    result: Result
+    peak_mb: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The worker has ended, or could not be started; nothing follows. ``reason`` is one sentence."""
+
+    reason: str
+
+
+Report = Started | Told | Logged | Fetched | Answered | Ended

@@ -1,0 +1,58 @@
+"""Batches of short talks, which need no model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from media_samples import syllables, write_wav
+from short_talk import SECONDS, short_talk
+from voiceclone_cli.batch.types import Batch, BatchItem
+from voiceclone_cli.engines import ECHO_VARIABLE
+from voiceclone_cli.request import RunRequest
+from voiceclone_cli.settings import resolve
+
+
+def item(folder: Path, name: str, root: Path, *, seed: int = 1, **flags: Any) -> BatchItem:
+    """A talk of ten lines of its own; ``seed`` tells its sound, ``flags`` are settings."""
+    place = folder / name
+    place.mkdir(parents=True, exist_ok=True)
+    if not (place / "talk.wav").exists():
+        write_wav(place / "talk.wav", syllables(SECONDS, seed=seed))
+    talk = short_talk(place, _0003=f"a line of {name}")
+    settings = resolve({"engine": "echo", **flags})
+    request = RunRequest(talk.wav, settings, root / name, script=talk.script, turns=talk.rttm, report=False)
+    return BatchItem(request, name)
+
+
+def batch(folder: Path, count: int, root: Path | None = None, **flags: Any) -> Batch:
+    root = root or folder / "out"
+    items = tuple(item(folder, f"talk{number}", root, seed=number, **flags) for number in range(1, count + 1))
+    return Batch(items, root, resolve({"engine": "echo", **flags}))
+
+
+def elsewhere(work: Batch, root: Path) -> Batch:
+    """The same recordings, put into another folder."""
+    items = tuple(replace(item, request=replace(item.request, out=root / item.name)) for item in work.items)
+    return replace(work, items=items, root=root)
+
+
+def echo(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    monkeypatch.setenv(ECHO_VARIABLE, json.dumps(options))
+
+
+def sounds(root: Path) -> dict[str, str]:
+    """SHA-256 of every segment, by its path under ``root``, and of the mixes."""
+    files = [*root.glob("*/segments/*.wav"), *root.glob("*/mix.wav")]
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def states(root: Path, name: str) -> list[str]:
+    """Of the segments of one recording, as its manifest says."""
+    rows = json.loads((root / name / "run.json").read_text(encoding="utf-8"))["segments"]
+    return [row["status"] for row in rows]

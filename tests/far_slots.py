@@ -1,0 +1,123 @@
+"""Machines for the pool's tests: slots that are threads, whose files come as bytes, and that can be slow or lost."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from voiceclone_cli.workers.leases import Lease
+from voiceclone_cli.workers.slot import EventMessage, GoneMessage, Inbox, Message, ResultMessage, WakeMessage
+from voiceclone_worker.contract import Result, SegmentRow, SynthesisTask
+
+
+def tone(text: str) -> bytes:
+    """A wav that says which text it is of."""
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(text.encode().ljust(200, b"\0"))
+    return content.getvalue()
+
+
+@dataclass
+class Machines:
+    """A launcher of ``slots`` machines; ``delay`` (by the slot's number) is what one takes for a segment."""
+
+    slots: int = 2
+    delay: Callable[[int], float] = lambda number: 0.0
+    dies: Callable[[FarSlot, str], bool] = lambda slot, id: False
+    """Whether the machine goes away instead of speaking this segment."""
+    ready_after: Callable[[int], float] = lambda number: 0.0
+    started: list[FarSlot] = field(default_factory=list)
+    spoken: list[tuple[str, str]] = field(default_factory=list)
+    """(slot, segment id) of everything that was spoken anywhere."""
+    closed: bool = False
+
+    def room(self) -> int:
+        return self.slots
+
+    def start(self, name: str, number: int, inbox: Inbox) -> FarSlot:
+        slot = FarSlot(name, number, inbox, self)
+        self.started.append(slot)
+        return slot
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FarSlot:
+    isolated = True
+
+    def __init__(self, name: str, number: int, inbox: Inbox, machines: Machines) -> None:
+        self.name = name
+        self.number = number
+        self.ready = False
+        self.last_event = time.monotonic()
+        self._inbox = inbox
+        self._machines = machines
+        self._leases = 0
+        self._ended = threading.Event()
+        threading.Timer(machines.ready_after(number), self._get_ready).start()
+
+    def give(self, lease: Lease) -> int:
+        assert self.ready, "nothing is leased to a machine that is not there yet"
+        self._leases += 1
+        threading.Thread(target=self._work, args=(lease, self._leases), daemon=True).start()
+        return self._leases
+
+    def answered(self) -> None:
+        pass
+
+    def taken(self, message: Message) -> None:
+        pass
+
+    def peak_mb(self) -> int | None:
+        return None
+
+    def finish(self) -> None:
+        self._ended.set()
+
+    def kill(self, reason: str) -> None:
+        self.lose(reason, blameless=False)
+
+    def wait(self, seconds: float) -> bool:
+        return self._ended.wait(seconds)
+
+    def lose(self, reason: str, *, blameless: bool = True) -> None:
+        if not self._ended.is_set():
+            self._ended.set()
+            self._inbox.put(GoneMessage(self, f"{self.name} {reason}", blameless))
+
+    def _get_ready(self) -> None:
+        self.ready = True
+        self._inbox.put(WakeMessage())
+
+    def _work(self, lease: Lease, number: int) -> None:
+        rows = []
+        for task_number, task in enumerate(lease.tasks):
+            assert isinstance(task, SynthesisTask)
+            for segment in task.segments:
+                begun = {"event": "segment_started", "task": task_number, "id": segment.id}
+                self._tell({**begun, "lease": number})
+                if self._ended.wait(self._machines.delay(self.number)):
+                    return
+                if self._machines.dies(self, segment.id):
+                    self.lose("went away")
+                    return
+                file = str(Path(task.output_dir) / f"{segment.id}.wav")
+                self._machines.spoken.append((self.name, segment.id))
+                rows.append(SegmentRow(task_number, segment.id, "done", file, 0.0125, 100, segment.seed))
+                told = {"task": task_number, "id": segment.id, "status": "done", "file": file, "frames": 100}
+                self._tell({"event": "segment_done", "lease": number, **told}, tone(segment.text))
+        self._inbox.put(ResultMessage(self, Result(segments=tuple(rows), lease=number)))
+
+    def _tell(self, event: dict[str, object], payload: bytes | None = None) -> None:
+        self.last_event = time.monotonic()
+        self._inbox.put(EventMessage(self, event, payload))

@@ -1,0 +1,199 @@
+"""Recordings are listened to on the nodes of a cluster, side by side, and losing some of it loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cluster import Machines, descendants, gone, machines
+from voiceclone_cli import media
+from voiceclone_cli.cluster.ears import ClusterEars
+from voiceclone_cli.diarization import SpeakerCount, Stack, choose
+from voiceclone_cli.errors import InputError, RunError, Stopped
+from voiceclone_cli.listening import OWN_EARS
+from voiceclone_cli.settings import Settings, resolve
+from voiceclone_cli.types import ANALYSIS_RATE, Diarization, ProgressEvent, Recording, no_progress
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def cluster(model_folders: object) -> Iterator[Machines]:
+    with machines(2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def recording(sample_wav: Path) -> Recording:
+    whole = media.read_recording(sample_wav)
+    samples = whole.samples[6 * ANALYSIS_RATE : 18 * ANALYSIS_RATE]
+    return replace(whole, samples=samples, source_rate=ANALYSIS_RATE, source_frames=len(samples))
+
+
+@pytest.fixture(scope="module")
+def stack(model_folders: Mapping[str, Path]) -> Stack:
+    return choose("embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None)
+
+
+@pytest.fixture
+def settings(cluster: Machines) -> Settings:
+    return settings_of(cluster)
+
+
+def settings_of(cluster: Machines) -> Settings:
+    return resolve({"executor": "ray", "ray_address": cluster.address, "threads": 1})
+
+
+@pytest.fixture(scope="module")
+def own(recording: Recording, stack: Stack) -> Diarization:
+    return OWN_EARS.turns(recording, stack, SpeakerCount(), resolve({"threads": 1}), no_progress)
+
+
+@pytest.fixture
+def notes() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def ears(settings: Settings, notes: list[str]) -> Iterator[ClusterEars]:
+    with ClusterEars(settings, lambda event: notes.append(event.note)) as ears:
+        yield ears
+    assert all(gone(pid) for pid in actors())
+
+
+def actors() -> list[int]:
+    """Processes on nodes that listen."""
+    found = []
+    for pid in descendants(os.getpid()):
+        try:
+            title = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if title.startswith(b"ray::EarActor"):
+            found.append(pid)
+    return found
+
+
+def kill_actors() -> None:
+    for pid in actors():
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_two_recordings_are_heard_on_two_nodes_at_once_and_as_here(
+    ears: ClusterEars, recording: Recording, stack: Stack, settings: Settings, own: Diarization
+) -> None:
+    both = threading.Barrier(2, timeout=120)
+    met = threading.local()
+
+    def meet(event: ProgressEvent) -> None:
+        if not hasattr(met, "done"):
+            met.done = both.wait() >= 0
+
+    with ThreadPoolExecutor(2) as threads:
+        asked = [
+            threads.submit(ears.turns, recording, stack, SpeakerCount(), settings, meet) for _ in range(2)
+        ]
+        assert [each.result() for each in asked] == [own, own]
+    assert len(actors()) == 2
+
+
+def test_words_are_those_that_are_heard_here(
+    ears: ClusterEars,
+    recording: Recording,
+    model_folders: Mapping[str, Path],
+    settings: Settings,
+    notes: list[str],
+) -> None:
+    told: list[ProgressEvent] = []
+    heard = ears.words(recording, model_folders["whisper-base"], settings, told.append)
+    assert heard == OWN_EARS.words(recording, model_folders["whisper-base"], settings, no_progress)
+    assert told[-1].completed == recording.seconds
+    assert notes == []
+
+
+def test_what_is_wrong_with_a_recording_is_told_as_it_is_here(
+    ears: ClusterEars, recording: Recording, stack: Stack, settings: Settings
+) -> None:
+    silence = replace(recording, samples=recording.samples * 0)
+    with pytest.raises(InputError, match="No speech found") as caught:
+        ears.turns(silence, stack, SpeakerCount(), settings, no_progress)
+    assert caught.value.code == "no_speech"
+
+
+def test_an_actor_that_is_killed_while_it_listens_loses_nothing(
+    ears: ClusterEars, recording: Recording, stack: Stack, settings: Settings, own: Diarization
+) -> None:
+    killed: list[int] = []
+
+    def kill_once(event: ProgressEvent) -> None:
+        if event.completed > 0 and not killed:
+            killed.extend(actors())
+            kill_actors()
+
+    assert ears.turns(recording, stack, SpeakerCount(), settings, kill_once) == own
+    assert len(killed) == 1
+
+
+def test_a_recording_that_is_lost_three_times_is_given_up(
+    ears: ClusterEars, recording: Recording, stack: Stack, settings: Settings
+) -> None:
+    begun: list[ProgressEvent] = []
+
+    def kill_each(event: ProgressEvent) -> None:
+        if event.completed == 0:
+            begun.append(event)
+            kill_actors()
+
+    with pytest.raises(RunError, match=r"sample\.wav could not be listened to") as caught:
+        ears.turns(recording, stack, SpeakerCount(), settings, kill_each)
+    assert (caught.value.code, len(begun)) == ("listener_died", 3)
+
+
+def test_a_stop_reaches_who_is_heard_and_who_comes_later(
+    ears: ClusterEars, recording: Recording, stack: Stack, settings: Settings
+) -> None:
+    def stop(event: ProgressEvent) -> None:
+        ears.stop(Stopped(143))
+
+    for progress in (stop, no_progress):
+        with pytest.raises(Stopped) as stopped:
+            ears.turns(recording, stack, SpeakerCount(), settings, progress)
+        assert stopped.value.exit_code == 143
+
+
+def test_a_node_that_is_lost_loses_nothing(
+    recording: Recording, stack: Stack, own: Diarization, model_folders: object
+) -> None:
+    lost: list[int] = []
+    # A head that computes nothing, as the controller's connection is through it.
+    with machines(1, num_cpus=0) as cluster:
+        raylets = {number: cluster.pid(number, "raylet") for number in (1, 2) if cluster.add()}
+
+        def lose_once(event: ProgressEvent) -> None:
+            if event.completed > 0 and not lost:
+                (actor,) = actors()
+                lost.extend(number for number, raylet in raylets.items() if actor in descendants(raylet))
+                cluster.lose(lost[0])
+
+        with ClusterEars(settings_of(cluster), no_progress) as ears:
+            heard = ears.turns(recording, stack, SpeakerCount(), settings_of(cluster), lose_once)
+    assert len(lost) == 1
+    assert heard == own
+
+
+def test_where_no_node_has_the_models_this_machine_listens_and_says_so(
+    recording: Recording, stack: Stack, own: Diarization, notes: list[str], tmp_path: Path
+) -> None:
+    with machines(1, environment={"VOICECLONE_HOME": str(tmp_path)}) as cluster:
+        settings = settings_of(cluster)
+        with ClusterEars(settings, lambda event: notes.append(event.note)) as ears:
+            assert ears.turns(recording, stack, SpeakerCount(), settings, no_progress) == own
+    assert "does not listen: the model files of segmentation-3.0 and campplus are not there" in notes[0]
+    assert notes[1:] == ["no node of the Ray cluster can listen: this machine does"]

@@ -1,0 +1,175 @@
+"""Real models in a child process hear what they hear in this one, also a second time, and leave nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voiceclone_cli import media
+from voiceclone_cli.diarization import SpeakerCount, Stack, choose
+from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.listening import OWN_EARS, ListeningProcess
+from voiceclone_cli.listening.kept import KeptEars
+from voiceclone_cli.settings import Settings, resolve
+from voiceclone_cli.transcription import transcribe
+from voiceclone_cli.types import ANALYSIS_RATE, ProgressEvent, Recording, no_progress
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def recording(sample_wav: Path) -> Recording:
+    return part(media.read_recording(sample_wav), 6, 20)
+
+
+def part(recording: Recording, start: int, end: int) -> Recording:
+    samples = recording.samples[start * ANALYSIS_RATE : end * ANALYSIS_RATE]
+    return replace(recording, samples=samples, source_rate=ANALYSIS_RATE, source_frames=len(samples))
+
+
+@pytest.fixture(scope="module")
+def stack(model_folders: Mapping[str, Path]) -> Stack:
+    return choose("embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return resolve({}, {"VOICECLONE_THREADS": "1"})
+
+
+@pytest.fixture(scope="module")
+def ears() -> Iterator[ListeningProcess]:
+    with ListeningProcess() as ears:
+        yield ears
+
+
+def test_turns_are_the_same_in_a_child_the_first_time_and_the_second(
+    ears: ListeningProcess, recording: Recording, stack: Stack, settings: Settings
+) -> None:
+    own = OWN_EARS.turns(recording, stack, SpeakerCount(), settings, no_progress)
+    told: list[ProgressEvent] = []
+    assert ears.turns(recording, stack, SpeakerCount(), settings, told.append) == own
+    assert ears.turns(part(recording, 0, 5), stack, SpeakerCount(1), settings, no_progress) != own
+    assert ears.turns(recording, stack, SpeakerCount(), settings, no_progress) == own
+    completed = [event.completed for event in told]
+    assert completed == sorted(completed)
+    assert (completed[0], completed[-1], len(own.speakers)) == (0.0, recording.seconds, 2)
+
+
+def test_words_are_the_same_in_a_child_the_first_time_and_the_second(
+    ears: ListeningProcess, recording: Recording, model_folders: Mapping[str, Path], settings: Settings
+) -> None:
+    folder = model_folders["whisper-base"]
+    own = OWN_EARS.words(recording, folder, settings, no_progress)
+    for _ in range(2):
+        assert ears.words(recording, folder, settings, no_progress) == own
+    assert ears.peak_mb > 100
+    assert "Neither" in "".join(word.text for word in own.words)
+
+
+def test_what_was_decoded_by_sampling_is_heard_the_same_the_next_time(
+    recording: Recording, model_folders: Mapping[str, Path]
+) -> None:
+    """A model that goes on with its random generator would hear other words in such noise."""
+    noise = np.random.default_rng(0).normal(0, 0.05, len(recording.samples)).astype(np.float32)
+    noisy, folder = replace(recording, samples=recording.samples + noise), model_folders["whisper-base"]
+    own = transcribe(noisy, folder, threads=1)
+    kept = KeptEars()
+    for _ in range(2):
+        assert kept.words(noisy, folder, language=None, threads=1, progress=no_progress) == own
+
+
+def test_what_is_wrong_with_a_recording_or_a_model_is_told_as_it_is_here(
+    ears: ListeningProcess, recording: Recording, stack: Stack, settings: Settings, tmp_path: Path
+) -> None:
+    silence = replace(recording, samples=np.zeros_like(recording.samples))
+    with pytest.raises(InputError, match="No speech found in sample") as caught:
+        ears.turns(silence, stack, SpeakerCount(), settings, no_progress)
+    assert caught.value.code == "no_speech"
+    with pytest.raises(PreflightError) as refused:
+        ears.words(recording, tmp_path, settings, no_progress)
+    assert refused.value.code == "asr_model_incomplete"
+
+
+def test_a_child_that_is_killed_while_it_listens_costs_nothing_but_time(
+    recording: Recording, stack: Stack, settings: Settings
+) -> None:
+    killed: list[int] = []
+    with ListeningProcess() as ears:
+
+        def kill_once(event: ProgressEvent) -> None:
+            if event.completed > 0 and not killed:
+                killed.extend(ears.pids)
+                os.kill(killed[0], signal.SIGKILL)
+
+        heard = ears.turns(recording, stack, SpeakerCount(), settings, kill_once)
+    assert len(killed) == 1
+    assert heard == OWN_EARS.turns(recording, stack, SpeakerCount(), settings, no_progress)
+
+
+CONTROLLER = """
+import os, pathlib, sys
+from voiceclone_cli import media
+from voiceclone_cli.diarization import SpeakerCount, Stack
+from voiceclone_cli.listening import ListeningProcess
+from voiceclone_cli.settings import resolve
+
+recording = media.read_recording(pathlib.Path(sys.argv[1]))
+folders = {"segmentation-3.0": pathlib.Path(sys.argv[2]), "campplus": pathlib.Path(sys.argv[3])}
+
+def tell(event):
+    print(event.completed, sorted({"torch", "pyannote.audio"} & set(sys.modules)), flush=True)
+
+with ListeningProcess() as ears:
+    ears.turns(recording, Stack("embedded", folders, ""), SpeakerCount(), resolve({}), tell)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who is there")
+def test_a_controller_that_is_killed_leaves_no_child_and_no_file(
+    sample_wav: Path, model_folders: Mapping[str, Path], tmp_path: Path
+) -> None:
+    folders = (str(model_folders[name]) for name in ("segmentation-3.0", "campplus"))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    path = os.pathsep.join(each for each in sys.path if each)
+    controller = subprocess.Popen(
+        [sys.executable, "-c", CONTROLLER, str(sample_wav), *folders],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(temporary)},
+    )
+    assert controller.stdout is not None
+    with controller, controller.stdout as told:
+        assert told.readline() == "0.0 []\n", "the controller itself imports no model library"
+        (child,) = children(controller.pid)
+        assert os.getsid(child) == child, "a Ctrl-C of the terminal is the controller's alone"
+        told.readline()
+        controller.kill()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists()
+    assert list(temporary.iterdir()) == []
+
+
+def children(parent: int) -> set[int]:
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                continue
+            if int(stat.rpartition(")")[2].split()[1]) == parent:
+                found.add(int(entry.name))
+    return found

@@ -1,0 +1,148 @@
+"""The pool over machines that come, go and differ: slots whose files travel as bytes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from far_slots import FarSlot, Machines, tone
+from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.workers.leases import shared_leases
+from voiceclone_cli.workers.pool import Outcome, Pool
+from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentRow, SegmentSpec, SynthesisTask
+
+
+def task(folder: Path, count: int, speaker: str = "A") -> SynthesisTask:
+    lines = tuple(SegmentSpec(f"{speaker}{n:03d}", f"words of {n}", "en", n) for n in range(count))
+    return SynthesisTask(
+        speaker, EngineSpec("echo"), ReferenceSpec(speaker, "", "", ""), str(folder / "out"), lines
+    )
+
+
+def spoken(folder: Path) -> dict[str, bytes]:
+    return {path.stem: path.read_bytes() for path in (folder / "out").glob("*.wav")}
+
+
+def assert_whole(outcome: Outcome, folder: Path, count: int) -> None:
+    assert {row.status for row in outcome.segments.values()} == {"done"} and len(outcome.segments) == count
+    assert spoken(folder) == {f"A{n:03d}": tone(f"words of {n}") for n in range(count)}
+
+
+def test_files_come_as_bytes_and_each_row_is_told_once(tmp_path: Path) -> None:
+    told: list[SegmentRow] = []
+    machines = Machines(3)
+    with Pool(machines) as pool:
+        outcome = pool.run(shared_leases([task(tmp_path, 20)], 3, 4), told.append)
+    assert_whole(outcome, tmp_path, 20)
+    assert len(told) == 20 and machines.closed
+
+
+def test_a_lease_is_given_only_to_who_is_ready(tmp_path: Path) -> None:
+    machines = Machines(2, ready_after=lambda number: 0.6 if number == 1 else 0.0)
+    with Pool(machines) as pool:
+        outcome = pool.run(shared_leases([task(tmp_path, 8)], 2, 1))
+    assert_whole(outcome, tmp_path, 8)
+    assert {name for name, _ in machines.spoken} == {"worker 2"}
+
+
+def test_a_machine_that_comes_later_takes_its_share(tmp_path: Path) -> None:
+    machines = Machines(1, delay=lambda number: 0.05)
+    threading.Timer(0.3, lambda: setattr(machines, "slots", 3)).start()
+    with Pool(machines) as pool:
+        outcome = pool.run(shared_leases([task(tmp_path, 30)], 3, 1))
+    assert_whole(outcome, tmp_path, 30)
+    assert {name for name, _ in machines.spoken} == {"worker 1", "worker 2", "worker 3"}
+
+
+def test_machines_that_go_away_cost_no_segment_and_no_strike(tmp_path: Path) -> None:
+    gone: list[str] = []
+
+    def dies(slot: FarSlot, id: str) -> bool:
+        # Three machines in a row go under the same segment: were it to blame, it would be given up.
+        if id == "A002" and len(gone) < 3:
+            gone.append(slot.name)
+            return True
+        return False
+
+    with Pool(Machines(2, dies=dies)) as pool:
+        outcome = pool.run(shared_leases([task(tmp_path, 6)], 2, 3))
+    assert len(gone) == 3
+    assert_whole(outcome, tmp_path, 6)
+    assert any("went away" in note for note in outcome.notes)
+
+
+def test_a_segment_under_which_machine_after_machine_goes_is_given_up_with_its_reason(tmp_path: Path) -> None:
+    with Pool(Machines(1, dies=lambda slot, id: id == "A001")) as pool:
+        outcome = pool.run(shared_leases([task(tmp_path, 4)], 1, 1))
+    failed = {row.id: row.error for row in outcome.segments.values() if row.status == "failed"}
+    assert failed.keys() == {"A001"} and len(outcome.segments) == 4
+    assert failed["A001"] is not None and failed["A001"].code == "node_lost"
+
+
+def test_the_lease_of_a_slow_machine_is_done_by_who_is_idle_and_counts_once(tmp_path: Path) -> None:
+    told: list[str] = []
+    machines = Machines(2, delay=lambda number: 30.0 if number == 1 else 0.02)
+    began = time.monotonic()
+    with Pool(machines) as pool:
+        outcome = pool.run(
+            shared_leases([task(tmp_path, 20)], 2, 4), on_segment=lambda row: told.append(row.id)
+        )
+        assert time.monotonic() - began < 20, "nobody waits for the slow one"
+    assert_whole(outcome, tmp_path, 20)
+    assert sorted(told) == sorted(set(told))
+    assert {name for name, _ in machines.spoken} == {"worker 2"}
+
+
+def test_what_the_slow_machine_says_later_changes_nothing(tmp_path: Path) -> None:
+    """Its file would take the place of one that was sealed meanwhile."""
+    machines = Machines(2, delay=lambda number: 0.8 if number == 1 else 0.02)
+
+    def seal(row: SegmentRow) -> None:
+        assert row.file is not None
+        Path(row.file).write_bytes(b"sealed")
+
+    with Pool(machines) as pool:
+        pool.run(shared_leases([task(tmp_path, 12)], 2, 4), on_segment=seal)
+        pool.run(shared_leases([task(tmp_path, 30, "B")], 2, 1), on_segment=seal)
+        deadline = time.monotonic() + 5
+        while "worker 1" not in {name for name, _ in machines.spoken} and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert set(spoken(tmp_path).values()) == {b"sealed"}
+
+
+def test_a_copy_whose_machine_goes_away_too_loses_nothing(tmp_path: Path) -> None:
+    def dies(slot: FarSlot, id: str) -> bool:
+        copied = [name for name, spoken_id in slot._machines.spoken if spoken_id == id]
+        return slot.number == 2 and id in ("A000", "A001") and not copied
+
+    machines = Machines(3, delay=lambda number: 1.5 if number == 1 else 0.02, dies=dies)
+    with Pool(machines) as pool:
+        outcome = pool.run(shared_leases([task(tmp_path, 24)], 3, 4))
+    assert_whole(outcome, tmp_path, 24)
+
+
+def test_where_no_machine_can_be_had_it_is_said_at_once(tmp_path: Path) -> None:
+    class Nowhere(Machines):
+        def room(self) -> int:
+            raise PreflightError("the cluster has no machine that can speak", code="no_nodes")
+
+    with pytest.raises(PreflightError, match="no machine"), Pool(Nowhere()) as pool:
+        pool.run(shared_leases([task(tmp_path, 4)], 1, 1))
+
+
+def test_where_machines_are_gone_for_good_every_row_has_its_reason(tmp_path: Path) -> None:
+    class Vanishing(Machines):
+        def room(self) -> int:
+            if self.spoken:
+                raise PreflightError("no machine of the cluster is left", code="no_nodes")
+            return 1
+
+    machines = Vanishing(1, dies=lambda slot, id: id == "A001")
+    with Pool(machines) as pool:
+        outcome = pool.run(shared_leases([task(tmp_path, 4)], 1, 1))
+    states = {row.id: row.status for row in outcome.segments.values()}
+    assert states == {"A000": "done", "A001": "failed", "A002": "failed", "A003": "failed"}
+    assert any("no machine of the cluster is left" in error.message for error in outcome.errors)

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voiceclone_cli.batch.list_file import COLUMNS, Row, read_list
+from voiceclone_cli.diarization import SpeakerCount
+from voiceclone_cli.errors import InputError
+from voiceclone_cli.request import RunRequest
+from voiceclone_cli.settings import resolve
+
+
+@pytest.fixture
+def common(tmp_path: Path) -> RunRequest:
+    settings = resolve({"language": "en", "seed": 5}, environ={}, dotenv=tmp_path / "none")
+    return RunRequest(Path(), settings, speakers=SpeakerCount(least=2, most=4))
+
+
+def rows(tmp_path: Path, common: RunRequest, text: str | bytes, name: str = "list.csv") -> list[Row]:
+    data = text.encode() if isinstance(text, str) else text
+    (tmp_path / name).write_bytes(data)
+    return read_list(tmp_path / name, common)
+
+
+def fault(tmp_path: Path, common: RunRequest, text: str | bytes, name: str = "list.csv") -> str:
+    with pytest.raises(InputError) as caught:
+        rows(tmp_path, common, text, name)
+    assert caught.value.code.startswith("list_") or caught.value.code == "speaker_count"
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def test_a_row_changes_what_it_names_and_nothing_else(tmp_path: Path, common: RunRequest) -> None:
+    first, second = rows(
+        tmp_path,
+        common,
+        "input,name,script,language,seed,speakers,watermark,max_stretch\n"
+        "one.mp4,Uno,subs/one.es.srt,ES,7,3,no,1.5\n"
+        "/else/two.wav,,,,,,,\n",
+    )
+    assert (first.name, first.request.input) == ("Uno", tmp_path / "one.mp4")
+    assert first.request.script == tmp_path / "subs" / "one.es.srt"
+    settings = first.request.settings
+    assert (settings.language, settings.seed, settings.watermark, settings.max_stretch) == (
+        "es",
+        7,
+        False,
+        1.5,
+    )
+    assert settings.sources["seed"] == "list"
+    assert first.request.speakers == SpeakerCount(exactly=3)
+    assert second.name is None and second.request.script is None
+    assert second.request.input == Path("/else/two.wav")
+    assert second.request.settings == common.settings and second.request.speakers == common.speakers
+
+
+def test_json_lines_say_the_same(tmp_path: Path, common: RunRequest) -> None:
+    lines = [
+        {"input": "a.wav", "seed": 3, "watermark": False, "references": {"Ana": "ana.wav"}, "turns": None},
+        {"input": "b.wav", "min_speakers": 2, "references": "Ana=ana.wav; Bo=b=o.wav", "consent": "c.json"},
+    ]
+    first, second = rows(tmp_path, common, "\n\n".join(map(json.dumps, lines)), "list.jsonl")
+    assert first.request.references == {"Ana": tmp_path / "ana.wav"} and first.request.turns is None
+    assert (first.request.settings.seed, first.request.settings.watermark) == (3, False)
+    assert second.request.references == {"Ana": tmp_path / "ana.wav", "Bo": tmp_path / "b=o.wav"}
+    assert second.request.speakers == SpeakerCount(least=2)
+    assert second.request.consent == tmp_path / "c.json"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'\xef\xbb\xbfinput;language\r\n"one; two.wav";fr\r\n;\r\n',  # a spreadsheet's, saved as CSV UTF-8
+        "input\tlanguage\r\none; two.wav\tfr\r\n".encode("utf-16"),  # as "Unicode text"
+        b"INPUT , Language,,\none; two.wav,fr,,\n",  # with columns that once held something
+        b"language,input\nfr,one; two.wav",
+        b'input,language\r"one; two.wav",fr\r',  # an old one
+    ],
+)
+def test_a_list_is_read_as_spreadsheets_write_it(tmp_path: Path, common: RunRequest, data: bytes) -> None:
+    (row,) = rows(tmp_path, common, data)
+    assert row.request.input == tmp_path / "one; two.wav"
+    assert row.request.settings.language == "fr"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("language", "klingon!"),
+        ("seed", "-1"),
+        ("max_stretch", "9"),
+        ("background", "loud"),
+        ("watermark", "perhaps"),
+        ("speakers", "two"),
+        ("min_speakers", "0"),
+        ("references", "Ana"),
+        ("name", "a/b"),
+        ("name", "logs"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_row_and_column(
+    tmp_path: Path, common: RunRequest, column: str, value: str
+) -> None:
+    message = fault(tmp_path, common, f"input,{column}\na.wav,\nb.wav,{value}\n")
+    assert f"list.csv: row 3, column {column}:" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("input,langauge\na.wav,es\n", "the first row: there is no column 'langauge'; there are input, name"),
+        ("file\na.wav\n", '"input"'),
+        ("input,Input\na,b\n", "more than one column 'input'"),
+        ("input,seed\n,3\n", "row 2, column input"),
+        ("input\na.wav,b.wav\n", "row 2 has more cells"),
+        ('input\n"a.wav\n', "is not one of CSV"),
+        ("input\n", "no row"),
+        ("", "no row"),
+        (b"input\n\xff\xfe.wav\n", "UTF-8"),
+        ("input,min_speakers,max_speakers\na,3,2\n", "row 2: --min-speakers 3"),
+        ("input,name\na,X\nb,x\n", "row 3, column name: 'x' names the same folder as in row 2"),
+    ],
+)
+def test_what_is_no_list_is_said_in_a_sentence(
+    tmp_path: Path, common: RunRequest, text: str | bytes, words: str
+) -> None:
+    assert words in fault(tmp_path, common, text)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", "row 2 is not JSON"),
+        ("[]", "row 2 must be an object"),
+        ('{"input": "a", "spekers": 2}', "row 2: there is no column 'spekers'"),
+        ('{"input": ["a"]}', "row 2, column input"),
+        ('{"input": "a", "references": {"Ana": 3}}', "row 2, column references"),
+        ('{"seed": 3}', "row 2, column input"),
+        ('{"input": "a\\u0000"}', "row 2, column input"),
+    ],
+)
+def test_a_bad_line_of_json_is_named(tmp_path: Path, common: RunRequest, line: str, words: str) -> None:
+    assert words in fault(tmp_path, common, f'{{"input": "fine.wav"}}\n{line}\n', "list.jsonl")
+
+
+def test_a_list_that_is_not_there_or_of_another_kind_is_refused(tmp_path: Path, common: RunRequest) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_list(tmp_path / "none.csv", common)
+    assert "must be called .csv or .jsonl" in fault(tmp_path, common, "input\na", "list.xlsx")
+
+
+def test_every_column_is_one_of_a_request_or_of_its_settings(common: RunRequest) -> None:
+    known: dict[str, Any] = dict.fromkeys(("name", "speakers", "min_speakers", "max_speakers"))
+    for column in COLUMNS:
+        assert column in known or hasattr(common, column) or hasattr(common.settings, column)
