@@ -99,3 +99,24 @@ def _slope(short: Batch, long: Batch, stages: tuple[str, ...]) -> float:
     """Seconds for each second of a recording."""
     grown = sum(long.stages.get(stage, 0.0) - short.stages.get(stage, 0.0) for stage in stages)
     return max(0.0, grown / ((LONG - SHORT) * LINE_SECONDS))
+
+
+def _batch(folder: Path, files: int, lines: int, slots: int, delay: float, *, parallel: bool = False) -> Batch:
+    """A real batch of the command."""
+    folder.mkdir()
+    talks = [
+        make_talk(folder, f"talk{number}", lines=lines, speakers=SPEAKERS, dominant=DOMINANT)
+        for number in range(files)
+    ]
+    arguments = ["--list", str(write_list(folder / "list.jsonl", talks)), "--engine", "echo", "--no-report"]
+    if slots > 1 or parallel:
+        arguments += ["--mode", "parallel", "--workers", str(slots)]
+    environ = {"VOICECLONE_ECHO": json.dumps({"delay": delay})}
+    run = run_command([*arguments, "--out", str(folder / "out")], environ)
+    stages: dict[str, float] = {}
+    for path in (folder / "out").glob("*/run.json"):
+        timing = json.loads(path.read_text(encoding="utf-8"))["timing"]
+        for stage, seconds in timing.items():
+            if isinstance(seconds, int | float) and stage != "total":
+                stages[stage] = stages.get(stage, 0.0) + seconds
+    return Batch(run.wall, stages)

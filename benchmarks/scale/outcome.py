@@ -56,7 +56,8 @@ class Outcome:
     leases: int
     seconds: SlotSeconds
     busy: dict[str, float]
-    """Share of the wall time for which the controller's parts worked: loop, marking, network, listening, threads."""
+    """Share of the wall time for which these worked: the controller's loop and network, its threads that mark and
+    those that read, cast and mix files; and who listens."""
     stolen: int
     deaths: int
     losses: int

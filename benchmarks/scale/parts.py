@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from scale.work import Cut
+from scale.work import Shape
 
 ENCODING = -2
 """In the place of a speaker: a lease of references."""
@@ -54,9 +54,11 @@ class Held:
 class File:
     """A recording in work."""
 
-    cut: Cut
-    left: int
-    """Leases without an answer."""
+    shape: Shape
+    leases: int = 0
+    """Into which it is cut."""
+    left: int = 0
+    """Of them without an answer."""
     sent: set[tuple[int, int]] = field(default_factory=set)
     """(node, speaker) that have what they need of it."""
     marked: float = 0.0

@@ -19,15 +19,17 @@ import random
 import numpy as np
 from scale.outcome import Outcome, SlotSeconds
 from scale.parts import ENCODING, File, Held, Lease
-from scale.rates import Rates
-from scale.servers import Server, Servers
-from scale.work import Work, cut_files
+from scale.rates import Cost, Rates
+from scale.servers import Crowd, Server, Servers
+from scale.work import Work, shapes
 
 from voiceclone_cli.batch.conducting import MOST_OPEN, OPEN_BESIDE
 from voiceclone_cli.workers.crew import LOOK_SECONDS
 from voiceclone_cli.workers.stealing import LEAST_SECONDS, SLOW
 
-BEGIN, HEARD, DONE, LOST, MISSED, BACK, LOOK = range(7)
+BEGIN, HEARD, SPOKEN, CROWD, DONE, LOST, MISSED, BACK, LOOK = range(9)
+READ, CAST, MIXED = range(3)
+"""What a file's thread has just done."""
 
 
 class Simulation:
@@ -35,7 +37,7 @@ class Simulation:
         self._rates, self._work = rates, work
         self._numbers = np.random.default_rng(seed)
         self._chance = random.Random(seed)
-        self._shapes = cut_files(work, slots, batch_size, self._numbers)
+        self._shapes = shapes(work, batch_size, self._numbers)
         self._events: list[tuple[float, int, int, int, Held | None]] = []
         self._order = 0
         self._queue: collections.deque[Lease] = collections.deque()
@@ -47,7 +49,10 @@ class Simulation:
         nodes = -(-slots // rates.faults.slots_a_node)
         self._ears = nodes if rates.way.isolated else 1
         self._listeners = Servers(self._ears)
-        self._threads = Servers(rates.controller.threads)
+        self._markers = Servers(rates.controller.threads)
+        self._crowd = Crowd(rates.controller.crowded)
+        self._stage: dict[int, int] = {}
+        self._foreseen = 0
         slow = round(rates.faults.slow_share * slots)
         self._pace = [rates.faults.slow_times] * slow + [1.0] * (slots - slow)
         self._held: list[Held | None] = [None] * slots
@@ -71,7 +76,9 @@ class Simulation:
         self._plan_losses()
         acts = {
             BEGIN: lambda now, at, held: self._read(now, at),
-            HEARD: lambda now, at, held: self._admit(now, at),
+            HEARD: lambda now, at, held: self._join(now, controller.casting, CAST, at),
+            SPOKEN: lambda now, at, held: self._join(now, controller.timeline, MIXED, at),
+            CROWD: lambda now, at, held: self._leave(now, at),
             DONE: self._answer,
             LOST: lambda now, at, held: self._lose(now, at),
             MISSED: lambda now, at, held: self._put_back(now, held),
@@ -100,13 +107,34 @@ class Simulation:
             self._begun += 1
 
     def _read(self, now: float, number: int) -> None:
-        """Read, listened to and cast."""
-        controller = self._rates.controller
-        cut = self._shapes[number % len(self._shapes)]
-        self._files[number] = File(cut, len(cut.rows))
-        read = self._threads.serve(now, controller.reading.of(cut.audio))
-        heard = self._listeners.serve(read, controller.listening.of(cut.audio))
-        self._at(heard + controller.casting.of(cut.audio), HEARD, number)
+        self._files[number] = File(self._shapes[number % len(self._shapes)])
+        self._join(now, self._rates.controller.reading, READ, number)
+
+    def _join(self, now: float, cost: Cost, stage: int, number: int) -> None:
+        """A file's thread begins to compute."""
+        self._stage[number] = stage
+        self._crowd.add(now, cost.of(self._files[number].shape.audio), number)
+        self._foresee()
+
+    def _foresee(self) -> None:
+        """Who joins or leaves changes when the next one is done; only the last foresight counts."""
+        self._foreseen += 1
+        if (end := self._crowd.next_end) is not None:
+            self._at(end, CROWD, self._foreseen)
+
+    def _leave(self, now: float, foreseen: int) -> None:
+        if foreseen != self._foreseen:
+            return
+        number = self._crowd.take(now)
+        self._foresee()
+        stage = self._stage.pop(number)
+        if stage == READ:
+            cost = self._rates.controller.listening.of(self._files[number].shape.audio)
+            self._at(self._listeners.serve(now, cost), HEARD, number)
+        elif stage == CAST:
+            self._admit(now, number)
+        else:
+            self._end_file(now, number)
 
     def _admit(self, now: float, number: int) -> None:
         seconds = self._rates.engine.encode.of(self._work.speakers)
@@ -119,7 +147,9 @@ class Simulation:
 
     def _cut(self, number: int) -> list[Lease]:
         """The leases of a file, with the seconds that this time they will take."""
-        engine, cut = self._rates.engine, self._files[number].cut
+        engine, file = self._rates.engine, self._files[number]
+        cut = file.shape.cut(self._slots_for_each())
+        file.leases = file.left = len(cut.rows)
         spread = engine.spread / np.sqrt(cut.rows)
         noise = np.exp(self._numbers.normal(-(spread**2) / 2, spread))
         seconds = engine.lease + noise * (engine.row.fixed * cut.rows + engine.row.each * cut.speech)
@@ -129,13 +159,19 @@ class Simulation:
         parts = (cut.rows.tolist(), cut.speech.tolist(), cut.speaker.tolist(), seconds.tolist())
         return [Lease(number, *each) for each in zip(*parts, strict=True)]
 
+    def _slots_for_each(self) -> int:
+        """For how many slots a file is cut: those that there are for each file that is left (batch/conducting.py).
+        A single local worker is the sequential mode."""
+        slots = len(self._held)
+        if slots == 1 and not self._rates.way.isolated:
+            return 0
+        return max(1, -(-slots // max(1, self._work.files - self._finished)))
+
     def _end_file(self, now: float, number: int) -> None:
-        file = self._files.pop(number)
-        mixed = self._threads.serve(max(now, file.marked), self._rates.controller.timeline.of(file.cut.audio))
-        self._last_end = max(self._last_end, mixed)
+        del self._files[number]
+        self._last_end = now
         self._finished += 1
-        self._spoken_at = now
-        self._begin_file(mixed)
+        self._begin_file(now)
 
     # ------------------------------------------------------------------------- leases
 
@@ -233,15 +269,16 @@ class Simulation:
             self._deal(now)
             return
         if self._rates.engine.marking:
-            file.marked = self._mark(now, lease.speech, first=file.left == len(file.cut.rows))
+            file.marked = self._mark(now, lease.speech, first=file.left == file.leases)
         file.left -= 1
         if file.left == 0:
-            self._end_file(now, lease.file)
+            self._spoken_at = now
+            self._at(max(now, file.marked), SPOKEN, lease.file)
 
     def _mark(self, now: float, speech: float, *, first: bool) -> float:
-        marking = self._rates.engine.marking
-        done = self._threads.serve(now, marking * speech + (self._rates.controller.marking_model if first else 0.0))
-        return done
+        """When it is marked, by the file's own thread."""
+        model = self._rates.controller.marking_model if first else 0.0
+        return self._markers.serve(now, self._rates.engine.marking * speech + model)
 
     def _free(self, now: float, slot: int) -> None:
         if self._encodes or self._queue:
@@ -323,7 +360,6 @@ class Simulation:
     def _outcome(self, end: float) -> Outcome:
         capacity = sum(1 / pace for pace in self._pace)
         network = max(self._uplink.busy, self._downlink.busy)
-        controller = self._rates.controller
         return Outcome(
             slots=len(self._held),
             segments=self._rows,
@@ -337,7 +373,8 @@ class Simulation:
                 "loop": self._loop.busy / end,
                 "network": network / end,
                 "listening": self._listeners.busy / end / self._ears,
-                "threads": self._threads.busy / end / controller.threads,
+                "marking": self._markers.busy / end / self._rates.controller.threads,
+                "files": self._crowd.busy / end,
             },
             stolen=self._stolen,
             deaths=self._deaths,

@@ -48,25 +48,34 @@ class Cut:
     """Seconds of it in each."""
     speaker: NDArray[np.int64]
     """Whose they are; -1 where a lease has several."""
-    audio: float
-    """Seconds of the recording."""
 
 
-def cut_files(work: Work, slots: int, batch_size: int, chance: np.random.Generator) -> list[Cut]:
-    """One after the other, the shapes that the files of a batch have."""
-    each = work.segments // work.files
-    return [_cut(_tasks(work, each, chance), slots, batch_size, work) for _ in range(min(SHAPES, work.files))]
+class Shape:
+    """A file whose lines are known."""
+
+    def __init__(self, work: Work, batch_size: int, chance: np.random.Generator) -> None:
+        self._tasks = _tasks(work, work.segments // work.files, chance)
+        self._batch_size = batch_size
+        self._cuts: dict[int, Cut] = {}
+        characters = sum(len(segment.text) for task in self._tasks for segment in task.segments)
+        self.audio = characters * SECONDS_A_CHARACTER * (1 + work.pauses)
+        """Seconds of the recording."""
+
+    def cut(self, slots: int) -> Cut:
+        """Into leases for so many slots; 0: for the sequential mode."""
+        if slots not in self._cuts:
+            leases = shared_leases(self._tasks, slots, self._batch_size) if slots else large_leases(self._tasks)
+            self._cuts[slots] = Cut(
+                np.array([sum(len(task.segments) for task in _tasks_of(lease)) for lease in leases]),
+                np.array([_characters(lease) * SECONDS_A_CHARACTER for lease in leases]),
+                np.array([_speaker(lease) for lease in leases]),
+            )
+        return self._cuts[slots]
 
 
-def _cut(tasks: list[SynthesisTask], slots: int, batch_size: int, work: Work) -> Cut:
-    leases = large_leases(tasks) if slots == 1 else shared_leases(tasks, slots, batch_size)
-    speech = np.array([_characters(lease) * SECONDS_A_CHARACTER for lease in leases])
-    return Cut(
-        np.array([sum(len(task.segments) for task in _tasks_of(lease)) for lease in leases]),
-        speech,
-        np.array([_speaker(lease) for lease in leases]),
-        float(speech.sum() * (1 + work.pauses)),
-    )
+def shapes(work: Work, batch_size: int, chance: np.random.Generator) -> list[Shape]:
+    """Those that the files of a batch have, one after the other."""
+    return [Shape(work, batch_size, chance) for _ in range(min(SHAPES, work.files))]
 
 
 def _tasks(work: Work, segments: int, chance: np.random.Generator) -> list[SynthesisTask]:

@@ -75,6 +75,7 @@ def assert_nothing_of_ray_is_left(slurm: Slurm) -> None:
     assert not [line for line in commands if re.search(r"ray|voiceclone", line.split()[0])]
 
 
+@pytest.mark.engine
 def test_a_batch_on_three_nodes_is_what_it_is_on_one_machine(
     slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_batch_on_three_nodes_is_what_it_is_on_one_machine(
     assert_nothing_of_ray_is_left(slurm)
 
 
+@pytest.mark.engine
 def test_a_job_that_its_time_limit_stops_goes_on_when_submitted_again(
     slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,9 +120,21 @@ def test_a_job_that_its_time_limit_stops_goes_on_when_submitted_again(
     assert sounds(tmp_path / "spoken") == local(talk_list, tmp_path / "local")
 
 
+@pytest.mark.engine
 def test_a_command_that_cannot_be_used_says_so_by_the_jobs_exit_code(slurm: Slurm, tmp_path: Path) -> None:
     ended = job(slurm, 1, "nobody.wav", "--engine", "echo", cwd=tmp_path)
     assert ended.exit_code() == 2, ended.output
+    assert "nobody.wav does not exist" in ended.output
+
+
+@pytest.mark.engine
+def test_an_address_that_no_other_node_reaches_is_refused_at_once(
+    slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEAD_IP", "127.0.1.1")
+    ended = job(slurm, 2, "nobody.wav", "--engine", "echo", cwd=tmp_path)
+    assert ended.exit_code() == 4, ended.output
+    assert "give HEAD_IP" in ended.output
 
 
 # --------------------------------------------------------------------------------------------- the page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -115,8 +116,6 @@ def test_a_new_slot_sweeps_the_shelves_of_slots_that_were_killed(
 ) -> None:
     dead = Shelf("dead", "node", store.get)
     living = Shelf("living", "node", store.get)
-    import os
-
     os.close(dead._hold)
     Shelf("new", "node", store.get).close()
     assert not dead.folder.exists() and living.folder.is_dir()

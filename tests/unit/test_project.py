@@ -39,7 +39,13 @@ def test_conda_files_mirror_the_pinned_requirements(conda: str, pip: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements-ui.txt", "requirements-ray.txt", "requirements-dev.txt", "worker_env/requirements-fish.txt"]
+    "name",
+    [
+        "requirements-ui.txt",
+        "requirements-ray.txt",
+        "requirements-dev.txt",
+        "worker_env/requirements-fish.txt",
+    ],
 )
 def test_every_requirement_is_pinned_exactly(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()

@@ -25,9 +25,10 @@ from voiceclone_cli.means import Means
 from voiceclone_cli.run import run
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
+from voiceclone_cli.workers.client import Client
 from voiceclone_cli.workers.leases import Lease
 from voiceclone_cli.workers.outcome import Outcome
-from voiceclone_cli.workers.pool import Client, Pool
+from voiceclone_cli.workers.pool import Pool
 from voiceclone_cli.workers.progress import WorkerProgress
 from voiceclone_cli.workers.slot import Launcher
 from voiceclone_cli.workers.work import OnSegment

@@ -50,7 +50,8 @@ class RayLauncher:
         self._log_dir = log_dir
         self._progress = progress
         self._sharing = sharing
-        self._job = secrets.token_hex(4)
+        self.job = secrets.token_hex(4)
+        """What the slots of this command are known by on their nodes."""
         self._lock = threading.RLock()
         self._stack = ExitStack()
         self._nodes: Nodes | None = None
@@ -61,6 +62,11 @@ class RayLauncher:
         """Nodes on which a slot was ended from outside: it could not take its files away."""
         self._absent_since: float | None = None
         self._closing = threading.Event()
+
+    @property
+    def slots(self) -> tuple[RaySlot, ...]:
+        """Those that have not ended."""
+        return tuple(self._slots)
 
     def room(self) -> int:
         """Slots that the nodes which are fit now may have. Raises PreflightError: there is no cluster, no node was fit
@@ -176,7 +182,7 @@ class RayLauncher:
             engine=self._engine.name,
             hints=hints_of(self._settings),
             threads=share.threads,
-            job=self._job,
+            job=self.job,
             sharing=self._sharing,
         )
         # Nothing is tried again by Ray: what a lost slot held goes back to the pool.

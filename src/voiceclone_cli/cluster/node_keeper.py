@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from voiceclone_cli import __version__
+from voiceclone_cli.cluster.ear_actor import LONGEST_WAIT, EarActor
 from voiceclone_cli.cluster.preflight import on_node
 from voiceclone_cli.cluster.sizing import Node
 from voiceclone_cli.listening.questions import LOOK_SECONDS, Question, Questions
@@ -95,19 +96,22 @@ class NodeKeeper(threading.Thread):
 
         actor = self._actor = self._actor or self._start_actor()
         samples = ray.put(question.recording.samples)  # freed with this reference
-        asked = actor.hear.options(num_returns="streaming").remote(
-            self._wish(question), recording_row(question.recording), samples
-        )
-        while True:
-            reply = self._reply(asked, question)
-            if "heard" in reply:
-                heard: dict[str, Any] = reply["heard"]
-                return heard
-            if "error" in reply:
-                return error_from_row(reply["error"])
-            if "lack" in reply:
-                raise _Unfit(reply["lack"])
-            question.tell(ProgressEvent(**reply["progress"]))
+        begun = actor.listen.remote(self._wish(question), recording_row(question.recording), samples)
+        self._got(begun, question)
+        waited = 0.0
+        while waited <= question.longest_silence:
+            replies = self._got(actor.replies.remote(), question)
+            waited = 0.0 if replies else waited + LONGEST_WAIT
+            for reply in replies:
+                if "heard" in reply:
+                    heard: dict[str, Any] = reply["heard"]
+                    return heard
+                if "error" in reply:
+                    return error_from_row(reply["error"])
+                if "lack" in reply:
+                    raise _Unfit(reply["lack"])
+                question.tell(ProgressEvent(**reply["progress"]))
+        raise self._silent(question)
 
     def _wish(self, question: Question) -> dict[str, Any]:
         """As nodes are told it: each has a token of its own, and as many threads as CPUs."""
@@ -118,8 +122,6 @@ class NodeKeeper(threading.Thread):
     def _start_actor(self) -> Any:
         """A new actor that says it runs. Raises _Unfit."""
         import ray
-
-        from voiceclone_cli.cluster.ear_actor import EarActor
 
         # It counts no CPU: slots may have taken all of them by now, and would never give one back.
         options = ray.remote(EarActor).options(
@@ -141,23 +143,27 @@ class NodeKeeper(threading.Thread):
             raise _Unfit(lack)
         return actor
 
-    def _reply(self, asked: Any, question: Question) -> dict[str, Any]:
-        """The next one. Raises _Lost."""
+    def _got(self, asked: Any, question: Question) -> Any:
+        """What the actor answers. Raises _Lost."""
         import ray
 
         waited = 0.0
         while waited <= question.longest_silence:
-            ready, _ = ray.wait([asked], timeout=LOOK_SECONDS)
+            there, _ = ray.wait([asked], timeout=LOOK_SECONDS)
             if question.dropped or self._questions.ending:
                 raise _Lost("nobody waits for its answer")
-            if ready:
+            if there:
                 try:
-                    reply: dict[str, Any] = ray.get(next(asked))
-                except (ray.exceptions.RayError, StopIteration) as error:
+                    return ray.get(asked)
+                except ray.exceptions.RayError as error:
                     raise _Lost(f"the ears on {self.node.host} were lost ({_said(error)})") from error
-                return reply
             waited += LOOK_SECONDS
-        raise _Lost(f"the ears on {self.node.host} gave no sign of life for {question.longest_silence:.0f} s")
+        raise self._silent(question)
+
+    def _silent(self, question: Question) -> _Lost:
+        return _Lost(
+            f"the ears on {self.node.host} gave no sign of life for {question.longest_silence:.0f} s"
+        )
 
     def _end_actor(self) -> None:
         import ray

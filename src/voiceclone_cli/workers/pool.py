@@ -11,22 +11,19 @@ then it leases the work of all of them side by side.
 from __future__ import annotations
 
 import collections
-import os
 import queue
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from types import TracebackType
 
-from voiceclone_cli.clock import add_seconds
 from voiceclone_cli.errors import PreflightError, Stopped
 from voiceclone_cli.stopping import listening_for_stop
 from voiceclone_cli.workers import answers
+from voiceclone_cli.workers.client import Client
 from voiceclone_cli.workers.crew import LOOK_SECONDS, Crew, Member
-from voiceclone_cli.workers.held import Held, RowName
+from voiceclone_cli.workers.held import Held
 from voiceclone_cli.workers.leases import Lease
 from voiceclone_cli.workers.outcome import Outcome, SegmentKey, Usage
-from voiceclone_cli.workers.recovery import Remains
 from voiceclone_cli.workers.restarts import PATIENT, Restarts
 from voiceclone_cli.workers.slot import (
     EventMessage,
@@ -38,18 +35,17 @@ from voiceclone_cli.workers.slot import (
     WakeMessage,
 )
 from voiceclone_cli.workers.stealing import Pace, stolen
-from voiceclone_cli.workers.work import Account, OnEvent, OnLog, OnSegment, Work, write_payload
+from voiceclone_cli.workers.task_files import make_folders, unwritable
+from voiceclone_cli.workers.work import Account, OnEvent, OnLog, OnSegment, Work
 from voiceclone_worker.contract import (
     ContractError,
-    EncodeTask,
     Failure,
     ReferenceRow,
     Result,
     SegmentRow,
-    SynthesisTask,
 )
 
-__all__ = ["Client", "Outcome", "Pool", "SegmentKey", "Usage"]
+__all__ = ["Outcome", "Pool", "SegmentKey", "Usage"]
 
 RESERVE = 2
 """Leases of lines for each slot that shall wait, so that nobody is idle while references are encoded."""
@@ -199,9 +195,7 @@ class Pool:
         wait would soon be used up, references, which open the way to more. Who has just lost a worker waits a
         little."""
         now = time.monotonic()
-        waiting = [
-            work for work in self._works if work.waiting and work.account.restarts.not_before <= now
-        ]
+        waiting = [work for work in self._works if work.waiting and work.account.restarts.not_before <= now]
         lines = sum(len(work.waiting) for work in waiting if not work.encodes)
         if lines < RESERVE * self._crew.size:
             waiting.sort(key=lambda work: not work.encodes)  # stable: by arrival within
@@ -234,10 +228,10 @@ class Pool:
         held = Held(lease, member.slot.name)
         try:
             if member.slot.isolated:
-                _make_folders(lease)
+                make_folders(lease)
             held.number = member.slot.give(lease)
         except OSError as error:
-            failure = _unwritable(error)
+            failure = unwritable(error)
             work.fail_rest(held, failure)
             work.abandon(failure)
             return None
@@ -302,47 +296,22 @@ class Pool:
         except (ContractError, KeyError):
             return  # a damaged event loses nothing: the result says it again
         if held is None or not of_lease:
-            self._own.on_event(member.slot.name, event)
+            if not isinstance(news, SegmentRow):
+                self._own.on_event(member.slot.name, event)
             return
-        work = self._holders[held]
+        work, believed = self._holders[held], False
         match news:
             case SegmentRow():
-                self._hear_segment(held, news, message.payload, work)
+                believed = work.hear_segment(held, news, message.payload)
             case ReferenceRow():
-                self._hear_reference(held, news, message.payload, work)
+                believed = work.hear_reference(held, news, message.payload)
             case (_, _):
                 held.begin(news)
         if not isinstance(news, SegmentRow):
             work.tell(member.slot.name, event)
+        elif believed and news.status == "done":
+            self._restarts.fruit()  # workers do live here
         self._conclude(work)
-
-    def _hear_segment(self, held: Held, row: SegmentRow, payload: bytes | None, work: Work) -> None:
-        name = (row.task, row.id)
-        key = held.segments.get(name)
-        if key is None or name in held.finished or work.error is not None:
-            return
-        if payload is not None and (failure := write_payload(Path(*key).with_name(f"{key[1]}.wav"), payload)):
-            work.fail(held, name, failure)
-        elif answers.why_not_spoken(row, key) is None:
-            self._fruit(work, spoken=row.status == "done")
-            work.finish(held, row)
-
-    def _hear_reference(self, held: Held, row: ReferenceRow, payload: bytes | None, work: Work) -> None:
-        name = (row.task, row.speaker)
-        codes = held.references.get(name)
-        if codes is None or name in held.encoded or work.error is not None:
-            return
-        if payload is not None and (failure := write_payload(Path(codes), payload)):
-            work.fail(held, name, failure)
-        elif answers.why_not_encoded(row, codes) is None:
-            self._fruit(work, spoken=row.status == "done")
-            work.keep_reference(held, row)
-
-    def _fruit(self, work: Work, *, spoken: bool = True) -> None:
-        """A worker came to an end with something; where it was a voice, workers do work here."""
-        work.account.restarts.fruit()
-        if spoken:
-            self._restarts.fruit()
 
     def _settle(self, member: Member, held: Held, result: Result) -> None:
         """A slot has answered."""
@@ -357,23 +326,17 @@ class Pool:
         work = self._let_go(held)
         if work.error is not None:
             return
-        found = answers.examine(held, result)
-        if result.error is None and (found.segments or found.references or not found.faults):
-            self._fruit(work)
-        for row in found.segments:
-            work.finish(held, row)
-        for reference in found.references:
-            work.keep_reference(held, reference)
-        add_seconds(work.outcome.timing, result.timing)
-        work.outcome.add_notes([*result.notes, *found.notes])
         work.outcome.peak_mb = max(work.outcome.peak_mb, peak)
+        faults = work.take_result(held, result)
         if result.error is not None:
-            work.fail_rest(held, result.error)
-            work.abandon(result.error)
             if self._restarts.death(self._ended, began=False):
                 self._give_up(result.error)
-        elif found.faults:
-            self._doubt(member, held, found.faults, work)
+        elif faults:
+            failure = work.doubt(held, faults)
+            self._crew.dismiss(member, failure.message)
+            self._count_death(failure, work, began=True)
+        else:
+            self._restarts.fruit()
         self._conclude(work)
 
     # ------------------------------------------------------------------------ recovering
@@ -385,42 +348,17 @@ class Pool:
             copy.copy = held.copy = None
         return work
 
-    def _doubt(self, member: Member, held: Held, faults: dict[RowName, Failure], work: Work) -> None:
-        """A worker whose answer was wrong is ended, and another one does what is missing."""
-        failure = next(iter(faults.values()))
-        names = answers.named(name[1] for name in faults)
-        work.outcome.add_notes([f"{failure.message} ({names}): that worker was replaced"])
-        self._crew.dismiss(member, failure.message)
-        remains = work.account.strikes.of_answered(held, faults)
-        self._put_back(held, remains, lambda name: faults[name], work)
-        self._count_death(failure, work, began=True)
-
     def _recover(self, held: Held, message: GoneMessage) -> None:
         """A slot is gone; what it had not finished goes back to the queue."""
         self._ended = time.monotonic()
         work = self._let_go(held)
-        if work.error is not None:
-            return
-        work.outcome.add_notes([message.reason])
-        if message.blameless:
-            lost = Failure(
-                "node_lost", f"too many machines went away from under it; the last: {message.reason}"
-            )
-            self._put_back(held, work.account.strikes.of_lost(held), lambda name: lost, work)
-            self._conclude(work)
-            return
-        work.account.deaths.append(message.reason)
-        began = bool(held.in_flight)
-        twice = Failure(
-            "worker_died", f"it took two workers down and gets no third; the last: {message.reason}"
-        )
-        self._put_back(held, work.account.strikes.of_dead(held), lambda name: twice, work)
-        self._count_death(Failure("worker_died", message.reason), work, began=began)
-
-    def _put_back(self, held: Held, remains: Remains, why: Callable[[RowName], Failure], work: Work) -> None:
-        for name in remains.given_up:
-            work.fail(held, name, why(name))
-        work.put_back(remains.first, remains.last)
+        if work.error is None and message.blameless:
+            work.recover_lost(held, message.reason)
+        elif work.error is None:
+            began = bool(held.in_flight)
+            work.recover_dead(held, message.reason)
+            self._count_death(Failure("worker_died", message.reason), work, began=began)
+        self._conclude(work)
 
     def _count_death(self, failure: Failure, work: Work, *, began: bool) -> None:
         """Held against whose lease it was; and against all, where it goes on whoever's lease it is."""
@@ -442,39 +380,3 @@ class Pool:
         for work in [work for work in self._works if work.waiting]:
             work.abandon(failure)
             self._conclude(work)
-
-
-class Client:
-    """A caller in another thread than the pool's; what goes wrong with its leases is its own trouble."""
-
-    def __init__(self, pool: Pool, account: Account) -> None:
-        self._pool = pool
-        self._account = account
-
-    def run(self, leases: Iterable[Lease], on_segment: OnSegment = lambda row: None) -> Outcome:
-        """As ``Pool.run``, whose thread does the work; ``on_segment`` is called there."""
-        work = Work(self._account, collections.deque(leases), on_segment)
-        self._pool.submit(work)
-        while not work.done.wait(LOOK_SECONDS):
-            if self._pool.stopped is not None:  # nobody may be there any more who takes it
-                raise self._pool.stopped
-        return work.result()
-
-
-def _make_folders(lease: Lease) -> None:
-    """What comes as bytes is written here."""
-    for task in lease.tasks:
-        if isinstance(task, SynthesisTask) and task.output_dir:
-            os.makedirs(task.output_dir, exist_ok=True)
-        elif isinstance(task, EncodeTask):
-            for reference in task.references:
-                os.makedirs(os.path.dirname(reference.codes), exist_ok=True)
-
-
-def _unwritable(error: OSError) -> Failure:
-    folder = os.path.dirname(os.fsdecode(error.filename)) if error.filename else "the disk"
-    return Failure(
-        "output_unwritable",
-        f"Cannot write task files to {folder} ({error.strerror or error}): "
-        "check its free space and permissions.",
-    )

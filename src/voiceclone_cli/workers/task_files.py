@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from voiceclone_cli.workers.leases import Lease
-from voiceclone_worker.contract import task_to_json
+from voiceclone_worker.contract import EncodeTask, Failure, SynthesisTask, task_to_json
 
 
 class TaskFiles:
@@ -35,6 +35,26 @@ class TaskFiles:
     def remove(self, files: Iterable[Path]) -> None:
         if not self._keep:
             _remove(files)
+
+
+def make_folders(lease: Lease) -> None:
+    """The folders that a lease writes into, for a slot elsewhere, whose files come as bytes. Raises OSError."""
+    for task in lease.tasks:
+        if isinstance(task, SynthesisTask) and task.output_dir:
+            os.makedirs(task.output_dir, exist_ok=True)
+        elif isinstance(task, EncodeTask):
+            for reference in task.references:
+                os.makedirs(os.path.dirname(reference.codes), exist_ok=True)
+
+
+def unwritable(error: OSError) -> Failure:
+    """Why a lease could not be handed over."""
+    folder = os.path.dirname(os.fsdecode(error.filename)) if error.filename else "the disk"
+    return Failure(
+        "output_unwritable",
+        f"Cannot write task files to {folder} ({error.strerror or error}): "
+        "check its free space and permissions.",
+    )
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import collections
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voiceclone_cli.clock import add_seconds
+from voiceclone_cli.workers import answers
 from voiceclone_cli.workers.held import Held, RowName
 from voiceclone_cli.workers.leases import Lease
 from voiceclone_cli.workers.outcome import Outcome
-from voiceclone_cli.workers.recovery import Strikes
+from voiceclone_cli.workers.recovery import Remains, Strikes
 from voiceclone_cli.workers.restarts import Restarts
 from voiceclone_worker.atomic import write_failure, write_unsynced
-from voiceclone_worker.contract import EncodeTask, Failure, ReferenceRow, SegmentRow
+from voiceclone_worker.contract import EncodeTask, Failure, ReferenceRow, Result, SegmentRow
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 OnLog = Callable[[str, str], None]
@@ -81,9 +83,75 @@ class Work:
         told = {"task": row.task, "id": row.id, "file": row.file, "seconds": row.seconds}
         self.tell(held.worker, {"event": f"segment_{row.status}", **told})
 
-    def keep_reference(self, held: Held, row: ReferenceRow) -> None:
-        held.encoded.add((row.task, row.speaker))
-        self.outcome.references[row.speaker] = row
+    def hear_segment(self, held: Held, row: SegmentRow, payload: bytes | None) -> bool:
+        """An event tells of a segment; whether it is believed. ``payload``: its file, where that came as bytes."""
+        name = (row.task, row.id)
+        key = held.segments.get(name)
+        if key is None or name in held.finished or self.error is not None:
+            return False
+        folder, segment_id = key
+        if payload is not None and (failure := _written(Path(folder, f"{segment_id}.wav"), payload)):
+            self.fail(held, name, failure)
+            return False
+        if answers.why_not_spoken(row, key) is not None:
+            return False
+        self.account.restarts.fruit()
+        self.finish(held, row)
+        return True
+
+    def hear_reference(self, held: Held, row: ReferenceRow, payload: bytes | None) -> bool:
+        """The same of an encoded reference."""
+        name = (row.task, row.speaker)
+        codes = held.references.get(name)
+        if codes is None or name in held.encoded or self.error is not None:
+            return False
+        if payload is not None and (failure := _written(Path(codes), payload)):
+            self.fail(held, name, failure)
+            return False
+        if answers.why_not_encoded(row, codes) is not None:
+            return False
+        self.account.restarts.fruit()
+        self._keep_reference(held, row)
+        return True
+
+    def take_result(self, held: Held, result: Result) -> dict[RowName, Failure]:
+        """A slot has answered; its rows that cannot be believed, and why."""
+        found = answers.examine(held, result)
+        if found.segments or found.references or not found.faults:
+            self.account.restarts.fruit()
+        for row in found.segments:
+            self.finish(held, row)
+        for reference in found.references:
+            self._keep_reference(held, reference)
+        add_seconds(self.outcome.timing, result.timing)
+        self.outcome.add_notes([*result.notes, *found.notes])
+        if result.error is not None:
+            self.fail_rest(held, result.error)
+            self.abandon(result.error)
+            return {}
+        return found.faults
+
+    def doubt(self, held: Held, faults: dict[RowName, Failure]) -> Failure:
+        """Another worker does what is missing; what is wrong with the first."""
+        failure = next(iter(faults.values()))
+        names = answers.named(name[1] for name in faults)
+        self.outcome.add_notes([f"{failure.message} ({names}): that worker was replaced"])
+        remains = self.account.strikes.of_answered(held, faults)
+        self._put_back(held, remains, lambda name: faults[name])
+        return failure
+
+    def recover_dead(self, held: Held, reason: str) -> None:
+        """The worker is gone; what it was speaking may be why."""
+        self.outcome.add_notes([reason])
+        self.account.deaths.append(reason)
+        twice = Failure("worker_died", f"it took two workers down and gets no third; the last: {reason}")
+        self._put_back(held, self.account.strikes.of_dead(held), lambda name: twice)
+
+    def recover_lost(self, held: Held, reason: str) -> None:
+        """The worker's machine is gone, which is no row's fault."""
+        self.outcome.add_notes([reason])
+        lost = Failure("node_lost", f"too many machines went away from under it; the last: {reason}")
+        self._put_back(held, self.account.strikes.of_lost(held), lambda name: lost)
 
     def fail(self, held: Held, name: RowName, failure: Failure) -> None:
         number, which = name
@@ -104,10 +172,15 @@ class Work:
         while self.waiting:
             self.fail_rest(Held(self.waiting.popleft()), failure)
 
-    def put_back(self, first: Iterable[Lease], last: Iterable[Lease]) -> None:
-        """What a slot did not finish: to be done next, and when there is nothing else."""
-        self.waiting.extendleft(first)
-        self.waiting.extend(last)
+    def _put_back(self, held: Held, remains: Remains, why: Callable[[RowName], Failure]) -> None:
+        for name in remains.given_up:
+            self.fail(held, name, why(name))
+        self.waiting.extendleft(remains.first)
+        self.waiting.extend(remains.last)
+
+    def _keep_reference(self, held: Held, row: ReferenceRow) -> None:
+        held.encoded.add((row.task, row.speaker))
+        self.outcome.references[row.speaker] = row
 
     def _call(self, listener: Callable[[], None]) -> None:
         """An error of whoever is told is its own, not the pool's."""
@@ -118,8 +191,8 @@ class Work:
                 self.end(error)
 
 
-def write_payload(path: Path, payload: bytes) -> Failure | None:
-    """The file of a row that came as bytes, whole or not at all; why it could not be written."""
+def _written(path: Path, payload: bytes) -> Failure | None:
+    """Why a file that came as bytes could not be written, whole or not at all; None where it was."""
     try:
         write_unsynced(path, payload)
     except OSError as error:
