@@ -70,7 +70,9 @@ def compare(folder: Path, talks: list[Talk], engine: str, workers: int) -> dict[
     before = load()
     singles = []
     for talk in talks:
-        singles.append(run_command([*talk.arguments(), *common, "--out", str(folder / "single" / talk.wav.stem)]))
+        singles.append(
+            run_command([*talk.arguments(), *common, "--out", str(folder / "single" / talk.wav.stem)])
+        )
         print(f"{talk.wav.stem}: {singles[-1].wall:.1f} s alone", file=sys.stderr)
     between = load()
     listed = write_list(folder / "list.jsonl", talks)

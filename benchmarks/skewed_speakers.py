@@ -42,7 +42,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--lines", type=int, default=800)
-    parser.add_argument("--dominant", type=float, default=0.8, help="share of the lines of one of five speakers")
+    parser.add_argument(
+        "--dominant", type=float, default=0.8, help="share of the lines of one of five speakers"
+    )
     parser.add_argument("--delay", type=float, default=0.05, help="seconds a line")
     parser.add_argument("--executor", default="local", choices=("local", "ray", "both"))
     parser.add_argument("--json", action="store_true")
@@ -51,7 +53,10 @@ def _arguments() -> argparse.Namespace:
 
 def measure(executor: str, slots: int, lines: int, dominant: float, delay: float) -> dict[str, Any]:
     settings = resolve({"engine": "echo", "executor": executor, "mode": "parallel", "workers": slots})
-    with tempfile.TemporaryDirectory(prefix="skewed-") as folder, warm_pool(settings, delay, Path(folder)) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="skewed-") as folder,
+        warm_pool(settings, delay, Path(folder)) as pool,
+    ):
         work = skewed_tasks(Path(folder), lines, dominant, echo(delay))
         leases = shared_leases(work, slots, settings.batch_size)
         before, started = load(), time.perf_counter()
@@ -59,7 +64,9 @@ def measure(executor: str, slots: int, lines: int, dominant: float, delay: float
         wall = time.perf_counter() - started
     done = sum(row.status == "done" for row in outcome.segments.values())
     if done != lines:
-        raise SystemExit(f"{executor}: {done} of {lines} lines were spoken: {outcome.errors or outcome.notes}")
+        raise SystemExit(
+            f"{executor}: {done} of {lines} lines were spoken: {outcome.errors or outcome.notes}"
+        )
     return {
         "executor": executor,
         "slots": slots,

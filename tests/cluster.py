@@ -17,6 +17,10 @@ LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFF
 
 ENDING_SECONDS = 20.0
 
+# Ray reads the first when it is imported, and would otherwise be found at this machine's outward address.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
 
 class Machines:
     """``nodes[0]`` is the head, which computes too."""
@@ -52,12 +56,7 @@ def machines(count: int = 3, **options: Any) -> Iterator[Machines]:
     loopback, ends them all, and removes their folder."""
     folder = Path(tempfile.mkdtemp(prefix="vcr-", dir="/tmp"))
     before = dict(os.environ)
-    os.environ.update(
-        RAY_TMPDIR=str(folder),
-        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
-        RAY_USAGE_STATS_ENABLED="0",
-        OMP_NUM_THREADS="1",
-    )
+    os.environ.update(RAY_TMPDIR=str(folder), OMP_NUM_THREADS="1")
     try:
         from ray.cluster_utils import Cluster
 

@@ -7,24 +7,31 @@ of another delay than those that are predicted.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.commands import load, run_command
 from harness.talks import LINE_SECONDS, make_talk, write_list
+
 from scale.rates import Controller, Cost, Engine, Faults, Rates, Way
 from scale.simulation import Simulation
 from scale.work import Work
+from voiceclone_cli.batch.conducting import OPEN_BESIDE
 
 SPEAKERS, DOMINANT = 4, 0.8
 SHORT, LONG = 4, 404
 """Lines of the files that rates are measured with."""
 
 MEASURED_DELAY, PREDICTED_DELAY = 0.01, 0.1
+TOGETHER = 6
+"""Files that are read at once, to measure how they are in each other's way."""
+
+READING, CASTING = ("media", "preflight", "diarization", "script"), ("casting",)
+"""Stages as run.json names them."""
+
 FILES, LINES = 6, 60
 """Of the batches that are predicted."""
 
@@ -47,7 +54,7 @@ def check() -> dict[str, Any]:
         folder = Path(name)
         rates = measured_rates(folder)
         rows = [_compared(folder, rates, slots) for slots in (1, 2, 4)]
-    return {"rates": _told(rates), "rows": rows, "within": all(abs(row["off"]) <= NEAR for row in rows)}
+    return {"rates": asdict(rates), "rows": rows, "within": all(abs(row["off"]) <= NEAR for row in rows)}
 
 
 def _compared(folder: Path, rates: Rates, slots: int) -> dict[str, Any]:
@@ -66,42 +73,49 @@ def _compared(folder: Path, rates: Rates, slots: int) -> dict[str, Any]:
 
 
 def measured_rates(folder: Path) -> Rates:
-    """From four batches on one slot: an empty one as good as can be, several files, many lines, small leases."""
+    """From five batches: one of next to nothing, several such files, many lines, the same in small leases, and
+    several long files at once."""
     one = _batch(folder / "one", 1, SHORT, 1, MEASURED_DELAY)
     several = _batch(folder / "several", 5, SHORT, 1, MEASURED_DELAY)
     long = _batch(folder / "long", 1, LONG, 1, MEASURED_DELAY)
     leased = _batch(folder / "leased", 1, LONG, 1, MEASURED_DELAY, parallel=True)
-    more = LONG - SHORT
-    a_file = max(0.0, (several.wall - one.wall) / 4 - SHORT * MEASURED_DELAY)
-    a_row = max(0.0, (long.stages["speaking"] - one.stages["speaking"]) / more - MEASURED_DELAY)
+    crowd = _batch(folder / "crowd", TOGETHER, LONG // 4, TOGETHER - OPEN_BESIDE, 0.0)
+    a_row = max(0.0, (long.stages["speaking"] - one.stages["speaking"]) / (LONG - SHORT) - MEASURED_DELAY)
     a_lease = max(0.0, (leased.stages["speaking"] - long.stages["speaking"]) / (LONG / 5))
-    reading = _slope(one, long, ("media", "preflight", "diarization", "script"))
-    casting = _slope(one, long, ("casting",))
-    timeline = _slope(one, long, ("timeline",))
-    speaking = one.stages["speaking"] - SHORT * (MEASURED_DELAY + a_row)
-    command = one.wall - sum(one.stages[stage] for stage in one.stages)
-    engine = Engine(0.0, Cost(speaking / 2, 0.0), Cost(PREDICTED_DELAY + a_row, 0.0), 0.0, 0.0, 0.0, 0.0, 0.0)
-    way = Way(speaking / 2, a_lease, 0.0, 0.0, 0.0, 0.0)
-    fixed = max(0.0, a_file - speaking / 2)
-    controller = Controller(
-        command / 2,
-        Cost(fixed / 2, reading),
-        Cost(0.0, 0.0),
-        Cost(0.0, casting),
-        Cost(fixed / 2, timeline),
-        0.0,
-        len(os.sched_getaffinity(0)),
+    a_file = max(0.0, (several.wall - one.wall) / 4 - SHORT * (MEASURED_DELAY + a_row))
+    a_slot = max(0.0, one.stages["speaking"] - SHORT * (MEASURED_DELAY + a_row))
+    reading, casting, timeline = (_slope(one, long, stages) for stages in (READING, CASTING, ("timeline",)))
+    alone = TOGETHER * (LONG // 4) * LINE_SECONDS * (reading + casting)
+    # Each of them waits for the same imports, which are in the command's own seconds.
+    together = sum(crowd.stages[stage] - TOGETHER * one.stages[stage] for stage in READING + CASTING)
+    crowded = TOGETHER * alone / together
+    nothing = Cost(0.0, 0.0)
+    return Rates(
+        Engine(0.0, nothing, Cost(PREDICTED_DELAY + a_row, 0.0), 0.0, 0.0, 0.0, 0.0, 0.0),
+        Way(a_slot, 0.0, a_lease, 0.0, 0.0, 0.0),
+        Controller(
+            command=max(0.0, one.wall - one.stages["speaking"] - a_file) / 2,
+            reading=Cost(a_file / 2, reading),
+            listening=nothing,
+            casting=Cost(0.0, casting),
+            timeline=Cost(a_file / 2, timeline),
+            marking_model=0.0,
+            crowded=min(2.0, crowded),
+            threads=1,
+        ),
+        Faults(0, 0, 1, 0, 0, 0, 1),
     )
-    return Rates(engine, way, controller, Faults(0, 0, 1, 0, 0, 0, 1))
 
 
 def _slope(short: Batch, long: Batch, stages: tuple[str, ...]) -> float:
     """Seconds for each second of a recording."""
-    grown = sum(long.stages.get(stage, 0.0) - short.stages.get(stage, 0.0) for stage in stages)
+    grown = sum(long.stages[stage] - short.stages[stage] for stage in stages)
     return max(0.0, grown / ((LONG - SHORT) * LINE_SECONDS))
 
 
-def _batch(folder: Path, files: int, lines: int, slots: int, delay: float, *, parallel: bool = False) -> Batch:
+def _batch(
+    folder: Path, files: int, lines: int, slots: int, delay: float, *, parallel: bool = False
+) -> Batch:
     """A real batch of the command."""
     folder.mkdir()
     talks = [
@@ -120,3 +134,15 @@ def _batch(folder: Path, files: int, lines: int, slots: int, delay: float, *, pa
             if isinstance(seconds, int | float) and stage != "total":
                 stages[stage] = stages.get(stage, 0.0) + seconds
     return Batch(run.wall, stages)
+
+
+def table(summary: dict[str, Any]) -> Iterator[str]:
+    yield f"{FILES} files of {LINES} lines of {PREDICTED_DELAY} s, {DOMINANT:.0%} of them of one speaker"
+    yield f"{'slots':>5} {'predicted':>11} {'measured':>10} {'off':>8} {'perfect':>9}   load"
+    for row in summary["rows"]:
+        before, after = row["load"]
+        yield (
+            f"{row['slots']:5d} {row['predicted_seconds']:9.2f} s {row['measured_seconds']:8.2f} s "
+            f"{row['off']:+8.1%} {row['perfect_seconds']:7.2f} s   {before} to {after}"
+        )
+    yield f"all within {NEAR:.0%}" if summary["within"] else f"not all within {NEAR:.0%}"

@@ -17,12 +17,12 @@ import heapq
 import random
 
 import numpy as np
+
 from scale.outcome import Outcome, SlotSeconds
 from scale.parts import ENCODING, File, Held, Lease
 from scale.rates import Cost, Rates
 from scale.servers import Crowd, Server, Servers
 from scale.work import Work, shapes
-
 from voiceclone_cli.batch.conducting import MOST_OPEN, OPEN_BESIDE
 from voiceclone_cli.workers.crew import LOOK_SECONDS
 from voiceclone_cli.workers.stealing import LEAST_SECONDS, SLOW

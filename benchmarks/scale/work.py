@@ -64,7 +64,9 @@ class Shape:
     def cut(self, slots: int) -> Cut:
         """Into leases for so many slots; 0: for the sequential mode."""
         if slots not in self._cuts:
-            leases = shared_leases(self._tasks, slots, self._batch_size) if slots else large_leases(self._tasks)
+            leases = (
+                shared_leases(self._tasks, slots, self._batch_size) if slots else large_leases(self._tasks)
+            )
             self._cuts[slots] = Cut(
                 np.array([sum(len(task.segments) for task in _tasks_of(lease)) for lease in leases]),
                 np.array([_characters(lease) * SECONDS_A_CHARACTER for lease in leases]),

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("ray")
-
 from cluster import Machines, descendants, machines
 from voiceclone_cli import cluster
 from voiceclone_cli.cluster.launcher import RayLauncher

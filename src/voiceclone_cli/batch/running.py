@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.batch.document import (
+    INTERRUPTED,
     broken_off,
     document,
     ended_row,
@@ -77,7 +78,7 @@ class _Record:
         row = ended_row(end)
         with self._lock:
             self._rows[self._places[end.item.name]] = row
-            self._ended += 1
+            self._ended += row["status"] != INTERRUPTED  # what was stopped is not behind us
             if time.monotonic() >= self._not_before:
                 self._write(document(self._batch, self._rows))
             self._progress(

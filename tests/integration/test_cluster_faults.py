@@ -1,0 +1,208 @@
+"""What breaks on a cluster while lines are spoken: nothing is lost, nothing counted twice, nothing left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster import Machines, descendants, gone, machines
+from command import voiceclone
+from talk import talk
+from voiceclone_cli import cluster
+from voiceclone_cli.cluster.launcher import RayLauncher
+from voiceclone_cli.engines import choose_engine
+from voiceclone_cli.settings import Settings, resolve
+from voiceclone_cli.workers.environment import worker_command
+from voiceclone_cli.workers.leases import shared_leases
+from voiceclone_cli.workers.local import LocalLauncher
+from voiceclone_cli.workers.pool import Outcome, Pool
+from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+
+LINES = 40
+
+
+@pytest.fixture
+def there() -> Iterator[Machines]:
+    with machines(3) as found:
+        yield found
+
+
+def settings_for(there: Machines, **flags: Any) -> Settings:
+    given = {"engine": "echo", "executor": "ray", "ray_address": there.address, **flags}
+    return resolve(given, {}, dotenv=Path(os.devnull))
+
+
+def task(folder: Path, **options: Any) -> SynthesisTask:
+    lines = tuple(SegmentSpec(f"{n:04d}", "a few words " * (n % 3 + 1), "en", n) for n in range(LINES))
+    reference = ReferenceSpec("ANNA", str(folder / "ANNA.wav"), "", str(folder / "ANNA.txt"))
+    return SynthesisTask("ANNA", EngineSpec("echo", options=options), reference, str(folder / "out"), lines)
+
+
+def sounds(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "out").glob("*.wav")}
+
+
+def local(folder: Path) -> dict[str, bytes]:
+    (folder / "tasks").mkdir(parents=True)
+    with Pool(LocalLauncher(worker_command(None, threads=1), 1, folder / "tasks")) as pool:
+        pool.run(shared_leases([task(folder)], 1, 5))
+    return sounds(folder)
+
+
+def disturbed(
+    there: Machines, folder: Path, disturb: Callable[[RayLauncher], None], **options: Any
+) -> Outcome:
+    """Speaks all lines; ``disturb`` strikes once, when some of them are there and others under way."""
+    settings = settings_for(there)
+    told: Counter[str] = Counter()
+    struck = threading.Event()
+    with cluster.open_launcher(settings, choose_engine(settings)) as launcher, Pool(launcher) as pool:
+
+        def tell(row: Any) -> None:
+            told[row.id] += 1
+            if len(told) >= 6 and len(launcher.slots) == 3 and not struck.is_set():
+                struck.set()
+                disturb(launcher)
+
+        outcome = pool.run(shared_leases([task(folder, **options)], 3, 5), tell)
+    assert struck.is_set()
+    assert len(told) == LINES and set(told.values()) == {1}
+    assert {row.status for row in outcome.segments.values()} == {"done"}, outcome.errors
+    return outcome
+
+
+def test_a_node_that_goes_costs_no_line(there: Machines, tmp_path: Path) -> None:
+    outcome = disturbed(there, tmp_path / "far", lambda launcher: there.lose(1), delay=0.2)
+    assert [note for note in outcome.notes if "was lost" in note]
+    assert sounds(tmp_path / "far") == local(tmp_path / "near")
+
+
+def test_an_actor_that_dies_costs_no_line_and_takes_its_worker_along(there: Machines, tmp_path: Path) -> None:
+    workers: list[int] = []
+
+    def kill_actor(launcher: RayLauncher) -> None:
+        slot = launcher.slots[-1]
+        assert slot.actor_pid is not None and slot.worker_pid is not None
+        workers.append(slot.worker_pid)
+        os.kill(slot.actor_pid, signal.SIGKILL)
+
+    disturbed(there, tmp_path / "far", kill_actor, delay=0.2)
+    assert gone(workers[0])
+    assert sounds(tmp_path / "far") == local(tmp_path / "near")
+
+
+def test_a_worker_that_dies_is_told_with_its_own_diagnosis(there: Machines, tmp_path: Path) -> None:
+    def kill_worker(launcher: RayLauncher) -> None:
+        pid = launcher.slots[0].worker_pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+    outcome = disturbed(there, tmp_path / "far", kill_worker, delay=0.2)
+    assert [note for note in outcome.notes if "was ended by SIGKILL" in note]
+    assert sounds(tmp_path / "far") == local(tmp_path / "near")
+
+
+def test_the_lease_of_a_slow_node_is_done_by_another(there: Machines, tmp_path: Path) -> None:
+    stopped: list[int] = []
+
+    def freeze(launcher: RayLauncher) -> None:
+        pid = launcher.slots[0].actor_pid
+        assert pid is not None
+        stopped.append(pid)
+        os.kill(pid, signal.SIGSTOP)
+
+    began = time.monotonic()
+    disturbed(there, tmp_path / "far", freeze, delay=0.1)
+    assert time.monotonic() - began < 20 + 15, "nobody waited until the frozen one was given up"
+    os.kill(stopped[0], signal.SIGKILL)
+    assert sounds(tmp_path / "far") == local(tmp_path / "near")
+
+
+def command(there: Machines, folder: Path, delay: float) -> subprocess.Popen[str]:
+    """`voiceclone run --executor ray` on its way, its worker at work."""
+    verb = [sys.executable, "-m", "voiceclone_cli", "run", *map(str, talk(folder)), "--engine", "echo"]
+    where = ["--out", str(folder / "run"), "--json", "--executor", "ray", "--ray-address", there.address]
+    started = subprocess.Popen(
+        [*verb, *where],
+        env={**os.environ, "VOICECLONE_ECHO": f'{{"delay": {delay}}}', "VOICECLONE_PATIENCE": "0.1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not workers() and time.monotonic() < deadline and started.poll() is None:
+        time.sleep(0.1)
+    assert workers()
+    time.sleep(1.0)
+    return started
+
+
+def workers() -> list[int]:
+    found = []
+    for pid in descendants(os.getpid()):
+        try:
+            if b"voiceclone_worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def test_a_command_that_is_killed_leaves_no_worker_on_any_node(there: Machines, tmp_path: Path) -> None:
+    started = command(there, tmp_path, delay=30)
+    there_then = workers()
+    started.kill()
+    started.communicate()
+    assert all(gone(pid) for pid in there_then)
+
+
+def test_a_signal_ends_the_command_in_order(there: Machines, tmp_path: Path) -> None:
+    started = command(there, tmp_path, delay=30)
+    started.terminate()
+    out, err = started.communicate(timeout=60)
+    assert started.returncode == 143
+    assert "Traceback" not in err and "SIGTERM received" not in err, err
+    assert all(gone(pid) for pid in workers())
+
+
+def test_with_head_and_nodes_gone_the_command_ends_and_says_why(there: Machines, tmp_path: Path) -> None:
+    started = command(there, tmp_path, delay=30)
+    os.kill(there.pid(0, "gcs_server"), signal.SIGKILL)
+    for number in (1, 2, 0):
+        there.lose(number)
+    out, err = started.communicate(timeout=120)
+    assert started.returncode in (1, 3, 4), err
+    assert "the head of the Ray cluster does not answer" in out + err
+    assert "Traceback" not in err
+
+
+def test_without_an_address_the_command_has_a_ray_of_its_own_that_ends_with_it(tmp_path: Path) -> None:
+    arguments = [
+        *talk(tmp_path),
+        "--engine",
+        "echo",
+        "--out",
+        tmp_path / "run",
+        "--executor",
+        "ray",
+        "--json",
+    ]
+    ended = voiceclone("run", *arguments, timeout=120)
+    assert ended.code == 0, ended.err
+    assert ended.document["status"] == "success"
+    assert not [
+        pid for pid in descendants(os.getpid()) if b"raylet" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    assert not [
+        path for path in Path("/tmp").glob("vc-ray-*") if not Path("/proc", path.name.split("-")[2]).exists()
+    ]

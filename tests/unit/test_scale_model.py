@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+from scale.outcome import Outcome
+from scale.rates import Cost, Rates, rates_of, read_tables
+from scale.servers import Crowd, Server, Servers
+from scale.simulation import Simulation
+from scale.work import Work
+
+
+def ideal(executor: str = "local", **faults: Any) -> Rates:
+    """A second a line, and nothing else takes any time."""
+    rates = rates_of(read_tables(), "echo", executor)
+    none = Cost(0.0, 0.0)
+    return Rates(
+        replace(rates.engine, load=0.0, encode=none, row=Cost(1.0, 0.0), lease=0.0, spread=0.0, marking=0.0),
+        replace(rates.way, start=0.0, trip=0.0, hand_out=0.0, hear=0.0, store=0.0),
+        replace(
+            rates.controller,
+            command=0.0,
+            reading=none,
+            listening=none,
+            casting=none,
+            timeline=none,
+            crowded=1.0,
+        ),
+        replace(rates.faults, **faults),
+    )
+
+
+def simulate(rates: Rates, slots: int, lines: int = 1000, files: int = 5, **more: Any) -> Outcome:
+    return Simulation(rates, Work(lines, lines // files, **more), slots).run()
+
+
+def test_without_any_cost_the_work_is_divided_perfectly() -> None:
+    for slots in (1, 4, 10):
+        outcome = simulate(ideal(), slots)
+        assert outcome.segments == 1000
+        assert outcome.wall == pytest.approx(1000 / slots, rel=0.01)
+        assert outcome.limit == "slots"
+
+
+def test_one_speaker_with_most_lines_does_not_hold_up_the_rest() -> None:
+    assert simulate(ideal(), 10, dominant=0.95).efficiency > 0.97
+
+
+def test_every_second_of_every_slot_is_accounted_for() -> None:
+    rates = rates_of(read_tables(), "kokoro", "ray")
+    for slots in (1, 7, 300):
+        outcome = simulate(rates, slots, 5000)
+        assert outcome.seconds.total == pytest.approx(slots * outcome.wall)
+
+
+def test_a_slow_loop_is_what_limits() -> None:
+    rates = ideal()
+    slow = replace(rates, way=replace(rates.way, hear=0.05))
+    outcome = simulate(slow, 100, 10_000)
+    assert outcome.limit == "loop"
+    assert outcome.wall == pytest.approx(10_000 * 0.05, rel=0.05)
+
+
+def test_a_slow_network_is_what_limits() -> None:
+    rates = ideal("ray")
+    bytes_a_line = 45 * 0.06 * rates.engine.speech_bytes
+    slow = replace(rates, way=replace(rates.way, bytes_a_second=bytes_a_line * 20))
+    outcome = simulate(slow, 100, 10_000)
+    assert outcome.limit == "network"
+    assert outcome.wall == pytest.approx(10_000 / 20, rel=0.05)
+
+
+def test_who_listens_limits_where_slots_are_many() -> None:
+    rates = ideal()
+    slow = replace(rates, controller=replace(rates.controller, listening=Cost(100.0, 0.0)))
+    outcome = simulate(slow, 10)
+    assert outcome.limit in ("start", "listening")
+    assert outcome.wall > 500
+
+
+def test_no_line_is_lost_whatever_dies() -> None:
+    for faults in ({"worker_deaths": 60}, {"node_losses": 30, "slots_a_node": 2, "notice": 5, "back": 20}):
+        outcome = simulate(ideal("ray", **faults), 8)
+        assert outcome.segments == 1000
+        assert outcome.deaths + outcome.losses > 0
+        assert 1000 / 8 < outcome.wall < 1000 / 8 * 4
+
+
+def test_what_a_slow_slot_holds_at_the_end_is_done_by_another() -> None:
+    slow = {"slow_share": 0.1, "slow_times": 50}
+    far, here = (simulate(ideal(executor, **slow), 10) for executor in ("ray", "local"))
+    assert far.stolen > 0
+    assert here.stolen == 0
+    assert far.wall < here.wall
+
+
+def test_the_same_seed_is_the_same_batch() -> None:
+    rates = rates_of(read_tables(), "kokoro", "ray")
+    assert simulate(rates, 16).document() == simulate(rates, 16).document()
+
+
+def test_a_server_does_one_thing_after_the_other() -> None:
+    server, pair = Server(), Servers(2)
+    assert [server.serve(0.0, 2.0), server.serve(1.0, 2.0), server.serve(10.0, 1.0)] == [2.0, 4.0, 11.0]
+    assert [pair.serve(0.0, 2.0), pair.serve(0.0, 3.0), pair.serve(0.0, 1.0)] == [2.0, 3.0, 3.0]
+
+
+def test_a_crowd_shares_what_it_gets_done() -> None:
+    crowd = Crowd(0.5)
+    crowd.add(0.0, 1.0, 1)
+    assert crowd.next_end == 1.0
+    crowd.add(0.5, 1.0, 2)
+    assert crowd.next_end == pytest.approx(0.5 + 0.5 / 0.25)
+    assert crowd.take(2.5) == 1
+    assert crowd.next_end == pytest.approx(3.0)
+    assert crowd.take(3.0) == 2
+    assert crowd.next_end is None
+
+
+def test_own_rates_lie_over_the_defaults(tmp_path: Path) -> None:
+    own = tmp_path / "rates.json"
+    own.write_text(json.dumps({"engines": {"kokoro": {"row": {"each": 0.01}}}}), encoding="utf-8")
+    rates = rates_of(read_tables(own, ["faults.slots_a_node=8"]), "kokoro", "ray")
+    assert rates.engine.row.each == 0.01
+    assert rates.faults.slots_a_node == 8
+    assert rates.engine.load == rates_of(read_tables(), "kokoro", "ray").engine.load
+
+
+@pytest.mark.parametrize("setting", ["engines.kokoro.row.each", "engines.kokoro.pitch=1", "faults.back=-1"])
+def test_a_rate_that_cannot_be_is_refused(setting: str) -> None:
+    with pytest.raises(SystemExit):
+        rates_of(read_tables(None, [setting]), "kokoro", "ray")
+
+
+def test_an_engine_without_rates_is_refused() -> None:
+    with pytest.raises(SystemExit, match="nothing for 'whale'"):
+        rates_of(read_tables(), "whale", "ray")
