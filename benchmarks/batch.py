@@ -96,7 +96,7 @@ def compare(folder: Path, talks: list[Talk], engine: str, workers: int) -> dict[
 def _idle_share(batch: Measured) -> float:
     """Of the slots' time between the first lease and the last answer."""
     timing = batch.document["timing"]
-    return round(timing["slots_idle"] / max(1e-9, timing["slots_busy"] + timing["slots_idle"]), 3)
+    return round(float(timing["slots_idle"]) / max(1e-9, timing["slots_busy"] + timing["slots_idle"]), 3)
 
 
 def _largest(runs: list[Measured]) -> dict[str, float]:

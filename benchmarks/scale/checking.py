@@ -19,16 +19,12 @@ from harness.talks import LINE_SECONDS, make_talk, write_list
 from scale.rates import Controller, Cost, Engine, Faults, Rates, Way
 from scale.simulation import Simulation
 from scale.work import Work
-from voiceclone_cli.batch.conducting import OPEN_BESIDE
 
 SPEAKERS, DOMINANT = 4, 0.8
 SHORT, LONG = 4, 404
 """Lines of the files that rates are measured with."""
 
 MEASURED_DELAY, PREDICTED_DELAY = 0.01, 0.1
-TOGETHER = 6
-"""Files that are read at once, to measure how they are in each other's way."""
-
 READING, CASTING = ("media", "preflight", "diarization", "script"), ("casting",)
 """Stages as run.json names them."""
 
@@ -73,22 +69,17 @@ def _compared(folder: Path, rates: Rates, slots: int) -> dict[str, Any]:
 
 
 def measured_rates(folder: Path) -> Rates:
-    """From five batches: one of next to nothing, several such files, many lines, the same in small leases, and
-    several long files at once."""
+    """From four batches on one slot: one of next to nothing, several such files, many lines, and the same in small
+    leases."""
     one = _batch(folder / "one", 1, SHORT, 1, MEASURED_DELAY)
     several = _batch(folder / "several", 5, SHORT, 1, MEASURED_DELAY)
     long = _batch(folder / "long", 1, LONG, 1, MEASURED_DELAY)
     leased = _batch(folder / "leased", 1, LONG, 1, MEASURED_DELAY, parallel=True)
-    crowd = _batch(folder / "crowd", TOGETHER, LONG // 4, TOGETHER - OPEN_BESIDE, 0.0)
     a_row = max(0.0, (long.stages["speaking"] - one.stages["speaking"]) / (LONG - SHORT) - MEASURED_DELAY)
     a_lease = max(0.0, (leased.stages["speaking"] - long.stages["speaking"]) / (LONG / 5))
     a_file = max(0.0, (several.wall - one.wall) / 4 - SHORT * (MEASURED_DELAY + a_row))
     a_slot = max(0.0, one.stages["speaking"] - SHORT * (MEASURED_DELAY + a_row))
     reading, casting, timeline = (_slope(one, long, stages) for stages in (READING, CASTING, ("timeline",)))
-    alone = TOGETHER * (LONG // 4) * LINE_SECONDS * (reading + casting)
-    # Each of them waits for the same imports, which are in the command's own seconds.
-    together = sum(crowd.stages[stage] - TOGETHER * one.stages[stage] for stage in READING + CASTING)
-    crowded = TOGETHER * alone / together
     nothing = Cost(0.0, 0.0)
     return Rates(
         Engine(0.0, nothing, Cost(PREDICTED_DELAY + a_row, 0.0), 0.0, 0.0, 0.0, 0.0, 0.0),
@@ -100,7 +91,6 @@ def measured_rates(folder: Path) -> Rates:
             casting=Cost(0.0, casting),
             timeline=Cost(a_file / 2, timeline),
             marking_model=0.0,
-            crowded=min(2.0, crowded),
             threads=1,
         ),
         Faults(0, 0, 1, 0, 0, 0, 1),

@@ -33,7 +33,7 @@ class SlotSeconds:
 
     @property
     def total(self) -> float:
-        return sum(getattr(self, field.name) for field in fields(self))
+        return float(sum(getattr(self, field.name) for field in fields(self)))
 
     @property
     def idle(self) -> dict[str, float]:

@@ -85,9 +85,6 @@ class Controller:
     timeline: Cost
     marking_model: float
     """Seconds to load the watermark's model, once a file."""
-    crowded: float
-    """What threads that read, cast and mix several files at once get done together, as a share of what one of
-    them does alone: they share an interpreter."""
     threads: int
     """Files whose speech can be marked at once: the controller's cores."""
 

@@ -15,21 +15,20 @@ from __future__ import annotations
 import collections
 import heapq
 import random
+from collections.abc import Callable
 
 import numpy as np
 
 from scale.outcome import Outcome, SlotSeconds
 from scale.parts import ENCODING, File, Held, Lease
 from scale.rates import Cost, Rates
-from scale.servers import Crowd, Server, Servers
+from scale.servers import Server, Servers
 from scale.work import Work, shapes
 from voiceclone_cli.batch.conducting import MOST_OPEN, OPEN_BESIDE
 from voiceclone_cli.workers.crew import LOOK_SECONDS
 from voiceclone_cli.workers.stealing import LEAST_SECONDS, SLOW
 
-BEGIN, HEARD, SPOKEN, CROWD, DONE, LOST, MISSED, BACK, LOOK = range(9)
-READ, CAST, MIXED = range(3)
-"""What a file's thread has just done."""
+BEGIN, READ, HEARD, CAST, SPOKEN, MIXED, DONE, LOST, MISSED, BACK, LOOK = range(11)
 
 
 class Simulation:
@@ -50,9 +49,7 @@ class Simulation:
         self._ears = nodes if rates.way.isolated else 1
         self._listeners = Servers(self._ears)
         self._markers = Servers(rates.controller.threads)
-        self._crowd = Crowd(rates.controller.crowded)
-        self._stage: dict[int, int] = {}
-        self._foreseen = 0
+        self._computing = Server()
         slow = round(rates.faults.slow_share * slots)
         self._pace = [rates.faults.slow_times] * slow + [1.0] * (slots - slow)
         self._held: list[Held | None] = [None] * slots
@@ -74,11 +71,13 @@ class Simulation:
         for _ in range(min(MOST_OPEN, OPEN_BESIDE + slots, self._work.files)):
             self._begin_file(controller.command)
         self._plan_losses()
-        acts = {
-            BEGIN: lambda now, at, held: self._read(now, at),
-            HEARD: lambda now, at, held: self._join(now, controller.casting, CAST, at),
-            SPOKEN: lambda now, at, held: self._join(now, controller.timeline, MIXED, at),
-            CROWD: lambda now, at, held: self._leave(now, at),
+        acts: dict[int, Callable[[float, int, Held | None], None]] = {
+            BEGIN: lambda now, at, held: self._open(now, at),
+            READ: lambda now, at, held: self._listen(now, at),
+            HEARD: lambda now, at, held: self._compute(now, controller.casting, CAST, at),
+            CAST: lambda now, at, held: self._admit(now, at),
+            SPOKEN: lambda now, at, held: self._compute(now, controller.timeline, MIXED, at),
+            MIXED: lambda now, at, held: self._end_file(now, at),
             DONE: self._answer,
             LOST: lambda now, at, held: self._lose(now, at),
             MISSED: lambda now, at, held: self._put_back(now, held),
@@ -106,35 +105,18 @@ class Simulation:
             self._at(now, BEGIN, self._begun)
             self._begun += 1
 
-    def _read(self, now: float, number: int) -> None:
+    def _open(self, now: float, number: int) -> None:
         self._files[number] = File(self._shapes[number % len(self._shapes)])
-        self._join(now, self._rates.controller.reading, READ, number)
+        self._compute(now, self._rates.controller.reading, READ, number)
 
-    def _join(self, now: float, cost: Cost, stage: int, number: int) -> None:
-        """A file's thread begins to compute."""
-        self._stage[number] = stage
-        self._crowd.add(now, cost.of(self._files[number].shape.audio), number)
-        self._foresee()
+    def _compute(self, now: float, cost: Cost, done: int, number: int) -> None:
+        """Files are read, cast and mixed one at a time."""
+        work = cost.of(self._files[number].shape.audio)
+        self._at(self._computing.serve(now, work), done, number)
 
-    def _foresee(self) -> None:
-        """Who joins or leaves changes when the next one is done; only the last foresight counts."""
-        self._foreseen += 1
-        if (end := self._crowd.next_end) is not None:
-            self._at(end, CROWD, self._foreseen)
-
-    def _leave(self, now: float, foreseen: int) -> None:
-        if foreseen != self._foreseen:
-            return
-        number = self._crowd.take(now)
-        self._foresee()
-        stage = self._stage.pop(number)
-        if stage == READ:
-            cost = self._rates.controller.listening.of(self._files[number].shape.audio)
-            self._at(self._listeners.serve(now, cost), HEARD, number)
-        elif stage == CAST:
-            self._admit(now, number)
-        else:
-            self._end_file(now, number)
+    def _listen(self, now: float, number: int) -> None:
+        cost = self._rates.controller.listening.of(self._files[number].shape.audio)
+        self._at(self._listeners.serve(now, cost), HEARD, number)
 
     def _admit(self, now: float, number: int) -> None:
         seconds = self._rates.engine.encode.of(self._work.speakers)
@@ -291,7 +273,8 @@ class Simulation:
 
     # ------------------------------------------------------------------------- faults
 
-    def _put_back(self, now: float, held: Held) -> None:
+    def _put_back(self, now: float, held: Held | None) -> None:
+        assert held is not None
         if held.moot:
             return
         if held.twin is not None:  # the other one goes on with it
@@ -374,7 +357,7 @@ class Simulation:
                 "network": network / end,
                 "listening": self._listeners.busy / end / self._ears,
                 "marking": self._markers.busy / end / self._rates.controller.threads,
-                "files": self._crowd.busy / end,
+                "files": self._computing.busy / end,
             },
             stolen=self._stolen,
             deaths=self._deaths,

@@ -57,7 +57,7 @@ def open_desk(request: RunRequest, progress: Progress, means: Means = OWN) -> It
     that is worth keeping.
     """
     clock = Clock()
-    with clock.stage("media"):
+    with means.computing, clock.stage("media"):
         recording = media.read_recording(request.input, progress)
         sha256 = _sha256_of(request.input)
     with clock.stage("preflight"):

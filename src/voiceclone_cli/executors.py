@@ -17,6 +17,9 @@ from voiceclone_cli.workers.slot import Launcher
 if typing.TYPE_CHECKING:
     from voiceclone_cli.listening import StoppableEars
 
+THREADS_OF_EARS = 8
+"""More threads hardly make one pair of ears faster: a larger machine gets another pair for each so many."""
+
 
 @contextmanager
 def open_launcher(
@@ -54,5 +57,5 @@ def open_ears(settings: Settings, progress: Progress) -> Iterator[StoppableEars]
     else:
         from voiceclone_cli.listening import ListeningProcess
 
-        with ListeningProcess() as ears:
+        with ListeningProcess(max(1, settings.threads // THREADS_OF_EARS)) as ears:
             yield ears

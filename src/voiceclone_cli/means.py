@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from voiceclone_cli.executors import open_launcher
@@ -40,6 +40,9 @@ OpenVoices = Callable[[Job, Progress, WorkerProgress, bool], AbstractContextMana
 class Means:
     ears: Ears
     voices: OpenVoices
+    computing: AbstractContextManager[object] = field(default_factory=nullcontext)
+    """Held while this process itself computes for the run: a batch lets one recording do so at a time, since
+    threads of one interpreter that all compute take three times as long together."""
 
 
 class OwnVoices:

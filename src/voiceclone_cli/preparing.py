@@ -80,7 +80,7 @@ def prepare(desk: Desk) -> Prepared:
         prepared = _corrected(desk, found, history)
     if until is not Until.SCRIPT:
         _claim(desk)
-        with desk.clock.stage("casting"):
+        with desk.means.computing, desk.clock.stage("casting"):
             prepared = replace(prepared, references=_references(desk, found, prepared))
         _tell_space(desk, prepared)
     prepared = replace(prepared, consent=_consent(desk, prepared.script))

@@ -58,7 +58,7 @@ def run(request: RunRequest, progress: Progress = no_progress, means: Means = OW
         else:
             spoken = spoken_before(job, desk.stages)
         if request.until is None:
-            with desk.clock.stage("timeline"):
+            with means.computing, desk.clock.stage("timeline"):
                 made = place(desk, job, spoken, prepared.diarization.turns)
         else:
             made = placed_before(desk, job, spoken, prepared.diarization.turns)

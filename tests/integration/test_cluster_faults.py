@@ -169,7 +169,7 @@ def test_a_command_that_is_killed_leaves_no_worker_on_any_node(there: Machines, 
 def test_a_signal_ends_the_command_in_order(there: Machines, tmp_path: Path) -> None:
     started = command(there, tmp_path, delay=30)
     started.terminate()
-    out, err = started.communicate(timeout=60)
+    _, err = started.communicate(timeout=60)
     assert started.returncode == 143
     assert "Traceback" not in err and "SIGTERM received" not in err, err
     assert all(gone(pid) for pid in workers())

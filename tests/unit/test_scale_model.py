@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
 from scale.outcome import Outcome
 from scale.rates import Cost, Rates, rates_of, read_tables
-from scale.servers import Crowd, Server, Servers
+from scale.servers import Server, Servers
 from scale.simulation import Simulation
 from scale.work import Work
 
@@ -31,7 +31,6 @@ def ideal(executor: str = "local", **faults: Any) -> Rates:
             listening=none,
             casting=none,
             timeline=none,
-            crowded=1.0,
         ),
         replace(rates.faults, **faults),
     )
@@ -110,18 +109,6 @@ def test_a_server_does_one_thing_after_the_other() -> None:
     server, pair = Server(), Servers(2)
     assert [server.serve(0.0, 2.0), server.serve(1.0, 2.0), server.serve(10.0, 1.0)] == [2.0, 4.0, 11.0]
     assert [pair.serve(0.0, 2.0), pair.serve(0.0, 3.0), pair.serve(0.0, 1.0)] == [2.0, 3.0, 3.0]
-
-
-def test_a_crowd_shares_what_it_gets_done() -> None:
-    crowd = Crowd(0.5)
-    crowd.add(0.0, 1.0, 1)
-    assert crowd.next_end == 1.0
-    crowd.add(0.5, 1.0, 2)
-    assert crowd.next_end == pytest.approx(0.5 + 0.5 / 0.25)
-    assert crowd.take(2.5) == 1
-    assert crowd.next_end == pytest.approx(3.0)
-    assert crowd.take(3.0) == 2
-    assert crowd.next_end is None
 
 
 def test_own_rates_lie_over_the_defaults(tmp_path: Path) -> None:

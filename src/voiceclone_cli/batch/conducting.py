@@ -116,6 +116,7 @@ class _Conductor:
         self._on_end = on_end
         self._logs = logs
         self._lock = threading.Lock()
+        self._computing = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._total = len(items)
         self._said: set[str] = set()
@@ -164,7 +165,7 @@ class _Conductor:
         document, error = None, None
         try:
             telling = _Telling(item.name, self)
-            result = run(item.request, telling, Means(self._ears, telling.open_voices))
+            result = run(item.request, telling, Means(self._ears, telling.open_voices, self._computing))
             document, exit_code = result.document, result.exit_code
         except VoicecloneError as problem:
             exit_code, error = problem.exit_code, {"code": problem.code, "message": problem.message}

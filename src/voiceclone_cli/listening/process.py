@@ -6,6 +6,7 @@ answered in the order in which they came.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -28,6 +29,7 @@ class ListeningProcess:
     """
 
     def __init__(self, children: int = 1) -> None:
+        self._children = children
         self._questions = Questions()
         self._keepers = [Keeper(self._questions, number) for number in range(1, children + 1)]
 
@@ -60,15 +62,23 @@ class ListeningProcess:
         progress: Progress,
     ) -> Diarization:
         """As ``Ears``; also raises RunError, and Stopped when :meth:`stop` was called."""
-        question = Question(recording, wish_for_turns(stack, count, settings), settings.patience)
+        question = Question(
+            recording, wish_for_turns(stack, count, self._shared_out(settings)), settings.patience
+        )
         return diarization_from_dict(self._questions.ask(question, progress))
 
     def words(
         self, recording: Recording, recogniser: Path, settings: Settings, progress: Progress
     ) -> Transcript:
         """As ``Ears``; also raises RunError, and Stopped when :meth:`stop` was called."""
-        question = Question(recording, wish_for_words(recogniser, settings), settings.patience)
+        question = Question(
+            recording, wish_for_words(recogniser, self._shared_out(settings)), settings.patience
+        )
         return transcript_from_dict(self._questions.ask(question, progress))
+
+    def _shared_out(self, settings: Settings) -> Settings:
+        """Each child gets its share of the threads."""
+        return replace(settings, threads=max(1, settings.threads // self._children))
 
     def stop(self, stopped: Stopped) -> None:
         """As ``StoppableEars``; the children are ended."""
