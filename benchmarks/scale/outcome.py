@@ -9,6 +9,10 @@ GOOD = 0.9
 """From this efficiency on it is the slots that limit: more of them would make it faster."""
 
 
+NEARLY_ALWAYS = 0.8
+"""Who works for this share of the time has a queue."""
+
+
 @dataclass(slots=True)
 class SlotSeconds:
     """Where the time of all slots went; together it is slots times wall time."""
@@ -72,8 +76,11 @@ class Outcome:
         if self.efficiency >= GOOD:
             return "slots"
         name = max(self.seconds.idle.items(), key=lambda item: item[1])[0]
+        busiest, share = max(self.busy.items(), key=lambda item: item[1])
+        if name == "starved" and share < NEARLY_ALWAYS:
+            return "open files"  # nobody is overloaded: too few recordings are in work at once
         if name in ("starved", "finish"):
-            return max(self.busy.items(), key=lambda item: item[1])[0]
+            return busiest
         return {"answering": "loop"}.get(name, name)
 
     def document(self) -> dict[str, Any]:

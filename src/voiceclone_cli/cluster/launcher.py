@@ -150,8 +150,7 @@ class RayLauncher:
             nodes.await_survey()
             if not nodes.fit():
                 nodes.close()
-                error = PreflightError(f"{nodes.complaint()}; {_ADVICE}", code="ray_no_node")
-                raise error
+                raise PreflightError(f"{nodes.complaint()}; {_ADVICE}", code="ray_no_node")
         except BaseException:
             self._stack.close()
             raise

@@ -45,7 +45,8 @@ def _choice(settings: Settings) -> EngineChoice | PreflightError:
 
 def _cluster_row(findings: Sequence[Finding], given: Mapping[str, Share], engine: str) -> Row:
     slots = sum(share.slots for share in given.values())
-    found = f"{len(findings)} nodes, {len(given)} of them with slots for {engine}, {slots} in all"
+    nodes = f"{len(findings)} node{'' if len(findings) == 1 else 's'}"
+    found = f"{nodes}, {len(given)} of them with slots for {engine}, {slots} in all"
     if slots:
         return Row("cluster", State.OK, found)
     return Row("cluster", State.FAIL, found, "do what the rows of its nodes say, one of which must be fit")
