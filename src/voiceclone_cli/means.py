@@ -43,6 +43,8 @@ class Means:
     computing: AbstractContextManager[object] = field(default_factory=nullcontext)
     """Held while this process itself computes for the run: a batch lets one recording do so at a time, since
     threads of one interpreter that all compute take three times as long together."""
+    undisturbed: bool = True
+    """Whether the times of its stages tell how fast this machine is: not where they hold waiting for others."""
 
 
 class OwnVoices:

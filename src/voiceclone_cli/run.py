@@ -23,6 +23,7 @@ from voiceclone_cli.means import OWN, Means
 from voiceclone_cli.placing import place, placed_before
 from voiceclone_cli.preparing import Prepared, prepare
 from voiceclone_cli.request import RunRequest
+from voiceclone_cli.settings import LOCAL
 from voiceclone_cli.speaking import Spoken, speak, spoken_before
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Progress, Until, no_progress
@@ -65,7 +66,8 @@ def run(request: RunRequest, progress: Progress = no_progress, means: Means = OW
         made = finish(desk, job, spoken, made)
         desk.clock.stop()
         result = settle(desk, prepared, job, spoken, made)
-        rates.record(desk, prepared.diarization.diarizer, job, spoken)
+        if means.undisturbed and request.settings.executor == LOCAL:
+            rates.record(desk, prepared.diarization.diarizer, job, spoken)
         return result
 
 

@@ -45,6 +45,14 @@ def test_workers_are_started_once_for_all(tmp_path: Path) -> None:
     assert [path.name for path in (together.root / "logs").iterdir()] == ["worker-1.log"]
 
 
+def test_what_stages_take_beside_others_is_not_remembered_of_the_machine(tmp_path: Path) -> None:
+    together = batch(tmp_path, 2)
+    conduct(together)
+    assert not list((tmp_path / "state").rglob("rates.json"))
+    run(elsewhere(together, tmp_path / "alone").items[0].request)
+    assert list((tmp_path / "state").rglob("rates.json"))
+
+
 def test_each_end_is_told_once_as_soon_as_it_is_known(tmp_path: Path) -> None:
     told: list[ItemEnd] = []
     events: list[ProgressEvent] = []

@@ -168,7 +168,8 @@ class _Conductor:
         document, error = None, None
         try:
             telling = _Telling(item.name, self)
-            result = run(item.request, telling, Means(self._ears, telling.open_voices, self._computing))
+            means = Means(self._ears, telling.open_voices, self._computing, undisturbed=False)
+            result = run(item.request, telling, means)
             document, exit_code = result.document, result.exit_code
         except VoicecloneError as problem:
             exit_code, error = problem.exit_code, {"code": problem.code, "message": problem.message}
