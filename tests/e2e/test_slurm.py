@@ -34,6 +34,8 @@ PAGE = ROOT / "docs" / "slurm.md"
 def environment_of_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """What travels with the job: the activated environment, and where its nodes have room of their own."""
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"])
+    for name in [name for name in os.environ if name.startswith("RAY_")]:  # of clusters in other tests
+        monkeypatch.delenv(name)
     monkeypatch.setenv("RAY_TMPDIR", LOCAL)
 
 

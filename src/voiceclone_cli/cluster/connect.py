@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,17 +66,15 @@ def connected(address: str | None) -> Iterator[None]:
 def _join(address: str | None) -> Callable[[], None]:
     """Connect; what ends the connection."""
     host = _checked_host(address)
-    _quiet(loopback=address is None or _is_loopback(host))
-    _require_ray()
-    if address is not None and host is not None:
-        _knock(address)
-    session = _Session(address, _own_home() if address is None else None)
-    try:
+    with ExitStack() as held:
+        held.enter_context(_quiet(loopback=address is None or _is_loopback(host)))
+        _require_ray()
+        if address is not None and host is not None:
+            _knock(address)
+        session = _Session(address, _own_home() if address is None else None)
+        held.callback(session.leave)
         session.join()
-    except BaseException:
-        session.leave()
-        raise
-    return session.leave
+        return held.pop_all().close
 
 
 def _checked_host(address: str | None) -> str | None:
@@ -106,14 +104,22 @@ def _is_loopback(host: str | None) -> bool:
         return host == "localhost"
 
 
-def _quiet(*, loopback: bool) -> None:
-    """Ray reads these when it is imported, and its processes inherit them."""
+@contextmanager
+def _quiet(*, loopback: bool) -> Iterator[None]:
+    """Variables that Ray reads when it is imported, and that its processes inherit; nobody else's children shall."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # By default Ray ends a process that has not reached its head for a minute: ours, with all its work.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "1000000")
     if loopback:
         # Otherwise its services listen on every interface, also where they are told an address on loopback.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    try:
+        yield
+    finally:
+        for name in [name for name in os.environ if name.startswith("RAY_")]:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _require_ray() -> None:
