@@ -71,8 +71,7 @@ def conduct(batch: Batch, progress: Progress = no_progress, on_end: OnEnd = lamb
         )
         ears = held.enter_context(open_ears(batch.settings, progress))
         pool = held.enter_context(Pool(launcher, patience=batch.settings.patience))
-        voices = _SharedVoices(launcher, pool)
-        conductor = _Conductor(batch.items, ears, voices, progress, on_end, logs)
+        conductor = _Conductor(batch.items, ears, launcher, pool, progress, on_end, logs)
         try:
             conductor.begin(min(MOST_OPEN, OPEN_BESIDE + launcher.room()))
             pool.serve(lambda: conductor.left == 0)
@@ -105,7 +104,8 @@ class _Conductor:
         self,
         items: Sequence[BatchItem],
         ears: Ears,
-        voices: _SharedVoices,
+        launcher: Launcher,
+        pool: Pool,
         progress: Progress,
         on_end: OnEnd,
         logs: Path,
@@ -114,7 +114,8 @@ class _Conductor:
         for item in items:
             self._waiting.put(item)
         self._ears = ears
-        self.voices = voices
+        self.launcher = launcher
+        self.pool = pool
         self._progress = progress
         self._on_end = on_end
         self._logs = logs
@@ -183,7 +184,8 @@ class _Conductor:
     def _defect(self, item: BatchItem, defect: Exception) -> dict[str, str]:
         """One of ours; the other recordings are not to blame, and go on."""
         where = self._logs / f"{item.name}.traceback.txt"
-        where.write_text("".join(traceback.format_exception(defect)), encoding="utf-8", errors="replace")
+        with suppress(OSError):  # a disk that is full, too: the recording must have its end all the same
+            where.write_text("".join(traceback.format_exception(defect)), encoding="utf-8", errors="replace")
         kind = type(defect).__name__
         return {
             "code": "defect",
@@ -199,14 +201,6 @@ class _Conductor:
     def show(self, event: ProgressEvent) -> None:
         with self._lock:
             self._progress(event)
-
-
-@dataclass(frozen=True, slots=True)
-class _SharedVoices:
-    """The batch's pool, which is everybody's."""
-
-    launcher: Launcher
-    pool: Pool
 
 
 class _Telling:
@@ -233,9 +227,8 @@ class _Telling:
     def open_voices(
         self, job: Job, progress: Progress, report: WorkerProgress, keep_tasks: bool
     ) -> Iterator[_Voices]:
-        shared = self._conductor.voices
         try:
-            yield _Voices(shared.launcher, shared.pool.client(report, report.log), self._conductor)
+            yield _Voices(self._conductor.pool.client(report, report.log), self._conductor)
         except Stopped:
             self._knows_of_stop = True
             raise
@@ -245,7 +238,6 @@ class _Telling:
 class _Voices:
     """The pool in the hands of one recording."""
 
-    launcher: Launcher
     client: Client
     conductor: _Conductor
 
@@ -253,7 +245,7 @@ class _Voices:
     def slots(self) -> int:
         """Its share: while others wait for slots too, leases are whole batches; the last ones are cut as a
         recording alone would be, so that no slot is idle at the end."""
-        return max(1, -(-self.launcher.room() // max(1, self.conductor.left)))
+        return max(1, -(-self.conductor.launcher.room() // max(1, self.conductor.left)))
 
     def warm_up(self, job: Job) -> Sequence[Lease]:
         """None: a slot that is busy with another recording has its engine loaded, and an idle one loads it

@@ -25,10 +25,11 @@ from voiceclone_cli.cli.options import (
     RayAddress,
     Verbose,
     Workers,
+    settings_of,
 )
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.settings import RAY, Settings, resolve
+from voiceclone_cli.settings import RAY, Settings
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.doctor import Row
@@ -54,22 +55,9 @@ def command(
     verbose: Verbose = False,
 ) -> None:
     """Look whether `run` would work here, and say what to do if not."""
+    settings = settings_of(locals())
     from voiceclone_cli.doctor import State, examine
 
-    flags = {
-        "engine": engine,
-        "checkpoint": checkpoint,
-        "device": device,
-        "precision": precision,
-        "mode": mode,
-        "workers": workers,
-        "batch_size": batch_size,
-        "diarizer": diarizer,
-        "asr_model": asr_model,
-        "executor": executor,
-        "ray_address": ray_address,
-    }
-    settings = resolve(flags)
     if not quiet:
         for note in settings.notes:
             say(note)
