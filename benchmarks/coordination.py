@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from voiceclone_cli.rundir import note_segment, take_up
-from voiceclone_cli.workers.environment import worker_command
+from voiceclone_cli.rundir.directory import note_segment, take_up
 from voiceclone_cli.workers.leases import shared_leases
-from voiceclone_cli.workers.local import LocalLauncher
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.launcher import LocalLauncher
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentRow, SegmentSpec, SynthesisTask
 

@@ -14,8 +14,8 @@ from media_samples import syllables, write_wav
 from short_talk import SECONDS, short_talk
 from voiceclone_cli.batch.types import Batch, BatchItem
 from voiceclone_cli.engines import ECHO_VARIABLE
-from voiceclone_cli.request import RunRequest
 from voiceclone_cli.settings import resolve
+from voiceclone_cli.steps.request import RunRequest
 
 
 def item(folder: Path, name: str, root: Path, *, seed: int = 1, **flags: Any) -> BatchItem:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from voiceclone_cli.telemetry import refuse_telemetry
+from voiceclone_cli.machine.telemetry import refuse_telemetry
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 refuse_telemetry()
@@ -46,7 +46,7 @@ def model_folders() -> Mapping[str, Path]:
 @pytest.fixture(scope="session")
 def fish_python() -> Path:
     """The interpreter of the fish environment, which is built once and kept where the command keeps it."""
-    from voiceclone_cli.fish_environment import interpreter
+    from voiceclone_cli.fish.environment import interpreter
     from voiceclone_cli.settings import resolve
 
     environ = {"VOICECLONE_HOME": _MODEL_HOME} if _MODEL_HOME else {}
@@ -59,7 +59,7 @@ def fish_python() -> Path:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, fish_python: Path) -> Path:
     """A generated checkpoint: it speaks no words, but as long as a text asks. Not to be written into."""
-    from voiceclone_cli.checkpoint_making import Size, make_checkpoint
+    from voiceclone_cli.fish.making import Size, make_checkpoint
     from voiceclone_cli.settings import resolve
 
     settings = resolve({}, {"FISH_SPEECH_PYTHON": str(fish_python)}, dotenv=Path(os.devnull))

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.workers.environment import worker_environment, worker_program
+from voiceclone_cli.workers.local.environment import worker_environment, worker_program
 
 SCRIPTS = Path(__file__).parent / "fish_scripts"
 

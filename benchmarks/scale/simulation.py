@@ -26,7 +26,7 @@ from scale.servers import Server, Servers
 from scale.work import Work, shapes
 from voiceclone_cli.batch.conducting import MOST_OPEN, OPEN_BESIDE
 from voiceclone_cli.workers.crew import LOOK_SECONDS
-from voiceclone_cli.workers.stealing import LEAST_SECONDS, SLOW
+from voiceclone_cli.workers.faults.stealing import LEAST_SECONDS, SLOW
 
 BEGIN, READ, HEARD, CAST, SPOKEN, MIXED, DONE, LOST, MISSED, BACK, LOOK = range(11)
 

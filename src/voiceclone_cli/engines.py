@@ -10,15 +10,15 @@ from typing import Any
 
 from voiceclone_cli import models
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.fish_checkout import fish_checkout
-from voiceclone_cli.fish_checkpoint import (
+from voiceclone_cli.fish.checkout import fish_checkout
+from voiceclone_cli.fish.checkpoint import (
     find_checkpoint,
     generated_note,
     is_generated,
     local_checkpoint,
     no_checkpoint,
 )
-from voiceclone_cli.fish_python import fish_python, given_python, require_fish_speech
+from voiceclone_cli.fish.interpreter import fish_python, given_python, require_fish_speech
 from voiceclone_cli.settings import Settings, models_home
 from voiceclone_cli.types import Progress, no_progress
 from voiceclone_worker.contract import EngineSpec

@@ -10,8 +10,8 @@ from pathlib import Path
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.settings import RAY, Settings
 from voiceclone_cli.types import Progress
-from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.local import LocalLauncher
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.launcher import LocalLauncher
 from voiceclone_cli.workers.slot import Launcher
 
 if typing.TYPE_CHECKING:

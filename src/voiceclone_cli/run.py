@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from voiceclone_cli import rates
-from voiceclone_cli.desk import Desk, open_desk
 from voiceclone_cli.errors import VoicecloneError
-from voiceclone_cli.finishing import add_report, finish
-from voiceclone_cli.manifest import (
+from voiceclone_cli.means import OWN, Means
+from voiceclone_cli.settings import LOCAL
+from voiceclone_cli.steps.desk import Desk, open_desk
+from voiceclone_cli.steps.finishing import add_report, finish
+from voiceclone_cli.steps.manifest import (
     PLANNED,
     Made,
     Source,
@@ -19,12 +21,10 @@ from voiceclone_cli.manifest import (
     request_row,
     write_manifest,
 )
-from voiceclone_cli.means import OWN, Means
-from voiceclone_cli.placing import place, placed_before
-from voiceclone_cli.preparing import Prepared, prepare
-from voiceclone_cli.request import RunRequest
-from voiceclone_cli.settings import LOCAL
-from voiceclone_cli.speaking import Spoken, speak, spoken_before
+from voiceclone_cli.steps.placing import place, placed_before
+from voiceclone_cli.steps.preparing import Prepared, prepare
+from voiceclone_cli.steps.request import RunRequest
+from voiceclone_cli.steps.speaking import Spoken, speak, spoken_before
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Progress, Until, no_progress
 

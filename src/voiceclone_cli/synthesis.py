@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from voiceclone_cli.clock import add_seconds
 from voiceclone_cli.engines import ECHO_VARIABLE
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.fish_python import fish_python, given_python
+from voiceclone_cli.fish.interpreter import fish_python, given_python
+from voiceclone_cli.machine.clock import add_seconds
 from voiceclone_cli.names import file_key
 from voiceclone_cli.provenance import SPEAKING_ENGINES
 from voiceclone_cli.provenance.notice import tell_first_run
@@ -19,9 +19,9 @@ from voiceclone_cli.provenance.sealing import Seal, Sealer, unmarked_notes
 from voiceclone_cli.provenance.watermark import watermark_folder
 from voiceclone_cli.settings import Settings, path_setting
 from voiceclone_cli.types import Progress
-from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import Lease, leases_of, one_lease
-from voiceclone_cli.workers.local import LocalLauncher
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.launcher import LocalLauncher
 from voiceclone_cli.workers.pool import Outcome, Pool
 from voiceclone_cli.workers.progress import WorkerProgress
 from voiceclone_worker.contract import (

@@ -11,7 +11,7 @@ from typing import Any
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.fingerprints import file_sha256, fingerprint
 from voiceclone_cli.provenance import mark_of
-from voiceclone_cli.rundir import RunDir
+from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Reference, Script, Segment
 from voiceclone_worker.contract import (

@@ -6,9 +6,9 @@ import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from voiceclone_cli.diarization.turn_index import TurnIndex
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.telemetry import refuse_telemetry
-from voiceclone_cli.turns import TurnIndex
+from voiceclone_cli.machine.telemetry import refuse_telemetry
 from voiceclone_cli.types import (
     ANALYSIS_RATE,
     Progress,

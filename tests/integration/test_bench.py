@@ -21,8 +21,8 @@ from voiceclone_cli.engines import FISH_SAMPLING, EngineChoice
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.settings import resolve
 from voiceclone_cli.types import ProgressEvent, no_progress
-from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.tool import ask_tool
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.tool import ask_tool
 
 FIGURES = ("wall", "load", "encode", "generate", "write", "speech_seconds", "real_time_factor")
 

@@ -15,9 +15,9 @@ import pytest
 
 from command import voiceclone
 from fish_interpreter import in_fish
-from voiceclone_cli.checkpoint_making import FILES, Size, make_checkpoint
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.fish_checkpoint import is_generated
+from voiceclone_cli.fish.checkpoint import is_generated
+from voiceclone_cli.fish.making import FILES, Size, make_checkpoint
 from voiceclone_cli.settings import Settings, resolve
 from voiceclone_cli.types import ProgressEvent
 

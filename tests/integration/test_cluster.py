@@ -18,9 +18,9 @@ from voiceclone_cli.doctor.nodes import node_rows
 from voiceclone_cli.engines import choose_engine
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.settings import Settings, resolve
-from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import Lease, one_lease, shared_leases
-from voiceclone_cli.workers.local import LocalLauncher
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.launcher import LocalLauncher
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 

@@ -22,9 +22,9 @@ from voiceclone_cli import cluster
 from voiceclone_cli.cluster.launcher import RayLauncher
 from voiceclone_cli.engines import choose_engine
 from voiceclone_cli.settings import Settings, resolve
-from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import shared_leases
-from voiceclone_cli.workers.local import LocalLauncher
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.launcher import LocalLauncher
 from voiceclone_cli.workers.pool import Outcome, Pool
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 

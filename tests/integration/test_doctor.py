@@ -16,8 +16,8 @@ from voiceclone_cli.doctor import Row, State, examine
 from voiceclone_cli.doctor.trial import worker_answers
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.settings import resolve
-from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.tool import ask_tool
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.tool import ask_tool
 
 posix = pytest.mark.skipif(os.name == "nt", reason="the false interpreters are shell scripts")
 

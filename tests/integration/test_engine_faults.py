@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from media_samples import syllables, write_wav
-from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import one_lease
-from voiceclone_cli.workers.local import LocalLauncher
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.launcher import LocalLauncher
 from voiceclone_cli.workers.pool import Outcome, Pool
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 

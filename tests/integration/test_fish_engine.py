@@ -14,7 +14,7 @@ import soundfile
 
 from fish_interpreter import in_fish
 from media_samples import syllables, write_wav
-from voiceclone_cli.workers.environment import worker_command, worker_program
+from voiceclone_cli.workers.local.environment import worker_command, worker_program
 from voiceclone_worker.contract import (
     EncodeTask,
     EngineSpec,

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from voiceclone_cli import fish_environment
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.fish_environment import EnvironmentState, Recipe, folders
+from voiceclone_cli.fish import environment as fish_environment
+from voiceclone_cli.fish.environment import EnvironmentState, Recipe, folders
 from voiceclone_cli.settings import Settings, resolve
 from voiceclone_cli.types import ProgressEvent
 

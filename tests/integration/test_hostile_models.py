@@ -26,7 +26,7 @@ from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.models import ModelState, hub_source, pip_source, registry
 from voiceclone_cli.transcription import transcribe
 from voiceclone_cli.types import Recording
-from voiceclone_cli.workers.environment import worker_command, worker_program
+from voiceclone_cli.workers.local.environment import worker_command, worker_program
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, task_to_json
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.fish.codec.codes import read_codes

@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 
 from media_samples import syllables, write_wav
-from voiceclone_cli import models, provenance, speaking, synthesis
+from voiceclone_cli import models, provenance, synthesis
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.errors import Stopped
 from voiceclone_cli.fingerprints import file_sha256
 from voiceclone_cli.media.opening import open_audio
 from voiceclone_cli.provenance import sealing, tags
-from voiceclone_cli.rundir import take_up
+from voiceclone_cli.rundir.directory import take_up
 from voiceclone_cli.settings import resolve
-from voiceclone_cli.speaking import Spoken, speak
+from voiceclone_cli.steps import speaking
+from voiceclone_cli.steps.speaking import Spoken, speak
 from voiceclone_cli.stopping import request_stop
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Reference, Script, Segment, no_progress

@@ -16,9 +16,9 @@ import pytest
 
 from voiceclone_cli.errors import PreflightError, Stopped
 from voiceclone_cli.stopping import request_stop
-from voiceclone_cli.workers.environment import WorkerCommand, worker_command
 from voiceclone_cli.workers.leases import one_lease, shared_leases, warm_up
-from voiceclone_cli.workers.local import LocalLauncher
+from voiceclone_cli.workers.local.environment import WorkerCommand, worker_command
+from voiceclone_cli.workers.local.launcher import LocalLauncher
 from voiceclone_cli.workers.pool import Outcome, Pool
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from media_samples import syllables, write_wav
 from short_talk import ShortTalk, short_talk
 from talk import talk as talk_of_two_lines
-from voiceclone_cli.correcting.again import redo
 from voiceclone_cli.correcting.wishes import LineWish, MergeWish, RenameWish, UndoWish, Wish
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.lock import locked
-from voiceclone_cli.request import RunRequest
+from voiceclone_cli.redo import redo
 from voiceclone_cli.run import run
+from voiceclone_cli.rundir.lock import locked
 from voiceclone_cli.settings import resolve
+from voiceclone_cli.steps.request import RunRequest
 
 NOTES = {"run.json", "corrections.json", "report.html", "stages/timeline.json"}
 """Documents that tell of every correction."""

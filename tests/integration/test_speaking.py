@@ -11,11 +11,11 @@ import pytest
 from media_samples import syllables, write_wav
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.errors import Stopped
-from voiceclone_cli.manifest import exit_code
-from voiceclone_cli.rundir import take_up
+from voiceclone_cli.rundir.directory import take_up
+from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.settings import resolve
-from voiceclone_cli.speaking import Spoken, speak
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.steps.manifest import exit_code
+from voiceclone_cli.steps.speaking import Spoken, speak
 from voiceclone_cli.stopping import request_stop
 from voiceclone_cli.tasks import Job, segment_fingerprints, segment_seed
 from voiceclone_cli.types import ProgressEvent, Reference, Script, Segment, no_progress

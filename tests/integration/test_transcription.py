@@ -9,7 +9,7 @@ import soundfile
 
 from voiceclone_cli import script, transcription
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.segmentation import segments_from_words
+from voiceclone_cli.script.segmentation import segments_from_words
 from voiceclone_cli.transcription import drop_outside_speech, transcribe
 from voiceclone_cli.types import Diarization, ProgressEvent, Recording, Transcript, Turn
 

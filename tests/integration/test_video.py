@@ -33,7 +33,7 @@ from video_samples import (
 )
 from voiceclone_cli.errors import InputError, RunError
 from voiceclone_cli.media import read_recording
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.types import Progress, ProgressEvent, Script, Segment, no_progress
 from voiceclone_cli.video import Video, make_video_or_recall, output_suffix, write_video
 

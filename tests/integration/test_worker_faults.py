@@ -18,12 +18,11 @@ from typing import Any
 
 import pytest
 
-from voiceclone_cli.workers import pipes
-from voiceclone_cli.workers.environment import WorkerCommand, worker_command
 from voiceclone_cli.workers.leases import one_lease, shared_leases
-from voiceclone_cli.workers.local import LocalLauncher
+from voiceclone_cli.workers.local.environment import WorkerCommand, worker_command
+from voiceclone_cli.workers.local.launcher import LocalLauncher, pipes
+from voiceclone_cli.workers.local.process import WorkerProcess
 from voiceclone_cli.workers.pool import Outcome, Pool
-from voiceclone_cli.workers.process import WorkerProcess
 from voiceclone_cli.workers.slot import EventMessage, GoneMessage, LogMessage, Message
 from voiceclone_cli.workers.task_files import TaskFiles
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
@@ -284,7 +283,7 @@ def test_an_answer_to_another_lease_is_not_taken_for_this_ones(studio: Studio) -
 
 
 def test_an_answer_without_an_end_is_not_kept(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voiceclone_cli.workers.process.LONGEST_RESULT", 1_000_000)
+    monkeypatch.setattr("voiceclone_cli.workers.local.process.LONGEST_RESULT", 1_000_000)
     falsify = "[os.write(1, b'x' * 10000) for _ in range(200)] if count == 1 else None"
     outcome = studio.run(command=false_worker(studio.folder, falsify))
     studio.assert_whole(outcome)
@@ -321,7 +320,7 @@ def test_task_files_that_cannot_be_written_fail_the_rows_with_the_reason(studio:
 def test_events_that_nobody_takes_hold_up_the_worker_and_fill_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voiceclone_cli.workers.process.MOST_UNREAD", 100)
+    monkeypatch.setattr("voiceclone_cli.workers.local.process.MOST_UNREAD", 100)
     program = tmp_path / "talks.py"
     program.write_text(
         "import sys\n"
@@ -346,7 +345,7 @@ def test_events_that_nobody_takes_hold_up_the_worker_and_fill_no_memory(
 def test_a_log_that_nobody_reads_holds_up_no_worker_and_fills_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voiceclone_cli.workers.process.MOST_UNREAD_LOG", 100)
+    monkeypatch.setattr("voiceclone_cli.workers.local.process.MOST_UNREAD_LOG", 100)
     program = tmp_path / "chatters.py"
     program.write_text(
         "import sys\nfor number in range(20_000):\n    print('said', number, file=sys.stderr)\n"
@@ -387,9 +386,9 @@ def test_what_a_worker_logs_is_handed_on_without_control_characters(tmp_path: Pa
 COORDINATOR = """
 import json, sys
 from pathlib import Path
-from voiceclone_cli.workers.environment import worker_command
+from voiceclone_cli.workers.local.environment import worker_command
 from voiceclone_cli.workers.leases import one_lease
-from voiceclone_cli.workers.local import LocalLauncher
+from voiceclone_cli.workers.local.launcher import LocalLauncher
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_worker.contract import read_task
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from voiceclone_cli.workers import answers
+from voiceclone_cli.workers.faults import answers
 from voiceclone_cli.workers.held import Held
 from voiceclone_cli.workers.leases import Lease
 from voiceclone_worker.contract import (

@@ -18,8 +18,8 @@ from voiceclone_cli.batch.document import (
     write_batch,
 )
 from voiceclone_cli.errors import InputError, Stopped
-from voiceclone_cli.request import RunRequest
 from voiceclone_cli.settings import resolve
+from voiceclone_cli.steps.request import RunRequest
 
 
 def batch_of(root: Path, *names: str) -> Batch:

@@ -9,8 +9,8 @@ import pytest
 from voiceclone_cli.batch import Batch, gather, is_single
 from voiceclone_cli.batch.document import document, planned_row, write_batch
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.request import RunRequest
 from voiceclone_cli.settings import resolve
+from voiceclone_cli.steps.request import RunRequest
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from voiceclone_cli.batch.list_file import COLUMNS, Row, read_list
 from voiceclone_cli.diarization import SpeakerCount
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.request import RunRequest
 from voiceclone_cli.settings import resolve
+from voiceclone_cli.steps.request import RunRequest
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from voiceclone_cli.batch import Batch, BatchItem, BatchOutcome, ItemEnd
 from voiceclone_cli.batch.running import run_batch
 from voiceclone_cli.errors import InputError, PreflightError, Stopped
-from voiceclone_cli.request import RunRequest
 from voiceclone_cli.settings import resolve
+from voiceclone_cli.steps.request import RunRequest
 from voiceclone_cli.types import Progress, ProgressEvent
 
 OnEnd = Callable[[ItemEnd], None]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from voiceclone_cli.checkpoint_making import Size, make_checkpoint
 from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.fish.making import Size, make_checkpoint
 from voiceclone_cli.settings import Settings, resolve
 from voiceclone_worker.engines.fish.making.sizes import SIZES
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from voiceclone_cli.fish_environment.child import child_environment, pip_environment
+from voiceclone_cli.fish.environment.child import child_environment, pip_environment
+from voiceclone_cli.machine.telemetry import OFFLINE, SILENCE, refuse_telemetry
 from voiceclone_cli.models.pip_source import clean_environment
-from voiceclone_cli.telemetry import OFFLINE, SILENCE, refuse_telemetry
-from voiceclone_cli.workers.environment import worker_environment
+from voiceclone_cli.workers.local.environment import worker_environment
 
 PARENT = {
     "PATH": "/bin",

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from voiceclone_cli.workers.deadlines import Deadlines, Watch
+from voiceclone_cli.workers.faults.deadlines import Deadlines, Watch
 from voiceclone_cli.workers.held import Held
 from voiceclone_cli.workers.leases import Lease
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask

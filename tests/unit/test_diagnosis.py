@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from voiceclone_cli.workers.diagnosis import LastWords, diagnosis
+from voiceclone_cli.workers.local.diagnosis import LastWords, diagnosis
 
 
 @pytest.mark.parametrize(

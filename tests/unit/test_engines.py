@@ -10,7 +10,7 @@ import pytest
 from voiceclone_cli import engines, models
 from voiceclone_cli.engines import EngineChoice, choose_engine
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.fish_checkpoint import REQUIRED_FILES
+from voiceclone_cli.fish.checkpoint import REQUIRED_FILES
 from voiceclone_cli.settings import resolve
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.fish_checkout import fish_checkout
+from voiceclone_cli.fish.checkout import fish_checkout
 from voiceclone_cli.settings import resolve
 
 MODEL = "fish_speech/models/text2semantic/llama.py"

@@ -10,7 +10,7 @@ import pytest
 
 from voiceclone_cli import models
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.fish_checkpoint import (
+from voiceclone_cli.fish.checkpoint import (
     PUBLISHED,
     REQUIRED_FILES,
     find_checkpoint,

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from voiceclone_cli import fish_environment
 from voiceclone_cli.cli.environment import app
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.fish_environment import EnvironmentState, Mark, Recipe, folders
-from voiceclone_cli.fish_environment.base_python import find_base
-from voiceclone_cli.fish_environment.building import torch_requirement
-from voiceclone_cli.fish_environment.child import ChildFailedError, pip_environment, run_logged
+from voiceclone_cli.fish import environment as fish_environment
+from voiceclone_cli.fish.environment import EnvironmentState, Mark, Recipe, folders
+from voiceclone_cli.fish.environment.base_python import find_base
+from voiceclone_cli.fish.environment.building import torch_requirement
+from voiceclone_cli.fish.environment.child import ChildFailedError, pip_environment, run_logged
 from voiceclone_cli.settings import Settings, resolve
 
 RUNNING = (sys.version_info[0], sys.version_info[1])

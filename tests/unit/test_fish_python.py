@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from voiceclone_cli import fish_python as module
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.fish_python import fish_python, given_python, require_fish_speech
+from voiceclone_cli.fish import interpreter as module
+from voiceclone_cli.fish.interpreter import fish_python, given_python, require_fish_speech
 from voiceclone_cli.settings import resolve
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.inside import refuse_links
+from voiceclone_cli.rundir.inside import refuse_links
 
 FOLDERS = ("logs", "speakers", "segments")
 

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voiceclone_cli.clock import Clock
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.errors import InputError, RunError, Stopped
-from voiceclone_cli.manifest import (
+from voiceclone_cli.machine.clock import Clock
+from voiceclone_cli.rundir.directory import take_up
+from voiceclone_cli.settings import resolve
+from voiceclone_cli.steps.manifest import (
     Made,
     Source,
     document,
@@ -24,9 +26,7 @@ from voiceclone_cli.manifest import (
     record_unwritten,
     write_manifest,
 )
-from voiceclone_cli.rundir import take_up
-from voiceclone_cli.settings import resolve
-from voiceclone_cli.speaking import Spoken
+from voiceclone_cli.steps.speaking import Spoken
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Diarization, Placement, Recording, Reference, Script, Segment, Turn
 from voiceclone_worker.contract import Failure, SegmentRow

@@ -20,7 +20,7 @@ from voiceclone_cli.errors import RunError
 from voiceclone_cli.media import read_recording
 from voiceclone_cli.media.layout import Layout
 from voiceclone_cli.media.wav import open_wav, to_pcm16
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.timeline import recall, render, render_or_recall
 from voiceclone_cli.types import Recording, Segment, Turn
 from voiceclone_worker.contract import SegmentRow

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from voiceclone_cli.workers import pipes
-from voiceclone_cli.workers.pipes import LONGEST_LINE, BoundedLog, pieces
+from voiceclone_cli.workers.local.launcher import pipes
+from voiceclone_cli.workers.local.pipes import LONGEST_LINE, BoundedLog, pieces
 
 
 def test_lines_come_whole() -> None:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from voiceclone_cli.atomic import write_text_atomic
-from voiceclone_cli.clock import Clock
-from voiceclone_cli.desk import Desk
 from voiceclone_cli.engines import EngineChoice
+from voiceclone_cli.machine.clock import Clock
 from voiceclone_cli.planning.shadow import careful
-from voiceclone_cli.request import RunRequest
-from voiceclone_cli.rundir import RunDir, take_up
+from voiceclone_cli.rundir.directory import RunDir, take_up
+from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.settings import resolve
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.steps.desk import Desk
+from voiceclone_cli.steps.request import RunRequest
 from voiceclone_cli.types import Recording, no_progress
 
 MADE_FROM = {"model": "a"}

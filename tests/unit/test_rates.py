@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voiceclone_cli.clock import Clock
-from voiceclone_cli.desk import Desk
 from voiceclone_cli.engines import EngineChoice
-from voiceclone_cli.machine_state import state_file
+from voiceclone_cli.machine.clock import Clock
+from voiceclone_cli.machine.state import state_file
 from voiceclone_cli.rates import History, Kind, estimate, load, record
 from voiceclone_cli.rates.effort import speech_seconds
 from voiceclone_cli.rates.history import KEPT, MOST_KINDS, Observation, machine, save
 from voiceclone_cli.rates.kinds import kinds
 from voiceclone_cli.rates.typical import Typical
-from voiceclone_cli.request import RunRequest
-from voiceclone_cli.rundir import take_up
+from voiceclone_cli.rundir.directory import take_up
+from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.settings import resolve
-from voiceclone_cli.speaking import Spoken
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.steps.desk import Desk
+from voiceclone_cli.steps.request import RunRequest
+from voiceclone_cli.steps.speaking import Spoken
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Recording, Reference, Script, Segment, no_progress
 from voiceclone_worker.contract import Failure, SegmentRow

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from voiceclone_cli.workers.faults.recovery import Strikes
 from voiceclone_cli.workers.held import Held
 from voiceclone_cli.workers.leases import Lease
-from voiceclone_cli.workers.recovery import Strikes
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 ENGINE = EngineSpec("echo")

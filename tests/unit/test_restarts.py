@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from voiceclone_cli.workers.restarts import LIMITS, Restarts
+from voiceclone_cli.workers.faults.restarts import LIMITS, Restarts
 
 
 def test_each_death_in_a_row_doubles_the_pause_up_to_eight_seconds() -> None:

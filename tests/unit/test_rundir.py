@@ -10,8 +10,7 @@ import pytest
 
 from voiceclone_cli.errors import InputError, PreflightError, RunError
 from voiceclone_cli.fingerprints import fingerprint
-from voiceclone_cli.lock import HOLDER_NAME, LOCK_NAME
-from voiceclone_cli.rundir import (
+from voiceclone_cli.rundir.directory import (
     OWNER_NAME,
     RUN_SCHEMA,
     RunDir,
@@ -21,7 +20,8 @@ from voiceclone_cli.rundir import (
     sweep,
     take_up,
 )
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.rundir.lock import HOLDER_NAME, LOCK_NAME
+from voiceclone_cli.rundir.stages import Stages
 
 
 def with_manifest(root: Path, sha256: str = "a", schema: str = RUN_SCHEMA) -> RunDir:

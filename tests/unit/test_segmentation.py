@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceclone_cli.segmentation import LONGEST, segments_from_words
+from voiceclone_cli.script.segmentation import LONGEST, segments_from_words
 from voiceclone_cli.types import Diarization, Script, Transcript, Turn, Word
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voiceclone_cli.space import bytes_of_run, free_space_note
+from voiceclone_cli.steps.space import bytes_of_run, free_space_note
 from voiceclone_cli.types import Recording, Segment
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from voiceclone_cli.fingerprints import file_sha256
-from voiceclone_cli.stages import NO_STAGES, Stages
+from voiceclone_cli.rundir.stages import NO_STAGES, Stages
 
 MADE_FROM = {"model": ["a", 1], "count": None}
 VALUE = {"turns": [[0.1, 2.0, "SPEAKER_00"]], "why": "it was asked for, é"}

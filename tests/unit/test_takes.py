@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from voiceclone_cli.engines import EngineChoice
-from voiceclone_cli.rundir import take_up
+from voiceclone_cli.rundir.directory import take_up
 from voiceclone_cli.settings import resolve
 from voiceclone_cli.tasks import Job, segment_seed, synthesis_tasks
 from voiceclone_cli.types import Reference, Script, Segment

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from voiceclone_cli.engines import FISH_SAMPLING, EngineChoice
-from voiceclone_cli.rundir import take_up
+from voiceclone_cli.rundir.directory import take_up
 from voiceclone_cli.settings import resolve
 from voiceclone_cli.tasks import Job, segment_fingerprints
 from voiceclone_cli.types import Script, Segment

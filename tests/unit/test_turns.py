@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceclone_cli.turns import TurnIndex
+from voiceclone_cli.diarization.turn_index import TurnIndex
 from voiceclone_cli.types import Turn
 
 moments = st.integers(0, 60).map(lambda tenth: tenth / 10)

@@ -14,8 +14,8 @@ from pathlib import Path
 from voiceclone_cli.background import deepfilter, spectra, spleeter
 from voiceclone_cli.background.deepfilter import DeepFilter
 from voiceclone_cli.background.spleeter import Spleeter
+from voiceclone_cli.machine.torch_threads import torch_threads
 from voiceclone_cli.media.layout import Layout
-from voiceclone_cli.torch_threads import torch_threads
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.media.decoder import Channels

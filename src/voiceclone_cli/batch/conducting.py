@@ -228,7 +228,7 @@ class _Telling:
         self, job: Job, progress: Progress, report: WorkerProgress, keep_tasks: bool
     ) -> Iterator[_Voices]:
         try:
-            yield _Voices(self._conductor.pool.client(report, report.log), self._conductor)
+            yield _Voices(Client(self._conductor.pool, report, report.log), self._conductor)
         except Stopped:
             self._knows_of_stop = True
             raise

@@ -13,7 +13,7 @@ from voiceclone_cli.batch.list_file import Row, read_list
 from voiceclone_cli.batch.naming import give_names
 from voiceclone_cli.batch.types import Batch, BatchItem
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.request import RunRequest
+from voiceclone_cli.steps.request import RunRequest
 
 DEFAULT_ROOT = Path("voiceclone-batch")
 

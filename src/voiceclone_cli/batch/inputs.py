@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.rundir import OWNER_NAME
+from voiceclone_cli.rundir.directory import OWNER_NAME
 
 _SUFFIXES = (
     ".3gp .aac .ac3 .aif .aifc .aiff .ape .asf .au .avi .caf .dts .dv .eac3 .flac .flv .gxf .m2ts .m4a .m4b "

@@ -15,8 +15,8 @@ from voiceclone_cli.diarization import SpeakerCount
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.names import shown
 from voiceclone_cli.redaction import redacted
-from voiceclone_cli.request import RunRequest
 from voiceclone_cli.settings import TABLE, Setting
+from voiceclone_cli.steps.request import RunRequest
 from voiceclone_worker.contract import ContractError, file_key, name_fault, parse_json
 
 _COUNTS = {"speakers": "exactly", "min_speakers": "least", "max_speakers": "most"}

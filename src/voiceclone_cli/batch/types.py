@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import Stopped
-from voiceclone_cli.request import RunRequest
 from voiceclone_cli.settings import Settings
+from voiceclone_cli.steps.request import RunRequest
 
 FILES = "files"
 """The stage that counts recordings. An event of it that names one tells of its end."""

@@ -19,8 +19,8 @@ from voiceclone_cli.engines import EngineChoice, choose_engine
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
-from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.tool import ask_tool
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.tool import ask_tool
 
 BENCH_SCHEMA = "voiceclone.bench/1"
 

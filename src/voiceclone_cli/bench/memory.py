@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from voiceclone_cli.clock import peak_memory_mb
+from voiceclone_cli.machine.clock import peak_memory_mb
 
 SECONDS_BETWEEN = 0.25
 

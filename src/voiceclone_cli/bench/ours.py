@@ -11,9 +11,9 @@ from voiceclone_cli.bench.measure import FISH_FRAME, Failed, Measure
 from voiceclone_cli.bench.memory import ChildMemory
 from voiceclone_cli.bench.modes import Kind, Mode
 from voiceclone_cli.engines import EngineChoice
-from voiceclone_cli.rundir import open_run_dir
+from voiceclone_cli.rundir.directory import open_run_dir
 from voiceclone_cli.settings import PARALLEL, SEQUENTIAL, Settings
-from voiceclone_cli.speaking import Spoken, speak
+from voiceclone_cli.steps.speaking import Spoken, speak
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Progress, ProgressEvent
 from voiceclone_cli.workers.progress import SYNTHESIS

@@ -10,8 +10,8 @@ from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress, ProgressEvent
-from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.tool import ask_tool
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.tool import ask_tool
 
 STAGE = "roofline"
 PATIENCE_SECONDS = 7200.0

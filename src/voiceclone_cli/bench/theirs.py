@@ -11,14 +11,14 @@ from voiceclone_cli.bench.material import Material, spread_sample
 from voiceclone_cli.bench.measure import FISH_FRAME, FISH_RATE, Failed, Measure, scaled
 from voiceclone_cli.bench.memory import ChildMemory
 from voiceclone_cli.bench.modes import Kind, Mode
-from voiceclone_cli.clock import add_seconds
 from voiceclone_cli.engines import FISH_SAMPLING, EngineChoice
 from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.machine.clock import add_seconds
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.tasks import segment_seed
 from voiceclone_cli.types import Progress, ProgressEvent, Script, Segment
-from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.tool import OnEvent, ask_tool
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.tool import OnEvent, ask_tool
 
 PATIENCE_SECONDS = 86_400.0
 """For one process: on a laptop upstream speaks a line in minutes, a hundred lines in hours."""

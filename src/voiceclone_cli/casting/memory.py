@@ -11,7 +11,7 @@ from typing import Any
 from voiceclone_cli.casting.references import STAGE, ReadSpans, cast
 from voiceclone_cli.casting.renaming import rename_references
 from voiceclone_cli.fingerprints import file_sha256, text_sha256
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Reference, Turn, Word
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from voiceclone_cli.atomic import explain_write_errors
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.types import Reference
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from voiceclone_cli.diarization.embedded import embed, load_network
 from voiceclone_cli.diarization.torchaudio_compat import ensure_torchaudio
-from voiceclone_cli.torch_threads import torch_threads
+from voiceclone_cli.machine.torch_threads import torch_threads
 from voiceclone_cli.types import ANALYSIS_RATE
 
 if typing.TYPE_CHECKING:

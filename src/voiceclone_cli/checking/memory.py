@@ -10,7 +10,7 @@ from voiceclone_cli.checking.hearing import Heard, hear
 from voiceclone_cli.checking.reading import Finished, Line
 from voiceclone_cli.errors import RunError
 from voiceclone_cli.fingerprints import file_sha256
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.types import Progress, ProgressEvent
 
 STAGE = "listening"

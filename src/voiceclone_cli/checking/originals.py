@@ -13,7 +13,7 @@ from voiceclone_cli.checking.embedding import from_text, to_text
 from voiceclone_cli.checking.hearing import read_wav
 from voiceclone_cli.checking.reading import Finished
 from voiceclone_cli.fingerprints import file_sha256
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.timeline.loudness import speech_level_db
 from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent
 

@@ -13,7 +13,7 @@ from voiceclone_cli.diarization import read_rttm
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.fingerprints import file_sha256
 from voiceclone_cli.names import are_safe
-from voiceclone_cli.rundir import RUN_SCHEMA
+from voiceclone_cli.rundir.directory import RUN_SCHEMA
 from voiceclone_cli.types import Turn
 
 _MAX_MANIFEST = 200 * 2**20

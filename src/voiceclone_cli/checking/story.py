@@ -17,8 +17,8 @@ from voiceclone_cli.checking.originals import measure_originals
 from voiceclone_cli.checking.reading import read_finished
 from voiceclone_cli.checking.summary import describe_voices, summarise
 from voiceclone_cli.checking.voices import choose_standards
+from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.settings import Settings
-from voiceclone_cli.stages import Stages
 from voiceclone_cli.types import Progress, no_progress
 from voiceclone_worker.contract import dump_json
 

@@ -8,7 +8,7 @@ import sys
 
 from voiceclone_cli.cli.signals import listen_to_signals, stop_listening
 from voiceclone_cli.errors import Stopped, VoicecloneError
-from voiceclone_cli.telemetry import refuse_telemetry
+from voiceclone_cli.machine.telemetry import refuse_telemetry
 
 
 def main() -> None:

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from voiceclone_cli.checkpoint_making import Size, make_checkpoint
 from voiceclone_cli.cli.examples import epilog
 from voiceclone_cli.cli.options import AsJson, ProgressOption, Quiet, Verbose
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
+from voiceclone_cli.fish.making import Size, make_checkpoint
 from voiceclone_cli.models import megabytes
 from voiceclone_cli.settings import resolve
 

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from voiceclone_cli import fish_environment
 from voiceclone_cli.cli.examples import epilog
 from voiceclone_cli.cli.options import AsJson, ProgressOption, Quiet, Verbose
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.fish_environment import EnvironmentState, EnvironmentStatus
+from voiceclone_cli.fish import environment as fish_environment
+from voiceclone_cli.fish.environment import EnvironmentState, EnvironmentStatus
 from voiceclone_cli.models import megabytes
 from voiceclone_cli.settings import Settings, resolve
 

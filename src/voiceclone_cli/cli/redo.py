@@ -69,9 +69,9 @@ def command(
     Only what changes is made again. Corrections are kept in the run directory (corrections.json), and later
     runs in it have them too. Without any, redo goes on with what a run has left undone.
     """
-    from voiceclone_cli.correcting.again import redo
     from voiceclone_cli.correcting.wishes import wishes_for
-    from voiceclone_cli.manifest import failure_document
+    from voiceclone_cli.redo import redo
+    from voiceclone_cli.steps.manifest import failure_document
     from voiceclone_worker.contract import dump_json
 
     try:

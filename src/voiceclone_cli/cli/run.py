@@ -55,7 +55,7 @@ from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
 from voiceclone_cli.types import Progress
 
 if typing.TYPE_CHECKING:
-    from voiceclone_cli.request import RunRequest
+    from voiceclone_cli.steps.request import RunRequest
 
 
 def command(
@@ -114,9 +114,9 @@ def command(
 
 
 def _run_one(options: Mapping[str, Any]) -> None:
-    from voiceclone_cli.manifest import failure_document
     from voiceclone_cli.planning import PLAN_SCHEMA, plan
     from voiceclone_cli.run import run
+    from voiceclone_cli.steps.manifest import failure_document
 
     dry_run, shown = options["dry_run"], _how(options)
     with _told_as_json(options, failure_document, PLAN_SCHEMA):
@@ -157,7 +157,7 @@ def _run_many(options: Mapping[str, Any]) -> None:
 
 def _request(options: Mapping[str, Any], input: Path) -> RunRequest:
     from voiceclone_cli.diarization import SpeakerCount
-    from voiceclone_cli.request import RunRequest
+    from voiceclone_cli.steps.request import RunRequest
 
     as_given = (
         "out",

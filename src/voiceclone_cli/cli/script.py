@@ -46,7 +46,7 @@ def command(
     from voiceclone_cli.atomic import check_writable, explain_write_errors
     from voiceclone_cli.diarization import SpeakerCount
     from voiceclone_cli.listening import hear_turns, hear_words
-    from voiceclone_cli.segmentation import segments_from_words
+    from voiceclone_cli.script.segmentation import segments_from_words
 
     settings = resolve({"diarizer": diarizer, "asr_model": asr_model, "language": language})
     if output is not None:

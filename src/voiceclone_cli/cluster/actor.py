@@ -16,9 +16,9 @@ from voiceclone_cli.cluster.here import engine_here, spec_here
 from voiceclone_cli.cluster.parcel import Content, Parcel, Unpacked, row_name, unpack
 from voiceclone_cli.cluster.reports import Answered, Ended, Fetched, Logged, Report, Setup, Started, Told
 from voiceclone_cli.errors import VoicecloneError
-from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.held import RowName
-from voiceclone_cli.workers.process import WorkerProcess
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.process import WorkerProcess
 from voiceclone_cli.workers.slot import EventMessage, GoneMessage, LogMessage, Message, ResultMessage
 from voiceclone_cli.workers.task_files import TaskFiles
 from voiceclone_worker.contract import ReferenceRow, Result, SegmentRow, event_line, parse_event

@@ -13,7 +13,7 @@ from voiceclone_cli.atomic import write_text_unsynced
 from voiceclone_cli.engines import EngineChoice, choose_engine
 from voiceclone_cli.errors import PreflightError, VoicecloneError
 from voiceclone_cli.fingerprints import file_sha256
-from voiceclone_cli.fish_checkpoint import REQUIRED_FILES, local_checkpoint, no_checkpoint
+from voiceclone_cli.fish.checkpoint import REQUIRED_FILES, local_checkpoint, no_checkpoint
 from voiceclone_cli.settings import Settings, models_home, path_setting, resolve
 from voiceclone_worker.contract import EngineSpec
 

@@ -13,7 +13,7 @@ from voiceclone_cli.cluster.parcel import pack
 from voiceclone_cli.cluster.reports import Answered, Ended, Fetched, Logged, Report, Started, Told
 from voiceclone_cli.cluster.sizing import Node
 from voiceclone_cli.workers.leases import Lease
-from voiceclone_cli.workers.pipes import BoundedLog
+from voiceclone_cli.workers.local.pipes import BoundedLog
 from voiceclone_cli.workers.slot import (
     EventMessage,
     GoneMessage,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.rundir import RUN_SCHEMA
+from voiceclone_cli.rundir.directory import RUN_SCHEMA
 from voiceclone_cli.settings import TABLE, Settings, resolve
 
 _HEARD = ("engine", "diarizer", "asr_model", "language", "max_stretch", "background", "watermark", "seed")

@@ -12,7 +12,7 @@ from voiceclone_cli.diarization.progress import STAGE, Hook, progress_hook
 from voiceclone_cli.diarization.speaker_count import SpeakerCount
 from voiceclone_cli.diarization.surroundings import prepare_import, quiet
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.torch_threads import torch_threads
+from voiceclone_cli.machine.torch_threads import torch_threads
 from voiceclone_cli.types import (
     ANALYSIS_RATE,
     Diarization,

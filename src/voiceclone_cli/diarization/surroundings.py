@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 
 from voiceclone_cli.diarization.torchaudio_compat import ensure_torchaudio
-from voiceclone_cli.telemetry import refuse_telemetry
+from voiceclone_cli.machine.telemetry import refuse_telemetry
 
 
 def prepare_import() -> None:

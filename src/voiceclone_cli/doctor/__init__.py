@@ -16,7 +16,7 @@ from voiceclone_cli.doctor.memory import machine_memory
 from voiceclone_cli.doctor.plan import Plan, engine_row, look_at_fish, make_plan
 from voiceclone_cli.doctor.rows import Row, State, rows_of
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.fish_environment.folders import place
+from voiceclone_cli.fish.environment.folders import place
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 

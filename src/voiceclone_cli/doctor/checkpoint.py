@@ -6,7 +6,7 @@ from pathlib import Path
 
 from voiceclone_cli.doctor.rows import Row, State
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.fish_checkpoint import PUBLISHED, REQUIRED_FILES, is_generated
+from voiceclone_cli.fish.checkpoint import PUBLISHED, REQUIRED_FILES, is_generated
 
 CHECK = "checkpoint"
 

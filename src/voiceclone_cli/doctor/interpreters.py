@@ -10,8 +10,8 @@ from typing import Any
 from voiceclone_cli.doctor.rows import Row, State
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.settings import Settings
-from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.tool import ask_tool
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.tool import ask_tool
 
 Answer = Mapping[str, Any]
 """What ``examine`` says; see there."""

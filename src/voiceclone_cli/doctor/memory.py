@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from voiceclone_cli.child_variables import SYSTEM, passed_on
+from voiceclone_cli.machine.child_variables import SYSTEM, passed_on
 
 
 @dataclass(frozen=True, slots=True)

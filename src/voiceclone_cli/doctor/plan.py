@@ -12,9 +12,9 @@ from voiceclone_cli.doctor import interpreters
 from voiceclone_cli.doctor.interpreters import Answer
 from voiceclone_cli.doctor.rows import Row, State
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.fish_checkout import fish_checkout
-from voiceclone_cli.fish_checkpoint import PUBLISHED, local_checkpoint, no_checkpoint
-from voiceclone_cli.fish_python import fish_python, given_python, require_fish_speech
+from voiceclone_cli.fish.checkout import fish_checkout
+from voiceclone_cli.fish.checkpoint import PUBLISHED, local_checkpoint, no_checkpoint
+from voiceclone_cli.fish.interpreter import fish_python, given_python, require_fish_speech
 from voiceclone_cli.models.hub_source import is_offline
 from voiceclone_cli.settings import Settings
 

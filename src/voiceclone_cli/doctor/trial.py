@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from voiceclone_cli.doctor.rows import Row, State
-from voiceclone_cli.workers.environment import worker_command
 from voiceclone_cli.workers.leases import one_lease
-from voiceclone_cli.workers.process import WorkerProcess
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.process import WorkerProcess
 from voiceclone_cli.workers.slot import EventMessage, GoneMessage, Message, ResultMessage
 from voiceclone_cli.workers.task_files import TaskFiles
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec, Result, SegmentSpec, SynthesisTask

@@ -11,12 +11,12 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from voiceclone_cli.clock import peak_memory_mb
 from voiceclone_cli.errors import RunError
-from voiceclone_cli.telemetry import SILENCE
-from voiceclone_cli.workers.diagnosis import LastWords, diagnosis
-from voiceclone_cli.workers.pipes import pieces
-from voiceclone_cli.workers.process import end_group, own_group
+from voiceclone_cli.machine.clock import peak_memory_mb
+from voiceclone_cli.machine.telemetry import SILENCE
+from voiceclone_cli.workers.local.diagnosis import LastWords, diagnosis
+from voiceclone_cli.workers.local.pipes import pieces
+from voiceclone_cli.workers.local.process import end_group, own_group
 
 NAME = "the listening process"
 PROGRAM = ("-m", "voiceclone_cli.listening.child")

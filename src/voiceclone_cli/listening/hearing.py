@@ -12,8 +12,8 @@ from voiceclone_cli.errors import InputError
 from voiceclone_cli.listening.choosing import diarization_stack, identity, recogniser_folder
 from voiceclone_cli.listening.ears import OWN_EARS, Ears
 from voiceclone_cli.listening.findings import diarization_from_dict, transcript_from_dict
+from voiceclone_cli.rundir.stages import NO_STAGES, Stages
 from voiceclone_cli.settings import Settings, models_home
-from voiceclone_cli.stages import NO_STAGES, Stages
 from voiceclone_cli.transcription import STAGE as TRANSCRIPTION
 from voiceclone_cli.transcription import drop_outside_speech
 from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Transcript

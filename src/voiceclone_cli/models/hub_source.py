@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.atomic import is_disk_full
+from voiceclone_cli.machine.telemetry import refuse_telemetry
 from voiceclone_cli.models.entry import HubRepo, ModelFile
 from voiceclone_cli.models.faults import SourceError
 from voiceclone_cli.models.hub_hash import has_hub_hash, is_hub_hash, sha256
-from voiceclone_cli.telemetry import refuse_telemetry
 
 _CHUNK = 1 << 20
 

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from voiceclone_cli.child_variables import NETWORK, PIP_FILES, PIP_PREFIXES, SYSTEM, passed_on
+from voiceclone_cli.machine.child_variables import NETWORK, PIP_FILES, PIP_PREFIXES, SYSTEM, passed_on
 from voiceclone_cli.models.entry import ModelFile, Wheel
 from voiceclone_cli.models.faults import SourceError
 from voiceclone_cli.redaction import redacted

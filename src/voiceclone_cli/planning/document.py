@@ -7,15 +7,15 @@ from typing import Any
 
 from voiceclone_cli import models
 from voiceclone_cli.background import KEEP, MODELS
-from voiceclone_cli.desk import Desk
-from voiceclone_cli.manifest import PLANNED
 from voiceclone_cli.planning.outlook import Ahead, Outlook
 from voiceclone_cli.planning.room import Room, memory_note, room_for
 from voiceclone_cli.planning.voices import judge
-from voiceclone_cli.preparing import Prepared
 from voiceclone_cli.rates import Estimate
-from voiceclone_cli.rundir import RunDir
+from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.settings import models_home
+from voiceclone_cli.steps.desk import Desk
+from voiceclone_cli.steps.manifest import PLANNED
+from voiceclone_cli.steps.preparing import Prepared
 from voiceclone_cli.tasks import Job
 
 PLAN_SCHEMA = "voiceclone.plan/1"

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from voiceclone_cli.desk import Desk
 from voiceclone_cli.media.original import STAGE as ORIGINAL
-from voiceclone_cli.preparing import Prepared
 from voiceclone_cli.rates import Estimate, estimate, load
 from voiceclone_cli.rates.effort import speech_seconds
 from voiceclone_cli.rates.kinds import (
@@ -23,6 +21,8 @@ from voiceclone_cli.rates.kinds import (
     VIDEO,
     kinds,
 )
+from voiceclone_cli.steps.desk import Desk
+from voiceclone_cli.steps.preparing import Prepared
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Segment
 

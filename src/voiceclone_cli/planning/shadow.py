@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from voiceclone_cli.atomic import write_bytes_atomic
-from voiceclone_cli.desk import Desk
 from voiceclone_cli.diarization.progress import STAGE as DIARIZATION
-from voiceclone_cli.rundir import RunDir
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.rundir.directory import RunDir
+from voiceclone_cli.rundir.stages import Stages
+from voiceclone_cli.steps.desk import Desk
 from voiceclone_cli.transcription import STAGE as TRANSCRIPTION
 
 DEAR = (DIARIZATION, TRANSCRIPTION)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voiceclone_cli.machine_state import remember, state_file
+from voiceclone_cli.machine.state import remember, state_file
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 
 _LAW = (

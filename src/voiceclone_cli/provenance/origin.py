@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.rundir import RUN_SCHEMA
+from voiceclone_cli.rundir.directory import RUN_SCHEMA
 
 _PARENTS = 3
 """How far above a file its run directory may be: segments/0001.wav is one below."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from voiceclone_cli import models
 from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.machine.torch_threads import torch_threads
 from voiceclone_cli.provenance import WATERMARK, perth
 from voiceclone_cli.settings import Settings, models_home
-from voiceclone_cli.torch_threads import torch_threads
 from voiceclone_cli.types import Progress, no_progress
 
 if typing.TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.machine_state import remember, state_file
+from voiceclone_cli.machine.state import remember, state_file
 from voiceclone_cli.rates.kinds import Kind
 from voiceclone_cli.settings import cores
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from voiceclone_cli.desk import Desk
 from voiceclone_cli.rates.effort import speech_seconds
 from voiceclone_cli.rates.history import Observation, load, save
 from voiceclone_cli.rates.kinds import (
@@ -20,7 +19,8 @@ from voiceclone_cli.rates.kinds import (
     Kind,
     kinds,
 )
-from voiceclone_cli.speaking import Spoken
+from voiceclone_cli.steps.desk import Desk
+from voiceclone_cli.steps.speaking import Spoken
 from voiceclone_cli.tasks import Job
 
 LEAST_SECONDS = 0.001

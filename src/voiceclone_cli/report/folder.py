@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.report.loose import Document, text
-from voiceclone_cli.rundir import RUN_SCHEMA
+from voiceclone_cli.rundir.directory import RUN_SCHEMA
 
 CHECK_SCHEMA = "voiceclone.check/1"
 

@@ -16,11 +16,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from voiceclone_cli.diarization.turn_index import TurnIndex
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.names import check_speakers, file_key
 from voiceclone_cli.script.line import Line, clean_text
 from voiceclone_cli.script.shares import SpeakerShares
-from voiceclone_cli.turns import TurnIndex
 from voiceclone_cli.types import Diarization
 
 _BRACKETED = re.compile(r"\[([^\[\]]{1,100})\]\s*(.*)")

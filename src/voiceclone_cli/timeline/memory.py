@@ -9,7 +9,7 @@ from typing import Any
 
 from voiceclone_cli.background import NONE
 from voiceclone_cli.media.wav import NO_INFO
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.timeline.rendering import NO_MODELS, STAGE, Rendering, render
 from voiceclone_cli.types import Placement, Progress, ProgressEvent, Recording, Segment, Turn
 from voiceclone_worker.contract import SegmentRow

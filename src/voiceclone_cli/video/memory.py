@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from voiceclone_cli.fingerprints import file_sha256
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.types import Progress, ProgressEvent, Script
 from voiceclone_cli.video.writing import STAGE, Video, write_video
 

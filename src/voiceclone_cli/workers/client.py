@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import collections
-import typing
 from collections.abc import Iterable
 
 from voiceclone_cli.workers.crew import LOOK_SECONDS
 from voiceclone_cli.workers.leases import Lease
 from voiceclone_cli.workers.outcome import Outcome
-from voiceclone_cli.workers.work import Account, OnSegment, Work
-
-if typing.TYPE_CHECKING:
-    from voiceclone_cli.workers.pool import Pool
+from voiceclone_cli.workers.pool import Pool
+from voiceclone_cli.workers.work import Account, OnEvent, OnLog, OnSegment, Work, nobody_listens
 
 
 class Client:
-    """A caller in another thread than the pool's; what goes wrong with its leases is its own trouble."""
+    """A caller in another thread, while ``Pool.serve`` goes on; what goes wrong with its leases is its own trouble."""
 
-    def __init__(self, pool: Pool, account: Account) -> None:
+    def __init__(
+        self, pool: Pool, on_event: OnEvent = nobody_listens, on_log: OnLog = nobody_listens
+    ) -> None:
         self._pool = pool
-        self._account = account
+        self._account = Account(on_event, on_log)
 
     def run(self, leases: Iterable[Lease], on_segment: OnSegment = lambda row: None) -> Outcome:
         """As ``Pool.run``, whose thread does the work; ``on_segment`` is called there."""

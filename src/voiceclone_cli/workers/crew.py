@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voiceclone_cli.workers.deadlines import Deadlines, Watch
+from voiceclone_cli.workers.faults.deadlines import Deadlines, Watch
 from voiceclone_cli.workers.held import Held
 from voiceclone_cli.workers.slot import Inbox, Launcher, Slot
 

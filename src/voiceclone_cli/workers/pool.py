@@ -4,7 +4,7 @@ A slot holds one lease at a time and gets the next as soon as it has answered. R
 their event arrives, so that a worker that dies loses only what it had not finished; its lease goes back to
 the queue without the finished rows. Where slots are, and what starts them, is the launcher's to know.
 
-The pool works in one thread, for itself (``run``) or for callers in other threads (``serve``, ``client``):
+The pool works in one thread, for itself (``run``) or for callers in other threads (``serve``, ``Client``):
 then it leases the work of all of them side by side.
 """
 
@@ -18,13 +18,13 @@ from types import TracebackType
 
 from voiceclone_cli.errors import PreflightError, Stopped
 from voiceclone_cli.stopping import listening_for_stop
-from voiceclone_cli.workers import answers
-from voiceclone_cli.workers.client import Client
 from voiceclone_cli.workers.crew import LOOK_SECONDS, Crew, Member
+from voiceclone_cli.workers.faults import answers
+from voiceclone_cli.workers.faults.restarts import PATIENT, Restarts
+from voiceclone_cli.workers.faults.stealing import Pace, stolen
 from voiceclone_cli.workers.held import Held
 from voiceclone_cli.workers.leases import Lease
 from voiceclone_cli.workers.outcome import Outcome, SegmentKey, Usage
-from voiceclone_cli.workers.restarts import PATIENT, Restarts
 from voiceclone_cli.workers.slot import (
     EventMessage,
     GoneMessage,
@@ -34,9 +34,8 @@ from voiceclone_cli.workers.slot import (
     ResultMessage,
     WakeMessage,
 )
-from voiceclone_cli.workers.stealing import Pace, stolen
 from voiceclone_cli.workers.task_files import make_folders, unwritable
-from voiceclone_cli.workers.work import Account, OnEvent, OnLog, OnSegment, Work
+from voiceclone_cli.workers.work import Account, OnEvent, OnLog, OnSegment, Work, nobody_listens
 from voiceclone_worker.contract import (
     ContractError,
     Failure,
@@ -54,10 +53,6 @@ STOPPING_SECONDS = 5.0
 """How long the rows that are being spoken when a stop is asked for may take."""
 
 
-def _nobody_listens(worker: str, said: object) -> None:
-    """For whoever does not look."""
-
-
 class Pool:
     """Persistent workers. Use as a context manager: leaving it ends every worker.
 
@@ -70,8 +65,8 @@ class Pool:
         self,
         launcher: Launcher,
         *,
-        on_event: OnEvent = _nobody_listens,
-        on_log: OnLog = _nobody_listens,
+        on_event: OnEvent = nobody_listens,
+        on_log: OnLog = nobody_listens,
         patience: float = 1.0,
     ) -> None:
         self._inbox: queue.SimpleQueue[Message | Work] = queue.SimpleQueue()
@@ -117,10 +112,6 @@ class Pool:
         self._admit(work)
         self._turn_until(lambda: work.over)
         return work.result()
-
-    def client(self, on_event: OnEvent = _nobody_listens, on_log: OnLog = _nobody_listens) -> Client:
-        """For a caller in another thread, while ``serve`` goes on."""
-        return Client(self, Account(on_event, on_log))
 
     def submit(self, work: Work) -> None:
         """From any thread: to be done while ``serve`` goes on."""

@@ -9,19 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.clock import add_seconds
-from voiceclone_cli.workers import answers
+from voiceclone_cli.machine.clock import add_seconds
+from voiceclone_cli.workers.faults import answers
+from voiceclone_cli.workers.faults.recovery import Remains, Strikes
+from voiceclone_cli.workers.faults.restarts import Restarts
 from voiceclone_cli.workers.held import Held, RowName
 from voiceclone_cli.workers.leases import Lease
 from voiceclone_cli.workers.outcome import Outcome
-from voiceclone_cli.workers.recovery import Remains, Strikes
-from voiceclone_cli.workers.restarts import Restarts
 from voiceclone_worker.atomic import write_failure, write_unsynced
 from voiceclone_worker.contract import EncodeTask, Failure, ReferenceRow, Result, SegmentRow
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 OnLog = Callable[[str, str], None]
 OnSegment = Callable[[SegmentRow], None]
+
+
+def nobody_listens(worker: str, said: object) -> None:
+    """For whoever does not look."""
 
 
 @dataclass(slots=True, eq=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from voiceclone_cli.atomic import write_text_atomic
-from voiceclone_cli.child_variables import (
+from voiceclone_cli.machine.child_variables import (
     BUILDING,
     INTERPRETERS,
     NETWORK,

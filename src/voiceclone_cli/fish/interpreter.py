@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.fish_environment import interpreter
+from voiceclone_cli.fish.environment import interpreter
 from voiceclone_cli.settings import Settings, path_setting
-from voiceclone_cli.workers.environment import worker_environment
+from voiceclone_cli.workers.local.environment import worker_environment
 
 _ADVICE = (
     "set FISH_SPEECH_PYTHON to the Python of the fish environment, or leave it unset and run "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.workers.environment import worker_program
+from voiceclone_cli.workers.local.environment import worker_program
 
 DEFAULT_TORCH = "torch==2.13.0"
 PYTHONS = ((3, 12), (3, 11))

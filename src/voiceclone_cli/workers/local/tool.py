@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.workers.environment import WorkerCommand
-from voiceclone_cli.workers.process import end_group, own_group
+from voiceclone_cli.workers.local.environment import WorkerCommand
+from voiceclone_cli.workers.local.process import end_group, own_group
 from voiceclone_worker.contract import TOOL_SCHEMA, parse_event
 
 OnEvent = Callable[[dict[str, Any]], None]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from voiceclone_cli.atomic import write_text_atomic
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.fish_environment.recipe import Recipe
+from voiceclone_cli.fish.environment.recipe import Recipe
 from voiceclone_cli.settings import Settings, models_home
 
 _MARK = "complete.json"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from voiceclone_cli.desk import Desk
 from voiceclone_cli.errors import Stopped, VoicecloneError
-from voiceclone_cli.manifest import Made
 from voiceclone_cli.media.original import STAGE as ORIGINAL
 from voiceclone_cli.media.original import write_original
 from voiceclone_cli.provenance.tags import container_tags
 from voiceclone_cli.report import write_report
-from voiceclone_cli.speaking import Spoken
+from voiceclone_cli.steps.desk import Desk
+from voiceclone_cli.steps.manifest import Made
+from voiceclone_cli.steps.speaking import Spoken
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.video import make_video_or_recall
 from voiceclone_worker.contract import Failure

@@ -14,13 +14,13 @@ from typing import Any
 
 from voiceclone_cli.atomic import explain_write_errors
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.fish_checkout import fish_checkout
-from voiceclone_cli.fish_checkpoint import is_generated
-from voiceclone_cli.fish_python import fish_python, require_fish_speech
+from voiceclone_cli.fish.checkout import fish_checkout
+from voiceclone_cli.fish.checkpoint import is_generated
+from voiceclone_cli.fish.interpreter import fish_python, require_fish_speech
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
-from voiceclone_cli.workers.environment import worker_command
-from voiceclone_cli.workers.tool import ask_tool
+from voiceclone_cli.workers.local.environment import worker_command
+from voiceclone_cli.workers.local.tool import ask_tool
 
 STAGE = "checkpoint"
 FILES = frozenset(

@@ -16,12 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.clock import peak_memory_mb
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.workers.diagnosis import LastWords, diagnosis, plain_line
-from voiceclone_cli.workers.environment import WorkerCommand
+from voiceclone_cli.machine.clock import peak_memory_mb
 from voiceclone_cli.workers.leases import Lease
-from voiceclone_cli.workers.pipes import BoundedLog, pieces
+from voiceclone_cli.workers.local.diagnosis import LastWords, diagnosis, plain_line
+from voiceclone_cli.workers.local.environment import WorkerCommand
+from voiceclone_cli.workers.local.pipes import BoundedLog, pieces
 from voiceclone_cli.workers.slot import EventMessage, GoneMessage, Inbox, LogMessage, Message, ResultMessage
 from voiceclone_cli.workers.task_files import TaskFiles
 from voiceclone_worker.contract import ContractError, parse_event, result_from_json

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from voiceclone_cli.workers.environment import WorkerCommand
-from voiceclone_cli.workers.process import WorkerProcess
+from voiceclone_cli.workers.local.environment import WorkerCommand
+from voiceclone_cli.workers.local.process import WorkerProcess
 from voiceclone_cli.workers.slot import Inbox
 from voiceclone_cli.workers.task_files import TaskFiles
 

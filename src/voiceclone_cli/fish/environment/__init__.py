@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from voiceclone_cli.fish_environment import folders
-from voiceclone_cli.fish_environment.folders import EnvironmentState, EnvironmentStatus, Mark, SizedFolder
-from voiceclone_cli.fish_environment.recipe import Recipe, fish_recipe, lock_file
+from voiceclone_cli.fish.environment import folders
+from voiceclone_cli.fish.environment.folders import EnvironmentState, EnvironmentStatus, Mark, SizedFolder
+from voiceclone_cli.fish.environment.recipe import Recipe, fish_recipe, lock_file
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress, no_progress
 
@@ -55,7 +55,7 @@ def create(
     PreflightError when there is no interpreter to build with, or a step fails; the log then lies
     beside the environment's folder.
     """
-    from voiceclone_cli.fish_environment.building import build
+    from voiceclone_cli.fish.environment.building import build
 
     return build(settings, recipe or fish_recipe(), progress, torch, python, pip_options)
 
@@ -77,7 +77,7 @@ def remove(
     With ``stale_too`` those of older locks go as well. Waits for a build that is under way. Raises
     PreflightError when the file system does not allow it.
     """
-    from voiceclone_cli.fish_environment.building import alone
+    from voiceclone_cli.fish.environment.building import alone
 
     chosen = recipe or fish_recipe()
     place = folders.place(settings)

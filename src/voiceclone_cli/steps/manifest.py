@@ -12,12 +12,12 @@ from typing import Any
 
 from voiceclone_cli import __version__
 from voiceclone_cli.atomic import explain_write_errors, write_text_atomic
-from voiceclone_cli.clock import Clock
 from voiceclone_cli.errors import PreflightError, RunError, Stopped, VoicecloneError
-from voiceclone_cli.request import RunRequest
-from voiceclone_cli.rundir import RUN_SCHEMA, RunDir
+from voiceclone_cli.machine.clock import Clock
+from voiceclone_cli.rundir.directory import RUN_SCHEMA, RunDir
 from voiceclone_cli.settings import TABLE, Settings
-from voiceclone_cli.speaking import Spoken
+from voiceclone_cli.steps.request import RunRequest
+from voiceclone_cli.steps.speaking import Spoken
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Diarization, Placement, Recording, Segment
 from voiceclone_worker.contract import SegmentRow, dump_json

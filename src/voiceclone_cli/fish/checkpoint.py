@@ -7,7 +7,7 @@ from pathlib import Path
 
 from voiceclone_cli import models
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.fish_checkout import fish_checkout
+from voiceclone_cli.fish.checkout import fish_checkout
 from voiceclone_cli.settings import Settings, models_home, path_setting
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 

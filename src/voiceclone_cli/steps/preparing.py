@@ -13,14 +13,14 @@ from voiceclone_cli.atomic import write_bytes_atomic, write_text_atomic
 from voiceclone_cli.correcting import History, Names, correct_lines, read_history, write_history
 from voiceclone_cli.correcting.corrections import Correction, describe
 from voiceclone_cli.correcting.granting import Uncorrected, grant
-from voiceclone_cli.desk import Desk
 from voiceclone_cli.diarization import given_turns, write_rttm
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.listening import hear_turns, hear_words, heard_before
-from voiceclone_cli.manifest import asked
 from voiceclone_cli.provenance.consent import keep_consent
-from voiceclone_cli.segmentation import segments_from_words
-from voiceclone_cli.space import bytes_of_run, free_space_note
+from voiceclone_cli.script.segmentation import segments_from_words
+from voiceclone_cli.steps.desk import Desk
+from voiceclone_cli.steps.manifest import asked
+from voiceclone_cli.steps.space import bytes_of_run, free_space_note
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Diarization, Reference, Script, Until, Word
 

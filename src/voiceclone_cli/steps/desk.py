@@ -10,18 +10,18 @@ from pathlib import Path
 from voiceclone_cli import media
 from voiceclone_cli.atomic import explain_write_errors
 from voiceclone_cli.background import model_folders
-from voiceclone_cli.clock import Clock
 from voiceclone_cli.engines import EngineChoice, choose_engine
 from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
 from voiceclone_cli.fingerprints import file_sha256
-from voiceclone_cli.manifest import record_failure
+from voiceclone_cli.machine.clock import Clock
 from voiceclone_cli.means import OWN, Means
 from voiceclone_cli.provenance import mark_of
 from voiceclone_cli.provenance.consent import read_consent
 from voiceclone_cli.provenance.watermark import watermark_folder
-from voiceclone_cli.request import RunRequest
-from voiceclone_cli.rundir import RunDir, open_run_dir
-from voiceclone_cli.stages import Stages
+from voiceclone_cli.rundir.directory import RunDir, open_run_dir
+from voiceclone_cli.rundir.stages import Stages
+from voiceclone_cli.steps.manifest import record_failure
+from voiceclone_cli.steps.request import RunRequest
 from voiceclone_cli.types import Progress, ProgressEvent, Recording, Until
 from voiceclone_cli.video import output_suffix
 

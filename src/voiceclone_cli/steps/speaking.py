@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from voiceclone_cli.atomic import explain_write_errors, write_error
-from voiceclone_cli.clock import add_seconds
 from voiceclone_cli.errors import RunError, Stopped
 from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_cli.machine.clock import add_seconds
 from voiceclone_cli.means import OpenVoices, Voices, own_voices
 from voiceclone_cli.provenance import SPEAKING_ENGINES
 from voiceclone_cli.provenance.notice import tell_first_run
 from voiceclone_cli.provenance.sealing import Seal, Sealer, unmarked_notes
 from voiceclone_cli.provenance.watermark import watermark_folder
-from voiceclone_cli.rundir import RunDir, note_segment, noted_segment, sweep
-from voiceclone_cli.stages import NO_STAGES, Stages
+from voiceclone_cli.rundir.directory import RunDir, note_segment, noted_segment, sweep
+from voiceclone_cli.rundir.stages import NO_STAGES, Stages
 from voiceclone_cli.tasks import (
     Job,
     codes_files,

@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.fish_environment import folders
-from voiceclone_cli.fish_environment.base_python import BasePython, find_base
-from voiceclone_cli.fish_environment.child import (
+from voiceclone_cli.fish.environment import folders
+from voiceclone_cli.fish.environment.base_python import BasePython, find_base
+from voiceclone_cli.fish.environment.child import (
     ChildFailedError,
     child_environment,
     pip_environment,
     run_logged,
 )
-from voiceclone_cli.fish_environment.recipe import Recipe
+from voiceclone_cli.fish.environment.recipe import Recipe
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress, ProgressEvent
 

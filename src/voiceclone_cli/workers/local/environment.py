@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from importlib import util
 from pathlib import Path
 
-from voiceclone_cli.child_variables import COMPUTING, COMPUTING_PREFIXES, SYSTEM, passed_on
-from voiceclone_cli.telemetry import OFFLINE, SILENCE
+from voiceclone_cli.machine.child_variables import COMPUTING, COMPUTING_PREFIXES, SYSTEM, passed_on
+from voiceclone_cli.machine.telemetry import OFFLINE, SILENCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.fish_environment.child import child_environment
+from voiceclone_cli.fish.environment.child import child_environment
 
 _PROBE = """
 import json, sys

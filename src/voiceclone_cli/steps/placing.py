@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from voiceclone_cli import timeline
 from voiceclone_cli.background import model_folders
-from voiceclone_cli.desk import Desk
 from voiceclone_cli.errors import Stopped, VoicecloneError
-from voiceclone_cli.manifest import Made
 from voiceclone_cli.provenance.tags import wav_info
-from voiceclone_cli.rundir import sweep
-from voiceclone_cli.speaking import Spoken
+from voiceclone_cli.rundir.directory import sweep
+from voiceclone_cli.steps.desk import Desk
+from voiceclone_cli.steps.manifest import Made
+from voiceclone_cli.steps.speaking import Spoken
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Turn
 from voiceclone_worker.contract import Failure

@@ -11,8 +11,8 @@ from voiceclone_cli.correcting.wishes import Wish
 from voiceclone_cli.diarization import SpeakerCount
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.fingerprints import file_sha256
-from voiceclone_cli.request import RunRequest
 from voiceclone_cli.run import RunResult, run
+from voiceclone_cli.steps.request import RunRequest
 from voiceclone_cli.types import Progress, no_progress
 
 

@@ -16,8 +16,8 @@ from typing import Any
 from voiceclone_cli.atomic import is_disk_full, write_error, write_text_atomic, write_text_unsynced
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.fingerprints import file_sha256
-from voiceclone_cli.inside import refuse_links
-from voiceclone_cli.lock import HOLDER_NAME, LOCK_NAME, locked
+from voiceclone_cli.rundir.inside import refuse_links
+from voiceclone_cli.rundir.lock import HOLDER_NAME, LOCK_NAME, locked
 from voiceclone_worker.contract import dump_json
 
 RUN_SCHEMA = "voiceclone.run/1"

@@ -1,0 +1,1 @@
+"""fish-speech from the outside: its code, its interpreter and environment, its weights."""

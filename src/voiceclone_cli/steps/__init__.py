@@ -1,0 +1,1 @@
+"""The steps of a run, in the order of ``run.py``, and what they hand on."""

@@ -1,0 +1,1 @@
+"""What may go wrong with a lease, and what is done then."""

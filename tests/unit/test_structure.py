@@ -1,0 +1,139 @@
+"""The nevers of the structure: which imports there are not (docs/architecture.md)."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIBRARY = "voiceclone_cli"
+WORKER = "voiceclone_worker"
+
+SHARED = {f"{WORKER}.{name}" for name in ("contract", "telemetry", "lifeline", "channel", "atomic")}
+"""Standard library only: what is said, and how a child of either environment behaves."""
+
+WAY_OF_THE_DATA = (
+    "media",
+    "diarization",
+    "transcription",
+    "script",
+    "casting",
+    "tasks",
+    "workers",
+    "timeline",
+    "video",
+    "report",
+)
+
+
+def sources() -> dict[str, Path]:
+    """Every module of both packages, by its dotted name; a package is its ``__init__``."""
+    found = {}
+    for base in (ROOT / "src", ROOT / "worker_env"):
+        for path in base.rglob("*.py"):
+            parts = path.relative_to(base).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+SOURCES = sources()
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The names in a file's import statements, those inside functions and for types too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"a relative import in {path}"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in SOURCES else node.module
+
+
+GRAPH = {module: {name for name in imported(path) if name in SOURCES} for module, path in SOURCES.items()}
+
+
+def room(module: str) -> str:
+    """The folder or file of the library that a module belongs to."""
+    return module.split(".")[1] if "." in module else module
+
+
+def rooms() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for module, names in GRAPH.items():
+        if module.split(".")[0] == LIBRARY:
+            reached = {room(name) for name in names if name.split(".")[0] == LIBRARY}
+            found.setdefault(room(module), set()).update(reached - {room(module), LIBRARY})
+    return found
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """One that is in the graph; none where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    assert circle({module: names - {module} for module, names in GRAPH.items()}) == []
+
+
+def test_no_room_of_the_library_reaches_itself_through_others() -> None:
+    assert circle(rooms()) == []
+
+
+def test_a_circle_would_be_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) != []
+
+
+def test_no_room_reaches_back_along_the_way_of_the_data() -> None:
+    there = rooms()
+    for number, early in enumerate(WAY_OF_THE_DATA):
+        assert not there[early] & set(WAY_OF_THE_DATA[number + 1 :]), early
+    assert {name for pair in pairwise(WAY_OF_THE_DATA) for name in pair} <= there.keys()
+
+
+def test_the_library_does_not_import_the_command() -> None:
+    for module, names in GRAPH.items():
+        if room(module) not in ("cli", "__main__"):
+            assert not [name for name in names if room(name) == "cli"], module
+
+
+def test_only_the_command_imports_what_draws_and_parses() -> None:
+    for module, path in SOURCES.items():
+        if room(module) != "cli":
+            drawn = {name.split(".")[0] for name in imported(path)} & {"rich", "typer", "click"}
+            assert not drawn, module
+
+
+def test_the_ui_package_imports_nothing_of_the_worker_but_what_is_made_to_be_shared() -> None:
+    for module, path in SOURCES.items():
+        if module.split(".")[0] == LIBRARY:
+            assert {name for name in imported(path) if name.split(".")[0] == WORKER} <= SHARED, module
+
+
+def test_the_worker_imports_nothing_of_the_ui_package() -> None:
+    for module, path in SOURCES.items():
+        if module.split(".")[0] == WORKER:
+            assert not [name for name in imported(path) if name.split(".")[0] == LIBRARY], module
+
+
+@pytest.mark.parametrize("shared", sorted(SHARED))
+def test_what_is_shared_needs_only_the_standard_library(shared: str) -> None:
+    for module, path in SOURCES.items():
+        if module == shared or module.startswith(shared + "."):
+            for name in imported(path):
+                own = name.startswith(WORKER + ".") and any(
+                    name == each or name.startswith(each + ".") for each in SHARED
+                )
+                assert own or name.split(".")[0] in sys.stdlib_module_names, module
