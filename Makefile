@@ -47,7 +47,7 @@ check: env
 
 test: check models fish
 	@echo "== tests: all of them, the real engines too"
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 docs: env
 	$(BIN)/python docs/making/cli_reference.py

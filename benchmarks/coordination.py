@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from voiceclone_cli.rundir.directory import note_segment, take_up
+from voiceclone_cli.rundir.directory import take_up
+from voiceclone_cli.rundir.segments import note_segment
 from voiceclone_cli.workers.leases import shared_leases
 from voiceclone_cli.workers.local.environment import worker_command
 from voiceclone_cli.workers.local.launcher import LocalLauncher

@@ -1,6 +1,6 @@
 """How fast weights are read by a product with few rows: torch's own against the layouts of the fish engine.
 
-    python benchmarks/products.py [THREADS]
+    python benchmarks/products.py [--threads N]
 
 GB of weights a second, over twenty matrices of the s1-mini shape, which no cache holds. The memory's own
 speed stands above.
@@ -8,6 +8,7 @@ speed stands above.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import time
@@ -45,7 +46,10 @@ def through_torch(weights: list[torch.Tensor], x: torch.Tensor) -> None:
 
 
 def main() -> None:
-    torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else torch.get_num_threads())
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    torch.set_num_threads(parser.parse_args().threads)
     large = torch.ones(250_000_000)
     print(
         f"threads {torch.get_num_threads()}, a sum reads {large.nbytes / seconds(large.sum) / 1e9:.1f} GB/s"

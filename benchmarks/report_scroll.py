@@ -1,10 +1,11 @@
 """How smoothly a report scrolls: frame times in headless Chromium, for a run of many lines.
 
-python benchmarks/report_scroll.py [LINES]
+python benchmarks/report_scroll.py [--lines 2000]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import tempfile
@@ -35,7 +36,10 @@ _SCROLL = """new Promise((done) => {
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lines", type=int, default=2000)
+    count = parser.parse_args().lines
     chromium = find_chromium()
     if chromium is None:
         sys.exit("no Chromium: install one, or name it with CHROMIUM=...")

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from media_samples import syllables, write_wav
-from short_talk import SECONDS, short_talk
+from short_talk import short_talk
 from voiceclone_cli.batch.types import Batch, BatchItem
 from voiceclone_cli.engines import ECHO_VARIABLE
 from voiceclone_cli.settings import resolve
@@ -20,11 +19,7 @@ from voiceclone_cli.steps.request import RunRequest
 
 def item(folder: Path, name: str, root: Path, *, seed: int = 1, **flags: Any) -> BatchItem:
     """A talk of ten lines of its own; ``seed`` tells its sound, ``flags`` are settings."""
-    place = folder / name
-    place.mkdir(parents=True, exist_ok=True)
-    if not (place / "talk.wav").exists():
-        write_wav(place / "talk.wav", syllables(SECONDS, seed=seed))
-    talk = short_talk(place, _0003=f"a line of {name}")
+    talk = short_talk(folder / name, seed, _0003=f"a line of {name}")
     settings = resolve({"engine": "echo", **flags})
     request = RunRequest(talk.wav, settings, root / name, script=talk.script, turns=talk.rttm, report=False)
     return BatchItem(request, name)

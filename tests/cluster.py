@@ -6,16 +6,17 @@ import os
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from processes import descendants, gone
+from voiceclone_cli.cluster.connect import reread_token
+from voiceclone_cli.settings import Settings, resolve
+
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
 """127.0.0.1, ::1 and the former within the latter, as /proc/net/tcp{,6} write them."""
-
-ENDING_SECONDS = 20.0
 
 # Ray reads the first when it is imported, and would otherwise be found at this machine's outward address.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -32,6 +33,11 @@ class Machines:
     @property
     def address(self) -> str:
         return str(self._cluster.address)
+
+    def settings(self, **flags: Any) -> Settings:
+        """Of a command on this cluster."""
+        given = {"engine": "echo", "executor": "ray", "ray_address": self.address, **flags}
+        return resolve(given, {}, dotenv=Path(os.devnull))
 
     def add(self, environment: Mapping[str, str] | None = None, **options: Any) -> Any:
         """One more node, whose processes see ``environment`` too."""
@@ -81,29 +87,13 @@ def _add(cluster: Any, environment: Mapping[str, str], options: Mapping[str, Any
     given = {"num_cpus": 1, "object_store_memory": 80 * 2**20, **options}
     before = dict(os.environ)
     os.environ.update(environment)
+    reread_token()  # a head is asked whether it is there with the token that it was given
     try:
         return cluster.add_node(node_ip_address="127.0.0.1", include_dashboard=False, **given)
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def descendants(pid: int) -> list[int]:
-    """Every process below this one."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = stat.read_text()
-        except OSError:
-            continue
-        parent = int(text.rpartition(")")[2].split()[1])
-        children.setdefault(parent, []).append(int(stat.parent.name))
-    found, todo = [], [pid]
-    while todo:
-        below = children.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
+        reread_token()
 
 
 def strangers_ears(pids: list[int]) -> list[str]:
@@ -126,19 +116,6 @@ def strangers_ears(pids: list[int]) -> list[str]:
     return found
 
 
-def gone(pid: int, seconds: float = ENDING_SECONDS) -> bool:
-    """Whether a process ends within so long; one that nobody has reaped yet has ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def _is_ray(pid: int) -> bool:
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -148,10 +125,10 @@ def _is_ray(pid: int) -> bool:
 
 
 def _end(pids: set[int]) -> None:
-    for pid in pids:
-        if not gone(pid, 2.0):
+    if not gone(pids, 2.0):
+        for pid in pids:
             _kill(pid)
-    assert all(gone(pid) for pid in pids)
+    assert gone(pids)
 
 
 def _kill(pid: int) -> None:

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from typer.main import get_command
+
+from voiceclone_cli.cli.app import app
+
+TONES = {
+    "VOICECLONE_ENGINE": "echo",
+    "MIN_SIMILARITY": "-1",
+    "MIN_MARGIN": "-2",
+    "MAX_WER": "99",
+    "MIN_MOS": "1",
+}
+"""For examples that name no engine, and what of them tones can be asked for: no likeness, no words."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +39,12 @@ class Ended:
         return parsed
 
 
-def voiceclone(*arguments: object, cwd: Path | None = None, timeout: float = 900) -> Ended:
+def voiceclone(
+    *arguments: object, cwd: Path | None = None, timeout: float = 900, prefix: Sequence[str] = ()
+) -> Ended:
+    """``prefix`` is what stands before the command, as `nice` would."""
     done = subprocess.run(
-        [sys.executable, "-m", "voiceclone_cli", *map(str, arguments)],
+        [*prefix, sys.executable, "-m", "voiceclone_cli", *map(str, arguments)],
         cwd=cwd,
         capture_output=True,
         encoding="utf-8",
@@ -34,6 +52,20 @@ def voiceclone(*arguments: object, cwd: Path | None = None, timeout: float = 900
         stdin=subprocess.DEVNULL,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def path_with_the_command() -> str:
+    """A PATH on which scripts find this `voiceclone`."""
+    return str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
+
+
+def expect_understood(*words: str) -> None:
+    """Raises where a verb or an option is unknown or a value cannot be read; nothing is run."""
+    command: Any = get_command(app)
+    rest = list(words)
+    while hasattr(command, "commands"):
+        command = command.commands[rest.pop(0)]
+    command.make_context(command.name, rest)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from judge import Judge, fetch_weights
 from voiceclone_cli.machine.telemetry import refuse_telemetry
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -20,6 +21,21 @@ for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM)):
         signal.signal(number, signal.default_int_handler)
 
 _MODEL_HOME = os.environ.get("VOICECLONE_HOME")
+
+_MINUTES = (
+    "test_run",
+    "test_docs",
+    "test_kokoro_engine",
+    "test_fish_run",
+    "test_cluster_faults",
+    "test_cluster",
+)
+"""Files that take the longest: begun first, so that no core waits for one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: number for number, name in enumerate(_MINUTES)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 @pytest.fixture(autouse=True)
@@ -68,9 +84,14 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, fish_python: Path)
 
 @pytest.fixture(scope="session")
 def sample_wav() -> Path:
-    """The 30 s recording of two people that pyannote.audio ships."""
-    from importlib.util import find_spec
+    """A recording of 30 s; its turns, as people heard them, stand beside it (.rttm)."""
+    from media_samples import conversation
 
-    spec = find_spec("pyannote")
-    assert spec is not None and spec.submodule_search_locations
-    return Path(next(iter(spec.submodule_search_locations))) / "audio" / "sample" / "sample.wav"
+    return conversation()
+
+
+@pytest.fixture(scope="session")
+def judge(pytestconfig: pytest.Config) -> Judge:
+    """Who tells voices apart; it is fetched once and kept in pytest's cache."""
+    assert pytestconfig.cache is not None
+    return Judge(fetch_weights(pytestconfig.cache.mkdir("judge")))

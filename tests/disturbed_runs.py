@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
 from command import Ended
-from media_samples import syllables, write_wav
+from short_talk import short_talk
 
-LINES = 12
+LINES = 10
 OF_THE_MOMENT = {
     *("run.json", "report.html", ".lock", ".lock-holder", "timeline.json", "original.json", "video.json")
 }
@@ -25,25 +23,8 @@ OF_THE_MOMENT = {
 
 
 def make_talk(folder: Path) -> list[object]:
-    """`run` with all its inputs: twelve lines of two speakers, who need no models to be found."""
-    write_wav(folder / "talk.wav", np.concatenate([syllables(6.0, seed=1), syllables(6.0, seed=2)]))
-    turns = (f"SPEAKER talk 1 {6 * n}.0 6.0 <NA> <NA> S{n} <NA> <NA>\n" for n in (0, 1))
-    (folder / "turns.rttm").write_text("".join(turns), encoding="utf-8")
-    segments = [
-        {
-            "id": f"{n:04d}",
-            "speaker": f"S{(n - 1) // 6}",
-            "start": n - 1.0,
-            "end": n - 0.2,
-            "text": f"this is line {n}",
-            "language": "en",
-        }
-        for n in range(1, LINES + 1)
-    ]
-    script = {"schema": "voiceclone.script/1", "language": "en", "segments": segments}
-    (folder / "lines.json").write_text(json.dumps(script), encoding="utf-8")
-    files = ("--script", folder / "lines.json", "--turns", folder / "turns.rttm")
-    return ["run", folder / "talk.wav", *files, "--engine", "echo", "--workers", 2, "--mode", "parallel"]
+    """`run` with all its inputs."""
+    return ["run", *short_talk(folder).inputs, "--engine", "echo", "--workers", 2, "--mode", "parallel"]
 
 
 def contents(root: Path) -> dict[str, bytes]:

@@ -27,7 +27,7 @@ def tone(text: str) -> bytes:
 
 
 @dataclass
-class Machines:
+class FarLauncher:
     """A launcher of ``slots`` machines; ``delay`` (by the slot's number) is what one takes for a segment."""
 
     slots: int = 2
@@ -55,7 +55,7 @@ class Machines:
 class FarSlot:
     isolated = True
 
-    def __init__(self, name: str, number: int, inbox: Inbox, machines: Machines) -> None:
+    def __init__(self, name: str, number: int, inbox: Inbox, machines: FarLauncher) -> None:
         self.name = name
         self.number = number
         self.ready = False

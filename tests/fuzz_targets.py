@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from properties import one_sentence
+from properties import expect_one_sentence
 from voiceclone_cli import script
 from voiceclone_cli.diarization.rttm import read_rttm
 from voiceclone_cli.errors import InputError
@@ -60,7 +60,7 @@ def _rttm(data: bytes) -> None:
     try:
         turns = read_rttm(data.decode("utf-8", errors="replace"))
     except InputError as error:
-        one_sentence(error)
+        expect_one_sentence(error)
     else:
         assert all(turn.start < turn.end for turn in turns)
         check_speakers(turn.speaker for turn in turns)
@@ -88,7 +88,7 @@ def result_target(data: bytes) -> None:
     try:
         result = result_from_json(text)
     except ContractError as error:
-        one_sentence(error)
+        expect_one_sentence(error)
     else:
         written = result_from_json(result_to_json(result))  # which rounds times
         assert result_from_json(result_to_json(written)) == written
@@ -97,7 +97,7 @@ def result_target(data: bytes) -> None:
         try:
             read_row(event or {})
         except ContractError as error:
-            one_sentence(error)
+            expect_one_sentence(error)
 
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
@@ -111,4 +111,4 @@ def _refused(error: InputError | ContractError, path: Path) -> None:
     """The sentence names the file; how long that name is, is not the reader's doing."""
     text = str(error)
     assert str(path) in text
-    one_sentence(InputError(text.replace(str(path), "F"), code=getattr(error, "code", "contract")))
+    expect_one_sentence(InputError(text.replace(str(path), "F"), code=getattr(error, "code", "contract")))

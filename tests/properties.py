@@ -21,7 +21,7 @@ examples = settings(
 """For every property: FUZZ_EXAMPLES=10000 looks longer."""
 
 
-def one_sentence(error: InputError | ContractError) -> None:
+def expect_one_sentence(error: InputError | ContractError) -> None:
     """A refusal is one short line of whole characters, with a code that programs can rely on."""
     message = str(error)
     assert message and len(message) < 500, message

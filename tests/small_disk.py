@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from command import Ended
+from command import Ended, voiceclone
 
 _OWN_USERS = [] if os.name == "posix" and os.geteuid() == 0 else ["--user"]
 """Whoever is not root mounts in a user namespace of their own."""
@@ -32,14 +32,7 @@ class SmallDisk:
         return [*self._enter, f"--wd={Path.cwd()}"]
 
     def voiceclone(self, *arguments: object, timeout: float = 120) -> Ended:
-        done = subprocess.run(
-            [*self.prefix(), sys.executable, "-m", "voiceclone_cli", *map(str, arguments)],
-            capture_output=True,
-            encoding="utf-8",
-            timeout=timeout,
-            stdin=subprocess.DEVNULL,
-        )
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return voiceclone(*arguments, timeout=timeout, prefix=self.prefix())
 
     def resize(self, kilobytes: int) -> None:
         self._remount(f"size={kilobytes}k,rw")

@@ -3,7 +3,7 @@
 What the pool does is done here the same way: references first, then files in the order in which they were heard;
 whoever has answered gets the next lease; what a lost slot had not finished goes back to the front; with nothing
 left to lease, a lease that takes twice its usual time is given to an idle slot too (see workers/pool.py,
-workers/stealing.py). The leases are those that workers/leases.py cuts.
+workers/faults/stealing.py). The leases are those that workers/leases.py cuts.
 
 An event is the end of a lease, not of a line: the controller's work for all but its last line is put into its queue
 behind the answer, where it holds up others as it would have done while the lease was spoken. So ten million
@@ -13,43 +13,30 @@ lines are two million events.
 from __future__ import annotations
 
 import collections
-import heapq
 import random
 from collections.abc import Callable
 
-import numpy as np
-
+from scale.events import Clock, Event
 from scale.outcome import Outcome, SlotSeconds
-from scale.parts import ENCODING, File, Held, Lease
-from scale.rates import Cost, Rates
-from scale.servers import Server, Servers
-from scale.work import Work, shapes
-from voiceclone_cli.batch.conducting import MOST_OPEN, OPEN_BESIDE
+from scale.parts import ENCODING, Held, Lease
+from scale.rates import Rates
+from scale.recordings import Recordings
+from scale.servers import Server
+from scale.work import Work
 from voiceclone_cli.workers.crew import LOOK_SECONDS
 from voiceclone_cli.workers.faults.stealing import LEAST_SECONDS, SLOW
-
-BEGIN, READ, HEARD, CAST, SPOKEN, MIXED, DONE, LOST, MISSED, BACK, LOOK = range(11)
 
 
 class Simulation:
     def __init__(self, rates: Rates, work: Work, slots: int, *, batch_size: int = 5, seed: int = 1) -> None:
         self._rates, self._work = rates, work
-        self._numbers = np.random.default_rng(seed)
         self._chance = random.Random(seed)
-        self._shapes = shapes(work, batch_size, self._numbers)
-        self._events: list[tuple[float, int, int, int, Held | None]] = []
-        self._order = 0
+        self._clock = Clock()
+        self._files = Recordings(self._clock, rates, work, slots, batch_size=batch_size, seed=seed)
         self._queue: collections.deque[Lease] = collections.deque()
         self._encodes: collections.deque[Lease] = collections.deque()
-        self._files: dict[int, File] = {}
-        self._begun = self._finished = 0
         self._loop = Server()
         self._uplink, self._downlink = Server(), Server()
-        nodes = -(-slots // rates.faults.slots_a_node)
-        self._ears = nodes if rates.way.isolated else 1
-        self._listeners = Servers(self._ears)
-        self._markers = Servers(rates.controller.threads)
-        self._computing = Server()
         slow = round(rates.faults.slow_share * slots)
         self._pace = [rates.faults.slow_times] * slow + [1.0] * (slots - slow)
         self._held: list[Held | None] = [None] * slots
@@ -57,66 +44,39 @@ class Simulation:
         self._heard = False
         self._idle: dict[int, float] = {}
         """Slots without a lease, and since when."""
-        self._last_arrival = self._last_end = self._spoken_at = 0.0
-        self._needed = self._cut_speech = 0.0
-        self._rows = 0
+        self._last_arrival = self._spoken_at = 0.0
         self._seconds = SlotSeconds()
         self._looking = False
         self._leases = self._stolen = self._deaths = self._losses = 0
 
-    # ------------------------------------------------------------------------- the clock
-
     def run(self) -> Outcome:
-        slots, controller = len(self._held), self._rates.controller
-        for _ in range(min(MOST_OPEN, OPEN_BESIDE + slots, self._work.files)):
-            self._begin_file(controller.command)
+        files, slots = self._files, len(self._held)
+        files.begin_first(self._rates.controller.command)
         self._plan_losses()
-        acts: dict[int, Callable[[float, int, Held | None], None]] = {
-            BEGIN: lambda now, at, held: self._open(now, at),
-            READ: lambda now, at, held: self._listen(now, at),
-            HEARD: lambda now, at, held: self._compute(now, controller.casting, CAST, at),
-            CAST: lambda now, at, held: self._admit(now, at),
-            SPOKEN: lambda now, at, held: self._compute(now, controller.timeline, MIXED, at),
-            MIXED: lambda now, at, held: self._end_file(now, at),
-            DONE: self._answer,
-            LOST: lambda now, at, held: self._lose(now, at),
-            MISSED: lambda now, at, held: self._put_back(now, held),
-            BACK: lambda now, at, held: self._free(now, at),
-            LOOK: lambda now, at, held: self._steal(now),
+        acts: dict[Event, Callable[[float, int, Held | None], None]] = {
+            Event.BEGIN: lambda now, number, held: files.read(now, number),
+            Event.READ: lambda now, number, held: files.listen(now, number),
+            Event.HEARD: lambda now, number, held: files.cast(now, number),
+            Event.CAST: lambda now, number, held: self._admit(now, number),
+            Event.SPOKEN: lambda now, number, held: files.mix(now, number),
+            Event.MIXED: lambda now, number, held: files.end(now, number),
+            Event.DONE: self._answer,
+            Event.LOST: lambda now, number, held: self._lose(now, number),
+            Event.MISSED: lambda now, number, held: self._put_back(now, held),
+            Event.BACK: lambda now, number, held: self._free(now, number),
+            Event.LOOK: lambda now, number, held: self._steal(now),
         }
-        while self._finished < self._work.files:
-            now, _, kind, at, held = heapq.heappop(self._events)
-            acts[kind](now, at, held)
-        end = self._last_end + controller.command
+        while files.left:
+            now, event, number, held = self._clock.next()
+            acts[event](now, number, held)
+        end = files.last_end + self._rates.controller.command
         for since in self._idle.values():
             self._seconds.starved += max(0.0, self._last_arrival - since)
             self._seconds.tail += max(0.0, self._spoken_at - max(since, self._last_arrival))
         self._seconds.finish = slots * (end - self._spoken_at)
         return self._outcome(end)
 
-    def _at(self, time: float, kind: int, at: int, held: Held | None = None) -> None:
-        self._order += 1
-        heapq.heappush(self._events, (time, self._order, kind, at, held))
-
-    # ------------------------------------------------------------------------- files
-
-    def _begin_file(self, now: float) -> None:
-        if self._begun < self._work.files:
-            self._at(now, BEGIN, self._begun)
-            self._begun += 1
-
-    def _open(self, now: float, number: int) -> None:
-        self._files[number] = File(self._shapes[number % len(self._shapes)])
-        self._compute(now, self._rates.controller.reading, READ, number)
-
-    def _compute(self, now: float, cost: Cost, done: int, number: int) -> None:
-        """Files are read, cast and mixed one at a time."""
-        work = cost.of(self._files[number].shape.audio)
-        self._at(self._computing.serve(now, work), done, number)
-
-    def _listen(self, now: float, number: int) -> None:
-        cost = self._rates.controller.listening.of(self._files[number].shape.audio)
-        self._at(self._listeners.serve(now, cost), HEARD, number)
+    # ------------------------------------------------------------------------- leases
 
     def _admit(self, now: float, number: int) -> None:
         seconds = self._rates.engine.encode.of(self._work.speakers)
@@ -126,36 +86,6 @@ class Simulation:
             self._seconds.start = now * len(self._held)
             self._idle = dict.fromkeys(range(len(self._held)), now)
         self._deal(now)
-
-    def _cut(self, number: int) -> list[Lease]:
-        """The leases of a file, with the seconds that this time they will take."""
-        engine, file = self._rates.engine, self._files[number]
-        cut = file.shape.cut(self._slots_for_each())
-        file.leases = file.left = len(cut.rows)
-        spread = engine.spread / np.sqrt(cut.rows)
-        noise = np.exp(self._numbers.normal(-(spread**2) / 2, spread))
-        seconds = engine.lease + noise * (engine.row.fixed * cut.rows + engine.row.each * cut.speech)
-        self._needed += float(seconds.sum())
-        self._cut_speech += float(cut.speech.sum())
-        self._rows += int(cut.rows.sum())
-        parts = (cut.rows.tolist(), cut.speech.tolist(), cut.speaker.tolist(), seconds.tolist())
-        return [Lease(number, *each) for each in zip(*parts, strict=True)]
-
-    def _slots_for_each(self) -> int:
-        """For how many slots a file is cut: those that there are for each file that is left (batch/conducting.py).
-        A single local worker is the sequential mode."""
-        slots = len(self._held)
-        if slots == 1 and not self._rates.way.isolated:
-            return 0
-        return max(1, -(-slots // max(1, self._work.files - self._finished)))
-
-    def _end_file(self, now: float, number: int) -> None:
-        del self._files[number]
-        self._last_end = now
-        self._finished += 1
-        self._begin_file(now)
-
-    # ------------------------------------------------------------------------- leases
 
     def _deal(self, now: float) -> None:
         """Leases that have just come, to slots that wait."""
@@ -184,7 +114,7 @@ class Simulation:
             held.dies = dies < held.ends
             held.ends = min(dies, held.ends)
         self._held[slot] = held
-        self._at(held.ends, DONE, slot, held)
+        self._clock.tell(held.ends, Event.DONE, slot, held)
         return held
 
     def _send(self, now: float, slot: int, lease: Lease) -> float:
@@ -243,24 +173,14 @@ class Simulation:
 
     def _settle(self, now: float, held: Held) -> None:
         lease = held.lease
-        file = self._files[lease.file]
         if held.twin is not None:
             held.twin.moot = True
         if lease.speaker == ENCODING:
-            self._queue.extend(self._cut(lease.file))
+            self._queue.extend(self._files.cut(lease.file))
             self._deal(now)
             return
-        if self._rates.engine.marking:
-            file.marked = self._mark(now, lease.speech, first=file.left == file.leases)
-        file.left -= 1
-        if file.left == 0:
+        if self._files.take(now, lease):
             self._spoken_at = now
-            self._at(max(now, file.marked), SPOKEN, lease.file)
-
-    def _mark(self, now: float, speech: float, *, first: bool) -> float:
-        """When it is marked, by the file's own thread."""
-        model = self._rates.controller.marking_model if first else 0.0
-        return self._markers.serve(now, self._rates.engine.marking * speech + model)
 
     def _free(self, now: float, slot: int) -> None:
         if self._encodes or self._queue:
@@ -269,7 +189,7 @@ class Simulation:
         self._idle[slot] = now
         if self._rates.faults.slow_share and self._rates.way.isolated and not self._looking:
             self._looking = True
-            self._at(now + LOOK_SECONDS, LOOK, 0)
+            self._clock.tell(now + LOOK_SECONDS, Event.LOOK, 0)
 
     # ------------------------------------------------------------------------- faults
 
@@ -287,7 +207,7 @@ class Simulation:
     def _restart(self, now: float, slot: int, seconds: float) -> None:
         self._cold[slot] = True
         self._seconds.lost += seconds
-        self._at(now + seconds, BACK, slot)
+        self._clock.tell(now + seconds, Event.BACK, slot)
 
     def _plan_losses(self) -> None:
         if self._rates.faults.node_losses:
@@ -295,7 +215,9 @@ class Simulation:
                 self._plan_loss(0.0, node)
 
     def _plan_loss(self, now: float, node: int) -> None:
-        self._at(now + self._chance.expovariate(self._rates.faults.node_losses / 3600), LOST, node)
+        self._clock.tell(
+            now + self._chance.expovariate(self._rates.faults.node_losses / 3600), Event.LOST, node
+        )
 
     def _lose(self, now: float, node: int) -> None:
         faults = self._rates.faults
@@ -306,7 +228,7 @@ class Simulation:
             if held is not None:
                 held.dies = True
                 self._account(now, held)
-                self._at(now + faults.notice, MISSED, slot, held)
+                self._clock.tell(now + faults.notice, Event.MISSED, slot, held)
             elif (since := self._idle.pop(slot, None)) is not None:
                 self._seconds.starved += max(0.0, now - since)
             else:
@@ -317,7 +239,7 @@ class Simulation:
     def _steal(self, now: float) -> None:
         """What a slow slot has not finished, to whoever is idle."""
         self._looking = False
-        usual = self._needed / max(1e-9, self._cut_speech)
+        usual = self._files.needed / max(1e-9, self._files.speech)
         late = sorted(
             (held.begins, slot)
             for slot, held in enumerate(self._held)
@@ -338,26 +260,24 @@ class Simulation:
             self._stolen += 1
         if self._idle:
             self._looking = True
-            self._at(now + LOOK_SECONDS, LOOK, 0)
+            self._clock.tell(now + LOOK_SECONDS, Event.LOOK, 0)
 
     def _outcome(self, end: float) -> Outcome:
         capacity = sum(1 / pace for pace in self._pace)
         network = max(self._uplink.busy, self._downlink.busy)
         return Outcome(
             slots=len(self._held),
-            segments=self._rows,
+            segments=self._files.rows,
             files=self._work.files,
             wall=end,
             spoken=self._spoken_at,
-            perfect=self._needed / capacity,
+            perfect=self._files.needed / capacity,
             leases=self._leases,
             seconds=self._seconds,
             busy={
                 "loop": self._loop.busy / end,
                 "network": network / end,
-                "listening": self._listeners.busy / end / self._ears,
-                "marking": self._markers.busy / end / self._rates.controller.threads,
-                "files": self._computing.busy / end,
+                **self._files.busy(end),
             },
             stolen=self._stolen,
             deaths=self._deaths,

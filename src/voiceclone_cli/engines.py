@@ -26,7 +26,6 @@ from voiceclone_worker.contract import EngineSpec
 FISH_SAMPLING = {"temperature": 0.7, "top_p": 0.7, "repetition_penalty": 1.2, "max_new_tokens": 1024}
 """fish-speech's own values. In the task, so that a segment's fingerprint has them."""
 
-
 ECHO_VARIABLE = "VOICECLONE_ECHO"
 """Options of the echo engine, as a JSON object."""
 

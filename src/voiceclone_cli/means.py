@@ -12,7 +12,8 @@ from voiceclone_cli.listening import OWN_EARS, Ears
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Progress
 from voiceclone_cli.workers.leases import Lease, warm_up
-from voiceclone_cli.workers.pool import Outcome, Pool
+from voiceclone_cli.workers.outcome import Outcome
+from voiceclone_cli.workers.pool import Pool
 from voiceclone_cli.workers.progress import WorkerProgress
 from voiceclone_cli.workers.slot import Launcher
 from voiceclone_cli.workers.work import OnSegment

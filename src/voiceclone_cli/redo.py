@@ -11,8 +11,10 @@ from voiceclone_cli.correcting.wishes import Wish
 from voiceclone_cli.diarization import SpeakerCount
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.fingerprints import file_sha256
-from voiceclone_cli.run import RunResult, run
+from voiceclone_cli.run import run
+from voiceclone_cli.rundir.paths import MANIFEST, RunPaths
 from voiceclone_cli.steps.request import RunRequest
+from voiceclone_cli.steps.settling import RunResult
 from voiceclone_cli.types import Progress, no_progress
 
 
@@ -60,7 +62,7 @@ def request_again(run_dir: Path, wishes: Sequence[Wish] = (), *, input: Path | N
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{recorded.root / 'run.json'} was edited and cannot be used ({error}); give the command of that "
+            f"{recorded.root / MANIFEST} was edited and cannot be used ({error}); give the command of that "
             "run again, and correct it then.",
             code="bad_manifest",
         ) from error
@@ -99,12 +101,12 @@ def _script(recorded: Recorded) -> Path | None:
     """Of a script that was fed back from the run directory what it said then: a run writes its own there."""
     path = recorded.path("script")
     if path is not None and path.parent == recorded.root and path.stem == "script":
-        given = path.with_name(f"script.given{path.suffix.lower()}")
+        given = RunPaths(recorded.root).script_given(path.suffix.lower())
         return given if given.exists() else path
     return path
 
 
 def _consent(recorded: Recorded) -> Path | None:
     """As it was given, or the run directory's copy."""
-    path, copy = recorded.path("consent"), recorded.root / "consent.json"
+    path, copy = recorded.path("consent"), RunPaths(recorded.root).consent
     return copy if path is not None and not path.exists() and copy.exists() else path

@@ -20,7 +20,7 @@ LOCAL, RAY = "local", "ray"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything a run can be told. The comments in ``_TABLE`` say what each means."""
+    """Everything a run can be told. ``TABLE`` says what each means."""
 
     engine: str
     mode: str

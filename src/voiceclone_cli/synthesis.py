@@ -22,7 +22,8 @@ from voiceclone_cli.types import Progress
 from voiceclone_cli.workers.leases import Lease, leases_of, one_lease
 from voiceclone_cli.workers.local.environment import worker_command
 from voiceclone_cli.workers.local.launcher import LocalLauncher
-from voiceclone_cli.workers.pool import Outcome, Pool
+from voiceclone_cli.workers.outcome import Outcome
+from voiceclone_cli.workers.pool import Pool
 from voiceclone_cli.workers.progress import WorkerProgress
 from voiceclone_worker.contract import (
     ContractError,

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from command import Ended, voiceclone
-from media_samples import syllables, write_wav
-from short_talk import SECONDS, short_talk
+from short_talk import short_talk
 from voiceclone_cli.engines import ECHO_VARIABLE
 
 COLUMNS = ("input", "name", "script", "turns", "seed")
@@ -26,10 +25,7 @@ def talks(folder: Path, *names: str) -> Path:
     """A folder of talks of ten lines each, and a list of them that tells turns and words."""
     rows = []
     for number, name in enumerate(names, 1):
-        place = folder / name
-        place.mkdir(parents=True)
-        write_wav(place / "talk.wav", syllables(SECONDS, seed=number))
-        short_talk(place, _0003=f"a line of {name}")
+        short_talk(folder / name, number, _0003=f"a line of {name}")
         rows.append([f"{name}/talk.wav", "", f"{name}/talk.csv", f"{name}/talk.rttm", ""])
     write_list(folder / "list.csv", rows)
     return folder

@@ -7,7 +7,6 @@ the engines have tests of their own, this is about the commands.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -21,29 +20,18 @@ from typing import Any
 
 import pytest
 import soundfile
-from typer.main import get_command
 
-from command import voiceclone
+from command import TONES, expect_understood, path_with_the_command, voiceclone
 from media_samples import write_media
 from voiceclone_cli import models
 from voiceclone_cli.batch import conducting
 from voiceclone_cli.cli import main
-from voiceclone_cli.cli.app import app
 from voiceclone_cli.listening import ears
 from voiceclone_cli.types import Recording
 
 ROOT = Path(__file__).parents[2]
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 DOCS = [README, *sorted((ROOT / "docs").glob("*.md"))]
-
-TONES = {
-    "VOICECLONE_ENGINE": "echo",
-    "MIN_SIMILARITY": "-1",
-    "MIN_MARGIN": "-2",
-    "MAX_WER": "99",
-    "MIN_MOS": "1",
-}
-"""What tones can be asked for: no likeness, no words."""
 
 
 def commands(path: Path) -> list[str]:
@@ -80,7 +68,7 @@ def test_each_command_runs(
     monkeypatch.chdir(tmp_path)
     for name, value in TONES.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"])
+    monkeypatch.setenv("PATH", path_with_the_command())
     _lay_out(tmp_path, sample_wav, finished)
     for name in ("diarize", "transcribe"):
         monkeypatch.setattr(ears, name, _once(getattr(ears, name), heard))
@@ -102,10 +90,7 @@ def test_each_command_can_be_read(path: Path) -> None:
         program, *words = shlex.split(line)
         # What stands before a verb ends the command by itself.
         if program == "voiceclone" and not words[0].startswith("--"):
-            command: Any = get_command(app)
-            while hasattr(command, "commands"):
-                command = command.commands[words.pop(0)]
-            command.make_context(command.name, words)
+            expect_understood(*words)
 
 
 def test_every_picture_and_page_that_is_named_is_there() -> None:

@@ -23,21 +23,15 @@ from voiceclone_worker.contract import (
 pytestmark = pytest.mark.engine
 
 
-@pytest.fixture(scope="module")
-def script(tmp_path_factory: pytest.TempPathFactory, sample_run: Run) -> Path:
-    """The lines of the recording as they were heard once: what to speak is the same in every run."""
-    path = tmp_path_factory.mktemp("script") / "lines.json"
-    path.write_bytes((sample_run.folder / "script.json").read_bytes())
-    return path
+SCRIPT = Path(__file__).parents[2] / "examples" / "sample.en.srt"
+"""The lines of the recording as they were heard once: what to speak is the same in every run."""
 
 
-def fish_run(
-    folder: Path, sample_wav: Path, script: Path, python: Path, checkpoint: Path, *flags: object
-) -> Run:
+def fish_run(folder: Path, sample_wav: Path, python: Path, checkpoint: Path, *flags: object) -> Run:
     folder.mkdir()
     # As a user configures it.
     (folder / ".env").write_text(f"FISH_SPEECH_PYTHON={python}\n", encoding="utf-8")
-    told = ("run", sample_wav, "--engine", "fish", "--checkpoint", checkpoint, "--script", script)
+    told = ("run", sample_wav, "--engine", "fish", "--checkpoint", checkpoint, "--script", SCRIPT)
     ended = voiceclone(*told, "--language", "en", "--out", "run", "--json", *flags, cwd=folder)
     return Run(ended, folder / "run")
 
@@ -46,12 +40,11 @@ def fish_run(
 def sequential(
     tmp_path_factory: pytest.TempPathFactory,
     sample_wav: Path,
-    script: Path,
     fish_python: Path,
     tiny_checkpoint: Path,
 ) -> Run:
     folder = tmp_path_factory.mktemp("fish") / "sequential"
-    return fish_run(folder, sample_wav, script, fish_python, tiny_checkpoint)
+    return fish_run(folder, sample_wav, fish_python, tiny_checkpoint)
 
 
 def test_every_line_is_spoken_and_the_run_says_that_there_are_no_words(
@@ -80,12 +73,11 @@ def test_two_workers_and_another_batch_size_speak_the_same_bytes(
     tmp_path: Path,
     sequential: Run,
     sample_wav: Path,
-    script: Path,
     fish_python: Path,
     tiny_checkpoint: Path,
 ) -> None:
     flags = ("--mode", "parallel", "--workers", 2, "--batch-size", 2)
-    parallel = fish_run(tmp_path / "parallel", sample_wav, script, fish_python, tiny_checkpoint, *flags)
+    parallel = fish_run(tmp_path / "parallel", sample_wav, fish_python, tiny_checkpoint, *flags)
     assert parallel.ended.code == 0, parallel.ended.err
     assert parallel.ended.document["mode"] == "parallel"
     assert parallel.sounds() == sequential.sounds()

@@ -53,7 +53,7 @@ def killed_once(*arguments: str) -> Mapping[str, Any]:
     return summary
 
 
-def judge(summary: Mapping[str, Any]) -> None:
+def check_nothing_is_lost(summary: Mapping[str, Any]) -> None:
     assert summary["segments"] == len(LINES)
     assert len(summary["kills"]) == 1 and len(summary["resumes"]) == 1
     zeros = ("bytes_differing", "orphans", "files_left")
@@ -63,11 +63,11 @@ def judge(summary: Mapping[str, Any]) -> None:
 def test_a_killed_kokoro_run_goes_on_to_the_same_bytes(
     material: list[str], model_folders: Mapping[str, Path]
 ) -> None:
-    judge(killed_once("--engine", "kokoro", *material))
+    check_nothing_is_lost(killed_once("--engine", "kokoro", *material))
 
 
 def test_a_killed_fish_run_goes_on_to_the_same_bytes(
     material: list[str], fish_python: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", str(fish_python))
-    judge(killed_once("--engine", "fish", "--checkpoint", str(tiny_checkpoint), *material))
+    check_nothing_is_lost(killed_once("--engine", "fish", "--checkpoint", str(tiny_checkpoint), *material))

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
-from talk import talk
+from media_samples import write_wav
+from short_talk import two_lines
 from voiceclone_cli import models
 from watch import WatchedPython, watched
 
@@ -86,9 +88,9 @@ def test_the_count_and_the_watch_see_a_call(python: WatchedPython, tmp_path: Pat
 def test_a_run_with_the_models_in_the_cache_contacts_nobody(
     python: WatchedPython, sample_wav: Path, tmp_path: Path, model_folders: Mapping[str, Path]
 ) -> None:
-    lonely = alone(
-        tmp_path, python.python, "-m", "voiceclone_cli", "run", sample_wav, "--out", "out", "--json"
-    )
+    samples, rate = soundfile.read(sample_wav, dtype="float32")
+    talk = write_wav(tmp_path / "talk.wav", samples[6 * rate : 18 * rate], rate)
+    lonely = alone(tmp_path, python.python, "-m", "voiceclone_cli", "run", talk, "--out", "out", "--json")
     assert lonely.done.returncode == 0, lonely.done.stderr
     assert lonely.document["status"] == "success" and lonely.document["engine"] == "kokoro"
     assert len(python.processes) > 1, "the worker is watched too"
@@ -105,7 +107,7 @@ def test_a_run_with_fish_contacts_nobody(
 ) -> None:
     fish = watched(fish_python, tmp_path / "fish")
     flags = ("--engine", "fish", "--checkpoint", tiny_checkpoint, "--json")
-    verb = (python.python, "-m", "voiceclone_cli", "run", *talk(tmp_path))
+    verb = (python.python, "-m", "voiceclone_cli", "run", *two_lines(tmp_path).inputs)
     lonely = alone(tmp_path, *verb, *flags, FISH_SPEECH_PYTHON=str(fish.python))
     assert lonely.done.returncode == 0, lonely.done.stderr
     assert lonely.document["engine"] == "fish" and lonely.document["status"] == "success"

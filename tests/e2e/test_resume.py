@@ -112,13 +112,13 @@ def test_a_directory_of_another_input_or_a_newer_version_is_refused(
 ) -> None:
     other = short_talk(tmp_path / "other")
     write_wav(other.wav, syllables(12.0, seed=2))
-    refused(run(other, out).ended, "holds the run of another input")
+    expect_refusal(run(other, out).ended, "holds the run of another input")
     manifest = json.loads((out / "run.json").read_text(encoding="utf-8"))
     (out / "run.json").write_text(json.dumps({**manifest, "schema": "voiceclone.run/9"}), encoding="utf-8")
-    refused(run(talk, out).ended, "was written by another version ('voiceclone.run/9')")
+    expect_refusal(run(talk, out).ended, "was written by another version ('voiceclone.run/9')")
 
 
-def refused(ended: Ended, sentence: str) -> None:
+def expect_refusal(ended: Ended, sentence: str) -> None:
     assert ended.code == 2 and sentence in ended.err
     assert ended.document["status"] == "error" and "Traceback" not in ended.err
 

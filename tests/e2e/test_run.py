@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ import soundfile
 
 from command import Run, voiceclone
 from hearing import original_speech, words_of
-from judge import Judge, fetch_weights
+from judge import Judge
 from media_samples import write_media
 from voiceclone_cli import script
 from voiceclone_cli.diarization import read_rttm
@@ -22,6 +23,15 @@ from voiceclone_cli.diarization import read_rttm
 pytestmark = pytest.mark.engine
 
 SPANISH = Path(__file__).parents[2] / "examples" / "sample.es.srt"
+
+
+@pytest.fixture(scope="module")
+def sample_run(
+    tmp_path_factory: pytest.TempPathFactory, sample_wav: Path, model_folders: Mapping[str, Path]
+) -> Run:
+    """The main job: the sample recording, the embedded default, sequential mode."""
+    folder = tmp_path_factory.mktemp("run") / "sample"
+    return Run(voiceclone("run", sample_wav, "--out", folder, "--json", cwd=folder.parent), folder)
 
 
 def test_it_ends_well_and_stdout_is_one_document(sample_run: Run) -> None:
@@ -82,11 +92,8 @@ def test_rttm_script_and_references_lie_in_the_run_directory(sample_run: Run) ->
     assert not (sample_run.folder / "tasks").exists(), "task files are temporary"
 
 
-def test_each_clone_is_nearest_to_its_own_speaker(
-    sample_run: Run, sample_wav: Path, judge_weights: Path
-) -> None:
+def test_each_clone_is_nearest_to_its_own_speaker(sample_run: Run, sample_wav: Path, judge: Judge) -> None:
     """By an encoder that the product does not use."""
-    judge = Judge(judge_weights)
     voices = {
         speaker: judge.embed(samples, 16_000)
         for speaker, samples in original_speech(sample_wav, sample_run.segments).items()
@@ -130,17 +137,20 @@ def test_a_translation_is_spoken_in_its_language_and_in_the_right_voices(
     spanish = Run(voiceclone("run", sample_wav, "--script", SPANISH, "--out", folder, "--json"), folder)
     assert spanish.ended.code == 0, spanish.ended.err
     assert {row["language"] for row in spanish.segments} == {"es"}
+    labels = re.findall(r"^\[(\w+)\]", SPANISH.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [row["speaker"] for row in spanish.segments] == labels
     said = words_of(" ".join(row["text"] for row in spanish.segments))
     heard = words_of(_transcribed(folder / "mix.wav", model_folders, "es"))
     assert jiwer.wer(said, heard) <= 0.35, heard
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".m4a"])
-def test_other_containers_are_read(suffix: str, sample_wav: Path, tmp_path: Path) -> None:
+def test_other_containers_are_read(suffix: str, sample_wav: Path, sample_run: Run, tmp_path: Path) -> None:
     samples, rate = soundfile.read(sample_wav, dtype="float32")
     recording = write_media(tmp_path / f"talk{suffix}", samples, rate, video=suffix == ".mp4")
+    heard = ("--turns", sample_run.folder / "diarization.rttm", "--script", sample_run.folder / "script.json")
     folder = tmp_path / "out"
-    run = Run(voiceclone("run", recording, "--engine", "echo", "--out", folder, "--json"), folder)
+    run = Run(voiceclone("run", recording, *heard, "--engine", "echo", "--out", folder, "--json"), folder)
     assert run.ended.code == 0, run.ended.err
     document = run.ended.document
     assert document["input"]["video"] is (suffix == ".mp4") and len(document["speakers"]) == 2
@@ -184,8 +194,3 @@ def _transcribed(wav: Path, models: Mapping[str, Path], language: str) -> str:
 
     heard = transcribe(read_recording(wav), models["whisper-base"], language=language, threads=2)
     return "".join(word.text for word in heard.words)
-
-
-@pytest.fixture(scope="session")
-def judge_weights(request: pytest.FixtureRequest) -> Path:
-    return fetch_weights(request.config.cache.mkdir("judge"))

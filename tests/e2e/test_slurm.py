@@ -10,18 +10,14 @@ import os
 import re
 import shlex
 import shutil
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.main import get_command
 
-from command import voiceclone
+from command import expect_understood, path_with_the_command, voiceclone
 from short_talk import short_talk
 from slurm import LOCAL, NODES, Job, Slurm, slurm
-from voiceclone_cli.cli.app import app
 
 __all__ = ["slurm"]
 
@@ -33,7 +29,7 @@ PAGE = ROOT / "docs" / "slurm.md"
 @pytest.fixture(autouse=True)
 def environment_of_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """What travels with the job: the activated environment, and where its nodes have room of their own."""
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"])
+    monkeypatch.setenv("PATH", path_with_the_command())
     for name in [name for name in os.environ if name.startswith("RAY_")]:  # of clusters in other tests
         monkeypatch.delenv(name)
     monkeypatch.setenv("RAY_TMPDIR", LOCAL)
@@ -153,8 +149,7 @@ def test_the_page_gives_the_script_what_the_command_takes() -> None:
     for words in submissions():
         (at,) = (n for n, word in enumerate(words) if word.endswith(".sbatch"))
         assert (ROOT / words[at]) == SCRIPT
-        run: Any = getattr(get_command(app), "commands")["run"]  # noqa: B009
-        run.make_context("run", words[at + 1 :])
+        expect_understood("run", *words[at + 1 :])
 
 
 def test_slurm_takes_each_submission_of_the_page(slurm: Slurm, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from command import Run, voiceclone
+from processes import children, gone
 from short_talk import ShortTalk, short_talk
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
@@ -44,27 +45,6 @@ def until_speaking(out: Path) -> None:
         time.sleep(0.02)
 
 
-def workers_of(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return [int(child) for child in children.split()]
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def all_gone(pids: list[int], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not all(map(is_gone, pids)):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
@@ -74,11 +54,11 @@ def test_the_first_signal_keeps_what_is_done_and_writes_the_manifest(
     out = tmp_path / "run"
     process = start(talk, out)
     until_speaking(out)
-    workers = workers_of(process.pid)
+    workers = children(process.pid)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=8)
     assert process.returncode == code and b"Traceback" not in stderr
-    assert workers and all_gone(workers, 2.0)
+    assert workers and gone(workers, 2.0)
     document = json.loads(stdout)
     states = {row["id"]: row["status"] for row in document["segments"]}
     assert len(states) == 10 and document["status"] == "partial"
@@ -104,12 +84,12 @@ def test_the_second_signal_ends_it_at_once_and_the_next_run_goes_on(talk: ShortT
         assert time.monotonic() < until
         time.sleep(0.02)
     time.sleep(0.5)
-    workers = workers_of(process.pid)
+    workers = children(process.pid)
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=2)
-    assert process.returncode == 143 and all_gone(workers, 2.0)
+    assert process.returncode == 143 and gone(workers, 2.0)
     again = Run(voiceclone(*talk.arguments(out)), out)
     assert again.ended.code == 0 and again.ended.document["reused_stages"] == ["casting", "encoding"]
 
@@ -120,10 +100,10 @@ def test_when_the_command_is_killed_no_worker_outlives_it_and_nothing_of_it_stay
     out = tmp_path / "run"
     process = start(talk, out, "--mode", "parallel", "--workers", 3)
     until_speaking(out)
-    workers = workers_of(process.pid)
+    workers = children(process.pid)
     process.kill()
     process.communicate(timeout=5)
-    assert len(workers) == 3 and all_gone(workers, 2.0)
+    assert len(workers) == 3 and gone(workers, 2.0)
     again = Run(voiceclone(*talk.arguments(out)), out)
     assert again.ended.code == 0 and again.ended.document["reused"] >= 1
     assert not (out / "tasks").exists() and not list(out.rglob("*.part*")) and not list(out.rglob("*.tmp"))
@@ -170,10 +150,10 @@ def test_a_terminal_that_goes_away_ends_it_in_order(slowly: None, talk: ShortTal
     process = start(talk, out, "--progress", "rich", stdout=theirs, stderr=theirs, preexec_fn=_take_terminal)
     os.close(theirs)
     until_speaking(out)
-    workers = workers_of(process.pid)
+    workers = children(process.pid)
     os.close(ours)
     # 1: there is nowhere left to give the answer to.
-    assert process.wait(timeout=10) in (1, 129) and all_gone(workers, 2.0)
+    assert process.wait(timeout=10) in (1, 129) and gone(workers, 2.0)
     document = json.loads((out / "run.json").read_text(encoding="utf-8"))
     assert document["status"] == "partial" and len(document["segments"]) == 10
 

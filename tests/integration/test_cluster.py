@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from cluster import Machines, descendants, machines
+from cluster import Machines, machines
+from processes import descendants
 from voiceclone_cli import cluster
 from voiceclone_cli.cluster.launcher import RayLauncher
 from voiceclone_cli.doctor.nodes import node_rows
 from voiceclone_cli.engines import choose_engine
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.settings import Settings, resolve
+from voiceclone_cli.settings import Settings
 from voiceclone_cli.workers.leases import Lease, one_lease, shared_leases
 from voiceclone_cli.workers.local.environment import worker_command
 from voiceclone_cli.workers.local.launcher import LocalLauncher
@@ -31,11 +32,6 @@ PEOPLE = ("ANNA", "BERT", "CARL")
 def there() -> Iterator[Machines]:
     with machines(3) as found:
         yield found
-
-
-def settings_for(there: Machines, **flags: Any) -> Settings:
-    given = {"engine": "echo", "executor": "ray", "ray_address": there.address, **flags}
-    return resolve(given, {}, dotenv=Path(os.devnull))
 
 
 def work(folder: Path, lines: int = 8, **options: Any) -> tuple[EncodeTask, list[SynthesisTask]]:
@@ -85,7 +81,7 @@ def local(folder: Path) -> dict[str, bytes]:
 def test_segments_are_the_same_to_the_byte_as_those_of_this_machine(
     there: Machines, tmp_path: Path, sharing: bool
 ) -> None:
-    settings = settings_for(there)
+    settings = there.settings()
     with (
         cluster.open_launcher(settings, choose_engine(settings), sharing=sharing) as launcher,
         Pool(launcher) as pool,
@@ -93,7 +89,7 @@ def test_segments_are_the_same_to_the_byte_as_those_of_this_machine(
         assert launcher.room() == 3
         far = spoken(pool, tmp_path / "far", delay=0.02)
         nodes = {slot.node.id for slot in launcher.slots}
-        fetched = sum(slot.fetched_files for slot in launcher.slots)
+        fetched = sum(slot.fetched for slot in launcher.slots)
     assert far == local(tmp_path / "near") and len(far) == 24
     assert nodes <= {node.node_id for node in there.nodes}
     if sharing:
@@ -104,7 +100,7 @@ def test_segments_are_the_same_to_the_byte_as_those_of_this_machine(
 
 
 def test_slots_of_one_node_fetch_what_they_need_once_between_them(there: Machines, tmp_path: Path) -> None:
-    settings = settings_for(there, workers=6)
+    settings = there.settings(workers=6)
     with (
         cluster.open_launcher(settings, choose_engine(settings), sharing=False) as launcher,
         Pool(launcher) as pool,
@@ -113,11 +109,11 @@ def test_slots_of_one_node_fetch_what_they_need_once_between_them(there: Machine
         spoken(pool, tmp_path, lines=16, delay=0.05)
         slots = list(launcher.slots)
     assert max(Counter(slot.node.id for slot in slots).values()) == 2
-    assert sum(slot.fetched_files for slot in slots) <= 6 * 3
+    assert sum(slot.fetched for slot in slots) <= 6 * 3
 
 
 def test_no_shelf_and_no_worker_is_left(there: Machines, tmp_path: Path) -> None:
-    settings = settings_for(there)
+    settings = there.settings()
     with cluster.open_launcher(settings, choose_engine(settings), sharing=False) as launcher:
         with Pool(launcher) as pool:
             spoken(pool, tmp_path)
@@ -128,7 +124,7 @@ def test_no_shelf_and_no_worker_is_left(there: Machines, tmp_path: Path) -> None
 
 
 def test_a_workers_log_stands_with_the_controller(there: Machines, tmp_path: Path) -> None:
-    settings, faults = settings_for(there, workers=1), tmp_path / "faults"
+    settings, faults = there.settings(workers=1), tmp_path / "faults"
     faults.mkdir()
     (faults / "generate.loud").touch()
     with (
@@ -140,7 +136,7 @@ def test_a_workers_log_stands_with_the_controller(there: Machines, tmp_path: Pat
 
 
 def test_a_torn_event_loses_no_file(there: Machines, tmp_path: Path) -> None:
-    settings, faults = settings_for(there, workers=1), tmp_path / "faults"
+    settings, faults = there.settings(workers=1), tmp_path / "faults"
     faults.mkdir()
     (faults / "generate.ANNA3.torn").touch()
     with cluster.open_launcher(settings, choose_engine(settings)) as launcher, Pool(launcher) as pool:
@@ -148,7 +144,7 @@ def test_a_torn_event_loses_no_file(there: Machines, tmp_path: Path) -> None:
 
 
 def test_a_worker_sees_nothing_of_ray(there: Machines, tmp_path: Path) -> None:
-    settings = settings_for(there, workers=1)
+    settings = there.settings(workers=1)
     with cluster.open_launcher(settings, choose_engine(settings)) as launcher, Pool(launcher) as pool:
         spoken(pool, tmp_path)
         (slot,) = launcher.slots
@@ -158,7 +154,7 @@ def test_a_worker_sees_nothing_of_ray(there: Machines, tmp_path: Path) -> None:
 
 
 def test_a_resource_that_no_node_offers_is_told(there: Machines) -> None:
-    settings = settings_for(there, ray_resources="voices=1")
+    settings = there.settings(ray_resources="voices=1")
     with (
         cluster.open_launcher(settings, choose_engine(settings)) as launcher,
         pytest.raises(PreflightError, match="voices=1") as refused,
@@ -173,7 +169,7 @@ def test_a_node_with_another_version_gets_no_slot_and_the_note_says_why(
     other = tmp_path / "voiceclone_cli"
     other.mkdir()
     (other / "__init__.py").write_text('__version__ = "0.0.1"\n')
-    settings = settings_for(there)
+    settings = there.settings()
     there.add({"PYTHONPATH": str(tmp_path)})
     notes: list[str] = []
     with cluster.open_launcher(
@@ -202,7 +198,7 @@ def test_kokoro_sounds_the_same_on_a_node(
     there: Machines, tmp_path: Path, model_folders: Any, sample_wav: Path
 ) -> None:
     """Its voices are fitted on one node and spoken with on others."""
-    settings = settings_for(there, engine="kokoro")
+    settings = there.settings(engine="kokoro")
     choice = choose_engine(settings)
     reference = ReferenceSpec("A", str(sample_wav), "", "")
     heard = []

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Machines, descendants, gone, machines
+from cluster import Machines, machines
+from processes import descendants, gone
 from voiceclone_cli import media
 from voiceclone_cli.cluster.ears import ClusterEars
 from voiceclone_cli.diarization import SpeakerCount, Stack, choose
@@ -65,7 +66,7 @@ def notes() -> list[str]:
 def ears(settings: Settings, notes: list[str]) -> Iterator[ClusterEars]:
     with ClusterEars(settings, lambda event: notes.append(event.note)) as ears:
         yield ears
-    assert all(gone(pid) for pid in actors())
+    assert gone(actors())
 
 
 def actors() -> list[int]:

@@ -15,7 +15,8 @@ from media_samples import syllables, write_wav
 from voiceclone_cli.workers.leases import one_lease
 from voiceclone_cli.workers.local.environment import worker_command
 from voiceclone_cli.workers.local.launcher import LocalLauncher
-from voiceclone_cli.workers.pool import Outcome, Pool
+from voiceclone_cli.workers.outcome import Outcome
+from voiceclone_cli.workers.pool import Pool
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 pytestmark = [

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from judge import Judge, fetch_weights
+from judge import Judge
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec
 from voiceclone_worker.engines import kokoro
-from voiceclone_worker.engines.base import Row, SegmentError, Speech
+from voiceclone_worker.engines.base import Engine, Row, SegmentError, Speech
 from voiceclone_worker.engines.kokoro.fitting import PROBES
 
 pytestmark = pytest.mark.engine
@@ -36,15 +36,10 @@ class Fitted:
     """The sample's two speakers: what they really said, and the voices made of it."""
 
     spec: EngineSpec
+    engine: Engine
     speech: Mapping[str, NDArray[np.float32]]
     references: tuple[ReferenceSpec, ...]
     events: list[tuple[str, dict[str, Any]]]
-
-
-@pytest.fixture(scope="module")
-def judge(pytestconfig: pytest.Config) -> Judge:
-    assert pytestconfig.cache is not None
-    return Judge(fetch_weights(pytestconfig.cache.mkdir("judge")))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +63,7 @@ def fitted(
     events: list[tuple[str, dict[str, Any]]] = []
     engine = kokoro.load(spec, lambda event, **fields: events.append((event, fields)))
     assert [(reference, None) for reference in references] == list(engine.encode(references))
-    return Fitted(spec=spec, speech=speech, references=tuple(references), events=events)
+    return Fitted(spec=spec, engine=engine, speech=speech, references=tuple(references), events=events)
 
 
 def undisturbed(samples: NDArray[np.float32], rttm: str) -> dict[str, list[NDArray[np.float32]]]:
@@ -103,8 +98,7 @@ def rows(fitted: Fitted) -> list[Row]:
     ]
 
 
-def spoken(spec: EngineSpec, wanted: list[Row]) -> dict[str, Speech | SegmentError]:
-    engine = kokoro.load(spec, lambda event, **fields: None)
+def spoken(engine: Engine, wanted: list[Row]) -> dict[str, Speech | SegmentError]:
     outcomes = list(engine.generate(wanted))
     assert sorted(row.segment.id for row, _ in outcomes) == sorted(row.segment.id for row in wanted)
     return {row.segment.id: outcome for row, outcome in outcomes}
@@ -126,7 +120,7 @@ def test_the_judge_knows_real_speakers_apart(fitted: Fitted, judge: Judge) -> No
 
 def test_lines_are_nearer_to_their_own_speaker_and_at_their_level(fitted: Fitted, judge: Judge) -> None:
     own = {speaker: judge.embed(speech, RATE) for speaker, speech in fitted.speech.items()}
-    outcomes = spoken(fitted.spec, rows(fitted))
+    outcomes = spoken(fitted.engine, rows(fitted))
     nearest = 0
     for row in rows(fitted):
         signal = heard(outcomes[row.segment.id])
@@ -140,8 +134,8 @@ def test_lines_are_nearer_to_their_own_speaker_and_at_their_level(fitted: Fitted
 
 def test_the_same_bytes_in_any_order_and_at_any_number_of_threads(fitted: Fitted) -> None:
     some = rows(fitted)[:4]
-    together = spoken(fitted.spec, some)
-    alone = replace(fitted.spec, options={"threads": 1})
+    together = spoken(fitted.engine, some)
+    alone = kokoro.load(replace(fitted.spec, options={"threads": 1}), lambda event, **fields: None)
     assert spoken(alone, some[::-1]) == together
     assert spoken(alone, some[1:2])[some[1].segment.id] == together[some[1].segment.id]
 
@@ -165,7 +159,9 @@ def test_fitting_again_gives_the_same_voices_and_tells_its_progress(fitted: Fitt
 def test_spanish_speaks_and_a_line_is_fitted_to_its_slot(fitted: Fitted) -> None:
     line = SegmentSpec("es", "Hola, ¿cómo estás? Tengo 23 años y vivo en Bogotá.", "es", seed=1)
     short = replace(line, id="short", max_seconds=2.6)
-    outcomes = spoken(fitted.spec, [Row(0, line, fitted.references[0]), Row(0, short, fitted.references[0])])
+    outcomes = spoken(
+        fitted.engine, [Row(0, line, fitted.references[0]), Row(0, short, fitted.references[0])]
+    )
     assert len(heard(outcomes["es"])) / 24_000 > 2.6
     assert len(heard(outcomes["short"])) / 24_000 <= 2.6
 
@@ -173,14 +169,14 @@ def test_spanish_speaks_and_a_line_is_fitted_to_its_slot(fitted: Fitted) -> None
 def test_a_long_text_is_spoken_whole(fitted: Fitted) -> None:
     once = Row(0, SegmentSpec("once", " ".join(LINES), "en", seed=1), fitted.references[0])
     twice = Row(0, SegmentSpec("twice", " ".join(LINES * 2), "en", seed=1), fitted.references[0])
-    outcomes = spoken(fitted.spec, [once, twice])
+    outcomes = spoken(fitted.engine, [once, twice])
     assert len(heard(outcomes["twice"])) > 1.8 * len(heard(outcomes["once"]))
 
 
 def test_a_row_that_cannot_be_made_fails_alone(fitted: Fitted, tmp_path: Path) -> None:
     good = fitted.references[0]
     outcomes = spoken(
-        fitted.spec,
+        fitted.engine,
         [
             Row(0, SegmentSpec("mute", "...", "en", seed=1), good),
             Row(0, SegmentSpec("foreign", "你好", "zh", seed=1), good),

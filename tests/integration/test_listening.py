@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from processes import children, gone
 from voiceclone_cli import media
 from voiceclone_cli.diarization import SpeakerCount, Stack, choose
 from voiceclone_cli.errors import InputError, PreflightError
@@ -155,21 +155,5 @@ def test_a_controller_that_is_killed_leaves_no_child_and_no_file(
         assert os.getsid(child) == child, "a Ctrl-C of the terminal is the controller's alone"
         told.readline()
         controller.kill()
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{child}").exists()
+    assert gone([child])
     assert list(temporary.iterdir()) == []
-
-
-def children(parent: int) -> set[int]:
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                continue
-            if int(stat.rpartition(")")[2].split()[1]) == parent:
-                found.add(int(entry.name))
-    return found

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
+from local_server import Answer, LocalServer, serving
 from voiceclone_cli import models
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.models import registry
@@ -25,12 +23,12 @@ FILES = {"config.yaml": b"pipeline: test\n", "plda/plda.npz": b"numbers " * 4000
 TOKEN = "hf_opens_the_gate"
 
 
-class Hub(ThreadingHTTPServer):
+class Hub(LocalServer):
     """Serves FILES of REPO to who brings TOKEN; ``asked`` are the paths of all requests, ``brought`` what
     each had as Authorization."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
+        super().__init__(_Answer)
         self.files = dict(FILES)
         self.status = 0
         """What it answers to everything; 0: as it should."""
@@ -46,12 +44,8 @@ class Hub(ThreadingHTTPServer):
             return hashlib.sha256(data).hexdigest()
         return hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
 
-
-class _Answer(BaseHTTPRequestHandler):
+class _Answer(Answer):
     server: Hub
 
     def do_HEAD(self) -> None:
@@ -96,23 +90,16 @@ class _Answer(BaseHTTPRequestHandler):
         self.end_headers()
         return b""
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the test's stderr clean."""
 
-
-class Store(ThreadingHTTPServer):
+class Store(LocalServer):
     """Another host, where a hub keeps its large files: serves FILES to everybody, and hears all headers."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Bytes)
+        super().__init__(_Bytes, "localhost")
         self.heard: list[str] = []
 
-    @property
-    def url(self) -> str:
-        return f"http://localhost:{self.server_port}"
 
-
-class _Bytes(BaseHTTPRequestHandler):
+class _Bytes(Answer):
     server: Store
 
     def do_GET(self) -> None:
@@ -122,19 +109,6 @@ class _Bytes(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the test's stderr clean."""
-
-
-@contextmanager
-def serving(server: ThreadingHTTPServer) -> Iterator[None]:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture

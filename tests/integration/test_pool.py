@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from studio import instead_of_the_worker
 from voiceclone_cli.errors import PreflightError, Stopped
 from voiceclone_cli.stopping import request_stop
 from voiceclone_cli.workers.leases import one_lease, shared_leases, warm_up
 from voiceclone_cli.workers.local.environment import WorkerCommand, worker_command
 from voiceclone_cli.workers.local.launcher import LocalLauncher
-from voiceclone_cli.workers.pool import Outcome, Pool
+from voiceclone_cli.workers.outcome import Outcome
+from voiceclone_cli.workers.pool import Pool
 from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 
@@ -165,10 +167,8 @@ def test_an_interpreter_that_does_not_exist_is_a_preflight_error(tmp_path: Path)
 
 
 def test_an_interpreter_that_is_no_worker_gives_up_with_its_last_words(tmp_path: Path) -> None:
-    program = tmp_path / "nonsense.py"
-    program.write_text("import sys; sys.exit('I am not a worker')", encoding="utf-8")
-    good = worker_command(None, threads=1)
-    with pool(tmp_path, 1, WorkerCommand(good.python, program, good.environment)) as workers:
+    nonsense = instead_of_the_worker(tmp_path / "nonsense.py", "import sys; sys.exit('I am not a worker')")
+    with pool(tmp_path, 1, nonsense) as workers:
         outcome = workers.run(one_lease([task(tmp_path)]))
     assert set(states(outcome).values()) == {"failed"}
     assert "I am not a worker" in outcome.errors[0].message
@@ -198,10 +198,7 @@ for line in sys.stdin:
 
 
 def _numbered(folder: Path) -> WorkerCommand:
-    program = folder / "numbered.py"
-    program.write_text(_TELLS_ITS_NUMBER, encoding="utf-8")
-    good = worker_command(None, threads=1)
-    return WorkerCommand(good.python, program, good.environment)
+    return instead_of_the_worker(folder / "numbered.py", _TELLS_ITS_NUMBER)
 
 
 def test_each_worker_knows_its_number_and_each_note_is_kept_once(tmp_path: Path) -> None:

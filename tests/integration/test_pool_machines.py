@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from far_slots import FarSlot, Machines, tone
+from far_slots import FarLauncher, FarSlot, tone
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.workers.leases import shared_leases
-from voiceclone_cli.workers.pool import Outcome, Pool
+from voiceclone_cli.workers.outcome import Outcome
+from voiceclone_cli.workers.pool import Pool
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentRow, SegmentSpec, SynthesisTask
 
 
@@ -33,7 +34,7 @@ def assert_whole(outcome: Outcome, folder: Path, count: int) -> None:
 
 def test_files_come_as_bytes_and_each_row_is_told_once(tmp_path: Path) -> None:
     told: list[SegmentRow] = []
-    machines = Machines(3)
+    machines = FarLauncher(3)
     with Pool(machines) as pool:
         outcome = pool.run(shared_leases([task(tmp_path, 20)], 3, 4), told.append)
     assert_whole(outcome, tmp_path, 20)
@@ -41,7 +42,7 @@ def test_files_come_as_bytes_and_each_row_is_told_once(tmp_path: Path) -> None:
 
 
 def test_a_lease_is_given_only_to_who_is_ready(tmp_path: Path) -> None:
-    machines = Machines(2, ready_after=lambda number: 0.6 if number == 1 else 0.0)
+    machines = FarLauncher(2, ready_after=lambda number: 0.6 if number == 1 else 0.0)
     with Pool(machines) as pool:
         outcome = pool.run(shared_leases([task(tmp_path, 8)], 2, 1))
     assert_whole(outcome, tmp_path, 8)
@@ -49,7 +50,7 @@ def test_a_lease_is_given_only_to_who_is_ready(tmp_path: Path) -> None:
 
 
 def test_a_machine_that_comes_later_takes_its_share(tmp_path: Path) -> None:
-    machines = Machines(1, delay=lambda number: 0.05)
+    machines = FarLauncher(1, delay=lambda number: 0.05)
     threading.Timer(0.3, lambda: setattr(machines, "slots", 3)).start()
     with Pool(machines) as pool:
         outcome = pool.run(shared_leases([task(tmp_path, 30)], 3, 1))
@@ -67,7 +68,7 @@ def test_machines_that_go_away_cost_no_segment_and_no_strike(tmp_path: Path) -> 
             return True
         return False
 
-    with Pool(Machines(2, dies=dies)) as pool:
+    with Pool(FarLauncher(2, dies=dies)) as pool:
         outcome = pool.run(shared_leases([task(tmp_path, 6)], 2, 3))
     assert len(gone) == 3
     assert_whole(outcome, tmp_path, 6)
@@ -75,7 +76,7 @@ def test_machines_that_go_away_cost_no_segment_and_no_strike(tmp_path: Path) -> 
 
 
 def test_a_segment_under_which_machine_after_machine_goes_is_given_up_with_its_reason(tmp_path: Path) -> None:
-    with Pool(Machines(1, dies=lambda slot, id: id == "A001")) as pool:
+    with Pool(FarLauncher(1, dies=lambda slot, id: id == "A001")) as pool:
         outcome = pool.run(shared_leases([task(tmp_path, 4)], 1, 1))
     failed = {row.id: row.error for row in outcome.segments.values() if row.status == "failed"}
     assert failed.keys() == {"A001"} and len(outcome.segments) == 4
@@ -84,7 +85,7 @@ def test_a_segment_under_which_machine_after_machine_goes_is_given_up_with_its_r
 
 def test_the_lease_of_a_slow_machine_is_done_by_who_is_idle_and_counts_once(tmp_path: Path) -> None:
     told: list[str] = []
-    machines = Machines(2, delay=lambda number: 30.0 if number == 1 else 0.02)
+    machines = FarLauncher(2, delay=lambda number: 30.0 if number == 1 else 0.02)
     began = time.monotonic()
     with Pool(machines) as pool:
         outcome = pool.run(
@@ -98,7 +99,7 @@ def test_the_lease_of_a_slow_machine_is_done_by_who_is_idle_and_counts_once(tmp_
 
 def test_what_the_slow_machine_says_later_changes_nothing(tmp_path: Path) -> None:
     """Its file would take the place of one that was sealed meanwhile."""
-    machines = Machines(2, delay=lambda number: 0.8 if number == 1 else 0.02)
+    machines = FarLauncher(2, delay=lambda number: 0.8 if number == 1 else 0.02)
 
     def seal(row: SegmentRow) -> None:
         assert row.file is not None
@@ -123,14 +124,14 @@ def test_a_copy_whose_machine_goes_away_too_loses_nothing(tmp_path: Path) -> Non
             return True
         return False
 
-    machines = Machines(3, delay=lambda number: 1.5 if number == 1 else 0.02, dies=dies)
+    machines = FarLauncher(3, delay=lambda number: 1.5 if number == 1 else 0.02, dies=dies)
     with Pool(machines) as pool:
         outcome = pool.run(shared_leases([task(tmp_path, 24)], 3, 4))
     assert_whole(outcome, tmp_path, 24)
 
 
 def test_where_no_machine_can_be_had_it_is_said_at_once(tmp_path: Path) -> None:
-    class Nowhere(Machines):
+    class Nowhere(FarLauncher):
         def room(self) -> int:
             raise PreflightError("the cluster has no machine that can speak", code="no_nodes")
 
@@ -139,7 +140,7 @@ def test_where_no_machine_can_be_had_it_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_where_machines_are_gone_for_good_every_row_has_its_reason(tmp_path: Path) -> None:
-    class Vanishing(Machines):
+    class Vanishing(FarLauncher):
         def room(self) -> int:
             if self.spoken:
                 raise PreflightError("no machine of the cluster is left", code="no_nodes")

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from talk import talk
+from local_server import Answer, LocalServer, serving
+from short_talk import two_lines
 from voiceclone_cli.workers.local.environment import worker_program
 from watch import WatchedPython, watched
 
@@ -29,21 +27,17 @@ NEEDED_BY_PIP = {"HTTPS_PROXY", "PIP_INDEX_URL"}
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the watched interpreter is a POSIX environment")
 
 
-class Hub(ThreadingHTTPServer):
+class Hub(LocalServer):
     """Answers everything with ``status`` (0: with no HTTP at all) and repeats what it was given."""
 
     def __init__(self, status: int, elsewhere: str = "") -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
+        super().__init__(_Answer)
         self.status = status
         self.elsewhere = elsewhere
         self.brought: list[str | None] = []
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
 
-
-class _Answer(BaseHTTPRequestHandler):
+class _Answer(Answer):
     server: Hub
 
     def do_HEAD(self) -> None:
@@ -60,19 +54,6 @@ class _Answer(BaseHTTPRequestHandler):
         self.end_headers()
 
     do_GET = do_HEAD
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the test's stderr clean."""
-
-
-@contextmanager
-def serving(hub: Hub) -> Iterator[Hub]:
-    threading.Thread(target=hub.serve_forever, daemon=True).start()
-    try:
-        yield hub
-    finally:
-        hub.shutdown()
-        hub.server_close()
 
 
 @pytest.fixture
@@ -148,7 +129,7 @@ def test_a_run_leaves_and_shows_no_secret(
 ) -> None:
     flags = ("--engine", "echo", "--mode", "parallel", "--keep-tasks", "--progress", "json")
     del_token = {"HF_TOKEN": ""}  # so that the file's counts
-    done = command("run", *talk(tmp_path), *flags, "--out", tmp_path / "out", **del_token)
+    done = command("run", *two_lines(tmp_path).inputs, *flags, "--out", tmp_path / "out", **del_token)
     assert done.returncode == 0, done.stderr
     assert "chmod 600 .env" in done.stderr and "chmod 600 .env" in (tmp_path / "out" / "run.json").read_text()
     assert list((tmp_path / "out").rglob("*.json")) and len(python.processes) > 1

@@ -15,8 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from media_samples import syllables, write_wav
-from short_talk import ShortTalk, short_talk
-from talk import talk as talk_of_two_lines
+from short_talk import ShortTalk, short_talk, two_lines
 from voiceclone_cli.correcting.wishes import LineWish, MergeWish, RenameWish, UndoWish, Wish
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.redo import redo
@@ -210,17 +209,17 @@ def test_a_recording_that_moved_is_asked_for(tmp_path: Path) -> None:
     talk = short_talk(tmp_path / "talk")
     assert run(request(talk, tmp_path / "run")).exit_code == 0
     talk.wav.rename(tmp_path / "elsewhere.wav")
-    refused("input_moved", tmp_path / "run", LineWish("0003"))
+    expect_refusal("input_moved", tmp_path / "run", LineWish("0003"))
     other = write_wav(tmp_path / "other.wav", syllables(12.0, seed=5))
     with pytest.raises(InputError, match="is not the recording that"):
         redo(tmp_path / "run", input=other)
     result = redo(tmp_path / "run", [LineWish("0003")], input=tmp_path / "elsewhere.wav")
     assert result.exit_code == 0 and result.document["reused"] == 9
     write_wav(tmp_path / "elsewhere.wav", syllables(12.0, seed=6))
-    assert "has changed since" in refused("run_of_another_input", tmp_path / "run")
+    assert "has changed since" in expect_refusal("run_of_another_input", tmp_path / "run")
 
 
-def refused(code: str, out: Path, *wishes: Wish) -> str:
+def expect_refusal(code: str, out: Path, *wishes: Wish) -> str:
     before = files(out)
     with pytest.raises(InputError) as info:
         redo(out, wishes)
@@ -245,19 +244,18 @@ def test_whoever_was_renamed_and_is_heard_no_more_is_told(talk: ShortTalk, out: 
 
 
 def test_a_wish_that_cannot_be_met_changes_nothing(out: Path) -> None:
-    refused("unknown_line", out, LineWish("0001"), LineWish("0099"))
-    refused("unknown_speaker", out, LineWish("0001", speaker="Zoe"))
-    refused("name_taken", out, RenameWish("A", "B"))
+    expect_refusal("unknown_line", out, LineWish("0001"), LineWish("0099"))
+    expect_refusal("unknown_speaker", out, LineWish("0001", speaker="Zoe"))
+    expect_refusal("name_taken", out, RenameWish("A", "B"))
     (out / "corrections.json").write_text("{}", encoding="utf-8")
-    refused("bad_corrections", out, LineWish("0001"))
+    expect_refusal("bad_corrections", out, LineWish("0001"))
 
 
 def test_a_directory_that_says_too_little_is_one_sentence(out: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    refused("not_a_run_directory", tmp_path / "empty")
+    expect_refusal("not_a_run_directory", tmp_path / "empty")
     manifest = json.loads((out / "run.json").read_text(encoding="utf-8"))
     for document in (
-        {**manifest, "schema": "voiceclone.run/9"},
         {key: value for key, value in manifest.items() if key != "request"},
         {**manifest, "request": {**manifest["request"], "speakers": 2}},
         {**manifest, "request": {**manifest["request"], "input": 7}},
@@ -265,9 +263,11 @@ def test_a_directory_that_says_too_little_is_one_sentence(out: Path, tmp_path: P
         {**manifest, "settings": {**manifest["settings"], "seed": {"value": "x", "from": "flag"}}},
     ):
         (out / "run.json").write_text(json.dumps(document), encoding="utf-8")
-        refused("bad_manifest", out)
+        expect_refusal("bad_manifest", out)
+    (out / "run.json").write_text(json.dumps({**manifest, "schema": "voiceclone.run/9"}), encoding="utf-8")
+    expect_refusal("run_schema", out)
     (out / "run.json").write_text("[" * 100_000, encoding="utf-8")
-    refused("bad_manifest", out)
+    expect_refusal("manifest_damaged", out)
 
 
 def test_a_run_that_was_killed_can_be_corrected(out: Path) -> None:
@@ -323,10 +323,10 @@ def test_two_corrections_at_once_both_count_or_one_is_told(out: Path) -> None:
 
 @pytest.mark.engine
 def test_kokoro_takes_a_line_again_and_fits_no_voice_again(tmp_path: Path, model_folders: object) -> None:
-    wav, _, turns, _, script = map(str, talk_of_two_lines(tmp_path))
+    talk = two_lines(tmp_path)
     settings = resolve({"engine": "kokoro", "watermark": False})
     out = tmp_path / "run"
-    asked = RunRequest(Path(wav), settings, out=out, script=Path(script), turns=Path(turns), report=False)
+    asked = RunRequest(talk.wav, settings, out=out, script=talk.script, turns=talk.rttm, report=False)
     assert run(asked).exit_code == 0
     before = files(out)
     corrected(out, LineWish("0001"))

@@ -68,7 +68,7 @@ def choose(page: Page, selector: str, value: str) -> None:
     )
 
 
-def is_playing(page: Page, name: str) -> None:
+def expect_playing(page: Page, name: str) -> None:
     """Waits until the deck's track A or B is heard, and the sound behind it moves."""
     page.wait_for(f"document.querySelector('[data-do={name}]')?.getAttribute('aria-pressed') === 'true'")
     element = {"a": "audio-original", "b": "audio-clip"}[name]
@@ -97,11 +97,11 @@ def test_a_plays_the_original_in_its_place_and_b_the_clone(page: Page) -> None:
     page.press("j")
     page.press("j")
     page.press("a")
-    is_playing(page, "a")
+    expect_playing(page, "a")
     page.wait_for("document.getElementById('audio-original').currentTime >= 2.0")
     assert page.evaluate("document.getElementById('audio-original').currentTime") <= 3.7
     page.press("b")
-    is_playing(page, "b")
+    expect_playing(page, "b")
     assert page.evaluate("document.getElementById('audio-clip').getAttribute('src')") == "segments/0002.wav"
     assert page.evaluate("document.getElementById('audio-original').paused")
     assert page.evaluate("document.getElementById('live').textContent") == "Playing clone of 0002"
@@ -110,7 +110,7 @@ def test_a_plays_the_original_in_its_place_and_b_the_clone(page: Page) -> None:
 def test_the_original_ends_where_its_line_ends(page: Page) -> None:
     page.press("j")
     page.press("a")
-    is_playing(page, "a")
+    expect_playing(page, "a")
     page.wait_for("document.getElementById('audio-original').paused")
     assert page.evaluate("document.getElementById('audio-original').currentTime") == pytest.approx(
         1.5, abs=0.4
@@ -120,11 +120,11 @@ def test_the_original_ends_where_its_line_ends(page: Page) -> None:
 def test_space_pauses_and_goes_on(page: Page) -> None:
     page.press("j")
     page.press("b")
-    is_playing(page, "b")
+    expect_playing(page, "b")
     page.press(" ")
     page.wait_for("document.getElementById('audio-clip').paused")
     page.press(" ")
-    is_playing(page, "b")
+    expect_playing(page, "b")
 
 
 def test_j_and_k_go_down_and_up_the_list_and_esc_closes(page: Page) -> None:
@@ -201,9 +201,9 @@ def test_a_click_on_the_timeline_is_heard(page: Page) -> None:
     # The first speaker's second line: from 6 s of 24, its clone in the lower half of the lane.
     page.click_at(left + width * 6.7 / 24, top + 22 + 18 + 24 + 12)
     assert page.evaluate("document.querySelector('#deck h2').textContent") == "0004"
-    is_playing(page, "b")
+    expect_playing(page, "b")
     page.click_at(left + width * 6.7 / 24, top + 22 + 18 + 12)
-    is_playing(page, "a")
+    expect_playing(page, "a")
 
 
 def test_the_timeline_zooms_and_pans(page: Page) -> None:
@@ -319,7 +319,7 @@ def test_hostile_names_are_only_words(browser: Browser, tmp_path: Path) -> None:
     page = browser.open_page(write_report(folder).as_uri())
     for key in ("j", "b"):
         page.press(key)
-    is_playing(page, "b")
+    expect_playing(page, "b")
     for key in ("j", "j", "2", "3"):
         page.press(key)
     page.wait_for("document.getElementById('audio-original').duration > 0")
@@ -386,7 +386,7 @@ def test_the_command_writes_the_report_of_a_real_run(
     assert len(ids(page)) == spoken > 0
     page.press("j")
     page.press("b")
-    is_playing(page, "b")
+    expect_playing(page, "b")
     assert page.errors() == []
     page.call("Page.close")
 

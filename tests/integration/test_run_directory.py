@@ -112,7 +112,7 @@ def test_nothing_is_written_through_a_link_in_the_run_directory(
         "segments/0001.wav",
         "segments/0002.json",
     ]
-    files += ["stems/S0.wav", "speakers/S0/reference.wav", "speakers/S1/codes.txt", "stages/timeline.json"]
+    files += ["stems/A.wav", "speakers/A/reference.wav", "speakers/B/codes.txt", "stages/timeline.json"]
     files += ["logs/worker-1.log"]
     for number, name in enumerate(files):
         target = theirs / f"{number}{Path(name).suffix}"
@@ -133,7 +133,7 @@ def test_nothing_is_written_through_a_link_in_the_run_directory(
 
 
 @pytest.mark.parametrize(
-    "name", ["segments", "speakers", "speakers/S0", "stems", "stages", "tasks", "logs", ".lock"]
+    "name", ["segments", "speakers", "speakers/A", "stems", "stages", "tasks", "logs", ".lock"]
 )
 def test_a_folder_or_lock_of_ours_that_leads_elsewhere_is_refused(
     name: str, tmp_path: Path, talk: list[object]

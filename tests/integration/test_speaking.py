@@ -14,7 +14,7 @@ from voiceclone_cli.errors import Stopped
 from voiceclone_cli.rundir.directory import take_up
 from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.settings import resolve
-from voiceclone_cli.steps.manifest import exit_code
+from voiceclone_cli.steps.outcome import exit_code
 from voiceclone_cli.steps.speaking import Spoken, speak
 from voiceclone_cli.stopping import request_stop
 from voiceclone_cli.tasks import Job, segment_fingerprints, segment_seed

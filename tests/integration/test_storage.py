@@ -60,7 +60,7 @@ def disk(mount_point: Path, undisturbed: dict[str, bytes]) -> Iterator[SmallDisk
         yield made
 
 
-# A run of these lines takes 1.8 MB. The sizes fill the disk in the making of the directory, in the
+# A run of these lines takes 2 MB. The sizes fill the disk in the making of the directory, in the
 # references, in the segments and in the mix.
 @pytest.mark.parametrize("kilobytes", [4, 24, 180, 520, 1100])
 def test_a_full_disk_is_one_sentence_and_the_run_goes_on_when_there_is_room(

@@ -52,6 +52,11 @@ def test_a_link_into_such_a_path_is_refused_too(tmp_path: Path, settings: Settin
         make_checkpoint(tmp_path / "link", Size.TINY, settings)
 
 
+def test_the_home_of_nobody_is_refused(settings: Settings) -> None:
+    with pytest.raises(InputError, match="the home of a user who is not known here"):
+        make_checkpoint(Path("~nobody-of-this-name/tiny"), Size.TINY, settings)
+
+
 def test_a_file_is_refused(tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "voice").write_text("mine")
     with pytest.raises(InputError, match="is a file"):

@@ -86,7 +86,7 @@ def test_slots_of_a_node_fetch_a_content_once_between_them(store: Store, tmp_pat
     places = {shelf.place("/elsewhere/a.npy", codes) for shelf in (first, second, first)}
     (place,) = places
     assert place.read_bytes() == b"codes" and place.suffix == ".npy"
-    assert store.taken_out == 1 and first.fetches + second.fetches == 1
+    assert store.taken_out == 1 and first.fetched + second.fetched == 1
     first.close()
     assert place.is_file(), "the other slot holds on to it"
     second.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from properties import one_sentence
+from properties import expect_one_sentence
 from voiceclone_worker.contract import (
     ContractError,
     EncodeTask,
@@ -103,7 +103,7 @@ def test_the_file_has_the_layout_that_the_design_shows() -> None:
 def test_a_wrong_task_is_refused_in_one_sentence(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ContractError, match=complaint) as refusal:
         task_from_json(document(**changes))
-    one_sentence(refusal.value)
+    expect_one_sentence(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_codes_are_written_to_files_of_their_own(changes: dict[str, Any], compla
     content["references"][0].update(changes)
     with pytest.raises(ContractError, match=complaint) as refusal:
         task_from_json(json.dumps(content))
-    one_sentence(refusal.value)
+    expect_one_sentence(refusal.value)
 
 
 def test_a_task_without_segments_needs_no_folder() -> None:
@@ -198,7 +198,7 @@ def test_a_row_with_a_wrong_part_is_refused(row: dict[str, Any]) -> None:
     document["segments"][0].update(row)
     with pytest.raises(ContractError) as refusal:
         result_from_json(json.dumps(document))
-    one_sentence(refusal.value)
+    expect_one_sentence(refusal.value)
 
 
 @pytest.mark.parametrize("timing", [[], {"load": []}, {"load": "soon"}, {"load": -1}, {"load": 10**400}])

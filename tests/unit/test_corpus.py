@@ -18,4 +18,5 @@ def test_there_is_something_to_replay() -> None:
 
 @pytest.mark.parametrize("path", INPUTS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_what_was_found_is_read_or_refused_in_one_sentence(path: Path) -> None:
-    TARGETS[path.parent.name](path.read_bytes())
+    check = TARGETS[path.parent.name]
+    check(path.read_bytes())

@@ -21,7 +21,7 @@ def granted(*wishes: Wish, history: History | None = None, at: str = AT) -> Hist
     return grant(wishes, history or History(), BASE, at)
 
 
-def refused(code: str, *wishes: Wish, history: History | None = None) -> str:
+def expect_refusal(code: str, *wishes: Wish, history: History | None = None) -> str:
     with pytest.raises(InputError) as info:
         granted(*wishes, history=history)
     assert info.value.code == code
@@ -101,29 +101,31 @@ def test_whoever_is_not_there_is_told_who_is() -> None:
         MergeWish("A", "Zoe"),
         LineWish("1", speaker="Zoe"),
     ):
-        assert refused("unknown_speaker", wish) == expected
-    assert refused("unknown_line", LineWish("9")) == "there is no line '9'; the lines are 0001, 0002."
+        assert expect_refusal("unknown_speaker", wish) == expected
+    assert expect_refusal("unknown_line", LineWish("9")) == "there is no line '9'; the lines are 0001, 0002."
     renamed = granted(RenameWish("A", "Anna"))
-    assert "'A' is 'Anna' by now" in refused("unknown_speaker", RenameWish("A", "Ann"), history=renamed)
+    assert "'A' is 'Anna' by now" in expect_refusal(
+        "unknown_speaker", RenameWish("A", "Ann"), history=renamed
+    )
 
 
 def test_a_name_belongs_to_one_speaker_for_good() -> None:
-    assert "give --merge A=B" in refused("name_taken", RenameWish("A", "B"))
-    assert "give --merge A=B" in refused("name_taken", RenameWish("A", "b"))
+    assert "give --merge A=B" in expect_refusal("name_taken", RenameWish("A", "B"))
+    assert "give --merge A=B" in expect_refusal("name_taken", RenameWish("A", "b"))
     renamed = granted(RenameWish("A", "Anna"))
-    assert "another speaker's name" in refused("name_taken", RenameWish("B", "A"), history=renamed)
+    assert "another speaker's name" in expect_refusal("name_taken", RenameWish("B", "A"), history=renamed)
     merged = granted(MergeWish("B", "A"))
-    assert "another speaker's name" in refused("name_taken", RenameWish("A", "B"), history=merged)
+    assert "another speaker's name" in expect_refusal("name_taken", RenameWish("A", "B"), history=merged)
     assert only(granted(RenameWish("A", "a"))) == Rename(AT, "A", "a")
 
 
 @pytest.mark.parametrize("name", ["Anna Maria", "..", "a/b", "CON", "a" * 101])
 def test_a_name_has_to_be_one_for_folders_and_for_rttm(name: str) -> None:
-    refused("unsafe_name", RenameWish("A", name))
+    expect_refusal("unsafe_name", RenameWish("A", name))
 
 
 def test_a_speaker_is_not_merged_into_themselves() -> None:
-    assert refused("bad_pair", MergeWish("A", "A")) == "--merge: 'A' is one speaker already."
+    assert expect_refusal("bad_pair", MergeWish("A", "A")) == "--merge: 'A' is one speaker already."
 
 
 def test_undo_takes_back_what_one_command_asked_for() -> None:
@@ -131,12 +133,14 @@ def test_undo_takes_back_what_one_command_asked_for() -> None:
     second = granted(LineWish("0001"), LineWish("0002"), history=first, at=LATER)
     assert granted(UndoWish(), history=second) == first
     assert granted(UndoWish(), UndoWish(), history=second) == History()
-    refused("nothing_to_undo", UndoWish())
+    expect_refusal("nothing_to_undo", UndoWish())
 
 
 def test_what_a_fed_back_script_holds_is_not_taken_back() -> None:
     history = History(granted(LineWish("0001", text="Hi.")).corrections, in_script=1)
-    assert "part of the script that was fed back" in refused("nothing_to_undo", UndoWish(), history=history)
+    assert "part of the script that was fed back" in expect_refusal(
+        "nothing_to_undo", UndoWish(), history=history
+    )
 
 
 def test_a_command_becomes_wishes_with_speakers_first() -> None:

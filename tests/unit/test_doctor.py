@@ -277,6 +277,14 @@ def test_a_choice_that_a_run_would_refuse_fails(
     assert rows[check].advice
 
 
+@pytest.mark.parametrize("name", ["asr_model", "diarizer"])
+def test_a_model_in_the_home_of_nobody_is_a_row(name: str) -> None:
+    rows = models.model_rows(resolve({name: "~nobody-of-this-name/model"}))
+    *_, last = rows_of("models", rows, State.FAIL)
+    assert last.state is State.FAIL
+    assert "the home of a user who is not known here" in last.advice
+
+
 def test_a_token_is_never_shown() -> None:
     row = models.hub_row(resolve({}, {"HF_TOKEN": "hf_secret"}))
     assert row == Row("hub", State.OK, "HF_TOKEN is set (environment)")

@@ -66,3 +66,4 @@ def test_the_run_directory_itself_may_be_a_link(tmp_path: Path) -> None:
     root = run_directory(tmp_path)
     (tmp_path / "big disk").symlink_to(root, target_is_directory=True)
     refuse_links(tmp_path / "big disk", FOLDERS)
+    assert (tmp_path / "big disk").is_symlink()

@@ -15,20 +15,29 @@ from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.errors import InputError, RunError, Stopped
 from voiceclone_cli.machine.clock import Clock
 from voiceclone_cli.rundir.directory import take_up
+from voiceclone_cli.rundir.manifest import write_manifest
+from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.settings import resolve
-from voiceclone_cli.steps.manifest import (
-    Made,
-    Source,
-    document,
-    exit_code,
-    failure_document,
-    record_failure,
-    record_unwritten,
-    write_manifest,
-)
+from voiceclone_cli.steps.desk import Desk
+from voiceclone_cli.steps.failure import failure_document, record_failure
+from voiceclone_cli.steps.manifest import document
+from voiceclone_cli.steps.outcome import exit_code
+from voiceclone_cli.steps.placing import Made
+from voiceclone_cli.steps.preparing import Prepared
+from voiceclone_cli.steps.request import RunRequest
+from voiceclone_cli.steps.settling import unwritten
 from voiceclone_cli.steps.speaking import Spoken
 from voiceclone_cli.tasks import Job
-from voiceclone_cli.types import Diarization, Placement, Recording, Reference, Script, Segment, Turn
+from voiceclone_cli.types import (
+    Diarization,
+    Placement,
+    Recording,
+    Reference,
+    Script,
+    Segment,
+    Turn,
+    no_progress,
+)
 from voiceclone_worker.contract import Failure, SegmentRow
 
 
@@ -40,17 +49,18 @@ def made(
     reference = Reference("SPEAKER_00", run_dir.speakers / "reference.wav", "the words", 9.5, ((1.0, 10.5),))
     settings = resolve({}, {"HF_TOKEN": "hf_secret"})
     engine = EngineChoice("echo", "asked", None, "codes.txt")
-    job = Job(
-        Script(segments), {"SPEAKER_00": reference}, {"0001": 2.0, "0002": 3.0}, run_dir, engine, settings
-    )
     recording = Recording(Path("in.wav"), np.zeros(16_000, np.float32), 8_000, 24_000, 2, has_video=False)
-    diarization = Diarization((Turn(1.0, 3.0, "SPEAKER_00"),), (), "embedded", "it was asked for")
-    source = Source(recording, "abc", diarization, "whisper-base")
-    placed = [Placement("0001", 16_000, 8_000, 1.1, 0.0, -2.0)]
-    spoken = Spoken(rows=rows, kept={"0001"}, notes=list(notes), **ended)
     clock = Clock()
     clock.stop()
-    return job, document(source, job, spoken, Made(placed, 16_000), ["a note"], ["diarization"], clock)
+    request = RunRequest(recording.path, settings)
+    stages = Stages(run_dir.root, "abc")
+    desk = Desk(request, recording, "abc", engine, None, run_dir, stages, clock, ["a note"], no_progress)
+    diarization = Diarization((Turn(1.0, 3.0, "SPEAKER_00"),), (), "embedded", "it was asked for")
+    prepared = Prepared(diarization, Script(segments), "whisper-base", {"SPEAKER_00": reference})
+    job = replace(prepared.job(desk), slot_ends={"0001": 2.0, "0002": 3.0})
+    placed = [Placement("0001", 16_000, 8_000, 1.1, 0.0, -2.0)]
+    spoken = Spoken(rows=rows, kept={"0001"}, notes=list(notes), **ended)
+    return job, document(desk, prepared, job, spoken, Made(placed, 16_000))
 
 
 DONE = SegmentRow(0, "0001", "done", "/0001.wav", 0.5, 12_000, 7, 1, "e3b0")
@@ -106,7 +116,7 @@ def test_every_failed_segment_is_an_error_with_its_id(tmp_path: Path) -> None:
 
 def test_no_secret_reaches_the_manifest(tmp_path: Path) -> None:
     job, content = made(tmp_path, {"0001": DONE, "0002": FAILED})
-    write_manifest(job.run_dir, content)
+    write_manifest(job.run_dir.root, content)
     text = job.run_dir.manifest.read_text(encoding="utf-8")
     assert json.loads(text) == content
     assert "hf_secret" not in text and "token" not in content["settings"]
@@ -140,8 +150,8 @@ def test_a_reason_stands_among_the_errors_once(tmp_path: Path) -> None:
     full = Failure("disk_full", "the disk is full")
     _, content = made(tmp_path, {"0001": DONE, "0002": DONE}, errors=[full, full])
     assert len(content["errors"]) == 1
-    unwritten = record_unwritten(content, RunError("the disk is full", code="disk_full"))
-    assert unwritten["status"] == "error" and len(unwritten["errors"]) == 1
+    kept = unwritten(content, RunError("the disk is full", code="disk_full"))
+    assert kept["status"] == "error" and len(kept["errors"]) == 1
 
 
 def test_a_failure_is_recorded_only_where_no_earlier_manifest_holds(tmp_path: Path) -> None:

@@ -209,7 +209,13 @@ def test_an_earlier_rendering_is_taken_over_only_for_the_same(tmp_path: Path) ->
         name: SegmentRow(0, name, "done", str(path), 1.5, 36_000, 0, 1, sha256=name * 64)
         for name, path in place.files.items()
     }
-    same: dict[str, Any] = {"turns": TURNS, "max_stretch": 1.3, "stages": stages}
+    same: dict[str, Any] = {
+        "turns": TURNS,
+        "max_stretch": 1.3,
+        "background": "none",
+        "info": {},
+        "stages": stages,
+    }
     assert recall(LINES, rows, **same) is None
     made = render_or_recall(
         LINES,
@@ -217,6 +223,8 @@ def test_an_earlier_rendering_is_taken_over_only_for_the_same(tmp_path: Path) ->
         place.recording,
         mix=place.out / "mix.wav",
         stems=place.out / "stems",
+        models={},
+        threads=1,
         progress=lambda event: None,
         **same,
     )

@@ -127,8 +127,9 @@ def test_voiceclone_home_overrides_the_cache_folder(tmp_path: Path) -> None:
     assert models.home({"VOICECLONE_HOME": "~/here"}) == Path("~/here").expanduser()
 
 
-def test_the_default_home_is_an_absolute_cache_folder_of_its_own() -> None:
-    home = models.home({"VOICECLONE_HOME": ""})
+@pytest.mark.parametrize("unset", ["", "  "])
+def test_the_default_home_is_an_absolute_cache_folder_of_its_own(unset: str) -> None:
+    home = models.home({"VOICECLONE_HOME": unset})
     assert home.is_absolute()
     assert "voiceclone" in home.parts
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from properties import examples, one_sentence
+from properties import examples, expect_one_sentence
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.names import are_safe, check_speakers
 from voiceclone_worker.contract import ContractError, task_from_json
@@ -67,7 +67,7 @@ def test_names_that_are_no_files_are_refused_in_one_sentence(name: str, fault: s
     with pytest.raises(InputError, match=fault) as refusal:
         check_speakers(["Anna", name])
     assert refusal.value.code == "unsafe_name"
-    one_sentence(refusal.value)
+    expect_one_sentence(refusal.value)
     assert not are_safe([name])
 
 
@@ -122,6 +122,6 @@ def test_the_worker_and_the_command_agree_on_ids(name: str) -> None:
         task_from_json(json.dumps(task))
         taken = True
     except ContractError as error:
-        one_sentence(error)
+        expect_one_sentence(error)
         taken = False
     assert taken == safe

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from voiceclone_cli.workers.local.launcher import pipes
+from voiceclone_cli.workers.local import pipes
 from voiceclone_cli.workers.local.pipes import LONGEST_LINE, BoundedLog, pieces
 
 

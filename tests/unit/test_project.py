@@ -54,6 +54,21 @@ def test_the_project_asks_for_what_is_pinned() -> None:
         assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
 
 
+def test_every_direct_dependency_stands_in_the_docs_with_its_version() -> None:
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    rows = re.findall(
+        r"^\| ([\w.-]+) \| (\d[\w.]*) \|", (ROOT / "docs/dependencies.md").read_text(encoding="utf-8"), re.M
+    )
+    told = {canonicalize_name(name): version for name, version in rows}
+    pinned = [*pins(ROOT / "requirements-ui.txt"), *pins(ROOT / "worker_env/requirements-fish.txt")]
+    versions = {(canonicalize_name(name), version) for name, version in (pin.split("==") for pin in pinned)}
+    assert set(told.items()) <= versions
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {canonicalize_name(Requirement(each).name) for each in project["dependencies"]} <= told.keys()
+
+
 def test_the_tables_that_are_shipped_are_named_in_notice() -> None:
     notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
     for path in (ROOT / "worker_env").rglob("*.npz"):

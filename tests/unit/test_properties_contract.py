@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from properties import changed, examples, one_sentence, texts, values
+from properties import changed, examples, expect_one_sentence, texts, values
 from voiceclone_worker import contract
 from voiceclone_worker.contract import (
     ContractError,
@@ -58,7 +58,7 @@ RESULT = Result(
 tasks = st.sampled_from([SPEECH, ENCODING]).map(task_to_json).map(json.loads)
 
 
-def keeps_its_promises(task: Task) -> None:
+def check_promises(task: Task) -> None:
     """What a task may have written stays where it says, and no two of its files are one."""
     if isinstance(task, EncodeTask):
         names = [reference.speaker for reference in task.references]
@@ -79,9 +79,9 @@ def test_a_damaged_task_is_a_task_or_one_sentence(data: st.DataObject) -> None:
     try:
         task = task_from_json(text)
     except ContractError as error:
-        one_sentence(error)
+        expect_one_sentence(error)
     else:
-        keeps_its_promises(task)
+        check_promises(task)
         assert task_from_json(task_to_json(task)) == task
 
 
@@ -91,7 +91,7 @@ def test_a_damaged_result_is_a_result_or_one_sentence(text: str) -> None:
     try:
         result = result_from_json(text)
     except ContractError as error:
-        one_sentence(error)
+        expect_one_sentence(error)
     else:
         written = result_from_json(result_to_json(result))  # which rounds times
         line = result_to_json(written)
@@ -104,7 +104,7 @@ def test_any_text_is_refused_by_every_reader_in_one_sentence(text: str) -> None:
     for reader in (task_from_json, result_from_json):
         with pytest.raises(ContractError) as refusal:
             reader(text)
-        one_sentence(refusal.value)
+        expect_one_sentence(refusal.value)
 
 
 @examples
@@ -113,9 +113,9 @@ def test_any_file_is_a_task_or_one_sentence(content: bytes, tmp_path_factory: py
     path = tmp_path_factory.getbasetemp() / "any-task.json"
     path.write_bytes(content)
     try:
-        keeps_its_promises(read_task(path))
+        check_promises(read_task(path))
     except ContractError as error:
-        one_sentence(error)
+        expect_one_sentence(error)
 
 
 @examples

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from properties import examples, one_sentence, texts
+from properties import examples, expect_one_sentence, texts
 from voiceclone_cli.diarization.rttm import MAX_SECONDS, read_rttm, write_rttm
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.names import check_speakers
@@ -27,7 +27,7 @@ def test_any_text_is_turns_or_one_sentence(text: str) -> None:
     try:
         turns = read_rttm(text)
     except InputError as error:
-        one_sentence(error)
+        expect_one_sentence(error)
         return
     assert all(0 <= turn.start < turn.end <= 2 * MAX_SECONDS for turn in turns)
     check_speakers(turn.speaker for turn in turns)

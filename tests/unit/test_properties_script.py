@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from properties import changed, examples, one_sentence
+from properties import changed, examples, expect_one_sentence
 from voiceclone_cli import script
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.names import are_safe, check_speakers
@@ -48,7 +48,7 @@ def test_any_content_is_a_script_or_one_clear_sentence(folder: Path, suffix: str
     try:
         result = script.read(path, TWO_PEOPLE, language="en", recording_seconds=3600.0)
     except InputError as error:
-        one_sentence(error)
+        expect_one_sentence(error)
     else:
         assert all(0 <= line.start < line.end and line.text and line.speaker for line in result.segments)
         assert are_safe([line.id for line in result.segments])
@@ -76,7 +76,7 @@ def test_a_damaged_json_script_is_a_script_or_one_clear_sentence(
     try:
         result = script.read(path, diarization, language="en", speakers=("Anna", "Ben"))
     except InputError as error:
-        one_sentence(error)
+        expect_one_sentence(error)
         return
     path.write_text(script.to_json(result), encoding="utf-8")
     again = script.read(path, diarization, language="en", speakers=("Anna", "Ben"))

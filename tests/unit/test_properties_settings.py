@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from properties import examples, one_sentence, texts
+from properties import examples, expect_one_sentence, texts
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.settings import TABLE, Settings, resolve
 
@@ -24,7 +24,7 @@ lines = (
 contents = st.lists(lines, max_size=5).map("\n".join).map(lambda text: text.encode(errors="surrogatepass"))
 
 
-def sane(settings: Settings) -> None:
+def check_sane(settings: Settings) -> None:
     assert 1 <= settings.workers <= 256 and 1 <= settings.batch_size <= 1024
     assert 1.0 <= settings.max_stretch <= 2.0 and 0 <= settings.seed < 2**32
     assert 0.01 <= settings.patience <= 100 and 1 <= settings.threads <= 1024
@@ -38,9 +38,9 @@ def test_any_file_is_settings_or_one_sentence(
     path = tmp_path_factory.getbasetemp() / "any.env"
     path.write_bytes(content)
     try:
-        sane(resolve({}, {}, dotenv=path))
+        check_sane(resolve({}, {}, dotenv=path))
     except InputError as error:
-        one_sentence(error)
+        expect_one_sentence(error)
 
 
 @examples
@@ -49,6 +49,6 @@ def test_any_environment_is_settings_or_one_sentence(
     environ: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     try:
-        sane(resolve({}, environ, dotenv=tmp_path_factory.getbasetemp() / "no.env"))
+        check_sane(resolve({}, environ, dotenv=tmp_path_factory.getbasetemp() / "no.env"))
     except InputError as error:
-        one_sentence(error)
+        expect_one_sentence(error)

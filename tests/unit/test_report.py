@@ -233,7 +233,7 @@ def test_what_is_no_run_directory_is_said_to_be_none(tmp_path: Path) -> None:
             (tmp_path / "run.json").write_text(content, encoding="latin-1")
         with pytest.raises(InputError, match="voiceclone run") as caught:
             write_report(tmp_path)
-        assert caught.value.code == "not_a_run_directory"
+        assert caught.value.code == ("not_a_run_directory" if content is None else "manifest_damaged")
     assert not (tmp_path / "report.html").exists()
 
 

@@ -11,16 +11,15 @@ import pytest
 from voiceclone_cli.errors import InputError, PreflightError, RunError
 from voiceclone_cli.fingerprints import fingerprint
 from voiceclone_cli.rundir.directory import (
-    OWNER_NAME,
-    RUN_SCHEMA,
     RunDir,
-    note_segment,
-    noted_segment,
     open_run_dir,
     sweep,
     take_up,
 )
 from voiceclone_cli.rundir.lock import HOLDER_NAME, LOCK_NAME
+from voiceclone_cli.rundir.manifest import RUN_SCHEMA
+from voiceclone_cli.rundir.paths import OWNER
+from voiceclone_cli.rundir.segments import note_segment, noted_segment
 from voiceclone_cli.rundir.stages import Stages
 
 
@@ -106,7 +105,7 @@ def test_a_directory_whose_run_was_killed_in_its_first_moment_is_as_good_as_new(
 
 def test_what_is_left_where_a_directory_was_removed_under_a_run_is_taken_up(tmp_path: Path) -> None:
     run_dir = take_up(tmp_path / "run", "a")
-    for path in (run_dir.manifest, run_dir.root / OWNER_NAME):
+    for path in (run_dir.manifest, run_dir.root / OWNER):
         path.unlink()
     run_dir.mix.write_bytes(b"")
     with pytest.raises(InputError, match="not a run directory"):
@@ -114,7 +113,7 @@ def test_what_is_left_where_a_directory_was_removed_under_a_run_is_taken_up(tmp_
     (run_dir.root / LOCK_NAME).touch()
     assert not take_up(tmp_path / "run", "a").is_new, "so that it is never discarded"
     (run_dir.root / "holiday.jpg").touch()
-    for path in (run_dir.manifest, run_dir.root / OWNER_NAME):
+    for path in (run_dir.manifest, run_dir.root / OWNER):
         path.unlink()
     with pytest.raises(InputError, match="not a run directory"):
         take_up(tmp_path / "run", "a")
@@ -126,6 +125,13 @@ def test_a_damaged_manifest_does_not_make_the_directory_foreign(tmp_path: Path) 
     assert not take_up(tmp_path / "run", "a").is_new
     with pytest.raises(InputError, match="another input"):
         take_up(tmp_path / "run", "b")
+
+
+def test_a_manifest_that_is_nested_too_deep_says_nothing(tmp_path: Path) -> None:
+    run_dir = take_up(tmp_path / "run", "a")
+    run_dir.manifest.write_text("[" * 100_000, encoding="utf-8")
+    again = take_up(tmp_path / "run", "a")
+    assert again.claimed() is None and not again.has_spoken()
 
 
 def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
@@ -174,6 +180,8 @@ def test_a_segment_counts_only_with_its_own_fingerprint_and_its_own_sound(tmp_pa
     note = noted_segment(run_dir, "0001", "print")
     assert note is not None and note["seconds"] == 1.5
     assert noted_segment(run_dir, "0001", "other inputs") is None
+    run_dir.segment_note("0002").write_text("[" * 100_000, encoding="utf-8")
+    assert noted_segment(run_dir, "0002", "print") is None
     run_dir.segment_wav("0001").write_bytes(b"a foreign sound")
     assert noted_segment(run_dir, "0001", "print") is None
     run_dir.segment_note("0001").write_text("{torn", encoding="utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from voiceclone_cli.workers.leases import Lease
-from voiceclone_cli.workers.task_files import TaskFiles
+from voiceclone_cli.workers.local.task_files import TaskFiles
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SynthesisTask, read_task
 
 TASK = SynthesisTask("", EngineSpec("echo"), ReferenceSpec("", "", "", ""), "", ())

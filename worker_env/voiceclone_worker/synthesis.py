@@ -8,7 +8,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,6 @@ from voiceclone_worker.engines.base import Emit, Engine, EngineError, Load, Row,
 from voiceclone_worker.writer import Writer, failed
 
 ENGINES = ("echo", "kokoro", "fish")
-
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """What only writing meets: engines let it through, and it is told as what it is."""
@@ -141,25 +140,15 @@ class _Lease:
     def refuse(self, numbers: Sequence[int], failure: Failure) -> None:
         """Nothing of these tasks can be done."""
         self._error = failure
-        for row in self._rows(numbers):
-            self._finish(failed(row, failure.code, failure.message))
-        for number in numbers:
-            task = self._tasks[number]
-            if isinstance(task, EncodeTask):
-                for reference in task.references:
-                    self._encoded(ReferenceRow(number, reference.speaker, "failed", error=failure))
+        self._fail_rest(numbers, failure)
 
     def encode(self, engine: Engine, numbers: Sequence[int]) -> None:
         for number in numbers:
             task = self._tasks[number]
-            if not isinstance(task, EncodeTask):
-                continue
-            started = time.perf_counter()
-            problem = self._encode(engine, number, task)
-            for reference in task.references:
-                if (number, reference.speaker) not in self._references:
-                    self._encoded(ReferenceRow(number, reference.speaker, "failed", error=problem))
-            self.spend("encode", time.perf_counter() - started)
+            if isinstance(task, EncodeTask):
+                started = time.perf_counter()
+                self._fail_rest([number], self._encode(engine, number, task))
+                self.spend("encode", time.perf_counter() - started)
 
     def _encode(self, engine: Engine, number: int, task: EncodeTask) -> Failure:
         """Why a reference that has no outcome afterwards has none."""
@@ -185,17 +174,15 @@ class _Lease:
         rows = self._rows(numbers)
         if not rows:
             return
-        started, others = time.perf_counter(), sum(self._timing.values())
+        started, spent_before = time.perf_counter(), sum(self._timing.values())
         with Writer(self._finish) as writer:
             writer.make_folders({str(self._path(row).parent) for row in rows})
             problem = self._generate(engine, rows, writer)
         if writer.blocked is not None:
             problem = self._error = writer.blocked
-        for row in rows:
-            if (row.task, row.segment.id) not in self._segments:
-                self._finish(failed(row, problem.code, problem.message))
-        others = sum(self._timing.values()) - others
-        self.spend("generate", time.perf_counter() - started - others)
+        self._fail_rest(numbers, problem)
+        own_stages = sum(self._timing.values()) - spent_before
+        self.spend("generate", time.perf_counter() - started - own_stages)
         self.spend("write", writer.seconds)
 
     def _generate(self, engine: Engine, rows: Sequence[Row], writer: Writer) -> Failure:
@@ -204,7 +191,7 @@ class _Lease:
             outcomes = iter(engine.generate(rows)) if writer.blocked is None else iter(())
             for row, outcome in outcomes:
                 if isinstance(outcome, SegmentError):
-                    self._finish(failed(row, outcome.code, outcome.message))
+                    self._finish(failed(row, Failure(outcome.code, outcome.message)))
                 else:
                     writer.submit(row, outcome, str(self._path(row)))
                 if writer.blocked is not None:
@@ -216,9 +203,9 @@ class _Lease:
 
     def result(self) -> Result:
         """Rows in the order of the tasks."""
-        order = [(number, item.id) for number, item in self._all_segments()]
+        every = self._rows(range(len(self._tasks)))
         return Result(
-            segments=tuple(self._segments[key] for key in order),
+            segments=tuple(self._segments[row.task, row.segment.id] for row in every),
             references=tuple(self._references.values()),
             timing=self._timing,
             notes=tuple(self._notes),
@@ -230,6 +217,17 @@ class _Lease:
         task = self._tasks[row.task]
         assert isinstance(task, SynthesisTask)
         return Path(task.output_dir, f"{row.segment.id}.wav")
+
+    def _fail_rest(self, numbers: Sequence[int], failure: Failure) -> None:
+        """What has no outcome yet of these tasks fails."""
+        for row in self._rows(numbers):
+            if (row.task, row.segment.id) not in self._segments:
+                self._finish(failed(row, failure))
+        for number in numbers:
+            task = self._tasks[number]
+            for reference in task.references if isinstance(task, EncodeTask) else ():
+                if (number, reference.speaker) not in self._references:
+                    self._encoded(ReferenceRow(number, reference.speaker, "failed", error=failure))
 
     def _finish(self, row: SegmentRow) -> None:
         self._segments[row.task, row.id] = row
@@ -246,12 +244,6 @@ class _Lease:
             if isinstance(task, SynthesisTask):
                 rows += [Row(number, segment, task.reference) for segment in task.segments]
         return rows
-
-    def _all_segments(self) -> Iterator[tuple[int, SegmentRow]]:
-        for number, task in enumerate(self._tasks):
-            if isinstance(task, SynthesisTask):
-                for segment in task.segments:
-                    yield number, self._segments[number, segment.id]
 
 
 def _by_engine(tasks: Sequence[Task]) -> list[tuple[EngineSpec, list[int]]]:

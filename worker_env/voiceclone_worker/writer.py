@@ -89,7 +89,7 @@ class Writer:
             failure = write_failure(path, error)
             if error.errno in _OF_THE_FOLDER:
                 self.blocked = failure
-            outcome = failed(row, failure.code, failure.message)
+            outcome = failed(row, failure)
         finally:
             self._room.release()
         self.seconds += time.perf_counter() - started
@@ -109,12 +109,6 @@ def write_wav(path: Path, speech: Speech) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def failed(row: Row, code: str, message: str) -> SegmentRow:
+def failed(row: Row, failure: Failure) -> SegmentRow:
     """The row of a segment that did not come to be."""
-    return SegmentRow(
-        task=row.task,
-        id=row.segment.id,
-        status="failed",
-        seed=row.segment.seed,
-        error=Failure(code, message),
-    )
+    return SegmentRow(row.task, row.segment.id, "failed", seed=row.segment.seed, error=failure)

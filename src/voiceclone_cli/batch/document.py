@@ -11,7 +11,7 @@ from typing import Any
 from voiceclone_cli.atomic import explain_write_errors, write_text_atomic
 from voiceclone_cli.batch.types import Batch, BatchItem, BatchOutcome, ItemEnd
 from voiceclone_cli.errors import InputError, RunError, Stopped, VoicecloneError
-from voiceclone_cli.steps.manifest import ERROR, EXIT_CODES, PARTIAL, PLANNED, SUCCESS
+from voiceclone_cli.steps.outcome import ERROR, EXIT_CODES, PARTIAL, PLANNED, SUCCESS
 from voiceclone_worker.contract import dump_json
 
 BATCH_SCHEMA = "voiceclone.batch/1"

@@ -13,6 +13,7 @@ from voiceclone_cli.batch.list_file import Row, read_list
 from voiceclone_cli.batch.naming import give_names
 from voiceclone_cli.batch.types import Batch, BatchItem
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.rundir.paths import MANIFEST
 from voiceclone_cli.steps.request import RunRequest
 
 DEFAULT_ROOT = Path("voiceclone-batch")
@@ -60,7 +61,7 @@ def _check_options(common: RunRequest) -> None:
 
 
 def _check_root(root: Path) -> None:
-    if (root / "run.json").exists() or (root.exists() and not root.is_dir()):
+    if (root / MANIFEST).exists() or (root.exists() and not root.is_dir()):
         kind = "the run directory of one recording" if root.is_dir() else "a file"
         raise InputError(f"{root} is {kind}; choose another folder with --out", code="not_a_batch")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.rundir.directory import OWNER_NAME
+from voiceclone_cli.rundir.paths import MANIFEST, OWNER
 
 _SUFFIXES = (
     ".3gp .aac .ac3 .aif .aifc .aiff .ape .asf .au .avi .caf .dts .dv .eac3 .flac .flv .gxf .m2ts .m4a .m4b "
@@ -48,7 +48,7 @@ def _is_pattern(argument: Path) -> bool:
 
 
 def _is_run_dir(folder: Path) -> bool:
-    return (folder / "run.json").is_file() or (folder / OWNER_NAME).is_file()
+    return (folder / MANIFEST).is_file() or (folder / OWNER).is_file()
 
 
 def _in_folder(folder: Path) -> Iterator[Path]:

@@ -24,7 +24,7 @@ from voiceclone_cli.batch.types import FILES, Batch, BatchOutcome, ItemEnd
 from voiceclone_cli.errors import PreflightError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.rundir.inside import refuse_links
 from voiceclone_cli.rundir.lock import LOCK_NAME, locked
-from voiceclone_cli.steps.manifest import ERROR
+from voiceclone_cli.steps.outcome import ERROR
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 
 _WRITING_SHARE = 20

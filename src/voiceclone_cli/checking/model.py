@@ -12,7 +12,7 @@ CHECK_SCHEMA = "voiceclone.check/1"
 
 
 class Flag(StrEnum):
-    """What is wrong with a row, whatever the gates; the limits stand in ``judging.py``."""
+    """What is wrong with a row, whatever the gates; the limits stand in ``flags.py``."""
 
     FAILED = "failed"
     """The run did not speak it."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from voiceclone_cli.casting.sound import cut
 from voiceclone_cli.casting.spans import alone, merge
 from voiceclone_cli.checking.ears import Ears
 from voiceclone_cli.checking.embedding import from_text, to_text
@@ -74,7 +76,7 @@ def _measure(finished: Finished, ears: Ears) -> dict[str, Any]:
         speakers = sorted({turn.speaker for turn in finished.turns})
         own = {name: _embedded(_speech_of(name, finished, signal), ears) for name in speakers}
         levels = {
-            line.id: speech_level_db(_cut(signal, line.start, line.end), ANALYSIS_RATE)
+            line.id: speech_level_db(cut(signal, (line.start, line.end)), ANALYSIS_RATE)
             for line in finished.lines
         }
     references = {name: _embedded(_resampled(path), ears) for name, path in _references(finished).items()}
@@ -91,7 +93,7 @@ def _speech_of(speaker: str, finished: Finished, signal: Samples) -> Samples:
     spans = alone(finished.turns, speaker)
     if sum(end - start for start, end in spans) < _LITTLE:
         spans = merge((turn.start, turn.end) for turn in finished.turns if turn.speaker == speaker)
-    parts = [_cut(signal, start, end) for start, end in spans]
+    parts = [cut(signal, span) for span in spans]
     return np.concatenate(parts)[: round(_ENOUGH * ANALYSIS_RATE)]
 
 
@@ -104,17 +106,13 @@ def _samples(known: Mapping[str, Any]) -> dict[str, Sample]:
     return {name: Sample(from_text(row["embedding"]), row["seconds"]) for name, row in known.items()}
 
 
-def _references(finished: Finished) -> dict[str, Any]:
+def _references(finished: Finished) -> dict[str, Path]:
     return {name: path for name, path in finished.references.items() if path.is_file()}
 
 
-def _resampled(path: Any) -> Samples:
+def _resampled(path: Path) -> Samples:
     import soxr
 
     samples, rate = read_wav(path)
     resampled: Samples = soxr.resample(samples, rate, ANALYSIS_RATE)
     return resampled
-
-
-def _cut(signal: Samples, start: float, end: float) -> Samples:
-    return signal[max(0, round(start * ANALYSIS_RATE)) : max(0, round(end * ANALYSIS_RATE))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from voiceclone_cli.diarization import read_rttm
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.fingerprints import file_sha256
 from voiceclone_cli.names import are_safe
-from voiceclone_cli.rundir.directory import RUN_SCHEMA
+from voiceclone_cli.rundir.manifest import damaged, read_manifest
+from voiceclone_cli.rundir.paths import MANIFEST, RunPaths
 from voiceclone_cli.types import Turn
 
 _MAX_MANIFEST = 200 * 2**20
@@ -76,12 +76,12 @@ def read_finished(root: Path) -> Finished:
             input_sha256=str(manifest["input"]["sha256"]),
             lines=lines,
             turns=_turns(manifest, root),
-            references={name: root / "speakers" / name / "reference.wav" for name in speakers},
+            references={name: RunPaths(root).speakers / name / "reference.wav" for name in speakers},
             given=frozenset(given & speakers.keys()),
             recording=_recording(manifest, root),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-        raise _damaged(root, error) from error
+        raise damaged(root, error) from error
     if not any(line.is_done for line in lines):
         raise _nothing_spoken(root)
     return finished
@@ -94,36 +94,16 @@ def _nothing_spoken(root: Path) -> InputError:
 
 
 def _manifest(root: Path) -> dict[str, Any]:
-    path = root / "run.json"
-    try:
-        if path.stat().st_size > _MAX_MANIFEST:
-            raise ValueError("it is larger than 200 MB")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        schema, status = manifest["schema"], manifest["status"]
-    except OSError as error:
-        raise InputError(
-            f"{root} is not a run directory: there is no run.json in it that can be read "
-            f"({error.strerror}); give the folder that `voiceclone run` wrote",
-            code="not_a_run_directory",
-        ) from error
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise _damaged(root, error) from error
-    if schema != RUN_SCHEMA:
-        raise InputError(
-            f"{root} was written by another version ({schema!r:.40}): run it again", code="run_schema"
-        )
-    if status == "running":
+    if (root / MANIFEST).is_file() and (root / MANIFEST).stat().st_size > _MAX_MANIFEST:
+        raise damaged(root, ValueError("it is larger than 200 MB"))
+    manifest = read_manifest(root)
+    if "status" not in manifest:
+        raise damaged(root, KeyError("status"))
+    if manifest["status"] == "running":
         raise InputError(
             f"the run in {root} has not ended: wait for it, or give its command again", code="run_not_ended"
         )
-    return dict(manifest)
-
-
-def _damaged(root: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{root / 'run.json'} is damaged ({type(error).__name__}: {error}): give the command of its run again",
-        code="manifest_damaged",
-    )
+    return manifest
 
 
 def _line(row: Mapping[str, Any], root: Path) -> Line:
@@ -134,7 +114,7 @@ def _line(row: Mapping[str, Any], root: Path) -> Line:
         end=_finite(row["end"]),
         text=str(row["text"]),
         language=str(row["language"]),
-        wav=root / "segments" / f"{row['id']}.wav",
+        wav=RunPaths(root).segment_wav(str(row["id"])),
         is_done=row["status"] == "done",
         sha256=row.get("sha256"),
         placed_seconds=_placed_seconds(row),
@@ -166,14 +146,14 @@ def _turns(manifest: Mapping[str, Any], root: Path) -> tuple[Turn, ...]:
             Turn(_finite(row["start"]), _finite(row["end"]), str(row["speaker"])) for row in manifest["turns"]
         )
     try:
-        return tuple(read_rttm((root / "diarization.rttm").read_text(encoding="utf-8")))
+        return tuple(read_rttm(RunPaths(root).rttm.read_text(encoding="utf-8")))
     except InputError as error:
         raise ValueError(error.message) from error
 
 
 def _recording(manifest: Mapping[str, Any], root: Path) -> Path | None:
     """The copy in the run directory, else the input where it lay, if it is still the same."""
-    if (copy := root / "original.flac").is_file():
+    if (copy := RunPaths(root).original).is_file():
         return copy
     path = Path(str(manifest["input"]["path"]))
     try:

@@ -17,12 +17,11 @@ from voiceclone_cli.checking.originals import measure_originals
 from voiceclone_cli.checking.reading import read_finished
 from voiceclone_cli.checking.summary import describe_voices, summarise
 from voiceclone_cli.checking.voices import choose_standards
+from voiceclone_cli.rundir.paths import RunPaths
 from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress, no_progress
 from voiceclone_worker.contract import dump_json
-
-CHECK_NAME = "check.json"
 
 
 def check(
@@ -67,14 +66,14 @@ def write_check(checked: Check) -> Path:
 
     Raises RunError where the run directory cannot be written.
     """
-    path = checked.run_dir / CHECK_NAME
+    paths = RunPaths(checked.run_dir)
     with explain_write_errors(checked.run_dir):
-        write_text_atomic(path, dump_json(to_document(checked), indent=1) + "\n")
-    if (checked.run_dir / "report.html").exists():
+        write_text_atomic(paths.check, dump_json(to_document(checked), indent=1) + "\n")
+    if paths.report.exists():
         from voiceclone_cli.report import write_report
 
         write_report(checked.run_dir)
-    return path
+    return paths.check
 
 
 def write_junit(checked: Check, path: Path) -> None:

@@ -8,18 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from voiceclone_cli.cli.options import (
-    AsJson,
-    BatchSize,
-    Checkpoint,
-    Compile,
-    Device,
-    Precision,
-    ProgressOption,
-    Quiet,
-    Verbose,
-    settings_of,
-)
+from voiceclone_cli.cli import options
 from voiceclone_cli.cli.render import ProgressMode, shown_progress
 
 
@@ -54,27 +43,27 @@ def command(
             show_default=False,
         ),
     ] = None,
-    checkpoint: Checkpoint = None,
-    device: Device = None,
-    precision: Precision = None,
-    compile: Compile = None,
-    batch_size: BatchSize = None,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    compile: options.Compile = None,
+    batch_size: options.BatchSize = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Of lines and voices.", show_default=False)
     ] = None,
     roofline: Annotated[
         bool, typer.Option("--roofline/--no-roofline", help="Compare with what the memory allows.")
     ] = True,
-    as_json: AsJson = False,
-    progress: ProgressOption = ProgressMode.AUTO,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    as_json: options.AsJson = False,
+    progress: options.ProgressOption = ProgressMode.AUTO,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Compare the time and memory of each mode on this machine.
 
     Generated lines are spoken in every mode, and by fish-speech's own program.
     """
-    settings = settings_of(locals())
+    settings = options.settings_of(locals())
     from voiceclone_cli.bench import Plan, read_modes, run_benchmark
 
     plan = Plan(

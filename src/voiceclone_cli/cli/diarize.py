@@ -6,31 +6,21 @@ import json
 
 import typer
 
-from voiceclone_cli.cli.options import (
-    AsJson,
-    Diarizer,
-    Input,
-    MaxSpeakers,
-    MinSpeakers,
-    ProgressOption,
-    Quiet,
-    Speakers,
-    Verbose,
-)
+from voiceclone_cli.cli import options
 from voiceclone_cli.cli.render import ProgressMode, shown_progress
 from voiceclone_cli.settings import resolve
 
 
 def command(
-    input: Input,
-    speakers: Speakers = None,
-    min_speakers: MinSpeakers = None,
-    max_speakers: MaxSpeakers = None,
-    diarizer: Diarizer = None,
-    as_json: AsJson = False,
-    progress: ProgressOption = ProgressMode.AUTO,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    input: options.Input,
+    speakers: options.Speakers = None,
+    min_speakers: options.MinSpeakers = None,
+    max_speakers: options.MaxSpeakers = None,
+    diarizer: options.Diarizer = None,
+    as_json: options.AsJson = False,
+    progress: options.ProgressOption = ProgressMode.AUTO,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Print who speaks when: RTTM, or turns as JSON."""
     from dataclasses import asdict

@@ -9,24 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import typer
 
-from voiceclone_cli.cli.options import (
-    AsJson,
-    AsrModel,
-    BatchSize,
-    Checkpoint,
-    Device,
-    Diarizer,
-    Engine,
-    Executor,
-    Mode,
-    Precision,
-    ProgressOption,
-    Quiet,
-    RayAddress,
-    Verbose,
-    Workers,
-    settings_of,
-)
+from voiceclone_cli.cli import options
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.settings import RAY, Settings
@@ -38,24 +21,24 @@ _COLOURS = {"ok": "green", "note": "yellow", "fail": "bold red"}
 
 
 def command(
-    engine: Engine = None,
-    checkpoint: Checkpoint = None,
-    device: Device = None,
-    precision: Precision = None,
-    mode: Mode = None,
-    workers: Workers = None,
-    batch_size: BatchSize = None,
-    diarizer: Diarizer = None,
-    asr_model: AsrModel = None,
-    executor: Executor = None,
-    ray_address: RayAddress = None,
-    as_json: AsJson = False,
-    progress: ProgressOption = ProgressMode.AUTO,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    engine: options.Engine = None,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    mode: options.Mode = None,
+    workers: options.Workers = None,
+    batch_size: options.BatchSize = None,
+    diarizer: options.Diarizer = None,
+    asr_model: options.AsrModel = None,
+    executor: options.Executor = None,
+    ray_address: options.RayAddress = None,
+    as_json: options.AsJson = False,
+    progress: options.ProgressOption = ProgressMode.AUTO,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Look whether `run` would work here, and say what to do if not."""
-    settings = settings_of(locals())
+    settings = options.settings_of(locals())
     from voiceclone_cli.doctor import State, examine
 
     if not quiet:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
 
 from voiceclone_cli.cli.render import say
+from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.types import Until
 
 if typing.TYPE_CHECKING:
-    from voiceclone_cli.run import RunResult
+    from voiceclone_cli.steps.settling import RunResult
 
 
 def show_result(result: RunResult, *, until: Until | None = None, as_json: bool, quiet: bool) -> NoReturn:
@@ -27,6 +29,25 @@ def show_result(result: RunResult, *, until: Until | None = None, as_json: bool,
     if not quiet:
         summarise(result.document, until)
     raise typer.Exit(result.exit_code)
+
+
+@contextmanager
+def failure_shown(
+    failure: Callable[[VoicecloneError | Stopped], dict[str, Any]],
+    schema: str | None = None,
+    *,
+    as_json: bool,
+) -> Iterator[None]:
+    """What ends the block early is a document too where one was asked for: of ``schema``, if not its own."""
+    from voiceclone_worker.contract import dump_json
+
+    try:
+        yield
+    except (VoicecloneError, Stopped) as end:
+        if as_json:
+            told = failure(end)
+            typer.echo(dump_json({**told, "schema": schema} if schema else told))
+        raise
 
 
 def made_paths(document: dict[str, Any], until: Until | None) -> list[str]:

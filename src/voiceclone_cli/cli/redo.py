@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from voiceclone_cli.cli.options import AsJson, ProgressOption, Quiet, Verbose
-from voiceclone_cli.cli.outcome import show_result
+from voiceclone_cli.cli.outcome import failure_shown, show_result
 from voiceclone_cli.cli.render import ProgressMode, shown_progress
-from voiceclone_cli.errors import Stopped, VoicecloneError
 
 
 def command(
@@ -71,10 +70,9 @@ def command(
     """
     from voiceclone_cli.correcting.wishes import wishes_for
     from voiceclone_cli.redo import redo
-    from voiceclone_cli.steps.manifest import failure_document
-    from voiceclone_worker.contract import dump_json
+    from voiceclone_cli.steps.failure import failure_document
 
-    try:
+    with failure_shown(failure_document, as_json=as_json):
         wishes = wishes_for(
             ids or [],
             text=text,
@@ -86,8 +84,4 @@ def command(
         )
         with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
             result = redo(run_dir, wishes, input=input, progress=show)
-    except (VoicecloneError, Stopped) as end:
-        if as_json:
-            typer.echo(dump_json(failure_document(end)))
-        raise
     show_result(result, as_json=as_json, quiet=quiet)

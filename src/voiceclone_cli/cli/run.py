@@ -3,55 +3,18 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from voiceclone_cli.cli.options import (
-    AsJson,
-    AsrModel,
-    Background,
-    BatchSize,
-    Checkpoint,
-    Compile,
-    ConsentFile,
-    Device,
-    Diarizer,
-    Engine,
-    Executor,
-    Force,
-    Inputs,
-    KeepOriginalAudio,
-    Language,
-    ListFile,
-    MaxSpeakers,
-    MaxStretch,
-    MinSpeakers,
-    Mode,
-    Out,
-    Precision,
-    ProgressOption,
-    Quiet,
-    RayAddress,
-    References,
-    Report,
-    ScriptFile,
-    Seed,
-    Speakers,
-    TurnsFile,
-    UntilOption,
-    Verbose,
-    Watermark,
-    Workers,
-    settings_of,
-)
-from voiceclone_cli.cli.outcome import show_result
+from voiceclone_cli.cli import options
+from voiceclone_cli.cli.outcome import failure_shown, show_result
 from voiceclone_cli.cli.plan_view import show_plan
 from voiceclone_cli.cli.render import ProgressMode, View, shown_progress
-from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
+from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import Progress
 
 if typing.TYPE_CHECKING:
@@ -59,69 +22,69 @@ if typing.TYPE_CHECKING:
 
 
 def command(
-    input: Inputs = None,
-    list_file: ListFile = None,
-    out: Out = None,
-    script: ScriptFile = None,
-    turns: TurnsFile = None,
-    reference: References = None,
-    engine: Engine = None,
-    checkpoint: Checkpoint = None,
-    device: Device = None,
-    precision: Precision = None,
-    compile: Compile = None,
-    mode: Mode = None,
-    workers: Workers = None,
-    executor: Executor = None,
-    ray_address: RayAddress = None,
-    batch_size: BatchSize = None,
-    speakers: Speakers = None,
-    min_speakers: MinSpeakers = None,
-    max_speakers: MaxSpeakers = None,
-    diarizer: Diarizer = None,
-    asr_model: AsrModel = None,
-    language: Language = None,
-    max_stretch: MaxStretch = None,
-    background: Background = None,
-    keep_original_audio: KeepOriginalAudio = False,
-    watermark: Watermark = None,
-    consent: ConsentFile = None,
-    seed: Seed = None,
-    until: UntilOption = None,
-    report: Report = True,
+    input: options.Inputs = None,
+    list_file: options.ListFile = None,
+    out: options.Out = None,
+    script: options.ScriptFile = None,
+    turns: options.TurnsFile = None,
+    reference: options.References = None,
+    engine: options.Engine = None,
+    checkpoint: options.Checkpoint = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    compile: options.Compile = None,
+    mode: options.Mode = None,
+    workers: options.Workers = None,
+    executor: options.Executor = None,
+    ray_address: options.RayAddress = None,
+    batch_size: options.BatchSize = None,
+    speakers: options.Speakers = None,
+    min_speakers: options.MinSpeakers = None,
+    max_speakers: options.MaxSpeakers = None,
+    diarizer: options.Diarizer = None,
+    asr_model: options.AsrModel = None,
+    language: options.Language = None,
+    max_stretch: options.MaxStretch = None,
+    background: options.Background = None,
+    keep_original_audio: options.KeepOriginalAudio = False,
+    watermark: options.Watermark = None,
+    consent: options.ConsentFile = None,
+    seed: options.Seed = None,
+    until: options.UntilOption = None,
+    report: options.Report = True,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would be done, as `voiceclone plan`.")
     ] = False,
     keep_tasks: Annotated[bool, typer.Option("--keep-tasks", help="Leave the task files.")] = False,
-    force: Force = False,
-    as_json: AsJson = False,
-    progress: ProgressOption = ProgressMode.AUTO,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    force: options.Force = False,
+    as_json: options.AsJson = False,
+    progress: options.ProgressOption = ProgressMode.AUTO,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Speak recordings again, every line in its own voice.
 
     The same command again goes on where it ended, and makes only what is missing or has changed. Several
     recordings are a batch: each has its own run directory in the folder that --out names.
     """
-    options = dict(locals())
+    given = dict(locals())
     from voiceclone_cli.batch import is_single
 
     if is_single(input or [], list_file):
-        _run_one(options)
+        _run_one(given)
     else:
-        _run_many(options)
+        _run_many(given)
 
 
-def _run_one(options: Mapping[str, Any]) -> None:
+def _run_one(given: Mapping[str, Any]) -> None:
     from voiceclone_cli.planning import PLAN_SCHEMA, plan
     from voiceclone_cli.run import run
-    from voiceclone_cli.steps.manifest import failure_document
+    from voiceclone_cli.steps.failure import failure_document
 
-    dry_run, shown = options["dry_run"], _how(options)
-    with _told_as_json(options, failure_document, PLAN_SCHEMA):
-        request = _request(options, options["input"][0])
-        with _progress(options) as show:
+    dry_run, shown = given["dry_run"], _how(given)
+    with failure_shown(failure_document, PLAN_SCHEMA if dry_run else None, as_json=given["as_json"]):
+        request = _request(given, given["input"][0])
+        with _progress(given) as show:
             if dry_run:
                 found = plan(request, show)
             else:
@@ -129,10 +92,10 @@ def _run_one(options: Mapping[str, Any]) -> None:
     if dry_run:
         show_plan(found, **shown)
     else:
-        show_result(result, until=options["until"], **shown)
+        show_result(result, until=given["until"], **shown)
 
 
-def _run_many(options: Mapping[str, Any]) -> None:
+def _run_many(given: Mapping[str, Any]) -> None:
     from voiceclone_cli.batch import gather
     from voiceclone_cli.batch.document import batch_failure
     from voiceclone_cli.batch.planned import BATCH_PLAN_SCHEMA, plan_batch
@@ -140,11 +103,11 @@ def _run_many(options: Mapping[str, Any]) -> None:
     from voiceclone_cli.cli.batch_progress import BATCH_VIEW
     from voiceclone_cli.cli.batch_view import show_batch, show_batch_plan
 
-    dry_run, shown = options["dry_run"], _how(options)
-    with _told_as_json(options, batch_failure, BATCH_PLAN_SCHEMA):
-        common = _request(options, Path())
-        batch = gather(options["input"] or [], options["list_file"], common)
-        with _progress(options, BATCH_VIEW) as show:
+    dry_run, shown = given["dry_run"], _how(given)
+    with failure_shown(batch_failure, BATCH_PLAN_SCHEMA if dry_run else None, as_json=given["as_json"]):
+        common = _request(given, Path())
+        batch = gather(given["input"] or [], given["list_file"], common)
+        with _progress(given, BATCH_VIEW) as show:
             if dry_run:
                 found = plan_batch(batch, show)
             else:
@@ -152,10 +115,10 @@ def _run_many(options: Mapping[str, Any]) -> None:
     if dry_run:
         show_batch_plan(found, **shown)
     else:
-        show_batch(result, until=options["until"], **shown)
+        show_batch(result, until=given["until"], **shown)
 
 
-def _request(options: Mapping[str, Any], input: Path) -> RunRequest:
+def _request(given: Mapping[str, Any], input: Path) -> RunRequest:
     from voiceclone_cli.diarization import SpeakerCount
     from voiceclone_cli.steps.request import RunRequest
 
@@ -172,37 +135,19 @@ def _request(options: Mapping[str, Any], input: Path) -> RunRequest:
     )
     return RunRequest(
         input=input,
-        settings=settings_of(options),
-        references=_references(options["reference"] or []),
-        speakers=SpeakerCount(options["speakers"], options["min_speakers"], options["max_speakers"]),
-        **{name: options[name] for name in as_given},
+        settings=options.settings_of(given),
+        references=_references(given["reference"] or []),
+        speakers=SpeakerCount(given["speakers"], given["min_speakers"], given["max_speakers"]),
+        **{name: given[name] for name in as_given},
     )
 
 
-def _how(options: Mapping[str, Any]) -> dict[str, bool]:
-    return {"as_json": options["as_json"], "quiet": options["quiet"]}
+def _how(given: Mapping[str, Any]) -> dict[str, bool]:
+    return {"as_json": given["as_json"], "quiet": given["quiet"]}
 
 
-def _progress(options: Mapping[str, Any], view: View | None = None) -> AbstractContextManager[Progress]:
-    return shown_progress(options["progress"], quiet=options["quiet"], verbose=options["verbose"], view=view)
-
-
-@contextmanager
-def _told_as_json(
-    options: Mapping[str, Any],
-    failure: Callable[[VoicecloneError | Stopped], dict[str, Any]],
-    plan_schema: str,
-) -> Iterator[None]:
-    """What ends the block early is a document too where one was asked for."""
-    from voiceclone_worker.contract import dump_json
-
-    try:
-        yield
-    except (VoicecloneError, Stopped) as end:
-        if options["as_json"]:
-            told = failure(end)
-            typer.echo(dump_json({**told, "schema": plan_schema} if options["dry_run"] else told))
-        raise
+def _progress(given: Mapping[str, Any], view: View | None = None) -> AbstractContextManager[Progress]:
+    return shown_progress(given["progress"], quiet=given["quiet"], verbose=given["verbose"], view=view)
 
 
 def _references(pairs: list[str]) -> dict[str, Path]:

@@ -7,39 +7,28 @@ from typing import Annotated
 
 import typer
 
-from voiceclone_cli.cli.options import (
-    AsrModel,
-    Diarizer,
-    Input,
-    Language,
-    MaxSpeakers,
-    MinSpeakers,
-    ProgressOption,
-    Quiet,
-    Speakers,
-    Verbose,
-)
+from voiceclone_cli.cli import options
 from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
 from voiceclone_cli.settings import resolve
 
 
 def command(
-    input: Input,
+    input: options.Input,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output", "-o", help="A .json or .srt file [default: JSON on stdout].", show_default=False
         ),
     ] = None,
-    speakers: Speakers = None,
-    min_speakers: MinSpeakers = None,
-    max_speakers: MaxSpeakers = None,
-    diarizer: Diarizer = None,
-    asr_model: AsrModel = None,
-    language: Language = None,
-    progress: ProgressOption = ProgressMode.AUTO,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    speakers: options.Speakers = None,
+    min_speakers: options.MinSpeakers = None,
+    max_speakers: options.MaxSpeakers = None,
+    diarizer: options.Diarizer = None,
+    asr_model: options.AsrModel = None,
+    language: options.Language = None,
+    progress: options.ProgressOption = ProgressMode.AUTO,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Write who says what and when, as a script for `run --script`."""
     from voiceclone_cli import media, script

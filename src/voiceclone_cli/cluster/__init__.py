@@ -1,4 +1,4 @@
-"""Slots on the nodes of a Ray cluster: workers of other machines, for the same pool.
+"""Slots and ears on the nodes of a Ray cluster: workers of other machines, for the same pool.
 
 The controller (the process of the command) decides and keeps the files; a slot is an actor on some node that
 holds a worker process there. All that passes between them travels as bytes. Ray is imported where it is used.

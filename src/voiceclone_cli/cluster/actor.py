@@ -13,14 +13,14 @@ from typing import Any
 
 from voiceclone_cli.cluster.depot import Shelf
 from voiceclone_cli.cluster.here import engine_here, spec_here
-from voiceclone_cli.cluster.parcel import Content, Parcel, Unpacked, row_name, unpack
+from voiceclone_cli.cluster.parcel import Parcel, Unpacked, row_name, unpack
 from voiceclone_cli.cluster.reports import Answered, Ended, Fetched, Logged, Report, Setup, Started, Told
 from voiceclone_cli.errors import VoicecloneError
 from voiceclone_cli.workers.held import RowName
 from voiceclone_cli.workers.local.environment import worker_command
 from voiceclone_cli.workers.local.process import WorkerProcess
+from voiceclone_cli.workers.local.task_files import TaskFiles
 from voiceclone_cli.workers.slot import EventMessage, GoneMessage, LogMessage, Message, ResultMessage
-from voiceclone_cli.workers.task_files import TaskFiles
 from voiceclone_worker.contract import ReferenceRow, Result, SegmentRow, event_line, parse_event
 
 MOST_UNTOLD = 1_000
@@ -65,11 +65,10 @@ class SlotActor:
         """Lay a lease down here and hand it to the worker; ``number`` counts this slot's leases from 1."""
         assert self._worker is not None, "the controller waits for the worker's start"
         try:
-            before = self._shelf.fetches, self._shelf.fetched
-            held = unpack(parcel, self._folder / str(number), self._place, self._spec)
-            fetched = self._shelf.fetches - before[0], self._shelf.fetched - before[1]
-            if fetched[0]:
-                self._reports.put(Fetched(*fetched))
+            before = self._shelf.fetched
+            held = unpack(parcel, self._folder / str(number), self._shelf.place, self._spec)
+            if self._shelf.fetched > before:
+                self._reports.put(Fetched(self._shelf.fetched - before))
             self._held = {n: kept for n, kept in self._held.items() if n >= number - 1} | {number: held}
             self._worker.give(held.lease)
         except Exception as error:
@@ -102,9 +101,6 @@ class SlotActor:
         task_files = TaskFiles(self._folder, keep=False)
         self._worker = WorkerProcess(setup.name, command, self._inbox, task_files)
         self._reports.put(Started(os.getpid(), self._worker.pid))
-
-    def _place(self, path: str, content: Content) -> Path:
-        return self._shelf.place(path, content)
 
     def _hear(self) -> bool:
         """Pass one message on; False after the last."""

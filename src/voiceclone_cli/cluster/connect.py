@@ -6,9 +6,11 @@ and on a cluster that lives on loopback no listener anywhere else.
 
 from __future__ import annotations
 
+import importlib
 import ipaddress
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -67,7 +69,7 @@ def _join(address: str | None) -> Callable[[], None]:
     """Connect; what ends the connection."""
     host = _checked_host(address)
     with ExitStack() as held:
-        held.enter_context(_quiet(loopback=address is None or _is_loopback(host)))
+        held.enter_context(_quiet(loopback=address is None or _is_loopback(host), own=address is None))
         _require_ray()
         if address is not None and host is not None:
             _knock(address)
@@ -105,7 +107,7 @@ def _is_loopback(host: str | None) -> bool:
 
 
 @contextmanager
-def _quiet(*, loopback: bool) -> Iterator[None]:
+def _quiet(*, loopback: bool, own: bool) -> Iterator[None]:
     """Variables that Ray reads when it is imported, and that its processes inherit; nobody else's children shall."""
     before = {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -114,12 +116,26 @@ def _quiet(*, loopback: bool) -> Iterator[None]:
     if loopback:
         # Otherwise its services listen on every interface, also where they are told an address on loopback.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    if own and "RAY_AUTH_MODE" not in os.environ:
+        # Ray would write a token into the user's home, for other clusters to find.
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    reread_token()
     try:
         yield
     finally:
         for name in [name for name in os.environ if name.startswith("RAY_")]:
             del os.environ[name]
         os.environ.update(before)
+        reread_token()
+
+
+def reread_token() -> None:
+    """Ray keeps what it once read of these variables: a process that has left a Ray with a token would ask for it on
+    any other cluster, whose head then takes its actors for orphans."""
+    with suppress(ImportError, AttributeError):  # no Ray, or a version that remembers nothing
+        raylet: Any = importlib.import_module("ray._raylet")
+        raylet.Config.initialize("")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _require_ray() -> None:
@@ -258,4 +274,7 @@ def _explained(error: BaseException, address: str | None) -> BaseException:
             "versions",
             code="ray_version",
         )
+    if said.startswith("Failed to connect to Ray cluster"):
+        said = "it answers, but not as a head does; where it asks for a token set RAY_AUTH_MODE=token, and "
+        said += "RAY_AUTH_TOKEN or ~/.ray/auth_token as on its nodes"
     return _unreachable(address, said[:300] or type(error).__name__)

@@ -12,13 +12,16 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from voiceclone_cli.cluster.parcel import Content
 from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_worker.atomic import write_unsynced
 
 MOST_BYTES = 512 * 2**20
 """That the depot holds in the object store; what was used least recently goes first."""
@@ -77,8 +80,7 @@ class Shelf:
         sweep_shelves()
         self._hold = _hold_on(self.folder)
         self.fetched = 0
-        """Bytes that this slot has taken out of the object store."""
-        self.fetches = 0
+        """Contents that this slot has taken out of the object store."""
 
     def place(self, path: str, content: Content) -> Path:
         """A file of this node that holds this content; ``path`` is the controller's. Raises OSError."""
@@ -87,9 +89,10 @@ class Shelf:
         target = self.folder / f"{content.sha256}{Path(path).suffix}"
         if target.is_file():
             return target
-        with _locked(self.folder / f".{content.sha256}.lock"):
+        with FileLock(self.folder / f".{content.sha256}.lock"):
             if not target.is_file():
-                self._fetch(content, target)
+                write_unsynced(target, self._get(content.box))
+                self.fetched += 1
         return target
 
     def close(self) -> None:
@@ -116,14 +119,6 @@ class Shelf:
             return False
         return known[1] == content.sha256
 
-    def _fetch(self, content: Content, target: Path) -> None:
-        data = self._get(content.box)
-        temporary = target.with_name(f".{target.name}.part")
-        temporary.write_bytes(data)
-        os.replace(temporary, target)
-        self.fetched += len(data)
-        self.fetches += 1
-
 
 def sweep_shelves() -> None:
     """Take away the folders that nobody holds on to: their slots were killed."""
@@ -140,7 +135,8 @@ def sweep_shelves() -> None:
 
 
 def _hold_on(folder: Path) -> int:
-    """A shared lock in the folder, which is made; again where another slot was just taking it away."""
+    """A shared lock (which ``filelock`` has not) in the folder, which is made; again where another slot was just
+    taking it away."""
     import fcntl
 
     while True:
@@ -154,18 +150,6 @@ def _hold_on(folder: Path) -> int:
             if os.path.samestat(os.fstat(hold), os.stat(folder / ".slots")):
                 return hold
         os.close(hold)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    import fcntl
-
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
 
 
 def _look(path: str) -> tuple[int, ...]:

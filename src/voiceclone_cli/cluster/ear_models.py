@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli import models
+from voiceclone_cli.cluster.here import require_models, settings_here
 from voiceclone_cli.diarization import Stack, choice
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.fingerprints import file_sha256
 from voiceclone_cli.listening.choosing import identity
 from voiceclone_cli.listening.wire import WORDS, Wish
-from voiceclone_cli.settings import Settings, models_home, resolve
+from voiceclone_cli.settings import Settings, models_home
 
 ELSEWHERE = "elsewhere"
 """The part of a wish that tells nodes how to find its models."""
@@ -49,14 +50,13 @@ def _contents(folder: Path, _as_it_is: tuple[tuple[Any, ...], ...]) -> dict[str,
 
 
 def found_here(wish: Wish, hints: Mapping[str, str]) -> Wish:
-    """The wish with this node's own folders. ``hints``: where the controller has its models, for a node that
-    sees the same path and has no setting of its own. Raises PreflightError where a model is missing here or is
-    another; nothing is fetched."""
+    """The wish with this node's own folders; nothing is fetched. ``hints``: see ``settings_here``. Raises
+    PreflightError where a model is missing here or is another."""
     files = wish[ELSEWHERE]["files"]
     if files is not None:
         _require_same(files)
         return wish
-    settings = _own_settings(hints)
+    settings = settings_here(hints)
     if wish["op"] == WORDS:
         name = wish[ELSEWHERE]["model"]
         return {**wish, "recogniser": str(_present([name], settings)[name])}
@@ -67,26 +67,9 @@ def found_here(wish: Wish, hints: Mapping[str, str]) -> Wish:
     return {**wish, "stack": {**wish["stack"], "folders": folders}, "token": settings.token}
 
 
-def _own_settings(hints: Mapping[str, str]) -> Settings:
-    own = resolve({})
-    home = hints.get("home")
-    if home is not None and own.sources["home"] == "default" and Path(home).is_dir():
-        return resolve({"home": home})
-    return own
-
-
 def _present(names: Sequence[str], settings: Settings) -> Mapping[str, Path]:
-    """A node is not the place to fetch hundreds of megabytes unasked."""
-    home = models_home(settings)
-    ready = (models.ModelState.READY, models.ModelState.UNVERIFIED)
-    missing = [status.entry.name for status in models.status(names, home=home) if status.state not in ready]
-    if missing:
-        raise PreflightError(
-            f"the model files of {' and '.join(missing)} are not there: run `voiceclone models pull "
-            f"{' '.join(missing)}` on it, or set VOICECLONE_HOME where Ray is started",
-            code="models_missing",
-        )
-    return models.ensure(names, home=home)
+    require_models(names, settings)
+    return models.ensure(names, home=models_home(settings))
 
 
 def _require_same(files: Mapping[str, Mapping[str, str]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,18 @@ def hints_of(settings: Settings) -> dict[str, str]:
     return {name: str(path_setting(value)) for name, value in given.items() if value}
 
 
-def engine_here(engine: str, hints: Mapping[str, str]) -> EngineChoice:
-    """The engine as this node's own settings find it, nothing fetched. A path of ``hints`` counts where it exists
-    and the node has no setting of its own. Raises PreflightError, InputError."""
-    own = resolve({"engine": engine})
-    flags = {
+def settings_here(hints: Mapping[str, str], **flags: str) -> Settings:
+    """This node's own settings. A path of ``hints`` counts where it exists and the node has none of its own."""
+    own = resolve(flags)
+    taken = {
         name: path for name, path in hints.items() if own.sources[name] == "default" and Path(path).exists()
     }
-    settings = resolve({"engine": engine, **flags})
+    return resolve({**flags, **taken})
+
+
+def engine_here(engine: str, hints: Mapping[str, str]) -> EngineChoice:
+    """The engine as this node's own settings find it, nothing fetched. Raises PreflightError, InputError."""
+    settings = settings_here(hints, engine=engine)
     _require_files(engine, settings)
     return choose_engine(settings)
 
@@ -84,18 +88,22 @@ def weights(choice: EngineChoice) -> dict[str, str]:
     return {}
 
 
+def require_models(names: Sequence[str], settings: Settings) -> None:
+    """A node is not the place to fetch hundreds of megabytes unasked. Raises PreflightError ``models_missing``."""
+    ready = (models.ModelState.READY, models.ModelState.UNVERIFIED)
+    found = models.status(names, home=models_home(settings))
+    missing = [status.entry.name for status in found if status.state not in ready]
+    if missing:
+        raise PreflightError(
+            f"the model files of {' and '.join(missing)} are not there: run `voiceclone models pull "
+            f"{' '.join(missing)}` on it, or set VOICECLONE_HOME where Ray is started",
+            code="models_missing",
+        )
+
+
 def _require_files(engine: str, settings: Settings) -> None:
-    """A node is not the place to fetch hundreds of megabytes unasked."""
     if engine == "kokoro":
-        found = models.status(_KOKORO, home=models_home(settings))
-        ready = (models.ModelState.READY, models.ModelState.UNVERIFIED)
-        missing = [status.entry.name for status in found if status.state not in ready]
-        if missing:
-            raise PreflightError(
-                f"the model files of {' and '.join(missing)} are not there: run `voiceclone models pull "
-                f"{' '.join(missing)}` on it, or set VOICECLONE_HOME where Ray is started",
-                code="models_missing",
-            )
+        require_models(_KOKORO, settings)
     elif engine == "fish" and local_checkpoint(settings) is None:
         raise no_checkpoint()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,6 @@ class RayLauncher:
         self._nodes: Nodes | None = None
         self._depot = Depot(_put)
         self._slots: list[RaySlot] = []
-        self._used: dict[str, Node] = {}
         self._untidy: set[str] = set()
         """Nodes on which a slot was ended from outside: it could not take its files away."""
         self._absent_since: float | None = None
@@ -72,22 +71,16 @@ class RayLauncher:
         """Slots that the nodes which are fit now may have. Raises PreflightError: there is no cluster, no node was fit
         at the start, or for a long time now none has been."""
         with self._lock:
-            return sum(share.slots for share in self._shares().values())
+            return sum(share.slots for _, share in self._places())
 
     def start(self, name: str, number: int, inbox: Inbox) -> RaySlot:
         with self._lock:
-            shares = self._shares()
-            if not shares:
+            places = self._places()
+            if not places:
                 raise self._nobody()
-            assert self._nodes is not None
             held = [slot.node.id for slot in self._slots]
-            fit = {node.id: node for node in self._nodes.fit()}
-            open_ = [key for key in shares if key in fit] or [*shares]
-            chosen = min(open_, key=lambda key: held.count(key) / shares[key].slots)
-            node = fit.get(chosen) or self._used[chosen]
-            self._used[chosen] = node
+            node, share = min(places, key=lambda place: held.count(place[0].id) / place[1].slots)
             name = f"{name} on {node.host}"
-            share = shares[chosen]
             slot = RaySlot(
                 name,
                 node,
@@ -118,13 +111,13 @@ class RayLauncher:
 
     # ------------------------------------------------------------------------------ the cluster
 
-    def _shares(self) -> Mapping[str, Share]:
-        nodes = self._open()
-        fit = nodes.fit()
-        found = shares(fit, self._settings, takes_gpu=self._engine.name == "fish")
+    def _places(self) -> list[tuple[Node, Share]]:
+        """The nodes that may have slots now."""
+        fit = {node.id: node for node in self._open().fit()}
+        found = shares([*fit.values()], self._settings, takes_gpu=self._engine.name == "fish")
         if found:
             self._absent_since = None
-            return found
+            return [(fit[key], share) for key, share in found.items()]
         now = time.monotonic()
         self._absent_since = self._absent_since or now
         if fit:
@@ -136,7 +129,7 @@ class RayLauncher:
             )
         if now - self._absent_since > ABSENT_SECONDS * self._settings.patience:
             raise self._nobody()
-        return {}
+        return []
 
     def _open(self) -> Nodes:
         if self._nodes is not None:
@@ -205,9 +198,9 @@ class RayLauncher:
             return
         if blameless:
             nodes.doubt(slot.node)
-        elif slot.ready:
+        if slot.ready:
             nodes.succeeded(slot.node)
-        else:
+        elif slot.stillborn or not blameless:
             nodes.failed(slot.node, reason)
 
     def _log(self, number: int) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -174,6 +175,7 @@ class NodeKeeper(threading.Thread):
 
 
 def _said(error: BaseException) -> str:
-    """Its last line, which tells what the others lead to."""
+    """What led to it. Of an actor that died Ray says so first, and then its names."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:200] if lines else type(error).__name__
+    told = [line for line in lines[1:] if not re.match(r"\w+: ", line)] or lines
+    return " ".join(told)[:300] or type(error).__name__

@@ -95,24 +95,21 @@ class Nodes:
         return reason if failures >= MOST_FAILED_STARTS else None
 
     def _watch(self) -> None:
-        began = time.monotonic()
-        while not self._ending.wait(0.0 if not self._alive else min(LOOK_SECONDS, 0.1 + self._age(began))):
+        began, pause = time.monotonic(), 0.0
+        while not self._ending.wait(pause):
+            # Oftener at first, when somebody waits for the survey.
+            pause = min(LOOK_SECONDS, 0.1 + time.monotonic() - began)
             try:
                 alive = {node.id: node for node in nodes_of_cluster()}
             except Exception:
-                # The head is silent: how long it has been, `fit` sees.
-                self._ending.wait(LOOK_SECONDS)
+                pause = LOOK_SECONDS  # the head is silent: how long it has been, `fit` sees
                 continue
             self._take(alive)
             self._hear()
             with self._lock:
                 answered = alive.keys() <= self._findings.keys()
-            if answered or self._age(began) > PROBE_SECONDS:
+            if answered or time.monotonic() - began > PROBE_SECONDS:
                 self._surveyed.set()
-
-    @staticmethod
-    def _age(began: float) -> float:
-        return time.monotonic() - began
 
     def _take(self, alive: dict[str, Node]) -> None:
         with self._lock:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class Unpacked:
     """The file of each row, as the controller calls it."""
     files: Mapping[RowName, Path]
     """The same files here."""
-    words: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str]
     """The controller's path for each path of this node."""
 
     def told(self, event: Mapping[str, Any], file: bool) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,8 +65,8 @@ def on_node(node_id: str) -> Any:
 
 
 class Prober:
-    """Asks nodes. Use as a context manager: a small file of it lies in the working directory's, or the run's
-    folder (``beside``) meanwhile, so that nodes can tell whether they see that folder."""
+    """Asks nodes. Use as a context manager: a small file of it lies in the folder ``beside`` meanwhile, so that
+    nodes can tell whether they see that folder."""
 
     def __init__(self, question: Question, beside: Path) -> None:
         import ray
@@ -108,13 +107,12 @@ class Prober:
             return Finding(node, {}, f"it gave no answer ({type(error).__name__}: {said})")
         return Finding(node, answer, fault(answer, self._question))
 
-    def survey(self, nodes: Sequence[Node], seconds: float = PROBE_SECONDS) -> list[Finding]:
-        """All of them, within ``seconds``."""
+    def survey(self, nodes: Sequence[Node]) -> list[Finding]:
+        """All of them, within PROBE_SECONDS."""
         import ray
 
         asked = {node.id: self.ask(node) for node in nodes}
-        deadline = time.monotonic() + seconds
-        ray.wait(list(asked.values()), num_returns=len(asked), timeout=max(0.0, deadline - time.monotonic()))
+        ray.wait(list(asked.values()), num_returns=len(asked), timeout=PROBE_SECONDS)
         return [self.finding(node, asked[node.id]) for node in nodes]
 
 

@@ -1,4 +1,4 @@
-"""What a slot's actor tells the controller."""
+"""What a slot's actor is told at its start, and what it tells the controller."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Setup:
     number: int
     engine: str
     hints: Mapping[str, str]
-    """See ``here.engine_here``."""
+    """See ``here.settings_here``."""
     threads: int
     job: str
     """A name for the slots of this command, the same for all."""
@@ -49,10 +49,9 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Contents were taken out of the object store."""
+    """So many contents were taken out of the object store."""
 
-    files: int
-    size: int
+    contents: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,11 +62,11 @@ def _dealt(
     """One by one, each to the node that has most left for it."""
     counts = dict.fromkeys(nodes, 0)
     for _ in range(asked):
-        open_ = [key for key in nodes if counts[key] < most[key]]
-        if not open_:
+        with_room = [key for key in nodes if counts[key] < most[key]]
+        if not with_room:
             break
-        strength = {key: nodes[key].gpus if on_gpus else max(nodes[key].cpus, 1e-3) for key in open_}
-        counts[max(open_, key=lambda key: strength[key] / (counts[key] + 1))] += 1
+        strength = {key: nodes[key].gpus if on_gpus else max(nodes[key].cpus, 1e-3) for key in with_room}
+        counts[max(with_room, key=lambda key: strength[key] / (counts[key] + 1))] += 1
     return counts
 
 

@@ -55,10 +55,10 @@ class RaySlot:
         self.node = node
         self.last_event = time.monotonic()
         self.ready = False
-        self.fetched_files = self.fetched_bytes = 0
-        """What its node has taken out of the object store for it."""
-        self.payload_bytes = 0
-        """What came of it as files."""
+        self.stillborn = False
+        """Whether Ray could not even start it."""
+        self.fetched = 0
+        """Contents that its node has taken out of the object store for it."""
         self.actor_pid: int | None = None
         self.worker_pid: int | None = None
         self._make = make
@@ -120,6 +120,7 @@ class RaySlot:
                     for report in self._polled():
                         self._hear(report, log)
             except RayError as error:
+                self.stillborn = not self.ready
                 self.lose(_why(error))
         self._release()
 
@@ -150,15 +151,13 @@ class RaySlot:
                 self.ready = True
                 self._put(WakeMessage())
             case Told(event, payload):
-                self.payload_bytes += len(payload or b"")
                 self._unread.acquire()
                 self._put(EventMessage(self, event, payload))
             case Logged(line):
                 log.write(f"{line}\n".encode())
                 self._put(LogMessage(self, line))
-            case Fetched(files, size):
-                self.fetched_files += files
-                self.fetched_bytes += size
+            case Fetched(contents):
+                self.fetched += contents
             case Answered(result, peak_mb):
                 self._peak_mb = max(self._peak_mb or 0, peak_mb or 0) or None
                 self._put(ResultMessage(self, result))

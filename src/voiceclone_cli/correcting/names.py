@@ -1,6 +1,6 @@
 """What speakers are called since they were renamed and merged.
 
-A name that a speaker has borne is never another's later (see wishes.py), so that a script or a reference
+A name that a speaker has borne is never another's later (see granting.py), so that a script or a reference
 means the same speaker by an old name and by a new one.
 """
 

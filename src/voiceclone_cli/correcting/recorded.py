@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.rundir.directory import RUN_SCHEMA
+from voiceclone_cli.rundir.manifest import read_manifest
+from voiceclone_cli.rundir.paths import MANIFEST
 from voiceclone_cli.settings import TABLE, Settings, resolve
 
 _HEARD = ("engine", "diarizer", "asr_model", "language", "max_stretch", "background", "watermark", "seed")
@@ -20,7 +20,7 @@ _ASKED_FOR = ("mode", "workers", "batch_size", "compile", "fish_speech_dir", "fi
 """Not heard, so they hold only where somebody had set them; what is in no list is this machine's own matter."""
 _FOLDERS = ("diarizer", "asr_model", "checkpoint", "fish_speech_dir")
 """May be given relative to where the run was started."""
-SOURCE = "run.json"
+SOURCE = MANIFEST
 """Where a setting of the earlier run comes from."""
 
 
@@ -67,7 +67,7 @@ class Recorded:
         try:
             here = resolve(recorded)
         except InputError as error:
-            raise InputError(f"{self.root / 'run.json'}: {error.message}", code="bad_manifest") from error
+            raise InputError(f"{self.root / MANIFEST}: {error.message}", code="bad_manifest") from error
         optional = [row.name for row in TABLE if row.default is None]
         unset: dict[str, Any] = {name: None for name in optional if self._settings().get(name, "") is None}
         sources = {**here.sources, **dict.fromkeys(self._settings(), SOURCE)}
@@ -95,27 +95,12 @@ class Recorded:
 def read_recorded(run_dir: Path) -> Recorded:
     """Raises InputError where there is no run, or none that says what was asked for."""
     root = run_dir.absolute()
-    path = root / "run.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            f"{run_dir} is no run directory: there is no run.json in it; name one that `voiceclone run` made.",
-            code="not_a_run_directory",
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise _unusable(path, "cannot be read") from error
-    if not isinstance(manifest, dict) or manifest.get("schema") != RUN_SCHEMA:
-        raise _unusable(path, "was written by another version")
+    manifest = read_manifest(root)
     faults = [key for key in ("request", "settings", "input") if not isinstance(manifest.get(key), dict)]
     if faults or not isinstance(manifest.get("engine"), str):
-        raise _unusable(path, "does not say what was asked for")
+        raise InputError(
+            f"{root / MANIFEST} does not say what was asked for; give the command of that run again "
+            f"(voiceclone run ... --out {root.name}), and correct it then.",
+            code="bad_manifest",
+        )
     return Recorded(root, manifest)
-
-
-def _unusable(path: Path, fault: str) -> InputError:
-    return InputError(
-        f"{path} {fault}; give the command of that run again (voiceclone run ... --out {path.parent.name}), "
-        "and correct it then.",
-        code="bad_manifest",
-    )

@@ -23,6 +23,10 @@ FISH_PYTHONS = ((3, 10), (3, 12))
 SILENT = "worker_silent"
 """The code of the error for an interpreter that does not answer in time."""
 
+ANOTHER_PYTHON = (
+    "set FISH_SPEECH_PYTHON to a Python 3.10 to 3.12 that has fish-speech, or leave it unset and run "
+    "`voiceclone env create`"
+)
 _REINSTALL = "install voiceclone again in a fresh environment (`make env` in a checkout)"
 _REMAKE = "run `voiceclone env create`, or install what is missing there"
 
@@ -93,11 +97,7 @@ def _no_answer(error: PreflightError, trouble: State) -> Row:
         found = "none" if error.code == "fish_environment" else "cannot be used"
         return Row("worker interpreter", trouble, found, error.message)
     again = "when the machine is less busy try again, or " if error.code == SILENT else ""
-    advice = (
-        f"{again}set FISH_SPEECH_PYTHON to a Python 3.10 to 3.12 that has fish-speech, or leave it unset and "
-        "run `voiceclone env create`"
-    )
-    return Row("worker interpreter", trouble, error.message, advice)
+    return Row("worker interpreter", trouble, error.message, f"{again}{ANOTHER_PYTHON}")
 
 
 def _python_row(

@@ -9,7 +9,7 @@ from voiceclone_cli import models
 from voiceclone_cli.doctor.rows import Row, State
 from voiceclone_cli.models import ModelState
 from voiceclone_cli.models.hub_source import is_offline
-from voiceclone_cli.settings import Settings, models_home
+from voiceclone_cli.settings import Settings, models_home, path_setting
 
 _THERE = (ModelState.READY, ModelState.UNVERIFIED)
 
@@ -56,7 +56,7 @@ def hub_row(settings: Settings) -> Row:
 def _recogniser(settings: Settings) -> Iterator[Row]:
     """Nothing to say of a folder, or of a model of the registry."""
     known = [entry.name for entry in models.entries()]
-    if settings.asr_model not in known and not Path(settings.asr_model).expanduser().is_dir():
+    if settings.asr_model not in known and not path_setting(settings.asr_model).is_dir():
         found = f"{settings.asr_model!r} is neither a model nor a folder"
         yield Row("recogniser", State.FAIL, found, "name a model of `voiceclone models list`, or a folder")
 
@@ -71,6 +71,6 @@ def _diarizer(settings: Settings) -> Iterator[Row]:
             found = f"{COMMUNITY} was asked for and is not here"
             advice = "set HF_TOKEN and accept its conditions, or use --diarizer embedded"
             yield Row("diarizer", State.FAIL, found, advice)
-    elif choice not in (AUTO, EMBEDDED) and not (Path(choice).expanduser() / "config.yaml").is_file():
+    elif choice not in (AUTO, EMBEDDED) and not (path_setting(choice) / "config.yaml").is_file():
         found = f"{choice!r} is no folder with a config.yaml"
         yield Row("diarizer", State.FAIL, found, "use --diarizer auto, embedded, community-1 or a folder")

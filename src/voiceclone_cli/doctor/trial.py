@@ -7,12 +7,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from voiceclone_cli.doctor.interpreters import ANOTHER_PYTHON
 from voiceclone_cli.doctor.rows import Row, State
 from voiceclone_cli.workers.leases import one_lease
 from voiceclone_cli.workers.local.environment import worker_command
 from voiceclone_cli.workers.local.process import WorkerProcess
+from voiceclone_cli.workers.local.task_files import TaskFiles
 from voiceclone_cli.workers.slot import EventMessage, GoneMessage, Message, ResultMessage
-from voiceclone_cli.workers.task_files import TaskFiles
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec, Result, SegmentSpec, SynthesisTask
 
 CHECK = "worker answers"
@@ -89,8 +90,4 @@ def _no_answer(python: str, reason: str, greeted: bool) -> Row:
             "logs/worker-1.log in the run directory"
         )
         return Row(CHECK, State.FAIL, f"{python} runs the worker, but {reason}", advice)
-    advice = (
-        "set FISH_SPEECH_PYTHON to a Python 3.10 to 3.12 that has fish-speech, or leave it unset and run "
-        "`voiceclone env create`"
-    )
-    return Row(CHECK, State.FAIL, f"{python} does not run the worker: {reason}", advice)
+    return Row(CHECK, State.FAIL, f"{python} does not run the worker: {reason}", ANOTHER_PYTHON)

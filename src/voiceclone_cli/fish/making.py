@@ -17,7 +17,7 @@ from voiceclone_cli.errors import InputError
 from voiceclone_cli.fish.checkout import fish_checkout
 from voiceclone_cli.fish.checkpoint import is_generated
 from voiceclone_cli.fish.interpreter import fish_python, require_fish_speech
-from voiceclone_cli.settings import Settings
+from voiceclone_cli.settings import Settings, path_setting
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.local.environment import worker_command
 from voiceclone_cli.workers.local.tool import ask_tool
@@ -74,11 +74,11 @@ def make_checkpoint(
     The same size and seed give the same weights. ``replace`` lets an earlier generated checkpoint go;
     nothing else is ever replaced. The fish environment does the work.
 
-    Raises InputError (``checkpoint_folder``) for a folder that cannot be taken, PreflightError for a
-    fish environment that is not there or does not work and for a full disk, RunError for a folder that
-    cannot be written.
+    Raises InputError for a folder that cannot be taken (``checkpoint_folder``) or lies in the home of
+    nobody (``bad_setting``), PreflightError for a fish environment that is not there or does not work and
+    for a full disk, RunError for a folder that cannot be written.
     """
-    final = folder.expanduser().absolute()
+    final = path_setting(str(folder))
     with explain_write_errors(final):
         _require_usable(final, replace)
     python, checkout = fish_python(settings), fish_checkout(settings)

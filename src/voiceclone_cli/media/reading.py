@@ -1,4 +1,4 @@
-"""Recordings in, wav files out."""
+"""Recordings in: as one mono signal for analysis, or spans of it at its own rate."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import typing
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from voiceclone_cli.atomic import atomic_path, explain_write_errors
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.media.opening import open_audio
-from voiceclone_cli.media.wav import open_wav, to_pcm16
 from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent, Recording, no_progress
 
 if typing.TYPE_CHECKING:
@@ -97,24 +95,6 @@ def resample_blocks(blocks: Iterable[Samples], rate: int, target: int) -> Iterat
     for block in blocks:
         yield resampler.resample_chunk(block)
     yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-
-
-def write_wav(path: Path, samples: Samples, rate: int) -> None:
-    """Write a mono 16-bit wav, whole or not at all. A signal past full scale is turned down to it.
-
-    Raises ValueError for samples that are not finite and RunError (``output_unwritable``).
-    """
-    import numpy as np
-
-    peak = float(np.abs(samples).max(initial=0.0))
-    if not np.isfinite(samples).all():
-        raise ValueError(f"samples for {path} are not finite")
-    with (
-        explain_write_errors(path.parent),
-        atomic_path(path) as temporary,
-        open_wav(temporary, rate, len(samples)) as file,
-    ):
-        file.write(to_pcm16(samples / max(1.0, peak)))
 
 
 class _Counted:

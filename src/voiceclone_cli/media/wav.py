@@ -14,11 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
+from voiceclone_cli.atomic import atomic_path, explain_write_errors
+
 if typing.TYPE_CHECKING:
     from typing import BinaryIO
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from voiceclone_cli.types import Samples
 
 NO_INFO: Mapping[str, str] = MappingProxyType({})
 
@@ -80,6 +84,24 @@ def open_wav(
         writer = WavWriter(file, wav_header(rate, frames, channels, mask, info), frames, channels)
         yield writer
         writer.finish()
+
+
+def write_wav(path: Path, samples: Samples, rate: int) -> None:
+    """Write a mono 16-bit wav, whole or not at all. A signal past full scale is turned down to it.
+
+    Raises ValueError for samples that are not finite and RunError (``output_unwritable``).
+    """
+    import numpy as np
+
+    peak = float(np.abs(samples).max(initial=0.0))
+    if not np.isfinite(samples).all():
+        raise ValueError(f"samples for {path} are not finite")
+    with (
+        explain_write_errors(path.parent),
+        atomic_path(path) as temporary,
+        open_wav(temporary, rate, len(samples)) as file,
+    ):
+        file.write(to_pcm16(samples / max(1.0, peak)))
 
 
 def wav_header(

@@ -71,7 +71,7 @@ class ModelStatus:
 
 def home(environ: Mapping[str, str] = os.environ) -> Path:
     """The folder all model files live under: VOICECLONE_HOME, else the platform's cache folder."""
-    chosen = environ.get("VOICECLONE_HOME")
+    chosen = environ.get("VOICECLONE_HOME", "").strip()
     if chosen:
         return Path(chosen).expanduser().absolute()
     from platformdirs import user_cache_path

@@ -14,7 +14,7 @@ from voiceclone_cli.rates import Estimate
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.settings import models_home
 from voiceclone_cli.steps.desk import Desk
-from voiceclone_cli.steps.manifest import PLANNED
+from voiceclone_cli.steps.outcome import PLANNED
 from voiceclone_cli.steps.preparing import Prepared
 from voiceclone_cli.tasks import Job
 

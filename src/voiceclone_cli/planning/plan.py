@@ -10,11 +10,11 @@ from voiceclone_cli.errors import InputError
 from voiceclone_cli.planning.document import document
 from voiceclone_cli.planning.outlook import look_ahead
 from voiceclone_cli.planning.shadow import careful
-from voiceclone_cli.run import settle
 from voiceclone_cli.steps.desk import open_desk
 from voiceclone_cli.steps.placing import placed_before
 from voiceclone_cli.steps.preparing import prepare
 from voiceclone_cli.steps.request import RunRequest
+from voiceclone_cli.steps.settling import settle
 from voiceclone_cli.steps.speaking import spoken_before
 from voiceclone_cli.types import Progress, Until, no_progress
 

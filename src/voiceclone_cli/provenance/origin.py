@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.rundir.directory import RUN_SCHEMA
+from voiceclone_cli.rundir.manifest import read_manifest
 
 _PARENTS = 3
 """How far above a file its run directory may be: segments/0001.wav is one below."""
@@ -39,22 +39,14 @@ def find_origin(file: Path, sha256: str, run_dir: Path | None) -> Origin:
     """Look a file's hash up in the manifest of ``run_dir``; None: of the run directory that it lies in, if
     it lies in one.
 
-    Raises InputError (``not_a_run_directory``) for a ``run_dir`` without a manifest.
+    Raises InputError for a ``run_dir`` without a manifest, as ``read_manifest`` does.
     """
-    found = _manifest(run_dir) if run_dir is not None else None
-    if run_dir is not None and found is None:
-        raise InputError(
-            f"{run_dir} holds no readable run.json: name the directory that `voiceclone run` made.",
-            code="not_a_run_directory",
-        )
-    if run_dir is None:
-        for parent in list(file.absolute().parents)[:_PARENTS]:
-            if found := _manifest(parent):
-                run_dir = parent
-                break
-    if run_dir is None or found is None:
-        return Origin(OriginState.UNKNOWN)
-    return _looked_up(file, sha256, run_dir.absolute(), found)
+    if run_dir is not None:
+        return _looked_up(file, sha256, run_dir.absolute(), read_manifest(run_dir))
+    for parent in list(file.absolute().parents)[:_PARENTS]:
+        with suppress(InputError):
+            return _looked_up(file, sha256, parent, read_manifest(parent))
+    return Origin(OriginState.UNKNOWN)
 
 
 def _looked_up(file: Path, sha256: str, run_dir: Path, manifest: dict[str, Any]) -> Origin:
@@ -70,11 +62,3 @@ def _looked_up(file: Path, sha256: str, run_dir: Path, manifest: dict[str, Any])
     if name in hashes:
         return Origin(OriginState.CHANGED, run_dir, name)
     return Origin(OriginState.UNKNOWN, run_dir)
-
-
-def _manifest(run_dir: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) and content.get("schema") == RUN_SCHEMA else None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from voiceclone_cli.errors import InputError
 from voiceclone_cli.report.loose import Document, text
-from voiceclone_cli.rundir.directory import RUN_SCHEMA
+from voiceclone_cli.rundir.manifest import json_object, read_manifest
+from voiceclone_cli.rundir.paths import RunPaths
 
 CHECK_SCHEMA = "voiceclone.check/1"
 
@@ -58,31 +56,13 @@ class Folder:
 def open_folder(root: Path) -> Folder:
     """Read the documents of a run directory.
 
-    Raises InputError: ``not_a_run_directory``, ``run_schema`` (another version's).
+    Raises InputError, as ``read_manifest`` does.
     """
     root = root.absolute()
-    run = _document(root / "run.json")
-    if run is None or "schema" not in run:
-        raise InputError(
-            f"{root} holds no readable run.json: name the directory that `voiceclone run` made.",
-            code="not_a_run_directory",
-        )
-    if run["schema"] != RUN_SCHEMA:
-        raise InputError(
-            f"{root} was written by another version ({run['schema']!r:.40}): make the run again with this one.",
-            code="run_schema",
-        )
-    path = root / "check.json"
-    check = _document(path) or {}
+    run = read_manifest(root)
+    file = RunPaths(root).check
+    check = json_object(file)
     if check.get("schema") == CHECK_SCHEMA:
         return Folder(root, run, check)
-    notes = ("check.json cannot be read: make it anew with `voiceclone check`.",) if path.exists() else ()
+    notes = ("check.json cannot be read: make it anew with `voiceclone check`.",) if file.exists() else ()
     return Folder(root, run, {}, notes)
-
-
-def _document(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None

@@ -1,4 +1,4 @@
-"""The run directory: its paths, its fingerprints, and to whom it belongs."""
+"""The run directory: to whom it belongs, and what stays of it when a run comes to nothing."""
 
 from __future__ import annotations
 
@@ -8,25 +8,20 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from errno import ENOENT
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from voiceclone_cli.atomic import is_disk_full, write_error, write_text_atomic, write_text_unsynced
+from voiceclone_cli.atomic import is_disk_full, write_text_atomic
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.fingerprints import file_sha256
 from voiceclone_cli.rundir.inside import refuse_links
 from voiceclone_cli.rundir.lock import HOLDER_NAME, LOCK_NAME, locked
+from voiceclone_cli.rundir.manifest import RUN_SCHEMA, json_object
+from voiceclone_cli.rundir.paths import FOLDERS, MANIFEST, OWNER, RunPaths
 from voiceclone_worker.contract import dump_json
 
-RUN_SCHEMA = "voiceclone.run/1"
-OWNER_NAME = ".owner"
-"""Whose directory it is, should the manifest be damaged."""
-
-_FOLDERS = ("logs", "segments", "speakers", "stages", "stems", "tasks")
 _OURS = {
-    *_FOLDERS,
+    *FOLDERS,
     *("diarization.rttm", "mix.wav", "run.json", "script.json", "script.srt", "report.html", "original.flac"),
     *("script.given.json", "script.given.srt", "corrections.json"),
     *("check.json", "consent.json", "output.mp4", "output.mkv"),
@@ -37,97 +32,17 @@ _TEMPORARY = re.compile(r"\..+\.part(\.[A-Za-z0-9]+)?|.+\.wav\.[0-9]+\.tmp|.+\.j
 
 
 @dataclass(frozen=True, slots=True)
-class RunDir:
-    """Everything a run leaves. Open it with :func:`open_run_dir`."""
+class RunDir(RunPaths):
+    """The directory of a run. Open it with :func:`open_run_dir`."""
 
-    root: Path
     input_sha256: str
     is_new: bool
-
-    @property
-    def manifest(self) -> Path:
-        return self.root / "run.json"
-
-    @property
-    def rttm(self) -> Path:
-        return self.root / "diarization.rttm"
-
-    @property
-    def script_json(self) -> Path:
-        return self.root / "script.json"
-
-    @property
-    def script_srt(self) -> Path:
-        return self.root / "script.srt"
-
-    @property
-    def speakers(self) -> Path:
-        return self.root / "speakers"
-
-    def script_given(self, suffix: str) -> Path:
-        """What ``script_json`` or ``script_srt`` held when it was fed back. ``suffix``: theirs, with its dot."""
-        return self.root / f"script.given{suffix}"
-
-    @property
-    def segments(self) -> Path:
-        return self.root / "segments"
-
-    @property
-    def stems(self) -> Path:
-        return self.root / "stems"
-
-    @property
-    def mix(self) -> Path:
-        return self.root / "mix.wav"
-
-    @property
-    def report(self) -> Path:
-        return self.root / "report.html"
-
-    @property
-    def original(self) -> Path:
-        """The recording's audio, for the report to play."""
-        return self.root / "original.flac"
-
-    @property
-    def check(self) -> Path:
-        return self.root / "check.json"
-
-    @property
-    def corrections(self) -> Path:
-        return self.root / "corrections.json"
-
-    @property
-    def consent(self) -> Path:
-        return self.root / "consent.json"
-
-    def video(self, suffix: str) -> Path:
-        """``suffix``: that of the container, with its dot."""
-        return self.root / f"output{suffix}"
-
-    @property
-    def logs(self) -> Path:
-        return self.root / "logs"
-
-    @property
-    def tasks(self) -> Path:
-        return self.root / "tasks"
-
-    @property
-    def stages(self) -> Path:
-        return self.root / "stages"
-
-    def segment_wav(self, segment_id: str) -> Path:
-        return self.segments / f"{segment_id}.wav"
-
-    def segment_note(self, segment_id: str) -> Path:
-        return self.segments / f"{segment_id}.json"
 
     def claim(self, asked: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Say whose directory it is, and that its manifest is not written yet; and what was asked for, so
         that a run that is killed can be made again. Raises OSError."""
         owner = {"schema": RUN_SCHEMA, "input": {"sha256": self.input_sha256}}
-        write_text_atomic(self.root / OWNER_NAME, json.dumps(owner) + "\n")
+        write_text_atomic(self.root / OWNER, json.dumps(owner) + "\n")
         claimed = {**owner, "status": "running", "run_dir": str(self.root), **asked}
         write_text_atomic(self.manifest, dump_json(claimed, indent=1) + "\n")
 
@@ -142,19 +57,15 @@ class RunDir:
         return any(self.stages.glob("*.json"))
 
     def claimed(self) -> dict[str, Any] | None:
-        """What ``claim`` wrote; None where the manifest says that a run has ended."""
-        try:
-            manifest = json.loads(self.manifest.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return manifest if isinstance(manifest, dict) and manifest.get("status") == "running" else None
+        """What ``claim`` wrote; None where the manifest says that a run has ended, or says nothing."""
+        manifest = json_object(self.manifest)
+        return manifest if manifest.get("status") == "running" else None
 
     def has_spoken(self) -> bool:
         """Whether the manifest is that of a run that spoke at least a line."""
         try:
-            rows = json.loads(self.manifest.read_text(encoding="utf-8"))["segments"]
-            return any(row["status"] == "done" for row in rows)
-        except (OSError, ValueError, KeyError, TypeError):
+            return any(row["status"] == "done" for row in json_object(self.manifest)["segments"])
+        except (KeyError, TypeError):
             return False
 
     def drop_mix(self) -> None:
@@ -192,7 +103,7 @@ def take_up(root: Path, input_sha256: str) -> RunDir:
     is_new = not taken and not any((root / name).exists() for name in _OURS)
     run_dir = RunDir(root.absolute(), input_sha256, is_new)
     with _explained(root):
-        refuse_links(root, _FOLDERS)
+        refuse_links(root, FOLDERS)
         if not run_dir.manifest.exists():
             # Before anything else, so that a run that is killed right now can go on later.
             run_dir.claim()
@@ -220,7 +131,7 @@ def _explained(root: Path) -> Iterator[None]:
 def _check_owner(root: Path, input_sha256: str) -> bool:
     """Whether there is an earlier run on this input; False where there is nothing yet."""
     advice = "choose another with --out"
-    found = _owner(root / "run.json") or _owner(root / OWNER_NAME)
+    found = _owner(root / MANIFEST) or _owner(root / OWNER)
     if found is None:
         if _holds_nothing_foreign(root):
             return False
@@ -238,9 +149,9 @@ def _check_owner(root: Path, input_sha256: str) -> bool:
 def _owner(path: Path) -> tuple[Any, Any] | None:
     """The schema and the input that a file names; None where it names none."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json_object(path)
         return document["schema"], document["input"]["sha256"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (KeyError, TypeError):
         return None
 
 
@@ -252,8 +163,15 @@ def _holds_nothing_foreign(root: Path) -> bool:
     if not root.is_dir():
         return False
     names = {path.name for path in root.iterdir()}
-    others = {name for name in names if not _TEMPORARY.fullmatch(name)} - {LOCK_NAME, HOLDER_NAME, OWNER_NAME}
+    others = {name for name in names if not _TEMPORARY.fullmatch(name)} - {LOCK_NAME, HOLDER_NAME, OWNER}
     return not others or (LOCK_NAME in names and others <= _OURS)
+
+
+def sweep(folder: Path, keep: Collection[str]) -> None:
+    """Remove the files that earlier runs left in a folder of ours and that are not to be kept."""
+    for path in folder.iterdir():
+        if path.name not in keep and path.is_file():
+            path.unlink()
 
 
 def _remove_leftovers(run_dir: RunDir) -> None:
@@ -264,34 +182,3 @@ def _remove_leftovers(run_dir: RunDir) -> None:
             for path in folder.iterdir():
                 if _TEMPORARY.fullmatch(path.name) and not path.is_dir():
                     path.unlink(missing_ok=True)
-
-
-def note_segment(run_dir: RunDir, segment_id: str, made_from: str, details: Mapping[str, Any]) -> None:
-    """Put the fingerprint beside a segment that has just been written. ``details`` are its row's,
-    with the wav's sha256. Raises OSError, and RunError when the run directory is gone: half a directory
-    that is made anew would be taken for a foreign one."""
-    if not run_dir.manifest.exists():
-        raise write_error(run_dir.root, FileNotFoundError(ENOENT, "it is gone"))
-    note = {"fingerprint": made_from, **details}
-    # Replaced, but not flushed to the disk: after a power cut the segment is simply made again.
-    write_text_unsynced(run_dir.segment_note(segment_id), json.dumps(note, indent=1) + "\n")
-
-
-def noted_segment(run_dir: RunDir, segment_id: str, made_from: str) -> dict[str, Any] | None:
-    """What an earlier run noted of this segment, if it was made from the same inputs and its wav
-    is the one that was written then; None when it has to be made (again)."""
-    try:
-        note = json.loads(run_dir.segment_note(segment_id).read_text(encoding="utf-8"))
-        same = note["fingerprint"] == made_from and note["sha256"] == file_sha256(
-            run_dir.segment_wav(segment_id)
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return note if same else None
-
-
-def sweep(folder: Path, keep: Collection[str]) -> None:
-    """Remove the files that earlier runs left in a folder of ours and that are not to be kept."""
-    for path in folder.iterdir():
-        if path.name not in keep and path.is_file():
-            path.unlink()

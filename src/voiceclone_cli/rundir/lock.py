@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.rundir.manifest import json_object
 
 LOCK_NAME, HOLDER_NAME = ".lock", ".lock-holder"
 
@@ -40,9 +40,8 @@ def locked(folder: Path) -> Iterator[None]:
         _sign(holder)
         yield
     finally:
-        with contextlib.suppress(
-            OSError
-        ):  # the folder may have gone, or become read-only: nobody needs it then
+        # The folder may have gone, or become read-only: nobody needs it then.
+        with contextlib.suppress(OSError):
             holder.unlink(missing_ok=True)
         lock.release()
 
@@ -60,8 +59,8 @@ def _sign(holder: Path) -> None:
 
 
 def _holder(folder: Path) -> str:
+    mine = json_object(folder / HOLDER_NAME)
     try:
-        mine: dict[str, Any] = json.loads((folder / HOLDER_NAME).read_text(encoding="utf-8"))
         return f"another run (process {mine['pid']} on {mine['machine']}, since {mine['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except KeyError:
         return "another run"

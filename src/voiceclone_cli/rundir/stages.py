@@ -14,6 +14,7 @@ from typing import Any
 
 from voiceclone_cli.atomic import explain_write_errors, write_text_atomic
 from voiceclone_cli.fingerprints import file_sha256, fingerprint
+from voiceclone_cli.rundir.manifest import json_object
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_worker.contract import dump_json
 
@@ -91,11 +92,12 @@ class Stages:
         before, after = (f"{folder.relative_to(self._root).as_posix()}/" for folder in (old, new))
         with explain_write_errors(self._root):
             for path in sorted((self._root / "stages").glob("*.json")):
-                note = _note(path)
-                files = {
-                    _renamed(name, before, after): sha256 for name, sha256 in note.get("files", {}).items()
-                }
-                if files != note.get("files", {}):
+                note = json_object(path)
+                known = note.get("files")
+                if not isinstance(known, dict):  # torn
+                    continue
+                files = {_renamed(name, before, after): sha256 for name, sha256 in known.items()}
+                if files != known:
                     write_text_atomic(path, dump_json({**note, "files": files}) + "\n")
 
     def _why_not(self, root: Path, note: Mapping[str, Any], made_from: Mapping[str, Any]) -> str | None:
@@ -120,15 +122,6 @@ class Stages:
 
 def _path(root: Path, stage: str) -> Path:
     return root / "stages" / f"{stage}.json"
-
-
-def _note(path: Path) -> dict[str, Any]:
-    """What is noted there; nothing, where the note is torn."""
-    try:
-        note = json.loads(path.read_text(encoding="utf-8"))
-        return note if isinstance(note, dict) and isinstance(note.get("files"), dict) else {}
-    except (OSError, ValueError, RecursionError):
-        return {}
 
 
 def _renamed(name: str, before: str, after: str) -> str:

@@ -20,7 +20,7 @@ from voiceclone_cli.provenance.consent import read_consent
 from voiceclone_cli.provenance.watermark import watermark_folder
 from voiceclone_cli.rundir.directory import RunDir, open_run_dir
 from voiceclone_cli.rundir.stages import Stages
-from voiceclone_cli.steps.manifest import record_failure
+from voiceclone_cli.steps.failure import record_failure
 from voiceclone_cli.steps.request import RunRequest
 from voiceclone_cli.types import Progress, ProgressEvent, Recording, Until
 from voiceclone_cli.video import output_suffix

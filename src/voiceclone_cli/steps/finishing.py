@@ -1,17 +1,15 @@
-"""From spoken segments to what a run hands over besides the mix: the video and the report."""
+"""What a run makes besides the mix: the video, and the recording's sound for the report."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.media.original import STAGE as ORIGINAL
 from voiceclone_cli.media.original import write_original
 from voiceclone_cli.provenance.tags import container_tags
-from voiceclone_cli.report import write_report
 from voiceclone_cli.steps.desk import Desk
-from voiceclone_cli.steps.manifest import Made
+from voiceclone_cli.steps.placing import Made
 from voiceclone_cli.steps.speaking import Spoken
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.video import make_video_or_recall
@@ -19,8 +17,8 @@ from voiceclone_worker.contract import Failure
 
 
 def finish(desk: Desk, job: Job, spoken: Spoken, made: Made) -> Made:
-    """Everything that is made of the mix. What keeps it from being written leaves the rest as it is, and
-    stands with it in the manifest."""
+    """Both, where there is a mix. What keeps them from being written leaves the rest as it is, and stands with
+    it in the manifest."""
     if not made.placements:
         return made
     try:
@@ -51,10 +49,9 @@ def _with_video(desk: Desk, job: Job, made: Made, suffix: str) -> Made:
         progress=desk.progress,
         audio_sha256=made.sha256.get(job.run_dir.mix.name),
     )
+    # Of an earlier run that was asked for something else.
     for other in {".mp4", ".mkv"} - {suffix}:
-        job.run_dir.video(other).unlink(
-            missing_ok=True
-        )  # of an earlier run that was asked for something else
+        job.run_dir.video(other).unlink(missing_ok=True)
     desk.notes.extend(video.notes)
     return replace(made, video=video.path, sha256={**made.sha256, video.path.name: video.sha256})
 
@@ -67,11 +64,3 @@ def _with_original(desk: Desk, made: Made) -> Made:
             write_original(desk.recording.path, out, desk.progress)
         desk.stages.keep(ORIGINAL, {}, {}, large_files=[out])
     return replace(made, original=out)
-
-
-def add_report(desk: Desk, content: dict[str, Any]) -> None:
-    """Write the report of what the manifest says by now, and name it there. Raises RunError."""
-    with desk.clock.stage("report"):
-        content["outputs"]["report"] = str(write_report(desk.run_dir.root, desk.progress))
-    desk.clock.stop()
-    content["timing"].update(desk.clock.seconds)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from voiceclone_cli import timeline
 from voiceclone_cli.background import model_folders
@@ -10,17 +12,29 @@ from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.provenance.tags import wav_info
 from voiceclone_cli.rundir.directory import sweep
 from voiceclone_cli.steps.desk import Desk
-from voiceclone_cli.steps.manifest import Made
 from voiceclone_cli.steps.speaking import Spoken
 from voiceclone_cli.tasks import Job
-from voiceclone_cli.types import Turn
+from voiceclone_cli.types import Placement, Turn
 from voiceclone_worker.contract import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What came out besides the segments."""
+
+    placements: Sequence[Placement] = ()
+    mix_rate: int = 0
+    """Hz."""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """By the file's name in the run directory."""
+    video: Path | None = None
+    original: Path | None = None
 
 
 def placed_before(desk: Desk, job: Job, spoken: Spoken, turns: Sequence[Turn]) -> Made:
     """The mix that an earlier run made of just these segments, found out without changing anything: where it
     holds, a run that stops on the way lacks nothing."""
-    rows = {id: row for id, row in spoken.rows.items() if row.status == "done"}
+    rows = spoken.done
     known = None
     if rows and not spoken.stopped:
         known = timeline.recall(
@@ -40,7 +54,7 @@ def place(desk: Desk, job: Job, spoken: Spoken, turns: Sequence[Turn]) -> Made:
 
     What keeps them from being written leaves the segments as they are, and stands with them in the manifest.
     """
-    rows = {id: row for id, row in spoken.rows.items() if row.status == "done"}
+    rows = spoken.done
     if spoken.stopped:
         return Made()
     if not rows:

@@ -18,8 +18,8 @@ from voiceclone_cli.errors import InputError
 from voiceclone_cli.listening import hear_turns, hear_words, heard_before
 from voiceclone_cli.provenance.consent import keep_consent
 from voiceclone_cli.script.segmentation import segments_from_words
+from voiceclone_cli.steps.asked import asked
 from voiceclone_cli.steps.desk import Desk
-from voiceclone_cli.steps.manifest import asked
 from voiceclone_cli.steps.space import bytes_of_run, free_space_note
 from voiceclone_cli.tasks import Job
 from voiceclone_cli.types import Diarization, Reference, Script, Until, Word

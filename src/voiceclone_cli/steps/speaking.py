@@ -15,7 +15,8 @@ from voiceclone_cli.provenance import SPEAKING_ENGINES
 from voiceclone_cli.provenance.notice import tell_first_run
 from voiceclone_cli.provenance.sealing import Seal, Sealer, unmarked_notes
 from voiceclone_cli.provenance.watermark import watermark_folder
-from voiceclone_cli.rundir.directory import RunDir, note_segment, noted_segment, sweep
+from voiceclone_cli.rundir.directory import RunDir, sweep
+from voiceclone_cli.rundir.segments import note_segment, noted_segment
 from voiceclone_cli.rundir.stages import NO_STAGES, Stages
 from voiceclone_cli.tasks import (
     Job,
@@ -53,6 +54,11 @@ class Spoken:
     """Of the largest worker."""
     stopped: Stopped | None = None
     """What ended the work early, if anything did."""
+
+    @property
+    def done(self) -> dict[str, SegmentRow]:
+        """The rows of what can be heard."""
+        return {id: row for id, row in self.rows.items() if row.status == "done"}
 
     @property
     def reused(self) -> int:

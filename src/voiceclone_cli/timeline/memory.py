@@ -7,10 +7,8 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.background import NONE
-from voiceclone_cli.media.wav import NO_INFO
 from voiceclone_cli.rundir.stages import Stages
-from voiceclone_cli.timeline.rendering import NO_MODELS, STAGE, Rendering, render
+from voiceclone_cli.timeline.rendering import STAGE, Rendering, render
 from voiceclone_cli.types import Placement, Progress, ProgressEvent, Recording, Segment, Turn
 from voiceclone_worker.contract import SegmentRow
 
@@ -24,23 +22,16 @@ def render_or_recall(
     stems: Path,
     turns: Sequence[Turn],
     max_stretch: float,
-    background: str = NONE,
-    models: Mapping[str, Path] = NO_MODELS,
-    threads: int = 1,
-    info: Mapping[str, str] = NO_INFO,
+    background: str,
+    models: Mapping[str, Path],
+    threads: int,
+    info: Mapping[str, str],
     stages: Stages,
     progress: Progress,
 ) -> Rendering:
     """As :func:`render`, which says what it takes and raises. ``rows`` are those of spoken segments."""
-    known = recall(
-        segments,
-        rows,
-        turns=turns,
-        max_stretch=max_stretch,
-        background=background,
-        info=info,
-        stages=stages,
-    )
+    made_from = _made_from(segments, rows, turns, max_stretch, background, info)
+    known = _known(stages, made_from)
     if known is not None:
         progress(ProgressEvent(STAGE, recording.seconds, recording.seconds, note="kept from before"))
         return known
@@ -58,7 +49,6 @@ def render_or_recall(
         info=info,
         progress=progress,
     )
-    made_from = _made_from(segments, rows, turns, max_stretch, background, info)
     value = {
         "placements": [asdict(placement) for placement in rendering.placements],
         "rate": rendering.rate,
@@ -74,12 +64,16 @@ def recall(
     *,
     turns: Sequence[Turn],
     max_stretch: float,
-    background: str = NONE,
-    info: Mapping[str, str] = NO_INFO,
+    background: str,
+    info: Mapping[str, str],
     stages: Stages,
 ) -> Rendering | None:
     """What an earlier run has rendered, if it would come out the same and is still there. Only looks."""
-    known = stages.recall(STAGE, _made_from(segments, rows, turns, max_stretch, background, info))
+    return _known(stages, _made_from(segments, rows, turns, max_stretch, background, info))
+
+
+def _known(stages: Stages, made_from: Mapping[str, Any]) -> Rendering | None:
+    known = stages.recall(STAGE, made_from)
     if known is None:
         return None
     placements = (Placement(**{**row, "warnings": tuple(row["warnings"])}) for row in known["placements"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from voiceclone_cli.workers.faults.deadlines import Deadlines, Watch
 from voiceclone_cli.workers.held import Held
+from voiceclone_cli.workers.outcome import Usage
 from voiceclone_cli.workers.slot import Inbox, Launcher, Slot
 
 LOOK_SECONDS = 0.25
@@ -49,10 +50,10 @@ class Crew:
         self._idle: dict[Slot, Member] = {}
         """Trusted, and without a lease; perhaps not ready yet."""
         self._looked = time.monotonic()
-        self.most = 0
-        """How many slots there were at most at a time; 0 while none could be started."""
-        self.busy_seconds = 0.0
-        """For which slots held leases, summed over them."""
+        self._most = 0
+        self._busy_seconds = 0.0
+        self._began: float | None = None
+        self._ended = 0.0
 
     @property
     def busy(self) -> list[tuple[Member, Held]]:
@@ -63,6 +64,12 @@ class Crew:
     def size(self) -> int:
         """Slots that are alive."""
         return len(self._members)
+
+    @property
+    def usage(self) -> Usage:
+        """How busy they were so far."""
+        span = self._ended - self._began if self._began is not None else 0.0
+        return Usage(self._most, self._busy_seconds, span)
 
     def member(self, slot: Slot) -> Member | None:
         """Who this slot is; None when it is gone."""
@@ -94,16 +101,17 @@ class Crew:
         del self._idle[member.slot]
         member.held = held
         member.since = time.monotonic()
+        self._began = self._began or member.since
         member.watch.begin_lease(member.since)
 
-    def release(self, member: Member) -> None:
-        """The slot has answered."""
+    def release(self, member: Member) -> float:
+        """The slot has answered, after so many seconds."""
         member.held = None
         member.watch.end_lease()
         member.slot.answered()
-        self.busy_seconds += time.monotonic() - member.since
         if member.trusted:
             self._idle[member.slot] = member
+        return self._count(member)
 
     def remove(self, slot: Slot) -> Held | None:
         """The slot has ended; what it held."""
@@ -112,7 +120,7 @@ class Crew:
         if member is None or member.held is None:
             return None
         slot.answered()
-        self.busy_seconds += time.monotonic() - member.since
+        self._count(member)
         return member.held
 
     def end_overdue(self) -> None:
@@ -160,8 +168,14 @@ class Crew:
         taken = {member.number for member in self._members.values()}
         number = next(n for n in itertools.count(1) if n not in taken)
         slot = self._launcher.start(next(self._names), number, self._inbox)
-        self.has_started = True
         member = Member(slot, number, Watch(self._deadlines, time.monotonic()))
         self._members[slot] = self._idle[slot] = member
-        self.most = max(self.most, len(self._members))
+        self._most = max(self._most, len(self._members))
         return member
+
+    def _count(self, member: Member) -> float:
+        """For how many seconds it held its lease, which is over now."""
+        self._ended = time.monotonic()
+        seconds = self._ended - member.since
+        self._busy_seconds += seconds
+        return seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -71,6 +72,16 @@ def warm_up(engine: EngineSpec, slots: int) -> list[Lease]:
     """Leases without a segment: what takes one has its engine loaded when the work comes."""
     reference = ReferenceSpec("", "", "", "")
     return [Lease((SynthesisTask("", engine, reference, "", ()),), 0)] * slots
+
+
+def make_folders(lease: Lease) -> None:
+    """The folders that a lease writes into: whoever is elsewhere cannot. Raises OSError."""
+    for task in lease.tasks:
+        if isinstance(task, EncodeTask):
+            for reference in task.references:
+                os.makedirs(os.path.dirname(reference.codes), exist_ok=True)
+        elif task.output_dir:
+            os.makedirs(task.output_dir, exist_ok=True)
 
 
 def part(lease: Lease, names: Collection[tuple[int, str]]) -> list[Lease]:

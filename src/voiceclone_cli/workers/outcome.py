@@ -19,17 +19,11 @@ class Usage:
     """How busy slots were."""
 
     slots: int
-    """The most at a time."""
+    """The most at a time; 0 while none could be started."""
     busy_seconds: float
     """Holding leases, summed over them."""
     span_seconds: float
     """From the first lease to the last answer."""
-
-    @property
-    def idle_share(self) -> float:
-        """Of the slots' time in that span; 0.0 where nothing was leased."""
-        there = self.slots * self.span_seconds
-        return max(0.0, 1.0 - self.busy_seconds / there) if there else 0.0
 
 
 @dataclass(slots=True)

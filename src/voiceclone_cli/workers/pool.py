@@ -20,11 +20,10 @@ from voiceclone_cli.errors import PreflightError, Stopped
 from voiceclone_cli.stopping import listening_for_stop
 from voiceclone_cli.workers.crew import LOOK_SECONDS, Crew, Member
 from voiceclone_cli.workers.faults import answers
-from voiceclone_cli.workers.faults.restarts import PATIENT, Restarts
 from voiceclone_cli.workers.faults.stealing import Pace, stolen
 from voiceclone_cli.workers.held import Held
-from voiceclone_cli.workers.leases import Lease
-from voiceclone_cli.workers.outcome import Outcome, SegmentKey, Usage
+from voiceclone_cli.workers.leases import Lease, make_folders
+from voiceclone_cli.workers.outcome import Outcome, Usage
 from voiceclone_cli.workers.slot import (
     EventMessage,
     GoneMessage,
@@ -32,22 +31,12 @@ from voiceclone_cli.workers.slot import (
     LogMessage,
     Message,
     ResultMessage,
+    Slot,
     WakeMessage,
 )
-from voiceclone_cli.workers.task_files import make_folders, unwritable
 from voiceclone_cli.workers.work import Account, OnEvent, OnLog, OnSegment, Work, nobody_listens
-from voiceclone_worker.contract import (
-    ContractError,
-    Failure,
-    ReferenceRow,
-    Result,
-    SegmentRow,
-)
-
-__all__ = ["Outcome", "Pool", "SegmentKey", "Usage"]
-
-RESERVE = 2
-"""Leases of lines for each slot that shall wait, so that nobody is idle while references are encoded."""
+from voiceclone_cli.workers.worklist import WorkList
+from voiceclone_worker.contract import ContractError, Failure, ReferenceRow, Result, SegmentRow
 
 STOPPING_SECONDS = 5.0
 """How long the rows that are being spoken when a stop is asked for may take."""
@@ -71,15 +60,12 @@ class Pool:
     ) -> None:
         self._inbox: queue.SimpleQueue[Message | Work] = queue.SimpleQueue()
         self._crew = Crew(launcher, self._inbox, patience)
-        self._works: list[Work] = []
+        self._works = WorkList()
         self._holders: dict[Held, Work] = {}
+        """Whose leases are in slots' hands."""
         self._own = Account(on_event, on_log)
-        self._restarts = Restarts(PATIENT)
         self._pace = Pace()
         self._stole = 0.0
-        self._given_up: Failure | None = None
-        self._began: float | None = None
-        self._ended = 0.0
         self.peak_mb = 0
         """The largest worker's peak resident memory so far; 0 where the system does not tell."""
         self._listening = listening_for_stop(self._hear_stop)
@@ -125,8 +111,7 @@ class Pool:
     @property
     def usage(self) -> Usage:
         """How busy the slots were, from the first lease to the last answer."""
-        span = self._ended - self._began if self._began is not None else 0.0
-        return Usage(self._crew.most, self._crew.busy_seconds, span)
+        return self._crew.usage
 
     @property
     def stopped(self) -> Stopped | None:
@@ -140,8 +125,7 @@ class Pool:
         if self._stop is not None:
             self._finish_flight()
             self._stop_raised = True
-            for work in list(self._works):
-                self._end(work, self._stop)
+            self._works.end_all(self._stop)
             raise self._stop
 
     # ------------------------------------------------------------------------- stopping
@@ -164,55 +148,22 @@ class Pool:
     # ------------------------------------------------------------------------- leasing
 
     def _admit(self, work: Work) -> None:
-        self._works.append(work)
-        given_up = work.account.given_up or self._given_up
         if self._stop is not None:
-            self._end(work, self._stop)
-        elif given_up is not None and work.waiting:
-            work.abandon(given_up)
-        self._conclude(work)
-
-    def _conclude(self, work: Work) -> None:
-        if work.over and work in self._works:
-            self._works.remove(work)
-            work.done.set()
-
-    def _end(self, work: Work, error: BaseException) -> None:
-        work.end(error)
-        self._conclude(work)
-
-    def _next(self) -> Work | None:
-        """Whose lease is next: in order of arrival, so that recordings end one by one; but where the lines that
-        wait would soon be used up, references, which open the way to more. Who has just lost a worker waits a
-        little."""
-        now = time.monotonic()
-        waiting = [work for work in self._works if work.waiting and work.account.restarts.not_before <= now]
-        lines = sum(len(work.waiting) for work in waiting if not work.encodes)
-        if lines < RESERVE * self._crew.size:
-            waiting.sort(key=lambda work: not work.encodes)  # stable: by arrival within
-        return waiting[0] if waiting else None
+            work.end(self._stop)
+        self._works.admit(work)
 
     def _hand_out(self) -> None:
-        while (work := self._next()) is not None:
-            leases = sum(len(each.waiting) for each in self._works)
+        while (work := self._works.next(self._crew.size)) is not None:
             try:
-                member = self._crew.free(leases)
+                member = self._crew.free(self._works.leases)
             except PreflightError as error:
-                self._cannot_start(error)
+                self._works.cannot_start(error, ever_could=self._crew.usage.slots > 0)
                 return
             if member is None:
                 return
             self._lease(member, work, work.waiting.popleft())
-            self._conclude(work)
+            self._works.conclude(work)
         self._steal()
-
-    def _cannot_start(self, error: PreflightError) -> None:
-        for work in [work for work in self._works if work.waiting]:
-            if self._crew.most == 0:
-                self._end(work, error)
-            else:
-                # They could be started before: memory, processes or machines have run out, perhaps for a moment.
-                self._count_death(Failure("worker_died", error.message), work, began=False)
 
     def _lease(self, member: Member, work: Work, lease: Lease) -> Held | None:
         """Hand a lease to a free slot; None where it could not be written."""
@@ -222,12 +173,9 @@ class Pool:
                 make_folders(lease)
             held.number = member.slot.give(lease)
         except OSError as error:
-            failure = unwritable(error)
-            work.fail_rest(held, failure)
-            work.abandon(failure)
+            work.refuse(held, error)
             return None
         self._crew.take(member, held)
-        self._began = self._began or member.since
         self._holders[held] = work
         work.out.append(held)
         return held
@@ -263,7 +211,7 @@ class Pool:
                     self._hear(member, message)
             case LogMessage(slot, line):
                 slot.taken(message)
-                self._account_of(slot_member=self._crew.member(slot)).on_log(slot.name, line)
+                self._account_of(slot).on_log(slot.name, line)
             case ResultMessage(slot, result):
                 if (member := self._crew.member(slot)) and member.held is not None and member.trusted:
                     self._settle(member, member.held, result)
@@ -273,9 +221,10 @@ class Pool:
                     self._recover(held, message)
         self._crew.end_overdue()
 
-    def _account_of(self, slot_member: Member | None) -> Account:
-        held = slot_member.held if slot_member is not None else None
-        return self._own if held is None else self._holders[held].account
+    def _account_of(self, slot: Slot) -> Account:
+        """Whose lease it holds; the pool's own while it holds none."""
+        member = self._crew.member(slot)
+        return self._own if member is None or member.held is None else self._holders[member.held].account
 
     def _hear(self, member: Member, message: EventMessage) -> None:
         held, event = member.held, message.event
@@ -301,34 +250,31 @@ class Pool:
         if not isinstance(news, SegmentRow):
             work.tell(member.slot.name, event)
         elif believed and news.status == "done":
-            self._restarts.fruit()  # workers do live here
-        self._conclude(work)
+            self._works.fruit()
+        self._works.conclude(work)
 
     def _settle(self, member: Member, held: Held, result: Result) -> None:
         """A slot has answered."""
         if result.lease not in (0, held.number):
             self._crew.dismiss(member, f"it answered lease {result.lease} while it held {held.number}")
             return
-        self._ended = time.monotonic()
-        self._pace.note(held.lease, self._ended - member.since)
         peak = member.slot.peak_mb() or 0
         self.peak_mb = max(self.peak_mb, peak)
-        self._crew.release(member)
+        self._pace.note(held.lease, self._crew.release(member))
         work = self._let_go(held)
         if work.error is not None:
             return
         work.outcome.peak_mb = max(work.outcome.peak_mb, peak)
         faults = work.take_result(held, result)
         if result.error is not None:
-            if self._restarts.death(self._ended, began=False):
-                self._give_up(result.error)
+            self._works.count_refusal(result.error)
         elif faults:
             failure = work.doubt(held, faults)
             self._crew.dismiss(member, failure.message)
-            self._count_death(failure, work, began=True)
+            self._works.count_death(failure, work, began=True)
         else:
-            self._restarts.fruit()
-        self._conclude(work)
+            self._works.fruit()
+        self._works.conclude(work)
 
     # ------------------------------------------------------------------------ recovering
 
@@ -341,33 +287,11 @@ class Pool:
 
     def _recover(self, held: Held, message: GoneMessage) -> None:
         """A slot is gone; what it had not finished goes back to the queue."""
-        self._ended = time.monotonic()
         work = self._let_go(held)
         if work.error is None and message.blameless:
             work.recover_lost(held, message.reason)
         elif work.error is None:
             began = bool(held.in_flight)
             work.recover_dead(held, message.reason)
-            self._count_death(Failure("worker_died", message.reason), work, began=began)
-        self._conclude(work)
-
-    def _count_death(self, failure: Failure, work: Work, *, began: bool) -> None:
-        """Held against whose lease it was; and against all, where it goes on whoever's lease it is."""
-        now, account = time.monotonic(), work.account
-        everywhere = self._restarts.death(now, began=began)
-        deaths = account.restarts.death(now, began=began) or everywhere
-        if deaths:
-            message = f"{failure.message}; {deaths} workers ended so: `voiceclone doctor` looks for why"
-            work.outcome.drop_notes(account.deaths)  # this sentence stands for them
-            account.given_up = Failure(failure.code, message)
-            work.abandon(account.given_up)
-            if everywhere:
-                self._give_up(account.given_up)
-        self._conclude(work)
-
-    def _give_up(self, failure: Failure) -> None:
-        """Whoever's lease it is, it comes to the same."""
-        self._given_up = failure
-        for work in [work for work in self._works if work.waiting]:
-            work.abandon(failure)
-            self._conclude(work)
+            self._works.count_death(Failure("worker_died", message.reason), work, began=began)
+        self._works.conclude(work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from voiceclone_worker.contract import EncodeTask, Failure, ReferenceRow, Result
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 OnLog = Callable[[str, str], None]
+"""Both are told the worker's name first."""
 OnSegment = Callable[[SegmentRow], None]
 
 
@@ -30,15 +32,17 @@ def nobody_listens(worker: str, said: object) -> None:
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """What goes wrong with the leases of one of them is held against it alone: a recording that kills every
-    worker costs the others none of theirs."""
+    """A caller's: who hears of its works, and what has gone wrong with its leases. That is held against it alone,
+    so that a recording that kills every worker costs the others none of theirs."""
 
     on_event: OnEvent
     on_log: OnLog
     strikes: Strikes = field(default_factory=Strikes)
     restarts: Restarts = field(default_factory=Restarts)
     deaths: list[str] = field(default_factory=list)
+    """The notes that tell of workers which died."""
     given_up: Failure | None = None
+    """Why none of its leases gets a worker any more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -94,8 +98,7 @@ class Work:
         if key is None or name in held.finished or self.error is not None:
             return False
         folder, segment_id = key
-        if payload is not None and (failure := _written(Path(folder, f"{segment_id}.wav"), payload)):
-            self.fail(held, name, failure)
+        if not self._is_here(held, name, Path(folder, f"{segment_id}.wav"), payload):
             return False
         if answers.why_not_spoken(row, key) is not None:
             return False
@@ -109,8 +112,7 @@ class Work:
         codes = held.references.get(name)
         if codes is None or name in held.encoded or self.error is not None:
             return False
-        if payload is not None and (failure := _written(Path(codes), payload)):
-            self.fail(held, name, failure)
+        if not self._is_here(held, name, Path(codes), payload):
             return False
         if answers.why_not_encoded(row, codes) is not None:
             return False
@@ -134,6 +136,17 @@ class Work:
             self.abandon(result.error)
             return {}
         return found.faults
+
+    def refuse(self, held: Held, error: OSError) -> None:
+        """A lease could not be handed over."""
+        folder = os.path.dirname(os.fsdecode(error.filename)) if error.filename else "the disk"
+        failure = Failure(
+            "output_unwritable",
+            f"Cannot write task files to {folder} ({error.strerror or error}): "
+            "check its free space and permissions.",
+        )
+        self.fail_rest(held, failure)
+        self.abandon(failure)
 
     def doubt(self, held: Held, faults: dict[RowName, Failure]) -> Failure:
         """Another worker does what is missing; what is wrong with the first."""
@@ -176,6 +189,16 @@ class Work:
         while self.waiting:
             self.fail_rest(Held(self.waiting.popleft()), failure)
 
+    def _is_here(self, held: Held, name: RowName, path: Path, payload: bytes | None) -> bool:
+        """Whether the file of a row may be looked at; one that came as bytes is written first, whole or not at all."""
+        try:
+            if payload is not None:
+                write_unsynced(path, payload)
+        except OSError as error:
+            self.fail(held, name, write_failure(path, error))
+            return False
+        return True
+
     def _put_back(self, held: Held, remains: Remains, why: Callable[[RowName], Failure]) -> None:
         for name in remains.given_up:
             self.fail(held, name, why(name))
@@ -193,12 +216,3 @@ class Work:
                 listener()
             except Exception as error:
                 self.end(error)
-
-
-def _written(path: Path, payload: bytes) -> Failure | None:
-    """Why a file that came as bytes could not be written, whole or not at all; None where it was."""
-    try:
-        write_unsynced(path, payload)
-    except OSError as error:
-        return write_failure(path, error)
-    return None

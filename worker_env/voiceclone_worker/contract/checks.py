@@ -1,7 +1,6 @@
 """What a value that came from outside may be: JSON that stays small, texts, paths and numbers within bounds.
 
-Everything raises :class:`ContractError` with one
-short sentence, and shows no more of a value than fits in it.
+Everything raises :class:`ContractError` with one short sentence, and shows no more of a value than fits in it.
 """
 
 from __future__ import annotations

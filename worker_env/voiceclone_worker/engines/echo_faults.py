@@ -19,8 +19,6 @@ from typing import Any
 from voiceclone_worker import channel
 from voiceclone_worker.contract import EVENT_TAG, Result, SegmentRow
 
-MOMENTS = ("load", "encode", "generate")
-
 
 class FaultsFolder:
     """The faults that wait in a folder; without one, none ever happens."""

@@ -76,13 +76,10 @@ class Upstream:
 
     def load_codec(self) -> None:
         """As ``dac/inference.py`` does: every weight is initialised, then replaced."""
-        import fish_speech
         from hydra.utils import instantiate
 
         with self._timed("load"):
-            own = self._folder / "codec.yaml"
-            shipped = Path(next(iter(fish_speech.__path__))) / "configs" / "modded_dac_vq.yaml"
-            codec = instantiate(codec_plan(own if own.is_file() else shipped))
+            codec = instantiate(codec_plan(self._folder))
             weights = torch.load(
                 self._folder / "codec.pth", map_location=self._device, mmap=True, weights_only=True
             )

@@ -87,7 +87,7 @@ def build(
     python: str | None,
     pip_options: Sequence[str],
 ) -> bool:
-    """See ``fish_environment.create``."""
+    """See ``create`` in this package."""
     wanted = None if torch is None else torch_requirement(torch)
     folder = folders.folder_of(settings, recipe)
     with folders.told_plainly(folder.parent):

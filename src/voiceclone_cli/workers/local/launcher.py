@@ -6,8 +6,8 @@ from pathlib import Path
 
 from voiceclone_cli.workers.local.environment import WorkerCommand
 from voiceclone_cli.workers.local.process import WorkerProcess
+from voiceclone_cli.workers.local.task_files import TaskFiles
 from voiceclone_cli.workers.slot import Inbox
-from voiceclone_cli.workers.task_files import TaskFiles
 
 
 class LocalLauncher:

@@ -22,8 +22,8 @@ from voiceclone_cli.workers.leases import Lease
 from voiceclone_cli.workers.local.diagnosis import LastWords, diagnosis, plain_line
 from voiceclone_cli.workers.local.environment import WorkerCommand
 from voiceclone_cli.workers.local.pipes import BoundedLog, pieces
+from voiceclone_cli.workers.local.task_files import TaskFiles
 from voiceclone_cli.workers.slot import EventMessage, GoneMessage, Inbox, LogMessage, Message, ResultMessage
-from voiceclone_cli.workers.task_files import TaskFiles
 from voiceclone_worker.contract import ContractError, parse_event, result_from_json
 
 LONGEST_RESULT = 256_000_000

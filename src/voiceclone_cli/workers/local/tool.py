@@ -29,24 +29,7 @@ def ask_tool(
     Raises PreflightError, one sentence each: the interpreter cannot be started, it ends without an
     answer, it does not answer in ``seconds``, or the tool itself says what is wrong (with its code).
     """
-    line = [command.python, "-X", "utf8", str(command.program), "--tool", tool, *arguments]
-    try:
-        process = subprocess.Popen(
-            line,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            env=dict(command.environment),
-            **own_group(),
-        )
-    except OSError as error:
-        raise PreflightError(
-            f"the worker's interpreter {command.python} cannot be started ({error.strerror}); "
-            "check FISH_SPEECH_PYTHON, or make the environment with `voiceclone env create`",
-            code="worker_interpreter",
-        ) from error
+    process = _started(command, ["--tool", tool, *arguments])
     said: list[str] = []
     reader = threading.Thread(target=_listen, args=(process, said, on_event), daemon=True)
     reader.start()
@@ -66,6 +49,26 @@ def ask_tool(
         timer.cancel()
     reader.join(timeout=2.0)
     return _answer(answer, f"the worker's interpreter {command.python}", code, overdue, seconds, said)
+
+
+def _started(command: WorkerCommand, arguments: Sequence[str]) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            [command.python, "-X", "utf8", str(command.program), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env=dict(command.environment),
+            **own_group(),
+        )
+    except OSError as error:
+        raise PreflightError(
+            f"the worker's interpreter {command.python} cannot be started ({error.strerror}); "
+            "check FISH_SPEECH_PYTHON, or make the environment with `voiceclone env create`",
+            code="worker_interpreter",
+        ) from error
 
 
 def _listen(process: subprocess.Popen[str], said: list[str], on_event: OnEvent) -> None:

@@ -67,18 +67,12 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
 
 
 def load_codec(folder: Path, device: torch.device) -> Any:
-    """Upstream's DAC, float32. The configuration is ``codec.yaml`` of the checkpoint where there is
-    one, else the published one that fish-speech ships. Raises EngineError as ``load_model`` does."""
+    """Upstream's DAC, float32. Raises EngineError as ``load_model`` does."""
     check(folder)
-    import fish_speech
     from hydra.utils import instantiate
 
-    own = folder / "codec.yaml"
-    shipped = Path(next(iter(fish_speech.__path__))) / "configs" / "modded_dac_vq.yaml"
     with _told_plainly(folder, "codec.yaml"):
-        if own.is_file():
-            check_sizes(folder, "codec.yaml")
-        plan = codec_plan(own if own.is_file() else shipped)
+        plan = codec_plan(folder)
     with _told_plainly(folder, "codec.pth"):
         weights = _weights(folder / "codec.pth")
         codec = _built(lambda: instantiate(plan), folder / "codec.pth")

@@ -68,11 +68,22 @@ def model_arguments(folder: Path, arguments: Any) -> dict[str, Any]:
     return known
 
 
-def codec_plan(path: Path) -> dict[str, Any]:
-    """The codec's configuration, for hydra to build. Raises ValueError, OSError."""
+def published_codec() -> Path:
+    """The codec's configuration that fish-speech ships."""
+    import fish_speech
+
+    return Path(next(iter(fish_speech.__path__))) / "configs" / "modded_dac_vq.yaml"
+
+
+def codec_plan(folder: Path) -> dict[str, Any]:
+    """The configuration of a checkpoint's codec, for hydra to build: its ``codec.yaml`` where there is one, else
+    the published one. Raises ValueError, OSError."""
     import yaml
 
-    text = path.read_text(encoding="utf-8")
+    own = folder / "codec.yaml"
+    if own.is_file():
+        check_sizes(folder, own.name)
+    text = (own if own.is_file() else published_codec()).read_text(encoding="utf-8")
     try:
         depth = 0
         for event in yaml.parse(text, yaml.SafeLoader):

@@ -16,6 +16,8 @@ WORKER_VARIABLE = "VOICECLONE_WORKER"
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.bfloat16}
 """What activations are held in. int8 is a matter of the weights."""
 
+_SIGNS_OF_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+
 
 @dataclass(frozen=True)
 class Place:
@@ -50,6 +52,14 @@ def choose(device: str, precision: str, worker: int | None = None) -> Place:
         )
     _check(found, precision)
     return Place(found, precision)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether this is how a device says that it has no memory left; torch has a class of its own for CUDA only."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return any(sign in text for sign in _SIGNS_OF_NO_MEMORY)
 
 
 def _device(name: str, worker: int) -> torch.device:

@@ -28,12 +28,6 @@ MOST_ATTEMPTS = 3
 
 PROGRESS_SECONDS = 2.0
 
-_SIGNS_OF_NO_MEMORY = (
-    "out of memory",
-    "not enough memory",
-    "can't allocate memory",
-)
-
 Outcome = tuple[Row, Speech | SegmentError]
 
 
@@ -130,7 +124,7 @@ class FishEngine:
             with self._threads.step():
                 return self._decoder.step()
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not device.is_out_of_memory(error):
                 raise
             lines = max(lines, self._decoder.active)
         # Here, not above: while the error is at hand it holds on to the batch's tensors.
@@ -163,7 +157,7 @@ class FishEngine:
         try:
             return self._codec.decode(rows)
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not device.is_out_of_memory(error):
                 raise
         if len(rows) == 1:
             return [_no_memory()]
@@ -233,10 +227,3 @@ def _no_memory() -> SegmentError:
         "there was no memory to speak it even alone; use fewer workers, a shorter reference or another "
         "--precision",
     )
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return any(sign in text for sign in _SIGNS_OF_NO_MEMORY)

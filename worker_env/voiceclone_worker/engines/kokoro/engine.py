@@ -64,7 +64,7 @@ class KokoroEngine:
             heard=count,
         )
         for reference, voice in voices:
-            yield reference.spec, _written(voice, reference.spec)
+            yield reference.spec, _write(voice, reference.spec)
 
     def generate(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Speech | SegmentError]]:
         """Speak the rows, as many at a time as there are threads. No row depends on another."""
@@ -112,7 +112,8 @@ def _finished(
         yield waiting.pop(future), future.result()
 
 
-def _written(voice: Voice, spec: ReferenceSpec) -> SegmentError | None:
+def _write(voice: Voice, spec: ReferenceSpec) -> SegmentError | None:
+    """Why it was not written; None where it was."""
     if not spec.codes:
         return SegmentError("codes_missing", f'the reference of {spec.speaker} names no "codes" to write.')
     try:

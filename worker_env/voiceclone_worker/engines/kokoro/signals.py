@@ -7,33 +7,34 @@ import numpy as np
 from voiceclone_worker.engines.kokoro.model import Floats
 
 _FRAME_SECONDS = 0.01
+_ENDS_BELOW_DB, _PAUSES_BELOW_DB = 40.0, 35.0
+"""Under the loudest frame: quieter is no part of what is said."""
+_PAUSE_SECONDS = 0.15
 _DIGITAL_SILENCE = 1e-4
 
 
-def trim(signal: Floats, rate: int, *, below_db: float = 40.0, keep_seconds: float = 0.0) -> Floats:
-    """``signal`` without the ends that lie ``below_db`` under its loudest 10 ms; ``keep_seconds`` stay at each."""
+def trim(signal: Floats, rate: int, *, keep_seconds: float = 0.0) -> Floats:
+    """``signal`` without the ends that lie 40 dB under its loudest 10 ms; ``keep_seconds`` stay at each."""
     power = _frame_power(signal, rate)
     if len(power) < 3:
         return signal
     frame, kept = round(rate * _FRAME_SECONDS), round(rate * keep_seconds)
-    loud = np.flatnonzero(power > power.max() * 10 ** (-below_db / 10))
+    loud = np.flatnonzero(power > power.max() * 10 ** (-_ENDS_BELOW_DB / 10))
     if not len(loud):
         return signal
     return signal[max(0, loud[0] * frame - kept) : (loud[-1] + 1) * frame + kept]
 
 
-def speech_seconds(
-    signal: Floats, rate: int, *, below_db: float = 35.0, pause_seconds: float = 0.15
-) -> float:
-    """How long somebody speaks in ``signal``: its length without ends and pauses of ``pause_seconds`` or more."""
+def speech_seconds(signal: Floats, rate: int) -> float:
+    """How long somebody speaks in ``signal``: its length without ends and pauses, which are 0.15 s or longer."""
     power = _frame_power(signal, rate)
     if not len(power):
         return 0.0
-    loud = np.flatnonzero(power > power.max() * 10 ** (-below_db / 10))
+    loud = np.flatnonzero(power > power.max() * 10 ** (-_PAUSES_BELOW_DB / 10))
     if not len(loud):
         return 0.0
     gaps = np.diff(loud) - 1
-    pauses = gaps[gaps * _FRAME_SECONDS >= pause_seconds].sum()
+    pauses = gaps[gaps * _FRAME_SECONDS >= _PAUSE_SECONDS].sum()
     return float((loud[-1] - loud[0] + 1 - pauses) * _FRAME_SECONDS)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from voiceclone_worker.engines.base import SegmentError
+from voiceclone_worker.engines.fish.device import is_out_of_memory
 
 TRIALS = 3
 """Batches that are decoded both ways. The first only warms up: kernels are loaded and chosen in it."""
@@ -39,9 +40,8 @@ class Batching:
             return self._alone(rows)
         try:
             return self._trial(rows) if self._chosen is None else self._chosen(rows)
-        except RuntimeError as error:
-            # torch has a class of its own for CUDA only.
-            if "out of memory" not in str(error).lower():
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
                 raise
         # Here, not above: while the error is at hand it holds on to the batch's tensors.
         self._settle(self._alone, "one by one: there was no memory to decode them together")

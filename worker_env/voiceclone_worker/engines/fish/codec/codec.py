@@ -80,10 +80,8 @@ class Codec:
 
     def decode(self, rows: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
         """Speech of each row of codes, int64 [codebooks, frames] with at least one frame: mono 16-bit
-        little-endian PCM, ``frame_length`` samples a frame.
-
-        Full scale is 32767; what goes beyond is cut there, the rest rounded to the nearest step. A row
-        that cannot be spoken is a SegmentError ``speech_unusable`` in its place.
+        little-endian PCM, ``frame_length`` samples a frame. A row that cannot be spoken is a SegmentError
+        ``speech_unusable`` in its place.
         """
         fitting = [index for index, row in enumerate(rows) if 0 < row.shape[-1] <= self._most_frames]
         spoken = dict(zip(fitting, self._decode([rows[index] for index in fitting]), strict=True))

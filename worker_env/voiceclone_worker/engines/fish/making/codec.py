@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from voiceclone_worker.engines.fish.configuration import published_codec
 from voiceclone_worker.engines.fish.making.sizes import CodecShape
 from voiceclone_worker.engines.fish.making.text_model import Filled
 
@@ -29,11 +29,9 @@ _LAST_GAIN = 0.25
 
 def codec_config(shape: CodecShape | None) -> dict[str, Any]:
     """What stands in ``codec.yaml``: the published codec, as fish-speech ships it, cut down to ``shape``."""
-    import fish_speech
     from omegaconf import OmegaConf
 
-    published = Path(next(iter(fish_speech.__path__))) / "configs" / "modded_dac_vq.yaml"
-    config: Any = OmegaConf.to_container(OmegaConf.load(published))
+    config: Any = OmegaConf.to_container(OmegaConf.load(published_codec()))
     if shape is not None:
         _cut_down(config, shape)
     return dict(config)

@@ -15,48 +15,16 @@ _TOKEN = re.compile(r"[^\W\d_]+|[;:,.!?…—–\"“”()«»]")
 _PUNCTUATION = frozenset(';:,.!?…—–"“”()«»')
 _MARKS = {"–": "—", "«": "“", "»": "”"}
 _ACCENTS = dict(zip("áéíóú", "aeiou", strict=True))
-_UNSTRESSED = frozenset(
-    [
-        "el",
-        "la",
-        "los",
-        "las",
-        "lo",
-        "un",
-        "al",
-        "del",
-        "de",
-        "que",
-        "y",
-        "e",
-        "o",
-        "u",
-        "ni",
-        "en",
-        "a",
-        "por",
-        "para",
-        "con",
-        "sin",
-        "se",
-        "me",
-        "te",
-        "le",
-        "les",
-        "nos",
-        "os",
-        "mi",
-        "mis",
-        "tu",
-        "tus",
-        "su",
-        "sus",
-        "si",
-    ]
-)
+_UNSTRESSED = frozenset([
+    "el", "la", "los", "las", "lo", "un", "al", "del", "de", "que", "y", "e", "o", "u", "ni", "en", "a",
+    "por", "con", "sin", "se", "me", "te", "le", "les", "nos", "os", "mi", "mis", "tu", "tus", "su",
+    "sus", "si",
+])  # fmt: skip
+"""Words that lean on the next one."""
 _LIGHT = frozenset(
     ["para", "sobre", "desde", "hasta", "entre", "pero", "como", "porque", "aunque", "donde", "cuando"]
 )
+"""Words with a light stress only, on their first syllable."""
 _SPECIAL = {
     "méxico": "méjico",
     "mexicano": "mejicano",
@@ -64,6 +32,7 @@ _SPECIAL = {
     "texas": "tejas",
     "oaxaca": "oajaca",
 }
+"""Written with the x of old."""
 _LETTERS = {
     "f": "f", "k": "k", "q": "k", "l": "l", "m": "m", "n": "n", "ñ": "ɲ", "p": "p", "s": "s", "t": "t", "w": "w",
     "b": "b", "v": "b", "d": "d", "g": "ɡ", "j": "x", "c": "k", "ç": "s", "h": "",

@@ -1,0 +1,78 @@
+"""A pool of echo workers that do wrong in earnest, as they are ordered (``faults_dir``)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from voiceclone_cli.workers.leases import one_lease, shared_leases
+from voiceclone_cli.workers.local.environment import WorkerCommand, worker_command
+from voiceclone_cli.workers.local.launcher import LocalLauncher
+from voiceclone_cli.workers.outcome import Outcome
+from voiceclone_cli.workers.pool import Pool
+from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+
+PATIENCE = 0.005
+"""A stall is found after 1.5 s, a hang after 3 s, the least that deadlines know."""
+
+
+def instead_of_the_worker(program: Path, text: str) -> WorkerCommand:
+    """A command that starts this program where a worker is expected."""
+    program.write_text(text, encoding="utf-8")
+    return replace(worker_command(None, threads=1), program=program)
+
+
+class Studio:
+    """A folder with faults, a task of six lines, and a pool that speaks them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.faults = folder / "faults"
+        self.tasks = folder / "tasks"
+        for each in (self.faults, self.tasks):
+            each.mkdir(parents=True)
+        (folder / "A.wav").write_bytes(b"some sound")
+        self.told: list[str] = []
+        self.always: dict[str, str] = {}
+
+    def order(self, *names: str) -> None:
+        for name in names:
+            (self.faults / name).touch()
+
+    @property
+    def task(self) -> SynthesisTask:
+        segments = tuple(SegmentSpec(f"{number:04d}", "a few words", "en", number) for number in range(6))
+        reference = ReferenceSpec("A", str(self.folder / "A.wav"), "", str(self.folder / "A.txt"))
+        engine = EngineSpec("echo", options={"faults_dir": str(self.faults), "faults": self.always})
+        return SynthesisTask("A", engine, reference, str(self.folder / "out"), segments)
+
+    def run(self, workers: int = 1, command: WorkerCommand | None = None, **settings: Any) -> Outcome:
+        """Encode the speaker, then speak the lines: in one lease with one worker, else in leases of two."""
+        task = self.task
+        command = command or worker_command(None, threads=1)
+        log_dir = settings.pop("log_dir", None)
+        with Pool(
+            LocalLauncher(command, workers, self.tasks, log_dir=log_dir),
+            on_event=lambda worker, event: self.told.append(event["event"]),
+            **{"patience": PATIENCE, **settings},
+        ) as pool:
+            encoded = pool.run(one_lease([EncodeTask(task.engine, (task.reference,))]))
+            leases = one_lease([task]) if workers == 1 else shared_leases([task], workers, 2)
+            spoken = pool.run(leases)
+        spoken.references = encoded.references
+        spoken.errors = encoded.errors + spoken.errors
+        spoken.notes = encoded.notes + spoken.notes
+        return spoken
+
+    def assert_whole(self, outcome: Outcome) -> None:
+        """Everything is done, every fault was met, and nothing is left over."""
+        rows = {key[1]: row for key, row in outcome.segments.items()}
+        assert {name: row.status for name, row in rows.items()} == {f"{n:04d}": "done" for n in range(6)}
+        assert outcome.references["A"].status == "done"
+        assert outcome.errors == []
+        assert not list(self.faults.iterdir()), "every fault was met"
+        assert not list(self.tasks.iterdir()), "no task file is left"
+        assert sorted(path.name for path in (self.folder / "out").glob("*.wav")) == [
+            f"{number:04d}.wav" for number in range(6)
+        ]
