@@ -16,6 +16,9 @@ from voiceclone_cli.redaction import redacted
 
 SEQUENTIAL, PARALLEL = "sequential", "parallel"
 LOCAL, RAY = "local", "ray"
+ENGINES = ("auto", "fish", "kokoro", "echo")
+PRECISIONS = ("auto", "float32", "bf16", "fp16", "int8")
+BACKGROUNDS = ("none", "duck", "keep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +123,14 @@ def models_home(settings: Settings) -> Path | None:
 
 
 def path_setting(text: str) -> Path:
-    """The file or folder that a setting names: absolute, its ``~`` expanded. Raises InputError for the
-    home of nobody."""
+    """The file or folder that a setting names, absolute. Raises InputError as ``expanded``."""
+    return expanded(text).absolute()
+
+
+def expanded(text: str) -> Path:
+    """A path with its ``~`` expanded. Raises InputError for the home of nobody."""
     try:
-        return Path(text).expanduser().absolute()
+        return Path(text).expanduser()
     except RuntimeError as error:
         raise InputError(
             f"{text} names the home of a user who is not known here", code="bad_setting"
@@ -171,7 +178,7 @@ def _device(text: str) -> str:
 
 def _precision(text: str) -> str:
     synonyms = {"fp32": "float32", "bfloat16": "bf16", "float16": "fp16"}
-    return _one_of("auto", "float32", "bf16", "fp16", "int8")(synonyms.get(text.lower(), text))
+    return _one_of(*PRECISIONS)(synonyms.get(text.lower(), text))
 
 
 def _truth(text: str) -> bool:
@@ -239,7 +246,7 @@ def _token(text: str) -> str:
 
 
 TABLE = (
-    Setting("engine", "VOICECLONE_ENGINE", _one_of("auto", "fish", "kokoro", "echo"), "auto", "what speaks"),
+    Setting("engine", "VOICECLONE_ENGINE", _one_of(*ENGINES), "auto", "what speaks"),
     Setting("mode", "FISH_PARALLEL_MODE", _mode, SEQUENTIAL, "one worker for all, or a pool of workers"),
     Setting("workers", "FISH_NUM_WORKERS", _whole(1, 256), 2, "workers of the parallel mode"),
     Setting("batch_size", "FISH_BATCH_SIZE", _whole(1, 1024), 5, "segments generated together"),
@@ -252,7 +259,7 @@ TABLE = (
     Setting(
         "background",
         "VOICECLONE_BACKGROUND",
-        _one_of("none", "duck", "keep"),
+        _one_of(*BACKGROUNDS),
         "none",
         "what of the original stays under the new voices",
     ),

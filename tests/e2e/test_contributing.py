@@ -62,7 +62,7 @@ def test_an_example_can_be_followed(tree: Path, example: str) -> None:
     for number, change in enumerate(blocks("diff", example)):
         patch = tree / f"{number}.diff"
         patch.write_text(change, encoding="utf-8")
-        run(tree, "git", "apply", "--recount", patch.name)
+        run(tree, "git", "apply", patch.name)
     for block in blocks("shell", example):
         for line in block.splitlines():
             program, *arguments = shlex.split(line)

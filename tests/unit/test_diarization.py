@@ -85,6 +85,11 @@ def test_anything_else_is_refused_in_one_sentence(name: str) -> None:
     assert error.value.code == "unknown_diarizer"
 
 
+def test_the_home_of_nobody_is_refused_in_one_sentence() -> None:
+    with pytest.raises(InputError, match="~nobody-99/x names the home of a user who is not known here"):
+        choose("~nobody-99/x", Registry())
+
+
 @pytest.mark.parametrize(
     ("exactly", "least", "most", "sentence"),
     [

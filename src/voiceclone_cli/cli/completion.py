@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from voiceclone_cli.settings import BACKGROUNDS, ENGINES, LOCAL, PARALLEL, PRECISIONS, RAY, SEQUENTIAL
+
 Completer = Callable[[str], Iterator[str]]
 
 
@@ -14,13 +16,13 @@ def _words(*words: str) -> Completer:
     return complete
 
 
-engines = _words("auto", "fish", "kokoro", "echo")
-modes = _words("sequential", "parallel")
+engines = _words(*ENGINES)
+modes = _words(SEQUENTIAL, PARALLEL)
 devices = _words("auto", "cpu", "cuda", "mps")
-precisions = _words("auto", "float32", "bf16", "fp16", "int8")
+precisions = _words(*PRECISIONS)
 diarizers = _words("auto", "embedded", "community-1")
-backgrounds = _words("none", "duck", "keep")
-executors = _words("local", "ray")
+backgrounds = _words(*BACKGROUNDS)
+executors = _words(LOCAL, RAY)
 
 
 def models(incomplete: str) -> Iterator[str]:

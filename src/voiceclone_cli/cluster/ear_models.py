@@ -18,7 +18,7 @@ from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.fingerprints import file_sha256
 from voiceclone_cli.listening.choosing import identity
 from voiceclone_cli.listening.wire import WORDS, Wish
-from voiceclone_cli.settings import Settings, models_home
+from voiceclone_cli.settings import Settings, expanded, models_home
 
 ELSEWHERE = "elsewhere"
 """The part of a wish that tells nodes how to find its models."""
@@ -32,7 +32,7 @@ def of_stack(stack: Stack) -> dict[str, Any]:
 
 def of_recogniser(folder: Path, settings: Settings) -> dict[str, Any]:
     """What nodes are told of a recogniser."""
-    own = Path(settings.asr_model).expanduser().is_dir()
+    own = expanded(settings.asr_model).is_dir()
     return {"model": settings.asr_model, "files": {str(folder): contents(folder)} if own else None}
 
 

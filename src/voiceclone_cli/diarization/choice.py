@@ -10,6 +10,7 @@ from pathlib import Path
 from voiceclone_cli.diarization import embedded
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.redaction import redacted
+from voiceclone_cli.settings import expanded
 
 if typing.TYPE_CHECKING:
     from pyannote.audio import Pipeline
@@ -89,7 +90,7 @@ def _embedded(models: Models, why: str) -> Stack:
 
 
 def _folder(diarizer: str) -> Stack:
-    folder = Path(diarizer).expanduser()
+    folder = expanded(diarizer)
     if not (folder / "config.yaml").is_file():
         raise InputError(
             f'Diarizer "{diarizer}" is neither auto, embedded, community-1 nor a folder '

@@ -8,7 +8,7 @@ from typing import Any
 
 from voiceclone_cli import models
 from voiceclone_cli.diarization import Stack, choose
-from voiceclone_cli.settings import Settings, models_home
+from voiceclone_cli.settings import Settings, expanded, models_home
 from voiceclone_cli.types import Progress
 
 
@@ -28,7 +28,7 @@ def diarization_stack(settings: Settings, progress: Progress) -> Stack:
 
 def recogniser_folder(settings: Settings, progress: Progress) -> Path:
     """A folder as it is given, else a model of the registry."""
-    folder = Path(settings.asr_model).expanduser()
+    folder = expanded(settings.asr_model)
     if folder.is_dir():
         return folder
     name = settings.asr_model

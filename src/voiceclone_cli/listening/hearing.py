@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from voiceclone_cli import models
 from voiceclone_cli.diarization import SpeakerCount
@@ -13,7 +12,7 @@ from voiceclone_cli.listening.choosing import diarization_stack, identity, recog
 from voiceclone_cli.listening.ears import OWN_EARS, Ears
 from voiceclone_cli.listening.findings import diarization_from_dict, transcript_from_dict
 from voiceclone_cli.rundir.stages import NO_STAGES, Stages
-from voiceclone_cli.settings import Settings, models_home
+from voiceclone_cli.settings import Settings, expanded, models_home
 from voiceclone_cli.transcription import STAGE as TRANSCRIPTION
 from voiceclone_cli.transcription import drop_outside_speech
 from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Transcript
@@ -65,7 +64,7 @@ def hear_words(
 
 def heard_before(diarization: Diarization, settings: Settings, stages: Stages) -> Transcript | None:
     """What an earlier run in the same directory heard, if it listened with the same recogniser."""
-    folder = Path(settings.asr_model).expanduser()
+    folder = expanded(settings.asr_model)
     if not folder.is_dir():
         try:
             (status,) = models.status([settings.asr_model], home=models_home(settings))
