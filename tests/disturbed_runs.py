@@ -23,7 +23,7 @@ OF_THE_MOMENT = {
 
 
 def make_talk(folder: Path) -> list[object]:
-    """`run` with all its inputs."""
+    """The arguments of a `run` by two workers, on a talk that is made in ``folder``."""
     return ["run", *short_talk(folder).inputs, "--engine", "echo", "--workers", 2, "--mode", "parallel"]
 
 

@@ -8,10 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from video_samples import (
-    noise,
-    write_mix,
-)
+from video_samples import noise, write_mix
 from voiceclone_cli.media import read_recording
 from voiceclone_cli.types import Progress, Script, Segment, no_progress
 from voiceclone_cli.video import Video, output_suffix, write_video

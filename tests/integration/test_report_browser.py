@@ -393,4 +393,4 @@ def test_the_command_writes_the_report_of_a_real_run(
 
 def test_the_command_says_what_is_no_run_directory(tmp_path: Path) -> None:
     ended = voiceclone("report", tmp_path)
-    assert ended.code == 2 and "no readable run.json" in ended.err
+    assert ended.code == 2 and "there is no run.json in it that can be read" in ended.err

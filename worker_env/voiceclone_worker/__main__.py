@@ -3,6 +3,7 @@
     python voiceclone_worker TASK.json [TASK.json ...]     speak these, print one result, end
     python voiceclone_worker --serve                       a line of stdin names task files, a line
                                                            of stdout answers with their result
+    python voiceclone_worker --tool NAME [ARGUMENT ...]    answer one question in one line, end
 
 A line of stdin is a path, or a JSON list of paths; the files of one line (or of one call) are one
 pool of segments. stdout carries results and nothing else; events and log go to stderr.

@@ -1,8 +1,7 @@
 """What passes between the two environments: task files, results and events.
 
-Standard library only: this is the one package that both environments import, and from here alone. Every
-reader raises :class:`ContractError` with one short sentence, whatever text it is given; nothing else
-escapes it.
+Standard library only, since both environments import it, and from here alone. Every reader raises
+:class:`ContractError` with one short sentence, whatever text it is given; nothing else escapes it.
 """
 
 from voiceclone_worker.contract.checks import (
