@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.checking.model import CHECK_SCHEMA, Flag, Offence, Row, Summary
+from voiceclone_cli.checking.model import Flag, Offence, Row, Summary
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.rundir.paths import CHECK_SCHEMA
 
 GATE = "baseline"
 _MAX_BYTES = 200 * 2**20

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from voiceclone_cli.checking.model import CHECK_SCHEMA, Check, Gates, Row
+from voiceclone_cli.checking.model import Check, Gates, Row
+from voiceclone_cli.rundir.paths import CHECK_SCHEMA
 
 _DIGITS = 4
 """Of measures. What lies behind is noise, and makes two documents differ that say the same."""

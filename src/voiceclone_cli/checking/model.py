@@ -8,8 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-CHECK_SCHEMA = "voiceclone.check/1"
-
 
 class Flag(StrEnum):
     """What is wrong with a row, whatever the gates; the limits stand in ``flags.py``."""

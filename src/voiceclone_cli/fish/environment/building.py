@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from voiceclone_cli.fish.environment.child import (
     run_logged,
 )
 from voiceclone_cli.fish.environment.recipe import Recipe
+from voiceclone_cli.machine.file_lock import waited_for
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress, ProgressEvent
 
@@ -116,24 +117,10 @@ def torch_requirement(text: str) -> str:
     return str(Path(text).absolute()) if Path(text).is_file() else text
 
 
-@contextmanager
-def alone(place: Path, progress: Progress) -> Iterator[None]:
-    """Hold the lock of the folder of all environments. The system lets go of it when a process dies."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(place / "environments.lock")
-    while True:
-        try:
-            lock.acquire(timeout=1)
-            break
-        except Timeout:
-            progress(
-                ProgressEvent(STAGE, 0, note="waiting for another voiceclone that builds in this folder")
-            )
-    try:
-        yield
-    finally:
-        lock.release()
+def alone(place: Path, progress: Progress) -> AbstractContextManager[None]:
+    """Hold the lock of the folder of all environments."""
+    waiting = ProgressEvent(STAGE, 0, note="waiting for another voiceclone that builds in this folder")
+    return waited_for(place / "environments.lock", lambda: progress(waiting))
 
 
 def _build(site: _Site) -> None:
