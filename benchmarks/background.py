@@ -117,12 +117,12 @@ def measured(
 
 def kept(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
     turns = [Turn(start, end, "A") for start, end in spans]
-    with open_underlay(path, MONO, RATE, kind=KEEP, turns=turns, models=folders) as underlay:
+    with open_underlay(path, MONO, RATE, kind=KEEP, turns=turns, models=folders, threads=1) as underlay:
         return underlay.next_frames(SECONDS * RATE)[:, 0]
 
 
 def ducked(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
-    with open_underlay(path, MONO, RATE, kind=DUCK, turns=[], models=folders) as underlay:
+    with open_underlay(path, MONO, RATE, kind=DUCK, turns=[], models=folders, threads=1) as underlay:
         original = underlay.next_frames(SECONDS * RATE)[:, 0]
     return original * ducking_gains(spans, 0, len(original), RATE)
 

@@ -118,7 +118,7 @@ def rendering(video: Path) -> Callable[[], object]:
     from media_samples import syllables
     from voiceclone_cli.media import read_recording, write_wav
     from voiceclone_cli.timeline import render
-    from voiceclone_cli.types import Segment
+    from voiceclone_cli.types import Segment, no_progress
 
     spoken = video.with_name("spoken.wav")
     write_wav(spoken, syllables(4.5, 24_000), 24_000)
@@ -134,6 +134,13 @@ def rendering(video: Path) -> Callable[[], object]:
         recording,
         mix=video.with_name("mix.wav"),
         stems=video.with_name("stems"),
+        turns=(),
+        max_stretch=1.3,
+        background="none",
+        models={},
+        threads=1,
+        info={},
+        progress=no_progress,
     )
 
 

@@ -22,6 +22,7 @@ from voiceclone_cli.types import (
 
 if typing.TYPE_CHECKING:
     from faster_whisper import WhisperModel
+    from faster_whisper.transcribe import Segment as RecognisedSegment
 
     from voiceclone_cli.types import Samples
 
@@ -85,8 +86,8 @@ def transcribe(
     recording: Recording,
     model: Path,
     *,
-    language: str | None = None,
-    threads: int = 0,
+    language: str | None,
+    threads: int,
     progress: Progress = no_progress,
     load: Load = load_recogniser,
 ) -> Transcript:
@@ -103,13 +104,7 @@ def transcribe(
     Raises PreflightError when the folder holds no usable model, InputError for a language it does not know.
     """
     whisper = load(model, threads)
-    code = None if language is None else language.lower().replace("_", "-").split("-")[0]
-    if code is not None and code not in whisper.supported_languages:
-        raise InputError(
-            f'The model in {model} does not know the language "{language}"; it knows '
-            f"{', '.join(sorted(whisper.supported_languages))}.",
-            code="language_unknown",
-        )
+    code = None if language is None else _known_code(language, whisper, model)
     progress(ProgressEvent(STAGE, 0.0, recording.seconds))
     words: list[Word] = []
     found: tuple[str, float] | None = None
@@ -126,20 +121,32 @@ def transcribe(
         )
         found = found or (info.language, float(info.language_probability))
         for segment in segments:
-            for word in segment.words or ():
-                words.append(
-                    Word(
-                        offset + float(word.start),
-                        offset + float(word.end),
-                        word.word,
-                        float(word.probability),
-                    )
-                )
+            words += _words(segment, offset)
             heard = min(offset + float(segment.end), recording.seconds)
             progress(ProgressEvent(STAGE, heard, recording.seconds))
     progress(ProgressEvent(STAGE, recording.seconds, recording.seconds))
     assert found is not None
     return Transcript(tuple(words), *found, model.name)
+
+
+def _known_code(language: str, whisper: WhisperModel, model: Path) -> str:
+    """The language as the model calls it. Raises InputError when it does not know it."""
+    code = language.lower().replace("_", "-").split("-")[0]
+    if code not in whisper.supported_languages:
+        raise InputError(
+            f'The model in {model} does not know the language "{language}"; it knows '
+            f"{', '.join(sorted(whisper.supported_languages))}.",
+            code="language_unknown",
+        )
+    return code
+
+
+def _words(segment: RecognisedSegment, offset: float) -> list[Word]:
+    """The words of a segment of a piece that begins at ``offset`` seconds."""
+    return [
+        Word(offset + float(word.start), offset + float(word.end), word.word, float(word.probability))
+        for word in segment.words or ()
+    ]
 
 
 def pieces(samples: Samples) -> list[tuple[int, int]]:

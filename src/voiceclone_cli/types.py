@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class Diarization:
     turns: tuple[Turn, ...]
     exclusive: tuple[Turn, ...]
     diarizer: str
-    """Which stack spoke: "embedded", "community-1" or a folder."""
+    """Whose turns these are: "embedded", "community-1", a folder's, or "given" where the user gave them."""
     why: str = ""
     """Why this stack and no other."""
     notes: tuple[str, ...] = ()
@@ -143,6 +143,22 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a spoken segment ended up on the timeline."""
+
+    segment_id: str
+    start_frame: int
+    """At the mix's rate."""
+    frames: int
+    stretch: float
+    """1.0 = as spoken; 1.3 = 1.3 times as fast."""
+    overflow_seconds: float
+    """How far it runs past its slot after stretching; 0.0 when it fits."""
+    gain_db: float
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ProgressEvent:
     """One step of a stage. ``total`` is None while it is not known; ``worker`` names a worker's own bar."""
 
@@ -161,19 +177,3 @@ Progress = Callable[[ProgressEvent], None]
 
 def no_progress(event: ProgressEvent) -> None:
     """The Progress of a caller that does not look."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a spoken segment ended up on the timeline."""
-
-    segment_id: str
-    start_frame: int
-    """At the mix's rate."""
-    frames: int
-    stretch: float
-    """1.0 = as spoken; 1.3 = 1.3 times as fast."""
-    overflow_seconds: float
-    """How far it runs past its slot after stretching; 0.0 when it fits."""
-    gain_db: float
-    warnings: tuple[str, ...] = field(default=())

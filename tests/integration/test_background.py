@@ -47,14 +47,14 @@ def decibels(signal: Signal, than: Signal) -> float:
 
 
 def test_speech_is_what_the_published_library_says_it_is(folders: Mapping[str, Path], voice: Signal) -> None:
-    speech = DeepFilter(folders["deepfilternet"]).speech(voice)
+    speech = DeepFilter(folders["deepfilternet"], threads=1).speech(voice)
     # What libDF of the commit d375b2d8 gives for the same samples, without its delay of 30 ms.
     theirs = [-0.025955, -0.002751, -0.023194, 8.9e-05, -0.000492, 0.000659, 0.005693, 0.02576, -0.007895]
     np.testing.assert_allclose(speech[40_000:200_001:20_000], theirs, atol=2e-5)
 
 
 def test_speech_has_as_many_samples_as_the_signal(folders: Mapping[str, Path]) -> None:
-    network = DeepFilter(folders["deepfilternet"])
+    network = DeepFilter(folders["deepfilternet"], threads=1)
     for length in (1, 479, 480, 481, 10_000):
         assert len(network.speech(np.zeros(length, np.float32))) == length
 
@@ -72,7 +72,7 @@ def test_channels_stay_apart(folders: Mapping[str, Path], voice: Signal) -> None
     samples[:, 0] = voice
     samples[:, 3] = voice
     layout = Layout(("FL", "FR", "FC", "LFE"))
-    found = Voices(folders, layout, RATE)(samples)
+    found = Voices(folders, layout, RATE, threads=1)(samples)
     assert decibels(samples[:, 0] - found[:, 0], voice) < -15
     assert decibels(found[:, 1], voice) < -30
     assert not found[:, 2:].any()
@@ -89,7 +89,9 @@ def test_keep_takes_the_voice_and_leaves_the_music(
     music = chords(9, rate)
     path = write_wav(tmp_path / "in.wav", spoken + music, rate, "FLOAT")
     turns = [Turn(2, 7, "A")]
-    with open_underlay(path, Layout(("FC",)), rate, kind=KEEP, turns=turns, models=folders) as underlay:
+    with open_underlay(
+        path, Layout(("FC",)), rate, kind=KEEP, turns=turns, models=folders, threads=1
+    ) as underlay:
         kept = underlay.next_frames(9 * rate)[:, 0]
     inside, before = slice(2 * rate, 7 * rate), slice(0, round(1.7 * rate))
     np.testing.assert_array_equal(kept[before], (spoken + music)[before])

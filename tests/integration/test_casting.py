@@ -11,7 +11,7 @@ import pytest
 from voiceclone_cli import media
 from voiceclone_cli.casting import cast
 from voiceclone_cli.diarization import SpeakerCount, choose, diarize, read_rttm
-from voiceclone_cli.types import Diarization, Recording, Reference, Turn
+from voiceclone_cli.types import Diarization, Recording, Reference, Turn, no_progress
 
 pytestmark = pytest.mark.engine
 
@@ -28,7 +28,7 @@ def references(
     stack = choose("embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None)
     found: Diarization = diarize(recording, stack, token=None, count=SpeakerCount(), threads=1)
     out = tmp_path_factory.mktemp("speakers")
-    return cast(recording, found, [], out=out, given={}, read_spans=media.read_spans)
+    return cast(recording, found, [], out=out, given={}, speakers=found.speakers, progress=no_progress)
 
 
 def heard(turns: list[Turn], start: float, end: float) -> dict[str, float]:

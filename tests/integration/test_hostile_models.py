@@ -170,6 +170,7 @@ def test_a_recognition_model_of_garbage_is_one_sentence(
     }
     (folder / "model.bin").write_bytes(bad[kind])
     with pytest.raises(PreflightError) as caught:
-        transcribe(Recording(tmp_path, np.zeros(16_000, np.float32), 16_000, 16_000, 1, False), folder)
+        recording = Recording(tmp_path, np.zeros(16_000, np.float32), 16_000, 16_000, 1, False)
+        transcribe(recording, folder, language=None, threads=1)
     assert caught.value.code == "asr_model_broken"
     assert caught.value.message.isprintable()

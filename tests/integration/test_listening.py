@@ -48,7 +48,7 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="module")
 def ears() -> Iterator[ListeningProcess]:
-    with ListeningProcess() as ears:
+    with ListeningProcess(children=1) as ears:
         yield ears
 
 
@@ -82,7 +82,7 @@ def test_what_was_decoded_by_sampling_is_heard_the_same_the_next_time(
     """A model that goes on with its random generator would hear other words in such noise."""
     noise = np.random.default_rng(0).normal(0, 0.05, len(recording.samples)).astype(np.float32)
     noisy, folder = replace(recording, samples=recording.samples + noise), model_folders["whisper-base"]
-    own = transcribe(noisy, folder, threads=1)
+    own = transcribe(noisy, folder, language=None, threads=1)
     kept = KeptEars()
     for _ in range(2):
         assert kept.words(noisy, folder, language=None, threads=1, progress=no_progress) == own
@@ -104,7 +104,7 @@ def test_a_child_that_is_killed_while_it_listens_costs_nothing_but_time(
     recording: Recording, stack: Stack, settings: Settings
 ) -> None:
     killed: list[int] = []
-    with ListeningProcess() as ears:
+    with ListeningProcess(children=1) as ears:
 
         def kill_once(event: ProgressEvent) -> None:
             if event.completed > 0 and not killed:
@@ -129,7 +129,7 @@ folders = {"segmentation-3.0": pathlib.Path(sys.argv[2]), "campplus": pathlib.Pa
 def tell(event):
     print(event.completed, sorted({"torch", "pyannote.audio"} & set(sys.modules)), flush=True)
 
-with ListeningProcess() as ears:
+with ListeningProcess(children=1) as ears:
     ears.turns(recording, Stack("embedded", folders, ""), SpeakerCount(), resolve({}), tell)
 """
 

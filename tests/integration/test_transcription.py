@@ -32,7 +32,9 @@ def events() -> list[ProgressEvent]:
 def transcript(
     recording: Recording, model_folders: Mapping[str, Path], events: list[ProgressEvent]
 ) -> Transcript:
-    return transcribe(recording, model_folders["whisper-base"], threads=1, progress=events.append)
+    return transcribe(
+        recording, model_folders["whisper-base"], language=None, threads=1, progress=events.append
+    )
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +120,7 @@ def test_a_recording_in_pieces_has_the_same_words_at_the_same_times(
     monkeypatch.setattr(transcription, "PIECE_SECONDS", 15.0)
     monkeypatch.setattr(transcription, "_CUT_WITHIN", 3.0)
     assert len(transcription.pieces(recording.samples)) == 2
-    found = transcribe(recording, model_folders["whisper-base"], threads=1)
+    found = transcribe(recording, model_folders["whisper-base"], language=None, threads=1)
     assert (found.language, found.model) == (transcript.language, transcript.model)
     near = [
         word
@@ -133,7 +135,7 @@ def test_a_language_the_model_does_not_know_is_refused(
     recording: Recording, model_folders: Mapping[str, Path]
 ) -> None:
     with pytest.raises(InputError, match='does not know the language "xx"') as caught:
-        transcribe(recording, model_folders["whisper-base"], language="xx")
+        transcribe(recording, model_folders["whisper-base"], language="xx", threads=1)
     assert caught.value.code == "language_unknown"
 
 
@@ -146,5 +148,5 @@ def test_a_broken_model_is_one_sentence(
     (tmp_path / broken).unlink()
     (tmp_path / broken).write_bytes(b"{")
     with pytest.raises(PreflightError, match="cannot be loaded") as caught:
-        transcribe(recording, tmp_path)
+        transcribe(recording, tmp_path, language=None, threads=1)
     assert caught.value.code == "asr_model_broken"

@@ -20,7 +20,7 @@ from video_samples import (
 )
 from voiceclone_cli.errors import InputError, RunError
 from voiceclone_cli.rundir.stages import Stages
-from voiceclone_cli.types import ProgressEvent
+from voiceclone_cli.types import ProgressEvent, no_progress
 from voiceclone_cli.video import make_video_or_recall, output_suffix, write_video
 
 
@@ -43,7 +43,7 @@ def test_a_video_cut_off_is_refused(tmp_path: Path) -> None:
     source = write_film(tmp_path / "film.mp4")
     source.write_bytes(source.read_bytes()[:2000])
     with pytest.raises(InputError) as caught:
-        output_suffix(source)
+        output_suffix(source, keep_original_audio=False)
     assert caught.value.code == "media_damaged"
 
 
@@ -52,7 +52,7 @@ def test_a_list_of_other_files_is_not_followed(tmp_path: Path) -> None:
     listing = tmp_path / "list.mp4"
     listing.write_text("ffconcat version 1.0\nfile film.mp4\n")
     with pytest.raises(InputError) as caught:
-        output_suffix(listing)
+        output_suffix(listing, keep_original_audio=False)
     assert caught.value.code == "media_damaged"
 
 
@@ -67,6 +67,7 @@ def test_a_mix_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
             language=None,
             keep_original_audio=False,
             tags={},
+            progress=no_progress,
         )
     assert caught.value.code == "mix_unreadable"
     assert not (tmp_path / "output.mp4").exists() and not list(tmp_path.glob(".*"))
@@ -76,10 +77,12 @@ WRITE = """
 import sys
 from pathlib import Path
 from voiceclone_cli.errors import RunError
+from voiceclone_cli.types import no_progress
 from voiceclone_cli.video import write_video
 source, mix, out = map(Path, sys.argv[1:])
 try:
-    write_video(source, mix, out, subtitles=None, language=None, keep_original_audio=False, tags={})
+    options = dict(subtitles=None, language=None, keep_original_audio=False, tags={}, progress=no_progress)
+    write_video(source, mix, out, **options)
 except RunError as error:
     print(error.code, [path.name for path in out.parent.iterdir()])
 """

@@ -113,7 +113,7 @@ def test_the_original_comes_at_the_mixs_rate_in_any_blocks(tmp_path: Path, rate:
     stereo = np.stack([tone(3, 16_000), tone(3, 16_000, 880)], axis=1)
     path = write_wav(tmp_path / "in.wav", stereo, 16_000, "FLOAT")
     layout = Layout(("FL", "FR"))
-    with open_underlay(path, layout, rate, kind=DUCK, turns=[], models={}) as underlay:
+    with open_underlay(path, layout, rate, kind=DUCK, turns=[], models={}, threads=1) as underlay:
         found = np.concatenate([underlay.next_frames(frames) for frames in (1, 999, 2 * rate, rate)])
     expected = np.stack([tone(3, rate), tone(3, rate, 880)], axis=1)
     inside = slice(rate // 10, -rate // 10 - 1000)
@@ -125,7 +125,7 @@ def test_more_channels_than_people_listen_to_are_their_mean(tmp_path: Path) -> N
     samples = np.zeros((1000, 10), np.float32)
     samples[:, 3] = 0.5
     path = write_wav(tmp_path / "in.wav", samples, 16_000, "FLOAT")
-    with open_underlay(path, MONO, 16_000, kind=DUCK, turns=[], models={}) as underlay:
+    with open_underlay(path, MONO, 16_000, kind=DUCK, turns=[], models={}, threads=1) as underlay:
         np.testing.assert_allclose(underlay.next_frames(1000), 0.05, atol=1e-6)
 
 

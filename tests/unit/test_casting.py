@@ -13,7 +13,7 @@ from voiceclone_cli import media
 from voiceclone_cli.casting import cast
 from voiceclone_cli.casting.joining import PAUSE
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.types import Diarization, ProgressEvent, Recording, Reference, Word
+from voiceclone_cli.types import Diarization, ProgressEvent, Recording, Reference, Word, no_progress
 
 
 def recording_of(samples: np.ndarray, folder: Path, rate: int = RATE) -> Recording:
@@ -39,8 +39,8 @@ def cast_talk(
         words,
         out=folder / "s",
         given=given or {},
-        read_spans=media.read_spans,
-        speakers=speakers,
+        speakers=speakers or found.speakers,
+        progress=no_progress,
     )
 
 
@@ -55,7 +55,7 @@ def test_each_speaker_gets_a_wav_at_the_original_rate_and_its_words(tmp_path: Pa
         words,
         out=tmp_path / "speakers",
         given={},
-        read_spans=media.read_spans,
+        speakers=["SPEAKER_00"],
         progress=events.append,
     ).values()
     assert reference.audio == tmp_path / "speakers" / "SPEAKER_00" / "reference.wav"
@@ -80,7 +80,15 @@ def test_too_little_clean_speech_is_a_warning(tmp_path: Path, seconds: float, se
     words = speech(1, 1 + seconds)
     recording = recording_of(sound_of(words, 8), tmp_path)
     found = diarization((1, 1 + seconds, "SPEAKER_00"))
-    references = cast(recording, found, words, out=tmp_path / "s", given={}, read_spans=media.read_spans)
+    references = cast(
+        recording,
+        found,
+        words,
+        out=tmp_path / "s",
+        given={},
+        speakers=found.speakers,
+        progress=no_progress,
+    )
     (warning,) = references["SPEAKER_00"].warnings
     assert sentence in warning
 
@@ -94,7 +102,8 @@ def test_overlap_as_the_last_resort_is_a_warning(tmp_path: Path) -> None:
         words,
         out=tmp_path / "s",
         given={},
-        read_spans=media.read_spans,
+        speakers=found.speakers,
+        progress=no_progress,
     )
     assert "never speaks alone" in references["SPEAKER_01"].warnings[0]
     assert references["SPEAKER_00"].warnings == (
@@ -162,6 +171,7 @@ def test_a_name_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name: st
             words,
             out=tmp_path / "s",
             given={},
-            read_spans=media.read_spans,
+            speakers=[name],
+            progress=no_progress,
         )
     assert error.value.code == "unsafe_name"

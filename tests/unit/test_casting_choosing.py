@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casting_samples import RATE, diarization, sound_of, speech
-from voiceclone_cli.casting.choosing import CEILING, choose, choose_pieces
+from voiceclone_cli.casting.choosing import CEILING, best_pieces, choose_pieces
 from voiceclone_cli.casting.joining import PAUSE
 from voiceclone_cli.casting.pieces import Piece
 from voiceclone_cli.types import Diarization, Turn, Word
@@ -32,19 +32,19 @@ def test_overlapped_speech_is_never_chosen() -> None:
 
 def test_about_ten_seconds_are_taken_of_a_long_monologue() -> None:
     words = speech(0, 120)
-    pieces = choose(sound_of(words, 120), [(0, 120)], words)
+    pieces = best_pieces(sound_of(words, 120), [(0, 120)], words)
     assert 10 <= total(pieces) <= CEILING
 
 
 def test_everything_is_taken_where_there_is_less() -> None:
     words = speech(1, 4) + speech(5, 7.4)
-    pieces = choose(sound_of(words, 10), [(0, 10)], words)
+    pieces = best_pieces(sound_of(words, 10), [(0, 10)], words)
     assert [word for piece in pieces for word in piece.words] == words
 
 
 def test_pieces_come_in_the_order_of_time() -> None:
     words = speech(0, 3) + speech(5, 10) + speech(12, 14)
-    starts = [piece.start for piece in choose(sound_of(words, 15), [(0, 15)], words)]
+    starts = [piece.start for piece in best_pieces(sound_of(words, 15), [(0, 15)], words)]
     assert starts == sorted(starts)
 
 
@@ -54,7 +54,7 @@ def seven_phrases() -> list[Word]:
 
 def chosen_phrases(samples: np.ndarray) -> set[int]:
     words = seven_phrases()
-    return {int(piece.start // 5) for piece in choose(samples, [(0, 35)], words)}
+    return {int(piece.start // 5) for piece in best_pieces(samples, [(0, 35)], words)}
 
 
 def test_a_clipped_piece_is_avoided() -> None:
@@ -79,16 +79,18 @@ def test_a_noisy_piece_is_avoided() -> None:
 def test_longer_pieces_are_preferred() -> None:
     short = [word for start in range(0, 40, 2) for word in speech(start, start + 1.2)]
     long = speech(50, 54) + speech(56, 60) + speech(62, 66)
-    pieces = choose(sound_of(short + long, 70), [(0, 70)], short + long)
+    pieces = best_pieces(sound_of(short + long, 70), [(0, 70)], short + long)
     assert all(piece.start > 49 for piece in pieces)
 
 
 def test_snippets_are_only_taken_while_there_is_too_little() -> None:
     snippets = [word for start in range(10, 40, 2) for word in speech(start, start + 0.6)]
     plenty = speech(0, 6)
-    assert all(p.start < 7 for p in choose(sound_of(plenty + snippets, 45), [(0, 45)], plenty + snippets))
+    assert all(
+        p.start < 7 for p in best_pieces(sound_of(plenty + snippets, 45), [(0, 45)], plenty + snippets)
+    )
     scarce = speech(0, 2)
-    pieces = choose(sound_of(scarce + snippets, 45), [(0, 45)], scarce + snippets)
+    pieces = best_pieces(sound_of(scarce + snippets, 45), [(0, 45)], scarce + snippets)
     assert any(piece.start > 7 for piece in pieces)
     assert 5 <= total(pieces) < 6
 

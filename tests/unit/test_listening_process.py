@@ -70,7 +70,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def ears(folder: Path) -> Iterator[ListeningProcess]:
-    with ListeningProcess() as ears:
+    with ListeningProcess(children=1) as ears:
         yield ears
     assert list(folder.iterdir()) == []
 
@@ -241,7 +241,7 @@ def test_a_stop_reaches_who_waits_who_is_heard_and_who_comes_later(
 def test_the_end_of_the_context_ends_the_child_and_whoever_still_asks(
     settings: Settings, tmp_path: Path, threads: ThreadPoolExecutor
 ) -> None:
-    with ListeningProcess() as ears:
+    with ListeningProcess(children=1) as ears:
         ask = Asker(ears, settings, tmp_path)
         child = int(ask("talk").model)
         begun = threading.Event()
@@ -255,7 +255,7 @@ def test_the_end_of_the_context_ends_the_child_and_whoever_still_asks(
 def test_no_child_is_started_before_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[object] = []
     monkeypatch.setattr(keeper, "ChildProcess", lambda: started.append(1))
-    with ListeningProcess():
+    with ListeningProcess(children=1):
         pass
     assert started == []
 

@@ -22,11 +22,19 @@ from voiceclone_cli.media.layout import Layout
 from voiceclone_cli.media.wav import open_wav, to_pcm16
 from voiceclone_cli.rundir.stages import Stages
 from voiceclone_cli.timeline import recall, render, render_or_recall
-from voiceclone_cli.types import Recording, Segment, Turn
+from voiceclone_cli.types import Recording, Segment, Turn, no_progress
 from voiceclone_worker.contract import SegmentRow
 
 RATE = 24_000
 TURNS = (Turn(1, 3, "A"), Turn(5, 7, "B"))
+PLAIN: dict[str, Any] = {
+    "max_stretch": 1.3,
+    "background": "none",
+    "models": {},
+    "threads": 1,
+    "info": {},
+    "progress": no_progress,
+}
 LINES = (Segment("1", "A", 1, 3, "...", "en"), Segment("2", "B", 5, 7, "...", "en"))
 
 
@@ -50,7 +58,7 @@ class Desk:
             self.recording,
             mix=self.out / "mix.wav",
             stems=self.out / "stems",
-            **{"turns": TURNS, **options},
+            **{**PLAIN, "turns": TURNS, **options},
         ).sha256
         return self.wav("mix.wav")
 

@@ -51,7 +51,7 @@ class Studio:
     def say(self, name: str, samples: Signal, rate: int = 24_000) -> None:
         self.files[name] = write_wav(self.folder / f"{name}.spoken.wav", samples, rate)
 
-    def render(self, segments: Sequence[Segment], recording: Recording, **options: float) -> Rendered:
+    def render(self, segments: Sequence[Segment], recording: Recording, max_stretch: float = 1.3) -> Rendered:
         out = self.folder / "out"
         rendering = render(
             segments,
@@ -59,8 +59,13 @@ class Studio:
             recording,
             mix=out / "mix.wav",
             stems=out / "stems",
+            turns=(),
+            max_stretch=max_stretch,
+            background="none",
+            models={},
+            threads=1,
+            info={},
             progress=self.events.append,
-            **options,
         )
         mix, rate = soundfile.read(out / "mix.wav", dtype="int16")
         stems = {path.stem: soundfile.read(path, dtype="int16")[0] for path in (out / "stems").iterdir()}

@@ -27,7 +27,7 @@ def test_a_folder_without_a_model_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     recording = Recording(tmp_path / "a.wav", np.zeros(16000, np.float32), 16000, 16000, 1, False)
     with pytest.raises(PreflightError, match=r"no model\.bin, tokenizer\.json, vocabulary\.txt") as caught:
-        transcribe(recording, tmp_path)
+        transcribe(recording, tmp_path, language=None, threads=1)
     assert caught.value.code == "asr_model_incomplete"
 
 

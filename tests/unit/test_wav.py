@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from voiceclone_cli.media.wav import open_wav, to_pcm16, wav_header
+from voiceclone_cli.media.wav import NO_INFO, open_wav, to_pcm16, wav_header
 
 
 def test_blocks_make_one_file_that_others_can_read(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_blocks_make_one_file_that_others_can_read(tmp_path: Path) -> None:
 
 
 def test_one_channel_without_texts_has_the_plain_header_of_44_bytes() -> None:
-    header = wav_header(48_000, 10)
+    header = wav_header(48_000, 10, 1, 0, NO_INFO)
     assert len(header) == 44
     assert struct.unpack_from("<HHIIHH", header, 20) == (1, 1, 48_000, 96_000, 2, 16)
 
@@ -65,7 +65,7 @@ def test_texts_are_read_by_others_and_move_no_sample(tmp_path: Path) -> None:
 
 def test_a_text_needs_an_identifier_of_four_letters() -> None:
     with pytest.raises(ValueError, match="four letters"):
-        wav_header(8000, 1, info={"COMMENT": "x"})
+        wav_header(8000, 1, 1, 0, {"COMMENT": "x"})
 
 
 def test_the_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_file_that_misses_frames_is_an_error(tmp_path: Path) -> None:
 
 def test_past_four_gigabytes_the_header_has_64_bit_sizes(tmp_path: Path) -> None:
     frames = 3 * 10**9
-    header = wav_header(48_000, frames)
+    header = wav_header(48_000, frames, 1, 0, NO_INFO)
     assert header[:4] == b"RF64"
     assert struct.unpack_from("<QQQ", header, 20) == (len(header) - 8 + 2 * frames, 2 * frames, frames)
     path = tmp_path / "long.wav"

@@ -41,7 +41,7 @@ _ORDER = 5
 class DeepFilter:
     """The network of one model folder. Not to be used by two threads at once."""
 
-    def __init__(self, folder: Path, threads: int = 1) -> None:
+    def __init__(self, folder: Path, threads: int) -> None:
         self._encoder, self._gains, self._filters = _networks(folder / ARCHIVE, threads)
 
     def speech(self, samples: Samples) -> Samples:

@@ -54,14 +54,14 @@ def open_underlay(
     kind: str,
     turns: Sequence[Turn],
     models: Mapping[str, Path],
-    threads: int = 1,
+    threads: int,
 ) -> Iterator[Underlay]:
     """What is heard of the original at ``rate``, a whole multiple of its own: DUCK, not lowered yet, or KEEP.
 
     ``models`` are the folders of voices.MODELS, for KEEP. Raises InputError as media.opening does.
     """
     with open_audio(path) as stream:
-        blocks = channel_blocks(stream, layout)
+        blocks = _channel_blocks(stream, layout)
         if kind == KEEP:
             voices = Voices(models, layout, stream.rate, threads)
             spans = [(turn.start, turn.end) for turn in turns]
@@ -69,7 +69,7 @@ def open_underlay(
         yield Underlay(_resampled(blocks, stream.rate, rate, layout.channels), layout.channels)
 
 
-def channel_blocks(stream: AudioStream, layout: Layout) -> Iterator[Channels]:
+def _channel_blocks(stream: AudioStream, layout: Layout) -> Iterator[Channels]:
     """A file's channels, or their mean where ``layout`` is mono."""
     if layout.channels == stream.channels:
         return stream.channel_blocks()

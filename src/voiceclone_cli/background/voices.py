@@ -30,7 +30,7 @@ _SILENT = 1e-4
 class Voices:
     """Finds the voices in pieces of one recording. ``folders`` holds the folder of each of MODELS."""
 
-    def __init__(self, folders: Mapping[str, Path], layout: Layout, rate: int, threads: int = 1) -> None:
+    def __init__(self, folders: Mapping[str, Path], layout: Layout, rate: int, threads: int) -> None:
         self._speech = DeepFilter(folders[deepfilter.MODEL], threads)
         self._spleeter = Spleeter(folders[spleeter.MODEL])
         self._groups = layout.groups

@@ -34,7 +34,10 @@ _MARGIN = 0.2
 _CLEAR_SNR_DB = 40.0
 _LEVEL_TOLERANCE_DB = 3.0
 _LENGTH_BONUS_DB = 2.0
+"""For each second of a piece, up to _LONG."""
 _LONG = 5.0
+_NEXT_TO_NOTHING = 3.0
+"""Seconds of pieces with known words below which those without words are taken, if there are more."""
 _SAME_BREATH = 0.3
 """Seconds. Pieces closer than this keep their own pause instead of a made one."""
 
@@ -51,7 +54,7 @@ def choose_pieces(
     turns = diarization.turns
     after_the_end = [(len(samples) / ANALYSIS_RATE, math.inf)]
     undisturbed = _best_of(
-        choose(samples, subtract(alone(turns, speaker, margin=_MARGIN), after_the_end), words),
+        best_pieces(samples, subtract(alone(turns, speaker, margin=_MARGIN), after_the_end), words),
         _choose_without_words(samples, alone(turns, speaker)),
     )
     if undisturbed:
@@ -60,7 +63,7 @@ def choose_pieces(
     whole = [(turn.start, turn.end) for turn in turns if turn.speaker == speaker]
     for stretches in (merge(dominant), merge(whole)):
         disturbed = _best_of(
-            choose(samples, stretches, words),
+            best_pieces(samples, stretches, words),
             _choose_without_words(samples, stretches),
         )
         if disturbed:
@@ -69,7 +72,7 @@ def choose_pieces(
     return ([Piece(*longest, (), longest)] if longest else []), True
 
 
-def choose(samples: Samples, stretches: Sequence[Span], words: Sequence[Word]) -> list[Piece]:
+def best_pieces(samples: Samples, stretches: Sequence[Span], words: Sequence[Word]) -> list[Piece]:
     """The best pieces of the stretches, AIM seconds of them if there are, in the order of time."""
     pieces = [
         piece for stretch in stretches for piece in pieces_of(stretch, words) if piece.seconds >= SHORTEST
@@ -93,13 +96,14 @@ def is_first_rate(piece: Piece, quality: Quality) -> bool:
 
 def _choose_without_words(samples: Samples, stretches: Sequence[Span]) -> list[Piece]:
     islands = [word for stretch in stretches for word in sounding(samples, stretch)]
-    return choose(samples, stretches, islands)
+    return best_pieces(samples, stretches, islands)
 
 
 def _best_of(spoken: list[Piece], sounding: list[Piece]) -> list[Piece]:
     """Pieces with known words, unless they are next to nothing and those without have more."""
-    scarce = 3.0
-    return max(spoken, sounding, key=lambda pieces: min(scarce, sum(piece.seconds for piece in pieces)))
+    return max(
+        spoken, sounding, key=lambda pieces: min(_NEXT_TO_NOTHING, sum(piece.seconds for piece in pieces))
+    )
 
 
 def _ranked(qualities: Mapping[Piece, Quality]) -> list[Piece]:

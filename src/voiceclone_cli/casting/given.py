@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from voiceclone_cli.casting.sound import quietest
-from voiceclone_cli.casting.spans import Span
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.media import read_recording, read_spans
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.types import Samples
@@ -31,13 +30,11 @@ class GivenVoice:
     warnings: tuple[str, ...] = ()
 
 
-def read_given(path: Path, read_spans: Callable[[Path, Sequence[Span]], list[Samples]]) -> GivenVoice:
+def read_given(path: Path) -> GivenVoice:
     """The voice in a file, its first 15 s at most; its words are those of ``voice.txt`` beside ``voice.wav``.
 
     Raises InputError when either cannot be read.
     """
-    from voiceclone_cli.media import read_recording
-
     recording = read_recording(path)
     rate = recording.source_rate
     (audio,) = read_spans(path, [(0.0, min(recording.seconds, LONGEST))])

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.casting.references import STAGE, ReadSpans, cast
+from voiceclone_cli.casting.references import STAGE, cast
 from voiceclone_cli.casting.renaming import rename_references
 from voiceclone_cli.fingerprints import file_sha256, text_sha256
 from voiceclone_cli.rundir.stages import Stages
@@ -22,7 +22,6 @@ def cast_or_recall(
     *,
     out: Path,
     given: Mapping[str, Path],
-    read_spans: ReadSpans,
     speakers: Sequence[str],
     first_names: Mapping[str, str],
     stages: Stages,
@@ -57,9 +56,8 @@ def cast_or_recall(
         words,
         out=out,
         given=given,
-        read_spans=read_spans,
-        progress=progress,
         speakers=speakers,
+        progress=progress,
     )
     _remember(stages, made_from, list(references.values()))
     return references

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from voiceclone_cli.atomic import explain_write_errors, write_text_atomic
 from voiceclone_cli.casting.choosing import ENOUGH, choose_pieces
 from voiceclone_cli.casting.given import read_given
 from voiceclone_cli.casting.joining import join
 from voiceclone_cli.casting.pieces import Piece
-from voiceclone_cli.casting.spans import Span
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.media import read_spans, write_wav
 from voiceclone_cli.names import check_speakers
 from voiceclone_cli.types import (
     Diarization,
@@ -20,7 +21,6 @@ from voiceclone_cli.types import (
     Recording,
     Reference,
     Word,
-    no_progress,
 )
 
 if typing.TYPE_CHECKING:
@@ -31,9 +31,6 @@ STAGE = "casting"
 FAR_TOO_LITTLE = 3.0
 """Seconds of speech under which a clone hardly resembles its speaker."""
 
-ReadSpans = Callable[[Path, Sequence[Span]], "list[Samples]"]
-"""Mono samples of spans of a file at its own rate; media.read_spans."""
-
 
 def cast(
     recording: Recording,
@@ -42,20 +39,18 @@ def cast(
     *,
     out: Path,
     given: Mapping[str, Path],
-    read_spans: ReadSpans,
-    progress: Progress = no_progress,
-    speakers: Sequence[str] | None = None,
+    speakers: Sequence[str],
+    progress: Progress,
 ) -> dict[str, Reference]:
     """Write ``out/<speaker>/reference.wav`` and ``reference.txt`` for each speaker; mono, at the rate of its source.
 
     words: those of the whole recording, empty where they are not known. given: files of the user's own
-    that take the place of the recording's speech. speakers: whom to cast (those of a script); None means
-    everybody in the diarization.
+    that take the place of the recording's speech. speakers: whom to cast (those of a script).
 
     Raises InputError for a given name that nobody bears, for a speaker without turns and without a given
     file, and for a given file that cannot be used.
     """
-    names = list(dict.fromkeys(diarization.speakers if speakers is None else speakers))
+    names = list(dict.fromkeys(speakers))
     _check_names(names, diarization, given)
     own = [name for name in names if name not in given]
     in_order = sorted(words, key=lambda word: (word.start, word.end))
@@ -67,7 +62,7 @@ def cast(
         progress(ProgressEvent(STAGE, done, len(names), note=name))
         folder = out / name
         if name in given:
-            references[name] = _write_given(name, given[name], folder, read_spans)
+            references[name] = _write_given(name, given[name], folder)
         else:
             pieces, disturbed = chosen[name]
             audio = join([next(sounds) for _ in pieces], recording.source_rate)
@@ -116,8 +111,8 @@ def _write_own(
     )
 
 
-def _write_given(name: str, path: Path, folder: Path, read_spans: ReadSpans) -> Reference:
-    voice = read_given(path, read_spans)
+def _write_given(name: str, path: Path, folder: Path) -> Reference:
+    voice = read_given(path)
     seconds = len(voice.audio) / voice.rate
     return Reference(
         speaker=name,
@@ -141,9 +136,6 @@ def _scarcity(name: str, seconds: float) -> tuple[str, ...]:
 
 
 def _write(folder: Path, audio: Samples, rate: int, text: str) -> Path:
-    from voiceclone_cli.atomic import explain_write_errors, write_text_atomic
-    from voiceclone_cli.media import write_wav
-
     path = folder / "reference.wav"
     write_wav(path, audio, rate)
     with explain_write_errors(folder):

@@ -27,7 +27,9 @@ clipped and then turned down, or resampled, is flat below full scale."""
 _DYNAMIC_DB = 30.0
 """Speech reaches down this far below its loudest frame."""
 _SHORT_PAUSE = 0.15
-_LONGEST_ISLAND = 3.0
+"""Seconds. Sounds that are closer than this are one."""
+_LONGEST_SOUND = 3.0
+"""Seconds. A longer one is parted at its quietest moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +76,12 @@ def levels(samples: Samples, rate: int = ANALYSIS_RATE) -> NDArray[np.float64]:
 
 
 def sounding(samples: Samples, stretch: Span) -> list[Word]:
-    """Where something sounds in a stretch, as words without text: stand-ins where no words are known.
-
-    Bits apart by less than .15 s are one; a bit longer than 3 s is parted at its quietest moment.
-    """
+    """Where something sounds in a stretch, as words without text: stand-ins where no words are known."""
     loudness = levels(cut(samples, stretch))
     loud = loudness > max(float(loudness.max()) - _DYNAMIC_DB, _SILENCE_DB)
     words = []
     for first, last in _bridged(loud, round(_SHORT_PAUSE / FRAME)):
-        for start, end in _parted(loudness, first, last, round(_LONGEST_ISLAND / FRAME)):
+        for start, end in _parted(loudness, first, last, round(_LONGEST_SOUND / FRAME)):
             begin, stop = stretch[0] + start * FRAME, min(stretch[1], stretch[0] + end * FRAME)
             if stop > begin:
                 words.append(Word(begin, stop, "", 1.0))

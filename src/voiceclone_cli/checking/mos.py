@@ -18,7 +18,8 @@ if typing.TYPE_CHECKING:
 MODEL = "dnsmos"
 """Its entry in the registry."""
 
-_WINDOW = int(9.01 * ANALYSIS_RATE)
+_WINDOW_SECONDS = 9.01
+_WINDOW = int(_WINDOW_SECONDS * ANALYSIS_RATE)
 _HOP = ANALYSIS_RATE
 _OVERALL = 2
 """Place of the overall score beside those of speech and background."""
@@ -49,7 +50,7 @@ class QualityModel:
         signal = samples
         while len(signal) < _WINDOW:
             signal = np.concatenate([signal, signal])
-        hops = int(len(signal) // ANALYSIS_RATE - 9.01) + 1
+        hops = int(len(signal) // ANALYSIS_RATE - _WINDOW_SECONDS) + 1
         windows = [signal[hop * _HOP : hop * _HOP + _WINDOW] for hop in range(hops)]
         scores = [self._score_window(window) for window in windows if len(window) == _WINDOW]
         return float(np.mean(scores))

@@ -11,7 +11,7 @@ from typing import Any
 from voiceclone_cli.casting.sound import cut
 from voiceclone_cli.casting.spans import alone, merge
 from voiceclone_cli.checking.ears import Ears
-from voiceclone_cli.checking.embedding import from_text, to_text
+from voiceclone_cli.checking.embedding import MODEL, from_text, to_text
 from voiceclone_cli.checking.hearing import read_wav
 from voiceclone_cli.checking.reading import Finished
 from voiceclone_cli.fingerprints import file_sha256
@@ -52,7 +52,7 @@ def measure_originals(finished: Finished, ears: Ears, stages: Stages, progress: 
     """Measured once for each recording, turns and references. Raises InputError for a recording that cannot be
     decoded, RunError where the run directory cannot be written."""
     made_from = {
-        "model": ears.identity("campplus"),
+        "model": ears.identity(MODEL),
         "turns": [[turn.start, turn.end, turn.speaker] for turn in finished.turns],
         "lines": [[line.id, line.start, line.end] for line in finished.lines],
         "references": {name: file_sha256(path) for name, path in _references(finished).items()},

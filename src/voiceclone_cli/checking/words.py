@@ -12,30 +12,10 @@ _MONEY = re.compile(r"([$€£])\s?(\d[\d.,]*)")
 _GROUPED = r"(?<=\d)[{}\u0020\u00a0\u202f](?=\d{{3}}(?!\d))"
 _GROUPED_BY_COMMA, _GROUPED_BY_POINT = (re.compile(_GROUPED.format(mark)) for mark in (",", "."))
 _DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
-_COMMA_IS_DECIMAL = frozenset(
-    [
-        "cs",
-        "da",
-        "de",
-        "el",
-        "es",
-        "fi",
-        "fr",
-        "hu",
-        "id",
-        "it",
-        "nl",
-        "no",
-        "pl",
-        "pt",
-        "ro",
-        "ru",
-        "sv",
-        "tr",
-        "uk",
-        "vi",
-    ]
-)
+_COMMA_IS_DECIMAL = frozenset((
+    "cs", "da", "de", "el", "es", "fi", "fr", "hu", "id", "it",
+    "nl", "no", "pl", "pt", "ro", "ru", "sv", "tr", "uk", "vi",
+))  # fmt: skip
 
 _SYMBOLS = {
     "en": {"%": "percent", "&": "and", "$": "dollars", "€": "euros", "£": "pounds"},

@@ -33,7 +33,7 @@ class Stack:
 
 
 def nothing_at_hand(name: str) -> bool:
-    """The ``at_hand`` of a caller that keeps no model files."""
+    """The ``at_hand`` of a caller whose stack is chosen already: only "auto" asks."""
     return False
 
 

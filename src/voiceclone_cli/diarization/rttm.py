@@ -39,7 +39,7 @@ def write_rttm(turns: Iterable[Turn], uri: str) -> str:
                 code="rttm_speaker",
             )
         lines.append(
-            f"SPEAKER {recording} 1 {turn.start:.3f} {_milliseconds(turn.seconds):.3f} "
+            f"SPEAKER {recording} 1 {turn.start:.3f} {_to_the_millisecond(turn.seconds):.3f} "
             f"<NA> <NA> {turn.speaker} <NA> <NA>\n"
         )
     return "".join(lines)
@@ -71,7 +71,7 @@ def read_rttm(text: str) -> list[Turn]:
 
 def _turn(fields: list[str], number: int) -> Turn:
     start, duration = (_seconds(field, number) for field in fields[3:5])
-    end = _milliseconds(start + duration)
+    end = _to_the_millisecond(start + duration)
     # Not the duration alone: less than half a millisecond is none.
     if end <= start:
         raise _bad_line(number, "the turn has no length")
@@ -85,10 +85,10 @@ def _seconds(field: str, number: int) -> float:
         raise _bad_line(number, f"{shown(field)} is not a number of seconds") from None
     if not 0 <= seconds <= MAX_SECONDS:
         raise _bad_line(number, f"{shown(field)} is not a time from 0 seconds to 100 hours")
-    return _milliseconds(seconds)
+    return _to_the_millisecond(seconds)
 
 
-def _milliseconds(seconds: float) -> float:
+def _to_the_millisecond(seconds: float) -> float:
     return round(seconds, 3)
 
 

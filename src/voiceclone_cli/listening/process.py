@@ -28,7 +28,7 @@ class ListeningProcess:
     however that does.
     """
 
-    def __init__(self, children: int = 1) -> None:
+    def __init__(self, children: int) -> None:
         self._children = children
         self._questions = Questions()
         self._keepers = [Keeper(self._questions, number) for number in range(1, children + 1)]

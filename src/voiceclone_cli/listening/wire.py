@@ -8,6 +8,7 @@ The samples are a file that the child maps into its memory and not a part of the
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,9 @@ from voiceclone_cli.errors import InputError, PreflightError, RunError, Voiceclo
 from voiceclone_cli.listening.kept import KeptEars
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress, Recording
+
+if typing.TYPE_CHECKING:
+    from voiceclone_cli.types import Samples
 
 Wish = Mapping[str, Any]
 """What is to be heard, as plain data; it holds the hub token and is not to be shown."""
@@ -84,7 +88,7 @@ def recording_row(recording: Recording) -> dict[str, Any]:
     }
 
 
-def recording_from_row(row: Mapping[str, Any], samples: Any) -> Recording:
+def recording_from_row(row: Mapping[str, Any], samples: Samples) -> Recording:
     return Recording(**{**row, "path": Path(row["path"]), "samples": samples})
 
 

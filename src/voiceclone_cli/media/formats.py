@@ -5,40 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 CONTAINERS = (
-    *(
-        "mov",
-        "matroska",
-        "avi",
-        "asf",
-        "flv",
-        "live_flv",
-        "mpeg",
-        "mpegts",
-        "mxf",
-        "gxf",
-        "wtv",
-        "dv",
-        "rm",
-        "nut",
-    ),
-    *("wav", "w64", "aiff", "caf", "au", "flac", "mp3", "aac", "loas", "ogg", "ac3", "eac3", "dts", "dtshd"),
-    *(
-        "truehd",
-        "mlp",
-        "ape",
-        "tak",
-        "tta",
-        "wv",
-        "mpc",
-        "mpc8",
-        "dsf",
-        "iff",
-        "oma",
-        "nistsphere",
-        "voc",
-        "sox",
-    ),
-    *("ircam", "avr", "pvf", "amr", "amrnb", "amrwb", "qcp", "gsm", "g722", "alaw", "mulaw", "sln", "sbc"),
+    "mov,matroska,avi,asf,flv,live_flv,mpeg,mpegts,mxf,gxf,wtv,dv,rm,nut,"
+    "wav,w64,aiff,caf,au,flac,mp3,aac,loas,ogg,ac3,eac3,dts,dtshd,"
+    "truehd,mlp,ape,tak,tta,wv,mpc,mpc8,dsf,iff,oma,nistsphere,voc,sox,"
+    "ircam,avr,pvf,amr,amrnb,amrwb,qcp,gsm,g722,alaw,mulaw,sln,sbc"
 )
 """FFmpeg's names of the formats that recordings come in ("mov" is mp4 and m4a as well).
 
@@ -77,7 +47,7 @@ def open_options() -> dict[str, str]:
     """
     return {
         "protocol_whitelist": "file",
-        "format_whitelist": ",".join(CONTAINERS),
+        "format_whitelist": CONTAINERS,
         "codec_whitelist": _audio_decoders(),
     }
 

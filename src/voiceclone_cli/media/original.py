@@ -30,8 +30,8 @@ def write_original(source: Path, out: Path, progress: Progress = no_progress) ->
     Sample for sample what media.read_recording hears before it resamples: the mean of the channels, from the same
     first sample to the same last. What passes full scale is clipped. Streamed in blocks of a second.
 
-    Progress: stage "original", in seconds. Raises the InputErrors of read_recording's stream and RunError
-    (``output_unwritable``, ``disk_full``).
+    Progress: stage "original", in seconds. Raises InputError as opening.open_audio does, and RunError
+    (atomic.write_error).
     """
     import av
 

@@ -14,6 +14,8 @@ if typing.TYPE_CHECKING:
     from voiceclone_cli.media.decoder import AudioStream
     from voiceclone_cli.types import Samples
 
+STAGE = "media"
+
 MIN_SECONDS = 0.1
 SILENCE_PEAK = 1e-4
 """-80 dBFS: where nothing passes it, nobody can be heard."""
@@ -59,7 +61,7 @@ def read_spans(path: Path, spans: Sequence[tuple[float, float]]) -> list[Samples
 
     One streaming pass that ends with the last span; memory holds the spans alone. Positions are the
     samples nearest to the times; what lies past the end of the file is left out.
-    Raises ValueError for a span that is not 0 <= start <= end, and what :func:`read_recording` raises.
+    Raises ValueError for a span that is not 0 <= start <= end, and InputError as opening.open_audio does.
     """
     import numpy as np
 
@@ -113,9 +115,9 @@ class _Counted:
         for block in self._stream.blocks():
             self.frames += len(block)
             self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
-            self._progress(ProgressEvent("media", self.frames / rate, total))
+            self._progress(ProgressEvent(STAGE, self.frames / rate, total))
             yield block
-        self._progress(ProgressEvent("media", self.frames / rate, self.frames / rate))
+        self._progress(ProgressEvent(STAGE, self.frames / rate, self.frames / rate))
 
 
 class _GrowingSignal:

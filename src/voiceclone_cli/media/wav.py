@@ -89,7 +89,7 @@ def open_wav(
 def write_wav(path: Path, samples: Samples, rate: int) -> None:
     """Write a mono 16-bit wav, whole or not at all. A signal past full scale is turned down to it.
 
-    Raises ValueError for samples that are not finite and RunError (``output_unwritable``).
+    Raises ValueError for samples that are not finite and RunError (atomic.write_error).
     """
     import numpy as np
 
@@ -104,9 +104,7 @@ def write_wav(path: Path, samples: Samples, rate: int) -> None:
         file.write(to_pcm16(samples / max(1.0, peak)))
 
 
-def wav_header(
-    rate: int, frames: int, channels: int = 1, mask: int = 0, info: Mapping[str, str] = NO_INFO
-) -> bytes:
+def wav_header(rate: int, frames: int, channels: int, mask: int, info: Mapping[str, str]) -> bytes:
     """Everything before the samples; RF64 where the file passes 4 GB."""
     size = 2 * frames * channels
     before = _format_chunk(rate, channels, mask) + _info_chunk(info)

@@ -93,7 +93,7 @@ class Sealer:
     def _watermark(self, folder: Path) -> Watermark:
         """Loaded for the first segment: where nothing is to be marked, torch is not even imported."""
         if folder not in self._loaded:
-            self._loaded[folder] = load_watermark(folder)
+            self._loaded[folder] = load_watermark(folder, threads=1)
         return self._loaded[folder]
 
 

@@ -10,7 +10,7 @@ from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.machine.torch_threads import torch_threads
 from voiceclone_cli.provenance import WATERMARK, perth
 from voiceclone_cli.settings import Settings, models_home
-from voiceclone_cli.types import Progress, no_progress
+from voiceclone_cli.types import Progress
 
 if typing.TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ if typing.TYPE_CHECKING:
 
     from voiceclone_cli.types import Samples
 
-SHORTEST_SECONDS = 0.1
+_SHORTEST_SECONDS = perth.SHORTEST / perth.RATE
 
 
 class Watermark:
@@ -47,16 +47,13 @@ class Watermark:
             residual = self._networks.residual(torch.from_numpy(padded)).numpy()
         return samples + _fitted(resampled(residual[: len(signal)], perth.RATE, rate), len(samples))
 
-    def presence(self, samples: Samples, rate: int) -> float:
-        """How surely a mono signal carries the mark, from 0 to 1; 0 for silence.
-
-        One answer for the whole: for a long signal look at windows of it (see ``detection``). Raises
-        ValueError for one under a tenth of a second.
-        """
-        return float(self.presences(resampled(samples, rate, perth.RATE)[None])[0])
-
     def presences(self, signals: Samples) -> NDArray[np.float32]:
-        """As ``presence``, for several signals of one length at perth.RATE: (signals, samples) to (signals,)."""
+        """How surely each of several signals of one length at perth.RATE carries the mark, from 0 to 1; 0 for
+        silence: (signals, samples) to (signals,).
+
+        One answer for the whole of each: of a long signal give windows (see ``detection``). Raises ValueError
+        for signals under a tenth of a second.
+        """
         import numpy as np
         import torch
 
@@ -67,7 +64,7 @@ class Watermark:
         return np.where(np.isnan(found), np.float32(0), found)
 
 
-def load_watermark(folder: Path, threads: int = 1) -> Watermark:
+def load_watermark(folder: Path, threads: int) -> Watermark:
     """The watermark from its model's folder; ``threads`` look for it. Raises PreflightError
     (``watermark_unusable``)."""
     try:
@@ -80,14 +77,14 @@ def load_watermark(folder: Path, threads: int = 1) -> Watermark:
         ) from error
 
 
-def watermark_folder(settings: Settings, progress: Progress = no_progress) -> Path:
+def watermark_folder(settings: Settings, progress: Progress) -> Path:
     """The folder of the watermark's model, fetched if it is not there. Raises PreflightError."""
     return models.ensure([WATERMARK], progress, home=models_home(settings), token=settings.token)[WATERMARK]
 
 
 def why_unmarkable(samples: Samples, rate: int) -> str | None:
     """Why a signal cannot carry the mark, "too short" or "silent"; None where it can."""
-    if len(samples) < SHORTEST_SECONDS * rate:
+    if len(samples) < _SHORTEST_SECONDS * rate:
         return "too short"
     return None if samples.any() else "silent"
 

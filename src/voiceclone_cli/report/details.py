@@ -1,4 +1,4 @@
-"""How a run was made: its outcome, times, settings, versions, corrections, consent and files."""
+"""What the page says of a run as a whole, whatever its lines: how it was made, what came of it."""
 
 from __future__ import annotations
 

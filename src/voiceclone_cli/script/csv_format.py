@@ -20,6 +20,7 @@ def parse_csv(text: str) -> Iterator[Line]:
     delimiter = max(_DELIMITERS, key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     columns: dict[str, int] | None = None
+    width = 0
     try:
         for cells in reader:
             if len(cells) > MAX_COLUMNS:
@@ -30,9 +31,9 @@ def parse_csv(text: str) -> Iterator[Line]:
             if not any(cell.strip() for cell in cells):
                 continue
             if columns is None:
-                columns = _columns(cells)
+                columns, width = _columns(cells), len(cells)
             else:
-                yield _line(cells, columns, f"line {reader.line_num}")
+                yield _line(cells, columns, width, f"line {reader.line_num}")
     except csv.Error as error:
         raise InputError(
             f"line {reader.line_num} is not a row of CSV ({error}).", code="script_format"
@@ -40,7 +41,7 @@ def parse_csv(text: str) -> Iterator[Line]:
 
 
 def _columns(header: list[str]) -> dict[str, int]:
-    """Where each column stands; the last one is the width of the table, under ""."""
+    """Where each column stands."""
     names = [cell.strip().casefold() for cell in header]
     missing = [name for name in _REQUIRED if name not in names]
     if missing:
@@ -51,11 +52,11 @@ def _columns(header: list[str]) -> dict[str, int]:
     for name in (*_REQUIRED, "speaker", "language", "id"):
         if names.count(name) > 1:
             raise InputError(f'has more than one column "{name}".', code="script_format")
-    return {**{name: at for at, name in enumerate(names) if name}, "": len(names)}
+    return {name: at for at, name in enumerate(names)}
 
 
-def _line(cells: list[str], columns: dict[str, int], where: str) -> Line:
-    if any(cell.strip() for cell in cells[columns[""] :]):
+def _line(cells: list[str], columns: dict[str, int], width: int, where: str) -> Line:
+    if any(cell.strip() for cell in cells[width:]):
         raise InputError(
             f'{where} has more cells than the first row; put text that holds the delimiter in "quotes".',
             code="script_format",

@@ -40,7 +40,7 @@ def clean_text(text: str) -> str:
 
 
 def parse_time(value: object, where: str) -> float:
-    """Seconds from a number, or from text like ``83.5``, ``1:23.5`` or ``0:01:23,500``."""
+    """Seconds from a number, or from text like ``83.5``, ``1:23.5`` or ``0:01:23,500``. Raises InputError."""
     seconds = math.nan
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         # A whole number in JSON may be longer than any float.

@@ -137,7 +137,7 @@ def _ids(given: Sequence[str | None]) -> tuple[list[str], list[str]]:
     numbered = [f"{number:04d}" for number in range(1, len(given) + 1)]
     if not any(given):
         return numbered, []
-    ids = [(id or "").zfill(4) if (id or "").isdecimal() else id or "" for id in given]
+    ids = [id.zfill(4) if id.isdecimal() else id for id in (id or "" for id in given)]
     if are_safe(ids):
         return ids, []
     return numbered, ["The ids were numbered anew: some were missing, doubled or unfit to name a file."]

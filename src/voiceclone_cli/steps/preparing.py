@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli import casting, media, script, timeline
+from voiceclone_cli import casting, script, timeline
 from voiceclone_cli.atomic import write_bytes_atomic, write_text_atomic
 from voiceclone_cli.correcting import History, Names, correct_lines, read_history, write_history
 from voiceclone_cli.correcting.corrections import Correction, describe
@@ -216,7 +216,6 @@ def _references(desk: Desk, found: _Found, prepared: Prepared) -> dict[str, Refe
         found.words,
         out=desk.run_dir.speakers,
         given={names.voice(name): path for name, path in given.items()},
-        read_spans=media.read_spans,
         speakers=sorted(voices, key=lambda voice: first_names.get(voice, voice)),
         first_names=first_names,
         stages=desk.stages,

@@ -6,24 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from voiceclone_cli.atomic import atomic_path, explain_write_errors
-from voiceclone_cli.background import NONE
 from voiceclone_cli.background.ducking import GAP_SECONDS
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.media.layout import MONO, Layout
-from voiceclone_cli.media.wav import NO_INFO, WavWriter, open_wav
+from voiceclone_cli.media.wav import WavWriter, open_wav
 from voiceclone_cli.timeline.fitting import FittedSpeech, Slot, fit, original_levels, read_speech, speech_rate
 from voiceclone_cli.timeline.mixing import mixed
 from voiceclone_cli.timeline.slots import mix_rate, slot_ends
 from voiceclone_cli.timeline.speech import SpeechByBlock
 from voiceclone_cli.timeline.surround import open_surround
-from voiceclone_cli.types import Placement, Progress, ProgressEvent, Recording, Segment, Turn, no_progress
+from voiceclone_cli.types import Placement, Progress, ProgressEvent, Recording, Segment, Turn
 
 STAGE = "timeline"
 BLOCK_SECONDS = 30.0
-NO_MODELS: Mapping[str, Path] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +41,13 @@ def render(
     *,
     mix: Path,
     stems: Path,
-    turns: Sequence[Turn] = (),
-    max_stretch: float = 1.3,
-    background: str = NONE,
-    models: Mapping[str, Path] = NO_MODELS,
-    threads: int = 1,
-    info: Mapping[str, str] = NO_INFO,
-    progress: Progress = no_progress,
+    turns: Sequence[Turn],
+    max_stretch: float,
+    background: str,
+    models: Mapping[str, Path],
+    threads: int,
+    info: Mapping[str, str],
+    progress: Progress,
 ) -> Rendering:
     """Write ``mix`` and ``stems``/SPEAKER.wav, all exactly as long as the recording; say where speech went.
 
@@ -117,6 +114,7 @@ def _speech(
         return fit(segment, speech, slots[segment.id], levels[segment.id], max_stretch)
 
     starts = [(slots[segment.id].start, segment) for segment in ordered]
+    # The original stays lowered in pauses shorter than this: a block has to know what follows it.
     return SpeechByBlock(starts, fitted, ahead=round(GAP_SECONDS * rate))
 
 

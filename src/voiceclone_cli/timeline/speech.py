@@ -24,7 +24,7 @@ class SpeechByBlock:
         self,
         starts: Sequence[tuple[int, Segment]],
         fitted: Callable[[Segment], FittedSpeech],
-        ahead: int = 0,
+        ahead: int,
     ) -> None:
         self.placements: list[Placement] = []
         self._waiting = deque(starts)

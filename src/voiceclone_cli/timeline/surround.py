@@ -72,7 +72,7 @@ def open_surround(
     Raises RunError with the codes of media.opening: what could be read at first has gone.
     """
     with _still_readable():
-        layout, places = _image(recording, turns, speakers)
+        layout, gains_in_it = _layout_and_gains(recording, turns, speakers)
     ducked = background == DUCK
     underlay = (
         nullcontext()
@@ -82,10 +82,10 @@ def open_surround(
         )
     )
     with _still_readable(), underlay as opened:
-        yield Surround(layout, places, rate, turns, opened, ducked=ducked)
+        yield Surround(layout, gains_in_it, rate, turns, opened, ducked=ducked)
 
 
-def _image(
+def _layout_and_gains(
     recording: Recording, turns: Sequence[Turn], speakers: Sequence[str]
 ) -> tuple[Layout, Mapping[str, Gains]]:
     """The mix's channels and each speaker's gains in them; more channels than people listen to become one."""

@@ -24,12 +24,11 @@ FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
 _APPLE_TAGS = frozenset({"hvc1", "dvh1"})
 """Names of HEVC in MP4 to keep: Apple's players show it under these alone, and FFmpeg would write "hev1"."""
 
-
 _MISFITS = {".mp4": frozenset({"vp8", "vp9", "rawvideo"}), ".mkv": frozenset({"rawvideo"})}
 """FFmpeg writes their headers from the pixel format, which only a decoder could tell."""
 
 
-def output_suffix(source: Path, *, keep_original_audio: bool = False) -> str:
+def output_suffix(source: Path, *, keep_original_audio: bool) -> str:
     """``.mp4`` for videos of that family (mp4, mov, m4v, 3gp) when all that is kept fits in, else ``.mkv``.
 
     To be asked before the work. Raises InputError: ``video_codec`` where pictures or sound fit into neither, and

@@ -14,21 +14,10 @@ _OF_A_TRACK_IN_MP4 = frozenset({"handler_name", "vendor_id"})
 _OF_THE_FILE = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
 """Said of the old file; the new one has its own."""
 
-_IN_ITUNES = frozenset(
-    {
-        "title",
-        "artist",
-        "album_artist",
-        "composer",
-        "album",
-        "date",
-        "comment",
-        "genre",
-        "copyright",
-        "grouping",
-    }
-    | {"lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords"}
-)
+_IN_ITUNES = frozenset((
+    "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping",
+    "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords",
+))  # fmt: skip
 _ELSEWHERE_IN_MP4 = frozenset({"creation_time", "timecode"})
 """The movie's header and a track of its own hold these."""
 

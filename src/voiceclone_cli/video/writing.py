@@ -13,7 +13,7 @@ from voiceclone_cli.atomic import atomic_path, explain_write_errors
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.fingerprints import file_sha256
 from voiceclone_cli.media.formats import open_options
-from voiceclone_cli.types import Progress, ProgressEvent, Script, no_progress
+from voiceclone_cli.types import Progress, ProgressEvent, Script
 from voiceclone_cli.video.captions import CaptionTrack
 from voiceclone_cli.video.copying import FORMATS, Copies, fitting, size
 from voiceclone_cli.video.covers import add_covers
@@ -47,7 +47,7 @@ def write_video(
     language: str | None,
     keep_original_audio: bool,
     tags: Mapping[str, str],
-    progress: Progress = no_progress,
+    progress: Progress,
 ) -> Video:
     """Write ``source`` with ``audio``, a wav of 1 to 8 channels, in the place of its first audio track.
 
