@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,9 @@ def _nothing_spoken(root: Path) -> InputError:
 
 
 def _manifest(root: Path) -> dict[str, Any]:
-    if (root / MANIFEST).is_file() and (root / MANIFEST).stat().st_size > _MAX_MANIFEST:
-        raise damaged(root, ValueError("it is larger than 200 MB"))
+    with suppress(OSError):  # where it cannot be looked at, `read_manifest` says so
+        if (root / MANIFEST).stat().st_size > _MAX_MANIFEST:
+            raise damaged(root, ValueError("it is larger than 200 MB"))
     manifest = read_manifest(root)
     if "status" not in manifest:
         raise damaged(root, KeyError("status"))

@@ -177,5 +177,6 @@ class NodeKeeper(threading.Thread):
 def _said(error: BaseException) -> str:
     """What led to it. Of an actor that died Ray says so first, and then its names."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines[1:] if not re.match(r"\w+: ", line)] or lines
-    return " ".join(told)[:300] or type(error).__name__
+    if lines and lines[0].startswith("The actor died"):
+        lines = [line for line in lines[1:] if not re.match(r"\w+: ", line)] or lines
+    return " ".join(lines)[:300] or type(error).__name__
