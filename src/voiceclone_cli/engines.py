@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from voiceclone_cli import models
 from voiceclone_cli.errors import InputError, PreflightError
@@ -18,10 +19,12 @@ from voiceclone_cli.fish.checkpoint import (
     local_checkpoint,
     no_checkpoint,
 )
-from voiceclone_cli.fish.interpreter import fish_python, given_python, require_fish_speech
+from voiceclone_cli.fish.interpreter import PROBE_SECONDS, fish_python, given_python, require_fish_speech
 from voiceclone_cli.settings import Settings, models_home
 from voiceclone_cli.types import Progress, no_progress
 from voiceclone_worker.contract import EngineSpec
+
+T = TypeVar("T")
 
 FISH_SAMPLING = {"temperature": 0.7, "top_p": 0.7, "repetition_penalty": 1.2, "max_new_tokens": 1024}
 """fish-speech's own values. In the task, so that a segment's fingerprint has them."""
@@ -60,6 +63,46 @@ class EngineChoice:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """Engine of a run with some settings, and the parts of fish on this machine: each, or why it cannot be used."""
+
+    engine: str
+    """ "fish", "kokoro" or "echo"."""
+    python: str | PreflightError | None
+    """Interpreter of the run's workers; None is this one."""
+    fish_python: str | PreflightError
+    checkout: Path | PreflightError | None
+    """FISH_SPEECH_DIR; None where it is not set."""
+    checkpoint: Path | PreflightError | None
+    """None where there is none on this machine."""
+    problem: PreflightError | None
+    """First reason why fish cannot be used. Without a checkpoint ``auto`` does not use it; a fish that is
+    requested may download one."""
+
+
+def probe(settings: Settings, *, seconds: float = PROBE_SECONDS) -> EngineReport:
+    """Find out which engine a run uses; nothing is downloaded. Selection and ``voiceclone doctor`` read this.
+
+    The interpreter of fish is started only where its packages matter: fish is requested, or ``auto`` finds
+    nothing else missing. It has ``seconds`` to answer.
+    """
+    is_auto = settings.engine == "auto"
+    python = _value_or_error(lambda: fish_python(settings))
+    checkout = _value_or_error(lambda: fish_checkout(settings))
+    checkpoint = _value_or_error(lambda: local_checkpoint(settings))
+    parts = (python, checkout, (checkpoint or no_checkpoint()) if is_auto else None)
+    problem = next((part for part in parts if isinstance(part, PreflightError)), None)
+    if problem is None and settings.engine in ("auto", "fish"):
+        assert isinstance(python, str) and not isinstance(checkout, PreflightError)
+        problem = _value_or_error(lambda: require_fish_speech(python, checkout, seconds=seconds))
+    engine = settings.engine if not is_auto else "fish" if problem is None else "kokoro"
+    of_workers: str | PreflightError | None = python if engine == "fish" else None
+    if engine == "echo":
+        of_workers = _value_or_error(lambda: given_python(settings))
+    return EngineReport(engine, of_workers, python, checkout, checkpoint, problem)
+
+
 def choose_engine(settings: Settings, progress: Progress = no_progress) -> EngineChoice:
     """The engine of a run, its files there and verified. Raises PreflightError.
 
@@ -68,15 +111,22 @@ def choose_engine(settings: Settings, progress: Progress = no_progress) -> Engin
     """
     if settings.engine == "echo":
         return _echo(settings)
-    if settings.engine == "fish":
-        return _fish(settings, "fish was asked for", progress)
     if settings.engine == "kokoro":
         return _kokoro(settings, "kokoro was asked for", progress)
-    try:
-        return _fish_at_hand(settings, progress)
-    except PreflightError as error:
-        why = f"kokoro, the embedded voice matching, because fish cannot speak here: {error.message}"
+    report = probe(settings)
+    if report.problem is None:
+        return _fish(settings, report, progress)
+    if settings.engine == "fish":
+        raise report.problem
+    why = f"kokoro, the embedded voice matching, because fish cannot speak here: {report.problem.message}"
     return _kokoro(settings, why, progress)
+
+
+def _value_or_error(find: Callable[[], T]) -> T | PreflightError:
+    try:
+        return find()
+    except PreflightError as error:
+        return error
 
 
 def _echo(settings: Settings) -> EngineChoice:
@@ -98,18 +148,12 @@ def _echo_options() -> dict[str, Any]:
     return options
 
 
-def _fish_at_hand(settings: Settings, progress: Progress) -> EngineChoice:
-    fish_python(settings)  # raises where there is none: the first thing a user has to do
-    if local_checkpoint(settings) is None:
-        raise no_checkpoint()
-    why = "fish, because its environment and a checkpoint are here (for voice matching: --engine kokoro)"
-    return _fish(settings, why, progress)
-
-
-def _fish(settings: Settings, why: str, progress: Progress) -> EngineChoice:
-    python = fish_python(settings)
-    checkout = fish_checkout(settings)
-    require_fish_speech(python, checkout)
+def _fish(settings: Settings, report: EngineReport, progress: Progress) -> EngineChoice:
+    python, checkout = report.fish_python, report.checkout
+    assert isinstance(python, str) and not isinstance(checkout, PreflightError)
+    why = "fish was asked for"
+    if settings.engine == "auto":
+        why = "fish, because its environment and a checkpoint are here (for voice matching: --engine kokoro)"
     checkpoint = find_checkpoint(settings, progress)
     options: dict[str, Any] = dict(FISH_SAMPLING)
     if checkout is not None:

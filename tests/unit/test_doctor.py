@@ -6,16 +6,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from voiceclone_cli.cli.doctor import _print_table, plain_lines
-from voiceclone_cli.doctor import appetite, interpreters, machine, memory, models
+from voiceclone_cli.doctor import appetite, engine_row, interpreters, machine, models, trouble_of
 from voiceclone_cli.doctor.checkpoint import checkpoint_row
-from voiceclone_cli.doctor.plan import Fish, engine_row, make_plan
 from voiceclone_cli.doctor.rows import Row, State, rows_of
+from voiceclone_cli.engines import EngineReport
 from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.machine.memory import Memory, machine_memory
 from voiceclone_cli.settings import Settings, resolve
 
 GB = 10**9
@@ -96,31 +99,22 @@ def test_an_interpreter_that_is_slow_to_answer_may_only_be_busy() -> None:
 # ---------------------------------------------------------------------------------- the engine
 
 
-def plan_of(fish: Fish, **flags: Any) -> tuple[str, State, State]:
-    plan = make_plan(settings(**flags), fish)
-    return plan.engine, engine_row(plan).state, plan.trouble
+def told(engine: str, /, **flags: Any) -> tuple[str, State, State]:
+    """What the row of the engine says, its state, and how bad it is when a part of fish is missing."""
+    nothing = PreflightError("there is no environment", code="fish_environment")
+    report = EngineReport(engine, None, nothing, None, None, nothing)
+    row = engine_row(report, settings(**flags))
+    return row.found.split(maxsplit=1)[0].strip(",:"), row.state, trouble_of(report)
 
 
-def test_auto_is_fish_only_where_nothing_of_it_lacks() -> None:
-    missing = PreflightError("there is no checkpoint", code="checkpoint_missing")
-    complete = Fish("/there/python", None, Path("/checkpoint"), answer(), None)
-    assert plan_of(complete) == ("fish", State.OK, State.FAIL)
-    for lacking in (
-        Fish(missing, None, Path("/checkpoint"), missing, missing),
-        Fish("/there/python", missing, missing, answer(), None),
-        Fish("/there/python", None, missing, answer(), None),
-        Fish("/there/python", None, None, answer(), None),
-        Fish("/there/python", None, Path("/checkpoint"), answer(), missing),
-    ):
-        assert plan_of(lacking) == ("kokoro", State.NOTE, State.NOTE)
+def test_the_engine_that_auto_selects_is_a_note_where_fish_lacks_something() -> None:
+    assert told("fish") == ("fish", State.OK, State.FAIL)
+    assert told("kokoro") == ("kokoro", State.NOTE, State.NOTE)
 
 
-def test_an_engine_that_is_asked_for_is_the_engine_whatever_lacks() -> None:
-    missing = PreflightError("there is no environment", code="fish_environment")
-    nothing = Fish(missing, None, missing, missing, missing)
-    assert plan_of(nothing, engine="fish") == ("fish", State.OK, State.FAIL)
-    assert plan_of(nothing, engine="kokoro") == ("kokoro", State.OK, State.NOTE)
-    assert make_plan(settings(engine="fish"), nothing).python is missing
+def test_an_engine_that_is_asked_for_is_fine_and_what_lacks_is_as_bad_as_it_needs_it() -> None:
+    assert told("fish", engine="fish") == ("fish", State.OK, State.FAIL)
+    assert told("kokoro", engine="kokoro") == ("kokoro", State.OK, State.NOTE)
 
 
 # ------------------------------------------------------------------------------------ devices
@@ -163,20 +157,30 @@ def test_a_torch_that_fails_on_its_devices_is_noted() -> None:
 # ------------------------------------------------------------------------------------- memory
 
 
-def test_linux_memory_is_that_of_the_machine_or_of_the_container(tmp_path: Path) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal:  8000 kB\nMemFree:  1 kB\nMemAvailable:  6000 kB\n", encoding="ascii")
-    assert memory._linux(meminfo, tmp_path) == memory.Memory(8000 * 1024, 6000 * 1024)
+def test_memory_is_that_of_the_machine_or_of_the_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=8 * GB, available=6 * GB))
+    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB)
     (tmp_path / "memory.current").write_text("1000\n", encoding="ascii")
     (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
-    assert memory._linux(meminfo, tmp_path) == memory.Memory(8000 * 1024, 6000 * 1024)
+    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB)
     (tmp_path / "memory.max").write_text("4000000\n", encoding="ascii")
-    assert memory._linux(meminfo, tmp_path) == memory.Memory(4_000_000, 3_999_000)
-    assert memory._linux(tmp_path / "none", tmp_path) is None
+    assert machine_memory(tmp_path) == Memory(4_000_000, 3_999_000)
+    (tmp_path / "memory.max").write_text(f"{9 * GB}\n", encoding="ascii")
+    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB), "a limit above what there is limits nothing"
+
+
+def test_a_system_that_does_not_report_its_memory_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise PermissionError("/proc/meminfo")
+
+    monkeypatch.setattr(psutil, "virtual_memory", refuse)
+    assert machine_memory() is None
 
 
 def test_this_machine_tells_its_memory() -> None:
-    found = memory.machine_memory()
+    found = machine_memory()
     assert found is not None
     assert GB // 4 < found.available <= found.total
 
@@ -218,7 +222,7 @@ def test_memory_that_can_never_be_enough_fails_and_memory_that_is_taken_is_noted
     eats = appetite.Appetite(weights=GB, codec=2 * GB, cache=4 * GB // 10)
 
     def row(total: float, free: float) -> Row:
-        return appetite.cpu_row(memory.Memory(int(total * GB), int(free * GB)), eats, asked, "bf16")
+        return appetite.cpu_row(Memory(int(total * GB), int(free * GB)), eats, asked, "bf16")
 
     # 1.4 here and 2 of codec, once; 0.6 + 1 + 0.4 for each worker.
     assert row(16, 9.5).state is State.OK
@@ -230,7 +234,7 @@ def test_memory_that_can_never_be_enough_fails_and_memory_that_is_taken_is_noted
 
 
 def test_one_worker_with_kokoro_is_not_told_what_only_fish_can_do() -> None:
-    row = appetite.kokoro_row(memory.Memory(GB, GB), settings())
+    row = appetite.kokoro_row(Memory(GB, GB), settings())
     assert (row.state, row.advice) == (State.FAIL, "end other programs")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from voiceclone_cli import engines, models
-from voiceclone_cli.engines import EngineChoice, choose_engine
+from voiceclone_cli.engines import EngineChoice, EngineReport, choose_engine, probe
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.fish.checkpoint import REQUIRED_FILES
 from voiceclone_cli.settings import resolve
@@ -137,6 +137,73 @@ def test_auto_is_kokoro_where_a_part_of_fish_is_broken_and_says_which(
         (checkpoint / "codec.pth").unlink()
     choice = chosen()
     assert choice.name == "kokoro" and said in choice.why
+
+
+# ------------------------------------------------------------------------------------------ probe
+
+
+def probed(**flags: object) -> EngineReport:
+    return probe(resolve(flags))
+
+
+def code_of(part: object) -> str:
+    assert isinstance(part, PreflightError)
+    return part.code
+
+
+def test_a_probe_of_a_complete_fish_has_all_its_parts(python: str, checkpoint: Path) -> None:
+    for engine in ("auto", "fish"):
+        assert probed(engine=engine) == EngineReport("fish", python, python, None, checkpoint, None)
+    assert probed(engine="kokoro") == EngineReport("kokoro", None, python, None, checkpoint, None)
+    assert probed(engine="echo").python == python
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        ("python", "worker_interpreter"),
+        ("checkout", "fish_checkout"),
+        ("checkpoint", "checkpoint_missing"),
+        ("codec", "checkpoint_incomplete"),
+        ("packages", "fish_missing"),
+    ],
+)
+def test_auto_is_fish_only_where_nothing_of_it_lacks_and_says_the_same_as_a_probe(
+    python: str, checkpoint: Path, broken: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if broken == "python":
+        Path(python).unlink()
+    elif broken == "checkout":
+        monkeypatch.setenv("FISH_SPEECH_DIR", str(checkpoint / "nowhere"))
+    elif broken == "checkpoint":
+        monkeypatch.delenv("VOICECLONE_CHECKPOINT")
+    elif broken == "codec":
+        (checkpoint / "codec.pth").unlink()
+    else:
+        Path(python).write_text("#!/bin/sh\necho '[\"hydra\"]'\n", encoding="utf-8")
+    report = probed()
+    assert (report.engine, report.python, code_of(report.problem)) == ("kokoro", None, code)
+    assert report.problem is not None and chosen().why.endswith(report.problem.message)
+
+
+def test_an_engine_that_is_asked_for_is_the_engine_whatever_lacks() -> None:
+    report = probed(engine="fish")
+    assert report.engine == "fish" and code_of(report.python) == "fish_environment"
+    assert report.python is report.problem and report.checkpoint is None
+    assert (probed(engine="kokoro").engine, probed(engine="kokoro").python) == ("kokoro", None)
+
+
+def test_an_interpreter_is_started_only_where_its_packages_matter(
+    python: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = tmp_path / "started"
+    Path(python).write_text(f"#!/bin/sh\necho >> {started}\necho '[]'\n", encoding="utf-8")
+    probed(engine="kokoro")
+    probed(engine="echo")
+    (checkpoint / "codec.pth").unlink()
+    probed()
+    assert not started.exists()
+    assert probed(engine="fish").problem is None and started.exists(), "its checkpoint is looked for later"
 
 
 # ----------------------------------------------------------------------------------------- others

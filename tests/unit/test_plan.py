@@ -13,7 +13,7 @@ import pytest
 from media_samples import syllables, write_wav
 from voiceclone_cli.cli import plan, run
 from voiceclone_cli.cli.plan_view import closing, headline, show_plan
-from voiceclone_cli.doctor.memory import Memory
+from voiceclone_cli.machine.memory import Memory
 from voiceclone_cli.planning.outlook import KEPT, TO_DO, Ahead, Outlook
 from voiceclone_cli.planning.room import Room, memory_note
 from voiceclone_cli.planning.voices import judge

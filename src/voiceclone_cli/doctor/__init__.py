@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from voiceclone_cli import models as registry
 from voiceclone_cli.doctor import appetite, interpreters, machine, models, trial
-from voiceclone_cli.doctor.checkpoint import checkpoint_row
+from voiceclone_cli.doctor.checkpoint import can_be_downloaded, checkpoint_row
 from voiceclone_cli.doctor.interpreters import Answer
-from voiceclone_cli.doctor.memory import machine_memory
-from voiceclone_cli.doctor.plan import Plan, engine_row, look_at_fish, make_plan
 from voiceclone_cli.doctor.rows import Row, State, rows_of
+from voiceclone_cli.engines import EngineReport, probe
 from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.fish.checkpoint import PUBLISHED, no_checkpoint
 from voiceclone_cli.fish.environment.folders import place
+from voiceclone_cli.machine.memory import machine_memory
 from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 
@@ -46,52 +48,85 @@ def examine(
     # Both import torch, which is mostly waiting for the disk the first time.
     with ThreadPoolExecutor(1) as aside:
         asked = aside.submit(interpreters.examine, None, None, settings, seconds=examine_seconds)
-        fish = look_at_fish(settings, seconds=examine_seconds)
+        report = probe(settings, seconds=examine_seconds)
+        environment = _environment(report, settings, examine_seconds)
         own = asked.result()
-    plan = make_plan(settings, fish)
     _tell(progress, 1, "the machine and its models")
-    seen = own if isinstance(fish.environment, PreflightError) else fish.environment
-    rows = [engine_row(plan), *interpreters.own_rows(own), *_fish_rows(plan, settings)]
-    rows += _machine_rows(plan, seen, settings)
+    rows = [engine_row(report, settings), *interpreters.own_rows(own)]
+    rows += _fish_rows(report, environment, settings)
+    rows += _machine_rows(report, environment, own, settings)
     _tell(progress, 2, "a worker")
-    rows += rows_of(trial.CHECK, _trial(plan, trial_seconds), State.FAIL)
+    rows += rows_of(trial.CHECK, _trial(report, trial_seconds), State.FAIL)
     _tell(progress, 3, "done")
     return rows
 
 
-def _fish_rows(plan: Plan, settings: Settings) -> Iterator[Row]:
-    fish = plan.fish
-    yield from interpreters.fish_rows(fish.environment, interpreters.fish_origin(settings), plan.trouble)
-    if isinstance(fish.checkout, PreflightError):
-        yield Row("FISH_SPEECH_DIR", plan.trouble, "cannot be used", fish.checkout.message)
-    else:
-        yield checkpoint_row(fish.checkpoint, plan.trouble)
+def engine_row(report: EngineReport, settings: Settings) -> Row:
+    if settings.engine != "auto":
+        return Row("engine", State.OK, f"{report.engine} is asked for")
+    if report.engine == "fish":
+        return Row("engine", State.OK, "fish: its environment and a checkpoint are here")
+    found = "kokoro, the embedded voice matching: what fish needs is not all here"
+    return Row("engine", State.NOTE, found, "to have fish, do what its rows below say")
 
 
-def _machine_rows(plan: Plan, answer: Answer | PreflightError, settings: Settings) -> Iterator[Row]:
+def trouble_of(report: EngineReport) -> State:
+    """Return how bad it is when a part of fish is missing."""
+    return State.FAIL if report.engine == "fish" else State.NOTE
+
+
+def _environment(report: EngineReport, settings: Settings, seconds: float) -> Answer | PreflightError:
+    """What the interpreter of fish has, or why that is not known."""
+    if isinstance(report.fish_python, PreflightError):
+        return report.fish_python
+    source = None if isinstance(report.checkout, PreflightError) else report.checkout
+    return interpreters.examine(report.fish_python, source, settings, seconds=seconds)
+
+
+def _fish_rows(
+    report: EngineReport, environment: Answer | PreflightError, settings: Settings
+) -> Iterator[Row]:
+    trouble = trouble_of(report)
+    yield from interpreters.fish_rows(environment, interpreters.fish_origin(settings), trouble)
+    if isinstance(report.checkout, PreflightError):
+        yield Row("FISH_SPEECH_DIR", trouble, "cannot be used", report.checkout.message)
+        return
+    lacks_it = report.checkpoint is None and not can_be_downloaded(settings)
+    yield checkpoint_row(no_checkpoint() if lacks_it else report.checkpoint, trouble)
+
+
+def _machine_rows(
+    report: EngineReport,
+    environment: Answer | PreflightError,
+    own: Answer | PreflightError,
+    settings: Settings,
+) -> Iterator[Row]:
+    trouble = trouble_of(report)
+    is_fish = not isinstance(environment, PreflightError)
+    answer = environment if is_fish else own
     if isinstance(answer, PreflightError):
         advice = "do what the rows of the interpreters say, one of which must answer"
         yield Row("devices", State.NOTE, "not known, nor what memory a run takes", advice)
     else:
         yield machine.device_row(answer, settings)
-        if answer is plan.fish.environment and "version" in answer["torch"]:
-            yield machine.place_row(answer, settings, plan.trouble)
-        yield from rows_of("memory", _memory_rows(plan, answer, settings), plan.trouble)
+        if is_fish and "version" in answer["torch"]:
+            yield machine.place_row(answer, settings, trouble)
+        yield from rows_of("memory", _memory_rows(report, answer, settings), trouble)
     yield from rows_of("models", models.model_rows(settings), State.FAIL)
     yield models.hub_row(settings)
-    yield from rows_of("disk", _disk_rows(plan, settings), State.FAIL)
+    yield from rows_of("disk", _disk_rows(report, settings), State.FAIL)
     yield machine.espeak_row()
 
 
-def _memory_rows(plan: Plan, answer: Answer, settings: Settings) -> Iterator[Row]:
+def _memory_rows(report: EngineReport, answer: Answer, settings: Settings) -> Iterator[Row]:
     memory = machine_memory()
-    if not plan.uses_fish:
+    if report.engine != "fish":
         yield appetite.kokoro_row(memory, settings)
         return
-    if not isinstance(plan.fish.checkpoint, Path) or "error" in answer["place"]:
+    if not isinstance(report.checkpoint, Path) or "error" in answer["place"]:
         return  # rows above say what to do first
     precision = answer["place"]["precision"]
-    eats = appetite.fish_appetite(plan.fish.checkpoint, precision, settings.batch_size)
+    eats = appetite.fish_appetite(report.checkpoint, precision, settings.batch_size)
     if answer["place"]["device"].startswith("cuda"):
         yield appetite.beside_cuda_row(memory, settings, precision)
         yield appetite.cuda_row(answer, eats, settings, precision)
@@ -99,19 +134,20 @@ def _memory_rows(plan: Plan, answer: Answer, settings: Settings) -> Iterator[Row
         yield appetite.cpu_row(memory, eats, settings, precision)
 
 
-def _disk_rows(plan: Plan, settings: Settings) -> Iterator[Row]:
-    fetched = models.lacking_bytes(settings, plan.fetched)
+def _disk_rows(report: EngineReport, settings: Settings) -> Iterator[Row]:
+    downloads = report.engine == "fish" and report.checkpoint is None and can_be_downloaded(settings)
+    fetched = models.lacking_bytes(settings, (*registry.embedded(), *([PUBLISHED] if downloads else [])))
     yield machine.models_disk_row(models.home_of(settings), fetched)
-    if isinstance(plan.fish.python, PreflightError) and settings.fish_speech_python is None:
+    if isinstance(report.fish_python, PreflightError) and settings.fish_speech_python is None:
         yield machine.environment_disk_row(place(settings))
     yield machine.working_directory_row()
 
 
-def _trial(plan: Plan, seconds: float) -> Iterator[Row]:
-    if isinstance(plan.python, PreflightError):
+def _trial(report: EngineReport, seconds: float) -> Iterator[Row]:
+    if isinstance(report.python, PreflightError):
         yield Row(trial.CHECK, State.FAIL, "not tried", "do what the row of the worker interpreter says")
         return
-    yield trial.worker_answers(plan.python, seconds=seconds)
+    yield trial.worker_answers(report.python, seconds=seconds)
 
 
 def _tell(progress: Progress, done: int, what: str) -> None:

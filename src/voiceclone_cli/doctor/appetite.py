@@ -10,9 +10,9 @@ from pathlib import Path
 
 from voiceclone_cli.doctor.interpreters import Answer
 from voiceclone_cli.doctor.machine import MB, each_of, gigabytes
-from voiceclone_cli.doctor.memory import Memory
 from voiceclone_cli.doctor.rows import Row, State
 from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.machine.memory import Memory
 from voiceclone_cli.settings import Settings
 
 UI_BYTES = 1400 * MB

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from voiceclone_cli import models
 from voiceclone_cli.doctor.rows import Row, State
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.fish.checkpoint import PUBLISHED, REQUIRED_FILES, is_generated
+from voiceclone_cli.models.hub_source import is_offline
+from voiceclone_cli.settings import Settings
 
 CHECK = "checkpoint"
 
@@ -32,6 +35,19 @@ def checkpoint_row(checkpoint: Path | PreflightError | None, trouble: State) -> 
         advice = f"for speech, take {PUBLISHED}: this one was generated and speaks no words"
         return Row(CHECK, State.NOTE, f"{found}; generated, not trained", advice)
     return Row(CHECK, State.OK, found)
+
+
+def can_be_downloaded(settings: Settings) -> bool:
+    """Return whether the hub, or its local cache where it must not be asked, may give the published checkpoint."""
+    if not is_offline():
+        return models.has_hub_access(settings.token)
+    from huggingface_hub import try_to_load_from_cache
+
+    (entry,) = (entry for entry in models.entries() if entry.name == PUBLISHED)
+    assert entry.hub is not None
+    repo, revision = entry.hub.repo, entry.hub.revision
+    cached = (try_to_load_from_cache(repo, file.path, revision=revision) for file in entry.files)
+    return all(isinstance(path, str) for path in cached)
 
 
 def _size(path: Path) -> str:

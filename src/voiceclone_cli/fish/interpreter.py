@@ -20,7 +20,8 @@ _PROBE = """
 import importlib.util, json, sys
 print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]))
 """
-_PROBE_SECONDS = 30.0
+PROBE_SECONDS = 30.0
+"""An interpreter that is slow to start may only be on a busy disk."""
 
 
 def fish_python(settings: Settings) -> str:
@@ -62,7 +63,7 @@ def given_python(settings: Settings) -> str | None:
     )
 
 
-def require_fish_speech(python: str, checkout: Path | None) -> None:
+def require_fish_speech(python: str, checkout: Path | None, *, seconds: float = PROBE_SECONDS) -> None:
     """Ask the interpreter, in a fraction of a second, whether it has what fish-speech takes; nothing
     heavy is imported.
 
@@ -70,7 +71,7 @@ def require_fish_speech(python: str, checkout: Path | None) -> None:
     when it lacks packages (fish_speech itself may come from ``checkout``).
     """
     needed = ["torch", "hydra", "audiotools"] + ([] if checkout else ["fish_speech"])
-    missing = _missing_packages(python, needed)
+    missing = _missing_packages(python, needed, seconds)
     if missing:
         raise PreflightError(
             f"the interpreter {python} has no {' and no '.join(missing)}, so it is not that of a fish "
@@ -79,7 +80,7 @@ def require_fish_speech(python: str, checkout: Path | None) -> None:
         )
 
 
-def _missing_packages(python: str, needed: list[str]) -> list[str]:
+def _missing_packages(python: str, needed: list[str], seconds: float) -> list[str]:
     try:
         done = subprocess.run(
             [python, "-X", "utf8", "-c", _PROBE, *needed],
@@ -87,14 +88,14 @@ def _missing_packages(python: str, needed: list[str]) -> list[str]:
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            timeout=_PROBE_SECONDS,
+            timeout=seconds,
             env=worker_environment(1, os.environ),
         )
         return [str(name) for name in json.loads(done.stdout)]
     except OSError as error:
         problem = f"cannot be started ({error.strerror})"
     except subprocess.TimeoutExpired:
-        problem = f"gave no answer in {_PROBE_SECONDS:.0f} s"
+        problem = f"gave no answer in {seconds:.0f} s"
     except (ValueError, TypeError):
         said = " ".join(done.stderr.split())[-200:]
         problem = f"ended with exit code {done.returncode} and no answer" + (f" ({said})" if said else "")

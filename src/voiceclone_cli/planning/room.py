@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from voiceclone_cli.doctor.memory import Memory, machine_memory
+from voiceclone_cli.machine.memory import Memory, machine_memory
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.steps.space import bytes_of_run, free_bytes
 from voiceclone_cli.tasks import Job
