@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from voiceclone_cli import rates
 from voiceclone_cli.means import OWN, Means
+from voiceclone_cli.planning.estimate import record
 from voiceclone_cli.settings import LOCAL
 from voiceclone_cli.steps.desk import Desk, open_desk
 from voiceclone_cli.steps.finishing import finish
@@ -34,7 +34,7 @@ def run(request: RunRequest, progress: Progress = no_progress, means: Means = OW
         desk.clock.stop()
         result = settle(desk, prepared, job, spoken, made)
         if means.undisturbed and request.settings.executor == LOCAL:
-            rates.record(desk, prepared.diarization.diarizer, job, spoken)
+            record(desk, prepared.diarization.diarizer, job, spoken)
         return result
 
 

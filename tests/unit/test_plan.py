@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import typing
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,29 @@ import numpy as np
 import pytest
 
 from media_samples import syllables, write_wav
+from voiceclone_cli.atomic import write_text_atomic
 from voiceclone_cli.cli import plan, run
 from voiceclone_cli.cli.plan_view import closing, headline, show_plan
+from voiceclone_cli.engines import EngineChoice
+from voiceclone_cli.machine.clock import Clock
 from voiceclone_cli.machine.memory import Memory
-from voiceclone_cli.planning.outlook import KEPT, TO_DO, Ahead, Outlook
-from voiceclone_cli.planning.room import Room, memory_note
-from voiceclone_cli.planning.voices import judge
-from voiceclone_cli.rates import Estimate
-from voiceclone_cli.types import ANALYSIS_RATE, Recording, Reference, Turn
+from voiceclone_cli.planning.estimate import Estimate
+from voiceclone_cli.planning.plan import (
+    KEPT,
+    TO_DO,
+    Room,
+    RunEstimate,
+    StageEstimate,
+    judge,
+    memory_note,
+    scratch_directory,
+)
+from voiceclone_cli.rundir.directory import RunDir, take_up
+from voiceclone_cli.rundir.stages import Stages
+from voiceclone_cli.settings import resolve
+from voiceclone_cli.steps.desk import Desk
+from voiceclone_cli.steps.request import RunRequest
+from voiceclone_cli.types import ANALYSIS_RATE, Recording, Reference, Turn, no_progress
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.types import Samples
@@ -73,26 +89,108 @@ def test_a_file_that_was_given_is_measured_as_it_is(tmp_path: Path) -> None:
     assert judge(reference(audio=audio), recording(speech(12.0)), ALONE).word == "noisy"
 
 
+# ------------------------------------------------------------------------ beside a finished run
+
+MADE_FROM = {"model": "a"}
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """In the directory of a run that heard the recording and spoke a line."""
+    run_dir = take_up(tmp_path / "run", "abc")
+    stages = Stages(run_dir.root, "abc")
+    for stage in ("diarization", "transcription", "casting"):
+        stages.keep(stage, MADE_FROM, {"found": "then"})
+    (run_dir.speakers / "ANNA").mkdir()
+    (run_dir.speakers / "ANNA" / "reference.txt").write_text("then", encoding="utf-8")
+    finish(run_dir)
+    recording = Recording(Path("talk.wav"), np.zeros(16, np.float32), 16_000, 16, 1, has_video=False)
+    engine = EngineChoice("echo", "asked", None, "codes.txt")
+    request = RunRequest(Path("talk.wav"), resolve({"engine": "echo"}))
+    return Desk(request, recording, "abc", engine, None, run_dir, stages, Clock(), [], no_progress)
+
+
+def finish(run_dir: RunDir) -> None:
+    content = {
+        "schema": "voiceclone.run/1",
+        "status": "success",
+        "input": {"sha256": "abc"},
+        "segments": [{"id": "0001", "status": "done"}],
+    }
+    run_dir.manifest.write_text(json.dumps(content), encoding="utf-8")
+
+
+def again(run_dir: RunDir) -> Stages:
+    return Stages(run_dir.root, "abc")
+
+
+def test_a_scratch_directory_holds_all_that_the_run_left(desk: Desk) -> None:
+    with scratch_directory(desk) as beside:
+        assert beside.run_dir.root != desk.run_dir.root
+        assert beside.run_dir.manifest.read_bytes() == desk.run_dir.manifest.read_bytes()
+        assert beside.stages.recall("casting", MADE_FROM) == {"found": "then"}
+        assert (beside.run_dir.speakers / "ANNA" / "reference.txt").read_text(encoding="utf-8") == "then"
+    assert not list(desk.run_dir.tasks.iterdir())
+
+
+def test_what_is_written_in_a_scratch_directory_stays_there(desk: Desk) -> None:
+    manifest = desk.run_dir.manifest.read_bytes()
+    with scratch_directory(desk) as beside:
+        beside.run_dir.claim()
+        write_text_atomic(beside.run_dir.speakers / "ANNA" / "reference.txt", "now")
+        beside.stages.keep("casting", MADE_FROM, {"found": "now"})
+    assert desk.run_dir.manifest.read_bytes() == manifest
+    assert (desk.run_dir.speakers / "ANNA" / "reference.txt").read_text(encoding="utf-8") == "then"
+    assert again(desk.run_dir).recall("casting", MADE_FROM) == {"found": "then"}
+
+
+def test_what_was_heard_anew_is_handed_on_even_when_the_plan_comes_to_nothing(desk: Desk) -> None:
+    with pytest.raises(KeyError), scratch_directory(desk) as beside:
+        beside.stages.keep("diarization", {"model": "b"}, {"found": "now"})
+        raise KeyError("a script that cannot be read, say")
+    assert again(desk.run_dir).recall("diarization", {"model": "b"}) == {"found": "now"}
+    assert again(desk.run_dir).recall("transcription", MADE_FROM) == {"found": "then"}
+
+
+def test_a_file_system_without_second_names_gets_copies(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("not on this file system")
+
+    monkeypatch.setattr("os.link", refuse)
+    before = desk.run_dir.manifest.stat().st_mtime_ns
+    with scratch_directory(desk) as beside:
+        assert beside.run_dir.manifest.stat().st_mtime_ns == before
+        assert beside.stages.recall("casting", MADE_FROM) == {"found": "then"}
+
+
+def test_where_nothing_was_spoken_yet_the_plan_is_at_home(desk: Desk) -> None:
+    desk.run_dir.claim()
+    with scratch_directory(desk) as there:
+        assert there is desk
+
+
 # ------------------------------------------------------------------------------------- time
 
 
-def ahead(stage: str, seconds: float, memory_mb: int = 100, runs: int = 1) -> Ahead:
-    return Ahead(stage, TO_DO, "work", Estimate(seconds, seconds / 2, 2 * seconds, memory_mb, runs))
+def ahead(stage: str, seconds: float, memory_mb: int = 100, runs: int = 1) -> StageEstimate:
+    return StageEstimate(stage, TO_DO, "work", Estimate(seconds, seconds / 2, 2 * seconds, memory_mb, runs))
 
 
 def test_the_whole_is_the_sum_of_what_is_left() -> None:
-    outlook = Outlook((ahead("media", 1.0), Ahead("casting", KEPT, "", None), ahead("speech", 5.0)), (), 1)
-    assert outlook.seconds == (6.0, 3.0, 12.0)
+    found = RunEstimate(
+        (ahead("media", 1.0), StageEstimate("casting", KEPT, "", None), ahead("speech", 5.0)), (), 1
+    )
+    assert found.seconds == (6.0, 3.0, 12.0)
 
 
 def test_the_workers_take_their_memory_beside_that_of_the_command() -> None:
     stages = (ahead("diarization", 1.0, 1200), ahead("timeline", 1.0, 200), ahead("speech", 1.0, 1000))
-    assert Outlook(stages, (), 3).memory_mb == 1200 + 3 * 1000
+    assert RunEstimate(stages, (), 3).memory_mb == 1200 + 3 * 1000
 
 
 def test_a_time_is_measured_when_all_that_matters_of_it_is() -> None:
-    assert Outlook((ahead("speech", 50.0), ahead("report", 0.1, runs=0)), (), 1).is_measured
-    assert not Outlook((ahead("speech", 50.0), ahead("encoding", 9.0, runs=0)), (), 1).is_measured
+    assert RunEstimate((ahead("speech", 50.0), ahead("report", 0.1, runs=0)), (), 1).is_measured
+    assert not RunEstimate((ahead("speech", 50.0), ahead("encoding", 9.0, runs=0)), (), 1).is_measured
 
 
 # ------------------------------------------------------------------------------------- room

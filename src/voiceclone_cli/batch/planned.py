@@ -7,7 +7,7 @@ from typing import Any
 
 from voiceclone_cli.batch.types import FILES, Batch, BatchItem
 from voiceclone_cli.errors import VoicecloneError
-from voiceclone_cli.planning import plan
+from voiceclone_cli.planning.plan import plan
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 
 BATCH_PLAN_SCHEMA = "voiceclone.batch-plan/1"

@@ -77,7 +77,7 @@ def command(
 
 
 def _run_one(given: Mapping[str, Any]) -> None:
-    from voiceclone_cli.planning import PLAN_SCHEMA, plan
+    from voiceclone_cli.planning.plan import PLAN_SCHEMA, plan
     from voiceclone_cli.run import run
     from voiceclone_cli.steps.failure import failure_document
 

@@ -1,36 +1,135 @@
-"""The story of a plan."""
+"""What a run would do, how long it would take and what it would need, found out without synthesizing a segment."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from voiceclone_cli import rates
+from voiceclone_cli import models
+from voiceclone_cli.atomic import write_bytes_atomic
+from voiceclone_cli.background import KEEP, MODELS
+from voiceclone_cli.casting.choosing import CLIPPED, ENOUGH
+from voiceclone_cli.casting.sound import Quality, listen
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.planning.document import document
-from voiceclone_cli.planning.outlook import look_ahead
-from voiceclone_cli.planning.shadow import careful
-from voiceclone_cli.steps.desk import open_desk
+from voiceclone_cli.machine.memory import Memory, machine_memory
+from voiceclone_cli.planning.estimate import (
+    CASTING,
+    DIARIZATION,
+    ENCODING,
+    LOADING,
+    MEDIA,
+    ORIGINAL,
+    REPORT,
+    SPEECH,
+    TIMELINE,
+    TRANSCRIPTION,
+    VIDEO,
+    Estimate,
+    estimate,
+    load_measurements,
+    record,
+    speech_seconds,
+    stage_costs,
+)
+from voiceclone_cli.rundir.directory import RunDir
+from voiceclone_cli.rundir.stages import Stages
+from voiceclone_cli.settings import models_home
+from voiceclone_cli.steps.desk import Desk, open_desk
+from voiceclone_cli.steps.outcome import PLANNED
 from voiceclone_cli.steps.placing import placed_before
-from voiceclone_cli.steps.preparing import prepare
+from voiceclone_cli.steps.preparing import Prepared, prepare
 from voiceclone_cli.steps.request import RunRequest
 from voiceclone_cli.steps.settling import settle
+from voiceclone_cli.steps.space import bytes_of_run, free_bytes
 from voiceclone_cli.steps.speaking import spoken_before
-from voiceclone_cli.types import Progress, Until, no_progress
+from voiceclone_cli.tasks import Job
+from voiceclone_cli.types import (
+    ANALYSIS_RATE,
+    Progress,
+    Recording,
+    Reference,
+    Segment,
+    Turn,
+    Until,
+    no_progress,
+)
+
+PLAN_SCHEMA = "voiceclone.plan/1"
+
+IN_WORKERS = (LOADING, ENCODING, SPEECH)
+"""Stages that run in every worker process."""
+
+KEPT, GIVEN, TO_DO = "kept", "given", "to do"
+"""States of a stage: done by an earlier run or by this plan, given by the user, left for the run."""
+
+NOISY_DB = 18.0
+"""Loud frames over the quietest around them; noise that is 15 dB below the speech measures 17 to 20."""
+_TOLERANCE = 0.05
+"""Seconds: the accuracy of cutting."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageEstimate:
+    """A stage of the run that would come now."""
+
+    stage: str
+    state: str
+    """KEPT, GIVEN or TO_DO."""
+    work: str
+    """Amount of work in words."""
+    estimate: Estimate | None
+    """None where nothing is left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEstimate:
+    """Every stage of the run, and the segments that it would synthesize."""
+
+    stages: tuple[StageEstimate, ...]
+    to_speak: tuple[Segment, ...]
+    pool_size: int
+
+    @property
+    def seconds(self) -> tuple[float, float, float]:
+        """Expected, least and most."""
+        ahead = [stage.estimate for stage in self.stages if stage.estimate is not None]
+        return sum(e.seconds for e in ahead), sum(e.low for e in ahead), sum(e.high for e in ahead)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether every stage that matters was measured on this machine before."""
+        total, _, _ = self.seconds
+        return all(
+            stage.estimate.runs or stage.estimate.seconds < 0.02 * total
+            for stage in self.stages
+            if stage.estimate is not None
+        )
+
+    @property
+    def memory_mb(self) -> int:
+        """Of all processes at their highest: what this one has taken it mostly keeps while the workers work."""
+        here = [s.estimate.memory_mb for s in self.stages if s.estimate and s.stage not in IN_WORKERS]
+        there = [s.estimate.memory_mb for s in self.stages if s.estimate and s.stage in IN_WORKERS]
+        return max(here, default=0) + self.pool_size * max(there, default=0)
 
 
 def plan(request: RunRequest, progress: Progress = no_progress) -> dict[str, Any]:
-    """What ``run`` would do with this request now, as ``voiceclone.plan/1``.
+    """Return what ``run`` would do with this request now, as ``voiceclone.plan/1``.
 
-    Turns, script and references are found out as a run does, and remembered in the run directory for it;
-    no engine is loaded and no worker started. Of a finished run nothing is changed: neither its manifest nor
-    anything that it tells of. With ``force`` the plan is that of a run that keeps nothing; the plan itself keeps
-    what is there. Raises InputError and PreflightError as ``run`` does.
+    Turns, script and references are made as in a run, and cached in the run directory for it; no engine is
+    loaded and no worker started. No file of a finished run is changed. With ``force`` the plan is that of a run
+    that keeps nothing; the plan itself keeps what is there. Raises InputError and PreflightError as ``run`` does.
     """
     if request.until is not None:
         raise InputError("a plan is of the whole run: leave --until out", code="plan_until")
     looking = replace(request, until=Until.CASTING, force=False)
-    with open_desk(looking, progress) as real, careful(real) as desk:
+    with open_desk(looking, progress) as real, scratch_directory(real) as desk:
         prepared = prepare(desk)
         job = prepared.job(desk)
         spoken = spoken_before(job, desk.stages)
@@ -38,8 +137,349 @@ def plan(request: RunRequest, progress: Progress = no_progress) -> dict[str, Any
         desk.clock.stop()
         if desk is real:
             settle(desk, prepared, job, spoken, made)
-        rates.record(desk, prepared.diarization.diarizer, job, spoken)
-        outlook = look_ahead(
+        record(desk, prepared.diarization.diarizer, job, spoken)
+        ahead = estimate_stages(
             desk, prepared, job, spoken.kept, mix_is_kept=bool(made.placements), again=request.force
         )
-        return document(desk, real.run_dir, prepared, job, outlook)
+        return _document(desk, real.run_dir, prepared, job, ahead)
+
+
+@contextmanager
+def scratch_directory(desk: Desk) -> Iterator[Desk]:
+    """Yield the desk itself where nothing was spoken yet, else one with a scratch copy of the run directory.
+
+    The copy is made of hard links: every file is written by replacing it, so the finished run keeps its own.
+    New turns and words are handed back, since they take long and depend on nothing else of the run.
+    """
+    run_dir = desk.run_dir
+    if not run_dir.has_spoken():
+        yield desk
+        return
+
+    def ignored(folder: str, names: list[str]) -> list[str]:
+        # The lock, and the folder that the copy is in.
+        left_out = [name for name in names if name.startswith(".") or name == run_dir.tasks.name]
+        return left_out if Path(folder) == run_dir.root else []
+
+    with tempfile.TemporaryDirectory(prefix="plan-", dir=run_dir.tasks) as folder:
+        scratch = RunDir(Path(folder), run_dir.input_sha256, is_new=False)
+        shutil.copytree(
+            run_dir.root,
+            folder,
+            symlinks=True,
+            ignore=ignored,
+            copy_function=_link_or_copy,
+            dirs_exist_ok=True,
+        )
+        try:
+            yield replace(desk, run_dir=scratch, stages=Stages(scratch.root, desk.sha256, desk.progress))
+        finally:
+            for stage in (DIARIZATION, TRANSCRIPTION):
+                found, known = (root / f"{stage}.json" for root in (scratch.stages, run_dir.stages))
+                if found.is_file() and not (known.is_file() and found.samefile(known)):
+                    write_bytes_atomic(known, found.read_bytes())
+
+
+def _link_or_copy(path: str, target: str) -> None:
+    try:
+        os.link(path, target)
+    except OSError:  # the file system has no hard links
+        shutil.copy2(path, target)
+
+
+def estimate_stages(
+    desk: Desk, prepared: Prepared, job: Job, kept: Collection[str], *, mix_is_kept: bool, again: bool
+) -> RunEstimate:
+    """``kept``: ids of the lines that need not be spoken. ``again``: nothing that was made counts."""
+    measured = load_measurements()
+    settings = desk.request.settings
+    costs = stage_costs(settings, desk.engine, prepared.diarization.diarizer)
+    to_speak = tuple(segment for segment in job.script.segments if again or segment.id not in kept)
+    states = _states(desk, to_speak, mix_is_kept=mix_is_kept and not again, again=again)
+    works = _works(desk, job, to_speak)
+    stages = []
+    for stage, state in states.items():
+        if state == TO_DO:
+            amount, words = works[stage]
+            stages.append(StageEstimate(stage, state, words, estimate(measured, costs[stage], amount)))
+        else:
+            stages.append(StageEstimate(stage, state, "", None))
+    return RunEstimate(tuple(stages), to_speak, settings.pool_size)
+
+
+def _states(desk: Desk, to_speak: Sequence[Segment], *, mix_is_kept: bool, again: bool) -> dict[str, str]:
+    """Of the stages that this run has. A plan has listened and cast, or found that it was done: the run that
+    comes takes that over."""
+    request, run_dir = desk.request, desk.run_dir
+    heard = TO_DO if again else KEPT
+    encoded = ENCODING in desk.stages.reused and not again
+    mixed = mix_is_kept and not to_speak
+    states = {
+        MEDIA: TO_DO,
+        DIARIZATION: GIVEN if request.turns else heard,
+        TRANSCRIPTION: GIVEN if request.script else heard,
+        CASTING: heard,
+        LOADING: TO_DO if to_speak or not encoded else KEPT,
+        ENCODING: KEPT if encoded else TO_DO,
+        SPEECH: TO_DO if to_speak else KEPT,
+        TIMELINE: KEPT if mixed else TO_DO,
+    }
+    if desk.video_suffix is not None:
+        video = run_dir.video(desk.video_suffix)
+        states[VIDEO] = KEPT if mixed and video.is_file() else TO_DO
+    if request.report:
+        known = not again and desk.stages.recall(ORIGINAL, {}) is not None
+        states[ORIGINAL] = KEPT if known else TO_DO
+        states[REPORT] = TO_DO
+    return states
+
+
+def _works(desk: Desk, job: Job, to_speak: Sequence[Segment]) -> dict[str, tuple[float, str]]:
+    """By stage: the amount in its unit, and in words."""
+    audio = max(0.1, desk.recording.seconds)
+    heard = audio, f"{audio:.0f} s of audio"
+    speech = speech_seconds(to_speak)
+    workers, references = job.settings.pool_size, len(job.references)
+    return {
+        **dict.fromkeys((MEDIA, DIARIZATION, TRANSCRIPTION, TIMELINE, ORIGINAL), heard),
+        CASTING: (audio, _count(references, "speaker")),
+        LOADING: (1.0, f"{desk.engine.name}, {_count(workers, 'worker')}"),
+        ENCODING: (float(references), _count(references, "reference")),
+        SPEECH: (speech, f"{_count(len(to_speak), 'line')}, about {speech:.0f} s"),
+        VIDEO: (audio, "the pictures are copied"),
+        REPORT: (audio, _count(len(job.script.segments), "line")),
+    }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _document(
+    desk: Desk, run_dir: RunDir, prepared: Prepared, job: Job, ahead: RunEstimate
+) -> dict[str, Any]:
+    """``run_dir`` is that of the run to come. Times in seconds, memory in MB (10^6 bytes), disk in bytes."""
+    settings, engine, recording = job.settings, desk.engine, desk.recording
+    total = len(job.script.segments)
+    room = room_for(job, recording, run_dir, ahead.memory_mb)
+    return {
+        "schema": PLAN_SCHEMA,
+        "status": PLANNED,
+        "run_dir": str(run_dir.root),
+        "input": {
+            "path": str(recording.path.absolute()),
+            "sha256": desk.sha256,
+            "seconds": round(recording.seconds, 3),
+            "rate": recording.source_rate,
+            "channels": recording.channels,
+            "video": recording.has_video,
+        },
+        "engine": {
+            "name": engine.name,
+            "why": engine.why,
+            "checkpoint": engine.checkpoint or None,
+            "device": engine.device,
+            "precision": engine.precision,
+        },
+        "mode": settings.mode,
+        "workers": settings.pool_size,
+        "threads_each": settings.threads_each,
+        "batch_size": settings.batch_size,
+        "background": settings.background,
+        "watermark": job.watermark,
+        "diarizer": prepared.diarization.diarizer,
+        "diarizer_why": prepared.diarization.why,
+        "script_from": prepared.script_from,
+        "speakers": _speakers(desk, prepared, job, ahead),
+        "segments": {
+            "total": total,
+            "kept": total - len(ahead.to_speak),
+            "to_speak": [segment.id for segment in ahead.to_speak],
+        },
+        "stages": [_stage(stage) for stage in ahead.stages],
+        "total": _total(ahead),
+        **room.as_dict(),
+        "notes": list(dict.fromkeys([*desk.notes, *_notes(desk, job, ahead, room)])),
+        "timing": desk.clock.seconds,
+    }
+
+
+def _speakers(desk: Desk, prepared: Prepared, job: Job, ahead: RunEstimate) -> list[dict[str, Any]]:
+    """Those who have lines; a reference may outlive its speaker's last one."""
+    turns = prepared.diarization.turns
+    rows = []
+    for name in sorted({segment.speaker for segment in job.script.segments}):
+        reference = job.references[name]
+        voice = judge(reference, desk.recording, turns)
+        rows.append(
+            {
+                "name": name,
+                "speech_seconds": round(sum(turn.seconds for turn in turns if turn.speaker == name), 3),
+                "segments": sum(segment.speaker == name for segment in job.script.segments),
+                "to_speak": sum(segment.speaker == name for segment in ahead.to_speak),
+                "reference_seconds": round(voice.seconds, 3),
+                "reference_quality": voice.word,
+                "reference_snr_db": voice.snr_db,
+                "reference_clipped": voice.clipped,
+                "warnings": list(reference.warnings),
+            }
+        )
+    return rows
+
+
+def _stage(found: StageEstimate) -> dict[str, Any]:
+    return {
+        "stage": found.stage,
+        "state": found.state,
+        "work": found.work or None,
+        **_time(found.estimate),
+        "memory_mb": found.estimate.memory_mb if found.estimate else None,
+        "measured_runs": found.estimate.runs if found.estimate else None,
+    }
+
+
+def _time(estimate: Estimate | None) -> dict[str, float]:
+    if estimate is None:
+        return dict.fromkeys(("seconds", "seconds_low", "seconds_high"), 0.0)
+    return {
+        "seconds": round(estimate.seconds, 2),
+        "seconds_low": round(estimate.low, 2),
+        "seconds_high": round(estimate.high, 2),
+    }
+
+
+def _total(ahead: RunEstimate) -> dict[str, Any]:
+    seconds, low, high = ahead.seconds
+    return {
+        "seconds": round(seconds, 2),
+        "seconds_low": round(low, 2),
+        "seconds_high": round(high, 2),
+        "measured": ahead.is_measured,
+    }
+
+
+def _notes(desk: Desk, job: Job, ahead: RunEstimate, room: Room) -> list[str]:
+    notes = []
+    encoding_is_new = any(s.stage == "encoding" and s.state == "to do" for s in ahead.stages)
+    if encoding_is_new and ahead.to_speak and any(desk.run_dir.segments.glob("*.json")):
+        notes.append(
+            "the references will be encoded anew: which of the lines that are there can be kept is known after that"
+        )
+    if lacking := _lacking(desk, job):
+        notes.append(f"the run fetches first: {', '.join(lacking)}")
+    if (note := memory_note(room)) is not None:
+        notes.append(note)
+    return notes
+
+
+def _lacking(desk: Desk, job: Job) -> list[str]:
+    """Models of the run that are not on this machine yet, with their sizes."""
+    settings = desk.request.settings
+    names = [
+        *([job.watermark] if job.watermark else []),
+        *(MODELS if settings.background == KEEP else []),
+    ]
+    found: Sequence[models.ModelStatus] = models.status(names, home=models_home(settings)) if names else ()
+    return [
+        f"{status.entry.name} ({models.megabytes(sum(file.size for file in status.lacking))})"
+        for status in found
+        if status.lacking
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes; None where the system does not tell."""
+
+    disk_needed: int
+    """At most, for a run that makes everything."""
+    disk_free: int | None
+    memory_needed: int
+    memory: Memory | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "disk": {"needed_bytes": self.disk_needed, "free_bytes": self.disk_free},
+            "memory": {
+                "needed_mb": round(self.memory_needed / 1e6),
+                "free_mb": round(self.memory.available / 1e6) if self.memory else None,
+                "total_mb": round(self.memory.total / 1e6) if self.memory else None,
+            },
+        }
+
+
+def room_for(job: Job, recording: Recording, run_dir: RunDir, memory_mb: int) -> Room:
+    """``run_dir`` is that of the run to come, ``memory_mb`` the peak of all its processes."""
+    voices = len({segment.speaker for segment in job.script.segments})
+    needed = bytes_of_run(recording, job.script.segments, job.slot_ends, voices)
+    return Room(needed, free_bytes(run_dir.root), memory_mb * 1_000_000, machine_memory())
+
+
+def memory_note(room: Room) -> str | None:
+    """A sentence where the memory that is free may not suffice. (Of the disk, preparing tells.)"""
+    if room.memory is None or room.memory_needed <= room.memory.available:
+        return None
+    return (
+        f"the run takes about {room.memory_needed / 1e6:.0f} MB of memory and {room.memory.available / 1e6:.0f} MB "
+        "are free: end other programs, or use fewer --workers or a smaller --batch-size"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """``word`` is good, or the worst of: mixed (others are heard in it), short, clipped, noisy."""
+
+    word: str
+    seconds: float
+    snr_db: float
+    clipped: float
+    """Share of samples that touch the ceiling."""
+
+
+def judge(reference: Reference, recording: Recording, turns: Sequence[Turn]) -> Voice:
+    """The pieces are measured where they were cut; a file that the user gave as a whole."""
+    found = _of_pieces(reference, recording) if reference.spans else _of_file(reference)
+    return Voice(
+        _word(reference.seconds, found, mixed=_is_mixed(reference, turns)),
+        reference.seconds,
+        round(found.snr_db, 1),
+        round(found.clipped, 4),
+    )
+
+
+def _word(seconds: float, found: Quality, *, mixed: bool) -> str:
+    if mixed:
+        return "mixed"
+    if seconds < ENOUGH - _TOLERANCE:
+        return "short"
+    if found.clipped >= CLIPPED:
+        return "clipped"
+    return "noisy" if found.snr_db < NOISY_DB else "good"
+
+
+def _is_mixed(reference: Reference, turns: Sequence[Turn]) -> bool:
+    """Whether somebody else speaks in it, which casting takes only where the speaker is never heard alone."""
+    others = [turn for turn in turns if turn.speaker != reference.speaker]
+    return any(
+        min(end, turn.end) - max(start, turn.start) > _TOLERANCE
+        for start, end in reference.spans
+        for turn in others
+    )
+
+
+def _of_pieces(reference: Reference, recording: Recording) -> Quality:
+    """The mean over the pieces, each for as long as it is."""
+    heard = [(end - start, listen(recording.samples, (start, end))) for start, end in reference.spans]
+    total = sum(seconds for seconds, _ in heard) or 1.0
+
+    def mean(part: str) -> float:
+        return sum(seconds * float(getattr(quality, part)) for seconds, quality in heard) / total
+
+    return Quality(mean("level_db"), mean("snr_db"), mean("clipped"))
+
+
+def _of_file(reference: Reference) -> Quality:
+    from voiceclone_cli.media import read_recording
+
+    samples = read_recording(reference.audio).samples
+    return listen(samples, (0.0, len(samples) / ANALYSIS_RATE))

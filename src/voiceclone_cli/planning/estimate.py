@@ -1,0 +1,245 @@
+"""Time and memory of each stage: as last measured on this machine, or typical of a server with two cores."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from voiceclone_cli.engines import EngineChoice
+from voiceclone_cli.machine.state import remember, state_file
+from voiceclone_cli.provenance import mark_of
+from voiceclone_cli.settings import Settings, cores
+from voiceclone_cli.steps.desk import Desk
+from voiceclone_cli.steps.speaking import Spoken
+from voiceclone_cli.tasks import Job
+from voiceclone_cli.types import Segment
+
+MEDIA, DIARIZATION, TRANSCRIPTION, CASTING = "media", "diarization", "transcription", "casting"
+LOADING, ENCODING, SPEECH, TIMELINE = "loading", "encoding", "speech", "timeline"
+VIDEO, ORIGINAL, REPORT = "video", "original", "report"
+
+SCHEMA = "voiceclone.rates/2"
+MAX_MEASUREMENTS = 200
+"""Those that were not renewed for the longest time are dropped first."""
+MAX_FILE_BYTES = 1 << 20
+MIN_SECONDS = 0.001
+"""Resolution of the clock."""
+MEASURED_MARGIN, TYPICAL_MARGIN = 1.35, 2.5
+"""Factors between the estimate and its bounds."""
+FAR, FAR_MARGIN = 4.0, 1.25
+"""Where there is this many times more or less to do than was measured, the margin grows by the second factor."""
+_S1_MINI_BYTES = 1.74e9
+"""Size of model.pth of openaudio-s1-mini."""
+
+
+class Measurement(NamedTuple):
+    """What a stage took in the last run that did it."""
+
+    work: float
+    """Seconds of audio; starts of the workers for loading, references for encoding."""
+    seconds: float
+    memory_mb: int | None
+    """Peak of the process, 10^6 bytes; None where an earlier stage had a higher one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """Typical time and memory of a stage as a run with some settings does it."""
+
+    key: str
+    """All that its speed depends on besides the amount of work; names its measurement."""
+    fixed: float
+    """Seconds."""
+    each: float
+    """Seconds for each unit of work (see ``Measurement``)."""
+    memory_mb: int
+    """Peak of the process, 10^6 bytes; of one worker for what workers do."""
+
+    def seconds(self, work: float) -> float:
+        return self.fixed + self.each * work
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Expected seconds with probable bounds, and the peak of the process in MB (10^6 bytes)."""
+
+    seconds: float
+    low: float
+    high: float
+    memory_mb: int
+    runs: int
+    """1 where the stage was measured on this machine, 0 where typical figures stand in."""
+
+
+def estimate(measured: Mapping[str, Measurement], cost: StageCost, work: float) -> Estimate:
+    """Scale the typical time for ``work`` by how the last measurement compared with the typical one."""
+    seconds, last = cost.seconds(work), measured.get(cost.key)
+    if last is None:
+        return Estimate(seconds, seconds / TYPICAL_MARGIN, seconds * TYPICAL_MARGIN, cost.memory_mb, 0)
+    seconds *= last.seconds / cost.seconds(last.work)
+    is_far = not 1 / FAR <= max(work, MIN_SECONDS) / last.work <= FAR
+    margin = MEASURED_MARGIN * (FAR_MARGIN if is_far else 1.0)
+    return Estimate(seconds, seconds / margin, seconds * margin, last.memory_mb or cost.memory_mb, 1)
+
+
+def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict[str, StageCost]:
+    """Return the typical figures of every stage, in the order of a run."""
+    gpu = Path("/proc/driver/nvidia/gpus").is_dir()
+    machine = f"{platform.machine()}, {cores()} cores{', NVIDIA' if gpu else ''}"
+    all_threads, one_worker = f"{settings.threads} threads", f"{settings.threads_each} threads"
+    background = settings.background
+    mark = mark_of(engine.name, wanted=settings.watermark)
+    pool = (
+        f"{settings.pool_size} workers, {one_worker}, batch {settings.batch_size}, {mark or 'no watermark'}"
+    )
+    name, size = _engine_identity(engine, compiled=settings.compile)
+    # Measured on two threads, and twice the threads do not halve the time.
+    everywhere, there = ((2 / threads) ** 0.7 for threads in (settings.threads, settings.threads_each))
+    # Weights are 16 bits on the disk and float32 in memory, with codec, cache and torch beside them.
+    worker_mb = {"kokoro": 1100, "fish": round(2800 + 2 * size * _S1_MINI_BYTES / 1e6)}.get(engine.name, 30)
+    load = {"kokoro": 1.2, "fish": 3.0 + 4.0 * size}.get(engine.name, 0.01)
+    encode = {"kokoro": 7.0, "fish": 8.0}.get(engine.name, 0.01)
+    speak = {"kokoro": 0.65, "fish": 0.3 if gpu else 4.2 * size}.get(engine.name, 0.01)
+    diarize = 0.2 if diarizer == "embedded" else 0.5
+    mix = {"none": (0.05, 0.002, 200), "keep": (0.5, 0.12 * everywhere, 900)}.get(
+        background, (0.05, 0.005, 200)
+    )
+    # What the speed depends on, fixed seconds, seconds for each unit of work, MB.
+    table: dict[str, tuple[str, float, float, int]] = {
+        MEDIA: ("", 0.1, 0.002, 110),
+        DIARIZATION: (f"{diarizer}, {all_threads}", 5.0, diarize * everywhere, 1200),
+        TRANSCRIPTION: (f"{Path(settings.asr_model).name}, {all_threads}", 1.5, 0.3 * everywhere, 1300),
+        CASTING: ("", 0.05, 0.002, 150),
+        LOADING: (f"{name}, {settings.pool_size} workers", 0.0, load, worker_mb),
+        ENCODING: (f"{name}, {one_worker}", 0.0, encode * there, worker_mb),
+        SPEECH: (f"{name}, {pool}", 0.6, speak * there / settings.pool_size, worker_mb),
+        TIMELINE: (f"background {background}, {all_threads}", *mix),
+        VIDEO: ("", 0.3, 0.01, 300),
+        ORIGINAL: ("", 0.1, 0.004, 200),
+        REPORT: ("", 0.3, 0.002, 200),
+    }
+    return {
+        stage: StageCost(
+            ", ".join(part for part in (stage, variant, machine) if part), fixed, each, memory_mb
+        )
+        for stage, (variant, fixed, each, memory_mb) in table.items()
+    }
+
+
+def _engine_identity(engine: EngineChoice, *, compiled: bool) -> tuple[str, float]:
+    """Name of an engine with all that its speed depends on, and its checkpoint's size in those of s1-mini."""
+    if engine.name == "echo":
+        return f"echo, delay {engine.options.get('delay', 0)}", 0.0
+    if engine.name != "fish":
+        return engine.name, 0.0
+    weights = Path(engine.checkpoint) / "model.pth"
+    try:
+        size = weights.stat().st_size
+    except OSError:
+        return "fish", 1.0
+    how = f"{engine.device}, {engine.precision}, {'compiled' if compiled else 'eager'}"
+    return f"fish, {weights.parent.name} of {size} bytes, {how}", size / _S1_MINI_BYTES
+
+
+def speech_seconds(segments: Iterable[Segment]) -> float:
+    """Return how long these segments will be by their letters: 15 a second, and 0.3 s each beyond that."""
+    return sum(0.3 + _letters(segment.text) / 15.0 for segment in segments)
+
+
+def _letters(text: str) -> float:
+    """Letters and digits; East Asian characters, which stand for a syllable or a word, count as three."""
+    wide = ("W", "F")
+    return sum(3.0 if unicodedata.east_asian_width(char) in wide else 1.0 for char in text if char.isalnum())
+
+
+def load_measurements() -> dict[str, Measurement]:
+    """Read what was measured, by key of ``StageCost``; empty where nothing was, or nothing can be read."""
+    path = state_file("rates.json")
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            return {}
+        document = json.loads(path.read_text(encoding="utf-8"))
+        rows = document["measured"].items() if document["schema"] == SCHEMA else ()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+    return {key: Measurement(*row) for key, row in rows if _is_measurement(row)}
+
+
+def _is_measurement(row: Any) -> bool:
+    def is_amount(value: Any) -> bool:
+        return isinstance(value, int | float) and math.isfinite(value) and 0 < value < 1e9
+
+    if not (isinstance(row, list) and len(row) == 3 and all(map(is_amount, row[:2]))):
+        return False
+    return row[2] is None or (isinstance(row[2], int) and is_amount(row[2]))
+
+
+def record(desk: Desk, diarizer: str, job: Job, spoken: Spoken) -> None:
+    """Keep what each stage of a run took, after its end. Where that cannot be written, nothing is kept.
+
+    A stage that was taken over from an earlier run measures nothing, nor do speaking and what follows it
+    where a segment failed.
+    """
+    costs = stage_costs(desk.request.settings, desk.engine, diarizer)
+    new = {**_measured_by_clock(desk, costs, spoken), **_measured_by_workers(desk, costs, job, spoken)}
+    if not new:
+        return
+    known = load_measurements()
+    for key, found in new.items():
+        before = known.pop(key, None)
+        peak = found.memory_mb or (before.memory_mb if before else None)
+        known[key] = found._replace(seconds=max(round(found.seconds, 3), MIN_SECONDS), memory_mb=peak)
+    document = {"schema": SCHEMA, "measured": dict(list(known.items())[-MAX_MEASUREMENTS:])}
+    remember(state_file("rates.json"), json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+
+
+def _measured_by_clock(desk: Desk, costs: Mapping[str, StageCost], spoken: Spoken) -> dict[str, Measurement]:
+    """The stages that work on the recording."""
+    clock, skipped = desk.clock, set(desk.stages.reused)
+    skipped |= {DIARIZATION} if desk.request.turns else set()
+    skipped |= {TRANSCRIPTION} if desk.request.script else set()
+    skipped |= set() if _is_complete(spoken) else {TIMELINE, VIDEO, ORIGINAL, REPORT}
+    found, highest = {}, 0
+    for name, seconds in clock.seconds.items():
+        stage, peak = TRANSCRIPTION if name == "script" else name, clock.peak_mb.get(name, 0)
+        if stage in costs and stage not in skipped:
+            # The peak is that of the process so far: of a stage that did not raise it, it is unknown.
+            raised = peak if peak > highest else None
+            found[costs[stage].key] = Measurement(max(0.1, desk.recording.seconds), seconds, raised)
+        highest = max(highest, peak)
+    return found
+
+
+def _measured_by_workers(
+    desk: Desk, costs: Mapping[str, StageCost], job: Job, spoken: Spoken
+) -> dict[str, Measurement]:
+    """The parts of speaking. What is neither loading nor encoding counts as speech: the start of the workers,
+    the wait for the last of them."""
+    if not _is_complete(spoken):
+        return {}
+    load = spoken.timing.get("load", 0.0) / job.settings.pool_size
+    encode = spoken.timing.get("encode", 0.0)
+    rest = desk.clock.seconds.get("speaking", 0.0) - load - encode
+    new = [segment for segment in job.script.segments if segment.id not in spoken.kept]
+    parts = {
+        "load": (LOADING, 1.0, load),
+        "encode": (ENCODING, float(len(job.references)), encode),
+        "generate": (SPEECH, round(speech_seconds(new), 3), rest),
+    }
+    return {
+        costs[stage].key: Measurement(work, seconds, spoken.peak_mb or None)
+        for part, (stage, work, seconds) in parts.items()
+        if part in spoken.timing
+    }
+
+
+def _is_complete(spoken: Spoken) -> bool:
+    return not (
+        spoken.stopped or spoken.errors or any(row.status == "failed" for row in spoken.rows.values())
+    )
