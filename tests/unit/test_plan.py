@@ -17,12 +17,10 @@ from voiceclone_cli.cli import plan, run
 from voiceclone_cli.cli.plan_view import closing, headline, show_plan
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.machine.clock import Clock
-from voiceclone_cli.machine.memory import Memory
 from voiceclone_cli.planning.estimate import Estimate
 from voiceclone_cli.planning.plan import (
     KEPT,
     TO_DO,
-    Room,
     RunEstimate,
     StageEstimate,
     judge,
@@ -197,11 +195,9 @@ def test_a_time_is_measured_when_all_that_matters_of_it_is() -> None:
 
 
 def test_memory_that_may_not_suffice_is_told_in_a_sentence() -> None:
-    mb = 1_000_000
-    enough, little = Memory(16_000 * mb, 9_000 * mb), Memory(4_000 * mb, 1_000 * mb)
-    assert memory_note(Room(15 * mb, None, 2_300 * mb, enough)) is None
-    assert memory_note(Room(15 * mb, None, 2_300 * mb, None)) is None, "nobody knows"
-    note = memory_note(Room(15 * mb, None, 2_300 * mb, little))
+    assert memory_note({"needed_mb": 2300, "free_mb": 9000}) is None
+    assert memory_note({"needed_mb": 2300, "free_mb": None}) is None, "nobody knows"
+    note = memory_note({"needed_mb": 2300, "free_mb": 1000})
     assert note is not None and "2300 MB of memory and 1000 MB are free" in note and "--workers" in note
 
 

@@ -1,7 +1,4 @@
-"""Whether everything is there that a run needs: looked at, started, and told in rows.
-
-Nothing is fetched, and nothing is left behind.
-"""
+"""Checks of whether a run with some settings would work. Nothing is downloaded, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -38,8 +35,9 @@ def examine(
     examine_seconds: float = EXAMINE_SECONDS,
     trial_seconds: float = TRIAL_SECONDS,
 ) -> list[Row]:
-    """What was found. As far as can be seen, a run with these settings works where no row is
-    ``State.FAIL``.
+    """Check interpreters, engine, devices, memory, models, disk and a worker.
+
+    As far as can be seen, a run with these settings works where no row is ``State.FAIL``.
 
     Each of the two interpreters has ``examine_seconds`` to say what it has, a worker
     ``trial_seconds`` to speak. Progress stage "doctor".
@@ -62,6 +60,7 @@ def examine(
 
 
 def engine_row(report: EngineReport, settings: Settings) -> Row:
+    """Return the engine of the run, and what to do where ``auto`` cannot use fish."""
     if settings.engine != "auto":
         return Row("engine", State.OK, f"{report.engine} is asked for")
     if report.engine == "fish":
@@ -76,7 +75,7 @@ def trouble_of(report: EngineReport) -> State:
 
 
 def _environment(report: EngineReport, settings: Settings, seconds: float) -> Answer | PreflightError:
-    """What the interpreter of fish has, or why that is not known."""
+    """Return what the interpreter of fish has, or why that is not known."""
     if isinstance(report.fish_python, PreflightError):
         return report.fish_python
     source = None if isinstance(report.checkout, PreflightError) else report.checkout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from voiceclone_cli.background import KEEP, MODELS
 from voiceclone_cli.casting.choosing import CLIPPED, ENOUGH
 from voiceclone_cli.casting.sound import Quality, listen
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.machine.memory import Memory, machine_memory
+from voiceclone_cli.machine.memory import machine_memory
 from voiceclone_cli.planning.estimate import (
     CASTING,
     DIARIZATION,
@@ -97,7 +97,7 @@ class RunEstimate:
 
     @property
     def seconds(self) -> tuple[float, float, float]:
-        """Expected, least and most."""
+        """Expected seconds, and their lower and upper bound."""
         ahead = [stage.estimate for stage in self.stages if stage.estimate is not None]
         return sum(e.seconds for e in ahead), sum(e.low for e in ahead), sum(e.high for e in ahead)
 
@@ -113,7 +113,7 @@ class RunEstimate:
 
     @property
     def memory_mb(self) -> int:
-        """Of all processes at their highest: what this one has taken it mostly keeps while the workers work."""
+        """Peak of all processes together: the coordinator keeps most of its memory while the workers work."""
         here = [s.estimate.memory_mb for s in self.stages if s.estimate and s.stage not in IN_WORKERS]
         there = [s.estimate.memory_mb for s in self.stages if s.estimate and s.stage in IN_WORKERS]
         return max(here, default=0) + self.pool_size * max(there, default=0)
@@ -190,7 +190,10 @@ def _link_or_copy(path: str, target: str) -> None:
 def estimate_stages(
     desk: Desk, prepared: Prepared, job: Job, kept: Collection[str], *, mix_is_kept: bool, again: bool
 ) -> RunEstimate:
-    """``kept``: ids of the lines that need not be spoken. ``again``: nothing that was made counts."""
+    """Return what is left to do, stage by stage, and how long it will take.
+
+    ``kept``: ids of the segments that need not be synthesized. ``again``: nothing that was made counts.
+    """
     measured = load_measurements()
     settings = desk.request.settings
     costs = stage_costs(settings, desk.engine, prepared.diarization.diarizer)
@@ -208,8 +211,8 @@ def estimate_stages(
 
 
 def _states(desk: Desk, to_speak: Sequence[Segment], *, mix_is_kept: bool, again: bool) -> dict[str, str]:
-    """Of the stages that this run has. A plan has listened and cast, or found that it was done: the run that
-    comes takes that over."""
+    """Return the state of every stage that this run has. The run takes over the turns, words and references that
+    the plan made or found."""
     request, run_dir = desk.request, desk.run_dir
     heard = TO_DO if again else KEPT
     encoded = ENCODING in desk.stages.reused and not again
@@ -235,7 +238,7 @@ def _states(desk: Desk, to_speak: Sequence[Segment], *, mix_is_kept: bool, again
 
 
 def _works(desk: Desk, job: Job, to_speak: Sequence[Segment]) -> dict[str, tuple[float, str]]:
-    """By stage: the amount in its unit, and in words."""
+    """Return the amount of work of each stage, in its unit and in words."""
     audio = max(0.1, desk.recording.seconds)
     heard = audio, f"{audio:.0f} s of audio"
     speech = speech_seconds(to_speak)
@@ -258,10 +261,10 @@ def _count(number: int, noun: str) -> str:
 def _document(
     desk: Desk, run_dir: RunDir, prepared: Prepared, job: Job, ahead: RunEstimate
 ) -> dict[str, Any]:
-    """``run_dir`` is that of the run to come. Times in seconds, memory in MB (10^6 bytes), disk in bytes."""
+    """Return the plan as JSON. ``run_dir`` is that of the run to come. Times in seconds, memory in MB (10^6 bytes), disk in bytes."""
     settings, engine, recording = job.settings, desk.engine, desk.recording
     total = len(job.script.segments)
-    room = room_for(job, recording, run_dir, ahead.memory_mb)
+    space = _space(job, recording, run_dir, ahead.memory_mb)
     return {
         "schema": PLAN_SCHEMA,
         "status": PLANNED,
@@ -297,15 +300,15 @@ def _document(
             "to_speak": [segment.id for segment in ahead.to_speak],
         },
         "stages": [_stage(stage) for stage in ahead.stages],
-        "total": _total(ahead),
-        **room.as_dict(),
-        "notes": list(dict.fromkeys([*desk.notes, *_notes(desk, job, ahead, room)])),
+        "total": {**_time(*ahead.seconds), "measured": ahead.is_measured},
+        **space,
+        "notes": list(dict.fromkeys([*desk.notes, *_notes(desk, job, ahead, space["memory"])])),
         "timing": desk.clock.seconds,
     }
 
 
 def _speakers(desk: Desk, prepared: Prepared, job: Job, ahead: RunEstimate) -> list[dict[str, Any]]:
-    """Those who have lines; a reference may outlive its speaker's last one."""
+    """Return the speakers that have lines. (A reference stays when its speaker's last line is gone.)"""
     turns = prepared.diarization.turns
     rows = []
     for name in sorted({segment.speaker for segment in job.script.segments}):
@@ -328,52 +331,37 @@ def _speakers(desk: Desk, prepared: Prepared, job: Job, ahead: RunEstimate) -> l
 
 
 def _stage(found: StageEstimate) -> dict[str, Any]:
+    ahead = found.estimate
     return {
         "stage": found.stage,
         "state": found.state,
         "work": found.work or None,
-        **_time(found.estimate),
-        "memory_mb": found.estimate.memory_mb if found.estimate else None,
-        "measured_runs": found.estimate.runs if found.estimate else None,
+        **_time(*((ahead.seconds, ahead.low, ahead.high) if ahead else (0.0, 0.0, 0.0))),
+        "memory_mb": ahead.memory_mb if ahead else None,
+        "measured_runs": ahead.runs if ahead else None,
     }
 
 
-def _time(estimate: Estimate | None) -> dict[str, float]:
-    if estimate is None:
-        return dict.fromkeys(("seconds", "seconds_low", "seconds_high"), 0.0)
-    return {
-        "seconds": round(estimate.seconds, 2),
-        "seconds_low": round(estimate.low, 2),
-        "seconds_high": round(estimate.high, 2),
-    }
+def _time(seconds: float, low: float, high: float) -> dict[str, float]:
+    return {"seconds": round(seconds, 2), "seconds_low": round(low, 2), "seconds_high": round(high, 2)}
 
 
-def _total(ahead: RunEstimate) -> dict[str, Any]:
-    seconds, low, high = ahead.seconds
-    return {
-        "seconds": round(seconds, 2),
-        "seconds_low": round(low, 2),
-        "seconds_high": round(high, 2),
-        "measured": ahead.is_measured,
-    }
-
-
-def _notes(desk: Desk, job: Job, ahead: RunEstimate, room: Room) -> list[str]:
+def _notes(desk: Desk, job: Job, ahead: RunEstimate, memory: Mapping[str, int | None]) -> list[str]:
     notes = []
-    encoding_is_new = any(s.stage == "encoding" and s.state == "to do" for s in ahead.stages)
+    encoding_is_new = any(s.stage == ENCODING and s.state == TO_DO for s in ahead.stages)
     if encoding_is_new and ahead.to_speak and any(desk.run_dir.segments.glob("*.json")):
         notes.append(
             "the references will be encoded anew: which of the lines that are there can be kept is known after that"
         )
     if lacking := _lacking(desk, job):
         notes.append(f"the run fetches first: {', '.join(lacking)}")
-    if (note := memory_note(room)) is not None:
+    if (note := memory_note(memory)) is not None:
         notes.append(note)
     return notes
 
 
 def _lacking(desk: Desk, job: Job) -> list[str]:
-    """Models of the run that are not on this machine yet, with their sizes."""
+    """Return the models of the run that are not on this machine yet, with their sizes."""
     settings = desk.request.settings
     names = [
         *([job.watermark] if job.watermark else []),
@@ -387,59 +375,50 @@ def _lacking(desk: Desk, job: Job) -> list[str]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """Bytes; None where the system does not tell."""
-
-    disk_needed: int
-    """At most, for a run that makes everything."""
-    disk_free: int | None
-    memory_needed: int
-    memory: Memory | None
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "disk": {"needed_bytes": self.disk_needed, "free_bytes": self.disk_free},
-            "memory": {
-                "needed_mb": round(self.memory_needed / 1e6),
-                "free_mb": round(self.memory.available / 1e6) if self.memory else None,
-                "total_mb": round(self.memory.total / 1e6) if self.memory else None,
-            },
-        }
-
-
-def room_for(job: Job, recording: Recording, run_dir: RunDir, memory_mb: int) -> Room:
-    """``run_dir`` is that of the run to come, ``memory_mb`` the peak of all its processes."""
+def _space(
+    job: Job, recording: Recording, run_dir: RunDir, memory_mb: int
+) -> dict[str, dict[str, int | None]]:
+    """Return disk and memory that the run needs at most, and what the machine has; None where it does not report it."""
     voices = len({segment.speaker for segment in job.script.segments})
     needed = bytes_of_run(recording, job.script.segments, job.slot_ends, voices)
-    return Room(needed, free_bytes(run_dir.root), memory_mb * 1_000_000, machine_memory())
+    memory = machine_memory()
+    return {
+        "disk": {"needed_bytes": needed, "free_bytes": free_bytes(run_dir.root)},
+        "memory": {
+            "needed_mb": memory_mb,
+            "free_mb": round(memory.available / 1e6) if memory else None,
+            "total_mb": round(memory.total / 1e6) if memory else None,
+        },
+    }
 
 
-def memory_note(room: Room) -> str | None:
-    """A sentence where the memory that is free may not suffice. (Of the disk, preparing tells.)"""
-    if room.memory is None or room.memory_needed <= room.memory.available:
+def memory_note(memory: Mapping[str, int | None]) -> str | None:
+    """Return a sentence where the free memory may not suffice. (The disk is checked in ``prepare``.)"""
+    needed, free = memory["needed_mb"], memory["free_mb"]
+    if needed is None or free is None or needed <= free:
         return None
     return (
-        f"the run takes about {room.memory_needed / 1e6:.0f} MB of memory and {room.memory.available / 1e6:.0f} MB "
-        "are free: end other programs, or use fewer --workers or a smaller --batch-size"
+        f"the run takes about {needed} MB of memory and {free} MB are free: end other programs, or use fewer "
+        "--workers or a smaller --batch-size"
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
-    """``word`` is good, or the worst of: mixed (others are heard in it), short, clipped, noisy."""
+class ReferenceQuality:
+    """How good a speaker's reference is."""
 
     word: str
+    """good, or the worst of: mixed (others are heard in it), short, clipped, noisy."""
     seconds: float
     snr_db: float
     clipped: float
     """Share of samples that touch the ceiling."""
 
 
-def judge(reference: Reference, recording: Recording, turns: Sequence[Turn]) -> Voice:
-    """The pieces are measured where they were cut; a file that the user gave as a whole."""
+def judge(reference: Reference, recording: Recording, turns: Sequence[Turn]) -> ReferenceQuality:
+    """Measure a reference: its pieces in the recording, or the whole file where the user gave one."""
     found = _of_pieces(reference, recording) if reference.spans else _of_file(reference)
-    return Voice(
+    return ReferenceQuality(
         _word(reference.seconds, found, mixed=_is_mixed(reference, turns)),
         reference.seconds,
         round(found.snr_db, 1),
@@ -458,7 +437,7 @@ def _word(seconds: float, found: Quality, *, mixed: bool) -> str:
 
 
 def _is_mixed(reference: Reference, turns: Sequence[Turn]) -> bool:
-    """Whether somebody else speaks in it, which casting takes only where the speaker is never heard alone."""
+    """Return whether another speaker is heard in it: taken only where the speaker never speaks alone."""
     others = [turn for turn in turns if turn.speaker != reference.speaker]
     return any(
         min(end, turn.end) - max(start, turn.start) > _TOLERANCE
@@ -468,7 +447,7 @@ def _is_mixed(reference: Reference, turns: Sequence[Turn]) -> bool:
 
 
 def _of_pieces(reference: Reference, recording: Recording) -> Quality:
-    """The mean over the pieces, each for as long as it is."""
+    """Return the mean over the pieces, weighted by their length."""
     heard = [(end - start, listen(recording.samples, (start, end))) for start, end in reference.spans]
     total = sum(seconds for seconds, _ in heard) or 1.0
 
