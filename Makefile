@@ -1,5 +1,6 @@
 # make demo   environment, models, and a run on a real recording of two people
 # make test   the whole suite: style, types, every test
+# make test-avx2   the tests of engines once more, as an x86 CPU without AVX-512 and VNNI computes
 # make env    the environment alone, in .venv
 # make fish   the environment of fish-speech, outside .venv (over 1 GB; needs Python 3.11 or 3.12)
 # make docs   docs/cli.md, from the help of every verb;  make pictures   those of the README, from a real run
@@ -12,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
 export PYANNOTE_METRICS_ENABLED := false
 
-.PHONY: demo env fish models check test docs pictures clean
+.PHONY: demo env fish models check test test-avx2 docs pictures clean
 
 demo: models
 	@echo "== demo: a 30 s recording of two people, spoken again (about a minute)"
@@ -48,6 +49,11 @@ check: env
 test: check models fish
 	@echo "== tests: all of them, the real engines too"
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test-avx2: models fish
+	@echo "== tests of engines, held to AVX2"
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 CT2_FORCE_CPU_ISA=AVX2 \
+		$(BIN)/python -m pytest -m engine -n 3 --dist loadfile --no-loadscope-reorder
 
 docs: env
 	$(BIN)/python docs/making/cli_reference.py

@@ -1,4 +1,4 @@
-"""What tests compare the clones with: the original speakers, and words without their dress."""
+"""What tests compare speech with: the original speakers, and the words of the sample recording."""
 
 from __future__ import annotations
 
@@ -12,10 +12,31 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from voiceclone_cli import script
+from voiceclone_cli.checking.edits import edit_distance
+from voiceclone_cli.checking.words import words_of as spoken_words
 from voiceclone_cli.diarization import read_rttm
 from voiceclone_cli.types import Turn
 
 Floats = NDArray[np.float32]
+
+SAMPLE_SCRIPT = Path(__file__).parents[1] / "examples" / "sample.en.srt"
+"""What is said in the sample recording, written down by people."""
+
+
+def sample_text(start: float = 0.0, end: float = 30.0) -> str:
+    """Return what is said in the sample recording by the lines that lie within ``start`` and ``end`` seconds."""
+    lines = script.read(SAMPLE_SCRIPT, None, language="en", recording_seconds=30.0).segments
+    return " ".join(line.text for line in lines if start <= line.start and line.end <= end)
+
+
+def word_error_rate(truth: str, heard: str, language: str = "en") -> float:
+    """Return the words of ``truth`` that were replaced, left out or put in, as a share of its words.
+
+    The words that a recogniser finds differ between kinds of CPU, so a test holds them by a bound of this.
+    """
+    wanted = spoken_words(truth, language)
+    return edit_distance(wanted, spoken_words(heard, language)) / len(wanted)
 
 
 def original_speech(wav: Path, segments: Sequence[Mapping[str, Any]]) -> dict[str, Floats]:

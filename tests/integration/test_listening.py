@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hearing import sample_text, word_error_rate
 from processes import children, gone
 from voiceclone_cli import media
 from voiceclone_cli.diarization import SpeakerCount, Stack, choose
@@ -73,7 +74,9 @@ def test_words_are_the_same_in_a_child_the_first_time_and_the_second(
     for _ in range(2):
         assert ears.words(recording, folder, settings, no_progress) == own
     assert ears.peak_mb > 100
-    assert "Neither" in "".join(word.text for word in own.words)
+    # The line that the recording's end cuts off, at 18 s of the sample, is left out.
+    text = "".join(word.text for word in own.words if word.start < 18 - 6)
+    assert word_error_rate(sample_text(6, 18), text) <= 0.35, text
 
 
 def test_what_was_decoded_by_sampling_is_heard_the_same_the_next_time(

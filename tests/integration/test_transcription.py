@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from hearing import sample_text, word_error_rate
 from voiceclone_cli import script, transcription
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.script.segmentation import segments_from_words
@@ -48,13 +49,7 @@ def test_the_words_are_those_that_were_said(transcript: Transcript) -> None:
     text = "".join(word.text for word in transcript.words)
     assert transcript.language == "en"
     assert transcript.language_probability > 0.9
-    for phrase in (
-        "I didn't know you were there",
-        "Neither did I",
-        "originally from Chicago",
-        "call me a Yankee",
-    ):
-        assert phrase in text
+    assert word_error_rate(sample_text(), text) <= 0.35, text
 
 
 def test_word_times_go_forward_within_the_recording(transcript: Transcript, recording: Recording) -> None:

@@ -44,6 +44,11 @@ def test_a_worker_sees_its_devices_and_neither_secrets_nor_the_way_to_the_networ
     assert not seen.keys() & (NOBODYS | NETWORK)
 
 
+def test_a_worker_is_held_to_the_instructions_that_its_parent_is_held_to() -> None:
+    held = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "CT2_FORCE_CPU_ISA": "AVX2"}
+    assert held.items() <= worker_environment(1, PARENT | held).items()
+
+
 def test_a_worker_reports_to_nobody_and_asks_no_hub() -> None:
     seen = worker_environment(1, {"HF_HUB_OFFLINE": "0", "PYANNOTE_METRICS_ENABLED": "true"})
     assert (SILENCE | OFFLINE).items() <= seen.items()

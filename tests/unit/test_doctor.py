@@ -222,7 +222,7 @@ def test_memory_that_can_never_be_enough_fails_and_memory_that_is_taken_is_noted
     eats = appetite.Appetite(weights=GB, codec=2 * GB, cache=4 * GB // 10)
 
     def row(total: float, free: float) -> Row:
-        return appetite.cpu_row(Memory(int(total * GB), int(free * GB)), eats, asked, "bf16")
+        return appetite.cpu_row(Memory(int(total * GB), int(free * GB)), eats, asked, ["int8"])
 
     # 1.4 here and 2 of codec, once; 0.6 + 1 + 0.4 for each worker.
     assert row(16, 9.5).state is State.OK
@@ -231,6 +231,27 @@ def test_memory_that_can_never_be_enough_fails_and_memory_that_is_taken_is_noted
     assert "3.4 GB and 2.0 GB for each of 3 workers" in row(8, 8).found
     for way in ("FISH_NUM_WORKERS", "FISH_BATCH_SIZE", "--precision int8", "halves its batch"):
         assert way in row(8, 8).advice
+
+
+@pytest.mark.parametrize(
+    ("precision", "precisions", "smaller"),
+    [
+        ("float32", ["float32", "bf16", "int8"], ["bf16", "int8"]),
+        ("float32", ["float32", "bf16"], ["bf16"]),
+        ("bf16", ["float32", "bf16", "int8"], ["int8"]),
+        ("bf16", ["float32", "bf16", "fp16"], []),
+    ],
+    ids=["x86", "arm", "x86 in bf16", "cuda"],
+)
+def test_memory_is_saved_only_by_precisions_that_work_there(
+    precision: str, precisions: list[str], smaller: list[str]
+) -> None:
+    place = {"device": "any", "precision": precision, "precisions": precisions}
+    assert appetite.smaller_precisions(place) == smaller
+    eats = appetite.Appetite(weights=GB, codec=GB, cache=GB)
+    advice = appetite.cpu_row(Memory(GB, GB), eats, settings(), smaller).advice
+    assert ("--precision" in advice) is bool(smaller)
+    assert not smaller or f"use --precision {' or '.join(smaller)};" in advice
 
 
 def test_one_worker_with_kokoro_is_not_told_what_only_fish_can_do() -> None:
@@ -246,10 +267,9 @@ def test_workers_share_the_cuda_devices() -> None:
     eats = appetite.Appetite(weights=2 * GB, codec=GB, cache=GB)
     cards = answer(cuda=[CARD, CARD])
     two, three = (
-        appetite.cuda_row(cards, eats, settings(mode="parallel", workers=workers), "bf16")
-        for workers in (2, 3)
+        appetite.cuda_row(cards, eats, settings(mode="parallel", workers=workers), []) for workers in (2, 3)
     )
-    one_card = appetite.cuda_row(cards, eats, settings(mode="parallel", workers=3, device="cuda:0"), "bf16")
+    one_card = appetite.cuda_row(cards, eats, settings(mode="parallel", workers=3, device="cuda:0"), [])
     assert (two.state, three.state, one_card.state) == (State.OK, State.NOTE, State.FAIL)
 
 

@@ -71,6 +71,19 @@ def test_the_cpu_never_computes_in_fp16() -> None:
     assert "bf16" in caught.value.message
 
 
+def test_precisions_that_are_advised_work_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus(monkeypatch, 1)
+    monkeypatch.setattr("voiceclone_worker.engines.fish.device.int8_works", lambda: False)
+    for name, refused in (("cpu", "fp16"), ("cpu", "int8"), ("cuda", "int8")):
+        with pytest.raises(EngineError) as caught:
+            choose(name, refused)
+        advised = (
+            caught.value.message.partition("--precision ")[2].replace(",", "").replace("or ", "").split()
+        )
+        assert len(advised) >= 2
+        assert [choose(name, precision).precision for precision in advised] == advised
+
+
 def test_int8_is_not_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus(monkeypatch, 1)
     with pytest.raises(EngineError, match="int8"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -39,6 +41,21 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(dtype: torch.dtype, int8: b
     whole = layer(x)
     for rows in range(1, 17):
         assert torch.equal(layer(x[:rows]), whole[:rows])
+
+
+@pytest.mark.parametrize("answer", [lambda: False, None], ids=["refused", "not told"])
+def test_bf16_takes_the_ordinary_product_where_onednn_has_none(
+    monkeypatch: pytest.MonkeyPatch, answer: Callable[[], bool] | None
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise RuntimeError("no packed product")
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", answer)
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", refuse)
+    x, weight, bias = example(8, torch.bfloat16)
+    assert torch.equal(product(weight, bias)(x), torch.nn.functional.linear(x, weight, bias))
+    with pytest.raises(RuntimeError, match="no packed product"):
+        product(weight.float(), bias.float())
 
 
 def test_leading_dimensions_stay_as_they_are() -> None:

@@ -124,13 +124,13 @@ def _memory_rows(report: EngineReport, answer: Answer, settings: Settings) -> It
         return
     if not isinstance(report.checkpoint, Path) or "error" in answer["place"]:
         return  # rows above say what to do first
-    precision = answer["place"]["precision"]
-    eats = appetite.fish_appetite(report.checkpoint, precision, settings.batch_size)
+    eats = appetite.fish_appetite(report.checkpoint, answer["place"]["precision"], settings.batch_size)
+    smaller = appetite.smaller_precisions(answer["place"])
     if answer["place"]["device"].startswith("cuda"):
-        yield appetite.beside_cuda_row(memory, settings, precision)
-        yield appetite.cuda_row(answer, eats, settings, precision)
+        yield appetite.beside_cuda_row(memory, settings, smaller)
+        yield appetite.cuda_row(answer, eats, settings, smaller)
     else:
-        yield appetite.cpu_row(memory, eats, settings, precision)
+        yield appetite.cpu_row(memory, eats, settings, smaller)
 
 
 def _disk_rows(report: EngineReport, settings: Settings) -> Iterator[Row]:

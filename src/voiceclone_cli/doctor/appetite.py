@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from voiceclone_cli.doctor.interpreters import Answer
 from voiceclone_cli.doctor.machine import MB, each_of, gigabytes
@@ -62,24 +64,29 @@ def fish_appetite(checkpoint: Path, precision: str, batch_size: int) -> Appetite
     return Appetite(numbers * _BYTES[precision], codec, cached)
 
 
+def smaller_precisions(place: Mapping[str, Any]) -> list[str]:
+    """Return the precisions of the tool examine's ``place`` whose weights take less memory than its own."""
+    return [name for name in place["precisions"] if _BYTES[name] < _BYTES[place["precision"]]]
+
+
 def kokoro_row(memory: Memory | None, settings: Settings) -> Row:
     """Whether the machine holds the command and its workers with kokoro."""
-    return _machine_row(memory, KOKORO_BYTES, 0, settings, "")
+    return _machine_row(memory, KOKORO_BYTES, 0, settings, None)
 
 
-def cpu_row(memory: Memory | None, appetite: Appetite, settings: Settings, precision: str) -> Row:
+def cpu_row(memory: Memory | None, appetite: Appetite, settings: Settings, smaller: Sequence[str]) -> Row:
     """Whether the machine holds the command and its workers with fish, all on the CPU."""
     # The codec's weights stay mapped from their file, which all workers share.
     each = FISH_BYTES + appetite.weights + appetite.cache
-    return _machine_row(memory, each, appetite.codec, settings, precision)
+    return _machine_row(memory, each, appetite.codec, settings, smaller)
 
 
-def beside_cuda_row(memory: Memory | None, settings: Settings, precision: str) -> Row:
+def beside_cuda_row(memory: Memory | None, settings: Settings, smaller: Sequence[str]) -> Row:
     """Whether the machine holds the command and its workers with fish, their weights elsewhere."""
-    return _machine_row(memory, FISH_BYTES, 0, settings, precision)
+    return _machine_row(memory, FISH_BYTES, 0, settings, smaller)
 
 
-def cuda_row(answer: Answer, appetite: Appetite, settings: Settings, precision: str) -> Row:
+def cuda_row(answer: Answer, appetite: Appetite, settings: Settings, smaller: Sequence[str]) -> Row:
     """Whether the fullest of the CUDA devices in use holds its share of the workers."""
     _, _, number = settings.device.partition(":")
     cards = [answer["cuda"][int(number)]] if number else answer["cuda"]
@@ -87,21 +94,21 @@ def cuda_row(answer: Answer, appetite: Appetite, settings: Settings, precision: 
     memory = Memory(card["memory_mb"] * MB, card["free_mb"] * MB)
     workers = math.ceil(settings.pool_size / len(cards))
     takes = f"{gigabytes(appetite.total)} for {each_of(workers)}"
-    advice = _advice(workers, precision)
+    advice = _advice(workers, smaller)
     return _judged("memory: cuda", f"{card['name']}, ", memory, workers * appetite.total, takes, advice)
 
 
-def _machine_row(memory: Memory | None, each: int, shared: int, settings: Settings, precision: str) -> Row:
-    """``precision`` is fish's, empty for another engine."""
+def _machine_row(
+    memory: Memory | None, each: int, shared: int, settings: Settings, smaller: Sequence[str] | None
+) -> Row:
+    """``smaller`` is fish's, None for another engine."""
     if memory is None:
         return Row(
             "memory", State.NOTE, "this system does not tell how much there is", "make sure of it yourself"
         )
     workers = settings.pool_size
     takes = f"{gigabytes(UI_BYTES + shared)} and {gigabytes(each)} for {each_of(workers)}"
-    return _judged(
-        "memory", "", memory, UI_BYTES + shared + workers * each, takes, _advice(workers, precision)
-    )
+    return _judged("memory", "", memory, UI_BYTES + shared + workers * each, takes, _advice(workers, smaller))
 
 
 def _judged(check: str, name: str, memory: Memory, need: int, takes: str, advice: str) -> Row:
@@ -114,15 +121,15 @@ def _judged(check: str, name: str, memory: Memory, need: int, takes: str, advice
     return Row(check, State.FAIL if need > memory.total else State.NOTE, found, advice)
 
 
-def _advice(workers: int, precision: str) -> str:
+def _advice(workers: int, smaller: Sequence[str] | None) -> str:
     ways = ["end other programs"]
     if workers > 1:
         ways.append("set FISH_NUM_WORKERS lower")
-    if not precision:
+    if smaller is None:
         return ", or ".join(ways)
     ways.append("set FISH_BATCH_SIZE lower")
-    if precision != "int8":
-        ways.append(f"use --precision {'bf16 or int8' if precision == 'float32' else 'int8'}")
+    if smaller:
+        ways.append(f"use --precision {' or '.join(smaller)}")
     return f"{', or '.join(ways)}; where memory runs out all the same, fish halves its batch and goes on"
 
 

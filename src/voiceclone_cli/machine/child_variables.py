@@ -23,6 +23,8 @@ SYSTEM = (
 COMPUTING = (
     *("CUDA_VISIBLE_DEVICES", "CUDA_HOME", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
     *("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
+    # Which instructions of the CPU may be used: oneDNN, torch and ctranslate2.
+    *("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "CT2_FORCE_CPU_ISA"),
 )
 """What a worker computes on."""
 

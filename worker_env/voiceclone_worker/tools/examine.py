@@ -37,8 +37,8 @@ def main(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
     Answers ``python``, ``executable``, ``platform``, ``cores`` (usable by this process) and
     ``bf16_native`` (of the CPU; None where it is not told); for each of ``protobuf``, ``numpy``,
     ``torch`` and ``fish_speech`` its ``version`` (fish_speech: and ``where``) or the ``error`` of its
-    import; ``dac_importable``; ``place``, the ``device`` and ``precision`` that fish would compute with,
-    or the ``error``; ``cuda``, a list of ``name``, ``memory_mb``, ``free_mb`` and ``bf16``;
+    import; ``dac_importable``; ``place``, the ``device`` and ``precision`` that fish would compute with
+    and all ``precisions`` of that device, or the ``error``; ``cuda``, a list of ``name``, ``memory_mb``, ``free_mb`` and ``bf16``;
     ``mps``; and ``device_error`` when torch could not tell its devices. MB are 10^6 bytes.
     """
     source, device, precision = (*arguments, *_USUAL[len(arguments) :])
@@ -121,10 +121,14 @@ def _devices() -> dict[str, Any]:
 
 
 def _place(device: str, precision: str) -> dict[str, Any]:
-    from voiceclone_worker.engines.fish.device import choose
+    from voiceclone_worker.engines.fish.device import choose, precisions
 
     place = choose(device, precision)
-    return {"device": str(place.device), "precision": place.precision}
+    return {
+        "device": str(place.device),
+        "precision": place.precision,
+        "precisions": precisions(place.device),
+    }
 
 
 def _cores() -> int:

@@ -54,6 +54,14 @@ def choose(device: str, precision: str, worker: int | None = None) -> Place:
     return Place(found, precision)
 
 
+def precisions(device: torch.device) -> list[str]:
+    """Return what ``device`` computes in, of ``PRECISIONS`` and in their order."""
+    if device.type != "cpu":
+        return [name for name in PRECISIONS if name != "int8"]
+    # int8's product is made for x86. bf16 works on every CPU: where oneDNN refuses it, by the ordinary product.
+    return [name for name in PRECISIONS if name != "fp16" and (name != "int8" or int8_works())]
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether this is how a device says that it has no memory left; torch has a class of its own for CUDA only."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
@@ -96,11 +104,10 @@ def _has_bf16(device: torch.device) -> bool:
 
 
 def _check(device: torch.device, precision: str) -> None:
-    if precision == "fp16" and device.type == "cpu":
+    works = precisions(device)
+    if precision not in works:
         raise EngineError(
-            "bad_precision", "fp16 is not computed on the CPU; use --precision float32, bf16 or int8 there"
-        )
-    if precision == "int8" and (device.type != "cpu" or not int8_works()):
-        raise EngineError(
-            "bad_precision", f"int8 is for x86 processors, not for {device.type} here; use --precision bf16"
+            "bad_precision",
+            f"{precision} is not computed on {device.type} here; "
+            f"use --precision {', '.join(works[:-1])} or {works[-1]}",
         )

@@ -4,7 +4,8 @@ Generating is reading weights: every frame touches all of them for a few rows of
 ordinary product on the CPU is made for tall inputs and reaches a quarter of the memory's speed at
 eight rows; oneDNN's blocked layout, packed once at load, reaches two to three times that
 (``benchmarks/products.py``). Its rows also come out the same to the last bit whatever rows stand beside them,
-from ``FEWEST_ROWS`` on, which is what makes a batch sound like its rows alone.
+from ``FEWEST_ROWS`` on, which is what makes a batch sound like its rows alone. Where oneDNN refuses bfloat16,
+the ordinary product computes it row by row, with the same property.
 """
 
 from __future__ import annotations
@@ -34,9 +35,19 @@ def product(weight: Tensor, bias: Tensor | None = None, *, int8: bool = False) -
     """The product with ``weight`` [out, in], in the layout that is fastest on its device."""
     if int8:
         return _Int8(weight, bias)
-    if weight.device.type == "cpu" and torch._C._has_mkldnn:
+    if weight.device.type == "cpu" and _packs(weight.dtype):
         return _Packed(weight, bias)
     return _Plain(weight, bias)
+
+
+def _packs(dtype: torch.dtype) -> bool:
+    """Return whether oneDNN multiplies ``dtype`` on this CPU; on x86, bfloat16 takes AVX-512 or AVX2 with VNNI."""
+    if not torch._C._has_mkldnn:
+        return False
+    if dtype != torch.bfloat16:
+        return True
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return supported is not None and bool(supported())
 
 
 class _Plain:
