@@ -11,7 +11,6 @@ from voiceclone_cli import __version__
 from voiceclone_cli.cli import (
     bench,
     check,
-    checkpoint,
     config,
     diarize,
     doctor,
@@ -52,7 +51,6 @@ for _name, _command in _VERBS.items():
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.add_typer(environment.app, name="env")
-app.add_typer(checkpoint.app, name="checkpoint")
 
 
 def _print_version(wanted: bool) -> None:

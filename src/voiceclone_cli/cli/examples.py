@@ -88,10 +88,6 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("This one", "voiceclone env remove"),
         ("Those of older locks too", "voiceclone env remove --all"),
     ),
-    "checkpoint make": (
-        ("Something small to try the fish engine with", "voiceclone checkpoint make try-fish"),
-        ("In the shape of the published weights", "voiceclone checkpoint make big --size s1-mini"),
-    ),
 }
 """By verb: what it is for, and the command."""
 
