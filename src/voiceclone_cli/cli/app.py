@@ -9,7 +9,6 @@ import typer
 
 from voiceclone_cli import __version__
 from voiceclone_cli.cli import (
-    bench,
     check,
     config,
     diarize,
@@ -44,7 +43,6 @@ _VERBS: dict[str, Callable[..., None]] = {
     "script": script.command,
     "synth": synth.command,
     "doctor": doctor.command,
-    "bench": bench.command,
 }
 for _name, _command in _VERBS.items():
     app.command(_name, epilog=epilog(_name))(_command)

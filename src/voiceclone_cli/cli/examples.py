@@ -53,13 +53,6 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("Is everything there?", "voiceclone doctor"),
         ("For cloning, with these weights", "voiceclone doctor --engine fish --checkpoint openaudio-s1-mini"),
     ),
-    "bench": (
-        ("Every mode, and upstream's own", "voiceclone bench --checkpoint openaudio-s1-mini"),
-        (
-            "A minute's taste, without the weights",
-            "voiceclone bench --engine kokoro --modes sequential,parallel-2 --segments 8 --speakers 2",
-        ),
-    ),
     "models list": (
         ("Every model: state, size, licence", "voiceclone models list"),
         ("For a program", "voiceclone models list --json"),
