@@ -16,6 +16,7 @@ from benchmarks.upstream.bench import TOOLS, ChildMemory, Upstream, measure_ours
 from benchmarks.upstream.figures import Kind, Mode
 from benchmarks.upstream.material import Material, make_material
 from command import benchmark
+from echo_faults import with_faults
 from voiceclone_cli.engines import FISH_SAMPLING, EngineChoice
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.settings import resolve
@@ -78,7 +79,7 @@ def test_fish_without_its_interpreter_ends_before_anything_is_measured(
 
 def test_failed_segments_are_counted_and_the_figures_are_those_of_the_others(tmp_path: Path) -> None:
     material = make_material(tmp_path, 2, 6, seed=0, skewed=False)
-    engine = EngineChoice("echo", "", None, "codes.txt", options={"faults": {"0002": "fail"}})
+    engine = EngineChoice("echo", "", None, "codes.txt", options=with_faults(faults={"0002": "fail"}))
     shown: list[ProgressEvent] = []
     measure = measure_ours(
         Mode(Kind.PARALLEL, 2), material, engine, resolve({}, {}), tmp_path / "run", shown.append
