@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.program import run_program
-from benchmarks.upstream.bench import Plan, run_benchmark
+from benchmarks.upstream.bench import BenchmarkPlan, run_benchmark
 from benchmarks.upstream.figures import read_modes
 from voiceclone_cli.cli.render import ProgressMode, shown_progress
 from voiceclone_cli.settings import resolve
@@ -28,7 +28,7 @@ SETTINGS = ("engine", "checkpoint", "device", "precision", "compile", "batch_siz
 
 def main() -> int:
     asked = _arguments()
-    plan = Plan(
+    plan = BenchmarkPlan(
         settings=resolve({name: getattr(asked, name) for name in SETTINGS}),
         modes=None if asked.modes is None else read_modes(asked.modes),
         speakers=asked.speakers,

@@ -68,7 +68,7 @@ class CodecShape:
 
 
 @dataclass(frozen=True)
-class Size:
+class CheckpointSize:
     """``vocabulary`` counts every token; ``published_codec`` stands where ``codec`` is None."""
 
     name: str
@@ -108,10 +108,10 @@ def _shape(
 
 
 # Upstream takes prompts of at most the window less 2048 positions.
-SIZES: Mapping[str, Size] = {
+SIZES: Mapping[str, CheckpointSize] = {
     size.name: size
     for size in (
-        Size(
+        CheckpointSize(
             name="tiny",
             vocabulary=256 + 15 + 1024,
             semantic_tokens=1024,
@@ -121,7 +121,7 @@ SIZES: Mapping[str, Size] = {
             ),
             codec=CodecShape(channels=4, encoder_layers=1, quantizer_layers=1, semantic_tokens=1024),
         ),
-        Size(
+        CheckpointSize(
             name="small",
             vocabulary=256 + 15 + 4096,
             semantic_tokens=4096,
@@ -131,7 +131,7 @@ SIZES: Mapping[str, Size] = {
             ),
             codec=CodecShape(channels=16, encoder_layers=1, quantizer_layers=2, semantic_tokens=4096),
         ),
-        Size(
+        CheckpointSize(
             name="s1-mini",
             vocabulary=155776,
             semantic_tokens=4096,
@@ -160,7 +160,7 @@ _SPARE_BYTES = 16_000_000
 """Left free on the disk beyond the weights: for the small files, and for others."""
 
 
-def make_checkpoint(folder: Path, size: Size, seed: int, emit: Emit) -> dict[str, Any]:
+def make_checkpoint(folder: Path, size: CheckpointSize, seed: int, emit: Emit) -> dict[str, Any]:
     """Write every file of a checkpoint into ``folder``, which exists and is empty.
 
     Emits ``making`` (completed, total: bytes; note) as it goes. ``open_upstream`` comes first. Returns
@@ -220,7 +220,9 @@ class _Meter:
         self._emit("making", completed=self._done, total=self._total, note=self._note)
 
 
-def _write_small_files(folder: Path, size: Size, codec_configuration: Mapping[str, Any], seed: int) -> None:
+def _write_small_files(
+    folder: Path, size: CheckpointSize, codec_configuration: Mapping[str, Any], seed: int
+) -> None:
     from fish_speech.tokenizer import ALL_SPECIAL_TOKENS
     from omegaconf import OmegaConf
 

@@ -49,7 +49,7 @@ BENCH_SCHEMA = "voiceclone.bench/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BenchmarkPlan:
     """What is to be measured."""
 
     settings: Settings
@@ -75,7 +75,7 @@ class Benchmark:
     """0: every segment of every mode was spoken, 3: some were not, 1: none was."""
 
 
-def run_benchmark(plan: Plan, progress: Progress = no_progress) -> Benchmark:
+def run_benchmark(plan: BenchmarkPlan, progress: Progress = no_progress) -> Benchmark:
     """Measure every mode of the plan on this machine.
 
     A segment or a mode that fails stands in the document, and the other modes go on. Raises InputError
@@ -117,7 +117,12 @@ def run_benchmark(plan: Plan, progress: Progress = no_progress) -> Benchmark:
 
 
 def _measure(
-    mode: Mode, plan: Plan, engine: EngineChoice, material: Material, folder: Path, progress: Progress
+    mode: Mode,
+    plan: BenchmarkPlan,
+    engine: EngineChoice,
+    material: Material,
+    folder: Path,
+    progress: Progress,
 ) -> Measure:
     before = load_average()
     folder.mkdir()
@@ -157,7 +162,7 @@ def _tools_command(engine: EngineChoice, settings: Settings) -> WorkerCommand:
     return replace(worker_command(engine.python, threads=settings.threads), program=TOOLS)
 
 
-def _settings(plan: Plan, engine: EngineChoice) -> dict[str, Any]:
+def _settings(plan: BenchmarkPlan, engine: EngineChoice) -> dict[str, Any]:
     spec = engine.spec(batch_size=plan.settings.batch_size, threads=plan.settings.threads)
     return {
         "engine": spec.name,
