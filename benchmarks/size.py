@@ -25,7 +25,6 @@ from typing import Any
 from coordination import tasks
 from harness.material import make_material
 from harness.processes import living_children, memory_mb
-
 from voiceclone_cli.workers.leases import large_leases, shared_leases
 from voiceclone_cli.workers.local.environment import worker_command
 from voiceclone_cli.workers.local.launcher import LocalLauncher

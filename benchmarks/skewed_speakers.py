@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from harness.commands import load
-
 from voiceclone_cli.engines import ECHO_VARIABLE, choose_engine
 from voiceclone_cli.executors import open_launcher
 from voiceclone_cli.settings import Settings, resolve

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 from typer.main import get_command
 
 from voiceclone_cli.cli.app import app
+
+ROOT = Path(__file__).parents[1]
 
 TONES = {
     "VOICECLONE_ENGINE": "echo",
@@ -43,13 +45,32 @@ def voiceclone(
     *arguments: object, cwd: Path | None = None, timeout: float = 900, prefix: Sequence[str] = ()
 ) -> Ended:
     """``prefix`` is what stands before the command, as `nice` would."""
+    return _ended([*prefix, sys.executable, "-m", "voiceclone_cli", *map(str, arguments)], cwd, timeout)
+
+
+def benchmark(module: str, *arguments: object, timeout: float = 900) -> Ended:
+    """Run `python -m benchmarks.MODULE`, as from the repository's root."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
+    return _ended(command, None, timeout, benchmark_environment())
+
+
+def benchmark_environment() -> dict[str, str]:
+    """Return this process's environment, and in it the folder that holds ``benchmarks``."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def _ended(
+    command: Sequence[str], cwd: Path | None, timeout: float, environment: Mapping[str, str] | None = None
+) -> Ended:
     done = subprocess.run(
-        [*prefix, sys.executable, "-m", "voiceclone_cli", *map(str, arguments)],
+        command,
         cwd=cwd,
         capture_output=True,
         encoding="utf-8",
         timeout=timeout,
         stdin=subprocess.DEVNULL,
+        env=environment,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 

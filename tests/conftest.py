@@ -75,7 +75,7 @@ def fish_python() -> Path:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, fish_python: Path) -> Path:
     """A generated checkpoint: it speaks no words, but as long as a text asks. Not to be written into."""
-    from voiceclone_cli.fish.making import Size, make_checkpoint
+    from benchmarks.random_checkpoint import Size, make_checkpoint
     from voiceclone_cli.settings import resolve
 
     settings = resolve({}, {"FISH_SPEECH_PYTHON": str(fish_python)}, dotenv=Path(os.devnull))

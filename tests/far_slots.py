@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voiceclone_cli.workers.leases import Lease
+from voiceclone_cli.workers.leases import Lease, make_folders
 from voiceclone_cli.workers.slot import EventMessage, GoneMessage, Inbox, Message, ResultMessage, WakeMessage
 from voiceclone_worker.contract import Result, SegmentRow, SynthesisTask
 
@@ -53,8 +53,6 @@ class FarLauncher:
 
 
 class FarSlot:
-    isolated = True
-
     def __init__(self, name: str, number: int, inbox: Inbox, machines: FarLauncher) -> None:
         self.name = name
         self.number = number
@@ -68,6 +66,7 @@ class FarSlot:
 
     def give(self, lease: Lease) -> int:
         assert self.ready, "nothing is leased to a machine that is not there yet"
+        make_folders(lease)
         self._leases += 1
         threading.Thread(target=self._work, args=(lease, self._leases), daemon=True).start()
         return self._leases

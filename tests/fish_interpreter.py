@@ -14,6 +14,7 @@ from typing import Any
 
 from voiceclone_cli.workers.local.environment import worker_environment, worker_program
 
+ROOT = Path(__file__).parents[1]
 SCRIPTS = Path(__file__).parent / "fish_scripts"
 
 
@@ -21,10 +22,11 @@ def in_fish(python: Path, script: str | Path, *arguments: object, timeout: float
     """The JSON object that ``script`` prints last on stdout.
 
     ``script`` is a file's name in tests/fish_scripts (``codec_batches.py``), or a path. It can import
-    ``voiceclone_worker``, and computes on one thread that sleeps while it waits. ``timeout`` in seconds.
+    ``voiceclone_worker`` and ``benchmarks``, and computes on one thread that sleeps while it waits. ``timeout`` in seconds.
     Raises AssertionError, with what the script said on stderr, where it fails or prints no such object.
     """
-    environment = worker_environment(1, os.environ) | {"PYTHONPATH": str(worker_program().parent)}
+    paths = os.pathsep.join(map(str, (worker_program().parent, ROOT)))
+    environment = worker_environment(1, os.environ) | {"PYTHONPATH": paths}
     done = subprocess.run(
         [str(python), "-X", "utf8", str(SCRIPTS / script), *map(str, arguments)],
         env=environment,

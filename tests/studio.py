@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from echo_faults import with_faults
 from voiceclone_cli.workers.leases import one_lease, shared_leases
 from voiceclone_cli.workers.local.environment import WorkerCommand, worker_command
 from voiceclone_cli.workers.local.launcher import LocalLauncher
@@ -44,7 +45,7 @@ class Studio:
     def task(self) -> SynthesisTask:
         segments = tuple(SegmentSpec(f"{number:04d}", "a few words", "en", number) for number in range(6))
         reference = ReferenceSpec("A", str(self.folder / "A.wav"), "", str(self.folder / "A.txt"))
-        engine = EngineSpec("echo", options={"faults_dir": str(self.faults), "faults": self.always})
+        engine = EngineSpec("echo", options=with_faults(faults_dir=str(self.faults), faults=self.always))
         return SynthesisTask("A", engine, reference, str(self.folder / "out"), segments)
 
     def run(self, workers: int = 1, command: WorkerCommand | None = None, **settings: Any) -> Outcome:

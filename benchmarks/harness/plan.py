@@ -16,7 +16,7 @@ FROM_WITHIN = (
     *("kill", "segv", "exit", "loud", "hang", "stall", "slow"),
     *("garbage", "utf8", "longline", "torn", "missing", "doubled", "unknown"),
 )
-"""What the echo engine does to its own worker; see its ``faults_dir``."""
+"""What the echo engine does to its own worker; see tests/echo_faults.py."""
 
 INSIDE = tuple(f"worker: {fault}" for fault in FROM_WITHIN)
 OUTSIDE = ("worker: SIGKILL from outside", "worker: SIGSEGV from outside", "worker: SIGSTOP from outside")

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+ECHO_FAULTS = Path(__file__).parents[2] / "tests" / "echo_faults.py"
+"""What the echo engine imports to do faults to its own worker."""
+
 ROOM = 1 << 30
 """Bytes of a disk that is not meant to be full."""
 
@@ -70,7 +73,9 @@ class Scene:
         return {key: os.environ[key] for key in kept if key in os.environ} | {
             "TMPDIR": str(self.tmp),
             "TERM": "xterm",
-            "VOICECLONE_ECHO": json.dumps({"delay": 0.02, "faults_dir": str(self.faults)}),
+            "VOICECLONE_ECHO": json.dumps(
+                {"delay": 0.02, "import": str(ECHO_FAULTS), "faults_dir": str(self.faults)}
+            ),
             # A hang is noticed in seconds rather than minutes.
             "VOICECLONE_PATIENCE": "0.01",
             "VOICECLONE_THREADS": "2",

@@ -15,7 +15,6 @@ from typing import Any
 
 from harness.commands import load, run_command
 from harness.talks import LINE_SECONDS, make_talk, write_list
-
 from scale.rates import Controller, Cost, Engine, Faults, Rates, Way
 from scale.simulation import Simulation
 from scale.work import Work

@@ -25,8 +25,6 @@ class Event(IntEnum):
     """That a slot's lease is lost is noticed."""
     BACK = auto()
     """A slot can be used again."""
-    LOOK = auto()
-    """Whether an idle slot should help a slow one."""
 
 
 class Clock:

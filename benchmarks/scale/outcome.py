@@ -33,7 +33,7 @@ class SlotSeconds:
     finish: float = 0.0
     """After the last line: marking, mixing, the end of the command."""
     lost: float = 0.0
-    """Work that died with its worker or was done twice, and slots that were gone."""
+    """Work that died with its worker, and slots that were gone."""
 
     @property
     def total(self) -> float:
@@ -62,7 +62,6 @@ class Outcome:
     busy: dict[str, float]
     """Share of the wall time for which these worked: the controller's loop and network, its threads that mark and
     those that read, cast and mix files; and who listens."""
-    stolen: int
     deaths: int
     losses: int
 
@@ -100,7 +99,6 @@ class Outcome:
             },
             "busy": {name: round(share, 4) for name, share in self.busy.items()},
             "tail_slot_seconds": round(self.seconds.tail, 1),
-            "stolen": self.stolen,
             "deaths": self.deaths,
             "node_losses": self.losses,
         }

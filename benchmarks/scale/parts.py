@@ -34,10 +34,6 @@ class Held:
     ends: float
     dies: bool = False
     """It ends with its worker, not with an answer."""
-    twin: Held | None = None
-    """The same lease in another slot's hands; the first answer counts."""
-    moot: bool = False
-    """The other answer came first."""
 
     def remains(self, now: float) -> Lease:
         """What is unfinished of it; only whole lines are finished."""

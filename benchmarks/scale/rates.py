@@ -69,7 +69,7 @@ class Way:
 
     @property
     def isolated(self) -> bool:
-        """Whether files travel, so that a lease can be given to two slots."""
+        """Whether files travel between the controller and the nodes."""
         return self.bytes_a_second > 0
 
 

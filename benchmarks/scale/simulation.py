@@ -1,9 +1,8 @@
 """A batch as events in time.
 
 What the pool does is done here the same way: references first, then files in the order in which they were heard;
-whoever has answered gets the next lease; what a lost slot had not finished goes back to the front; with nothing
-left to lease, a lease that takes twice its usual time is given to an idle slot too (see workers/pool.py,
-workers/faults/stealing.py). The leases are those that workers/leases.py cuts.
+a slot that has answered gets the next lease; what a lost slot had not finished goes back to the front (see
+workers/pool.py). The leases are those that workers/leases.py cuts.
 
 An event is the end of a lease, not of a line: the controller's work for all but its last line is put into its queue
 behind the answer, where it holds up others as it would have done while the lease was spoken. So ten million
@@ -23,8 +22,6 @@ from scale.rates import Rates
 from scale.recordings import Recordings
 from scale.servers import Server
 from scale.work import Work
-from voiceclone_cli.workers.crew import LOOK_SECONDS
-from voiceclone_cli.workers.faults.stealing import LEAST_SECONDS, SLOW
 
 
 class Simulation:
@@ -46,8 +43,7 @@ class Simulation:
         """Slots without a lease, and since when."""
         self._last_arrival = self._spoken_at = 0.0
         self._seconds = SlotSeconds()
-        self._looking = False
-        self._leases = self._stolen = self._deaths = self._losses = 0
+        self._leases = self._deaths = self._losses = 0
 
     def run(self) -> Outcome:
         files, slots = self._files, len(self._held)
@@ -64,7 +60,6 @@ class Simulation:
             Event.LOST: lambda now, number, held: self._lose(now, number),
             Event.MISSED: lambda now, number, held: self._put_back(now, held),
             Event.BACK: lambda now, number, held: self._free(now, number),
-            Event.LOOK: lambda now, number, held: self._steal(now),
         }
         while files.left:
             now, event, number, held = self._clock.next()
@@ -154,8 +149,7 @@ class Simulation:
         heard = self._loop.serve(arrived, a_row * min(1, lease.rows))
         self._seconds.network += arrived - now
         self._seconds.answering += heard - arrived
-        if not held.moot:
-            self._settle(heard, held)
+        self._settle(heard, held)
         self._free(heard, slot)
         self._loop.serve(heard, a_row * max(0, lease.rows - 1))
 
@@ -164,7 +158,7 @@ class Simulation:
         spent = now - held.begins
         load = min(held.load, spent)
         self._seconds.loading += load
-        if held.dies or held.moot:
+        if held.dies:
             self._seconds.lost += spent - load
         elif held.lease.speaker == ENCODING:
             self._seconds.encoding += spent - load
@@ -173,8 +167,6 @@ class Simulation:
 
     def _settle(self, now: float, held: Held) -> None:
         lease = held.lease
-        if held.twin is not None:
-            held.twin.moot = True
         if lease.speaker == ENCODING:
             self._queue.extend(self._files.cut(lease.file))
             self._deal(now)
@@ -187,19 +179,11 @@ class Simulation:
             self._hand_out(now, slot)
             return
         self._idle[slot] = now
-        if self._rates.faults.slow_share and self._rates.way.isolated and not self._looking:
-            self._looking = True
-            self._clock.tell(now + LOOK_SECONDS, Event.LOOK, 0)
 
     # ------------------------------------------------------------------------- faults
 
     def _put_back(self, now: float, held: Held | None) -> None:
         assert held is not None
-        if held.moot:
-            return
-        if held.twin is not None:  # the other one goes on with it
-            held.twin.twin = None
-            return
         lease = held.remains(now)
         (self._encodes if lease.speaker == ENCODING else self._queue).appendleft(lease)
         self._deal(now)
@@ -236,32 +220,6 @@ class Simulation:
             self._restart(now, slot, faults.back)
         self._plan_loss(now + faults.back, node)
 
-    def _steal(self, now: float) -> None:
-        """What a slow slot has not finished, to whoever is idle."""
-        self._looking = False
-        usual = self._files.needed / max(1e-9, self._files.speech)
-        late = sorted(
-            (held.begins, slot)
-            for slot, held in enumerate(self._held)
-            if held is not None
-            and held.twin is None
-            and not held.moot
-            and now - held.begins > max(LEAST_SECONDS, SLOW * usual * held.lease.speech)
-        )
-        for _, slow in late:
-            if not self._idle or self._queue or self._encodes:
-                break
-            thief, since = self._idle.popitem()
-            held = self._held[slow]
-            assert held is not None
-            self._seconds.starved += max(0.0, now - since)
-            copy = self._lease(max(now, since), thief, held.remains(now))
-            held.twin, copy.twin = copy, held
-            self._stolen += 1
-        if self._idle:
-            self._looking = True
-            self._clock.tell(now + LOOK_SECONDS, Event.LOOK, 0)
-
     def _outcome(self, end: float) -> Outcome:
         capacity = sum(1 / pace for pace in self._pace)
         network = max(self._uplink.busy, self._downlink.busy)
@@ -279,7 +237,6 @@ class Simulation:
                 "network": network / end,
                 **self._files.busy(end),
             },
-            stolen=self._stolen,
             deaths=self._deaths,
             losses=self._losses,
         )

@@ -135,7 +135,7 @@ def _echo(settings: Settings) -> EngineChoice:
 
 
 def _echo_options() -> dict[str, Any]:
-    """The echo engine's faults and delays, which tests ask for. Raises InputError."""
+    """The echo engine's options, which tests and benchmarks set. Raises InputError."""
     text = os.environ.get(ECHO_VARIABLE, "").strip()
     if not text:
         return {}

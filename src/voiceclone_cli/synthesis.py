@@ -143,10 +143,10 @@ def _refuse_code(path: Path, task: Task, settings: Settings) -> None:
             f"task file {path} wants code of {shown(source)} to be run; set FISH_SPEECH_DIR to it if you trust it.",
             code="task_names_code",
         )
-    if options.keys() & {"import", "faults", "faults_dir"} and ECHO_VARIABLE not in os.environ:
+    if "import" in options and ECHO_VARIABLE not in os.environ:
         raise InputError(
-            f"task file {path} asks the echo engine for faults, which are for tests; set {ECHO_VARIABLE} to {{}} "
-            "to allow them.",
+            f"task file {path} wants code of {shown(str(options['import']))} to be run; set {ECHO_VARIABLE} to {{}} "
+            "if you trust it.",
             code="task_names_code",
         )
 

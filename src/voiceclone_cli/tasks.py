@@ -107,8 +107,8 @@ def _sounding(engine: EngineChoice) -> list[Any]:
     """What else of an engine is heard. Of fish: the very weights, the precision, the kind of device
     (another one rounds, and so samples, otherwise) and the sampling; not how its steps are compiled."""
     if engine.name == "echo":
-        # Where it finds its faults, and how long it takes, cannot be heard.
-        return [{k: v for k, v in engine.options.items() if k not in ("faults_dir", "faults", "delay")}]
+        # Nothing else of its options can be heard.
+        return [{key: value for key, value in engine.options.items() if key == "rate"}]
     if engine.name != "fish":
         return []
     files = [(Path(engine.checkpoint) / name).stat() for name in ("model.pth", "codec.pth")]

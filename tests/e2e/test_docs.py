@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from command import TONES, expect_understood, path_with_the_command, voiceclone
+from command import TONES, benchmark_environment, expect_understood, path_with_the_command, voiceclone
 from media_samples import write_media
 from voiceclone_cli import models
 from voiceclone_cli.batch import conducting
@@ -133,8 +133,9 @@ def _run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
         case "voiceclone":
             return _voiceclone(words, monkeypatch)
         case "python":
+            program = words[1:] if words[1] == "-m" else [str(ROOT / words[1]), *words[2:]]
             return subprocess.run(
-                [sys.executable, str(ROOT / words[1]), *words[2:]], stdin=subprocess.DEVNULL
+                [sys.executable, *program], stdin=subprocess.DEVNULL, env=benchmark_environment()
             ).returncode
         case "bash":
             return subprocess.run(words, stdin=subprocess.DEVNULL).returncode

@@ -61,7 +61,7 @@ def test_without_a_checkpoint_the_user_learns_of_every_way_to_one(
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", str(executable(tmp_path / "python", "#!/bin/sh\necho '[]'\n")))
     said = spoken_by_fish(recording).err
-    assert "--checkpoint" in said and "HF_TOKEN" in said and "voiceclone checkpoint make" in said
+    assert "--checkpoint" in said and "HF_TOKEN" in said and "voiceclone models pull" in said
 
 
 def test_a_task_file_whose_engine_does_not_load_ends_with_4_and_one_sentence(

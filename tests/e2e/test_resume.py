@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from command import Ended, Run, voiceclone
+from echo_faults import with_faults
 from media_samples import syllables, write_wav
 from short_talk import ShortTalk, short_talk
 
@@ -133,7 +134,7 @@ def test_a_mistake_leaves_what_an_earlier_run_has_made(talk: ShortTalk, out: Pat
 def test_a_failed_segment_is_tried_again_and_kept_from_then_on(
     talk: ShortTalk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("VOICECLONE_ECHO", json.dumps({"faults": {"0004": "fail"}}))
+    monkeypatch.setenv("VOICECLONE_ECHO", json.dumps(with_faults(faults={"0004": "fail"})))
     first = run(talk, tmp_path / "run")
     assert first.ended.code == 3 and first.ended.document["status"] == "partial"
     monkeypatch.delenv("VOICECLONE_ECHO")

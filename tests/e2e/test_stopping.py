@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from command import Run, voiceclone
+from echo_faults import with_faults
 from processes import children, gone
 from short_talk import ShortTalk, short_talk
 
@@ -77,7 +78,7 @@ def test_the_second_signal_ends_it_at_once_and_the_next_run_goes_on(talk: ShortT
     stall = tmp_path / "faults" / "generate.0001.stall"
     stall.parent.mkdir()
     stall.touch()
-    environment = {**os.environ, "VOICECLONE_ECHO": json.dumps({"faults_dir": str(stall.parent)})}
+    environment = {**os.environ, "VOICECLONE_ECHO": json.dumps(with_faults(faults_dir=str(stall.parent)))}
     process = start(talk, out, env=environment)
     until = time.monotonic() + 60
     while stall.exists():  # then a line is in flight that would keep the first signal waiting

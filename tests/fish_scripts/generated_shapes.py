@@ -12,10 +12,13 @@ open_upstream()
 from fish_speech.models.text2semantic.llama import DualARModelArgs  # noqa: E402
 from fish_speech.tokenizer import ALL_SPECIAL_TOKENS, FishTokenizer  # noqa: E402
 
-from voiceclone_worker.engines.fish.making.codec import codec_config, empty_codec  # noqa: E402
-from voiceclone_worker.engines.fish.making.sizes import SIZES  # noqa: E402
-from voiceclone_worker.engines.fish.making.text_model import weight_shapes  # noqa: E402
-from voiceclone_worker.engines.fish.making.vocabulary import write_vocabulary  # noqa: E402
+from benchmarks.random_weights import (  # noqa: E402
+    SIZES,
+    codec_config,
+    empty_codec,
+    weight_shapes,
+    write_vocabulary,
+)
 
 
 def account(size):

@@ -6,9 +6,12 @@ batch size whether each line has upstream's very codes, and how long the lines a
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from voiceclone_worker.engines.fish.upstream import open_upstream
 
@@ -19,8 +22,11 @@ import fish_speech.models.text2semantic.inference as upstream  # noqa: E402
 from voiceclone_worker.engines.fish.checkpoint import load_model  # noqa: E402
 from voiceclone_worker.engines.fish.generation import prompt  # noqa: E402
 from voiceclone_worker.engines.fish.generation.decoding import Decoder, Line  # noqa: E402
-from voiceclone_worker.engines.fish.generation.parity import UpstreamSampling  # noqa: E402
-from voiceclone_worker.engines.fish.generation.sampling import SamplingSettings  # noqa: E402
+from voiceclone_worker.engines.fish.generation.sampling import (  # noqa: E402
+    CODES,
+    Sampling,
+    SamplingSettings,
+)
 
 TEXTS = (
     "Hello world.",
@@ -34,6 +40,30 @@ TEXTS = (
 )
 CPU = torch.device("cpu")
 upstream.tqdm = lambda steps: steps
+
+
+class UpstreamSampling(Sampling):
+    """Upstream's own way of sampling.
+
+    Every token of the vocabulary is a candidate, the noise comes in upstream's order from torch's exponential, the
+    penalty's window is indexed the way upstream does it (its first frame across the codebooks, in place of the
+    spoken tokens), is padded with zeros, and lacks the first frame.
+    """
+
+    remembers_first = False
+
+    def _considered(self, tokenizer: Any, weight: Tensor) -> Tensor:
+        return torch.arange(len(weight), device=weight.device)
+
+    def noise(self, generators: Sequence[torch.Generator]) -> list[Tensor]:
+        def draw(size: int) -> Tensor:
+            rows = [torch.empty(size).exponential_(1, generator=generator) for generator in generators]
+            return torch.stack(rows).to(self._ids.device)
+
+        return [draw(len(self._ids))] + [draw(CODES) for _ in range(self._codebooks - 1)]
+
+    def _said(self, window: Tensor) -> Tensor:
+        return window[:, :, 0]
 
 
 def references():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from batches import batch, echo, elsewhere, sounds, states
+from echo_faults import with_faults
 from voiceclone_cli.batch.conducting import conduct
 from voiceclone_cli.batch.types import ItemEnd
 from voiceclone_cli.errors import PreflightError, Stopped
@@ -91,7 +92,7 @@ def test_a_recording_that_kills_workers_costs_no_other(
     script = together.items[1].request.script
     assert script is not None
     script.write_text(script.read_text().replace("\n00", "\nX0").replace("\r\n00", "\r\nX0"))
-    echo(monkeypatch, faults={f"X0{n:02d}": "exit" for n in range(1, 4)})
+    echo(monkeypatch, **with_faults(faults={f"X0{n:02d}": "exit" for n in range(1, 4)}))
     outcome = conduct(together)
     assert [end.exit_code for end in outcome.ends] == [0, 3, 0, 0]
     assert states(together.root, "talk2") == ["failed"] * 3 + ["done"] * 7

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cluster import Machines, machines
+from echo_faults import with_faults
 from processes import descendants
 from voiceclone_cli import cluster
 from voiceclone_cli.cluster.launcher import RayLauncher
@@ -131,7 +132,7 @@ def test_a_workers_log_stands_with_the_controller(there: Machines, tmp_path: Pat
         cluster.open_launcher(settings, choose_engine(settings), log_dir=tmp_path) as launcher,
         Pool(launcher) as pool,
     ):
-        spoken(pool, tmp_path / "run", faults_dir=str(faults))
+        spoken(pool, tmp_path / "run", **with_faults(faults_dir=str(faults)))
     assert "line 199 of a long complaint" in (tmp_path / "worker-1.log").read_text()
 
 
@@ -140,7 +141,7 @@ def test_a_torn_event_loses_no_file(there: Machines, tmp_path: Path) -> None:
     faults.mkdir()
     (faults / "generate.ANNA3.torn").touch()
     with cluster.open_launcher(settings, choose_engine(settings)) as launcher, Pool(launcher) as pool:
-        assert "ANNA3.wav" in spoken(pool, tmp_path / "run", faults_dir=str(faults))
+        assert "ANNA3.wav" in spoken(pool, tmp_path / "run", **with_faults(faults_dir=str(faults)))
 
 
 def test_a_worker_sees_nothing_of_ray(there: Machines, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from echo_faults import with_faults
 from studio import instead_of_the_worker
 from voiceclone_cli.errors import PreflightError, Stopped
 from voiceclone_cli.stopping import request_stop
@@ -127,13 +128,13 @@ def test_references_are_encoded_together_and_a_bad_one_is_only_its_own_failure(t
 @pytest.mark.parametrize("fault", ["fail", "raise"])
 def test_a_segment_that_fails_takes_no_other_with_it(tmp_path: Path, fault: str) -> None:
     with pool(tmp_path) as workers:
-        outcome = workers.run(shared_leases([task(tmp_path, faults={"A005": fault})], 2, 3))
+        outcome = workers.run(shared_leases([task(tmp_path, **with_faults(faults={"A005": fault}))], 2, 3))
     assert [key for key, state in states(outcome).items() if state == "failed"] == ["A005"]
 
 
 def test_a_segment_that_kills_its_worker_twice_is_given_up_and_the_rest_is_spoken(tmp_path: Path) -> None:
     with pool(tmp_path) as workers:
-        outcome = workers.run(one_lease([task(tmp_path, faults={"A002": "exit"})]))
+        outcome = workers.run(one_lease([task(tmp_path, **with_faults(faults={"A002": "exit"}))]))
     assert states(outcome) == {f"A{i:03d}": "failed" if i == 2 else "done" for i in range(6)}
     row = next(row for row in outcome.segments.values() if row.status == "failed")
     assert row.error is not None and row.error.code == "worker_died"
@@ -142,7 +143,7 @@ def test_a_segment_that_kills_its_worker_twice_is_given_up_and_the_rest_is_spoke
 
 def test_a_worker_without_progress_is_ended_and_said_so(tmp_path: Path) -> None:
     with pool(tmp_path, 1, patience=0.003) as workers:
-        outcome = workers.run(one_lease([task(tmp_path, count=2, faults={"A000": "stall"})]))
+        outcome = workers.run(one_lease([task(tmp_path, count=2, **with_faults(faults={"A000": "stall"}))]))
     assert states(outcome) == {"A000": "failed", "A001": "done"}
     row = outcome.segments[str(tmp_path / "out"), "A000"]
     assert row.error is not None and "no progress" in row.error.message
@@ -264,7 +265,7 @@ def test_a_stop_does_not_wait_for_what_takes_too_long(
             request_stop(Stopped(143))
 
     with pytest.raises(Stopped), pool(tmp_path, 1, on_event=tell) as workers:
-        workers.run(one_lease([task(tmp_path, faults={"A000": "stall"})]))
+        workers.run(one_lease([task(tmp_path, **with_faults(faults={"A000": "stall"}))]))
     assert len(pids) == 1 and not _alive(pids[0])
 
 

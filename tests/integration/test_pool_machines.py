@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -81,53 +80,6 @@ def test_a_segment_under_which_machine_after_machine_goes_is_given_up_with_its_r
     failed = {row.id: row.error for row in outcome.segments.values() if row.status == "failed"}
     assert failed.keys() == {"A001"} and len(outcome.segments) == 4
     assert failed["A001"] is not None and failed["A001"].code == "node_lost"
-
-
-def test_the_lease_of_a_slow_machine_is_done_by_who_is_idle_and_counts_once(tmp_path: Path) -> None:
-    told: list[str] = []
-    machines = FarLauncher(2, delay=lambda number: 30.0 if number == 1 else 0.02)
-    began = time.monotonic()
-    with Pool(machines) as pool:
-        outcome = pool.run(
-            shared_leases([task(tmp_path, 20)], 2, 4), on_segment=lambda row: told.append(row.id)
-        )
-        assert time.monotonic() - began < 20, "nobody waits for the slow one"
-    assert_whole(outcome, tmp_path, 20)
-    assert sorted(told) == sorted(set(told))
-    assert {name for name, _ in machines.spoken} == {"worker 2"}
-
-
-def test_what_the_slow_machine_says_later_changes_nothing(tmp_path: Path) -> None:
-    """Its file would take the place of one that was sealed meanwhile."""
-    machines = FarLauncher(2, delay=lambda number: 0.8 if number == 1 else 0.02)
-
-    def seal(row: SegmentRow) -> None:
-        assert row.file is not None
-        Path(row.file).write_bytes(b"sealed")
-
-    with Pool(machines) as pool:
-        pool.run(shared_leases([task(tmp_path, 12)], 2, 4), on_segment=seal)
-        pool.run(shared_leases([task(tmp_path, 30, "B")], 2, 1), on_segment=seal)
-        deadline = time.monotonic() + 5
-        while "worker 1" not in {name for name, _ in machines.spoken} and time.monotonic() < deadline:
-            time.sleep(0.05)
-    assert set(spoken(tmp_path).values()) == {b"sealed"}
-
-
-def test_a_copy_whose_machine_goes_away_too_loses_nothing(tmp_path: Path) -> None:
-    gone: list[str] = []
-
-    def dies(slot: FarSlot, id: str) -> bool:
-        # Whoever has the copy of what the slow one holds goes away under it, once for each line.
-        if slot.number != 1 and id in ("A000", "A001") and id not in gone:
-            gone.append(id)
-            return True
-        return False
-
-    machines = FarLauncher(3, delay=lambda number: 1.5 if number == 1 else 0.02, dies=dies)
-    with Pool(machines) as pool:
-        outcome = pool.run(shared_leases([task(tmp_path, 24)], 3, 4))
-    assert_whole(outcome, tmp_path, 24)
 
 
 def test_where_no_machine_can_be_had_it_is_said_at_once(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from echo_faults import with_faults
 from media_samples import syllables, write_wav
 from voiceclone_cli.engines import EngineChoice
 from voiceclone_cli.errors import Stopped
@@ -103,7 +104,7 @@ def test_a_segment_that_is_no_longer_planned_leaves(tmp_path: Path) -> None:
 
 
 def test_a_failed_segment_is_failed_with_its_reason_and_has_no_wav(tmp_path: Path) -> None:
-    work = job(tmp_path, options={"faults": {"0004": "fail"}})
+    work = job(tmp_path, options=with_faults(faults={"0004": "fail"}))
     spoken = speak(work, no_progress)
     assert states(spoken) == ["done"] * 3 + ["failed"] + ["done"] * 4
     assert spoken.rows["0004"].error is not None and spoken.rows["0004"].error.code == "asked_to_fail"

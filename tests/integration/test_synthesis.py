@@ -101,7 +101,11 @@ def test_two_tasks_for_one_file_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("engine", "option", "value"),
-    [("fish", "source", "/of/a/stranger"), ("echo", "import", "antigravity"), ("echo", "faults_dir", "/tmp")],
+    [
+        ("fish", "source", "/of/a/stranger"),
+        ("echo", "import", "antigravity"),
+        ("echo", "import", "/tmp/theirs.py"),
+    ],
 )
 def test_a_stranger_s_task_names_no_code_to_run(tmp_path: Path, engine: str, option: str, value: str) -> None:
     task = replace(speech(tmp_path, "A"), engine=EngineSpec(engine, options={option: value}))

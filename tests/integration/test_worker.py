@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from echo_faults import with_faults
+
 PROGRAM = Path(__file__).parents[2] / "worker_env" / "voiceclone_worker"
 
 
@@ -79,7 +81,7 @@ def test_a_library_that_prints_cannot_reach_the_result(
     (tmp_path / "noisy.py").write_text(
         "import os, sys\n"
         "print('imported!'); os.write(1, b'from C\\n'); os.system('echo from a child')\n"
-        'def run():\n    print(\'{"schema": "voiceclone.result/1"}\', flush=True)\n',
+        'def hook(options):\n    return lambda *moment: print(\'{"schema": "voiceclone.result/1"}\', flush=True)\n',
         encoding="utf-8",
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -102,7 +104,7 @@ def test_an_unreadable_task_file_ends_with_an_error_and_still_answers(tmp_path: 
 
 @pytest.mark.parametrize("fault, code", [("fail", "asked_to_fail"), ("raise", "engine_crashed")])
 def test_a_segment_that_fails_says_why_and_the_others_stand(tmp_path: Path, fault: str, code: str) -> None:
-    done = work(write_task(tmp_path, faults={"0003": fault}))
+    done = work(write_task(tmp_path, **with_faults(faults={"0003": fault})))
     assert done.returncode == 0
     rows = result_of(done)["segments"]
     assert [row["status"] for row in rows] == ["done", "done", "failed"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from echo_faults import FAULTS
 from studio import Studio
-from voiceclone_worker.engines.echo_faults import FAULTS
 
 AT_ANY_MOMENT = ("kill", "segv", "exit", "loud", "garbage", "utf8", "longline", "torn", "slow")
 FATAL = {

@@ -231,10 +231,10 @@ def test_echo_runs_here_or_in_the_interpreter_that_is_set(
 
 def test_echo_takes_its_options_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen(engine="echo").options == {}
-    monkeypatch.setenv("VOICECLONE_ECHO", '{"delay": 0.1, "faults_dir": "/faults"}')
+    monkeypatch.setenv("VOICECLONE_ECHO", '{"delay": 0.1, "rate": 16000}')
     choice = chosen(engine="echo")
-    assert choice.options == {"delay": 0.1, "faults_dir": "/faults"}
-    assert choice.spec(batch_size=5, threads=1).options["faults_dir"] == "/faults"
+    assert choice.options == {"delay": 0.1, "rate": 16000}
+    assert choice.spec(batch_size=5, threads=1).options["rate"] == 16000
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '"delay"', "[" * 100_000])

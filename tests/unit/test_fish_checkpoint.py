@@ -91,7 +91,7 @@ def test_without_any_the_user_learns_of_every_way_to_one() -> None:
         "--checkpoint",
         "https://huggingface.co/fishaudio/",
         "HF_TOKEN",
-        "voiceclone checkpoint make",
+        "voiceclone models pull",
     ):
         assert way in error.message
 

@@ -9,9 +9,7 @@ import typer
 
 from voiceclone_cli import __version__
 from voiceclone_cli.cli import (
-    bench,
     check,
-    checkpoint,
     config,
     diarize,
     doctor,
@@ -45,14 +43,12 @@ _VERBS: dict[str, Callable[..., None]] = {
     "script": script.command,
     "synth": synth.command,
     "doctor": doctor.command,
-    "bench": bench.command,
 }
 for _name, _command in _VERBS.items():
     app.command(_name, epilog=epilog(_name))(_command)
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.add_typer(environment.app, name="env")
-app.add_typer(checkpoint.app, name="checkpoint")
 
 
 def _print_version(wanted: bool) -> None:

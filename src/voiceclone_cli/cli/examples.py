@@ -53,13 +53,6 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("Is everything there?", "voiceclone doctor"),
         ("For cloning, with these weights", "voiceclone doctor --engine fish --checkpoint openaudio-s1-mini"),
     ),
-    "bench": (
-        ("Every mode, and upstream's own", "voiceclone bench --checkpoint openaudio-s1-mini"),
-        (
-            "A minute's taste, without the weights",
-            "voiceclone bench --engine kokoro --modes sequential,parallel-2 --segments 8 --speakers 2",
-        ),
-    ),
     "models list": (
         ("Every model: state, size, licence", "voiceclone models list"),
         ("For a program", "voiceclone models list --json"),
@@ -87,10 +80,6 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "env remove": (
         ("This one", "voiceclone env remove"),
         ("Those of older locks too", "voiceclone env remove --all"),
-    ),
-    "checkpoint make": (
-        ("Something small to try the fish engine with", "voiceclone checkpoint make try-fish"),
-        ("In the shape of the published weights", "voiceclone checkpoint make big --size s1-mini"),
     ),
 }
 """By verb: what it is for, and the command."""

@@ -12,7 +12,7 @@ from voiceclone_cli.cluster.depot import Depot
 from voiceclone_cli.cluster.parcel import pack
 from voiceclone_cli.cluster.reports import Answered, Ended, Fetched, Logged, Report, Started, Told
 from voiceclone_cli.cluster.sizing import Node
-from voiceclone_cli.workers.leases import Lease
+from voiceclone_cli.workers.leases import Lease, make_folders
 from voiceclone_cli.workers.local.pipes import BoundedLog
 from voiceclone_cli.workers.slot import (
     EventMessage,
@@ -38,8 +38,6 @@ class RaySlot:
     """A worker process on ``node``, held there by the actor that ``make`` makes; that is not waited for here, since
     it asks the head. ``on_end`` hears of its end, why, and whether that is to nobody's blame, before the inbox
     does."""
-
-    isolated = True
 
     def __init__(
         self,
@@ -77,6 +75,7 @@ class RaySlot:
         self._thread.start()
 
     def give(self, lease: Lease) -> int:
+        make_folders(lease)  # files come back as bytes, and nothing on its node writes here
         self._leases += 1
         self._actor.give.remote(self._leases, pack(lease, self._depot.content))
         return self._leases

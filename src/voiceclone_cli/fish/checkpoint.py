@@ -17,8 +17,6 @@ REQUIRED_FILES = ("config.json", "model.pth", "tokenizer.tiktoken", "special_tok
 _LONGEST_CONFIG = 1 << 20
 """Bytes. That of a model has a thousand."""
 
-_INSTEAD = "or make one that speaks no words, for a test, with `voiceclone checkpoint make`"
-
 
 def find_checkpoint(settings: Settings, progress: Progress = no_progress) -> Path:
     """The folder of the fish engine's checkpoint, every file there: the one that is set, that of the
@@ -53,7 +51,7 @@ def no_checkpoint() -> PreflightError:
     return PreflightError(
         f"the fish engine has no checkpoint here: name its folder with --checkpoint, or accept the conditions on "
         f"{entry.hub.page}, set HF_TOKEN and run `voiceclone models pull {PUBLISHED}` "
-        f"({models.megabytes(entry.size)}), {_INSTEAD}",
+        f"({models.megabytes(entry.size)})",
         code="checkpoint_missing",
     )
 
@@ -64,7 +62,7 @@ def missing_files(folder: Path) -> list[str]:
 
 
 def is_generated(folder: Path) -> bool:
-    """Whether the weights are random ones made by ``voiceclone checkpoint make``."""
+    """Whether the weights are random ones, made by `python -m benchmarks.random_checkpoint`."""
     return (folder / "generated.json").is_file()
 
 
@@ -95,7 +93,7 @@ def _checked(folder: Path, what: str) -> Path:
     if not folder.is_dir():
         problem = "is a file, not the folder of a checkpoint" if folder.exists() else "does not exist"
         raise PreflightError(
-            f"{what}, {folder}, {problem}: name a folder with {', '.join(REQUIRED_FILES)}, {_INSTEAD}",
+            f"{what}, {folder}, {problem}: name a folder with {', '.join(REQUIRED_FILES)}",
             code="checkpoint_missing",
         )
     try:
@@ -114,7 +112,7 @@ def _checked(folder: Path, what: str) -> Path:
     if missing:
         raise PreflightError(
             f"{what}, {folder}, lacks {', '.join(missing)}: download it again as a whole, "
-            f"name another with --checkpoint, {_INSTEAD}",
+            "or name another with --checkpoint",
             code="checkpoint_incomplete",
         )
     return folder

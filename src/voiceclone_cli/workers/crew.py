@@ -104,14 +104,14 @@ class Crew:
         self._began = self._began or member.since
         member.watch.begin_lease(member.since)
 
-    def release(self, member: Member) -> float:
-        """The slot has answered, after so many seconds."""
+    def release(self, member: Member) -> None:
+        """Take back the lease of a slot that has answered."""
         member.held = None
         member.watch.end_lease()
         member.slot.answered()
         if member.trusted:
             self._idle[member.slot] = member
-        return self._count(member)
+        self._count(member)
 
     def remove(self, slot: Slot) -> Held | None:
         """The slot has ended; what it held."""
@@ -173,9 +173,7 @@ class Crew:
         self._most = max(self._most, len(self._members))
         return member
 
-    def _count(self, member: Member) -> float:
-        """For how many seconds it held its lease, which is over now."""
+    def _count(self, member: Member) -> None:
+        """Add the seconds for which it held its lease, which is over now."""
         self._ended = time.monotonic()
-        seconds = self._ended - member.since
-        self._busy_seconds += seconds
-        return seconds
+        self._busy_seconds += self._ended - member.since

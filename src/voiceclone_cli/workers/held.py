@@ -24,8 +24,6 @@ class Held:
         self.encoded: set[RowName] = set()
         self.in_flight: dict[RowName, int] = {}
         """Characters of the rows that are begun and not finished."""
-        self.copy: Held | None = None
-        """The same rows, as far as they were unfinished, in another slot's hands: the first answer counts."""
         self._characters: dict[RowName, int] = {}
         for task_number, task in enumerate(lease.tasks):
             if isinstance(task, SynthesisTask):
@@ -47,9 +45,8 @@ class Held:
         key = self.segments.get(name)
         if key is None or name in self.finished:
             return None
-        self._close(name)
-        if self.copy is not None:
-            self.copy._close_key(key)
+        self.finished.add(name)
+        self.in_flight.pop(name, None)
         return key
 
     @property
@@ -61,17 +58,3 @@ class Held:
     def unencoded(self) -> list[RowName]:
         """References without an outcome, in the order of the lease."""
         return [name for name in self.references if name not in self.encoded]
-
-    @property
-    def moot(self) -> bool:
-        """Whether nobody needs its answer: another slot has finished what it holds."""
-        return self.copy is not None and len(self.finished) == len(self.segments)
-
-    def _close(self, name: RowName) -> None:
-        self.finished.add(name)
-        self.in_flight.pop(name, None)
-
-    def _close_key(self, key: SegmentKey) -> None:
-        for name, other in self.segments.items():
-            if other == key:
-                self._close(name)

@@ -20,9 +20,8 @@ from voiceclone_cli.errors import PreflightError, Stopped
 from voiceclone_cli.stopping import listening_for_stop
 from voiceclone_cli.workers.crew import LOOK_SECONDS, Crew, Member
 from voiceclone_cli.workers.faults import answers
-from voiceclone_cli.workers.faults.stealing import Pace, stolen
 from voiceclone_cli.workers.held import Held
-from voiceclone_cli.workers.leases import Lease, make_folders
+from voiceclone_cli.workers.leases import Lease
 from voiceclone_cli.workers.outcome import Outcome, Usage
 from voiceclone_cli.workers.slot import (
     EventMessage,
@@ -64,8 +63,6 @@ class Pool:
         self._holders: dict[Held, Work] = {}
         """Whose leases are in slots' hands."""
         self._own = Account(on_event, on_log)
-        self._pace = Pace()
-        self._stole = 0.0
         self.peak_mb = 0
         """The largest worker's peak resident memory so far; 0 where the system does not tell."""
         self._listening = listening_for_stop(self._hear_stop)
@@ -163,36 +160,18 @@ class Pool:
                 return
             self._lease(member, work, work.waiting.popleft())
             self._works.conclude(work)
-        self._steal()
 
-    def _lease(self, member: Member, work: Work, lease: Lease) -> Held | None:
-        """Hand a lease to a free slot; None where it could not be written."""
+    def _lease(self, member: Member, work: Work, lease: Lease) -> None:
+        """Hand a lease to a free slot. One that cannot be written is refused."""
         held = Held(lease, member.slot.name)
         try:
-            if member.slot.isolated:
-                make_folders(lease)
             held.number = member.slot.give(lease)
         except OSError as error:
             work.refuse(held, error)
-            return None
+            return
         self._crew.take(member, held)
         self._holders[held] = work
         work.out.append(held)
-        return held
-
-    def _steal(self) -> None:
-        """With nothing left to lease, who is idle does what a slow slot has not finished."""
-        now = time.monotonic()
-        if now - self._stole < LOOK_SECONDS:
-            return
-        self._stole = now
-        while (member := self._crew.free(0)) is not None:
-            held = self._pace.slowest(self._crew.busy, now)
-            if held is None:
-                return
-            copy = self._lease(member, self._holders[held], stolen(held))
-            if copy is not None:
-                held.copy, copy.copy = copy, held
 
     # ------------------------------------------------------------------------- hearing
 
@@ -260,7 +239,7 @@ class Pool:
             return
         peak = member.slot.peak_mb() or 0
         self.peak_mb = max(self.peak_mb, peak)
-        self._pace.note(held.lease, self._crew.release(member))
+        self._crew.release(member)
         work = self._let_go(held)
         if work.error is not None:
             return
@@ -281,8 +260,6 @@ class Pool:
     def _let_go(self, held: Held) -> Work:
         work = self._holders.pop(held)
         work.out.remove(held)
-        if (copy := held.copy) is not None:
-            copy.copy = held.copy = None
         return work
 
     def _recover(self, held: Held, message: GoneMessage) -> None:

@@ -21,11 +21,6 @@ class Slot(Protocol):
     def ready(self) -> bool:
         """Whether it may be given a lease: a worker elsewhere is there when its machine has started it."""
 
-    @property
-    def isolated(self) -> bool:
-        """Whether it shares no folder with others: its files come as bytes, so what it holds may be given to
-        another one too, and the first answer counts."""
-
     def give(self, lease: Lease) -> int:
         """Hand over a lease: its number, counted from 1. Raises OSError where it cannot be written. One that
         has just died is reported by its GoneMessage, so that is no error here."""
@@ -68,7 +63,7 @@ class EventMessage:
     slot: Slot
     event: dict[str, Any]
     payload: bytes | None = None
-    """Of an isolated slot: the file of the row that the event tells of."""
+    """Of a slot on another machine: the contents of the file that the event tells of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class Work:
 
     @property
     def over(self) -> bool:
-        return self.error is not None or (not self.waiting and all(held.moot for held in self.out))
+        return self.error is not None or (not self.waiting and not self.out)
 
     @property
     def encodes(self) -> bool:

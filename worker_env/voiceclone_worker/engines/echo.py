@@ -1,10 +1,11 @@
-"""Tones of the right length, with faults on request.
+"""Tones of the right length.
 
 Standard library only, so that it runs in any interpreter: for tests of the pool and for measuring
-what coordination costs. Its options: ``rate`` (Hz), ``delay`` (seconds a segment), ``faults``
-({segment id: "fail" | "raise" | a fault of ``echo_faults``}, every time that segment is spoken),
-``faults_dir`` (a folder of faults that happen once, see ``echo_faults``), ``import`` (a module to import on
-loading; its ``run()``, if it has one, is called for every segment).
+what coordination costs. Its options: ``rate`` (Hz), ``delay`` (seconds a segment), ``import`` (a module to
+import on loading, by its name or, ending in ``.py``, by the path of its file). Where that has a function
+``hook(options)``, what it returns is called at each moment with "load", "encode" or "generate" and the name of the
+speaker or the id of the segment; a SegmentError that it raises for a segment is that segment's failure. Other
+options are for the hook.
 """
 
 from __future__ import annotations
@@ -12,18 +13,23 @@ from __future__ import annotations
 import array
 import hashlib
 import importlib
+import importlib.util
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from voiceclone_worker.atomic import write_failure, write_whole
 from voiceclone_worker.contract import EngineSpec, ReferenceSpec
 from voiceclone_worker.engines.base import Emit, Engine, Row, SegmentError, Speech
-from voiceclone_worker.engines.echo_faults import FaultsFolder, perform
 
 SECONDS_PER_CHARACTER = 0.06
 """About the pace of English speech."""
+
+Hook = Callable[[str, str], object]
+"""``hook(moment, name)``."""
 
 
 def load(spec: EngineSpec, emit: Emit) -> Engine:
@@ -35,19 +41,15 @@ class EchoEngine:
         self._emit = emit
         self._rate = int(spec.options.get("rate", 8000))
         self._delay = float(spec.options.get("delay", 0.0))
-        self._faults = dict(spec.options.get("faults", {}))
-        self._faults_folder = FaultsFolder(str(spec.options.get("faults_dir", "")))
-        self._faults_folder.strike("load")
-        self._guest: Callable[[], object] | None = None
-        if spec.options.get("import"):
-            self._guest = getattr(importlib.import_module(str(spec.options["import"])), "run", None)
+        self._hook = _hook(spec.options)
+        self._hook("load", "")
 
     def encode(
         self, references: Sequence[ReferenceSpec]
     ) -> Iterator[tuple[ReferenceSpec, SegmentError | None]]:
         """The codes of a reference are the pitch of its tone."""
         for reference in references:
-            self._faults_folder.strike("encode", reference.speaker)
+            self._hook("encode", reference.speaker)
             yield reference, self._encode(reference)
 
     def _encode(self, reference: ReferenceSpec) -> SegmentError | None:
@@ -68,20 +70,12 @@ class EchoEngine:
             self._emit("segment_started", task=row.task, id=row.segment.id)
             if self._delay:
                 time.sleep(self._delay)
-            if self._guest is not None:
-                self._guest()
-            self._faults_folder.strike("generate", row.segment.id)
-            yield row, self._fault(row) or self._tone(row)
-
-    def _fault(self, row: Row) -> SegmentError | None:
-        fault = self._faults.get(row.segment.id)
-        if fault == "fail":
-            return SegmentError("asked_to_fail", "the echo engine was asked to fail here")
-        if fault == "raise":
-            raise RuntimeError("the echo engine was asked to raise here")
-        if fault is not None:
-            perform(str(fault), row.segment.id)
-        return None
+            try:
+                self._hook("generate", row.segment.id)
+            except SegmentError as error:
+                yield row, error
+            else:
+                yield row, self._tone(row)
 
     def _tone(self, row: Row) -> Speech:
         seconds = max(0.1, len(row.segment.text) * SECONDS_PER_CHARACTER)
@@ -93,6 +87,27 @@ class EchoEngine:
         frames = int(seconds * self._rate)
         pcm = (cycle.tobytes() * (frames // period + 1))[: frames * 2]
         return Speech(pcm, self._rate, row.segment.seed)
+
+
+def _hook(options: Mapping[str, Any]) -> Hook:
+    name = str(options.get("import", ""))
+    if not name:
+        return _do_nothing
+    module = _module_of_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
+    make: Callable[[Mapping[str, Any]], Hook] | None = getattr(module, "hook", None)
+    return make(options) if make else _do_nothing
+
+
+def _do_nothing(moment: str, name: str) -> None:
+    """The hook where there is no other."""
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _pitch(reference: ReferenceSpec) -> int:

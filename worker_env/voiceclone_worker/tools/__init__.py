@@ -2,33 +2,35 @@
 
     python voiceclone_worker --tool NAME [ARGUMENT ...]
 
-runs ``voiceclone_worker.tools.NAME`` and prints one line of JSON: ``{"schema": "voiceclone.tool/1",
+runs a tool of ``TOOLS`` and prints one line of JSON: ``{"schema": "voiceclone.tool/1",
 "answer": {...}}``, or with ``"error": {"code", "message"}`` and exit code 1.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from voiceclone_worker.channel import Channel
 from voiceclone_worker.contract import TOOL_SCHEMA
 from voiceclone_worker.engines.base import Emit, EngineError
-
-TOOLS = ("examine", "make_checkpoint", "upstream", "roofline")
+from voiceclone_worker.tools import examine
 
 Tool = Callable[[Sequence[str], Emit], dict[str, Any]]
-"""``main(arguments, emit)`` of a tool's module: its answer. Raises EngineError."""
+"""``tool(arguments, emit)`` returns its answer. Raises EngineError."""
+
+TOOLS: Mapping[str, Tool] = {"examine": examine.main}
 
 
-def run_tool(arguments: Sequence[str], channel: Channel) -> int:
-    """Returns the exit code."""
+def run_tool(arguments: Sequence[str], channel: Channel, tools: Mapping[str, Tool] = TOOLS) -> int:
+    """Answer with the tool that the first argument names; the others are the tool's. Returns the exit code."""
     document: dict[str, Any] = {"schema": TOOL_SCHEMA}
     try:
-        document["answer"] = _tool(arguments)(arguments[1:], channel.emit)
+        if not arguments or arguments[0] not in tools:
+            raise EngineError("unknown_tool", f"there are the tools {', '.join(tools)}, not {arguments[:1]}")
+        document["answer"] = tools[arguments[0]](arguments[1:], channel.emit)
     except EngineError as error:
         document["error"] = {"code": error.code, "message": error.message}
     except Exception as error:
@@ -36,10 +38,3 @@ def run_tool(arguments: Sequence[str], channel: Channel) -> int:
         document["error"] = {"code": "tool_crashed", "message": f"{type(error).__name__}: {error}"}
     channel.answer_line(json.dumps(document, ensure_ascii=False))
     return 1 if "error" in document else 0
-
-
-def _tool(arguments: Sequence[str]) -> Tool:
-    if not arguments or arguments[0] not in TOOLS:
-        raise EngineError("unknown_tool", f"there are the tools {', '.join(TOOLS)}, not {arguments[:1]}")
-    main: Tool = importlib.import_module(f"voiceclone_worker.tools.{arguments[0]}").main
-    return main

@@ -48,7 +48,6 @@ class WorkerProcess:
     """A slot of this machine: a running worker. Raises PreflightError when it cannot be started at all."""
 
     ready = True
-    isolated = False
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 Repetition penalty, nucleus, temperature and the exponential race are upstream's. Two things are
 mended: the penalty looks at the tokens that were spoken (upstream indexes its window the other way
 round), and only tokens that can follow are considered (a code or the end), so that the head has
-4,097 rows to read, not 155,776. ``parity.py`` has upstream's way for comparison.
+4,097 rows to read, not 155,776. tests/fish_scripts/upstream_equality.py has upstream's way, to compare with.
 """
 
 from __future__ import annotations

@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voiceclone_cli.bench.material import LONGEST, SHORTEST, make_material, speech_like, spread_sample
-from voiceclone_cli.bench.measure import Failed, Measure, document_row, scaled
-from voiceclone_cli.bench.modes import Kind, Mode, check_modes, default_modes, read_modes
-from voiceclone_cli.bench.table import heads, plain, remarks, roofline_line
+from benchmarks.compare import heads, plain, remarks, roofline_line
+from benchmarks.upstream.figures import (
+    Failed,
+    Kind,
+    Measure,
+    Mode,
+    check_modes,
+    default_modes,
+    document_row,
+    read_modes,
+    scaled,
+)
+from benchmarks.upstream.material import LONGEST, SHORTEST, make_material, speech_like, spread_sample
 from voiceclone_cli.errors import InputError
 
 # -------------------------------------------------------------------------------------- material

@@ -1,8 +1,10 @@
-"""Faults on request: what a worker process can do wrong, done once and in earnest.
+"""Faults on request: what a worker process can do wrong, done in earnest.
 
-A folder holds the faults as files named ``MOMENT[.NAME].FAULT[.N]``: MOMENT is load, encode or generate;
-NAME a segment's id (a speaker, when encoding), without it any; N tells files apart. Whoever removes
-the file performs the fault, so that each happens once, whichever worker gets there first.
+The echo engine imports this file in the worker's process (see ``with_faults``). Its option ``faults``
+({segment id: "fail" | "raise" | one of ``FAULTS``}) does a fault every time that segment is spoken. ``faults_dir`` is
+a folder of faults that happen once, as files named ``MOMENT[.NAME].FAULT[.N]``: MOMENT is load, encode or generate;
+NAME a segment's id (a speaker, when encoding), without it any; N tells files apart. The worker that removes the file
+performs the fault, so that each happens once.
 """
 
 from __future__ import annotations
@@ -12,12 +14,36 @@ import signal
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from voiceclone_worker import channel
 from voiceclone_worker.contract import EVENT_TAG, Result, SegmentRow
+from voiceclone_worker.engines.base import SegmentError
+
+
+def with_faults(**options: Any) -> dict[str, Any]:
+    """Options of an echo engine that does the faults of ``faults`` or ``faults_dir`` in them."""
+    return {"import": os.path.abspath(__file__), **options}
+
+
+def hook(options: Mapping[str, Any]) -> Callable[[str, str], None]:
+    """Return what the echo engine calls at each moment."""
+    folder = FaultsFolder(str(options.get("faults_dir", "")))
+    always = dict(options.get("faults", {}))
+
+    def strike(moment: str, name: str) -> None:
+        folder.strike(moment, name)
+        fault = always.get(name) if moment == "generate" else None
+        if fault == "fail":
+            raise SegmentError("asked_to_fail", "the echo engine was asked to fail here")
+        if fault == "raise":
+            raise RuntimeError("the echo engine was asked to raise here")
+        if fault is not None:
+            perform(str(fault), name)
+
+    return strike
 
 
 class FaultsFolder:

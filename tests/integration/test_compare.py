@@ -1,4 +1,4 @@
-"""`voiceclone bench` with real processes: the echo engine, and upstream's own program."""
+"""`python -m benchmarks.compare` with real processes: the echo engine, and upstream's own program."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from command import voiceclone
-from voiceclone_cli.bench.material import Material, make_material
-from voiceclone_cli.bench.memory import ChildMemory
-from voiceclone_cli.bench.modes import Kind, Mode
-from voiceclone_cli.bench.ours import measure_ours
-from voiceclone_cli.bench.theirs import Upstream
+from benchmarks.upstream.bench import TOOLS, ChildMemory, Upstream, measure_ours
+from benchmarks.upstream.figures import Kind, Mode
+from benchmarks.upstream.material import Material, make_material
+from command import benchmark
+from echo_faults import with_faults
 from voiceclone_cli.engines import FISH_SAMPLING, EngineChoice
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.settings import resolve
@@ -32,7 +32,7 @@ def by_mode(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_the_modes_of_an_engine_are_measured_over_the_same_lines() -> None:
-    ended = voiceclone("bench", "--engine", "echo", "--segments", 12, "--speakers", 3, "--json")
+    ended = benchmark("compare", "--engine", "echo", "--segments", 12, "--speakers", 3, "--json")
     assert ended.code == 0, ended.err
     document = ended.document
     assert document["schema"] == "voiceclone.bench/1"
@@ -49,7 +49,7 @@ def test_the_modes_of_an_engine_are_measured_over_the_same_lines() -> None:
 
 
 def test_without_json_a_table_is_printed() -> None:
-    ended = voiceclone("bench", "--engine", "echo", "--segments", 2, "--modes", "sequential", "--quiet")
+    ended = benchmark("compare", "--engine", "echo", "--segments", 2, "--modes", "sequential", "--quiet")
     assert (ended.code, ended.err) == (0, "")
     head, wall, *_ = ended.out.splitlines()
     assert head.split() == ["sequential"] and wall.startswith("wall, s")
@@ -64,7 +64,7 @@ def test_without_json_a_table_is_printed() -> None:
     ],
 )
 def test_what_cannot_be_measured_is_one_sentence(arguments: list[str], sentence: str) -> None:
-    ended = voiceclone("bench", *arguments)
+    ended = benchmark("compare", *arguments)
     assert ended.code == 2 and ended.out == ""
     assert sentence in ended.err and len(ended.err.splitlines()) == 1
 
@@ -73,13 +73,13 @@ def test_fish_without_its_interpreter_ends_before_anything_is_measured(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", str(tmp_path / "no-python"))
-    ended = voiceclone("bench", "--segments", 2)
+    ended = benchmark("compare", "--segments", 2)
     assert ended.code == 4 and "FISH_SPEECH_PYTHON" in ended.err.splitlines()[-1]
 
 
 def test_failed_segments_are_counted_and_the_figures_are_those_of_the_others(tmp_path: Path) -> None:
     material = make_material(tmp_path, 2, 6, seed=0, skewed=False)
-    engine = EngineChoice("echo", "", None, "codes.txt", options={"faults": {"0002": "fail"}})
+    engine = EngineChoice("echo", "", None, "codes.txt", options=with_faults(faults={"0002": "fail"}))
     shown: list[ProgressEvent] = []
     measure = measure_ours(
         Mode(Kind.PARALLEL, 2), material, engine, resolve({}, {}), tmp_path / "run", shown.append
@@ -112,7 +112,7 @@ def test_memory_is_that_of_all_children_together() -> None:
 def test_a_wrong_call_of_the_upstream_tool_is_a_sentence() -> None:
     for arguments in (["shout", "job.json"], ["loop", "/no/such/job.json"]):
         with pytest.raises(PreflightError) as raised:
-            ask_tool(worker_command(None, threads=1), "upstream", arguments)
+            ask_tool(replace(worker_command(None, threads=1), program=TOOLS), "upstream", arguments)
         assert raised.value.code == "upstream_usage"
 
 
@@ -165,8 +165,9 @@ def test_fish_is_compared_with_upstream(fish: EngineChoice, monkeypatch: pytest.
     monkeypatch.setenv("FISH_SPEECH_PYTHON", str(fish.python))
     monkeypatch.setenv("VOICECLONE_CHECKPOINT", fish.checkpoint)
     started = time.perf_counter()
-    ended = voiceclone(
-        *("bench", "--speakers", 2, "--segments", 6, "--longest", 40, "--original-sample", 1, "--json"),
+    ended = benchmark(
+        "compare",
+        *("--speakers", 2, "--segments", 6, "--longest", 40, "--original-sample", 1, "--json"),
         *("--loop-sample", 3),
         *("--modes", "original,upstream-loop,upstream-loop-same-window,sequential,parallel-2"),
     )
@@ -187,5 +188,5 @@ def test_fish_is_compared_with_upstream(fish: EngineChoice, monkeypatch: pytest.
 
 
 def test_the_document_is_json_without_surprises() -> None:
-    ended = voiceclone("bench", "--engine", "echo", "--segments", 1, "--modes", "sequential", "--json", "-q")
+    ended = benchmark("compare", "--engine", "echo", "--segments", 1, "--modes", "sequential", "--json", "-q")
     json.loads(ended.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))

@@ -1,4 +1,4 @@
-"""Generated checkpoints, as far as they need no fish environment: which folders are taken, and the refusals."""
+"""Random checkpoints, as far as they need no fish environment: which folders are taken, and the refusals."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.random_checkpoint import Size, make_checkpoint
+from benchmarks.random_weights import SIZES, require_space
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.fish.making import Size, make_checkpoint
 from voiceclone_cli.settings import Settings, resolve
-from voiceclone_worker.engines.fish.making.sizes import SIZES
+from voiceclone_worker.engines.base import EngineError
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "tiny"
 
 
-def test_the_command_and_the_worker_know_the_same_sizes() -> None:
+def test_both_environments_know_the_same_sizes() -> None:
     assert [size.value for size in Size] == list(SIZES)
 
 
@@ -63,11 +64,11 @@ def test_a_file_is_refused(tmp_path: Path, settings: Settings) -> None:
         make_checkpoint(tmp_path / "voice", Size.TINY, settings)
 
 
-@pytest.mark.parametrize("replace", [False, True])
-def test_a_folder_of_other_files_is_never_replaced(folder: Path, settings: Settings, replace: bool) -> None:
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_of_other_files_is_never_replaced(folder: Path, settings: Settings, force: bool) -> None:
     (folder / "model.pth").write_text("trained for a year")
     with pytest.raises(InputError, match="holds no generated checkpoint: name another folder"):
-        make_checkpoint(folder, Size.TINY, settings, replace=replace)
+        make_checkpoint(folder, Size.TINY, settings, force=force)
     assert (folder / "model.pth").read_text() == "trained for a year"
 
 
@@ -81,7 +82,7 @@ def test_files_put_beside_a_generated_checkpoint_are_not_lost(folder: Path, sett
     (folder / "generated.json").write_text("{}")
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"beside its generated checkpoint \(notes.txt\)"):
-        make_checkpoint(folder, Size.TINY, settings, replace=True)
+        make_checkpoint(folder, Size.TINY, settings, force=True)
     assert (folder / "notes.txt").read_text() == "mine"
 
 
@@ -96,9 +97,6 @@ def test_an_interpreter_without_fish_speech_leaves_no_trace(tmp_path: Path, sett
 def test_a_full_disk_is_said_before_anything_large_is_drawn(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from voiceclone_worker.engines.base import EngineError
-    from voiceclone_worker.engines.fish.making.writing import require_space
-
     free = shutil.disk_usage(folder)._replace(free=2_000_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
     require_space(folder, 1_000_000_000)

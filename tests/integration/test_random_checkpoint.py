@@ -1,4 +1,4 @@
-"""Generated checkpoints, judged by upstream's own code: they load, follow the text, and end."""
+"""Random checkpoints, judged by upstream's own code: they load, follow the text, and end."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from command import voiceclone
+from benchmarks.random_checkpoint import FILES, Size, make_checkpoint
+from command import benchmark, benchmark_environment
 from fish_interpreter import in_fish
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.fish.checkpoint import is_generated
-from voiceclone_cli.fish.making import FILES, Size, make_checkpoint
 from voiceclone_cli.settings import Settings, resolve
 from voiceclone_cli.types import ProgressEvent
 
@@ -117,7 +117,7 @@ def test_the_weights_hang_on_the_seed_alone(
     assert made.size_bytes == sum(path.stat().st_size for path in folder.iterdir())
     assert seen[-1].completed == seen[-1].total and len(seen) < 250
 
-    make_checkpoint(folder, Size.TINY, settings, seed=7, replace=True)
+    make_checkpoint(folder, Size.TINY, settings, seed=7, force=True)
     changed = {name for name, digest in digests(folder).items() if digest != digests(tiny_checkpoint)[name]}
     assert changed == {"model.pth", "codec.pth", "generated.json", "README.txt"}
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
@@ -137,18 +137,18 @@ def test_a_failure_leaves_the_earlier_checkpoint_as_it_was(
     (earlier / "generated.json").write_text("{}")
     environ = {"FISH_SPEECH_PYTHON": str(fish_python), "FISH_SPEECH_DIR": str(tmp_path / "checkout")}
     with pytest.raises(PreflightError, match="half a file"):
-        make_checkpoint(earlier, Size.TINY, resolve({}, environ), replace=True)
+        make_checkpoint(earlier, Size.TINY, resolve({}, environ), force=True)
     assert [path.name for path in earlier.parent.rglob("*")] == ["tiny", "generated.json"]
 
 
-def test_the_command_prints_the_folder_and_warns_loudly(
+def test_the_program_prints_the_folder_and_warns_loudly(
     fish_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", str(fish_python))
-    ended = voiceclone("checkpoint", "make", tmp_path / "tiny")
+    ended = benchmark("random_checkpoint", tmp_path / "tiny")
     assert (ended.code, ended.out) == (0, f"{tmp_path / 'tiny'}\n")
     assert "SPEAKS NO WORDS" in ended.err.splitlines()[-1]
-    again = voiceclone("checkpoint", "make", tmp_path / "tiny")
+    again = benchmark("random_checkpoint", tmp_path / "tiny")
     assert (again.code, again.out) == (2, "")
     assert again.err.count("\n") == 1 and "--force" in again.err
 
@@ -158,9 +158,12 @@ def test_stopping_it_leaves_nothing(
     fish_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", str(fish_python))
-    command = [sys.executable, "-m", "voiceclone_cli", "checkpoint", "make", str(tmp_path / "made" / "small")]
+    command = [sys.executable, "-m", "benchmarks.random_checkpoint", str(tmp_path / "made" / "small")]
     with subprocess.Popen(
-        [*command, "--size", "small", "--progress", "json"], stderr=subprocess.PIPE, encoding="utf-8"
+        [*command, "--size", "small", "--progress", "json"],
+        env=benchmark_environment(),
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
     ) as process:
         assert process.stderr is not None
         assert any("drawing model.pth" in said for said in process.stderr), "it never began"

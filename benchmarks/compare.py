@@ -1,10 +1,102 @@
-"""A benchmark's document as cells of text: a column for each mode, a row for each figure."""
+"""Compare the time and memory of each mode on this machine, fish-speech's own program among them.
+
+    python -m benchmarks.compare --checkpoint CK --speakers 6 --segments 100 [--json]
+    python -m benchmarks.compare --engine kokoro --modes sequential,parallel-2 --segments 8 --speakers 2
+
+Generated lines are spoken in every mode, one after the other; benchmarks/README.md explains modes and figures. The
+table goes to stdout, or with ``--json`` one document, ``voiceclone.bench/1``. Exit code 0: every segment of every mode
+was spoken, 3: some were not, 1: none was.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from benchmarks.program import run_program
+from benchmarks.upstream.bench import BenchmarkPlan, run_benchmark
+from benchmarks.upstream.figures import read_modes
+from voiceclone_cli.cli.render import ProgressMode, shown_progress
+from voiceclone_cli.settings import resolve
+
+SETTINGS = ("engine", "checkpoint", "device", "precision", "compile", "batch_size", "seed")
+"""Options that are settings of a run, too."""
+
+
+def main() -> int:
+    asked = _arguments()
+    plan = BenchmarkPlan(
+        settings=resolve({name: getattr(asked, name) for name in SETTINGS}),
+        modes=None if asked.modes is None else read_modes(asked.modes),
+        speakers=asked.speakers,
+        segments=asked.segments,
+        original_sample=asked.original_sample,
+        loop_sample=asked.loop_sample,
+        skewed=asked.skew,
+        longest=asked.longest,
+        roofline=asked.roofline,
+    )
+    with shown_progress(ProgressMode(asked.progress), quiet=asked.quiet, verbose=asked.verbose) as show:
+        benchmark = run_benchmark(plan, show)
+    if asked.json:
+        print(json.dumps(benchmark.document, ensure_ascii=False))
+    else:
+        print(plain(benchmark.document), "", *remarks(benchmark.document), sep="\n")
+    return benchmark.exit_code
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.compare",
+        description="Compare the time and memory of each mode on this machine.",
+    )
+    add, switch = parser.add_argument, argparse.BooleanOptionalAction
+    add("--engine", default="fish", help="fish, kokoro, echo or auto (default: fish)")
+    add(
+        "--modes",
+        help="original, upstream-loop, upstream-loop-same-window, sequential and parallel-N, separated by commas "
+        "(default: all but the third, N = 2 and 3)",
+    )
+    add("--speakers", type=_whole(1, 64), default=6, help="voices in the cast (default: 6)")
+    add("--segments", type=_whole(1, 9999), default=100, help="lines to speak (default: 100)")
+    add("--longest", type=_whole(30, 400), default=120, help="characters of the longest lines (default: 120)")
+    add("--skew", action="store_true", help="give four fifths of the lines to one speaker")
+    add(
+        "--original-sample",
+        type=_whole(1),
+        default=10,
+        metavar="N",
+        help="lines that the original speaks; its figures are scaled to all (default: 10)",
+    )
+    add("--loop-sample", type=_whole(1), metavar="N", help="lines that the loops speak (default: all)")
+    add("--checkpoint", help="folder of fish's checkpoint")
+    add("--device", help="device of fish: auto, cpu, cuda, cuda:N or mps")
+    add("--precision", help="precision of fish: auto, float32, bf16, fp16 or int8")
+    add("--compile", action=switch, default=None, help="compile fish's decoding step first")
+    add("--batch-size", help="segments generated together")
+    add("--seed", help="seed of lines and voices")
+    add("--roofline", action=switch, default=True, help="compare with what the memory allows")
+    add("--json", action="store_true", help="print one JSON document on stdout")
+    add("--progress", choices=[str(mode) for mode in ProgressMode], default="auto")
+    add("-q", "--quiet", action="store_true", help="print only errors on stderr")
+    add("-v", "--verbose", action="store_true", help="print what workers log, too")
+    return parser.parse_args()
+
+
+def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < lowest or (highest is not None and int(text) > highest):
+            bounds = f"from {lowest}" if highest is None else f"from {lowest} to {highest}"
+            raise argparse.ArgumentTypeError(f"must be a whole number {bounds}, not {text!r}")
+        return int(text)
+
+    return parse
+
+
+# ----------------------------------------------------------------------------------------- table
 
 HEAD_WIDTH = 8
 """Names of modes are broken to about this width, so that six of them fit into 80 columns."""
@@ -128,3 +220,7 @@ def _failures(mode: Mapping[str, Any]) -> Sequence[str]:
         struck = f"{len(ids)} of {spoken} segments failed, {ids[0]} for one"
         said.append(f"! {mode['mode']}: {'could not be measured' if ids == [''] else struck} ({reason})")
     return said
+
+
+if __name__ == "__main__":
+    run_program(main)

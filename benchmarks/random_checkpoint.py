@@ -1,27 +1,39 @@
-"""A generated checkpoint of the fish engine: random weights in the published layout, in a folder of its own."""
+"""A random checkpoint of the fish engine: random weights in the published layout, which speak no words.
+
+    python -m benchmarks.random_checkpoint OUT [--size tiny|small|s1-mini] [--seed N] [--force] [--json]
+
+To try, to test and to measure the engine without the published weights. The fish environment does the work
+(random_weights.py).
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from benchmarks.program import run_program
 from voiceclone_cli.atomic import explain_write_errors
+from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.fish.checkout import fish_checkout
 from voiceclone_cli.fish.checkpoint import is_generated
 from voiceclone_cli.fish.interpreter import fish_python, require_fish_speech
-from voiceclone_cli.settings import Settings, path_setting
+from voiceclone_cli.models import megabytes
+from voiceclone_cli.settings import Settings, path_setting, resolve
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.local.environment import worker_command
 from voiceclone_cli.workers.local.tool import ask_tool
 
+PROGRAM = Path(__file__).with_name("random_weights.py")
 STAGE = "checkpoint"
 FILES = frozenset(
     (
@@ -67,23 +79,23 @@ def make_checkpoint(
     progress: Progress = no_progress,
     *,
     seed: int = 0,
-    replace: bool = False,
+    force: bool = False,
 ) -> GeneratedCheckpoint:
     """Make ``folder`` a checkpoint of random weights: all of it, or nothing.
 
-    The same size and seed give the same weights. ``replace`` lets an earlier generated checkpoint go;
-    nothing else is ever replaced. The fish environment does the work.
+    The same size and seed give the same weights. ``force`` replaces an earlier generated checkpoint;
+    nothing else is ever replaced.
 
     Raises InputError for a folder that cannot be taken (``checkpoint_folder``) or lies in the home of
-    nobody (``bad_setting``), PreflightError for a fish environment that is not there or does not work and
+    an unknown user (``bad_setting``), PreflightError for a fish environment that is not there or does not work and
     for a full disk, RunError for a folder that cannot be written.
     """
     final = path_setting(str(folder))
     with explain_write_errors(final):
-        _require_usable(final, replace)
+        _require_usable(final, force)
     python, checkout = fish_python(settings), fish_checkout(settings)
     require_fish_speech(python, checkout)
-    command = worker_command(python, threads=settings.threads)
+    command = replace(worker_command(python, threads=settings.threads), program=PROGRAM)
 
     def show(event: dict[str, Any]) -> None:
         match event:
@@ -104,7 +116,7 @@ def make_checkpoint(
     )
 
 
-def _require_usable(folder: Path, replace: bool) -> None:
+def _require_usable(folder: Path, force: bool) -> None:
     for mark in ("int8", "int4"):
         if mark in f"{folder} {folder.resolve()}":
             raise _refusal(
@@ -125,7 +137,7 @@ def _require_usable(folder: Path, replace: bool) -> None:
             f"{folder} holds files beside its generated checkpoint ({', '.join(sorted(there - FILES)[:3])}): move "
             "them away, or name another folder."
         )
-    if not replace:
+    if not force:
         raise _refusal(f"{folder} holds a generated checkpoint already: replace it with --force.")
 
 
@@ -152,3 +164,52 @@ def _replaced_at_the_end(final: Path) -> Iterator[Path]:
             os.rename(old, final)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def main() -> int:
+    asked = _arguments()
+    with shown_progress(ProgressMode(asked.progress), quiet=asked.quiet) as show:
+        made = make_checkpoint(asked.out, asked.size, resolve({}), show, seed=asked.seed, force=asked.force)
+    if asked.json:
+        document = {"schema": "voiceclone.checkpoint/1", **asdict(made), "folder": str(made.folder)}
+        print(json.dumps(document, ensure_ascii=False))
+    else:
+        print(made.folder)
+    if not asked.quiet:
+        say(
+            f"{made.size}, {megabytes(made.size_bytes)}: {made.model_parameters / 1e6:.1f} M parameters that speak, "
+            f"{made.codec_parameters / 1e6:.1f} M in the codec."
+        )
+        say("IT SPEAKS NO WORDS: the weights are random, and every line comes out as a murmur of its length.")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.random_checkpoint",
+        description="Make a checkpoint of random weights for the fish engine. It speaks no words.",
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+    parser.add_argument(
+        "--size",
+        type=Size,
+        choices=list(Size),
+        default=Size.TINY,
+        help="tiny (27 MB), small (220 MB) or s1-mini (3.6 GB, the shape of the published weights)",
+    )
+    parser.add_argument("--seed", type=_seed, default=0, help="other weights for another seed")
+    parser.add_argument("--force", action="store_true", help="replace the random checkpoint in OUT")
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    parser.add_argument("--progress", choices=[str(mode) for mode in ProgressMode], default="auto")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only errors on stderr")
+    return parser.parse_args()
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,1 @@
+"""Developers' tools: what is measured of voiceclone, and what it is measured with."""
