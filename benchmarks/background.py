@@ -26,11 +26,18 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "worker_env"), str(ROOT / "tests")]
 
 from media_samples import Signal, conversation  # noqa: E402
-from voiceclone_cli import models  # noqa: E402
-from voiceclone_cli.background import DUCK, KEEP, MODELS, open_underlay, voices  # noqa: E402
-from voiceclone_cli.background.ducking import ducking_gains  # noqa: E402
-from voiceclone_cli.background.presence import Span, merged  # noqa: E402
-from voiceclone_cli.media.layout import MONO  # noqa: E402
+from voiceclone_cli.audio.formats import MONO  # noqa: E402
+from voiceclone_cli.mixing import separation  # noqa: E402
+from voiceclone_cli.mixing.background import (  # noqa: E402
+    DUCK,
+    KEEP,
+    Span,
+    ducking_gains,  # noqa: E402
+    merge_spans,
+    open_background,
+)
+from voiceclone_cli.mixing.separation import SEPARATION_MODELS
+from voiceclone_cli.models import download  # noqa: E402
 from voiceclone_cli.types import Turn  # noqa: E402
 
 RATE = 48_000
@@ -64,7 +71,7 @@ def main() -> None:
     speech = {path.stem: read(path) for path in [conversation(), *arguments.speech]}
     music = {"band": band(), "rain": rain(), **{path.stem: read(path, skip=5) for path in arguments.music}}
     recogniser = Recogniser() if arguments.words else None
-    folders = models.ensure(MODELS)
+    folders = download.ensure_models(SEPARATION_MODELS)
     found: dict[tuple[str, str, int], list[Figures]] = {}
     for voice_name, voice in speech.items():
         for music_name, bed in music.items():
@@ -117,13 +124,17 @@ def measured(
 
 def kept(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
     turns = [Turn(start, end, "A") for start, end in spans]
-    with open_underlay(path, MONO, RATE, kind=KEEP, turns=turns, models=folders, threads=1) as underlay:
-        return underlay.next_frames(SECONDS * RATE)[:, 0]
+    with open_background(
+        path, MONO, RATE, kind=KEEP, turns=turns, models=folders, threads=1
+    ) as background_track:
+        return background_track.next_frames(SECONDS * RATE)[:, 0]
 
 
 def ducked(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
-    with open_underlay(path, MONO, RATE, kind=DUCK, turns=[], models=folders, threads=1) as underlay:
-        original = underlay.next_frames(SECONDS * RATE)[:, 0]
+    with open_background(
+        path, MONO, RATE, kind=DUCK, turns=[], models=folders, threads=1
+    ) as background_track:
+        original = background_track.next_frames(SECONDS * RATE)[:, 0]
     return original * ducking_gains(spans, 0, len(original), RATE)
 
 
@@ -143,12 +154,12 @@ def without(part: str) -> Way:
         voices = speech
 
     def way(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
-        whole = getattr(voices, part)
-        setattr(voices, part, Deaf)
+        whole = getattr(separation, part)
+        setattr(separation, part, Deaf)
         try:
             return kept(path, spans, folders)
         finally:
-            setattr(voices, part, whole)
+            setattr(separation, part, whole)
 
     return way
 
@@ -168,7 +179,7 @@ def spoken(voice: Signal) -> list[Span]:
     """Where the clean voice is heard."""
     power = np.mean((voice[: len(voice) // 480 * 480] ** 2).reshape(-1, 480), axis=1)
     loud = np.flatnonzero(power > power.max() * 10**-3.5) / 100
-    return merged([(float(time), float(time) + 0.01) for time in loud], 0.3)
+    return merge_spans([(float(time), float(time) + 0.01) for time in loud], 0.3)
 
 
 def within(spans: Sequence[Span], frames: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -198,9 +209,9 @@ class Recogniser:
     """Whisper, as the command uses it."""
 
     def __init__(self) -> None:
-        from voiceclone_cli.transcription import load_recogniser
+        from voiceclone_cli.analysis.transcription import load_recogniser
 
-        self._model = load_recogniser(models.ensure(["whisper-base"])["whisper-base"], 1)
+        self._model = load_recogniser(download.ensure_models(["whisper-base"])["whisper-base"], 1)
 
     def words(self, signal: Signal) -> list[str]:
         segments, _ = self._model.transcribe(soxr.resample(signal, RATE, 16_000), language="en", beam_size=1)

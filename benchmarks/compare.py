@@ -19,8 +19,8 @@ from typing import Any
 from benchmarks.program import run_program
 from benchmarks.upstream.bench import BenchmarkPlan, run_benchmark
 from benchmarks.upstream.figures import read_modes
-from voiceclone_cli.cli.render import ProgressMode, shown_progress
-from voiceclone_cli.settings import resolve
+from voiceclone_cli.cli.progress import ProgressMode, shown_progress
+from voiceclone_cli.config import resolve
 
 SETTINGS = ("engine", "checkpoint", "device", "precision", "compile", "batch_size", "seed")
 """Options that are settings of a run, too."""

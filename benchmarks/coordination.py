@@ -15,13 +15,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from voiceclone_cli.rundir.directory import take_up
-from voiceclone_cli.rundir.segments import note_segment
-from voiceclone_cli.workers.leases import shared_leases
-from voiceclone_cli.workers.local.environment import worker_command
-from voiceclone_cli.workers.local.launcher import LocalLauncher
+from voiceclone_cli.rundir.cache import note_segment
+from voiceclone_cli.rundir.directory import resume_directory
 from voiceclone_cli.workers.pool import Pool
-from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentRow, SegmentSpec, SynthesisTask
+from voiceclone_cli.workers.process import LocalLauncher, worker_command
+from voiceclone_cli.workers.protocol import shared_leases
+from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentRow, SegmentSpec, SynthesisTask
 
 
 def tasks(speakers: int, segments: int, output_dir: Path) -> list[SynthesisTask]:
@@ -46,7 +45,7 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"{asked.segments} segments, {asked.speakers} speakers, {asked.workers} workers")
     with tempfile.TemporaryDirectory() as folder:
-        run_dir = take_up(Path(folder), "benchmark")
+        run_dir = resume_directory(Path(folder), "benchmark")
         warm = tasks(1, asked.workers * 2, Path(folder) / "warm")
 
         def note(row: SegmentRow) -> None:

@@ -98,7 +98,7 @@ def reading(video: Path) -> Callable[[], object]:
     import av  # noqa: F401  (imports are not what is measured)
     import soxr  # noqa: F401
 
-    from voiceclone_cli.media import read_recording
+    from voiceclone_cli.audio.reader import read_recording
 
     return lambda: read_recording(video)
 
@@ -106,7 +106,7 @@ def reading(video: Path) -> Callable[[], object]:
 def spans(video: Path) -> Callable[[], object]:
     import av  # noqa: F401
 
-    from voiceclone_cli.media import read_spans
+    from voiceclone_cli.audio.reader import read_spans
 
     return lambda: read_spans(video, [(10.0, 20.0), (1500.0, 1510.0)])
 
@@ -116,8 +116,9 @@ def rendering(video: Path) -> Callable[[], object]:
     import soundfile
 
     from media_samples import syllables
-    from voiceclone_cli.media import read_recording, write_wav
-    from voiceclone_cli.timeline import render
+    from voiceclone_cli.audio.reader import read_recording
+    from voiceclone_cli.audio.writer import write_wav
+    from voiceclone_cli.mixing.render import render_mix
     from voiceclone_cli.types import Segment, no_progress
 
     spoken = video.with_name("spoken.wav")
@@ -128,7 +129,7 @@ def rendering(video: Path) -> Callable[[], object]:
         for index in range(int(recording.seconds / 4))
     ]
     soundfile.info(spoken)
-    return lambda: render(
+    return lambda: render_mix(
         segments,
         {segment.id: spoken for segment in segments},
         recording,

@@ -20,7 +20,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "worker_env"))
 
-from voiceclone_worker.engines.fish.generation.linear import Product, product
+from voiceclone_worker.engines.fish.transformer import Product, product
 
 COUNT, OUT, IN = 20, 6144, 1024
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from voiceclone_cli.cli.render import say_error
-from voiceclone_cli.cli.signals import listen_to_signals, stop_listening
+from voiceclone_cli.__main__ import listen_to_signals, stop_listening
+from voiceclone_cli.cli.progress import say_error
 from voiceclone_cli.errors import Stopped, VoicecloneError
-from voiceclone_cli.machine.telemetry import refuse_telemetry
+from voiceclone_worker.telemetry import refuse_telemetry
 
 
 def run_program(work: Callable[[], int]) -> None:

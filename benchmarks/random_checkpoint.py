@@ -21,17 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.program import run_program
-from voiceclone_cli.atomic import explain_write_errors
-from voiceclone_cli.cli.render import ProgressMode, say, shown_progress
+from voiceclone_cli.cli.progress import ProgressMode, say, shown_progress
+from voiceclone_cli.config import Settings, path_setting, resolve
+from voiceclone_cli.engines.fish import fish_checkout, fish_python, is_generated, require_fish_speech
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.fish.checkout import fish_checkout
-from voiceclone_cli.fish.checkpoint import is_generated
-from voiceclone_cli.fish.interpreter import fish_python, require_fish_speech
-from voiceclone_cli.models import megabytes
-from voiceclone_cli.settings import Settings, path_setting, resolve
+from voiceclone_cli.files import explain_write_errors
+from voiceclone_cli.models.store import megabytes
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
-from voiceclone_cli.workers.local.environment import worker_command
-from voiceclone_cli.workers.local.tool import ask_tool
+from voiceclone_cli.workers.process import ask_tool, worker_command
 
 PROGRAM = Path(__file__).with_name("random_weights.py")
 STAGE = "checkpoint"

@@ -27,11 +27,9 @@ if __name__ == "__main__":
 import torch
 from torch import Tensor
 
-from voiceclone_worker.channel import Channel
 from voiceclone_worker.engines.base import Emit, EngineError
-from voiceclone_worker.engines.fish.configuration import published_codec
-from voiceclone_worker.engines.fish.upstream import open_upstream
-from voiceclone_worker.lifeline import hold_on_to_coordinator
+from voiceclone_worker.engines.fish.checkpoint import open_upstream, published_codec
+from voiceclone_worker.runtime import Channel, exit_with_parent
 from voiceclone_worker.telemetry import refuse_telemetry
 from voiceclone_worker.tools import run_tool
 
@@ -626,5 +624,5 @@ def make(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
 
 if __name__ == "__main__":
     refuse_telemetry()
-    hold_on_to_coordinator(serving=False)
+    exit_with_parent(serving=False)
     raise SystemExit(run_tool(sys.argv[2:], Channel(), {"make_checkpoint": make}))

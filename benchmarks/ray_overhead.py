@@ -20,9 +20,9 @@ from typing import Any
 
 from harness.commands import load
 from skewed_speakers import echo, skewed_tasks, warm_pool
-from voiceclone_cli.settings import resolve
-from voiceclone_cli.workers.leases import shared_leases
+from voiceclone_cli.config import resolve
 from voiceclone_cli.workers.pool import Pool
+from voiceclone_cli.workers.protocol import shared_leases
 
 LARGE = 5
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from browser import find_chromium, open_browser  # noqa: E402
 from report_runs import line, write_run  # noqa: E402
-from voiceclone_cli.report import write_report  # noqa: E402
+from voiceclone_cli.report.page import write_report  # noqa: E402
 
 _SCROLL = """new Promise((done) => {
     const times = [];

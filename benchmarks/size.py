@@ -25,11 +25,10 @@ from typing import Any
 from coordination import tasks
 from harness.material import make_material
 from harness.processes import living_children, memory_mb
-from voiceclone_cli.workers.leases import large_leases, shared_leases
-from voiceclone_cli.workers.local.environment import worker_command
-from voiceclone_cli.workers.local.launcher import LocalLauncher
 from voiceclone_cli.workers.pool import Pool
-from voiceclone_worker.contract import SegmentRow
+from voiceclone_cli.workers.process import LocalLauncher, worker_command
+from voiceclone_cli.workers.protocol import large_leases, shared_leases
+from voiceclone_worker.protocol import SegmentRow
 
 LINES_A_TURN = 2
 

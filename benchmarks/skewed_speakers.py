@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.commands import load
-from voiceclone_cli.engines import ECHO_VARIABLE, choose_engine
-from voiceclone_cli.executors import open_launcher
-from voiceclone_cli.settings import Settings, resolve
+from voiceclone_cli.config import Settings, resolve
+from voiceclone_cli.engines.select import ECHO_VARIABLE, choose_engine
+from voiceclone_cli.pipeline.resources import open_worker_launcher
 from voiceclone_cli.types import no_progress
-from voiceclone_cli.workers.leases import shared_leases, warm_up
 from voiceclone_cli.workers.pool import Pool
-from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+from voiceclone_cli.workers.protocol import shared_leases, warm_up
+from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ def warm_pool(settings: Settings, delay: float, folder: Path) -> Iterator[Pool]:
     os.environ[ECHO_VARIABLE] = json.dumps(echo(delay).options)
     slots = settings.pool_size
     with (
-        open_launcher(
+        open_worker_launcher(
             settings,
             choose_engine(settings, no_progress),
             folder,

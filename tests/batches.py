@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from short_talk import short_talk
-from voiceclone_cli.batch.types import Batch, BatchItem
-from voiceclone_cli.engines import ECHO_VARIABLE
-from voiceclone_cli.settings import resolve
-from voiceclone_cli.steps.request import RunRequest
+from voiceclone_cli.batch.model import Batch, BatchItem
+from voiceclone_cli.config import resolve
+from voiceclone_cli.engines.select import ECHO_VARIABLE
+from voiceclone_cli.pipeline.request import RunRequest
 
 
 def item(folder: Path, name: str, root: Path, *, seed: int = 1, **flags: Any) -> BatchItem:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from media_samples import syllables, write_wav
-from voiceclone_cli.checking import Against, Flag, Row, Voice
-from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_cli.evaluation.model import BaselineDifference, Flag, SegmentScore, SpeakerScore
+from voiceclone_cli.files import file_sha256
 
-GOOD = Row(
+GOOD = SegmentScore(
     id="0001",
     speaker="ANNA",
     text="We meet at noon.",
@@ -35,17 +35,17 @@ GOOD = Row(
 )
 
 
-def row(id: str = "0001", **changes: Any) -> Row:
+def row(id: str = "0001", **changes: Any) -> SegmentScore:
     return replace(GOOD, id=id, **changes)
 
 
-def failed_row(id: str) -> Row:
+def failed_row(id: str) -> SegmentScore:
     error = {"code": "worker_died", "message": "the worker died"}
-    return Row(id, "ANNA", "We meet at noon.", 4, (Flag.FAILED,), error=error)
+    return SegmentScore(id, "ANNA", "We meet at noon.", 4, (Flag.FAILED,), error=error)
 
 
-def voice(speaker: str = "ANNA", **changes: Any) -> Voice:
-    good = Voice(speaker, Against.RECORDING, 10.0, 0.6, 0.2, "BERT", judged=True)
+def voice(speaker: str = "ANNA", **changes: Any) -> SpeakerScore:
+    good = SpeakerScore(speaker, BaselineDifference.RECORDING, 10.0, 0.6, 0.2, "BERT", judged=True)
     return replace(good, **changes)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from processes import descendants, gone
-from voiceclone_cli.cluster.connect import reread_token
-from voiceclone_cli.settings import Settings, resolve
+from voiceclone_cli.cluster.connection import reread_token
+from voiceclone_cli.config import Settings, resolve
 
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
 """127.0.0.1, ::1 and the former within the latter, as /proc/net/tcp{,6} write them."""

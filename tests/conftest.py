@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from judge import Judge, fetch_weights
-from voiceclone_cli.machine.telemetry import refuse_telemetry
+from voiceclone_worker.telemetry import refuse_telemetry
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 refuse_telemetry()
@@ -54,19 +54,19 @@ def isolated_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def model_folders() -> Mapping[str, Path]:
     """The embedded models, fetched once and kept in the ordinary cache."""
-    from voiceclone_cli import models
+    from voiceclone_cli.models import download
 
-    return models.ensure(["segmentation-3.0", "campplus", "whisper-base", "kokoro"])
+    return download.ensure_models(["segmentation-3.0", "campplus", "whisper-base", "kokoro"])
 
 
 @pytest.fixture(scope="session")
 def fish_python() -> Path:
     """The interpreter of the fish environment, which is built once and kept where the command keeps it."""
-    from voiceclone_cli.fish.environment import interpreter
-    from voiceclone_cli.settings import resolve
+    from voiceclone_cli.config import resolve
+    from voiceclone_cli.engines.environment import environment_python
 
     environ = {"VOICECLONE_HOME": _MODEL_HOME} if _MODEL_HOME else {}
-    python = interpreter(resolve({}, environ, dotenv=Path(os.devnull)))
+    python = environment_python(resolve({}, environ, dotenv=Path(os.devnull)))
     if python is None:
         pytest.fail("There is no fish environment: run `make fish`, or `voiceclone env create`.")
     return python
@@ -76,7 +76,7 @@ def fish_python() -> Path:
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, fish_python: Path) -> Path:
     """A generated checkpoint: it speaks no words, but as long as a text asks. Not to be written into."""
     from benchmarks.random_checkpoint import Size, make_checkpoint
-    from voiceclone_cli.settings import resolve
+    from voiceclone_cli.config import resolve
 
     settings = resolve({}, {"FISH_SPEECH_PYTHON": str(fish_python)}, dotenv=Path(os.devnull))
     return make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny", Size.TINY, settings).folder

@@ -9,9 +9,10 @@ import av
 import numpy as np
 
 from video_samples import noise, write_mix
-from voiceclone_cli.media import read_recording
+from voiceclone_cli.audio.reader import read_recording
 from voiceclone_cli.types import Progress, Script, Segment, no_progress
-from voiceclone_cli.video import Video, output_suffix, write_video
+from voiceclone_cli.video.mux import Video, write_video
+from voiceclone_cli.video.source import output_suffix
 
 SCRIPT = Script(
     (

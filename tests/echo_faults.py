@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from voiceclone_worker import channel
-from voiceclone_worker.contract import EVENT_TAG, Result, SegmentRow
+from voiceclone_worker import runtime
 from voiceclone_worker.engines.base import SegmentError
+from voiceclone_worker.protocol import EVENT_TAG, Result, SegmentRow
 
 
 def with_faults(**options: Any) -> dict[str, Any]:
@@ -170,13 +170,13 @@ def _write(descriptor: int, data: bytes) -> None:
 
 def _missing(name: str) -> None:
     """The next result lacks this row, and the event that told of it was lost."""
-    honest = vars(channel)["event_line"]
+    honest = vars(runtime)["event_line"]
 
     def lossy(event: str, **fields: Any) -> str:
         told = event in ("segment_done", "segment_failed") and fields.get("id") == name
         return "" if told else str(honest(event, **fields))
 
-    vars(channel)["event_line"] = lossy
+    vars(runtime)["event_line"] = lossy
     _falsify(lambda rows: [row for row in rows if row.id != name])
 
 
@@ -190,13 +190,13 @@ def _unknown(name: str) -> None:
 
 def _falsify(change: Callable[[list[SegmentRow]], list[SegmentRow]]) -> None:
     """The next result, and only that, says something else of its segments."""
-    honest = vars(channel)["result_to_json"]
+    honest = vars(runtime)["result_to_json"]
 
     def false(result: Result) -> str:
-        vars(channel)["result_to_json"] = honest
+        vars(runtime)["result_to_json"] = honest
         return str(honest(replace(result, segments=tuple(change(list(result.segments))))))
 
-    vars(channel)["result_to_json"] = false
+    vars(runtime)["result_to_json"] = false
 
 
 FAULTS: dict[str, Callable[[str], None]] = {

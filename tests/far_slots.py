@@ -10,9 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voiceclone_cli.workers.leases import Lease, make_folders
-from voiceclone_cli.workers.slot import EventMessage, GoneMessage, Inbox, Message, ResultMessage, WakeMessage
-from voiceclone_worker.contract import Result, SegmentRow, SynthesisTask
+from voiceclone_cli.workers.protocol import (
+    EventMessage,
+    Inbox,
+    Lease,
+    Message,
+    ResultMessage,
+    WakeMessage,
+    WorkerExited,
+    make_folders,
+)
+from voiceclone_worker.protocol import Result, SegmentRow, SynthesisTask
 
 
 def tone(text: str) -> bytes:
@@ -84,15 +92,15 @@ class FarSlot:
         self._ended.set()
 
     def kill(self, reason: str) -> None:
-        self.lose(reason, blameless=False)
+        self.lose(reason, node_lost=False)
 
     def wait(self, seconds: float) -> bool:
         return self._ended.wait(seconds)
 
-    def lose(self, reason: str, *, blameless: bool = True) -> None:
+    def lose(self, reason: str, *, node_lost: bool = True) -> None:
         if not self._ended.is_set():
             self._ended.set()
-            self._inbox.put(GoneMessage(self, f"{self.name} {reason}", blameless))
+            self._inbox.put(WorkerExited(self, f"{self.name} {reason}", node_lost))
 
     def _get_ready(self) -> None:
         self.ready = True

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.workers.local.environment import worker_environment, worker_program
+from voiceclone_cli.workers.process import worker_environment, worker_program
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = Path(__file__).parent / "fish_scripts"

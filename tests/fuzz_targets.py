@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from properties import expect_one_sentence
-from voiceclone_cli import script
-from voiceclone_cli.diarization.rttm import read_rttm
+from voiceclone_cli.analysis.turns import read_rttm
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.names import are_safe, check_speakers
+from voiceclone_cli.files import are_safe_names, check_speaker_names
+from voiceclone_cli.script import script_file
 from voiceclone_cli.types import Diarization, Turn
-from voiceclone_worker.contract import (
+from voiceclone_worker.protocol import (
     EVENT_TAG,
-    ContractError,
     EncodeTask,
     parse_event,
     read_task,
@@ -28,6 +27,7 @@ from voiceclone_worker.contract import (
     task_from_json,
     task_to_json,
 )
+from voiceclone_worker.validation import ContractError
 
 FORMATS = {b"0": "srt", b"1": "vtt", b"2": "ass", b"3": "json", b"4": "csv", b"5": "rttm"}
 """The first byte of an input for ``script_target`` says how the rest is read; any other byte counts round."""
@@ -47,13 +47,15 @@ def script_target(data: bytes) -> None:
     path.write_bytes(data[1:])
     for diarization in (_TWO_PEOPLE, None):
         try:
-            lines = script.read(path, diarization, language="en", recording_seconds=7200.0).segments
+            lines = script_file.read_script(
+                path, diarization, language="en", recording_seconds=7200.0
+            ).segments
         except InputError as error:
             _refused(error, path)
         else:
             assert all(0 <= line.start < line.end and line.text and line.speaker for line in lines)
-            assert are_safe([line.id for line in lines])
-            check_speakers(line.speaker for line in lines)
+            assert are_safe_names([line.id for line in lines])
+            check_speaker_names(line.speaker for line in lines)
 
 
 def _rttm(data: bytes) -> None:
@@ -63,7 +65,7 @@ def _rttm(data: bytes) -> None:
         expect_one_sentence(error)
     else:
         assert all(turn.start < turn.end for turn in turns)
-        check_speakers(turn.speaker for turn in turns)
+        check_speaker_names(turn.speaker for turn in turns)
 
 
 def task_target(data: bytes) -> None:
@@ -77,9 +79,9 @@ def task_target(data: bytes) -> None:
         return
     assert task_from_json(task_to_json(task)) == task
     if isinstance(task, EncodeTask):
-        assert are_safe([reference.speaker for reference in task.references])
+        assert are_safe_names([reference.speaker for reference in task.references])
     else:
-        assert are_safe([segment.id for segment in task.segments])
+        assert are_safe_names([segment.id for segment in task.segments])
 
 
 def result_target(data: bytes) -> None:

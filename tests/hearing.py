@@ -12,10 +12,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from voiceclone_cli import script
-from voiceclone_cli.checking.edits import edit_distance
-from voiceclone_cli.checking.words import words_of as spoken_words
-from voiceclone_cli.diarization import read_rttm
+from voiceclone_cli.analysis.turns import read_rttm
+from voiceclone_cli.evaluation.text import edit_distance
+from voiceclone_cli.evaluation.text import words_of as spoken_words
+from voiceclone_cli.script import script_file
 from voiceclone_cli.types import Turn
 
 Floats = NDArray[np.float32]
@@ -26,7 +26,7 @@ SAMPLE_SCRIPT = Path(__file__).parents[1] / "examples" / "sample.en.srt"
 
 def sample_text(start: float = 0.0, end: float = 30.0) -> str:
     """Return what is said in the sample recording by the lines that lie within ``start`` and ``end`` seconds."""
-    lines = script.read(SAMPLE_SCRIPT, None, language="en", recording_seconds=30.0).segments
+    lines = script_file.read_script(SAMPLE_SCRIPT, None, language="en", recording_seconds=30.0).segments
     return " ".join(line.text for line in lines if start <= line.start and line.end <= end)
 
 

@@ -109,8 +109,8 @@ def _serve() -> None:
     import resource
     import traceback
 
+    from voiceclone_cli.audio.reader import read_recording
     from voiceclone_cli.errors import InputError
-    from voiceclone_cli.media import read_recording
 
     def answer(path: Path) -> tuple[str, str]:
         try:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from voiceclone_cli.errors import InputError
-from voiceclone_worker.contract import ContractError
+from voiceclone_worker.validation import ContractError
 
 examples = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from media_samples import syllables, write_wav
-from voiceclone_cli.diarization import write_rttm
+from voiceclone_cli.analysis.turns import write_rttm
 from voiceclone_cli.types import Turn
 
 TWO_TURNS = """\

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from echo_faults import with_faults
-from voiceclone_cli.workers.leases import one_lease, shared_leases
-from voiceclone_cli.workers.local.environment import WorkerCommand, worker_command
-from voiceclone_cli.workers.local.launcher import LocalLauncher
-from voiceclone_cli.workers.outcome import Outcome
 from voiceclone_cli.workers.pool import Pool
-from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+from voiceclone_cli.workers.process import LocalLauncher, WorkerCommand, worker_command
+from voiceclone_cli.workers.protocol import PoolResult, one_lease, shared_leases
+from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 PATIENCE = 0.005
 """A stall is found after 1.5 s, a hang after 3 s, the least that deadlines know."""
@@ -48,7 +46,7 @@ class Studio:
         engine = EngineSpec("echo", options=with_faults(faults_dir=str(self.faults), faults=self.always))
         return SynthesisTask("A", engine, reference, str(self.folder / "out"), segments)
 
-    def run(self, workers: int = 1, command: WorkerCommand | None = None, **settings: Any) -> Outcome:
+    def run(self, workers: int = 1, command: WorkerCommand | None = None, **settings: Any) -> PoolResult:
         """Encode the speaker, then speak the lines: in one lease with one worker, else in leases of two."""
         task = self.task
         command = command or worker_command(None, threads=1)
@@ -66,7 +64,7 @@ class Studio:
         spoken.notes = encoded.notes + spoken.notes
         return spoken
 
-    def assert_whole(self, outcome: Outcome) -> None:
+    def assert_whole(self, outcome: PoolResult) -> None:
         """Everything is done, every fault was met, and nothing is left over."""
         rows = {key[1]: row for key, row in outcome.segments.items()}
         assert {name: row.status for name, row in rows.items()} == {f"{n:04d}": "done" for n in range(6)}

@@ -9,7 +9,7 @@ from scale.parts import File, Lease
 from scale.rates import Cost, Rates
 from scale.servers import Server, Servers
 from scale.work import Work, shapes
-from voiceclone_cli.batch.conducting import MOST_OPEN, OPEN_BESIDE
+from voiceclone_cli.batch.run import MOST_OPEN, OPEN_BESIDE
 
 
 class Recordings:

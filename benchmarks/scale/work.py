@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceclone_cli.workers.leases import Lease, large_leases, shared_leases
-from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+from voiceclone_cli.workers.protocol import Lease, large_leases, shared_leases
+from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 SECONDS_A_CHARACTER = 0.06
 """About the pace of English speech."""

@@ -30,17 +30,16 @@ from benchmarks.upstream.figures import (
 )
 from benchmarks.upstream.material import LONGEST, Material, make_material, spread_sample
 from voiceclone_cli import __version__
-from voiceclone_cli.engines import FISH_SAMPLING, EngineChoice, choose_engine
+from voiceclone_cli.config import PARALLEL, SEQUENTIAL, Settings, cores
+from voiceclone_cli.engines.select import FISH_SAMPLING, EngineChoice, choose_engine
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.machine.clock import add_seconds, peak_memory_mb
+from voiceclone_cli.pipeline.synthesize import SynthesisResult, synthesize
+from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_seed
 from voiceclone_cli.rundir.directory import open_run_dir
-from voiceclone_cli.settings import PARALLEL, SEQUENTIAL, Settings, cores
-from voiceclone_cli.steps.speaking import Spoken, speak
-from voiceclone_cli.tasks import Job, segment_seed
+from voiceclone_cli.system import add_seconds, peak_memory_mb
 from voiceclone_cli.types import Progress, ProgressEvent, Script, Segment, no_progress
-from voiceclone_cli.workers.local.environment import WorkerCommand, worker_command
-from voiceclone_cli.workers.local.tool import OnEvent, ask_tool
-from voiceclone_cli.workers.progress import SYNTHESIS
+from voiceclone_cli.workers.process import OnEvent, WorkerCommand, ask_tool, worker_command
+from voiceclone_cli.workers.queue import SYNTHESIS
 
 TOOLS = Path(__file__).with_name("worker_tools.py")
 """The program whose tools run in the worker's interpreter."""
@@ -200,16 +199,18 @@ def measure_ours(
     with open_run_dir(folder, "benchmark") as run_dir, ChildMemory() as memory:
         for speaker in material.references:
             (run_dir.speakers / speaker).mkdir()
-        job = Job(material.script, material.references, slots, run_dir, engine, settings)
+        job = SynthesisJob(material.script, material.references, slots, run_dir, engine, settings)
         started = time.perf_counter()
-        spoken = speak(job, _one_bar(progress, mode))
+        spoken = synthesize(job, _one_bar(progress, mode))
         wall = time.perf_counter() - started
     if spoken.stopped is not None:
         raise spoken.stopped
     return _measured(mode, engine, spoken, wall, memory.peak_mb)
 
 
-def _measured(mode: Mode, engine: EngineChoice, spoken: Spoken, wall: float, peak_mb: int | None) -> Measure:
+def _measured(
+    mode: Mode, engine: EngineChoice, spoken: SynthesisResult, wall: float, peak_mb: int | None
+) -> Measure:
     done = [row for row in spoken.rows.values() if row.status == "done"]
     measure = Measure(mode, segments=len(spoken.rows), measured=len(spoken.rows))
     for row in spoken.rows.values():

@@ -99,7 +99,7 @@ def _speaker(number: int, segments: int, speakers: int, skewed: bool) -> int:
 
 
 def _reference(folder: Path, name: str, number: int, seed: int) -> Reference:
-    from voiceclone_cli.media.wav import open_wav
+    from voiceclone_cli.audio.writer import open_wav
 
     pcm = speech_like(number)
     path = folder / f"{name}.wav"

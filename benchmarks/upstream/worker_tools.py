@@ -32,18 +32,16 @@ if __name__ == "__main__":
     # In place of this folder, whose modules belong to the other environment.
     sys.path[0] = str(Path(__file__).resolve().parents[2] / "worker_env")
 
-from voiceclone_worker.channel import Channel
 from voiceclone_worker.engines.base import Emit, EngineError
-from voiceclone_worker.engines.fish.configuration import codec_plan
-from voiceclone_worker.engines.fish.upstream import open_upstream
-from voiceclone_worker.lifeline import hold_on_to_coordinator
+from voiceclone_worker.engines.fish.checkpoint import codec_plan, open_upstream
+from voiceclone_worker.runtime import Channel, exit_with_parent
 from voiceclone_worker.telemetry import refuse_telemetry
 from voiceclone_worker.tools import run_tool
 
 if TYPE_CHECKING:
     import torch
 
-    from voiceclone_worker.engines.fish.generation.decoding import Decoder
+    from voiceclone_worker.engines.fish.decoder import Decoder
 
 STEPS = ("encode", "generate", "decode")
 
@@ -134,14 +132,14 @@ class UpstreamModels:
         import soundfile  # noqa: F401 (and so is this)
 
         from voiceclone_worker.engines.fish import checkpoint
-        from voiceclone_worker.engines.fish.device import choose
+        from voiceclone_worker.engines.fish.checkpoint import choose_device
 
         self.job = job
         self.seconds: dict[str, float] = {}
         self._folder = Path(job["checkpoint"])
         open_upstream(job["source"])
-        checkpoint.check(self._folder)
-        place = choose(job["device"], job["precision"])
+        checkpoint.check_checkpoint(self._folder)
+        place = choose_device(job["device"], job["precision"])
         # Upstream has no int8 of our kind: there it computes in bfloat16, which is its own default.
         self._device, self._dtype = place.device, place.dtype
         self._spend("load", started)
@@ -169,7 +167,7 @@ class UpstreamModels:
 
     def account(self) -> dict[str, Any]:
         """What this process has needed so far."""
-        from voiceclone_worker.engines.fish.device import PRECISIONS
+        from voiceclone_worker.engines.fish.checkpoint import PRECISIONS
 
         return {
             "seconds": {stage: round(seconds, 4) for stage, seconds in self.seconds.items()},
@@ -228,10 +226,10 @@ class UpstreamModels:
 
     def _cap(self, text: str) -> int:
         """Frames at which our engine stops a line that has time."""
-        from voiceclone_worker.engines.fish.generation.length import bounds
+        from voiceclone_worker.engines.fish.decoder import length_bounds
 
         frames_per_second = self._codec.sample_rate / self._codec.frame_length
-        return bounds(text, None, frames_per_second, self.job["sampling"]["max_new_tokens"]).most
+        return length_bounds(text, None, frames_per_second, self.job["sampling"]["max_new_tokens"]).most
 
     # --------------------------------------------------------------------------- working
 
@@ -369,13 +367,12 @@ def measure_roofline(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
     job = _read_job(arguments[0], "roofline_usage")
     import torch
 
-    from voiceclone_worker.engines.fish.checkpoint import load_model
-    from voiceclone_worker.engines.fish.device import choose
-    from voiceclone_worker.engines.fish.generation.decoding import Decoder
-    from voiceclone_worker.engines.fish.generation.sampling import Sampling, SamplingSettings
+    from voiceclone_worker.engines.fish.checkpoint import choose_device, load_model
+    from voiceclone_worker.engines.fish.decoder import Decoder
+    from voiceclone_worker.engines.fish.model import Sampling, SamplingSettings
 
     open_upstream(job["source"])
-    place = choose(job["device"], job["precision"])
+    place = choose_device(job["device"], job["precision"])
     delivered = bandwidth(place.device)
     model = load_model(Path(job["checkpoint"]), place.device, place.dtype)
     sampling = Sampling(model, SamplingSettings(), int8=place.int8)
@@ -417,16 +414,16 @@ def step_seconds(decoder: Decoder, model: Any, lines: int) -> float:
     """
     import torch
 
-    from voiceclone_worker.engines.fish.generation import prompt
-    from voiceclone_worker.engines.fish.generation.decoding import Line
-    from voiceclone_worker.engines.fish.generation.sampling import CODES
+    from voiceclone_worker.engines.fish import decoder as fish_decoder
+    from voiceclone_worker.engines.fish.decoder import DecoderLine
+    from voiceclone_worker.engines.fish.model import CODES
 
     codebooks, tokenizer = model.config.num_codebooks, model.tokenizer
     codes = torch.randint(CODES, (codebooks, REFERENCE_FRAMES), generator=torch.Generator().manual_seed(0))
-    voice = prompt.voice("roofline", TEXT, codes, tokenizer)
-    text = prompt.line(TEXT, tokenizer, codebooks)
+    voice = fish_decoder.voice_prompt("roofline", TEXT, codes, tokenizer)
+    text = fish_decoder.line_prompt(TEXT, tokenizer, codebooks)
     for seed in range(lines):
-        decoder.submit(Line(voice, text, seed, WARM + FRAMES))
+        decoder.submit(DecoderLine(voice, text, seed, WARM + FRAMES))
     seconds = []
     while decoder.busy:
         started = time.perf_counter()
@@ -465,7 +462,7 @@ def _by_getrusage() -> int | None:
 
 if __name__ == "__main__":
     refuse_telemetry()
-    hold_on_to_coordinator(serving=False)
+    exit_with_parent(serving=False)
     raise SystemExit(
         run_tool(sys.argv[2:], Channel(), {"upstream": run_upstream, "roofline": measure_roofline})
     )

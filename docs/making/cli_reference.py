@@ -9,8 +9,8 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from voiceclone_cli.atomic import write_text_atomic
 from voiceclone_cli.cli.app import app
+from voiceclone_cli.files import write_text_atomic
 
 TARGET = Path(__file__).parents[1] / "cli.md"
 WIDTH = 78

@@ -16,6 +16,7 @@ if typing.TYPE_CHECKING:
     Samples = NDArray[np.float32]
     """Mono signal, shape (samples,), nominally within [-1, 1]."""
 
+
 ANALYSIS_RATE = 16_000
 """Hz. Diarization, transcription and speaker embeddings all listen at this rate."""
 

@@ -16,7 +16,7 @@ import pytest
 
 from command import Ended, voiceclone
 from short_talk import short_talk
-from voiceclone_cli.engines import ECHO_VARIABLE
+from voiceclone_cli.engines.select import ECHO_VARIABLE
 
 COLUMNS = ("input", "name", "script", "turns", "seed")
 

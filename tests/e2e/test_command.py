@@ -152,7 +152,7 @@ def test_no_model_source_within_reach_is_a_preflight_error(tmp_path: Path) -> No
 
 def test_an_interrupt_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", "import sys, time, voiceclone_cli.cli as c\nfrom voiceclone_cli.cli.app import app\n"
+        [sys.executable, "-c", "import sys, time, voiceclone_cli.__main__ as c\nfrom voiceclone_cli.cli.app import app\n"
          "app.command('wait')(lambda: time.sleep(60))\nsys.argv = ['voiceclone', 'wait']\n"
          "print('ready', flush=True)\nc.main()"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -91,7 +91,7 @@ def test_the_test_that_shall_fail_does(tree: Path) -> None:
             "-q",
             "-p",
             "no:cacheprovider",
-            "tests/unit/test_script_formats.py",
+            "tests/unit/test_script_parsers.py",
         )
 
 

@@ -23,10 +23,10 @@ import soundfile
 
 from command import TONES, benchmark_environment, expect_understood, path_with_the_command, voiceclone
 from media_samples import write_media
-from voiceclone_cli import models
-from voiceclone_cli.batch import conducting
-from voiceclone_cli.cli import main
-from voiceclone_cli.listening import ears
+from voiceclone_cli.__main__ import main
+from voiceclone_cli.analysis import analyzer
+from voiceclone_cli.batch import run
+from voiceclone_cli.models import download
 from voiceclone_cli.types import Recording
 
 ROOT = Path(__file__).parents[2]
@@ -71,9 +71,9 @@ def test_each_command_runs(
     monkeypatch.setenv("PATH", path_with_the_command())
     _lay_out(tmp_path, sample_wav, finished)
     for name in ("diarize", "transcribe"):
-        monkeypatch.setattr(ears, name, _once(getattr(ears, name), heard))
+        monkeypatch.setattr(analyzer, name, _once(getattr(analyzer, name), heard))
     # A batch listens in a child, which remembers nothing of the other pages (tests/e2e/test_batch.py has it real).
-    monkeypatch.setattr(conducting, "open_ears", lambda settings, progress: nullcontext(ears.OWN_EARS))
+    monkeypatch.setattr(run, "open_analyzer", lambda settings, progress: nullcontext(analyzer.LOCAL_ANALYZER))
     for line in commands(path):
         words = shlex.split(line)
         code = _run(words, monkeypatch)
@@ -121,7 +121,7 @@ def test_both_readmes_name_the_same_commands_files_and_pages() -> None:
 
 
 def test_both_readmes_name_the_size_of_the_models() -> None:
-    megabytes = sum(entry.size for entry in models.entries() if entry.embedded) / 1e6
+    megabytes = sum(entry.size for entry in download.model_entries() if entry.embedded) / 1e6
     for path, words in ((README, r"the models \(about (\d+) MB"), (CHINESE, r"下载模型（约 (\d+) MB")):
         (told,) = re.findall(words, path.read_text(encoding="utf-8"))
         assert abs(int(told) - megabytes) < 0.1 * megabytes, path.name

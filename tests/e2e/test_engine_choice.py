@@ -9,7 +9,7 @@ import pytest
 
 from command import Ended, voiceclone
 from media_samples import syllables, write_wav
-from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask, task_to_json
+from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask, task_to_json
 
 
 @pytest.fixture

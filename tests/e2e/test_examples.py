@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from command import TONES, expect_understood, path_with_the_command
-from voiceclone_cli.settings import TABLE
+from voiceclone_cli.config import TABLE
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "examples" / "ci" / "regression.sh"

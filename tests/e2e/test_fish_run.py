@@ -11,7 +11,7 @@ import soundfile
 
 from command import Run, voiceclone
 from media_samples import syllables, write_wav
-from voiceclone_worker.contract import (
+from voiceclone_worker.protocol import (
     EncodeTask,
     EngineSpec,
     ReferenceSpec,

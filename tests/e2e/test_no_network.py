@@ -21,7 +21,7 @@ import soundfile
 
 from media_samples import write_wav
 from short_talk import two_lines
-from voiceclone_cli import models
+from voiceclone_cli.models import store
 from watch import WatchedPython, watched
 
 _COUNT = """
@@ -55,7 +55,7 @@ def alone(folder: Path, *command: object, **variables: str) -> Lonely:
         pytest.skip("this system does not let a test make a network namespace (unshare -rn)")
     counts, user = folder / "snmp", folder / "user"
     user.mkdir(exist_ok=True)
-    given = {"PATH": os.environ["PATH"], "HOME": str(user), "VOICECLONE_HOME": str(models.home())}
+    given = {"PATH": os.environ["PATH"], "HOME": str(user), "VOICECLONE_HOME": str(store.default_home())}
     done = subprocess.run(
         [unshare, "-rn", "sh", "-c", _COUNT, str(counts), *map(str, command)],
         cwd=folder,

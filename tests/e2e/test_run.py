@@ -17,8 +17,8 @@ from command import Run, voiceclone
 from hearing import original_speech, words_of
 from judge import Judge
 from media_samples import write_media
-from voiceclone_cli import script
-from voiceclone_cli.diarization import read_rttm
+from voiceclone_cli.analysis.turns import read_rttm
+from voiceclone_cli.script import script_file
 
 pytestmark = pytest.mark.engine
 
@@ -80,7 +80,7 @@ def test_rttm_script_and_references_lie_in_the_run_directory(sample_run: Run) ->
     turns = read_rttm((sample_run.folder / "diarization.rttm").read_text(encoding="utf-8"))
     assert {turn.speaker for turn in turns} == {"SPEAKER_00", "SPEAKER_01"}
     for name in ("script.json", "script.srt"):
-        lines = script.read(
+        lines = script_file.read_script(
             sample_run.folder / name, None, language="en", speakers=["SPEAKER_00", "SPEAKER_01"]
         )
         assert [s.text for s in lines.segments] == [row["text"] for row in sample_run.segments]
@@ -189,8 +189,8 @@ def test_the_turns_and_the_script_can_be_had_alone(sample_wav: Path, sample_run:
 
 
 def _transcribed(wav: Path, models: Mapping[str, Path], language: str) -> str:
-    from voiceclone_cli.media import read_recording
-    from voiceclone_cli.transcription import transcribe
+    from voiceclone_cli.analysis.transcription import transcribe
+    from voiceclone_cli.audio.reader import read_recording
 
     heard = transcribe(read_recording(wav), models["whisper-base"], language=language, threads=2)
     return "".join(word.text for word in heard.words)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from voiceclone_worker.engines.base import SegmentError
-from voiceclone_worker.engines.fish.upstream import open_upstream
+from voiceclone_worker.engines.fish.checkpoint import open_upstream
 
 CPU = torch.device("cpu")
 LENGTHS = (40, 17, 9, 1)
@@ -20,8 +20,7 @@ LENGTHS = (40, 17, 9, 1)
 def main(checkpoint: Path) -> dict[str, object]:
     open_upstream()
     from voiceclone_worker.engines.fish.checkpoint import load_codec
-    from voiceclone_worker.engines.fish.codec.codec import Codec
-    from voiceclone_worker.engines.fish.codec.decoder import SpeechDecoder
+    from voiceclone_worker.engines.fish.codec import Codec, SpeechDecoder
 
     rows = rows_of(LENGTHS)
     notes: list[str] = []

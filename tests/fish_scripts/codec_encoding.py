@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from voiceclone_worker.contract import ReferenceSpec
-from voiceclone_worker.engines.fish.upstream import open_upstream
+from voiceclone_worker.engines.fish.checkpoint import open_upstream
+from voiceclone_worker.protocol import ReferenceSpec
 
 
 def main(checkpoint: Path, references: Path) -> dict[str, object]:
     open_upstream()
-    from voiceclone_worker.engines.fish.codec.codec import Codec
+    from voiceclone_worker.engines.fish.codec import Codec
 
     notes: list[str] = []
     codec = Codec(checkpoint, torch.device("cpu"), notes.append)

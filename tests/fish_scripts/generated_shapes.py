@@ -5,7 +5,7 @@ import math
 import sys
 from pathlib import Path
 
-from voiceclone_worker.engines.fish.upstream import open_upstream
+from voiceclone_worker.engines.fish.checkpoint import open_upstream
 
 open_upstream()
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 
 from voiceclone_worker.engines.base import EngineError
-from voiceclone_worker.engines.fish.checkpoint import load_codec, load_model
-from voiceclone_worker.engines.fish.upstream import open_upstream
+from voiceclone_worker.engines.fish.checkpoint import load_codec, load_model, open_upstream
 
 open_upstream("")
 CPU = torch.device("cpu")

@@ -4,7 +4,7 @@ import json
 import sys
 
 from voiceclone_worker.engines.base import EngineError
-from voiceclone_worker.engines.fish.upstream import open_upstream
+from voiceclone_worker.engines.fish.checkpoint import open_upstream
 
 try:
     open_upstream(sys.argv[1])

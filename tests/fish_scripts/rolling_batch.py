@@ -11,14 +11,14 @@ from pathlib import Path
 
 import torch
 
-from voiceclone_worker.engines.fish.upstream import open_upstream
+from voiceclone_worker.engines.fish.checkpoint import open_upstream
 
 open_upstream()
 
+from voiceclone_worker.engines.fish import decoder as fish_decoder  # noqa: E402
 from voiceclone_worker.engines.fish.checkpoint import load_model  # noqa: E402
-from voiceclone_worker.engines.fish.generation import prompt  # noqa: E402
-from voiceclone_worker.engines.fish.generation.decoding import Decoder, Line  # noqa: E402
-from voiceclone_worker.engines.fish.generation.sampling import Sampling, SamplingSettings  # noqa: E402
+from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine  # noqa: E402
+from voiceclone_worker.engines.fish.model import Sampling, SamplingSettings  # noqa: E402
 
 TEXTS = ["This one is by far the longest of all the lines that go through the three slots."] + [
     f"Line {number}{' or so' * (number % 3)}." for number in range(11)
@@ -31,7 +31,9 @@ def decoder_for(dtype, slots, int8=False):
     sampling = Sampling(model, SamplingSettings(), int8=int8)
     random = torch.Generator().manual_seed(1)
     voices = [
-        prompt.voice(str(n), "words", torch.randint(0, 1000, (10, frames), generator=random), model.tokenizer)
+        fish_decoder.voice_prompt(
+            str(n), "words", torch.randint(0, 1000, (10, frames), generator=random), model.tokenizer
+        )
         for n, frames in enumerate((40, 77))
     ]
     return Decoder(model, sampling, slots, int8=int8), voices, model.tokenizer
@@ -39,8 +41,8 @@ def decoder_for(dtype, slots, int8=False):
 
 def submit(decoder, voices, tokenizer):
     for number, text in enumerate(TEXTS):
-        line = prompt.line(text, tokenizer, 10)
-        decoder.submit(Line(voices[number % 2], line, 100 + number, 400, number))
+        line = fish_decoder.line_prompt(text, tokenizer, 10)
+        decoder.submit(DecoderLine(voices[number % 2], line, 100 + number, 400, number))
 
 
 def speak(decoder, voices, tokenizer):

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec
-from voiceclone_worker.engines.base import Row, Speech
+from voiceclone_worker.engines.base import Speech, SpeechRow
 from voiceclone_worker.engines.fish import load
-from voiceclone_worker.engines.fish.generation.model import Model
+from voiceclone_worker.engines.fish.model import Model
+from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
 TEXTS = ["A line that may take its time. " * 8, *(f"Short line {number}." for number in range(11))]
 
@@ -42,7 +42,7 @@ def main(checkpoint, folder):
     reference = ReferenceSpec("A", str(folder / "a.wav"), "words of the reference", str(folder / "a.npy"))
     write_reference(reference.audio)
     assert [error for _, error in engine.encode([reference])] == [None]
-    rows = [Row(0, SegmentSpec(f"{n:04d}", text, "en", n), reference) for n, text in enumerate(TEXTS)]
+    rows = [SpeechRow(0, SegmentSpec(f"{n:04d}", text, "en", n), reference) for n, text in enumerate(TEXTS)]
     free = {row.segment.id: speech for row, speech in engine.generate(rows)}
 
     real = Model.cache

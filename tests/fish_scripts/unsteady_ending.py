@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from voiceclone_worker.engines.fish.upstream import open_upstream
+from voiceclone_worker.engines.fish.checkpoint import open_upstream
 
 open_upstream()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import soundfile
 import torch
 
-from voiceclone_worker.engines.fish.upstream import open_upstream
+from voiceclone_worker.engines.fish.checkpoint import open_upstream
 
 
 @torch.inference_mode()

@@ -13,20 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from voiceclone_worker.engines.fish.upstream import open_upstream
+from voiceclone_worker.engines.fish.checkpoint import open_upstream
 
 open_upstream()
 
 import fish_speech.models.text2semantic.inference as upstream  # noqa: E402
 
+from voiceclone_worker.engines.fish import decoder as fish_decoder  # noqa: E402
 from voiceclone_worker.engines.fish.checkpoint import load_model  # noqa: E402
-from voiceclone_worker.engines.fish.generation import prompt  # noqa: E402
-from voiceclone_worker.engines.fish.generation.decoding import Decoder, Line  # noqa: E402
-from voiceclone_worker.engines.fish.generation.sampling import (  # noqa: E402
-    CODES,
-    Sampling,
-    SamplingSettings,
-)
+from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine  # noqa: E402
+from voiceclone_worker.engines.fish.model import CODES, Sampling, SamplingSettings
 
 TEXTS = (
     "Hello world.",
@@ -102,8 +98,8 @@ def upstreams_codes(folder, most_frames, codes):
 
 def our_codes(decoder, voices, tokenizer, most_frames):
     for number, text in enumerate(TEXTS):
-        tokens = prompt.line(text, tokenizer, 10)
-        decoder.submit(Line(voices[number % 2], tokens, 100 + number, most_frames, number))
+        tokens = fish_decoder.line_prompt(text, tokenizer, 10)
+        decoder.submit(DecoderLine(voices[number % 2], tokens, 100 + number, most_frames, number))
     spoken = {}
     while decoder.busy:
         spoken |= {done.line.tag: done.codes for done in decoder.step()}
@@ -121,7 +117,9 @@ def main(folder, most_frames):
     codes = references()
     theirs = list(upstreams_codes(folder, most_frames, codes))
     model = load_model(folder, CPU, torch.float32)
-    voices = [prompt.voice(str(n), "reference words", c, model.tokenizer) for n, c in enumerate(codes)]
+    voices = [
+        fish_decoder.voice_prompt(str(n), "reference words", c, model.tokenizer) for n, c in enumerate(codes)
+    ]
     decoder = Decoder(model, UpstreamSampling(model, SamplingSettings()), 1)
     equal = {}
     for slots in (1, 2, 4, 8, 3):

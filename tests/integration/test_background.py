@@ -10,12 +10,10 @@ import pytest
 import soundfile
 
 from media_samples import Signal, conversation, write_wav
-from voiceclone_cli import models
-from voiceclone_cli.background import KEEP, MODELS, open_underlay
-from voiceclone_cli.background.deepfilter import DeepFilter
-from voiceclone_cli.background.spleeter import Spleeter
-from voiceclone_cli.background.voices import Voices
-from voiceclone_cli.media.layout import Layout
+from voiceclone_cli.audio.formats import Layout
+from voiceclone_cli.mixing.background import KEEP, open_background
+from voiceclone_cli.mixing.separation import SEPARATION_MODELS, DeepFilter, Spleeter, VoiceRemover
+from voiceclone_cli.models import download
 from voiceclone_cli.types import Turn
 
 pytestmark = pytest.mark.engine
@@ -25,7 +23,7 @@ RATE = 48_000
 
 @pytest.fixture(scope="module")
 def folders() -> Mapping[str, Path]:
-    return models.ensure(MODELS)
+    return download.ensure_models(SEPARATION_MODELS)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +70,7 @@ def test_channels_stay_apart(folders: Mapping[str, Path], voice: Signal) -> None
     samples[:, 0] = voice
     samples[:, 3] = voice
     layout = Layout(("FL", "FR", "FC", "LFE"))
-    found = Voices(folders, layout, RATE, threads=1)(samples)
+    found = VoiceRemover(folders, layout, RATE, threads=1)(samples)
     assert decibels(samples[:, 0] - found[:, 0], voice) < -15
     assert decibels(found[:, 1], voice) < -30
     assert not found[:, 2:].any()
@@ -89,10 +87,10 @@ def test_keep_takes_the_voice_and_leaves_the_music(
     music = chords(9, rate)
     path = write_wav(tmp_path / "in.wav", spoken + music, rate, "FLOAT")
     turns = [Turn(2, 7, "A")]
-    with open_underlay(
+    with open_background(
         path, Layout(("FC",)), rate, kind=KEEP, turns=turns, models=folders, threads=1
-    ) as underlay:
-        kept = underlay.next_frames(9 * rate)[:, 0]
+    ) as background_track:
+        kept = background_track.next_frames(9 * rate)[:, 0]
     inside, before = slice(2 * rate, 7 * rate), slice(0, round(1.7 * rate))
     np.testing.assert_array_equal(kept[before], (spoken + music)[before])
     assert decibels(kept[inside] - music[inside], spoken[inside]) < -8

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voiceclone_cli import media
-from voiceclone_cli.casting import cast
-from voiceclone_cli.diarization import SpeakerCount, choose, diarize, read_rttm
+from voiceclone_cli.analysis.diarization import SpeakerCount, choose_diarizer, diarize
+from voiceclone_cli.analysis.turns import read_rttm
+from voiceclone_cli.audio import reader
+from voiceclone_cli.references.build import build_references
 from voiceclone_cli.types import Diarization, Recording, Reference, Turn, no_progress
 
 pytestmark = pytest.mark.engine
@@ -18,17 +19,21 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(scope="module")
 def recording(sample_wav: Path) -> Recording:
-    return media.read_recording(sample_wav)
+    return reader.read_recording(sample_wav)
 
 
 @pytest.fixture(scope="module")
 def references(
     recording: Recording, model_folders: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Reference]:
-    stack = choose("embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None)
+    stack = choose_diarizer(
+        "embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None
+    )
     found: Diarization = diarize(recording, stack, token=None, count=SpeakerCount(), threads=1)
     out = tmp_path_factory.mktemp("speakers")
-    return cast(recording, found, [], out=out, given={}, speakers=found.speakers, progress=no_progress)
+    return build_references(
+        recording, found, [], out=out, given={}, speakers=found.speakers, progress=no_progress
+    )
 
 
 def heard(turns: list[Turn], start: float, end: float) -> dict[str, float]:
@@ -65,11 +70,11 @@ def test_the_wav_holds_the_recordings_own_samples_at_its_own_rate(
     references: dict[str, Reference], recording: Recording
 ) -> None:
     for reference in references.values():
-        written = media.read_recording(reference.audio)
+        written = reader.read_recording(reference.audio)
         assert written.source_rate == recording.source_rate
         start, end = reference.spans[0]
-        (original,) = media.read_spans(recording.path, [(start + 0.01, end - 0.01)])
-        (copy,) = media.read_spans(reference.audio, [(0.01, end - start - 0.01)])
+        (original,) = reader.read_spans(recording.path, [(start + 0.01, end - 0.01)])
+        (copy,) = reader.read_spans(reference.audio, [(0.01, end - start - 0.01)])
         length = min(len(original), len(copy))
         assert length > 0.9 * (end - start) * recording.source_rate
         assert np.abs(original[:length] - copy[:length]).max() <= 2 / 32768

@@ -21,7 +21,7 @@ import soundfile
 from check_samples import read_manifest, write_manifest
 from command import Ended, voiceclone
 from media_samples import write_wav
-from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_cli.files import file_sha256
 
 pytestmark = pytest.mark.engine
 
@@ -214,7 +214,7 @@ def test_a_second_check_loads_no_model_and_says_the_same(run: Path) -> None:
     before = (run / "check.json").read_bytes()
     program = (
         "import sys; from pathlib import Path; from voiceclone_cli.checking import check, write_check;"
-        "from voiceclone_cli.settings import resolve; write_check(check(Path(sys.argv[1]), resolve({})));"
+        "from voiceclone_cli.config import resolve; write_check(check(Path(sys.argv[1]), resolve({})));"
         "print([name for name in ('torch', 'faster_whisper', 'onnxruntime') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program, run], capture_output=True, encoding="utf-8")

@@ -14,17 +14,16 @@ import pytest
 from cluster import Machines, machines
 from echo_faults import with_faults
 from processes import descendants
-from voiceclone_cli import cluster
+from voiceclone_cli.cluster import launcher as cluster_launcher
 from voiceclone_cli.cluster.launcher import RayLauncher
-from voiceclone_cli.doctor.nodes import node_rows
-from voiceclone_cli.engines import choose_engine
+from voiceclone_cli.config import Settings
+from voiceclone_cli.doctor.checks import node_rows
+from voiceclone_cli.engines.select import choose_engine
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.settings import Settings
-from voiceclone_cli.workers.leases import Lease, one_lease, shared_leases
-from voiceclone_cli.workers.local.environment import worker_command
-from voiceclone_cli.workers.local.launcher import LocalLauncher
 from voiceclone_cli.workers.pool import Pool
-from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+from voiceclone_cli.workers.process import LocalLauncher, worker_command
+from voiceclone_cli.workers.protocol import Lease, one_lease, shared_leases
+from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 PEOPLE = ("ANNA", "BERT", "CARL")
 
@@ -84,7 +83,7 @@ def test_segments_are_the_same_to_the_byte_as_those_of_this_machine(
 ) -> None:
     settings = there.settings()
     with (
-        cluster.open_launcher(settings, choose_engine(settings), sharing=sharing) as launcher,
+        cluster_launcher.open_launcher(settings, choose_engine(settings), sharing=sharing) as launcher,
         Pool(launcher) as pool,
     ):
         assert launcher.room() == 3
@@ -103,7 +102,7 @@ def test_segments_are_the_same_to_the_byte_as_those_of_this_machine(
 def test_slots_of_one_node_fetch_what_they_need_once_between_them(there: Machines, tmp_path: Path) -> None:
     settings = there.settings(workers=6)
     with (
-        cluster.open_launcher(settings, choose_engine(settings), sharing=False) as launcher,
+        cluster_launcher.open_launcher(settings, choose_engine(settings), sharing=False) as launcher,
         Pool(launcher) as pool,
     ):
         assert launcher.room() == 6
@@ -115,7 +114,7 @@ def test_slots_of_one_node_fetch_what_they_need_once_between_them(there: Machine
 
 def test_no_shelf_and_no_worker_is_left(there: Machines, tmp_path: Path) -> None:
     settings = there.settings()
-    with cluster.open_launcher(settings, choose_engine(settings), sharing=False) as launcher:
+    with cluster_launcher.open_launcher(settings, choose_engine(settings), sharing=False) as launcher:
         with Pool(launcher) as pool:
             spoken(pool, tmp_path)
         job = launcher.job
@@ -129,7 +128,7 @@ def test_a_workers_log_stands_with_the_controller(there: Machines, tmp_path: Pat
     faults.mkdir()
     (faults / "generate.loud").touch()
     with (
-        cluster.open_launcher(settings, choose_engine(settings), log_dir=tmp_path) as launcher,
+        cluster_launcher.open_launcher(settings, choose_engine(settings), log_dir=tmp_path) as launcher,
         Pool(launcher) as pool,
     ):
         spoken(pool, tmp_path / "run", **with_faults(faults_dir=str(faults)))
@@ -140,13 +139,19 @@ def test_a_torn_event_loses_no_file(there: Machines, tmp_path: Path) -> None:
     settings, faults = there.settings(workers=1), tmp_path / "faults"
     faults.mkdir()
     (faults / "generate.ANNA3.torn").touch()
-    with cluster.open_launcher(settings, choose_engine(settings)) as launcher, Pool(launcher) as pool:
+    with (
+        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        Pool(launcher) as pool,
+    ):
         assert "ANNA3.wav" in spoken(pool, tmp_path / "run", **with_faults(faults_dir=str(faults)))
 
 
 def test_a_worker_sees_nothing_of_ray(there: Machines, tmp_path: Path) -> None:
     settings = there.settings(workers=1)
-    with cluster.open_launcher(settings, choose_engine(settings)) as launcher, Pool(launcher) as pool:
+    with (
+        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        Pool(launcher) as pool,
+    ):
         spoken(pool, tmp_path)
         (slot,) = launcher.slots
         environment = Path(f"/proc/{slot.worker_pid}/environ").read_bytes().split(b"\0")
@@ -157,7 +162,7 @@ def test_a_worker_sees_nothing_of_ray(there: Machines, tmp_path: Path) -> None:
 def test_a_resource_that_no_node_offers_is_told(there: Machines) -> None:
     settings = there.settings(ray_resources="voices=1")
     with (
-        cluster.open_launcher(settings, choose_engine(settings)) as launcher,
+        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
         pytest.raises(PreflightError, match="voices=1") as refused,
     ):
         launcher.room()
@@ -173,7 +178,7 @@ def test_a_node_with_another_version_gets_no_slot_and_the_note_says_why(
     settings = there.settings()
     there.add({"PYTHONPATH": str(tmp_path)})
     notes: list[str] = []
-    with cluster.open_launcher(
+    with cluster_launcher.open_launcher(
         settings, choose_engine(settings), progress=lambda event: notes.append(event.note)
     ) as launcher:
         room = launcher.room()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster import machines
-from voiceclone_cli.cluster.connect import connected
+from voiceclone_cli.cluster.connection import connected
 from voiceclone_cli.errors import PreflightError
 
 

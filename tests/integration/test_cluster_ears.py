@@ -16,12 +16,12 @@ from threadpoolctl import threadpool_limits
 from cluster import Machines, machines
 from hearing import sample_text, word_error_rate
 from processes import descendants, gone
-from voiceclone_cli import media
-from voiceclone_cli.cluster.ears import ClusterEars
-from voiceclone_cli.diarization import SpeakerCount, Stack, choose
+from voiceclone_cli.analysis.analyzer import LOCAL_ANALYZER
+from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount, choose_diarizer
+from voiceclone_cli.audio import reader
+from voiceclone_cli.cluster.analysis import RemoteAnalyzer
+from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import InputError, RunError, Stopped
-from voiceclone_cli.listening import OWN_EARS
-from voiceclone_cli.settings import Settings, resolve
 from voiceclone_cli.types import ANALYSIS_RATE, Diarization, ProgressEvent, Recording, no_progress
 
 pytestmark = pytest.mark.engine
@@ -35,14 +35,16 @@ def cluster(model_folders: object) -> Iterator[Machines]:
 
 @pytest.fixture(scope="module")
 def recording(sample_wav: Path) -> Recording:
-    whole = media.read_recording(sample_wav)
+    whole = reader.read_recording(sample_wav)
     samples = whole.samples[6 * ANALYSIS_RATE : 18 * ANALYSIS_RATE]
     return replace(whole, samples=samples, source_rate=ANALYSIS_RATE, source_frames=len(samples))
 
 
 @pytest.fixture(scope="module")
-def stack(model_folders: Mapping[str, Path]) -> Stack:
-    return choose("embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None)
+def stack(model_folders: Mapping[str, Path]) -> DiarizationModel:
+    return choose_diarizer(
+        "embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None
+    )
 
 
 @pytest.fixture
@@ -55,8 +57,8 @@ def settings_of(cluster: Machines) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def own(recording: Recording, stack: Stack) -> Diarization:
-    return OWN_EARS.turns(recording, stack, SpeakerCount(), resolve({"threads": 1}), no_progress)
+def own(recording: Recording, stack: DiarizationModel) -> Diarization:
+    return LOCAL_ANALYZER.turns(recording, stack, SpeakerCount(), resolve({"threads": 1}), no_progress)
 
 
 @pytest.fixture
@@ -65,8 +67,8 @@ def notes() -> list[str]:
 
 
 @pytest.fixture
-def ears(settings: Settings, notes: list[str]) -> Iterator[ClusterEars]:
-    with ClusterEars(settings, lambda event: notes.append(event.note)) as ears:
+def ears(settings: Settings, notes: list[str]) -> Iterator[RemoteAnalyzer]:
+    with RemoteAnalyzer(settings, lambda event: notes.append(event.note)) as ears:
         yield ears
     assert gone(actors())
 
@@ -90,7 +92,7 @@ def kill_actors() -> None:
 
 
 def test_two_recordings_are_heard_on_two_nodes_at_once_and_as_here(
-    ears: ClusterEars, recording: Recording, stack: Stack, settings: Settings, own: Diarization
+    ears: RemoteAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings, own: Diarization
 ) -> None:
     both = threading.Barrier(2, timeout=120)
     met = threading.local()
@@ -108,7 +110,7 @@ def test_two_recordings_are_heard_on_two_nodes_at_once_and_as_here(
 
 
 def test_words_are_those_that_are_heard_here(
-    ears: ClusterEars,
+    ears: RemoteAnalyzer,
     recording: Recording,
     model_folders: Mapping[str, Path],
     settings: Settings,
@@ -118,7 +120,7 @@ def test_words_are_those_that_are_heard_here(
     heard = ears.words(recording, model_folders["whisper-base"], settings, told.append)
     # Ray gives an actor of one CPU one thread for numpy, whose products differ in their last bits with that number.
     with threadpool_limits(1, "blas"):
-        own = OWN_EARS.words(recording, model_folders["whisper-base"], settings, no_progress)
+        own = LOCAL_ANALYZER.words(recording, model_folders["whisper-base"], settings, no_progress)
     assert heard == own
     text = "".join(word.text for word in own.words)
     assert word_error_rate(sample_text(6, 18), text) <= 0.35, text
@@ -127,7 +129,7 @@ def test_words_are_those_that_are_heard_here(
 
 
 def test_what_is_wrong_with_a_recording_is_told_as_it_is_here(
-    ears: ClusterEars, recording: Recording, stack: Stack, settings: Settings
+    ears: RemoteAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings
 ) -> None:
     silence = replace(recording, samples=recording.samples * 0)
     with pytest.raises(InputError, match="No speech found") as caught:
@@ -136,7 +138,7 @@ def test_what_is_wrong_with_a_recording_is_told_as_it_is_here(
 
 
 def test_an_actor_that_is_killed_while_it_listens_loses_nothing(
-    ears: ClusterEars, recording: Recording, stack: Stack, settings: Settings, own: Diarization
+    ears: RemoteAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings, own: Diarization
 ) -> None:
     killed: list[int] = []
 
@@ -150,7 +152,7 @@ def test_an_actor_that_is_killed_while_it_listens_loses_nothing(
 
 
 def test_a_recording_that_is_lost_three_times_is_given_up(
-    ears: ClusterEars, recording: Recording, stack: Stack, settings: Settings
+    ears: RemoteAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings
 ) -> None:
     begun: list[ProgressEvent] = []
 
@@ -165,7 +167,7 @@ def test_a_recording_that_is_lost_three_times_is_given_up(
 
 
 def test_a_stop_reaches_who_is_heard_and_who_comes_later(
-    ears: ClusterEars, recording: Recording, stack: Stack, settings: Settings
+    ears: RemoteAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings
 ) -> None:
     def stop(event: ProgressEvent) -> None:
         ears.stop(Stopped(143))
@@ -177,7 +179,7 @@ def test_a_stop_reaches_who_is_heard_and_who_comes_later(
 
 
 def test_a_node_that_is_lost_loses_nothing(
-    recording: Recording, stack: Stack, own: Diarization, model_folders: object
+    recording: Recording, stack: DiarizationModel, own: Diarization, model_folders: object
 ) -> None:
     lost: list[int] = []
     # A head that computes nothing, as the controller's connection is through it.
@@ -190,18 +192,18 @@ def test_a_node_that_is_lost_loses_nothing(
                 lost.extend(number for number, raylet in raylets.items() if actor in descendants(raylet))
                 cluster.lose(lost[0])
 
-        with ClusterEars(settings_of(cluster), no_progress) as ears:
+        with RemoteAnalyzer(settings_of(cluster), no_progress) as ears:
             heard = ears.turns(recording, stack, SpeakerCount(), settings_of(cluster), lose_once)
     assert len(lost) == 1
     assert heard == own
 
 
 def test_where_no_node_has_the_models_this_machine_listens_and_says_so(
-    recording: Recording, stack: Stack, own: Diarization, notes: list[str], tmp_path: Path
+    recording: Recording, stack: DiarizationModel, own: Diarization, notes: list[str], tmp_path: Path
 ) -> None:
     with machines(1, environment={"VOICECLONE_HOME": str(tmp_path)}) as cluster:
         settings = settings_of(cluster)
-        with ClusterEars(settings, lambda event: notes.append(event.note)) as ears:
+        with RemoteAnalyzer(settings, lambda event: notes.append(event.note)) as ears:
             assert ears.turns(recording, stack, SpeakerCount(), settings, no_progress) == own
     assert "does not listen: the model files of segmentation-3.0 and campplus are not there" in notes[0]
     assert notes[1:] == ["no node of the Ray cluster can listen: this machine does"]

@@ -19,15 +19,13 @@ from cluster import Machines, machines
 from command import voiceclone
 from processes import descendants, gone
 from short_talk import two_lines
-from voiceclone_cli import cluster
+from voiceclone_cli.cluster import launcher as cluster_launcher
 from voiceclone_cli.cluster.launcher import RayLauncher
-from voiceclone_cli.engines import choose_engine
-from voiceclone_cli.workers.leases import shared_leases
-from voiceclone_cli.workers.local.environment import worker_command
-from voiceclone_cli.workers.local.launcher import LocalLauncher
-from voiceclone_cli.workers.outcome import Outcome
+from voiceclone_cli.engines.select import choose_engine
 from voiceclone_cli.workers.pool import Pool
-from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+from voiceclone_cli.workers.process import LocalLauncher, worker_command
+from voiceclone_cli.workers.protocol import PoolResult, shared_leases
+from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 LINES = 40
 
@@ -57,12 +55,15 @@ def local(folder: Path) -> dict[str, bytes]:
 
 def disturbed(
     there: Machines, folder: Path, disturb: Callable[[RayLauncher], None], **options: Any
-) -> Outcome:
+) -> PoolResult:
     """Speaks all lines; ``disturb`` strikes once: every slot has started, some lines are there, others under way."""
     settings = there.settings()
     told: Counter[str] = Counter()
     struck = threading.Event()
-    with cluster.open_launcher(settings, choose_engine(settings)) as launcher, Pool(launcher) as pool:
+    with (
+        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        Pool(launcher) as pool,
+    ):
 
         def tell(row: Any) -> None:
             told[row.id] += 1
@@ -149,7 +150,10 @@ def test_where_ray_can_start_no_slot_every_line_fails_with_the_reason(
 
     monkeypatch.setattr(RayLauncher, "_actor", stillborn)
     settings = there.settings(patience=0.05)
-    with cluster.open_launcher(settings, choose_engine(settings)) as launcher, Pool(launcher) as pool:
+    with (
+        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        Pool(launcher) as pool,
+    ):
         outcome = pool.run(shared_leases([task(tmp_path)], 3, 5))
     assert {row.status for row in outcome.segments.values()} == {"failed"}
     assert "no node of the Ray cluster can take a slot" in str(outcome.errors)

@@ -17,12 +17,11 @@ from benchmarks.upstream.figures import Kind, Mode
 from benchmarks.upstream.material import Material, make_material
 from command import benchmark
 from echo_faults import with_faults
-from voiceclone_cli.engines import FISH_SAMPLING, EngineChoice
+from voiceclone_cli.config import resolve
+from voiceclone_cli.engines.select import FISH_SAMPLING, EngineChoice
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.settings import resolve
 from voiceclone_cli.types import ProgressEvent, no_progress
-from voiceclone_cli.workers.local.environment import worker_command
-from voiceclone_cli.workers.local.tool import ask_tool
+from voiceclone_cli.workers.process import ask_tool, worker_command
 
 FIGURES = ("wall", "load", "encode", "generate", "write", "speech_seconds", "real_time_factor")
 

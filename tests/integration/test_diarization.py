@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voiceclone_cli import media
-from voiceclone_cli.diarization import SpeakerCount, choose, diarize, read_rttm
+from voiceclone_cli.analysis.diarization import SpeakerCount, choose_diarizer, diarize
+from voiceclone_cli.analysis.turns import read_rttm
+from voiceclone_cli.audio import reader
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import ANALYSIS_RATE, Diarization, ProgressEvent, Recording, Turn
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(scope="module")
 def recording(sample_wav: Path) -> Recording:
-    return media.read_recording(sample_wav)
+    return reader.read_recording(sample_wav)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,9 @@ def found(recording: Recording, model_folders: Mapping[str, Path]) -> Diarizatio
 
 def run(recording: Recording, folders: Mapping[str, Path], **asked: Any) -> Diarization:
     diarizer = asked.pop("diarizer", "embedded")
-    stack = choose(diarizer, models=lambda names: {name: folders[name] for name in names}, token=None)
+    stack = choose_diarizer(
+        diarizer, models=lambda names: {name: folders[name] for name in names}, token=None
+    )
     settings: dict[str, Any] = {"token": None, "count": SpeakerCount(), "threads": 1}
     return diarize(recording, stack, **(settings | asked))
 

@@ -12,12 +12,10 @@ from typing import Any
 import pytest
 
 from command import voiceclone
-from voiceclone_cli.doctor import Row, State, examine
-from voiceclone_cli.doctor.trial import worker_answers
+from voiceclone_cli.config import resolve
+from voiceclone_cli.doctor.checks import CheckRow, CheckState, run_checks, worker_answers
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.settings import resolve
-from voiceclone_cli.workers.local.environment import worker_command
-from voiceclone_cli.workers.local.tool import ask_tool
+from voiceclone_cli.workers.process import ask_tool, worker_command
 
 posix = pytest.mark.skipif(os.name == "nt", reason="the false interpreters are shell scripts")
 
@@ -30,16 +28,16 @@ def nothing_set_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VOICECLONE_HOME", str(tmp_path / "home"))
 
 
-def looked_at(seconds: float = 120.0, **flags: Any) -> Mapping[str, Row]:
-    rows = examine(resolve(flags), examine_seconds=seconds, trial_seconds=max(seconds, 2.0))
+def looked_at(seconds: float = 120.0, **flags: Any) -> Mapping[str, CheckRow]:
+    rows = run_checks(resolve(flags), examine_seconds=seconds, trial_seconds=max(seconds, 2.0))
     assert len({row.check for row in rows}) == len(rows)
     for row in rows:
-        assert row.advice or row.state is State.OK, row
+        assert row.advice or row.state is CheckState.OK, row
     return {row.check: row for row in rows}
 
 
-def failed(rows: Mapping[str, Row]) -> set[str]:
-    return {row.check for row in rows.values() if row.state is State.FAIL}
+def failed(rows: Mapping[str, CheckRow]) -> set[str]:
+    return {row.check for row in rows.values() if row.state is CheckState.FAIL}
 
 
 def false_interpreter(tmp_path: Path, *lines: str) -> str:
@@ -92,7 +90,7 @@ def test_an_interpreter_without_fish_speech_runs_the_worker_but_cannot_be_fish(
     rows = looked_at(engine="fish")
     assert failed(rows) == {"fish-speech", "checkpoint"}
     assert "not installed" in rows["fish-speech"].found
-    assert rows["worker answers"].state is State.OK
+    assert rows["worker answers"].state is CheckState.OK
 
 
 @posix
@@ -103,7 +101,7 @@ def test_a_program_that_prints_garbage_is_told_with_its_exit_code_and_last_words
     monkeypatch.setenv("FISH_SPEECH_PYTHON", python)
     rows = looked_at(engine="fish")
     for row in (rows["worker interpreter"], rows["worker answers"]):
-        assert row.state is State.FAIL
+        assert row.state is CheckState.FAIL
         for part in (python, "something broke"):
             assert part in row.found
         assert "FISH_SPEECH_PYTHON" in row.advice and "voiceclone env create" in row.advice
@@ -126,7 +124,7 @@ def test_a_program_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatc
 def test_a_worker_that_runs_and_is_disturbed_is_told_from_one_that_does_not_run(tmp_path: Path) -> None:
     hello = """echo '@voiceclone {"event": "hello"}' >&2"""
     disturbed = worker_answers(false_interpreter(tmp_path, hello, "sleep 1", "echo noise"), seconds=30)
-    assert disturbed.state is State.FAIL
+    assert disturbed.state is CheckState.FAIL
     assert "runs the worker, but" in disturbed.found and "cannot be read" in disturbed.found
     assert "prints to stdout" in disturbed.advice and "logs/worker-1.log" in disturbed.advice
 
@@ -135,7 +133,7 @@ def test_a_checkpoint_without_its_codec_is_named(tmp_path: Path) -> None:
     for name in CHECKPOINT_FILES[:-1]:
         (tmp_path / name).write_text('{"model_type": "dual_ar"}', encoding="utf-8")
     row = looked_at(engine="fish", checkpoint=str(tmp_path))["checkpoint"]
-    assert (row.state, row.found) == (State.FAIL, "not complete")
+    assert (row.state, row.found) == (CheckState.FAIL, "not complete")
     assert "lacks codec.pth" in row.advice
 
 
@@ -150,7 +148,7 @@ def test_examine_also_runs_where_nothing_is_installed(tmp_path: Path) -> None:
     for package in ("protobuf", "numpy", "torch", "fish_speech", "place"):
         assert set(answer[package]) == {"error"}
     assert answer["cores"] >= 1
-    assert worker_answers(str(python), seconds=30).state is State.OK
+    assert worker_answers(str(python), seconds=30).state is CheckState.OK
 
 
 def test_a_checkout_that_is_none_is_a_value_of_the_answer(tmp_path: Path) -> None:
@@ -174,6 +172,6 @@ def test_where_all_is_there_nothing_fails(
     rows = looked_at(checkpoint=str(tiny_checkpoint))
     assert failed(rows) == set()
     assert rows["engine"].found.startswith("fish")
-    assert (rows["worker protobuf"].found, rows["fish-speech"].state) == ("3.19.6", State.OK)
+    assert (rows["worker protobuf"].found, rows["fish-speech"].state) == ("3.19.6", CheckState.OK)
     assert "DAC can be imported" in rows["fish-speech"].found
     assert "generated" in rows["checkpoint"].found

@@ -12,12 +12,10 @@ from typing import Any
 import pytest
 
 from media_samples import syllables, write_wav
-from voiceclone_cli.workers.leases import one_lease
-from voiceclone_cli.workers.local.environment import worker_command
-from voiceclone_cli.workers.local.launcher import LocalLauncher
-from voiceclone_cli.workers.outcome import Outcome
 from voiceclone_cli.workers.pool import Pool
-from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+from voiceclone_cli.workers.process import LocalLauncher, worker_command
+from voiceclone_cli.workers.protocol import PoolResult, one_lease
+from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 pytestmark = [
     pytest.mark.engine,
@@ -43,12 +41,12 @@ class Stage:
     reference: ReferenceSpec
     undisturbed: Mapping[str, bytes]
 
-    def speak(self, folder: str, strike: Strike = lambda pid, event: None) -> Outcome:
+    def speak(self, folder: str, strike: Strike = lambda pid, event: None) -> PoolResult:
         lines = tuple(SegmentSpec(str(n), text, "en", n, 5.0) for n, text in enumerate(LINES))
         task = SynthesisTask("A", self.engine, self.reference, str(self.folder / folder), lines)
         return run(self.folder, self.python, strike, task)
 
-    def assert_same(self, outcome: Outcome) -> None:
+    def assert_same(self, outcome: PoolResult) -> None:
         assert {name: row.status for (_, name), row in outcome.segments.items()} == {
             str(n): "done" for n in range(len(LINES))
         }
@@ -56,7 +54,7 @@ class Stage:
         assert outcome.errors == [] and len(outcome.notes) == 1
 
 
-def run(folder: Path, python: str | None, strike: Strike, *tasks: SynthesisTask | EncodeTask) -> Outcome:
+def run(folder: Path, python: str | None, strike: Strike, *tasks: SynthesisTask | EncodeTask) -> PoolResult:
     pids: dict[str, int] = {}
 
     def tell(worker: str, event: dict[str, Any]) -> None:
@@ -70,7 +68,7 @@ def run(folder: Path, python: str | None, strike: Strike, *tasks: SynthesisTask 
         return pool.run(one_lease(tasks))
 
 
-def heard(outcome: Outcome) -> dict[str, bytes]:
+def heard(outcome: PoolResult) -> dict[str, bytes]:
     return {name: Path(str(row.file)).read_bytes() for (_, name), row in outcome.segments.items()}
 
 

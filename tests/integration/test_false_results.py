@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from studio import Studio, instead_of_the_worker
-from voiceclone_cli.workers.local.environment import WorkerCommand
+from voiceclone_cli.workers.process import WorkerCommand
 
 
 def test_a_row_that_is_missing_in_a_result_goes_to_another_worker(studio: Studio) -> None:
@@ -100,7 +100,7 @@ def test_an_answer_to_another_lease_is_not_taken_for_this_ones(studio: Studio) -
 
 
 def test_an_answer_without_an_end_is_not_kept(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voiceclone_cli.workers.local.process.LONGEST_RESULT", 1_000_000)
+    monkeypatch.setattr("voiceclone_cli.workers.process.LONGEST_RESULT", 1_000_000)
     falsify = "[os.write(1, b'x' * 10000) for _ in range(200)] if count == 1 else None"
     outcome = studio.run(command=false_worker(studio.folder, falsify))
     studio.assert_whole(outcome)

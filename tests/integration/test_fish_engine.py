@@ -14,8 +14,8 @@ import soundfile
 
 from fish_interpreter import in_fish
 from media_samples import syllables, write_wav
-from voiceclone_cli.workers.local.environment import worker_command, worker_program
-from voiceclone_worker.contract import (
+from voiceclone_cli.workers.process import worker_command, worker_program
+from voiceclone_worker.protocol import (
     EncodeTask,
     EngineSpec,
     ReferenceSpec,

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from voiceclone_cli.config import Settings, resolve
+from voiceclone_cli.engines import environment
+from voiceclone_cli.engines.environment import EnvironmentState, Recipe
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.fish import environment as fish_environment
-from voiceclone_cli.fish.environment import EnvironmentState, Recipe, folders
-from voiceclone_cli.settings import Settings, resolve
 from voiceclone_cli.types import ProgressEvent
 
 RUNNING = (sys.version_info[0], sys.version_info[1])
@@ -78,23 +78,23 @@ def test_it_is_built_once_and_rebuilt_for_another_torch(
     monkeypatch.setenv("PIP_TARGET", str(wheels / "elsewhere"))
     said: list[ProgressEvent] = []
     pip = from_wheels(wheels)
-    assert fish_environment.create(settings, said.append, pip_options=pip, recipe=recipe)
-    python = fish_environment.interpreter(settings, recipe)
+    assert environment.create_environment(settings, said.append, pip_options=pip, recipe=recipe)
+    python = environment.environment_python(settings, recipe)
     assert version_of(python, "tiny_torch") == "1.0"
     assert sorted({(event.completed, event.total) for event in said}) == [(step, 4) for step in range(5)]
     assert any("Processing" in event.note for event in said)
-    found = fish_environment.status(settings, recipe)
+    found = environment.environment_status(settings, recipe)
     assert found.state is EnvironmentState.COMPLETE and found.mark is not None
     assert (found.mark.torch, found.mark.lock) == ("tiny-torch==1.0", recipe.digest)
     assert "tiny_fish" in found.log.read_text(encoding="utf-8").replace("-", "_")
 
     before = mark_time(found.folder)
-    assert not fish_environment.create(settings, pip_options=pip, recipe=recipe)
-    assert not fish_environment.create(settings, python=sys.executable, pip_options=pip, recipe=recipe)
+    assert not environment.create_environment(settings, pip_options=pip, recipe=recipe)
+    assert not environment.create_environment(settings, python=sys.executable, pip_options=pip, recipe=recipe)
     assert mark_time(found.folder) == before
-    assert fish_environment.create(settings, torch="tiny-torch==2.0", pip_options=pip, recipe=recipe)
+    assert environment.create_environment(settings, torch="tiny-torch==2.0", pip_options=pip, recipe=recipe)
     assert version_of(python, "tiny_torch") == "2.0"
-    assert not fish_environment.create(settings, pip_options=pip, recipe=recipe)
+    assert not environment.create_environment(settings, pip_options=pip, recipe=recipe)
 
 
 def mark_time(folder: Path) -> int:
@@ -106,28 +106,28 @@ def test_a_failing_pip_is_one_sentence_with_its_log_and_the_next_create_starts_a
 ) -> None:
     kept = (wheels / "tiny_fish-1.0-py3-none-any.whl").rename(wheels / "later")
     with pytest.raises(PreflightError) as error:
-        fish_environment.create(settings, pip_options=from_wheels(wheels), recipe=recipe)
-    found = fish_environment.status(settings, recipe)
+        environment.create_environment(settings, pip_options=from_wheels(wheels), recipe=recipe)
+    found = environment.environment_status(settings, recipe)
     assert "No matching distribution found for tiny-fish==1.0" in error.value.message
     assert str(found.log) in error.value.message and "\n" not in error.value.message
     assert (error.value.code, error.value.exit_code) == ("environment_failed", 4)
     assert "tiny-fish==1.0" in found.log.read_text(encoding="utf-8")
     assert found.state is EnvironmentState.BROKEN
-    assert fish_environment.interpreter(settings, recipe) is None
+    assert environment.environment_python(settings, recipe) is None
 
     left = found.folder / "left by the broken build"
     left.touch()
     kept.rename(wheels / "tiny_fish-1.0-py3-none-any.whl")
-    assert fish_environment.create(settings, pip_options=from_wheels(wheels), recipe=recipe)
-    assert fish_environment.interpreter(settings, recipe) is not None
+    assert environment.create_environment(settings, pip_options=from_wheels(wheels), recipe=recipe)
+    assert environment.environment_python(settings, recipe) is not None
     assert not left.exists()
 
 
 def test_what_cannot_be_imported_is_not_complete(settings: Settings, recipe: Recipe, wheels: Path) -> None:
     lacking = replace(recipe, imports=("tiny_fish", "tiny_tokenizer"))
     with pytest.raises(PreflightError, match=r"checking .* failed .*No module named 'tiny_tokenizer'"):
-        fish_environment.create(settings, pip_options=from_wheels(wheels), recipe=lacking)
-    assert fish_environment.interpreter(settings, lacking) is None
+        environment.create_environment(settings, pip_options=from_wheels(wheels), recipe=lacking)
+    assert environment.environment_python(settings, lacking) is None
 
 
 def test_a_rebuilt_package_that_pip_takes_for_the_pinned_one_is_not_complete(
@@ -136,8 +136,8 @@ def test_a_rebuilt_package_that_pip_takes_for_the_pinned_one_is_not_complete(
     (wheels / "tiny_fish-1.0-py3-none-any.whl").unlink()
     write_wheel(wheels, "tiny_fish", "1.0+other")
     with pytest.raises(PreflightError, match=r"tiny-fish is 1\.0\+other, and 1\.0 is pinned"):
-        fish_environment.create(settings, pip_options=from_wheels(wheels), recipe=recipe)
-    assert fish_environment.interpreter(settings, recipe) is None
+        environment.create_environment(settings, pip_options=from_wheels(wheels), recipe=recipe)
+    assert environment.environment_python(settings, recipe) is None
 
 
 def test_of_two_creates_at_once_one_builds_and_the_other_waits(
@@ -149,7 +149,9 @@ def test_of_two_creates_at_once_one_builds_and_the_other_waits(
     def create() -> None:
         pip = from_wheels(wheels)
         built.append(
-            fish_environment.create(settings, lambda e: notes.append(e.note), pip_options=pip, recipe=recipe)
+            environment.create_environment(
+                settings, lambda e: notes.append(e.note), pip_options=pip, recipe=recipe
+            )
         )
 
     threads = [threading.Thread(target=create) for _ in range(2)]
@@ -164,7 +166,7 @@ def test_of_two_creates_at_once_one_builds_and_the_other_waits(
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal to one process")
 def test_ctrl_c_ends_pip_too(tmp_path: Path) -> None:
     """pip is kept waiting by an index that accepts and never answers."""
-    if RUNNING not in fish_environment.fish_recipe().pythons:
+    if RUNNING not in environment.fish_recipe().pythons:
         pytest.skip("this interpreter cannot be the base of a fish environment")
     home = tmp_path / "home"
     with socket.create_server(("127.0.0.1", 0)) as index:
@@ -209,6 +211,6 @@ def test_every_package_of_the_real_environment_is_the_pinned_one(fish_python: Pa
     program = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
     done = subprocess.run([str(fish_python), "-I", "-c", program], capture_output=True, text=True, check=True)
     installed = {name.lower().replace("_", "-"): version for name, version in json.loads(done.stdout).items()}
-    pins = fish_environment.fish_recipe().pins
+    pins = environment.fish_recipe().pins
     assert {name: installed.get(name.lower().replace("_", "-")) for name in pins} == pins
-    assert folders.python_of(fish_python.parents[1]) == fish_python
+    assert environment.environment_interpreter(fish_python.parents[1]) == fish_python

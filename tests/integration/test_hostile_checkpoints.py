@@ -18,8 +18,8 @@ import torch
 
 from fish_interpreter import in_fish
 from hostile_files import Program
-from voiceclone_cli.workers.local.environment import worker_command, worker_program
-from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, task_to_json
+from voiceclone_cli.workers.process import worker_command, worker_program
+from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, task_to_json
 
 
 def written(name: str, text: str) -> Callable[[Path], None]:

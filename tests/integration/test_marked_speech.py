@@ -12,54 +12,55 @@ from typing import Any
 import pytest
 
 from media_samples import syllables, write_wav
-from voiceclone_cli import models, provenance, synthesis
-from voiceclone_cli.engines import EngineChoice
+from voiceclone_cli.audio.reader import open_audio
+from voiceclone_cli.config import resolve
+from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import Stopped
-from voiceclone_cli.fingerprints import file_sha256
-from voiceclone_cli.media.opening import open_audio
-from voiceclone_cli.provenance import sealing, tags
-from voiceclone_cli.rundir.directory import take_up
-from voiceclone_cli.settings import resolve
-from voiceclone_cli.steps import speaking
-from voiceclone_cli.steps.speaking import Spoken, speak
-from voiceclone_cli.stopping import request_stop
-from voiceclone_cli.tasks import Job
+from voiceclone_cli.files import file_sha256
+from voiceclone_cli.models import download
+from voiceclone_cli.pipeline import synth
+from voiceclone_cli.pipeline import synthesize as pipeline_synthesize
+from voiceclone_cli.pipeline.synthesize import SynthesisResult, synthesize
+from voiceclone_cli.pipeline.tasks import SynthesisJob
+from voiceclone_cli.provenance import watermark as provenance_watermark
+from voiceclone_cli.rundir.directory import resume_directory
+from voiceclone_cli.system import request_stop
 from voiceclone_cli.types import Reference, Script, Segment, no_progress
-from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask, task_to_json
+from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask, task_to_json
 
 pytestmark = pytest.mark.engine
 
 
 @pytest.fixture(scope="module", autouse=True)
 def model() -> Path:
-    return models.ensure(["perth"])["perth"]
+    return download.ensure_models(["perth"])["perth"]
 
 
 @pytest.fixture(autouse=True)
 def echo_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (provenance, speaking, synthesis, tags):
+    for module in (provenance_watermark, pipeline_synthesize, synth, provenance_watermark):
         monkeypatch.setattr(module, "SPEAKING_ENGINES", frozenset({"echo"}))
 
 
-def job(folder: Path, **flags: Any) -> Job:
+def job(folder: Path, **flags: Any) -> SynthesisJob:
     """Six lines of one speaker; ``options`` go to the engine."""
     engine = EngineChoice("echo", "asked", None, "codes.txt", options=flags.pop("options", {}))
     lines = tuple(
         Segment(f"{n:04d}", "S0", n - 1.0, n - 0.2, f"this is line number {n}", "en") for n in range(1, 7)
     )
-    run_dir = take_up(folder / "run", "input")
+    run_dir = resume_directory(folder / "run", "input")
     (run_dir.speakers / "S0").mkdir(exist_ok=True)
     audio = write_wav(run_dir.speakers / "S0" / "reference.wav", syllables(1.0))
     slots = {segment.id: segment.start + 1.0 for segment in lines}
     references = {"S0": Reference("S0", audio, "", 1.0, ())}
-    return Job(Script(lines), references, slots, run_dir, engine, resolve(flags))
+    return SynthesisJob(Script(lines), references, slots, run_dir, engine, resolve(flags))
 
 
-def sounds(work: Job) -> dict[str, bytes]:
+def sounds(work: SynthesisJob) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in work.run_dir.segments.glob("*.wav")}
 
 
-def assert_sealed(work: Job, spoken: Spoken) -> None:
+def assert_sealed(work: SynthesisJob, spoken: SynthesisResult) -> None:
     """Every row that is done has its note, its hash and its tags."""
     for row in spoken.rows.values():
         if row.status == "done":
@@ -67,7 +68,7 @@ def assert_sealed(work: Job, spoken: Spoken) -> None:
             note = json.loads(work.run_dir.segment_note(row.id).read_text(encoding="utf-8"))
             assert note["sha256"] == row.sha256 == file_sha256(path)
             with open_audio(path) as stream:
-                assert "comment" in tags.own_tags(stream.tags)
+                assert "comment" in provenance_watermark.own_tags(stream.tags)
 
 
 def test_the_same_marked_bytes_in_any_mode_and_batch_with_any_number_of_threads(tmp_path: Path) -> None:
@@ -76,14 +77,14 @@ def test_the_same_marked_bytes_in_any_mode_and_batch_with_any_number_of_threads(
         ({"threads": 1}, {"mode": "parallel", "workers": 2, "batch_size": 1, "threads": 2})
     ):
         work = job(tmp_path / str(number), **flags)
-        spoken = speak(work, no_progress)
+        spoken = synthesize(work, no_progress)
         assert [row.status for row in spoken.rows.values()] == ["done"] * 6
         assert spoken.timing["watermark"] > 0
         assert_sealed(work, spoken)
         heard.append(sounds(work))
     assert heard[0] == heard[1]
     plain = job(tmp_path / "plain", watermark=False)
-    assert_sealed(plain, speak(plain, no_progress))
+    assert_sealed(plain, synthesize(plain, no_progress))
     for name, content in sounds(plain).items():
         assert len(content) == len(heard[0][name]) and content != heard[0][name]
 
@@ -91,33 +92,33 @@ def test_the_same_marked_bytes_in_any_mode_and_batch_with_any_number_of_threads(
 def test_marked_segments_are_kept_and_leaving_the_mark_out_makes_them_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    speak(job(tmp_path), no_progress)
+    synthesize(job(tmp_path), no_progress)
     with monkeypatch.context() as nothing_to_mark:
-        nothing_to_mark.delattr(sealing, "load_watermark")
-        assert speak(job(tmp_path), no_progress).reused == 6
-    assert speak(job(tmp_path, watermark=False), no_progress).reused == 0
-    assert speak(job(tmp_path), no_progress).reused == 0
+        nothing_to_mark.delattr(provenance_watermark, "load_watermark")
+        assert synthesize(job(tmp_path), no_progress).reused == 6
+    assert synthesize(job(tmp_path, watermark=False), no_progress).reused == 0
+    assert synthesize(job(tmp_path), no_progress).reused == 0
 
 
 def test_what_is_spoken_when_a_stop_is_asked_for_is_sealed(tmp_path: Path) -> None:
     work = job(tmp_path, options={"delay": 0.4})
     asked = threading.Timer(2.0, request_stop, (Stopped(130),))
     asked.start()
-    spoken = speak(work, no_progress)
+    spoken = synthesize(work, no_progress)
     asked.join()
     assert spoken.stopped is not None and len(spoken.rows) == 6
     assert_sealed(work, spoken)
     assert {row.error.code for row in spoken.rows.values() if row.error} <= {"interrupted"}
-    again = speak(job(tmp_path), no_progress)
+    again = synthesize(job(tmp_path), no_progress)
     assert again.reused == sum(row.status == "done" for row in spoken.rows.values())
 
 
 def test_a_model_that_cannot_be_loaded_fails_every_row_and_leaves_no_wav(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speaking, "watermark_folder", lambda settings, progress: tmp_path)
+    monkeypatch.setattr(pipeline_synthesize, "watermark_folder", lambda settings, progress: tmp_path)
     work = job(tmp_path)
-    spoken = speak(work, no_progress)
+    spoken = synthesize(work, no_progress)
     assert {row.error.code for row in spoken.rows.values() if row.error} == {"watermark_failed"}
     assert len(spoken.rows) == 6 and sounds(work) == {}
 
@@ -131,10 +132,10 @@ def test_silent_segments_are_done_told_and_remembered_as_unmarked(
         write_wav(path, syllables(frames / rate, rate, level=0.0), rate)
         return sealing_of(path, engine, watermark)
 
-    sealing_of = sealing.seal_file
-    monkeypatch.setattr(sealing, "seal_file", silenced)
+    sealing_of = provenance_watermark.watermark_and_tag
+    monkeypatch.setattr(provenance_watermark, "watermark_and_tag", silenced)
     for _ in range(2):
-        spoken = speak(job(tmp_path), no_progress)
+        spoken = synthesize(job(tmp_path), no_progress)
         assert spoken.unmarked == {f"{n:04d}": "silent" for n in range(1, 7)}
         assert any("no watermark is on 0001" in note for note in spoken.notes)
         assert [row.status for row in spoken.rows.values()] == ["done"] * 6
@@ -149,7 +150,7 @@ def test_task_files_are_spoken_with_the_mark_unless_it_is_not_wanted(tmp_path: P
         task = SynthesisTask("A", EngineSpec("echo"), reference, str(tmp_path / str(wanted)), lines)
         file = tmp_path / f"{wanted}.json"
         file.write_text(task_to_json(replace(task)), encoding="utf-8")
-        result = synthesis.synthesize([file], resolve({"watermark": wanted}, {}), no_progress)
+        result = synth.synthesize_tasks([file], resolve({"watermark": wanted}, {}), no_progress)
         assert [row.status for row in result.segments] == ["done"] * 3
         assert all(row.file and row.sha256 == file_sha256(Path(row.file)) for row in result.segments)
         made[wanted] = [Path(row.file).read_bytes() for row in result.segments if row.file]

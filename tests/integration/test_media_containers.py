@@ -14,8 +14,8 @@ import soxr
 
 import media_samples
 from media_samples import CODECS, Signal, tone, write_media
+from voiceclone_cli.audio.reader import read_recording, read_spans
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.media import read_recording, read_spans
 
 SUFFIXES = sorted(CODECS)
 

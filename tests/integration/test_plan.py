@@ -13,7 +13,7 @@ import pytest
 
 from command import Ended, voiceclone
 from short_talk import ShortTalk, short_talk
-from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_cli.files import file_sha256
 
 pytestmark = pytest.mark.engine
 
@@ -157,7 +157,7 @@ def test_a_plan_loads_no_engine_and_nothing_heavy(out: Path, talk: ShortTalk) ->
     arguments = ["plan", *map(str, talk.arguments(out)[1:])]
     program = (
         f"import sys; sys.argv = ['voiceclone', *{arguments!r}]\n"
-        "from voiceclone_cli.cli import main\n"
+        "from voiceclone_cli.__main__ import main\n"
         "try:\n    main()\nfinally:\n"
         "    print(sorted({'torch', 'pyannote', 'onnxruntime', 'faster_whisper'} & sys.modules.keys()), file=sys.stderr)\n"
     )

@@ -17,13 +17,11 @@ import pytest
 from echo_faults import with_faults
 from studio import instead_of_the_worker
 from voiceclone_cli.errors import PreflightError, Stopped
-from voiceclone_cli.stopping import request_stop
-from voiceclone_cli.workers.leases import one_lease, shared_leases, warm_up
-from voiceclone_cli.workers.local.environment import WorkerCommand, worker_command
-from voiceclone_cli.workers.local.launcher import LocalLauncher
-from voiceclone_cli.workers.outcome import Outcome
+from voiceclone_cli.system import request_stop
 from voiceclone_cli.workers.pool import Pool
-from voiceclone_worker.contract import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+from voiceclone_cli.workers.process import LocalLauncher, WorkerCommand, worker_command
+from voiceclone_cli.workers.protocol import PoolResult, one_lease, shared_leases, warm_up
+from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 
 def task(folder: Path, speaker: str = "A", count: int = 6, **options: Any) -> SynthesisTask:
@@ -41,7 +39,7 @@ def pool(folder: Path, workers: int = 2, command: WorkerCommand | None = None, *
     return Pool(LocalLauncher(command, workers, tasks), **settings)
 
 
-def states(outcome: Outcome) -> dict[str, str]:
+def states(outcome: PoolResult) -> dict[str, str]:
     return {key[1]: row.status for key, row in outcome.segments.items()}
 
 

@@ -9,10 +9,9 @@ import pytest
 
 from far_slots import FarLauncher, FarSlot, tone
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.workers.leases import shared_leases
-from voiceclone_cli.workers.outcome import Outcome
 from voiceclone_cli.workers.pool import Pool
-from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentRow, SegmentSpec, SynthesisTask
+from voiceclone_cli.workers.protocol import PoolResult, shared_leases
+from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentRow, SegmentSpec, SynthesisTask
 
 
 def task(folder: Path, count: int, speaker: str = "A") -> SynthesisTask:
@@ -26,7 +25,7 @@ def spoken(folder: Path) -> dict[str, bytes]:
     return {path.stem: path.read_bytes() for path in (folder / "out").glob("*.wav")}
 
 
-def assert_whole(outcome: Outcome, folder: Path, count: int) -> None:
+def assert_whole(outcome: PoolResult, folder: Path, count: int) -> None:
     assert {row.status for row in outcome.segments.values()} == {"done"} and len(outcome.segments) == count
     assert spoken(folder) == {f"A{n:03d}": tone(f"words of {n}") for n in range(count)}
 

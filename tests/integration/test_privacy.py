@@ -13,7 +13,7 @@ import pytest
 
 from local_server import Answer, LocalServer, serving
 from short_talk import two_lines
-from voiceclone_cli.workers.local.environment import worker_program
+from voiceclone_cli.workers.process import worker_program
 from watch import WatchedPython, watched
 
 TOKEN = "hf_canaryInTheEnvironment1"
@@ -195,8 +195,8 @@ def test_the_settings_are_shown_without_the_token(command: Callable[..., Any]) -
 def test_the_libraries_are_silent_before_they_are_loaded(python: WatchedPython) -> None:
     """Whatever the user's environment says, or leaves out."""
     program = (
-        "from voiceclone_cli.machine.telemetry import refuse_telemetry; refuse_telemetry()\n"
-        "from voiceclone_cli.diarization.surroundings import prepare_import; prepare_import()\n"
+        "from voiceclone_cli.system import refuse_telemetry; refuse_telemetry()\n"
+        "from voiceclone_cli.analysis.diarization import prepare_import; prepare_import()\n"
         "from pyannote.audio.telemetry.metrics import is_metrics_enabled, tracer\n"
         "from huggingface_hub import constants\n"
         "assert not is_metrics_enabled() and 'NoOp' in type(tracer).__name__\n"

@@ -11,7 +11,7 @@ import pytest
 from browser import Browser, Page, find_chromium, open_browser
 from command import voiceclone
 from report_runs import line, write_check, write_run
-from voiceclone_cli.report import write_report
+from voiceclone_cli.report.page import write_report
 
 CHROMIUM = find_chromium()
 pytestmark = [

@@ -14,7 +14,7 @@ import pytest
 
 from command import voiceclone
 from disturbed_runs import LINES, Running, assert_told, contents, make_talk
-from voiceclone_cli.fingerprints import file_sha256
+from voiceclone_cli.files import file_sha256
 
 pytestmark = pytest.mark.engine
 

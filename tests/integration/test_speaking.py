@@ -10,19 +10,18 @@ import pytest
 
 from echo_faults import with_faults
 from media_samples import syllables, write_wav
-from voiceclone_cli.engines import EngineChoice
+from voiceclone_cli.config import resolve
+from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import Stopped
-from voiceclone_cli.rundir.directory import take_up
-from voiceclone_cli.rundir.stages import Stages
-from voiceclone_cli.settings import resolve
-from voiceclone_cli.steps.outcome import exit_code
-from voiceclone_cli.steps.speaking import Spoken, speak
-from voiceclone_cli.stopping import request_stop
-from voiceclone_cli.tasks import Job, segment_fingerprints, segment_seed
+from voiceclone_cli.pipeline.synthesize import SynthesisResult, exit_code, synthesize
+from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints, segment_seed
+from voiceclone_cli.rundir.cache import StageCache
+from voiceclone_cli.rundir.directory import resume_directory
+from voiceclone_cli.system import request_stop
 from voiceclone_cli.types import ProgressEvent, Reference, Script, Segment, no_progress
 
 
-def job(folder: Path, texts: dict[str, str] | None = None, **changes: Any) -> Job:
+def job(folder: Path, texts: dict[str, str] | None = None, **changes: Any) -> SynthesisJob:
     """Eight lines of two speakers; ``texts`` replaces lines, ``options`` go to the engine."""
     settings = resolve(
         {key: changes[key] for key in ("mode", "workers", "batch_size", "seed") if key in changes}
@@ -36,7 +35,7 @@ def job(folder: Path, texts: dict[str, str] | None = None, **changes: Any) -> Jo
             for s in lines
         )
     )
-    run_dir = take_up(folder / "run", "input")
+    run_dir = resume_directory(folder / "run", "input")
     references = {}
     for speaker in ("S0", "S1"):
         (run_dir.speakers / speaker).mkdir(exist_ok=True)
@@ -44,20 +43,20 @@ def job(folder: Path, texts: dict[str, str] | None = None, **changes: Any) -> Jo
         references[speaker] = Reference(speaker, audio, "", 1.0, ())
     engine = EngineChoice("echo", "asked", None, "codes.txt", options=changes.get("options", {}))
     slots = {segment.id: segment.start + 1.0 for segment in script.segments}
-    return Job(script, references, slots, run_dir, engine, settings)
+    return SynthesisJob(script, references, slots, run_dir, engine, settings)
 
 
-def states(spoken: Spoken) -> list[str]:
+def states(spoken: SynthesisResult) -> list[str]:
     return [spoken.rows[key].status for key in sorted(spoken.rows)]
 
 
-def sounds(work: Job) -> dict[str, bytes]:
+def sounds(work: SynthesisJob) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in work.run_dir.segments.glob("*.wav")}
 
 
 def test_every_segment_is_spoken_and_noted(tmp_path: Path) -> None:
     work = job(tmp_path)
-    spoken = speak(work, no_progress)
+    spoken = synthesize(work, no_progress)
     assert states(spoken) == ["done"] * 8 and spoken.reused == 0
     assert all(work.run_dir.segment_note(key).is_file() for key in spoken.rows)
     assert {"load", "encode", "generate", "write"} <= spoken.timing.keys()
@@ -70,42 +69,42 @@ def test_both_modes_give_the_same_bytes(tmp_path: Path) -> None:
         ({"mode": "sequential"}, {"mode": "parallel", "workers": 3, "batch_size": 1})
     ):
         work = job(tmp_path / str(number), **flags)
-        speak(work, no_progress)
+        synthesize(work, no_progress)
         heard.append(sounds(work))
     assert len(heard[0]) == 8 and heard[0] == heard[1]
 
 
 def test_again_keeps_everything_and_a_changed_line_or_voice_redoes_only_itself(tmp_path: Path) -> None:
-    speak(job(tmp_path), no_progress)
-    assert speak(job(tmp_path), no_progress).reused == 8
-    assert speak(job(tmp_path, {"0003": "another line"}), no_progress).reused == 7
+    synthesize(job(tmp_path), no_progress)
+    assert synthesize(job(tmp_path), no_progress).reused == 8
+    assert synthesize(job(tmp_path, {"0003": "another line"}), no_progress).reused == 7
     other_voice = job(tmp_path, {"0003": "another line"})
     write_wav(other_voice.references["S0"].audio, syllables(1.0, seed=99))
-    assert speak(other_voice, no_progress).reused == 4
-    assert speak(job(tmp_path, {"0003": "another line"}, seed=5), no_progress).reused == 0
+    assert synthesize(other_voice, no_progress).reused == 4
+    assert synthesize(job(tmp_path, {"0003": "another line"}, seed=5), no_progress).reused == 0
 
 
 def test_task_files_are_temporary_unless_they_are_to_be_kept(tmp_path: Path) -> None:
     work = job(tmp_path)
     (work.run_dir.tasks / "task-00099.json").write_text("from a run that was killed", encoding="utf-8")
     work = job(tmp_path)
-    speak(work, no_progress, keep_tasks=True)
+    synthesize(work, no_progress, keep_tasks=True)
     kept = sorted(path.name for path in work.run_dir.tasks.iterdir())
     assert kept == ["task-00001.json", "task-00002.json", "task-00003.json"]
-    speak(job(tmp_path), no_progress)
+    synthesize(job(tmp_path), no_progress)
     assert not work.run_dir.tasks.exists()
 
 
 def test_a_segment_that_is_no_longer_planned_leaves(tmp_path: Path) -> None:
     work = job(tmp_path)
     work.run_dir.segment_wav("0099").write_bytes(b"from another script")
-    speak(work, no_progress)
+    synthesize(work, no_progress)
     assert len(sounds(work)) == 8
 
 
 def test_a_failed_segment_is_failed_with_its_reason_and_has_no_wav(tmp_path: Path) -> None:
     work = job(tmp_path, options=with_faults(faults={"0004": "fail"}))
-    spoken = speak(work, no_progress)
+    spoken = synthesize(work, no_progress)
     assert states(spoken) == ["done"] * 3 + ["failed"] + ["done"] * 4
     assert spoken.rows["0004"].error is not None and spoken.rows["0004"].error.code == "asked_to_fail"
     assert "0004.wav" not in sounds(work)
@@ -114,13 +113,13 @@ def test_a_failed_segment_is_failed_with_its_reason_and_has_no_wav(tmp_path: Pat
 def test_a_reference_that_cannot_be_encoded_fails_its_speaker_only(tmp_path: Path) -> None:
     work = job(tmp_path)
     work.references["S1"].audio.unlink()
-    spoken = speak(work, no_progress)
+    spoken = synthesize(work, no_progress)
     assert [row.status for key, row in sorted(spoken.rows.items())] == ["failed", "done"] * 4
     assert {row.error.code for row in spoken.rows.values() if row.error} == {"reference_unusable"}
 
 
 def test_an_engine_that_cannot_load_fails_every_segment_and_lacked_something(tmp_path: Path) -> None:
-    spoken = speak(job(tmp_path, mode="parallel", options={"import": "no_such_module"}), no_progress)
+    spoken = synthesize(job(tmp_path, mode="parallel", options={"import": "no_such_module"}), no_progress)
     assert states(spoken) == ["failed"] * 8 and exit_code(spoken) == 4
     (error,) = spoken.errors
     assert {row.error for row in spoken.rows.values()} == {error} and error.code == "engine_not_installed"
@@ -130,7 +129,7 @@ def test_being_stopped_keeps_what_is_done_and_fails_the_rest(tmp_path: Path) -> 
     work = job(tmp_path, options={"delay": 0.3})
     asked = threading.Timer(1.6, request_stop, (Stopped(130),))
     asked.start()
-    spoken = speak(work, no_progress)
+    spoken = synthesize(work, no_progress)
     asked.join()
     assert spoken.stopped is not None and len(spoken.rows) == 8
     assert "failed" in states(spoken)
@@ -142,15 +141,15 @@ def test_being_stopped_keeps_what_is_done_and_fails_the_rest(tmp_path: Path) -> 
 def test_a_note_that_cannot_be_written_leaves_its_segment_undone(tmp_path: Path) -> None:
     work = job(tmp_path)
     work.run_dir.segment_note("0003").mkdir()
-    spoken = speak(work, no_progress)
+    spoken = synthesize(work, no_progress)
     assert states(spoken) == ["done", "done", "failed"] + ["done"] * 5
     assert spoken.rows["0003"].error is not None
     assert spoken.rows["0003"].error.code == "output_unwritable"
 
 
 def test_references_are_encoded_once_for_all_runs(tmp_path: Path) -> None:
-    def timing(work: Job) -> dict[str, float]:
-        return speak(work, no_progress, stages=Stages(work.run_dir.root)).timing
+    def timing(work: SynthesisJob) -> dict[str, float]:
+        return synthesize(work, no_progress, stages=StageCache(work.run_dir.root)).timing
 
     assert "encode" in timing(job(tmp_path))
     assert timing(job(tmp_path)) == {}, "everything is there: no worker is started"
@@ -162,7 +161,7 @@ def test_references_are_encoded_once_for_all_runs(tmp_path: Path) -> None:
 
 def test_progress_counts_up_to_every_segment(tmp_path: Path) -> None:
     events: list[ProgressEvent] = []
-    speak(job(tmp_path, mode="parallel"), events.append)
+    synthesize(job(tmp_path, mode="parallel"), events.append)
     stage = [e.completed for e in events if e.stage == "synthesis" and e.worker is None]
     assert stage[0] == 0 and stage[-1] == 8 and stage == sorted(stage)
     assert {e.worker for e in events if e.worker} == {"worker 1", "worker 2"}

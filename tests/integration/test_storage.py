@@ -18,7 +18,7 @@ from command import Ended
 from disturbed_runs import assert_told, assert_whole, contents, make_talk
 from small_disk import SmallDisk, small_disk
 from voiceclone_cli.models import registry, store
-from voiceclone_worker.contract import (
+from voiceclone_worker.protocol import (
     EngineSpec,
     ReferenceSpec,
     SegmentSpec,
@@ -26,7 +26,7 @@ from voiceclone_worker.contract import (
     parse_event,
     task_to_json,
 )
-from voiceclone_worker.writer import BACKLOG
+from voiceclone_worker.session import BACKLOG
 
 pytestmark = pytest.mark.engine
 
@@ -124,7 +124,7 @@ def test_a_model_file_that_meets_the_end_of_the_disk_leaves_nothing(
     disk.resize(64)
     chunks = (b"\0" * 10_000 for _ in range(10))
     with pytest.raises(OSError) as caught:
-        store.install(model, model.files[0], chunks, disk.seen)
+        store.install_files(model, model.files[0], chunks, disk.seen)
     assert caught.value.errno == errno.ENOSPC
     assert not [path for path in disk.seen.rglob("*") if path.is_file()]
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.workers.local.environment import worker_command
-from voiceclone_cli.workers.local.tool import ask_tool
+from voiceclone_cli.workers.process import ask_tool, worker_command
 
 
 def refusal(python: str, *, seconds: float = 20.0, tool: str = "examine") -> PreflightError:

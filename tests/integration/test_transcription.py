@@ -8,10 +8,11 @@ import pytest
 import soundfile
 
 from hearing import sample_text, word_error_rate
-from voiceclone_cli import script, transcription
+from voiceclone_cli.analysis import transcription
+from voiceclone_cli.analysis.transcription import drop_outside_speech, transcribe
 from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.script import script_file
 from voiceclone_cli.script.segmentation import segments_from_words
-from voiceclone_cli.transcription import drop_outside_speech, transcribe
 from voiceclone_cli.types import Diarization, ProgressEvent, Recording, Transcript, Turn
 
 pytestmark = pytest.mark.engine
@@ -99,7 +100,7 @@ def test_the_recording_makes_nine_lines_of_whole_sentences(transcript: Transcrip
 
 def test_the_spanish_example_fits_the_recording(recording: Recording) -> None:
     example = Path(__file__).parents[2] / "examples" / "sample.es.srt"
-    result = script.read(example, None, language="es", recording_seconds=recording.seconds)
+    result = script_file.read_script(example, None, language="es", recording_seconds=recording.seconds)
     assert len(result.segments) == 9
     assert result.notes == ()
     assert not any(re.search(r"[\[\]]", segment.text) for segment in result.segments)

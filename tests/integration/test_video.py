@@ -19,9 +19,10 @@ from video_samples import (
     write_mix,
 )
 from voiceclone_cli.errors import InputError, RunError
-from voiceclone_cli.rundir.stages import Stages
+from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.types import ProgressEvent, no_progress
-from voiceclone_cli.video import make_video_or_recall, output_suffix, write_video
+from voiceclone_cli.video.mux import cached_video, write_video
+from voiceclone_cli.video.source import output_suffix
 
 
 def test_the_same_inputs_make_the_same_file(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, suffix: 
 
 
 class TestMemory:
-    def made(self, source: Path, stages: Stages, **changes: object) -> bool:
+    def made(self, source: Path, stages: StageCache, **changes: object) -> bool:
         """Make the video; whether it was made anew."""
         notes: list[str] = []
         given = {
@@ -112,7 +113,7 @@ class TestMemory:
             "keep_original_audio": False,
             "tags": {"comment": "a"},
         }
-        video = make_video_or_recall(
+        video = cached_video(
             source,
             source.with_name("mix.wav"),
             source.with_name("output.mp4"),
@@ -126,7 +127,7 @@ class TestMemory:
     def test_a_video_that_would_come_out_the_same_is_kept(self, tmp_path: Path) -> None:
         source = write_film(tmp_path / "film.mp4")
         write_mix(tmp_path / "mix.wav", noise(3.0))
-        stages = Stages(tmp_path, "input")
+        stages = StageCache(tmp_path, "input")
         assert self.made(source, stages)
         assert not self.made(source, stages)
         assert stages.reused == ["video"]
@@ -134,7 +135,7 @@ class TestMemory:
     def test_it_is_made_again_when_something_has_changed(self, tmp_path: Path) -> None:
         source = write_film(tmp_path / "film.mp4")
         write_mix(tmp_path / "mix.wav", noise(3.0))
-        stages = Stages(tmp_path, "input")
+        stages = StageCache(tmp_path, "input")
         self.made(source, stages)
         assert self.made(source, stages, subtitles=None)
         assert self.made(source, stages, subtitles=None, language="fr")

@@ -16,7 +16,7 @@ from video_samples import (
     write_film,
 )
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.video import output_suffix
+from voiceclone_cli.video.source import output_suffix
 
 
 @pytest.mark.parametrize("suffix", COPIED)

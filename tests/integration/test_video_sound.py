@@ -22,7 +22,7 @@ from video_samples import (
     write_film,
     write_mix,
 )
-from voiceclone_cli.media import read_recording
+from voiceclone_cli.audio.reader import read_recording
 
 
 def place_of_sound(path: Path, part: np.ndarray) -> Fraction:

@@ -11,22 +11,26 @@ import soxr
 
 from command import voiceclone
 from media_samples import Signal, conversation, tone, write_media, write_wav
-from voiceclone_cli import models
+from voiceclone_cli.config import resolve
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.fingerprints import file_sha256
-from voiceclone_cli.provenance import perth
-from voiceclone_cli.provenance.detection import Verdict
-from voiceclone_cli.provenance.sealing import seal_file
-from voiceclone_cli.provenance.verifying import Verification, verify
-from voiceclone_cli.provenance.watermark import Watermark, load_watermark, resampled, why_unmarkable
-from voiceclone_cli.settings import resolve
+from voiceclone_cli.files import file_sha256
+from voiceclone_cli.models import download
+from voiceclone_cli.provenance import watermark as provenance_watermark
+from voiceclone_cli.provenance.verify import Verdict, Verification, verify
+from voiceclone_cli.provenance.watermark import (
+    Watermark,
+    load_watermark,
+    resampled,
+    watermark_and_tag,
+    why_unmarkable,
+)
 
 pytestmark = pytest.mark.engine
 
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    return models.ensure(["perth"])["perth"]
+    return download.ensure_models(["perth"])["perth"]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,7 @@ def in_16_bits(samples: Signal) -> Signal:
 
 
 def presence(watermark: Watermark, samples: Signal, rate: int) -> float:
-    return float(watermark.presences(resampled(samples, rate, perth.RATE)[None])[0])
+    return float(watermark.presences(resampled(samples, rate, provenance_watermark.PERTH_RATE)[None])[0])
 
 
 @pytest.mark.parametrize("rate", [16_000, 24_000, 44_100])
@@ -102,7 +106,7 @@ def test_sealing_a_segment_is_the_same_every_time(
     hashes = set()
     for name in "ab":
         path = write_wav(tmp_path / f"{name}.wav", at_rate(speech, 24_000), 24_000)
-        sha256, unmarked = seal_file(path, "kokoro", watermark)
+        sha256, unmarked = watermark_and_tag(path, "kokoro", watermark)
         assert unmarked is None and sha256 == file_sha256(path)
         hashes.add(sha256)
     assert len(hashes) == 1

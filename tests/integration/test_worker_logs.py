@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 
 from studio import Studio, instead_of_the_worker
-from voiceclone_cli.workers.local import pipes
-from voiceclone_cli.workers.local.environment import worker_command
-from voiceclone_cli.workers.local.process import WorkerProcess
-from voiceclone_cli.workers.local.task_files import TaskFiles
-from voiceclone_cli.workers.slot import EventMessage, GoneMessage, LogMessage, Message
+from voiceclone_cli.workers import process
+from voiceclone_cli.workers.process import TaskFiles, WorkerProcess, worker_command
+from voiceclone_cli.workers.protocol import EventMessage, LogMessage, Message, WorkerExited
 
 
 def test_a_log_is_bounded_and_says_that_it_was_cut(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipes, "LONGEST_LOG", 1_000_000)
+    monkeypatch.setattr(process, "LONGEST_LOG", 1_000_000)
     logs = studio.folder / "logs"
     logs.mkdir()
     studio.order("generate.0001.longline", "load.longline")
@@ -41,7 +39,7 @@ def started(folder: Path, program: str) -> tuple[WorkerProcess, queue.SimpleQueu
 def test_events_that_nobody_takes_hold_up_the_worker_and_fill_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voiceclone_cli.workers.local.process.MOST_UNREAD", 100)
+    monkeypatch.setattr("voiceclone_cli.workers.process.MOST_UNREAD", 100)
     worker, inbox = started(
         tmp_path,
         "import sys\n"
@@ -55,13 +53,13 @@ def test_events_that_nobody_takes_hold_up_the_worker_and_fill_no_memory(
         worker.taken(message)
         heard.append(message.event["number"])
     assert heard == list(range(20_000)), "none is lost"
-    assert isinstance(message, GoneMessage) and "exit code 0" in message.reason
+    assert isinstance(message, WorkerExited) and "exit code 0" in message.reason
 
 
 def test_a_log_that_nobody_reads_holds_up_no_worker_and_fills_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voiceclone_cli.workers.local.process.MOST_UNREAD_LOG", 100)
+    monkeypatch.setattr("voiceclone_cli.workers.process.MOST_UNREAD_LOG", 100)
     said = "import sys\nfor number in range(20_000):\n    print('said', number, file=sys.stderr)\n"
     worker, inbox = started(tmp_path, said)
     assert worker.wait(20.0), "it waits for nobody"
@@ -69,7 +67,7 @@ def test_a_log_that_nobody_reads_holds_up_no_worker_and_fills_no_memory(
     assert [message.line for message in heard if isinstance(message, LogMessage)] == [
         f"said {number}" for number in range(100)
     ]
-    assert isinstance(end := inbox.get(timeout=20), GoneMessage) and "said 19999" in end.reason
+    assert isinstance(end := inbox.get(timeout=20), WorkerExited) and "said 19999" in end.reason
 
 
 def test_what_a_worker_logs_is_handed_on_without_control_characters(tmp_path: Path, studio: Studio) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from voiceclone_cli.batch.list_file import COLUMNS, Row, read_list
-from voiceclone_cli.diarization import SpeakerCount
+from voiceclone_cli.analysis.diarization import SpeakerCount
+from voiceclone_cli.batch.inputs import COLUMNS, ListRow, read_list
+from voiceclone_cli.config import resolve
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.settings import resolve
-from voiceclone_cli.steps.request import RunRequest
+from voiceclone_cli.pipeline.request import RunRequest
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def common(tmp_path: Path) -> RunRequest:
     return RunRequest(Path(), settings, speakers=SpeakerCount(least=2, most=4))
 
 
-def rows(tmp_path: Path, common: RunRequest, text: str | bytes, name: str = "list.csv") -> list[Row]:
+def rows(tmp_path: Path, common: RunRequest, text: str | bytes, name: str = "list.csv") -> list[ListRow]:
     data = text.encode() if isinstance(text, str) else text
     (tmp_path / name).write_bytes(data)
     return read_list(tmp_path / name, common)

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from voiceclone_cli.cluster import nodes
-from voiceclone_cli.cluster.nodes import Nodes
-from voiceclone_cli.cluster.sizing import Node
+from voiceclone_cli.cluster.nodes import Node, Nodes
 
 
 @pytest.mark.parametrize("there", [[], None])

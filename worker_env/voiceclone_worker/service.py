@@ -8,10 +8,9 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from voiceclone_worker.channel import Channel
-from voiceclone_worker.contract import Result
-from voiceclone_worker.lifeline import hold_on_to_coordinator
-from voiceclone_worker.synthesis import Studio
+from voiceclone_worker.protocol import Result
+from voiceclone_worker.runtime import Channel, exit_with_parent
+from voiceclone_worker.session import Session
 from voiceclone_worker.tools import run_tool
 
 USAGE = "usage: python voiceclone_worker TASK.json [TASK.json ...] | --serve | --tool NAME [ARGUMENT ...]"
@@ -22,13 +21,13 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or any(argument in ("-h", "--help") for argument in arguments):
         print(USAGE, file=sys.stderr)
         return 0 if arguments else 2
-    hold_on_to_coordinator(serving=list(arguments) == ["--serve"])
+    exit_with_parent(serving=list(arguments) == ["--serve"])
     channel = Channel()
     channel.emit("hello", pid=os.getpid(), python=platform.python_version())
     channel.start_heartbeat()
     if arguments[0] == "--tool":
         return run_tool(arguments[1:], channel)
-    studio = Studio(channel.emit)
+    studio = Session(channel.emit)
     if list(arguments) == ["--serve"]:
         return _serve(channel, studio)
     result = studio.run(arguments)
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if result.error is None else 1
 
 
-def _serve(channel: Channel, studio: Studio) -> int:
+def _serve(channel: Channel, studio: Session) -> int:
     """Answer stdin line by line until it ends, or until nobody reads the answers."""
     with open(0, encoding="utf-8", errors="replace", closefd=False) as requests:
         for line in requests:
@@ -50,7 +49,7 @@ def _serve(channel: Channel, studio: Studio) -> int:
     return 0
 
 
-def _answer(studio: Studio, line: str) -> Result:
+def _answer(studio: Session, line: str) -> Result:
     try:
         paths = json.loads(line) if line.startswith("[") else [line]
     except (ValueError, RecursionError) as error:

@@ -8,22 +8,8 @@ from typing import Annotated
 import typer
 
 from voiceclone_cli import __version__
-from voiceclone_cli.cli import (
-    check,
-    config,
-    diarize,
-    doctor,
-    environment,
-    models,
-    plan,
-    redo,
-    report,
-    run,
-    script,
-    synth,
-    verify,
-)
-from voiceclone_cli.cli.examples import epilog
+from voiceclone_cli.cli import inspect, run, setup
+from voiceclone_cli.cli.options import epilog
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,22 +19,22 @@ app = typer.Typer(
     help="Find who speaks when in a recording, and speak every line again in its own speaker's voice.",
 )
 _VERBS: dict[str, Callable[..., None]] = {
-    "run": run.command,
-    "plan": plan.command,
-    "report": report.command,
-    "check": check.command,
-    "redo": redo.command,
-    "verify": verify.command,
-    "diarize": diarize.command,
-    "script": script.command,
-    "synth": synth.command,
-    "doctor": doctor.command,
+    "run": run.run_command,
+    "plan": run.plan_command,
+    "report": inspect.report_command,
+    "check": inspect.check_command,
+    "redo": run.redo_command,
+    "verify": inspect.verify_command,
+    "diarize": inspect.diarize_command,
+    "script": inspect.script_command,
+    "synth": inspect.synth_command,
+    "doctor": setup.doctor_command,
 }
 for _name, _command in _VERBS.items():
     app.command(_name, epilog=epilog(_name))(_command)
-app.add_typer(models.app, name="models")
-app.add_typer(config.app, name="config")
-app.add_typer(environment.app, name="env")
+app.add_typer(setup.models_app, name="models")
+app.add_typer(setup.config_app, name="config")
+app.add_typer(setup.env_app, name="env")
 
 
 def _print_version(wanted: bool) -> None:

@@ -5,24 +5,31 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.cluster.connect import connected
-from voiceclone_cli.cluster.depot import Depot, sweep_shelves
-from voiceclone_cli.cluster.here import hints_of, weights
-from voiceclone_cli.cluster.nodes import Nodes
-from voiceclone_cli.cluster.preflight import Finding, Prober, Question, on_node, probing_folder
-from voiceclone_cli.cluster.reports import Setup
-from voiceclone_cli.cluster.sizing import Node, Share, shares
-from voiceclone_cli.cluster.slot import RaySlot
-from voiceclone_cli.engines import EngineChoice
+from voiceclone_cli.cluster.connection import connected
+from voiceclone_cli.cluster.node import path_hints, weights
+from voiceclone_cli.cluster.nodes import (
+    Node,
+    NodeFinding,
+    NodeProber,
+    NodeRequirements,
+    Nodes,
+    NodeShare,
+    node_shares,
+    on_node,
+    probing_folder,
+)
+from voiceclone_cli.cluster.transfer import FileStore, sweep_node_caches
+from voiceclone_cli.cluster.worker import RayWorker, WorkerSetup
+from voiceclone_cli.config import Settings
+from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.settings import Settings
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
-from voiceclone_cli.workers.slot import Inbox
+from voiceclone_cli.workers.protocol import Inbox
 
 ABSENT_SECONDS = 60.0
 """Without any node that is fit, times the patience that is set, before the run gives up."""
@@ -55,15 +62,15 @@ class RayLauncher:
         self._lock = threading.RLock()
         self._stack = ExitStack()
         self._nodes: Nodes | None = None
-        self._depot = Depot(_put)
-        self._slots: list[RaySlot] = []
+        self._depot = FileStore(_put)
+        self._slots: list[RayWorker] = []
         self._untidy: set[str] = set()
         """Nodes on which a slot was ended from outside: it could not take its files away."""
         self._absent_since: float | None = None
         self._closing = threading.Event()
 
     @property
-    def slots(self) -> tuple[RaySlot, ...]:
+    def slots(self) -> tuple[RayWorker, ...]:
         """Those that have not ended."""
         return tuple(self._slots)
 
@@ -73,7 +80,7 @@ class RayLauncher:
         with self._lock:
             return sum(share.slots for _, share in self._places())
 
-    def start(self, name: str, number: int, inbox: Inbox) -> RaySlot:
+    def start(self, name: str, number: int, inbox: Inbox) -> RayWorker:
         with self._lock:
             places = self._places()
             if not places:
@@ -81,7 +88,7 @@ class RayLauncher:
             held = [slot.node.id for slot in self._slots]
             node, share = min(places, key=lambda place: held.count(place[0].id) / place[1].slots)
             name = f"{name} on {node.host}"
-            slot = RaySlot(
+            slot = RayWorker(
                 name,
                 node,
                 lambda: self._actor(name, number, node, share),
@@ -111,10 +118,10 @@ class RayLauncher:
 
     # ------------------------------------------------------------------------------ the cluster
 
-    def _places(self) -> list[tuple[Node, Share]]:
+    def _places(self) -> list[tuple[Node, NodeShare]]:
         """The nodes that may have slots now."""
         fit = {node.id: node for node in self._open().fit()}
-        found = shares([*fit.values()], self._settings, takes_gpu=self._engine.name == "fish")
+        found = node_shares([*fit.values()], self._settings, takes_gpu=self._engine.name == "fish")
         if found:
             self._absent_since = None
             return [(fit[key], share) for key, share in found.items()]
@@ -137,8 +144,8 @@ class RayLauncher:
         self._progress(ProgressEvent("note", 1, 1, note="connecting to Ray"))
         self._stack.enter_context(connected(self._settings.ray_address))
         try:
-            question = Question(self._engine.name, hints_of(self._settings), weights(self._engine))
-            prober = self._stack.enter_context(Prober(question, probing_folder(self._log_dir)))
+            question = NodeRequirements(self._engine.name, path_hints(self._settings), weights(self._engine))
+            prober = self._stack.enter_context(NodeProber(question, probing_folder(self._log_dir)))
             nodes = Nodes(prober, self._tell)
             nodes.await_survey()
             if not nodes.fit():
@@ -151,7 +158,7 @@ class RayLauncher:
         threading.Thread(target=self._look_after, args=(nodes,), name="slots", daemon=True).start()
         return nodes
 
-    def _tell(self, finding: Finding) -> None:
+    def _tell(self, finding: NodeFinding) -> None:
         """A node that gets no slot is worth a sentence."""
         if finding.fault is not None:
             note = f"the node {finding.node.host} gets no slot: {finding.fault}"
@@ -163,22 +170,22 @@ class RayLauncher:
 
     # ------------------------------------------------------------------------------ its slots
 
-    def _actor(self, name: str, number: int, node: Node, share: Share) -> Any:
+    def _actor(self, name: str, number: int, node: Node, share: NodeShare) -> Any:
         import ray
 
-        from voiceclone_cli.cluster.actor import SlotActor
+        from voiceclone_cli.cluster.worker import WorkerActor
 
-        setup = Setup(
+        setup = WorkerSetup(
             name=name,
             number=number,
             engine=self._engine.name,
-            hints=hints_of(self._settings),
+            hints=path_hints(self._settings),
             threads=share.threads,
             job=self.job,
             sharing=self._sharing,
         )
         # Nothing is tried again by Ray: what a lost slot held goes back to the pool.
-        options = ray.remote(SlotActor).options(
+        options = ray.remote(WorkerActor).options(
             num_cpus=share.cpus,
             num_gpus=share.gpus,
             resources=dict(self._settings.ray_resources),
@@ -189,18 +196,18 @@ class RayLauncher:
         )
         return options.remote(setup)
 
-    def _ended(self, slot: RaySlot, reason: str, blameless: bool) -> None:
+    def _ended(self, slot: RayWorker, reason: str, node_lost: bool) -> None:
         nodes = self._nodes
         if slot in self._slots:
             self._slots.remove(slot)
         self._untidy.add(slot.node.id)
         if nodes is None:
             return
-        if blameless:
+        if node_lost:
             nodes.doubt(slot.node)
         if slot.ready:
             nodes.succeeded(slot.node)
-        elif slot.stillborn or not blameless:
+        elif slot.stillborn or not node_lost:
             nodes.failed(slot.node, reason)
 
     def _log(self, number: int) -> Path | None:
@@ -220,7 +227,7 @@ def _sweep(nodes: Sequence[str]) -> None:
     """Slots that were ended from outside could not take their files away."""
     import ray
 
-    sweep = ray.remote(sweep_shelves)
+    sweep = ray.remote(sweep_node_caches)
     sweeps = [
         sweep.options(num_cpus=0, max_retries=0, scheduling_strategy=on_node(key)).remote() for key in nodes
     ]
@@ -235,3 +242,32 @@ def _put(data: bytes) -> Any:
     import ray
 
     return ray.put(data)
+
+
+# Slots and ears on the nodes of a Ray cluster: workers of other machines, for the same pool.
+#
+# The controller (the process of the command) decides and keeps the files; a slot is an actor on some node that
+# holds a worker process there. All that passes between them travels as bytes. Ray is imported where it is used.
+
+
+@contextmanager
+def open_launcher(
+    settings: Settings,
+    engine: EngineChoice,
+    *,
+    log_dir: Path | None = None,
+    progress: Progress = no_progress,
+    sharing: bool = True,
+) -> Iterator[RayLauncher]:
+    """A launcher of slots on the cluster at ``settings.ray_address`` (None: a Ray of our own on this machine).
+
+    Nothing is connected before the first ``room`` or ``start``, which raise PreflightError where there is
+    no cluster or no node of it is fit. ``sharing``: files that nodes see under the same path are read there.
+    Leaving it ends the slots and the connection.
+    """
+
+    launcher = RayLauncher(settings, engine, log_dir=log_dir, progress=progress, sharing=sharing)
+    try:
+        yield launcher
+    finally:
+        launcher.close()

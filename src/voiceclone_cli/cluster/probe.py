@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def look_around(
+def examine_node(
     version: str, engine: str, hints: dict[str, str], shared_file: str, shared_text: str
 ) -> dict[str, Any]:
     """What a node is and has. ``version``: the controller's; what the engine finds is looked for only where the
@@ -36,9 +36,9 @@ def look_around(
 
         found["voiceclone"] = voiceclone_cli.__version__
         if voiceclone_cli.__version__ == version:
-            from voiceclone_cli.cluster.here import what_is_here
+            from voiceclone_cli.cluster.node import describe_node
 
-            found.update(what_is_here(engine, hints))
+            found.update(describe_node(engine, hints))
     except Exception as error:  # a damaged installation may raise anything, and is what we are asked about
         found["lack"] = f"voiceclone cannot be used there ({type(error).__name__}: {error})"
     return found

@@ -1,1 +1,1 @@
-"""What a run would do, how long it would take and what it would need."""
+"""What a run would do and how long it would take."""

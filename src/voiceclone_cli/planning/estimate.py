@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from voiceclone_cli.engines import EngineChoice
-from voiceclone_cli.machine.state import remember, state_file
-from voiceclone_cli.provenance import mark_of
-from voiceclone_cli.settings import Settings, cores
-from voiceclone_cli.steps.desk import Desk
-from voiceclone_cli.steps.speaking import Spoken
-from voiceclone_cli.tasks import Job
+from voiceclone_cli.config import Settings, cores
+from voiceclone_cli.engines.select import EngineChoice
+from voiceclone_cli.files import state_file, write_state
+from voiceclone_cli.pipeline.context import RunContext
+from voiceclone_cli.pipeline.synthesize import SynthesisResult
+from voiceclone_cli.pipeline.tasks import SynthesisJob
+from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.types import Segment
 
 MEDIA, DIARIZATION, TRANSCRIPTION, CASTING = "media", "diarization", "transcription", "casting"
@@ -94,7 +94,7 @@ def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict
     machine = f"{platform.machine()}, {cores()} cores{', NVIDIA' if gpu else ''}"
     all_threads, one_worker = f"{settings.threads} threads", f"{settings.threads_each} threads"
     background = settings.background
-    mark = mark_of(engine.name, wanted=settings.watermark)
+    mark = watermark_of(engine.name, wanted=settings.watermark)
     pool = (
         f"{settings.pool_size} workers, {one_worker}, batch {settings.batch_size}, {mark or 'no watermark'}"
     )
@@ -180,14 +180,14 @@ def _is_measurement(row: Any) -> bool:
     return row[2] is None or (isinstance(row[2], int) and is_amount(row[2]))
 
 
-def record(desk: Desk, diarizer: str, job: Job, spoken: Spoken) -> None:
+def record(ctx: RunContext, diarizer: str, job: SynthesisJob, spoken: SynthesisResult) -> None:
     """Keep what each stage of a run took, after its end. Where that cannot be written, nothing is kept.
 
     A stage that was taken over from an earlier run measures nothing, nor do speaking and what follows it
     where a segment failed.
     """
-    costs = stage_costs(desk.request.settings, desk.engine, diarizer)
-    new = {**_measured_by_clock(desk, costs, spoken), **_measured_by_workers(desk, costs, job, spoken)}
+    costs = stage_costs(ctx.request.settings, ctx.engine, diarizer)
+    new = {**_measured_by_clock(ctx, costs, spoken), **_measured_by_workers(ctx, costs, job, spoken)}
     if not new:
         return
     known = load_measurements()
@@ -196,14 +196,16 @@ def record(desk: Desk, diarizer: str, job: Job, spoken: Spoken) -> None:
         peak = found.memory_mb or (before.memory_mb if before else None)
         known[key] = found._replace(seconds=max(round(found.seconds, 3), MIN_SECONDS), memory_mb=peak)
     document = {"schema": SCHEMA, "measured": dict(list(known.items())[-MAX_MEASUREMENTS:])}
-    remember(state_file("rates.json"), json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+    write_state(state_file("rates.json"), json.dumps(document, ensure_ascii=False, indent=1) + "\n")
 
 
-def _measured_by_clock(desk: Desk, costs: Mapping[str, StageCost], spoken: Spoken) -> dict[str, Measurement]:
+def _measured_by_clock(
+    ctx: RunContext, costs: Mapping[str, StageCost], spoken: SynthesisResult
+) -> dict[str, Measurement]:
     """The stages that work on the recording."""
-    clock, skipped = desk.clock, set(desk.stages.reused)
-    skipped |= {DIARIZATION} if desk.request.turns else set()
-    skipped |= {TRANSCRIPTION} if desk.request.script else set()
+    clock, skipped = ctx.clock, set(ctx.stages.reused)
+    skipped |= {DIARIZATION} if ctx.request.turns else set()
+    skipped |= {TRANSCRIPTION} if ctx.request.script else set()
     skipped |= set() if _is_complete(spoken) else {TIMELINE, VIDEO, ORIGINAL, REPORT}
     found, highest = {}, 0
     for name, seconds in clock.seconds.items():
@@ -211,13 +213,13 @@ def _measured_by_clock(desk: Desk, costs: Mapping[str, StageCost], spoken: Spoke
         if stage in costs and stage not in skipped:
             # The peak is that of the process so far: of a stage that did not raise it, it is unknown.
             raised = peak if peak > highest else None
-            found[costs[stage].key] = Measurement(max(0.1, desk.recording.seconds), seconds, raised)
+            found[costs[stage].key] = Measurement(max(0.1, ctx.recording.seconds), seconds, raised)
         highest = max(highest, peak)
     return found
 
 
 def _measured_by_workers(
-    desk: Desk, costs: Mapping[str, StageCost], job: Job, spoken: Spoken
+    ctx: RunContext, costs: Mapping[str, StageCost], job: SynthesisJob, spoken: SynthesisResult
 ) -> dict[str, Measurement]:
     """The parts of speaking. What is neither loading nor encoding counts as speech: the start of the workers,
     the wait for the last of them."""
@@ -225,7 +227,7 @@ def _measured_by_workers(
         return {}
     load = spoken.timing.get("load", 0.0) / job.settings.pool_size
     encode = spoken.timing.get("encode", 0.0)
-    rest = desk.clock.seconds.get("speaking", 0.0) - load - encode
+    rest = ctx.clock.seconds.get("speaking", 0.0) - load - encode
     new = [segment for segment in job.script.segments if segment.id not in spoken.kept]
     parts = {
         "load": (LOADING, 1.0, load),
@@ -239,7 +241,7 @@ def _measured_by_workers(
     }
 
 
-def _is_complete(spoken: Spoken) -> bool:
+def _is_complete(spoken: SynthesisResult) -> bool:
     return not (
         spoken.stopped or spoken.errors or any(row.status == "failed" for row in spoken.rows.values())
     )

@@ -11,13 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli import models
-from voiceclone_cli.atomic import write_bytes_atomic
-from voiceclone_cli.background import KEEP, MODELS
-from voiceclone_cli.casting.choosing import CLIPPED, ENOUGH
-from voiceclone_cli.casting.sound import Quality, listen
+from voiceclone_cli.config import models_home
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.machine.memory import machine_memory
+from voiceclone_cli.files import write_bytes_atomic
+from voiceclone_cli.mixing.background import KEEP
+from voiceclone_cli.mixing.separation import SEPARATION_MODELS
+from voiceclone_cli.models import download, store
+from voiceclone_cli.pipeline.assemble import cached_mix
+from voiceclone_cli.pipeline.context import RunContext, open_run
+from voiceclone_cli.pipeline.prepare import Prepared, bytes_of_run, free_bytes, prepare
+from voiceclone_cli.pipeline.request import RunRequest
+from voiceclone_cli.pipeline.results import write_results
+from voiceclone_cli.pipeline.synthesize import PLANNED, cached_speech
+from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.planning.estimate import (
     CASTING,
     DIARIZATION,
@@ -37,18 +43,10 @@ from voiceclone_cli.planning.estimate import (
     speech_seconds,
     stage_costs,
 )
+from voiceclone_cli.references.selection import CLIPPED, ENOUGH, SpanQuality, measure_span
+from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.directory import RunDir
-from voiceclone_cli.rundir.stages import Stages
-from voiceclone_cli.settings import models_home
-from voiceclone_cli.steps.desk import Desk, open_desk
-from voiceclone_cli.steps.outcome import PLANNED
-from voiceclone_cli.steps.placing import placed_before
-from voiceclone_cli.steps.preparing import Prepared, prepare
-from voiceclone_cli.steps.request import RunRequest
-from voiceclone_cli.steps.settling import settle
-from voiceclone_cli.steps.space import bytes_of_run, free_bytes
-from voiceclone_cli.steps.speaking import spoken_before
-from voiceclone_cli.tasks import Job
+from voiceclone_cli.system import machine_memory
 from voiceclone_cli.types import (
     ANALYSIS_RATE,
     Progress,
@@ -119,7 +117,7 @@ class RunEstimate:
         return max(here, default=0) + self.pool_size * max(there, default=0)
 
 
-def plan(request: RunRequest, progress: Progress = no_progress) -> dict[str, Any]:
+def make_plan(request: RunRequest, progress: Progress = no_progress) -> dict[str, Any]:
     """Return what ``run`` would do with this request now, as ``voiceclone.plan/1``.
 
     Turns, script and references are made as in a run, and cached in the run directory for it; no engine is
@@ -129,31 +127,31 @@ def plan(request: RunRequest, progress: Progress = no_progress) -> dict[str, Any
     if request.until is not None:
         raise InputError("a plan is of the whole run: leave --until out", code="plan_until")
     looking = replace(request, until=Until.CASTING, force=False)
-    with open_desk(looking, progress) as real, scratch_directory(real) as desk:
-        prepared = prepare(desk)
-        job = prepared.job(desk)
-        spoken = spoken_before(job, desk.stages)
-        made = placed_before(desk, job, spoken, prepared.diarization.turns)
-        desk.clock.stop()
-        if desk is real:
-            settle(desk, prepared, job, spoken, made)
-        record(desk, prepared.diarization.diarizer, job, spoken)
+    with open_run(looking, progress) as real, scratch_directory(real) as ctx:
+        prepared = prepare(ctx)
+        job = prepared.job(ctx)
+        spoken = cached_speech(job, ctx.stages)
+        made = cached_mix(ctx, job, spoken, prepared.diarization.turns)
+        ctx.clock.stop()
+        if ctx is real:
+            write_results(ctx, prepared, job, spoken, made)
+        record(ctx, prepared.diarization.diarizer, job, spoken)
         ahead = estimate_stages(
-            desk, prepared, job, spoken.kept, mix_is_kept=bool(made.placements), again=request.force
+            ctx, prepared, job, spoken.kept, mix_is_kept=bool(made.placements), again=request.force
         )
-        return _document(desk, real.run_dir, prepared, job, ahead)
+        return _document(ctx, real.run_dir, prepared, job, ahead)
 
 
 @contextmanager
-def scratch_directory(desk: Desk) -> Iterator[Desk]:
+def scratch_directory(ctx: RunContext) -> Iterator[RunContext]:
     """Yield the desk itself where nothing was spoken yet, else one with a scratch copy of the run directory.
 
     The copy is made of hard links: every file is written by replacing it, so the finished run keeps its own.
     New turns and words are handed back, since they take long and depend on nothing else of the run.
     """
-    run_dir = desk.run_dir
+    run_dir = ctx.run_dir
     if not run_dir.has_spoken():
-        yield desk
+        yield ctx
         return
 
     def ignored(folder: str, names: list[str]) -> list[str]:
@@ -172,7 +170,7 @@ def scratch_directory(desk: Desk) -> Iterator[Desk]:
             dirs_exist_ok=True,
         )
         try:
-            yield replace(desk, run_dir=scratch, stages=Stages(scratch.root, desk.sha256, desk.progress))
+            yield replace(ctx, run_dir=scratch, stages=StageCache(scratch.root, ctx.sha256, ctx.progress))
         finally:
             for stage in (DIARIZATION, TRANSCRIPTION):
                 found, known = (root / f"{stage}.json" for root in (scratch.stages, run_dir.stages))
@@ -188,18 +186,24 @@ def _link_or_copy(path: str, target: str) -> None:
 
 
 def estimate_stages(
-    desk: Desk, prepared: Prepared, job: Job, kept: Collection[str], *, mix_is_kept: bool, again: bool
+    ctx: RunContext,
+    prepared: Prepared,
+    job: SynthesisJob,
+    kept: Collection[str],
+    *,
+    mix_is_kept: bool,
+    again: bool,
 ) -> RunEstimate:
     """Return what is left to do, stage by stage, and how long it will take.
 
     ``kept``: ids of the segments that need not be synthesized. ``again``: nothing that was made counts.
     """
     measured = load_measurements()
-    settings = desk.request.settings
-    costs = stage_costs(settings, desk.engine, prepared.diarization.diarizer)
+    settings = ctx.request.settings
+    costs = stage_costs(settings, ctx.engine, prepared.diarization.diarizer)
     to_speak = tuple(segment for segment in job.script.segments if again or segment.id not in kept)
-    states = _states(desk, to_speak, mix_is_kept=mix_is_kept and not again, again=again)
-    works = _works(desk, job, to_speak)
+    states = _states(ctx, to_speak, mix_is_kept=mix_is_kept and not again, again=again)
+    works = _works(ctx, job, to_speak)
     stages = []
     for stage, state in states.items():
         if state == TO_DO:
@@ -210,12 +214,14 @@ def estimate_stages(
     return RunEstimate(tuple(stages), to_speak, settings.pool_size)
 
 
-def _states(desk: Desk, to_speak: Sequence[Segment], *, mix_is_kept: bool, again: bool) -> dict[str, str]:
+def _states(
+    ctx: RunContext, to_speak: Sequence[Segment], *, mix_is_kept: bool, again: bool
+) -> dict[str, str]:
     """Return the state of every stage that this run has. The run takes over the turns, words and references that
     the plan made or found."""
-    request, run_dir = desk.request, desk.run_dir
+    request, run_dir = ctx.request, ctx.run_dir
     heard = TO_DO if again else KEPT
-    encoded = ENCODING in desk.stages.reused and not again
+    encoded = ENCODING in ctx.stages.reused and not again
     mixed = mix_is_kept and not to_speak
     states = {
         MEDIA: TO_DO,
@@ -227,26 +233,26 @@ def _states(desk: Desk, to_speak: Sequence[Segment], *, mix_is_kept: bool, again
         SPEECH: TO_DO if to_speak else KEPT,
         TIMELINE: KEPT if mixed else TO_DO,
     }
-    if desk.video_suffix is not None:
-        video = run_dir.video(desk.video_suffix)
+    if ctx.video_suffix is not None:
+        video = run_dir.video(ctx.video_suffix)
         states[VIDEO] = KEPT if mixed and video.is_file() else TO_DO
     if request.report:
-        known = not again and desk.stages.recall(ORIGINAL, {}) is not None
+        known = not again and ctx.stages.recall(ORIGINAL, {}) is not None
         states[ORIGINAL] = KEPT if known else TO_DO
         states[REPORT] = TO_DO
     return states
 
 
-def _works(desk: Desk, job: Job, to_speak: Sequence[Segment]) -> dict[str, tuple[float, str]]:
+def _works(ctx: RunContext, job: SynthesisJob, to_speak: Sequence[Segment]) -> dict[str, tuple[float, str]]:
     """Return the amount of work of each stage, in its unit and in words."""
-    audio = max(0.1, desk.recording.seconds)
+    audio = max(0.1, ctx.recording.seconds)
     heard = audio, f"{audio:.0f} s of audio"
     speech = speech_seconds(to_speak)
     workers, references = job.settings.pool_size, len(job.references)
     return {
         **dict.fromkeys((MEDIA, DIARIZATION, TRANSCRIPTION, TIMELINE, ORIGINAL), heard),
         CASTING: (audio, _count(references, "speaker")),
-        LOADING: (1.0, f"{desk.engine.name}, {_count(workers, 'worker')}"),
+        LOADING: (1.0, f"{ctx.engine.name}, {_count(workers, 'worker')}"),
         ENCODING: (float(references), _count(references, "reference")),
         SPEECH: (speech, f"{_count(len(to_speak), 'line')}, about {speech:.0f} s"),
         VIDEO: (audio, "the pictures are copied"),
@@ -259,10 +265,10 @@ def _count(number: int, noun: str) -> str:
 
 
 def _document(
-    desk: Desk, run_dir: RunDir, prepared: Prepared, job: Job, ahead: RunEstimate
+    ctx: RunContext, run_dir: RunDir, prepared: Prepared, job: SynthesisJob, ahead: RunEstimate
 ) -> dict[str, Any]:
     """Return the plan as JSON. ``run_dir`` is that of the run to come. Times in seconds, memory in MB (10^6 bytes), disk in bytes."""
-    settings, engine, recording = job.settings, desk.engine, desk.recording
+    settings, engine, recording = job.settings, ctx.engine, ctx.recording
     total = len(job.script.segments)
     space = _space(job, recording, run_dir, ahead.memory_mb)
     return {
@@ -271,7 +277,7 @@ def _document(
         "run_dir": str(run_dir.root),
         "input": {
             "path": str(recording.path.absolute()),
-            "sha256": desk.sha256,
+            "sha256": ctx.sha256,
             "seconds": round(recording.seconds, 3),
             "rate": recording.source_rate,
             "channels": recording.channels,
@@ -293,7 +299,7 @@ def _document(
         "diarizer": prepared.diarization.diarizer,
         "diarizer_why": prepared.diarization.why,
         "script_from": prepared.script_from,
-        "speakers": _speakers(desk, prepared, job, ahead),
+        "speakers": _speakers(ctx, prepared, job, ahead),
         "segments": {
             "total": total,
             "kept": total - len(ahead.to_speak),
@@ -302,18 +308,20 @@ def _document(
         "stages": [_stage(stage) for stage in ahead.stages],
         "total": {**_time(*ahead.seconds), "measured": ahead.is_measured},
         **space,
-        "notes": list(dict.fromkeys([*desk.notes, *_notes(desk, job, ahead, space["memory"])])),
-        "timing": desk.clock.seconds,
+        "notes": list(dict.fromkeys([*ctx.notes, *_notes(ctx, job, ahead, space["memory"])])),
+        "timing": ctx.clock.seconds,
     }
 
 
-def _speakers(desk: Desk, prepared: Prepared, job: Job, ahead: RunEstimate) -> list[dict[str, Any]]:
+def _speakers(
+    ctx: RunContext, prepared: Prepared, job: SynthesisJob, ahead: RunEstimate
+) -> list[dict[str, Any]]:
     """Return the speakers that have lines. (A reference stays when its speaker's last line is gone.)"""
     turns = prepared.diarization.turns
     rows = []
     for name in sorted({segment.speaker for segment in job.script.segments}):
         reference = job.references[name]
-        voice = judge(reference, desk.recording, turns)
+        voice = judge(reference, ctx.recording, turns)
         rows.append(
             {
                 "name": name,
@@ -346,37 +354,41 @@ def _time(seconds: float, low: float, high: float) -> dict[str, float]:
     return {"seconds": round(seconds, 2), "seconds_low": round(low, 2), "seconds_high": round(high, 2)}
 
 
-def _notes(desk: Desk, job: Job, ahead: RunEstimate, memory: Mapping[str, int | None]) -> list[str]:
+def _notes(
+    ctx: RunContext, job: SynthesisJob, ahead: RunEstimate, memory: Mapping[str, int | None]
+) -> list[str]:
     notes = []
     encoding_is_new = any(s.stage == ENCODING and s.state == TO_DO for s in ahead.stages)
-    if encoding_is_new and ahead.to_speak and any(desk.run_dir.segments.glob("*.json")):
+    if encoding_is_new and ahead.to_speak and any(ctx.run_dir.segments.glob("*.json")):
         notes.append(
             "the references will be encoded anew: which of the lines that are there can be kept is known after that"
         )
-    if lacking := _lacking(desk, job):
+    if lacking := _lacking(ctx, job):
         notes.append(f"the run fetches first: {', '.join(lacking)}")
     if (note := memory_note(memory)) is not None:
         notes.append(note)
     return notes
 
 
-def _lacking(desk: Desk, job: Job) -> list[str]:
+def _lacking(ctx: RunContext, job: SynthesisJob) -> list[str]:
     """Return the models of the run that are not on this machine yet, with their sizes."""
-    settings = desk.request.settings
+    settings = ctx.request.settings
     names = [
         *([job.watermark] if job.watermark else []),
-        *(MODELS if settings.background == KEEP else []),
+        *(SEPARATION_MODELS if settings.background == KEEP else []),
     ]
-    found: Sequence[models.ModelStatus] = models.status(names, home=models_home(settings)) if names else ()
+    found: Sequence[store.ModelStatus] = (
+        download.models_status(names, home=models_home(settings)) if names else ()
+    )
     return [
-        f"{status.entry.name} ({models.megabytes(sum(file.size for file in status.lacking))})"
+        f"{status.entry.name} ({store.megabytes(sum(file.size for file in status.lacking))})"
         for status in found
         if status.lacking
     ]
 
 
 def _space(
-    job: Job, recording: Recording, run_dir: RunDir, memory_mb: int
+    job: SynthesisJob, recording: Recording, run_dir: RunDir, memory_mb: int
 ) -> dict[str, dict[str, int | None]]:
     """Return disk and memory that the run needs at most, and what the machine has; None where it does not report it."""
     voices = len({segment.speaker for segment in job.script.segments})
@@ -426,7 +438,7 @@ def judge(reference: Reference, recording: Recording, turns: Sequence[Turn]) -> 
     )
 
 
-def _word(seconds: float, found: Quality, *, mixed: bool) -> str:
+def _word(seconds: float, found: SpanQuality, *, mixed: bool) -> str:
     if mixed:
         return "mixed"
     if seconds < ENOUGH - _TOLERANCE:
@@ -446,19 +458,19 @@ def _is_mixed(reference: Reference, turns: Sequence[Turn]) -> bool:
     )
 
 
-def _of_pieces(reference: Reference, recording: Recording) -> Quality:
+def _of_pieces(reference: Reference, recording: Recording) -> SpanQuality:
     """Return the mean over the pieces, weighted by their length."""
-    heard = [(end - start, listen(recording.samples, (start, end))) for start, end in reference.spans]
+    heard = [(end - start, measure_span(recording.samples, (start, end))) for start, end in reference.spans]
     total = sum(seconds for seconds, _ in heard) or 1.0
 
     def mean(part: str) -> float:
         return sum(seconds * float(getattr(quality, part)) for seconds, quality in heard) / total
 
-    return Quality(mean("level_db"), mean("snr_db"), mean("clipped"))
+    return SpanQuality(mean("level_db"), mean("snr_db"), mean("clipped"))
 
 
-def _of_file(reference: Reference) -> Quality:
-    from voiceclone_cli.media import read_recording
+def _of_file(reference: Reference) -> SpanQuality:
+    from voiceclone_cli.audio.reader import read_recording
 
     samples = read_recording(reference.audio).samples
-    return listen(samples, (0.0, len(samples) / ANALYSIS_RATE))
+    return measure_span(samples, (0.0, len(samples) / ANALYSIS_RATE))

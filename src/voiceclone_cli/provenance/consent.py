@@ -17,9 +17,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.atomic import write_text_atomic
 from voiceclone_cli.errors import InputError
-from voiceclone_worker.contract import dump_json
+from voiceclone_cli.files import state_file, write_state, write_text_atomic
+from voiceclone_cli.types import Progress, ProgressEvent, no_progress
+from voiceclone_worker.validation import dump_json
 
 SCHEMA = "voiceclone.consent/1"
 
@@ -68,7 +69,7 @@ def read_consent(path: Path, speakers: Collection[str]) -> tuple[dict[str, Any],
     return document, notes
 
 
-def keep_consent(
+def copy_consent(
     given: Path | None, kept: Path, speakers: Collection[str]
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """What a run knows of consent, and sentences for the user: the file that is given, which is put into
@@ -176,3 +177,46 @@ def _not_the_format(path: Path, why: str) -> InputError:
 
 def _bad_row(path: Path, number: int, why: str) -> InputError:
     return InputError(f"the consent file {path}, row {number}: {why}.", code="consent_row")
+
+
+# What somebody who clones voices should have read once: what the law asks, and what a licence forbids.
+
+
+_LAW = (
+    "Clone only voices of people who agreed to it (--consent keeps a record), and say that the voices are "
+    "synthetic where the law asks for it, as the EU AI Act does (Article 50); this is no legal advice."
+)
+_LICENCES = {
+    "kokoro": "Kokoro's weights are free for any use (Apache-2.0).",
+    "fish": (
+        "The published weights of openaudio-s1-mini are licensed for non-commercial use only (CC-BY-NC-SA-4.0, "
+        "https://creativecommons.org/licenses/by-nc-sa/4.0/)."
+    ),
+}
+_ONCE = "(Said once on this machine.)"
+
+
+def show_first_run_notice(engine: str, progress: Progress) -> None:
+    """Tell the notice as a note of the progress, if there is one. It waits for a caller who looks."""
+    if progress is no_progress:
+        return
+    notice = first_run_notice(engine)
+    if notice is not None:
+        progress(ProgressEvent("note", 1, 1, note=notice))
+
+
+def first_run_notice(engine: str) -> str | None:
+    """The notice for whoever speaks with this engine for the first time on this machine; None when it was told
+    before, and for an engine that makes no speech.
+
+    It counts as told from now on. Where that cannot be written down, it is told again the next time.
+    """
+    if engine not in _LICENCES:
+        return None
+    told = {name for name in _LICENCES if state_file(f"notice-{name}.txt").is_file()}
+    if engine in told:
+        return None
+    # Who has read of the law with one engine only lacks the licence of the other.
+    notice = " ".join([*([] if told else [_LAW]), _LICENCES[engine], _ONCE])
+    write_state(state_file(f"notice-{engine}.txt"), notice + "\n")
+    return notice

@@ -1,1 +1,1 @@
-"""The directory that a run leaves, and how a later run goes on in it."""
+"""The run directory: layout, lock, manifest and cached stages."""

@@ -2,23 +2,114 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import platform
 import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from voiceclone_cli.atomic import is_disk_full, write_text_atomic
+from filelock import FileLock, Timeout
+
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.rundir.inside import refuse_links
-from voiceclone_cli.rundir.lock import HOLDER_NAME, LOCK_NAME, locked
-from voiceclone_cli.rundir.manifest import RUN_SCHEMA, json_object
-from voiceclone_cli.rundir.paths import FOLDERS, MANIFEST, OWNER, RunPaths
-from voiceclone_worker.contract import dump_json
+from voiceclone_cli.files import is_disk_full, write_text_atomic
+from voiceclone_cli.rundir.manifest import FOLDERS, MANIFEST, OWNER, RUN_SCHEMA, RunPaths, json_object
+from voiceclone_worker.validation import dump_json
+
+# What a run writes stays in its own folder, also where somebody has put links into it.
+
+
+def refuse_links(root: Path, names: Iterable[str]) -> None:
+    """Refuse each of ``names`` directly under ``root`` that is a link, and a folder that is one anywhere below
+    them; take away the links to files there.
+
+    ``names`` are folders, and files that are opened in place (a lock); those that are not there are fine.
+    ``root`` itself may be a link: that is where its owner wants it. Other files need no check, because they are
+    replaced and never written through; a log, though, is appended to, so a link in its place has to go.
+    This guards against what lies there, not against somebody who changes it meanwhile.
+
+    Raises InputError (``link_in_run_dir``), and OSError.
+    """
+    for name in names:
+        path = root / name
+        if path.is_symlink():
+            raise _refusal(path)
+        for parent, folders, files in os.walk(path):
+            for entry in (Path(parent, folder) for folder in folders):
+                if entry.is_symlink():
+                    raise _refusal(entry)
+            for entry in (Path(parent, file) for file in files):
+                if entry.is_symlink():
+                    entry.unlink()
+
+
+def _refusal(link: Path) -> InputError:
+    return InputError(
+        f"{link} is a link, and nothing of a run is written through one: remove the link, or choose another "
+        "folder with --out",
+        code="link_in_run_dir",
+    )
+
+
+# One run at a time in a run directory.
+
+
+LOCK_NAME, HOLDER_NAME = ".lock", ".lock-holder"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run directory for as long as the block lasts.
+
+    The lock is the system's own (flock, or its like), so that it ends with its holder, however that ends;
+    beside it stands who holds it, for whoever comes second. Raises PreflightError (``run_in_progress``)
+    that names the holder, and OSError where the folder cannot be written.
+    """
+    lock = FileLock(folder / LOCK_NAME, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise PreflightError(
+            f"{folder} is in use by {_holder(folder)}; wait for it, or choose another with --out",
+            code="run_in_progress",
+        ) from None
+    holder = folder / HOLDER_NAME
+    try:
+        _sign(holder)
+        yield
+    finally:
+        # The folder may have gone, or become read-only: nobody needs it then.
+        with contextlib.suppress(OSError):
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _sign(holder: Path) -> None:
+    mine = {
+        "pid": os.getpid(),
+        "machine": platform.node(),
+        "since": f"{datetime.now().astimezone():%F %T %z}",
+    }
+    # Not through a link that somebody put there.
+    holder.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a full disk: the lock holds all the same, only unsigned
+        holder.write_text(json.dumps(mine) + "\n", encoding="utf-8")
+
+
+def _holder(folder: Path) -> str:
+    mine = json_object(folder / HOLDER_NAME)
+    try:
+        return f"another run (process {mine['pid']} on {mine['machine']}, since {mine['since']})"
+    except KeyError:
+        return "another run"
+
 
 _OURS = {
     *FOLDERS,
@@ -72,7 +163,7 @@ class RunDir(RunPaths):
         """The mix of an earlier run is not that of this one. Raises OSError."""
         self.mix.unlink(missing_ok=True)
         if self.stems.is_dir():
-            sweep(self.stems, ())
+            remove_temporary_files(self.stems, ())
 
     def discard(self) -> None:
         """Take back a directory that this run made and that came to nothing."""
@@ -94,10 +185,10 @@ def open_run_dir(root: Path, input_sha256: str) -> Iterator[RunDir]:
             root.mkdir(parents=True, exist_ok=True)
             refuse_links(root, (LOCK_NAME,))
             held.enter_context(locked(root))
-        yield take_up(root, input_sha256)
+        yield resume_directory(root, input_sha256)
 
 
-def take_up(root: Path, input_sha256: str) -> RunDir:
+def resume_directory(root: Path, input_sha256: str) -> RunDir:
     """What ``open_run_dir`` does once it has the lock. What a killed run left half written is removed."""
     taken = _check_owner(root, input_sha256)
     is_new = not taken and not any((root / name).exists() for name in _OURS)
@@ -167,7 +258,7 @@ def _holds_nothing_foreign(root: Path) -> bool:
     return not others or (LOCK_NAME in names and others <= _OURS)
 
 
-def sweep(folder: Path, keep: Collection[str]) -> None:
+def remove_temporary_files(folder: Path, keep: Collection[str]) -> None:
     """Remove the files that earlier runs left in a folder of ours and that are not to be kept."""
     for path in folder.iterdir():
         if path.name not in keep and path.is_file():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from voiceclone_cli.diarization.turn_index import TurnIndex
-from voiceclone_cli.transcription import SPEECH_MARGIN
+from voiceclone_cli.analysis.transcription import SPEECH_MARGIN
+from voiceclone_cli.analysis.turns import TurnIndex
 from voiceclone_cli.types import Diarization, Script, Segment, Transcript, Turn, Word
 
 SENTENCE_REACH = 2

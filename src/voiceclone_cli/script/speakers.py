@@ -12,16 +12,60 @@ counts as a name only if
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-from voiceclone_cli.diarization.turn_index import TurnIndex
+from voiceclone_cli.analysis.turns import TurnIndex
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.names import check_speakers, file_key
-from voiceclone_cli.script.line import Line, clean_text
-from voiceclone_cli.script.shares import SpeakerShares
-from voiceclone_cli.types import Diarization
+from voiceclone_cli.files import check_speaker_names
+from voiceclone_cli.script.parsers import ScriptLine, clean_text
+from voiceclone_cli.types import Diarization, Turn
+from voiceclone_worker.validation import file_key
+
+# How much each speaker speaks during a stretch of time, as quickly for a long stretch as for a short one.
+
+
+class SpeakerShares:
+    """Sums over the turns of each speaker, in whole microseconds, so that equal shares are equal."""
+
+    def __init__(self, turns: Iterable[Turn]) -> None:
+        by_speaker: dict[str, list[Turn]] = {}
+        for turn in turns:
+            by_speaker.setdefault(turn.speaker, []).append(turn)
+        self._starts = {name: _Passed(turn.start for turn in own) for name, own in by_speaker.items()}
+        self._ends = {name: _Passed(turn.end for turn in own) for name, own in by_speaker.items()}
+
+    def most(self, start: float, end: float) -> str | None:
+        """Who speaks most from ``start`` to ``end`` (seconds), the first by name among equals; None in silence."""
+        first, last = _microseconds(start), _microseconds(end)
+        best, most = None, 0
+        for name in sorted(self._starts):
+            starts, ends = self._starts[name], self._ends[name]
+            share = starts.since(last) - ends.since(last) - starts.since(first) + ends.since(first)
+            if share > most:
+                best, most = name, share
+        return best
+
+
+class _Passed:
+    """Moments in time, and how long ago all of them together are."""
+
+    def __init__(self, seconds: Iterable[float]) -> None:
+        self._moments = sorted(map(_microseconds, seconds))
+        self._sums = list(accumulate(self._moments, initial=0))
+
+    def since(self, now: int) -> int:
+        """The sum of now - moment over the moments before now."""
+        count = bisect_left(self._moments, now)
+        return count * now - self._sums[count]
+
+
+def _microseconds(seconds: float) -> int:
+    return round(seconds * 1_000_000)
+
 
 _BRACKETED = re.compile(r"\[([^\[\]]{1,100})\]\s*(.*)")
 _BEFORE_COLON = re.compile(r"([^\W\d_][\w .'’-]{0,39}?)\s*:(?:\s+(.*)|$)")
@@ -45,8 +89,8 @@ class _Opening:
         return f"[{self.name}]" if self.bracketed else f"{self.name}:"
 
 
-def cast_lines(
-    lines: Sequence[Line], diarization: Diarization | None, extra: Collection[str]
+def assign_speakers(
+    lines: Sequence[ScriptLine], diarization: Diarization | None, extra: Collection[str]
 ) -> tuple[list[tuple[str, str]], list[str]]:
     """Speaker and text of every line, and notes on what was guessed. An empty text has nothing to speak.
 
@@ -108,7 +152,7 @@ def _passed_over(openings: Sequence[_Opening | None], names: Collection[str]) ->
     return [f"Read as text, not as speakers: {_listed(list(dict.fromkeys(shown)))}."] if shown else []
 
 
-def _heard(line: Line, shares: SpeakerShares, index: TurnIndex) -> tuple[str, list[str]]:
+def _heard(line: ScriptLine, shares: SpeakerShares, index: TurnIndex) -> tuple[str, list[str]]:
     """Who speaks most during a line, else the nearest speaker and a note that says so."""
     loudest = shares.most(line.start, line.end)
     if loudest is not None:
@@ -126,7 +170,7 @@ def _heard(line: Line, shares: SpeakerShares, index: TurnIndex) -> tuple[str, li
 
 def _check_names(names: Collection[str], known: dict[str, str], diarized: bool) -> None:
     unknown = sorted(name for name in names if file_key(name) not in known)
-    check_speakers(unknown)
+    check_speaker_names(unknown)
     if unknown and (diarized or known):
         raise InputError(
             f"{_listed(unknown)} {'has' if len(unknown) == 1 else 'have'} no voice; there are voices for "

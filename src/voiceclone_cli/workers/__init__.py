@@ -1,1 +1,1 @@
-"""Worker processes of another interpreter, and the pool that leases work to them."""
+"""Worker processes of another interpreter, and the pool that feeds them."""

@@ -11,31 +11,204 @@ then it leases the work of all of them side by side.
 from __future__ import annotations
 
 import collections
+import itertools
 import queue
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from types import TracebackType
 
 from voiceclone_cli.errors import PreflightError, Stopped
-from voiceclone_cli.stopping import listening_for_stop
-from voiceclone_cli.workers.crew import LOOK_SECONDS, Crew, Member
-from voiceclone_cli.workers.faults import answers
-from voiceclone_cli.workers.held import Held
-from voiceclone_cli.workers.leases import Lease
-from voiceclone_cli.workers.outcome import Outcome, Usage
-from voiceclone_cli.workers.slot import (
+from voiceclone_cli.system import listening_for_stop
+from voiceclone_cli.workers import recovery
+from voiceclone_cli.workers.protocol import (
     EventMessage,
-    GoneMessage,
+    Inbox,
     Launcher,
+    Lease,
     LogMessage,
     Message,
+    PoolResult,
     ResultMessage,
-    Slot,
+    Usage,
     WakeMessage,
+    Worker,
+    WorkerExited,
 )
-from voiceclone_cli.workers.work import Account, OnEvent, OnLog, OnSegment, Work, nobody_listens
-from voiceclone_cli.workers.worklist import WorkList
-from voiceclone_worker.contract import ContractError, Failure, ReferenceRow, Result, SegmentRow
+from voiceclone_cli.workers.queue import Client, Job, JobQueue, OnEvent, OnLog, OnSegment, nobody_listens
+from voiceclone_cli.workers.recovery import Assignment, Deadlines, DeadlineWatch
+from voiceclone_worker.protocol import Failure, ReferenceRow, Result, SegmentRow
+from voiceclone_worker.validation import ContractError
+
+# The slots that are alive: who is free, when another may be started, who takes too long.
+
+
+LOOK_SECONDS = 0.25
+"""Between two looks at the clocks."""
+
+LONGEST_LOOK = 2.0
+"""More than this between two looks is time in which nobody looked: this process was suspended, or held up
+by whoever it tells of rows. No worker is to blame for that."""
+
+ENDING_SECONDS = 5.0
+"""How long workers without work may take to end by themselves."""
+
+
+@dataclass(slots=True)
+class WorkerState:
+    """A living slot. ``held`` is the lease in its hands."""
+
+    slot: Worker
+    number: int
+    """Its place among the slots, from 1: who replaces a dead one takes it over (and so its GPU)."""
+    watch: DeadlineWatch
+    held: Assignment | None = None
+    since: float = 0.0
+    """When it was given that, in monotonic seconds."""
+    trusted: bool = True
+    """False when it is being ended: it gets no more work."""
+
+
+class WorkerSet:
+    """Starts slots when they are needed and watches over them; the pool says what they do."""
+
+    def __init__(self, launcher: Launcher, inbox: Inbox, patience: float) -> None:
+        self._launcher = launcher
+        self._inbox = inbox
+        self._deadlines = Deadlines(patience)
+        self._names = (f"worker {number}" for number in itertools.count(1))
+        self._members: dict[Worker, WorkerState] = {}
+        self._idle: dict[Worker, WorkerState] = {}
+        """Trusted, and without a lease; perhaps not ready yet."""
+        self._looked = time.monotonic()
+        self._most = 0
+        self._busy_seconds = 0.0
+        self._began: float | None = None
+        self._ended = 0.0
+
+    @property
+    def busy(self) -> list[tuple[WorkerState, Assignment]]:
+        """Who holds a lease, and which."""
+        return [(member, member.held) for member in self._members.values() if member.held is not None]
+
+    @property
+    def size(self) -> int:
+        """Slots that are alive."""
+        return len(self._members)
+
+    @property
+    def usage(self) -> Usage:
+        """How busy they were so far."""
+        span = self._ended - self._began if self._began is not None else 0.0
+        return Usage(self._most, self._busy_seconds, span)
+
+    def member(self, slot: Worker) -> WorkerState | None:
+        """Who this slot is; None when it is gone."""
+        return self._members.get(slot)
+
+    def free(self, leases: int) -> WorkerState | None:
+        """A slot without a lease. If there is none, some are started for the ``leases`` that wait, as far as
+        there is room.
+
+        Raises PreflightError when none can be started.
+        """
+        starting = 0
+        for member in self._idle.values():
+            if member.slot.ready:
+                return member
+            starting += 1
+        if starting >= leases:
+            return None
+        room = self._launcher.room()
+        while starting < leases and len(self._members) < room:
+            member = self._start()
+            if member.slot.ready:
+                return member
+            starting += 1
+        return None
+
+    def take(self, member: WorkerState, held: Assignment) -> None:
+        """The slot holds a lease from now on."""
+        del self._idle[member.slot]
+        member.held = held
+        member.since = time.monotonic()
+        self._began = self._began or member.since
+        member.watch.begin_lease(member.since)
+
+    def release(self, member: WorkerState) -> None:
+        """Take back the lease of a slot that has answered."""
+        member.held = None
+        member.watch.end_lease()
+        member.slot.answered()
+        if member.trusted:
+            self._idle[member.slot] = member
+        self._count(member)
+
+    def remove(self, slot: Worker) -> Assignment | None:
+        """The slot has ended; what it held."""
+        self._idle.pop(slot, None)
+        member = self._members.pop(slot, None)
+        if member is None or member.held is None:
+            return None
+        slot.answered()
+        self._count(member)
+        return member.held
+
+    def end_overdue(self) -> None:
+        """End every slot that has taken too long. Cheap: looks at the clocks a few times a second."""
+        now = time.monotonic()
+        since = now - self._looked
+        if since < LOOK_SECONDS:
+            return
+        self._looked = now
+        for member, held in self.busy:
+            if since > LONGEST_LOOK:
+                member.watch.forgive(since - LONGEST_LOOK)
+            fault = member.watch.overdue(held, member.slot.last_event, now)
+            if fault is not None:
+                self.dismiss(member, fault)
+
+    def dismiss(self, member: WorkerState, fault: str) -> None:
+        """End a slot at once; its GoneMessage tells of it."""
+        member.trusted = False
+        self._idle.pop(member.slot, None)
+        member.slot.kill(fault)
+
+    def disband(self, *, gracefully: bool, hurried: Callable[[], bool]) -> None:
+        """End every slot. With ``gracefully`` each may end by itself, within
+        ENDING_SECONDS and until ``hurried`` says that there is no time for it."""
+        for member in self._members.values():
+            if gracefully:
+                member.slot.finish()
+            else:
+                member.slot.kill("the run was stopped")
+        deadline = time.monotonic() + ENDING_SECONDS
+        for member in self._members.values():
+            while not member.slot.wait(0.1):
+                if time.monotonic() >= deadline or hurried():
+                    member.slot.kill("it did not end")
+                    member.slot.wait(ENDING_SECONDS)
+                    break
+        for member, _ in self.busy:
+            member.slot.answered()
+        self._members.clear()
+        self._idle.clear()
+        self._launcher.close()
+
+    def _start(self) -> WorkerState:
+        taken = {member.number for member in self._members.values()}
+        number = next(n for n in itertools.count(1) if n not in taken)
+        slot = self._launcher.start(next(self._names), number, self._inbox)
+        member = WorkerState(slot, number, DeadlineWatch(self._deadlines, time.monotonic()))
+        self._members[slot] = self._idle[slot] = member
+        self._most = max(self._most, len(self._members))
+        return member
+
+    def _count(self, member: WorkerState) -> None:
+        """Add the seconds for which it held its lease, which is over now."""
+        self._ended = time.monotonic()
+        self._busy_seconds += self._ended - member.since
+
 
 STOPPING_SECONDS = 5.0
 """How long the rows that are being spoken when a stop is asked for may take."""
@@ -57,12 +230,12 @@ class Pool:
         on_log: OnLog = nobody_listens,
         patience: float = 1.0,
     ) -> None:
-        self._inbox: queue.SimpleQueue[Message | Work] = queue.SimpleQueue()
-        self._crew = Crew(launcher, self._inbox, patience)
-        self._works = WorkList()
-        self._holders: dict[Held, Work] = {}
+        self._inbox: queue.SimpleQueue[Message | Job] = queue.SimpleQueue()
+        self._crew = WorkerSet(launcher, self._inbox, patience)
+        self._works = JobQueue()
+        self._holders: dict[Assignment, Job] = {}
         """Whose leases are in slots' hands."""
-        self._own = Account(on_event, on_log)
+        self._own = Client(on_event, on_log)
         self.peak_mb = 0
         """The largest worker's peak resident memory so far; 0 where the system does not tell."""
         self._listening = listening_for_stop(self._hear_stop)
@@ -84,19 +257,19 @@ class Pool:
         if self._stop is not None and not self._stop_raised:
             raise self._stop from error
 
-    def run(self, leases: Iterable[Lease], on_segment: OnSegment = lambda row: None) -> Outcome:
+    def run(self, leases: Iterable[Lease], on_segment: OnSegment = lambda row: None) -> PoolResult:
         """Do all leases; returns when every row of theirs has an outcome. ``on_segment`` hears of
         each segment's, once, as soon as it is known. A pool that has given up its workers does not try
         again with later leases.
 
         Raises PreflightError when the interpreter cannot be started, Stopped when a stop was asked for.
         """
-        work = Work(self._own, collections.deque(leases), on_segment)
+        work = Job(self._own, collections.deque(leases), on_segment)
         self._admit(work)
         self._turn_until(lambda: work.over)
         return work.result()
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: Job) -> None:
         """From any thread: to be done while ``serve`` goes on."""
         self._inbox.put(work)
 
@@ -144,7 +317,7 @@ class Pool:
 
     # ------------------------------------------------------------------------- leasing
 
-    def _admit(self, work: Work) -> None:
+    def _admit(self, work: Job) -> None:
         if self._stop is not None:
             work.end(self._stop)
         self._works.admit(work)
@@ -161,9 +334,9 @@ class Pool:
             self._lease(member, work, work.waiting.popleft())
             self._works.conclude(work)
 
-    def _lease(self, member: Member, work: Work, lease: Lease) -> None:
+    def _lease(self, member: WorkerState, work: Job, lease: Lease) -> None:
         """Hand a lease to a free slot. One that cannot be written is refused."""
-        held = Held(lease, member.slot.name)
+        held = Assignment(lease, member.slot.name)
         try:
             held.number = member.slot.give(lease)
         except OSError as error:
@@ -182,7 +355,7 @@ class Pool:
         except queue.Empty:
             message = WakeMessage()
         match message:
-            case Work():
+            case Job():
                 self._admit(message)
             case EventMessage(slot):
                 slot.taken(message)
@@ -194,24 +367,24 @@ class Pool:
             case ResultMessage(slot, result):
                 if (member := self._crew.member(slot)) and member.held is not None and member.trusted:
                     self._settle(member, member.held, result)
-            case GoneMessage(slot):
+            case WorkerExited(slot):
                 held = self._crew.remove(slot)
                 if held is not None:
                     self._recover(held, message)
         self._crew.end_overdue()
 
-    def _account_of(self, slot: Slot) -> Account:
+    def _account_of(self, slot: Worker) -> Client:
         """Whose lease it holds; the pool's own while it holds none."""
         member = self._crew.member(slot)
         return self._own if member is None or member.held is None else self._holders[member.held].account
 
-    def _hear(self, member: Member, message: EventMessage) -> None:
+    def _hear(self, member: WorkerState, message: EventMessage) -> None:
         held, event = member.held, message.event
         # Events and results come through two pipes: an event may arrive after its lease's result.
         of_lease = held is not None and event.get("lease") == held.number
         member.watch.hear(event, time.monotonic(), of_lease=of_lease)
         try:
-            news = answers.news(event)
+            news = recovery.new_rows(event)
         except (ContractError, KeyError):
             return  # a damaged event loses nothing: the result says it again
         if held is None or not of_lease:
@@ -232,7 +405,7 @@ class Pool:
             self._works.fruit()
         self._works.conclude(work)
 
-    def _settle(self, member: Member, held: Held, result: Result) -> None:
+    def _settle(self, member: WorkerState, held: Assignment, result: Result) -> None:
         """A slot has answered."""
         if result.lease not in (0, held.number):
             self._crew.dismiss(member, f"it answered lease {result.lease} while it held {held.number}")
@@ -257,18 +430,40 @@ class Pool:
 
     # ------------------------------------------------------------------------ recovering
 
-    def _let_go(self, held: Held) -> Work:
+    def _let_go(self, held: Assignment) -> Job:
         work = self._holders.pop(held)
         work.out.remove(held)
         return work
 
-    def _recover(self, held: Held, message: GoneMessage) -> None:
+    def _recover(self, held: Assignment, message: WorkerExited) -> None:
         """A slot is gone; what it had not finished goes back to the queue."""
         work = self._let_go(held)
-        if work.error is None and message.blameless:
+        if work.error is None and message.node_lost:
             work.recover_lost(held, message.reason)
         elif work.error is None:
             began = bool(held.in_flight)
             work.recover_dead(held, message.reason)
             self._works.count_death(Failure("worker_died", message.reason), work, began=began)
         self._works.conclude(work)
+
+
+# How callers in other threads reach the pool.
+
+
+class PoolClient:
+    """A caller in another thread, while ``Pool.serve`` goes on; what goes wrong with its leases is its own trouble."""
+
+    def __init__(
+        self, pool: Pool, on_event: OnEvent = nobody_listens, on_log: OnLog = nobody_listens
+    ) -> None:
+        self._pool = pool
+        self._account = Client(on_event, on_log)
+
+    def run(self, leases: Iterable[Lease], on_segment: OnSegment = lambda row: None) -> PoolResult:
+        """As ``Pool.run``, whose thread does the work; ``on_segment`` is called there."""
+        work = Job(self._account, collections.deque(leases), on_segment)
+        self._pool.submit(work)
+        while not work.done.wait(LOOK_SECONDS):
+            if self._pool.stopped is not None:  # nobody may be there any more who takes it
+                raise self._pool.stopped
+        return work.result()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from voiceclone_worker.contract import EngineSpec, ReferenceSpec, SegmentSpec
+from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
 Emit = Callable[..., None]
 """``emit(event, **fields)`` writes one event line; see contract.event_line. Two events also stand in the
@@ -33,7 +33,7 @@ class EngineError(Exception):
 
 
 @dataclass(frozen=True)
-class Row:
+class SpeechRow:
     """A segment together with its speaker's encoded reference."""
 
     task: int
@@ -64,7 +64,7 @@ class Engine(Protocol):
         """Write what the engine makes of each reference to its ``codes``; yield each as it is done."""
         ...
 
-    def generate(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Speech | SegmentError]]:
+    def generate(self, rows: Sequence[SpeechRow]) -> Iterator[tuple[SpeechRow, Speech | SegmentError]]:
         """Speak the rows; yield each exactly once, as soon as it is done, in any order.
 
         Emits ``segment_started`` (task, id) for each before its work begins: should the process die,

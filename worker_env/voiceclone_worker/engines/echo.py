@@ -22,8 +22,8 @@ from types import ModuleType
 from typing import Any
 
 from voiceclone_worker.atomic import write_failure, write_whole
-from voiceclone_worker.contract import EngineSpec, ReferenceSpec
-from voiceclone_worker.engines.base import Emit, Engine, Row, SegmentError, Speech
+from voiceclone_worker.engines.base import Emit, Engine, SegmentError, Speech, SpeechRow
+from voiceclone_worker.protocol import EngineSpec, ReferenceSpec
 
 SECONDS_PER_CHARACTER = 0.06
 """About the pace of English speech."""
@@ -65,7 +65,7 @@ class EchoEngine:
             return SegmentError(failure.code, failure.message)
         return None
 
-    def generate(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Speech | SegmentError]]:
+    def generate(self, rows: Sequence[SpeechRow]) -> Iterator[tuple[SpeechRow, Speech | SegmentError]]:
         for row in rows:
             self._emit("segment_started", task=row.task, id=row.segment.id)
             if self._delay:
@@ -77,7 +77,7 @@ class EchoEngine:
             else:
                 yield row, self._tone(row)
 
-    def _tone(self, row: Row) -> Speech:
+    def _tone(self, row: SpeechRow) -> Speech:
         seconds = max(0.1, len(row.segment.text) * SECONDS_PER_CHARACTER)
         if row.segment.max_seconds is not None:
             seconds = min(seconds, max(0.1, row.segment.max_seconds))

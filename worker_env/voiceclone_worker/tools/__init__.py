@@ -13,9 +13,9 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from voiceclone_worker.channel import Channel
-from voiceclone_worker.contract import TOOL_SCHEMA
 from voiceclone_worker.engines.base import Emit, EngineError
+from voiceclone_worker.protocol import TOOL_SCHEMA
+from voiceclone_worker.runtime import Channel
 from voiceclone_worker.tools import examine
 
 Tool = Callable[[Sequence[str], Emit], dict[str, Any]]

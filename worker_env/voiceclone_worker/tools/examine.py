@@ -78,7 +78,7 @@ def _version(module: str) -> dict[str, Any]:
 
 
 def _fish_speech(source: str) -> dict[str, Any]:
-    from voiceclone_worker.engines.fish.upstream import open_upstream
+    from voiceclone_worker.engines.fish.checkpoint import open_upstream
 
     # Not left to the import alone, which would first load what upstream is built on.
     if not source and importlib.util.find_spec("fish_speech") is None:
@@ -121,9 +121,9 @@ def _devices() -> dict[str, Any]:
 
 
 def _place(device: str, precision: str) -> dict[str, Any]:
-    from voiceclone_worker.engines.fish.device import choose, precisions
+    from voiceclone_worker.engines.fish.checkpoint import choose_device, precisions
 
-    place = choose(device, precision)
+    place = choose_device(device, precision)
     return {
         "device": str(place.device),
         "precision": place.precision,

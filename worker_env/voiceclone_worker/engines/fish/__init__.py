@@ -12,8 +12,8 @@ torch compile the transformers first; ``threads`` = processor threads; ``tempera
 
 from __future__ import annotations
 
-from voiceclone_worker.contract import EngineSpec
 from voiceclone_worker.engines.base import Emit, Engine
+from voiceclone_worker.protocol import EngineSpec
 
 
 def load(spec: EngineSpec, emit: Emit) -> Engine:

@@ -7,10 +7,19 @@ global resolvers and refuse keys they do not know; the files themselves are plai
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import importlib
+import json
+import logging
+import math
+import os
 import pickle
+import sys
+import types
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +27,140 @@ import torch
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from voiceclone_worker.engines.base import EngineError
-from voiceclone_worker.engines.fish.configuration import check_sizes, codec_plan, model_arguments
+from voiceclone_worker.engines.fish.transformer import int8_works
+
+# A checkpoint's small files, read as what they are: words and numbers from a stranger.
+#
+# What they describe is only built once it is known to be something that the weights beside it can fill,
+# and ``codec.yaml``, which names classes, may name those of the published codec alone.
+
+
+_CLASSES = frozenset(
+    {
+        "fish_speech.models.dac.modded_dac.DAC",
+        "fish_speech.models.dac.modded_dac.ModelArgs",
+        "fish_speech.models.dac.modded_dac.WindowLimitedTransformer",
+        "fish_speech.models.dac.rvq.DownsampleResidualVectorQuantize",
+    }
+)
+_RATES = (8_000, 192_000)
+"""Hz."""
+_MOST_OF = (
+    (("n_layer", "n_fast_layer", "num_codebooks", "n_codebooks", "transformer_layers"), 1_024),
+    (("max_seq_len", "block_size"), 32_768),
+    (("",), 2**31 - 1),
+)
+"""The largest number for names that end so: how often a layer is repeated, how long a context is (whose
+mask is a square), anything else. What the weights do not fill cannot be measured by them."""
+_DEEPEST = 20
+"""Levels of codec.yaml, which has five. Reading takes the square of them."""
+_MOST_BYTES = {
+    "config.json": 1 << 20,
+    "codec.yaml": 1 << 16,
+    "special_tokens.json": 1 << 24,
+    "tokenizer.tiktoken": 1 << 26,
+}
+
+
+def check_sizes(folder: Path, *names: str) -> None:
+    """Raises ValueError where a file is far too large to be what its name says, OSError."""
+    for name in names:
+        size = (folder / name).stat().st_size
+        if size > _MOST_BYTES[name]:
+            raise ValueError(f"{name} has {size:,} bytes, more than {_MOST_BYTES[name]:,}")
+
+
+def model_arguments(folder: Path, arguments: Any) -> dict[str, Any]:
+    """The fields of ``config.json`` that the dataclass ``arguments`` has. Raises ValueError, OSError."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(config, dict) or config.get("model_type") != "dual_ar":
+        kind = config.get("model_type") if isinstance(config, dict) else type(config).__name__
+        raise ValueError(f"it is of model_type {kind!s:.40}, not 'dual_ar'")
+    kinds = {field.name: str(field.type) for field in dataclasses.fields(arguments)}
+    known = {key: value for key, value in config.items() if key in kinds}
+    for key, value in known.items():
+        takes = next(kind for kind in (str, float, int, bool) if kind.__name__ in kinds[key])
+        # A whole number is a float as well, and true a whole number.
+        if value is not None and not isinstance(value, (takes, int) if takes is float else takes):
+            raise ValueError(f"{key} is {value!r:.40}, where a {takes.__name__} belongs")
+        _check_value(key, value)
+    return known
+
+
+def published_codec() -> Path:
+    """The codec's configuration that fish-speech ships."""
+    import fish_speech
+
+    return Path(next(iter(fish_speech.__path__))) / "configs" / "modded_dac_vq.yaml"
+
+
+def codec_plan(folder: Path) -> dict[str, Any]:
+    """The configuration of a checkpoint's codec, for hydra to build: its ``codec.yaml`` where there is one, else
+    the published one. Raises ValueError, OSError."""
+    import yaml
+
+    own = folder / "codec.yaml"
+    if own.is_file():
+        check_sizes(folder, own.name)
+    text = (own if own.is_file() else published_codec()).read_text(encoding="utf-8")
+    try:
+        depth = 0
+        for event in yaml.parse(text, yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError("it repeats parts of itself by alias, which a few lines can make endless")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise ValueError("it is nested too deeply")
+        plan = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError("it is no YAML") from error
+    if not isinstance(plan, dict) or "_target_" not in plan:
+        raise ValueError("it describes no codec")
+    for key, value in _leaves("", plan):
+        _check_plan(key, value)
+    return plan
+
+
+def _check_plan(key: str, value: Any) -> None:
+    if key == "_target_" and value not in _CLASSES:
+        raise ValueError(f"it names {value!r:.60}, which is no part of the published codec")
+    # hydra and omegaconf take these, and text with ${...}, as orders.
+    if key.startswith("_") and key not in ("_target_", "_partial_"):
+        raise ValueError(f"it holds {key!r:.40}, which is no part of a codec")
+    if isinstance(value, str) and "${" in value:
+        raise ValueError(f"{key:.40} refers to something outside of it")
+    if key == "sample_rate" and not (isinstance(value, int) and _RATES[0] <= value <= _RATES[1]):
+        raise ValueError(f"sample_rate is {value!r:.40}, not between {_RATES[0]} and {_RATES[1]}")
+    _check_value(key, value)
+
+
+def _check_value(key: str, value: Any) -> None:
+    for name, leaf in _leaves(key, value):
+        if not isinstance(leaf, (str, int, float, type(None))):
+            raise ValueError(f"{name:.40} is no number")
+        if isinstance(leaf, float) and not math.isfinite(leaf):
+            raise ValueError(f"{name:.40} is {leaf}")
+        if isinstance(leaf, int):
+            # -1 stands for "as many as there are heads".
+            most = next(most for ends, most in _MOST_OF if name.endswith(ends))
+            if not -1 <= leaf <= most:
+                raise ValueError(f"{name:.40} is {leaf:.4g}, not between 0 and {most}")
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every value that holds no others, with the name nearest to it."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _leaves(str(name), inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(key, inner)
+    else:
+        yield key, value
+
 
 REQUIRED_FILES = ("config.json", "model.pth", "tokenizer.tiktoken", "special_tokens.json", "codec.pth")
 
@@ -28,7 +170,7 @@ def missing_files(folder: Path) -> list[str]:
     return [name for name in REQUIRED_FILES if not (folder / name).is_file()]
 
 
-def check(folder: Path) -> None:
+def check_checkpoint(folder: Path) -> None:
     """Raises EngineError ``checkpoint_incomplete``, naming what is missing."""
     missing = missing_files(folder)
     if missing:
@@ -44,7 +186,7 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
     On the CPU and in the precision of the file, weights stay mapped from it: workers on one machine
     then share them. Raises EngineError ``checkpoint_incomplete``, ``checkpoint_unusable``.
     """
-    check(folder)
+    check_checkpoint(folder)
     from fish_speech.models.text2semantic.llama import DualARModelArgs, DualARTransformer
     from fish_speech.tokenizer import FishTokenizer
 
@@ -68,7 +210,7 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
 
 def load_codec(folder: Path, device: torch.device) -> Any:
     """Upstream's DAC, float32. Raises EngineError as ``load_model`` does."""
-    check(folder)
+    check_checkpoint(folder)
     from hydra.utils import instantiate
 
     with _told_plainly(folder, "codec.yaml"):
@@ -177,3 +319,200 @@ def _told_plainly(folder: Path, name: str) -> Iterator[None]:
             "checkpoint_unusable",
             f"{name} of the checkpoint {folder} cannot be loaded ({text}); fetch or make it again",
         ) from error
+
+
+# Where and in which numbers fish-speech computes.
+
+
+WORKER_VARIABLE = "VOICECLONE_WORKER"
+"""The worker's number among its fellows, from 1; they spread over the GPUs by it."""
+
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.bfloat16}
+"""What activations are held in. int8 is a matter of the weights."""
+
+_SIGNS_OF_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+
+
+@dataclass(frozen=True)
+class DeviceChoice:
+    """A device, and the numbers it computes in."""
+
+    device: torch.device
+    precision: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return PRECISIONS[self.precision]
+
+    @property
+    def int8(self) -> bool:
+        return self.precision == "int8"
+
+
+def choose_device(device: str, precision: str, worker: int | None = None) -> DeviceChoice:
+    """The place for a worker.
+
+    auto takes CUDA (bfloat16 where the GPU has it, else float16), then Metal (float16), then the CPU
+    (float32); workers take the GPUs in turn. Raises EngineError ``bad_device`` for a device that is
+    not here, ``bad_precision`` for numbers that it does not compute in.
+    """
+    number = int(os.environ.get(WORKER_VARIABLE, "1")) if worker is None else worker
+    found = _device(device, number)
+    if precision == "auto":
+        precision = _usual(found)
+    if precision not in PRECISIONS:
+        raise EngineError(
+            "bad_precision", f"the precision must be auto, {', '.join(PRECISIONS)}, not {precision!r}"
+        )
+    _check(found, precision)
+    return DeviceChoice(found, precision)
+
+
+def precisions(device: torch.device) -> list[str]:
+    """Return what ``device`` computes in, of ``PRECISIONS`` and in their order."""
+    if device.type != "cpu":
+        return [name for name in PRECISIONS if name != "int8"]
+    # int8's product is made for x86. bf16 works on every CPU: where oneDNN refuses it, by the ordinary product.
+    return [name for name in PRECISIONS if name != "fp16" and (name != "int8" or int8_works())]
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether this is how a device says that it has no memory left; torch has a class of its own for CUDA only."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return any(sign in text for sign in _SIGNS_OF_NO_MEMORY)
+
+
+def _device(name: str, worker: int) -> torch.device:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name in ("auto", "cuda") and count:
+        return torch.device("cuda", (worker - 1) % count)
+    metal = torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("mps" if metal else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise EngineError(
+            "bad_device", f"the device must be auto, cpu, cuda, cuda:1 or mps, not {name!r}"
+        ) from error
+    here = {"cpu": True, "cuda": (device.index or 0) < count, "mps": metal}
+    if not here.get(device.type, False):
+        raise EngineError(
+            "bad_device",
+            f"there is no device {name} for this torch ({torch.__version__}); use --device auto or cpu",
+        )
+    return device
+
+
+def _usual(device: torch.device) -> str:
+    if device.type == "cuda":
+        return "bf16" if _has_bf16(device) else "fp16"
+    return "fp16" if device.type == "mps" else "float32"
+
+
+def _has_bf16(device: torch.device) -> bool:
+    # Ampere and later compute in it; earlier GPUs only emulate it, slowly.
+    return torch.cuda.get_device_capability(device)[0] >= 8
+
+
+def _check(device: torch.device, precision: str) -> None:
+    works = precisions(device)
+    if precision not in works:
+        raise EngineError(
+            "bad_precision",
+            f"{precision} is not computed on {device.type} here; "
+            f"use --precision {', '.join(works[:-1])} or {works[-1]}",
+        )
+
+
+# fish-speech's own code, made importable.
+#
+# Its model code imports four modules that inference never uses (transformers, librosa, torchaudio,
+# tensorboard). Where they are not installed an empty stand-in takes their place, so that the fish
+# environment stays small; where they are, they are left alone.
+
+
+_UNUSED = {
+    "transformers": ("AutoTokenizer",),
+    "librosa": (),
+    "torchaudio": (),
+    "torchaudio.functional": (),
+    "torch.utils.tensorboard": ("SummaryWriter",),
+}
+"""Modules that upstream imports in vain, and the names it takes from them."""
+
+
+def open_upstream(source: str = "") -> None:
+    """Make ``fish_speech`` and what it is built on importable in this process.
+
+    ``source`` is a checkout of fish-speech that goes before an installed one. Upstream's logging is
+    cut to errors: it writes some 9 KB for every segment.
+
+    Raises EngineError: ``fish_missing``, ``fish_generation`` (a checkout of the S2 generation, whose
+    model this engine does not speak).
+    """
+    if source:
+        _put_first(Path(source))
+    try:
+        importlib.import_module("torch.utils")
+        for name, taken in _UNUSED.items():
+            _stand_in(name, taken)
+        importlib.import_module("fish_speech.models.text2semantic.llama")
+        dac = importlib.import_module("fish_speech.models.dac.modded_dac")
+    except ImportError as error:
+        raise EngineError(
+            "fish_missing",
+            f"fish-speech cannot be imported in {sys.executable}: {error}; make its environment with "
+            "`voiceclone env create`, or name an interpreter that has it in FISH_SPEECH_PYTHON",
+        ) from error
+    if hasattr(dac.DAC, "from_indices"):
+        raise EngineError(
+            "fish_generation",
+            f"the fish-speech in {source or 'this interpreter'} is of the S2 generation, whose models are "
+            "others; use fish-speech 0.1.0 (leave FISH_SPEECH_DIR unset, or check out commit 80db25e)",
+        )
+    _quieten()
+
+
+def _put_first(source: Path) -> None:
+    if not (source / "fish_speech").is_dir():
+        raise EngineError(
+            "fish_missing",
+            f"FISH_SPEECH_DIR ({source}) is no checkout of fish-speech: it has no fish_speech/",
+        )
+    if str(source) not in sys.path:
+        sys.path.insert(0, str(source))
+
+
+def _stand_in(name: str, taken: tuple[str, ...]) -> None:
+    if name in sys.modules:
+        return
+    try:
+        importlib.import_module(name)
+        return
+    except Exception as error:
+        # Broken counts as missing: torchaudio and tensorboard raise all kinds of errors when they do
+        # not fit the torch or protobuf beside them.
+        logging.getLogger(__name__).debug("%s stands empty: %s", name, error)
+        for loaded in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
+            del sys.modules[loaded]
+    module = types.ModuleType(name)
+    module.__path__ = []
+    for attribute in taken:
+        setattr(module, attribute, type(attribute, (), {"__init__": _refuse}))
+    sys.modules[name] = module
+    parent, _, child = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], child, module)
+
+
+def _refuse(self: object, *arguments: Any, **named: Any) -> None:
+    raise ImportError(f"{type(self).__name__} is not installed in the fish environment")
+
+
+def _quieten() -> None:
+    loguru = importlib.import_module("loguru")
+    loguru.logger.remove()
+    loguru.logger.add(sys.stderr, level="ERROR")

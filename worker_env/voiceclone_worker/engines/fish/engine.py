@@ -9,48 +9,104 @@ from pathlib import Path
 
 import torch
 
-from voiceclone_worker.contract import EngineSpec, ReferenceSpec
-from voiceclone_worker.engines.base import Emit, Row, SegmentError, Speech
-from voiceclone_worker.engines.fish import device
-from voiceclone_worker.engines.fish.checkpoint import check, load_model
-from voiceclone_worker.engines.fish.codec.codec import Codec
-from voiceclone_worker.engines.fish.codec.codes import read_codes
-from voiceclone_worker.engines.fish.generation import prompt
-from voiceclone_worker.engines.fish.generation.decoding import Decoder, Ending, Line, Spoken
-from voiceclone_worker.engines.fish.generation.length import Bounds, bounds, reroll_seed
-from voiceclone_worker.engines.fish.generation.sampling import Sampling
-from voiceclone_worker.engines.fish.generation.threads import Threads
-from voiceclone_worker.engines.fish.options import read_options
-from voiceclone_worker.engines.fish.upstream import open_upstream
+from voiceclone_worker.engines.base import Emit, EngineError, SegmentError, Speech, SpeechRow
+from voiceclone_worker.engines.fish import checkpoint, decoder
+from voiceclone_worker.engines.fish.checkpoint import check_checkpoint, load_model, open_upstream
+from voiceclone_worker.engines.fish.codec import Codec, read_codes
+from voiceclone_worker.engines.fish.decoder import (
+    DecodedLine,
+    Decoder,
+    DecoderLine,
+    LengthBounds,
+    LineEnding,
+    Threads,
+    length_bounds,
+    reroll_seed,
+)
+from voiceclone_worker.engines.fish.model import Sampling, SamplingSettings
+from voiceclone_worker.protocol import EngineSpec, ReferenceSpec
+
+# A task's engine settings, checked.
+
+
+@dataclass(frozen=True)
+class FishOptions:
+    """What ``EngineSpec.options`` says; see the package's docstring."""
+
+    source: str
+    compile: bool
+    threads: int | None
+    most_frames: int
+    sampling: SamplingSettings
+
+
+def read_fish_options(spec: EngineSpec) -> FishOptions:
+    """Raises EngineError ``bad_option``, in one sentence."""
+    usual = SamplingSettings()
+    return FishOptions(
+        source=_text(spec, "source"),
+        compile=bool(spec.options.get("compile", False)),
+        threads=_whole(spec, "threads", None),
+        most_frames=_whole(spec, "max_new_tokens", 1024) or 1024,
+        sampling=SamplingSettings(
+            temperature=_number(spec, "temperature", usual.temperature, 2.0),
+            top_p=_number(spec, "top_p", usual.top_p, 1.0),
+            repetition_penalty=_number(spec, "repetition_penalty", usual.repetition_penalty, 2.0),
+        ),
+    )
+
+
+def _text(spec: EngineSpec, name: str) -> str:
+    value = spec.options.get(name) or ""
+    if not isinstance(value, str):
+        raise EngineError("bad_option", f'"{name}" must be a text, not {value!r:.40}')
+    return value
+
+
+def _whole(spec: EngineSpec, name: str, usual: int | None) -> int | None:
+    value = spec.options.get(name, usual)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise EngineError("bad_option", f'"{name}" must be a whole number from 1, not {value!r:.40}')
+    return value
+
+
+def _number(spec: EngineSpec, name: str, usual: float, most: float) -> float:
+    value = spec.options.get(name, usual)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+        raise EngineError(
+            "bad_option", f'"{name}" must be a number over 0 and up to {most:g}, not {value!r:.40}'
+        )
+    return float(value)
+
 
 MOST_ATTEMPTS = 3
 """A line is rolled again at most twice."""
 
 PROGRESS_SECONDS = 2.0
 
-Outcome = tuple[Row, Speech | SegmentError]
+Outcome = tuple[SpeechRow, Speech | SegmentError]
 
 
 @dataclass(frozen=True)
 class _Try:
     """A row on its way through the batch."""
 
-    row: Row
+    row: SpeechRow
     attempt: int
-    bounds: Bounds
+    bounds: LengthBounds
 
 
 class FishEngine:
     """See the package's docstring for the options. Raises EngineError where it cannot be loaded."""
 
     def __init__(self, spec: EngineSpec, emit: Emit) -> None:
-        options = read_options(spec)
+        options = read_fish_options(spec)
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         folder = Path(spec.checkpoint)
-        check(folder)
+        check_checkpoint(folder)
         open_upstream(options.source)
-        place = device.choose(spec.device, spec.precision)
+        place = checkpoint.choose_device(spec.device, spec.precision)
         self._emit = emit
         self._device = place.device
         self._most_frames = options.most_frames
@@ -80,10 +136,10 @@ class FishEngine:
         """Write the codes of each reference; codes of the same audio and checkpoint are kept."""
         return self._codec.encode(references)
 
-    def generate(self, rows: Sequence[Row]) -> Iterator[Outcome]:
+    def generate(self, rows: Sequence[SpeechRow]) -> Iterator[Outcome]:
         """Speak the rows in one rolling batch, the longest first, so that none is left alone at the end."""
-        voices = _Voices(self._codec.codebooks, self._codebook_size, self._tokenizer)
-        finished: list[Spoken] = []
+        voices = _PromptCache(self._codec.codebooks, self._codebook_size, self._tokenizer)
+        finished: list[DecodedLine] = []
         try:
             for row in sorted(rows, key=lambda row: -len(row.segment.text)):
                 try:
@@ -92,7 +148,7 @@ class FishEngine:
                     yield row, error
             while self._decoder.busy:
                 for spoken in self._step():
-                    if isinstance(spoken, Line):
+                    if isinstance(spoken, DecoderLine):
                         yield spoken.tag.row, _no_memory()
                         continue
                     reason = _fault(spoken)
@@ -109,22 +165,22 @@ class FishEngine:
         finally:
             self._decoder.clear()
 
-    def _submit(self, row: Row, voice: prompt.Voice, attempt: int) -> None:
+    def _submit(self, row: SpeechRow, voice: decoder.VoicePrompt, attempt: int) -> None:
         segment = row.segment
-        text = prompt.line(segment.text, self._tokenizer, self._codec.codebooks)
+        text = decoder.line_prompt(segment.text, self._tokenizer, self._codec.codebooks)
         per_second = self._codec.rate / self._codec.frame_length
-        limits = bounds(segment.text, segment.max_seconds, per_second, self._most_frames)
+        limits = length_bounds(segment.text, segment.max_seconds, per_second, self._most_frames)
         seed = reroll_seed(segment.seed, attempt)
-        self._decoder.submit(Line(voice, text, seed, limits.most, _Try(row, attempt, limits)))
+        self._decoder.submit(DecoderLine(voice, text, seed, limits.most, _Try(row, attempt, limits)))
 
-    def _step(self) -> Sequence[Spoken | Line]:
+    def _step(self) -> Sequence[DecodedLine | DecoderLine]:
         """What ended with the next frame; a Line is one that even alone found no memory."""
         lines = self._decoder.active
         try:
             with self._threads.step():
                 return self._decoder.step()
         except (RuntimeError, MemoryError) as error:
-            if not device.is_out_of_memory(error):
+            if not checkpoint.is_out_of_memory(error):
                 raise
             lines = max(lines, self._decoder.active)
         # Here, not above: while the error is at hand it holds on to the batch's tensors.
@@ -139,7 +195,7 @@ class FishEngine:
         )
         return []
 
-    def _speak(self, finished: Sequence[Spoken]) -> Iterator[Outcome]:
+    def _speak(self, finished: Sequence[DecodedLine]) -> Iterator[Outcome]:
         if not finished:
             return
         started = time.perf_counter()
@@ -157,14 +213,14 @@ class FishEngine:
         try:
             return self._codec.decode(rows)
         except (RuntimeError, MemoryError) as error:
-            if not device.is_out_of_memory(error):
+            if not checkpoint.is_out_of_memory(error):
                 raise
         if len(rows) == 1:
             return [_no_memory()]
         self._note("out of memory while lines were made sound together: went on one by one")
         return [sound for row in rows for sound in self._sounds([row])]
 
-    def _started(self, line: Line) -> None:
+    def _started(self, line: DecoderLine) -> None:
         segment = line.tag.row.segment
         self._emit("segment_started", task=line.tag.row.task, id=segment.id)
 
@@ -182,39 +238,39 @@ class FishEngine:
         self._emit("note", message=sentence)
 
 
-class _Voices:
+class _PromptCache:
     """The prompts of one call, each built once."""
 
     def __init__(self, codebooks: int, codebook_size: int, tokenizer: object) -> None:
         self._codebooks = codebooks
         self._codebook_size = codebook_size
         self._tokenizer = tokenizer
-        self._made: dict[str, prompt.Voice] = {}
+        self._made: dict[str, decoder.VoicePrompt] = {}
 
-    def of(self, reference: ReferenceSpec) -> prompt.Voice:
+    def of(self, reference: ReferenceSpec) -> decoder.VoicePrompt:
         """Raises SegmentError ``codes_unusable``."""
         if reference.codes not in self._made:
             codes = read_codes(reference.codes, self._codebooks, self._codebook_size)
-            voice = prompt.voice(reference.speaker, reference.text, codes, self._tokenizer)
+            voice = decoder.voice_prompt(reference.speaker, reference.text, codes, self._tokenizer)
             self._made[reference.codes] = voice
         return self._made[reference.codes]
 
 
-def _fault(spoken: Spoken) -> tuple[str, str] | None:
+def _fault(spoken: DecodedLine) -> tuple[str, str] | None:
     """Code and reason why what was spoken cannot be the line; None where it may."""
     frames, limits = spoken.codes.shape[1], spoken.line.tag.bounds
-    if spoken.ending is Ending.BROKEN:
+    if spoken.ending is LineEnding.BROKEN:
         return "speech_broken", "the model's numbers overflowed; another --precision may help"
     if frames == 0:
         return "speech_empty", "the model ended before it said anything"
-    if spoken.ending is Ending.CUT_OFF:
+    if spoken.ending is LineEnding.CUT_OFF:
         return "speech_cut_off", f"the model was still speaking after {limits.most} frames"
     if frames < limits.least:
         return "speech_too_short", f"{frames} frames are too few for the text, which needs {limits.least}"
     return None
 
 
-def _given_up(spoken: Spoken, reason: tuple[str, str]) -> SegmentError:
+def _given_up(spoken: DecodedLine, reason: tuple[str, str]) -> SegmentError:
     code, sentence = reason
     own = spoken.line.tag.row.segment.seed
     seeds = ", ".join(str(reroll_seed(own, attempt)) for attempt in range(1, MOST_ATTEMPTS + 1))

@@ -11,8 +11,8 @@ cores); ``language`` = language of the references' texts (default: en).
 
 from __future__ import annotations
 
-from voiceclone_worker.contract import EngineSpec
 from voiceclone_worker.engines.base import Emit, Engine
+from voiceclone_worker.protocol import EngineSpec
 
 
 def load(spec: EngineSpec, emit: Emit) -> Engine:

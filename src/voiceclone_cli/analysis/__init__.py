@@ -1,0 +1,1 @@
+"""Speaker diarization and transcription of a recording."""

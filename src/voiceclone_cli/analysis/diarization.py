@@ -1,0 +1,502 @@
+"""From a recording to turns."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import os
+import runpy
+import sys
+import types
+import typing
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voiceclone_cli.config import expanded, redact
+from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.system import torch_threads
+from voiceclone_cli.types import (
+    ANALYSIS_RATE,
+    Diarization,
+    Progress,
+    ProgressEvent,
+    Recording,
+    Turn,
+    no_progress,
+)
+from voiceclone_worker.telemetry import refuse_telemetry
+
+if typing.TYPE_CHECKING:
+    import torch
+    from pyannote.audio import Model, Pipeline
+    from pyannote.core import Annotation
+
+
+# The diarization stack that needs no model hub: segmentation-3.0 and CAM++ in pyannote's own pipeline.
+#
+# Segmentation: Plaquet and Bredin, "Powerset multi-class cross entropy loss for neural speaker
+# diarization" (Interspeech 2023). Speaker embeddings: Wang et al., "CAM++: a fast and efficient
+# network for speaker verification using context-aware masking" (Interspeech 2023).
+
+
+EMBEDDED_MODELS = ("segmentation-3.0", "campplus")
+"""Registry entries of this stack."""
+
+DIMENSION = 192
+"""Of a CAM++ embedding."""
+
+_MEL_BANDS = 80
+_SHORTEST = 25
+"""Frames of 10 ms. Less speech than this makes no embedding but NaN, which the clustering passes over."""
+_ROUNDING = 100
+"""Frames. Lengths are rounded up to whole seconds, so that many excerpts share one batch."""
+
+# Chosen on 14 recordings of 2 to 6 speakers; the threshold has a plateau from .62 to .72.
+_CLUSTERING = {"method": "centroid", "min_cluster_size": 4, "threshold": 0.68}
+_STEP = 0.1
+"""Hop of the segmentation window, as a share of its 10 s."""
+_BATCH = 32
+
+
+def load_embedded(folders: Mapping[str, Path]) -> Pipeline:
+    """The stack, ready to be called; ``folders`` maps the names in MODELS to where their files are."""
+    from pyannote.audio import Model
+    from pyannote.audio.core.plda import PLDA
+    from pyannote.audio.pipelines import SpeakerDiarization
+
+    segmentation = Model.from_pretrained(folders["segmentation-3.0"] / "pytorch_model.bin")
+    pipeline = SpeakerDiarization(
+        segmentation=typing.cast(Model, segmentation),
+        segmentation_step=_STEP,
+        embedding=_embedding_model(folders["campplus"]),
+        embedding_exclude_overlap=True,
+        # Agglomerative clustering asks no PLDA; an empty one keeps the default from being downloaded.
+        plda=PLDA.__new__(PLDA),
+        clustering="AgglomerativeClustering",
+        segmentation_batch_size=_BATCH,
+        embedding_batch_size=_BATCH,
+    )
+    pipeline.instantiate({"segmentation": {"min_duration_off": 0.0}, "clustering": _CLUSTERING})
+    return pipeline
+
+
+def load_network(folder: Path) -> torch.nn.Module:
+    """CAM++ from its definition and its weights: (batch, frames, 80) features to (batch, 192)."""
+    import torch
+
+    definition = runpy.run_path(str(folder / "camplusplus.py"))
+    network: torch.nn.Module = definition["CAMPPlus"](feat_dim=_MEL_BANDS, embedding_size=DIMENSION)
+    weights = torch.load(folder / "campplus_cn_en_common.pt", map_location="cpu", weights_only=True)
+    network.load_state_dict(weights, strict=True)
+    return network.eval()
+
+
+def embed(
+    network: torch.nn.Module, waveforms: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Speaker embeddings, (batch, 192); a row of NaN where there is too little speech.
+
+    waveforms: (batch, 1, samples) at ANALYSIS_RATE. weights: (batch, frames), above 0 where the
+    speaker of that row speaks; None means everywhere.
+    """
+    import torch
+
+    embeddings = torch.full((len(waveforms), DIMENSION), float("nan"), device=waveforms.device)
+    by_length: dict[int, list[tuple[int, torch.Tensor]]] = {}
+    features = torch.empty(0)
+    for row, waveform in enumerate(waveforms):
+        # One excerpt comes once for each of its speakers, one after the other.
+        if row == 0 or not torch.equal(waveform, waveforms[row - 1]):
+            features = _filter_bank(waveform)
+        speech = features if weights is None else features[_speaking(weights[row], len(features))]
+        if len(speech) < _SHORTEST:
+            continue
+        length = -(-len(speech) // _ROUNDING) * _ROUNDING
+        by_length.setdefault(length, []).append((row, _repeat_to(length, speech - speech.mean(0))))
+    for group in by_length.values():
+        rows = [row for row, _ in group]
+        embeddings[rows] = network(torch.stack([speech for _, speech in group]))
+    return embeddings
+
+
+def _filter_bank(waveform: torch.Tensor) -> torch.Tensor:
+    """Log mel energies in frames of 10 ms: (frames, 80)."""
+    import torchaudio.compliance.kaldi as kaldi
+
+    features: torch.Tensor = kaldi.fbank(
+        waveform, num_mel_bins=_MEL_BANDS, dither=0.0, sample_frequency=ANALYSIS_RATE
+    )
+    return features
+
+
+def _speaking(weights: torch.Tensor, frames: int) -> torch.Tensor:
+    """The weights of one row as a choice among ``frames`` frames."""
+    import torch
+
+    stretched = torch.nn.functional.interpolate(weights[None, None].float(), size=frames, mode="nearest")
+    return stretched[0, 0] > 0.5
+
+
+def _repeat_to(length: int, frames: torch.Tensor) -> torch.Tensor:
+    times = -(-length // len(frames))
+    return frames.repeat(times, 1)[:length]
+
+
+def _embedding_model(folder: Path) -> Model:
+    """CAM++ in the clothes that pyannote.audio asks of an embedding model."""
+    from pyannote.audio import Model
+
+    class CamPlusPlus(Model):
+        def __init__(self) -> None:
+            super().__init__(sample_rate=ANALYSIS_RATE, num_channels=1)
+            self.network = load_network(folder)
+
+        @property
+        def dimension(self) -> int:
+            return DIMENSION
+
+        def forward(  # type: ignore[override]
+            self, waveforms: torch.Tensor, weights: torch.Tensor | None = None
+        ) -> torch.Tensor:
+            return embed(self.network, waveforms, weights)
+
+    return CamPlusPlus()
+
+
+# Which diarization stack to use, and where its files are.
+
+
+AUTO = "auto"
+EMBEDDED_DIARIZER = "embedded"
+COMMUNITY_DIARIZER = "community-1"
+
+ModelFolders = Callable[[Sequence[str]], Mapping[str, Path]]
+"""Gives the folder of each registry entry, fetching what is missing. Raises PreflightError."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiarizationModel:
+    """A diarization stack that was chosen; ``folders`` holds its registry entries, or its one folder."""
+
+    name: str
+    folders: Mapping[str, Path]
+    why: str
+
+
+def nothing_downloaded(name: str) -> bool:
+    """The ``at_hand`` of a caller whose stack is chosen already: only "auto" asks."""
+    return False
+
+
+def choose_diarizer(
+    diarizer: str,
+    *,
+    models: ModelFolders,
+    token: str | None,
+    at_hand: Callable[[str], bool] = nothing_downloaded,
+) -> DiarizationModel:
+    """The stack that ``diarizer`` asks for: "auto", "embedded", "community-1" or a folder with a pyannote
+    config.yaml.
+
+    ``models`` gives the folders of registry entries and may fetch them; ``at_hand`` says, without any
+    network, whether an entry's files are here.
+    "auto" is community-1 where its files are at hand or a token can fetch them, else embedded.
+    Raises InputError for a name that is none of these, PreflightError when files cannot be had.
+    """
+    if diarizer == EMBEDDED_DIARIZER:
+        return _embedded(models, "it was asked for")
+    if diarizer == COMMUNITY_DIARIZER:
+        return DiarizationModel(COMMUNITY_DIARIZER, models([COMMUNITY_DIARIZER]), "it was asked for")
+    if diarizer != AUTO:
+        return _folder(diarizer)
+    if not at_hand(COMMUNITY_DIARIZER) and not token:
+        return _embedded(models, "community-1 is not on this machine, and there is no hub token to fetch it")
+    try:
+        return DiarizationModel(
+            COMMUNITY_DIARIZER, models([COMMUNITY_DIARIZER]), "its files are here or the token fetched them"
+        )
+    except PreflightError as error:
+        return _embedded(models, f"community-1 cannot be had: {error.message}")
+
+
+def load_diarizer(stack: DiarizationModel, token: str | None) -> Pipeline:
+    """The pipeline of a stack. Raises InputError when a folder does not hold one that works."""
+    from pyannote.audio import Pipeline
+
+    if stack.name == EMBEDDED_DIARIZER:
+        return load_embedded(stack.folders)
+    (folder,) = stack.folders.values()
+    try:
+        pipeline = Pipeline.from_pretrained(folder, token=token)
+    except Exception as error:  # a folder of the user's own can fail in any way its code likes
+        reason = redact(str(error).strip().split("\n")[0], token) or type(error).__name__
+        raise InputError(
+            f"The diarization pipeline in {folder} cannot be loaded ({reason}); "
+            "look at its config.yaml or choose --diarizer embedded.",
+            code="diarizer_unusable",
+        ) from None  # its cause may quote the token
+    return typing.cast(Pipeline, pipeline)
+
+
+def _embedded(models: ModelFolders, why: str) -> DiarizationModel:
+    return DiarizationModel(EMBEDDED_DIARIZER, models(EMBEDDED_MODELS), why)
+
+
+def _folder(diarizer: str) -> DiarizationModel:
+    folder = expanded(diarizer)
+    if not (folder / "config.yaml").is_file():
+        raise InputError(
+            f'Diarizer "{diarizer}" is neither auto, embedded, community-1 nor a folder '
+            "with a pyannote config.yaml; choose one of these.",
+            code="unknown_diarizer",
+        )
+    return DiarizationModel(str(folder), {diarizer: folder}, "it was asked for")
+
+
+# pyannote's progress hook as progress events.
+
+
+DIARIZATION_STAGE = "diarization"
+
+Hook = Callable[..., None]
+
+# Where each step of the pipeline begins and ends, as shares of the whole; measured on a CPU.
+_SHARES = {
+    "segmentation": (0.0, 0.3),
+    "speaker_counting": (0.3, 0.3),
+    "embeddings": (0.3, 0.98),
+    "discrete_diarization": (0.98, 1.0),
+}
+
+
+def progress_hook(progress: Progress, seconds: float) -> Hook:
+    """A hook for a pipeline that works on ``seconds`` of audio; what it tells never runs backwards."""
+    furthest = 0.0
+
+    def hook(step: str, artifact: Any, *, completed: Any = None, total: Any = None, **_: Any) -> None:
+        nonlocal furthest
+        if step not in _SHARES:
+            return
+        start, end = _SHARES[step]
+        # A step that ends calls without figures. The last batch counts as a full one, so completed
+        # may pass total; both may be numpy integers.
+        share = 1.0 if not total else min(1.0, float(completed or 0) / float(total))
+        furthest = max(furthest, start + share * (end - start))
+        progress(ProgressEvent(DIARIZATION_STAGE, furthest * seconds, seconds, note=step.replace("_", " ")))
+
+    return hook
+
+
+# How many speakers the user says there are.
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerCount:
+    """An exact number of speakers, or bounds of it; None where nothing is said.
+
+    Raises InputError for numbers below 1 and for numbers that contradict each other.
+    """
+
+    exactly: int | None = None
+    least: int | None = None
+    most: int | None = None
+
+    def __post_init__(self) -> None:
+        for flag, number in (
+            ("--speakers", self.exactly),
+            ("--min-speakers", self.least),
+            ("--max-speakers", self.most),
+        ):
+            if number is not None and number < 1:
+                raise _contradiction(f"{flag} must be 1 or more, not {number}.")
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise _contradiction(
+                f"--min-speakers {self.least} is more than --max-speakers {self.most}; swap them or drop one."
+            )
+        if self.exactly is not None and not (
+            (self.least or self.exactly) <= self.exactly <= (self.most or self.exactly)
+        ):
+            raise _contradiction(
+                f"--speakers {self.exactly} is outside --min-speakers and --max-speakers; "
+                "give the one or the others."
+            )
+
+    def complaint(self, found: int) -> str | None:
+        """One sentence where what was found is not what was asked for."""
+        least, most = self.exactly or self.least, self.exactly or self.most
+        if least is not None and found < least:
+            return f"{_speakers(found)} found, although at least {least} were asked for"
+        if most is not None and found > most:
+            return f"{_speakers(found)} found, although at most {most} were asked for"
+        return None
+
+
+def _speakers(number: int) -> str:
+    return "1 speaker" if number == 1 else f"{number} speakers"
+
+
+def _contradiction(sentence: str) -> InputError:
+    return InputError(sentence, code="speaker_count")
+
+
+# Let a CUDA-linked torchaudio be imported beside a CPU-only torch.
+
+
+def ensure_torchaudio() -> None:
+    """Import torchaudio; where its binary half wants CUDA libraries that are not there, do without it.
+
+    PyPI's torchaudio is linked to CUDA, so beside a CPU torch its import dies with OSError
+    (``libc10_cuda.so``). What diarization needs of it, filter banks and resampling, is plain
+    Python on torch: in that one case an empty stand-in takes the place of ``torchaudio._extension``.
+    """
+    if "torchaudio" in sys.modules:
+        return
+    try:
+        import torchaudio
+    except OSError:
+        _forget_half_imported()
+        sys.modules["torchaudio._extension"] = _extension_without_binary()
+        import torchaudio  # noqa: F401
+
+
+def _forget_half_imported() -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
+        del sys.modules[name]
+
+
+def _extension_without_binary() -> types.ModuleType:
+    """What ``torchaudio._extension`` itself says where torchaudio was built without a binary half."""
+    extension = types.ModuleType("torchaudio._extension")
+    extension.__dict__.update(
+        _IS_TORCHAUDIO_EXT_AVAILABLE=False,
+        _IS_ALIGN_AVAILABLE=False,
+        _check_cuda_version=lambda: None,
+        fail_if_no_align=lambda function: function,
+    )
+    return extension
+
+
+# What must hold around pyannote.audio: no telemetry, no printing.
+
+
+def prepare_import() -> None:
+    """Make pyannote.audio importable and keep it from reporting its use. Call before importing it.
+
+    Its telemetry is on unless a variable says otherwise, at the import and at every call.
+    """
+    refuse_telemetry()
+    # OpenMP reads this once, when torch is loaded: threads that spin while they wait made
+    # diarization eight times slower on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    ensure_torchaudio()
+    with warnings.catch_warnings():
+        # torchcodec reads files; the pipeline is only ever given samples.
+        warnings.filterwarnings("ignore", message=r"\s*torchcodec is not installed correctly")
+        import pyannote.audio  # noqa: F401
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep pyannote.audio's remarks off stdout, and its warning about the number of speakers to itself.
+
+    Both say that a wished number of speakers was not reached, which the caller checks and reports.
+    """
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"\s*The detected number of speakers")
+        # The mean of no embeddings, where every bit of speech was too short for one.
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"numpy\.")
+        yield
+
+
+LoadPipeline = Callable[[DiarizationModel, str | None], "Pipeline"]
+"""Gives the pipeline of a stack; the hub token is for files that are still to be fetched."""
+
+
+def diarize(
+    recording: Recording,
+    stack: DiarizationModel,
+    *,
+    token: str | None,
+    count: SpeakerCount,
+    threads: int,
+    progress: Progress = no_progress,
+    load: LoadPipeline = load_diarizer,
+) -> Diarization:
+    """Find who speaks when, with a stack that :func:`choose` gave. Speakers are called SPEAKER_00, ... in
+    the order in which they first speak.
+
+    A number of speakers that the recording does not bear out is told in the result's notes. The models live
+    no longer than this call, unless ``load`` keeps them.
+    Raises InputError for a recording without speech and for a stack's folder that does not work.
+    """
+    progress(ProgressEvent(DIARIZATION_STAGE, 0.0, recording.seconds, note=f"{stack.name} ({stack.why})"))
+    hook = progress_hook(progress, recording.seconds)
+    try:
+        prepare_import()
+        with torch_threads(threads), quiet_libraries():
+            output = _apply(load(stack, token), recording, count, hook)
+    finally:
+        gc.collect()  # pyannote's pipelines hold themselves in circles, and the workers need their memory
+    turns, exclusive = _named_turns(output, recording)
+    found = len({turn.speaker for turn in turns})
+    complaint = count.complaint(found)
+    progress(ProgressEvent(DIARIZATION_STAGE, recording.seconds, recording.seconds, note=complaint or ""))
+    return Diarization(turns, exclusive, stack.name, stack.why, (complaint,) if complaint else ())
+
+
+def _apply(pipeline: Pipeline, recording: Recording, count: SpeakerCount, hook: Hook) -> Any:
+    """pyannote's DiarizeOutput."""
+    import numpy as np
+    import torch
+
+    samples = np.require(recording.samples, dtype=np.float32, requirements=["C", "W"])
+    file = {
+        "waveform": torch.from_numpy(samples)[None],
+        "sample_rate": ANALYSIS_RATE,
+        "uri": recording.path.stem,
+    }
+    return pipeline(
+        file,
+        hook=hook,
+        num_speakers=count.exactly,
+        min_speakers=count.least,
+        max_speakers=count.most,
+    )
+
+
+def _named_turns(output: Any, recording: Recording) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
+    """Turns and exclusive turns, speakers named in the order in which they are first heard."""
+    if not hasattr(output, "exclusive_speaker_diarization"):
+        raise InputError(
+            "This diarization pipeline gives no exclusive turns; "
+            'remove "legacy: true" from its config.yaml or choose --diarizer embedded.',
+            code="diarizer_unusable",
+        )
+    turns = _turns(output.speaker_diarization, recording.seconds)
+    exclusive = _turns(output.exclusive_speaker_diarization, recording.seconds)
+    if not turns:
+        raise InputError(
+            f"No speech found in {recording.path.name}; give a recording in which somebody speaks.",
+            code="no_speech",
+        )
+    names: dict[str, str] = {}
+    for turn in (*turns, *exclusive):
+        names.setdefault(turn.speaker, f"SPEAKER_{len(names):02d}")
+    return _renamed(turns, names), _renamed(exclusive, names)
+
+
+def _turns(annotation: Annotation, seconds: float) -> list[Turn]:
+    """In the order of their start, to the millisecond, within the recording (its last window is padded)."""
+    turns = [
+        Turn(max(0.0, round(segment.start, 3)), min(round(segment.end, 3), round(seconds, 3)), str(label))
+        for segment, _, label in annotation.itertracks(yield_label=True)
+    ]
+    return sorted((turn for turn in turns if turn.end > turn.start), key=lambda turn: (turn.start, turn.end))
+
+
+def _renamed(turns: list[Turn], names: dict[str, str]) -> tuple[Turn, ...]:
+    return tuple(Turn(turn.start, turn.end, names[turn.speaker]) for turn in turns)

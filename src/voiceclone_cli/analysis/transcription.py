@@ -1,0 +1,177 @@
+"""What is said: faster-whisper over the whole recording, with word times."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from voiceclone_cli.analysis.turns import TurnIndex
+from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.types import (
+    ANALYSIS_RATE,
+    Progress,
+    ProgressEvent,
+    Recording,
+    Transcript,
+    Turn,
+    Word,
+    no_progress,
+)
+from voiceclone_worker.telemetry import refuse_telemetry
+
+if typing.TYPE_CHECKING:
+    from faster_whisper import WhisperModel
+    from faster_whisper.transcribe import Segment as RecognisedSegment
+
+    from voiceclone_cli.types import Samples
+
+
+STAGE = "transcription"
+SPEECH_MARGIN = 0.5
+"""Seconds. A word farther than this from every turn was not spoken."""
+
+WHOLE_SECONDS = 900.0
+"""A recording up to this is transcribed in one piece, a longer one in pieces of about PIECE_SECONDS: the
+spectrum of a piece takes 50 MB a minute."""
+PIECE_SECONDS = 600.0
+_CUT_WITHIN = 30.0
+"""Seconds around the end of a piece in which the quietest half second is looked for."""
+_QUIET_SECONDS = 0.5
+
+_MODEL_FILES = ("model.bin", "config.json", "tokenizer.json")
+_VOCABULARIES = ("vocabulary.txt", "vocabulary.json")
+_LANGUAGE_WINDOWS = 4
+"""Windows of 30 s the language is looked for in, while it is in doubt: many recordings begin with silence."""
+
+
+def load_recogniser(model: Path, threads: int) -> WhisperModel:
+    """The model in a folder. Raises PreflightError when the folder holds none that is usable."""
+    missing = [name for name in _MODEL_FILES if not (model / name).is_file()]
+    if not any((model / name).is_file() for name in _VOCABULARIES):
+        missing.append(_VOCABULARIES[0])
+    if missing:
+        raise PreflightError(
+            f"{model} is not a faster-whisper model: it has no {', '.join(missing)}; give a folder that has, "
+            "or leave the choice of the model to voiceclone.",
+            code="asr_model_incomplete",
+        )
+    refuse_telemetry()
+    import ctranslate2
+    from faster_whisper import WhisperModel
+
+    # A window that decodes badly is decoded again by sampling: a fixed seed gives the same words each time.
+    ctranslate2.set_random_seed(0)
+    cuda = ctranslate2.get_cuda_device_count() > 0
+    try:
+        return WhisperModel(
+            str(model),
+            device="cuda" if cuda else "cpu",
+            compute_type="auto" if cuda else "int8",
+            cpu_threads=threads,
+            local_files_only=True,
+        )
+    # A broken tokenizer.json raises a bare Exception, a cut model.bin a RuntimeError.
+    except Exception as error:
+        raise PreflightError(
+            f"The speech recognition model in {model} cannot be loaded ({error}); fetch it again.",
+            code="asr_model_broken",
+        ) from error
+
+
+Load = Callable[[Path, int], "WhisperModel"]
+"""Gives the model in a folder, to compute on so many threads."""
+
+
+def transcribe(
+    recording: Recording,
+    model: Path,
+    *,
+    language: str | None,
+    threads: int,
+    progress: Progress = no_progress,
+    load: Load = load_recogniser,
+) -> Transcript:
+    """The words of a recording with their times.
+
+    ``model`` is a folder in faster-whisper's layout; ``language`` an ISO 639-1 code, or None to have it
+    detected (of es-MX, es counts); ``threads`` those of the CPU, 0 for as many as there are cores. The model
+    lives no longer than this call, unless ``load`` keeps it.
+
+    Up to WHOLE_SECONDS a recording is transcribed in one piece: each of many short clips would be padded
+    to 30 s. No window sees the text of the one before (``condition_on_previous_text``), which keeps a
+    repetition loop from spreading, and costs nothing where a longer recording is cut, in a silence.
+
+    Raises PreflightError when the folder holds no usable model, InputError for a language it does not know.
+    """
+    whisper = load(model, threads)
+    code = None if language is None else _known_code(language, whisper, model)
+    progress(ProgressEvent(STAGE, 0.0, recording.seconds))
+    words: list[Word] = []
+    found: tuple[str, float] | None = None
+    for start, end in pieces(recording.samples):
+        offset = start / ANALYSIS_RATE
+        segments, info = whisper.transcribe(
+            recording.samples[start:end],
+            language=code or (found and found[0]),
+            beam_size=5,
+            word_timestamps=True,
+            condition_on_previous_text=False,
+            vad_filter=False,
+            language_detection_segments=_LANGUAGE_WINDOWS,
+        )
+        found = found or (info.language, float(info.language_probability))
+        for segment in segments:
+            words += _words(segment, offset)
+            heard = min(offset + float(segment.end), recording.seconds)
+            progress(ProgressEvent(STAGE, heard, recording.seconds))
+    progress(ProgressEvent(STAGE, recording.seconds, recording.seconds))
+    assert found is not None
+    return Transcript(tuple(words), *found, model.name)
+
+
+def _known_code(language: str, whisper: WhisperModel, model: Path) -> str:
+    """The language as the model calls it. Raises InputError when it does not know it."""
+    code = language.lower().replace("_", "-").split("-")[0]
+    if code not in whisper.supported_languages:
+        raise InputError(
+            f'The model in {model} does not know the language "{language}"; it knows '
+            f"{', '.join(sorted(whisper.supported_languages))}.",
+            code="language_unknown",
+        )
+    return code
+
+
+def _words(segment: RecognisedSegment, offset: float) -> list[Word]:
+    """The words of a segment of a piece that begins at ``offset`` seconds."""
+    return [
+        Word(offset + float(word.start), offset + float(word.end), word.word, float(word.probability))
+        for word in segment.words or ()
+    ]
+
+
+def pieces(samples: Samples) -> list[tuple[int, int]]:
+    """Where to cut a recording for its transcription: first and last sample of each piece, at ANALYSIS_RATE."""
+    import numpy as np
+
+    cuts = [0]
+    within, quiet = round(_CUT_WITHIN * ANALYSIS_RATE), round(_QUIET_SECONDS * ANALYSIS_RATE)
+    while len(samples) - cuts[-1] > WHOLE_SECONDS * ANALYSIS_RATE:
+        about = cuts[-1] + round(PIECE_SECONDS * ANALYSIS_RATE)
+        around = samples[about - within : about + within].reshape(-1, quiet)
+        quietest = int(np.argmin(np.square(around).mean(axis=1)))
+        cuts.append(about - within + quietest * quiet + quiet // 2)
+    return list(zip(cuts, [*cuts[1:], len(samples)], strict=True))
+
+
+def drop_outside_speech(
+    words: Iterable[Word], turns: Sequence[Turn]
+) -> tuple[tuple[Word, ...], tuple[Word, ...]]:
+    """The words near a turn, and those farther than SPEECH_MARGIN from all: what a recogniser makes of silence."""
+    index = TurnIndex(turns)
+    kept: list[Word] = []
+    dropped: list[Word] = []
+    for word in words:
+        found = index.nearest(word.start, word.end)
+        (kept if found is not None and found[1] <= SPEECH_MARGIN else dropped).append(word)
+    return tuple(kept), tuple(dropped)

@@ -1,0 +1,1 @@
+"""Edits to a finished run: texts, speakers and new takes."""

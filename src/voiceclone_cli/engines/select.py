@@ -1,0 +1,190 @@
+"""Which engine speaks, in which interpreter, with which files, and why."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from voiceclone_cli.config import Settings, models_home
+from voiceclone_cli.engines.fish import (
+    PROBE_SECONDS,
+    find_checkpoint,
+    fish_checkout,
+    fish_python,
+    generated_note,
+    given_python,
+    is_generated,
+    local_checkpoint,
+    no_checkpoint,
+    require_fish_speech,
+)
+from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.models import download
+from voiceclone_cli.types import Progress, no_progress
+from voiceclone_worker.protocol import EngineSpec
+
+T = TypeVar("T")
+
+FISH_SAMPLING = {"temperature": 0.7, "top_p": 0.7, "repetition_penalty": 1.2, "max_new_tokens": 1024}
+"""fish-speech's own values. In the task, so that a segment's fingerprint has them."""
+
+ECHO_VARIABLE = "VOICECLONE_ECHO"
+"""Options of the echo engine, as a JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """An engine that is ready to be started."""
+
+    name: str
+    why: str
+    """One sentence for the user: why this one, and what to do for the other."""
+    python: str | None
+    """The worker's interpreter; None is this one."""
+    codes_name: str
+    """The file that holds an encoded reference: voice.npz for kokoro, codes.npy for fish."""
+    checkpoint: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    precision: str = "auto"
+    notes: tuple[str, ...] = ()
+    """What belongs into the run's document, a sentence each."""
+
+    def spec(self, *, batch_size: int, threads: int) -> EngineSpec:
+        """The engine as a task file names it."""
+        return EngineSpec(
+            name=self.name,
+            checkpoint=self.checkpoint,
+            device=self.device,
+            precision=self.precision,
+            batch_size=batch_size,
+            options={**self.options, "threads": threads},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """Engine of a run with some settings, and the parts of fish on this machine: each, or why it cannot be used."""
+
+    engine: str
+    """ "fish", "kokoro" or "echo"."""
+    python: str | PreflightError | None
+    """Interpreter of the run's workers; None is this one."""
+    fish_python: str | PreflightError
+    checkout: Path | PreflightError | None
+    """FISH_SPEECH_DIR; None where it is not set."""
+    checkpoint: Path | PreflightError | None
+    """None where there is none on this machine."""
+    problem: PreflightError | None
+    """First reason why fish cannot be used. Without a checkpoint ``auto`` does not use it; a fish that is
+    requested may download one."""
+
+
+def probe(settings: Settings, *, seconds: float = PROBE_SECONDS) -> EngineReport:
+    """Find out which engine a run uses; nothing is downloaded. Selection and ``voiceclone doctor`` read this.
+
+    The interpreter of fish is started only where its packages matter: fish is requested, or ``auto`` finds
+    nothing else missing. It has ``seconds`` to answer.
+    """
+    is_auto = settings.engine == "auto"
+    python = _value_or_error(lambda: fish_python(settings))
+    checkout = _value_or_error(lambda: fish_checkout(settings))
+    checkpoint = _value_or_error(lambda: local_checkpoint(settings))
+    parts = (python, checkout, (checkpoint or no_checkpoint()) if is_auto else None)
+    problem = next((part for part in parts if isinstance(part, PreflightError)), None)
+    if problem is None and settings.engine in ("auto", "fish"):
+        assert isinstance(python, str) and not isinstance(checkout, PreflightError)
+        problem = _value_or_error(lambda: require_fish_speech(python, checkout, seconds=seconds))
+    engine = settings.engine if not is_auto else "fish" if problem is None else "kokoro"
+    of_workers: str | PreflightError | None = python if engine == "fish" else None
+    if engine == "echo":
+        of_workers = _value_or_error(lambda: given_python(settings))
+    return EngineReport(engine, of_workers, python, checkout, checkpoint, problem)
+
+
+def choose_engine(settings: Settings, progress: Progress = no_progress) -> EngineChoice:
+    """The engine of a run, its files there and verified. Raises PreflightError.
+
+    ``auto`` is fish where its interpreter and a checkpoint are at hand, else kokoro; it fetches
+    nothing for fish.
+    """
+    if settings.engine == "echo":
+        return _echo(settings)
+    if settings.engine == "kokoro":
+        return _kokoro(settings, "kokoro was asked for", progress)
+    report = probe(settings)
+    if report.problem is None:
+        return _fish(settings, report, progress)
+    if settings.engine == "fish":
+        raise report.problem
+    why = f"kokoro, the embedded voice matching, because fish cannot speak here: {report.problem.message}"
+    return _kokoro(settings, why, progress)
+
+
+def _value_or_error(find: Callable[[], T]) -> T | PreflightError:
+    try:
+        return find()
+    except PreflightError as error:
+        return error
+
+
+def _echo(settings: Settings) -> EngineChoice:
+    why = "echo was asked for: tones, no speech"
+    return EngineChoice("echo", why, given_python(settings), "codes.txt", options=_echo_options())
+
+
+def _echo_options() -> dict[str, Any]:
+    """The echo engine's options, which tests and benchmarks set. Raises InputError."""
+    text = os.environ.get(ECHO_VARIABLE, "").strip()
+    if not text:
+        return {}
+    try:
+        options = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{ECHO_VARIABLE} must be JSON: {error}", code="bad_setting") from error
+    if not isinstance(options, dict):
+        raise InputError(f"{ECHO_VARIABLE} must be a JSON object", code="bad_setting")
+    return options
+
+
+def _fish(settings: Settings, report: EngineReport, progress: Progress) -> EngineChoice:
+    python, checkout = report.fish_python, report.checkout
+    assert isinstance(python, str) and not isinstance(checkout, PreflightError)
+    why = "fish was asked for"
+    if settings.engine == "auto":
+        why = "fish, because its environment and a checkpoint are here (for voice matching: --engine kokoro)"
+    checkpoint = find_checkpoint(settings, progress)
+    options: dict[str, Any] = dict(FISH_SAMPLING)
+    if checkout is not None:
+        options["source"] = str(checkout)
+    if settings.compile:
+        options["compile"] = True
+    return EngineChoice(
+        "fish",
+        why,
+        python,
+        "codes.npy",
+        checkpoint=str(checkpoint),
+        options=options,
+        device=settings.device,
+        precision=settings.precision,
+        notes=(generated_note(checkpoint),) if is_generated(checkpoint) else (),
+    )
+
+
+def _kokoro(settings: Settings, why: str, progress: Progress) -> EngineChoice:
+    folders = download.ensure_models(
+        ["kokoro", "campplus"], progress, home=models_home(settings), token=settings.token
+    )
+    return EngineChoice(
+        "kokoro",
+        why,
+        None,
+        "voice.npz",
+        checkpoint=str(folders["kokoro"]),
+        options={"encoder": str(folders["campplus"])},
+    )

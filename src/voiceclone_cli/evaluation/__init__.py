@@ -1,0 +1,1 @@
+"""Objective evaluation of a finished run, with thresholds for CI."""

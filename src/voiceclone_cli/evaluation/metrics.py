@@ -1,0 +1,357 @@
+"""Segments that were measured before are not measured again while wav, language and models are the same."""
+
+from __future__ import annotations
+
+import base64
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from voiceclone_cli.analysis.analyzer import model_identity, recogniser_folder
+from voiceclone_cli.analysis.diarization import embed, ensure_torchaudio, load_network
+from voiceclone_cli.analysis.transcription import load_recogniser
+from voiceclone_cli.audio.dsp import speech_level_db
+from voiceclone_cli.config import Settings, models_home
+from voiceclone_cli.errors import RunError
+from voiceclone_cli.evaluation.model import EvaluatedLine, FinishedRun
+from voiceclone_cli.files import file_sha256
+from voiceclone_cli.models import download
+from voiceclone_cli.rundir.cache import StageCache
+from voiceclone_cli.system import torch_threads
+from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent
+
+if typing.TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from voiceclone_cli.types import Samples
+
+    Embedding = NDArray[np.float32]
+    """Shape (192,), of unit length."""
+
+
+# Whose voice it is, as numbers: CAM++ embeddings, of unit length.
+#
+# Wang et al., "CAM++: a fast and efficient network for speaker verification using context-aware masking"
+# (Interspeech 2023). The features are mean-normalised, so that a telephone's or a room's colour hardly counts.
+
+
+EMBEDDING_MODEL = "campplus"
+"""Its entry in the registry."""
+
+_SHORTEST = 0.25
+"""Seconds."""
+
+
+class SpeakerEmbedder:
+    def __init__(self, folder: Path) -> None:
+        ensure_torchaudio()
+        self._network = load_network(folder)
+
+    def embed(self, samples: Samples) -> Embedding | None:
+        """The embedding of a signal at ANALYSIS_RATE; None below a quarter of a second."""
+        import numpy as np
+        import torch
+
+        if len(samples) < _SHORTEST * ANALYSIS_RATE:
+            return None
+        # One thread: more move an embedding's last bits, and these signals are short.
+        with torch_threads(1), torch.inference_mode():
+            signal = torch.from_numpy(np.array(samples, np.float32))
+            raw = embed(self._network, signal[None, None])[0].numpy()
+        length = float(np.linalg.norm(raw))
+        return np.asarray(raw / length, np.float32) if np.isfinite(length) and length > 0 else None
+
+
+def cosine(one: Embedding, other: Embedding) -> float:
+    """How alike two voices are: 1 is the same."""
+    return float(one @ other)
+
+
+def weighted_mean(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
+    """The voice of several samples, each with its weight; of unit length."""
+    import numpy as np
+
+    total = np.sum([embedding * weight for embedding, weight in parts], axis=0)
+    return np.asarray(total / np.linalg.norm(total), np.float32)
+
+
+def embedding_to_text(embedding: Embedding) -> str:
+    """The embedding to the last bit, for a JSON file."""
+    return base64.b64encode(embedding.astype("<f4").tobytes()).decode("ascii")
+
+
+def embedding_from_text(text: str) -> Embedding:
+    import numpy as np
+
+    return np.frombuffer(base64.b64decode(text), "<f4").astype(np.float32)
+
+
+# How good speech sounds, by a network that was trained on what people said: DNSMOS P.835.
+#
+# Reddy, Gopal, Cutler, "DNSMOS P.835: A non-intrusive perceptual objective speech quality metric to evaluate
+# noise suppressors" (ICASSP 2022). Windows, hops and calibration are those published with the model
+# (DNSMOS/dnsmos_local.py in Microsoft's DNS-Challenge repository), so that the numbers are the published ones.
+
+
+QUALITY_MODEL = "dnsmos"
+"""Its entry in the registry."""
+
+_WINDOW_SECONDS = 9.01
+_WINDOW = int(_WINDOW_SECONDS * ANALYSIS_RATE)
+_HOP = ANALYSIS_RATE
+_OVERALL = 2
+"""Place of the overall score beside those of speech and background."""
+_CALIBRATION = (-0.06766283, 1.11546468, 0.04602535)
+"""The overall score's polynomial, highest power first."""
+
+
+class QualityModel:
+    def __init__(self, folder: Path, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(
+            folder / "sig_bak_ovr.onnx", options, providers=["CPUExecutionProvider"]
+        )
+
+    def score(self, samples: Samples) -> float | None:
+        """The overall score of a signal at ANALYSIS_RATE, 1 to 5; None for an empty one.
+
+        The mean over windows of 9.01 s, one a second. A shorter signal is doubled until it fills one.
+        """
+        import numpy as np
+
+        if not len(samples):
+            return None
+        signal = samples
+        while len(signal) < _WINDOW:
+            signal = np.concatenate([signal, signal])
+        hops = int(len(signal) // ANALYSIS_RATE - _WINDOW_SECONDS) + 1
+        windows = [signal[hop * _HOP : hop * _HOP + _WINDOW] for hop in range(hops)]
+        scores = [self._score_window(window) for window in windows if len(window) == _WINDOW]
+        return float(np.mean(scores))
+
+    def _score_window(self, window: Samples) -> float:
+        import numpy as np
+
+        (raw,) = self._session.run(None, {"input_1": window[None].astype(np.float32)})
+        return float(np.polyval(_CALIBRATION, float(raw[0, _OVERALL])))
+
+
+# What a stranger hears in a segment: faster-whisper, which is not told what it should hear.
+
+
+class Recogniser:
+    def __init__(self, folder: Path, threads: int) -> None:
+        self._whisper = load_recogniser(folder, threads)
+
+    def words(self, samples: Samples, language: str) -> str | None:
+        """The words of a signal at ANALYSIS_RATE; None for a language that the model does not know.
+
+        Each segment is heard by itself, in Whisper's own window of 30 s: in a shorter one, which would be
+        cheaper, the model begins to stutter. What decodes badly is not decoded again by sampling, so that the
+        same wav always gives the same words.
+        """
+        code = language.lower().replace("_", "-").split("-")[0]
+        if code not in self._whisper.supported_languages:
+            return None
+        segments, _ = self._whisper.transcribe(
+            samples,
+            language=code,
+            beam_size=5,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            without_timestamps=True,
+            vad_filter=False,
+        )
+        return " ".join("".join(segment.text for segment in segments).split())
+
+
+# The models of a check: found at once, loaded when something is listened to, and only once.
+
+
+class MetricModels:
+    """Raises PreflightError where a model cannot be had."""
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self._threads = settings.threads
+        folders = download.ensure_models(
+            [EMBEDDING_MODEL, QUALITY_MODEL], progress, home=models_home(settings)
+        )
+        self._folders: Mapping[str, Path] = {**folders, "words": recogniser_folder(settings, progress)}
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Which model measures what."""
+        return {"similarity": EMBEDDING_MODEL, "mos": QUALITY_MODEL, "words": self._folders["words"].name}
+
+    def identity(self, *roles: str) -> dict[str, Any]:
+        """The files of the models, as one knows them again; of all, or of those named."""
+        return {role: model_identity(self._folders[role]) for role in roles or self._folders}
+
+    @cached_property
+    def encoder(self) -> SpeakerEmbedder:
+        return SpeakerEmbedder(self._folders[EMBEDDING_MODEL])
+
+    @cached_property
+    def _quality(self) -> QualityModel:
+        return QualityModel(self._folders[QUALITY_MODEL], self._threads)
+
+    @cached_property
+    def _recogniser(self) -> Recogniser:
+        return Recogniser(self._folders["words"], self._threads)
+
+    def listen(self, speech: Samples, language: str) -> tuple[str | None, float | None, str | None]:
+        """Voice (as text), quality and words of speech at ANALYSIS_RATE."""
+        voice = self.encoder.embed(speech)
+        return (
+            None if voice is None else embedding_to_text(voice),
+            self._quality.score(speech),
+            self._recogniser.words(speech, language),
+        )
+
+
+# What can be measured of one spoken wav by itself, whatever its run meant it to be.
+
+
+_FULL_SCALE = 0.999
+_CLIPPED_RUN = 3
+"""Samples in a row at full scale; fewer are a peak that happens to reach it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentMetrics:
+    """One wav, measured. Levels in dBFS; what there is no speech for is None."""
+
+    seconds: float
+    level_db: float | None
+    """Active speech level; None where nothing is to be heard."""
+    peak_db: float | None
+    clipped_samples: int
+    embedding: str | None
+    """As ``embedding.to_text`` writes it."""
+    mos: float | None
+    words: str | None
+    """None for a language that the recogniser does not know."""
+
+    @property
+    def is_silent(self) -> bool:
+        return self.level_db is None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def measure(path: Path, language: str, ears: MetricModels) -> SegmentMetrics:
+    """Measure a spoken wav. Raises RunError (``speech_unreadable``)."""
+    import soxr
+
+    samples, rate = read_wav(path)
+    speech: Samples = samples if rate == ANALYSIS_RATE else soxr.resample(samples, rate, ANALYSIS_RATE)
+    level = speech_level_db(samples, rate)
+    embedding, mos, words = (None, None, "") if level is None else ears.listen(speech, language)
+    return SegmentMetrics(
+        seconds=len(samples) / rate,
+        level_db=level,
+        peak_db=_peak_db(samples),
+        clipped_samples=clipped_samples(samples),
+        embedding=embedding,
+        mos=mos,
+        words=words,
+    )
+
+
+def read_wav(path: Path) -> tuple[Samples, int]:
+    """The mean of a wav's channels, and its rate. Raises RunError (``speech_unreadable``)."""
+    import soundfile
+
+    try:
+        # Opened here, since libsndfile's wrapper takes no name that is not Unicode.
+        with path.open("rb") as file:
+            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error}): delete it and give the run's command again",
+            code="speech_unreadable",
+        ) from error
+    return samples.mean(axis=1), int(rate)
+
+
+def clipped_samples(samples: Samples) -> int:
+    """How many samples lie in runs of three and more at full scale."""
+    import numpy as np
+
+    full = np.concatenate(([False], np.abs(samples) >= _FULL_SCALE, [False]))
+    edges = np.flatnonzero(np.diff(full.astype(np.int8)))
+    runs = edges[1::2] - edges[::2]
+    return int(runs[runs >= _CLIPPED_RUN].sum())
+
+
+def _peak_db(samples: Samples) -> float | None:
+    import numpy as np
+
+    peak = float(np.abs(samples).max(initial=0.0))
+    return 20 * float(np.log10(peak)) if peak > 0 else None
+
+
+STAGE = "listening"
+_REMEMBERED_AS = "check-segments"
+_VERSION = 1
+"""Of the way of measuring: another one measures everything again."""
+_SAVE_EVERY = 25
+"""Segments, so that a check that is stopped goes on later."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSegments:
+    """What became of one spoken line: ``heard``, or the ``error`` that kept it from being heard."""
+
+    sha256: str | None
+    heard: SegmentMetrics | None
+    error: RunError | None = None
+
+
+def measure_all(
+    finished: FinishedRun, ears: MetricModels, stages: StageCache, progress: Progress
+) -> dict[str, MeasuredSegments]:
+    """Every spoken line of a run by its id. Raises RunError where the run directory cannot be written."""
+    inputs = {"models": ears.identity(), "version": _VERSION}
+    before: dict[str, Any] = stages.recall(_REMEMBERED_AS, inputs) or {}
+    now: dict[str, Any] = {}
+    outcomes: dict[str, MeasuredSegments] = {}
+    lines = [line for line in finished.lines if line.is_done]
+    unsaved = 0
+    for done, line in enumerate(lines):
+        progress(ProgressEvent(STAGE, done, len(lines), note=line.id))
+        try:
+            sha256 = _sha256(line)
+            key = f"{sha256} {line.language}"
+            if key not in now:
+                now[key] = before.get(key) or measure(line.wav, line.language, ears).to_dict()
+                unsaved += key not in before
+            outcomes[line.id] = MeasuredSegments(sha256, SegmentMetrics(**now[key]))
+        except RunError as error:
+            outcomes[line.id] = MeasuredSegments(None, None, error)
+        if unsaved >= _SAVE_EVERY:
+            stages.keep(_REMEMBERED_AS, inputs, {**before, **now})
+            unsaved = 0
+    if now.keys() != before.keys():
+        stages.keep(_REMEMBERED_AS, inputs, now)
+    progress(ProgressEvent(STAGE, len(lines), len(lines)))
+    return outcomes
+
+
+def _sha256(line: EvaluatedLine) -> str:
+    try:
+        return file_sha256(line.wav)
+    except OSError as error:
+        raise RunError(
+            f"{line.wav} cannot be read ({error.strerror or error}): give the run's command again",
+            code="speech_unreadable",
+        ) from error

@@ -1,0 +1,289 @@
+"""Two texts made comparable: what differs after this was said differently, not only written differently."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+# How many words were said wrong.
+
+
+def edit_distance(wanted: Sequence[str], heard: Sequence[str]) -> int:
+    """The fewest items to replace, leave out or put in that make one sequence of the other (Levenshtein)."""
+    # distances[n]: from what of ``wanted`` was looked at so far to the first n items of ``heard``.
+    distances = list(range(len(heard) + 1))
+    for row, item in enumerate(wanted, start=1):
+        diagonal, distances[0] = distances[0], row
+        for column, other in enumerate(heard, start=1):
+            replaced = diagonal + (item != other)
+            diagonal = distances[column]
+            distances[column] = min(replaced, diagonal + 1, distances[column - 1] + 1)
+    return distances[-1]
+
+
+# The words that languages count with.
+
+
+@dataclass(frozen=True, slots=True)
+class Numerals:
+    """``small`` words add up; ``within`` and ``scales`` multiply what stands before them."""
+
+    small: Mapping[str, int]
+    within: Mapping[str, int]
+    """Factors inside a scale: "two hundred" thousand."""
+    scales: Mapping[str, int]
+    joiners: frozenset[str] = frozenset()
+    """Stand between two parts of a number and count nothing."""
+    articles: frozenset[str] = frozenset()
+    """Mean 1 before a factor or scale: "a hundred"."""
+    points: frozenset[str] = frozenset()
+    """Stand before decimals: "three point five"."""
+
+
+def _counted(words: str, first: int = 0, step: int = 1) -> dict[str, int]:
+    """Words in the order of their values; "|" parts those that mean the same."""
+    return {
+        word: first + step * place for place, same in enumerate(words.split()) for word in same.split("|")
+    }
+
+
+_ENGLISH = Numerals(
+    small={
+        **_counted("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"),
+        **_counted("fifteen sixteen seventeen eighteen nineteen", 15),
+        **_counted("twenty thirty forty|fourty fifty sixty seventy eighty ninety", 20, 10),
+    },
+    within={"hundred": 100},
+    scales={"thousand": 10**3, "million": 10**6, "billion": 10**9},
+    joiners=frozenset({"and"}),
+    articles=frozenset({"a"}),
+    points=frozenset({"point"}),
+)
+_SPANISH = Numerals(
+    small={
+        **_counted(
+            "cero uno|un|una dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce"
+        ),
+        **_counted(
+            "quince dieciséis diecisiete dieciocho diecinueve veinte veintiuno|veintiún|veintiuna", 15
+        ),
+        **_counted("veintidós veintitrés veinticuatro veinticinco veintiséis veintisiete veintiocho", 22),
+        **_counted("veintinueve treinta", 29),
+        **_counted("cuarenta cincuenta sesenta setenta ochenta noventa cien|ciento", 40, 10),
+        **_counted("doscientos|doscientas trescientos|trescientas cuatrocientos|cuatrocientas", 200, 100),
+        **_counted("quinientos|quinientas seiscientos|seiscientas setecientos|setecientas", 500, 100),
+        **_counted("ochocientos|ochocientas novecientos|novecientas", 800, 100),
+    },
+    within={},
+    scales={"mil": 10**3, "millón": 10**6, "millones": 10**6},
+    joiners=frozenset({"y"}),
+    points=frozenset({"coma", "punto"}),
+)
+_PORTUGUESE = Numerals(
+    small={
+        **_counted("zero um|uma dois|duas três quatro cinco seis sete oito nove dez onze doze treze"),
+        **_counted("catorze|quatorze quinze dezesseis|dezasseis dezessete|dezassete dezoito", 14),
+        **_counted("dezenove|dezanove vinte", 19),
+        **_counted("trinta quarenta cinquenta sessenta setenta oitenta noventa cem|cento", 30, 10),
+        **_counted("duzentos|duzentas trezentos|trezentas quatrocentos|quatrocentas", 200, 100),
+        **_counted("quinhentos|quinhentas seiscentos|seiscentas setecentos|setecentas", 500, 100),
+        **_counted("oitocentos|oitocentas novecentos|novecentas", 800, 100),
+    },
+    within={},
+    scales={"mil": 10**3, "milhão": 10**6, "milhões": 10**6},
+    joiners=frozenset({"e"}),
+    points=frozenset({"vírgula", "ponto"}),
+)
+_CHINESE = Numerals(
+    small=_counted("零|〇 一 二|两|兩 三 四 五 六 七 八 九"),
+    within={"十": 10, "百": 100, "千": 1000},
+    scales={"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8},
+    joiners=frozenset({"零", "〇"}),
+    points=frozenset({"点", "點"}),
+)
+
+LANGUAGES: Mapping[str, Numerals] = {
+    "en": _ENGLISH,
+    "es": _SPANISH,
+    "pt": _PORTUGUESE,
+    "zh": _CHINESE,
+    "ja": _CHINESE,
+}
+
+
+# Numbers in words, as digits: "twenty one" and "21" are the same words said.
+
+
+_MOST_DIGITS = 12
+"""A longer one before "million" is no number that anybody says; Python refuses to read some thousands."""
+
+
+def in_digits(words: Sequence[str], language: str) -> list[str]:
+    """The words with every cardinal number of a known language as one word of digits; others as they are.
+
+    A number in digits before "thousand" or "million" is taken with it.
+    """
+    numerals = LANGUAGES.get(language)
+    if numerals is None:
+        return list(words)
+    out: list[str] = []
+    at = 0
+    while at < len(words):
+        number, after = _cardinal(words, at, numerals)
+        if number is None:
+            out.append(words[at])
+            at += 1
+        else:
+            decimals, at = _decimals(words, after, numerals)
+            out.append(f"{number}{decimals}")
+    return out
+
+
+def _cardinal(words: Sequence[str], start: int, numerals: Numerals) -> tuple[int | None, int]:
+    """The number that begins at ``start`` and where it ends; None where none begins."""
+    total, hundreds, part = 0, 0, 0
+    smallest_scale = 10**18
+    at = start
+    while at < len(words):
+        value = _value(words, at, start, numerals)
+        if value is not None:
+            if part and not _fits_behind(value, part):
+                break
+            if value == 0:
+                # Nothing follows a zero: "zero five" are two numbers.
+                return 0, at + 1
+            part += value
+        elif (factor := numerals.within.get(words[at])) is not None:
+            hundreds, part = hundreds + (part or 1) * factor, 0
+        elif (scale := numerals.scales.get(words[at], smallest_scale)) < smallest_scale:
+            total, hundreds, part = total + (hundreds + part or 1) * scale, 0, 0
+            smallest_scale = scale
+        elif not (at > start and words[at] in numerals.joiners and _goes_on(words, at + 1, part, numerals)):
+            break
+        at += 1
+    return (None, start) if at == start else (total + hundreds + part, at)
+
+
+def _value(words: Sequence[str], at: int, start: int, numerals: Numerals) -> int | None:
+    """What a word adds to a number. A zero is one only by itself: "twenty" ends before it, and in Chinese it
+    fills a gap (一百零五 is 105)."""
+    word = words[at]
+    begins_scale = (
+        at == start and at + 1 < len(words) and words[at + 1] in {*numerals.within, *numerals.scales}
+    )
+    if begins_scale and word in numerals.articles:
+        return 1
+    if begins_scale and word.isdecimal() and len(word) <= _MOST_DIGITS:
+        return int(word)
+    value = numerals.small.get(word)
+    return None if value == 0 and at > start else value
+
+
+def _fits_behind(value: int, part: int) -> bool:
+    """Whether "one" may follow "twenty" in one number, or "twenty one" "ciento"; not "nine" "nineteen"."""
+    room = 1
+    while part % (room * 10) == 0:
+        room *= 10
+    return 0 < value < room and part % 100 != 10
+
+
+def _goes_on(words: Sequence[str], at: int, part: int, numerals: Numerals) -> bool:
+    value = numerals.small.get(words[at]) if at < len(words) else None
+    return value is not None and value > 0 and (part == 0 or _fits_behind(value, part))
+
+
+def _decimals(words: Sequence[str], at: int, numerals: Numerals) -> tuple[str, int]:
+    """The ".5" of "three point five" and where it ends."""
+    digits = ""
+    if at < len(words) and words[at] in numerals.points:
+        for word in words[at + 1 :]:
+            value = numerals.small.get(word, 10)
+            if value > 9:
+                break
+            digits += str(value)
+    return (f".{digits}", at + 1 + len(digits)) if digits else ("", at)
+
+
+_APOSTROPHE = re.compile(r"(?<=\w)['’ʼ`´](?=\w)")
+_MONEY = re.compile(r"([$€£])\s?(\d[\d.,]*)")
+_GROUPED = r"(?<=\d)[{}\u0020\u00a0\u202f](?=\d{{3}}(?!\d))"
+_GROUPED_BY_COMMA, _GROUPED_BY_POINT = (re.compile(_GROUPED.format(mark)) for mark in (",", "."))
+_DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
+_COMMA_IS_DECIMAL = frozenset((
+    "cs", "da", "de", "el", "es", "fi", "fr", "hu", "id", "it",
+    "nl", "no", "pl", "pt", "ro", "ru", "sv", "tr", "uk", "vi",
+))  # fmt: skip
+
+_SYMBOLS = {
+    "en": {"%": "percent", "&": "and", "$": "dollars", "€": "euros", "£": "pounds"},
+    "es": {"%": "por ciento", "&": "y", "$": "dólares", "€": "euros", "£": "libras"},
+    "pt": {"%": "por cento", "&": "e", "$": "dólares", "€": "euros", "£": "libras"},
+}
+_WITHOUT_BLANKS = ("CJK UNIFIED", "CJK COMPATIBILITY", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER")
+"""Begins of the names of characters of scripts that put no blank between words."""
+
+
+def words_of(text: str, language: str) -> list[str]:
+    """The words of a text as they are counted: no case, punctuation or apostrophes, numbers in digits.
+
+    In scripts without blanks (Chinese, Japanese, Thai, ...) each character is a word. Numbers in words
+    become digits in English, Spanish, Portuguese, Chinese and Japanese; numbers that follow each other
+    are one word, so that "nineteen ninety nine" is "1999". ``language``: a code such as en or pt-br.
+    """
+    language = language.lower().replace("_", "-").split("-")[0]
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = _APOSTROPHE.sub("", _MONEY.sub(r"\2 \1", plain))
+    for symbol, name in _SYMBOLS.get(language, {}).items():
+        plain = plain.replace(symbol, f" {name} ")
+    grouped = _GROUPED_BY_POINT if language in _COMMA_IS_DECIMAL else _GROUPED_BY_COMMA
+    plain = _DECIMAL_COMMA.sub(".", grouped.sub("", plain))
+    return _joined(in_digits(_split(unicodedata.normalize("NFC", plain)), language))
+
+
+def _split(text: str) -> list[str]:
+    """Runs of letters, runs of digits (with a decimal point), and single characters that are words."""
+    words: list[str] = []
+    kind = ""
+    for place, character in enumerate(text):
+        before, kind = kind, _kind(character)
+        if kind == "invisible":
+            kind = before
+        elif (kind == "mark" and before) or (
+            character == "." and before == "digit" and text[place + 1 : place + 2].isdecimal()
+        ):
+            words[-1] += character
+            kind = before
+        elif kind in ("letter", "digit") and kind == before:
+            words[-1] += character
+        elif kind in ("letter", "digit", "word"):
+            words.append(character)
+        else:
+            kind = ""
+    return words
+
+
+def _kind(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Cf":
+        return "invisible"
+    if category == "Nd":
+        return "digit"
+    if category[0] == "M":
+        # An accent, or a vowel sign: part of the letter before it.
+        return "mark"
+    if category[0] == "L":
+        return "word" if unicodedata.name(character, "").startswith(_WITHOUT_BLANKS) else "letter"
+    return "word" if character == "〇" else ""
+
+
+def _joined(words: list[str]) -> list[str]:
+    """Numbers that follow each other in one: how a row of digits is grouped is a matter of spelling."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1].isdecimal() and word.isdecimal():
+            joined[-1] += word
+        else:
+            joined.append(word)
+    return joined

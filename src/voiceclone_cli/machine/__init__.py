@@ -1,1 +1,0 @@
-"""The machine that the command runs on: its time, room and threads, and what its processes may see and say."""

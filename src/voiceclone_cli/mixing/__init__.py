@@ -1,0 +1,1 @@
+"""The timeline: segments fitted to their slots, mixed over the background."""

@@ -1,0 +1,81 @@
+"""What a run is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from voiceclone_cli.analysis.diarization import SpeakerCount
+from voiceclone_cli.config import TABLE, Settings
+from voiceclone_cli.corrections.edits import Edit
+from voiceclone_cli.types import Until
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What the user asks for."""
+
+    input: Path
+    settings: Settings
+    out: Path | None = None
+    """None: ``<name of the input>.voiceclone`` in the working directory."""
+    script: Path | None = None
+    """None: the words of the recording itself."""
+    turns: Path | None = None
+    """RTTM; None: who speaks when is found out."""
+    references: Mapping[str, Path] = field(default_factory=dict)
+    speakers: SpeakerCount = field(default_factory=SpeakerCount)
+    consent: Path | None = None
+    """Who agreed to what; None: nothing is known of that."""
+    corrections: tuple[Edit, ...] = ()
+    """What to correct of this run, now and in every later one."""
+    until: Until | None = None
+    """The last stage; None: all of them."""
+    keep_original_audio: bool = False
+    """In the video that comes out."""
+    report: bool = True
+    keep_tasks: bool = False
+    force: bool = False
+    """Do everything again, whatever an earlier run has left."""
+
+    @property
+    def run_dir(self) -> Path:
+        return self.out or Path(f"{self.input.stem}.voiceclone")
+
+
+# What a run was asked for, as its manifest keeps it.
+
+
+def describe_request(request: RunRequest, engine: str) -> dict[str, Any]:
+    """All that is needed to make the same run again."""
+    return {"engine": engine, "request": request_row(request), "settings": settings_rows(request.settings)}
+
+
+def request_row(request: RunRequest) -> dict[str, Any]:
+    """Of a request what its settings do not say."""
+
+    def absolute(path: Path | None) -> str | None:
+        return None if path is None else str(path.absolute())
+
+    return {
+        "input": absolute(request.input),
+        "script": absolute(request.script),
+        "turns": absolute(request.turns),
+        "references": {name: absolute(path) for name, path in request.references.items()},
+        "speakers": asdict(request.speakers),
+        "consent": absolute(request.consent),
+        "keep_original_audio": request.keep_original_audio,
+        "report": request.report,
+        "working_dir": str(Path.cwd()),
+    }
+
+
+def settings_rows(settings: Settings) -> dict[str, Any]:
+    """Without the token: a manifest is made to be passed on."""
+    return {
+        row.name: {"value": getattr(settings, row.name), "from": settings.sources[row.name]}
+        for row in TABLE
+        if not row.secret
+    }

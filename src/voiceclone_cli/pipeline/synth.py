@@ -1,0 +1,182 @@
+"""Task files of any origin, spoken through the pool."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from voiceclone_cli.config import Settings, path_setting
+from voiceclone_cli.engines.fish import fish_python, given_python
+from voiceclone_cli.engines.select import ECHO_VARIABLE
+from voiceclone_cli.errors import InputError
+from voiceclone_cli.provenance.consent import show_first_run_notice
+from voiceclone_cli.provenance.watermark import (
+    SPEAKING_ENGINES,
+    Postprocessor,
+    Watermarking,
+    unmarked_notes,
+    watermark_folder,
+)
+from voiceclone_cli.system import add_seconds
+from voiceclone_cli.types import Progress
+from voiceclone_cli.workers.pool import Pool
+from voiceclone_cli.workers.process import LocalLauncher, worker_command
+from voiceclone_cli.workers.protocol import Lease, PoolResult, leases_of, one_lease
+from voiceclone_cli.workers.queue import WorkerProgress
+from voiceclone_worker.protocol import EncodeTask, Result, SegmentRow, SynthesisTask, Task, read_task
+from voiceclone_worker.validation import ContractError, file_key, shown
+
+
+def synthesize_tasks(paths: Sequence[Path], settings: Settings, progress: Progress) -> Result:
+    """Speak the tasks in these files: encode tasks first, then all segments as one pool.
+
+    Rows follow the order of the files. Raises InputError for a file that is no task, for tasks that would
+    write the same file, and for one that names code to run; PreflightError when their interpreter is not there.
+    """
+    tasks = _read(paths, settings)
+    encode = [task for task in tasks if isinstance(task, EncodeTask)]
+    speak = [task for task in tasks if isinstance(task, SynthesisTask)]
+    segments = sum(len(task.segments) for task in speak)
+    references = sum(len(task.references) for task in encode)
+    report = WorkerProgress(progress, references=references, segments=segments)
+    batch_size = max((task.engine.batch_size for task in tasks), default=1)
+    with (
+        TemporaryDirectory(prefix="voiceclone-") as folder,
+        Pool(
+            LocalLauncher(
+                worker_command(_python(tasks, settings), threads=settings.threads_each),
+                settings.pool_size,
+                Path(folder),
+            ),
+            on_event=report,
+            on_log=report.log,
+        ) as pool,
+    ):
+        encoded = pool.run(one_lease(encode))
+        spoken = _speak(
+            pool,
+            leases_of(speak, settings, settings.pool_size, batch_size),
+            _seals(speak, settings, progress),
+        )
+        return _result(tasks, encoded, spoken)
+
+
+def _seals(
+    tasks: Sequence[SynthesisTask], settings: Settings, progress: Progress
+) -> dict[Path, Watermarking]:
+    """What the wavs of engines that speak get, by their paths. Raises PreflightError where the mark's model
+    cannot be had."""
+    speech = [task for task in tasks if task.engine.name in SPEAKING_ENGINES]
+    model = watermark_folder(settings, progress) if speech and settings.watermark else None
+    for engine in sorted({task.engine.name for task in speech}):
+        show_first_run_notice(engine, progress)
+    return {
+        Path(task.output_dir, f"{segment.id}.wav"): Watermarking(task.engine.name, model)
+        for task in speech
+        for segment in task.segments
+    }
+
+
+def _speak(pool: Pool, leases: Sequence[Lease], seals: Mapping[Path, Watermarking]) -> PoolResult:
+    """All leases, every row sealed."""
+    sealed: dict[Path, SegmentRow] = {}
+    unmarked: dict[str, str] = {}
+
+    def take(row: SegmentRow) -> None:
+        if row.file is None:
+            return
+        file = Path(row.file)
+
+        def settle(row: SegmentRow, why_unmarked: str | None) -> None:
+            sealed[file] = row
+            if why_unmarked is not None:
+                unmarked[file.stem] = why_unmarked
+
+        postprocessor.take(row, seals.get(file), settle)
+
+    with Postprocessor() as postprocessor:
+        outcome = pool.run(leases, on_segment=take)
+    for key, row in outcome.segments.items():
+        if row.file is not None:
+            outcome.segments[key] = sealed[Path(row.file)]
+    outcome.add_notes(unmarked_notes(unmarked))
+    if postprocessor.seconds:
+        add_seconds(outcome.timing, {"watermark": postprocessor.seconds})
+    return outcome
+
+
+def _read(paths: Sequence[Path], settings: Settings) -> list[Task]:
+    tasks: list[Task] = []
+    written: set[tuple[str, str]] = set()
+    for path in paths:
+        try:
+            task = read_task(path)
+        except ContractError as error:
+            raise InputError(str(error), code="bad_task") from error
+        _refuse_code(path, task, settings)
+        outputs = _outputs(task)
+        if not written.isdisjoint(outputs):
+            raise InputError(
+                f"task file {path}: another task writes a file, or encodes a speaker, of this one; "
+                "give each its own.",
+                code="output_twice",
+            )
+        written |= outputs
+        tasks.append(task)
+    return tasks
+
+
+def _refuse_code(path: Path, task: Task, settings: Settings) -> None:
+    """A task file may come from a stranger: code is run only from where the user's own settings lead."""
+    options = task.engine.options
+    source, checkout = options.get("source"), settings.fish_speech_dir
+    if source is not None and (checkout is None or source != str(path_setting(checkout))):
+        raise InputError(
+            f"task file {path} wants code of {shown(source)} to be run; set FISH_SPEECH_DIR to it if you trust it.",
+            code="task_names_code",
+        )
+    if "import" in options and ECHO_VARIABLE not in os.environ:
+        raise InputError(
+            f"task file {path} wants code of {shown(str(options['import']))} to be run; set {ECHO_VARIABLE} to {{}} "
+            "if you trust it.",
+            code="task_names_code",
+        )
+
+
+def _outputs(task: Task) -> set[tuple[str, str]]:
+    """What no two tasks may share, (where, name): files to write, and speakers to encode, whose rows are theirs."""
+    if isinstance(task, EncodeTask):
+        codes = {(os.path.realpath(reference.codes), "") for reference in task.references}
+        return codes | {("speakers", file_key(reference.speaker)) for reference in task.references}
+    folder = os.path.realpath(task.output_dir)
+    return {(folder, file_key(segment.id)) for segment in task.segments}
+
+
+def _python(tasks: Sequence[Task], settings: Settings) -> str | None:
+    """kokoro lives in this interpreter, fish in its environment; echo in the one that is set, or here."""
+    names = {task.engine.name for task in tasks}
+    if "fish" in names:
+        return fish_python(settings)
+    return None if names <= {"kokoro"} else given_python(settings)
+
+
+def _result(tasks: Sequence[Task], encoded: PoolResult, spoken: PoolResult) -> Result:
+    rows: list[SegmentRow] = []
+    for number, task in enumerate(tasks):
+        if isinstance(task, SynthesisTask):
+            # A lease counts its own tasks; the caller counts the files it gave.
+            found = (spoken.segments[task.output_dir, segment.id] for segment in task.segments)
+            rows += [replace(row, task=number) for row in found]
+    timing = dict(encoded.timing)
+    add_seconds(timing, spoken.timing)
+    errors = [*encoded.errors, *spoken.errors]
+    return Result(
+        segments=tuple(rows),
+        references=tuple(encoded.references.values()),
+        timing=timing,
+        notes=tuple(dict.fromkeys([*encoded.notes, *spoken.notes])),
+        error=errors[0] if errors else None,
+    )

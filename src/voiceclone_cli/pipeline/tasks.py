@@ -1,0 +1,137 @@
+"""From script and references to tasks, and what decides how a segment sounds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from voiceclone_cli.config import Settings
+from voiceclone_cli.engines.select import EngineChoice
+from voiceclone_cli.files import file_sha256, fingerprint
+from voiceclone_cli.provenance.watermark import watermark_of
+from voiceclone_cli.rundir.directory import RunDir
+from voiceclone_cli.types import Reference, Script, Segment
+from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisJob:
+    """All that speaking a script needs."""
+
+    script: Script
+    references: Mapping[str, Reference]
+    """By speaker."""
+    slot_ends: Mapping[str, float]
+    """Seconds, by segment id."""
+    run_dir: RunDir
+    engine: EngineChoice
+    settings: Settings
+
+    @property
+    def watermark(self) -> str | None:
+        """The mark that the segments shall carry: none where it is not wanted, or nothing is speech."""
+        return watermark_of(self.engine.name, wanted=self.settings.watermark)
+
+    def spec(self) -> EngineSpec:
+        return self.engine.spec(batch_size=self.settings.batch_size, threads=self.settings.threads_each)
+
+
+def encode_task(job: SynthesisJob) -> EncodeTask:
+    """The references of all speakers, to be encoded in one go."""
+    return EncodeTask(job.spec(), tuple(_reference(job, speaker) for speaker in job.references))
+
+
+def synthesis_tasks(job: SynthesisJob, segments: Collection[Segment]) -> list[SynthesisTask]:
+    """A task for each speaker of these segments."""
+    by_speaker: dict[str, list[SegmentSpec]] = {}
+    for segment in segments:
+        by_speaker.setdefault(segment.speaker, []).append(_segment(job, segment))
+    return [
+        SynthesisTask(speaker, job.spec(), _reference(job, speaker), str(job.run_dir.segments), tuple(lines))
+        for speaker, lines in by_speaker.items()
+    ]
+
+
+def segment_seed(run_seed: int, segment_id: str) -> int:
+    """The same for a segment in any mode, number of workers, batch size and order: 31 bits of
+    SHA-256 over the run's seed and the segment's id."""
+    digest = hashlib.sha256(f"{run_seed}:{segment_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
+
+
+def encoding_inputs(job: SynthesisJob) -> dict[str, Any]:
+    """Everything that decides what the engine makes of the references: all of them, as they are encoded
+    together."""
+    # Without the speakers' names, which are not heard: who is renamed keeps a voice.
+    references = [
+        [_sha256_if_there(reference.audio), reference.text] for reference in job.references.values()
+    ]
+    return {"engine": _heard_of(job.engine), "references": references}
+
+
+def codes_files(job: SynthesisJob) -> list[Path]:
+    """Where the encoded references are put."""
+    return [_codes(job, speaker) for speaker in job.references]
+
+
+def segment_fingerprints(job: SynthesisJob) -> dict[str, str]:
+    """By segment id: a name for everything that decides how it sounds, and nothing else."""
+    voices = {speaker: _sha256_if_there(_codes(job, speaker)) for speaker in job.references}
+    return {
+        segment.id: fingerprint(
+            {
+                "segment": asdict(_segment(job, segment)),
+                "engine": _heard_of(job.engine),
+                "voice": voices.get(segment.speaker, ""),
+                "watermark": job.watermark,
+            }
+        )
+        for segment in job.script.segments
+    }
+
+
+def _heard_of(engine: EngineChoice) -> list[Any]:
+    return [engine.name, engine.checkpoint, *_sounding(engine)]
+
+
+def _sounding(engine: EngineChoice) -> list[Any]:
+    """What else of an engine is heard. Of fish: the very weights, the precision, the kind of device
+    (another one rounds, and so samples, otherwise) and the sampling; not how its steps are compiled."""
+    if engine.name == "echo":
+        # Nothing else of its options can be heard.
+        return [{key: value for key, value in engine.options.items() if key == "rate"}]
+    if engine.name != "fish":
+        return []
+    files = [(Path(engine.checkpoint) / name).stat() for name in ("model.pth", "codec.pth")]
+    heard = {key: value for key, value in engine.options.items() if key != "compile"}
+    weights = [[file.st_size, file.st_mtime_ns] for file in files]
+    return [weights, engine.precision, engine.device.partition(":")[0], heard]
+
+
+def _segment(job: SynthesisJob, segment: Segment) -> SegmentSpec:
+    is_first_take = segment.seed is None and job.settings.seed == 0
+    seed = segment_seed(job.settings.seed, segment.id) if segment.seed is None else segment.seed
+    return SegmentSpec(
+        id=segment.id,
+        text=segment.text,
+        language=segment.language,
+        seed=seed,
+        max_seconds=max(0.0, round(job.slot_ends[segment.id] - segment.start, 3)),
+        take=0 if is_first_take else seed,
+    )
+
+
+def _reference(job: SynthesisJob, speaker: str) -> ReferenceSpec:
+    reference = job.references[speaker]
+    return ReferenceSpec(speaker, str(reference.audio), reference.text, str(_codes(job, speaker)))
+
+
+def _codes(job: SynthesisJob, speaker: str) -> Path:
+    return job.run_dir.speakers / speaker / job.engine.codes_name
+
+
+def _sha256_if_there(path: Path) -> str:
+    return file_sha256(path) if path.is_file() else ""

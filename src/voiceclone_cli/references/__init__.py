@@ -1,0 +1,1 @@
+"""References: clean speech of each speaker and its words."""

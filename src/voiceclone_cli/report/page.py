@@ -1,0 +1,119 @@
+"""From a run directory to its report.html."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from voiceclone_cli.files import explain_write_errors, write_text_atomic
+from voiceclone_cli.report.content import content_of, open_report_folder
+from voiceclone_cli.rundir.manifest import RunPaths
+from voiceclone_cli.types import Progress, no_progress
+
+# The page's parts put into one file that asks nobody for anything.
+
+
+_STYLES = ("theme.css", "frame.css", "timeline.css", "lines.css", "deck.css", "details.css")
+_SCRIPTS = (
+    "dom.js",
+    "state.js",
+    "player.js",
+    "waveform.js",
+    "timeline.js",
+    "timeline_hand.js",
+    "order.js",
+    "lines.js",
+    "filters.js",
+    "deck.js",
+    "details.js",
+    "frame.js",
+    "keys.js",
+    "start.js",
+)
+
+_SHELL = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+<script type="application/json" id="content">{content}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def page_of(content: Mapping[str, Any]) -> str:
+    """The page as HTML. Its content is data: no word of it is ever read as markup or as a script."""
+    style = "\n".join(map(_part, _STYLES))
+    # One function around all parts: they share their names with each other, and with nobody else.
+    script = '(() => {\n"use strict";\n' + "\n".join(map(_part, _SCRIPTS)) + "\n})();\n"
+    return _SHELL.format(
+        policy=_policy(style, script),
+        title=html.escape(f"{content['outcome']['name']} – voiceclone"),
+        style=style,
+        body=_part("page.html"),
+        content=json_in_html(content),
+        script=script,
+    )
+
+
+def json_in_html(content: Mapping[str, Any]) -> str:
+    """JSON in ASCII alone and without <, > and &: nothing in it can end the element that holds it."""
+    encoded = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return encoded.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _policy(style: str, script: str) -> str:
+    """Our own style and script, sounds from beside the page, and nothing else (W3C CSP level 3)."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src {_hash_source(style)}",
+            f"script-src {_hash_source(script)}",
+            "media-src 'self' file:",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _hash_source(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
+
+
+def _part(name: str) -> str:
+    return files("voiceclone_cli.report").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def write_report(run_dir: Path, progress: Progress = no_progress) -> Path:
+    """Write ``run_dir``/report.html from its run.json, check.json and sounds; return its path.
+
+    The page links to files beside it by relative URLs, so the directory can be moved and passed on. It
+    shows what there is: a run that was stopped, failed lines and manifests of older versions too.
+
+    Progress: stage "report", in lines. Raises InputError, as ``read_manifest`` does, and RunError when the
+    page cannot be written.
+    """
+    folder = open_report_folder(run_dir)
+    page = page_of(content_of(folder, progress))
+    report = RunPaths(folder.root).report
+    with explain_write_errors(folder.root):
+        write_text_atomic(report, page)
+    return report

@@ -1,1 +1,0 @@
-"""The steps of a run, in the order of ``run.py``, and what they hand on."""

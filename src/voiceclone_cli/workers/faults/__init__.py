@@ -1,1 +1,0 @@
-"""What may go wrong with a lease, and what is done then."""

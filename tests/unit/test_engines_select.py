@@ -1,0 +1,246 @@
+"""Which engine is chosen, and what is said of it. Nothing is started or fetched but a bare interpreter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from voiceclone_cli.config import resolve
+from voiceclone_cli.engines import select
+from voiceclone_cli.engines.fish import REQUIRED_FILES
+from voiceclone_cli.engines.select import EngineChoice, EngineReport, choose_engine, probe
+from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.models import download
+
+
+@pytest.fixture(autouse=True)
+def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No environment, no checkpoint and no login; kokoro's files are taken as being there."""
+    from huggingface_hub import constants
+
+    monkeypatch.setenv("VOICECLONE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    monkeypatch.setattr(
+        download, "ensure_models", lambda names, *rest, **options: {name: tmp_path / name for name in names}
+    )
+
+
+@pytest.fixture
+def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What answers like the interpreter of a fish environment: it lacks nothing."""
+    path = tmp_path / "python"
+    path.write_text("#!/bin/sh\necho '[]'\n", encoding="utf-8")
+    path.chmod(0o755)
+    monkeypatch.setenv("FISH_SPEECH_PYTHON", str(path))
+    return str(path)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    for name in REQUIRED_FILES:
+        (folder / name).write_text(json.dumps({"model_type": "dual_ar"}), encoding="utf-8")
+    monkeypatch.setenv("VOICECLONE_CHECKPOINT", str(folder))
+    return folder
+
+
+def chosen(**flags: object) -> EngineChoice:
+    return choose_engine(resolve(flags))
+
+
+def refusal(**flags: object) -> PreflightError:
+    with pytest.raises(PreflightError) as caught:
+        chosen(**flags)
+    return caught.value
+
+
+# ------------------------------------------------------------------------------------------- fish
+
+
+def test_fish_is_given_its_interpreter_checkpoint_device_and_precision(python: str, checkpoint: Path) -> None:
+    choice = chosen(engine="fish", device="cuda:1", precision="bf16")
+    assert (choice.name, choice.python, choice.codes_name) == ("fish", python, "codes.npy")
+    spec = choice.spec(batch_size=7, threads=3)
+    assert (spec.checkpoint, spec.device, spec.precision) == (str(checkpoint), "cuda:1", "bf16")
+    assert spec.batch_size == 7
+    assert spec.options == {**select.FISH_SAMPLING, "threads": 3}
+
+
+def test_a_checkout_and_compiling_are_options_of_fish(
+    python: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("text2semantic/llama.py", "dac/modded_dac.py"):
+        (tmp_path / "fish" / "fish_speech" / "models" / path).parent.mkdir(parents=True)
+        (tmp_path / "fish" / "fish_speech" / "models" / path).touch()
+    monkeypatch.setenv("FISH_SPEECH_DIR", str(tmp_path / "fish"))
+    options = chosen(engine="fish", compile=True).options
+    assert (options["source"], options["compile"]) == (str(tmp_path / "fish"), True)
+
+
+def test_what_fish_lacks_is_told_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    assert refusal(engine="fish").code == "fish_environment"
+    request.getfixturevalue("python")
+    assert refusal(engine="fish").code == "checkpoint_missing"
+    monkeypatch.setenv("FISH_SPEECH_DIR", str(tmp_path / "nowhere"))
+    assert refusal(engine="fish").code == "fish_checkout"
+
+
+def test_a_generated_checkpoint_is_noted_in_the_document(python: str, checkpoint: Path) -> None:
+    assert chosen(engine="fish").notes == ()
+    (checkpoint / "generated.json").write_text("{}", encoding="utf-8")
+    (note,) = chosen(engine="fish").notes
+    assert "no words" in note
+
+
+# ------------------------------------------------------------------------------------------- auto
+
+
+def test_auto_is_fish_where_interpreter_and_checkpoint_are_at_hand(python: str, checkpoint: Path) -> None:
+    choice = chosen()
+    assert choice.name == "fish" and "--engine kokoro" in choice.why
+
+
+def test_auto_is_kokoro_without_an_environment_and_says_how_to_make_one() -> None:
+    choice = chosen()
+    assert choice.name == "kokoro" and choice.python is None
+    assert choice.why.startswith("kokoro, ") and "voiceclone env create" in choice.why
+
+
+def test_auto_fetches_no_checkpoint_whatever_token_there_is(
+    python: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    fetched: list[str] = []
+    monkeypatch.setattr(
+        download,
+        "ensure_models",
+        lambda names, *rest, **options: fetched.extend(names) or {name: Path(name) for name in names},
+    )
+    choice = chosen()
+    assert choice.name == "kokoro" and fetched == ["kokoro", "campplus"]
+    assert "voiceclone models pull openaudio-s1-mini" in choice.why and "hf_secret" not in choice.why
+
+
+@pytest.mark.parametrize(
+    "broken, said", [("python", "FISH_SPEECH_PYTHON"), ("checkpoint", "lacks codec.pth")]
+)
+def test_auto_is_kokoro_where_a_part_of_fish_is_broken_and_says_which(
+    python: str, checkpoint: Path, broken: str, said: str
+) -> None:
+    if broken == "python":
+        Path(python).unlink()
+    else:
+        (checkpoint / "codec.pth").unlink()
+    choice = chosen()
+    assert choice.name == "kokoro" and said in choice.why
+
+
+# ------------------------------------------------------------------------------------------ probe
+
+
+def probed(**flags: object) -> EngineReport:
+    return probe(resolve(flags))
+
+
+def code_of(part: object) -> str:
+    assert isinstance(part, PreflightError)
+    return part.code
+
+
+def test_a_probe_of_a_complete_fish_has_all_its_parts(python: str, checkpoint: Path) -> None:
+    for engine in ("auto", "fish"):
+        assert probed(engine=engine) == EngineReport("fish", python, python, None, checkpoint, None)
+    assert probed(engine="kokoro") == EngineReport("kokoro", None, python, None, checkpoint, None)
+    assert probed(engine="echo").python == python
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        ("python", "worker_interpreter"),
+        ("checkout", "fish_checkout"),
+        ("checkpoint", "checkpoint_missing"),
+        ("codec", "checkpoint_incomplete"),
+        ("packages", "fish_missing"),
+    ],
+)
+def test_auto_is_fish_only_where_nothing_of_it_lacks_and_says_the_same_as_a_probe(
+    python: str, checkpoint: Path, broken: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if broken == "python":
+        Path(python).unlink()
+    elif broken == "checkout":
+        monkeypatch.setenv("FISH_SPEECH_DIR", str(checkpoint / "nowhere"))
+    elif broken == "checkpoint":
+        monkeypatch.delenv("VOICECLONE_CHECKPOINT")
+    elif broken == "codec":
+        (checkpoint / "codec.pth").unlink()
+    else:
+        Path(python).write_text("#!/bin/sh\necho '[\"hydra\"]'\n", encoding="utf-8")
+    report = probed()
+    assert (report.engine, report.python, code_of(report.problem)) == ("kokoro", None, code)
+    assert report.problem is not None and chosen().why.endswith(report.problem.message)
+
+
+def test_an_engine_that_is_asked_for_is_the_engine_whatever_lacks() -> None:
+    report = probed(engine="fish")
+    assert report.engine == "fish" and code_of(report.python) == "fish_environment"
+    assert report.python is report.problem and report.checkpoint is None
+    assert (probed(engine="kokoro").engine, probed(engine="kokoro").python) == ("kokoro", None)
+
+
+def test_an_interpreter_is_started_only_where_its_packages_matter(
+    python: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = tmp_path / "started"
+    Path(python).write_text(f"#!/bin/sh\necho >> {started}\necho '[]'\n", encoding="utf-8")
+    probed(engine="kokoro")
+    probed(engine="echo")
+    (checkpoint / "codec.pth").unlink()
+    probed()
+    assert not started.exists()
+    assert probed(engine="fish").problem is None and started.exists(), "its checkpoint is looked for later"
+
+
+# ----------------------------------------------------------------------------------------- others
+
+
+def test_kokoro_needs_nothing_of_fish(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FISH_SPEECH_PYTHON", "/no/such/python")
+    choice = chosen(engine="kokoro")
+    assert (choice.name, choice.python, choice.why) == ("kokoro", None, "kokoro was asked for")
+    assert choice.options == {"encoder": str(tmp_path / "campplus")}
+
+
+def test_echo_runs_here_or_in_the_interpreter_that_is_set(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    assert chosen(engine="echo").python is None
+    python = request.getfixturevalue("python")
+    assert chosen(engine="echo").python == python
+    monkeypatch.setenv("FISH_SPEECH_PYTHON", "/no/such/python")
+    assert refusal(engine="echo").code == "worker_interpreter"
+
+
+# ------------------------------------------------------------------------------------------- echo
+
+
+def test_echo_takes_its_options_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen(engine="echo").options == {}
+    monkeypatch.setenv("VOICECLONE_ECHO", '{"delay": 0.1, "rate": 16000}')
+    choice = chosen(engine="echo")
+    assert choice.options == {"delay": 0.1, "rate": 16000}
+    assert choice.spec(batch_size=5, threads=1).options["rate"] == 16000
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '"delay"', "[" * 100_000])
+def test_echo_options_that_are_no_object_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("VOICECLONE_ECHO", text)
+    with pytest.raises(InputError, match="VOICECLONE_ECHO must be") as caught:
+        chosen(engine="echo")
+    assert caught.value.code == "bad_setting"

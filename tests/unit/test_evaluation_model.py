@@ -1,0 +1,125 @@
+"""What a check makes of a run directory, and of what is none."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from check_samples import finished_run, read_manifest, write_manifest
+from voiceclone_cli.errors import InputError
+from voiceclone_cli.evaluation.model import read_finished_run
+from voiceclone_cli.types import Turn
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(InputError) as raised:
+        read_finished_run(folder)
+    assert str(folder) in raised.value.message
+    return raised.value.code
+
+
+def test_every_line_is_read_with_its_wav_beside_the_manifest(tmp_path: Path) -> None:
+    folder = finished_run(tmp_path / "talk.voiceclone")
+    finished = read_finished_run(folder)
+    assert [(line.id, line.speaker, line.is_done) for line in finished.lines] == [
+        ("0001", "ANNA", True),
+        ("0002", "BERT", True),
+    ]
+    assert finished.turns == (Turn(0.5, 7.5, "ANNA"), Turn(8.0, 15.0, "BERT"))
+    assert finished.given == frozenset()
+    assert finished.recording == tmp_path / "talk.wav"
+
+
+def test_a_directory_that_was_moved_is_read_where_it_is_now(tmp_path: Path) -> None:
+    finished_run(tmp_path / "before")
+    moved = tmp_path / "now"
+    shutil.move(tmp_path / "before", moved)
+    assert [line.wav for line in read_finished_run(moved).lines] == [
+        moved / "segments" / "0001.wav",
+        moved / "segments" / "0002.wav",
+    ]
+
+
+def test_the_copy_of_the_recording_comes_before_the_input(tmp_path: Path) -> None:
+    folder = finished_run(tmp_path / "talk.voiceclone")
+    shutil.copy(tmp_path / "talk.wav", folder / "original.flac")
+    assert read_finished_run(folder).recording == folder / "original.flac"
+
+
+def test_an_input_that_has_changed_is_not_the_recording(tmp_path: Path) -> None:
+    folder = finished_run(tmp_path / "talk.voiceclone")
+    (tmp_path / "talk.wav").write_bytes(b"another")
+    assert read_finished_run(folder).recording is None
+    (tmp_path / "talk.wav").unlink()
+    assert read_finished_run(folder).recording is None
+
+
+def test_a_reference_without_spans_in_the_recording_was_given(tmp_path: Path) -> None:
+    folder = finished_run(tmp_path / "talk.voiceclone")
+    manifest = read_manifest(folder)
+    manifest["speakers"][1]["reference_spans"] = []
+    write_manifest(folder, manifest)
+    assert read_finished_run(folder).given == {"BERT"}
+
+
+def test_a_manifest_without_turns_has_them_in_the_rttm(tmp_path: Path) -> None:
+    folder = finished_run(tmp_path / "talk.voiceclone")
+    manifest = read_manifest(folder)
+    del manifest["turns"]
+    write_manifest(folder, manifest)
+    (folder / "diarization.rttm").write_text(
+        "SPEAKER talk 1 0.500 7.000 <NA> <NA> ANNA <NA> <NA>\n", encoding="utf-8"
+    )
+    assert read_finished_run(folder).turns == (Turn(0.5, 7.5, "ANNA"),)
+
+
+def test_what_is_no_run_directory_is_told_so(tmp_path: Path) -> None:
+    assert refused(tmp_path) == "not_a_run_directory"
+    assert refused(tmp_path / "nowhere") == "not_a_run_directory"
+
+
+def test_a_run_that_goes_on_is_not_checked(tmp_path: Path) -> None:
+    folder = finished_run(tmp_path / "talk.voiceclone", status="running")
+    assert refused(folder) == "run_not_ended"
+
+
+def test_a_run_of_another_version_is_not_checked(tmp_path: Path) -> None:
+    folder = finished_run(tmp_path / "talk.voiceclone", schema="voiceclone.run/99")
+    assert refused(folder) == "run_schema"
+
+
+def test_a_run_that_spoke_nothing_has_nothing_to_check(tmp_path: Path) -> None:
+    assert refused(finished_run(tmp_path / "one", segments=[])) == "nothing_to_check"
+    folder = finished_run(tmp_path / "two")
+    manifest = read_manifest(folder)
+    for line in manifest["segments"]:
+        line["status"] = "planned"
+    write_manifest(folder, manifest)
+    assert refused(folder) == "nothing_to_check"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("start", float("nan")),
+        ("id", "../../etc/passwd"),
+        ("speaker", "../.."),
+        ("end", "soon"),
+        ("gain_db", []),
+    ],
+)
+def test_a_damaged_manifest_is_told_so(tmp_path: Path, field: str, value: object) -> None:
+    folder = finished_run(tmp_path / "talk.voiceclone")
+    manifest = read_manifest(folder)
+    manifest["segments"][0][field] = value
+    write_manifest(folder, manifest)
+    assert refused(folder) == "manifest_damaged"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '"text"', "[" * 5000, '{"schema": "voiceclone.run/1"}'])
+def test_a_torn_manifest_is_told_so(tmp_path: Path, text: str) -> None:
+    folder = finished_run(tmp_path / "talk.voiceclone")
+    (folder / "run.json").write_text(text, encoding="utf-8")
+    assert refused(folder) == "manifest_damaged"

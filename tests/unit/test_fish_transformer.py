@@ -1,0 +1,64 @@
+"""Products with weights laid out for few rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from voiceclone_worker.engines.fish.transformer import int8_works, product
+
+
+def example(rows: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(rows)
+    weight = torch.randn(96, 160, generator=random) * 0.1
+    x = torch.randn(rows, 160, generator=random) * torch.logspace(-1, 1, rows)[:, None]
+    return x.to(dtype), weight.to(dtype), torch.randn(96, generator=random).to(dtype)
+
+
+CASES = [(torch.float32, False, 1e-5), (torch.bfloat16, False, 0.02), (torch.bfloat16, True, 0.03)]
+IDS = ["float32", "bf16", "int8"]
+
+
+@pytest.mark.parametrize(("dtype", "int8", "error"), CASES, ids=IDS)
+@pytest.mark.parametrize("rows", [1, 3, 8, 40])
+def test_the_product_is_that_of_a_linear_layer(
+    dtype: torch.dtype, int8: bool, error: float, rows: int
+) -> None:
+    assert int8_works()
+    x, weight, bias = example(rows, dtype)
+    expected = torch.nn.functional.linear(x.double(), weight.double(), bias.double())
+    made = product(weight, bias, int8=int8)(x)
+    assert made.shape == (rows, 96) and made.dtype == dtype
+    assert (made.double() - expected).norm() / expected.norm() < error
+
+
+@pytest.mark.parametrize(("dtype", "int8", "error"), CASES, ids=IDS)
+def test_a_row_does_not_depend_on_the_rows_beside_it(dtype: torch.dtype, int8: bool, error: float) -> None:
+    x, weight, _ = example(16, dtype)
+    layer = product(weight, int8=int8)
+    whole = layer(x)
+    for rows in range(1, 17):
+        assert torch.equal(layer(x[:rows]), whole[:rows])
+
+
+@pytest.mark.parametrize("answer", [lambda: False, None], ids=["refused", "not told"])
+def test_bf16_takes_the_ordinary_product_where_onednn_has_none(
+    monkeypatch: pytest.MonkeyPatch, answer: Callable[[], bool] | None
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise RuntimeError("no packed product")
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", answer)
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", refuse)
+    x, weight, bias = example(8, torch.bfloat16)
+    assert torch.equal(product(weight, bias)(x), torch.nn.functional.linear(x, weight, bias))
+    with pytest.raises(RuntimeError, match="no packed product"):
+        product(weight.float(), bias.float())
+
+
+def test_leading_dimensions_stay_as_they_are() -> None:
+    x, weight, _ = example(6, torch.float32)
+    layer = product(weight)
+    assert torch.equal(layer(x.view(2, 3, 160)), layer(x).view(2, 3, 96))

@@ -1,0 +1,201 @@
+"""A fitted voice survives its file, and a bad file is one clear sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voiceclone_worker.engines.base import SegmentError
+from voiceclone_worker.engines.kokoro.model import Floats
+from voiceclone_worker.engines.kokoro.voices import (
+    FittedVoice,
+    SpeakerTraits,
+    VoiceMixture,
+    fit_f0,
+    propose_mixtures,
+    read_voice,
+    score_mixture,
+    voice_table,
+    write_voice,
+)
+
+# Which mixture of voices is proposed for a speaker, before anything is rendered.
+
+
+TABLE = voice_table()
+
+
+def stock(index: int) -> SpeakerTraits:
+    """A speaker who sounds exactly like one of Kokoro's voices."""
+    return SpeakerTraits(unit(TABLE.embeddings[index]), float(TABLE.semitones[index]))
+
+
+def unit(vector: Floats) -> Floats:
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+
+@pytest.mark.parametrize("voice", [0, 13, 30, 53])
+def test_a_stock_voice_is_recognised(voice: int) -> None:
+    best = propose_mixtures(stock(voice), [], TABLE, count=6)[0]
+    assert best.acoustic.argmax() == voice
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(70, 105), st.integers(0, 3))
+def test_mixtures_are_convex_and_differ(seed: int, semitones: float, others: int) -> None:
+    random = np.random.default_rng(seed)
+    embeddings = [unit(random.normal(size=192).astype(np.float32)) for _ in range(others + 1)]
+    mixtures = propose_mixtures(SpeakerTraits(embeddings[0], semitones), embeddings[1:], TABLE, count=6)
+    assert len(mixtures) == 6
+    for mixture in mixtures:
+        for weights in (mixture.acoustic, mixture.prosody):
+            assert weights.min() >= 0
+            assert weights.sum() == pytest.approx(1.0, abs=1e-5)
+        assert all(np.abs(mixture.acoustic - o.acoustic).sum() > 0.9 for o in mixtures if o is not mixture)
+
+
+def test_prosody_moves_to_the_speakers_f0_and_timbre_stays() -> None:
+    low, high = int(TABLE.semitones.argmin()), int(TABLE.semitones.argmax())
+    alone = np.zeros(54, np.float32)
+    alone[low] = 1.0
+    between = float(TABLE.semitones[low] * 0.6 + TABLE.semitones[high] * 0.4)
+    speaker = SpeakerTraits(unit(TABLE.embeddings[low]), between)
+    assert fit_f0(alone, speaker, TABLE) @ TABLE.semitones == pytest.approx(between, abs=0.01)
+    (mixture,) = propose_mixtures(speaker, [], TABLE, count=1)
+    assert mixture.prosody @ TABLE.semitones == pytest.approx(between, abs=0.25)
+
+
+def test_an_f0_out_of_reach_is_approached_as_far_as_allowed() -> None:
+    alone = np.zeros(54, np.float32)
+    alone[int(TABLE.semitones.argmin())] = 1.0
+    fitted = fit_f0(alone, SpeakerTraits(unit(TABLE.embeddings[0]), 200.0), TABLE)
+    assert fitted[int(TABLE.semitones.argmax())] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("one", "two"), [(0, 9), (2, 3), (11, 16), (20, 25), (28, 31)])
+def test_contrast_draws_similar_speakers_apart(one: int, two: int) -> None:
+    a, b = TABLE.embeddings[one], TABLE.embeddings[two]
+    first = SpeakerTraits(unit(0.55 * a + 0.45 * b), float(TABLE.semitones[one]))
+    second = SpeakerTraits(unit(0.45 * a + 0.55 * b), float(TABLE.semitones[one]))
+
+    def favours(others: list[Floats]) -> float:
+        """How much more the proposed voice is like its own speaker than like the other."""
+        mixed = unit(propose_mixtures(first, others, TABLE, count=1)[0].acoustic @ TABLE.embeddings)
+        return float(mixed @ first.embedding - mixed @ second.embedding)
+
+    assert favours([second.embedding]) >= favours([])
+    assert favours([second.embedding]) > 0
+
+
+def test_the_score_wants_the_voice_the_f0_and_the_distance_to_others() -> None:
+    speaker, other = stock(0), stock(40)
+    own = score_mixture(speaker, [], speaker.embedding, speaker.semitones)
+    assert own == pytest.approx(1.0, abs=1e-5)
+    assert score_mixture(speaker, [], speaker.embedding, speaker.semitones + 5) == pytest.approx(
+        own - 0.1, abs=1e-5
+    )
+    assert score_mixture(speaker, [], speaker.embedding, None) < own - 0.2
+    assert score_mixture(speaker, [other.embedding], speaker.embedding, speaker.semitones) > own
+    assert score_mixture(speaker, [speaker.embedding], speaker.embedding, speaker.semitones) == pytest.approx(
+        own
+    )
+
+
+def test_styles_are_interpolated_between_lengths() -> None:
+    alone = np.zeros(54, np.float32)
+    alone[7] = 1.0
+    knot = int(TABLE.knots[20])
+    assert np.array_equal(TABLE.style(alone, alone, knot + 1), TABLE.styles[7, 20])
+    assert np.array_equal(TABLE.style(alone, alone, 10_000), TABLE.styles[7, -1])
+    between = TABLE.style(alone, alone, knot + 2)
+    assert (
+        0
+        < np.abs(between - TABLE.styles[7, 20]).max()
+        < np.abs(np.diff(TABLE.styles[7, 20:22], axis=0)).max()
+    )
+
+
+NAMES = voice_table().names
+
+
+def a_voice() -> FittedVoice:
+    weights = np.zeros(54, np.float32)
+    weights[[3, 5]] = 0.6, 0.4
+    return FittedVoice(
+        names=NAMES,
+        mixture=VoiceMixture(acoustic=weights, prosody=weights[::-1].copy()),
+        gains=np.linspace(0.5, 2, 513, dtype=np.float32),
+        level=0.05,
+        speed=1.1,
+        embedding=np.full(192, 192**-0.5, np.float32),
+        f0_hz=123.4,
+        similarity=0.5,
+    )
+
+
+def test_a_voice_comes_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "speakers" / "SPEAKER_00" / "voice.npz"
+    write_voice(a_voice(), path)
+    for field in dataclasses.fields(FittedVoice):
+        if field.name != "mixture":
+            read, written = getattr(read_voice(path, NAMES), field.name), getattr(a_voice(), field.name)
+            assert np.array_equal(read, written)
+    assert np.array_equal(read_voice(path, NAMES).mixture.acoustic, a_voice().mixture.acoustic)
+    assert np.array_equal(read_voice(path, NAMES).mixture.prosody, a_voice().mixture.prosody)
+
+
+def test_the_same_voice_gives_the_same_bytes_and_nothing_is_left_beside(tmp_path: Path) -> None:
+    folder = tmp_path / "speaker"
+    for name in ("a.npz", "b.npz", "a.npz"):
+        write_voice(a_voice(), folder / name)
+    assert (folder / "a.npz").read_bytes() == (folder / "b.npz").read_bytes()
+    assert sorted(path.name for path in folder.iterdir()) == ["a.npz", "b.npz"]
+
+
+def test_a_missing_voice(tmp_path: Path) -> None:
+    assert code_of(tmp_path / "voice.npz") == "voice_missing"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a voice", b"PK\x03\x04 cut"])
+def test_a_file_that_is_no_voice(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "voice.npz"
+    path.write_bytes(content)
+    assert code_of(path) == "voice_unreadable"
+
+
+def test_a_cut_or_changed_file(tmp_path: Path) -> None:
+    path = tmp_path / "voice.npz"
+    write_voice(a_voice(), path)
+    whole = path.read_bytes()
+    for broken in (whole[: len(whole) // 2], whole[:3000] + b"\xff" * 64 + whole[3064:]):
+        path.write_bytes(broken)
+        assert code_of(path) == "voice_unreadable"
+
+
+def test_numbers_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "voice.npz"
+    write_voice(dataclasses.replace(a_voice(), gains=np.full(513, np.nan, np.float32)), path)
+    assert code_of(path) == "voice_unreadable"
+
+
+def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "voice.npz"
+    np.savez(path, format=np.array({"a": 1}, dtype=object))
+    assert code_of(path) == "voice_unreadable"
+
+
+def test_a_voice_of_other_tables(tmp_path: Path) -> None:
+    path = tmp_path / "voice.npz"
+    write_voice(dataclasses.replace(a_voice(), names=("other", *NAMES[1:])), path)
+    assert code_of(path) == "voice_outdated"
+
+
+def code_of(path: Path) -> str:
+    with pytest.raises(SegmentError) as refused:
+        read_voice(path, NAMES)
+    assert "encode the reference again" in refused.value.message
+    return refused.value.code

@@ -1,0 +1,123 @@
+"""Other takes of a line: what the engines that do not sample make of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voiceclone_cli.config import resolve
+from voiceclone_cli.engines.select import FISH_SAMPLING, EngineChoice
+from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints, segment_seed, synthesis_tasks
+from voiceclone_cli.rundir.directory import resume_directory
+from voiceclone_cli.types import Reference, Script, Segment
+from voiceclone_worker.engines.kokoro.engine import BRISKER, CALMER, phonemes_of
+from voiceclone_worker.engines.kokoro.voices import ACOUSTIC, voice_table
+from voiceclone_worker.protocol import SegmentSpec
+
+# What of the fish engine decides how a segment sounds, and what does not.
+
+
+@pytest.fixture
+def fish(tmp_path: Path) -> EngineChoice:
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    for name in ("model.pth", "codec.pth"):
+        (checkpoint / name).write_bytes(b"weights")
+    return EngineChoice(
+        "fish", "asked", "python", "codes.npy", str(checkpoint), FISH_SAMPLING, "cuda:0", "bf16"
+    )
+
+
+def heard(folder: Path, engine: EngineChoice, **flags: Any) -> dict[str, str]:
+    segment = Segment("0001", "S0", 0.0, 1.0, "a line", "en")
+    run_dir = resume_directory(folder / "run", "input")
+    return segment_fingerprints(
+        SynthesisJob(Script((segment,)), {}, {"0001": 1.0}, run_dir, engine, resolve(flags))
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"precision": "int8"},
+        {"device": "cpu"},
+        {"options": {**FISH_SAMPLING, "temperature": 0.9}},
+        {"options": {**FISH_SAMPLING, "max_new_tokens": 500}},
+        {"options": {**FISH_SAMPLING, "source": "/another/fish-speech"}},
+    ],
+)
+def test_what_changes_the_numbers_is_heard(
+    tmp_path: Path, fish: EngineChoice, change: dict[str, Any]
+) -> None:
+    assert heard(tmp_path, replace(fish, **change)) != heard(tmp_path, fish)
+
+
+@pytest.mark.parametrize("change", [{"device": "cuda:3"}, {"options": {**FISH_SAMPLING, "compile": True}}])
+def test_which_gpu_it_was_and_how_it_was_compiled_is_not(
+    tmp_path: Path, fish: EngineChoice, change: dict[str, Any]
+) -> None:
+    assert heard(tmp_path, replace(fish, **change)) == heard(tmp_path, fish)
+
+
+@pytest.mark.parametrize("flags", [{"threads": 7}, {"mode": "parallel", "workers": 4}, {"batch_size": 9}])
+def test_how_the_work_is_shared_is_not(tmp_path: Path, fish: EngineChoice, flags: dict[str, Any]) -> None:
+    assert heard(tmp_path, fish, **flags) == heard(tmp_path, fish)
+
+
+@pytest.mark.parametrize("name", ["model.pth", "codec.pth"])
+def test_other_weights_under_the_same_name_are_heard(tmp_path: Path, fish: EngineChoice, name: str) -> None:
+    before = heard(tmp_path, fish)
+    weights = Path(fish.checkpoint) / name
+    os.utime(weights, ns=(0, weights.stat().st_mtime_ns + 1_000_000_000))
+    assert heard(tmp_path, fish) != before
+
+
+LINE = Segment("0001", "A", 0.0, 1.0, "a line", "en")
+
+
+def spec(folder: Path, line: Segment, seed: int) -> SegmentSpec:
+    job = SynthesisJob(
+        Script((line,)),
+        {"A": Reference("A", folder / "a.wav", "", 1.0, ())},
+        {"0001": 1.0},
+        resume_directory(folder / "run", "input"),
+        EngineChoice("kokoro", "asked", None, "voice.npz"),
+        resolve({"seed": seed}),
+    )
+    ((segment,),) = [task.segments for task in synthesis_tasks(job, [line])]
+    return segment
+
+
+def test_a_run_of_the_default_seed_is_the_first_take(tmp_path: Path) -> None:
+    assert spec(tmp_path, LINE, 0).take == 0
+
+
+def test_a_line_with_its_own_seed_is_the_take_of_a_run_with_that_seed(tmp_path: Path) -> None:
+    own = spec(tmp_path, replace(LINE, seed=segment_seed(5, "0001")), 0)
+    assert own == spec(tmp_path, LINE, 5) and own.take != 0
+
+
+def test_the_first_take_is_read_as_long_as_it_is_and_others_are_clearly_not() -> None:
+    assert phonemes_of(0) == 1.0
+    readings = [phonemes_of(take) for take in range(1, 500)]
+    assert len(set(readings)) == len(readings) and readings == [phonemes_of(take) for take in range(1, 500)]
+    brisk, calm = [r for r in readings if r < 1], [r for r in readings if r > 1]
+    assert len(brisk) == pytest.approx(len(calm), abs=2)
+    assert min(brisk) >= BRISKER[0] and max(brisk) <= BRISKER[1]
+    assert min(calm) >= CALMER[0] and max(calm) <= CALMER[1]
+
+
+def test_another_reading_has_the_same_timbre_and_another_prosody() -> None:
+    table = voice_table()
+    one = np.zeros(len(table.names), np.float32)
+    one[3] = 1.0
+    first, other = table.style(one, one, 40), table.style(one, one, 40, reading=1.5)
+    assert np.array_equal(first[:ACOUSTIC], other[:ACOUSTIC])
+    assert np.array_equal(other[ACOUSTIC:], table.style(one, one, 60)[ACOUSTIC:])
+    assert not np.array_equal(first[ACOUSTIC:], other[ACOUSTIC:])
+    assert table.style(one, one, 1, reading=0.1).shape == table.style(one, one, 10**6, reading=9.0).shape

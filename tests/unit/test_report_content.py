@@ -1,0 +1,482 @@
+"""Which lines want an ear first."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from report_runs import line, write_check, write_run, write_tone
+from voiceclone_cli.errors import InputError, RunError
+from voiceclone_cli.report import content
+from voiceclone_cli.report.content import DiffOp, badness, flags_of, word_diff
+from voiceclone_cli.report.page import json_in_html, write_report
+from voiceclone_cli.types import ProgressEvent
+
+# The report's content and page, from run directories of every kind.
+
+
+HOSTILE = "</script><script>alert(1)</script><!-- \u2028\u202e\"'&"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rows = [line(0, "SPEAKER_00", "Hello there."), line(1, "SPEAKER_01", "Good day to you.")]
+    rows.append(line(2, "SPEAKER_00", "Lost.", status="failed", error={"code": "x", "message": "no voice"}))
+    return write_run(tmp_path / "talk.voiceclone", rows)
+
+
+def edit(folder: Path, **changes: Any) -> None:
+    path = folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}), encoding="utf-8")
+
+
+def content_of(report: Path) -> dict[str, Any]:
+    """The data as the browser would read it: up to the first end tag after it."""
+    page = report.read_text(encoding="utf-8")
+    start = page.index('<script type="application/json" id="content">')
+    found: dict[str, Any] = json.loads(page[page.index(">", start) + 1 : page.index("</script", start)])
+    return found
+
+
+def shown(folder: Path) -> dict[str, Any]:
+    return content_of(write_report(folder))
+
+
+def test_a_report_shows_every_line_with_its_sound(folder: Path) -> None:
+    content = shown(folder)
+    assert [row["id"] for row in content["lines"]] == ["0001", "0002", "0003"]
+    assert [row["file"] for row in content["lines"]] == ["segments/0001.wav", "segments/0002.wav", None]
+    assert content["lines"][0]["seconds"] == pytest.approx(1.4)
+    assert content["lines"][2]["error"] == "no voice"
+    assert [speaker["reference"] for speaker in content["speakers"]] == [
+        "speakers/SPEAKER_00/reference.wav",
+        "speakers/SPEAKER_01/reference.wav",
+    ]
+    assert (content["original"]["file"], content["mix"]["file"]) == ("original.flac", "mix.wav")
+    assert content["outcome"]["label"] == "Partial" and content["outcome"]["exit_code"] == 3
+
+
+def test_progress_counts_the_lines(folder: Path) -> None:
+    events: list[ProgressEvent] = []
+    write_report(folder, events.append)
+    assert [(event.stage, event.completed, event.total) for event in events] == [
+        ("report", 1, 3),
+        ("report", 2, 3),
+        ("report", 3, 3),
+    ]
+
+
+def test_what_was_checked_is_shown_with_a_word_diff(folder: Path) -> None:
+    write_check(folder, {"0001": {"heard": "Hello dear.", "wer": 0.5, "flags": ["wrong_words"]}})
+    first, second, _ = shown(folder)["lines"]
+    assert first["check"]["wer"] == 0.5 and first["flags"] == ["wrong words"]
+    assert first["check"]["diff"] == [["same", "Hello "], ["missing", "there."], ["extra", "dear."]]
+    assert second["check"] is None and not second["stale"]
+
+
+def test_a_line_that_was_spoken_anew_since_the_check_counts_as_not_checked(folder: Path) -> None:
+    write_check(folder, {"0001": {"flags": ["silent"]}, "0002": {}})
+    write_tone(folder / "segments" / "0001.wav", 1.0)
+    first, second, _ = shown(folder)["lines"]
+    assert first["stale"] and first["check"] is None and first["flags"] == []
+    assert not second["stale"] and second["check"]["similarity"] == 0.81
+
+
+def test_the_figures_of_a_check_hold_while_every_line_is_what_it_heard(folder: Path) -> None:
+    write_check(folder, {"0001": {}, "0002": {}})
+    check = json.loads((folder / "check.json").read_text())
+    (folder / "check.json").write_text(json.dumps({**check, "summary": {"mos": 3.5}}))
+    assert shown(folder)["summary"]["mos"] == 3.5
+    write_tone(folder / "segments" / "0001.wav", 1.0)
+    assert shown(folder)["summary"]["mos"] is None
+
+
+def test_the_commands_name_the_directory_for_a_shell(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "it's a $(talk)", [line(0, "A", "Hi.")])
+    quoted = str(folder).replace("'", "'\"'\"'")
+    assert shown(folder)["commands"]["check"] == f"voiceclone check '{quoted}'"
+
+
+def test_a_directory_that_was_moved_keeps_its_links(folder: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.move(folder, moved)
+    assert [row["file"] for row in shown(moved)["lines"]][:2] == ["segments/0001.wav", "segments/0002.wav"]
+
+
+def test_links_are_safe_whatever_a_name_holds(tmp_path: Path) -> None:
+    odd = 'java script:%41#?"<é\u202e'
+    folder = write_run(tmp_path / "run", [line(0, odd, "Hi.", id="100%#?&")])
+    content = shown(folder)
+    links = [content["lines"][0]["file"], content["speakers"][0]["reference"]]
+    for link in links:
+        assert re.fullmatch(r"[\w.~/%-]+", link, re.ASCII), link
+        assert (folder / unquote(link)).is_file()
+
+
+def test_names_that_are_not_unicode_are_linked_too(folder: Path) -> None:
+    name = os.fsdecode(b"\xff.wav")
+    try:
+        (folder / name).write_bytes((folder / "mix.wav").read_bytes())
+    except OSError:
+        pytest.skip("this file system takes Unicode names only")
+    edit(folder, outputs={"stems": {"SPEAKER_00": name}})
+    assert ["Stem of SPEAKER_00", "%FF.wav"] in shown(folder)["files"]
+
+
+@pytest.mark.parametrize(
+    "named", ["/etc/hostname", "../secret.wav", "segments/../../secret.wav", "link.wav", "\0", "segments", ""]
+)
+def test_nothing_outside_the_directory_is_linked_to(folder: Path, named: str) -> None:
+    write_tone(folder.parent / "secret.wav", 0.5)
+    (folder / "link.wav").symlink_to(folder.parent / "secret.wav")
+    edit(
+        folder,
+        outputs={"video": named, "stems": {"A": named}},
+        segments=[{**line(0, "A", "Hi."), "file": named}],
+    )
+    content = shown(folder)
+    assert content["lines"][0]["file"] is None and content["lines"][0]["status"] == "file missing"
+    assert {label for label, _ in content["files"]} == {"Mix", "Original", "Manifest"}
+
+
+def test_no_word_of_the_data_is_markup(tmp_path: Path) -> None:
+    row = line(0, "SPEAKER_00", HOSTILE, status="failed", error={"code": HOSTILE, "message": HOSTILE})
+    folder = write_run(tmp_path / "run", [row], notes=[HOSTILE], history=[{HOSTILE: HOSTILE}])
+    edit(folder, input={"path": f"/tmp/{HOSTILE.replace('/', '')}"}, engine=HOSTILE)
+    report = write_report(folder)
+    assert content_of(report)["lines"][0]["text"] == HOSTILE
+    assert scripts_of(report) == ["application/json", ""]
+
+
+def scripts_of(report: Path) -> list[str]:
+    """The type of each script element, as an HTML parser finds them."""
+    found: list[str] = []
+
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            if tag == "script":
+                found.append(dict(attrs).get("type") or "")
+
+    Parser().feed(report.read_text(encoding="utf-8"))
+    return found
+
+
+def test_json_in_html_is_ascii_that_no_parser_of_html_minds() -> None:
+    value = {"text": HOSTILE + "\ud800"}
+    encoded = json_in_html(value)
+    assert encoded.isascii() and not set("<>&") & set(encoded)
+    assert json.loads(encoded) == value
+
+
+def test_the_page_asks_nobody_for_anything(folder: Path) -> None:
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "default-src 'none'" in page and "unsafe" not in page
+    assert not re.search(
+        r"https?://|@import|url\(|fetch\(|XMLHttp|innerHTML|insertAdjacent|document\.write|eval\(", page
+    )
+
+
+@pytest.mark.parametrize("status", ["success", "partial", "error", "running", "planned", "", None, 7])
+def test_a_manifest_with_nothing_but_its_schema_has_a_report(tmp_path: Path, status: object) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"schema": "voiceclone.run/1", "status": status}))
+    content = shown(tmp_path)
+    assert content["lines"] == [] and content["mix"] is None
+    assert content["outcome"]["name"] == tmp_path.name
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, 7, "words", [], {}, [None], [7], {"a": []}, [[]], True, float("nan")]
+)
+def test_values_of_another_kind_are_passed_over(folder: Path, wrong: object) -> None:
+    whole = json.loads((folder / "run.json").read_text())
+    for key in whole:
+        if key != "schema":
+            (folder / "run.json").write_text(json.dumps({**whole, key: wrong}))
+            write_report(folder)
+    for place in ("segments", "speakers", "turns", "errors"):
+        for key in whole[place][0] if whole[place] else ():
+            broken = [{**whole[place][0], key: wrong}, *whole[place][1:]]
+            (folder / "run.json").write_text(json.dumps({**whole, place: broken}))
+            write_report(folder)
+    check = {"schema": "voiceclone.check/1", "segments": wrong}
+    (folder / "check.json").write_text(json.dumps(check))
+    write_report(folder)
+
+
+def test_an_older_manifest_says_enough_to_draw_its_timeline(folder: Path) -> None:
+    rows = json.loads((folder / "run.json").read_text())["segments"]
+    newer = ("slot_end", "placed_at", "placed_seconds", "sha256")
+    edit(folder, segments=[{k: v for k, v in row.items() if k not in newer} for row in rows], turns=None)
+    rttm = "SPEAKER talk 1 0.000 1.500 <NA> <NA> SPEAKER_00 <NA> <NA>\n"
+    (folder / "diarization.rttm").write_text(rttm)
+    content = shown(folder)
+    assert content["turns"] == [{"start": 0.0, "end": 1.5, "speaker": "SPEAKER_00"}]
+    first, _, failed = content["lines"]
+    assert (first["placed_at"], first["placed_seconds"]) == (0.0, pytest.approx(1.4))
+    assert first["slot_end"] == 1.5 and failed["placed_at"] is None
+
+
+def test_a_line_whose_file_is_gone_or_is_no_sound_is_shown_as_such(folder: Path) -> None:
+    (folder / "segments" / "0001.wav").unlink()
+    (folder / "segments" / "0002.wav").write_bytes(b"not a sound")
+    first, second, _ = shown(folder)["lines"]
+    assert first["status"] == second["status"] == "file missing"
+
+
+def test_what_is_no_run_directory_is_said_to_be_none(tmp_path: Path) -> None:
+    for content in (None, "{", "[]", "{}", "\xff"):
+        if content is not None:
+            (tmp_path / "run.json").write_text(content, encoding="latin-1")
+        with pytest.raises(InputError, match="voiceclone run") as caught:
+            write_report(tmp_path)
+        assert caught.value.code == ("not_a_run_directory" if content is None else "manifest_damaged")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_torn_check_counts_as_none_and_is_mentioned(folder: Path) -> None:
+    (folder / "check.json").write_text("{")
+    content = shown(folder)
+    assert not content["checked"] and "check.json cannot be read" in content["outcome"]["notes"][0]
+
+
+def test_another_versions_run_is_refused(folder: Path) -> None:
+    edit(folder, schema="voiceclone.run/9")
+    with pytest.raises(InputError) as caught:
+        write_report(folder)
+    assert caught.value.code == "run_schema"
+
+
+def test_the_report_replaces_the_one_before_and_leaves_nothing_else(folder: Path) -> None:
+    before = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    first = write_report(folder).read_bytes()
+    assert write_report(folder).read_bytes() == first
+    (folder / "report.html").unlink()
+    after = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_a_report_that_cannot_be_written_is_a_sentence(folder: Path) -> None:
+    (folder / "report.html").mkdir()
+    with pytest.raises(RunError) as caught:
+        write_report(folder)
+    assert caught.value.code == "output_unwritable"
+
+
+def test_the_gates_that_a_check_missed_are_told(folder: Path) -> None:
+    write_check(folder, {"0001": {}})
+    check = json.loads((folder / "check.json").read_text())
+    check["offences"] = [{"gate": "max_wer", "segment": "0001", "speaker": "A", "message": "wer 0.5"}]
+    check["summary"] = {"wer": 0.25}
+    check["voices"] = [{"speaker": "SPEAKER_00", "source": "recording", "similarity": 0.7, "margin": 0.2}]
+    (folder / "check.json").write_text(json.dumps(check))
+    content = shown(folder)
+    assert content["summary"]["wer"] == 0.25
+    assert content["gates"] == [{"code": "max_wer", "segment": "0001", "message": "A: wer 0.5"}]
+    assert [speaker["similarity"] for speaker in content["speakers"]] == [0.7, None]
+
+
+def test_corrections_say_what_was_before(folder: Path) -> None:
+    at = "2026-03-01T10:00:00+00:00"
+    was = {"text": "Hello.", "speaker": "SPEAKER_00", "seed": None}
+    line_row = {"at": at, "kind": "line", "id": "0001", "was": was, "text": "Hello there.", "seed": 3}
+    renamed = {"at": at, "kind": "rename", "from": "SPEAKER_01", "to": "Anna"}
+    edit(folder, history=[line_row, renamed, {"kind": "of tomorrow"}])
+    first, second, third = shown(folder)["history"]
+    assert (first["line"], first["changes"]) == (
+        "0001",
+        [["text", "Hello.", "Hello there."], ["seed", "", "3"]],
+    )
+    assert second["changes"] == [["speaker", "SPEAKER_01", "Anna"]]
+    assert third["done"] == "kind: of tomorrow"
+
+
+def test_a_line_without_its_watermark_says_so(folder: Path) -> None:
+    rows = json.loads((folder / "run.json").read_text())["segments"]
+    edit(folder, segments=[{**rows[0], "unmarked": "it is too quiet to carry one"}])
+    (row,) = shown(folder)["lines"]
+    assert row["flags"] == ["no watermark"]
+    assert row["warnings"] == ["It carries no watermark: it is too quiet to carry one."]
+
+
+def test_consent_is_told_in_words(folder: Path) -> None:
+    consent = {
+        "schema": "voiceclone.consent/1",
+        "speakers": [{"speaker": "SPEAKER_00", "name": "Anna", "agreed_to": "a dub", "note": ""}],
+        "missing": ["SPEAKER_01"],
+    }
+    edit(folder, consent=consent)
+    assert shown(folder)["consent"] == [["SPEAKER_00", "Anna · a dub"], ["missing", "SPEAKER_01"]]
+
+
+# Waveforms small enough to lie in a page.
+
+
+def written(path: Path, samples: np.ndarray, rate: int = 8000) -> Path:
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    return path
+
+
+def bytes_of(found: content.Peaks | None) -> list[int]:
+    assert found is not None
+    return list(base64.b64decode(found.base64))
+
+
+def test_a_peak_is_the_loudest_sample_of_its_hundredth_of_a_second(tmp_path: Path) -> None:
+    samples = np.zeros(800)
+    samples[85], samples[799] = -0.5, 1.0
+    found = content.read_peaks(written(tmp_path / "a.wav", samples))
+    assert found is not None and (found.seconds, found.per_second) == (0.1, 100.0)
+    assert bytes_of(found) == [0, 128, *[0] * 7, 255]
+
+
+def test_rates_that_are_no_multiple_do_not_drift(tmp_path: Path) -> None:
+    rate = 11_025
+    samples = np.zeros(rate * 60)
+    samples[rate * 59 + 5] = 1.0
+    found = bytes_of(content.read_peaks(written(tmp_path / "a.wav", samples, rate)))
+    assert len(found) == 6000 and found.index(255) == 5900
+
+
+def test_blocks_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "a.wav", np.random.default_rng(1).uniform(-1, 1, 11_111), 7919)
+    whole = content.read_peaks(path)
+    monkeypatch.setattr(content, "_BINS_AT_ONCE", 7)
+    assert content.read_peaks(path) == whole
+
+
+def test_long_recordings_are_drawn_more_coarsely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "MOST", 50)
+    found = content.read_peaks(written(tmp_path / "a.wav", np.ones(16_000)))
+    assert found is not None and found.per_second == 25.0
+    assert bytes_of(found) == [255] * 50
+
+
+def test_the_loudest_channel_counts_and_what_is_no_number_is_silence(tmp_path: Path) -> None:
+    samples = np.zeros((160, 2))
+    samples[10] = (0.0, -1.0)
+    samples[100] = np.nan
+    assert bytes_of(content.read_peaks(written(tmp_path / "a.wav", samples))) == [255, 0]
+
+
+def test_what_is_no_sound_has_no_peaks(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF, but no more")
+    assert content.read_peaks(tmp_path / "a.wav") is None
+    assert content.read_peaks(tmp_path / "missing.wav") is None
+
+
+def test_a_sound_without_samples_has_no_bars(tmp_path: Path) -> None:
+    assert bytes_of(content.read_peaks(written(tmp_path / "a.wav", np.zeros(0)))) == []
+
+
+# What was to be said against what was understood.
+
+
+def test_the_same_words_in_other_dress_are_the_same() -> None:
+    assert word_diff("Oh, hello there!", "oh hello there") == [(DiffOp.SAME, "Oh, hello there!")]
+
+
+def test_a_word_understood_otherwise_is_missing_and_extra_in_its_place() -> None:
+    assert word_diff("a big house", "a pig house") == [
+        (DiffOp.SAME, "a "),
+        (DiffOp.MISSING, "big "),
+        (DiffOp.EXTRA, "pig "),
+        (DiffOp.SAME, "house"),
+    ]
+
+
+def test_nothing_understood_leaves_all_missing() -> None:
+    assert word_diff("Hello there.", "") == [(DiffOp.MISSING, "Hello there.")]
+
+
+def test_chinese_is_compared_by_the_character() -> None:
+    assert word_diff("我们明天谈", "我们今天谈") == [
+        (DiffOp.SAME, "我们"),
+        (DiffOp.MISSING, "明"),
+        (DiffOp.EXTRA, "今"),
+        (DiffOp.SAME, "天谈"),
+    ]
+
+
+def test_a_dash_alone_is_no_word() -> None:
+    pieces = word_diff("Well – yes", "well yes")
+    assert {op for op, _ in pieces} == {DiffOp.SAME}
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_the_pieces_hold_every_word_of_either_side(wanted: str, heard: str) -> None:
+    def letters(text: str) -> str:
+        return "".join(c for c in text.casefold() if c.isalnum())
+
+    pieces = word_diff(wanted, heard)
+    assert letters("".join(text for op, text in pieces if op != DiffOp.EXTRA)) == letters(wanted)
+    assert letters("".join(text for op, text in pieces if op != DiffOp.MISSING)) == letters(heard)
+
+
+DONE: dict[str, Any] = {"status": "done", "stretch": 1.0, "overflow_seconds": 0.0}
+
+
+def flags(row: dict[str, Any], check: dict[str, Any] | None = None, *, lost: bool = False) -> list[str]:
+    return flags_of(row, check or {}, lost=lost, max_stretch=1.3)
+
+
+def bad(row: dict[str, Any], check: dict[str, Any] | None = None) -> float:
+    return badness(flags(row, check), row, check or {})
+
+
+def test_a_line_that_fits_has_no_flags() -> None:
+    assert flags(DONE) == []
+
+
+def test_flags_say_what_the_timeline_and_the_check_found_worst_first() -> None:
+    row = {**DONE, "stretch": 1.3, "overflow_seconds": 0.4, "warnings": ["It was cut."]}
+    assert flags(row, {"flags": ["wrong_speaker"]}) == ["wrong speaker", "overflow", "warning", "stretched"]
+
+
+def test_an_overflow_that_nobody_hears_is_none() -> None:
+    assert flags({**DONE, "overflow_seconds": 0.03}) == []
+
+
+def test_failed_planned_and_lost_lines_say_so() -> None:
+    assert flags({"status": "failed"}) == ["failed"]
+    assert flags({"status": "planned"}) == ["planned"]
+    assert flags(DONE, lost=True) == ["file missing"]
+
+
+def test_a_flag_that_both_raise_stands_once() -> None:
+    assert flags({"status": "failed"}, {"flags": ["failed"]}) == ["failed"]
+
+
+def test_a_failed_line_is_worse_than_any_measure() -> None:
+    assert bad({"status": "failed"}) > bad({**DONE, "overflow_seconds": 9.0}, {"wer": 1.0, "mos": 1.0})
+
+
+def test_each_measure_orders_by_itself() -> None:
+    pairs = (("wer", 0.5, 0.1), ("similarity", 0.4, 0.8), ("margin", -0.2, 0.3), ("mos", 1.5, 4.0))
+    for name, worse, better in pairs:
+        assert bad(DONE, {name: worse}) > bad(DONE, {name: better}), name
+    assert bad({**DONE, "stretch": 1.2}) > bad(DONE)
+
+
+def test_what_a_check_could_not_judge_makes_a_line_no_worse() -> None:
+    assert bad(DONE, {"similarity": 0.1, "margin": -0.5, "mos": 1.0, "judged": False}) == 0.0
+
+
+def test_what_is_planned_is_no_trouble() -> None:
+    assert bad({"status": "planned"}) == 0.0
+
+
+def test_values_of_another_kind_count_as_not_measured() -> None:
+    assert bad(DONE, {"wer": "high", "mos": None, "similarity": float("nan"), "flags": "clipped"}) == 0.0

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voiceclone_cli.files import file_sha256
+from voiceclone_cli.rundir.cache import NULL_CACHE, StageCache
+
+MADE_FROM = {"model": ["a", 1], "count": None}
+VALUE = {"turns": [[0.1, 2.0, "SPEAKER_00"]], "why": "it was asked for, é"}
+
+
+def stages(root: Path, input_sha256: str = "input") -> StageCache:
+    return StageCache(root, input_sha256)
+
+
+def test_a_stage_is_remembered_for_the_same_input_and_the_same_makings(tmp_path: Path) -> None:
+    assert stages(tmp_path).recall("diarization", MADE_FROM) is None
+    stages(tmp_path).keep("diarization", MADE_FROM, VALUE)
+    again = stages(tmp_path)
+    assert again.recall("diarization", MADE_FROM) == VALUE and again.reused == ["diarization"]
+    assert stages(tmp_path).recall("transcription", MADE_FROM) is None
+    assert stages(tmp_path).recall("diarization", {**MADE_FROM, "count": 2}) is None
+    other = stages(tmp_path, "another input")
+    assert other.recall("diarization", MADE_FROM) is None and other.reused == []
+
+
+def test_a_stage_rests_on_its_files(tmp_path: Path) -> None:
+    small, large = tmp_path / "codes.npy", tmp_path / "mix.wav"
+    for path in (small, large):
+        path.write_bytes(b"sound")
+
+    def keep() -> None:
+        stages(tmp_path).keep("x", MADE_FROM, VALUE, {small: file_sha256(small)}, [large])
+
+    keep()
+    assert stages(tmp_path).recall("x", MADE_FROM) == VALUE
+    small.write_bytes(b"SOUND")
+    assert stages(tmp_path).recall("x", MADE_FROM) is None
+    keep()
+    large.write_bytes(b"cut")
+    assert stages(tmp_path).recall("x", MADE_FROM) is None
+    keep()
+    large.unlink()
+    assert stages(tmp_path).recall("x", MADE_FROM) is None
+
+
+def test_files_are_named_from_the_run_directory_so_that_it_can_be_moved(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    (before / "speakers").mkdir(parents=True)
+    codes = before / "speakers" / "codes.npy"
+    codes.write_bytes(b"codes")
+    stages(before).keep("encoding", MADE_FROM, VALUE, {codes: file_sha256(codes)})
+    before.rename(after)
+    assert stages(after).recall("encoding", MADE_FROM) == VALUE
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", "[" * 100_000, '{"value": {}}', "\x00"])
+def test_a_damaged_memory_is_no_memory(tmp_path: Path, damage: str) -> None:
+    stages(tmp_path).keep("x", MADE_FROM, VALUE)
+    (tmp_path / "stages" / "x.json").write_text(damage, encoding="utf-8")
+    assert stages(tmp_path).recall("x", MADE_FROM) is None
+
+
+def test_an_edited_memory_is_no_memory(tmp_path: Path) -> None:
+    stages(tmp_path).keep("x", MADE_FROM, VALUE)
+    path = tmp_path / "stages" / "x.json"
+    note = json.loads(path.read_text(encoding="utf-8"))
+    note["value"]["turns"][0][2] = "SPEAKER_07"
+    path.write_text(json.dumps(note), encoding="utf-8")
+    assert stages(tmp_path).recall("x", MADE_FROM) is None
+
+
+def test_without_a_run_directory_nothing_is_remembered() -> None:
+    NULL_CACHE.keep("x", MADE_FROM, VALUE)
+    assert NULL_CACHE.recall("x", MADE_FROM) is None
+
+
+def test_why_what_was_kept_is_not_used_is_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    codes, mix = tmp_path / "codes.npy", tmp_path / "mix.wav"
+    for path in (codes, mix):
+        path.write_bytes(b"sound")
+
+    def recall(inputs: Mapping[str, Any] = MADE_FROM) -> None:
+        listening = StageCache(tmp_path, "input", lambda event: told.append(f"{event.stage}: {event.note}"))
+        listening.recall("casting", inputs)
+
+    recall()
+    assert not told, "nothing is done again that was never done"
+    stages(tmp_path).keep("casting", MADE_FROM, VALUE, {codes: file_sha256(codes)}, [mix])
+    recall()
+    assert not told
+    recall({**MADE_FROM, "count": 2})
+    assert (
+        told.pop()
+        == "log: casting: what was kept is not used, because what it is made from has changed: count"
+    )
+    codes.write_bytes(b"other")
+    recall()
+    assert told.pop() == "log: casting: what was kept is not used, because codes.npy has changed or is gone"
+    (tmp_path / "stages" / "casting.json").write_text("{", encoding="utf-8")
+    recall()
+    assert told.pop() == "log: casting: what was kept is not used, because casting.json cannot be read"

@@ -1,0 +1,341 @@
+"""What each format says, and what is refused with a sentence."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from pathlib import Path
+
+import pytest
+
+from voiceclone_cli.errors import InputError
+from voiceclone_cli.script import script_file
+from voiceclone_cli.types import Diarization, Script, Turn
+
+TURNS = (Turn(0.0, 10.0, "SPEAKER_00"), Turn(10.0, 20.0, "SPEAKER_01"))
+TWO_PEOPLE = Diarization(TURNS, TURNS, "test")
+
+
+def read(folder: Path, name: str, content: str | bytes, seconds: float | None = None) -> Script:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return script_file.read_script(path, TWO_PEOPLE, language="en", recording_seconds=seconds)
+
+
+def refusal(folder: Path, name: str, content: str | bytes, seconds: float | None = None) -> InputError:
+    with pytest.raises(InputError) as caught:
+        read(folder, name, content, seconds)
+    assert str(folder / name) in caught.value.message
+    assert "\n" not in caught.value.message
+    return caught.value
+
+
+def rows(result: Script) -> list[tuple[str, str, float, float, str]]:
+    return [(line.id, line.speaker, line.start, line.end, line.text) for line in result.segments]
+
+
+def texts(result: Script) -> list[str]:
+    return [line.text for line in result.segments]
+
+
+SRT = "1\n00:00:01,500 --> 00:00:03,000\nHello\nthere.\n\n2\n00:00:11,000 --> 00:00:12,000\nHi.\n"
+
+
+def test_srt_gives_ids_times_text_and_the_speaker_heard_then(tmp_path: Path) -> None:
+    assert rows(read(tmp_path, "a.srt", SRT)) == [
+        ("0001", "SPEAKER_00", 1.5, 3.0, "Hello there."),
+        ("0002", "SPEAKER_01", 11.0, 12.0, "Hi."),
+    ]
+
+
+def test_srt_keeps_cue_numbers_as_ids_and_sorts_by_time(tmp_path: Path) -> None:
+    swapped = "7\n00:00:11,000 --> 00:00:12,000\nHi.\n\n3\n00:00:01,500 --> 00:00:03,000\nHello.\n"
+    assert [line.id for line in read(tmp_path, "a.srt", swapped).segments] == ["0003", "0007"]
+
+
+def test_srt_keeps_a_number_that_is_the_last_thing_said(tmp_path: Path) -> None:
+    assert texts(read(tmp_path, "a.srt", "1\n00:00:01,500 --> 00:00:03,000\nThe answer is\n42\n")) == [
+        "The answer is 42"
+    ]
+
+
+def test_formatting_and_entities_are_not_spoken(tmp_path: Path) -> None:
+    cue = '<i>Salt</i> {\\an8}&amp; <font color="#fff">pepper</font>, 1 < 2 <3'
+    assert texts(read(tmp_path, "a.srt", SRT.replace("Hello", cue)))[0] == "Salt & pepper, 1 < 2 <3 there."
+
+
+def test_empty_cues_and_sounds_are_dropped_and_noted(tmp_path: Path) -> None:
+    result = read(tmp_path, "a.srt", SRT.replace("Hi.", "[music]") + "\n3\n00:00:13,000 --> 00:00:14,000\n\n")
+    assert texts(result) == ["Hello there."]
+    assert result.notes == (
+        "cue 2 left out: it has nothing to speak.",
+        "cue 3 left out: it has nothing to speak.",
+    )
+
+
+def test_overlapping_cues_are_allowed(tmp_path: Path) -> None:
+    assert len(read(tmp_path, "a.srt", SRT.replace("00:00:11", "00:00:02")).segments) == 2
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        "00:00:03,000 --> 00:00:01,500",
+        "00:00:03,000 --> 00:00:03,000",
+        "-00:00:01,500 --> 00:00:03,000",
+        "100:00:01,500 --> 100:00:03,000",
+        "00:00:01 --> 00:00:03",
+        "00:00:01,500 -> 00:00:03,000",
+        "00:00:01,500 --> 00:00:03,000 00:00:04,000",
+    ],
+)
+def test_srt_times_that_cannot_be_are_refused(tmp_path: Path, times: str) -> None:
+    assert refusal(tmp_path, "a.srt", f"1\n{times}\nHello.\n").code == "script_time"
+
+
+def test_lines_beyond_the_recording_are_refused_but_a_little_is_cut(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "a.srt", SRT, seconds=8.0).code == "script_time"
+    assert read(tmp_path, "a.srt", SRT, seconds=11.9).segments[1].end == 11.9
+
+
+def test_vtt_reads_cues_alone(tmp_path: Path) -> None:
+    vtt = (
+        "WEBVTT - a title\n\nSTYLE\n::cue { color: red }\n\nNOTE nothing to speak\n\nopening\n"
+        "00:01.500 --> 00:00:03.000 align:start\nHello <00:00:02.000><c>there</c><00:00:02.500>.\n\n"
+        "NOTE 00:00:05.000 to 00:00:06.000 is silent\n\n2\n00:00:11.000 --> 00:00:12.000\n- Hi.\n"
+    )
+    assert rows(read(tmp_path, "a.vtt", vtt)) == [
+        ("0001", "SPEAKER_00", 1.5, 3.0, "Hello there."),
+        ("0002", "SPEAKER_01", 11.0, 12.0, "- Hi."),
+    ]
+
+
+def test_a_vtt_voice_is_the_speaker(tmp_path: Path) -> None:
+    vtt = "WEBVTT\n\n00:01.500 --> 00:03.000\n<v.loud SPEAKER_01>Hello.</v>\n"
+    assert rows(read(tmp_path, "a.vtt", vtt)) == [("0001", "SPEAKER_01", 1.5, 3.0, "Hello.")]
+
+
+def test_a_vtt_cue_of_two_voices_is_refused(tmp_path: Path) -> None:
+    vtt = "WEBVTT\n\n00:01.500 --> 00:03.000\n<v Anna>Hello.</v> <v Ben>Hi.</v>\n"
+    assert "cue 1 is spoken by Anna and Ben" in refusal(tmp_path, "a.vtt", vtt).message
+
+
+ASS = (
+    "[Script Info]\nScriptType: v4.00+\n\n[Events]\n"
+    "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+    "Comment: 0,0:00:00.00,0:00:01.00,Default,,0,0,0,,not spoken\n"
+    "Dialogue: 0,0:00:01.50,0:00:03.00,Default,speaker_01,0,0,0,,{\\i1}Hello,{\\i0}\\Nthere.\n"
+    "Dialogue: 0,0:00:11.00,0:00:12.00,Default,,0,0,0,,Hi.\n"
+    "Dialogue: 0,0:00:11.00,0:00:12.00,Default,,0,0,0,,{\\p1}m 0 0 l 10 10{\\p0}\n"
+)
+
+
+@pytest.mark.parametrize("name", ["a.ass", "a.ssa"])
+def test_ass_gives_actors_and_text_without_overrides_comments_and_drawings(tmp_path: Path, name: str) -> None:
+    assert rows(read(tmp_path, name, ASS)) == [
+        ("0001", "SPEAKER_01", 1.5, 3.0, "Hello, there."),
+        ("0002", "SPEAKER_01", 11.0, 12.0, "Hi."),
+    ]
+
+
+def test_an_ass_line_with_broken_times_is_named(tmp_path: Path) -> None:
+    assert "line 7 is not a Dialogue" in refusal(tmp_path, "a.ass", ASS.replace("0:00:01.50", "soon")).message
+
+
+def test_json_gives_everything_and_fills_in_the_language(tmp_path: Path) -> None:
+    document = {
+        "schema": "voiceclone.script/1",
+        "language": "es",
+        "segments": [
+            {"start": 1.5, "end": "0:00:03.000", "text": "[Music] plays", "speaker": "SPEAKER_01", "id": 5},
+            {"start": 11, "end": 12, "text": "Hi.", "language": "en", "id": "b", "seed": 7, "extra": True},
+        ],
+    }
+    result = read(tmp_path, "a.json", json.dumps(document))
+    assert rows(result) == [
+        ("0005", "SPEAKER_01", 1.5, 3.0, "[Music] plays"),
+        ("b", "SPEAKER_01", 11.0, 12.0, "Hi."),
+    ]
+    assert [line.language for line in result.segments] == ["es", "en"]
+    assert [line.seed for line in result.segments] == [None, 7]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ("{", "script_format"),
+        ("[" * 100_000, "script_format"),
+        ("3", "script_format"),
+        ('{"schema": "other/1", "segments": []}', "script_format"),
+        ('{"segments": [3]}', "script_format"),
+        ('[{"start": 1, "end": 2}]', "script_format"),
+        ('[{"start": 1, "end": 2, "text": 3}]', "script_format"),
+        ('[{"start": 1, "end": 2, "text": "a", "seed": -1}]', "script_format"),
+        ('[{"start": 1, "end": 2, "text": "a", "seed": true}]', "script_format"),
+        ('[{"start": NaN, "end": 2, "text": "a"}]', "script_format"),
+        ('[{"start": 1, "end": Infinity, "text": "a"}]', "script_format"),
+        ('[{"start": 1, "end": 1e999, "text": "a"}]', "script_format"),
+        ('[{"start": 1, "end": ' + "9" * 5000 + ', "text": "a"}]', "script_format"),
+        ('[{"start": 1, "end": ' + "[" * 900 + "]" * 900 + ', "text": "a"}]', "script_time"),
+        ('{"segments": [], "schema": ' + "[" * 900 + "]" * 900 + "}", "script_format"),
+        ('[{"start": -1, "end": 2, "text": "a"}]', "script_time"),
+        ('[{"start": true, "end": 2, "text": "a"}]', "script_time"),
+        ('[{"start": 1, "end": ' + "9" * 400 + ', "text": "a"}]', "script_time"),
+        ('[{"start": 1, "end": 1.0004, "text": "a"}]', "script_time"),
+        ('[{"start": 1, "end": 2, "text": "\\ud800 a"}]', "script_text"),
+        ('[{"start": 1, "end": 2, "text": "a", "language": "../x"}]', "script_language"),
+        ('[{"start": 1, "end": 2, "text": "a", "speaker": "../x"}]', "unsafe_name"),
+        ("[]", "script_empty"),
+    ],
+)
+def test_json_that_is_no_script_is_refused(tmp_path: Path, content: str, code: str) -> None:
+    assert refusal(tmp_path, "a.json", content).code == code
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_is_read_with_any_usual_delimiter(tmp_path: Path, delimiter: str) -> None:
+    table = [
+        ["Start", "END", "speaker", "text", "mood"],
+        ["1.5", "0:03", "SPEAKER_01", '"Hello, ""you""; there."', "glad"],
+        ["0:00:11.000", "12", "", "Hi.", ""],
+    ]
+    content = "\r\n".join(delimiter.join(row) for row in table) + "\r\n\r\n"
+    assert rows(read(tmp_path, "a.csv", content)) == [
+        ("0001", "SPEAKER_01", 1.5, 3.0, 'Hello, "you"; there.'),
+        ("0002", "SPEAKER_01", 11.0, 12.0, "Hi."),
+    ]
+
+
+def test_csv_takes_decimal_commas_ids_and_languages(tmp_path: Path) -> None:
+    result = read(tmp_path, "a.csv", "id;start;end;text;language\nx1;1,5;3,25;Hola.;es\n")
+    assert rows(result) == [("x1", "SPEAKER_00", 1.5, 3.25, "Hola.")]
+    assert result.segments[0].language == "es"
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ("", "no line to speak"),
+        ("start,end,text\n", "no line to speak"),
+        ("from,to,text\n1,2,a\n", "no start and no end"),
+        ("start,end,text,text\n1,2,a,b\n", 'more than one column "text"'),
+        ("start,end,text\n1,2,Well, no\n", "line 2 has more cells"),
+        ("start,end,text\n1,,a\n", "line 2: '' is not a time"),
+        ("start,end,text\n-1,2,a\n", "line 2: '-1' is not a time"),
+        ("start,end,text\nnan,2,a\n", "line 2: 'nan' is not a time"),
+        ('start,end,text\n1,2,"a\n', "line 2 is not a row of CSV"),
+    ],
+)
+def test_csv_that_is_no_script_is_refused(tmp_path: Path, content: str, part: str) -> None:
+    assert part in refusal(tmp_path, "a.csv", content).message
+
+
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [
+        (b"", "utf-8"),
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ],
+)
+def test_unicode_files_of_any_mark_are_read(tmp_path: Path, mark: bytes, encoding: str) -> None:
+    content = mark + SRT.replace("Hello", "Señora, ¿qué tal? 你好").encode(encoding)
+    assert texts(read(tmp_path, "a.srt", content))[0] == "Señora, ¿qué tal? 你好 there."
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])
+def test_other_encodings_are_refused(tmp_path: Path, encoding: str) -> None:
+    refused = refusal(tmp_path, "a.srt", SRT.replace("Hello", "Señora").encode(encoding))
+    assert refused.code == "script_encoding"
+    assert "save it as UTF-8" in refused.message
+
+
+@pytest.mark.parametrize("name", ["a.srt", "a.vtt", "a.ass", "a.csv"])
+def test_an_empty_file_is_refused(tmp_path: Path, name: str) -> None:
+    assert refusal(tmp_path, name, "").code == "script_empty"
+
+
+def test_other_extensions_are_refused(tmp_path: Path) -> None:
+    assert ".srt, .vtt" in refusal(tmp_path, "a.docx", "").message
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder.srt").mkdir()
+    for name, code in (("missing.srt", "script_not_found"), ("folder.srt", "script_unreadable")):
+        with pytest.raises(InputError) as caught:
+            script_file.read_script(tmp_path / name, None, language="en")
+        assert caught.value.code == code
+
+
+def test_too_many_lines_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script_file, "MAX_LINES", 1)
+    assert refusal(tmp_path, "a.srt", SRT).code == "script_too_long"
+
+
+def test_a_file_of_more_rows_or_bytes_than_any_script_is_refused_unread(tmp_path: Path) -> None:
+    rows = refusal(tmp_path, "a.srt", "\n" * 1_000_001)
+    assert rows.code == "script_too_long" and "1,000,000 rows" in rows.message
+    with (tmp_path / "b.srt").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(InputError, match="larger than 32 MB"):
+        script_file.read_script(tmp_path / "b.srt", None, language="en")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.srt", SRT.replace("Hello", "a" * 5001)),
+        ("a.srt", SRT.replace("Hello", "<i>" * 40_000)),
+        ("a.ass", ASS.replace("Hello", "a" * 5001)),
+        ("a.csv", f"start,end,text\n1,2,{'a' * 5001}\n"),
+    ],
+)
+def test_a_line_of_more_text_than_anybody_speaks_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    refused = refusal(tmp_path, name, content)
+    assert refused.code == "script_text" and "split it" in refused.message
+
+
+def test_a_time_beyond_a_hundred_hours_is_refused(tmp_path: Path) -> None:
+    vtt = "WEBVTT\n\n9999:00:01.000 --> 9999:00:02.000\nHello.\n"
+    assert "beyond 100 hours" in refusal(tmp_path, "a.vtt", vtt).message
+
+
+def test_a_table_of_too_many_columns_is_refused(tmp_path: Path) -> None:
+    assert "1,001 cells" in refusal(tmp_path, "a.csv", "start,end,text" + ",x" * 998 + "\n1,2,a\n").message
+
+
+def test_a_number_that_is_no_character_stays_text(tmp_path: Path) -> None:
+    digits = "9" * 4400
+    assert texts(read(tmp_path, "a.srt", SRT.replace("Hello", f"&#{digits};")))[0] == f"&#{digits}; there."
+
+
+def test_a_number_alone_in_a_vtt_cue_is_spoken(tmp_path: Path) -> None:
+    vtt = "WEBVTT\n\n00:01.500 --> 00:03.000\nThe answer is\n42\n\n00:04.000 --> 00:05.000\nHi.\n"
+    assert texts(read(tmp_path, "a.vtt", vtt)) == ["The answer is 42", "Hi."]
+
+
+def test_notes_beyond_fifty_are_counted(tmp_path: Path) -> None:
+    cues = "".join(f"{n}\n00:00:01,000 --> 00:00:02,000\n...\n\n" for n in range(1, 61))
+    result = read(tmp_path, "a.srt", cues + "61\n00:00:01,000 --> 00:00:02,000\nHello.\n")
+    assert len(result.notes) == 51 and result.notes[-1] == "And 10 more notes like these."
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ("x", "X"),
+        ("a/b", "c"),
+        ("..", "c"),
+        ("x", ""),
+        ("con", "c"),
+        ("a\u202e", "c"),
+        ("jos\u00e9", "jose\u0301"),
+        ("a" * 300, "c"),
+    ],
+)
+def test_ids_that_cannot_name_files_are_numbered_anew(tmp_path: Path, ids: tuple[str, str]) -> None:
+    lines = [{"id": id, "start": at, "end": at + 1, "text": "a"} for at, id in enumerate(ids)]
+    result = read(tmp_path, "a.json", json.dumps(lines))
+    assert [line.id for line in result.segments] == ["0001", "0002"]
+    assert "numbered anew" in result.notes[0]

@@ -1,0 +1,74 @@
+"""What the processes that are started see of our variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voiceclone_cli.engines.environment import child_environment, pip_environment
+from voiceclone_cli.models.download import clean_environment
+from voiceclone_cli.workers.process import worker_environment
+from voiceclone_worker.telemetry import OFFLINE, SILENCE, refuse_telemetry
+
+PARENT = {
+    "PATH": "/bin",
+    "HOME": "/home/me",
+    "LANG": "C.UTF-8",
+    "CANARY": "x",
+    "HF_TOKEN": "x",
+    "HUGGING_FACE_HUB_TOKEN": "x",
+    "AWS_SECRET_ACCESS_KEY": "x",
+    "NVIDIA_API_KEY": "x",
+    "PIP_SOME_TOKEN": "x",
+    "SSH_AUTH_SOCK": "/run/agent",
+    "PYTHONPATH": "/elsewhere",
+    "PYTHONHOME": "/elsewhere",
+    "__PYVENV_LAUNCHER__": "/elsewhere",
+    "VIRTUAL_ENV": "/elsewhere",
+    "HTTPS_PROXY": "http://me:abc@proxy:1",
+    "no_proxy": "localhost",
+    "SSL_CERT_FILE": "/certs.pem",
+    "PIP_INDEX_URL": "https://me:abc@host/simple",
+    "NVIDIA_VISIBLE_DEVICES": "0",
+    "CUDA_VISIBLE_DEVICES": "0",
+    "CC": "clang",
+}
+NOBODYS = {name for name, value in PARENT.items() if value in ("x", "/elsewhere", "/run/agent")}
+NETWORK = {"HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "PIP_INDEX_URL"}
+
+
+def test_a_worker_sees_its_devices_and_neither_secrets_nor_the_way_to_the_network() -> None:
+    seen = worker_environment(1, PARENT)
+    assert {"PATH", "HOME", "LANG", "NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"} <= seen.keys()
+    assert not seen.keys() & (NOBODYS | NETWORK)
+
+
+def test_a_worker_is_held_to_the_instructions_that_its_parent_is_held_to() -> None:
+    held = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "CT2_FORCE_CPU_ISA": "AVX2"}
+    assert held.items() <= worker_environment(1, PARENT | held).items()
+
+
+def test_a_worker_reports_to_nobody_and_asks_no_hub() -> None:
+    seen = worker_environment(1, {"HF_HUB_OFFLINE": "0", "PYANNOTE_METRICS_ENABLED": "true"})
+    assert (SILENCE | OFFLINE).items() <= seen.items()
+
+
+@pytest.mark.parametrize("installer", ["models", "environment"])
+def test_pip_sees_the_way_to_its_index_and_neither_tokens_nor_other_paths(
+    installer: str, tmp_path: Path
+) -> None:
+    seen = clean_environment(PARENT, tmp_path) if installer == "models" else pip_environment(PARENT)
+    assert {"PATH", "HOME", *NETWORK} <= seen.keys()
+    assert not seen.keys() & NOBODYS
+    assert ("CC" in seen) is (installer == "environment"), "only an environment's packages are compiled"
+
+
+def test_an_interpreter_that_is_only_asked_sees_no_network_and_no_login() -> None:
+    assert child_environment(PARENT).keys() == {"PATH", "HOME", "LANG", "PYTHONNOUSERSITE", "PYTHONUTF8"}
+
+
+def test_our_own_process_is_silenced_whatever_it_was_told() -> None:
+    environ = {"PYANNOTE_METRICS_ENABLED": "true", "OTHER": "x"}
+    refuse_telemetry(environ)
+    assert environ == SILENCE | {"OTHER": "x"} and "ORT_DISABLE_TELEMETRY" in environ

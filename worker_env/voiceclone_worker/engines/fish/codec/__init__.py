@@ -1,1 +1,0 @@
-"""The codec: references to codes, codes to speech."""

@@ -1,1 +1,0 @@
-"""Lines to codes: the language model, many lines at once."""
