@@ -32,11 +32,11 @@ from voiceclone_cli.mixing.background import (  # noqa: E402
     DUCK,
     KEEP,
     Span,
-    ducking_gains,  # noqa: E402
+    ducking_gains,
     merge_spans,
     open_background,
 )
-from voiceclone_cli.mixing.separation import SEPARATION_MODELS
+from voiceclone_cli.mixing.separation import SEPARATION_MODELS  # noqa: E402
 from voiceclone_cli.models import download  # noqa: E402
 from voiceclone_cli.types import Turn  # noqa: E402
 

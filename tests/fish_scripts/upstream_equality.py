@@ -22,7 +22,7 @@ import fish_speech.models.text2semantic.inference as upstream  # noqa: E402
 from voiceclone_worker.engines.fish import decoder as fish_decoder  # noqa: E402
 from voiceclone_worker.engines.fish.checkpoint import load_model  # noqa: E402
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine  # noqa: E402
-from voiceclone_worker.engines.fish.model import CODES, Sampling, SamplingSettings
+from voiceclone_worker.engines.fish.model import CODES, Sampling, SamplingSettings  # noqa: E402
 
 TEXTS = (
     "Hello world.",

@@ -213,8 +213,8 @@ def test_a_baseline_is_passed_by_itself_and_missed_by_a_worse_run(undisturbed: P
 def test_a_second_check_loads_no_model_and_says_the_same(run: Path) -> None:
     before = (run / "check.json").read_bytes()
     program = (
-        "import sys; from pathlib import Path; from voiceclone_cli.checking import check, write_check;"
-        "from voiceclone_cli.config import resolve; write_check(check(Path(sys.argv[1]), resolve({})));"
+        "import sys; from pathlib import Path; from voiceclone_cli.evaluation.evaluate import evaluate, write_evaluation;"
+        "from voiceclone_cli.config import resolve; write_evaluation(evaluate(Path(sys.argv[1]), resolve({})));"
         "print([name for name in ('torch', 'faster_whisper', 'onnxruntime') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program, run], capture_output=True, encoding="utf-8")

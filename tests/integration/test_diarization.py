@@ -162,10 +162,10 @@ def test_the_models_do_not_outlive_the_call_and_torchs_threads_are_as_before(
 
 OWN_PIPELINE = """
 from pathlib import Path
-from voiceclone_cli.diarization import embedded
+from voiceclone_cli.analysis.diarization import load_embedded
 
 def Own(segmentation, campplus, token=None, cache_dir=None):
-    return embedded.load({"segmentation-3.0": Path(segmentation), "campplus": Path(campplus)})
+    return load_embedded({"segmentation-3.0": Path(segmentation), "campplus": Path(campplus)})
 """
 
 

@@ -123,19 +123,19 @@ def test_a_child_that_is_killed_while_it_listens_costs_nothing_but_time(
 
 CONTROLLER = """
 import os, pathlib, sys
-from voiceclone_cli import media
-from voiceclone_cli.diarization import SpeakerCount, Stack
-from voiceclone_cli.listening import ListeningProcess
-from voiceclone_cli.settings import resolve
+from voiceclone_cli.audio.reader import read_recording
+from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount
+from voiceclone_cli.analysis.remote import ProcessAnalyzer
+from voiceclone_cli.config import resolve
 
-recording = media.read_recording(pathlib.Path(sys.argv[1]))
+recording = read_recording(pathlib.Path(sys.argv[1]))
 folders = {"segmentation-3.0": pathlib.Path(sys.argv[2]), "campplus": pathlib.Path(sys.argv[3])}
 
 def tell(event):
     print(event.completed, sorted({"torch", "pyannote.audio"} & set(sys.modules)), flush=True)
 
-with ListeningProcess(children=1) as ears:
-    ears.turns(recording, Stack("embedded", folders, ""), SpeakerCount(), resolve({}), tell)
+with ProcessAnalyzer(children=1) as ears:
+    ears.turns(recording, DiarizationModel("embedded", folders, ""), SpeakerCount(), resolve({}), tell)
 """
 
 

@@ -38,7 +38,7 @@ def model() -> Path:
 
 @pytest.fixture(autouse=True)
 def echo_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (provenance_watermark, pipeline_synthesize, synth, provenance_watermark):
+    for module in (provenance_watermark, pipeline_synthesize, synth):
         monkeypatch.setattr(module, "SPEAKING_ENGINES", frozenset({"echo"}))
 
 

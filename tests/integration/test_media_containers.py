@@ -162,7 +162,7 @@ def test_spans_are_where_the_recording_has_them(tmp_path: Path, talk: Signal, su
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from voiceclone_cli.media import read_recording
+from voiceclone_cli.audio.reader import read_recording
 read_recording(Path(sys.argv[1]))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 recording = read_recording(Path(sys.argv[2]))

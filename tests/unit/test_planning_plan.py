@@ -39,7 +39,7 @@ if typing.TYPE_CHECKING:
 
 
 def test_a_plan_takes_what_a_run_takes() -> None:
-    of_plan, of_run = (inspect.signature(verb.command).parameters for verb in (run, run))
+    of_plan, of_run = (inspect.signature(verb).parameters for verb in (run.plan_command, run.run_command))
     assert of_run.keys() - of_plan.keys() == {"dry_run", "until", "keep_tasks"}
     assert [of_run[name].default for name in of_plan] == [p.default for p in of_plan.values()]
     assert [of_run[name].annotation for name in of_plan] == [p.annotation for p in of_plan.values()]

@@ -237,12 +237,12 @@ def test_a_line_whose_file_is_gone_or_is_no_sound_is_shown_as_such(folder: Path)
 
 
 def test_what_is_no_run_directory_is_said_to_be_none(tmp_path: Path) -> None:
-    for content in (None, "{", "[]", "{}", "\xff"):
-        if content is not None:
-            (tmp_path / "run.json").write_text(content, encoding="latin-1")
+    for text in (None, "{", "[]", "{}", "\xff"):
+        if text is not None:
+            (tmp_path / "run.json").write_text(text, encoding="latin-1")
         with pytest.raises(InputError, match="voiceclone run") as caught:
             write_report(tmp_path)
-        assert caught.value.code == ("not_a_run_directory" if content is None else "manifest_damaged")
+        assert caught.value.code == ("not_a_run_directory" if text is None else "manifest_damaged")
     assert not (tmp_path / "report.html").exists()
 
 

@@ -46,7 +46,7 @@ def _config_group() -> None:
     """Keeps `show` a command of its own while it is the only one."""
 
 
-@config_app.command(epilog=epilog("config show"))
+@config_app.command("show", epilog=epilog("config show"))
 def show_config(as_json: AsJson = False) -> None:
     """Print every setting, its value and its source; secrets are masked."""
     settings = resolve({})
@@ -223,7 +223,7 @@ _PipOptions = Annotated[
 ]
 
 
-@env_app.command(epilog=epilog("env create"))
+@env_app.command("create", epilog=epilog("env create"))
 def create(
     pip_options: _PipOptions = None,
     torch: _Torch = None,
@@ -253,7 +253,7 @@ def create(
     typer.echo(environment.environment_python(settings))
 
 
-@env_app.command(epilog=epilog("env show"))
+@env_app.command("show", epilog=epilog("env show"))
 def show_environment(as_json: AsJson = False) -> None:
     """Show where it is, what it is made of and whether it is complete."""
     settings = resolve({})
@@ -263,7 +263,7 @@ def show_environment(as_json: AsJson = False) -> None:
         _warn_of_another(settings)
 
 
-@env_app.command(epilog=epilog("env remove"))
+@env_app.command("remove", epilog=epilog("env remove"))
 def remove(
     every: Annotated[bool, typer.Option("--all", help="Those of older locks too.")] = False,
     progress: ProgressOption = ProgressMode.AUTO,
@@ -364,7 +364,7 @@ def list_models(as_json: AsJson = False) -> None:
         typer.echo(f"\nUnder {(home or store.default_home()) / 'models'}")
 
 
-@models_app.command(epilog=epilog("models pull"))
+@models_app.command("pull", epilog=epilog("models pull"))
 def pull(
     names: _Names = None,
     progress: ProgressOption = ProgressMode.AUTO,
@@ -386,7 +386,7 @@ def pull(
         typer.echo(f"{name}\t{folder}")
 
 
-@models_app.command(epilog=epilog("models verify"))
+@models_app.command("verify", epilog=epilog("models verify"))
 def verify(
     names: _Names = None,
     as_json: AsJson = False,
