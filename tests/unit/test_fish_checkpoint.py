@@ -79,7 +79,7 @@ def test_the_cpu_never_computes_in_fp16() -> None:
 
 def test_precisions_that_are_advised_work_there(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus(monkeypatch, 1)
-    monkeypatch.setattr("voiceclone_worker.engines.fish.transformer.int8_works", lambda: False)
+    monkeypatch.setattr("voiceclone_worker.engines.fish.checkpoint.int8_works", lambda: False)
     for name, refused in (("cpu", "fp16"), ("cpu", "int8"), ("cuda", "int8")):
         with pytest.raises(EngineError) as caught:
             choose_device(name, refused)

@@ -20,10 +20,10 @@ SHARED = {f"{WORKER}.{name}" for name in ("protocol", "validation", "telemetry",
 
 WAY_OF_THE_DATA = (
     "audio",
+    "workers",
     "analysis",
     "script",
     "references",
-    "workers",
     "mixing",
     "video",
     "report",
