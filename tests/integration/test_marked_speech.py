@@ -62,7 +62,7 @@ def sounds(work: SynthesisJob) -> dict[str, bytes]:
 
 def assert_sealed(work: SynthesisJob, spoken: SynthesisResult) -> None:
     """Every row that is done has its note, its hash and its tags."""
-    for row in spoken.rows.values():
+    for row in spoken.segments.values():
         if row.status == "done":
             path = work.run_dir.segment_wav(row.id)
             note = json.loads(work.run_dir.segment_note(row.id).read_text(encoding="utf-8"))
@@ -78,7 +78,7 @@ def test_the_same_marked_bytes_in_any_mode_and_batch_with_any_number_of_threads(
     ):
         work = job(tmp_path / str(number), **flags)
         spoken = synthesize(work, no_progress)
-        assert [row.status for row in spoken.rows.values()] == ["done"] * 6
+        assert [row.status for row in spoken.segments.values()] == ["done"] * 6
         assert spoken.timing["watermark"] > 0
         assert_sealed(work, spoken)
         heard.append(sounds(work))
@@ -95,9 +95,9 @@ def test_marked_segments_are_kept_and_leaving_the_mark_out_makes_them_again(
     synthesize(job(tmp_path), no_progress)
     with monkeypatch.context() as nothing_to_mark:
         nothing_to_mark.delattr(provenance_watermark, "load_watermark")
-        assert synthesize(job(tmp_path), no_progress).reused == 6
-    assert synthesize(job(tmp_path, watermark=False), no_progress).reused == 0
-    assert synthesize(job(tmp_path), no_progress).reused == 0
+        assert len(synthesize(job(tmp_path), no_progress).reused) == 6
+    assert len(synthesize(job(tmp_path, watermark=False), no_progress).reused) == 0
+    assert len(synthesize(job(tmp_path), no_progress).reused) == 0
 
 
 def test_what_is_spoken_when_a_stop_is_asked_for_is_sealed(tmp_path: Path) -> None:
@@ -106,11 +106,11 @@ def test_what_is_spoken_when_a_stop_is_asked_for_is_sealed(tmp_path: Path) -> No
     asked.start()
     spoken = synthesize(work, no_progress)
     asked.join()
-    assert spoken.stopped is not None and len(spoken.rows) == 6
+    assert spoken.stopped is not None and len(spoken.segments) == 6
     assert_sealed(work, spoken)
-    assert {row.error.code for row in spoken.rows.values() if row.error} <= {"interrupted"}
+    assert {row.error.code for row in spoken.segments.values() if row.error} <= {"interrupted"}
     again = synthesize(job(tmp_path), no_progress)
-    assert again.reused == sum(row.status == "done" for row in spoken.rows.values())
+    assert len(again.reused) == sum(row.status == "done" for row in spoken.segments.values())
 
 
 def test_a_model_that_cannot_be_loaded_fails_every_row_and_leaves_no_wav(
@@ -119,8 +119,8 @@ def test_a_model_that_cannot_be_loaded_fails_every_row_and_leaves_no_wav(
     monkeypatch.setattr(pipeline_synthesize, "watermark_folder", lambda settings, progress: tmp_path)
     work = job(tmp_path)
     spoken = synthesize(work, no_progress)
-    assert {row.error.code for row in spoken.rows.values() if row.error} == {"watermark_failed"}
-    assert len(spoken.rows) == 6 and sounds(work) == {}
+    assert {row.error.code for row in spoken.segments.values() if row.error} == {"watermark_failed"}
+    assert len(spoken.segments) == 6 and sounds(work) == {}
 
 
 def test_silent_segments_are_done_told_and_remembered_as_unmarked(
@@ -138,8 +138,8 @@ def test_silent_segments_are_done_told_and_remembered_as_unmarked(
         spoken = synthesize(job(tmp_path), no_progress)
         assert spoken.unmarked == {f"{n:04d}": "silent" for n in range(1, 7)}
         assert any("no watermark is on 0001" in note for note in spoken.notes)
-        assert [row.status for row in spoken.rows.values()] == ["done"] * 6
-    assert spoken.reused == 6
+        assert [row.status for row in spoken.segments.values()] == ["done"] * 6
+    assert len(spoken.reused) == 6
 
 
 def test_task_files_are_spoken_with_the_mark_unless_it_is_not_wanted(tmp_path: Path) -> None:

@@ -31,16 +31,16 @@ from voiceclone_cli.batch.model import (
 from voiceclone_cli.engines.select import choose_engine
 from voiceclone_cli.errors import PreflightError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.files import explain_write_errors
-from voiceclone_cli.pipeline.resources import Resources, open_analyzer, open_worker_launcher
+from voiceclone_cli.pipeline.resources import Resources, WorkerPool, open_analyzer, open_worker_launcher
 from voiceclone_cli.pipeline.run import run
-from voiceclone_cli.pipeline.synthesize import ERROR
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.planning.plan import make_plan
 from voiceclone_cli.rundir.directory import LOCK_NAME, locked, refuse_links
+from voiceclone_cli.rundir.manifest import ERROR
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.pool import Pool, PoolClient
-from voiceclone_cli.workers.protocol import Launcher, Lease, PoolResult
-from voiceclone_cli.workers.queue import OnSegment, WorkerProgress
+from voiceclone_cli.workers.protocol import Launcher
+from voiceclone_cli.workers.queue import WorkerProgress
 
 # Many runs side by side: each tells its own story, and all share the same ears and voices.
 #
@@ -184,8 +184,8 @@ class BatchRunner:
         document, error = None, None
         try:
             telling = ItemProgress(item.name, self)
-            means = Resources(self._ears, telling.open_pool, self._computing, undisturbed=False)
-            result = run(item.request, telling, means)
+            resources = Resources(self._ears, telling.open_pool, self._computing)
+            result = run(item.request, telling, resources)
             document, exit_code = result.document, result.exit_code
         except VoicecloneError as problem:
             exit_code, error = problem.exit_code, {"code": problem.code, "message": problem.message}
@@ -241,34 +241,20 @@ class ItemProgress:
     @contextmanager
     def open_pool(
         self, job: SynthesisJob, progress: Progress, report: WorkerProgress, keep_tasks: bool
-    ) -> Iterator[_BatchPool]:
+    ) -> Iterator[WorkerPool]:
+        conductor = self._conductor
+        client = PoolClient(conductor.pool, report, report.log)
+
+        def workers() -> int:
+            # While others wait for workers too, leases are whole batches; the last ones are cut as those of a
+            # recording alone, so that no worker is idle at the end.
+            return max(1, -(-conductor.launcher.room() // max(1, conductor.left)))
+
         try:
-            yield _BatchPool(PoolClient(self._conductor.pool, report, report.log), self._conductor)
+            yield WorkerPool(client.run, workers, is_shared=True)
         except Stopped:
             self._knows_of_stop = True
             raise
-
-
-@dataclass(frozen=True, slots=True)
-class _BatchPool:
-    """The pool in the hands of one recording."""
-
-    client: PoolClient
-    conductor: BatchRunner
-
-    @property
-    def slots(self) -> int:
-        """Its share: while others wait for slots too, leases are whole batches; the last ones are cut as a
-        recording alone would be, so that no slot is idle at the end."""
-        return max(1, -(-self.conductor.launcher.room() // max(1, self.conductor.left)))
-
-    def warm_up(self, job: SynthesisJob) -> Sequence[Lease]:
-        """None: a slot that is busy with another recording has its engine loaded, and an idle one loads it
-        for the first lease that comes."""
-        return ()
-
-    def run(self, leases: Sequence[Lease], on_segment: OnSegment = lambda row: None) -> PoolResult:
-        return self.client.run(leases, on_segment)
 
 
 @contextmanager

@@ -29,7 +29,6 @@ from voiceclone_cli.mixing import timeline
 from voiceclone_cli.mixing.timeline import mix_rate
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.request import describe_request
-from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.provenance.consent import copy_consent
 from voiceclone_cli.references import build
 from voiceclone_cli.script import script_file
@@ -97,12 +96,6 @@ class Prepared:
     consent: Mapping[str, Any] | None = None
     """Who agreed to what; None where nothing was ever said of it."""
 
-    def job(self, ctx: RunContext) -> SynthesisJob:
-        slots = timeline.slot_ends(self.script.segments, ctx.recording.seconds)
-        return SynthesisJob(
-            self.script, self.references, slots, ctx.run_dir, ctx.engine, ctx.request.settings
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class _Analysis:
@@ -122,11 +115,11 @@ def prepare(ctx: RunContext) -> Prepared:
     """
     until = ctx.request.until
     history = read_history(ctx.run_dir.corrections)
-    if ctx.run_dir.claimed() is not None:
+    if ctx.run_dir.running() is not None:
         _claim(ctx)
     with ctx.clock.stage("diarization"):
         diarization = _turns(ctx)
-        ctx.tell(f"diarizer: {diarization.diarizer}, because {diarization.why}")
+        ctx.show(f"diarizer: {diarization.diarizer}, because {diarization.why}")
         ctx.notes.extend(diarization.notes)
     if until is Until.DIARIZATION:
         prepared = Prepared(SpeakerAliases(history.corrections).of_speakers(diarization), history=history)
@@ -137,7 +130,7 @@ def prepare(ctx: RunContext) -> Prepared:
         prepared = _corrected(ctx, found, history)
     if until is not Until.SCRIPT:
         _claim(ctx)
-        with ctx.means.computing, ctx.clock.stage("casting"):
+        with ctx.resources.cpu_lock, ctx.clock.stage("casting"):
             prepared = replace(prepared, references=_references(ctx, found, prepared))
         _tell_space(ctx, prepared)
     prepared = replace(prepared, consent=_consent(ctx, prepared.script))
@@ -147,7 +140,7 @@ def prepare(ctx: RunContext) -> Prepared:
 
 
 def _claim(ctx: RunContext) -> None:
-    ctx.run_dir.claim(describe_request(ctx.request, ctx.engine.name))
+    ctx.run_dir.claim(**describe_request(ctx.request, ctx.engine.name))
 
 
 def _turns(ctx: RunContext) -> Diarization:
@@ -155,7 +148,7 @@ def _turns(ctx: RunContext) -> Diarization:
     if request.turns is not None:
         return given_turns(request.turns, ctx.recording.seconds)
     return diarize_cached(
-        ctx.recording, request.settings, request.speakers, ctx.progress, ctx.cache, ctx.means.ears
+        ctx.recording, request.settings, request.speakers, ctx.progress, ctx.cache, ctx.resources.analyzer
     )
 
 
@@ -175,7 +168,7 @@ def _heard(ctx: RunContext, diarization: Diarization) -> _Analysis:
     """The recording's own words."""
     settings = ctx.request.settings
     transcript, notes = transcribe_cached(
-        ctx.recording, diarization, settings, ctx.progress, ctx.cache, ctx.means.ears
+        ctx.recording, diarization, settings, ctx.progress, ctx.cache, ctx.resources.analyzer
     )
     ctx.notes.extend(notes)
     lines = segments_from_words(transcript, diarization)
@@ -233,9 +226,9 @@ def _corrected(ctx: RunContext, found: _Analysis, remembered: CorrectionHistory)
 def _tell_corrections(ctx: RunContext, new: Sequence[Correction], history: CorrectionHistory) -> None:
     if new:
         more = f" and {len(new) - 10} more" if len(new) > 10 else ""
-        ctx.tell(f"corrected: {', '.join(map(describe, new[:10]))}{more}")
+        ctx.show(f"corrected: {', '.join(map(describe, new[:10]))}{more}")
     elif history.corrections:
-        ctx.tell(f"corrections of earlier commands hold: {len(history.corrections)} (corrections.json)")
+        ctx.show(f"corrections of earlier commands hold: {len(history.corrections)} (corrections.json)")
 
 
 def _in_script(ctx: RunContext, history: CorrectionHistory) -> int:
@@ -305,8 +298,8 @@ def _write_script(ctx: RunContext, lines: Script) -> None:
 
 
 def _tell_space(ctx: RunContext, prepared: Prepared) -> None:
-    job = prepared.job(ctx)
-    needed = bytes_of_run(ctx.recording, job.script.segments, job.slot_ends, len(job.references))
+    slot_ends = timeline.slot_ends(prepared.script.segments, ctx.recording.seconds)
+    needed = bytes_of_run(ctx.recording, prepared.script.segments, slot_ends, len(prepared.references))
     if ctx.run_dir.is_new and (note := free_space_note(ctx.run_dir.root, needed)):
         ctx.notes.append(note)
-        ctx.tell(f"note: {note}")
+        ctx.show(f"note: {note}")
