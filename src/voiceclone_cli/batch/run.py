@@ -348,6 +348,7 @@ class ItemProgress:
         """From then on the recording only cleans up its run directory."""
 
     def __call__(self, event: ProgressEvent) -> None:
+        """Forward an event, or raise a stop that this recording has not seen."""
         stop = self._runner.stopped
         if stop is not None and not self._stop_raised:
             self._stop_raised = True
