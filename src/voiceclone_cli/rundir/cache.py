@@ -19,7 +19,6 @@ from voiceclone_cli.files import (
     fingerprint,
     write_error,
     write_text_atomic,
-    write_text_unsynced,
 )
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.rundir.manifest import json_object
@@ -37,7 +36,7 @@ def note_segment(run_dir: RunDir, segment_id: str, inputs: str, details: Mapping
         raise write_error(run_dir.root, FileNotFoundError(ENOENT, "it is gone"))
     note = {"fingerprint": inputs, **details}
     # Replaced, but not flushed to the disk: after a power cut the segment is simply made again.
-    write_text_unsynced(run_dir.segment_note(segment_id), json.dumps(note, indent=1) + "\n")
+    write_text_atomic(run_dir.segment_note(segment_id), json.dumps(note, indent=1) + "\n", sync=False)
 
 
 def noted_segment(run_dir: RunDir, segment_id: str, inputs: str) -> dict[str, Any] | None:

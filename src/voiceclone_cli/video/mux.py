@@ -11,7 +11,7 @@ from pathlib import Path
 
 from voiceclone_cli.audio.formats import open_options
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import atomic_path, explain_write_errors, file_sha256
+from voiceclone_cli.files import explain_write_errors, file_sha256
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.types import Progress, ProgressEvent, Script
 from voiceclone_cli.video.source import (
@@ -33,6 +33,7 @@ from voiceclone_cli.video.tracks import (
     open_soundtrack,
     step_back,
 )
+from voiceclone_worker.atomic import atomic_path
 
 if typing.TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
