@@ -159,6 +159,8 @@ def _info_chunk(info: Mapping[str, str]) -> bytes:
 
 
 STAGE = "original"
+VERSION = 1
+"""To be counted up when the same input gives another file."""
 
 _OTHERWISE_RATE = 48_000
 
