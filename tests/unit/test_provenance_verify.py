@@ -51,13 +51,13 @@ def test_unmarked_windows_separate_stretches() -> None:
 
 
 def test_mostly_narrow_sound_cannot_be_decided() -> None:
-    assert found(0.0, 0.0, 0.95, narrow=(0, 1)).verdict is Verdict.CANNOT_TELL
+    assert found(0.0, 0.0, 0.95, narrow=(0, 1)).verdict is Verdict.UNDECIDED
     assert found(0.0, 0.95, 0.95, narrow=(0,)).verdict is Verdict.WATERMARKED
 
 
 def test_sound_without_speech_cannot_be_decided() -> None:
-    assert found(0.0, 0.0, quiet=(0, 1)).verdict is Verdict.CANNOT_TELL
-    assert found().verdict is Verdict.CANNOT_TELL
+    assert found(0.0, 0.0, quiet=(0, 1)).verdict is Verdict.UNDECIDED
+    assert found().verdict is Verdict.UNDECIDED
 
 
 def blocks(signal: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float32]]:

@@ -195,7 +195,7 @@ def run_all(
             )
         )
         analyzer = stack.enter_context(open_analyzer(batch.settings, progress))
-        pool = stack.enter_context(Pool(launcher, patience=batch.settings.patience))
+        pool = stack.enter_context(Pool(launcher, patience=batch.settings.timeout_scale))
         runner = BatchRunner(batch.items, analyzer, launcher, pool, progress, on_result, logs)
         try:
             runner.start(min(MAX_OPEN, EXTRA_OPEN + launcher.room()))

@@ -66,7 +66,7 @@ class Verdict(StrEnum):
 
     WATERMARKED = "watermarked"
     NOT_FOUND = "not_found"
-    CANNOT_TELL = "cannot_tell"
+    UNDECIDED = "cannot_tell"
 
 
 class OriginState(StrEnum):
@@ -120,14 +120,14 @@ class Detection:
     def verdict(self) -> Verdict:
         """The verdict on the whole recording."""
         if 2 * self.narrow >= self.speech:  # also without speech
-            return Verdict.CANNOT_TELL
+            return Verdict.UNDECIDED
         return Verdict.WATERMARKED if self.stretches else Verdict.NOT_FOUND
 
 
 _VERDICTS = {
     Verdict.WATERMARKED: "it contains the watermark of cloned speech",
     Verdict.NOT_FOUND: "no watermark was found, which proves nothing: a mark can be disabled or removed",
-    Verdict.CANNOT_TELL: "whether it contains a watermark cannot be decided",
+    Verdict.UNDECIDED: "whether it contains a watermark cannot be decided",
 }
 _ORIGINS = {
     OriginState.KNOWN: "the run wrote this very file",
@@ -152,7 +152,7 @@ class Verification:
     def why(self) -> str:
         """The verdict in words."""
         verdict = self.detection.verdict
-        if verdict is not Verdict.CANNOT_TELL:
+        if verdict is not Verdict.UNDECIDED:
             return _VERDICTS[verdict]
         reason = "it contains no speech"
         if self.detection.speech:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from voiceclone_cli.audio.formats import open_options
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import atomic_path, explain_write_errors, file_sha256
+from voiceclone_cli.files import explain_write_errors, file_sha256
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.types import Progress, ProgressEvent, Script
 from voiceclone_cli.video.source import (
@@ -26,6 +26,7 @@ from voiceclone_cli.video.source import (
     picture_size,
 )
 from voiceclone_cli.video.tracks import CaptionTrack, Soundtrack, add_covers, cover_streams, open_soundtrack
+from voiceclone_worker.atomic import atomic_path
 
 if typing.TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -37,7 +38,7 @@ NEW_TITLE = "Dubbed by voiceclone (synthetic voices)"
 ORIGINAL_TITLE = "Original"
 SCRIPT_TITLE = "Script"
 
-_VERSION = 1
+VERSION = 1
 """Version of the algorithm: increase it when the same inputs give another file."""
 _PROGRESS_SECONDS = 1.0
 
@@ -61,17 +62,16 @@ def cached_video(
     language: str | None,
     keep_original_audio: bool,
     tags: Mapping[str, str],
-    stages: StageCache,
+    cache: StageCache,
     progress: Progress,
     audio_sha256: str | None = None,
 ) -> Video:
     """Return the video of an earlier run with the same inputs, else write it with ``write_video``.
 
-    ``source`` is the input of ``stages``; ``audio_sha256`` is the hash of ``audio``, if it is known. ``tags`` must
+    ``source`` is the input of ``cache``; ``audio_sha256`` is the hash of ``audio``, if it is known. ``tags`` must
     not contain the time, or no video would be reused. Raises what ``write_video`` raises.
     """
     inputs = {
-        "recipe": _VERSION,
         "audio": audio_sha256 or file_sha256(audio),
         "subtitles": subtitles and [[line.start, line.end, line.text] for line in subtitles.segments],
         "language": language,
@@ -79,22 +79,28 @@ def cached_video(
         "tags": dict(tags),
         "name": out.name,
     }
-    known = stages.recall(STAGE, inputs)
-    if known is not None:
-        progress(ProgressEvent(STAGE, 1, 1, note="kept from before"))
-        return Video(out, known["sha256"], tuple(known["notes"]))
-    video = write_video(
-        source,
-        audio,
-        out,
-        subtitles=subtitles,
-        language=language,
-        keep_original_audio=keep_original_audio,
-        tags=tags,
-        progress=progress,
+
+    def write() -> Video:
+        return write_video(
+            source,
+            audio,
+            out,
+            subtitles=subtitles,
+            language=language,
+            keep_original_audio=keep_original_audio,
+            tags=tags,
+            progress=progress,
+        )
+
+    return cache.cached(
+        STAGE,
+        VERSION,
+        inputs,
+        write,
+        serialize=lambda video: {"sha256": video.sha256, "notes": list(video.notes)},
+        parse=lambda entry: Video(out, entry["sha256"], tuple(entry["notes"])),
+        large_files=lambda video: [video.path],
     )
-    stages.keep(STAGE, inputs, {"sha256": video.sha256, "notes": list(video.notes)}, large_files=[out])
-    return video
 
 
 def write_video(
