@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.errors import InputError, RunError
+from voiceclone_cli.errors import InputError, RunError, VoicecloneError
 from voiceclone_worker.validation import clash, name_fault, shown
 
 # Files that are either whole or not there: written beside their place under another name, then moved in.
@@ -68,15 +68,6 @@ def check_writable(final: Path) -> None:
         pass
 
 
-@contextmanager
-def explain_write_errors(folder: Path) -> Iterator[None]:
-    """Turn an OSError of the block into the RunError of :func:`write_error`."""
-    try:
-        yield
-    except OSError as error:
-        raise write_error(folder, error) from error
-
-
 def is_disk_full(error: OSError) -> bool:
     """Whether room is what is lacking, on the disk or in somebody's share of it."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -102,6 +93,17 @@ def write_error(folder: Path, error: OSError) -> RunError:
         f"Cannot write to {folder} ({error.strerror or error}): check its permissions, or choose another folder.",
         code="output_unwritable",
     )
+
+
+@contextmanager
+def friendly_errors(
+    folder: Path, explain: Callable[[Path, OSError], VoicecloneError] = write_error
+) -> Iterator[None]:
+    """Turn an OSError of the block, which works in ``folder``, into the error that ``explain`` makes of it."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(folder, error) from error
 
 
 def write_text_atomic(final: Path, text: str) -> None:
@@ -144,6 +146,17 @@ def file_sha256(path: Path) -> str:
 def text_sha256(text: str) -> str:
     """Of a file that holds exactly this text in UTF-8."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def folder_size(folder: Path) -> int:
+    """Return the bytes of all files under ``folder``, 0 where it does not exist. Links are not followed."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            # A process that works there may move its files while they are counted.
+            with contextlib.suppress(FileNotFoundError):
+                total += (Path(parent) / name).lstat().st_size
+    return total
 
 
 # A lock between processes that is waited for.

@@ -20,7 +20,7 @@ from voiceclone_cli.files import (
     atomic_path_unsynced,
     check_speaker_names,
     check_writable,
-    explain_write_errors,
+    friendly_errors,
     write_bytes_atomic,
     write_error,
     write_text_atomic,
@@ -92,7 +92,7 @@ def test_the_file_is_as_readable_as_any_other_new_file(tmp_path: Path) -> None:
 def test_a_write_error_becomes_one_sentence_that_names_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "below"
-    with pytest.raises(RunError) as caught, explain_write_errors(folder):
+    with pytest.raises(RunError) as caught, friendly_errors(folder):
         write_text_atomic(folder / "note.txt", "x")
     assert caught.value.code == "output_unwritable"
     assert str(folder) in caught.value.message

@@ -26,13 +26,13 @@ from typing import Any
 
 from voiceclone_cli.config import redact
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.files import is_disk_full, locked_file
+from voiceclone_cli.files import friendly_errors, is_disk_full, locked_file
 from voiceclone_cli.models import registry, store
 from voiceclone_cli.models.registry import HubRepo, ModelEntry, ModelFile, Wheel
 from voiceclone_cli.models.store import (
     ModelStatus,
     SourceError,
-    friendly_errors,
+    home_error,
     require_space,
 )
 from voiceclone_cli.system import (
@@ -633,7 +633,7 @@ def ensure_models(
     """
     place = home or store.default_home()
     chosen = _chosen(names)
-    with friendly_errors(place):
+    with friendly_errors(place, home_error):
         tick = _ticker(progress, "checking the model files", chosen)
         found = [
             store.verify_files(entry, place, store.read_checksums(entry, place), tick) for entry in chosen
@@ -647,7 +647,7 @@ def ensure_models(
 def models_status(names: Sequence[str] | None = None, home: Path | None = None) -> tuple[ModelStatus, ...]:
     """What is there of the named models (None: of all), without hashing anything."""
     place = home or store.default_home()
-    with friendly_errors(place):
+    with friendly_errors(place, home_error):
         return tuple(store.check_status(entry, place) for entry in _chosen(names))
 
 
@@ -661,7 +661,7 @@ def verify_models(
     place = home or store.default_home()
     chosen = _chosen(names)
     tick = _ticker(progress, "verifying the model files", chosen)
-    with friendly_errors(place):
+    with friendly_errors(place, home_error):
         return tuple(store.verify_files(entry, place, {}, tick) for entry in chosen)
 
 

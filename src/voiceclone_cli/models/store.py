@@ -12,8 +12,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -49,29 +48,24 @@ def require_space(home: Path, needed: int) -> None:
         )
 
 
-@contextmanager
-def friendly_errors(home: Path) -> Iterator[None]:
-    """Turn what the file system says about ``home`` into a PreflightError."""
-    try:
-        yield
-    except OSError as error:
-        if is_disk_full(error):
-            raise PreflightError(
-                f"The disk of {home} is full: make room there, or set VOICECLONE_HOME to a folder on "
-                "another disk.",
-                code="disk_full",
-            ) from error
-        if error.errno in _FORBIDDEN:
-            raise PreflightError(
-                f"The model folder {home} cannot be written ({error.filename or home}): give yourself the "
-                "right to, or set VOICECLONE_HOME to a folder of your own.",
-                code="models_home_unwritable",
-            ) from error
-        raise PreflightError(
-            f"The model folder {home} cannot be used ({error.strerror or error}): "
-            "set VOICECLONE_HOME to another folder.",
-            code="models_home_unusable",
-        ) from error
+def home_error(home: Path, error: OSError) -> PreflightError:
+    """Return the error that a user gets for an OSError in ``home``, the folder of all models."""
+    if is_disk_full(error):
+        return PreflightError(
+            f"The disk of {home} is full: make room there, or set VOICECLONE_HOME to a folder on another disk.",
+            code="disk_full",
+        )
+    if error.errno in _FORBIDDEN:
+        return PreflightError(
+            f"The model folder {home} cannot be written ({error.filename or home}): give yourself the "
+            "right to, or set VOICECLONE_HOME to a folder of your own.",
+            code="models_home_unwritable",
+        )
+    return PreflightError(
+        f"The model folder {home} cannot be used ({error.strerror or error}): "
+        "set VOICECLONE_HOME to another folder.",
+        code="models_home_unusable",
+    )
 
 
 def megabytes(size: int) -> str:

@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Any
 
 from voiceclone_cli.files import (
-    explain_write_errors,
     file_sha256,
     fingerprint,
+    friendly_errors,
     write_error,
     write_text_atomic,
     write_text_unsynced,
@@ -102,13 +102,13 @@ class StageCache:
         large_files: Iterable[Path] = (),
     ) -> None:
         """Remember ``value``, which holds for as long as each of ``files``, all in the run directory, has
-        its SHA-256. ``large_files`` are known again by size and time. Raises what ``explain_write_errors``
+        its SHA-256. ``large_files`` are known again by size and time. Raises what ``friendly_errors``
         does.
         """
         if self._root is None:
             return
         root = self._root
-        with explain_write_errors(root):
+        with friendly_errors(root):
             note = {
                 "fingerprint": self._print(inputs),
                 "made_from": _parts(inputs),
@@ -121,11 +121,11 @@ class StageCache:
 
     def moved(self, old: Path, new: Path) -> None:
         """A folder in the run directory has another name: what rests on files in it holds on. Raises what
-        ``explain_write_errors`` does."""
+        ``friendly_errors`` does."""
         if self._root is None:
             return
         before, after = (f"{folder.relative_to(self._root).as_posix()}/" for folder in (old, new))
-        with explain_write_errors(self._root):
+        with friendly_errors(self._root):
             for path in sorted((self._root / "stages").glob("*.json")):
                 note = json_object(path)
                 known = note.get("files")
