@@ -468,7 +468,7 @@ def _row(status: store.ModelStatus) -> dict[str, object]:
             for file, state in zip(entry.files, status.files, strict=True)
         ],
         "wheels": sorted(
-            {f"{m.wheel.project}=={m.wheel.version}" for file in entry.files for m in file.members}
+            {f"{wheel.project}=={wheel.version}" for file in entry.files for wheel, _ in file.members}
         ),
         "hub": None if hub is None else {"repo": hub.repo, "revision": hub.revision, "gated": hub.gated},
     }
