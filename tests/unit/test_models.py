@@ -140,9 +140,7 @@ def test_the_default_home_is_an_absolute_cache_folder_of_its_own(unset: str) -> 
 # -------------------------------------------------------------------------------------- the states
 
 
-def test_status_is_missing_unverified_or_incomplete(
-    tiny: registry.ModelEntry, tmp_path: Path
-) -> None:
+def test_status_is_missing_unverified_or_incomplete(tiny: registry.ModelEntry, tmp_path: Path) -> None:
     assert models_download.models_status(home=tmp_path)[0].state is ModelState.MISSING
     folder = put_by_hand(tmp_path)
     assert models_download.models_status(home=tmp_path)[0].state is ModelState.UNVERIFIED

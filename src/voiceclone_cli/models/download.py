@@ -27,7 +27,7 @@ from typing import Any
 
 from voiceclone_cli.config import redact
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.files import file_sha256, folder_size, friendly_errors, is_disk_full, locked_file
+from voiceclone_cli.files import file_sha256, folder_size, friendly_errors, locked_file
 from voiceclone_cli.models import registry, store
 from voiceclone_cli.models.registry import HubRepo, ModelEntry, ModelFile, Wheel
 from voiceclone_cli.models.store import ModelStatus, SourceError, home_error
@@ -39,6 +39,7 @@ from voiceclone_cli.system import (
     filter_environment,
 )
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
+from voiceclone_worker.atomic import is_disk_full
 from voiceclone_worker.telemetry import refuse_telemetry
 
 MODELS_STAGE = "models"

@@ -18,8 +18,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.files import atomic_path, is_disk_full, write_text_atomic
+from voiceclone_cli.files import write_text_atomic
 from voiceclone_cli.models.registry import ModelEntry, ModelFile
+from voiceclone_worker.atomic import atomic_path, is_disk_full
 
 _CHECKSUMS_FILE = ".verified.json"
 _CHUNK = 1 << 20
