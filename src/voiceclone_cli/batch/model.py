@@ -10,7 +10,7 @@ from typing import Any
 
 from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import InputError, RunError, Stopped, VoicecloneError
-from voiceclone_cli.files import explain_write_errors, write_text_atomic
+from voiceclone_cli.files import friendly_errors, write_text_atomic
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.synthesize import ERROR, EXIT_CODES, PARTIAL, PLANNED, SUCCESS
 from voiceclone_worker.validation import dump_json
@@ -196,7 +196,7 @@ def write_batch(root: Path, document: Mapping[str, Any]) -> None:
             parts.append(f' "inputs": [\n  {entries}\n ]')
         else:
             parts.append(" " + dump_json({key: value})[1:-1])
-    with explain_write_errors(root):
+    with friendly_errors(root):
         write_text_atomic(root / FILE_NAME, "{\n" + ",\n".join(parts) + "\n}\n")
 
 

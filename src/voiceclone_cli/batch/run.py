@@ -34,7 +34,7 @@ from voiceclone_cli.batch.model import (
 )
 from voiceclone_cli.engines.select import choose_engine
 from voiceclone_cli.errors import PreflightError, RunError, Stopped, VoicecloneError
-from voiceclone_cli.files import explain_write_errors
+from voiceclone_cli.files import friendly_errors
 from voiceclone_cli.pipeline.resources import Resources, open_analyzer, open_worker_launcher
 from voiceclone_cli.pipeline.run import run
 from voiceclone_cli.pipeline.synthesize import ERROR
@@ -224,7 +224,7 @@ def run_all(
 @contextmanager
 def _temporary_folder(path: Path) -> Iterator[Path]:
     """Create a folder for the block, and delete it afterwards if it is empty."""
-    with explain_write_errors(path.parent):
+    with friendly_errors(path.parent):
         path.mkdir(parents=True, exist_ok=True)
     try:
         yield path

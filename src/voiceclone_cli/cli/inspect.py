@@ -91,13 +91,13 @@ def check_command(
     from voiceclone_cli.evaluation.evaluate import evaluate, write_evaluation, write_junit
     from voiceclone_cli.evaluation.model import BaselineDifference, GateLimits
     from voiceclone_cli.evaluation.output import evaluation_document
-    from voiceclone_cli.files import check_writable, explain_write_errors
+    from voiceclone_cli.files import check_writable, friendly_errors
     from voiceclone_worker.validation import dump_json
 
     gates = GateLimits(min_similarity, min_margin, max_wer, min_mos, baseline)
     settings = resolve({"asr_model": asr_model})
     if junit is not None:
-        with explain_write_errors(junit.parent):
+        with friendly_errors(junit.parent):
             check_writable(junit)
     with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
         checked = evaluate(run_dir, settings, gates, show, against=BaselineDifference(against))
@@ -244,14 +244,14 @@ def script_command(
     from voiceclone_cli.analysis.analyzer import diarize_cached, transcribe_cached
     from voiceclone_cli.analysis.diarization import SpeakerCount
     from voiceclone_cli.audio import reader
-    from voiceclone_cli.files import check_writable, explain_write_errors
+    from voiceclone_cli.files import check_writable, friendly_errors
     from voiceclone_cli.script import script_file
     from voiceclone_cli.script.segmentation import segments_from_words
 
     settings = resolve({"diarizer": diarizer, "asr_model": asr_model, "language": language})
     if output is not None:
         script_file.check_format(output)
-        with explain_write_errors(output.absolute().parent):
+        with friendly_errors(output.absolute().parent):
             check_writable(output)
     count = SpeakerCount(speakers, min_speakers, max_speakers)
     with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
@@ -262,7 +262,7 @@ def script_command(
     if output is None:
         typer.echo(script_file.to_json(lines), nl=False)
     else:
-        with explain_write_errors(output.absolute().parent):
+        with friendly_errors(output.absolute().parent):
             script_file.write_script(output, lines)
         typer.echo(output)
     if not quiet:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voiceclone_cli.errors import PreflightError, RunError, Stopped
-from voiceclone_cli.files import explain_write_errors, file_sha256, write_error
+from voiceclone_cli.files import file_sha256, friendly_errors, write_error
 from voiceclone_cli.pipeline.resources import OpenPool, WorkerPool, open_local_pool
 from voiceclone_cli.pipeline.tasks import (
     ENCODING_VERSION,
@@ -83,7 +83,7 @@ def synthesize(
     """
     spoken = SynthesisResult()
     try:
-        with explain_write_errors(job.run_dir.root):
+        with friendly_errors(job.run_dir.root):
             report = WorkerProgress(
                 progress, references=len(job.references), segments=len(job.script.segments)
             )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from voiceclone_cli.audio.formats import open_options
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import explain_write_errors, file_sha256
+from voiceclone_cli.files import file_sha256, friendly_errors
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.types import Progress, ProgressEvent, Script
 from voiceclone_cli.video.source import (
@@ -156,7 +156,7 @@ def _open_output(source: Path, out: Path) -> Iterator[OutputContainer]:
     from av.container import Flags
 
     try:
-        with explain_write_errors(out.parent), atomic_path(out) as temporary:
+        with friendly_errors(out.parent), atomic_path(out) as temporary:
             name = f"file:{temporary.absolute()}"
             with av.open(name, "w", format=FORMATS[out.suffix]) as output:
                 # No random numbers, no time of day.
