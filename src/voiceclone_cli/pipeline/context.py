@@ -10,7 +10,7 @@ from pathlib import Path
 from voiceclone_cli.audio import reader
 from voiceclone_cli.engines.select import EngineChoice, choose_engine
 from voiceclone_cli.errors import InputError, RunError, Stopped, VoicecloneError
-from voiceclone_cli.files import explain_write_errors, file_sha256
+from voiceclone_cli.files import file_sha256, friendly_errors
 from voiceclone_cli.mixing.background import separation_model_folders
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.resources import Resources
@@ -42,9 +42,9 @@ class RunContext:
     progress: Progress
     resources: Resources = Resources()  # noqa: RUF009
 
-    def show(self, sentence: str) -> None:
+    def show(self, sentence: str, *, shared: bool = False) -> None:
         """Show a sentence now. What belongs into the manifest goes into ``notes``."""
-        self.progress(ProgressEvent("note", 1, 1, note=sentence))
+        self.progress(ProgressEvent("note", 1, 1, note=sentence, shared=shared))
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def open_run(
         ctx = RunContext(
             request, recording, sha256, engine, suffix, run_dir, cache, clock, notes, progress, resources
         )
-        ctx.show(f"engine: {engine.why}")
+        ctx.show(f"engine: {engine.why}", shared=True)
         yield ctx
 
 
@@ -101,7 +101,7 @@ def _run_dir(request: RunRequest, sha256: str) -> Iterator[RunDir]:
     """Open the run directory; when the run fails, record that in its manifest or delete what is new and empty."""
     with open_run_dir(request.run_dir, sha256) as run_dir:
         try:
-            with explain_write_errors(run_dir.root):
+            with friendly_errors(run_dir.root):
                 if request.force:
                     run_dir.delete_cache()
                 yield run_dir

@@ -24,7 +24,7 @@ from voiceclone_cli.corrections.edits import (
     write_history,
 )
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import write_bytes_atomic, write_text_atomic
+from voiceclone_cli.files import write_text_atomic
 from voiceclone_cli.mixing import timeline
 from voiceclone_cli.mixing.timeline import mix_rate
 from voiceclone_cli.pipeline.context import RunContext
@@ -34,6 +34,7 @@ from voiceclone_cli.references import build
 from voiceclone_cli.script import script_file
 from voiceclone_cli.script.segmentation import segments_from_words
 from voiceclone_cli.types import Diarization, Recording, Reference, Script, Segment, Until, Word
+from voiceclone_worker.atomic import write_bytes_atomic
 
 # Whether a run will find room on its disk: a look ahead, since a full disk is survived but costs the wait.
 
@@ -119,7 +120,7 @@ def prepare(ctx: RunContext) -> Prepared:
         _claim(ctx)
     with ctx.clock.stage("diarization"):
         diarization = _turns(ctx)
-        ctx.show(f"diarizer: {diarization.diarizer}, because {diarization.why}")
+        ctx.show(f"diarizer: {diarization.diarizer}, because {diarization.why}", shared=True)
         ctx.notes.extend(diarization.notes)
     if until is Until.DIARIZATION:
         prepared = Prepared(SpeakerAliases(history.corrections).of_speakers(diarization), history=history)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,6 @@ from voiceclone_cli.pipeline.synthesize import run_leases
 from voiceclone_cli.provenance.consent import show_first_run_notice
 from voiceclone_cli.provenance.watermark import (
     SPEAKING_ENGINES,
-    Watermarking,
     unmarked_notes,
     watermark_folder,
 )
@@ -57,45 +56,37 @@ def synthesize_tasks(paths: Sequence[Path], settings: Settings, progress: Progre
     ):
         encoded = pool.run(one_lease(encode))
         leases = leases_of(synthesis, settings, settings.pool_size, batch_size)
-        synthesized = _synthesize(pool, leases, _watermarkings(synthesis, settings, progress))
-        return _result(tasks, encoded, synthesized)
-
-
-def _watermarkings(
-    tasks: Sequence[SynthesisTask], settings: Settings, progress: Progress
-) -> dict[Path, Watermarking]:
-    """Return how the wavs of engines that make speech are marked and tagged, by their paths.
-
-    Raises PreflightError where the model of the watermark is missing and cannot be downloaded.
-    """
-    speech = [task for task in tasks if task.engine.name in SPEAKING_ENGINES]
-    model = watermark_folder(settings, progress) if speech and settings.watermark else None
-    for engine in sorted({task.engine.name for task in speech}):
-        show_first_run_notice(engine, progress)
-    return {
-        Path(task.output_dir, f"{segment.id}.wav"): Watermarking(task.engine.name, model)
-        for task in speech
-        for segment in task.segments
-    }
+        return _result(tasks, encoded, _synthesize(pool, leases, synthesis, settings, progress))
 
 
 def _synthesize(
-    pool: Pool, leases: Sequence[Lease], watermarkings: Mapping[Path, Watermarking]
+    pool: Pool,
+    leases: Sequence[Lease],
+    tasks: Sequence[SynthesisTask],
+    settings: Settings,
+    progress: Progress,
 ) -> PoolResult:
-    """Run all leases; every result is that of the marked wav."""
+    """Synthesize all leases, and mark and tag every segment. Raises PreflightError without the watermark's model."""
+    engines = {task.engine.name for task in tasks}
+    for engine in sorted(engines):
+        show_first_run_notice(engine, progress)
+    is_marked = settings.watermark and not engines.isdisjoint(SPEAKING_ENGINES)
+    model = watermark_folder(settings, progress) if is_marked else None
+    engine_of = {
+        Path(task.output_dir, f"{segment.id}.wav"): task.engine.name
+        for task in tasks
+        for segment in task.segments
+    }
     final: dict[str, SegmentRow] = {}
     unmarked: dict[str, str] = {}
 
-    def watermarking(row: SegmentRow) -> Watermarking | None:
-        return None if row.file is None else watermarkings.get(Path(row.file))
-
-    def finish(row: SegmentRow, marked: SegmentRow, why_unmarked: str | None) -> None:
+    def finish(row: SegmentRow, processed: SegmentRow, why_unmarked: str | None) -> None:
         if row.file is not None:
-            final[row.file] = marked
+            final[row.file] = processed
             if why_unmarked is not None:
                 unmarked[row.id] = why_unmarked
 
-    outcome = run_leases(pool.run, leases, watermarking, finish)
+    outcome = run_leases(pool.run, leases, lambda row: engine_of.get(Path(row.file or ""), ""), model, finish)
     for key, row in outcome.segments.items():
         if row.file is not None:
             outcome.segments[key] = final[row.file]

@@ -8,9 +8,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from voiceclone_cli.errors import PreflightError, RunError, Stopped
-from voiceclone_cli.files import explain_write_errors, file_sha256, write_error
+from voiceclone_cli.files import file_sha256, friendly_errors, write_error
 from voiceclone_cli.pipeline.resources import OpenPool, WorkerPool, open_local_pool
 from voiceclone_cli.pipeline.tasks import (
     ENCODING_VERSION,
@@ -23,9 +24,7 @@ from voiceclone_cli.pipeline.tasks import (
 )
 from voiceclone_cli.provenance.consent import show_first_run_notice
 from voiceclone_cli.provenance.watermark import (
-    SPEAKING_ENGINES,
     Postprocessor,
-    Watermarking,
     unmarked_notes,
     watermark_folder,
 )
@@ -133,8 +132,8 @@ class Synthesis:
         """Reuse what is cached, synthesize what is missing, and clean up."""
         job, result = self._job, self.result
         try:
-            with explain_write_errors(self._run_dir.root):
-                watermarking = watermarking_of(job, self._progress)
+            with friendly_errors(self._run_dir.root):
+                model = watermark_folder(job.settings, self._progress) if job.watermark else None
                 with open_pool(job, self._progress, self._report, keep_tasks) as pool:
                     self._encode_references(pool)
                     fingerprints = segment_fingerprints(job)
@@ -145,7 +144,7 @@ class Synthesis:
                     self._show_plan(len(missing))
                     if missing:
                         show_first_run_notice(job.engine.name, self._progress)
-                        self._synthesize(missing, pool, fingerprints, watermarking)
+                        self._synthesize(missing, pool, fingerprints, model)
                 self._delete_unplanned()
         except Stopped as stop:
             result.stopped = stop
@@ -219,7 +218,7 @@ class Synthesis:
         missing: Sequence[Segment],
         pool: WorkerPool,
         fingerprints: Mapping[str, str],
-        watermarking: Watermarking | None,
+        watermark_model: Path | None,
     ) -> None:
         """Synthesize segments. Each is done once it has its watermark and its note."""
         job = self._job
@@ -233,7 +232,7 @@ class Synthesis:
 
         tasks = synthesis_tasks(job, missing)
         leases = leases_of(tasks, job.settings, pool.workers(), job.settings.batch_size)
-        self._add(run_leases(pool.run, leases, lambda row: watermarking, finish))
+        self._add(run_leases(pool.run, leases, lambda row: job.engine.name, watermark_model, finish))
 
     def _write_note(self, row: SegmentRow, fingerprint: str, unmarked: str | None) -> None:
         """Write the note beside the wav; without one the segment is not done."""
@@ -276,31 +275,26 @@ class Synthesis:
         add_seconds(result.timing, outcome.timing)
 
 
-def watermarking_of(job: SynthesisJob, progress: Progress) -> Watermarking | None:
-    """Return how every segment is marked and tagged; None for an engine whose output is no speech.
-
-    Raises PreflightError where the model of the watermark is missing and cannot be downloaded.
-    """
-    if job.engine.name not in SPEAKING_ENGINES:
-        return None
-    return Watermarking(job.engine.name, watermark_folder(job.settings, progress) if job.watermark else None)
-
-
 def run_leases(
     run: Callable[[Sequence[Lease], Callable[[SegmentRow], None]], PoolResult],
     leases: Sequence[Lease],
-    watermarking: Callable[[SegmentRow], Watermarking | None],
+    engine_of: Callable[[SegmentRow], str],
+    watermark_model: Path | None,
     on_result: Callable[[SegmentRow, SegmentRow, str | None], None],
 ) -> PoolResult:
-    """Run leases in a pool, and watermark each segment in a thread while further ones are synthesized.
+    """Run leases in a pool, and mark and tag each segment in a thread while further ones are synthesized.
 
-    ``on_result`` is called with the worker's result, the final one, and why the segment could not be marked.
+    ``watermark_model`` is the folder of the watermark's model; None: tags only. ``on_result`` is called with the
+    worker's result, the final one, and why the segment could not be marked.
     """
     with Postprocessor() as postprocessor:
 
         def take(row: SegmentRow) -> None:
-            postprocessor.take(
-                row, watermarking(row), lambda final, unmarked: on_result(row, final, unmarked)
+            postprocessor.process(
+                row,
+                engine_of(row),
+                watermark_model,
+                lambda final, unmarked: on_result(row, final, unmarked),
             )
 
         outcome = run(leases, take)

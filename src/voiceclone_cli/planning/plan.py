@@ -14,7 +14,6 @@ from typing import Any
 from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.config import models_home
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import write_bytes_atomic
 from voiceclone_cli.mixing import timeline
 from voiceclone_cli.mixing.background import KEEP
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS
@@ -60,6 +59,7 @@ from voiceclone_cli.types import (
     Until,
     no_progress,
 )
+from voiceclone_worker.atomic import write_bytes_atomic
 
 PLAN_SCHEMA = "voiceclone.plan/1"
 

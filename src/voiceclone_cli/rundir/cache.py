@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from voiceclone_cli.files import (
-    explain_write_errors,
     file_sha256,
     fingerprint,
+    friendly_errors,
     write_error,
     write_text_atomic,
-    write_text_unsynced,
 )
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.rundir.manifest import json_object
@@ -104,12 +103,12 @@ class StageCache:
         """Save ``value``, JSON data, as the result of a stage.
 
         It is valid for as long as each of ``files``, all in the run directory, has its SHA-256, and each of
-        ``large_files`` its size and time. Raises what ``explain_write_errors`` raises.
+        ``large_files`` its size and time. Raises what ``friendly_errors`` raises.
         """
         if self._root is None:
             return
         root = self._root
-        with explain_write_errors(root):
+        with friendly_errors(root):
             entry = {
                 "version": version,
                 "fingerprint": self._fingerprint(inputs),
@@ -128,12 +127,12 @@ class StageCache:
     def rename_folder(self, old: Path, new: Path) -> None:
         """Keep entries valid whose files lie in a folder of the run directory that was renamed.
 
-        Raises what ``explain_write_errors`` raises.
+        Raises what ``friendly_errors`` raises.
         """
         if self._root is None:
             return
         before, after = (f"{folder.relative_to(self._root).as_posix()}/" for folder in (old, new))
-        with explain_write_errors(self._root):
+        with friendly_errors(self._root):
             for path in sorted((self._root / "stages").glob("*.json")):
                 entry = json_object(path)
                 known = entry.get("files")
@@ -206,7 +205,7 @@ def save_segment_note(run_dir: RunDir, segment_id: str, inputs: str, details: Ma
         raise write_error(run_dir.root, FileNotFoundError(ENOENT, "it is gone"))
     note = {"fingerprint": inputs, **details}
     # Replaced, but not flushed to the disk: after a power cut the segment is simply made again.
-    write_text_unsynced(run_dir.segment_note(segment_id), json.dumps(note, indent=1) + "\n")
+    write_text_atomic(run_dir.segment_note(segment_id), json.dumps(note, indent=1) + "\n", sync=False)
 
 
 def load_segment_note(run_dir: RunDir, segment_id: str, inputs: str) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
-from voiceclone_cli.files import explain_write_errors, write_text_atomic
+from voiceclone_cli.files import friendly_errors, write_text_atomic
 from voiceclone_worker.validation import dump_json
 
 MANIFEST = "run.json"
@@ -215,7 +215,7 @@ class Manifest:
 
     def save(self, root: Path) -> None:
         """Write run.json. Raises RunError when it cannot be written."""
-        with explain_write_errors(root):
+        with friendly_errors(root):
             write_text_atomic(root / MANIFEST, dump_json(self.to_dict(), indent=1) + "\n")
 
     def add_failure(self, reason: VoicecloneError | Stopped) -> None:
