@@ -12,8 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from voiceclone_cli.audio.reader import open_audio, resample_blocks
-from voiceclone_cli.files import atomic_path, explain_write_errors
+from voiceclone_cli.files import explain_write_errors
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
+from voiceclone_worker.atomic import atomic_path
 
 if typing.TYPE_CHECKING:
     from typing import BinaryIO
@@ -158,6 +159,8 @@ def _info_chunk(info: Mapping[str, str]) -> bytes:
 
 
 STAGE = "original"
+VERSION = 1
+"""To be counted up when the same input gives another file."""
 
 _OTHERWISE_RATE = 48_000
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.analysis.diarization import SpeakerCount
-from voiceclone_cli.config import TABLE, Settings, resolve
+from voiceclone_cli.config import SETTINGS, Settings, resolve
 from voiceclone_cli.corrections.edits import Edits
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import file_sha256
@@ -152,7 +152,7 @@ def _settings(root: Path, manifest: Mapping[str, Any]) -> Settings:
     rows: Mapping[str, Mapping[str, Any]] = manifest["settings"]
     started_in = manifest["request"].get("working_dir")
     recorded: dict[str, Any] = {}
-    for name in (row.name for row in TABLE if row.name in rows):
+    for name in (name for name in SETTINGS if name in rows):
         value, source = rows[name]["value"], rows[name]["from"]
         if name in (*_AUDIBLE, *_AUDIBLE_OF_FISH) or (name in _INAUDIBLE and source != "default"):
             is_relative = name in _FOLDERS and value is not None and started_in
@@ -165,6 +165,5 @@ def _settings(root: Path, manifest: Mapping[str, Any]) -> Settings:
         settings = resolve({name: value for name, value in recorded.items() if value is not None})
     except InputError as error:
         raise InputError(f"{root / MANIFEST}: {error.message}", code="bad_manifest") from error
-    optional = [row.name for row in TABLE if row.default is None]
-    unset: dict[str, Any] = {name: None for name in optional if recorded.get(name, "") is None}
+    unset: dict[str, Any] = {name: None for name, value in recorded.items() if value is None}
     return replace(settings, **unset, sources={**settings.sources, **dict.fromkeys(recorded, MANIFEST)})
