@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import check_speaker_names, explain_write_errors, write_text_atomic
+from voiceclone_cli.files import check_speaker_names, friendly_errors, write_text_atomic
 from voiceclone_cli.script.parsers import clean_text
 from voiceclone_cli.types import Diarization, Script, Segment, segment_seed
 from voiceclone_worker import validation
@@ -459,5 +459,5 @@ def _undo_step(row: validation.Row) -> UndoStep:
 
 def write_corrections(path: Path, corrections: Corrections) -> None:
     """Write corrections.json. Raises RunError where it cannot be written."""
-    with explain_write_errors(path.parent):
+    with friendly_errors(path.parent):
         write_text_atomic(path, dump_json({"schema": SCHEMA, **asdict(corrections)}, indent=1) + "\n")

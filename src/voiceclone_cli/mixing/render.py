@@ -13,7 +13,7 @@ from voiceclone_cli.audio.dsp import limit
 from voiceclone_cli.audio.formats import MONO, Layout
 from voiceclone_cli.audio.writer import WavWriter, open_wav, to_pcm16
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import explain_write_errors
+from voiceclone_cli.files import friendly_errors
 from voiceclone_cli.mixing.background import GAP_SECONDS
 from voiceclone_cli.mixing.panning import open_channel_mixer
 from voiceclone_cli.mixing.timeline import (
@@ -127,7 +127,7 @@ def render_mix(
         channel_mixer = stack.enter_context(
             open_channel_mixer(recording, rate, turns, speakers, background, models, threads)
         )
-        stack.enter_context(explain_write_errors(mix.parent))
+        stack.enter_context(friendly_errors(mix.parent))
         files_out = stack.enter_context(
             _outputs(mix, stems, speakers, rate, total, channel_mixer.layout, info)
         )

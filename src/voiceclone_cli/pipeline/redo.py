@@ -165,5 +165,6 @@ def _settings(root: Path, manifest: Mapping[str, Any]) -> Settings:
         settings = resolve({name: value for name, value in recorded.items() if value is not None})
     except InputError as error:
         raise InputError(f"{root / MANIFEST}: {error.message}", code="bad_manifest") from error
-    unset: dict[str, Any] = {name: None for name, value in recorded.items() if value is None}
+    optional = [name for name in SETTINGS if getattr(Settings(), name) is None]
+    unset: dict[str, Any] = {name: None for name in optional if recorded.get(name, "") is None}
     return replace(settings, **unset, sources={**settings.sources, **dict.fromkeys(recorded, MANIFEST)})
