@@ -100,7 +100,7 @@ def make_manifest(
         background=job.settings.background,
         watermark=job.watermark,
         consent=None if prepared.consent is None else dict(prepared.consent),
-        history=prepared.history.rows(),
+        history=list(prepared.corrections.log),
         timing={**clock.seconds, "workers": {k: round(v, 3) for k, v in speech.timing.items()}},
         peak_memory_mb={**clock.peak_mb, "largest worker": speech.peak_mb},
         errors=_errors(segments, speech),
