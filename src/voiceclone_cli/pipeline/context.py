@@ -112,7 +112,7 @@ def _look_ahead(request: RunRequest, engine: EngineChoice, progress: Progress) -
         read_consent(request.consent, ())
     if request.until is None:
         separation_model_folders(request.settings, progress)
-    speaks = request.until in (None, Until.SPEAKING)
+    speaks = request.until in (None, Until.SYNTHESIS)
     if speaks and watermark_of(engine.name, wanted=request.settings.watermark):
         watermark_folder(request.settings, progress)
 

@@ -197,7 +197,7 @@ def write_results(
     was. The document is the caller's also where the disk does not take it.
     """
     content = manifest_document(ctx, prepared, job, spoken, made)
-    if ctx.request.until is Until.CASTING and not made.placements:
+    if ctx.request.until is Until.REFERENCES and not made.placements:
         content["status"] = PLANNED  # also where every line is there: nobody asked for the rest yet
     if ctx.request.until in _BEFORE_CASTING and job.run_dir.has_spoken():
         return RunResult(content, exit_code(spoken))

@@ -41,7 +41,7 @@ def run(
 
 def _spoken(ctx: RunContext, job: SynthesisJob) -> SynthesisResult:
     """The lines; of a request that ends before them those that were spoken before."""
-    if ctx.request.until not in (None, Until.SPEAKING):
+    if ctx.request.until not in (None, Until.SYNTHESIS):
         return cached_speech(job, ctx.cache)
     with ctx.clock.stage("speaking"):
         return synthesize(
