@@ -340,7 +340,7 @@ def verify_command(
     """Look for the watermark of cloned speech in a file.
 
     Says which stretches carry it, which tags speak of synthetic voices, and whether a run wrote the file.
-    Exit code: 0 it carries the watermark, 3 none was found or nobody can tell, 2 the file cannot be read.
+    Exit code: 0 it carries the watermark, 3 none was found or it cannot be decided, 2 the file cannot be read.
     """
     from voiceclone_cli.provenance.verify import Verdict, verification_document, verify
     from voiceclone_worker.validation import dump_json
@@ -362,8 +362,8 @@ def verify_command(
 def _stretches(detection: Detection) -> list[str]:
     """A line for each stretch, and one for the whole."""
     lines = [
-        f"{_clock(stretch.start)} to {_clock(stretch.end)} (presence {stretch.presence:.2f})"
-        for stretch in detection.stretches[:_MOST_STRETCHES]
+        f"{_clock(start)} to {_clock(end)} (confidence {confidence:.2f})"
+        for start, end, confidence in detection.stretches[:_MOST_STRETCHES]
     ]
     if len(detection.stretches) > _MOST_STRETCHES:
         lines.append(f"and {len(detection.stretches) - _MOST_STRETCHES} more stretches")

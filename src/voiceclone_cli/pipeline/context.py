@@ -74,9 +74,9 @@ class RunContext:
     progress: Progress
     means: Resources = LOCAL_RESOURCES
 
-    def tell(self, sentence: str) -> None:
+    def tell(self, sentence: str, *, shared: bool = False) -> None:
         """Say a sentence now. What belongs into the manifest goes into ``notes``."""
-        self.progress(ProgressEvent("note", 1, 1, note=sentence))
+        self.progress(ProgressEvent("note", 1, 1, note=sentence, shared=shared))
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def open_run(
         ctx = RunContext(
             request, recording, sha256, engine, suffix, run_dir, cache, clock, notes, progress, means
         )
-        ctx.tell(f"engine: {engine.why}")
+        ctx.tell(f"engine: {engine.why}", shared=True)
         yield ctx
 
 
