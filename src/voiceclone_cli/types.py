@@ -5,6 +5,7 @@ Times are seconds from the start of the input, positions are absolute sample ind
 
 from __future__ import annotations
 
+import hashlib
 import typing
 from collections import Counter
 from collections.abc import Callable
@@ -120,6 +121,15 @@ class Segment:
     language: str
     seed: int | None = None
     """Of this line; None: derived from the run's seed and the id."""
+
+
+def segment_seed(run_seed: int, segment_id: str) -> int:
+    """Return the seed of a segment without its own: the same in any mode, number of workers, batch size and order.
+
+    31 bits of SHA-256 over the run's seed and the segment's id.
+    """
+    digest = hashlib.sha256(f"{run_seed}:{segment_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import Stopped
 from voiceclone_cli.pipeline.synthesize import SynthesisResult, exit_code, synthesize
-from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints, segment_seed
+from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.directory import resume_directory
 from voiceclone_cli.system import request_stop
-from voiceclone_cli.types import ProgressEvent, Reference, Script, Segment, no_progress
+from voiceclone_cli.types import ProgressEvent, Reference, Script, Segment, no_progress, segment_seed
 
 
 def job(folder: Path, texts: dict[str, str] | None = None, **changes: Any) -> SynthesisJob:

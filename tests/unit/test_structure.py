@@ -63,8 +63,8 @@ def room(module: str) -> str:
     return module.split(".")[1] if "." in module else module
 
 
-STILL_BACK = (("pipeline", "planning"), ("corrections", "pipeline"))
-"""Arrows that are about to go: recording of rates, the seed of a segment."""
+STILL_BACK = (("pipeline", "planning"),)
+"""Arrows that are about to go: recording of rates."""
 
 
 def rooms() -> dict[str, set[str]]:

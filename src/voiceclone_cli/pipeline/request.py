@@ -9,7 +9,7 @@ from typing import Any
 
 from voiceclone_cli.analysis.diarization import SpeakerCount
 from voiceclone_cli.config import SETTINGS, Settings
-from voiceclone_cli.corrections.edits import Edit
+from voiceclone_cli.corrections.edits import Edits
 from voiceclone_cli.types import Until
 
 
@@ -29,8 +29,8 @@ class RunRequest:
     speakers: SpeakerCount = field(default_factory=SpeakerCount)
     consent: Path | None = None
     """Who agreed to what; None: nothing is known of that."""
-    corrections: tuple[Edit, ...] = ()
-    """What to correct of this run, now and in every later one."""
+    edits: Edits = field(default_factory=Edits)
+    """Corrections of this run, which every later run in its directory has too."""
     until: Until | None = None
     """The last stage; None: all of them."""
     keep_original_audio: bool = False

@@ -54,7 +54,7 @@ def manifest_document(
         "background": job.settings.background,
         "watermark": job.watermark,
         "consent": prepared.consent,
-        "history": prepared.history.rows(),
+        "history": prepared.corrections.log,
         "timing": {**clock.seconds, "workers": {k: round(v, 3) for k, v in spoken.timing.items()}},
         "peak_memory_mb": {**clock.peak_mb, "largest worker": spoken.peak_mb},
         "errors": _errors(segments, spoken),
