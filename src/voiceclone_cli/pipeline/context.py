@@ -81,7 +81,7 @@ def _check_requirements(request: RunRequest, engine: EngineChoice, progress: Pro
         read_consent(request.consent, ())
     if request.until is None:
         separation_model_folders(request.settings, progress)
-    synthesizes = request.until in (None, Until.SPEAKING)
+    synthesizes = request.until in (None, Until.SYNTHESIS)
     if synthesizes and watermark_of(engine.name, wanted=request.settings.watermark):
         watermark_folder(request.settings, progress)
 

@@ -21,7 +21,7 @@ from voiceclone_cli.rundir.manifest import PLANNED, Manifest, ManifestSegment, M
 from voiceclone_cli.types import Diarization, Placement, Segment, Until
 from voiceclone_worker.protocol import SegmentRow
 
-_BEFORE_CASTING = (Until.DIARIZATION, Until.SCRIPT)
+_BEFORE_REFERENCES = (Until.DIARIZATION, Until.SCRIPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,11 @@ def write_results(
     as it was. The result is returned also when the manifest cannot be written.
     """
     manifest = make_manifest(ctx, prepared, job, speech, mix)
-    if ctx.request.until is Until.CASTING and not mix.placements:
+    if ctx.request.until is Until.REFERENCES and not mix.placements:
         manifest.status = PLANNED  # also where every segment is there: the rest was not requested
     code = speech.exit_code
     try:
-        if not (ctx.request.until in _BEFORE_CASTING and job.run_dir.has_speech()):
+        if not (ctx.request.until in _BEFORE_REFERENCES and job.run_dir.has_speech()):
             manifest.save(job.run_dir.root)
             if (ctx.request.until is None or mix.placements) and not speech.stopped:
                 if ctx.request.report:

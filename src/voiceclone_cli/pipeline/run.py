@@ -31,7 +31,7 @@ def run(
             prepared.script, prepared.references, slot_ends, ctx.run_dir, ctx.engine, request.settings
         )
         # 2. One result per segment; where the run ends before, those of an earlier run.
-        if request.until in (None, Until.SPEAKING):
+        if request.until in (None, Until.SYNTHESIS):
             with ctx.clock.stage("speaking"):
                 speech = synthesize(
                     job,

@@ -129,7 +129,7 @@ def make_plan(request: RunRequest, progress: Progress = no_progress) -> dict[str
     """
     if request.until is not None:
         raise InputError("a plan is of the whole run: leave --until out", code="plan_until")
-    looking = replace(request, until=Until.CASTING, force=False)
+    looking = replace(request, until=Until.REFERENCES, force=False)
     with open_run(looking, progress) as real, scratch_directory(real) as ctx:
         prepared = prepare(ctx)
         slot_ends = timeline.slot_ends(prepared.script.segments, ctx.recording.seconds)
