@@ -195,7 +195,7 @@ def test_the_settings_are_shown_without_the_token(command: Callable[..., Any]) -
 def test_the_libraries_are_silent_before_they_are_loaded(python: WatchedPython) -> None:
     """Whatever the user's environment says, or leaves out."""
     program = (
-        "from voiceclone_cli.system import refuse_telemetry; refuse_telemetry()\n"
+        "from voiceclone_worker.telemetry import refuse_telemetry; refuse_telemetry()\n"
         "from voiceclone_cli.analysis.diarization import prepare_import; prepare_import()\n"
         "from pyannote.audio.telemetry.metrics import is_metrics_enabled, tracer\n"
         "from huggingface_hub import constants\n"
