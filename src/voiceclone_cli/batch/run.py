@@ -85,7 +85,7 @@ def run_all(batch: Batch, progress: Progress = no_progress, on_end: OnEnd = lamb
             )
         )
         ears = held.enter_context(open_analyzer(batch.settings, progress))
-        pool = held.enter_context(Pool(launcher, patience=batch.settings.patience))
+        pool = held.enter_context(Pool(launcher, timeout_scale=batch.settings.patience))
         conductor = BatchRunner(batch.items, ears, launcher, pool, progress, on_end, logs)
         try:
             conductor.begin(min(MOST_OPEN, OPEN_BESIDE + launcher.room()))
@@ -97,7 +97,7 @@ def run_all(batch: Batch, progress: Progress = no_progress, on_end: OnEnd = lamb
     if conductor.fault is not None:
         raise conductor.fault
     usage = pool.usage
-    idle = max(0.0, usage.slots * usage.span_seconds - usage.busy_seconds)
+    idle = max(0.0, usage.workers * usage.span_seconds - usage.busy_seconds)
     timing = {
         "total": time.perf_counter() - started,
         "slots_busy": usage.busy_seconds,
@@ -108,7 +108,7 @@ def run_all(batch: Batch, progress: Progress = no_progress, on_end: OnEnd = lamb
         stopped=stopped,
         timing={name: round(seconds, 3) for name, seconds in timing.items()},
         peak_mb=pool.peak_mb,
-        slots=usage.slots,
+        slots=usage.workers,
     )
 
 

@@ -24,7 +24,6 @@ from voiceclone_cli.cluster.node import path_hints, weights
 from voiceclone_cli.cluster.nodes import (
     NodeFinding,
     NodeProber,
-    NodeRequirements,
     NodeShare,
     node_shares,
     nodes_of_cluster,
@@ -595,8 +594,8 @@ def node_rows(settings: Settings, folder: Path | None = None) -> Iterator[CheckR
         stack.enter_context(connected(settings.ray_address))
         engine = settings.engine if isinstance(choice, PreflightError) else choice.name
         known = {} if isinstance(choice, PreflightError) else weights(choice)
-        question = NodeRequirements(engine, path_hints(settings), known)
-        prober = stack.enter_context(NodeProber(question, folder or Path.cwd()))
+        prober = NodeProber(engine, path_hints(settings), known, folder or Path.cwd())
+        stack.enter_context(prober)
         findings = prober.survey(nodes_of_cluster())
     fit = [finding.node for finding in findings if finding.fault is None]
     given = node_shares(fit, settings, takes_gpu=engine == "fish")
@@ -614,7 +613,7 @@ def _choice(settings: Settings) -> EngineChoice | PreflightError:
 
 
 def _cluster_row(findings: Sequence[NodeFinding], given: Mapping[str, NodeShare], engine: str) -> CheckRow:
-    slots = sum(share.slots for share in given.values())
+    slots = sum(share.workers for share in given.values())
     nodes = f"{len(findings)} node{'' if len(findings) == 1 else 's'}"
     found = f"{nodes}, {len(given)} of them with slots for {engine}, {slots} in all"
     if slots:
@@ -641,7 +640,7 @@ def rows_of_node(
             f"{check} slots", CheckState.NOTE, "none: it offers nothing that a slot could take", advice
         )
     else:
-        found = f"{share.slots}, with {share.threads} threads{' and a GPU' if share.gpus else ''} each"
+        found = f"{share.workers}, with {share.threads} threads{' and a GPU' if share.gpus else ''} each"
         yield CheckRow(f"{check} slots", CheckState.OK, found)
     yield CheckRow(f"{check} engine", CheckState.OK, str(answer.get("why", engine)))
     if answer.get("weights"):

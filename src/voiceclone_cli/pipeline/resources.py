@@ -56,18 +56,23 @@ def open_worker_launcher(
 
 @contextmanager
 def open_analyzer(settings: Settings, progress: Progress) -> Iterator[StoppableAnalyzer]:
-    """Who listens for a batch: processes that keep their models loaded, here or on other machines. None is
-    started before there is something to hear."""
+    """Yield the analyzer of a batch: workers that keep their models loaded, here or on the nodes of a cluster.
+
+    None is started before there is something to analyze.
+    """
+    from voiceclone_cli.analysis.remote import RemoteAnalyzer, local_launcher
+
+    workers, launcher = 1, None
     if settings.executor == RAY:
-        from voiceclone_cli.cluster.analysis import RemoteAnalyzer
+        from voiceclone_cli.cluster.launcher import AnalysisLauncher
 
-        with RemoteAnalyzer(settings, progress) as ears:
-            yield ears
+        launcher = AnalysisLauncher(settings, progress)
     else:
-        from voiceclone_cli.analysis.remote import ProcessAnalyzer
-
-        with ProcessAnalyzer(max(1, settings.threads // ANALYZER_THREADS)) as ears:
-            yield ears
+        workers = max(1, settings.threads // ANALYZER_THREADS)
+    with RemoteAnalyzer(
+        launcher or local_launcher(workers), workers=workers, timeout_scale=settings.patience
+    ) as analyzer:
+        yield analyzer
 
 
 class WorkerPool(Protocol):
@@ -131,7 +136,7 @@ def open_local_pool(
             keep_tasks=keep_tasks,
             progress=progress,
         ) as launcher,
-        Pool(launcher, on_event=report, on_log=report.log, patience=job.settings.patience) as pool,
+        Pool(launcher, on_event=report, on_log=report.log, timeout_scale=job.settings.patience) as pool,
     ):
         yield LocalPool(launcher, pool)
 

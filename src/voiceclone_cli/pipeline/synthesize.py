@@ -130,7 +130,7 @@ def _speak(
     _take_over(job.script, job.run_dir, prints, spoken)
     missing = [segment for segment in job.script.segments if segment.id not in spoken.rows]
     _tell_plan(job, stages, spoken, progress)
-    report.already_settled(len(spoken.rows))
+    report.segments_cached(len(spoken.rows))
     if missing:
         show_first_run_notice(job.engine.name, progress)
         _speak_missing(job, voices, missing, prints, seal, spoken)
@@ -173,7 +173,7 @@ def _encode(
     """All references in one go, unless an earlier run made the same of them."""
     inputs = encoding_inputs(job)
     if stages.recall(ENCODING, inputs) is not None:
-        report.encoded_before()
+        report.references_cached()
         return
     encoded = voices.run([*one_lease([encode_task(job)]), *voices.warm_up(job)])
     _count(encoded, spoken)
