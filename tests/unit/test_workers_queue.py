@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from factories import echo_reference, echo_task
+from factories import encode_task, synthesis_task
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.workers.protocol import Lease, one_lease
 from voiceclone_cli.workers.queue import MIN_WAITING, Client, Job, JobQueue
 from voiceclone_cli.workers.recovery import MAX_START_FAILURES, MAX_START_FAILURES_OF_ALL
-from voiceclone_worker.protocol import EncodeTask, EngineSpec, Failure
+from voiceclone_worker.protocol import Failure
 
 DIED = Failure("worker_died", "worker 1 ended with exit code 9")
 
@@ -19,11 +19,11 @@ def job(*leases: Lease) -> Job:
 
 
 def lines(name: str) -> Lease:
-    return one_lease([echo_task(ids=(name,))])[0]
+    return one_lease([synthesis_task("run", name, 1)])[0]
 
 
 def references() -> Lease:
-    return one_lease([EncodeTask(EngineSpec("echo"), (echo_reference(),))])[0]
+    return one_lease([encode_task("run", "ANNA")])[0]
 
 
 def queue_of(*jobs: Job) -> JobQueue:

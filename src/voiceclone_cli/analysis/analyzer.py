@@ -18,11 +18,15 @@ from voiceclone_cli.config import Settings, expanded, models_home
 from voiceclone_cli.errors import InputError, Stopped
 from voiceclone_cli.models import download, store
 from voiceclone_cli.rundir.cache import NULL_CACHE, StageCache
-from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Transcript, Turn, Word
+from voiceclone_cli.types import Diarization, Progress, Recording, Transcript, Turn, Word
 
 if typing.TYPE_CHECKING:
     from faster_whisper import WhisperModel
     from pyannote.audio import Pipeline
+
+DIARIZATION_VERSION = 1
+TRANSCRIPTION_VERSION = 1
+"""To be incremented when the same inputs give another result."""
 
 
 class Analyzer(Protocol):
@@ -131,7 +135,7 @@ def diarize_cached(
     settings: Settings,
     count: SpeakerCount,
     progress: Progress,
-    stages: StageCache = NULL_CACHE,
+    cache: StageCache = NULL_CACHE,
     analyzer: Analyzer = LOCAL_ANALYZER,
 ) -> Diarization:
     """Return who speaks when, from the cache where it is there.
@@ -141,13 +145,14 @@ def diarize_cached(
     model = select_diarization_model(settings, progress)
     folders = {name: model_identity(folder) for name, folder in model.folders.items()}
     inputs = {"stack": model.name, "models": folders, "count": asdict(count)}
-    cached = stages.recall(DIARIZATION, inputs)
-    if cached is not None:
-        progress(_cached_event(DIARIZATION, recording))
-        return diarization_from_dict(cached)
-    found = analyzer.diarize(recording, model, count, settings, progress)
-    stages.keep(DIARIZATION, inputs, asdict(found))
-    return found
+    return cache.cached(
+        DIARIZATION,
+        DIARIZATION_VERSION,
+        inputs,
+        lambda: analyzer.diarize(recording, model, count, settings, progress),
+        serialize=asdict,
+        parse=diarization_from_dict,
+    )
 
 
 def transcribe_cached(
@@ -155,19 +160,20 @@ def transcribe_cached(
     diarization: Diarization,
     settings: Settings,
     progress: Progress,
-    stages: StageCache = NULL_CACHE,
+    cache: StageCache = NULL_CACHE,
     analyzer: Analyzer = LOCAL_ANALYZER,
 ) -> tuple[Transcript, list[str]]:
     """Return the words, and notes on those that were dropped because they lie outside any speech."""
     folder = recogniser_folder(settings, progress)
     inputs = {"model": model_identity(folder), "language": settings.language}
-    cached = stages.recall(TRANSCRIPTION, inputs)
-    if cached is not None:
-        progress(_cached_event(TRANSCRIPTION, recording))
-        transcript = transcript_from_dict(cached)
-    else:
-        transcript = analyzer.transcribe(recording, folder, settings, progress)
-        stages.keep(TRANSCRIPTION, inputs, asdict(transcript))
+    transcript = cache.cached(
+        TRANSCRIPTION,
+        TRANSCRIPTION_VERSION,
+        inputs,
+        lambda: analyzer.transcribe(recording, folder, settings, progress),
+        serialize=asdict,
+        parse=transcript_from_dict,
+    )
     kept, dropped = drop_outside_speech(transcript.words, diarization.turns)
     if not kept:
         raise InputError(
@@ -181,7 +187,7 @@ def transcribe_cached(
     return replace(transcript, words=kept), notes
 
 
-def cached_transcript(diarization: Diarization, settings: Settings, stages: StageCache) -> Transcript | None:
+def cached_transcript(diarization: Diarization, settings: Settings, cache: StageCache) -> Transcript | None:
     """Return the transcript of an earlier run in the same directory with the same model; None where there is none."""
     folder = expanded(settings.asr_model)
     if not folder.is_dir():
@@ -191,16 +197,13 @@ def cached_transcript(diarization: Diarization, settings: Settings, stages: Stag
             return None
         folder = status.folder
     for language in dict.fromkeys((settings.language, None)):
-        cached = stages.recall(TRANSCRIPTION, {"model": model_identity(folder), "language": language})
+        inputs = {"model": model_identity(folder), "language": language}
+        cached = cache.load(TRANSCRIPTION, TRANSCRIPTION_VERSION, inputs)
         if cached is not None:
             transcript = transcript_from_dict(cached)
             kept, _ = drop_outside_speech(transcript.words, diarization.turns)
             return replace(transcript, words=kept)
     return None
-
-
-def _cached_event(stage: str, recording: Recording) -> ProgressEvent:
-    return ProgressEvent(stage, recording.seconds, recording.seconds, note="kept from before")
 
 
 class CachedModels:

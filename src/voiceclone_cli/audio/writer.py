@@ -12,8 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from voiceclone_cli.audio.reader import open_audio, resample_blocks
-from voiceclone_cli.files import atomic_path, explain_write_errors
+from voiceclone_cli.files import friendly_errors
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
+from voiceclone_worker.atomic import atomic_path
 
 if typing.TYPE_CHECKING:
     from typing import BinaryIO
@@ -106,7 +107,7 @@ def write_wav(path: Path, samples: Samples, rate: int) -> None:
     if not np.isfinite(samples).all():
         raise ValueError(f"samples for {path} are not finite")
     with (
-        explain_write_errors(path.parent),
+        friendly_errors(path.parent),
         atomic_path(path) as temporary,
         open_wav(temporary, rate, len(samples)) as file,
     ):
@@ -158,6 +159,8 @@ def _info_chunk(info: Mapping[str, str]) -> bytes:
 
 
 STAGE = "original"
+VERSION = 1
+"""To be counted up when the same input gives another file."""
 
 _OTHERWISE_RATE = 48_000
 
@@ -175,7 +178,7 @@ def write_original(source: Path, out: Path, progress: Progress = no_progress) ->
 
     with (
         open_audio(source) as stream,
-        explain_write_errors(out.parent),
+        friendly_errors(out.parent),
         atomic_path(out) as temporary,
         av.open(f"file:{temporary.absolute()}", "w", format="flac") as container,
     ):

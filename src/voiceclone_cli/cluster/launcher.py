@@ -184,7 +184,7 @@ class RayLauncher:
 
     @property
     def _absence_limit(self) -> float:
-        return ABSENT_SECONDS * self._settings.patience
+        return ABSENT_SECONDS * self._settings.timeout_scale
 
     def _open(self) -> Nodes:
         if self._nodes is not None:
@@ -264,7 +264,7 @@ class RayLauncher:
             for worker in [worker for worker in self._workers if not worker.ready]:
                 if nodes.head_is_silent():
                     worker.lose("the head of the Ray cluster does not answer")
-                elif time.monotonic() - worker.began > PENDING_SECONDS * self._settings.patience:
+                elif time.monotonic() - worker.began > PENDING_SECONDS * self._settings.timeout_scale:
                     worker.lose("its node had no room to start it")
 
 

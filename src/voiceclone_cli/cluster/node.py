@@ -13,7 +13,7 @@ from voiceclone_cli.config import Settings, models_home, path_setting, resolve
 from voiceclone_cli.engines.fish import REQUIRED_FILES, local_checkpoint, no_checkpoint
 from voiceclone_cli.engines.select import EngineChoice, choose_engine
 from voiceclone_cli.errors import PreflightError, VoicecloneError
-from voiceclone_cli.files import file_sha256, write_text_unsynced
+from voiceclone_cli.files import file_sha256, write_text_atomic
 from voiceclone_cli.models import download, store
 from voiceclone_worker.protocol import EngineSpec
 
@@ -121,7 +121,7 @@ def _cached_sha256(path: Path) -> str:
     with suppress(OSError):  # a home that is read-only: it is computed again each time
         cache.parent.mkdir(parents=True, exist_ok=True)
         entries = {**_read(cache), str(path): [stat.st_size, stat.st_mtime_ns, sha256]}
-        write_text_unsynced(cache, json.dumps(entries, indent=1))
+        write_text_atomic(cache, json.dumps(entries, indent=1), sync=False)
     return sha256
 
 

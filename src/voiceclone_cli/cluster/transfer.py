@@ -23,7 +23,7 @@ from filelock import FileLock
 
 from voiceclone_cli.files import file_sha256
 from voiceclone_cli.workers.protocol import AnalysisTask, Lease, RowName
-from voiceclone_worker.atomic import write_unsynced
+from voiceclone_worker.atomic import write_bytes_atomic
 from voiceclone_worker.protocol import EncodeTask, Failure, ReferenceSpec, Result, SynthesisTask, Task
 
 MAX_STORE_BYTES = 512 * 2**20
@@ -225,7 +225,7 @@ class NodeCache:
             return target
         with FileLock(self.folder / f".{content.sha256}.lock"):
             if not target.is_file():
-                write_unsynced(target, self._get(content.box))
+                write_bytes_atomic(target, self._get(content.box), sync=False)
                 self.fetched += 1
         return target
 

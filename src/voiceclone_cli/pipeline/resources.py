@@ -62,16 +62,15 @@ def open_analyzer(settings: Settings, progress: Progress) -> Iterator[StoppableA
     """
     from voiceclone_cli.analysis.remote import RemoteAnalyzer, local_launcher
 
-    workers, launcher = 1, None
+    launcher: Launcher
     if settings.executor == RAY:
         from voiceclone_cli.cluster.launcher import AnalysisLauncher
 
-        launcher = AnalysisLauncher(settings, progress)
+        workers, launcher = 1, AnalysisLauncher(settings, progress)
     else:
         workers = max(1, settings.threads // ANALYZER_THREADS)
-    with RemoteAnalyzer(
-        launcher or local_launcher(workers), workers=workers, timeout_scale=settings.patience
-    ) as analyzer:
+        launcher = local_launcher(workers)
+    with RemoteAnalyzer(launcher, workers=workers, timeout_scale=settings.timeout_scale) as analyzer:
         yield analyzer
 
 
@@ -136,7 +135,7 @@ def open_local_pool(
             keep_tasks=keep_tasks,
             progress=progress,
         ) as launcher,
-        Pool(launcher, on_event=report, on_log=report.log, timeout_scale=job.settings.patience) as pool,
+        Pool(launcher, on_event=report, on_log=report.log, timeout_scale=job.settings.timeout_scale) as pool,
     ):
         yield LocalPool(launcher, pool)
 

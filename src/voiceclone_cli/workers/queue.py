@@ -26,7 +26,7 @@ from voiceclone_cli.workers.recovery import (
     row_fault,
     row_name,
 )
-from voiceclone_worker.atomic import write_failure, write_unsynced
+from voiceclone_worker.atomic import write_bytes_atomic, write_failure
 from voiceclone_worker.protocol import EncodeTask, Failure, ReferenceRow, Result, SegmentRow, SynthesisTask
 
 OnEvent = Callable[[str, dict[str, Any]], None]
@@ -110,7 +110,7 @@ class Job:
             return False
         try:
             if payload is not None:
-                write_unsynced(Path(file), payload)
+                write_bytes_atomic(Path(file), payload, sync=False, make_folder=False)
         except OSError as error:
             self.finish(assignment, assignment.without_result(name, write_failure(Path(file), error)))
             return False

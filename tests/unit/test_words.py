@@ -1,0 +1,149 @@
+"""The names of the code: words of the field, not the private language of its first edition."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BASES = (ROOT / "src" / "voiceclone_cli", ROOT / "worker_env" / "voiceclone_worker")
+
+BANNED = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        ahead answered appetite asked barren blameless careful cast casting conduct conductor crew depot desk
+        ear ears eats fruit glance gone grant granting grants hear heard hearing held judge judged keeper laying
+        lent lifeline material means member members moot nobody offence offences ours outlook parcel parcels
+        patience patient piece pieces placed placing presence prove proven question questions recall remains
+        sealer seal settle settled settling shadow shelf somebody spoken stamp stamps story strike strikes
+        studio surround tell telling tells theirs told uncorrected underlay undisturbed whoever wish wishes
+        """,
+    )
+)
+BANNED_PAIRS = frozenset({("at", "hand"), ("left", "out")})
+
+BANNED_IN = {"voiceclone_cli/analysis": {"stack"}}
+"""Words that mean something else in other rooms: an ExitStack, a stack of layers."""
+
+ALLOWED = {
+    # A file in an archive, as zipfile and tarfile call it.
+    "src/voiceclone_cli/models/registry.py": {"member", "members"},
+    "src/voiceclone_cli/models/download.py": {"member"},
+}
+"""Honest uses, by file."""
+
+NOT_YET_CLEAN = frozenset(
+    {
+        "voiceclone_cli/analysis",
+        "voiceclone_cli/audio",
+        "voiceclone_cli/cli",
+        "voiceclone_cli/cluster",
+        "voiceclone_cli/config.py",
+        "voiceclone_cli/corrections",
+        "voiceclone_cli/doctor",
+        "voiceclone_cli/engines",
+        "voiceclone_cli/evaluation",
+        "voiceclone_cli/mixing",
+        "voiceclone_cli/models",
+        "voiceclone_cli/pipeline",
+        "voiceclone_cli/planning",
+        "voiceclone_cli/references",
+        "voiceclone_cli/report",
+        "voiceclone_cli/rundir",
+        "voiceclone_cli/script",
+        "voiceclone_cli/types.py",
+        "voiceclone_cli/workers",
+        "voiceclone_worker/engines",
+        "voiceclone_worker/service.py",
+        "voiceclone_worker/session.py",
+    }
+)
+"""Rooms whose names are still being renamed."""
+
+
+def files() -> list[Path]:
+    """Return every Python file of both packages."""
+    return sorted(path for base in BASES for path in base.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    """Return the folder or the file of its package that ``path`` belongs to."""
+    base = next(base for base in BASES if path.is_relative_to(base))
+    return f"{base.name}/{path.relative_to(base).parts[0]}"
+
+
+def defined_names(tree: ast.AST) -> Iterator[str]:
+    """Yield the names that a module gives: what it takes from libraries is named by others."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.arg(arg=name):
+                yield name
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield name
+            case ast.ExceptHandler(name=str(name)) | ast.alias(asname=str(name)):
+                yield name
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield name
+
+
+def words(name: str) -> list[str]:
+    """Split an identifier at its underscores and its capitals, in lower case."""
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
+
+
+def banned_words(name: str) -> set[str]:
+    """Return the banned words in an identifier or a file name."""
+    parts = words(name)
+    pairs = {"_".join(pair) for pair in pairwise(parts) if pair in BANNED_PAIRS}
+    return (set(parts) & BANNED) | pairs
+
+
+def offenders(path: Path) -> set[str]:
+    """Return the names of a file, its own among them, that hold a banned word."""
+    allowed = ALLOWED.get(path.relative_to(ROOT).as_posix(), set())
+    banned_here = BANNED_IN.get(room(path), set())
+    names = {*defined_names(ast.parse(path.read_text(encoding="utf-8"))), path.stem}
+    return {name for name in names if (banned_words(name) | set(words(name)) & banned_here) - allowed}
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("open_desk", {"desk"}),
+        ("_EarsOfNode", {"ears"}),
+        ("HTTPQuestion", {"question"}),
+        ("is_at_hand", {"at_hand"}),
+        ("stretched", set()),
+        ("broadcast", set()),
+    ],
+)
+def test_banned_words_are_found_as_whole_words(name: str, expected: set[str]) -> None:
+    assert banned_words(name) == expected
+
+
+def test_names_that_a_module_gives_are_found() -> None:
+    program = "import a as b\nclass C:\n    d: int\n    def e(self, f):\n        self.g = [h for h in i(j)]\n"
+    assert set(defined_names(ast.parse(program))) == {"b", "C", "d", "e", "self", "f", "g", "h"}
+
+
+def test_names_are_standard_words() -> None:
+    found = {
+        path.relative_to(ROOT).as_posix(): offenders(path)
+        for path in files()
+        if room(path) not in NOT_YET_CLEAN
+    }
+    assert {path: sorted(names) for path, names in found.items() if names} == {}
+
+
+def test_allowed_words_are_used() -> None:
+    for path, allowed in ALLOWED.items():
+        names = defined_names(ast.parse((ROOT / path).read_text(encoding="utf-8")))
+        assert allowed <= {word for name in names for word in words(name)}, path
