@@ -116,7 +116,8 @@ class TaskFiles:
                 assert not isinstance(task, AnalysisTask)
                 path = self.folder / f"task-{next(self._numbers):05d}.json"
                 # Not flushed: these files do not outlive their reader, and there is one for every few lines.
-                write_bytes_atomic(path, task_to_json(task).encode("utf-8"), sync=False)
+                data = task_to_json(task).encode("utf-8")
+                write_bytes_atomic(path, data, sync=False, make_folder=False)
                 files.append(path)
         except OSError:
             remove_files(files)
