@@ -68,8 +68,8 @@ def test_empty_cues_and_sounds_are_dropped_and_noted(tmp_path: Path) -> None:
     result = read(tmp_path, "a.srt", SRT.replace("Hi.", "[music]") + "\n3\n00:00:13,000 --> 00:00:14,000\n\n")
     assert texts(result) == ["Hello there."]
     assert result.notes == (
-        "cue 2 left out: it has nothing to speak.",
-        "cue 3 left out: it has nothing to speak.",
+        "cue 2 is skipped: it has no words.",
+        "cue 3 is skipped: it has no words.",
     )
 
 
@@ -338,4 +338,4 @@ def test_ids_that_cannot_name_files_are_numbered_anew(tmp_path: Path, ids: tuple
     lines = [{"id": id, "start": at, "end": at + 1, "text": "a"} for at, id in enumerate(ids)]
     result = read(tmp_path, "a.json", json.dumps(lines))
     assert [line.id for line in result.segments] == ["0001", "0002"]
-    assert "numbered anew" in result.notes[0]
+    assert "renumbered" in result.notes[0]

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from voiceclone_cli.audio.formats import MONO, MOST_CHANNELS, Layout
+from voiceclone_cli.audio.formats import MONO, MAX_MIX_CHANNELS, Layout
 from voiceclone_cli.audio.reader import open_audio
 from voiceclone_cli.errors import InputError, RunError
 from voiceclone_cli.mixing.background import DUCK, NONE, BackgroundTrack, Span, ducking_gains, open_background
@@ -118,7 +118,7 @@ def _normalised(power: NDArray[np.float64] | None, layout: Layout) -> Gains:
     import numpy as np
 
     voiced = np.zeros(layout.channels)
-    voiced[list(layout.voiced or range(layout.channels))] = 1
+    voiced[list(layout.speech_channels or range(layout.channels))] = 1
     amplitude = voiced if power is None else np.sqrt(power) * voiced
     if power is None or np.max(power * voiced) < _AUDIBLE:
         amplitude = voiced
@@ -199,7 +199,7 @@ def _layout_and_gains(
     """The mix's channels and each speaker's gains in them; more channels than people listen to become one."""
     import numpy as np
 
-    if not 1 < recording.channels <= MOST_CHANNELS:
+    if not 1 < recording.channels <= MAX_MIX_CHANNELS:
         return MONO, {speaker: np.ones(1, np.float32) for speaker in speakers}
     with open_audio(recording.path) as stream:
         layout = Layout.of(stream.layout)

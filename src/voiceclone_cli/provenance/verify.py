@@ -196,7 +196,7 @@ def detect(stream: AudioStream, watermark: Watermark, progress: Progress) -> Det
         _signals(resample_blocks(stream.blocks(), stream.rate, provenance_watermark.PERTH_RATE))
     ):
         found += _listen(batch, watermark, share)
-        progress(ProgressEvent(DETECTION_STAGE, found[-1].end, stream.promised_seconds))
+        progress(ProgressEvent(DETECTION_STAGE, found[-1].end, stream.declared_seconds))
     return summarise_detection(found)
 
 

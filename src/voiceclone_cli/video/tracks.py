@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from voiceclone_cli.audio.reader import MOST_HOURS
+from voiceclone_cli.audio.reader import MAX_HOURS
 from voiceclone_cli.audio.writer import fits_flac, to_pcm16
 from voiceclone_cli.errors import InputError, RunError
 from voiceclone_cli.types import Segment
@@ -327,7 +327,7 @@ class AudioAligner:
         return AudioChunk(silence, left_out, due - left_out)
 
     def _check(self, ahead_seconds: float) -> None:
-        if not -_BACK_SECONDS < ahead_seconds < MOST_HOURS * 3600:
+        if not -_BACK_SECONDS < ahead_seconds < MAX_HOURS * 3600:
             raise InputError(
                 f"The times of the audio in {self._source} leap by {ahead_seconds:.1f} s: "
                 "convert the video to mp4 first.",
