@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from voiceclone_cli.rundir.cache import note_segment
+from voiceclone_cli.rundir.cache import save_segment_note
 from voiceclone_cli.rundir.directory import resume_directory
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_cli.workers.process import LocalLauncher, worker_command
@@ -49,7 +49,7 @@ def main() -> None:
         warm = tasks(1, asked.workers * 2, Path(folder) / "warm")
 
         def note(row: SegmentRow) -> None:
-            note_segment(run_dir, row.id, "print", {"seconds": row.seconds, "sha256": row.sha256})
+            save_segment_note(run_dir, row.id, "print", {"seconds": row.seconds, "sha256": row.sha256})
 
         with Pool(LocalLauncher(worker_command(None, threads=1), asked.workers, run_dir.tasks)) as pool:
             pool.run(shared_leases(warm, asked.workers, 1))  # starts the workers and loads their engine

@@ -77,7 +77,7 @@ class Scene:
                 {"delay": 0.02, "import": str(ECHO_FAULTS), "faults_dir": str(self.faults)}
             ),
             # A hang is noticed in seconds rather than minutes.
-            "VOICECLONE_PATIENCE": "0.01",
+            "VOICECLONE_TIMEOUT_SCALE": "0.01",
             "VOICECLONE_THREADS": "2",
         }
 

@@ -1,4 +1,9 @@
-"""Settings: flags > environment > .env > defaults, and where each value came from."""
+"""Settings of a run and their sources: command line option > environment variable > .env > default.
+
+`Settings` declares each setting once: type, default, environment variable, parser, help text and command line
+option. The command line, `config show`, the columns of a batch's list and the manifest read these declarations.
+Secrets are removed from text by `redact`.
+"""
 
 from __future__ import annotations
 
@@ -6,361 +11,64 @@ import io
 import math
 import os
 import re
-import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from voiceclone_cli.errors import InputError
-
-# Taking secrets out of words that others wrote: pip, the hub's library, the code of a user's folder.
-
-
-HIDDEN = "****"
-_SECRET_NAME = re.compile(
-    r"TOKEN(?!IZ)|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|AUTH(?!OR)", re.I
-)
-_LOGIN_IN_URL = re.compile(r"(?<=://)[^/\s]*@")
-# As far as the last @, since whatever is wrong with a URL is often an unescaped password.
-_LOGIN_IN_VALUE = re.compile(r"://(\S*)@")
-_AUTHORIZATION = re.compile(r"\b(bearer|basic)\s+[^\s'\"]+", re.I)
-_HUB_TOKEN = re.compile(r"\bhf_\w{6,}")
-_SHORTEST = 6
-"""Characters. What is shorter is a word such as "false" more often than a secret."""
-
-
-def redact(text: str, token: str | None = None, environ: Mapping[str, str] = os.environ) -> str:
-    """``text`` without ``token``, the secrets among the variables, the logins in URLs, authorization
-    headers, and whatever looks like a token of the hub; ``****`` stands in their place."""
-    known = {*find_secrets(environ), *([token] if token else [])}
-    for secret in sorted(known, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    text = _LOGIN_IN_URL.sub(f"{HIDDEN}@", text)
-    text = _AUTHORIZATION.sub(rf"\1 {HIDDEN}", text)
-    return _HUB_TOKEN.sub(HIDDEN, text)
-
-
-def find_secrets(environ: Mapping[str, str]) -> Iterator[str]:
-    """The values of variables whose name calls them secret, and the passwords in all others' URLs."""
-    for name, value in environ.items():
-        login = _LOGIN_IN_VALUE.search(value)
-        password = login[1].partition(":")[2] if login else ""
-        found = [password, unquote(password)]
-        # A path is where a secret lies, not the secret.
-        if is_secret_name(name) and not os.path.isabs(value):
-            found.append(value)
-        yield from (secret for secret in found if len(secret) >= _SHORTEST)
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a variable's name says that its value is a secret (HF_TOKEN, NVIDIA_API_KEY, ...)."""
-    return bool(_SECRET_NAME.search(name))
-
-
-def holds_secret(name: str, value: str) -> bool:
-    """Whether a variable is a secret by its name, or a URL with a password."""
-    login = _LOGIN_IN_VALUE.search(value)
-    return is_secret_name(name) or bool(login and ":" in login[1])
-
-
-# The ``.env`` file: read without trust in what it is, and never quoted, since it may hold secrets.
-
-
-_LARGEST = 1_000_000
-"""Bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class DotenvFile:
-    """What a ``.env`` says."""
-
-    values: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """By name, without the empty ones."""
-    notes: tuple[str, ...] = ()
-    """Sentences for the user: others can read its secrets, lines that say nothing."""
-
-
-def read_dotenv(path: Path, ours: Iterable[str]) -> DotenvFile:
-    """The variables in ``path``; none where there is no file, or something else of that name (a folder,
-    a pipe, a link to nowhere). In values of ``ours`` backslashes are kept.
-
-    Raises InputError where it cannot be read, is too large or is no UTF-8 text.
-    """
-    try:
-        opened = _open(path)
-        if opened is None:
-            return DotenvFile()
-        data, mode = opened
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror or error}): give yourself the right to, or remove it.",
-            code="bad_dotenv",
-        ) from error
-    if len(data) > _LARGEST:
-        raise InputError(
-            f"{path} is larger than {_LARGEST // 1_000_000} MB, so it is no file of settings: remove it, "
-            "or start the command elsewhere.",
-            code="bad_dotenv",
-        )
-    values, bad_lines = _parsed(path, data, ours)
-    return DotenvFile(values, (*_bad_line_notes(path, bad_lines), *_exposure_notes(path, mode, values)))
-
-
-def _open(path: Path) -> tuple[bytes, int] | None:
-    """The first bytes of a regular file, one more than may be, and its mode; None where there is none."""
-    try:
-        # A pipe without a writer must not hold the command up.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
-    except OSError:
-        # Windows denies the opening of folders; sockets and devices have errors of their own.
-        if path.exists() and not path.is_file():
-            return None
-        raise
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            return None
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(_LARGEST + 1), mode
-    finally:
-        os.close(descriptor)
-
-
-def _parsed(path: Path, data: bytes, ours: Iterable[str]) -> tuple[dict[str, str], list[int]]:
-    """The values, and the numbers of the lines that are no ``NAME=value``."""
-    from dotenv.parser import parse_stream
-
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        # Not as its cause: that error carries the whole file.
-        raise InputError(
-            f"{path} is not UTF-8 text (line {line}): save it as UTF-8.", code="bad_dotenv"
-        ) from None
-    values: dict[str, str] = {}
-    bad_lines: list[int] = []
-    # Nothing is interpolated: a Windows path or a token may hold a $.
-    for binding in parse_stream(io.StringIO(_backslashes_kept(text, ours))):
-        if binding.error:
-            bad_lines.append(binding.original.line)
-        elif binding.key and binding.value:
-            values[binding.key] = binding.value
-    return values, bad_lines
-
-
-def _backslashes_kept(text: str, ours: Iterable[str]) -> str:
-    r"""``text`` with every backslash of our own quoted values doubled.
-
-    In quotes a .env file knows escapes, so ``"C:\new\tools"`` would come out with a line break and a
-    tab, and ``"C:\tools\"`` would not end. None of our values needs an escape; all may be Windows paths.
-    """
-    names = "|".join(map(re.escape, ours))
-    quoted = rf"""^(\s*(?:export\s+)?(?:{names})\s*=[^\S\n]*)("[^"\n]*"|'[^'\n]*')"""
-    return re.sub(quoted, lambda found: found[1] + found[2].replace("\\", r"\\"), text, flags=re.MULTILINE)
-
-
-def _bad_line_notes(path: Path, lines: list[int]) -> list[str]:
-    if not lines:
-        return []
-    which = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
-    return [
-        f"{path}: no NAME=value begins in line {which}, which says nothing therefore: correct or remove it."
-    ]
-
-
-def _exposure_notes(path: Path, mode: int, values: Mapping[str, str]) -> list[str]:
-    """On Windows a file's mode does not tell who may read it."""
-    secrets = [name for name, value in values.items() if holds_secret(name, value)]
-    if os.name == "nt" or not secrets or not mode & 0o077:
-        return []
-    held = ", ".join(secrets[:3]) + (", ..." if len(secrets) > 3 else "")
-    return [
-        f"{path} holds a secret ({held}) and is open to other users of this machine: run `chmod 600 {path}`."
-    ]
-
 
 SEQUENTIAL, PARALLEL = "sequential", "parallel"
 LOCAL, RAY = "local", "ray"
 ENGINES = ("auto", "fish", "kokoro", "echo")
 PRECISIONS = ("auto", "float32", "bf16", "fp16", "int8")
 BACKGROUNDS = ("none", "duck", "keep")
+INPUT, SPEAKERS, VOICES, WORKERS, OUTPUT, PROGRESS = (
+    "Input", "Speakers", "Voices", "Workers", "Output", "Progress",
+)  # fmt: skip
+"""Groups of options in a command's help, in this order."""
+
+_BOOLEANS = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything a run can be told. ``TABLE`` says what each means."""
+def _one_of(values: Mapping[str, Any], expected: str = "") -> Callable[[str], Any]:
+    expected = expected or f"one of {', '.join(values)}"
 
-    engine: str
-    mode: str
-    workers: int
-    batch_size: int
-    diarizer: str
-    asr_model: str
-    language: str | None
-    max_stretch: float
-    background: str
-    watermark: bool
-    seed: int
-    threads: int
-    patience: float
-    checkpoint: str | None
-    device: str
-    precision: str
-    compile: bool
-    fish_speech_dir: str | None
-    fish_speech_python: str | None
-    home: str | None
-    executor: str
-    ray_address: str | None
-    ray_resources: Mapping[str, float]
-    token: str | None = field(repr=False)
-    sources: Mapping[str, str] = field(repr=False)
-    """For each setting: "flag", "environment", ".env" or "default"."""
-    notes: tuple[str, ...] = ()
-    """Sentences for the user: what should be known of the ``.env`` they came from."""
-
-    @property
-    def pool_size(self) -> int:
-        """Workers that the mode asks for."""
-        return self.workers if self.mode == PARALLEL else 1
-
-    @property
-    def threads_each(self) -> int:
-        """Threads for each worker: more would only spin against each other."""
-        return max(1, self.threads // self.pool_size)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row of the table: its variable, how its text is read, what it means."""
-
-    name: str
-    variable: str
-    parse: Callable[[str], Any]
-    default: Any
-    meaning: str
-    secret: bool = False
-
-
-def resolve(
-    flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, dotenv: Path | None = None
-) -> Settings:
-    """The settings of a run. ``flags`` holds what the command line gave; None means not given.
-
-    ``dotenv`` defaults to ``.env`` in the working directory. Raises InputError for a value that
-    does not parse, naming the variable and where it stands, and for a ``.env`` that cannot be read.
-    """
-    unknown = flags.keys() - {row.name for row in TABLE}
-    assert not unknown, unknown
-    from_file = read_dotenv(dotenv or Path(".env"), [row.variable for row in TABLE])
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for row in TABLE:
-        values[row.name], sources[row.name] = _first(row, flags, environ, from_file.values)
-    return Settings(**values, sources=sources, notes=from_file.notes)
-
-
-def _first(
-    row: Setting, flags: Mapping[str, Any], environ: Mapping[str, str], from_file: Mapping[str, str]
-) -> tuple[Any, str]:
-    if flags.get(row.name) is not None:
-        return _parsed_of_settings(row, str(flags[row.name]), "flag"), "flag"
-    for source, values in (("environment", environ), (".env", from_file)):
-        text = values.get(row.variable, "").strip()
-        if text:
-            return _parsed_of_settings(row, text, source), source
-    return row.default() if callable(row.default) else row.default, "default"
-
-
-def _parsed_of_settings(row: Setting, text: str, source: str) -> Any:
-    try:
-        return row.parse(text)
-    except ValueError as error:
-        # A token pasted into the wrong line must not be repeated, neither here nor by a cause.
-        problem = redact(str(error))
-        where = f"--{row.name.replace('_', '-')}" if source == "flag" else f"{row.variable} ({source})"
-        raise InputError(f"{where}: {problem}", code="bad_setting") from None
-
-
-def models_home(settings: Settings) -> Path | None:
-    """Where model files are kept, if it is set; None leaves it to the platform's cache folder."""
-    return path_setting(settings.home) if settings.home else None
-
-
-def path_setting(text: str) -> Path:
-    """The file or folder that a setting names, absolute. Raises InputError as ``expanded``."""
-    return expanded(text).absolute()
-
-
-def expanded(text: str) -> Path:
-    """A path with its ``~`` expanded. Raises InputError for the home of nobody."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise InputError(
-            f"{text} names the home of a user who is not known here", code="bad_setting"
-        ) from error
-
-
-def cores() -> int:
-    """Processors this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def _one_of(*names: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.lower() not in names:
-            raise ValueError(f"must be one of {', '.join(names)}, not {text!r:.60}")
-        return text.lower()
+    def parse(text: str) -> Any:
+        if text.lower() not in values:
+            raise ValueError(f"must be {expected}, not {text!r:.60}")
+        return values[text.lower()]
 
     return parse
 
 
-_YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+def _choice(*names: str) -> Callable[[str], Any]:
+    return _one_of({name: name for name in names})
 
 
-def _mode(text: str) -> str:
-    """FISH_PARALLEL_MODE speaks in true and false, --mode in words; both are understood anywhere."""
-    words = {
-        **dict.fromkeys((PARALLEL, *_YES), PARALLEL),
-        **dict.fromkeys((SEQUENTIAL, *_NO), SEQUENTIAL),
-    }
-    if text.lower() not in words:
-        raise ValueError(f"must be true or false (or sequential, parallel), not {text!r:.60}")
-    return words[text.lower()]
+_boolean = _one_of(_BOOLEANS, "true or false")
+_mode = _one_of(
+    {
+        SEQUENTIAL: SEQUENTIAL,
+        PARALLEL: PARALLEL,
+        **{word: PARALLEL if value else SEQUENTIAL for word, value in _BOOLEANS.items()},
+    },
+    "true or false (or sequential, parallel)",
+)
+_precision = _one_of(
+    {**{name: name for name in PRECISIONS}, "fp32": "float32", "bfloat16": "bf16", "float16": "fp16"},
+    f"one of {', '.join(PRECISIONS)}",
+)
 
 
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-
-
-def _device(text: str) -> str:
-    name = text.lower()
-    if not _DEVICE.fullmatch(name):
-        raise ValueError(f"must be auto, cpu, cuda, cuda:N (a number) or mps, not {text!r:.60}")
-    return name
-
-
-def _precision(text: str) -> str:
-    synonyms = {"fp32": "float32", "bfloat16": "bf16", "float16": "fp16"}
-    return _one_of(*PRECISIONS)(synonyms.get(text.lower(), text))
-
-
-def _truth(text: str) -> bool:
-    words = {**dict.fromkeys(_YES, True), **dict.fromkeys(_NO, False)}
-    if text.lower() not in words:
-        raise ValueError(f"must be true or false, not {text!r:.60}")
-    return words[text.lower()]
-
-
-def _whole(lowest: int, highest: int) -> Callable[[str], int]:
+def _integer(lowest: int, highest: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        # So many digits hold every bound; Python refuses to read some thousands of them.
+        # Twelve digits are enough for every limit; Python refuses to convert thousands of them.
         if not re.fullmatch(r"-?[0-9]{1,12}", text) or not lowest <= int(text) <= highest:
             raise ValueError(f"must be a whole number from {lowest} to {highest}, not {text!r:.60}")
         return int(text)
@@ -381,6 +89,12 @@ def _number(lowest: float, highest: float) -> Callable[[str], float]:
     return parse
 
 
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text.lower()):
+        raise ValueError(f"must be auto, cpu, cuda, cuda:N (a number) or mps, not {text!r:.60}")
+    return text.lower()
+
+
 def _language(text: str) -> str:
     code = text.lower()
     if not all(part.isalnum() for part in code.split("-")) or not 2 <= len(code.split("-")[0]) <= 3:
@@ -389,14 +103,13 @@ def _language(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """A name or a path: a system refuses those with a NUL, and a terminal may obey other controls."""
+    """Return a name or a path. The system refuses a NUL in one, and a terminal may obey other controls."""
     if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        raise ValueError(f"holds a control character, {text!r:.60}: write it anew")
+        raise ValueError(f"contains a control character, {text!r:.60}: write it anew")
     return text
 
 
 def _amounts(text: str) -> dict[str, float]:
-    """Of each named resource so much."""
     amounts = {}
     for pair in text.split(","):
         name, sign, amount = pair.strip().partition("=")
@@ -407,63 +120,312 @@ def _amounts(text: str) -> dict[str, float]:
 
 
 def _token(text: str) -> str:
-    """Never quoted: what is wrong with a token may be one character in a hundred."""
+    """Return a token, or raise an error that never quotes it: one wrong character in it still tells the rest."""
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError(
-            "holds a character that no token has (a blank, a line break, an accent): copy it anew"
+            "contains a character that is never part of a token (a blank, a line break, an accent): copy it anew"
         )
     return text
 
 
-TABLE = (
-    Setting("engine", "VOICECLONE_ENGINE", _one_of(*ENGINES), "auto", "what speaks"),
-    Setting("mode", "FISH_PARALLEL_MODE", _mode, SEQUENTIAL, "one worker for all, or a pool of workers"),
-    Setting("workers", "FISH_NUM_WORKERS", _whole(1, 256), 2, "workers of the parallel mode"),
-    Setting("batch_size", "FISH_BATCH_SIZE", _whole(1, 1024), 5, "segments generated together"),
-    Setting("diarizer", "VOICECLONE_DIARIZER", _text, "auto", "auto, embedded, community-1 or a folder"),
-    Setting("asr_model", "VOICECLONE_ASR_MODEL", _text, "whisper-base", "name or folder of the recogniser"),
-    Setting("language", "VOICECLONE_LANGUAGE", _language, None, "language of the recording or script"),
-    Setting(
-        "max_stretch", "VOICECLONE_MAX_STRETCH", _number(1.0, 2.0), 1.3, "how much faster a line may be made"
-    ),
-    Setting(
-        "background",
-        "VOICECLONE_BACKGROUND",
-        _one_of(*BACKGROUNDS),
-        "none",
-        "what of the original stays under the new voices",
-    ),
-    Setting("watermark", "VOICECLONE_WATERMARK", _truth, True, "mark cloned speech inaudibly"),
-    Setting("seed", "VOICECLONE_SEED", _whole(0, 2**32 - 1), 0, "the run's seed"),
-    Setting(
-        "threads", "VOICECLONE_THREADS", _whole(1, 1024), cores, "threads for computing, over all workers"
-    ),
-    Setting(
-        "patience",
-        "VOICECLONE_PATIENCE",
-        _number(0.01, 100),
-        1.0,
-        "how long to wait for stuck workers, times",
-    ),
-    Setting("checkpoint", "VOICECLONE_CHECKPOINT", _text, None, "folder of the fish engine's checkpoint"),
-    Setting("device", "VOICECLONE_DEVICE", _device, "auto", "where fish computes: cpu, cuda, cuda:N, mps"),
-    Setting("precision", "VOICECLONE_PRECISION", _precision, "auto", "of fish: float32, bf16, fp16 or int8"),
-    Setting("compile", "VOICECLONE_COMPILE", _truth, False, "compile fish's decoding step first"),
-    Setting("fish_speech_dir", "FISH_SPEECH_DIR", _text, None, "a checkout of fish-speech"),
-    Setting(
-        "fish_speech_python", "FISH_SPEECH_PYTHON", _text, None, "the interpreter of the fish environment"
-    ),
-    Setting("home", "VOICECLONE_HOME", _text, None, "where model files are kept"),
-    Setting(
-        "executor", "VOICECLONE_EXECUTOR", _one_of(LOCAL, RAY), LOCAL, "where workers run: here, or on Ray"
-    ),
-    Setting("ray_address", "VOICECLONE_RAY_ADDRESS", _text, None, "of Ray's head, HOST:PORT or auto"),
-    Setting(
-        "ray_resources",
-        "VOICECLONE_RAY_RESOURCES",
-        _amounts,
-        {},
-        "what a slot takes of a node, NAME=AMOUNT,...",
-    ),
-    Setting("token", "HF_TOKEN", _token, None, "token of the model hub", secret=True),
+def cores() -> int:
+    """Return the number of processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+class Setting(NamedTuple):
+    """Declaration of a setting, besides its name, type and default."""
+
+    variable: str
+    """Environment variable, and name in .env."""
+    parse: Callable[[str], Any]
+    """Raises ValueError with a message that continues "SETTING ..."."""
+    help: str
+    option: tuple[str, ...] = ()
+    """Names on the command line; none: the setting has no option."""
+    panel: str = ""
+    """Group of the option in help."""
+    values: str = "TEXT"
+    """Accepted values, separated by "|"; those in lower case are literal."""
+    secret: bool = False
+    old_variable: str | None = None
+    """Earlier name of the variable, read for one more version."""
+
+
+def _setting(default: Any, *declaration: Any, **more: Any) -> Any:
+    setting = Setting(*declaration, **more)
+    kind = "default_factory" if callable(default) else "default"
+    return field(**{kind: default}, repr=not setting.secret, metadata={"setting": setting})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of a run; `resolve` reads them from the environment."""
+
+    # fmt: off
+    engine: str = _setting(
+        "auto", "VOICECLONE_ENGINE", _choice(*ENGINES), "Speech engine.",
+        ("--engine",), VOICES, "|".join(ENGINES),
+    )
+    mode: str = _setting(
+        SEQUENTIAL, "FISH_PARALLEL_MODE", _mode, "One worker for all lines, or a pool of workers.",
+        ("--mode",), WORKERS, f"{SEQUENTIAL}|{PARALLEL}",
+    )
+    workers: int = _setting(
+        2, "FISH_NUM_WORKERS", _integer(1, 256), "Number of workers in parallel mode.",
+        ("--workers", "-j"), WORKERS, "INTEGER",
+    )
+    batch_size: int = _setting(
+        5, "FISH_BATCH_SIZE", _integer(1, 1024), "Number of segments that a worker generates together.",
+        ("--batch-size",), WORKERS, "INTEGER",
+    )
+    diarizer: str = _setting(
+        "auto", "VOICECLONE_DIARIZER", _text, "Diarization model, or folder of a pyannote pipeline.",
+        ("--diarizer",), SPEAKERS, "auto|embedded|community-1|FOLDER",
+    )
+    asr_model: str = _setting(
+        "whisper-base", "VOICECLONE_ASR_MODEL", _text, "Name or folder of the speech recognition model.",
+        ("--asr-model",), INPUT, "NAME|FOLDER",
+    )
+    language: str | None = _setting(
+        None, "VOICECLONE_LANGUAGE", _language, "Language code of the recording, or of the script.",
+        ("--language", "-l"), INPUT, "CODE",
+    )
+    max_stretch: float = _setting(
+        1.3, "VOICECLONE_MAX_STRETCH", _number(1.0, 2.0),
+        "Speed up a line by at most this factor to fit its slot.", ("--max-stretch",), OUTPUT, "NUMBER",
+    )
+    background: str = _setting(
+        "none", "VOICECLONE_BACKGROUND", _choice(*BACKGROUNDS),
+        "Original sound under the new voices: none, duck (all of it, lowered during speech) or keep (music and "
+        "ambience without the voices).", ("--background",), OUTPUT, "|".join(BACKGROUNDS),
+    )
+    watermark: bool = _setting(
+        True, "VOICECLONE_WATERMARK", _boolean, "Mark cloned speech with an inaudible watermark.",
+        ("--watermark/--no-watermark",), OUTPUT,
+    )
+    seed: int = _setting(
+        0, "VOICECLONE_SEED", _integer(0, 2**32 - 1), "Random seed; another seed gives other takes of the lines.",
+        ("--seed",), VOICES, "INTEGER",
+    )
+    threads: int = _setting(
+        cores, "VOICECLONE_THREADS", _integer(1, 1024), "Number of CPU threads, shared by all workers."
+    )
+    timeout_scale: float = _setting(
+        1.0, "VOICECLONE_TIMEOUT_SCALE", _number(0.01, 100), "Factor on every deadline of a worker.",
+        old_variable="VOICECLONE_PATIENCE",
+    )
+    checkpoint: str | None = _setting(
+        None, "VOICECLONE_CHECKPOINT", _text, "Folder of the fish engine's checkpoint.",
+        ("--checkpoint",), VOICES, "FOLDER",
+    )
+    device: str = _setting(
+        "auto", "VOICECLONE_DEVICE", _device, "Device of the fish engine.",
+        ("--device",), VOICES, "auto|cpu|cuda|cuda:N|mps",
+    )
+    precision: str = _setting(
+        "auto", "VOICECLONE_PRECISION", _precision, "Numeric precision of the fish engine.",
+        ("--precision",), VOICES, "|".join(PRECISIONS),
+    )
+    compile: bool = _setting(
+        False, "VOICECLONE_COMPILE", _boolean, "Compile the fish engine's decoding step before the first line.",
+        ("--compile/--no-compile",), VOICES,
+    )
+    fish_speech_dir: str | None = _setting(None, "FISH_SPEECH_DIR", _text, "Checkout of fish-speech.")
+    fish_speech_python: str | None = _setting(
+        None, "FISH_SPEECH_PYTHON", _text, "Python interpreter of the fish environment."
+    )
+    home: str | None = _setting(
+        None, "VOICECLONE_HOME", _text, "Folder of the model files and the fish environment."
+    )
+    executor: str = _setting(
+        LOCAL, "VOICECLONE_EXECUTOR", _choice(LOCAL, RAY), "Run workers on this machine, or on a Ray cluster.",
+        ("--executor",), WORKERS, f"{LOCAL}|{RAY}",
+    )
+    ray_address: str | None = _setting(
+        None, "VOICECLONE_RAY_ADDRESS", _text, "Address of the Ray head node, or 'auto'.",
+        ("--ray-address",), WORKERS, "auto|HOST:PORT",
+    )
+    ray_resources: Mapping[str, float] = _setting(
+        dict, "VOICECLONE_RAY_RESOURCES", _amounts, "Ray resources that each worker takes, NAME=AMOUNT,..."
+    )
+    token: str | None = _setting(None, "HF_TOKEN", _token, "Token of the model hub.", secret=True)
+    # fmt: on
+    sources: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(SETTINGS, "default"), repr=False)
+    """Source of each setting: "flag", "environment", ".env" or "default"."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the user about the environment and the .env file."""
+
+    @property
+    def pool_size(self) -> int:
+        """Number of workers that the mode asks for."""
+        return self.workers if self.mode == PARALLEL else 1
+
+    @property
+    def threads_each(self) -> int:
+        """Number of threads of each worker: more would only spin against each other."""
+        return max(1, self.threads // self.pool_size)
+
+
+SETTINGS: dict[str, Setting] = {
+    each.name: each.metadata["setting"] for each in fields(Settings) if "setting" in each.metadata
+}
+"""Declaration of each setting by its name."""
+
+
+def resolve(
+    flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, dotenv: Path | None = None
+) -> Settings:
+    """Return the settings of a run.
+
+    ``flags`` holds values of the command line by name, None for one that was not given; ``dotenv`` is by default
+    the file ``.env`` in the working directory. Raises InputError for a value that cannot be parsed, naming the
+    setting and its source, and for a ``.env`` that cannot be read.
+    """
+    unknown = flags.keys() - SETTINGS.keys()
+    assert not unknown, unknown
+    path = dotenv or Path(".env")
+    variables = {"environment": environ, ".env": read_dotenv(path)}
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(SETTINGS, "default")
+    notes = _exposed_secrets(path, variables[".env"])
+    for name, setting in SETTINGS.items():
+        if flags.get(name) is not None:
+            values[name], sources[name] = _parse(setting, flags[name], f"--{name.replace('_', '-')}"), "flag"
+            continue
+        for source, variable in product(variables, (setting.variable, setting.old_variable)):
+            text = variables[source].get(variable or "", "").strip()
+            if text:
+                values[name], sources[name] = _parse(setting, text, f"{variable} ({source})"), source
+                if variable == setting.old_variable:
+                    notes.append(
+                        f"{variable} ({source}) is deprecated and ignored from the next version on: use "
+                        f"{setting.variable} instead."
+                    )
+                break
+    return Settings(**values, sources=sources, notes=tuple(notes))
+
+
+def _parse(setting: Setting, value: object, where: str) -> Any:
+    try:
+        return setting.parse(str(value))
+    except ValueError as error:
+        # A token pasted into the wrong line must not be repeated, neither here nor by a cause.
+        raise InputError(f"{where}: {redact(str(error))}", code="bad_setting") from None
+
+
+_MAX_DOTENV_BYTES = 1_000_000
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    r"""Return the variables of a .env file by name, without the empty ones; none where there is no such file.
+
+    Backslashes of our own variables are kept: in quotes a .env file has escapes, so ``"C:\new"`` would contain a
+    line break. Nothing is interpolated, since a path or a token may contain a ``$``. Raises InputError where the
+    file cannot be read, is too large or is not UTF-8 text.
+    """
+    from dotenv import dotenv_values
+
+    try:
+        if not path.is_file():
+            return {}
+        if path.stat().st_size > _MAX_DOTENV_BYTES:
+            raise InputError(f"{path} is larger than 1 MB, which no file of settings is.", code="bad_dotenv")
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}): change its permissions, or remove it.",
+            code="bad_dotenv",
+        ) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        # Not as its cause: that error contains the whole file.
+        raise InputError(
+            f"{path} is not UTF-8 text (line {line}): save it as UTF-8.", code="bad_dotenv"
+        ) from None
+    names = "|".join(setting.variable for setting in SETTINGS.values())
+    quoted = rf"""^(\s*(?:export\s+)?(?:{names})\s*=[^\S\n]*)("[^"\n]*"|'[^'\n]*')"""
+    text = re.sub(quoted, lambda found: found[1] + found[2].replace("\\", r"\\"), text, flags=re.MULTILINE)
+    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    return {name: value for name, value in values.items() if value}
+
+
+def _exposed_secrets(path: Path, values: Mapping[str, str]) -> list[str]:
+    """Return a note about secrets that other users can read. On Windows a file's mode does not say that."""
+    secrets = [name for name, value in values.items() if contains_secret(name, value)]
+    if os.name == "nt" or not secrets or not path.stat().st_mode & 0o077:
+        return []
+    names = ", ".join(secrets[:3]) + (", ..." if len(secrets) > 3 else "")
+    return [f"{path} contains a secret ({names}) and other users can read it: run `chmod 600 {path}`."]
+
+
+def models_home(settings: Settings) -> Path | None:
+    """Return the folder of the model files; None stands for the platform's cache folder."""
+    return path_setting(settings.home) if settings.home else None
+
+
+def path_setting(text: str) -> Path:
+    """Return the absolute path that a setting names. Raises InputError as `expanded` does."""
+    return expanded(text).absolute()
+
+
+def expanded(text: str) -> Path:
+    """Return a path with its ``~`` expanded. Raises InputError where it names an unknown user."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"{text} names the home of a user who is not known on this machine: give the whole path.",
+            code="bad_setting",
+        ) from error
+
+
+_REDACTED = "****"
+_SECRET_NAME = re.compile(
+    r"TOKEN(?!IZ)|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|AUTH(?!OR)", re.I
 )
+_LOGIN_IN_URL = re.compile(r"(?<=://)[^/\s]*@")
+# Up to the last @, since a malformed URL often contains an unescaped password.
+_LOGIN_IN_VALUE = re.compile(r"://(\S*)@")
+_AUTHORIZATION = re.compile(r"\b(bearer|basic)\s+[^\s'\"]+", re.I)
+_HUB_TOKEN = re.compile(r"\bhf_\w{6,}")
+_MIN_SECRET_LENGTH = 6
+"""Characters. A shorter value is more often a word such as "false" than a secret."""
+
+
+def redact(text: str, token: str | None = None, environ: Mapping[str, str] = os.environ) -> str:
+    """Replace secrets in a text of another program by ``****``.
+
+    Secrets are ``token``, values of secret variables, logins in URLs, authorization headers and everything that
+    looks like a token of the model hub.
+    """
+    secrets = {*find_secrets(environ), *([token] if token else [])}
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, _REDACTED)
+    text = _LOGIN_IN_URL.sub(f"{_REDACTED}@", text)
+    text = _AUTHORIZATION.sub(rf"\1 {_REDACTED}", text)
+    return _HUB_TOKEN.sub(_REDACTED, text)
+
+
+def find_secrets(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the values of variables with a secret's name, and the passwords in URLs of all others."""
+    for name, value in environ.items():
+        login = _LOGIN_IN_VALUE.search(value)
+        password = login[1].partition(":")[2] if login else ""
+        found = [password, unquote(password)]
+        # A path says where the secret is, and is not the secret itself.
+        if is_secret_name(name) and not os.path.isabs(value):
+            found.append(value)
+        yield from (secret for secret in found if len(secret) >= _MIN_SECRET_LENGTH)
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether a variable's value is a secret by its name (HF_TOKEN, NVIDIA_API_KEY, ...)."""
+    return bool(_SECRET_NAME.search(name))
+
+
+def contains_secret(name: str, value: str) -> bool:
+    """Return whether a variable is a secret by its name, or a URL with a password."""
+    login = _LOGIN_IN_VALUE.search(value)
+    return is_secret_name(name) or bool(login and ":" in login[1])

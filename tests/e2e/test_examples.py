@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from command import TONES, expect_understood, path_with_the_command
-from voiceclone_cli.config import TABLE
+from voiceclone_cli.config import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "examples" / "ci" / "regression.sh"
@@ -157,7 +157,7 @@ def test_the_workflow_gives_the_script_what_it_takes() -> None:
 
 def test_the_workflow_keeps_models_and_results_where_they_are() -> None:
     job = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]["regression"]
-    ours = {row.variable for row in TABLE} | {"RUN_DIR"}
+    ours = {setting.variable for setting in SETTINGS.values()} | {"RUN_DIR"}
     assert all(job_env.keys() <= ours for job_env in [job["env"], *(step.get("env", {}) for step in steps())])
     with_paths = {step["uses"].split("@")[0]: step["with"] for step in steps() if "with" in step}
     assert job["env"]["VOICECLONE_HOME"].endswith(with_paths["actions/cache"]["path"])

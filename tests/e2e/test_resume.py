@@ -100,6 +100,23 @@ def test_force_keeps_nothing(talk: ShortTalk, out: Path) -> None:
     assert files(out) == before
 
 
+@pytest.mark.parametrize("version", [None, 0])
+def test_what_an_older_algorithm_made_is_made_again(talk: ShortTalk, out: Path, version: int | None) -> None:
+    before = files(out)
+    for path in (out / "stages").glob("*.json"):
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        del entry["version"]  # the first releases wrote none
+        path.write_text(json.dumps(entry if version is None else {**entry, "version": version}), "utf-8")
+    again = run(talk, out, "--verbose")
+    assert well(again)["reused_stages"] == []
+    for stage in ALL_STAGES:
+        assert (
+            f"{stage}: what was kept is not used, because it was made by another version" in again.ended.err
+        )
+    assert files(out) == before
+    assert well(run(talk, out))["reused_stages"] == ALL_STAGES
+
+
 @pytest.mark.parametrize("name", ["mix.wav", "stems/A.wav", "segments/0004.wav", "speakers/A/codes.txt"])
 def test_a_foreign_file_never_counts(talk: ShortTalk, out: Path, name: str) -> None:
     before = files(out)

@@ -149,7 +149,7 @@ def test_where_ray_can_start_no_slot_every_line_fails_with_the_reason(
         return ray.remote(Stillborn).options(num_cpus=0).remote()
 
     monkeypatch.setattr(RayLauncher, "_actor", stillborn)
-    settings = there.settings(patience=0.05)
+    settings = there.settings(timeout_scale=0.05)
     with (
         cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
         Pool(launcher) as pool,
@@ -173,7 +173,7 @@ def command(there: Machines, folder: Path, delay: float) -> subprocess.Popen[str
     where = ["--out", str(folder / "run"), "--json", "--executor", "ray", "--ray-address", there.address]
     started = subprocess.Popen(
         [*verb, *where],
-        env={**os.environ, "VOICECLONE_ECHO": f'{{"delay": {delay}}}', "VOICECLONE_PATIENCE": "0.1"},
+        env={**os.environ, "VOICECLONE_ECHO": f'{{"delay": {delay}}}', "VOICECLONE_TIMEOUT_SCALE": "0.1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -149,7 +149,7 @@ def test_a_note_that_cannot_be_written_leaves_its_segment_undone(tmp_path: Path)
 
 def test_references_are_encoded_once_for_all_runs(tmp_path: Path) -> None:
     def timing(work: SynthesisJob) -> dict[str, float]:
-        return synthesize(work, no_progress, stages=StageCache(work.run_dir.root)).timing
+        return synthesize(work, no_progress, cache=StageCache(work.run_dir.root)).timing
 
     assert "encode" in timing(job(tmp_path))
     assert timing(job(tmp_path)) == {}, "everything is there: no worker is started"

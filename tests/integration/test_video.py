@@ -117,7 +117,7 @@ class TestMemory:
             source,
             source.with_name("mix.wav"),
             source.with_name("output.mp4"),
-            stages=stages,
+            cache=stages,
             progress=lambda event: notes.append(event.note),
             **{**given, **changes},
         )

@@ -212,7 +212,7 @@ def test_the_rendering_names_the_hash_of_every_file(tmp_path: Path) -> None:
 
 def test_an_earlier_rendering_is_taken_over_only_for_the_same(tmp_path: Path) -> None:
     place = ctx(tmp_path, talk((1, 0), (0, 1)))
-    stages = StageCache(place.out, "input")
+    cache = StageCache(place.out, "input")
     rows = {
         name: SegmentRow(0, name, "done", str(path), 1.5, 36_000, 0, 1, sha256=name * 64)
         for name, path in place.files.items()
@@ -222,7 +222,7 @@ def test_an_earlier_rendering_is_taken_over_only_for_the_same(tmp_path: Path) ->
         "max_stretch": 1.3,
         "background": "none",
         "info": {},
-        "stages": stages,
+        "cache": cache,
     }
     assert load_cached_render(LINES, rows, **same) is None
     made = cached_render(

@@ -270,7 +270,7 @@ def test_the_last_run_counts_and_a_peak_is_remembered_until_the_next(tmp_path: P
 
 def test_what_was_taken_over_or_given_measures_nothing(tmp_path: Path) -> None:
     run = ctx(tmp_path, media=0.2, diarization=0.01, script=0.01, timeline=0.01, speaking=0.01)
-    run.stages.reused.extend(["diarization", "transcription", "timeline"])
+    run.cache.reused.extend(["diarization", "transcription", "timeline"])
     record(run, "embedded", job(run), spoken(kept={"0001", "0002"}, timing={}))
     assert stages_observed() == {"media"}
 

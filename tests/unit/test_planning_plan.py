@@ -98,7 +98,7 @@ def ctx(tmp_path: Path) -> RunContext:
     run_dir = resume_directory(tmp_path / "run", "abc")
     stages = StageCache(run_dir.root, "abc")
     for stage in ("diarization", "transcription", "casting"):
-        stages.keep(stage, MADE_FROM, {"found": "then"})
+        stages.save(stage, 1, MADE_FROM, {"found": "then"})
     (run_dir.speakers / "ANNA").mkdir()
     (run_dir.speakers / "ANNA" / "reference.txt").write_text("then", encoding="utf-8")
     finish(run_dir)
@@ -126,7 +126,7 @@ def test_a_scratch_directory_holds_all_that_the_run_left(ctx: RunContext) -> Non
     with scratch_directory(ctx) as beside:
         assert beside.run_dir.root != ctx.run_dir.root
         assert beside.run_dir.manifest.read_bytes() == ctx.run_dir.manifest.read_bytes()
-        assert beside.stages.recall("casting", MADE_FROM) == {"found": "then"}
+        assert beside.cache.load("casting", 1, MADE_FROM) == {"found": "then"}
         assert (beside.run_dir.speakers / "ANNA" / "reference.txt").read_text(encoding="utf-8") == "then"
     assert not list(ctx.run_dir.tasks.iterdir())
 
@@ -136,18 +136,18 @@ def test_what_is_written_in_a_scratch_directory_stays_there(ctx: RunContext) -> 
     with scratch_directory(ctx) as beside:
         beside.run_dir.claim()
         write_text_atomic(beside.run_dir.speakers / "ANNA" / "reference.txt", "now")
-        beside.stages.keep("casting", MADE_FROM, {"found": "now"})
+        beside.cache.save("casting", 1, MADE_FROM, {"found": "now"})
     assert ctx.run_dir.manifest.read_bytes() == manifest
     assert (ctx.run_dir.speakers / "ANNA" / "reference.txt").read_text(encoding="utf-8") == "then"
-    assert again(ctx.run_dir).recall("casting", MADE_FROM) == {"found": "then"}
+    assert again(ctx.run_dir).load("casting", 1, MADE_FROM) == {"found": "then"}
 
 
 def test_what_was_heard_anew_is_handed_on_even_when_the_plan_comes_to_nothing(ctx: RunContext) -> None:
     with pytest.raises(KeyError), scratch_directory(ctx) as beside:
-        beside.stages.keep("diarization", {"model": "b"}, {"found": "now"})
+        beside.cache.save("diarization", 1, {"model": "b"}, {"found": "now"})
         raise KeyError("a script that cannot be read, say")
-    assert again(ctx.run_dir).recall("diarization", {"model": "b"}) == {"found": "now"}
-    assert again(ctx.run_dir).recall("transcription", MADE_FROM) == {"found": "then"}
+    assert again(ctx.run_dir).load("diarization", 1, {"model": "b"}) == {"found": "now"}
+    assert again(ctx.run_dir).load("transcription", 1, MADE_FROM) == {"found": "then"}
 
 
 def test_a_file_system_without_second_names_gets_copies(
@@ -160,7 +160,7 @@ def test_a_file_system_without_second_names_gets_copies(
     before = ctx.run_dir.manifest.stat().st_mtime_ns
     with scratch_directory(ctx) as beside:
         assert beside.run_dir.manifest.stat().st_mtime_ns == before
-        assert beside.stages.recall("casting", MADE_FROM) == {"found": "then"}
+        assert beside.cache.load("casting", 1, MADE_FROM) == {"found": "then"}
 
 
 def test_where_nothing_was_spoken_yet_the_plan_is_at_home(ctx: RunContext) -> None:

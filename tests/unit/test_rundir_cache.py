@@ -19,14 +19,37 @@ def stages(root: Path, input_sha256: str = "input") -> StageCache:
 
 
 def test_a_stage_is_remembered_for_the_same_input_and_the_same_makings(tmp_path: Path) -> None:
-    assert stages(tmp_path).recall("diarization", MADE_FROM) is None
-    stages(tmp_path).keep("diarization", MADE_FROM, VALUE)
+    assert stages(tmp_path).load("diarization", 1, MADE_FROM) is None
+    stages(tmp_path).save("diarization", 1, MADE_FROM, VALUE)
     again = stages(tmp_path)
-    assert again.recall("diarization", MADE_FROM) == VALUE and again.reused == ["diarization"]
-    assert stages(tmp_path).recall("transcription", MADE_FROM) is None
-    assert stages(tmp_path).recall("diarization", {**MADE_FROM, "count": 2}) is None
+    assert again.load("diarization", 1, MADE_FROM) == VALUE and again.reused == ["diarization"]
+    assert stages(tmp_path).load("transcription", 1, MADE_FROM) is None
+    assert stages(tmp_path).load("diarization", 1, {**MADE_FROM, "count": 2}) is None
     other = stages(tmp_path, "another input")
-    assert other.recall("diarization", MADE_FROM) is None and other.reused == []
+    assert other.load("diarization", 1, MADE_FROM) is None and other.reused == []
+
+
+@pytest.mark.parametrize("version", [None, 1, 3])
+def test_a_result_of_another_version_of_the_algorithm_is_not_used(
+    tmp_path: Path, version: int | None
+) -> None:
+    log: list[str] = []
+    stages(tmp_path).save("casting", 2, MADE_FROM, VALUE)
+    path = tmp_path / "stages" / "casting.json"
+    entry = json.loads(path.read_text(encoding="utf-8"))
+    entry["version"] = version
+    if version is None:  # as the first releases wrote it
+        del entry["version"]
+    path.write_text(json.dumps(entry), encoding="utf-8")
+    cache = StageCache(tmp_path, "input", lambda event: log.append(event.note))
+    computed = cached(cache, {"new": True})
+    assert computed == {"new": True} and cache.reused == []
+    assert log == ["casting: what was kept is not used, because it was made by another version"]
+    assert cached(cache, {"newer": True}) == {"new": True} and cache.reused == ["casting"]
+
+
+def cached(cache: StageCache, result: dict[str, Any]) -> dict[str, Any]:
+    return cache.cached("casting", 2, MADE_FROM, lambda: result, serialize=dict, parse=dict)
 
 
 def test_a_stage_rests_on_its_files(tmp_path: Path) -> None:
@@ -35,18 +58,18 @@ def test_a_stage_rests_on_its_files(tmp_path: Path) -> None:
         path.write_bytes(b"sound")
 
     def keep() -> None:
-        stages(tmp_path).keep("x", MADE_FROM, VALUE, {small: file_sha256(small)}, [large])
+        stages(tmp_path).save("x", 1, MADE_FROM, VALUE, {small: file_sha256(small)}, [large])
 
     keep()
-    assert stages(tmp_path).recall("x", MADE_FROM) == VALUE
+    assert stages(tmp_path).load("x", 1, MADE_FROM) == VALUE
     small.write_bytes(b"SOUND")
-    assert stages(tmp_path).recall("x", MADE_FROM) is None
+    assert stages(tmp_path).load("x", 1, MADE_FROM) is None
     keep()
     large.write_bytes(b"cut")
-    assert stages(tmp_path).recall("x", MADE_FROM) is None
+    assert stages(tmp_path).load("x", 1, MADE_FROM) is None
     keep()
     large.unlink()
-    assert stages(tmp_path).recall("x", MADE_FROM) is None
+    assert stages(tmp_path).load("x", 1, MADE_FROM) is None
 
 
 def test_files_are_named_from_the_run_directory_so_that_it_can_be_moved(tmp_path: Path) -> None:
@@ -54,30 +77,30 @@ def test_files_are_named_from_the_run_directory_so_that_it_can_be_moved(tmp_path
     (before / "speakers").mkdir(parents=True)
     codes = before / "speakers" / "codes.npy"
     codes.write_bytes(b"codes")
-    stages(before).keep("encoding", MADE_FROM, VALUE, {codes: file_sha256(codes)})
+    stages(before).save("encoding", 1, MADE_FROM, VALUE, {codes: file_sha256(codes)})
     before.rename(after)
-    assert stages(after).recall("encoding", MADE_FROM) == VALUE
+    assert stages(after).load("encoding", 1, MADE_FROM) == VALUE
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", "[" * 100_000, '{"value": {}}', "\x00"])
 def test_a_damaged_memory_is_no_memory(tmp_path: Path, damage: str) -> None:
-    stages(tmp_path).keep("x", MADE_FROM, VALUE)
+    stages(tmp_path).save("x", 1, MADE_FROM, VALUE)
     (tmp_path / "stages" / "x.json").write_text(damage, encoding="utf-8")
-    assert stages(tmp_path).recall("x", MADE_FROM) is None
+    assert stages(tmp_path).load("x", 1, MADE_FROM) is None
 
 
 def test_an_edited_memory_is_no_memory(tmp_path: Path) -> None:
-    stages(tmp_path).keep("x", MADE_FROM, VALUE)
+    stages(tmp_path).save("x", 1, MADE_FROM, VALUE)
     path = tmp_path / "stages" / "x.json"
     note = json.loads(path.read_text(encoding="utf-8"))
     note["value"]["turns"][0][2] = "SPEAKER_07"
     path.write_text(json.dumps(note), encoding="utf-8")
-    assert stages(tmp_path).recall("x", MADE_FROM) is None
+    assert stages(tmp_path).load("x", 1, MADE_FROM) is None
 
 
 def test_without_a_run_directory_nothing_is_remembered() -> None:
-    NULL_CACHE.keep("x", MADE_FROM, VALUE)
-    assert NULL_CACHE.recall("x", MADE_FROM) is None
+    NULL_CACHE.save("x", 1, MADE_FROM, VALUE)
+    assert NULL_CACHE.load("x", 1, MADE_FROM) is None
 
 
 def test_why_what_was_kept_is_not_used_is_told(tmp_path: Path) -> None:
@@ -88,11 +111,11 @@ def test_why_what_was_kept_is_not_used_is_told(tmp_path: Path) -> None:
 
     def recall(inputs: Mapping[str, Any] = MADE_FROM) -> None:
         listening = StageCache(tmp_path, "input", lambda event: told.append(f"{event.stage}: {event.note}"))
-        listening.recall("casting", inputs)
+        listening.load("casting", 1, inputs)
 
     recall()
     assert not told, "nothing is done again that was never done"
-    stages(tmp_path).keep("casting", MADE_FROM, VALUE, {codes: file_sha256(codes)}, [mix])
+    stages(tmp_path).save("casting", 1, MADE_FROM, VALUE, {codes: file_sha256(codes)}, [mix])
     recall()
     assert not told
     recall({**MADE_FROM, "count": 2})

@@ -10,7 +10,7 @@ import pytest
 
 from voiceclone_cli.errors import InputError, PreflightError, RunError
 from voiceclone_cli.files import fingerprint
-from voiceclone_cli.rundir.cache import StageCache, note_segment, noted_segment
+from voiceclone_cli.rundir.cache import StageCache, load_segment_note, save_segment_note
 from voiceclone_cli.rundir.directory import (
     HOLDER_NAME,
     LOCK_NAME,
@@ -156,36 +156,36 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
 def test_force_forgets_what_earlier_runs_made(tmp_path: Path) -> None:
     run_dir = resume_directory(tmp_path / "run", "a")
     run_dir.segment_wav("0001").write_bytes(b"sound")
-    note_segment(run_dir, "0001", "print", {"sha256": sha256(b"sound").hexdigest()})
-    StageCache(run_dir.root).keep("diarization", {}, {})
+    save_segment_note(run_dir, "0001", "print", {"sha256": sha256(b"sound").hexdigest()})
+    StageCache(run_dir.root).save("diarization", 1, {}, {})
     assert run_dir.remembers()
     run_dir.forget()
-    assert noted_segment(run_dir, "0001", "print") is None and not run_dir.remembers()
+    assert load_segment_note(run_dir, "0001", "print") is None and not run_dir.remembers()
 
 
 def test_a_note_is_not_written_into_a_directory_that_is_gone(tmp_path: Path) -> None:
     run_dir = resume_directory(tmp_path / "run", "a")
     shutil.rmtree(run_dir.root)
     with pytest.raises(RunError) as gone:
-        note_segment(run_dir, "0001", "print", {})
+        save_segment_note(run_dir, "0001", "print", {})
     assert gone.value.code == "output_vanished" and not run_dir.root.exists()
 
 
 def test_a_segment_counts_only_with_its_own_fingerprint_and_its_own_sound(tmp_path: Path) -> None:
     run_dir = resume_directory(tmp_path / "run", "a")
-    assert noted_segment(run_dir, "0001", "print") is None
+    assert load_segment_note(run_dir, "0001", "print") is None
     run_dir.segment_wav("0001").write_bytes(b"sound")
-    assert noted_segment(run_dir, "0001", "print") is None, "a wav alone is a stale wav"
-    note_segment(run_dir, "0001", "print", {"seconds": 1.5, "sha256": sha256(b"sound").hexdigest()})
-    note = noted_segment(run_dir, "0001", "print")
+    assert load_segment_note(run_dir, "0001", "print") is None, "a wav alone is a stale wav"
+    save_segment_note(run_dir, "0001", "print", {"seconds": 1.5, "sha256": sha256(b"sound").hexdigest()})
+    note = load_segment_note(run_dir, "0001", "print")
     assert note is not None and note["seconds"] == 1.5
-    assert noted_segment(run_dir, "0001", "other inputs") is None
+    assert load_segment_note(run_dir, "0001", "other inputs") is None
     run_dir.segment_note("0002").write_text("[" * 100_000, encoding="utf-8")
-    assert noted_segment(run_dir, "0002", "print") is None
+    assert load_segment_note(run_dir, "0002", "print") is None
     run_dir.segment_wav("0001").write_bytes(b"a foreign sound")
-    assert noted_segment(run_dir, "0001", "print") is None
+    assert load_segment_note(run_dir, "0001", "print") is None
     run_dir.segment_note("0001").write_text("{torn", encoding="utf-8")
-    assert noted_segment(run_dir, "0001", "print") is None
+    assert load_segment_note(run_dir, "0001", "print") is None
 
 
 def test_what_is_not_planned_any_more_is_swept(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_vtt_voice_is_the_speaker(tmp_path: Path) -> None:
 
 def test_a_vtt_cue_of_two_voices_is_refused(tmp_path: Path) -> None:
     vtt = "WEBVTT\n\n00:01.500 --> 00:03.000\n<v Anna>Hello.</v> <v Ben>Hi.</v>\n"
-    assert "cue 1 is spoken by Anna and Ben" in refusal(tmp_path, "a.vtt", vtt).message
+    assert "cue 1 has the voices of Anna and Ben" in refusal(tmp_path, "a.vtt", vtt).message
 
 
 ASS = (
@@ -215,15 +215,15 @@ def test_csv_takes_decimal_commas_ids_and_languages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        ("", "no line to speak"),
-        ("start,end,text\n", "no line to speak"),
-        ("from,to,text\n1,2,a\n", "no start and no end"),
+        ("", "no line with words"),
+        ("start,end,text\n", "no line with words"),
+        ("from,to,text\n1,2,a\n", "start and end are missing"),
         ("start,end,text,text\n1,2,a,b\n", 'more than one column "text"'),
         ("start,end,text\n1,2,Well, no\n", "line 2 has more cells"),
         ("start,end,text\n1,,a\n", "line 2: '' is not a time"),
         ("start,end,text\n-1,2,a\n", "line 2: '-1' is not a time"),
         ("start,end,text\nnan,2,a\n", "line 2: 'nan' is not a time"),
-        ('start,end,text\n1,2,"a\n', "line 2 is not a row of CSV"),
+        ('start,end,text\n1,2,"a\n', "line 2 is not valid CSV"),
     ],
 )
 def test_csv_that_is_no_script_is_refused(tmp_path: Path, content: str, part: str) -> None:
@@ -298,7 +298,7 @@ def test_a_line_of_more_text_than_anybody_speaks_is_refused(tmp_path: Path, name
 
 def test_a_time_beyond_a_hundred_hours_is_refused(tmp_path: Path) -> None:
     vtt = "WEBVTT\n\n9999:00:01.000 --> 9999:00:02.000\nHello.\n"
-    assert "beyond 100 hours" in refusal(tmp_path, "a.vtt", vtt).message
+    assert "after 100 hours" in refusal(tmp_path, "a.vtt", vtt).message
 
 
 def test_a_table_of_too_many_columns_is_refused(tmp_path: Path) -> None:

@@ -70,9 +70,7 @@ def test_names_that_open_most_lines_are_speakers(tmp_path: Path) -> None:
 
 
 def test_names_that_open_most_lines_need_a_voice(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match="Anna, Ben have no voice; there are voices for SPEAKER_00, SPEAKER_01"
-    ):
+    with pytest.raises(InputError, match="Anna, Ben have no voice; the voices are SPEAKER_00, SPEAKER_01"):
         read(tmp_path, "Anna: Hello.", "Ben: Hi.", "Anna: It rains.", "Ben: I see.")
 
 

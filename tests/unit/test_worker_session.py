@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import threading
 import wave
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from voiceclone_worker import session
-from voiceclone_worker.atomic import write_failure, write_unsynced, write_whole
 from voiceclone_worker.engines.base import Speech, SpeechRow
 from voiceclone_worker.protocol import ReferenceSpec, SegmentRow, SegmentSpec
 from voiceclone_worker.session import BACKLOG, Writer, write_wav
@@ -32,60 +28,6 @@ def outcomes(paths: list[Path]) -> tuple[dict[str, SegmentRow], Writer]:
         for number, path in enumerate(paths):
             writer.submit(row(number), SPEECH, str(path))
     return {each.id: each for each in heard}, writer
-
-
-@pytest.mark.parametrize("write", [write_whole, write_unsynced])
-def test_a_file_is_replaced_whole_and_links_are_not_followed(
-    tmp_path: Path, write: Callable[[Path, bytes], None]
-) -> None:
-    theirs = tmp_path / "theirs"
-    theirs.write_bytes(b"theirs")
-    (tmp_path / "codes.npy").symlink_to(theirs)
-    for content in (b"first", b"second"):
-        write(tmp_path / "codes.npy", content)
-        assert (tmp_path / "codes.npy").read_bytes() == content
-    assert theirs.read_bytes() == b"theirs"
-    assert {path.name for path in tmp_path.iterdir()} - {"cwd"} == {"codes.npy", "theirs"}
-
-
-def test_a_file_is_as_readable_as_any_other_new_file(tmp_path: Path) -> None:
-    (tmp_path / "usual").touch()
-    write_whole(tmp_path / "codes.npy", b"")
-    assert (tmp_path / "codes.npy").stat().st_mode == (tmp_path / "usual").stat().st_mode
-
-
-def test_a_write_that_breaks_off_leaves_the_old_file_and_nothing_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "speaker"
-    folder.mkdir()
-    write_whole(folder / "codes.npy", b"old")
-
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_whole(folder / "codes.npy", b"new")
-    assert [path.name for path in folder.iterdir()] == ["codes.npy"]
-    assert (folder / "codes.npy").read_bytes() == b"old"
-
-
-def test_a_name_as_long_as_the_file_system_allows_can_be_written(tmp_path: Path) -> None:
-    path = tmp_path / ("n" * 251 + ".wav")
-    write_unsynced(path, b"x")
-    assert path.read_bytes() == b"x"
-
-
-def test_a_full_disk_is_told_from_other_failures() -> None:
-    path = Path("/out/segments/0001.wav")
-    full = write_failure(path, OSError(errno.ENOSPC, "No space left on device"))
-    assert full.code == "disk_full" and "/out/segments" in full.message and "make room" in full.message
-    other = write_failure(path, OSError(errno.EROFS, "Read-only file system"))
-    assert (other.code, other.message) == (
-        "write_failed",
-        "/out/segments/0001.wav could not be written: Read-only file system",
-    )
 
 
 def test_a_wav_has_the_speech_and_the_sha256_of_its_row(tmp_path: Path) -> None:

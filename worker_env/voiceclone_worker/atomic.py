@@ -1,7 +1,11 @@
-"""Whole files or none, whatever ends the process: a kill, a crash, a full disk.
+"""Files that are either whole or absent, whatever ends the process: a kill, a crash, a full disk.
 
-Standard library only. A file is written under a temporary name beside its place (``.NAME.XXXXXXXX.part``),
-then replaces what is there; a link is replaced, not followed.
+A file is written under a temporary name in its own folder, then replaces what is there; a symbolic link is
+replaced, not followed. With ``sync`` (the default) the content is on the disk before the file has its name, so
+this also holds after a power cut. Without it, such a file may be torn: use that for what has a checksum
+elsewhere and can be made again.
+
+Standard library only: both environments use it.
 """
 
 from __future__ import annotations
@@ -13,47 +17,49 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from voiceclone_worker.protocol import Failure
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+@contextmanager
+def atomic_path(final: Path, *, sync: bool = True, make_folder: bool = True) -> Iterator[Path]:
+    """Yield a temporary path with the folder and suffix of ``final``, which replaces it when the block ends.
+
+    When the block raises, the temporary file is removed and ``final`` stays as it was. Raises OSError.
+    """
+    if make_folder:
+        final.parent.mkdir(parents=True, exist_ok=True)
+    # The stem is cut so that a long name does not pass the file system's limit.
+    temporary = final.with_name(f".{final.stem[:40]}.{secrets.token_hex(4)}.part{final.suffix}")
+    temporary.touch(exist_ok=False)
+    try:
+        yield temporary
+        if sync:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, final)
+    except BaseException:
+        # On a disk that has become read-only the file stays; the error of the block is the one that counts.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is whole after a power cut too: what an engine keeps of a reference. Raises OSError."""
-    with _replacing(path) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def write_bytes_atomic(final: Path, data: bytes, *, sync: bool = True, make_folder: bool = True) -> None:
+    """Write a file; readers see the old content or all of the new. Raises OSError."""
+    with atomic_path(final, sync=sync, make_folder=make_folder) as temporary:
+        temporary.write_bytes(data)
 
 
-def write_unsynced(path: Path, content: bytes) -> None:
-    """Write a file without waiting for the disk: after a power cut it may be torn, so it is for what has its
-    sha256 elsewhere and can be made again. Raises OSError."""
-    with _replacing(path) as file:
-        file.write(content)
+def is_disk_full(error: OSError) -> bool:
+    """Return whether the disk, or the user's quota on it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_failure(path: Path, error: OSError) -> Failure:
-    """Why ``path`` was not written, in one sentence. Codes: ``disk_full``, else ``write_failed``."""
-    if error.errno in _FULL:
+    """Return why ``path`` was not written. Codes: ``disk_full``, else ``write_failed``."""
+    if is_disk_full(error):
         return Failure(
             "disk_full", f"the disk of {path.parent} is full: make room there and give the same command again"
         )
     return Failure("write_failed", f"{path} could not be written: {error.strerror or error}")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    # The name is cut so that a long one does not pass the file system's limit.
-    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-        os.replace(temporary, path)
-    except BaseException:
-        # On a disk that can only be read by now the file stays; why the writing ended is what counts.
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise

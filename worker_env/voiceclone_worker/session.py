@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from voiceclone_worker.atomic import write_failure, write_unsynced
+from voiceclone_worker.atomic import write_bytes_atomic, write_failure
 from voiceclone_worker.engines.base import Emit, Engine, EngineError, Load, SegmentError, Speech, SpeechRow
 from voiceclone_worker.protocol import (
     EncodeTask,
@@ -123,7 +123,7 @@ def write_wav(path: Path, speech: Speech) -> str:
         out.setframerate(speech.rate)
         out.writeframes(speech.pcm)
     data = content.getvalue()
-    write_unsynced(path, data)
+    write_bytes_atomic(path, data, sync=False, make_folder=False)
     return hashlib.sha256(data).hexdigest()
 
 

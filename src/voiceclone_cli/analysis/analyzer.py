@@ -18,7 +18,7 @@ from voiceclone_cli.config import Settings, expanded, models_home
 from voiceclone_cli.errors import InputError, Stopped
 from voiceclone_cli.models import download, store
 from voiceclone_cli.rundir.cache import NULL_CACHE, StageCache
-from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Transcript, Turn, Word
+from voiceclone_cli.types import Diarization, Progress, Recording, Transcript, Turn, Word
 
 if typing.TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -131,26 +131,31 @@ def transcript_from_dict(known: Mapping[str, Any]) -> Transcript:
 
 # Who speaks when and which words, heard once: what was heard before is remembered.
 
+DIARIZATION_VERSION = 1
+TRANSCRIPTION_VERSION = 1
+"""To be counted up when the same inputs give another result."""
+
 
 def diarize_cached(
     recording: Recording,
     settings: Settings,
     count: SpeakerCount,
     progress: Progress,
-    stages: StageCache = NULL_CACHE,
+    cache: StageCache = NULL_CACHE,
     ears: Analyzer = LOCAL_ANALYZER,
 ) -> Diarization:
     """Who speaks when. Raises InputError (nobody speaks), PreflightError (no model)."""
     stack = select_diarization_model(settings, progress)
     folders = {name: model_identity(folder) for name, folder in stack.folders.items()}
     inputs = {"stack": stack.name, "models": folders, "count": asdict(count)}
-    known = stages.recall(DIARIZATION, inputs)
-    if known is not None:
-        progress(_kept(DIARIZATION, recording))
-        return diarization_from_dict(known)
-    found = ears.turns(recording, stack, count, settings, progress)
-    stages.keep(DIARIZATION, inputs, asdict(found))
-    return found
+    return cache.cached(
+        DIARIZATION,
+        DIARIZATION_VERSION,
+        inputs,
+        lambda: ears.turns(recording, stack, count, settings, progress),
+        serialize=asdict,
+        parse=diarization_from_dict,
+    )
 
 
 def transcribe_cached(
@@ -158,11 +163,11 @@ def transcribe_cached(
     diarization: Diarization,
     settings: Settings,
     progress: Progress,
-    stages: StageCache = NULL_CACHE,
+    cache: StageCache = NULL_CACHE,
     ears: Analyzer = LOCAL_ANALYZER,
 ) -> tuple[Transcript, list[str]]:
     """The words spoken, and notes on those that were dropped as hallucinated outside speech."""
-    transcript = _transcript(recording, settings, progress, stages, ears)
+    transcript = _transcript(recording, settings, progress, cache, ears)
     kept, dropped = drop_outside_speech(transcript.words, diarization.turns)
     if not kept:
         raise InputError(
@@ -176,7 +181,7 @@ def transcribe_cached(
     return replace(transcript, words=kept), notes
 
 
-def cached_transcript(diarization: Diarization, settings: Settings, stages: StageCache) -> Transcript | None:
+def cached_transcript(diarization: Diarization, settings: Settings, cache: StageCache) -> Transcript | None:
     """What an earlier run in the same directory heard, if it listened with the same recogniser."""
     folder = expanded(settings.asr_model)
     if not folder.is_dir():
@@ -186,7 +191,8 @@ def cached_transcript(diarization: Diarization, settings: Settings, stages: Stag
             return None
         folder = status.folder
     for language in dict.fromkeys((settings.language, None)):
-        known = stages.recall(TRANSCRIPTION, {"model": model_identity(folder), "language": language})
+        inputs = {"model": model_identity(folder), "language": language}
+        known = cache.load(TRANSCRIPTION, TRANSCRIPTION_VERSION, inputs)
         if known is not None:
             heard = transcript_from_dict(known)
             kept, _ = drop_outside_speech(heard.words, diarization.turns)
@@ -195,22 +201,19 @@ def cached_transcript(diarization: Diarization, settings: Settings, stages: Stag
 
 
 def _transcript(
-    recording: Recording, settings: Settings, progress: Progress, stages: StageCache, ears: Analyzer
+    recording: Recording, settings: Settings, progress: Progress, cache: StageCache, ears: Analyzer
 ) -> Transcript:
     """Every word that was recognised."""
     recogniser = recogniser_folder(settings, progress)
     inputs = {"model": model_identity(recogniser), "language": settings.language}
-    known = stages.recall(TRANSCRIPTION, inputs)
-    if known is not None:
-        progress(_kept(TRANSCRIPTION, recording))
-        return transcript_from_dict(known)
-    transcript = ears.words(recording, recogniser, settings, progress)
-    stages.keep(TRANSCRIPTION, inputs, asdict(transcript))
-    return transcript
-
-
-def _kept(stage: str, recording: Recording) -> ProgressEvent:
-    return ProgressEvent(stage, recording.seconds, recording.seconds, note="kept from before")
+    return cache.cached(
+        TRANSCRIPTION,
+        TRANSCRIPTION_VERSION,
+        inputs,
+        lambda: ears.words(recording, recogniser, settings, progress),
+        serialize=asdict,
+        parse=transcript_from_dict,
+    )
 
 
 class CachedModels:

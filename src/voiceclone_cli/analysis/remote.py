@@ -536,7 +536,7 @@ class ProcessAnalyzer:
     ) -> Diarization:
         """As ``Ears``; also raises RunError, and Stopped when :meth:`stop` was called."""
         question = Request(
-            recording, diarization_request(stack, count, self._shared_out(settings)), settings.patience
+            recording, diarization_request(stack, count, self._shared_out(settings)), settings.timeout_scale
         )
         return diarization_from_dict(self._questions.ask(question, progress))
 
@@ -545,7 +545,7 @@ class ProcessAnalyzer:
     ) -> Transcript:
         """As ``Ears``; also raises RunError, and Stopped when :meth:`stop` was called."""
         question = Request(
-            recording, transcription_request(recogniser, self._shared_out(settings)), settings.patience
+            recording, transcription_request(recogniser, self._shared_out(settings)), settings.timeout_scale
         )
         return transcript_from_dict(self._questions.ask(question, progress))
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from voiceclone_cli.audio.reader import open_audio, resample_blocks
-from voiceclone_cli.files import atomic_path, explain_write_errors
+from voiceclone_cli.files import explain_write_errors
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
+from voiceclone_worker.atomic import atomic_path
 
 if typing.TYPE_CHECKING:
     from typing import BinaryIO
@@ -38,6 +39,8 @@ _PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
 
 
 STAGE = "original"
+VERSION = 1
+"""Increase this when the same input gives another file."""
 
 _FALLBACK_FLAC_RATE = 48_000
 

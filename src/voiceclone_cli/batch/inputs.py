@@ -16,7 +16,7 @@ from typing import Any
 
 from voiceclone_cli.analysis.diarization import SpeakerCount
 from voiceclone_cli.batch.model import Batch, BatchItem, earlier_names
-from voiceclone_cli.config import TABLE, Setting, redact
+from voiceclone_cli.config import SETTINGS, redact
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.rundir.manifest import MANIFEST, OWNER
@@ -205,11 +205,7 @@ def _safe(name: str) -> str:
 
 _COUNTS = {"speakers": "exactly", "min_speakers": "least", "max_speakers": "most"}
 _FILES = ("script", "turns", "consent")
-_SETTINGS: dict[str, Setting] = {
-    row.name: row
-    for row in TABLE
-    if row.name in ("language", "seed", "diarizer", "max_stretch", "background", "watermark")
-}
+_SETTINGS = ("diarizer", "language", "max_stretch", "background", "watermark", "seed")
 COLUMNS = ("input", "name", *_FILES, *_COUNTS, *_SETTINGS, "references")
 _DELIMITERS = ",;\t"
 _MOST_BYTES = 256 * 2**20
@@ -362,7 +358,7 @@ def _as_text(value: object, where: str, column: str) -> str:
 
 def _setting(column: str, text: str, where: str) -> Any:
     try:
-        return _SETTINGS[column].parse(text)
+        return SETTINGS[column].parse(text)
     except ValueError as error:
         raise _bad_value(where, column, redact(str(error))) from None
 

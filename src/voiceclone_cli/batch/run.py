@@ -85,7 +85,7 @@ def run_all(batch: Batch, progress: Progress = no_progress, on_end: OnEnd = lamb
             )
         )
         ears = held.enter_context(open_analyzer(batch.settings, progress))
-        pool = held.enter_context(Pool(launcher, patience=batch.settings.patience))
+        pool = held.enter_context(Pool(launcher, patience=batch.settings.timeout_scale))
         conductor = BatchRunner(batch.items, ears, launcher, pool, progress, on_end, logs)
         try:
             conductor.begin(min(MOST_OPEN, OPEN_BESIDE + launcher.room()))

@@ -17,7 +17,7 @@ from voiceclone_cli.config import (
     PRECISIONS,
     RAY,
     SEQUENTIAL,
-    TABLE,
+    SETTINGS,
     Settings,
     resolve,
 )
@@ -151,7 +151,7 @@ def epilog(verb: str) -> str:
 
 def settings_of(options: Mapping[str, Any]) -> Settings:
     """The settings of a command, from all its options by name. Raises InputError, as ``resolve`` does."""
-    return resolve({row.name: options.get(row.name) for row in TABLE})
+    return resolve({name: options.get(name) for name in SETTINGS})
 
 
 Input = Annotated[Path, typer.Argument(metavar="INPUT", help="Any audio or video file.", show_default=False)]

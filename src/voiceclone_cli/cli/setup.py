@@ -14,7 +14,7 @@ import typer
 from voiceclone_cli.cli import options
 from voiceclone_cli.cli.options import AsJson, ProgressOption, Quiet, Verbose, epilog
 from voiceclone_cli.cli.progress import ProgressMode, say, shown_progress
-from voiceclone_cli.config import RAY, TABLE, Settings, models_home, resolve
+from voiceclone_cli.config import RAY, SETTINGS, Settings, models_home, resolve
 from voiceclone_cli.engines import environment
 from voiceclone_cli.engines.environment import EnvironmentState, EnvironmentStatus
 from voiceclone_cli.errors import InputError, PreflightError
@@ -64,10 +64,10 @@ def show_config(as_json: AsJson = False) -> None:
 
 
 def _rows(settings: Settings) -> Iterator[ConfigRow]:
-    for row in TABLE:
-        value = getattr(settings, row.name)
-        shown = "(set)" if row.secret and value is not None else value
-        yield ConfigRow(row.name, shown, settings.sources[row.name], row.variable, row.meaning)
+    for name, setting in SETTINGS.items():
+        value = getattr(settings, name)
+        shown = "(set)" if setting.secret and value is not None else value
+        yield ConfigRow(name, shown, settings.sources[name], setting.variable, setting.help)
 
 
 def config_lines(rows: Sequence[ConfigRow]) -> Iterator[str]:

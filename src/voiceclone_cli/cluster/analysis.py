@@ -305,7 +305,7 @@ class NodeSupervisor(threading.Thread):
         )
         actor = self._actor = options.remote(self._hints)
         asked = actor.lack.remote(__version__)
-        deadline = time.monotonic() + START_SECONDS * max(1.0, self._settings.patience)
+        deadline = time.monotonic() + START_SECONDS * max(1.0, self._settings.timeout_scale)
         while not ray.wait([asked], timeout=LOOK_SECONDS)[0]:
             if self._questions.ending:
                 raise _Unfit("the command is ending")
@@ -430,7 +430,7 @@ class RemoteAnalyzer:
         self._connection.close()
 
     def _ask(self, recording: Recording, wish: AnalysisRequest, progress: Progress) -> dict[str, object]:
-        return self._questions.ask(Request(recording, wish, self._settings.patience), progress)
+        return self._questions.ask(Request(recording, wish, self._settings.timeout_scale), progress)
 
     # ------------------------------------------------------------------------------ who answers
 

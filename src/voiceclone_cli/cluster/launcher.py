@@ -134,7 +134,7 @@ class RayLauncher:
                 "VOICECLONE_RAY_RESOURCES",
                 code="ray_resources",
             )
-        if now - self._absent_since > ABSENT_SECONDS * self._settings.patience:
+        if now - self._absent_since > ABSENT_SECONDS * self._settings.timeout_scale:
             raise self._nobody()
         return []
 
@@ -219,7 +219,7 @@ class RayLauncher:
             for slot in [slot for slot in self._slots if not slot.ready]:
                 if nodes.head_is_silent():
                     slot.lose("the head of the Ray cluster does not answer")
-                elif time.monotonic() - slot.began > PENDING_SECONDS * self._settings.patience:
+                elif time.monotonic() - slot.began > PENDING_SECONDS * self._settings.timeout_scale:
                     slot.lose("its node had no room to start it")
 
 

@@ -12,7 +12,7 @@ from voiceclone_cli.config import Settings, models_home, path_setting, resolve
 from voiceclone_cli.engines.fish import REQUIRED_FILES, local_checkpoint, no_checkpoint
 from voiceclone_cli.engines.select import EngineChoice, choose_engine
 from voiceclone_cli.errors import PreflightError, VoicecloneError
-from voiceclone_cli.files import file_sha256, write_text_unsynced
+from voiceclone_cli.files import file_sha256, write_text_atomic
 from voiceclone_cli.models import download, store
 from voiceclone_worker.protocol import EngineSpec
 
@@ -119,7 +119,7 @@ def _remembered_sha256(path: Path) -> str:
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
         remembered = {**_read(memory), str(path): [look.st_size, look.st_mtime_ns, sha256]}
-        write_text_unsynced(memory, json.dumps(remembered, indent=1))
+        write_text_atomic(memory, json.dumps(remembered, indent=1), sync=False)
     except OSError:
         return sha256  # a home that may only be read: it is computed again each time
     return sha256

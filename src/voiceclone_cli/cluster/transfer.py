@@ -23,7 +23,7 @@ from filelock import FileLock
 from voiceclone_cli.files import file_sha256
 from voiceclone_cli.workers.protocol import Lease
 from voiceclone_cli.workers.recovery import RowName
-from voiceclone_worker.atomic import write_unsynced
+from voiceclone_worker.atomic import write_bytes_atomic
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, Result, SynthesisTask, Task
 
 # A lease on its way to a node and back: in the controller's words there, in the node's own here.
@@ -245,7 +245,7 @@ class NodeCache:
             return target
         with FileLock(self.folder / f".{content.sha256}.lock"):
             if not target.is_file():
-                write_unsynced(target, self._get(content.box))
+                write_bytes_atomic(target, self._get(content.box), sync=False)
                 self.fetched += 1
         return target
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.config import TABLE, Settings, resolve
+from voiceclone_cli.config import SETTINGS, Settings, resolve
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.rundir.manifest import MANIFEST, read_manifest
 
@@ -67,7 +67,7 @@ class PreviousRun:
             here = resolve(recorded)
         except InputError as error:
             raise InputError(f"{self.root / MANIFEST}: {error.message}", code="bad_manifest") from error
-        optional = [row.name for row in TABLE if row.default is None]
+        optional = [name for name in SETTINGS if getattr(Settings(), name) is None]
         unset: dict[str, Any] = {name: None for name in optional if self._settings().get(name, "") is None}
         sources = {**here.sources, **dict.fromkeys(self._settings(), SOURCE)}
         return replace(here, **unset, sources=sources)
@@ -75,7 +75,7 @@ class PreviousRun:
     def _settings(self) -> dict[str, Any]:
         """By name, those that hold on."""
         rows: Mapping[str, Mapping[str, Any]] = self.manifest["settings"]
-        known = [row.name for row in TABLE if row.name in rows]
+        known = [name for name in SETTINGS if name in rows]
         kept = {
             name: self._anchored(name, rows[name]["value"])
             for name in known

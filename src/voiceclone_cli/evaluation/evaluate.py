@@ -106,6 +106,8 @@ def _is_too_short(row: SegmentScore, line: EvaluatedLine) -> bool:
 
 STAGE = "voices"
 _REMEMBERED_AS = "check-originals"
+_VERSION = 1
+"""To be counted up when the same inputs give other measurements."""
 _ENOUGH = 60.0
 """Seconds of a speaker's own speech; more hardly moves an embedding."""
 _LITTLE = 2.0
@@ -130,7 +132,7 @@ class Originals:
 
 
 def measure_originals(
-    finished: FinishedRun, ears: MetricModels, stages: StageCache, progress: Progress
+    finished: FinishedRun, ears: MetricModels, cache: StageCache, progress: Progress
 ) -> Originals:
     """Measured once for each recording, turns and references. Raises InputError for a recording that cannot be
     decoded, RunError where the run directory cannot be written."""
@@ -141,11 +143,15 @@ def measure_originals(
         "references": {name: file_sha256(path) for name, path in _references(finished).items()},
         "recording": finished.recording is not None,
     }
-    known = stages.recall(_REMEMBERED_AS, inputs)
-    if known is None:
-        progress(ProgressEvent(STAGE, 0, 1))
-        known = _measure(finished, ears)
-        stages.keep(_REMEMBERED_AS, inputs, known)
+    progress(ProgressEvent(STAGE, 0, 1))
+    known = cache.cached(
+        _REMEMBERED_AS,
+        _VERSION,
+        inputs,
+        lambda: _measure(finished, ears),
+        serialize=lambda measured: measured,
+        parse=lambda entry: entry,
+    )
     progress(ProgressEvent(STAGE, 1, 1))
     return Originals(_samples(known["own"]), _samples(known["references"]), known["levels"])
 
@@ -466,13 +472,13 @@ def evaluate(
     check_gates(gates)
     finished = read_finished_run(run_dir)
     before = None if gates.baseline is None else evaluation_gates.read_baseline(gates.baseline)
-    stages = StageCache(finished.root, finished.input_sha256)
+    cache = StageCache(finished.root, finished.input_sha256)
     ears = MetricModels(settings, progress)
-    originals = measure_originals(finished, ears, stages, progress)
+    originals = measure_originals(finished, ears, cache, progress)
     standards, notes = choose_reference_voices(finished, originals, against)
     if finished.recording is None:
         notes.append("the recording is not at hand: voices are judged by their references, loudness is not")
-    listened = measure_all(finished, ears, stages, progress)
+    listened = measure_all(finished, ears, cache, progress)
     rows = tuple(
         score_segments(line, listened.get(line.id), standards, originals.levels.get(line.id))
         for line in finished.lines

@@ -318,11 +318,11 @@ class MeasuredSegments:
 
 
 def measure_all(
-    finished: FinishedRun, ears: MetricModels, stages: StageCache, progress: Progress
+    finished: FinishedRun, ears: MetricModels, cache: StageCache, progress: Progress
 ) -> dict[str, MeasuredSegments]:
     """Every spoken line of a run by its id. Raises RunError where the run directory cannot be written."""
-    inputs = {"models": ears.identity(), "version": _VERSION}
-    before: dict[str, Any] = stages.recall(_REMEMBERED_AS, inputs) or {}
+    inputs = {"models": ears.identity()}
+    before: dict[str, Any] = cache.load(_REMEMBERED_AS, _VERSION, inputs) or {}
     now: dict[str, Any] = {}
     outcomes: dict[str, MeasuredSegments] = {}
     lines = [line for line in finished.lines if line.is_done]
@@ -339,10 +339,10 @@ def measure_all(
         except RunError as error:
             outcomes[line.id] = MeasuredSegments(None, None, error)
         if unsaved >= _SAVE_EVERY:
-            stages.keep(_REMEMBERED_AS, inputs, {**before, **now})
+            cache.save(_REMEMBERED_AS, _VERSION, inputs, {**before, **now})
             unsaved = 0
     if now.keys() != before.keys():
-        stages.keep(_REMEMBERED_AS, inputs, now)
+        cache.save(_REMEMBERED_AS, _VERSION, inputs, now)
     progress(ProgressEvent(STAGE, len(lines), len(lines)))
     return outcomes
 

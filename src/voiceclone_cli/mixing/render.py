@@ -13,7 +13,7 @@ from voiceclone_cli.audio.dsp import limit
 from voiceclone_cli.audio.formats import MONO, Layout
 from voiceclone_cli.audio.writer import WavWriter, open_wav, to_pcm16
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import atomic_path, explain_write_errors
+from voiceclone_cli.files import explain_write_errors
 from voiceclone_cli.mixing.background import GAP_SECONDS
 from voiceclone_cli.mixing.panning import open_channel_mixer
 from voiceclone_cli.mixing.timeline import (
@@ -29,6 +29,7 @@ from voiceclone_cli.mixing.timeline import (
 )
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.types import Placement, Progress, ProgressEvent, Recording, Segment, Turn
+from voiceclone_worker.atomic import atomic_path
 from voiceclone_worker.protocol import SegmentRow
 
 if typing.TYPE_CHECKING:
@@ -66,6 +67,8 @@ def mix_block(
 
 
 MIXING_STAGE = "timeline"
+VERSION = 1
+"""To be counted up when the same inputs give another mix."""
 BLOCK_SECONDS = 30.0
 
 
@@ -205,36 +208,37 @@ def cached_render(
     models: Mapping[str, Path],
     threads: int,
     info: Mapping[str, str],
-    stages: StageCache,
+    cache: StageCache,
     progress: Progress,
 ) -> Rendering:
     """As :func:`render`, which says what it takes and raises. ``rows`` are those of spoken segments."""
     inputs = _inputs(segments, rows, turns, max_stretch, background, info)
-    known = _known(stages, inputs)
-    if known is not None:
-        progress(ProgressEvent(MIXING_STAGE, recording.seconds, recording.seconds, note="kept from before"))
-        return known
-    rendering = render_mix(
-        segments,
-        {id: Path(row.file) for id, row in rows.items() if row.file is not None},
-        recording,
-        mix=mix,
-        stems=stems,
-        turns=turns,
-        max_stretch=max_stretch,
-        background=background,
-        models=models,
-        threads=threads,
-        info=info,
-        progress=progress,
+
+    def render() -> Rendering:
+        return render_mix(
+            segments,
+            {id: Path(row.file) for id, row in rows.items() if row.file is not None},
+            recording,
+            mix=mix,
+            stems=stems,
+            turns=turns,
+            max_stretch=max_stretch,
+            background=background,
+            models=models,
+            threads=threads,
+            info=info,
+            progress=progress,
+        )
+
+    return cache.cached(
+        MIXING_STAGE,
+        VERSION,
+        inputs,
+        render,
+        serialize=asdict,
+        parse=_rendering_from_dict,
+        large_files=lambda rendering: [mix.parent / name for name in rendering.sha256],
     )
-    value = {
-        "placements": [asdict(placement) for placement in rendering.placements],
-        "rate": rendering.rate,
-        "sha256": dict(rendering.sha256),
-    }
-    stages.keep(MIXING_STAGE, inputs, value, large_files=[mix.parent / name for name in rendering.sha256])
-    return rendering
 
 
 def load_cached_render(
@@ -245,18 +249,17 @@ def load_cached_render(
     max_stretch: float,
     background: str,
     info: Mapping[str, str],
-    stages: StageCache,
+    cache: StageCache,
 ) -> Rendering | None:
     """What an earlier run has rendered, if it would come out the same and is still there. Only looks."""
-    return _known(stages, _inputs(segments, rows, turns, max_stretch, background, info))
+    inputs = _inputs(segments, rows, turns, max_stretch, background, info)
+    entry = cache.load(MIXING_STAGE, VERSION, inputs)
+    return None if entry is None else _rendering_from_dict(entry)
 
 
-def _known(stages: StageCache, inputs: Mapping[str, Any]) -> Rendering | None:
-    known = stages.recall(MIXING_STAGE, inputs)
-    if known is None:
-        return None
-    placements = (Placement(**{**row, "warnings": tuple(row["warnings"])}) for row in known["placements"])
-    return Rendering(tuple(placements), known["rate"], known["sha256"])
+def _rendering_from_dict(entry: Mapping[str, Any]) -> Rendering:
+    placements = (Placement(**{**row, "warnings": tuple(row["warnings"])}) for row in entry["placements"])
+    return Rendering(tuple(placements), entry["rate"], entry["sha256"])
 
 
 def _inputs(

@@ -26,7 +26,7 @@ from typing import Any
 
 from voiceclone_cli.config import redact
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.files import is_disk_full, locked_file
+from voiceclone_cli.files import locked_file
 from voiceclone_cli.models import registry, store
 from voiceclone_cli.models.registry import HubRepo, ModelEntry, ModelFile, Wheel
 from voiceclone_cli.models.store import (
@@ -43,6 +43,7 @@ from voiceclone_cli.system import (
     filter_environment,
 )
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
+from voiceclone_worker.atomic import is_disk_full
 from voiceclone_worker.telemetry import refuse_telemetry
 
 # The two hashes by which a hub names its files: SHA-256 for large ones, git's own for small ones.

@@ -19,8 +19,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.files import is_disk_full
 from voiceclone_cli.models.registry import ModelEntry, ModelFile
+from voiceclone_worker.atomic import is_disk_full
 
 # What can go wrong around model files, told as one sentence each.
 

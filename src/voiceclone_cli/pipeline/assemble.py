@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from voiceclone_cli.audio.writer import STAGE as ORIGINAL
+from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.audio.writer import write_original
 from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.mixing import render
@@ -49,7 +50,7 @@ def cached_mix(ctx: RunContext, job: SynthesisJob, spoken: SynthesisResult, turn
             max_stretch=job.settings.max_stretch,
             background=job.settings.background,
             info=wav_info(job.engine.name),
-            stages=ctx.stages,
+            cache=ctx.cache,
         )
     return Mix() if known is None else Mix(known.placements, known.rate, known.sha256)
 
@@ -80,7 +81,7 @@ def render_mix_and_video(
             models=separation_model_folders(job.settings, ctx.progress),
             threads=job.settings.threads,
             info=wav_info(job.engine.name),
-            stages=ctx.stages,
+            cache=ctx.cache,
             progress=ctx.progress,
         )
         remove_temporary_files(
@@ -123,7 +124,7 @@ def _with_video(ctx: RunContext, job: SynthesisJob, made: Mix, suffix: str) -> M
         language=job.script.language,
         keep_original_audio=ctx.request.keep_original_audio,
         tags=container_tags(job.engine.name),
-        stages=ctx.stages,
+        cache=ctx.cache,
         progress=ctx.progress,
         audio_sha256=made.sha256.get(job.run_dir.mix.name),
     )
@@ -137,8 +138,18 @@ def _with_video(ctx: RunContext, job: SynthesisJob, made: Mix, suffix: str) -> M
 def _with_original(ctx: RunContext, made: Mix) -> Mix:
     """The recording's sound, for the report to play."""
     out = ctx.run_dir.original
-    if ctx.stages.recall(ORIGINAL, {}) is None:
+
+    def write() -> Path:
         with ctx.clock.stage(ORIGINAL):
-            write_original(ctx.recording.path, out, ctx.progress)
-        ctx.stages.keep(ORIGINAL, {}, {}, large_files=[out])
+            return write_original(ctx.recording.path, out, ctx.progress)
+
+    ctx.cache.cached(
+        ORIGINAL,
+        ORIGINAL_VERSION,
+        {},
+        write,
+        serialize=lambda path: {},
+        parse=lambda entry: out,
+        large_files=lambda path: [path],
+    )
     return replace(made, original=out)

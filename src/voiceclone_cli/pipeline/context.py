@@ -68,7 +68,7 @@ class RunContext:
     video_suffix: str | None
     """Of the container that takes the pictures; None without any that can be copied."""
     run_dir: RunDir
-    stages: StageCache
+    cache: StageCache
     clock: Clock
     notes: list[str]
     progress: Progress
@@ -97,10 +97,10 @@ def open_run(
         _look_ahead(request, engine, progress)
         suffix, video_notes = _video_suffix(request, recording)
     with _run_dir(request, sha256) as run_dir:
-        stages = StageCache(run_dir.root, sha256, progress)
+        cache = StageCache(run_dir.root, sha256, progress)
         notes = [*request.settings.notes, *engine.notes, *video_notes]
         ctx = RunContext(
-            request, recording, sha256, engine, suffix, run_dir, stages, clock, notes, progress, means
+            request, recording, sha256, engine, suffix, run_dir, cache, clock, notes, progress, means
         )
         ctx.tell(f"engine: {engine.why}")
         yield ctx

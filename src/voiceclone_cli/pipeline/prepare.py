@@ -24,7 +24,7 @@ from voiceclone_cli.corrections.edits import (
     write_history,
 )
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import write_bytes_atomic, write_text_atomic
+from voiceclone_cli.files import write_text_atomic
 from voiceclone_cli.mixing import timeline
 from voiceclone_cli.mixing.timeline import mix_rate
 from voiceclone_cli.pipeline.context import RunContext
@@ -35,6 +35,7 @@ from voiceclone_cli.references import build
 from voiceclone_cli.script import script_file
 from voiceclone_cli.script.segmentation import segments_from_words
 from voiceclone_cli.types import Diarization, Recording, Reference, Script, Segment, Until, Word
+from voiceclone_worker.atomic import write_bytes_atomic
 
 # Whether a run will find room on its disk: a look ahead, since a full disk is survived but costs the wait.
 
@@ -155,7 +156,7 @@ def _turns(ctx: RunContext) -> Diarization:
     if request.turns is not None:
         return given_turns(request.turns, ctx.recording.seconds)
     return diarize_cached(
-        ctx.recording, request.settings, request.speakers, ctx.progress, ctx.stages, ctx.means.ears
+        ctx.recording, request.settings, request.speakers, ctx.progress, ctx.cache, ctx.means.ears
     )
 
 
@@ -175,7 +176,7 @@ def _heard(ctx: RunContext, diarization: Diarization) -> _Analysis:
     """The recording's own words."""
     settings = ctx.request.settings
     transcript, notes = transcribe_cached(
-        ctx.recording, diarization, settings, ctx.progress, ctx.stages, ctx.means.ears
+        ctx.recording, diarization, settings, ctx.progress, ctx.cache, ctx.means.ears
     )
     ctx.notes.extend(notes)
     lines = segments_from_words(transcript, diarization)
@@ -186,7 +187,7 @@ def _given(ctx: RunContext, path: Path, diarization: Diarization, names: Speaker
     """A file's lines. What was heard here before still tells the words of the references, and the
     language of a script that does not name it."""
     request = ctx.request
-    transcript = cached_transcript(diarization, request.settings, ctx.stages)
+    transcript = cached_transcript(diarization, request.settings, ctx.cache)
     language = (
         request.settings.language
         or language_tag_of_script(path)
@@ -279,7 +280,7 @@ def _references(ctx: RunContext, found: _Analysis, prepared: Prepared) -> dict[s
         given={names.voice(name): path for name, path in given.items()},
         speakers=sorted(voices, key=lambda voice: first_names.get(voice, voice)),
         first_names=first_names,
-        stages=ctx.stages,
+        cache=ctx.cache,
         progress=ctx.progress,
     )
     for voice, reference in references.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.analysis.diarization import SpeakerCount
-from voiceclone_cli.config import TABLE, Settings
+from voiceclone_cli.config import SETTINGS, Settings
 from voiceclone_cli.corrections.edits import Edit
 from voiceclone_cli.types import Until
 
@@ -75,7 +75,7 @@ def request_row(request: RunRequest) -> dict[str, Any]:
 def settings_rows(settings: Settings) -> dict[str, Any]:
     """Without the token: a manifest is made to be passed on."""
     return {
-        row.name: {"value": getattr(settings, row.name), "from": settings.sources[row.name]}
-        for row in TABLE
-        if not row.secret
+        name: {"value": getattr(settings, name), "from": settings.sources[name]}
+        for name, setting in SETTINGS.items()
+        if not setting.secret
     }

@@ -131,7 +131,7 @@ def open_local_pool(
             keep_tasks=keep_tasks,
             progress=progress,
         ) as launcher,
-        Pool(launcher, on_event=report, on_log=report.log, patience=job.settings.patience) as pool,
+        Pool(launcher, on_event=report, on_log=report.log, patience=job.settings.timeout_scale) as pool,
     ):
         yield LocalPool(launcher, pool)
 

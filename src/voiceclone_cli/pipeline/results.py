@@ -47,7 +47,7 @@ def manifest_document(
         "speakers": _speakers(diarization, job),
         "segments": segments,
         "reused": spoken.reused,
-        "reused_stages": list(ctx.stages.reused),
+        "reused_stages": list(ctx.cache.reused),
         "turns": [asdict(turn) for turn in diarization.turns],
         "outputs": _outputs(job, made),
         "hashes": _hashes(job, spoken, made),

@@ -42,12 +42,12 @@ def run(
 def _spoken(ctx: RunContext, job: SynthesisJob) -> SynthesisResult:
     """The lines; of a request that ends before them those that were spoken before."""
     if ctx.request.until not in (None, Until.SPEAKING):
-        return cached_speech(job, ctx.stages)
+        return cached_speech(job, ctx.cache)
     with ctx.clock.stage("speaking"):
         return synthesize(
             job,
             ctx.progress,
-            stages=ctx.stages,
+            cache=ctx.cache,
             keep_tasks=ctx.request.keep_tasks,
             open_pool=ctx.means.voices,
         )

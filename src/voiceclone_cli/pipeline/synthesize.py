@@ -10,6 +10,7 @@ from voiceclone_cli.errors import PreflightError, RunError, Stopped
 from voiceclone_cli.files import explain_write_errors, file_sha256, write_error
 from voiceclone_cli.pipeline.resources import OpenPool, WorkerPool, open_local_pool
 from voiceclone_cli.pipeline.tasks import (
+    ENCODING_VERSION,
     SynthesisJob,
     codes_files,
     encode_task,
@@ -25,7 +26,7 @@ from voiceclone_cli.provenance.watermark import (
     unmarked_notes,
     watermark_folder,
 )
-from voiceclone_cli.rundir.cache import NULL_CACHE, StageCache, note_segment, noted_segment
+from voiceclone_cli.rundir.cache import NULL_CACHE, StageCache, load_segment_note, save_segment_note
 from voiceclone_cli.rundir.directory import RunDir, remove_temporary_files
 from voiceclone_cli.system import add_seconds
 from voiceclone_cli.types import Progress, ProgressEvent, Script, Segment
@@ -72,7 +73,7 @@ def synthesize(
     job: SynthesisJob,
     progress: Progress,
     *,
-    stages: StageCache = NULL_CACHE,
+    cache: StageCache = NULL_CACHE,
     keep_tasks: bool = False,
     open_pool: OpenPool = open_local_pool,
 ) -> SynthesisResult:
@@ -88,7 +89,7 @@ def synthesize(
                 progress, references=len(job.references), segments=len(job.script.segments)
             )
             with open_pool(job, progress, report, keep_tasks) as voices:
-                _speak(job, progress, stages, spoken, voices, report)
+                _speak(job, progress, cache, spoken, voices, report)
             _clear_unplanned(job)
     except Stopped as stop:
         spoken.stopped = stop
@@ -104,14 +105,14 @@ def synthesize(
     return spoken
 
 
-def cached_speech(job: SynthesisJob, stages: StageCache) -> SynthesisResult:
+def cached_speech(job: SynthesisJob, cache: StageCache) -> SynthesisResult:
     """What an earlier run has spoken that still holds, found out without changing anything.
 
     Nothing while the references are not encoded as this job would do it: what comes of them decides whether a
     segment is still the same.
     """
     spoken = SynthesisResult()
-    if job.references and stages.recall(ENCODING, encoding_inputs(job)) is not None:
+    if job.references and cache.load(ENCODING, ENCODING_VERSION, encoding_inputs(job)) is not None:
         _take_over(job.script, job.run_dir, segment_fingerprints(job), spoken)
     return spoken
 
@@ -119,17 +120,17 @@ def cached_speech(job: SynthesisJob, stages: StageCache) -> SynthesisResult:
 def _speak(
     job: SynthesisJob,
     progress: Progress,
-    stages: StageCache,
+    cache: StageCache,
     spoken: SynthesisResult,
     voices: WorkerPool,
     report: WorkerProgress,
 ) -> None:
     seal = _seal(job, progress)
-    _encode(job, voices, stages, spoken, report)
+    _encode(job, voices, cache, spoken, report)
     prints = segment_fingerprints(job)
     _take_over(job.script, job.run_dir, prints, spoken)
     missing = [segment for segment in job.script.segments if segment.id not in spoken.rows]
-    _tell_plan(job, stages, spoken, progress)
+    _tell_plan(job, cache, spoken, progress)
     report.already_settled(len(spoken.rows))
     if missing:
         show_first_run_notice(job.engine.name, progress)
@@ -168,11 +169,11 @@ def _seal(job: SynthesisJob, progress: Progress) -> Watermarking | None:
 
 
 def _encode(
-    job: SynthesisJob, voices: WorkerPool, stages: StageCache, spoken: SynthesisResult, report: WorkerProgress
+    job: SynthesisJob, voices: WorkerPool, cache: StageCache, spoken: SynthesisResult, report: WorkerProgress
 ) -> None:
     """All references in one go, unless an earlier run made the same of them."""
     inputs = encoding_inputs(job)
-    if stages.recall(ENCODING, inputs) is not None:
+    if cache.load(ENCODING, ENCODING_VERSION, inputs) is not None:
         report.encoded_before()
         return
     encoded = voices.run([*one_lease([encode_task(job)]), *voices.warm_up(job)])
@@ -180,13 +181,13 @@ def _encode(
     _give_up_voiceless(job.script, encoded.references, spoken)
     files = {path: file_sha256(path) for path in codes_files(job) if path.is_file()}
     if len(files) == len(job.references):
-        stages.keep(ENCODING, inputs, {"speakers": list(job.references)}, files)
+        cache.save(ENCODING, ENCODING_VERSION, inputs, {"speakers": list(job.references)}, files)
 
 
-def _tell_plan(job: SynthesisJob, stages: StageCache, spoken: SynthesisResult, progress: Progress) -> None:
+def _tell_plan(job: SynthesisJob, cache: StageCache, spoken: SynthesisResult, progress: Progress) -> None:
     """One sentence where anything is kept from before: what it is, and what is left to do."""
     total = len(job.script.segments)
-    kept = [*stages.reused, *([f"{spoken.reused} of {total} segments"] if spoken.reused else [])]
+    kept = [*cache.reused, *([f"{spoken.reused} of {total} segments"] if spoken.reused else [])]
     missing = total - len(spoken.rows)
     plan = f"{missing} of {total} segments to speak" if missing else "nothing left to speak"
     if kept:
@@ -207,7 +208,9 @@ def _give_up_voiceless(
 def _take_over(script: Script, run_dir: RunDir, prints: Mapping[str, str], spoken: SynthesisResult) -> None:
     """Rows for the segments that an earlier run has spoken from the same inputs."""
     for segment in script.segments:
-        note = None if segment.id in spoken.rows else noted_segment(run_dir, segment.id, prints[segment.id])
+        note = (
+            None if segment.id in spoken.rows else load_segment_note(run_dir, segment.id, prints[segment.id])
+        )
         if note is None:
             continue
         if note.get("unmarked"):
@@ -233,7 +236,7 @@ def _noted(run_dir: RunDir, row: SegmentRow, inputs: str, unmarked: str | None) 
     kept = ("seed", "seconds", "frames", "attempts", "sha256")
     try:
         details = {key: getattr(row, key) for key in kept}
-        note_segment(run_dir, row.id, inputs, details | ({"unmarked": unmarked} if unmarked else {}))
+        save_segment_note(run_dir, row.id, inputs, details | ({"unmarked": unmarked} if unmarked else {}))
     except OSError as error:
         explained = write_error(run_dir.segments, error)
         return _failed(row.id, Failure(explained.code, explained.message))

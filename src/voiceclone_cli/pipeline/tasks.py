@@ -16,6 +16,11 @@ from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.types import Reference, Script, Segment
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
+ENCODING_VERSION = 1
+"""To be counted up when the same references give other codes."""
+SPEECH_VERSION = 1
+"""To be counted up when the same inputs give other speech."""
+
 
 @dataclass(frozen=True, slots=True)
 class SynthesisJob:
@@ -83,6 +88,7 @@ def segment_fingerprints(job: SynthesisJob) -> dict[str, str]:
     return {
         segment.id: fingerprint(
             {
+                "version": SPEECH_VERSION,
                 "segment": asdict(_segment(job, segment)),
                 "engine": _heard_of(job.engine),
                 "voice": voices.get(segment.speaker, ""),

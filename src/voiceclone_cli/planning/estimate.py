@@ -203,7 +203,7 @@ def _measured_by_clock(
     ctx: RunContext, costs: Mapping[str, StageCost], spoken: SynthesisResult
 ) -> dict[str, Measurement]:
     """The stages that work on the recording."""
-    clock, skipped = ctx.clock, set(ctx.stages.reused)
+    clock, skipped = ctx.clock, set(ctx.cache.reused)
     skipped |= {DIARIZATION} if ctx.request.turns else set()
     skipped |= {TRANSCRIPTION} if ctx.request.script else set()
     skipped |= set() if _is_complete(spoken) else {TIMELINE, VIDEO, ORIGINAL, REPORT}

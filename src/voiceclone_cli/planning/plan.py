@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.config import models_home
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import write_bytes_atomic
 from voiceclone_cli.mixing.background import KEEP
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS
 from voiceclone_cli.models import download, store
@@ -57,6 +57,7 @@ from voiceclone_cli.types import (
     Until,
     no_progress,
 )
+from voiceclone_worker.atomic import write_bytes_atomic
 
 PLAN_SCHEMA = "voiceclone.plan/1"
 
@@ -130,7 +131,7 @@ def make_plan(request: RunRequest, progress: Progress = no_progress) -> dict[str
     with open_run(looking, progress) as real, scratch_directory(real) as ctx:
         prepared = prepare(ctx)
         job = prepared.job(ctx)
-        spoken = cached_speech(job, ctx.stages)
+        spoken = cached_speech(job, ctx.cache)
         made = cached_mix(ctx, job, spoken, prepared.diarization.turns)
         ctx.clock.stop()
         if ctx is real:
@@ -170,7 +171,7 @@ def scratch_directory(ctx: RunContext) -> Iterator[RunContext]:
             dirs_exist_ok=True,
         )
         try:
-            yield replace(ctx, run_dir=scratch, stages=StageCache(scratch.root, ctx.sha256, ctx.progress))
+            yield replace(ctx, run_dir=scratch, cache=StageCache(scratch.root, ctx.sha256, ctx.progress))
         finally:
             for stage in (DIARIZATION, TRANSCRIPTION):
                 found, known = (root / f"{stage}.json" for root in (scratch.stages, run_dir.stages))
@@ -221,7 +222,7 @@ def _states(
     the plan made or found."""
     request, run_dir = ctx.request, ctx.run_dir
     heard = TO_DO if again else KEPT
-    encoded = ENCODING in ctx.stages.reused and not again
+    encoded = ENCODING in ctx.cache.reused and not again
     mixed = mix_is_kept and not to_speak
     states = {
         MEDIA: TO_DO,
@@ -237,7 +238,7 @@ def _states(
         video = run_dir.video(ctx.video_suffix)
         states[VIDEO] = KEPT if mixed and video.is_file() else TO_DO
     if request.report:
-        known = not again and ctx.stages.recall(ORIGINAL, {}) is not None
+        known = not again and ctx.cache.load(ORIGINAL, ORIGINAL_VERSION, {}) is not None
         states[ORIGINAL] = KEPT if known else TO_DO
         states[REPORT] = TO_DO
     return states

@@ -17,10 +17,11 @@ from voiceclone_cli import __version__
 from voiceclone_cli.audio.writer import open_wav, to_pcm16
 from voiceclone_cli.config import Settings, models_home
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.files import atomic_path_unsynced, write_error
+from voiceclone_cli.files import write_error
 from voiceclone_cli.models import download
 from voiceclone_cli.system import torch_threads
 from voiceclone_cli.types import Progress
+from voiceclone_worker.atomic import atomic_path
 from voiceclone_worker.protocol import Failure, SegmentRow
 
 if typing.TYPE_CHECKING:
@@ -398,7 +399,7 @@ def watermark_and_tag(path: Path, engine: str, watermark: Watermark | None) -> t
         unmarked = why_unmarkable(samples, rate)
         samples = watermark.mark(samples, rate)
     with (
-        atomic_path_unsynced(path) as temporary,
+        atomic_path(path, sync=False) as temporary,
         open_wav(temporary, rate, len(samples), info=wav_info(engine)) as file,
     ):
         file.write(to_pcm16(samples))

@@ -93,6 +93,8 @@ def _text_beside(path: Path) -> str:
 
 
 STAGE = "casting"
+VERSION = 1
+"""To be counted up when the same inputs give other references."""
 
 FAR_TOO_LITTLE = 3.0
 """Seconds of speech under which a clone hardly resembles its speaker."""
@@ -213,7 +215,7 @@ def _write(folder: Path, audio: Samples, rate: int, text: str) -> Path:
 
 
 def rename_references(
-    references: Sequence[Reference], names: Sequence[str], out: Path, stages: StageCache
+    references: Sequence[Reference], names: Sequence[str], out: Path, cache: StageCache
 ) -> list[Reference]:
     """The references under these names, in their order; each folder of ``out`` moves with what it holds, and
     what is remembered of its files with it. Raises RunError.
@@ -226,7 +228,7 @@ def rename_references(
             old, new = out / reference.speaker, out / name
             with explain_write_errors(out):
                 _move(old, new)
-            stages.moved(old, new)
+            cache.rename_folder(old, new)
             reference = replace(
                 reference,
                 speaker=name,
@@ -260,7 +262,7 @@ def cached_references(
     given: Mapping[str, Path],
     speakers: Sequence[str],
     first_names: Mapping[str, str],
-    stages: StageCache,
+    cache: StageCache,
     progress: Progress,
 ) -> dict[str, Reference]:
     """As :func:`cast`, which says what it takes and raises.
@@ -276,40 +278,43 @@ def cached_references(
         "given": {first_names.get(name, name): _given_sha256(path) for name, path in given.items()},
         "speakers": [first_names.get(name, name) for name in speakers],
     }
-    known = stages.recall(STAGE, inputs)
-    if known is not None:
-        progress(
-            ProgressEvent(STAGE, len(known["references"]), len(known["references"]), note="kept from before")
+
+    def build() -> list[Reference]:
+        built = build_references(
+            recording, diarization, words, out=out, given=given, speakers=speakers, progress=progress
         )
-        remembered = [_reference(row, out) for row in known["references"]]
-        if [reference.speaker for reference in remembered] != list(speakers):
-            remembered = rename_references(remembered, speakers, out, stages)
-            _remember(stages, inputs, remembered)
-        return {reference.speaker: reference for reference in remembered}
-    references = build_references(
-        recording,
-        diarization,
-        words,
-        out=out,
-        given=given,
-        speakers=speakers,
-        progress=progress,
+        return list(built.values())
+
+    references = cache.cached(
+        STAGE,
+        VERSION,
+        inputs,
+        build,
+        serialize=_to_dict,
+        parse=lambda entry: [_reference(row, out) for row in entry["references"]],
+        files=_files,
     )
-    _remember(stages, inputs, list(references.values()))
-    return references
+    if [reference.speaker for reference in references] != list(dict.fromkeys(speakers)):
+        references = rename_references(references, speakers, out, cache)
+        cache.save(STAGE, VERSION, inputs, _to_dict(references), _files(references))
+    return {reference.speaker: reference for reference in references}
 
 
 def _first_named(first_names: Mapping[str, str], turn: Turn) -> Turn:
     return replace(turn, speaker=first_names.get(turn.speaker, turn.speaker))
 
 
-def _remember(stages: StageCache, inputs: Mapping[str, Any], references: Sequence[Reference]) -> None:
+def _files(references: Sequence[Reference]) -> dict[Path, str]:
+    """Return the SHA-256 of every file of these references."""
     files: dict[Path, str] = {}
     for reference in references:
         files[reference.audio] = file_sha256(reference.audio)
         files[reference.audio.with_suffix(".txt")] = text_sha256(reference.text + "\n")
-    rows = [{**asdict(reference), "audio": reference.audio.name} for reference in references]
-    stages.keep(STAGE, inputs, {"references": rows}, files)
+    return files
+
+
+def _to_dict(references: Sequence[Reference]) -> dict[str, Any]:
+    return {"references": [{**asdict(reference), "audio": reference.audio.name} for reference in references]}
 
 
 def _given_sha256(path: Path) -> list[str | None]:

@@ -19,8 +19,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.files import is_disk_full, write_text_atomic
+from voiceclone_cli.files import write_text_atomic
 from voiceclone_cli.rundir.manifest import FOLDERS, MANIFEST, OWNER, RUN_SCHEMA, RunPaths, json_object
+from voiceclone_worker.atomic import is_disk_full
 from voiceclone_worker.validation import dump_json
 
 # What a run writes stays in its own folder, also where somebody has put links into it.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from voiceclone_cli.audio.formats import open_options
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import atomic_path, explain_write_errors, file_sha256
+from voiceclone_cli.files import explain_write_errors, file_sha256
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.types import Progress, ProgressEvent, Script
 from voiceclone_cli.video.source import (
@@ -33,6 +33,7 @@ from voiceclone_cli.video.tracks import (
     open_soundtrack,
     step_back,
 )
+from voiceclone_worker.atomic import atomic_path
 
 if typing.TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -159,8 +160,8 @@ def _of(streams: Sequence[Stream], *kinds: str) -> list[Stream]:
     return [stream for stream in streams if stream.type in kinds]
 
 
-_RECIPE = 1
-"""To be counted up when the same inputs come to another file."""
+VERSION = 1
+"""To be counted up when the same inputs give another file."""
 
 
 def cached_video(
@@ -172,17 +173,16 @@ def cached_video(
     language: str | None,
     keep_original_audio: bool,
     tags: Mapping[str, str],
-    stages: StageCache,
+    cache: StageCache,
     progress: Progress,
     audio_sha256: str | None = None,
 ) -> Video:
-    """As :func:`write_video`, which says what it takes and raises. ``source`` is the input that ``stages`` is for.
+    """As :func:`write_video`, which says what it takes and raises. ``source`` is the input that ``cache`` is for.
 
     ``audio_sha256`` is that of ``audio``, where it is known already. ``tags`` must not tell the time, or no video
     is ever like an earlier one.
     """
     inputs = {
-        "recipe": _RECIPE,
         "audio": audio_sha256 or file_sha256(audio),
         "subtitles": _cues(subtitles),
         "language": language,
@@ -190,22 +190,28 @@ def cached_video(
         "tags": dict(tags),
         "name": out.name,
     }
-    known = stages.recall(STAGE, inputs)
-    if known is not None:
-        progress(ProgressEvent(STAGE, 1, 1, note="kept from before"))
-        return Video(out, known["sha256"], tuple(known["notes"]))
-    video = write_video(
-        source,
-        audio,
-        out,
-        subtitles=subtitles,
-        language=language,
-        keep_original_audio=keep_original_audio,
-        tags=tags,
-        progress=progress,
+
+    def write() -> Video:
+        return write_video(
+            source,
+            audio,
+            out,
+            subtitles=subtitles,
+            language=language,
+            keep_original_audio=keep_original_audio,
+            tags=tags,
+            progress=progress,
+        )
+
+    return cache.cached(
+        STAGE,
+        VERSION,
+        inputs,
+        write,
+        serialize=lambda video: {"sha256": video.sha256, "notes": list(video.notes)},
+        parse=lambda entry: Video(out, entry["sha256"], tuple(entry["notes"])),
+        large_files=lambda video: [video.path],
     )
-    stages.keep(STAGE, inputs, {"sha256": video.sha256, "notes": list(video.notes)}, large_files=[out])
-    return video
 
 
 def _cues(subtitles: Script | None) -> list[list[float | str]] | None:

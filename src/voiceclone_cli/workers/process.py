@@ -40,7 +40,7 @@ from voiceclone_cli.workers.protocol import (
     ResultMessage,
     WorkerExited,
 )
-from voiceclone_worker.atomic import write_unsynced
+from voiceclone_worker.atomic import write_bytes_atomic
 from voiceclone_worker.protocol import TOOL_SCHEMA, parse_event, result_from_json, task_to_json
 from voiceclone_worker.telemetry import OFFLINE, SILENCE
 from voiceclone_worker.validation import ContractError
@@ -259,7 +259,7 @@ class TaskFiles:
             for task in lease.tasks:
                 path = self.folder / f"task-{next(self._numbers):05d}.json"
                 # Not flushed: these files do not outlive their reader, and there is one for every few lines.
-                write_unsynced(path, task_to_json(task).encode("utf-8"))
+                write_bytes_atomic(path, task_to_json(task).encode("utf-8"), sync=False)
                 files.append(path)
         except OSError:
             _remove(files)

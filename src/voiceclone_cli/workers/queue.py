@@ -24,7 +24,7 @@ from voiceclone_cli.workers.recovery import (
     RetryPlan,
     RowName,
 )
-from voiceclone_worker.atomic import write_failure, write_unsynced
+from voiceclone_worker.atomic import write_bytes_atomic, write_failure
 from voiceclone_worker.protocol import EncodeTask, Failure, ReferenceRow, Result, SegmentRow
 
 # The workers' events as progress: a bar for each stage, and one for each worker.
@@ -268,7 +268,7 @@ class Job:
         """Whether the file of a row may be looked at; one that came as bytes is written first, whole or not at all."""
         try:
             if payload is not None:
-                write_unsynced(path, payload)
+                write_bytes_atomic(path, payload, sync=False, make_folder=False)
         except OSError as error:
             self.fail(held, name, write_failure(path, error))
             return False

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from voiceclone_worker.atomic import write_failure, write_whole
+from voiceclone_worker.atomic import write_bytes_atomic, write_failure
 from voiceclone_worker.engines.base import Emit, Engine, SegmentError, Speech, SpeechRow
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec
 
@@ -59,7 +59,7 @@ class EchoEngine:
             return SegmentError("reference_unusable", f"{reference.audio}: {error.strerror}")
         codes = Path(reference.codes)
         try:
-            write_whole(codes, f"{110 + digest[0]}\n".encode("ascii"))
+            write_bytes_atomic(codes, f"{110 + digest[0]}\n".encode("ascii"))
         except OSError as error:
             failure = write_failure(codes, error)
             return SegmentError(failure.code, failure.message)

@@ -23,7 +23,7 @@ import soundfile
 import torch
 from julius.resample import resample_frac
 
-from voiceclone_worker.atomic import write_whole
+from voiceclone_worker.atomic import write_bytes_atomic
 from voiceclone_worker.engines.base import EngineError, SegmentError
 from voiceclone_worker.engines.fish.checkpoint import is_out_of_memory, load_codec
 from voiceclone_worker.protocol import ReferenceSpec
@@ -136,9 +136,8 @@ def write_codes(path: Path, codes: torch.Tensor, inputs: str) -> None:
     content = io.BytesIO()
     np.save(content, codes.cpu().numpy().astype(np.int64), allow_pickle=False)
     note = {"made_from": inputs, "sha256": hashlib.sha256(content.getbuffer()).hexdigest()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, bytes(content.getbuffer()))
-    write_whole(_note_of(path), (json.dumps(note) + "\n").encode())
+    write_bytes_atomic(path, bytes(content.getbuffer()))
+    write_bytes_atomic(_note_of(path), (json.dumps(note) + "\n").encode())
 
 
 def are_current(path: Path, inputs: str) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceclone_worker.atomic import write_whole
+from voiceclone_worker.atomic import write_bytes_atomic
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.dsp import BINS
 from voiceclone_worker.engines.kokoro.model import Floats
@@ -238,8 +238,7 @@ def write_voice(voice: FittedVoice, path: Path) -> None:
         "embedding": voice.embedding.astype(np.float32),
         "scalars": np.array([voice.level, voice.speed, voice.f0_hz, voice.similarity]),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, _npz(arrays))
+    write_bytes_atomic(path, _npz(arrays))
 
 
 def read_voice(path: Path, names: tuple[str, ...]) -> FittedVoice:
