@@ -12,7 +12,7 @@ from casting_samples import RATE, diarization, sound_of, speech
 from media_samples import syllables, write_wav
 from voiceclone_cli.audio import reader, writer
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.references.build import MOST_CHARACTERS, build_references, read_user_references
+from voiceclone_cli.references.build import MAX_CHARACTERS, build_references, read_user_reference
 from voiceclone_cli.references.selection import PAUSE
 from voiceclone_cli.types import Diarization, ProgressEvent, Recording, Reference, Word, no_progress
 
@@ -182,18 +182,18 @@ def test_a_name_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name: st
 
 def test_the_words_are_those_of_the_text_beside(tmp_path: Path) -> None:
     voice = write_wav(tmp_path / "voice.wav", syllables(2.0))
-    assert read_user_references(voice).text == ""
+    assert read_user_reference(voice)[2] == ""
     voice.with_suffix(".txt").write_text("\ufeffThese are\n the  words.\n", encoding="utf-8")
-    given = read_user_references(voice)
-    assert (given.text, given.rate, len(given.audio)) == ("These are the words.", 16_000, 32_000)
+    audio, rate, text, warnings = read_user_reference(voice)
+    assert (text, rate, len(audio), warnings) == ("These are the words.", 16_000, 32_000, ())
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"word " * (MOST_CHARACTERS // 5 + 1)])
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"word " * (MAX_CHARACTERS // 5 + 1)])
 def test_a_text_beside_that_holds_no_words_of_15_seconds_is_refused(tmp_path: Path, content: bytes) -> None:
     voice = write_wav(tmp_path / "voice.wav", syllables(2.0))
     voice.with_suffix(".txt").write_bytes(content)
     with pytest.raises(InputError) as caught:
-        read_user_references(voice)
+        read_user_reference(voice)
     assert caught.value.code == "bad_reference_text" and "voice.txt" in caught.value.message
 
 
@@ -202,4 +202,4 @@ def test_a_text_of_gigabytes_is_not_read_to_its_end(tmp_path: Path) -> None:
     with voice.with_suffix(".txt").open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(InputError, match="more than 5,000 characters"):
-        read_user_references(voice)
+        read_user_reference(voice)

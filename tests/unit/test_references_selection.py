@@ -15,14 +15,14 @@ from voiceclone_cli.references.selection import (
     FADE,
     PAUSE,
     CleanSpan,
-    active_frames,
-    best_pieces,
-    choose_pieces,
+    best_spans,
     clean_spans,
     exclusive_intervals,
     join_spans,
     merge_intervals,
-    quietest,
+    pseudo_words,
+    quietest_time,
+    select_spans,
     subtract_intervals,
 )
 from voiceclone_cli.types import Diarization, Turn, Word
@@ -37,7 +37,7 @@ def total(pieces: Sequence[CleanSpan]) -> float:
 def test_overlapped_speech_is_never_chosen() -> None:
     words = speech(0, 30)
     found = diarization((0, 30, "a"), (5, 9, "b"), (14, 15, "b"), (20, 26, "c"))
-    pieces, disturbed = choose_pieces(sound_of(words, 30), found, "a", words)
+    pieces, disturbed = select_spans(sound_of(words, 30), found, "a", words)
     assert not disturbed
     for piece in pieces:
         for start, end in ((5, 9), (14, 15), (20, 26)):
@@ -46,19 +46,19 @@ def test_overlapped_speech_is_never_chosen() -> None:
 
 def test_about_ten_seconds_are_taken_of_a_long_monologue() -> None:
     words = speech(0, 120)
-    pieces = best_pieces(sound_of(words, 120), [(0, 120)], words)
+    pieces = best_spans(sound_of(words, 120), [(0, 120)], words)
     assert 10 <= total(pieces) <= CEILING
 
 
 def test_everything_is_taken_where_there_is_less() -> None:
     words = speech(1, 4) + speech(5, 7.4)
-    pieces = best_pieces(sound_of(words, 10), [(0, 10)], words)
+    pieces = best_spans(sound_of(words, 10), [(0, 10)], words)
     assert [word for piece in pieces for word in piece.words] == words
 
 
 def test_pieces_come_in_the_order_of_time() -> None:
     words = speech(0, 3) + speech(5, 10) + speech(12, 14)
-    starts = [piece.start for piece in best_pieces(sound_of(words, 15), [(0, 15)], words)]
+    starts = [piece.start for piece in best_spans(sound_of(words, 15), [(0, 15)], words)]
     assert starts == sorted(starts)
 
 
@@ -68,7 +68,7 @@ def seven_phrases() -> list[Word]:
 
 def chosen_phrases(samples: np.ndarray) -> set[int]:
     words = seven_phrases()
-    return {int(piece.start // 5) for piece in best_pieces(samples, [(0, 35)], words)}
+    return {int(piece.start // 5) for piece in best_spans(samples, [(0, 35)], words)}
 
 
 def test_a_clipped_piece_is_avoided() -> None:
@@ -93,25 +93,23 @@ def test_a_noisy_piece_is_avoided() -> None:
 def test_longer_pieces_are_preferred() -> None:
     short = [word for start in range(0, 40, 2) for word in speech(start, start + 1.2)]
     long = speech(50, 54) + speech(56, 60) + speech(62, 66)
-    pieces = best_pieces(sound_of(short + long, 70), [(0, 70)], short + long)
+    pieces = best_spans(sound_of(short + long, 70), [(0, 70)], short + long)
     assert all(piece.start > 49 for piece in pieces)
 
 
 def test_snippets_are_only_taken_while_there_is_too_little() -> None:
     snippets = [word for start in range(10, 40, 2) for word in speech(start, start + 0.6)]
     plenty = speech(0, 6)
-    assert all(
-        p.start < 7 for p in best_pieces(sound_of(plenty + snippets, 45), [(0, 45)], plenty + snippets)
-    )
+    assert all(p.start < 7 for p in best_spans(sound_of(plenty + snippets, 45), [(0, 45)], plenty + snippets))
     scarce = speech(0, 2)
-    pieces = best_pieces(sound_of(scarce + snippets, 45), [(0, 45)], scarce + snippets)
+    pieces = best_spans(sound_of(scarce + snippets, 45), [(0, 45)], scarce + snippets)
     assert any(piece.start > 7 for piece in pieces)
     assert 5 <= total(pieces) < 6
 
 
 def test_without_words_the_cuts_are_in_the_pauses_of_the_sound() -> None:
     said = speech(1, 3) + speech(4, 6)
-    pieces, disturbed = choose_pieces(sound_of(said, 8), diarization((0, 8, "a")), "a", [])
+    pieces, disturbed = select_spans(sound_of(said, 8), diarization((0, 8, "a")), "a", [])
     assert not disturbed
     assert [(p.start, p.end) for p in pieces] == [
         (pytest.approx(1, abs=0.15), pytest.approx(3, abs=0.15)),
@@ -123,14 +121,14 @@ def test_who_never_speaks_alone_is_heard_in_the_overlap() -> None:
     words = speech(2, 6)
     turns = (Turn(0, 10, "a"), Turn(2, 6, "b"))
     found = Diarization(turns, (Turn(0, 2, "a"), Turn(3, 6, "b"), Turn(6, 10, "a")), "embedded")
-    pieces, disturbed = choose_pieces(sound_of(words, 10), found, "b", words)
+    pieces, disturbed = select_spans(sound_of(words, 10), found, "b", words)
     assert disturbed
     assert all(piece.start >= 3 and piece.end <= 6 for piece in pieces)
     assert total(pieces) > 2
 
 
 def test_a_speaker_of_one_short_silent_turn_still_has_a_piece() -> None:
-    pieces, disturbed = choose_pieces(np.zeros(5 * RATE, np.float32), diarization((1, 1.05, "a")), "a", [])
+    pieces, disturbed = select_spans(np.zeros(5 * RATE, np.float32), diarization((1, 1.05, "a")), "a", [])
     assert disturbed
     assert [(piece.start, piece.end) for piece in pieces] == [(1, 1.05)]
 
@@ -146,7 +144,7 @@ def test_a_reference_is_never_too_long_and_never_anothers_speech(rows: list[tupl
     words = speech(0, 30)
     samples = sound_of(words, 30)
     for speaker in found.speakers:
-        pieces, disturbed = choose_pieces(samples, found, speaker, words)
+        pieces, disturbed = select_spans(samples, found, speaker, words)
         assert pieces
         assert total(pieces) + PAUSE * (len(pieces) - 1) <= 15
         others = [turn for turn in found.turns if turn.speaker != speaker]
@@ -217,7 +215,7 @@ def test_no_piece_begins_or_ends_within_a_word(rows: list[tuple[int, int]], data
 def test_a_sound_without_pauses_is_parted_where_it_is_quietest() -> None:
     samples = sound_of(speech(0, 5), 5)
     samples[round(2.2 * RATE) : round(2.3 * RATE)] *= 0.2
-    edges = [word.end for word in active_frames(samples, (0, 5))]
+    edges = [word.end for word in pseudo_words(samples, (0, 5))]
     assert edges == [pytest.approx(2.25, abs=0.06), 5.0]
 
 
@@ -225,7 +223,7 @@ def test_the_quietest_moment_is_found_within_bounds() -> None:
     samples = np.ones(5 * RATE, np.float32)
     samples[round(3.0 * RATE) : round(3.1 * RATE)] = 0.1
     samples[: RATE // 2] = 0
-    assert quietest(samples, RATE, (1, 5)) == pytest.approx(3.05, abs=0.06)
+    assert quietest_time(samples, RATE, (1, 5)) == pytest.approx(3.05, abs=0.06)
 
 
 def test_a_speaker_is_alone_where_no_other_turn_reaches() -> None:

@@ -41,7 +41,6 @@ ALLOWED = {
 NOT_YET_CLEAN = frozenset(
     {
         "voiceclone_cli/analysis",
-        "voiceclone_cli/audio",
         "voiceclone_cli/batch",
         "voiceclone_cli/cli",
         "voiceclone_cli/cluster",
@@ -50,15 +49,12 @@ NOT_YET_CLEAN = frozenset(
         "voiceclone_cli/doctor",
         "voiceclone_cli/engines",
         "voiceclone_cli/evaluation",
-        "voiceclone_cli/mixing",
         "voiceclone_cli/models",
         "voiceclone_cli/pipeline",
         "voiceclone_cli/planning",
         "voiceclone_cli/provenance",
-        "voiceclone_cli/references",
         "voiceclone_cli/report",
         "voiceclone_cli/rundir",
-        "voiceclone_cli/script",
         "voiceclone_cli/types.py",
         "voiceclone_cli/video",
         "voiceclone_cli/workers",
