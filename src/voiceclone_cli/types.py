@@ -170,6 +170,8 @@ class ProgressEvent:
     note: str = ""
     input: str = ""
     """The short name of one of several inputs; empty where there is only one."""
+    shared: bool = False
+    """Whether every input of a batch reports the same, so that a batch shows it once."""
 
 
 Progress = Callable[[ProgressEvent], None]

@@ -41,7 +41,6 @@ ALLOWED = {
 NOT_YET_CLEAN = frozenset(
     {
         "voiceclone_cli/analysis",
-        "voiceclone_cli/batch",
         "voiceclone_cli/cli",
         "voiceclone_cli/cluster",
         "voiceclone_cli/config.py",
@@ -52,11 +51,9 @@ NOT_YET_CLEAN = frozenset(
         "voiceclone_cli/models",
         "voiceclone_cli/pipeline",
         "voiceclone_cli/planning",
-        "voiceclone_cli/provenance",
         "voiceclone_cli/report",
         "voiceclone_cli/rundir",
         "voiceclone_cli/types.py",
-        "voiceclone_cli/video",
         "voiceclone_cli/workers",
         "voiceclone_worker/engines",
         "voiceclone_worker/service.py",

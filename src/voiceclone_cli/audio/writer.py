@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from voiceclone_cli.audio.reader import open_audio, resample_blocks
-from voiceclone_cli.files import explain_write_errors
+from voiceclone_cli.files import friendly_errors
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_worker.atomic import atomic_path
 
@@ -113,7 +113,7 @@ def write_wav(path: Path, samples: Samples, rate: int) -> None:
     if not np.isfinite(samples).all():
         raise ValueError(f"samples for {path} are not finite")
     with (
-        explain_write_errors(path.parent),
+        friendly_errors(path.parent),
         atomic_path(path) as temporary,
         open_wav(temporary, rate, len(samples)) as file,
     ):
@@ -177,7 +177,7 @@ def write_original(source: Path, out: Path, progress: Progress = no_progress) ->
 
     with (
         open_audio(source) as stream,
-        explain_write_errors(out.parent),
+        friendly_errors(out.parent),
         atomic_path(out) as temporary,
         av.open(f"file:{temporary.absolute()}", "w", format="flac") as container,
     ):

@@ -91,13 +91,13 @@ def check_command(
     from voiceclone_cli.evaluation.evaluate import evaluate, write_evaluation, write_junit
     from voiceclone_cli.evaluation.model import BaselineDifference, GateLimits
     from voiceclone_cli.evaluation.output import evaluation_document
-    from voiceclone_cli.files import check_writable, explain_write_errors
+    from voiceclone_cli.files import check_writable, friendly_errors
     from voiceclone_worker.validation import dump_json
 
     gates = GateLimits(min_similarity, min_margin, max_wer, min_mos, baseline)
     settings = resolve({"asr_model": asr_model})
     if junit is not None:
-        with explain_write_errors(junit.parent):
+        with friendly_errors(junit.parent):
             check_writable(junit)
     with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
         checked = evaluate(run_dir, settings, gates, show, against=BaselineDifference(against))
@@ -244,14 +244,14 @@ def script_command(
     from voiceclone_cli.analysis.analyzer import diarize_cached, transcribe_cached
     from voiceclone_cli.analysis.diarization import SpeakerCount
     from voiceclone_cli.audio import reader
-    from voiceclone_cli.files import check_writable, explain_write_errors
+    from voiceclone_cli.files import check_writable, friendly_errors
     from voiceclone_cli.script import script_file
     from voiceclone_cli.script.segmentation import segments_from_words
 
     settings = resolve({"diarizer": diarizer, "asr_model": asr_model, "language": language})
     if output is not None:
         script_file.check_format(output)
-        with explain_write_errors(output.absolute().parent):
+        with friendly_errors(output.absolute().parent):
             check_writable(output)
     count = SpeakerCount(speakers, min_speakers, max_speakers)
     with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
@@ -262,7 +262,7 @@ def script_command(
     if output is None:
         typer.echo(script_file.to_json(lines), nl=False)
     else:
-        with explain_write_errors(output.absolute().parent):
+        with friendly_errors(output.absolute().parent):
             script_file.write_script(output, lines)
         typer.echo(output)
     if not quiet:
@@ -340,7 +340,7 @@ def verify_command(
     """Look for the watermark of cloned speech in a file.
 
     Says which stretches carry it, which tags speak of synthetic voices, and whether a run wrote the file.
-    Exit code: 0 it carries the watermark, 3 none was found or nobody can tell, 2 the file cannot be read.
+    Exit code: 0 it carries the watermark, 3 none was found or it cannot be decided, 2 the file cannot be read.
     """
     from voiceclone_cli.provenance.verify import Verdict, verification_document, verify
     from voiceclone_worker.validation import dump_json
@@ -362,8 +362,8 @@ def verify_command(
 def _stretches(detection: Detection) -> list[str]:
     """A line for each stretch, and one for the whole."""
     lines = [
-        f"{_clock(stretch.start)} to {_clock(stretch.end)} (presence {stretch.presence:.2f})"
-        for stretch in detection.stretches[:_MOST_STRETCHES]
+        f"{_clock(start)} to {_clock(end)} (confidence {confidence:.2f})"
+        for start, end, confidence in detection.stretches[:_MOST_STRETCHES]
     ]
     if len(detection.stretches) > _MOST_STRETCHES:
         lines.append(f"and {len(detection.stretches) - _MOST_STRETCHES} more stretches")

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from voiceclone_cli.batch.model import exit_code, tally
+from voiceclone_cli.batch.model import exit_code
 from voiceclone_cli.batch.run import BatchResult
 from voiceclone_cli.cli.progress import say
 from voiceclone_cli.errors import Stopped, VoicecloneError
@@ -323,11 +323,12 @@ def batch_closing(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"  the batch ({error['code']}): {error['message']}"
     lost = [row["name"] for row in rows if row["exit_code"]]
     failing = f", not whole: {_named(lost)}" if lost else ""
-    waiting = tally(rows).left
+    codes = [row["exit_code"] for row in rows]
+    waiting = codes.count(None)
     left = f", {waiting} not begun" if waiting else ""
     took = f", {timing['total']:.1f} s{_use(document)}" if "total" in timing else ""
     yield (
-        f"{document['status']}: {tally(rows).whole} of {len(rows)} inputs{failing}{left}{took}, "
+        f"{document['status']}: {codes.count(0)} of {len(rows)} inputs{failing}{left}{took}, "
         f"in {document['root']}"
     )
     if failing or left:

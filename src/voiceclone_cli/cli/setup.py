@@ -133,7 +133,8 @@ def doctor_command(
 ) -> None:
     """Look whether `run` would work here, and say what to do if not."""
     settings = options.settings_of(locals())
-    from voiceclone_cli.doctor.checks import CheckState, run_checks
+    from voiceclone_cli.doctor.checks import CheckState
+    from voiceclone_cli.doctor.run import run_checks
 
     if not quiet:
         for note in settings.notes:
@@ -162,7 +163,8 @@ def doctor_command(
 
 def _nodes(settings: Settings) -> list[CheckRow]:
     """The machines that a run would compute on."""
-    from voiceclone_cli.doctor.checks import CheckState, node_rows, rows_or_error
+    from voiceclone_cli.doctor.checks import CheckState, rows_or_error
+    from voiceclone_cli.doctor.run import node_rows
 
     return list(rows_or_error("cluster", node_rows(settings), CheckState.FAIL))
 
@@ -215,7 +217,11 @@ _Torch = Annotated[
 ]
 _Python = Annotated[
     str | None,
-    typer.Option("--python", help="Python 3.11 or 3.12 to build with [default: found].", show_default=False),
+    typer.Option(
+        "--python",
+        help=f"Python {environment.version_list(environment.FISH_PYTHONS)} to build with [default: found].",
+        show_default=False,
+    ),
 ]
 _PipOptions = Annotated[
     list[str] | None,
@@ -274,12 +280,12 @@ def remove(
     settings = resolve({})
     with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
         removed = environment.remove_environment(settings, show, stale_too=every)
-    for one in removed:
-        typer.echo(one.folder)
+    for folder in removed:
+        typer.echo(folder)
     if quiet:
         return
     if removed:
-        say(f"Removed, {megabytes(sum(one.size for one in removed))} in all.")
+        say(f"Removed, {megabytes(sum(removed.values()))} in all.")
     else:
         say(f"Nothing to remove: there is no {environment.environment_status(settings).folder}.")
     stale = environment.environment_status(settings).stale
@@ -299,19 +305,22 @@ def _warn_of_another(settings: Settings) -> None:
 
 def _text(found: EnvironmentStatus) -> str:
     rows = [("state", found.state.value), ("folder", str(found.folder))]
-    if found.mark is not None:
+    record = found.record
+    if record:
         rows += [
             ("python", str(found.python)),
-            ("made with", f"Python {found.mark.python} ({found.mark.base})"),
-            ("torch", found.mark.torch),
-            ("created", found.mark.created),
+            ("made with", f"Python {record['python']} ({record['base']})"),
+            ("torch", record["torch"]),
+            ("created", record["created"]),
         ]
     rows.append(("lock", f"sha256 {found.lock[:12]}"))
     if found.state is not EnvironmentState.ABSENT:
         rows.append(("size", megabytes(found.size)))
     if found.log.is_file():
         rows.append(("log", str(found.log)))
-    rows += [("stale", f"{one.folder} ({megabytes(one.size)}, of another lock)") for one in found.stale]
+    rows += [
+        ("stale", f"{folder} ({megabytes(size)}, of another lock)") for folder, size in found.stale.items()
+    ]
     if found.state is not EnvironmentState.COMPLETE:
         rows.append(("to do", "voiceclone env create"))
     if found.stale:
@@ -320,20 +329,19 @@ def _text(found: EnvironmentStatus) -> str:
 
 
 def _environment_document(found: EnvironmentStatus, settings: Settings) -> str:
-    mark = found.mark
     document: dict[str, Any] = {
         "schema": "voiceclone.environment/1",
         "state": found.state.value,
         "folder": str(found.folder),
         "python": None if found.python is None else str(found.python),
-        "python_version": mark and mark.python,
-        "base": mark and mark.base,
-        "torch": mark and mark.torch,
-        "created": mark and mark.created,
+        "python_version": found.record.get("python"),
+        "base": found.record.get("base"),
+        "torch": found.record.get("torch"),
+        "created": found.record.get("created"),
         "lock": found.lock,
         "size": found.size,
         "log": str(found.log) if found.log.is_file() else None,
-        "stale": [{"folder": str(one.folder), "size": one.size} for one in found.stale],
+        "stale": [{"folder": str(folder), "size": size} for folder, size in found.stale.items()],
         "used_instead": settings.fish_speech_python,
     }
     return json.dumps(document, ensure_ascii=False, indent=2)
@@ -460,7 +468,7 @@ def _row(status: store.ModelStatus) -> dict[str, object]:
             for file, state in zip(entry.files, status.files, strict=True)
         ],
         "wheels": sorted(
-            {f"{m.wheel.project}=={m.wheel.version}" for file in entry.files for m in file.members}
+            {f"{wheel.project}=={wheel.version}" for file in entry.files for wheel, _ in file.members}
         ),
         "hub": None if hub is None else {"repo": hub.repo, "revision": hub.revision, "gated": hub.gated},
     }

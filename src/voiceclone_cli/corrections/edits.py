@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import check_speaker_names, explain_write_errors, write_text_atomic
+from voiceclone_cli.files import check_speaker_names, friendly_errors, write_text_atomic
 from voiceclone_cli.pipeline.tasks import segment_seed
 from voiceclone_cli.script.parsers import clean_text
 from voiceclone_cli.types import Diarization, Script, Segment, Turn
@@ -377,7 +377,7 @@ def _bad(path: Path, fault: str) -> InputError:
 def write_history(path: Path, history: CorrectionHistory) -> None:
     """Raises RunError where it cannot be written."""
     document = {"schema": SCHEMA, "in_script": history.in_script, "corrections": history.rows()}
-    with explain_write_errors(path.parent):
+    with friendly_errors(path.parent):
         write_text_atomic(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
 
 

@@ -14,7 +14,7 @@ from voiceclone_cli.audio.formats import MONO, Layout
 from voiceclone_cli.audio.writer import WavWriter, open_wav, to_pcm16
 from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import InputError, RunError
-from voiceclone_cli.files import explain_write_errors
+from voiceclone_cli.files import friendly_errors
 from voiceclone_cli.mixing.background import (
     DUCK,
     GAP_SECONDS,
@@ -179,7 +179,7 @@ def render_mix(
                 threads=settings.threads,
             )
         )
-        stack.enter_context(explain_write_errors(paths.root))
+        stack.enter_context(friendly_errors(paths.root))
         writers = stack.enter_context(_open_outputs(paths, speech, layout, info))
         for start in range(0, total, size):
             end = min(total, start + size)

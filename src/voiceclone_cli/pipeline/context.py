@@ -12,7 +12,7 @@ from typing import Any
 from voiceclone_cli.audio import reader
 from voiceclone_cli.engines.select import EngineChoice, choose_engine
 from voiceclone_cli.errors import InputError, RunError, Stopped, VoicecloneError
-from voiceclone_cli.files import explain_write_errors, file_sha256
+from voiceclone_cli.files import file_sha256, friendly_errors
 from voiceclone_cli.mixing.background import separation_model_folders
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.resources import LOCAL_RESOURCES, Resources
@@ -74,9 +74,9 @@ class RunContext:
     progress: Progress
     means: Resources = LOCAL_RESOURCES
 
-    def tell(self, sentence: str) -> None:
+    def tell(self, sentence: str, *, shared: bool = False) -> None:
         """Say a sentence now. What belongs into the manifest goes into ``notes``."""
-        self.progress(ProgressEvent("note", 1, 1, note=sentence))
+        self.progress(ProgressEvent("note", 1, 1, note=sentence, shared=shared))
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def open_run(
         ctx = RunContext(
             request, recording, sha256, engine, suffix, run_dir, cache, clock, notes, progress, means
         )
-        ctx.tell(f"engine: {engine.why}")
+        ctx.tell(f"engine: {engine.why}", shared=True)
         yield ctx
 
 
@@ -132,7 +132,7 @@ def _run_dir(request: RunRequest, sha256: str) -> Iterator[RunDir]:
     """The run directory, and what stays in it when the run comes to nothing."""
     with open_run_dir(request.run_dir, sha256) as run_dir:
         try:
-            with explain_write_errors(run_dir.root):
+            with friendly_errors(run_dir.root):
                 if request.force:
                     run_dir.forget()
                 yield run_dir

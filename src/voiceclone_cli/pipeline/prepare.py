@@ -127,7 +127,7 @@ def prepare(ctx: RunContext) -> Prepared:
         _claim(ctx)
     with ctx.clock.stage("diarization"):
         diarization = _turns(ctx)
-        ctx.tell(f"diarizer: {diarization.diarizer}, because {diarization.why}")
+        ctx.tell(f"diarizer: {diarization.diarizer}, because {diarization.why}", shared=True)
         ctx.notes.extend(diarization.notes)
     if until is Until.DIARIZATION:
         prepared = Prepared(SpeakerAliases(history.corrections).of_speakers(diarization), history=history)

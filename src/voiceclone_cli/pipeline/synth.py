@@ -16,7 +16,6 @@ from voiceclone_cli.provenance.consent import show_first_run_notice
 from voiceclone_cli.provenance.watermark import (
     SPEAKING_ENGINES,
     Postprocessor,
-    Watermarking,
     unmarked_notes,
     watermark_folder,
 )
@@ -59,30 +58,34 @@ def synthesize_tasks(paths: Sequence[Path], settings: Settings, progress: Progre
         spoken = _speak(
             pool,
             leases_of(speak, settings, settings.pool_size, batch_size),
-            _seals(speak, settings, progress),
+            _watermark_model(speak, settings, progress),
+            _engines(speak, progress),
         )
         return _result(tasks, encoded, spoken)
 
 
-def _seals(
-    tasks: Sequence[SynthesisTask], settings: Settings, progress: Progress
-) -> dict[Path, Watermarking]:
-    """What the wavs of engines that speak get, by their paths. Raises PreflightError where the mark's model
-    cannot be had."""
-    speech = [task for task in tasks if task.engine.name in SPEAKING_ENGINES]
-    model = watermark_folder(settings, progress) if speech and settings.watermark else None
-    for engine in sorted({task.engine.name for task in speech}):
+def _watermark_model(tasks: Sequence[SynthesisTask], settings: Settings, progress: Progress) -> Path | None:
+    """Return the folder of the watermark's model; None where no wav is marked. Raises PreflightError."""
+    is_speech = any(task.engine.name in SPEAKING_ENGINES for task in tasks)
+    return watermark_folder(settings, progress) if is_speech and settings.watermark else None
+
+
+def _engines(tasks: Sequence[SynthesisTask], progress: Progress) -> dict[Path, str]:
+    """Return the engine of each wav by its path, and show the notices of their first run."""
+    for engine in sorted({task.engine.name for task in tasks}):
         show_first_run_notice(engine, progress)
     return {
-        Path(task.output_dir, f"{segment.id}.wav"): Watermarking(task.engine.name, model)
-        for task in speech
+        Path(task.output_dir, f"{segment.id}.wav"): task.engine.name
+        for task in tasks
         for segment in task.segments
     }
 
 
-def _speak(pool: Pool, leases: Sequence[Lease], seals: Mapping[Path, Watermarking]) -> PoolResult:
-    """All leases, every row sealed."""
-    sealed: dict[Path, SegmentRow] = {}
+def _speak(
+    pool: Pool, leases: Sequence[Lease], watermark_model: Path | None, engines: Mapping[Path, str]
+) -> PoolResult:
+    """Synthesize all leases, and mark and tag every segment."""
+    processed: dict[Path, SegmentRow] = {}
     unmarked: dict[str, str] = {}
 
     def take(row: SegmentRow) -> None:
@@ -91,17 +94,17 @@ def _speak(pool: Pool, leases: Sequence[Lease], seals: Mapping[Path, Watermarkin
         file = Path(row.file)
 
         def settle(row: SegmentRow, why_unmarked: str | None) -> None:
-            sealed[file] = row
+            processed[file] = row
             if why_unmarked is not None:
                 unmarked[file.stem] = why_unmarked
 
-        postprocessor.take(row, seals.get(file), settle)
+        postprocessor.process(row, engines[file], watermark_model, settle)
 
     with Postprocessor() as postprocessor:
         outcome = pool.run(leases, on_segment=take)
     for key, row in outcome.segments.items():
         if row.file is not None:
-            outcome.segments[key] = sealed[Path(row.file)]
+            outcome.segments[key] = processed[Path(row.file)]
     outcome.add_notes(unmarked_notes(unmarked))
     if postprocessor.seconds:
         add_seconds(outcome.timing, {"watermark": postprocessor.seconds})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from voiceclone_cli.errors import PreflightError, RunError, Stopped
-from voiceclone_cli.files import explain_write_errors, file_sha256, write_error
+from voiceclone_cli.files import file_sha256, friendly_errors, write_error
 from voiceclone_cli.pipeline.resources import OpenPool, WorkerPool, open_local_pool
 from voiceclone_cli.pipeline.tasks import (
     ENCODING_VERSION,
@@ -20,9 +21,7 @@ from voiceclone_cli.pipeline.tasks import (
 )
 from voiceclone_cli.provenance.consent import show_first_run_notice
 from voiceclone_cli.provenance.watermark import (
-    SPEAKING_ENGINES,
     Postprocessor,
-    Watermarking,
     unmarked_notes,
     watermark_folder,
 )
@@ -84,7 +83,7 @@ def synthesize(
     """
     spoken = SynthesisResult()
     try:
-        with explain_write_errors(job.run_dir.root):
+        with friendly_errors(job.run_dir.root):
             report = WorkerProgress(
                 progress, references=len(job.references), segments=len(job.script.segments)
             )
@@ -125,7 +124,7 @@ def _speak(
     voices: WorkerPool,
     report: WorkerProgress,
 ) -> None:
-    seal = _seal(job, progress)
+    watermark_model = watermark_folder(job.settings, progress) if job.watermark else None
     _encode(job, voices, cache, spoken, report)
     prints = segment_fingerprints(job)
     _take_over(job.script, job.run_dir, prints, spoken)
@@ -134,7 +133,7 @@ def _speak(
     report.already_settled(len(spoken.rows))
     if missing:
         show_first_run_notice(job.engine.name, progress)
-        _speak_missing(job, voices, missing, prints, seal, spoken)
+        _speak_missing(job, voices, missing, prints, watermark_model, spoken)
 
 
 def _speak_missing(
@@ -142,7 +141,7 @@ def _speak_missing(
     voices: WorkerPool,
     missing: Sequence[Segment],
     prints: Mapping[str, str],
-    seal: Watermarking | None,
+    watermark_model: Path | None,
     spoken: SynthesisResult,
 ) -> None:
     """A segment counts once it is sealed and noted, which happens beside the speaking of the next."""
@@ -155,17 +154,13 @@ def _speak_missing(
     tasks = synthesis_tasks(job, missing)
     leases = leases_of(tasks, job.settings, voices.slots, job.settings.batch_size)
     with Postprocessor() as postprocessor:
-        outcome = voices.run(leases, on_segment=lambda row: postprocessor.take(row, seal, settle))
+        outcome = voices.run(
+            leases,
+            on_segment=lambda row: postprocessor.process(row, job.engine.name, watermark_model, settle),
+        )
     _count(outcome, spoken)
     if postprocessor.seconds:
         add_seconds(spoken.timing, {"watermark": postprocessor.seconds})
-
-
-def _seal(job: SynthesisJob, progress: Progress) -> Watermarking | None:
-    """What every segment gets once it is spoken. Raises PreflightError where the mark's model cannot be had."""
-    if job.engine.name not in SPEAKING_ENGINES:
-        return None
-    return Watermarking(job.engine.name, watermark_folder(job.settings, progress) if job.watermark else None)
 
 
 def _encode(

@@ -16,8 +16,8 @@ from voiceclone_cli.audio.writer import write_wav
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import (
     check_speaker_names,
-    explain_write_errors,
     file_sha256,
+    friendly_errors,
     text_sha256,
     write_text_atomic,
 )
@@ -195,7 +195,7 @@ def _length_warnings(name: str, seconds: float) -> tuple[str, ...]:
 def _write(folder: Path, audio: Samples, rate: int, text: str) -> Path:
     path = folder / "reference.wav"
     write_wav(path, audio, rate)
-    with explain_write_errors(folder):
+    with friendly_errors(folder):
         write_text_atomic(folder / "reference.txt", text + "\n")
     return path
 
@@ -211,7 +211,7 @@ def rename_references(
     for reference, name in zip(references, names, strict=True):
         if reference.speaker != name:
             old, new = out / reference.speaker, out / name
-            with explain_write_errors(out):
+            with friendly_errors(out):
                 _move(old, new)
             cache.rename_folder(old, new)
             reference = replace(

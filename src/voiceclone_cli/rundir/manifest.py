@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import explain_write_errors, write_text_atomic
+from voiceclone_cli.files import friendly_errors, write_text_atomic
 from voiceclone_worker.validation import dump_json
 
 # Where everything lies that a run leaves.
@@ -114,7 +114,7 @@ RUN_SCHEMA = "voiceclone.run/1"
 
 def write_manifest(root: Path, content: Mapping[str, Any]) -> None:
     """Raises RunError when it cannot be written."""
-    with explain_write_errors(root):
+    with friendly_errors(root):
         write_text_atomic(root / MANIFEST, dump_json(content, indent=1) + "\n")
 
 
