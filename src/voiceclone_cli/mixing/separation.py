@@ -175,8 +175,8 @@ def _window() -> Samples:
 def _running_mean(values: NDArray[np.float64], first: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy.signal import lfilter
 
-    means, _ = lfilter([1 - NORM_DECAY], [1, -NORM_DECAY], values, axis=0, zi=(NORM_DECAY * first)[None])
-    result: NDArray[np.float64] = means
+    averages, _ = lfilter([1 - NORM_DECAY], [1, -NORM_DECAY], values, axis=0, zi=(NORM_DECAY * first)[None])
+    result: NDArray[np.float64] = averages
     return result
 
 
