@@ -458,7 +458,7 @@ def _named_turns(output: Any, recording: Recording) -> tuple[tuple[Turn, ...], t
     exclusive = _turns(output.exclusive_speaker_diarization, recording.seconds)
     if not turns:
         raise InputError(
-            f"No speech found in {recording.path.name}; give a recording in which somebody speaks.",
+            f"No speech found in {recording.path.name}; give a recording with speech.",
             code="no_speech",
         )
     names: dict[str, str] = {}
