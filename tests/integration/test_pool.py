@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from echo_faults import with_faults
-from studio import instead_of_the_worker
+from echo_pool import instead_of_the_worker
 from voiceclone_cli.errors import PreflightError, Stopped
 from voiceclone_cli.system import request_stop
 from voiceclone_cli.workers.pool import Pool

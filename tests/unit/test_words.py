@@ -40,15 +40,12 @@ ALLOWED = {
 
 NOT_YET_CLEAN = frozenset(
     {
-        "voiceclone_cli/analysis",
         "voiceclone_cli/cli",
-        "voiceclone_cli/cluster",
         "voiceclone_cli/corrections",
         "voiceclone_cli/evaluation",
         "voiceclone_cli/pipeline",
         "voiceclone_cli/planning",
         "voiceclone_cli/rundir",
-        "voiceclone_cli/workers",
         "voiceclone_worker/engines",
         "voiceclone_worker/service.py",
         "voiceclone_worker/session.py",

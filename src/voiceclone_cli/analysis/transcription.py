@@ -79,7 +79,7 @@ def load_recogniser(model: Path, threads: int) -> WhisperModel:
         ) from error
 
 
-Load = Callable[[Path, int], "WhisperModel"]
+LoadWhisper = Callable[[Path, int], "WhisperModel"]
 """Returns the model in a folder, to compute on this many threads."""
 
 
@@ -90,7 +90,7 @@ def transcribe(
     language: str | None,
     threads: int,
     progress: Progress = no_progress,
-    load: Load = load_recogniser,
+    load: LoadWhisper = load_recogniser,
 ) -> Transcript:
     """Return the words of a recording with their times.
 

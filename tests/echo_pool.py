@@ -22,7 +22,7 @@ def instead_of_the_worker(program: Path, text: str) -> WorkerCommand:
     return replace(worker_command(None, threads=1), program=program)
 
 
-class Studio:
+class EchoPool:
     """A folder with faults, a task of six lines, and a pool that speaks them."""
 
     def __init__(self, folder: Path) -> None:
