@@ -41,8 +41,8 @@ def test_the_last_three_lines_are_kept_bounded_and_without_control_characters() 
     words = LastWords()
     for line in ("first", "second", "\x1b[31mthird\x07", "", "   ", "fourth " * 1000):
         words.add(line)
-    told = str(words)
-    assert told.isprintable() and len(told) <= 400
+    reported = str(words)
+    assert reported.isprintable() and len(reported) <= 400
     words.add("fifth")
     words.add("sixth")
     assert str(words).endswith("| fifth | sixth") and "second" not in str(words)
@@ -50,16 +50,16 @@ def test_the_last_three_lines_are_kept_bounded_and_without_control_characters() 
 
 def test_lines_come_whole() -> None:
     found = list(read_lines(io.BytesIO(b"one\ntwo\n\nno end")))
-    assert [piece.data for piece in found] == [b"one\n", b"two\n", b"\n", b"no end"]
-    assert all(piece.first and piece.last for piece in found)
+    assert [part.data for part in found] == [b"one\n", b"two\n", b"\n", b"no end"]
+    assert all(part.first and part.last for part in found)
 
 
 def test_a_line_that_is_too_long_comes_in_pieces() -> None:
     text = b"x" * (2 * MAX_LINE_BYTES + 5) + b"\nnext\n"
     found = list(read_lines(io.BytesIO(text)))
-    assert b"".join(piece.data for piece in found) == text
-    assert max(len(piece.data) for piece in found) == MAX_LINE_BYTES
-    assert [(piece.first, piece.last) for piece in found] == [
+    assert b"".join(part.data for part in found) == text
+    assert max(len(part.data) for part in found) == MAX_LINE_BYTES
+    assert [(part.first, part.last) for part in found] == [
         (True, False),
         (False, False),
         (False, True),
