@@ -77,7 +77,6 @@ PROSE_NOT_YET_CLEAN: frozenset[str] = frozenset(
         "voiceclone_cli/mixing",
         "voiceclone_cli/pipeline",
         "voiceclone_cli/references",
-        "voiceclone_cli/report",
         "voiceclone_cli/rundir",
         "voiceclone_cli/workers",
         "voiceclone_worker/engines",
