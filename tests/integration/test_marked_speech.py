@@ -62,7 +62,7 @@ def sounds(work: SynthesisJob) -> dict[str, bytes]:
 
 def assert_processed(work: SynthesisJob, result: SynthesisResult) -> None:
     """Assert that every segment that is done has its note, its hash and its tags."""
-    for row in result.rows.values():
+    for row in result.segments.values():
         if row.status == "done":
             path = work.run_dir.segment_wav(row.id)
             note = json.loads(work.run_dir.segment_note(row.id).read_text(encoding="utf-8"))
@@ -78,7 +78,7 @@ def test_marked_bytes_are_the_same_in_any_mode(tmp_path: Path) -> None:
     ):
         work = job(tmp_path / str(number), **flags)
         result = synthesize(work, no_progress)
-        assert [row.status for row in result.rows.values()] == ["done"] * 6
+        assert [row.status for row in result.segments.values()] == ["done"] * 6
         assert result.timing["watermark"] > 0
         assert_processed(work, result)
         versions.append(sounds(work))
@@ -95,9 +95,9 @@ def test_marked_segments_are_reused_only_with_the_mark(
     synthesize(job(tmp_path), no_progress)
     with monkeypatch.context() as nothing_to_mark:
         nothing_to_mark.delattr(provenance_watermark, "load_watermark")
-        assert synthesize(job(tmp_path), no_progress).reused == 6
-    assert synthesize(job(tmp_path, watermark=False), no_progress).reused == 0
-    assert synthesize(job(tmp_path), no_progress).reused == 0
+        assert len(synthesize(job(tmp_path), no_progress).reused) == 6
+    assert len(synthesize(job(tmp_path, watermark=False), no_progress).reused) == 0
+    assert len(synthesize(job(tmp_path), no_progress).reused) == 0
 
 
 def test_segments_before_a_stop_are_processed(tmp_path: Path) -> None:
@@ -106,11 +106,11 @@ def test_segments_before_a_stop_are_processed(tmp_path: Path) -> None:
     timer.start()
     result = synthesize(work, no_progress)
     timer.join()
-    assert result.stopped is not None and len(result.rows) == 6
+    assert result.stopped is not None and len(result.segments) == 6
     assert_processed(work, result)
-    assert {row.error.code for row in result.rows.values() if row.error} <= {"interrupted"}
+    assert {row.error.code for row in result.segments.values() if row.error} <= {"interrupted"}
     again = synthesize(job(tmp_path), no_progress)
-    assert again.reused == sum(row.status == "done" for row in result.rows.values())
+    assert len(again.reused) == sum(row.status == "done" for row in result.segments.values())
 
 
 def test_unusable_model_fails_every_segment_without_a_wav(
@@ -119,8 +119,8 @@ def test_unusable_model_fails_every_segment_without_a_wav(
     monkeypatch.setattr(pipeline_synthesize, "watermark_folder", lambda settings, progress: tmp_path)
     work = job(tmp_path)
     result = synthesize(work, no_progress)
-    assert {row.error.code for row in result.rows.values() if row.error} == {"watermark_failed"}
-    assert len(result.rows) == 6 and sounds(work) == {}
+    assert {row.error.code for row in result.segments.values() if row.error} == {"watermark_failed"}
+    assert len(result.segments) == 6 and sounds(work) == {}
 
 
 def test_silent_segments_are_done_and_reported_as_unmarked(
@@ -138,8 +138,8 @@ def test_silent_segments_are_done_and_reported_as_unmarked(
         result = synthesize(job(tmp_path), no_progress)
         assert result.unmarked == {f"{n:04d}": "silent" for n in range(1, 7)}
         assert any("no watermark is on 0001" in note for note in result.notes)
-        assert [row.status for row in result.rows.values()] == ["done"] * 6
-    assert result.reused == 6
+        assert [row.status for row in result.segments.values()] == ["done"] * 6
+    assert len(result.reused) == 6
 
 
 def test_task_files_are_marked_unless_disabled(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_what_is_wanted_is_where_the_runs_were_told_to_stop() -> None:
     assert wanted_output(outputs, None) == "/m"
     assert wanted_output({**outputs, "video": "/v"}, None) == "/v"
     assert wanted_output(outputs, Until.DIARIZATION) == "/r"
-    assert wanted_output(outputs, Until.SPEAKING) == "/s"
+    assert wanted_output(outputs, Until.SYNTHESIS) == "/s"
     assert wanted_output({}, None) is None
 
 

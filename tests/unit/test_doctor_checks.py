@@ -310,7 +310,7 @@ def test_a_model_in_the_home_of_an_unknown_user_is_a_row(name: str) -> None:
     rows = checks.model_rows(resolve({name: "~nobody-of-this-name/model"}))
     *_, last = rows_or_error("models", rows, CheckState.FAIL)
     assert last.state is CheckState.FAIL
-    assert "the home of a user who is not known here" in last.advice
+    assert "the home of a user who is not known on this machine" in last.advice
 
 
 def test_a_token_is_never_shown() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from factories import manifest_segment
 from media_samples import syllables, write_wav
 from voiceclone_cli.cli import run
 from voiceclone_cli.cli.output import headline, plan_closing, show_plan
@@ -113,7 +114,8 @@ def finish(run_dir: RunDir) -> None:
         "schema": "voiceclone.run/1",
         "status": "success",
         "input": {"sha256": "abc"},
-        "segments": [{"id": "0001", "status": "done"}],
+        "run_dir": str(run_dir.root),
+        "segments": [manifest_segment()],
     }
     run_dir.manifest.write_text(json.dumps(content), encoding="utf-8")
 

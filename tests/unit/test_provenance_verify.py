@@ -101,6 +101,8 @@ def run(tmp_path: Path) -> Path:
     hashes = {name: file_sha256(folder / name) for name in ("segments/0001.wav", "mix.wav")}
     manifest = {
         "schema": "voiceclone.run/1",
+        "status": "success",
+        "run_dir": str(folder),
         "hashes": hashes,
         "input": {"sha256": file_sha256(tmp_path / "talk.wav")},
     }

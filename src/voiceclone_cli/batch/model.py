@@ -12,7 +12,7 @@ from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import InputError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.files import friendly_errors, write_text_atomic
 from voiceclone_cli.pipeline.request import RunRequest
-from voiceclone_cli.pipeline.synthesize import ERROR, EXIT_CODES, PARTIAL, PLANNED, SUCCESS
+from voiceclone_cli.rundir.manifest import ERROR, EXIT_CODES, PARTIAL, PLANNED, SUCCESS
 from voiceclone_worker.validation import dump_json
 
 BATCH_FILES = "files"

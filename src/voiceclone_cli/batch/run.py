@@ -35,16 +35,16 @@ from voiceclone_cli.batch.model import (
 from voiceclone_cli.engines.select import choose_engine
 from voiceclone_cli.errors import PreflightError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.files import friendly_errors
-from voiceclone_cli.pipeline.resources import Resources, open_analyzer, open_worker_launcher
+from voiceclone_cli.pipeline.resources import Resources, WorkerPool, open_analyzer, open_worker_launcher
 from voiceclone_cli.pipeline.run import run
-from voiceclone_cli.pipeline.synthesize import ERROR
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.planning.plan import make_plan
 from voiceclone_cli.rundir.directory import LOCK_NAME, locked, refuse_links
+from voiceclone_cli.rundir.manifest import ERROR
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.pool import Pool, PoolClient
-from voiceclone_cli.workers.protocol import Launcher, Lease, PoolResult
-from voiceclone_cli.workers.queue import OnSegment, WorkerProgress
+from voiceclone_cli.workers.protocol import Launcher
+from voiceclone_cli.workers.queue import WorkerProgress
 
 BATCH_PLAN_SCHEMA = "voiceclone.batch-plan/1"
 
@@ -315,7 +315,7 @@ class BatchRunner:
         document, error = None, None
         try:
             progress = ItemProgress(item.name, self)
-            resources = Resources(self._analyzer, progress.open_pool, self._cpu_lock, undisturbed=False)
+            resources = Resources(self._analyzer, progress.open_pool, self._cpu_lock)
             result = run(item.request, progress, resources)
             document, code = result.document, result.exit_code
         except VoicecloneError as problem:
@@ -361,38 +361,21 @@ class ItemProgress:
     @contextmanager
     def open_pool(
         self, job: SynthesisJob, progress: Progress, report: WorkerProgress, keep_tasks: bool
-    ) -> Iterator[BatchPool]:
+    ) -> Iterator[WorkerPool]:
         """Open the recording's share of the batch's pool."""
+        runner = self._runner
+
+        def workers() -> int:
+            # Leases are whole batches as long as recordings share workers, and are cut for the last recordings as
+            # for a single run, so that no worker is idle at the end.
+            return max(1, -(-runner.launcher.room() // max(1, runner.unfinished)))
+
         try:
-            yield BatchPool(PoolClient(self._runner.pool, report, report.log), self._runner)
+            client = PoolClient(runner.pool, report, report.log)
+            yield WorkerPool(client.run, workers, is_shared=True)
         except Stopped:
             self._stop_raised = True
             raise
-
-
-class BatchPool:
-    """The share of one recording in the batch's pool."""
-
-    def __init__(self, client: PoolClient, runner: BatchRunner) -> None:
-        self._client = client
-        self._runner = runner
-
-    @property
-    def slots(self) -> int:
-        """Workers for each unfinished recording, at least 1.
-
-        Leases are whole batches as long as recordings share workers, and are cut for the last recordings as for a
-        single run, so that no worker is idle at the end.
-        """
-        return max(1, -(-self._runner.launcher.room() // max(1, self._runner.unfinished)))
-
-    def warm_up(self, job: SynthesisJob) -> Sequence[Lease]:
-        """Return no leases: workers load the engine for the first lease of any recording."""
-        return ()
-
-    def run(self, leases: Sequence[Lease], on_segment: OnSegment = lambda row: None) -> PoolResult:
-        """Run the leases as ``Pool.run`` does."""
-        return self._client.run(leases, on_segment)
 
 
 def plan_batch(batch: Batch, progress: Progress = no_progress) -> dict[str, Any]:

@@ -65,8 +65,8 @@ def made_paths(document: dict[str, Any], until: Until | None) -> list[str]:
     by_stage: dict[Until | None, list[str | None]] = {
         Until.DIARIZATION: turns,
         Until.SCRIPT: lines,
-        Until.CASTING: [*(speaker["reference"] for speaker in document["speakers"]), *lines],
-        Until.SPEAKING: [*(row["file"] for row in document["segments"]), *lines],
+        Until.REFERENCES: [*(speaker["reference"] for speaker in document["speakers"]), *lines],
+        Until.SYNTHESIS: [*(row["file"] for row in document["segments"]), *lines],
         None: [outputs["video"], outputs["mix"], *outputs["stems"].values(), outputs["report"], *lines],
     }
     return [path for path in by_stage[until] if path]

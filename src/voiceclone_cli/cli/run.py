@@ -81,8 +81,8 @@ def redo_command(
     runs in it have them too. Without any, redo goes on with what a run has left undone.
     """
     from voiceclone_cli.corrections.edits import parse_edits
-    from voiceclone_cli.pipeline.context import failure_document
     from voiceclone_cli.pipeline.redo import redo
+    from voiceclone_cli.rundir.manifest import failure_document
 
     with failure_shown(failure_document, as_json=as_json):
         edits = parse_edits(
@@ -155,9 +155,10 @@ def run_command(
 
 
 def _run_one(given: Mapping[str, Any]) -> None:
-    from voiceclone_cli.pipeline.context import failure_document
     from voiceclone_cli.pipeline.run import run
+    from voiceclone_cli.planning.estimate import record_run
     from voiceclone_cli.planning.plan import PLAN_SCHEMA, make_plan
+    from voiceclone_cli.rundir.manifest import failure_document
 
     dry_run, shown = given["dry_run"], _how(given)
     with failure_shown(failure_document, PLAN_SCHEMA if dry_run else None, as_json=given["as_json"]):
@@ -167,6 +168,7 @@ def _run_one(given: Mapping[str, Any]) -> None:
                 found = make_plan(request, show)
             else:
                 result = run(request, show)
+                record_run(result)
     if dry_run:
         show_plan(found, **shown)
     else:

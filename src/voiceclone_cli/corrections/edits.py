@@ -11,18 +11,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, get_type_hints
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import check_speaker_names, friendly_errors, write_text_atomic
+from voiceclone_cli.rundir.manifest import has_type
 from voiceclone_cli.script.parsers import clean_text
 from voiceclone_cli.types import Diarization, Script, Segment, segment_seed
 from voiceclone_worker import validation
 from voiceclone_worker.validation import MAX_TEXT, dump_json, file_key, is_unicode, shown
 
 SCHEMA = "voiceclone.corrections/2"
-_MAX = 1_000_000
-"""Entries of a list in corrections.json."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +105,7 @@ def _checked_text(text: str) -> str:
     return clean
 
 
-@dataclass(frozen=True, slots=True)
-class CorrectedLine:
+class CorrectedLine(TypedDict):
     """A line after its corrections."""
 
     was: list[str]
@@ -117,8 +115,19 @@ class CorrectedLine:
     is_moved: bool
     """Whether a correction gave it to ``speaker``, who otherwise is the speaker that it had."""
     seed: int | None
-    in_script: bool = False
+    in_script: bool
     """Whether the script, fed back from the run directory, holds the correction; a user may have changed it there."""
+
+
+class UndoStep(TypedDict):
+    """The corrections before a command."""
+
+    entries: int
+    """Number of entries in the log."""
+    speakers: dict[str, list[str]]
+    moved_from: list[str]
+    lines: dict[str, CorrectedLine | None]
+    """Those that the command changed; None: without corrections."""
 
 
 @dataclass(slots=True)
@@ -131,13 +140,13 @@ class Corrections:
     speakers: dict[str, list[str]] = field(default_factory=dict)
     """By every name of a renamed or merged speaker: who speaks for it today, and the name of its voice, which follows
     renames but not merges."""
-    lent: list[str] = field(default_factory=list)
+    moved_from: list[str] = field(default_factory=list)
     """Speakers of whom lines were given to others."""
     lines: dict[str, CorrectedLine] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
     """Changes in force, the oldest first, as the manifest has them."""
-    undo: list[dict[str, Any]] = field(default_factory=list)
-    """For each command: the number of log entries before it, speakers, lent, and the lines that it changed (or None)."""
+    undo: list[UndoStep] = field(default_factory=list)
+    """One step for each command."""
 
     def name_of(self, name: str) -> str:
         """Return the name today of the speaker who speaks for a name."""
@@ -157,13 +166,15 @@ class Corrections:
 
         Those that a script holds cannot be undone.
         """
-        lines = {id: replace(line, in_script=is_fed_back) for id, line in self.lines.items()}
+        lines: dict[str, CorrectedLine] = {
+            id: {**line, "in_script": is_fed_back} for id, line in self.lines.items()
+        }
         return replace(self, lines=lines, undo=[] if is_fed_back else self.undo)
 
     def apply(self, script: Script) -> Script:
         """Return the script with the corrections, and with notes on those that do not fit it."""
         segments = []
-        unfit = {id for id, line in self.lines.items() if not line.in_script}
+        unfit = {id for id, line in self.lines.items() if not line["in_script"]}
         for segment in script.segments:
             segment = replace(segment, speaker=self.name_of(segment.speaker))
             corrected = self._corrected(segment)
@@ -185,11 +196,11 @@ class Corrections:
         line = self.lines.get(segment.id)
         if line is None:
             return None
-        seed = segment.seed if line.seed is None else line.seed
-        if segment.text in line.was and not line.in_script:
-            speaker = self.name_of(line.speaker) if line.is_moved else segment.speaker
-            return replace(segment, text=line.text, speaker=speaker, seed=seed)
-        is_as_corrected = (segment.text, segment.speaker) == (line.text, self.name_of(line.speaker))
+        seed = segment.seed if line["seed"] is None else line["seed"]
+        if segment.text in line["was"] and not line["in_script"]:
+            speaker = self.name_of(line["speaker"]) if line["is_moved"] else segment.speaker
+            return replace(segment, text=line["text"], speaker=speaker, seed=seed)
+        is_as_corrected = (segment.text, segment.speaker) == (line["text"], self.name_of(line["speaker"]))
         return replace(segment, seed=seed) if is_as_corrected else None
 
     def edited(
@@ -215,8 +226,12 @@ class Corrections:
         if len(new.log) > (entries := len(self.log)):
             new.log[entries:] = [{"at": at, **entry} for entry in new.log[entries:]]
             changed = [id for id, line in new.lines.items() if line != self.lines.get(id)]
-            lines = {id: asdict(self.lines[id]) if id in self.lines else None for id in changed}
-            step = {"entries": entries, "speakers": self.speakers, "lent": self.lent, "lines": lines}
+            step: UndoStep = {
+                "entries": entries,
+                "speakers": self.speakers,
+                "moved_from": self.moved_from,
+                "lines": {id: self.lines.get(id) for id in changed},
+            }
             new.undo = [*self.undo, step]
         return new
 
@@ -229,9 +244,10 @@ class Corrections:
                 "edit script.json and feed it back again.",
                 code="nothing_to_undo",
             )
-        before, step = asdict(self), self.undo[-1]
-        lines, log = {**before["lines"], **step["lines"]}, self.log[: step["entries"]]
-        return _from_row({**step, "lines": lines, "log": log, "undo": self.undo[:-1]})
+        step = self.undo[-1]
+        lines = {id: line for id, line in {**self.lines, **step["lines"]}.items() if line is not None}
+        log, undo = self.log[: step["entries"]], self.undo[:-1]
+        return _with_safe_names(Corrections(step["speakers"], step["moved_from"], lines, log, undo))
 
     def _rename(self, old: str, new: str, first_names: set[str]) -> None:
         today = {self.name_of(name) for name in first_names}
@@ -272,7 +288,7 @@ class Corrections:
         self.speakers = {key: [new if name == old else name, voice] for key, (name, voice) in known.items()}
         self.log.append({"kind": "merge", "from": old, "to": new, "lines": lines})
         if lines:
-            self.lent = list(dict.fromkeys((*self.lent, old)))
+            self.moved_from = list(dict.fromkeys((*self.moved_from, old)))
 
     def _edit_line(self, segment: Segment, edits: Edits, run_seed: int) -> None:
         """Correct a line, which is as ``segment`` says so far; without a value it is another take."""
@@ -283,24 +299,27 @@ class Corrections:
             digest = hashlib.sha256(f"{old_seed}:take {takes + 1}".encode()).digest()
             new_seed = int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
         was: dict[str, Any] = {"text": segment.text, "speaker": segment.speaker, "seed": segment.seed}
-        wanted = {"text": edits.text, "speaker": edits.speaker, "seed": new_seed}
+        wanted: dict[str, Any] = {"text": edits.text, "speaker": edits.speaker, "seed": new_seed}
         same = {**was, "seed": old_seed}
-        changes = {key: value for key, value in wanted.items() if value not in (None, same[key])}
+        changes: dict[str, Any] = {
+            key: value for key, value in wanted.items() if value not in (None, same[key])
+        }
         if not changes:
             return
         self.log.append({"kind": "line", "id": segment.id, "was": was, **changes})
         before = self.lines.get(segment.id)
-        if before is None or before.text != segment.text:  # or it was edited by hand since
-            before = CorrectedLine([], segment.text, segment.speaker, is_moved=False, seed=None)
-        self.lines[segment.id] = CorrectedLine(
-            was=list(dict.fromkeys((*before.was, segment.text))),
-            text=edits.text or segment.text,
-            speaker=edits.speaker or segment.speaker,
-            is_moved=before.is_moved or "speaker" in changes,
-            seed=changes.get("seed", segment.seed),
-        )
+        if before is not None and before["text"] != segment.text:
+            before = None  # it has been edited by hand since
+        self.lines[segment.id] = {
+            "was": list(dict.fromkeys([*(before["was"] if before else []), segment.text])),
+            "text": edits.text or segment.text,
+            "speaker": edits.speaker or segment.speaker,
+            "is_moved": "speaker" in changes or (before is not None and before["is_moved"]),
+            "seed": changes.get("seed", segment.seed),
+            "in_script": False,
+        }
         if "speaker" in changes:
-            self.lent = list(dict.fromkeys((*self.lent, segment.speaker)))
+            self.moved_from = list(dict.fromkeys((*self.moved_from, segment.speaker)))
 
     def _known_speaker(self, name: str, first_names: set[str]) -> str:
         """Return the name today of a speaker, whom any earlier name may mean. Raises InputError."""
@@ -366,10 +385,15 @@ def describe(entries: Sequence[Mapping[str, Any]]) -> str:
 def read_corrections(path: Path) -> Corrections:
     """Read corrections.json; where the file is missing there are none. Raises InputError where it was damaged."""
     try:
-        return _from_row(validation.document(path.read_text(encoding="utf-8-sig"), SCHEMA))
+        row = validation.document(path.read_text(encoding="utf-8-sig"), SCHEMA)
+        hints = get_type_hints(Corrections)
+        wrong = [name for name, hint in hints.items() if not has_type(row.get(name), hint)]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is missing or has a wrong type")
+        return _with_safe_names(Corrections(**{name: row[name] for name in hints}))
     except FileNotFoundError:
         return Corrections()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
+    except (OSError, ValueError, InputError) as error:
         reason = error.message if isinstance(error, InputError) else str(error)
         raise InputError(
             f"{path} cannot be used ({reason.rstrip('.')}); mend it, or remove it, which loses the corrections only.",
@@ -377,34 +401,12 @@ def read_corrections(path: Path) -> Corrections:
         ) from error
 
 
-def _from_row(row: validation.Row) -> Corrections:
-    speakers = {old: [name, voice] for old, (name, voice) in validation.fields(row, "speakers").items()}
-    lent, undo = validation.items(row, "lent", _MAX), validation.rows(row, "undo", _MAX)
-    rows = {id: line for id, line in validation.fields(row, "lines").items() if line is not None}
-    lines = {
-        id: CorrectedLine(
-            was=validation.items(line, "was", _MAX),
-            text=_checked_text(validation.text(line, "text")),
-            speaker=validation.text(line, "speaker"),
-            is_moved=line["is_moved"] is True,
-            seed=validation.optional(validation.whole, line, "seed", 0, 2**63 - 1),
-            in_script=line["in_script"] is True,
-        )
-        for id, line in rows.items()
-    }
-    # Names become folders.
-    for name in {*lent, *speakers, *chain(*speakers.values()), *(line.speaker for line in lines.values())}:
+def _with_safe_names(corrections: Corrections) -> Corrections:
+    """Return the corrections. Raises InputError where a name, which becomes a folder, cannot be one."""
+    speakers = {line["speaker"] for line in corrections.lines.values()}
+    for name in {*speakers, *corrections.speakers, *chain(*corrections.speakers.values())}:
         check_speaker_names([name])
-    for step in undo:
-        _from_row({**step, "log": [], "undo": []})
-        validation.whole(step, "entries", 0, _MAX)
-    return Corrections(
-        speakers,
-        lent,
-        lines,
-        [dict(entry) for entry in validation.rows(row, "log", _MAX)],
-        [dict(step) for step in undo],
-    )
+    return corrections
 
 
 def write_corrections(path: Path, corrections: Corrections) -> None:

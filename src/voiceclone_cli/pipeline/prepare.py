@@ -25,7 +25,6 @@ from voiceclone_cli.mixing import timeline
 from voiceclone_cli.mixing.timeline import mix_rate
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.request import describe_request
-from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.provenance.consent import copy_consent
 from voiceclone_cli.references import build
 from voiceclone_cli.script import script_file
@@ -94,12 +93,6 @@ class Prepared:
     consent: Mapping[str, Any] | None = None
     """Who agreed to what; None where nothing was ever said of it."""
 
-    def job(self, ctx: RunContext) -> SynthesisJob:
-        slots = timeline.slot_ends(self.script.segments, ctx.recording.seconds)
-        return SynthesisJob(
-            self.script, self.references, slots, ctx.run_dir, ctx.engine, ctx.request.settings
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class _Analysis:
@@ -119,11 +112,11 @@ def prepare(ctx: RunContext) -> Prepared:
     """
     until = ctx.request.until
     corrections = read_corrections(ctx.run_dir.corrections)
-    if ctx.run_dir.claimed() is not None:
+    if ctx.run_dir.running() is not None:
         _claim(ctx)
     with ctx.clock.stage("diarization"):
         diarization = _turns(ctx)
-        ctx.tell(f"diarizer: {diarization.diarizer}, because {diarization.why}", shared=True)
+        ctx.show(f"diarizer: {diarization.diarizer}, because {diarization.why}", shared=True)
         ctx.notes.extend(diarization.notes)
     if until is Until.DIARIZATION:
         prepared = Prepared(rename_turns(diarization, corrections.name_of), corrections=corrections)
@@ -134,7 +127,7 @@ def prepare(ctx: RunContext) -> Prepared:
         prepared = _corrected(ctx, found, corrections)
     if until is not Until.SCRIPT:
         _claim(ctx)
-        with ctx.means.computing, ctx.clock.stage("casting"):
+        with ctx.resources.cpu_lock, ctx.clock.stage("casting"):
             prepared = replace(prepared, references=_references(ctx, found, prepared))
         _tell_space(ctx, prepared)
     prepared = replace(prepared, consent=_consent(ctx, prepared.script))
@@ -144,7 +137,7 @@ def prepare(ctx: RunContext) -> Prepared:
 
 
 def _claim(ctx: RunContext) -> None:
-    ctx.run_dir.claim(describe_request(ctx.request, ctx.engine.name))
+    ctx.run_dir.claim(**describe_request(ctx.request, ctx.engine.name))
 
 
 def _turns(ctx: RunContext) -> Diarization:
@@ -152,7 +145,7 @@ def _turns(ctx: RunContext) -> Diarization:
     if request.turns is not None:
         return given_turns(request.turns, ctx.recording.seconds)
     return diarize_cached(
-        ctx.recording, request.settings, request.speakers, ctx.progress, ctx.cache, ctx.means.ears
+        ctx.recording, request.settings, request.speakers, ctx.progress, ctx.cache, ctx.resources.analyzer
     )
 
 
@@ -172,7 +165,7 @@ def _heard(ctx: RunContext, diarization: Diarization) -> _Analysis:
     """The recording's own words."""
     settings = ctx.request.settings
     transcript, notes = transcribe_cached(
-        ctx.recording, diarization, settings, ctx.progress, ctx.cache, ctx.means.ears
+        ctx.recording, diarization, settings, ctx.progress, ctx.cache, ctx.resources.analyzer
     )
     ctx.notes.extend(notes)
     lines = segments_from_words(transcript, diarization)
@@ -230,9 +223,9 @@ def _corrected(ctx: RunContext, found: _Analysis, saved: Corrections) -> Prepare
     if corrections != saved:
         write_corrections(ctx.run_dir.corrections, corrections)
     if new := corrections.log[len(saved.log) :]:
-        ctx.tell(f"corrected: {describe(new)}")
+        ctx.show(f"corrected: {describe(new)}")
     elif corrections.log:
-        ctx.tell(f"corrections of earlier commands hold: {len(corrections.log)} (corrections.json)")
+        ctx.show(f"corrections of earlier commands hold: {len(corrections.log)} (corrections.json)")
     script = corrections.apply(found.script)
     ctx.notes.extend(script.notes)
     ctx.notes.extend(
@@ -267,7 +260,7 @@ def _references(ctx: RunContext, found: _Analysis, prepared: Prepared) -> dict[s
     known = sorted({*found.diarization.speakers, *given}, reverse=True)
     first_names = {corrections.voice_of(name): name for name in known}
     speaking = {segment.speaker for segment in prepared.script.segments}
-    voices = speaking | ({corrections.voice_of(name) for name in corrections.lent} & first_names.keys())
+    voices = speaking | ({corrections.voice_of(name) for name in corrections.moved_from} & first_names.keys())
     references = build.cached_references(
         ctx.recording,
         rename_turns(found.diarization, corrections.voice_of),
@@ -302,8 +295,8 @@ def _write_script(ctx: RunContext, lines: Script) -> None:
 
 
 def _tell_space(ctx: RunContext, prepared: Prepared) -> None:
-    job = prepared.job(ctx)
-    needed = bytes_of_run(ctx.recording, job.script.segments, job.slot_ends, len(job.references))
+    slot_ends = timeline.slot_ends(prepared.script.segments, ctx.recording.seconds)
+    needed = bytes_of_run(ctx.recording, prepared.script.segments, slot_ends, len(prepared.references))
     if ctx.run_dir.is_new and (note := free_space_note(ctx.run_dir.root, needed)):
         ctx.notes.append(note)
-        ctx.tell(f"note: {note}")
+        ctx.show(f"note: {note}")

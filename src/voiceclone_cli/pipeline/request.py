@@ -45,21 +45,18 @@ class RunRequest:
         return self.out or Path(f"{self.input.stem}.voiceclone")
 
 
-# What a run was asked for, as its manifest keeps it.
-
-
 def describe_request(request: RunRequest, engine: str) -> dict[str, Any]:
-    """All that is needed to make the same run again."""
-    return {"engine": engine, "request": request_row(request), "settings": settings_rows(request.settings)}
-
-
-def request_row(request: RunRequest) -> dict[str, Any]:
-    """Of a request what its settings do not say."""
+    """Return the fields of the manifest that are needed to repeat a run, without the token of the settings."""
 
     def absolute(path: Path | None) -> str | None:
         return None if path is None else str(path.absolute())
 
-    return {
+    settings = {
+        name: {"value": getattr(request.settings, name), "from": request.settings.sources[name]}
+        for name, setting in SETTINGS.items()
+        if not setting.secret
+    }
+    fields = {
         "input": absolute(request.input),
         "script": absolute(request.script),
         "turns": absolute(request.turns),
@@ -70,12 +67,4 @@ def request_row(request: RunRequest) -> dict[str, Any]:
         "report": request.report,
         "working_dir": str(Path.cwd()),
     }
-
-
-def settings_rows(settings: Settings) -> dict[str, Any]:
-    """Without the token: a manifest is made to be passed on."""
-    return {
-        name: {"value": getattr(settings, name), "from": settings.sources[name]}
-        for name, setting in SETTINGS.items()
-        if not setting.secret
-    }
+    return {"engine": engine, "request": fields, "settings": settings}

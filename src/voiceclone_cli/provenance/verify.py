@@ -23,7 +23,7 @@ from voiceclone_cli.provenance.watermark import (
     resample,
     watermark_folder,
 )
-from voiceclone_cli.rundir.manifest import read_manifest
+from voiceclone_cli.rundir.manifest import Manifest
 from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent, no_progress
 
 if typing.TYPE_CHECKING:
@@ -350,26 +350,24 @@ def _batches(signals: Iterable[tuple[float, Samples]]) -> Iterator[list[tuple[fl
 def find_origin(file: Path, sha256: str, run_dir: Path | None) -> Origin:
     """Look up the hash of a file in the manifest of ``run_dir``; None: of the run directory that contains it, if any.
 
-    Raises InputError for a ``run_dir`` without a manifest, as ``read_manifest`` does.
+    Raises InputError for a ``run_dir`` without a manifest, as ``Manifest.load`` does.
     """
     if run_dir is not None:
-        return _look_up(file, sha256, run_dir.absolute(), read_manifest(run_dir))
+        return _look_up(file, sha256, run_dir.absolute(), Manifest.load(run_dir))
     for parent in list(file.absolute().parents)[:_MAX_PARENTS]:
         with suppress(InputError):
-            return _look_up(file, sha256, parent, read_manifest(parent))
+            return _look_up(file, sha256, parent, Manifest.load(parent))
     return Origin(OriginState.UNKNOWN)
 
 
-def _look_up(file: Path, sha256: str, run_dir: Path, manifest: dict[str, Any]) -> Origin:
-    hashes, source = manifest.get("hashes"), manifest.get("input")
-    hashes = hashes if isinstance(hashes, dict) else {}
-    for name, known in hashes.items():
+def _look_up(file: Path, sha256: str, run_dir: Path, manifest: Manifest) -> Origin:
+    for name, known in manifest.hashes.items():
         if known == sha256:
             return Origin(OriginState.KNOWN, run_dir, name)
-    if isinstance(source, dict) and source.get("sha256") == sha256:
+    if manifest.input.get("sha256") == sha256:
         return Origin(OriginState.INPUT, run_dir)
     path = file.absolute()
     name = path.relative_to(run_dir).as_posix() if path.is_relative_to(run_dir) else ""
-    if name in hashes:
+    if name in manifest.hashes:
         return Origin(OriginState.CHANGED, run_dir, name)
     return Origin(OriginState.UNKNOWN, run_dir)
