@@ -63,7 +63,7 @@ def previous_request(run_dir: Path, edits: Edits, *, input: Path | None = None) 
             return None if recorded is None else _find(Path(recorded), started_in, root)
 
         return RunRequest(
-            input=_recording(moved(request.get("input")), manifest.input, run_dir, input),
+            input=_recording(moved(request["input"]), manifest.input, run_dir, input),
             settings=_settings(root, manifest),
             out=root,
             script=_script(moved(request.get("script")), root),
