@@ -172,6 +172,11 @@ class ProgressEvent:
     """The short name of one of several inputs; empty where there is only one."""
 
 
+INPUTS_STAGE = "files"
+"""Stage that counts the inputs of a batch. An event of it with an input reports the end of that."""
+SYNTHESIS_STAGE = "synthesis"
+"""Stage of the workers' events."""
+
 Progress = Callable[[ProgressEvent], None]
 """Handed in by the caller; the library itself never prints."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from voiceclone_cli.cli.setup import _print_doctor, doctor_lines
+from voiceclone_cli.cli.setup import check_lines, print_checks
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.doctor import checks
 from voiceclone_cli.doctor.checks import (
@@ -316,7 +316,7 @@ def test_a_model_in_the_home_of_nobody_is_a_row(name: str) -> None:
     rows = checks.model_rows(resolve({name: "~nobody-of-this-name/model"}))
     *_, last = rows_or_error("models", rows, CheckState.FAIL)
     assert last.state is CheckState.FAIL
-    assert "the home of a user who is not known here" in last.advice
+    assert "the home of a user who is not known on this machine" in last.advice
 
 
 def test_a_token_is_never_shown() -> None:
@@ -371,7 +371,7 @@ ROWS = [
 
 
 def test_lines_off_a_terminal_are_aligned_and_never_wrapped() -> None:
-    short, longer, advice = doctor_lines(ROWS)
+    short, longer, advice = check_lines(ROWS)
     assert short == "ok    short           all is well"
     assert longer.startswith("fail  a longer check  what was found what")
     assert advice.startswith(f"{'':<22}-> what to do")
@@ -381,7 +381,7 @@ def test_a_terminal_of_80_columns_is_kept(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    _print_doctor(ROWS)
+    print_checks(ROWS)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert {line[:22].strip() for line in lines} == {"ok    short", "fail  a longer check", ""}

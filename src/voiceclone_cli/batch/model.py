@@ -13,12 +13,13 @@ from voiceclone_cli.errors import InputError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.files import explain_write_errors, write_text_atomic
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.synthesize import ERROR, EXIT_CODES, PARTIAL, PLANNED, SUCCESS
+from voiceclone_cli.types import INPUTS_STAGE
 from voiceclone_worker.validation import dump_json
 
 # Many recordings in one command, as types.
 
 
-BATCH_FILES = "files"
+BATCH_FILES = INPUTS_STAGE
 """The stage that counts recordings. An event of it that names one tells of its end."""
 
 
