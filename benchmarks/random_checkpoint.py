@@ -25,7 +25,7 @@ from voiceclone_cli.cli.progress import Display, ProgressMode, print_line
 from voiceclone_cli.config import Settings, path_setting, resolve
 from voiceclone_cli.engines.fish import fish_checkout, fish_python, is_generated, require_fish_speech
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import explain_write_errors
+from voiceclone_cli.files import friendly_errors
 from voiceclone_cli.models.store import megabytes
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.process import ask_tool, worker_command
@@ -88,7 +88,7 @@ def make_checkpoint(
     for a full disk, RunError for a folder that cannot be written.
     """
     final = path_setting(str(folder))
-    with explain_write_errors(final):
+    with friendly_errors(final):
         _require_usable(final, force)
     python, checkout = fish_python(settings), fish_checkout(settings)
     require_fish_speech(python, checkout)
@@ -100,7 +100,7 @@ def make_checkpoint(
                 progress(ProgressEvent(STAGE, done, total, note=note))
 
     progress(ProgressEvent(STAGE, 0, note="starting fish-speech"))
-    with explain_write_errors(final.parent), _replaced_at_the_end(final.resolve()) as making:
+    with friendly_errors(final.parent), _replaced_at_the_end(final.resolve()) as making:
         arguments = [str(making), size, str(seed), *([str(checkout)] if checkout else [])]
         answer = ask_tool(command, "make_checkpoint", arguments, seconds=_DEADLINE_SECONDS, on_event=show)
     return GeneratedCheckpoint(

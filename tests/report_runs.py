@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from factories import manifest_segment, manifest_speaker
+from voiceclone_cli.rundir.manifest import ManifestSpeaker
+
 RATE = 8000
 SLOT = 2.0
 """Seconds from one line to the next."""
@@ -35,12 +38,12 @@ def write_original(folder: Path, seconds: float) -> None:
 
 
 def line(n: int, speaker: str, text: str, **others: Any) -> dict[str, Any]:
-    """A row of the manifest that was spoken, before it has a wav."""
+    """A segment of the manifest that is done, before it has a wav."""
     start = SLOT * n
-    row = {"id": f"{n + 1:04}", "speaker": speaker, "start": start, "end": start + 1.5, "text": text}
-    row |= {"language": "en", "status": "done", "seconds": 1.4, "seed": 40 + n, "attempts": 1, "stretch": 1.0}
-    row |= {"overflow_seconds": 0.0, "gain_db": -1.5, "warnings": [], "error": None}
-    return {**row, "slot_end": start + SLOT - 0.03, "placed_at": start, "placed_seconds": 1.4, **others}
+    row: dict[str, Any] = {"id": f"{n + 1:04}", "speaker": speaker, "start": start, "end": start + 1.5}
+    row |= {"text": text, "seconds": 1.4, "seed": 40 + n, "gain_db": -1.5, "placed_at": start}
+    row |= {"placed_seconds": 1.4, "slot_end": start + SLOT - 0.03, **others}
+    return {**manifest_segment(**row)}
 
 
 def write_run(folder: Path, lines: Sequence[dict[str, Any]], **others: Any) -> Path:
@@ -87,16 +90,17 @@ def _with_wav(folder: Path, row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "file": str(wav), "sha256": sha256}
 
 
-def _speaker(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "speech_seconds": 1.5 * sum(row["speaker"] == name for row in rows),
-        "segments": sum(row["speaker"] == name for row in rows),
-        "reference": str(folder / "speakers" / name / "reference.wav"),
-        "reference_seconds": 3.0,
-        "reference_text": "what was said there",
-        "warnings": [],
-    }
+def _speaker(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> ManifestSpeaker:
+    own = sum(row["speaker"] == name for row in rows)
+    return manifest_speaker(
+        name,
+        speech_seconds=1.5 * own,
+        segments=own,
+        reference=str(folder / "speakers" / name / "reference.wav"),
+        reference_seconds=3.0,
+        reference_text="what was said there",
+        reference_spans=[],
+    )
 
 
 def write_check(folder: Path, measured: dict[str, dict[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from processes import descendants
 from voiceclone_cli.cluster import launcher as cluster_launcher
 from voiceclone_cli.cluster.launcher import RayLauncher
 from voiceclone_cli.config import Settings
-from voiceclone_cli.doctor.checks import node_rows
+from voiceclone_cli.doctor.run import node_rows
 from voiceclone_cli.engines.select import choose_engine
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.workers.pool import Pool

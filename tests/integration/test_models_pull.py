@@ -53,15 +53,15 @@ def build_registry(folder: Path) -> tuple[registry.ModelEntry, ...]:
         hashlib.sha256(whole).hexdigest(),
         len(whole),
         (
-            registry.ArchiveMember(first, "tiny/model.part1"),
-            registry.ArchiveMember(second, "tiny/model.part2"),
+            (first, "tiny/model.part1"),
+            (second, "tiny/model.part2"),
         ),
     )
     config = registry.ModelFile(
         "sub/config.json",
         hashlib.sha256(CONFIG).hexdigest(),
         len(CONFIG),
-        (registry.ArchiveMember(first, "tiny/config.json"),),
+        ((first, "tiny/config.json"),),
     )
     return (
         registry.ModelEntry("joined", "test", "MIT", "nobody", (model, config)),

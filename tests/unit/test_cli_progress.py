@@ -98,7 +98,7 @@ def test_what_is_wanted_is_where_the_runs_were_told_to_stop() -> None:
     assert main_output(outputs, None) == "/m"
     assert main_output({**outputs, "video": "/v"}, None) == "/v"
     assert main_output(outputs, Until.DIARIZATION) == "/r"
-    assert main_output(outputs, Until.SPEAKING) == "/s"
+    assert main_output(outputs, Until.SYNTHESIS) == "/s"
     assert main_output({}, None) is None
 
 

@@ -22,9 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home that holds the embedded model `tiny`, put by hand, and lacks `gated`, which is on the hub only."""
     wheel = registry.Wheel("tiny-model", "1.0", "0" * 64, 1000)
     sha256 = hashlib.sha256(DATA).hexdigest()
-    embedded = registry.ModelFile(
-        "model.bin", sha256, len(DATA), (registry.ArchiveMember(wheel, "model.bin"),)
-    )
+    embedded = registry.ModelFile("model.bin", sha256, len(DATA), ((wheel, "model.bin"),))
     only_hub = registry.ModelFile("config.yaml", sha256, len(DATA))
     repo = registry.HubRepo("someone/gated", "1" * 40, gated=True)
     entries = (

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from factories import manifest_segment
 from media_samples import syllables, write_wav
 from voiceclone_cli.cli.output import plan_header, plan_totals, show_plan
 from voiceclone_cli.cli.progress import Display
@@ -105,7 +106,8 @@ def finish(run_dir: RunDir) -> None:
         "schema": "voiceclone.run/1",
         "status": "success",
         "input": {"sha256": "abc"},
-        "segments": [{"id": "0001", "status": "done"}],
+        "run_dir": str(run_dir.root),
+        "segments": [manifest_segment()],
     }
     run_dir.manifest.write_text(json.dumps(content), encoding="utf-8")
 

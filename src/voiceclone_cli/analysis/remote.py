@@ -25,7 +25,7 @@ from voiceclone_cli.analysis.analyzer import CachedModels, diarization_from_dict
 from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount
 from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import InputError, PreflightError, RunError, Stopped, VoicecloneError
-from voiceclone_cli.files import explain_write_errors
+from voiceclone_cli.files import friendly_errors
 from voiceclone_cli.system import peak_memory_mb
 from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Transcript
 from voiceclone_cli.workers.process import LastWords, diagnosis, end_group, own_group, read_lines
@@ -483,10 +483,10 @@ def _samples_file(recording: Recording) -> Iterator[Path]:
     import numpy as np
 
     folder = Path(tempfile.gettempdir())
-    with explain_write_errors(folder):
+    with friendly_errors(folder):
         descriptor, name = tempfile.mkstemp(prefix="voiceclone-listening-", suffix=".npy", dir=folder)
     try:
-        with explain_write_errors(folder), os.fdopen(descriptor, "wb") as file:
+        with friendly_errors(folder), os.fdopen(descriptor, "wb") as file:
             np.save(file, recording.samples, allow_pickle=False)
         yield Path(name)
     finally:

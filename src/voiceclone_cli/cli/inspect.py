@@ -84,13 +84,13 @@ def check_command(
     from voiceclone_cli.evaluation.evaluate import evaluate, write_evaluation, write_junit
     from voiceclone_cli.evaluation.model import BaselineDifference, GateLimits
     from voiceclone_cli.evaluation.output import evaluation_document
-    from voiceclone_cli.files import check_writable, explain_write_errors
+    from voiceclone_cli.files import check_writable, friendly_errors
     from voiceclone_worker.validation import dump_json
 
     gates = GateLimits(min_similarity, min_margin, max_wer, min_mos, baseline)
     settings = settings_of(ctx)
     if junit is not None:
-        with explain_write_errors(junit.parent):
+        with friendly_errors(junit.parent):
             check_writable(junit)
     with display.progress() as progress:
         evaluation = evaluate(run_dir, settings, gates, progress, against=BaselineDifference(against))
@@ -215,14 +215,14 @@ def script_command(
     from voiceclone_cli.analysis.analyzer import diarize_cached, transcribe_cached
     from voiceclone_cli.analysis.diarization import SpeakerCount
     from voiceclone_cli.audio import reader
-    from voiceclone_cli.files import check_writable, explain_write_errors
+    from voiceclone_cli.files import check_writable, friendly_errors
     from voiceclone_cli.script import script_file
     from voiceclone_cli.script.segmentation import segments_from_words
 
     settings = settings_of(ctx)
     if output is not None:
         script_file.check_format(output)
-        with explain_write_errors(output.absolute().parent):
+        with friendly_errors(output.absolute().parent):
             check_writable(output)
     count = SpeakerCount(speakers, min_speakers, max_speakers)
     with display.progress() as progress:
@@ -233,7 +233,7 @@ def script_command(
     if output is None:
         typer.echo(script_file.to_json(script), nl=False)
     else:
-        with explain_write_errors(output.absolute().parent):
+        with friendly_errors(output.absolute().parent):
             script_file.write_script(output, script)
         typer.echo(output)
     display.say(*(f"note: {note}" for note in (*notes, *script.notes)))
@@ -318,8 +318,8 @@ def verify_command(
 def _stretch_lines(detection: Detection) -> list[str]:
     """Return a line for each stretch with the watermark, and one for the whole file."""
     lines = [
-        f"{_clock(stretch.start)} to {_clock(stretch.end)} (presence {stretch.presence:.2f})"
-        for stretch in detection.stretches[:MAX_STRETCHES]
+        f"{_clock(start)} to {_clock(end)} (confidence {confidence:.2f})"
+        for start, end, confidence in detection.stretches[:MAX_STRETCHES]
     ]
     if len(detection.stretches) > MAX_STRETCHES:
         lines.append(f"and {len(detection.stretches) - MAX_STRETCHES} more stretches")

@@ -84,8 +84,8 @@ def _output_paths(document: dict[str, Any], until: Until | None) -> list[str]:
     by_stage: dict[Until | None, list[str | None]] = {
         Until.DIARIZATION: [outputs["rttm"]],
         Until.SCRIPT: lines,
-        Until.CASTING: [*(speaker["reference"] for speaker in document["speakers"]), *lines],
-        Until.SPEAKING: [*(row["file"] for row in document["segments"]), *lines],
+        Until.REFERENCES: [*(speaker["reference"] for speaker in document["speakers"]), *lines],
+        Until.SYNTHESIS: [*(row["file"] for row in document["segments"]), *lines],
         None: [outputs["video"], outputs["mix"], *outputs["stems"].values(), outputs["report"], *lines],
     }
     return [path for path in by_stage[until] if path]
@@ -313,27 +313,25 @@ def batch_table(rows: Sequence[Row]) -> Iterator[str]:
 
 def batch_summary(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield lines about errors of a batch, and one about the whole."""
-    from voiceclone_cli.batch.model import tally
-
     rows, timing, workers = document["inputs"], document["timing"], document.get("slots")
     for error in document["errors"]:
         if error["input"] is None:
             yield f"  the batch ({error['code']}): {error['message']}"
-    count = tally(rows)
-    whole = f"{document['status']}: {count.whole} of {len(rows)} inputs"
+    codes = [row["exit_code"] for row in rows]
+    whole = f"{document['status']}: {codes.count(0)} of {len(rows)} inputs"
     incomplete = [row["name"] for row in rows if row["exit_code"]]
     if incomplete:
         more = f" and {len(incomplete) - MAX_NAMES} more" if len(incomplete) > MAX_NAMES else ""
         whole += f", incomplete: {', '.join(incomplete[:MAX_NAMES])}{more}"
-    if count.left:
-        whole += f", {count.left} not started"
+    if None in codes:
+        whole += f", {codes.count(None)} not started"
     if "total" in timing:
         whole += f", {timing['total']:.1f} s"
         if workers:
             busy = timing["slots_busy"] / max(1e-9, timing["slots_busy"] + timing["slots_idle"])
             whole += f" ({workers} worker{'' if workers == 1 else 's'}, busy {busy:.0%} of the time)"
     yield f"{whole}, in {document['root']}"
-    if incomplete or count.left:
+    if incomplete or None in codes:
         yield "the same command again makes what is missing"
 
 

@@ -103,10 +103,11 @@ def run_command(
     from voiceclone_cli.batch.inputs import gather, is_single
     from voiceclone_cli.batch.model import batch_failure
     from voiceclone_cli.batch.run import BATCH_PLAN_SCHEMA, plan_batch, run_batch
-    from voiceclone_cli.pipeline.context import failure_document
     from voiceclone_cli.pipeline.request import RunRequest
     from voiceclone_cli.pipeline.run import run
+    from voiceclone_cli.planning.estimate import record_run
     from voiceclone_cli.planning.plan import PLAN_SCHEMA, make_plan
+    from voiceclone_cli.rundir.manifest import failure_document
 
     dry_run = dry_run or ctx.info_name == "plan"
     single = is_single(input or [], list_file)
@@ -133,7 +134,9 @@ def run_command(
             if batch is None and dry_run:
                 show = partial(output.show_plan, make_plan(request, progress))
             elif batch is None:
-                show = partial(output.show_result, run(request, progress), until=until)
+                result = run(request, progress)
+                record_run(result)
+                show = partial(output.show_result, result, until=until)
             elif dry_run:
                 show = partial(output.show_batch_plan, plan_batch(batch, progress))
             else:
@@ -192,12 +195,12 @@ def redo_command(
     Only what changes is made again. Corrections are kept in the run directory (corrections.json) and hold for
     later runs in it too. Without a correction, redo continues an unfinished run.
     """
-    from voiceclone_cli.corrections.edits import edits_for
-    from voiceclone_cli.pipeline.context import failure_document
+    from voiceclone_cli.corrections.edits import parse_edits
     from voiceclone_cli.pipeline.redo import redo
+    from voiceclone_cli.rundir.manifest import failure_document
 
     with output.failure_as_json(failure_document, as_json=as_json):
-        edits = edits_for(
+        edits = parse_edits(
             ids or [],
             text=text,
             speaker=speaker,

@@ -91,7 +91,8 @@ def _print_grid(rows: Sequence[Sequence[Text]], fixed: int) -> None:
 def doctor_command(ctx: typer.Context, *, as_json: AsJson = False, display: Display) -> None:
     """Check whether `run` works on this machine, and print advice."""
     settings = settings_of(ctx)
-    from voiceclone_cli.doctor.checks import CheckState, node_rows, rows_or_error, run_checks
+    from voiceclone_cli.doctor.checks import CheckState, rows_or_error
+    from voiceclone_cli.doctor.run import node_rows, run_checks
 
     display.say(*settings.notes)
     with display.progress() as progress:
@@ -204,10 +205,10 @@ def remove_environment(
     with display.progress() as progress:
         removed = environment.remove_environment(settings, progress, stale_too=every)
     for folder in removed:
-        typer.echo(folder.folder)
+        typer.echo(folder)
     status = environment.environment_status(settings)
     if removed:
-        display.say(f"Removed {megabytes(sum(folder.size for folder in removed))} in all.")
+        display.say(f"Removed {megabytes(sum(removed.values()))} in all.")
     else:
         display.say(f"Nothing to remove: there is no {status.folder}.")
     if status.stale:
@@ -233,19 +234,22 @@ def _environment_text(found: EnvironmentStatus) -> str:
     from voiceclone_cli.models.store import megabytes
 
     rows = [("state", found.state.value), ("folder", str(found.folder))]
-    if found.mark is not None:
+    record = found.record
+    if record:
         rows += [
             ("python", str(found.python)),
-            ("made with", f"Python {found.mark.python} ({found.mark.base})"),
-            ("torch", found.mark.torch),
-            ("created", found.mark.created),
+            ("made with", f"Python {record['python']} ({record['base']})"),
+            ("torch", record["torch"]),
+            ("created", record["created"]),
         ]
     rows.append(("lock", f"sha256 {found.lock[:12]}"))
     if found.state is not EnvironmentState.ABSENT:
         rows.append(("size", megabytes(found.size)))
     if found.log.is_file():
         rows.append(("log", str(found.log)))
-    rows += [("stale", f"{one.folder} ({megabytes(one.size)}, of another lock)") for one in found.stale]
+    rows += [
+        ("stale", f"{folder} ({megabytes(size)}, of another lock)") for folder, size in found.stale.items()
+    ]
     if found.state is not EnvironmentState.COMPLETE:
         rows.append(("to do", "voiceclone env create"))
     if found.stale:
@@ -254,20 +258,19 @@ def _environment_text(found: EnvironmentStatus) -> str:
 
 
 def _environment_document(found: EnvironmentStatus, settings: Settings) -> str:
-    mark = found.mark
     document: dict[str, Any] = {
         "schema": "voiceclone.environment/1",
         "state": found.state.value,
         "folder": str(found.folder),
         "python": None if found.python is None else str(found.python),
-        "python_version": mark and mark.python,
-        "base": mark and mark.base,
-        "torch": mark and mark.torch,
-        "created": mark and mark.created,
+        "python_version": found.record.get("python"),
+        "base": found.record.get("base"),
+        "torch": found.record.get("torch"),
+        "created": found.record.get("created"),
         "lock": found.lock,
         "size": found.size,
         "log": str(found.log) if found.log.is_file() else None,
-        "stale": [{"folder": str(one.folder), "size": one.size} for one in found.stale],
+        "stale": [{"folder": str(folder), "size": size} for folder, size in found.stale.items()],
         "used_instead": settings.fish_speech_python,
     }
     return json.dumps(document, ensure_ascii=False, indent=2)
@@ -380,7 +383,7 @@ def _model_row(status: ModelStatus) -> dict[str, object]:
             for file, state in zip(entry.files, status.files, strict=True)
         ],
         "wheels": sorted(
-            {f"{m.wheel.project}=={m.wheel.version}" for file in entry.files for m in file.members}
+            {f"{wheel.project}=={wheel.version}" for file in entry.files for wheel, _ in file.members}
         ),
         "hub": None if hub is None else {"repo": hub.repo, "revision": hub.revision, "gated": hub.gated},
     }

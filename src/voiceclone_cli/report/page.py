@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.files import explain_write_errors, write_text_atomic
+from voiceclone_cli.files import friendly_errors, write_text_atomic
 from voiceclone_cli.report.content import content_of, open_report_folder
 from voiceclone_cli.rundir.manifest import RunPaths
 from voiceclone_cli.types import Progress, no_progress
@@ -114,6 +114,6 @@ def write_report(run_dir: Path, progress: Progress = no_progress) -> Path:
     folder = open_report_folder(run_dir)
     page = page_of(content_of(folder, progress))
     report = RunPaths(folder.root).report
-    with explain_write_errors(folder.root):
+    with friendly_errors(folder.root):
         write_text_atomic(report, page)
     return report

@@ -25,8 +25,8 @@ from typing import IO, Any, BinaryIO, NamedTuple
 
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.system import (
-    COMPUTING_PREFIXES,
-    COMPUTING_VARIABLES,
+    DEVICE_PREFIXES,
+    DEVICE_VARIABLES,
     SYSTEM_VARIABLES,
     filter_environment,
     peak_memory_mb,
@@ -146,7 +146,7 @@ def worker_program() -> Path:
 def worker_environment(threads: int, environ: Mapping[str, str]) -> dict[str, str]:
     """All that a worker sees: no token, no PYTHON* that leads to the other environment's site-packages,
     no proxy. It is given every file it needs, so its libraries are told that there is no hub."""
-    return filter_environment(environ, (*SYSTEM_VARIABLES, *COMPUTING_VARIABLES), COMPUTING_PREFIXES) | {
+    return filter_environment(environ, (*SYSTEM_VARIABLES, *DEVICE_VARIABLES), DEVICE_PREFIXES) | {
         "VOICECLONE_COORDINATED": "1",
         "PYTHONUTF8": "1",
         "PYTHONUNBUFFERED": "1",
