@@ -46,7 +46,6 @@ NOT_YET_CLEAN = frozenset(
         "voiceclone_cli/evaluation",
         "voiceclone_cli/pipeline",
         "voiceclone_cli/planning",
-        "voiceclone_cli/report",
         "voiceclone_cli/rundir",
         "voiceclone_cli/workers",
         "voiceclone_worker/engines",
