@@ -12,7 +12,6 @@ from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.audio.writer import write_original
 from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.mixing import render
-from voiceclone_cli.mixing.background import separation_model_folders
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.synthesize import SynthesisResult
 from voiceclone_cli.pipeline.tasks import SynthesisJob
@@ -44,8 +43,7 @@ def cached_mix(ctx: RunContext, job: SynthesisJob, speech: SynthesisResult, turn
         job.script.segments,
         speech.done,
         turns=turns,
-        max_stretch=job.settings.max_stretch,
-        background=job.settings.background,
+        settings=job.settings,
         info=wav_info(job.engine.name),
         cache=ctx.cache,
     )
@@ -66,13 +64,9 @@ def render_mix(ctx: RunContext, job: SynthesisJob, speech: SynthesisResult, turn
             job.script.segments,
             speech.done,
             ctx.recording,
-            mix=job.run_dir.mix,
-            stems=job.run_dir.stems,
+            paths=job.run_dir,
             turns=turns,
-            max_stretch=job.settings.max_stretch,
-            background=job.settings.background,
-            models=separation_model_folders(job.settings, ctx.progress),
-            threads=job.settings.threads,
+            settings=job.settings,
             info=wav_info(job.engine.name),
             cache=ctx.cache,
             progress=ctx.progress,
