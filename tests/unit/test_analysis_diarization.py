@@ -36,7 +36,7 @@ def choose(
     diarizer: str, registry: Registry, *, here: Sequence[str] = (), token: str | None = None
 ) -> diarization.DiarizationModel:
     return diarization.choose_diarizer(
-        diarizer, models=registry, at_hand=lambda name: name in here, token=token
+        diarizer, models=registry, is_downloaded=lambda name: name in here, token=token
     )
 
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 
 from voiceclone_cli.cli.setup import _print_doctor, doctor_lines
@@ -20,7 +18,7 @@ from voiceclone_cli.doctor.checks import CheckRow, CheckState, checkpoint_row, r
 from voiceclone_cli.doctor.run import engine_row, severity_of_fish
 from voiceclone_cli.engines.select import EngineReport
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.system import Memory, machine_memory
+from voiceclone_cli.system import Memory
 
 GB = 10**9
 CARD = {"name": "A card", "memory_mb": 8000, "free_mb": 7000, "bf16": True}
@@ -158,34 +156,6 @@ def test_a_torch_that_fails_on_its_devices_is_noted() -> None:
 
 
 # ------------------------------------------------------------------------------------- memory
-
-
-def test_memory_is_that_of_the_machine_or_of_the_container(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=8 * GB, available=6 * GB))
-    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB)
-    (tmp_path / "memory.current").write_text("1000\n", encoding="ascii")
-    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
-    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB)
-    (tmp_path / "memory.max").write_text("4000000\n", encoding="ascii")
-    assert machine_memory(tmp_path) == Memory(4_000_000, 3_999_000)
-    (tmp_path / "memory.max").write_text(f"{9 * GB}\n", encoding="ascii")
-    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB), "a limit above what there is limits nothing"
-
-
-def test_a_system_that_does_not_report_its_memory_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise PermissionError("/proc/meminfo")
-
-    monkeypatch.setattr(psutil, "virtual_memory", refuse)
-    assert machine_memory() is None
-
-
-def test_this_machine_reports_its_memory() -> None:
-    found = machine_memory()
-    assert found is not None
-    assert GB // 4 < found.available <= found.total
 
 
 def written_checkpoint(folder: Path, dtype: str) -> Path:

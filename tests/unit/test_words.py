@@ -41,18 +41,13 @@ ALLOWED = {
 NOT_YET_CLEAN = frozenset(
     {
         "voiceclone_cli/analysis",
-        "voiceclone_cli/audio",
         "voiceclone_cli/cli",
         "voiceclone_cli/cluster",
         "voiceclone_cli/corrections",
         "voiceclone_cli/evaluation",
-        "voiceclone_cli/mixing",
         "voiceclone_cli/pipeline",
         "voiceclone_cli/planning",
-        "voiceclone_cli/references",
-        "voiceclone_cli/report",
         "voiceclone_cli/rundir",
-        "voiceclone_cli/script",
         "voiceclone_cli/workers",
         "voiceclone_worker/engines",
         "voiceclone_worker/service.py",

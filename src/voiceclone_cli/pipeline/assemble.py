@@ -11,7 +11,6 @@ from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.audio.writer import write_original
 from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.mixing import render
-from voiceclone_cli.mixing.background import separation_model_folders
 from voiceclone_cli.mixing.render import Rendering
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.synthesize import SynthesisResult
@@ -30,8 +29,7 @@ def cached_mix(ctx: RunContext, job: SynthesisJob, speech: SynthesisResult) -> R
         job.script.segments,
         speech.done,
         turns=job.diarization.turns,
-        max_stretch=job.settings.max_stretch,
-        background=job.settings.background,
+        settings=job.settings,
         info=wav_info(job.engine.name),
         cache=ctx.cache,
     )
@@ -51,13 +49,9 @@ def render_mix(ctx: RunContext, job: SynthesisJob, speech: SynthesisResult) -> R
             job.script.segments,
             speech.done,
             ctx.recording,
-            mix=job.run_dir.mix,
-            stems=job.run_dir.stems,
+            paths=job.run_dir,
             turns=job.diarization.turns,
-            max_stretch=job.settings.max_stretch,
-            background=job.settings.background,
-            models=separation_model_folders(job.settings, ctx.progress),
-            threads=job.settings.threads,
+            settings=job.settings,
             info=wav_info(job.engine.name),
             cache=ctx.cache,
             progress=ctx.progress,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voiceclone_cli.analysis.analyzer import cached_transcript, diarize_cached, transcribe_cached
 from voiceclone_cli.analysis.turns import given_turns, write_rttm
-from voiceclone_cli.audio.formats import MOST_CHANNELS
+from voiceclone_cli.audio.formats import MAX_MIX_CHANNELS
 from voiceclone_cli.corrections.edits import (
     Corrections,
     describe,
@@ -243,7 +243,7 @@ def bytes_of_run(
     """
     rate = mix_rate(recording.source_rate, [_MAX_RATE])
     speech = sum(slot_ends[segment.id] - segment.start for segment in segments)
-    tracks = speakers + (recording.channels if recording.channels <= MOST_CHANNELS else 1)
+    tracks = speakers + (recording.channels if recording.channels <= MAX_MIX_CHANNELS else 1)
     return round(2 * (speech * _MAX_RATE + tracks * recording.seconds * rate)) + _OTHER_BYTES
 
 

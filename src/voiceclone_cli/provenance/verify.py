@@ -231,7 +231,7 @@ def detect(stream: AudioStream, watermark: Watermark, progress: Progress) -> Det
     blocks = resample_blocks(stream.blocks(), stream.rate, PERTH_RATE)
     for batch in _batches(split_windows(blocks)):
         windows += _detect_batch(batch, watermark, speech_share)
-        progress(ProgressEvent(DETECTION_STAGE, windows[-1].end, stream.promised_seconds))
+        progress(ProgressEvent(DETECTION_STAGE, windows[-1].end, stream.declared_seconds))
     return summarise_detection(windows)
 
 
