@@ -155,17 +155,20 @@ def _correct(
     request = ctx.request
     speakers = {*diarization.speakers, *request.references}
     is_fed_back = _is_fed_back(ctx)
-    is_own = is_fed_back or (
-        request.script is not None
-        and request.script.absolute() == ctx.run_dir.script_given(request.script.suffix)
-    )
-    corrections = (saved.with_script_fed_back() if is_fed_back else saved).edited(
+    if (
+        is_fed_back
+        or request.script is None
+        or request.script.absolute() != ctx.run_dir.script_given(request.script.suffix)
+    ):
+        corrections = saved.in_script(is_fed_back)
+    else:
+        corrections = saved
+    corrections = corrections.edited(
         request.edits,
         found,
         speakers,
         run_seed=request.settings.seed,
         at=datetime.now(UTC).isoformat(),
-        from_run_dir=is_own,
     )
     if is_fed_back:
         _keep_given(ctx)
@@ -175,7 +178,7 @@ def _correct(
         ctx.show(f"corrected: {describe(new)}")
     elif corrections.log:
         ctx.show(f"corrections of earlier commands hold: {len(corrections.log)} (corrections.json)")
-    script = corrections.apply(found, from_run_dir=is_own)
+    script = corrections.apply(found)
     ctx.notes.extend(script.notes)
     ctx.notes.extend(
         f"{name} was renamed or merged, but is not among the speakers any more."
@@ -216,7 +219,7 @@ def _build_references(
     known = sorted({*diarization.speakers, *given}, reverse=True)
     first_names = {corrections.voice_of(name): name for name in known}
     speaking = {segment.speaker for segment in script.segments}
-    voices = speaking | ({corrections.voice_of(name) for name in corrections.lent} & first_names.keys())
+    voices = speaking | ({corrections.voice_of(name) for name in corrections.moved_from} & first_names.keys())
     references = build.cached_references(
         ctx.recording,
         rename_turns(diarization, corrections.voice_of),
