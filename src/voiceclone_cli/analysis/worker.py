@@ -55,7 +55,7 @@ def _mapped(path: Path) -> Samples:
 
 
 def _reply(channel: Channel, reply: dict[str, Any]) -> None:
-    channel.answer_line(json.dumps(reply))
+    channel.write_line(json.dumps(reply))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import typer
 from voiceclone_cli.cli.progress import ProgressMode
 from voiceclone_cli.config import (
     BACKGROUNDS,
-    ENGINES,
+    ENGINE_CHOICES,
     LOCAL,
     PARALLEL,
     PRECISIONS,
@@ -36,7 +36,7 @@ def _words(*words: str) -> Completer:
     return complete
 
 
-engines = _words(*ENGINES)
+engines = _words(*ENGINE_CHOICES)
 modes = _words(SEQUENTIAL, PARALLEL)
 devices = _words("auto", "cpu", "cuda", "mps")
 precisions = _words(*PRECISIONS)

@@ -30,6 +30,7 @@ from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.protocol import Inbox
+from voiceclone_worker.engines import ENGINES
 
 ABSENT_SECONDS = 60.0
 """Without any node that is fit, times the patience that is set, before the run gives up."""
@@ -121,7 +122,7 @@ class RayLauncher:
     def _places(self) -> list[tuple[Node, NodeShare]]:
         """The nodes that may have slots now."""
         fit = {node.id: node for node in self._open().fit()}
-        found = node_shares([*fit.values()], self._settings, takes_gpu=self._engine.name == "fish")
+        found = node_shares([*fit.values()], self._settings, takes_gpu=ENGINES[self._engine.name].uses_gpu)
         if found:
             self._absent_since = None
             return [(fit[key], share) for key, share in found.items()]

@@ -22,6 +22,7 @@ from voiceclone_cli.models import download
 from voiceclone_cli.system import torch_threads
 from voiceclone_cli.types import Progress
 from voiceclone_worker.atomic import atomic_path
+from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import Failure, SegmentRow
 
 if typing.TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _audible(magnitudes: Tensor) -> Tensor:
 WATERMARK = "perth"
 """The mark's name in notes and manifests, and its model's in the registry."""
 
-SPEAKING_ENGINES = frozenset({"fish", "kokoro"})
+SPEAKING_ENGINES = frozenset(name for name, info in ENGINES.items() if info.is_speech)
 """Whose segments are somebody's voice. The echo engine's are tones: there is nothing to mark."""
 
 
