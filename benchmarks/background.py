@@ -38,7 +38,6 @@ from voiceclone_cli.mixing.background import (  # noqa: E402
 )
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS  # noqa: E402
 from voiceclone_cli.models import download  # noqa: E402
-from voiceclone_cli.types import Turn  # noqa: E402
 
 RATE = 48_000
 SECONDS = 30
@@ -123,18 +122,13 @@ def measured(
 
 
 def kept(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
-    turns = [Turn(start, end, "A") for start, end in spans]
-    with open_background(
-        path, MONO, RATE, kind=KEEP, turns=turns, models=folders, threads=1
-    ) as background_track:
-        return background_track.next_frames(SECONDS * RATE)[:, 0]
+    with open_background(path, MONO, RATE, kind=KEEP, turns=spans, models=folders, threads=1) as background:
+        return background.read(SECONDS * RATE)[:, 0]
 
 
 def ducked(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
-    with open_background(
-        path, MONO, RATE, kind=DUCK, turns=[], models=folders, threads=1
-    ) as background_track:
-        original = background_track.next_frames(SECONDS * RATE)[:, 0]
+    with open_background(path, MONO, RATE, kind=DUCK, turns=[], models=folders, threads=1) as background:
+        original = background.read(SECONDS * RATE)[:, 0]
     return original * ducking_gains(spans, 0, len(original), RATE)
 
 

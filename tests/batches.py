@@ -18,7 +18,7 @@ from voiceclone_cli.pipeline.request import RunRequest
 
 
 def item(folder: Path, name: str, root: Path, *, seed: int = 1, **flags: Any) -> BatchItem:
-    """A talk of ten lines of its own; ``seed`` tells its sound, ``flags`` are settings."""
+    """Return a talk of ten lines; ``seed`` decides its sound, ``flags`` are settings."""
     talk = short_talk(folder / name, seed, _0003=f"a line of {name}")
     settings = resolve({"engine": "echo", **flags})
     request = RunRequest(talk.wav, settings, root / name, script=talk.script, turns=talk.rttm, report=False)
@@ -32,7 +32,7 @@ def batch(folder: Path, count: int, root: Path | None = None, **flags: Any) -> B
 
 
 def elsewhere(work: Batch, root: Path) -> Batch:
-    """The same recordings, put into another folder."""
+    """Return the same recordings with another root."""
     items = tuple(replace(item, request=replace(item.request, out=root / item.name)) for item in work.items)
     return replace(work, items=items, root=root)
 
@@ -42,12 +42,12 @@ def echo(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
 
 
 def sounds(root: Path) -> dict[str, str]:
-    """SHA-256 of every segment, by its path under ``root``, and of the mixes."""
+    """Return the SHA-256 of every segment and mix by path under ``root``."""
     files = [*root.glob("*/segments/*.wav"), *root.glob("*/mix.wav")]
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def states(root: Path, name: str) -> list[str]:
-    """Of the segments of one recording, as its manifest says."""
+    """Return the statuses of one recording's segments in its manifest."""
     rows = json.loads((root / name / "run.json").read_text(encoding="utf-8"))["segments"]
     return [row["status"] for row in rows]

@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from factories import manifest_segment, manifest_speaker
 from media_samples import syllables, write_wav
 from voiceclone_cli.evaluation.model import BaselineDifference, Flag, SegmentScore, SpeakerScore
 from voiceclone_cli.files import file_sha256
+from voiceclone_cli.rundir.manifest import ManifestSegment
 
 GOOD = SegmentScore(
     id="0001",
@@ -63,9 +65,7 @@ def finished_run(folder: Path, **changes: Any) -> Path:
         "status": "success",
         "run_dir": str(folder),
         "input": {"path": str(recording), "sha256": file_sha256(recording)},
-        "speakers": [
-            {"name": name, "reference_spans": [[1.0, 3.0]], "segments": 1} for name in ("ANNA", "BERT")
-        ],
+        "speakers": [manifest_speaker(name) for name in ("ANNA", "BERT")],
         "turns": [
             {"start": 0.5, "end": 7.5, "speaker": "ANNA"},
             {"start": 8.0, "end": 15.0, "speaker": "BERT"},
@@ -77,24 +77,20 @@ def finished_run(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def segment(folder: Path, id: str, speaker: str, start: float, text: str) -> dict[str, Any]:
+def segment(folder: Path, id: str, speaker: str, start: float, text: str) -> ManifestSegment:
     wav = write_wav(_made(folder / "segments" / f"{id}.wav"), syllables(2.0, rate=24_000), 24_000)
-    return {
-        "id": id,
-        "speaker": speaker,
-        "start": start,
-        "end": start + 2.5,
-        "text": text,
-        "language": "en",
-        "status": "done",
-        "file": str(wav),
-        "seconds": 2.0,
-        "stretch": 1.0,
-        "overflow_seconds": 0.0,
-        "gain_db": 0.0,
-        "sha256": file_sha256(wav),
-        "error": None,
-    }
+    return manifest_segment(
+        id,
+        speaker=speaker,
+        start=start,
+        end=start + 2.5,
+        text=text,
+        file=str(wav),
+        seconds=2.0,
+        placed_at=start,
+        placed_seconds=2.0,
+        sha256=file_sha256(wav),
+    )
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any] | Sequence[Any]) -> None:

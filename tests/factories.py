@@ -6,16 +6,17 @@ A test names only what it is about: ``segment("0002", "BERT", 4.0, 6.0)``, ``rec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.pipeline.request import RunRequest
+from voiceclone_cli.rundir.manifest import ManifestSegment, ManifestSpeaker
 from voiceclone_cli.types import (
     ANALYSIS_RATE,
     Diarization,
@@ -84,6 +85,18 @@ def words(start: float, end: float, text: str = " word", *, seconds: float = 0.4
     """Return words of ``seconds`` each from start to end, without a pause between."""
     edges = np.linspace(start, end, max(1, round((end - start) / seconds)) + 1).round(3).tolist()
     return [Word(left, right, text, 0.9) for left, right in pairwise(edges)]
+
+
+def speech_sound(
+    words: Sequence[Word], seconds: float, *, gain: Callable[[float], float] = lambda time: 0.3
+) -> Samples:
+    """Return noise at ANALYSIS_RATE: as loud as ``gain`` of its start in each word, a faint hiss elsewhere."""
+    random = np.random.default_rng(7)
+    samples = random.normal(0, 0.0005, round(seconds * ANALYSIS_RATE))
+    for word in words:
+        span = slice(round(word.start * ANALYSIS_RATE), round(word.end * ANALYSIS_RATE))
+        samples[span] += gain(word.start) * np.clip(random.normal(0, 0.3, len(samples[span])), -1, 1)
+    return samples.astype(np.float32)
 
 
 def transcript(words: Sequence[Word], language: str = "en") -> Transcript:
@@ -159,6 +172,46 @@ def encode_task(
     """Return a task that encodes these speakers' references."""
     spec = engine or engine_spec(**options)
     return EncodeTask(spec, tuple(reference_spec(speaker, folder) for speaker in speakers))
+
+
+def manifest_segment(id: str = "0001", **fields: Any) -> ManifestSegment:
+    """Return a segment of a manifest that is done and was placed where it is in the script."""
+    row: dict[str, Any] = {
+        **asdict(segment(id)),
+        "slot_end": 2.0,
+        "status": "done",
+        "file": f"segments/{id}.wav",
+        "seconds": 0.8,
+        "seed": 1,
+        "attempts": 1,
+        "sha256": "0" * 64,
+        "error": None,
+        "placed_at": 0.0,
+        "placed_seconds": 0.8,
+        "stretch": 1.0,
+        "overflow_seconds": 0.0,
+        "gain_db": 0.0,
+        "warnings": [],
+        "unmarked": None,
+        **fields,
+    }
+    return cast(ManifestSegment, row)
+
+
+def manifest_speaker(name: str = "ANNA", **fields: Any) -> ManifestSpeaker:
+    """Return a speaker of a manifest whose reference was cut from the recording."""
+    row: dict[str, Any] = {
+        "name": name,
+        "speech_seconds": 9.0,
+        "segments": 1,
+        "reference": f"speakers/{name}/reference.wav",
+        "reference_seconds": 2.0,
+        "reference_text": "the words",
+        "reference_spans": [[1.0, 3.0]],
+        "warnings": [],
+        **fields,
+    }
+    return cast(ManifestSpeaker, row)
 
 
 def load_task() -> SynthesisTask:

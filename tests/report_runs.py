@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from factories import manifest_segment, manifest_speaker
+from voiceclone_cli.rundir.manifest import ManifestSpeaker
+
 RATE = 8000
 SLOT = 2.0
 """Seconds from one line to the next."""
 
 
 def write_tone(path: Path, seconds: float, pitch: float = 220.0, rate: int = RATE) -> str:
-    """A wav that swells and fades; its SHA-256."""
+    """Write a wav that swells and fades, and return its SHA-256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     times = np.arange(round(seconds * rate)) / rate
     swell = np.sin(np.pi * times / seconds) * np.sin(2 * np.pi * pitch * times)
@@ -35,16 +38,16 @@ def write_original(folder: Path, seconds: float) -> None:
 
 
 def line(n: int, speaker: str, text: str, **others: Any) -> dict[str, Any]:
-    """A row of the manifest that was spoken, before it has a wav."""
+    """Return a segment of the manifest that is done, without a wav."""
     start = SLOT * n
-    row = {"id": f"{n + 1:04}", "speaker": speaker, "start": start, "end": start + 1.5, "text": text}
-    row |= {"language": "en", "status": "done", "seconds": 1.4, "seed": 40 + n, "attempts": 1, "stretch": 1.0}
-    row |= {"overflow_seconds": 0.0, "gain_db": -1.5, "warnings": [], "error": None}
-    return {**row, "slot_end": start + SLOT - 0.03, "placed_at": start, "placed_seconds": 1.4, **others}
+    row: dict[str, Any] = {"id": f"{n + 1:04}", "speaker": speaker, "start": start, "end": start + 1.5}
+    row |= {"text": text, "seconds": 1.4, "seed": 40 + n, "gain_db": -1.5, "placed_at": start}
+    row |= {"placed_seconds": 1.4, "slot_end": start + SLOT - 0.03, **others}
+    return {**manifest_segment(**row)}
 
 
 def write_run(folder: Path, lines: Sequence[dict[str, Any]], **others: Any) -> Path:
-    """A run directory with a wav for each line that is done, the mix, the original and the references."""
+    """Write a run directory with a wav for each line that is done, the mix, the original and the references."""
     folder.mkdir(parents=True, exist_ok=True)
     seconds = max((row["slot_end"] for row in lines), default=1.0) + 0.03
     names = sorted({row["speaker"] for row in lines})
@@ -87,20 +90,21 @@ def _with_wav(folder: Path, row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "file": str(wav), "sha256": sha256}
 
 
-def _speaker(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "speech_seconds": 1.5 * sum(row["speaker"] == name for row in rows),
-        "segments": sum(row["speaker"] == name for row in rows),
-        "reference": str(folder / "speakers" / name / "reference.wav"),
-        "reference_seconds": 3.0,
-        "reference_text": "what was said there",
-        "warnings": [],
-    }
+def _speaker(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> ManifestSpeaker:
+    own = sum(row["speaker"] == name for row in rows)
+    return manifest_speaker(
+        name,
+        speech_seconds=1.5 * own,
+        segments=own,
+        reference=str(folder / "speakers" / name / "reference.wav"),
+        reference_seconds=3.0,
+        reference_text="what was said there",
+        reference_spans=[],
+    )
 
 
 def write_check(folder: Path, measured: dict[str, dict[str, Any]]) -> None:
-    """A check.json with these measures for these ids, of the wavs as they are now."""
+    """Write a check.json with these measures by id, of the current wavs."""
     rows = []
     for row in json.loads((folder / "run.json").read_text(encoding="utf-8"))["segments"]:
         if row["id"] in measured:

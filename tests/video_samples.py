@@ -163,7 +163,7 @@ def kinds(path: Path) -> list[str]:
     return [track.kind for track in tracks(path)]
 
 
-def heard(path: Path, track: int = 0) -> tuple[Fraction, int, NDArray[np.float32]]:
+def decoded(path: Path, track: int = 0) -> tuple[Fraction, int, NDArray[np.float32]]:
     """The start in seconds, the rate, and the sound (samples, channels) of an audio track, as a player hears it."""
     with av.open(str(path)) as container:
         frames = list(container.decode(container.streams.audio[track]))

@@ -9,7 +9,7 @@ from scale.parts import File, Lease
 from scale.rates import Cost, Rates
 from scale.servers import Server, Servers
 from scale.work import Work, shapes
-from voiceclone_cli.batch.run import MOST_OPEN, OPEN_BESIDE
+from voiceclone_cli.batch.run import EXTRA_OPEN, MAX_OPEN
 
 
 class Recordings:
@@ -41,7 +41,7 @@ class Recordings:
         return self._work.files - self._ended
 
     def begin_first(self, now: float) -> None:
-        for _ in range(min(MOST_OPEN, OPEN_BESIDE + self._slots, self._work.files)):
+        for _ in range(min(EXTRA_OPEN, MAX_OPEN + self._slots, self._work.files)):
             self._begin(now)
 
     def _begin(self, now: float) -> None:

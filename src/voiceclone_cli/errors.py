@@ -1,12 +1,12 @@
-"""What can go wrong, as one family: each error is one sentence that says what to do, with a stable code."""
+"""The errors of voiceclone: each is one sentence that says what to do, with a stable code and an exit code."""
 
 from __future__ import annotations
 
 
 class VoicecloneError(Exception):
-    """The root of every error a user may meet.
+    """Base of all errors that a user may see.
 
-    ``code`` is stable and machine-readable, ``exit_code`` is what the command ends with.
+    ``code`` is stable and machine-readable, ``exit_code`` is that of the command.
     """
 
     exit_code = 1
@@ -18,7 +18,7 @@ class VoicecloneError(Exception):
 
 
 def _on_one_line(message: str) -> str:
-    """A name in it may hold a line break, or a control sequence that a terminal would obey."""
+    """Escape what a name in the message may hold: line breaks, control sequences of a terminal."""
     if message.isprintable():
         return message
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
@@ -31,20 +31,20 @@ class InputError(VoicecloneError):
 
 
 class PreflightError(VoicecloneError):
-    """Something the run needs is not there: an environment, a model, a token, disk space. Exit code 4."""
+    """Something that a run needs is missing: an environment, a model, a token, disk space. Exit code 4."""
 
     exit_code = 4
 
 
 class RunError(VoicecloneError):
-    """The work itself failed. Exit code 1."""
+    """A run that failed on its way. Exit code 1."""
 
 
 class Stopped(BaseException):
-    """The user, or the system, asked the command to end (SIGINT: 130, SIGTERM: 143).
+    """A request of the user or the system to end the command (SIGINT: 130, SIGTERM: 143).
 
     Raised by the command's signal handlers in the main thread. Not a KeyboardInterrupt, which the
-    command-line library would turn into an exit of its own.
+    command-line library would handle itself.
     """
 
     def __init__(self, exit_code: int) -> None:

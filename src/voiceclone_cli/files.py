@@ -1,26 +1,33 @@
-"""What a segment's id and a speaker's name may be: both name files, on every system the same ones.
+"""Files of runs: writing them, the errors of writing, checksums, locks, state of this machine, and safe names.
 
-The rule itself is the worker's (``voiceclone_worker.contract``), which checks task files by it.
+The rule for names is the worker's (``voiceclone_worker.validation``), which checks task files by it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.errors import InputError, RunError
+from voiceclone_cli.errors import InputError, RunError, VoicecloneError
 from voiceclone_worker.atomic import is_disk_full, write_bytes_atomic
 from voiceclone_worker.validation import clash, name_fault, shown
 
 
+def write_text_atomic(final: Path, text: str, *, sync: bool = True) -> None:
+    """Write ``text`` as UTF-8 with its line ends as they are. Raises OSError."""
+    write_bytes_atomic(final, text.encode("utf-8"), sync=sync)
+
+
 def check_writable(final: Path) -> None:
-    """Meet now what writing ``final`` would meet: better than after an hour of work. Raises OSError."""
+    """Raise the OSError that writing ``final`` would raise: better now than after an hour of work."""
     if final.is_dir():
         raise IsADirectoryError(errno.EISDIR, f"{final.name} is a folder")
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -28,19 +35,10 @@ def check_writable(final: Path) -> None:
         pass
 
 
-@contextmanager
-def explain_write_errors(folder: Path) -> Iterator[None]:
-    """Turn an OSError of the block into the RunError of :func:`write_error`."""
-    try:
-        yield
-    except OSError as error:
-        raise write_error(folder, error) from error
-
-
 def write_error(folder: Path, error: OSError) -> RunError:
-    """What an OSError means for whoever writes into ``folder``: one sentence that names it.
+    """Return the error that a user gets for an OSError while ``folder`` is written into.
 
-    Codes: ``disk_full``, ``output_vanished`` (the folder is gone), else ``output_unwritable``.
+    Codes: ``disk_full``, ``output_vanished`` (the folder was removed), else ``output_unwritable``.
     """
     if is_disk_full(error):
         return RunError(
@@ -59,37 +57,50 @@ def write_error(folder: Path, error: OSError) -> RunError:
     )
 
 
-def write_text_atomic(final: Path, text: str, *, sync: bool = True) -> None:
-    """Write ``text`` as UTF-8 with its line ends as they are. Raises OSError."""
-    write_bytes_atomic(final, text.encode("utf-8"), sync=sync)
-
-
-# Names for exactly these inputs.
+@contextmanager
+def friendly_errors(
+    folder: Path, explain: Callable[[Path, OSError], VoicecloneError] = write_error
+) -> Iterator[None]:
+    """Turn an OSError of the block, which works in ``folder``, into the error that ``explain`` makes of it."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(folder, error) from error
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
-    """The same for the same parts, whatever their order."""
+    """Return the SHA-256 of JSON values, the same whatever their order."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def file_sha256(path: Path) -> str:
-    """Of a file's content. Raises OSError."""
+    """Return the SHA-256 of a file's content, in hex. Raises OSError."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def text_sha256(text: str) -> str:
-    """Of a file that holds exactly this text in UTF-8."""
+    """Return the SHA-256 of a file that holds exactly this text in UTF-8, in hex."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-# A lock between processes that is waited for.
+def folder_size(folder: Path) -> int:
+    """Return the bytes of all files under ``folder``, 0 where it does not exist. Links are not followed."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            # A process that works there may move its files while they are counted.
+            with contextlib.suppress(FileNotFoundError):
+                total += (Path(parent) / name).lstat().st_size
+    return total
 
 
 @contextmanager
-def locked_file(lock_file: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock; ``waiting`` is called once a second until another process lets go of it. The system takes it
-    from a process that dies, so it cannot go stale. Raises OSError where the file cannot be made."""
+def locked_file(lock_file: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock between processes during the block; call ``on_wait`` once a second while another has it.
+
+    The system releases the lock of a process that dies. Raises OSError where the file cannot be made.
+    """
     from filelock import FileLock, Timeout
 
     lock = FileLock(lock_file)
@@ -98,28 +109,24 @@ def locked_file(lock_file: Path, waiting: Callable[[], None]) -> Iterator[None]:
             lock.acquire(timeout=1)
             break
         except Timeout:
-            waiting()
+            on_wait()
     try:
         yield
     finally:
         lock.release()
 
 
-# What is remembered of this machine from run to run: how fast it is, and what its user was told.
-
-
 def state_file(name: str) -> Path:
-    """Where such a thing is kept: in the platform's folder for state, not with the models, which several
-    machines may share."""
+    """Return the file of a state of this machine, in the platform's folder for it: not with the models, which
+    several machines may share."""
     from platformdirs import user_state_path
 
     return user_state_path("voiceclone", appauthor=False) / name
 
 
 def write_state(path: Path, text: str) -> bool:
-    """Write it, whole or not at all. A run does not fail for its memory: False where it cannot be written."""
+    """Write a state file. Return False where it cannot be written: a run does not fail for it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomic(path, text)
     except OSError:
         return False
@@ -127,13 +134,13 @@ def write_state(path: Path, text: str) -> bool:
 
 
 def are_safe_names(names: Collection[str]) -> bool:
-    """Whether each of these names can name a file of its own."""
+    """Return whether all of these names can name files, on every system different ones."""
     return not any(map(name_fault, names)) and clash(names) is None
 
 
 def check_speaker_names(names: Iterable[str]) -> None:
-    """Raises InputError (``unsafe_name``) for a speaker's name that cannot name a file or a folder, and for two
-    different ones that some system takes for the same."""
+    """Raise InputError (``unsafe_name``) for a speaker's name that cannot name a folder, and for two different
+    names that are the same on some system."""
     distinct = sorted(set(names))
     for name in distinct:
         fault = name_fault(name)

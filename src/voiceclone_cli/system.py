@@ -1,22 +1,19 @@
-"""Memory of the machine."""
+"""The process and its machine: variables for child processes, time and memory, threads, requests to stop.
+
+Child processes get the variables that are listed here and no others: a list of secrets would never be complete.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from voiceclone_cli.config import is_secret_name
 from voiceclone_cli.errors import Stopped
-
-# Which of our variables a process we start may see: those it has a use for, by name.
-#
-# A list of what may pass is kept rather than of what may not: nobody knows the names of all secrets.
-
 
 SYSTEM_VARIABLES = (
     # Where programs, the user's files and temporary files are.
@@ -27,17 +24,17 @@ SYSTEM_VARIABLES = (
     # Where shared libraries are, those of a conda environment among them.
     *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CONDA_PREFIX"),
 )
-"""Any process needs these."""
+"""For every child process."""
 
-COMPUTING_VARIABLES = (
+DEVICE_VARIABLES = (
     *("CUDA_VISIBLE_DEVICES", "CUDA_HOME", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
     *("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
     # Which instructions of the CPU may be used: oneDNN, torch and ctranslate2.
     *("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "CT2_FORCE_CPU_ISA"),
 )
-"""What a worker computes on."""
+"""For workers: the devices they compute on."""
 
-COMPUTING_PREFIXES = ("PYTORCH_", "TORCH_", "NVIDIA_", "NCCL_")
+DEVICE_PREFIXES = ("PYTORCH_", "TORCH_", "NVIDIA_", "NCCL_")
 
 NETWORK_VARIABLES = (
     # A proxy's URL may hold a password: without it nothing is reached.
@@ -47,7 +44,7 @@ NETWORK_VARIABLES = (
     # The login of a private package index.
     "NETRC",
 )
-"""Pip's way to its index."""
+"""For pip: the way to its index."""
 
 PIP_FILES = ("XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "PROGRAMDATA")
 """Where pip looks for its configuration files."""
@@ -60,7 +57,7 @@ BUILD_VARIABLES = (
     *("SDKROOT", "DEVELOPER_DIR", "MACOSX_DEPLOYMENT_TARGET", "ARCHFLAGS"),
     *("INCLUDE", "LIB", "LIBPATH", "PROGRAMFILES", "PROGRAMFILES(X86)", "PROCESSOR_ARCHITECTURE"),
 )
-"""Packages without a wheel are compiled."""
+"""For pip, which compiles packages without a wheel."""
 
 INTERPRETER_VARIABLES = ("PYENV_ROOT", "PYENV_VERSION", "ASDF_DIR", "ASDF_DATA_DIR")
 """An interpreter on PATH may be the shim of one of these version managers."""
@@ -69,8 +66,8 @@ INTERPRETER_VARIABLES = ("PYENV_ROOT", "PYENV_VERSION", "ASDF_DIR", "ASDF_DATA_D
 def filter_environment(
     environ: Mapping[str, str], names: Iterable[str], prefixes: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """Those of ``environ`` that are named, or begin with a prefix and do not sound like a secret."""
-    # Names of proxies are written in lower case as often; on Windows case does not count.
+    """Return the variables of ``environ`` that are named, or begin with a prefix and are not named like a secret."""
+    # Names of proxies may be in lower case; on Windows case does not count.
     wanted = frozenset(names)
     return {
         name: value
@@ -79,11 +76,8 @@ def filter_environment(
     }
 
 
-# Where the time and the memory of a run went.
-
-
 class Clock:
-    """Wall seconds and peak resident memory (MB, 10^6 bytes) of each stage."""
+    """Wall time (seconds) and peak resident memory (MB, 10^6 bytes) of each stage of a run."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
@@ -93,6 +87,7 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Record the block as the stage ``name``."""
         started = time.perf_counter()
         try:
             yield
@@ -103,6 +98,7 @@ class Clock:
                 self.peak_mb[name] = peak
 
     def stop(self) -> None:
+        """Record the seconds since the clock was made as "total"."""
         self.seconds["total"] = round(time.perf_counter() - self._started, 3)
 
 
@@ -113,8 +109,8 @@ def add_seconds(total: dict[str, float], more: Mapping[str, float]) -> None:
 
 
 def peak_memory_mb(pid: int | None = None) -> int | None:
-    """The largest resident set so far of this process, or (on Linux) of another; None where the
-    system does not tell."""
+    """Return the largest resident set so far of this process, or (on Linux) of another; None where the system does
+    not report it."""
     try:
         # Not ru_maxrss: Linux hands it down through exec, so that a child starts with its parent's.
         status = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="ascii", errors="replace")
@@ -133,12 +129,9 @@ def _peak_by_getrusage() -> int | None:
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
-# How many threads torch computes with.
-
-
-@contextlib.contextmanager
+@contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch compute with ``count`` threads, then with as many as before."""
+    """Let torch compute with ``count`` threads during the block."""
     import torch
 
     before = torch.get_num_threads()
@@ -149,21 +142,16 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-# A request to stop (Ctrl-C, SIGTERM), and who answers it.
-#
-# Most work can be stopped anywhere: ``Stopped`` is raised where it stands, and what is half written is taken
-# back. The pool cannot: it has workers to end and finished rows to keep. While it listens, a request is
-# handed to it instead, and it raises ``Stopped`` itself when it is ready.
-
-
 Listener = Callable[[Stopped], None]
 """Called inside a signal handler: it may set a field or put into a SimpleQueue, and must not block."""
 
+# Most work can be stopped anywhere: ``Stopped`` is raised, and half-written files are removed. The pool cannot: it has
+# workers to end and finished results to keep. It listens instead, and raises ``Stopped`` itself when it is ready.
 _listeners: list[Listener] = []
 
 
 def request_stop(stop: Stopped) -> None:
-    """What a signal handler calls. Raises ``stop`` unless somebody listens."""
+    """Pass a request to stop (Ctrl-C, SIGTERM) to the innermost listener; raise ``stop`` where there is none."""
     if not _listeners:
         raise stop
     _listeners[-1](stop)
@@ -171,7 +159,7 @@ def request_stop(stop: Stopped) -> None:
 
 @contextmanager
 def listening_for_stop(listener: Listener) -> Iterator[None]:
-    """Within the block requests go to ``listener``, the innermost one."""
+    """Pass requests to stop to ``listener`` during the block."""
     _listeners.append(listener)
     try:
         yield
@@ -180,12 +168,11 @@ def listening_for_stop(listener: Listener) -> Iterator[None]:
 
 
 CGROUP = Path("/sys/fs/cgroup")
-"""Where Linux describes the container of this process (cgroup v2)."""
+"""Folder in which Linux describes the container of this process (cgroup v2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Bytes of the machine, or of the container that this process is confined to."""
+class Memory(NamedTuple):
+    """Bytes of memory of the machine, or of the container that this process is confined to."""
 
     total: int
     available: int

@@ -1,7 +1,11 @@
-"""The words of the house (docs/architecture.md) as types. Times are seconds from the start of the input."""
+"""The types that pass between the stages of a run (see docs/architecture.md).
+
+Times are seconds from the start of the input, positions are absolute sample indices.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import typing
 from collections import Counter
 from collections.abc import Callable
@@ -18,16 +22,16 @@ if typing.TYPE_CHECKING:
 
 
 ANALYSIS_RATE = 16_000
-"""Hz. Diarization, transcription and speaker embeddings all listen at this rate."""
+"""Hz, of the audio for diarization, transcription and speaker embeddings."""
 
 
 class Until(StrEnum):
-    """The stages after which a run can be told to stop."""
+    """The stages after which a run can end (--until); the values are those of the option."""
 
     DIARIZATION = "diarization"
     SCRIPT = "script"
-    CASTING = "casting"
-    SPEAKING = "speaking"
+    REFERENCES = "casting"
+    SYNTHESIS = "speaking"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Recording:
 
     path: Path
     samples: Samples
-    """Mono at ANALYSIS_RATE."""
+    """Mono, shape (samples,) at ANALYSIS_RATE."""
     source_rate: int
     """Hz, as in the file."""
     source_frames: int
@@ -46,12 +50,13 @@ class Recording:
 
     @property
     def seconds(self) -> float:
+        """Duration of the file."""
         return self.source_frames / self.source_rate
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Who speaks from when to when."""
+    """Speech of one speaker from ``start`` to ``end``, in seconds."""
 
     start: float
     end: float
@@ -59,30 +64,33 @@ class Turn:
 
     @property
     def seconds(self) -> float:
+        """Duration of the turn."""
         return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
 class Diarization:
-    """What a diarizer found. ``turns`` may overlap; in ``exclusive`` one speaker at most is heard at a time."""
+    """Turns of a recording. ``turns`` may overlap; in ``exclusive`` at most one speaker speaks at a time."""
 
     turns: tuple[Turn, ...]
     exclusive: tuple[Turn, ...]
     diarizer: str
-    """Whose turns these are: "embedded", "community-1", a folder's, or "given" where the user gave them."""
+    """Origin of the turns: "embedded", "community-1", the model's folder, or "given" by the user."""
     why: str = ""
-    """Why this stack and no other."""
+    """Reason for this diarizer."""
     notes: tuple[str, ...] = ()
-    """Sentences for the user: a number of speakers that the recording did not bear out."""
+    """Sentences for the user: a requested number of speakers that was not found."""
 
     @property
     def speakers(self) -> tuple[str, ...]:
+        """Names of the speakers, sorted."""
         return tuple(sorted({turn.speaker for turn in self.turns}))
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A recognised word. ``text`` keeps the blank before it, as the recogniser wrote it."""
+    """A recognised word, from ``start`` to ``end`` in seconds. ``text`` keeps the leading blank of the recogniser;
+    ``probability`` is within [0, 1]."""
 
     start: float
     end: float
@@ -92,6 +100,8 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
+    """Recognised words of a recording, in the order of their start."""
+
     words: tuple[Word, ...]
     language: str
     """ISO 639-1 code."""
@@ -101,7 +111,7 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One line of the script."""
+    """One line of the script: ``text`` in the slot from ``start`` to ``end``, in seconds."""
 
     id: str
     speaker: str
@@ -110,20 +120,29 @@ class Segment:
     text: str
     language: str
     seed: int | None = None
-    """The line's own; None: made of the run's seed and the id."""
+    """Of this line; None: derived from the run's seed and the id."""
+
+
+def segment_seed(run_seed: int, segment_id: str) -> int:
+    """Return the seed of a segment without its own: the same in any mode, number of workers, batch size and order.
+
+    31 bits of SHA-256 over the run's seed and the segment's id.
+    """
+    digest = hashlib.sha256(f"{run_seed}:{segment_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The lines to speak, in the order of their start, and what had to be guessed while reading them."""
+    """The segments to synthesize, in the order of their start."""
 
     segments: tuple[Segment, ...]
     notes: tuple[str, ...] = ()
-    """Sentences for the user: a line that fitted no turn, a dropped empty cue."""
+    """Sentences for the user on what was guessed while reading: a line that fitted no turn, a dropped empty cue."""
 
     @property
     def language(self) -> str | None:
-        """That of most lines; None without lines."""
+        """Language of most segments; None without segments."""
         counted = Counter(segment.language for segment in self.segments)
         return counted.most_common(1)[0][0] if counted else None
 
@@ -136,32 +155,35 @@ class Reference:
     audio: Path
     """Mono wav at the original rate."""
     text: str
+    """The words in the audio."""
     seconds: float
-    """Speech in it, without the pauses put between its pieces."""
+    """Duration of the speech, without the pauses between its spans."""
     spans: tuple[tuple[float, float], ...]
-    """Where in the recording the pieces were taken; empty when the user gave the file."""
+    """Start and end, in the recording, of the excerpts it consists of; empty when the user gave the file."""
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a spoken segment ended up on the timeline."""
+    """Position of a synthesized segment on the timeline."""
 
     segment_id: str
     start_frame: int
-    """At the mix's rate."""
+    """At the rate of the mix."""
     frames: int
+    """Length after stretching, at the rate of the mix."""
     stretch: float
-    """1.0 = as spoken; 1.3 = 1.3 times as fast."""
+    """Speed-up: 1.0 as synthesized, 1.3 for 1.3 times as fast."""
     overflow_seconds: float
-    """How far it runs past its slot after stretching; 0.0 when it fits."""
+    """Time past the end of its slot after stretching; 0.0 when it fits."""
     gain_db: float
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressEvent:
-    """One step of a stage. ``total`` is None while it is not known; ``worker`` names a worker's own bar."""
+    """Progress of a stage, in units of the stage. ``total`` is None while unknown; ``worker`` names the worker of a
+    separate bar."""
 
     stage: str
     completed: float
@@ -169,12 +191,19 @@ class ProgressEvent:
     worker: str | None = None
     note: str = ""
     input: str = ""
-    """The short name of one of several inputs; empty where there is only one."""
+    """Short name of one of several inputs; empty where there is only one."""
+    shared: bool = False
+    """Whether every input of a batch reports the same, so that a batch shows it once."""
 
+
+INPUTS_STAGE = "files"
+"""Stage that counts the inputs of a batch. An event of it with an input reports the end of that."""
+SYNTHESIS_STAGE = "synthesis"
+"""Stage of the workers' events."""
 
 Progress = Callable[[ProgressEvent], None]
-"""Handed in by the caller; the library itself never prints."""
+"""Callback of the caller; the library itself never prints."""
 
 
 def no_progress(event: ProgressEvent) -> None:
-    """The Progress of a caller that does not look."""
+    """Ignore the event."""

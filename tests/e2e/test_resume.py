@@ -57,7 +57,10 @@ def test_nothing_is_done_twice(talk: ShortTalk, out: Path) -> None:
     document = well(again)
     assert document["reused"] == 10 and document["reused_stages"] == ALL_STAGES
     assert document["timing"]["workers"] == {}, "no worker was started"
-    assert "kept from before: casting, encoding, 10 of 10 segments; nothing left to speak" in again.ended.err
+    assert (
+        "kept from before: casting, encoding, 10 of 10 segments; nothing left to synthesize"
+        in again.ended.err
+    )
     assert files(out) == before
     assert document["segments"] == json.loads((out / "run.json").read_text(encoding="utf-8"))["segments"]
 

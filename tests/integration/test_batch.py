@@ -1,4 +1,4 @@
-"""Many recordings with the same workers: real runs with the echo engine."""
+"""Batches with the same workers: real runs with the echo engine."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from voiceclone_cli.types import ProgressEvent
 
 
 @pytest.mark.parametrize("flags", [{}, {"mode": "parallel", "workers": 3}], ids=["sequential", "parallel"])
-def test_every_recording_gets_what_its_own_run_would_give(tmp_path: Path, flags: dict[str, object]) -> None:
+def test_batch_makes_the_same_sounds_as_single_runs(tmp_path: Path, flags: dict[str, object]) -> None:
     together = batch(tmp_path, 6, **flags)
     outcome = run_all(together)
     alone = elsewhere(together, tmp_path / "alone")
     for item in alone.items:
         assert run(item.request).exit_code == 0
-    assert [end.item.name for end in outcome.ends] == [f"talk{n}" for n in range(1, 7)]
-    assert [end.exit_code for end in outcome.ends] == [0] * 6
+    assert [result.item.name for result in outcome.results] == [f"talk{n}" for n in range(1, 7)]
+    assert [result.exit_code for result in outcome.results] == [0] * 6
     assert len(sounds(together.root)) == 66 and sounds(together.root) == sounds(alone.root)
 
 
-def test_workers_are_started_once_for_all(tmp_path: Path) -> None:
+def test_workers_are_started_once(tmp_path: Path) -> None:
     together = batch(tmp_path, 5)
     events: list[ProgressEvent] = []
     outcome = run_all(together, events.append)
-    assert outcome.slots == 1 and outcome.peak_mb > 0
+    assert outcome.workers == 1 and outcome.peak_mb > 0
     assert [event.note for event in events if event.note.startswith("loading")] == ["loading echo"]
     assert outcome.timing["slots_busy"] > 0
     assert sorted(path.name for path in together.root.iterdir()) == [
@@ -46,7 +46,7 @@ def test_workers_are_started_once_for_all(tmp_path: Path) -> None:
     assert [path.name for path in (together.root / "logs").iterdir()] == ["worker-1.log"]
 
 
-def test_what_stages_take_beside_others_is_not_remembered_of_the_machine(tmp_path: Path) -> None:
+def test_stage_times_of_a_batch_are_not_recorded(tmp_path: Path) -> None:
     together = batch(tmp_path, 2)
     run_all(together)
     assert not list((tmp_path / "state").rglob("rates.json"))
@@ -54,15 +54,15 @@ def test_what_stages_take_beside_others_is_not_remembered_of_the_machine(tmp_pat
     assert list((tmp_path / "state").rglob("rates.json"))
 
 
-def test_each_end_is_told_once_as_soon_as_it_is_known(tmp_path: Path) -> None:
-    told: list[ItemResult] = []
+def test_each_result_is_reported_once(tmp_path: Path) -> None:
+    reported: list[ItemResult] = []
     events: list[ProgressEvent] = []
-    outcome = run_all(batch(tmp_path, 4), events.append, told.append)
-    assert sorted(end.item.name for end in told) == [end.item.name for end in outcome.ends]
+    outcome = run_all(batch(tmp_path, 4), events.append, reported.append)
+    assert sorted(result.item.name for result in reported) == [result.item.name for result in outcome.results]
     assert all(event.input for event in events if event.stage == "synthesis")
 
 
-def test_again_keeps_everything_and_a_changed_recording_is_its_own_trouble(tmp_path: Path) -> None:
+def test_second_batch_makes_only_what_changed(tmp_path: Path) -> None:
     together = batch(tmp_path, 3)
     run_all(together)
     before = sounds(together.root)
@@ -70,46 +70,46 @@ def test_again_keeps_everything_and_a_changed_recording_is_its_own_trouble(tmp_p
     assert script is not None
     script.write_text(script.read_text().replace("line number 4 of the talk", "no"))
     again = run_all(together)
-    assert [end.document["reused"] for end in again.ends if end.document] == [10, 9, 10]
+    assert [result.document["reused"] for result in again.results if result.document] == [10, 9, 10]
     changed = {name for name, sha256 in sounds(together.root).items() if before[name] != sha256}
     assert changed == {"talk2/segments/0004.wav", "talk2/mix.wav"}
 
 
-def test_a_recording_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
+def test_unreadable_recording_fails_no_other(tmp_path: Path) -> None:
     together = batch(tmp_path, 3)
     together.items[1].request.input.write_bytes(b"no sound at all")
     outcome = run_all(together)
-    assert [end.exit_code for end in outcome.ends] == [0, 2, 0]
-    (failed,) = (end for end in outcome.ends if end.error)
+    assert [result.exit_code for result in outcome.results] == [0, 2, 0]
+    (failed,) = (result for result in outcome.results if result.error)
     assert failed.document is None and failed.error is not None and failed.error["code"] == "media_not_media"
 
 
-def test_a_recording_that_kills_workers_costs_no_other(
+def test_recording_that_crashes_workers_fails_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its lines have ids of their own, so that the faults are its alone."""
+    """Its lines have other ids, so that the faults concern this recording only."""
     together = batch(tmp_path, 4)
     script = together.items[1].request.script
     assert script is not None
     script.write_text(script.read_text().replace("\n00", "\nX0").replace("\r\n00", "\r\nX0"))
     echo(monkeypatch, **with_faults(faults={f"X0{n:02d}": "exit" for n in range(1, 4)}))
     outcome = run_all(together)
-    assert [end.exit_code for end in outcome.ends] == [0, 3, 0, 0]
+    assert [result.exit_code for result in outcome.results] == [0, 3, 0, 0]
     assert states(together.root, "talk2") == ["failed"] * 3 + ["done"] * 7
     assert all(states(together.root, name) == ["done"] * 10 for name in ("talk1", "talk3", "talk4"))
 
 
-def test_an_engine_that_loads_nowhere_is_tried_a_few_times_not_once_for_each_recording(
+def test_engine_that_fails_to_load_is_tried_a_few_times_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     echo(monkeypatch, **{"import": "no_such_module"})
     events: list[ProgressEvent] = []
     outcome = run_all(batch(tmp_path, 15), events.append)
-    assert {end.exit_code for end in outcome.ends} == {4}
+    assert {result.exit_code for result in outcome.results} == {4}
     assert sum(event.note == "loading echo" for event in events) <= 10
 
 
-def test_what_all_need_is_missed_before_the_first_is_begun(
+def test_requirement_of_all_is_checked_before_the_first_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = batch(tmp_path, 2)
@@ -119,37 +119,35 @@ def test_what_all_need_is_missed_before_the_first_is_begun(
     assert not (together.root / "talk1").exists()
 
 
-def test_a_stop_leaves_every_recording_to_be_gone_on_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopped_batch_can_be_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     echo(monkeypatch, delay=0.05)
     together = batch(tmp_path, 6)
 
     def stop_when_begun(event: ProgressEvent) -> None:
         if event.stage == "synthesis" and event.input == "talk2" and event.completed >= 2:
-            threading.Timer(0.0, request_stop, [Stopped(130)]).start() if not asked else None
-            asked.append(event)
+            threading.Timer(0.0, request_stop, [Stopped(130)]).start() if not stops else None
+            stops.append(event)
 
-    asked: list[ProgressEvent] = []
+    stops: list[ProgressEvent] = []
     outcome = run_all(together, stop_when_begun)
     assert outcome.stopped is not None and outcome.stopped.exit_code == 130
-    assert 130 in {end.exit_code for end in outcome.ends} <= {0, 130}
+    assert 130 in {result.exit_code for result in outcome.results} <= {0, 130}
     manifest = json.loads((together.root / "talk2" / "run.json").read_text())
     assert manifest["status"] != "success"
     done = [row for row in manifest["segments"] if row["status"] == "done"]
     assert len(done) >= 2
     again = run_all(together)
-    assert [end.exit_code for end in again.ends] == [0] * 6
-    whole = run_all(elsewhere(together, tmp_path / "whole"))
-    assert whole.stopped is None and sounds(tmp_path / "whole") == sounds(together.root)
+    assert [result.exit_code for result in again.results] == [0] * 6
+    complete = run_all(elsewhere(together, tmp_path / "complete"))
+    assert complete.stopped is None and sounds(tmp_path / "complete") == sounds(together.root)
 
 
-def test_who_is_told_of_ends_may_fail_and_costs_no_recording(tmp_path: Path) -> None:
+def test_error_of_the_callback_fails_no_recording(tmp_path: Path) -> None:
     together = batch(tmp_path, 3)
 
-    def fail(end: ItemResult) -> None:
+    def fail(result: ItemResult) -> None:
         raise OSError("no room to note it")
 
     with pytest.raises(OSError, match="no room"):
-        run_all(together, on_end=fail)
+        run_all(together, on_result=fail)
     assert all(states(together.root, f"talk{n}") == ["done"] * 10 for n in (1, 2, 3))

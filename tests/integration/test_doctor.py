@@ -1,4 +1,4 @@
-"""`voiceclone doctor` with real interpreters, real workers and real trouble."""
+"""`voiceclone doctor` with real interpreters, real workers and real faults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 
 from command import voiceclone
 from voiceclone_cli.config import resolve
-from voiceclone_cli.doctor.checks import CheckRow, CheckState, run_checks, worker_answers
+from voiceclone_cli.doctor.checks import CheckRow, CheckState
+from voiceclone_cli.doctor.run import run_checks, try_worker
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.workers.process import ask_tool, worker_command
 
@@ -28,7 +29,7 @@ def nothing_set_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VOICECLONE_HOME", str(tmp_path / "home"))
 
 
-def looked_at(seconds: float = 120.0, **flags: Any) -> Mapping[str, CheckRow]:
+def doctor_rows(seconds: float = 120.0, **flags: Any) -> Mapping[str, CheckRow]:
     rows = run_checks(resolve(flags), examine_seconds=seconds, trial_seconds=max(seconds, 2.0))
     assert len({row.check for row in rows}) == len(rows)
     for row in rows:
@@ -77,7 +78,7 @@ def test_a_wrong_path_is_named_with_the_variable_it_stands_in(
     engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", "/nowhere/python")
-    rows = looked_at(engine=engine)
+    rows = doctor_rows(engine=engine)
     assert "FISH_SPEECH_PYTHON (environment) names /nowhere/python" in rows["worker interpreter"].advice
     assert ("worker answers" in failed(rows)) == (engine == "fish")
     assert (failed(rows) == set()) == (engine == "auto")
@@ -87,19 +88,19 @@ def test_an_interpreter_without_fish_speech_runs_the_worker_but_cannot_be_fish(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", sys.executable)
-    rows = looked_at(engine="fish")
+    rows = doctor_rows(engine="fish")
     assert failed(rows) == {"fish-speech", "checkpoint"}
     assert "not installed" in rows["fish-speech"].found
     assert rows["worker answers"].state is CheckState.OK
 
 
 @posix
-def test_a_program_that_prints_garbage_is_told_with_its_exit_code_and_last_words(
+def test_a_program_that_prints_garbage_is_reported_with_its_exit_code_and_last_words(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     python = false_interpreter(tmp_path, "echo garbage", "echo something broke >&2", "exit 7")
     monkeypatch.setenv("FISH_SPEECH_PYTHON", python)
-    rows = looked_at(engine="fish")
+    rows = doctor_rows(engine="fish")
     for row in (rows["worker interpreter"], rows["worker answers"]):
         assert row.state is CheckState.FAIL
         for part in (python, "something broke"):
@@ -114,16 +115,16 @@ def test_a_program_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatc
     python = false_interpreter(tmp_path, "exec sleep 600")
     monkeypatch.setenv("FISH_SPEECH_PYTHON", python)
     began = time.monotonic()
-    rows = looked_at(seconds=1.0, engine="fish")
+    rows = doctor_rows(seconds=1.0, engine="fish")
     assert time.monotonic() - began < 30
     assert "no answer in 1 s" in rows["worker interpreter"].found
     assert "no answer in 2 s" in rows["worker answers"].found
 
 
 @posix
-def test_a_worker_that_runs_and_is_disturbed_is_told_from_one_that_does_not_run(tmp_path: Path) -> None:
+def test_a_worker_that_runs_and_is_disturbed_differs_from_one_that_does_not_run(tmp_path: Path) -> None:
     hello = """echo '@voiceclone {"event": "hello"}' >&2"""
-    disturbed = worker_answers(false_interpreter(tmp_path, hello, "sleep 1", "echo noise"), seconds=30)
+    disturbed = try_worker(false_interpreter(tmp_path, hello, "sleep 1", "echo noise"), seconds=30)
     assert disturbed.state is CheckState.FAIL
     assert "runs the worker, but" in disturbed.found and "cannot be read" in disturbed.found
     assert "prints to stdout" in disturbed.advice and "logs/worker-1.log" in disturbed.advice
@@ -132,7 +133,7 @@ def test_a_worker_that_runs_and_is_disturbed_is_told_from_one_that_does_not_run(
 def test_a_checkpoint_without_its_codec_is_named(tmp_path: Path) -> None:
     for name in CHECKPOINT_FILES[:-1]:
         (tmp_path / name).write_text('{"model_type": "dual_ar"}', encoding="utf-8")
-    row = looked_at(engine="fish", checkpoint=str(tmp_path))["checkpoint"]
+    row = doctor_rows(engine="fish", checkpoint=str(tmp_path))["checkpoint"]
     assert (row.state, row.found) == (CheckState.FAIL, "not complete")
     assert "lacks codec.pth" in row.advice
 
@@ -148,7 +149,7 @@ def test_examine_also_runs_where_nothing_is_installed(tmp_path: Path) -> None:
     for package in ("protobuf", "numpy", "torch", "fish_speech", "place"):
         assert set(answer[package]) == {"error"}
     assert answer["cores"] >= 1
-    assert worker_answers(str(python), seconds=30).state is CheckState.OK
+    assert try_worker(str(python), seconds=30).state is CheckState.OK
 
 
 def test_a_checkout_that_is_none_is_a_value_of_the_answer(tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_a_checkout_that_is_none_is_a_value_of_the_answer(tmp_path: Path) -> Non
 
 def test_an_interpreter_that_cannot_be_started_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(PreflightError, match="FISH_SPEECH_PYTHON"):
-        worker_answers(str(tmp_path / "none"), seconds=5)
+        try_worker(str(tmp_path / "none"), seconds=5)
 
 
 @pytest.mark.engine
@@ -169,7 +170,7 @@ def test_where_all_is_there_nothing_fails(
     fish_python: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", str(fish_python))
-    rows = looked_at(checkpoint=str(tiny_checkpoint))
+    rows = doctor_rows(checkpoint=str(tiny_checkpoint))
     assert failed(rows) == set()
     assert rows["engine"].found.startswith("fish")
     assert (rows["worker protobuf"].found, rows["fish-speech"].state) == ("3.19.6", CheckState.OK)

@@ -76,35 +76,48 @@ def test_it_is_built_once_and_rebuilt_for_another_torch(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(wheels / "tiny_torch-1.0-py3-none-any.whl"))
     monkeypatch.setenv("PIP_TARGET", str(wheels / "elsewhere"))
-    said: list[ProgressEvent] = []
+    events: list[ProgressEvent] = []
     pip = from_wheels(wheels)
-    assert environment.create_environment(settings, said.append, pip_options=pip, recipe=recipe)
+    assert environment.create_environment(settings, events.append, pip_options=pip, recipe=recipe)
     python = environment.environment_python(settings, recipe)
     assert version_of(python, "tiny_torch") == "1.0"
-    assert sorted({(event.completed, event.total) for event in said}) == [(step, 4) for step in range(5)]
-    assert any("Processing" in event.note for event in said)
+    assert sorted({(event.completed, event.total) for event in events}) == [(step, 4) for step in range(5)]
+    assert any("Processing" in event.note for event in events)
     found = environment.environment_status(settings, recipe)
-    assert found.state is EnvironmentState.COMPLETE and found.mark is not None
-    assert (found.mark.torch, found.mark.lock) == ("tiny-torch==1.0", recipe.digest)
+    assert found.state is EnvironmentState.COMPLETE
+    assert (found.record["torch"], found.record["lock"]) == ("tiny-torch==1.0", recipe.digest)
     assert "tiny_fish" in found.log.read_text(encoding="utf-8").replace("-", "_")
 
-    before = mark_time(found.folder)
+    before = record_time(found.folder)
     assert not environment.create_environment(settings, pip_options=pip, recipe=recipe)
     assert not environment.create_environment(settings, python=sys.executable, pip_options=pip, recipe=recipe)
-    assert mark_time(found.folder) == before
+    assert record_time(found.folder) == before
     assert environment.create_environment(settings, torch="tiny-torch==2.0", pip_options=pip, recipe=recipe)
     assert version_of(python, "tiny_torch") == "2.0"
     assert not environment.create_environment(settings, pip_options=pip, recipe=recipe)
 
 
-def mark_time(folder: Path) -> int:
+def test_another_python_keeps_the_torch_that_is_installed(
+    settings: Settings, recipe: Recipe, wheels: Path
+) -> None:
+    pip = from_wheels(wheels)
+    assert environment.create_environment(settings, torch="tiny-torch==2.0", pip_options=pip, recipe=recipe)
+    record = environment.environment_status(settings, recipe).folder / "complete.json"
+    built = json.loads(record.read_text(encoding="utf-8"))
+    record.write_text(json.dumps(built | {"base": "/opt/another/python"}), encoding="utf-8")
+    assert environment.create_environment(settings, python=sys.executable, pip_options=pip, recipe=recipe)
+    assert version_of(environment.environment_python(settings, recipe), "tiny_torch") == "2.0"
+    assert environment.environment_status(settings, recipe).record["torch"] == "tiny-torch==2.0"
+
+
+def record_time(folder: Path) -> int:
     return (folder / "complete.json").stat().st_mtime_ns
 
 
 def test_a_failing_pip_is_one_sentence_with_its_log_and_the_next_create_starts_afresh(
     settings: Settings, recipe: Recipe, wheels: Path
 ) -> None:
-    kept = (wheels / "tiny_fish-1.0-py3-none-any.whl").rename(wheels / "later")
+    moved = (wheels / "tiny_fish-1.0-py3-none-any.whl").rename(wheels / "later")
     with pytest.raises(PreflightError) as error:
         environment.create_environment(settings, pip_options=from_wheels(wheels), recipe=recipe)
     found = environment.environment_status(settings, recipe)
@@ -117,17 +130,17 @@ def test_a_failing_pip_is_one_sentence_with_its_log_and_the_next_create_starts_a
 
     left = found.folder / "left by the broken build"
     left.touch()
-    kept.rename(wheels / "tiny_fish-1.0-py3-none-any.whl")
+    moved.rename(wheels / "tiny_fish-1.0-py3-none-any.whl")
     assert environment.create_environment(settings, pip_options=from_wheels(wheels), recipe=recipe)
     assert environment.environment_python(settings, recipe) is not None
     assert not left.exists()
 
 
 def test_what_cannot_be_imported_is_not_complete(settings: Settings, recipe: Recipe, wheels: Path) -> None:
-    lacking = replace(recipe, imports=("tiny_fish", "tiny_tokenizer"))
+    incomplete = replace(recipe, imports=("tiny_fish", "tiny_tokenizer"))
     with pytest.raises(PreflightError, match=r"checking .* failed .*No module named 'tiny_tokenizer'"):
-        environment.create_environment(settings, pip_options=from_wheels(wheels), recipe=lacking)
-    assert environment.environment_python(settings, lacking) is None
+        environment.create_environment(settings, pip_options=from_wheels(wheels), recipe=incomplete)
+    assert environment.environment_python(settings, incomplete) is None
 
 
 def test_a_rebuilt_package_that_pip_takes_for_the_pinned_one_is_not_complete(

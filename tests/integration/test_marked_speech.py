@@ -1,4 +1,4 @@
-"""Sealing within a run: real workers and the real watermark. The echo engine stands in for one that speaks."""
+"""Watermarks in runs with real workers and the real model; the echo engine stands in for one that makes speech."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def model() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def echo_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (provenance_watermark, pipeline_synthesize, synth):
+def echo_makes_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (provenance_watermark, synth):
         monkeypatch.setattr(module, "SPEAKING_ENGINES", frozenset({"echo"}))
 
 
 def job(folder: Path, **flags: Any) -> SynthesisJob:
     """Six lines of one speaker; ``options`` go to the engine."""
-    engine = EngineChoice("echo", "asked", None, "codes.txt", options=flags.pop("options", {}))
+    engine = EngineChoice("echo", "requested", None, "codes.txt", options=flags.pop("options", {}))
     lines = tuple(
         Segment(f"{n:04d}", "S0", n - 1.0, n - 0.2, f"this is line number {n}", "en") for n in range(1, 7)
     )
@@ -60,9 +60,9 @@ def sounds(work: SynthesisJob) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in work.run_dir.segments.glob("*.wav")}
 
 
-def assert_sealed(work: SynthesisJob, spoken: SynthesisResult) -> None:
-    """Every row that is done has its note, its hash and its tags."""
-    for row in spoken.rows.values():
+def assert_processed(work: SynthesisJob, result: SynthesisResult) -> None:
+    """Assert that every segment that is done has its note, its hash and its tags."""
+    for row in result.segments.values():
         if row.status == "done":
             path = work.run_dir.segment_wav(row.id)
             note = json.loads(work.run_dir.segment_note(row.id).read_text(encoding="utf-8"))
@@ -71,78 +71,78 @@ def assert_sealed(work: SynthesisJob, spoken: SynthesisResult) -> None:
                 assert "comment" in provenance_watermark.own_tags(stream.tags)
 
 
-def test_the_same_marked_bytes_in_any_mode_and_batch_with_any_number_of_threads(tmp_path: Path) -> None:
-    heard = []
+def test_marked_bytes_are_the_same_in_any_mode(tmp_path: Path) -> None:
+    versions = []
     for number, flags in enumerate(
         ({"threads": 1}, {"mode": "parallel", "workers": 2, "batch_size": 1, "threads": 2})
     ):
         work = job(tmp_path / str(number), **flags)
-        spoken = synthesize(work, no_progress)
-        assert [row.status for row in spoken.rows.values()] == ["done"] * 6
-        assert spoken.timing["watermark"] > 0
-        assert_sealed(work, spoken)
-        heard.append(sounds(work))
-    assert heard[0] == heard[1]
+        result = synthesize(work, no_progress)
+        assert [row.status for row in result.segments.values()] == ["done"] * 6
+        assert result.timing["watermark"] > 0
+        assert_processed(work, result)
+        versions.append(sounds(work))
+    assert versions[0] == versions[1]
     plain = job(tmp_path / "plain", watermark=False)
-    assert_sealed(plain, synthesize(plain, no_progress))
+    assert_processed(plain, synthesize(plain, no_progress))
     for name, content in sounds(plain).items():
-        assert len(content) == len(heard[0][name]) and content != heard[0][name]
+        assert len(content) == len(versions[0][name]) and content != versions[0][name]
 
 
-def test_marked_segments_are_kept_and_leaving_the_mark_out_makes_them_again(
+def test_marked_segments_are_reused_only_with_the_mark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synthesize(job(tmp_path), no_progress)
     with monkeypatch.context() as nothing_to_mark:
         nothing_to_mark.delattr(provenance_watermark, "load_watermark")
-        assert synthesize(job(tmp_path), no_progress).reused == 6
-    assert synthesize(job(tmp_path, watermark=False), no_progress).reused == 0
-    assert synthesize(job(tmp_path), no_progress).reused == 0
+        assert len(synthesize(job(tmp_path), no_progress).reused) == 6
+    assert len(synthesize(job(tmp_path, watermark=False), no_progress).reused) == 0
+    assert len(synthesize(job(tmp_path), no_progress).reused) == 0
 
 
-def test_what_is_spoken_when_a_stop_is_asked_for_is_sealed(tmp_path: Path) -> None:
+def test_segments_before_a_stop_are_processed(tmp_path: Path) -> None:
     work = job(tmp_path, options={"delay": 0.4})
-    asked = threading.Timer(2.0, request_stop, (Stopped(130),))
-    asked.start()
-    spoken = synthesize(work, no_progress)
-    asked.join()
-    assert spoken.stopped is not None and len(spoken.rows) == 6
-    assert_sealed(work, spoken)
-    assert {row.error.code for row in spoken.rows.values() if row.error} <= {"interrupted"}
+    timer = threading.Timer(2.0, request_stop, (Stopped(130),))
+    timer.start()
+    result = synthesize(work, no_progress)
+    timer.join()
+    assert result.stopped is not None and len(result.segments) == 6
+    assert_processed(work, result)
+    assert {row.error.code for row in result.segments.values() if row.error} <= {"interrupted"}
     again = synthesize(job(tmp_path), no_progress)
-    assert again.reused == sum(row.status == "done" for row in spoken.rows.values())
+    assert len(again.reused) == sum(row.status == "done" for row in result.segments.values())
 
 
-def test_a_model_that_cannot_be_loaded_fails_every_row_and_leaves_no_wav(
+def test_unusable_model_fails_every_segment_without_a_wav(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline_synthesize, "watermark_folder", lambda settings, progress: tmp_path)
     work = job(tmp_path)
-    spoken = synthesize(work, no_progress)
-    assert {row.error.code for row in spoken.rows.values() if row.error} == {"watermark_failed"}
-    assert len(spoken.rows) == 6 and sounds(work) == {}
+    result = synthesize(work, no_progress)
+    assert {row.error.code for row in result.segments.values() if row.error} == {"watermark_failed"}
+    assert len(result.segments) == 6 and sounds(work) == {}
 
 
-def test_silent_segments_are_done_told_and_remembered_as_unmarked(
+def test_silent_segments_are_done_and_reported_as_unmarked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def silenced(path: Path, engine: str, watermark: object) -> tuple[str, str | None]:
+    def silence(path: Path, engine: str, watermark: object) -> tuple[str, str | None]:
         with wave.open(str(path)) as file:
             frames, rate = file.getnframes(), file.getframerate()
         write_wav(path, syllables(frames / rate, rate, level=0.0), rate)
-        return sealing_of(path, engine, watermark)
+        return original(path, engine, watermark)
 
-    sealing_of = provenance_watermark.watermark_and_tag
-    monkeypatch.setattr(provenance_watermark, "watermark_and_tag", silenced)
+    original = provenance_watermark.watermark_and_tag
+    monkeypatch.setattr(provenance_watermark, "watermark_and_tag", silence)
     for _ in range(2):
-        spoken = synthesize(job(tmp_path), no_progress)
-        assert spoken.unmarked == {f"{n:04d}": "silent" for n in range(1, 7)}
-        assert any("no watermark is on 0001" in note for note in spoken.notes)
-        assert [row.status for row in spoken.rows.values()] == ["done"] * 6
-    assert spoken.reused == 6
+        result = synthesize(job(tmp_path), no_progress)
+        assert result.unmarked == {f"{n:04d}": "silent" for n in range(1, 7)}
+        assert any("no watermark is on 0001" in note for note in result.notes)
+        assert [row.status for row in result.segments.values()] == ["done"] * 6
+    assert len(result.reused) == 6
 
 
-def test_task_files_are_spoken_with_the_mark_unless_it_is_not_wanted(tmp_path: Path) -> None:
+def test_task_files_are_marked_unless_disabled(tmp_path: Path) -> None:
     reference = ReferenceSpec("A", str(tmp_path / "voice.wav"), "", str(tmp_path / "A.txt"))
     lines = tuple(SegmentSpec(f"{n}", "a line of some words", "en", n) for n in range(3))
     made = {}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from media_samples import syllables, write_wav
 from short_talk import ShortTalk, short_talk, two_lines
 from voiceclone_cli.config import resolve
-from voiceclone_cli.corrections.edits import Edit, LineEdit, MergeEdit, RenameEdit, UndoEdit
+from voiceclone_cli.corrections.edits import Edits
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.pipeline.redo import redo
 from voiceclone_cli.pipeline.request import RunRequest
@@ -25,7 +25,7 @@ from voiceclone_cli.pipeline.run import run
 from voiceclone_cli.rundir.directory import locked
 
 NOTES = {"run.json", "corrections.json", "report.html", "stages/timeline.json"}
-"""Documents that tell of every correction."""
+"""Documents that list every correction."""
 SCRIPTS = {"script.json", "script.srt"}
 
 
@@ -61,8 +61,8 @@ def changed(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
 
-def corrected(out: Path, *wishes: Edit) -> dict[str, Any]:
-    result = redo(out, wishes)
+def corrected(out: Path, edits: Edits | None = None) -> dict[str, Any]:
+    result = redo(out, edits)
     assert result.exit_code == 0, result.document["errors"]
     return result.document
 
@@ -79,7 +79,7 @@ def line(document: dict[str, Any], id: str) -> dict[str, Any]:
 
 def test_another_take_changes_its_wav_the_stem_and_the_mix_in_its_slot(out: Path) -> None:
     before, (mix, rate) = files(out), samples(out / "mix.wav")
-    document = corrected(out, LineEdit("0003"))
+    document = corrected(out, Edits(ids=("0003",)))
     assert changed(before, files(out)) == {
         *NOTES,
         "script.json",
@@ -96,7 +96,7 @@ def test_another_take_changes_its_wav_the_stem_and_the_mix_in_its_slot(out: Path
 
 def test_other_words_change_the_script_too(out: Path) -> None:
     before = files(out)
-    document = corrected(out, LineEdit("0003", text="We meet at noon."))
+    document = corrected(out, Edits(ids=("0003",), text="We meet at noon."))
     segment = {"segments/0003.wav", "segments/0003.json"}
     assert changed(before, files(out)) == {*NOTES, *SCRIPTS, *segment, "stems/B.wav", "mix.wav"}
     assert line(document, "0003")["text"] == "We meet at noon."
@@ -104,7 +104,7 @@ def test_other_words_change_the_script_too(out: Path) -> None:
 
 def test_another_speaker_says_a_line_in_their_own_voice(out: Path) -> None:
     before = files(out)
-    document = corrected(out, LineEdit("0003", speaker="A"))
+    document = corrected(out, Edits(ids=("0003",), speaker="A"))
     segment = {"segments/0003.wav", "segments/0003.json"}
     stems = {"stems/A.wav", "stems/B.wav"}
     assert changed(before, files(out)) == {*NOTES, *SCRIPTS, *segment, *stems, "mix.wav"}
@@ -116,7 +116,7 @@ def test_another_speaker_says_a_line_in_their_own_voice(out: Path) -> None:
 
 def test_renaming_speaks_and_encodes_nothing(out: Path) -> None:
     before = files(out)
-    document = corrected(out, RenameEdit("A", "Anna"))
+    document = corrected(out, Edits(rename=(("A", "Anna"),)))
     after = files(out)
     assert document["reused"] == 10 and document["reused_stages"][:2] == ["casting", "encoding"]
     notes = {"stages/casting.json", "stages/encoding.json", "diarization.rttm"}
@@ -135,7 +135,7 @@ def test_renaming_speaks_and_encodes_nothing(out: Path) -> None:
 
 def test_merging_speaks_only_the_lines_that_are_another_persons_now(out: Path) -> None:
     before = files(out)
-    document = corrected(out, MergeEdit("A", "B"))
+    document = corrected(out, Edits(merge=(("A", "B"),)))
     assert document["reused"] == 5 and document["reused_stages"][:2] == ["casting", "encoding"]
     assert {row["name"] for row in document["speakers"]} == {"B"}
     assert {row["speaker"] for row in document["segments"]} == {"B"}
@@ -147,7 +147,8 @@ def test_merging_speaks_only_the_lines_that_are_another_persons_now(out: Path) -
 
 
 def test_a_later_run_has_the_corrections_too(talk: ShortTalk, out: Path) -> None:
-    corrected(out, RenameEdit("A", "Anna"), LineEdit("0003", text="We meet at noon."), LineEdit("0004"))
+    corrected(out, Edits(ids=("0003",), text="We meet at noon.", rename=(("A", "Anna"),)))
+    corrected(out, Edits(ids=("0004",)))
     before = files(out)
     again = run(request(talk, out)).document
     assert again["reused"] == 10 and not changed(before, files(out)) - NOTES
@@ -160,32 +161,35 @@ def test_a_later_run_has_the_corrections_too(talk: ShortTalk, out: Path) -> None
 
 def test_undo_brings_everything_back(out: Path) -> None:
     before = files(out)
-    corrected(out, RenameEdit("A", "Anna"), MergeEdit("B", "Anna"), LineEdit("0003"))
-    corrected(out, UndoEdit())
+    corrected(out, Edits(ids=("0003",), rename=(("A", "Anna"),), merge=(("B", "Anna"),)))
+    corrected(out, Edits(undo=True))
     # What was sealed at another moment, or in another order, may say so; what is heard is the same.
     assert not {name for name in changed(before, files(out)) if name.endswith((".wav", ".srt", ".rttm"))}
-    assert json.loads((out / "corrections.json").read_text(encoding="utf-8"))["corrections"] == []
+    assert json.loads((out / "corrections.json").read_text(encoding="utf-8"))["log"] == []
 
 
-def test_a_script_fed_back_is_the_word_and_can_be_corrected_on(talk: ShortTalk, out: Path) -> None:
-    corrected(out, RenameEdit("A", "Anna"), LineEdit("0003", text="We meet at noon."), LineEdit("0004"))
+def test_a_script_fed_back_stands_and_can_be_corrected(talk: ShortTalk, out: Path) -> None:
+    corrected(out, Edits(ids=("0003",), text="We meet at noon.", rename=(("A", "Anna"),)))
+    corrected(out, Edits(ids=("0004",)))
     document = json.loads((out / "script.json").read_text(encoding="utf-8"))
     document["segments"][2]["text"] = "line number 3 of the talk"
     document["segments"][6]["text"] = "And that was it."
     (out / "script.json").write_text(json.dumps(document), encoding="utf-8")
     fed = run(request(talk, out, script=out / "script.json")).document
     assert fed["reused"] == 8 and line(fed, "0003")["text"] == "line number 3 of the talk"
-    again = corrected(out, LineEdit("0003", text="See you at one."))
+    again = corrected(out, Edits(ids=("0003",), text="See you at one."))
     assert again["reused"] == 9
     assert (
         line(again, "0003")["text"] == "See you at one." and line(again, "0007")["text"] == "And that was it."
     )
-    assert line(corrected(out, UndoEdit()), "0003")["text"] == "line number 3 of the talk"
+    assert line(corrected(out, Edits(undo=True)), "0003")["text"] == "line number 3 of the talk"
 
 
 def test_subtitles_fed_back_keep_the_takes(talk: ShortTalk, out: Path) -> None:
     """They have no place for a seed."""
-    corrected(out, LineEdit("0003"), LineEdit("0004", text="We meet at noon.", seed=4), MergeEdit("A", "B"))
+    corrected(out, Edits(ids=("0003",)))
+    corrected(out, Edits(ids=("0004",), text="We meet at noon.", seed=4))
+    corrected(out, Edits(merge=(("A", "B"),)))
     assert run(request(talk, out, script=out / "script.srt")).document["reused"] == 10
 
 
@@ -202,33 +206,34 @@ def test_a_directory_moves_with_what_lies_about_it(tmp_path: Path) -> None:
     there = tmp_path / "there"
     assert run(request(short_talk(there / "talk"), there / "run")).exit_code == 0
     there.rename(tmp_path / "here")
-    assert corrected(tmp_path / "here" / "run", LineEdit("0003"))["reused"] == 9
+    assert corrected(tmp_path / "here" / "run", Edits(ids=("0003",)))["reused"] == 9
 
 
-def test_a_recording_that_moved_is_asked_for(tmp_path: Path) -> None:
+def test_a_recording_that_moved_has_to_be_given(tmp_path: Path) -> None:
     talk = short_talk(tmp_path / "talk")
     assert run(request(talk, tmp_path / "run")).exit_code == 0
     talk.wav.rename(tmp_path / "elsewhere.wav")
-    expect_refusal("input_moved", tmp_path / "run", LineEdit("0003"))
+    expect_refusal("input_moved", tmp_path / "run", Edits(ids=("0003",)))
     other = write_wav(tmp_path / "other.wav", syllables(12.0, seed=5))
     with pytest.raises(InputError, match="is not the recording that"):
         redo(tmp_path / "run", input=other)
-    result = redo(tmp_path / "run", [LineEdit("0003")], input=tmp_path / "elsewhere.wav")
+    result = redo(tmp_path / "run", Edits(ids=("0003",)), input=tmp_path / "elsewhere.wav")
     assert result.exit_code == 0 and result.document["reused"] == 9
     write_wav(tmp_path / "elsewhere.wav", syllables(12.0, seed=6))
     assert "has changed since" in expect_refusal("run_of_another_input", tmp_path / "run")
 
 
-def expect_refusal(code: str, out: Path, *wishes: Edit) -> str:
+def expect_refusal(code: str, out: Path, edits: Edits | None = None) -> str:
     before = files(out)
     with pytest.raises(InputError) as info:
-        redo(out, wishes)
+        redo(out, edits)
     assert info.value.code == code and not changed(before, files(out))
     return info.value.message
 
 
-def test_whoever_was_renamed_and_is_heard_no_more_is_told(talk: ShortTalk, out: Path) -> None:
-    corrected(out, MergeEdit("A", "B"), RenameEdit("B", "Bert"))
+def test_a_renamed_speaker_without_turns_is_reported(talk: ShortTalk, out: Path) -> None:
+    corrected(out, Edits(merge=(("A", "B"),)))
+    corrected(out, Edits(rename=(("B", "Bert"),)))
     turns = talk.rttm.read_text(encoding="utf-8").replace(" A ", " Bert ").replace(" B ", " Bert ")
     (out.parent / "bert.rttm").write_text(turns, encoding="utf-8")
     lines = talk.script.read_text(encoding="utf-8").replace(",A,", ",Bert,").replace(",B,", ",Bert,")
@@ -239,19 +244,19 @@ def test_whoever_was_renamed_and_is_heard_no_more_is_told(talk: ShortTalk, out: 
         zoe = (out.parent / name).read_text(encoding="utf-8").replace("Bert", "ZOE")
         (out.parent / name).write_text(zoe, encoding="utf-8")
     again = run(request(talk, out, turns=out.parent / "bert.rttm", script=out.parent / "bert.csv"))
-    told = [note for note in again.document["notes"] if "is not among the speakers any more" in note]
-    assert again.exit_code == 0 and len(told) == 2
+    reported = [note for note in again.document["notes"] if "is not among the speakers any more" in note]
+    assert again.exit_code == 0 and len(reported) == 2
 
 
-def test_a_wish_that_cannot_be_met_changes_nothing(out: Path) -> None:
-    expect_refusal("unknown_line", out, LineEdit("0001"), LineEdit("0099"))
-    expect_refusal("unknown_speaker", out, LineEdit("0001", speaker="Zoe"))
-    expect_refusal("name_taken", out, RenameEdit("A", "B"))
+def test_an_impossible_edit_changes_nothing(out: Path) -> None:
+    expect_refusal("unknown_line", out, Edits(ids=("0001", "0099")))
+    expect_refusal("unknown_speaker", out, Edits(ids=("0001",), speaker="Zoe"))
+    expect_refusal("name_taken", out, Edits(rename=(("A", "B"),)))
     (out / "corrections.json").write_text("{}", encoding="utf-8")
-    expect_refusal("bad_corrections", out, LineEdit("0001"))
+    expect_refusal("bad_corrections", out, Edits(ids=("0001",)))
 
 
-def test_a_directory_that_says_too_little_is_one_sentence(out: Path, tmp_path: Path) -> None:
+def test_an_incomplete_manifest_is_one_sentence(out: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     expect_refusal("not_a_run_directory", tmp_path / "empty")
     manifest = json.loads((out / "run.json").read_text(encoding="utf-8"))
@@ -278,7 +283,7 @@ def test_a_run_that_was_killed_can_be_corrected(out: Path) -> None:
     (out / "run.json").write_text(json.dumps(claim), encoding="utf-8")
     shutil.rmtree(out / "speakers" / "A")
     (out / "segments" / "0005.wav").unlink()
-    assert corrected(out, LineEdit("0003"))["reused"] == 8
+    assert corrected(out, Edits(ids=("0003",)))["reused"] == 8
 
 
 def test_a_run_that_failed_can_be_corrected(talk: ShortTalk, out: Path, tmp_path: Path) -> None:
@@ -287,38 +292,38 @@ def test_a_run_that_failed_can_be_corrected(talk: ShortTalk, out: Path, tmp_path
         run(request(talk, out, references={"A": voice}))
     assert json.loads((out / "run.json").read_text(encoding="utf-8"))["status"] == "error"
     write_wav(voice, syllables(3.0, seed=7))
-    assert corrected(out, LineEdit("0003"))["reused"] == 4, "the lines of B that stayed"
+    assert corrected(out, Edits(ids=("0003",)))["reused"] == 4, "the lines of B that stayed"
 
 
 def test_a_rename_that_was_cut_short_only_costs_work(out: Path) -> None:
     before = files(out)
     os.rename(out / "speakers" / "A", out / "speakers" / "Anna")
-    assert corrected(out, RenameEdit("A", "Anna"))["reused"] == 10
+    assert corrected(out, Edits(rename=(("A", "Anna"),)))["reused"] == 10
     assert files(out)["speakers/Anna/codes.txt"] == before["speakers/A/codes.txt"]
 
 
 def test_one_correction_at_a_time(out: Path) -> None:
     with locked(out), pytest.raises(PreflightError, match="is in use by"):
-        redo(out, [LineEdit("0003")])
+        redo(out, Edits(ids=("0003",)))
     assert not (out / "corrections.json").exists()
 
 
-def test_two_corrections_at_once_both_count_or_one_is_told(out: Path) -> None:
-    told: list[str] = []
+def test_of_two_corrections_at_once_each_counts_or_is_refused(out: Path) -> None:
+    refused: list[str] = []
 
     def correct(id: str) -> None:
         try:
-            redo(out, [LineEdit(id)])
+            redo(out, Edits(ids=(id,)))
         except PreflightError as error:
-            told.append(error.code)
+            refused.append(error.code)
 
     threads = [threading.Thread(target=correct, args=(id,)) for id in ("0003", "0004")]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(told) <= {"run_in_progress"}
-    assert len(corrected(out)["history"]) == 2 - len(told)
+    assert set(refused) <= {"run_in_progress"}
+    assert len(corrected(out)["history"]) == 2 - len(refused)
 
 
 @pytest.mark.engine
@@ -326,11 +331,11 @@ def test_kokoro_takes_a_line_again_and_fits_no_voice_again(tmp_path: Path, model
     talk = two_lines(tmp_path)
     settings = resolve({"engine": "kokoro", "watermark": False})
     out = tmp_path / "run"
-    asked = RunRequest(talk.wav, settings, out=out, script=talk.script, turns=talk.rttm, report=False)
-    assert run(asked).exit_code == 0
+    request = RunRequest(talk.wav, settings, out=out, script=talk.script, turns=talk.rttm, report=False)
+    assert run(request).exit_code == 0
     before = files(out)
-    corrected(out, LineEdit("0001"))
+    corrected(out, Edits(ids=("0001",)))
     sounds = {name for name in changed(before, files(out)) if name.endswith((".wav", ".npz"))}
     assert sounds == {"segments/0001.wav", "stems/ANNA.wav", "mix.wav"}
-    merged = corrected(out, MergeEdit("ANNA", "BERT"))
+    merged = corrected(out, Edits(merge=(("ANNA", "BERT"),)))
     assert merged["reused"] == 1 and "encoding" in merged["reused_stages"]

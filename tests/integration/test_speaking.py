@@ -13,12 +13,12 @@ from media_samples import syllables, write_wav
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import Stopped
-from voiceclone_cli.pipeline.synthesize import SynthesisResult, exit_code, synthesize
-from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints, segment_seed
+from voiceclone_cli.pipeline.synthesize import SynthesisResult, synthesize
+from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.directory import resume_directory
 from voiceclone_cli.system import request_stop
-from voiceclone_cli.types import ProgressEvent, Reference, Script, Segment, no_progress
+from voiceclone_cli.types import ProgressEvent, Reference, Script, Segment, no_progress, segment_seed
 
 
 def job(folder: Path, texts: dict[str, str] | None = None, **changes: Any) -> SynthesisJob:
@@ -47,7 +47,7 @@ def job(folder: Path, texts: dict[str, str] | None = None, **changes: Any) -> Sy
 
 
 def states(spoken: SynthesisResult) -> list[str]:
-    return [spoken.rows[key].status for key in sorted(spoken.rows)]
+    return [spoken.segments[key].status for key in sorted(spoken.segments)]
 
 
 def sounds(work: SynthesisJob) -> dict[str, bytes]:
@@ -57,8 +57,8 @@ def sounds(work: SynthesisJob) -> dict[str, bytes]:
 def test_every_segment_is_spoken_and_noted(tmp_path: Path) -> None:
     work = job(tmp_path)
     spoken = synthesize(work, no_progress)
-    assert states(spoken) == ["done"] * 8 and spoken.reused == 0
-    assert all(work.run_dir.segment_note(key).is_file() for key in spoken.rows)
+    assert states(spoken) == ["done"] * 8 and len(spoken.reused) == 0
+    assert all(work.run_dir.segment_note(key).is_file() for key in spoken.segments)
     assert {"load", "encode", "generate", "write"} <= spoken.timing.keys()
     assert spoken.peak_mb > 0
 
@@ -76,12 +76,12 @@ def test_both_modes_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_again_keeps_everything_and_a_changed_line_or_voice_redoes_only_itself(tmp_path: Path) -> None:
     synthesize(job(tmp_path), no_progress)
-    assert synthesize(job(tmp_path), no_progress).reused == 8
-    assert synthesize(job(tmp_path, {"0003": "another line"}), no_progress).reused == 7
+    assert len(synthesize(job(tmp_path), no_progress).reused) == 8
+    assert len(synthesize(job(tmp_path, {"0003": "another line"}), no_progress).reused) == 7
     other_voice = job(tmp_path, {"0003": "another line"})
     write_wav(other_voice.references["S0"].audio, syllables(1.0, seed=99))
-    assert synthesize(other_voice, no_progress).reused == 4
-    assert synthesize(job(tmp_path, {"0003": "another line"}, seed=5), no_progress).reused == 0
+    assert len(synthesize(other_voice, no_progress).reused) == 4
+    assert len(synthesize(job(tmp_path, {"0003": "another line"}, seed=5), no_progress).reused) == 0
 
 
 def test_task_files_are_temporary_unless_they_are_to_be_kept(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_failed_segment_is_failed_with_its_reason_and_has_no_wav(tmp_path: Pat
     work = job(tmp_path, options=with_faults(faults={"0004": "fail"}))
     spoken = synthesize(work, no_progress)
     assert states(spoken) == ["done"] * 3 + ["failed"] + ["done"] * 4
-    assert spoken.rows["0004"].error is not None and spoken.rows["0004"].error.code == "asked_to_fail"
+    assert spoken.segments["0004"].error is not None and spoken.segments["0004"].error.code == "asked_to_fail"
     assert "0004.wav" not in sounds(work)
 
 
@@ -114,15 +114,15 @@ def test_a_reference_that_cannot_be_encoded_fails_its_speaker_only(tmp_path: Pat
     work = job(tmp_path)
     work.references["S1"].audio.unlink()
     spoken = synthesize(work, no_progress)
-    assert [row.status for key, row in sorted(spoken.rows.items())] == ["failed", "done"] * 4
-    assert {row.error.code for row in spoken.rows.values() if row.error} == {"reference_unusable"}
+    assert [row.status for key, row in sorted(spoken.segments.items())] == ["failed", "done"] * 4
+    assert {row.error.code for row in spoken.segments.values() if row.error} == {"reference_unusable"}
 
 
 def test_an_engine_that_cannot_load_fails_every_segment_and_lacked_something(tmp_path: Path) -> None:
     spoken = synthesize(job(tmp_path, mode="parallel", options={"import": "no_such_module"}), no_progress)
-    assert states(spoken) == ["failed"] * 8 and exit_code(spoken) == 4
+    assert states(spoken) == ["failed"] * 8 and spoken.exit_code == 4
     (error,) = spoken.errors
-    assert {row.error for row in spoken.rows.values()} == {error} and error.code == "engine_not_installed"
+    assert {row.error for row in spoken.segments.values()} == {error} and error.code == "engine_not_installed"
 
 
 def test_being_stopped_keeps_what_is_done_and_fails_the_rest(tmp_path: Path) -> None:
@@ -131,10 +131,10 @@ def test_being_stopped_keeps_what_is_done_and_fails_the_rest(tmp_path: Path) -> 
     asked.start()
     spoken = synthesize(work, no_progress)
     asked.join()
-    assert spoken.stopped is not None and len(spoken.rows) == 8
+    assert spoken.stopped is not None and len(spoken.segments) == 8
     assert "failed" in states(spoken)
-    assert {row.error.code for row in spoken.rows.values() if row.error} == {"interrupted"}
-    done = {row.id for row in spoken.rows.values() if row.status == "done"}
+    assert {row.error.code for row in spoken.segments.values() if row.error} == {"interrupted"}
+    done = {row.id for row in spoken.segments.values() if row.status == "done"}
     assert done == {name.removesuffix(".wav") for name in sounds(work)}
 
 
@@ -143,8 +143,8 @@ def test_a_note_that_cannot_be_written_leaves_its_segment_undone(tmp_path: Path)
     work.run_dir.segment_note("0003").mkdir()
     spoken = synthesize(work, no_progress)
     assert states(spoken) == ["done", "done", "failed"] + ["done"] * 5
-    assert spoken.rows["0003"].error is not None
-    assert spoken.rows["0003"].error.code == "output_unwritable"
+    assert spoken.segments["0003"].error is not None
+    assert spoken.segments["0003"].error.code == "output_unwritable"
 
 
 def test_references_are_encoded_once_for_all_runs(tmp_path: Path) -> None:

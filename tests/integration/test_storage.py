@@ -124,7 +124,7 @@ def test_a_model_file_that_meets_the_end_of_the_disk_leaves_nothing(
     disk.resize(64)
     chunks = (b"\0" * 10_000 for _ in range(10))
     with pytest.raises(OSError) as caught:
-        store.install_files(model, model.files[0], chunks, disk.seen)
+        store.install_file(model, model.files[0], chunks, disk.seen)
     assert caught.value.errno == errno.ENOSPC
     assert not [path for path in disk.seen.rglob("*") if path.is_file()]
 

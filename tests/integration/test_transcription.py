@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -146,3 +147,30 @@ def test_a_broken_model_is_one_sentence(
     with pytest.raises(PreflightError, match="cannot be loaded") as caught:
         transcribe(recording, tmp_path, language=None, threads=1)
     assert caught.value.code == "asr_model_broken"
+
+
+@pytest.mark.parametrize("kind", ["empty", "cut", "garbage", "zeros", "lengths", "strings"])
+def test_a_model_of_garbage_is_one_sentence(
+    tmp_path: Path, model_folders: Mapping[str, Path], kind: str
+) -> None:
+    folder = tmp_path / "whisper"
+    folder.mkdir()
+    for path in model_folders["whisper-base"].iterdir():
+        if path.name != "model.bin":
+            (folder / path.name).symlink_to(path)
+    with (model_folders["whisper-base"] / "model.bin").open("rb") as file:
+        head = file.read(10_000_000)
+    bad = {
+        "empty": b"",
+        "cut": head,
+        "garbage": np.random.default_rng(0).bytes(100_000),
+        "zeros": bytes(100_000),
+        "lengths": head[:6] + b"\xff" * 1000 + head[1006:],
+        "strings": head[:4] + b"\xff\xff" + head[6:],
+    }
+    (folder / "model.bin").write_bytes(bad[kind])
+    with pytest.raises(PreflightError) as caught:
+        recording = Recording(tmp_path, np.zeros(16_000, np.float32), 16_000, 16_000, 1, False)
+        transcribe(recording, folder, language=None, threads=1)
+    assert caught.value.code == "asr_model_broken"
+    assert caught.value.message.isprintable()

@@ -1,4 +1,4 @@
-"""The watermark with its real weights: put on, found again, and harmless."""
+"""The watermark with its real weights: marking, detection, the verify command."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from voiceclone_cli.config import resolve
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import file_sha256
 from voiceclone_cli.models import download
-from voiceclone_cli.provenance import watermark as provenance_watermark
 from voiceclone_cli.provenance.verify import Verdict, Verification, verify
 from voiceclone_cli.provenance.watermark import (
+    PERTH_RATE,
     Watermark,
     load_watermark,
-    resampled,
+    resample,
     watermark_and_tag,
     why_unmarkable,
 )
@@ -40,7 +40,7 @@ def watermark(folder: Path) -> Watermark:
 
 @pytest.fixture(scope="module")
 def speech() -> Signal:
-    """Six seconds of two people on the telephone, at 16 kHz."""
+    """Return six seconds of a telephone call of two people, at 16 kHz."""
     samples, _ = soundfile.read(conversation(), dtype="float32")
     return samples[7 * 16_000 : 13 * 16_000]
 
@@ -53,20 +53,22 @@ def in_16_bits(samples: Signal) -> Signal:
     return (np.rint(np.clip(samples, -1, 1) * 32767) / 32768).astype(np.float32)
 
 
-def presence(watermark: Watermark, samples: Signal, rate: int) -> float:
-    return float(watermark.presences(resampled(samples, rate, provenance_watermark.PERTH_RATE)[None])[0])
+def confidence(watermark: Watermark, samples: Signal, rate: int) -> float:
+    return float(watermark.confidences(resample(samples, rate, PERTH_RATE)[None])[0])
 
 
 @pytest.mark.parametrize("rate", [16_000, 24_000, 44_100])
-def test_marked_speech_is_found_and_unmarked_is_not(watermark: Watermark, speech: Signal, rate: int) -> None:
+def test_marked_speech_is_detected_and_unmarked_is_not(
+    watermark: Watermark, speech: Signal, rate: int
+) -> None:
     samples = at_rate(speech, rate)
     marked = watermark.mark(samples, rate)
     assert len(marked) == len(samples) and marked.dtype == np.float32
-    assert presence(watermark, in_16_bits(marked), rate) > 0.99
-    assert presence(watermark, samples, rate) < 0.1
+    assert confidence(watermark, in_16_bits(marked), rate) > 0.99
+    assert confidence(watermark, samples, rate) < 0.1
 
 
-def test_nothing_above_two_kilohertz_is_touched(watermark: Watermark, speech: Signal) -> None:
+def test_nothing_changes_above_two_kilohertz(watermark: Watermark, speech: Signal) -> None:
     samples = at_rate(speech, 44_100) + 0.05 * np.sin(
         2 * np.pi * 18_000 * np.arange(len(at_rate(speech, 44_100))) / 44_100
     ).astype(np.float32)
@@ -76,33 +78,31 @@ def test_nothing_above_two_kilohertz_is_touched(watermark: Watermark, speech: Si
 
 
 @pytest.mark.parametrize("decibels", [-40, -20, 10])
-def test_the_mark_outlives_a_change_of_level(watermark: Watermark, speech: Signal, decibels: int) -> None:
+def test_mark_survives_a_change_of_level(watermark: Watermark, speech: Signal, decibels: int) -> None:
     marked = in_16_bits(watermark.mark(speech, 16_000))
-    assert presence(watermark, in_16_bits(marked * np.float32(10 ** (decibels / 20))), 16_000) > 0.9
+    assert confidence(watermark, in_16_bits(marked * np.float32(10 ** (decibels / 20))), 16_000) > 0.9
 
 
-def test_the_same_bytes_with_any_number_of_threads(folder: Path, speech: Signal) -> None:
+def test_samples_are_the_same_with_any_number_of_threads(folder: Path, speech: Signal) -> None:
     samples = at_rate(speech, 24_000)
     one, two = (load_watermark(folder, threads).mark(samples, 24_000) for threads in (1, 2))
     assert np.array_equal(one, two)
 
 
-def test_silence_and_a_moment_are_left_as_they_are(watermark: Watermark, speech: Signal) -> None:
+def test_silence_and_short_signals_are_not_changed(watermark: Watermark, speech: Signal) -> None:
     for samples, why in ((np.zeros(16_000, np.float32), "silent"), (speech[:1_500], "too short")):
         assert why_unmarkable(samples, 16_000) == why
         assert np.array_equal(watermark.mark(samples, 16_000), samples)
-    assert presence(watermark, np.zeros(16_000, np.float32), 16_000) == 0.0
+    assert confidence(watermark, np.zeros(16_000, np.float32), 16_000) == 0.0
 
 
-def test_the_shortest_that_can_carry_it_does_not_fail(watermark: Watermark, speech: Signal) -> None:
+def test_shortest_markable_signal(watermark: Watermark, speech: Signal) -> None:
     for rate in (16_000, 22_050, 44_100):
         shortest = at_rate(speech, rate)[: rate // 10 + 1]
         assert len(watermark.mark(shortest, rate)) == len(shortest)
 
 
-def test_sealing_a_segment_is_the_same_every_time(
-    watermark: Watermark, speech: Signal, tmp_path: Path
-) -> None:
+def test_marking_a_segment_is_deterministic(watermark: Watermark, speech: Signal, tmp_path: Path) -> None:
     hashes = set()
     for name in "ab":
         path = write_wav(tmp_path / f"{name}.wav", at_rate(speech, 24_000), 24_000)
@@ -110,9 +110,6 @@ def test_sealing_a_segment_is_the_same_every_time(
         assert unmarked is None and sha256 == file_sha256(path)
         hashes.add(sha256)
     assert len(hashes) == 1
-
-
-# ------------------------------------------------------------------------------- the command
 
 
 @pytest.fixture(scope="module")
@@ -124,22 +121,20 @@ def dub(watermark: Watermark) -> Signal:
     return in_16_bits(np.concatenate([*lines, samples[128_000:256_000], end]))
 
 
-def heard(file: Path) -> Verification:
+def verified(file: Path) -> Verification:
     return verify(file, resolve({}))
 
 
 @pytest.mark.parametrize("suffix", [".mp3", ".opus"])
-def test_the_mark_is_found_where_it_is_in_what_was_made_of_a_recording(
-    dub: Signal, tmp_path: Path, suffix: str
-) -> None:
-    detection = heard(write_media(tmp_path / f"dub{suffix}", at_rate(dub, 48_000))).detection
+def test_mark_is_located_after_lossy_encoding(dub: Signal, tmp_path: Path, suffix: str) -> None:
+    detection = verified(write_media(tmp_path / f"dub{suffix}", at_rate(dub, 48_000))).detection
     assert detection.verdict is Verdict.WATERMARKED
     first, last = detection.stretches
-    assert first.start == 0 and abs(first.end - 8) <= 2
-    assert abs(last.start - 16) <= 2 and last.end > 22
+    assert first[0] == 0 and abs(first[1] - 8) <= 2
+    assert abs(last[0] - 16) <= 2 and last[1] > 22
 
 
-def test_the_command_finds_it_in_a_video(dub: Signal, tmp_path: Path) -> None:
+def test_verify_command_finds_the_mark_in_a_video(dub: Signal, tmp_path: Path) -> None:
     file = write_media(tmp_path / "dub.mp4", at_rate(dub, 48_000), video=True)
     ended = voiceclone("verify", file, "--json")
     assert ended.code == 0
@@ -149,24 +144,24 @@ def test_the_command_finds_it_in_a_video(dub: Signal, tmp_path: Path) -> None:
     assert found["origin"] == {"state": "unknown", "run_dir": None, "name": None}
 
 
-def test_the_original_carries_none_and_that_proves_nothing() -> None:
+def test_verify_command_on_an_unmarked_recording() -> None:
     ended = voiceclone("verify", conversation())
     assert ended.code == 3
     assert ended.out.startswith("not_found: ") and "proves nothing" in ended.out
 
 
-def test_of_a_band_that_ends_below_two_kilohertz_nobody_can_tell(speech: Signal, tmp_path: Path) -> None:
+def test_narrow_band_cannot_be_decided(speech: Signal, tmp_path: Path) -> None:
     narrow = soxr.resample(soxr.resample(speech, 16_000, 3_600, "HQ"), 3_600, 16_000, "HQ")
-    found = heard(write_wav(tmp_path / "narrow.wav", narrow))
-    assert found.detection.verdict is Verdict.CANNOT_TELL and "2 kHz" in found.why
+    found = verified(write_wav(tmp_path / "narrow.wav", narrow))
+    assert found.detection.verdict is Verdict.UNDECIDED and "2 kHz" in found.why
 
 
-def test_where_nobody_speaks_nobody_can_tell(tmp_path: Path) -> None:
-    found = heard(write_wav(tmp_path / "tone.wav", tone(3.0)))
-    assert found.detection.verdict is Verdict.CANNOT_TELL and "nobody is heard" in found.why
+def test_sound_without_speech_cannot_be_decided(tmp_path: Path) -> None:
+    found = verified(write_wav(tmp_path / "tone.wav", tone(3.0)))
+    assert found.detection.verdict is Verdict.UNDECIDED and "no speech" in found.why
 
 
-def test_a_moment_is_refused_in_one_sentence(speech: Signal, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give a longer piece") as refused:
-        heard(write_wav(tmp_path / "short.wav", speech[:1_000]))
+def test_short_file_is_refused_in_one_sentence(speech: Signal, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give a longer file") as refused:
+        verified(write_wav(tmp_path / "short.wav", speech[:1_000]))
     assert refused.value.code == "media_too_short"

@@ -302,7 +302,7 @@ def test_channels_that_a_mask_cannot_tell_have_none(names: tuple[str, ...]) -> N
 
 
 def test_nobody_speaks_in_a_bass_channel() -> None:
-    assert SURROUND.voiced == (0, 1, 2, 4, 5)
+    assert SURROUND.speech_channels == (0, 1, 2, 4, 5)
 
 
 def test_left_and_right_go_together_and_others_alone() -> None:

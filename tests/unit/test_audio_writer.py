@@ -153,7 +153,10 @@ def test_the_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_misses_frames_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="misses 1"), open_wav(tmp_path / "a.wav", 8000, 3) as file:
+    with (
+        pytest.raises(ValueError, match="1 frames of the wav are missing"),
+        open_wav(tmp_path / "a.wav", 8000, 3) as file,
+    ):
         file.write(np.zeros(2, np.int16))
 
 

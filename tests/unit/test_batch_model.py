@@ -14,10 +14,10 @@ from voiceclone_cli.batch.model import (
     batch_document,
     batch_failure,
     earlier_names,
-    ended_row,
     exit_code,
-    finished,
-    planned_row,
+    finished_document,
+    planned_entry,
+    result_entry,
     write_batch,
 )
 from voiceclone_cli.config import resolve
@@ -32,9 +32,9 @@ def batch_of(root: Path, *names: str) -> Batch:
 
 
 def run_document(*statuses: str, errors: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    whole = all(status == "done" for status in statuses)
+    complete = all(status == "done" for status in statuses)
     return {
-        "status": "success" if whole else "partial",
+        "status": "success" if complete else "partial",
         "engine": "echo",
         "segments": [{"status": status} for status in statuses],
         "reused": 1,
@@ -43,7 +43,7 @@ def run_document(*statuses: str, errors: list[dict[str, Any]] | None = None) -> 
     }
 
 
-def row(code: int | None) -> dict[str, Any]:
+def entry(code: int | None) -> dict[str, Any]:
     return {"exit_code": code}
 
 
@@ -60,19 +60,19 @@ def row(code: int | None) -> dict[str, Any]:
         ([3, 3], 3),
     ],
 )
-def test_the_exit_code_is_that_of_the_whole(codes: list[int], code: int) -> None:
-    assert exit_code([row(code) for code in codes], None) == code
+def test_exit_code_of_a_batch(codes: list[int], code: int) -> None:
+    assert exit_code([entry(code) for code in codes], None) == code
 
 
-def test_a_batch_that_was_stopped_ends_as_its_signal_says() -> None:
-    assert exit_code([row(0), row(None)], Stopped(143)) == 143
+def test_stopped_batch_has_the_exit_code_of_its_signal() -> None:
+    assert exit_code([entry(0), entry(None)], Stopped(143)) == 143
 
 
-def test_a_row_tells_what_the_run_came_to(tmp_path: Path) -> None:
+def test_entry_of_a_partial_run(tmp_path: Path) -> None:
     (item,) = batch_of(tmp_path, "talk").items
     errors = [{"code": "language", "message": "no such", "segment": "0002"}]
-    end = ItemResult(item, run_document("done", "failed", errors=errors), 3, None, 1.23456)
-    assert ended_row(end) == {
+    result = ItemResult(item, run_document("done", "failed", errors=errors), 3, None, 1.23456)
+    assert result_entry(result) == {
         "name": "talk",
         "input": str(tmp_path / "talk.wav"),
         "run_dir": str(tmp_path / "talk"),
@@ -86,28 +86,28 @@ def test_a_row_tells_what_the_run_came_to(tmp_path: Path) -> None:
     }
 
 
-def test_a_row_of_what_came_to_nothing_has_its_reason(tmp_path: Path) -> None:
+def test_entry_of_a_failed_run_has_its_reason(tmp_path: Path) -> None:
     (item,) = batch_of(tmp_path, "talk").items
     reason = {"code": "media_missing", "message": "talk.wav does not exist"}
-    found = ended_row(ItemResult(item, None, 2, reason, 0.1))
+    found = result_entry(ItemResult(item, None, 2, reason, 0.1))
     assert (found["status"], found["error"], found["outputs"]) == ("error", reason, {})
-    stopped = ended_row(ItemResult(item, run_document("done", "planned"), 130, None, 0.1))
+    stopped = result_entry(ItemResult(item, run_document("done", "planned"), 130, None, 0.1))
     assert stopped["status"] == "interrupted"
 
 
-def test_the_document_grows_from_planned_to_its_end(tmp_path: Path) -> None:
+def test_document_before_and_after_the_batch(tmp_path: Path) -> None:
     batch = batch_of(tmp_path, "one", "two")
-    rows = [planned_row(item) for item in batch.items]
-    before = batch_document(batch, rows)
+    entries = [planned_entry(item) for item in batch.items]
+    before = batch_document(batch, entries)
     assert before["status"] == "running" and before["errors"] == []
-    assert [found["status"] for found in before["inputs"]] == ["planned", "planned"]
+    assert [entry["status"] for entry in before["inputs"]] == ["planned", "planned"]
     reason = {"code": "media_empty", "message": "it is empty"}
-    ends = (
+    results = (
         ItemResult(batch.items[0], run_document("done"), 0, None, 2.0),
         ItemResult(batch.items[1], None, 2, reason, 0.0),
     )
-    outcome = BatchRun(ends, None, {"total": 2.5, "slots_busy": 2.0, "slots_idle": 0.5}, 123, 1)
-    after = finished(batch, [ended_row(end) for end in ends], outcome)
+    run = BatchRun(results, None, {"total": 2.5, "slots_busy": 2.0, "slots_idle": 0.5}, 123, 1)
+    after = finished_document(batch, [result_entry(result) for result in results], run)
     assert (after["schema"], after["status"]) == ("voiceclone.batch/1", "partial")
     assert (after["executor"], after["engine"], after["root"]) == ("local", "echo", str(tmp_path))
     assert after["timing"] == {"total": 2.5, "slots_busy": 2.0, "slots_idle": 0.5}
@@ -115,21 +115,21 @@ def test_the_document_grows_from_planned_to_its_end(tmp_path: Path) -> None:
     assert after["errors"] == [{**reason, "input": "two"}]
 
 
-def test_a_stop_stands_in_the_document(tmp_path: Path) -> None:
+def test_document_of_a_stopped_batch(tmp_path: Path) -> None:
     batch = batch_of(tmp_path, "one", "two")
-    rows = [
-        ended_row(ItemResult(batch.items[0], run_document("done"), 0, None, 1)),
-        planned_row(batch.items[1]),
+    entries = [
+        result_entry(ItemResult(batch.items[0], run_document("done"), 0, None, 1)),
+        planned_entry(batch.items[1]),
     ]
-    content = finished(batch, rows, BatchRun((), Stopped(130), {"total": 1}, 0, 0))
+    content = finished_document(batch, entries, BatchRun((), Stopped(130), {"total": 1}, 0, 0))
     assert content["status"] == "interrupted"
     assert [error["code"] for error in content["errors"]] == ["interrupted"]
     assert content["inputs"][1]["status"] == "planned"
 
 
-def test_what_is_written_is_json_with_a_line_for_each_input(tmp_path: Path) -> None:
+def test_written_json_has_a_line_for_each_input(tmp_path: Path) -> None:
     batch = batch_of(tmp_path, "one", "zwei\udcff")
-    content = batch_document(batch, [planned_row(item) for item in batch.items])
+    content = batch_document(batch, [planned_entry(item) for item in batch.items])
     write_batch(tmp_path, content)
     text = (tmp_path / "batch.json").read_text(encoding="utf-8")
     assert json.loads(text) == content
@@ -138,11 +138,11 @@ def test_what_is_written_is_json_with_a_line_for_each_input(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.glob("*batch*")] == ["batch.json"]
 
 
-def test_there_are_no_earlier_names_before_the_first_batch(tmp_path: Path) -> None:
+def test_no_earlier_names_before_the_first_batch(tmp_path: Path) -> None:
     assert earlier_names(tmp_path / "new") == {}
 
 
-def test_a_batch_that_was_not_begun_has_a_document_too() -> None:
-    told = batch_failure(InputError("no such list", code="list_unreadable"))
-    assert (told["schema"], told["status"], told["inputs"]) == ("voiceclone.batch/1", "error", [])
-    assert told["errors"] == [{"code": "list_unreadable", "message": "no such list", "input": None}]
+def test_document_of_a_batch_that_was_not_started() -> None:
+    document = batch_failure(InputError("no such list", code="list_unreadable"))
+    assert (document["schema"], document["status"], document["inputs"]) == ("voiceclone.batch/1", "error", [])
+    assert document["errors"] == [{"code": "list_unreadable", "message": "no such list", "input": None}]

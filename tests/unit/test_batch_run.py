@@ -1,4 +1,4 @@
-"""The record of a batch, with a conductor that only says what came to what."""
+"""The record of a batch, with a fake ``run_all`` that only returns results."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from voiceclone_cli.errors import InputError, PreflightError, Stopped
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.types import Progress, ProgressEvent
 
-OnEnd = Callable[[ItemResult], None]
-Conduct = Callable[[Batch, Progress, OnEnd], BatchRun]
+OnResult = Callable[[ItemResult], None]
+RunAll = Callable[[Batch, Progress, OnResult], BatchRun]
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def batch(tmp_path: Path) -> Batch:
 
 
 @pytest.fixture
-def conducted(monkeypatch: pytest.MonkeyPatch) -> Callable[[Conduct], None]:
-    def conduct_by(conduct: Conduct) -> None:
-        monkeypatch.setattr("voiceclone_cli.batch.run.run_all", conduct)
+def fake_run_all(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunAll], None]:
+    def patch(run_all: RunAll) -> None:
+        monkeypatch.setattr("voiceclone_cli.batch.run.run_all", run_all)
 
-    return conduct_by
+    return patch
 
 
-def whole(item: BatchItem) -> ItemResult:
+def complete(item: BatchItem) -> ItemResult:
     document = {
         "status": "success",
         "engine": "echo",
@@ -49,63 +49,63 @@ def whole(item: BatchItem) -> ItemResult:
     return ItemResult(item, document, 0, None, 1.0)
 
 
-def kept(batch: Batch) -> dict[str, Any]:
+def record(batch: Batch) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((batch.root / "batch.json").read_text(encoding="utf-8"))
     return found
 
 
-def outcome(*ends: ItemResult, stopped: Stopped | None = None) -> BatchRun:
-    return BatchRun(ends, stopped, {"total": 1.0}, 10, 1)
+def batch_run(*results: ItemResult, stopped: Stopped | None = None) -> BatchRun:
+    return BatchRun(results, stopped, {"total": 1.0}, 10, 1)
 
 
-def test_the_record_is_there_from_the_start_and_at_each_end(
-    batch: Batch, conducted: Callable[[Conduct], None]
+def test_record_is_written_at_the_start_and_at_each_result(
+    batch: Batch, fake_run_all: Callable[[RunAll], None]
 ) -> None:
     seen = []
 
-    def conduct(batch: Batch, progress: Progress, on_end: OnEnd) -> BatchRun:
-        seen.append([row["status"] for row in kept(batch)["inputs"]])
-        ends = [whole(item) for item in batch.items]
-        on_end(ends[1])
-        seen.append([row["status"] for row in kept(batch)["inputs"]])
-        on_end(ends[0])
-        return outcome(*ends)
+    def run_all(batch: Batch, progress: Progress, on_result: OnResult) -> BatchRun:
+        seen.append([row["status"] for row in record(batch)["inputs"]])
+        results = [complete(item) for item in batch.items]
+        on_result(results[1])
+        seen.append([row["status"] for row in record(batch)["inputs"]])
+        on_result(results[0])
+        return batch_run(*results)
 
-    conducted(conduct)
+    fake_run_all(run_all)
     events: list[ProgressEvent] = []
     result = run_batch(batch, events.append)
     assert seen == [["planned", "planned"], ["planned", "success"]]
     assert result.exit_code == 0 and result.document["status"] == "success"
-    assert kept(batch) == result.document
-    told = [(event.stage, event.completed, event.total, event.input) for event in events]
-    assert told == [("note", 1, 1, ""), ("files", 0, 2, ""), ("files", 1, 2, "two"), ("files", 2, 2, "one")]
+    assert record(batch) == result.document
+    shown = [(event.stage, event.completed, event.total, event.input) for event in events]
+    assert shown == [("note", 1, 1, ""), ("files", 0, 2, ""), ("files", 1, 2, "two"), ("files", 2, 2, "one")]
     assert events[-1].note == "success, 1 of 1 segments, 1.0 s"
 
 
-def test_ends_may_come_from_any_thread(batch: Batch, conducted: Callable[[Conduct], None]) -> None:
-    def conduct(batch: Batch, progress: Progress, on_end: OnEnd) -> BatchRun:
-        threads = [threading.Thread(target=on_end, args=(whole(item),)) for item in batch.items]
+def test_results_may_come_from_any_thread(batch: Batch, fake_run_all: Callable[[RunAll], None]) -> None:
+    def run_all(batch: Batch, progress: Progress, on_result: OnResult) -> BatchRun:
+        threads = [threading.Thread(target=on_result, args=(complete(item),)) for item in batch.items]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return outcome(*map(whole, batch.items))
+        return batch_run(*map(complete, batch.items))
 
-    conducted(conduct)
+    fake_run_all(run_all)
     assert [row["status"] for row in run_batch(batch).document["inputs"]] == ["success", "success"]
 
 
 def test_one_input_that_fails_is_named_and_the_other_is_whole(
-    batch: Batch, conducted: Callable[[Conduct], None]
+    batch: Batch, fake_run_all: Callable[[RunAll], None]
 ) -> None:
-    def conduct(batch: Batch, progress: Progress, on_end: OnEnd) -> BatchRun:
+    def run_all(batch: Batch, progress: Progress, on_result: OnResult) -> BatchRun:
         reason = {"code": "media_missing", "message": "it does not exist"}
-        ends = whole(batch.items[0]), ItemResult(batch.items[1], None, 2, reason, 0.0)
-        for end in ends:
-            on_end(end)
-        return outcome(*ends)
+        results = complete(batch.items[0]), ItemResult(batch.items[1], None, 2, reason, 0.0)
+        for result in results:
+            on_result(result)
+        return batch_run(*results)
 
-    conducted(conduct)
+    fake_run_all(run_all)
     events: list[ProgressEvent] = []
     result = run_batch(batch, events.append)
     assert result.exit_code == 3 and result.document["status"] == "partial"
@@ -113,45 +113,43 @@ def test_one_input_that_fails_is_named_and_the_other_is_whole(
     assert events[-1].note == "error, it does not exist"
 
 
-def test_a_stop_leaves_a_record_that_says_so(batch: Batch, conducted: Callable[[Conduct], None]) -> None:
-    conducted(lambda batch, progress, on_end: outcome(whole(batch.items[0]), stopped=Stopped(130)))
+def test_stop_is_in_the_record(batch: Batch, fake_run_all: Callable[[RunAll], None]) -> None:
+    fake_run_all(lambda batch, progress, on_result: batch_run(complete(batch.items[0]), stopped=Stopped(130)))
     assert run_batch(batch).exit_code == 130
-    assert kept(batch)["status"] == "interrupted"
+    assert record(batch)["status"] == "interrupted"
 
-    def stopped_early(batch: Batch, progress: Progress, on_end: OnEnd) -> BatchRun:
+    def stopped_early(batch: Batch, progress: Progress, on_result: OnResult) -> BatchRun:
         raise Stopped(143)
 
-    conducted(stopped_early)
+    fake_run_all(stopped_early)
     with pytest.raises(Stopped):
         run_batch(batch)
-    assert kept(batch)["status"] == "interrupted"
+    assert record(batch)["status"] == "interrupted"
 
 
-def test_what_keeps_all_of_them_from_being_spoken_stands_in_the_record(
-    batch: Batch, conducted: Callable[[Conduct], None]
+def test_failed_requirement_of_all_inputs_is_in_the_record(
+    batch: Batch, fake_run_all: Callable[[RunAll], None]
 ) -> None:
-    def conduct(batch: Batch, progress: Progress, on_end: OnEnd) -> BatchRun:
+    def run_all(batch: Batch, progress: Progress, on_result: OnResult) -> BatchRun:
         raise PreflightError("no engine", code="no_engine")
 
-    conducted(conduct)
+    fake_run_all(run_all)
     with pytest.raises(PreflightError):
         run_batch(batch)
-    assert kept(batch)["status"] == "error"
-    assert kept(batch)["errors"] == [{"code": "no_engine", "message": "no engine", "input": None}]
+    assert record(batch)["status"] == "error"
+    assert record(batch)["errors"] == [{"code": "no_engine", "message": "no engine", "input": None}]
 
 
-def test_a_record_that_cannot_be_written_ends_no_recording(
-    batch: Batch, conducted: Callable[[Conduct], None]
-) -> None:
-    def conduct(batch: Batch, progress: Progress, on_end: OnEnd) -> BatchRun:
+def test_unwritable_record_fails_no_recording(batch: Batch, fake_run_all: Callable[[RunAll], None]) -> None:
+    def run_all(batch: Batch, progress: Progress, on_result: OnResult) -> BatchRun:
         (batch.root / "batch.json").unlink()
         (batch.root / "batch.json").mkdir()
-        ends = [whole(item) for item in batch.items]
-        for end in ends:
-            on_end(end)
-        return outcome(*ends)
+        results = [complete(item) for item in batch.items]
+        for result in results:
+            on_result(result)
+        return batch_run(*results)
 
-    conducted(conduct)
+    fake_run_all(run_all)
     events: list[ProgressEvent] = []
     result = run_batch(batch, events.append)
     assert result.exit_code == 1 and result.document["errors"][0]["code"] == "output_unwritable"
@@ -159,27 +157,27 @@ def test_a_record_that_cannot_be_written_ends_no_recording(
     assert sum("Cannot write" in event.note for event in events) == 1
 
 
-def test_two_batches_in_one_folder_exclude_each_other(
-    batch: Batch, conducted: Callable[[Conduct], None]
+def test_batches_in_one_folder_exclude_each_other(
+    batch: Batch, fake_run_all: Callable[[RunAll], None]
 ) -> None:
-    def conduct(batch: Batch, progress: Progress, on_end: OnEnd) -> BatchRun:
+    def run_all(batch: Batch, progress: Progress, on_result: OnResult) -> BatchRun:
         with pytest.raises(PreflightError, match="in use"):
             run_batch(batch)
-        return outcome(*map(whole, batch.items))
+        return batch_run(*map(complete, batch.items))
 
-    conducted(conduct)
+    fake_run_all(run_all)
     assert run_batch(batch).exit_code == 0
 
 
-def test_a_folder_that_cannot_be_made_is_said_before_anything_is_begun(
-    batch: Batch, conducted: Callable[[Conduct], None]
+def test_folder_that_cannot_be_created_is_reported_first(
+    batch: Batch, fake_run_all: Callable[[RunAll], None]
 ) -> None:
     batch.root.write_text("a file")
-    with pytest.raises(PreflightError, match="cannot be made"):
+    with pytest.raises(PreflightError, match="cannot be created"):
         run_batch(batch)
 
 
-def test_the_folder_s_lock_is_not_taken_through_a_link(batch: Batch, tmp_path: Path) -> None:
+def test_lock_of_the_folder_is_not_taken_through_a_link(batch: Batch, tmp_path: Path) -> None:
     batch.root.mkdir()
     (batch.root / ".lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InputError, match="is a link"):

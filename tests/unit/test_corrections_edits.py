@@ -1,9 +1,9 @@
-"""corrections.json: written by us, edited by anybody."""
+"""Edits of lines and names, the corrections that they lead to, and corrections.json, which users may edit."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,174 +11,64 @@ import pytest
 
 from voiceclone_cli.corrections.edits import (
     SCHEMA,
-    Baseline,
-    Before,
-    Correction,
-    CorrectionHistory,
-    Edit,
-    LineCorrection,
-    LineEdit,
-    Merge,
-    MergeEdit,
-    Rename,
-    RenameEdit,
-    SpeakerAliases,
-    UndoEdit,
-    apply_edits,
-    correct_lines,
-    edits_for,
-    read_history,
-    write_history,
+    Corrections,
+    Edits,
+    describe,
+    parse_edits,
+    read_corrections,
+    rename_turns,
+    write_corrections,
 )
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.pipeline.tasks import segment_seed
-from voiceclone_cli.types import Diarization, Script, Segment, Turn
-
-# What is asked of a run, and what it comes to: corrections, or one sentence.
-
+from voiceclone_cli.types import Diarization, Script, Segment, Turn, segment_seed
 
 AT, LATER = "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"
-LINES = (Segment("0001", "A", 0.0, 1.0, "Hello.", "en"), Segment("0002", "B", 1.0, 2.0, "Bye.", "en"))
-BASE = Baseline(Script(LINES), ("A", "B", "SILENT"), seed=0)
+HELLO = Segment("0001", "A", 0.0, 1.0, "Hello.", "en")
+BYE = Segment("0002", "B", 1.0, 2.0, "Bye.", "en")
+SCRIPT = Script((HELLO, BYE))
+HI = Edits(("0001",), text="Hi.")
 
 
-def granted(*wishes: Edit, history: CorrectionHistory | None = None, at: str = AT) -> CorrectionHistory:
-    return apply_edits(wishes, history or CorrectionHistory(), BASE, at)
+def edited(
+    *commands: Edits, after: Corrections | None = None, script: Script = SCRIPT, fed_back: bool = False
+) -> Corrections:
+    corrections = after or Corrections()
+    for command in commands:
+        corrections = corrections.edited(
+            command, script, ("A", "B", "SILENT"), run_seed=0, at=AT, from_run_dir=fed_back
+        )
+    return corrections
 
 
-def expect_refusal(code: str, *wishes: Edit, history: CorrectionHistory | None = None) -> str:
+def rename(old: str, new: str) -> Edits:
+    return Edits(rename=((old, new),))
+
+
+def merge(old: str, new: str) -> Edits:
+    return Edits(merge=((old, new),))
+
+
+def expect_refusal(code: str, edits: Edits, after: Corrections | None = None) -> str:
     with pytest.raises(InputError) as info:
-        granted(*wishes, history=history)
+        edited(edits, after=after)
     assert info.value.code == code
     return info.value.message
 
 
-def only(history: CorrectionHistory) -> object:
-    (correction,) = history.corrections
-    return correction
+def applied(*commands: Edits, script: Script = SCRIPT) -> Script:
+    """The script after corrections of SCRIPT."""
+    return edited(*commands).apply(script)
 
 
-def seed_of(correction: object) -> int:
-    assert isinstance(correction, LineCorrection) and correction.seed is not None
-    return correction.seed
+# Edits of a command
 
 
-def test_a_line_alone_is_another_take_each_time() -> None:
-    once = granted(LineEdit("0001"))
-    twice = granted(LineEdit("0001"), history=once)
-    seeds = {segment_seed(0, "0001"), *(seed_of(correction) for correction in twice.corrections)}
-    assert len(seeds) == 3 and all(0 <= seed < 2**31 for seed in seeds)
-    assert granted(LineEdit("0001")) == once, "the same wish to the same run is the same take"
-
-
-def test_a_seed_gives_the_take_of_a_run_with_that_seed() -> None:
-    both = granted(LineEdit("0001", seed=5), LineEdit("0002", seed=5)).corrections
-    assert [seed_of(correction) for correction in both] == [segment_seed(5, "0001"), segment_seed(5, "0002")]
-
-
-def test_words_and_speaker_are_kept_with_what_they_were() -> None:
-    was = Before("Hello.", "A", None)
-    assert only(granted(LineEdit("0001", text="Hi."))) == LineCorrection(AT, "0001", was, text="Hi.")
-    assert only(granted(LineEdit("0001", speaker="B"))) == LineCorrection(AT, "0001", was, speaker="B")
-
-
-def test_an_id_may_be_written_short() -> None:
-    assert granted(LineEdit("2")) == granted(LineEdit("0002"))
-
-
-@pytest.mark.parametrize(
-    "wish",
-    [
-        LineEdit("0001", text="Hello."),
-        LineEdit("0001", speaker="A"),
-        LineEdit("0001", seed=0),
-        LineEdit("0001", text="Hello.", speaker="A", seed=0),
-    ],
-)
-def test_what_is_so_already_is_no_correction(wish: Edit) -> None:
-    assert granted(wish) == CorrectionHistory()
-
-
-def test_speakers_are_renamed_and_merged_once() -> None:
-    renamed = granted(RenameEdit("A", "Anna"))
-    assert only(renamed) == Rename(AT, "A", "Anna")
-    assert granted(RenameEdit("A", "Anna"), history=renamed) == renamed
-    merged = granted(MergeEdit("B", "A"))
-    assert only(merged) == Merge(AT, "B", "A", lines=1)
-    assert granted(MergeEdit("B", "A"), history=merged) == merged
-
-
-def test_wishes_are_met_in_order() -> None:
-    wishes = (RenameEdit("A", "Anna"), MergeEdit("B", "A"), LineEdit("0002", speaker="A"))
-    assert granted(*wishes).corrections == (Rename(AT, "A", "Anna"), Merge(AT, "B", "Anna", 1))
-
-
-def test_a_speaker_may_have_their_own_old_name_back() -> None:
-    history = granted(RenameEdit("A", "Anna"), RenameEdit("Anna", "A"))
-    assert history.corrections[-1] == Rename(AT, "Anna", "A")
-
-
-def test_whoever_is_not_there_is_told_who_is() -> None:
-    expected = "there is no speaker 'Zoe'; the speakers are A, B, SILENT."
-    for wish in (
-        RenameEdit("Zoe", "X"),
-        MergeEdit("Zoe", "A"),
-        MergeEdit("A", "Zoe"),
-        LineEdit("1", speaker="Zoe"),
-    ):
-        assert expect_refusal("unknown_speaker", wish) == expected
-    assert expect_refusal("unknown_line", LineEdit("9")) == "there is no line '9'; the lines are 0001, 0002."
-    renamed = granted(RenameEdit("A", "Anna"))
-    assert "'A' is 'Anna' by now" in expect_refusal(
-        "unknown_speaker", RenameEdit("A", "Ann"), history=renamed
-    )
-
-
-def test_a_name_belongs_to_one_speaker_for_good() -> None:
-    assert "give --merge A=B" in expect_refusal("name_taken", RenameEdit("A", "B"))
-    assert "give --merge A=B" in expect_refusal("name_taken", RenameEdit("A", "b"))
-    renamed = granted(RenameEdit("A", "Anna"))
-    assert "another speaker's name" in expect_refusal("name_taken", RenameEdit("B", "A"), history=renamed)
-    merged = granted(MergeEdit("B", "A"))
-    assert "another speaker's name" in expect_refusal("name_taken", RenameEdit("A", "B"), history=merged)
-    assert only(granted(RenameEdit("A", "a"))) == Rename(AT, "A", "a")
-
-
-@pytest.mark.parametrize("name", ["Anna Maria", "..", "a/b", "CON", "a" * 101])
-def test_a_name_has_to_be_one_for_folders_and_for_rttm(name: str) -> None:
-    expect_refusal("unsafe_name", RenameEdit("A", name))
-
-
-def test_a_speaker_is_not_merged_into_themselves() -> None:
-    assert expect_refusal("bad_pair", MergeEdit("A", "A")) == "--merge: 'A' is one speaker already."
-
-
-def test_undo_takes_back_what_one_command_asked_for() -> None:
-    first = granted(RenameEdit("A", "Anna"))
-    second = granted(LineEdit("0001"), LineEdit("0002"), history=first, at=LATER)
-    assert granted(UndoEdit(), history=second) == first
-    assert granted(UndoEdit(), UndoEdit(), history=second) == CorrectionHistory()
-    expect_refusal("nothing_to_undo", UndoEdit())
-
-
-def test_what_a_fed_back_script_holds_is_not_taken_back() -> None:
-    history = CorrectionHistory(granted(LineEdit("0001", text="Hi.")).corrections, in_script=1)
-    assert "part of the script that was fed back" in expect_refusal(
-        "nothing_to_undo", UndoEdit(), history=history
-    )
-
-
-def test_a_command_becomes_wishes_with_speakers_first() -> None:
-    wishes = edits_for(["7", "7", "8"], seed=3, rename=["A=Anna"], merge=["B = A"])
-    assert wishes == (
-        RenameEdit("A", "Anna"),
-        MergeEdit("B", "A"),
-        LineEdit("7", seed=3),
-        LineEdit("8", seed=3),
-    )
-    assert edits_for([], undo=True) == (UndoEdit(),)
-    assert edits_for([]) == ()
-    assert edits_for(["1"], text=" two\nlines ") == (LineEdit("1", text="two lines"),)
+def test_options_become_edits() -> None:
+    edits = parse_edits(["7", "7", "8"], seed=3, rename=["A=Anna"], merge=["B = A"])
+    assert edits == Edits(("7", "8"), seed=3, rename=(("A", "Anna"),), merge=(("B", "A"),))
+    assert parse_edits([], undo=True) == Edits(undo=True)
+    assert parse_edits([]) == Edits()
+    assert parse_edits(["1"], text=" two\nlines ") == Edits(("1",), text="two lines")
 
 
 @pytest.mark.parametrize(
@@ -195,161 +85,244 @@ def test_a_command_becomes_wishes_with_speakers_first() -> None:
         ("undo_not_alone", ["1"], {"undo": True}),
     ],
 )
-def test_what_does_not_go_together_is_one_sentence(
-    code: str, ids: list[str], options: dict[str, object]
+def test_options_that_contradict_each_other_are_one_sentence(
+    code: str, ids: list[str], options: dict[str, Any]
 ) -> None:
     with pytest.raises(InputError) as info:
-        edits_for(ids, **options)  # type: ignore[arg-type]
+        parse_edits(ids, **options)
     assert info.value.code == code and "\n" not in info.value.message
 
 
-# Corrections applied to a script: to the recording's own lines, and to those of a file.
+def test_each_edit_without_values_is_another_take() -> None:
+    once = edited(Edits(("0001",)))
+    twice = edited(Edits(("0001",)), after=once)
+    seeds = {segment_seed(0, "0001"), *(entry["seed"] for entry in twice.log)}
+    assert len(seeds) == 3 and all(0 <= seed < 2**31 for seed in seeds)
+    assert twice.apply(SCRIPT).segments[0].seed == twice.log[1]["seed"]
+    assert edited(Edits(("0001",))) == once, "the same edit of the same run is the same take"
 
 
-AT_TEST_CORRECTING_LINES = "2026-01-01T00:00:00+00:00"
-HELLO = Segment("0001", "A", 0.0, 1.0, "Hello.", "en")
-BYE = Segment("0002", "B", 1.0, 2.0, "Bye.", "en")
-SCRIPT = Script((HELLO, BYE))
-MERGED = Merge(AT_TEST_CORRECTING_LINES, "B", "A", 1)
+def test_a_seed_gives_the_take_of_a_run_with_that_seed() -> None:
+    segments = applied(Edits(("0001", "0002"), seed=5)).segments
+    assert [segment.seed for segment in segments] == [segment_seed(5, "0001"), segment_seed(5, "0002")]
 
 
-def of_hello(**changes: str | int) -> LineCorrection:
-    return LineCorrection(AT_TEST_CORRECTING_LINES, "0001", Before("Hello.", "A", None), **changes)  # type: ignore[arg-type]
+def test_the_log_has_changes_with_the_values_before() -> None:
+    was = {"text": "Hello.", "speaker": "A", "seed": None}
+    row = {"at": AT, "kind": "line", "id": "0001", "was": was}
+    assert edited(HI).log == [{**row, "text": "Hi."}]
+    assert edited(Edits(("0001",), speaker="B")).log == [{**row, "speaker": "B"}]
+    assert edited(rename("A", "Anna"), merge("B", "A")).log == [
+        {"at": AT, "kind": "rename", "from": "A", "to": "Anna"},
+        {"at": AT, "kind": "merge", "from": "B", "to": "Anna", "lines": 1},
+    ]
 
 
-def corrected(*corrections: Correction, script: Script = SCRIPT, in_script: int = 0) -> Script:
-    return correct_lines(script, corrections, in_script=in_script)
+def test_the_log_can_be_described() -> None:
+    log = edited(rename("A", "Anna"), merge("B", "A"), HI, Edits(("0001", "0002"), speaker="SILENT")).log
+    assert describe(log) == (
+        "A is called Anna, B is Anna (1 line), 0001 has another text, 0001 is spoken by SILENT, "
+        "0002 is spoken by SILENT"
+    )
+    assert describe(edited(*[Edits(("0001",))] * 12).log).endswith("0001 is another take and 2 more")
+
+
+def test_an_id_may_be_written_short() -> None:
+    assert edited(Edits(("2",))) == edited(Edits(("0002",)))
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        Edits(("0001",), text="Hello."),
+        Edits(("0001",), speaker="A"),
+        Edits(("0001",), seed=0),
+        Edits(("0001",), text="Hello.", speaker="A", seed=0),
+    ],
+)
+def test_an_edit_without_effect_is_no_correction(edits: Edits) -> None:
+    assert edited(edits) == Corrections()
+
+
+def test_a_second_rename_or_merge_to_the_same_name_changes_nothing() -> None:
+    for command in (rename("A", "Anna"), merge("B", "A")):
+        assert edited(command, command) == edited(command)
+
+
+def test_edits_of_one_command_apply_in_order() -> None:
+    command = Edits(("0002",), speaker="A", rename=(("A", "Anna"),), merge=(("B", "A"),))
+    assert [entry["kind"] for entry in edited(command).log] == ["rename", "merge"]
+
+
+def test_a_speaker_may_have_an_earlier_name_back() -> None:
+    corrections = edited(rename("A", "Anna"), rename("Anna", "A"))
+    assert corrections.name_of("A") == corrections.name_of("Anna") == corrections.voice_of("Anna") == "A"
+
+
+def test_an_unknown_speaker_or_line_is_refused_with_those_that_exist() -> None:
+    expected = "there is no speaker 'Zoe'; the speakers are A, B, SILENT."
+    for edits in (rename("Zoe", "X"), merge("Zoe", "A"), merge("A", "Zoe"), Edits(("1",), speaker="Zoe")):
+        assert expect_refusal("unknown_speaker", edits) == expected
+    message = expect_refusal("unknown_line", Edits(("9",)))
+    assert message == "there is no line '9'; the lines are 0001, 0002."
+    message = expect_refusal("unknown_speaker", rename("A", "Ann"), edited(rename("A", "Anna")))
+    assert "'A' is called 'Anna' now" in message
+
+
+def test_a_name_is_never_given_to_another_speaker() -> None:
+    assert "give --merge A=B" in expect_refusal("name_taken", rename("A", "B"))
+    assert "give --merge A=B" in expect_refusal("name_taken", rename("A", "b"))
+    message = expect_refusal("name_taken", rename("B", "A"), edited(rename("A", "Anna")))
+    assert "name of another speaker" in message
+    message = expect_refusal("name_taken", rename("A", "B"), edited(merge("B", "A")))
+    assert "name of another speaker" in message
+    assert edited(rename("A", "a")).name_of("A") == "a"
+
+
+@pytest.mark.parametrize("name", ["Anna Maria", "..", "a/b", "CON", "a" * 101])
+def test_a_name_has_to_be_possible_for_folders_and_for_rttm(name: str) -> None:
+    expect_refusal("unsafe_name", rename("A", name))
+
+
+def test_a_speaker_is_not_merged_with_itself() -> None:
+    assert expect_refusal("bad_pair", merge("A", "A")) == "--merge: 'A' is one speaker already."
+
+
+def test_undo_takes_back_one_command_after_the_other() -> None:
+    first = edited(rename("A", "Anna"))
+    second = edited(Edits(("0001", "0002")), after=first)
+    third = edited(Edits(("0001",), speaker="B"), merge("B", "Anna"), after=second)
+    undo = Edits(undo=True)
+    assert edited(undo, undo, after=third) == second and edited(undo, after=second) == first
+    assert edited(undo, after=first) == Corrections()
+    expect_refusal("nothing_to_undo", undo)
+
+
+# Corrections applied to a script
 
 
 def test_a_script_without_corrections_is_itself() -> None:
-    assert corrected() == SCRIPT
+    assert Corrections().apply(SCRIPT) == SCRIPT
 
 
-def test_words_speaker_and_seed_are_replaced_and_times_stay() -> None:
-    first, second = corrected(of_hello(text="Hi.", speaker="B", seed=7)).segments
-    assert first == replace(HELLO, text="Hi.", speaker="B", seed=7) and second == BYE
+def test_text_speaker_and_seed_are_replaced_and_times_stay() -> None:
+    first, second = applied(Edits(("0001",), text="Hi.", speaker="B", seed=7)).segments
+    assert first == replace(HELLO, text="Hi.", speaker="B", seed=segment_seed(7, "0001")) and second == BYE
 
 
-def test_each_correction_of_a_line_builds_on_the_one_before() -> None:
-    second = LineCorrection(AT_TEST_CORRECTING_LINES, "0001", Before("Hi.", "A", None), seed=3)
-    third = LineCorrection(AT_TEST_CORRECTING_LINES, "0001", Before("Hi.", "A", 3), text="Hey.")
-    assert corrected(of_hello(text="Hi."), second, third).segments[0] == replace(HELLO, text="Hey.", seed=3)
+def test_corrections_of_a_line_build_on_each_other() -> None:
+    result = applied(HI, Edits(("0001",), seed=3), Edits(("0001",), text="Hey."))
+    assert result.segments[0] == replace(HELLO, text="Hey.", seed=segment_seed(3, "0001"))
 
 
-def test_a_correction_of_other_words_is_passed_over_and_told() -> None:
+def test_a_line_with_a_text_of_between_two_corrections_gets_the_later_one() -> None:
+    result = applied(HI, Edits(("0001",), text="Hey."), script=Script((replace(HELLO, text="Hi."), BYE)))
+    assert result.segments[0].text == "Hey." and result.notes == ()
+
+
+def test_a_line_with_another_text_is_not_corrected() -> None:
     changed = Script((replace(HELLO, text="Good evening."), BYE))
-    result = corrected(of_hello(text="Hi."), script=changed)
+    result = applied(HI, script=changed)
     assert result.segments == changed.segments
-    assert result.notes == ("Corrections of lines that say something else by now are passed over: 0001.",)
+    assert result.notes == ("Corrections of lines that have another text now are ignored: 0001.",)
 
 
-def test_a_correction_of_a_line_that_is_gone_is_told() -> None:
-    result = corrected(of_hello(text="Hi."), script=Script((BYE,)))
-    assert result.notes == ("Corrections of lines that are no more are passed over: 0001.",)
+def test_a_correction_without_a_line_is_noted() -> None:
+    result = applied(HI, script=Script((BYE,)))
+    assert result.notes == ("Corrections of lines that are no longer in the script are ignored: 0001.",)
 
 
 def test_a_corrected_line_that_comes_back_in_a_file_keeps_its_take() -> None:
-    corrections = (
-        of_hello(seed=9),
-        LineCorrection(AT_TEST_CORRECTING_LINES, "0001", Before("Hello.", "A", 9), text="Hi."),
+    result = applied(Edits(("0001",), seed=9), HI, script=Script((replace(HELLO, text="Hi."),)))
+    assert result.segments == (replace(HELLO, text="Hi.", seed=segment_seed(9, "0001")),)
+    assert result.notes == ()
+
+
+def test_a_take_is_not_another_speakers() -> None:
+    by_b = Script((replace(HELLO, text="Hey.", speaker="B"),))
+    commands = (Edits(("0001",), text="Hi.", seed=9), Edits(("0001",), text="Hey."))
+    assert applied(*commands, script=by_b).segments[0].seed is None
+
+
+def test_a_fed_back_script_stands_as_a_hand_has_changed_it() -> None:
+    corrections = edited(HI, Edits(("0002",), seed=3)).with_script_fed_back()
+    assert corrections.apply(SCRIPT, from_run_dir=True) == Script(
+        (HELLO, replace(BYE, seed=segment_seed(3, "0002")))
     )
-    result = corrected(*corrections, script=Script((replace(HELLO, text="Hi."),)))
-    assert result.segments == (replace(HELLO, text="Hi.", seed=9),) and result.notes == ()
+    assert corrections.apply(SCRIPT).segments[0].text == "Hi.", "the corrections of other scripts hold"
+    later = edited(Edits(("0001",), text="Hey."), after=corrections, fed_back=True)
+    assert later.apply(SCRIPT, from_run_dir=True).segments[0].text == "Hey."
+    assert edited(Edits(undo=True), after=later) == corrections
+    message = expect_refusal("nothing_to_undo", Edits(undo=True), corrections)
+    assert "part of the script that was fed back" in message
 
 
-def test_a_take_is_another_speakers_no_more() -> None:
-    corrections = (of_hello(text="Hi.", seed=9),)
-    result = corrected(*corrections, script=Script((replace(HELLO, text="Hi.", speaker="B"),)))
-    assert result.segments[0].seed is None
-
-
-def test_what_a_fed_back_script_holds_already_is_the_hands_word() -> None:
-    """Somebody has set the line back by hand: the correction does not come again, and nobody complains."""
-    result = corrected(of_hello(text="Hi."), in_script=1)
-    assert result == SCRIPT
-    later = LineCorrection(AT_TEST_CORRECTING_LINES, "0001", Before("Hello.", "A", None), text="Hey.")
-    assert corrected(of_hello(text="Hi."), later, in_script=1).segments[0].text == "Hey."
-
-
-def test_renaming_and_merging_reach_every_line_and_every_correction() -> None:
-    corrections = (of_hello(speaker="B"), Rename(AT_TEST_CORRECTING_LINES, "B", "Bert"))
-    assert [line.speaker for line in corrected(*corrections).segments] == ["Bert", "Bert"]
-    assert [line.speaker for line in corrected(MERGED).segments] == ["A", "A"]
+def test_renaming_and_merging_apply_to_every_line_and_every_correction() -> None:
+    moved = applied(Edits(("0001",), speaker="B"), rename("B", "Bert"))
+    assert [segment.speaker for segment in moved.segments] == ["Bert", "Bert"]
+    assert [segment.speaker for segment in applied(merge("B", "A")).segments] == ["A", "A"]
 
 
 def test_a_script_may_use_old_names_and_new_ones() -> None:
     mixed = Script((HELLO, BYE, replace(BYE, id="0003", speaker="Anna")))
-    speakers = [
-        line.speaker
-        for line in corrected(Rename(AT_TEST_CORRECTING_LINES, "A", "Anna"), script=mixed).segments
-    ]
+    speakers = [segment.speaker for segment in applied(rename("A", "Anna"), script=mixed).segments]
     assert speakers == ["Anna", "B", "Anna"]
 
 
-def test_a_voice_follows_its_names_but_not_a_merge() -> None:
-    names = SpeakerAliases(
-        (
-            Rename(AT_TEST_CORRECTING_LINES, "A", "Anna"),
-            Rename(AT_TEST_CORRECTING_LINES, "Anna", "Ann"),
-            MERGED,
-            Rename(AT_TEST_CORRECTING_LINES, "Ann", "A"),
-        )
-    )
-    assert (names.now("A"), names.now("Ann"), names.voice("A")) == ("A", "A", "A")
-    merged = SpeakerAliases(
-        (
-            Rename(AT_TEST_CORRECTING_LINES, "B", "Bert"),
-            Merge(AT_TEST_CORRECTING_LINES, "Bert", "A", 1),
-            Rename(AT_TEST_CORRECTING_LINES, "A", "Anna"),
-        )
-    )
-    assert (merged.now("B"), merged.voice("B"), merged.voice("A")) == ("Anna", "Bert", "Anna")
+# Names and voices
 
 
-def test_a_voice_that_lent_its_lines_is_still_needed() -> None:
-    moved = LineCorrection(AT_TEST_CORRECTING_LINES, "0002", Before("Bye.", "B", None), speaker="A")
-    assert SpeakerAliases((moved, Rename(AT_TEST_CORRECTING_LINES, "B", "Bert"))).lent() == {"Bert"}
-    assert SpeakerAliases((MERGED,)).lent() == {"B"}
-    assert SpeakerAliases((Merge(AT_TEST_CORRECTING_LINES, "B", "A", 0),)).lent() == frozenset()
+def test_a_voice_follows_renames_but_not_merges() -> None:
+    names = edited(rename("A", "Anna"), rename("Anna", "Ann"), merge("B", "Ann"), rename("Ann", "A"))
+    assert [names.name_of(name) for name in ("A", "Anna", "Ann", "B")] == ["A"] * 4
+    assert (names.voice_of("A"), names.voice_of("Ann"), names.voice_of("B")) == ("A", "A", "B")
+    merged = edited(rename("B", "Bert"), merge("Bert", "A"), rename("A", "Anna"))
+    assert (merged.name_of("B"), merged.voice_of("B"), merged.voice_of("A")) == ("Anna", "Bert", "Anna")
 
 
-def test_turns_are_todays_speakers_or_the_voices() -> None:
+def test_speakers_whose_lines_were_given_away_are_remembered() -> None:
+    moved = edited(Edits(("0002",), speaker="A"), rename("B", "Bert"))
+    assert [moved.voice_of(name) for name in moved.lent] == ["Bert"]
+    assert edited(merge("B", "A")).lent == ["B"]
+    assert edited(merge("SILENT", "A")).lent == []
+
+
+def test_names_that_stand_for_no_speaker_are_found() -> None:
+    corrections = edited(merge("A", "B"), rename("B", "Bert"))
+    assert corrections.names_without_speaker(["A"]) == []
+    assert corrections.names_without_speaker(["ZOE"]) == ["A", "B"]
+
+
+def test_turns_are_of_todays_speakers_or_of_voices() -> None:
     turns = (Turn(0.0, 1.0, "A"), Turn(1.0, 2.0, "B"))
-    heard = Diarization(turns, turns, "embedded")
-    names = SpeakerAliases((MERGED, Rename(AT_TEST_CORRECTING_LINES, "A", "Anna")))
-    assert names.of_speakers(heard).speakers == ("Anna",)
-    assert names.of_voices(heard).speakers == ("Anna", "B")
-    assert names.of_speakers(heard).exclusive == names.of_speakers(heard).turns
+    diarization = Diarization(turns, turns, "embedded")
+    corrections = edited(merge("B", "A"), rename("A", "Anna"))
+    by_speaker = rename_turns(diarization, corrections.name_of)
+    assert by_speaker.speakers == ("Anna",) and by_speaker.exclusive == by_speaker.turns
+    assert rename_turns(diarization, corrections.voice_of).speakers == ("Anna", "B")
 
 
-AT_TEST_CORRECTIONS_FILE = "2026-01-01T00:00:00+00:00"
-LINE = LineCorrection(
-    AT_TEST_CORRECTIONS_FILE, "0001", Before("Grüße", "A", None), text="你好", speaker="B", seed=2**40
-)
-ROW: dict[str, Any] = {
-    "at": AT_TEST_CORRECTIONS_FILE,
-    "kind": "line",
-    "id": "1",
-    "was": {"text": "x", "speaker": "A", "seed": None},
-}
+# corrections.json
 
 
-def test_every_kind_comes_back_as_it_was(tmp_path: Path) -> None:
-    history = CorrectionHistory(
-        (
-            LINE,
-            Rename(AT_TEST_CORRECTIONS_FILE, "A", "Anna"),
-            Merge(AT_TEST_CORRECTIONS_FILE, "B", "Anna", 3),
-        ),
-        in_script=2,
-    )
-    write_history(tmp_path / "c.json", history)
-    assert read_history(tmp_path / "c.json") == history
-    assert "你好" in (tmp_path / "c.json").read_text(encoding="utf-8")
+def test_corrections_are_read_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    fed_back = edited(rename("A", "Anna"), Edits(("0001",), text="你好", speaker="B")).with_script_fed_back()
+    corrections = edited(merge("B", "Anna"), Edits(("0001", "0002"), seed=2), after=fed_back)
+    write_corrections(path, corrections)
+    assert read_corrections(path) == corrections and corrections.undo
+    assert "你好" in path.read_text(encoding="utf-8")
 
 
-def test_no_file_is_no_correction(tmp_path: Path) -> None:
-    assert read_history(tmp_path / "c.json") == CorrectionHistory()
+def test_a_missing_file_has_no_corrections(tmp_path: Path) -> None:
+    assert read_corrections(tmp_path / "c.json") == Corrections()
+
+
+def expect_bad_file(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match="mend it, or remove it") as info:
+        read_corrections(path)
+    assert info.value.code == "bad_corrections" and "\n" not in info.value.message
 
 
 @pytest.mark.parametrize(
@@ -359,49 +332,47 @@ def test_no_file_is_no_correction(tmp_path: Path) -> None:
         "no json",
         "[]",
         "[" * 100_000,
-        json.dumps({"schema": "voiceclone.corrections/9", "corrections": []}),
+        json.dumps({"schema": "voiceclone.corrections/1", "corrections": []}),
         json.dumps({"schema": SCHEMA}),
-        json.dumps({"schema": SCHEMA, "corrections": [1]}),
-        json.dumps({"schema": SCHEMA, "corrections": [], "in_script": 1}),
-        json.dumps({"schema": SCHEMA, "corrections": [], "in_script": True}),
     ],
 )
 def test_another_document_is_one_sentence(tmp_path: Path, content: str) -> None:
-    (tmp_path / "c.json").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match="mend it, or remove it") as info:
-        read_history(tmp_path / "c.json")
-    assert info.value.code == "bad_corrections"
+    expect_bad_file(tmp_path / "c.json", content)
+
+
+LINE = asdict(edited(HI).lines["0001"])
 
 
 @pytest.mark.parametrize(
-    "row",
+    "wrong",
     [
-        {},
-        {**ROW, "kind": "swap"},
-        {**ROW, "at": 3},
-        {**ROW, "id": None},
-        {**ROW, "was": None},
-        {**ROW, "was": {"text": "", "speaker": "A"}},
-        {**ROW, "text": "..."},
-        {**ROW, "text": 5},
-        {**ROW, "speaker": "../A"},
-        {**ROW, "seed": -1},
-        {**ROW, "seed": 2**63},
-        {**ROW, "seed": 1.5},
-        {**ROW, "seed": True},
-        {"at": AT_TEST_CORRECTIONS_FILE, "kind": "rename", "from": "A", "to": ".."},
-        {"at": AT_TEST_CORRECTIONS_FILE, "kind": "rename", "from": "A", "to": "Anna Maria"},
-        {"at": AT_TEST_CORRECTIONS_FILE, "kind": "rename", "from": "A"},
-        {"at": AT_TEST_CORRECTIONS_FILE, "kind": "merge", "from": "A", "to": "B"},
+        {"speakers": {"A": ["..", "A"]}},
+        {"speakers": {"A": "Anna"}},
+        {"speakers": {"A": [1, "A"]}},
+        {"lent": ["../A"]},
+        {"lent": {"A": 1}},
+        {"log": [1]},
+        {"log": {}},
+        {"lines": []},
+        {"lines": {"0001": None}},
+        {"lines": {"0001": {**LINE, "was": None}}},
+        {"lines": {"0001": {**LINE, "text": 5}}},
+        {"lines": {"0001": {**LINE, "text": "..."}}},
+        {"lines": {"0001": {**LINE, "speaker": "../A"}}},
+        {"lines": {"0001": {**LINE, "seed": -1}}},
+        {"lines": {"0001": {**LINE, "seed": 2**63}}},
+        {"lines": {"0001": {**LINE, "seed": 1.5}}},
+        {"lines": {"0001": {**LINE, "seed": True}}},
+        {"undo": [{"entries": 0}]},
+        {"undo": [{"entries": -1, "speakers": {}, "lent": [], "lines": {}}]},
+        {"undo": [{"entries": 0, "speakers": {"A": ["..", "A"]}, "lent": [], "lines": {}}]},
     ],
 )
-def test_a_correction_that_no_command_writes_is_named(tmp_path: Path, row: dict[str, Any]) -> None:
-    document = {"schema": SCHEMA, "corrections": [ROW, row]}
-    (tmp_path / "c.json").write_text(json.dumps(document), encoding="utf-8")
-    with pytest.raises(InputError, match=r"is wrong in correction 2: "):
-        read_history(tmp_path / "c.json")
+def test_values_that_no_command_writes_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    document = {"schema": SCHEMA, **asdict(edited(HI)), **wrong}
+    expect_bad_file(tmp_path / "c.json", json.dumps(document))
 
 
 def test_a_folder_in_its_place_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
-        read_history(tmp_path)
+    with pytest.raises(InputError, match="cannot be used"):
+        read_corrections(tmp_path)

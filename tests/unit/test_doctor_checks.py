@@ -1,4 +1,4 @@
-"""What doctor makes of what it finds. The interpreters' answers are written here; real ones are in
+"""The rows of doctor. Examinations of interpreters are written here; real ones are in
 tests/integration/test_doctor.py.
 """
 
@@ -7,33 +7,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 
-from voiceclone_cli.cli.setup import _print_doctor, doctor_lines
+from voiceclone_cli.cli.setup import check_lines, print_checks
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.doctor import checks
-from voiceclone_cli.doctor.checks import (
-    CheckRow,
-    CheckState,
-    checkpoint_row,
-    engine_row,
-    rows_or_error,
-    trouble_of,
-)
+from voiceclone_cli.doctor.checks import CheckRow, CheckState, checkpoint_row, rows_or_error
+from voiceclone_cli.doctor.run import engine_row, severity_of_fish
 from voiceclone_cli.engines.select import EngineReport
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.system import Memory, machine_memory
+from voiceclone_cli.system import Memory
 
 GB = 10**9
 CARD = {"name": "A card", "memory_mb": 8000, "free_mb": 7000, "bf16": True}
 
 
-def answer(**changes: Any) -> dict[str, Any]:
-    """What the tool `examine` says where all is well."""
+def examination(**changes: Any) -> dict[str, Any]:
+    """The result of the tool `examine` where all is well."""
     good = {
         "python": "3.11.9",
         "executable": "/there/python",
@@ -64,41 +56,41 @@ def states(rows: Iterator[CheckRow]) -> dict[str, CheckState]:
 
 
 def test_a_fish_environment_as_it_is_pinned_is_fine() -> None:
-    found = states(checks.fish_rows(answer(), "voiceclone env", CheckState.FAIL))
+    found = states(checks.fish_rows(examination(), settings(), CheckState.FAIL))
     assert found == dict.fromkeys(
         ("worker interpreter", "worker protobuf", "worker torch", "fish-speech"), CheckState.OK
     )
 
 
-@pytest.mark.parametrize("trouble", [CheckState.FAIL, CheckState.NOTE])
-def test_what_cannot_be_imported_there_is_as_bad_as_the_run_needs_it(trouble: CheckState) -> None:
-    there = answer(fish_speech={"error": "ImportError: no DAC"}, torch={"error": "OSError: no libc10"})
-    rows = {row.check: row for row in checks.fish_rows(there, "voiceclone env", trouble)}
-    assert (rows["fish-speech"].state, rows["worker torch"].state) == (trouble, trouble)
+@pytest.mark.parametrize("severity", [CheckState.FAIL, CheckState.NOTE])
+def test_what_cannot_be_imported_there_is_as_bad_as_the_run_needs_it(severity: CheckState) -> None:
+    there = examination(fish_speech={"error": "ImportError: no DAC"}, torch={"error": "OSError: no libc10"})
+    rows = {row.check: row for row in checks.fish_rows(there, settings(), severity)}
+    assert (rows["fish-speech"].state, rows["worker torch"].state) == (severity, severity)
     assert "no DAC" in rows["fish-speech"].found
     assert "voiceclone env create" in rows["fish-speech"].advice
 
 
 def test_a_new_protobuf_is_right_here_and_only_noted_there() -> None:
-    new = answer(protobuf={"version": "7.36.2"})
+    new = examination(protobuf={"version": "7.36.2"})
     assert states(checks.own_rows(new))["protobuf"] is CheckState.OK
-    assert states(checks.fish_rows(new, "", CheckState.FAIL))["worker protobuf"] is CheckState.NOTE
+    assert states(checks.fish_rows(new, settings(), CheckState.FAIL))["worker protobuf"] is CheckState.NOTE
 
 
 def test_an_old_protobuf_fails_here() -> None:
-    assert states(checks.own_rows(answer()))["protobuf"] is CheckState.FAIL
+    assert states(checks.own_rows(examination()))["protobuf"] is CheckState.FAIL
 
 
 def test_an_untried_python_fails_here_and_is_only_noted_there() -> None:
-    new = answer(python="3.15.0rc1")
+    new = examination(python="3.15.0rc1")
     assert states(checks.own_rows(new))["this interpreter"] is CheckState.FAIL
-    assert states(checks.fish_rows(new, "", CheckState.FAIL))["worker interpreter"] is CheckState.NOTE
+    assert states(checks.fish_rows(new, settings(), CheckState.FAIL))["worker interpreter"] is CheckState.NOTE
 
 
 def test_an_interpreter_that_is_slow_to_answer_may_only_be_busy() -> None:
     slow = PreflightError("it gave no answer in 24 s", code="worker_silent")
     (own,) = checks.own_rows(slow)
-    (there,) = checks.fish_rows(slow, "", CheckState.FAIL)
+    (there,) = checks.fish_rows(slow, settings(), CheckState.FAIL)
     assert (own.state, there.state) == (CheckState.NOTE, CheckState.FAIL)
     assert "less busy" in own.advice and "less busy" in there.advice
 
@@ -106,45 +98,45 @@ def test_an_interpreter_that_is_slow_to_answer_may_only_be_busy() -> None:
 # ---------------------------------------------------------------------------------- the engine
 
 
-def told(engine: str, /, **flags: Any) -> tuple[str, CheckState, CheckState]:
-    """What the row of the engine says, its state, and how bad it is when a part of fish is missing."""
+def engine_result(engine: str, /, **flags: Any) -> tuple[str, CheckState, CheckState]:
+    """Return the engine that the row names, its state, and how bad it is when a part of fish is missing."""
     nothing = PreflightError("there is no environment", code="fish_environment")
     report = EngineReport(engine, None, nothing, None, None, nothing)
     row = engine_row(report, settings(**flags))
-    return row.found.split(maxsplit=1)[0].strip(",:"), row.state, trouble_of(report)
+    return row.found.split(maxsplit=1)[0].strip(",:"), row.state, severity_of_fish(report)
 
 
 def test_the_engine_that_auto_selects_is_a_note_where_fish_lacks_something() -> None:
-    assert told("fish") == ("fish", CheckState.OK, CheckState.FAIL)
-    assert told("kokoro") == ("kokoro", CheckState.NOTE, CheckState.NOTE)
+    assert engine_result("fish") == ("fish", CheckState.OK, CheckState.FAIL)
+    assert engine_result("kokoro") == ("kokoro", CheckState.NOTE, CheckState.NOTE)
 
 
-def test_an_engine_that_is_asked_for_is_fine_and_what_lacks_is_as_bad_as_it_needs_it() -> None:
-    assert told("fish", engine="fish") == ("fish", CheckState.OK, CheckState.FAIL)
-    assert told("kokoro", engine="kokoro") == ("kokoro", CheckState.OK, CheckState.NOTE)
+def test_an_engine_that_is_requested_is_fine_and_what_is_missing_is_as_bad_as_it_needs_it() -> None:
+    assert engine_result("fish", engine="fish") == ("fish", CheckState.OK, CheckState.FAIL)
+    assert engine_result("kokoro", engine="kokoro") == ("kokoro", CheckState.OK, CheckState.NOTE)
 
 
 # ------------------------------------------------------------------------------------ devices
 
 
 def test_every_device_is_named_and_what_fish_computes_in() -> None:
-    asked = settings(mode="parallel", workers=2, threads=8)
+    wanted = settings(mode="parallel", workers=2, threads=8)
     place = {"device": "cuda:0", "precision": "bf16"}
-    there = answer(cuda=[CARD], place=place)
+    there = examination(cuda=[CARD], place=place)
     threads = "cores: 8, threads for each of 2 workers: 4"
     cards = "cuda: A card, 7.0 of 8.0 GB free"
-    assert checks.device_row(there, asked) == CheckRow(
+    assert checks.device_row(there, wanted) == CheckRow(
         "devices", CheckState.OK, f"{cards}; cpu without bfloat16, {threads}"
     )
-    row = checks.home_row(there, asked, CheckState.FAIL)
+    row = checks.precision_row(there, wanted, CheckState.FAIL)
     assert row == CheckRow("precision", CheckState.OK, "fish computes in bf16 on cuda:0")
 
 
-@pytest.mark.parametrize("trouble", [CheckState.FAIL, CheckState.NOTE])
-def test_a_device_that_is_not_there_is_as_bad_as_the_run_needs_it(trouble: CheckState) -> None:
-    there = answer(place={"error": "there is no device mps; use --device auto or cpu"})
-    precision = checks.home_row(there, settings(device="mps"), trouble)
-    assert precision.state is trouble
+@pytest.mark.parametrize("severity", [CheckState.FAIL, CheckState.NOTE])
+def test_a_device_that_is_not_there_is_as_bad_as_the_run_needs_it(severity: CheckState) -> None:
+    there = examination(place={"error": "there is no device mps; use --device auto or cpu"})
+    precision = checks.precision_row(there, settings(device="mps"), severity)
+    assert precision.state is severity
     assert "--device mps" in precision.found and "--device auto" in precision.advice
 
 
@@ -152,46 +144,18 @@ def test_a_device_that_is_not_there_is_as_bad_as_the_run_needs_it(trouble: Check
     "native, state", [(True, CheckState.OK), (False, CheckState.NOTE), (None, CheckState.OK)]
 )
 def test_bf16_that_the_processor_must_imitate_is_noted(native: bool | None, state: CheckState) -> None:
-    there = answer(bf16_native=native, place={"device": "cpu", "precision": "bf16"})
-    precision = checks.home_row(there, settings(precision="bf16"), CheckState.FAIL)
+    there = examination(bf16_native=native, place={"device": "cpu", "precision": "bf16"})
+    precision = checks.precision_row(there, settings(precision="bf16"), CheckState.FAIL)
     assert precision.state is state
 
 
 def test_a_torch_that_fails_on_its_devices_is_noted() -> None:
-    devices = checks.device_row(answer(device_error="RuntimeError: no driver"), settings())
+    devices = checks.device_row(examination(device_error="RuntimeError: no driver"), settings())
     assert devices.state is CheckState.NOTE
     assert "no driver" in devices.found
 
 
 # ------------------------------------------------------------------------------------- memory
-
-
-def test_memory_is_that_of_the_machine_or_of_the_container(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=8 * GB, available=6 * GB))
-    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB)
-    (tmp_path / "memory.current").write_text("1000\n", encoding="ascii")
-    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
-    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB)
-    (tmp_path / "memory.max").write_text("4000000\n", encoding="ascii")
-    assert machine_memory(tmp_path) == Memory(4_000_000, 3_999_000)
-    (tmp_path / "memory.max").write_text(f"{9 * GB}\n", encoding="ascii")
-    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB), "a limit above what there is limits nothing"
-
-
-def test_a_system_that_does_not_report_its_memory_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise PermissionError("/proc/meminfo")
-
-    monkeypatch.setattr(psutil, "virtual_memory", refuse)
-    assert machine_memory() is None
-
-
-def test_this_machine_tells_its_memory() -> None:
-    found = machine_memory()
-    assert found is not None
-    assert GB // 4 < found.available <= found.total
 
 
 def written_checkpoint(folder: Path, dtype: str) -> Path:
@@ -212,14 +176,14 @@ def test_weights_take_what_their_precision_asks_for_whatever_they_are_stored_in(
 ) -> None:
     checkpoint = written_checkpoint(tmp_path / "checkpoint", stored)
     for precision, each in (("float32", 4), ("bf16", 2), ("int8", 1)):
-        found = checks.fish_memory(checkpoint, precision, batch_size=5)
-        assert found.weights == pytest.approx(each * 1_000_000, rel=0.01)
-        assert found.codec == 500
+        weights, codec, cache = checks.fish_memory(checkpoint, precision, batch_size=5)
+        assert weights == pytest.approx(each * 1_000_000, rel=0.01)
+        assert codec == 500
         # Keys and values of 3 layers with 2 heads of 16, for every position of every row.
-        assert found.cache == 2 * 3 * 2 * 16 * max(2, each) * checks.POSITIONS * 5
+        assert cache == 2 * 3 * 2 * 16 * max(2, each) * checks.CACHE_POSITIONS * 5
 
 
-def test_files_that_are_no_checkpoint_are_told_so(tmp_path: Path) -> None:
+def test_files_that_are_no_checkpoint_raise(tmp_path: Path) -> None:
     checkpoint = written_checkpoint(tmp_path / "checkpoint", "float32")
     (checkpoint / "model.pth").write_bytes(b"no zip")
     with pytest.raises(PreflightError, match="fetch or make it again"):
@@ -227,13 +191,13 @@ def test_files_that_are_no_checkpoint_are_told_so(tmp_path: Path) -> None:
 
 
 def test_memory_that_can_never_be_enough_fails_and_memory_that_is_taken_is_noted() -> None:
-    asked = settings(mode="parallel", workers=3)
-    eats = checks.MemoryRequirement(weights=GB, codec=2 * GB, cache=4 * GB // 10)
+    wanted = settings(mode="parallel", workers=3)
 
     def row(total: float, free: float) -> CheckRow:
-        return checks.cpu_memory_row(Memory(int(total * GB), int(free * GB)), eats, asked, ["int8"])
+        memory = Memory(int(total * GB), int(free * GB))
+        return checks.memory_row(memory, wanted, 2 * GB, shared=2 * GB, smaller=["int8"])
 
-    # 1.4 here and 2 of codec, once; 0.6 + 1 + 0.4 for each worker.
+    # 1.4 here and 2 of codec, once; 2 for each worker.
     assert row(16, 9.5).state is CheckState.OK
     assert row(16, 9.3).state is CheckState.NOTE
     assert row(9.3, 9.3).state is CheckState.FAIL
@@ -257,29 +221,29 @@ def test_memory_is_saved_only_by_precisions_that_work_there(
 ) -> None:
     place = {"device": "any", "precision": precision, "precisions": precisions}
     assert checks.smaller_precisions(place) == smaller
-    eats = checks.MemoryRequirement(weights=GB, codec=GB, cache=GB)
-    advice = checks.cpu_memory_row(Memory(GB, GB), eats, settings(), smaller).advice
+    advice = checks.memory_row(Memory(GB, GB), settings(), 2 * GB, smaller=smaller).advice
     assert ("--precision" in advice) is bool(smaller)
     assert not smaller or f"use --precision {' or '.join(smaller)};" in advice
 
 
-def test_one_worker_with_kokoro_is_not_told_what_only_fish_can_do() -> None:
-    row = checks.kokoro_memory_row(Memory(GB, GB), settings())
+def test_the_advice_for_one_worker_with_kokoro_holds_nothing_that_only_fish_can_do() -> None:
+    row = checks.memory_row(Memory(GB, GB), settings(), GB)
     assert (row.state, row.advice) == (CheckState.FAIL, "end other programs")
 
 
-def test_memory_that_the_system_does_not_tell_stops_nothing() -> None:
-    assert checks.kokoro_memory_row(None, settings()).state is CheckState.NOTE
+def test_memory_that_the_system_does_not_report_is_no_failure() -> None:
+    assert checks.memory_row(None, settings(), GB).state is CheckState.NOTE
 
 
 def test_workers_share_the_cuda_devices() -> None:
-    eats = checks.MemoryRequirement(weights=2 * GB, codec=GB, cache=GB)
-    cards = answer(cuda=[CARD, CARD])
+    cards = examination(cuda=[CARD, CARD])
     two, three = (
-        checks.cuda_memory_row(cards, eats, settings(mode="parallel", workers=workers), [])
+        checks.cuda_memory_row(cards, 4 * GB, settings(mode="parallel", workers=workers), [])
         for workers in (2, 3)
     )
-    one_card = checks.cuda_memory_row(cards, eats, settings(mode="parallel", workers=3, device="cuda:0"), [])
+    one_card = checks.cuda_memory_row(
+        cards, 4 * GB, settings(mode="parallel", workers=3, device="cuda:0"), []
+    )
     assert (two.state, three.state, one_card.state) == (CheckState.OK, CheckState.NOTE, CheckState.FAIL)
 
 
@@ -312,11 +276,11 @@ def test_a_choice_that_a_run_would_refuse_fails(
 
 
 @pytest.mark.parametrize("name", ["asr_model", "diarizer"])
-def test_a_model_in_the_home_of_nobody_is_a_row(name: str) -> None:
+def test_a_model_in_the_home_of_an_unknown_user_is_a_row(name: str) -> None:
     rows = checks.model_rows(resolve({name: "~nobody-of-this-name/model"}))
     *_, last = rows_or_error("models", rows, CheckState.FAIL)
     assert last.state is CheckState.FAIL
-    assert "the home of a user who is not known here" in last.advice
+    assert "the home of a user who is not known on this machine" in last.advice
 
 
 def test_a_token_is_never_shown() -> None:
@@ -329,7 +293,7 @@ def test_a_forbidden_hub_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks.hub_row(resolve({})).state is CheckState.NOTE
 
 
-def test_room_that_lacks_for_models_fails(tmp_path: Path) -> None:
+def test_too_little_disk_space_for_models_fails(tmp_path: Path) -> None:
     assert checks.models_disk_row(tmp_path / "not" / "there", 1).state is CheckState.OK
     row = checks.models_disk_row(tmp_path, 10**18)
     assert row.state is CheckState.FAIL
@@ -350,7 +314,7 @@ def test_a_checkpoint_that_a_run_would_fetch_is_noted() -> None:
     assert checkpoint_row(None, CheckState.FAIL).state is CheckState.NOTE
 
 
-# ---------------------------------------------------------------------------------- the telling
+# ------------------------------------------------------------------------------------ printing
 
 
 def test_an_error_of_ours_ends_only_its_own_check() -> None:
@@ -371,7 +335,7 @@ ROWS = [
 
 
 def test_lines_off_a_terminal_are_aligned_and_never_wrapped() -> None:
-    short, longer, advice = doctor_lines(ROWS)
+    short, longer, advice = check_lines(ROWS)
     assert short == "ok    short           all is well"
     assert longer.startswith("fail  a longer check  what was found what")
     assert advice.startswith(f"{'':<22}-> what to do")
@@ -381,7 +345,7 @@ def test_a_terminal_of_80_columns_is_kept(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    _print_doctor(ROWS)
+    print_checks(ROWS)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert {line[:22].strip() for line in lines} == {"ok    short", "fail  a longer check", ""}

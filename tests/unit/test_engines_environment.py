@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from voiceclone_cli.cli.setup import env_app
+from voiceclone_cli.cli.app import app
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.engines import environment
 from voiceclone_cli.engines.environment import (
     ChildFailedError,
-    EnvironmentMark,
     EnvironmentState,
     Recipe,
     find_base,
@@ -46,21 +45,25 @@ def recipe_of(folder: Path, lock: str) -> Recipe:
     return Recipe(path)
 
 
-def lay_environment(settings: Settings, recipe: Recipe) -> Path:
-    """What a finished build leaves, without its packages."""
+def write_environment(settings: Settings, recipe: Recipe) -> Path:
+    """Write what a finished build leaves, without its packages."""
     folder = environment.environment_folder(settings, recipe)
     python = environment.environment_interpreter(folder)
     python.parent.mkdir(parents=True)
     python.write_bytes(b"x" * 1000)
-    mark = EnvironmentMark(
-        "torch==2.13.0", "3.11.7", "/usr/bin/python3.11", recipe.digest, "2026-01-02T03:04:05+00:00"
-    )
-    environment.write_environment_mark(folder, mark)
+    record = {
+        "torch": "torch==2.13.0",
+        "python": "3.11.7",
+        "base": "/usr/bin/python3.11",
+        "lock": recipe.digest,
+        "created": "2026-01-02T03:04:05+00:00",
+    }
+    (folder / "complete.json").write_text(json.dumps(record), encoding="utf-8")
     return folder
 
 
 def run(*arguments: str) -> tuple[str, str, BaseException | None]:
-    result = CliRunner().invoke(env_app, arguments)
+    result = CliRunner().invoke(app, ["env", *arguments])
     return result.stdout, result.stderr, result.exception
 
 
@@ -75,13 +78,13 @@ def test_the_lock_lies_beside_the_worker_or_in_it(tmp_path: Path) -> None:
     worker = tmp_path / "voiceclone_worker"
     worker.mkdir()
     with pytest.raises(PreflightError, match="install voiceclone again"):
-        environment.lock_file(worker)
+        environment.fish_recipe(worker)
     in_a_checkout = tmp_path / "requirements-fish.txt"
     in_a_checkout.touch()
-    assert environment.lock_file(worker) == in_a_checkout
+    assert environment.fish_recipe(worker).lock == in_a_checkout
     in_a_wheel = worker / "requirements-fish.txt"
     in_a_wheel.touch()
-    assert environment.lock_file(worker) == in_a_wheel
+    assert environment.fish_recipe(worker).lock == in_a_wheel
 
 
 def test_a_changed_lock_is_another_folder_and_line_ends_do_not_count(
@@ -97,29 +100,29 @@ def test_a_changed_lock_is_another_folder_and_line_ends_do_not_count(
 def test_without_a_home_it_lies_in_the_platforms_data_folder(recipe: Recipe) -> None:
     from platformdirs import user_data_path
 
-    place = environment.environments_folder(resolve({}, {}))
-    assert place == user_data_path("voiceclone", appauthor=False) / "environments"
+    folder = environment.environments_folder(resolve({}, {}))
+    assert folder == user_data_path("voiceclone", appauthor=False) / "environments"
 
 
 def test_a_complete_environment_has_an_interpreter(settings: Settings, recipe: Recipe) -> None:
     assert environment.environment_python(settings, recipe) is None
-    folder = lay_environment(settings, recipe)
+    folder = write_environment(settings, recipe)
     assert environment.environment_python(settings, recipe) == environment.environment_interpreter(folder)
     assert environment.environment_status(settings, recipe).state is EnvironmentState.COMPLETE
 
 
-@pytest.mark.parametrize("mark", ["", "{", "[]", '{"torch": "x"}', None])
-def test_without_a_mark_that_can_be_read_it_is_broken(
-    settings: Settings, recipe: Recipe, mark: str | None
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"torch": "x"}', None])
+def test_without_a_record_that_can_be_read_it_is_broken(
+    settings: Settings, recipe: Recipe, text: str | None
 ) -> None:
-    path = lay_environment(settings, recipe) / "complete.json"
-    path.unlink() if mark is None else path.write_text(mark, encoding="utf-8")
+    path = write_environment(settings, recipe) / "complete.json"
+    path.unlink() if text is None else path.write_text(text, encoding="utf-8")
     assert environment.environment_python(settings, recipe) is None
     assert environment.environment_status(settings, recipe).state is EnvironmentState.BROKEN
 
 
-def test_when_its_base_interpreter_is_gone_it_is_broken(settings: Settings, recipe: Recipe) -> None:
-    python = environment.environment_interpreter(lay_environment(settings, recipe))
+def test_without_its_base_interpreter_it_is_broken(settings: Settings, recipe: Recipe) -> None:
+    python = environment.environment_interpreter(write_environment(settings, recipe))
     python.unlink()
     python.symlink_to("/no/such/python")
     assert environment.environment_python(settings, recipe) is None
@@ -133,11 +136,11 @@ def test_show_of_nothing_says_what_to_do(settings: Settings) -> None:
     assert (err, error) == ("", None)
 
 
-def test_show_tells_what_is_there_stale_and_used_instead(
+def test_show_names_what_is_complete_stale_and_used_instead(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = lay_environment(settings, environment.fish_recipe())
-    stale = lay_environment(settings, recipe_of(tmp_path, "old==1.0\n"))
+    folder = write_environment(settings, environment.fish_recipe())
+    stale = write_environment(settings, recipe_of(tmp_path, "old==1.0\n"))
     monkeypatch.setenv("FISH_SPEECH_PYTHON", "/opt/other/python")
     out, err, _ = run("show")
     rows = dict(line.split(maxsplit=1) for line in out.splitlines())
@@ -155,8 +158,8 @@ def test_show_tells_what_is_there_stale_and_used_instead(
 
 
 def test_remove_takes_this_one_and_names_the_others(settings: Settings, tmp_path: Path) -> None:
-    folder = lay_environment(settings, environment.fish_recipe())
-    stale = lay_environment(settings, recipe_of(tmp_path, "old==1.0\n"))
+    folder = write_environment(settings, environment.fish_recipe())
+    stale = write_environment(settings, recipe_of(tmp_path, "old==1.0\n"))
     environment.environment_log(folder).write_text("words", encoding="utf-8")
     out, err, _ = run("remove")
     assert out == f"{folder}\n"
@@ -165,7 +168,7 @@ def test_remove_takes_this_one_and_names_the_others(settings: Settings, tmp_path
 
 
 def test_remove_all_takes_the_stale_ones_and_nothing_else(settings: Settings, tmp_path: Path) -> None:
-    stale = lay_environment(settings, recipe_of(tmp_path, "old==1.0\n"))
+    stale = write_environment(settings, recipe_of(tmp_path, "old==1.0\n"))
     bystander = stale.parent / "notes"
     bystander.mkdir()
     assert run("remove", "--all")[0] == f"{stale}\n"
@@ -179,7 +182,7 @@ def test_remove_says_when_there_is_nothing_and_what_it_leaves(
     out, err, error = run("remove")
     assert (out, error) == ("", None)
     assert "Nothing to remove" in err
-    assert "/opt/other/python: that is yours and stays" in err
+    assert "/opt/other/python, which is not removed" in err
 
 
 def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path, recipe: Recipe) -> None:
@@ -245,12 +248,12 @@ def test_an_option_for_pip_must_look_like_one(settings: Settings) -> None:
     assert "env create -- " in error.message
 
 
-def test_pip_keeps_its_settings_and_proxies_and_sees_nothing_of_this_environment() -> None:
+def test_pip_gets_its_settings_and_proxies_and_nothing_of_this_environment() -> None:
     kept = {"PIP_INDEX_URL": "https://example.org/simple", "HTTPS_PROXY": "http://proxy:1", "PATH": "/bin"}
-    led_astray = ["PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "PIP_TARGET", "HF_TOKEN"]
-    seen = pip_environment({**kept, **dict.fromkeys(led_astray, "x")})
+    unwanted = ["PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "PIP_TARGET", "HF_TOKEN"]
+    seen = pip_environment({**kept, **dict.fromkeys(unwanted, "x")})
     assert kept.items() <= seen.items()
-    assert not set(led_astray) & set(seen)
+    assert not set(unwanted) & set(seen)
 
 
 def test_a_login_that_a_child_prints_is_hidden_everywhere(
@@ -258,25 +261,25 @@ def test_a_login_that_a_child_prints_is_hidden_everywhere(
 ) -> None:
     """Pip itself hides logins, but not that of a proxy whose URL it cannot parse."""
     monkeypatch.setenv("HTTPS_PROXY", "http://me:pass/word@proxy:x")
-    log, heard = tmp_path / "log", list[str]()
+    log, lines = tmp_path / "log", list[str]()
     program = "import os, sys; sys.exit('ERROR: Failed to parse: ' + os.environ['HTTPS_PROXY'])"
     with pytest.raises(ChildFailedError) as caught:
-        run_logged([sys.executable, "-c", program], os.environ, log, heard.append)
-    told = [str(caught.value), *heard, log.read_text(encoding="utf-8")]
-    assert len(told) == 3 and all("Failed to parse" in text and "pass/word" not in text for text in told)
+        run_logged([sys.executable, "-c", program], os.environ, log, lines.append)
+    texts = [str(caught.value), *lines, log.read_text(encoding="utf-8")]
+    assert len(texts) == 3 and all("Failed to parse" in text and "pass/word" not in text for text in texts)
 
 
-def test_a_childs_words_are_heard_kept_and_its_error_told(tmp_path: Path) -> None:
-    log, heard = tmp_path / "log", list[str]()
+def test_the_output_of_a_child_is_passed_on_and_logged_and_its_error_is_the_reason(tmp_path: Path) -> None:
+    log, lines = tmp_path / "log", list[str]()
     log.write_text("before\n", encoding="utf-8")
     program = (
         "print('one'); print('ERROR: no such package'); print('ERROR: ResolutionImpossible: see a page');"
         "print('hint: try another'); raise SystemExit(1)"
     )
     with pytest.raises(ChildFailedError, match=r"^no such package$"):
-        run_logged([sys.executable, "-c", program], os.environ, log, heard.append)
-    assert (heard[0], heard[-1], len(heard)) == ("one", "hint: try another", 4)
-    assert log.read_text(encoding="utf-8").splitlines() == ["before", *heard]
+        run_logged([sys.executable, "-c", program], os.environ, log, lines.append)
+    assert (lines[0], lines[-1], len(lines)) == ("one", "hint: try another", 4)
+    assert log.read_text(encoding="utf-8").splitlines() == ["before", *lines]
 
 
 def test_a_child_that_fails_in_silence_still_has_a_reason(tmp_path: Path) -> None:

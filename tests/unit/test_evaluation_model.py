@@ -64,17 +64,6 @@ def test_a_reference_without_spans_in_the_recording_was_given(tmp_path: Path) ->
     assert read_finished_run(folder).given == {"BERT"}
 
 
-def test_a_manifest_without_turns_has_them_in_the_rttm(tmp_path: Path) -> None:
-    folder = finished_run(tmp_path / "talk.voiceclone")
-    manifest = read_manifest(folder)
-    del manifest["turns"]
-    write_manifest(folder, manifest)
-    (folder / "diarization.rttm").write_text(
-        "SPEAKER talk 1 0.500 7.000 <NA> <NA> ANNA <NA> <NA>\n", encoding="utf-8"
-    )
-    assert read_finished_run(folder).turns == (Turn(0.5, 7.5, "ANNA"),)
-
-
 def test_what_is_no_run_directory_is_told_so(tmp_path: Path) -> None:
     assert refused(tmp_path) == "not_a_run_directory"
     assert refused(tmp_path / "nowhere") == "not_a_run_directory"

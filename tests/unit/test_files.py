@@ -17,7 +17,7 @@ from voiceclone_cli.files import (
     are_safe_names,
     check_speaker_names,
     check_writable,
-    explain_write_errors,
+    friendly_errors,
     write_error,
     write_text_atomic,
 )
@@ -33,7 +33,7 @@ def test_text_is_utf8_and_keeps_its_line_ends(tmp_path: Path) -> None:
 def test_a_write_error_becomes_one_sentence_that_names_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "below"
-    with pytest.raises(RunError) as caught, explain_write_errors(folder):
+    with pytest.raises(RunError) as caught, friendly_errors(folder):
         write_text_atomic(folder / "note.txt", "x")
     assert caught.value.code == "output_unwritable"
     assert str(folder) in caught.value.message

@@ -1,4 +1,4 @@
-"""The model registry without any source: entries, states, stamps, and what a bad disk says."""
+"""The model registry without any source: entries, states, checksums, and failing disks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONFIG = b"{}"
 
 def model_file(path: str, data: bytes, *, wheel: registry.Wheel) -> registry.ModelFile:
     sha256 = hashlib.sha256(data).hexdigest()
-    return registry.ModelFile(path, sha256, len(data), (registry.ArchiveMember(wheel, path),))
+    return registry.ModelFile(path, sha256, len(data), ((wheel, path),))
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> registry.ModelEntry:
         name="tiny",
         role="test",
         licence="MIT",
-        attribution="nobody",
+        attribution="no author",
         files=(
             model_file("model.bin", WEIGHTS, wheel=wheel),
             model_file("sub/config.json", CONFIG, wheel=wheel),
@@ -65,7 +65,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> None:
 # ------------------------------------------------------------------------------------ the entries
 
 
-def test_the_registry_names_the_files_that_the_other_rooms_open() -> None:
+def test_the_registry_names_the_files_that_are_opened_elsewhere() -> None:
     files = {entry.name: {file.path for file in entry.files} for entry in models_download.model_entries()}
     assert files == {
         "segmentation-3.0": {"pytorch_model.bin"},
@@ -104,8 +104,8 @@ def test_everything_is_pinned() -> None:
             else:
                 assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
             assert file.size > 0
-            for member in file.members:
-                assert re.fullmatch(r"[0-9a-f]{64}", member.wheel.sha256)
+            for wheel, _ in file.members:
+                assert re.fullmatch(r"[0-9a-f]{64}", wheel.sha256)
 
 
 def test_all_but_the_gated_ones_need_no_hub() -> None:
@@ -116,7 +116,7 @@ def test_all_but_the_gated_ones_need_no_hub() -> None:
     )
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+def test_the_error_for_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"no model 'whisper-huge'; there are segmentation-3\.0") as caught:
         models_download.ensure_models(["kokoro", "whisper-huge"])
     assert caught.value.code == "unknown_model"
@@ -140,9 +140,7 @@ def test_the_default_home_is_an_absolute_cache_folder_of_its_own(unset: str) -> 
 # -------------------------------------------------------------------------------------- the states
 
 
-def test_status_tells_missing_from_unverified_from_incomplete(
-    tiny: registry.ModelEntry, tmp_path: Path
-) -> None:
+def test_status_is_missing_unverified_or_incomplete(tiny: registry.ModelEntry, tmp_path: Path) -> None:
     assert models_download.models_status(home=tmp_path)[0].state is ModelState.MISSING
     folder = put_by_hand(tmp_path)
     assert models_download.models_status(home=tmp_path)[0].state is ModelState.UNVERIFIED
@@ -194,7 +192,7 @@ def test_a_changed_file_is_not_trusted_though_size_and_time_are_as_before(
 
 
 @pytest.mark.parametrize("garbage", ["", "[]", "{", '{"model.bin": 1}', '{"model.bin": ["00", 1, 2, 3]}'])
-def test_an_unreadable_stamp_only_costs_a_hash(
+def test_unreadable_checksums_only_cost_a_hash(
     tiny: registry.ModelEntry, tmp_path: Path, garbage: str
 ) -> None:
     folder = put_by_hand(tmp_path)
@@ -212,11 +210,11 @@ def test_a_home_that_can_only_be_read_is_enough(
     def refuse(*args: object, **options: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(store, "write_text_atomic", refuse)
     assert models_download.ensure_models(["tiny"], home=tmp_path) == {"tiny": folder}
 
 
-def test_verify_hashes_again_what_the_stamp_trusts(
+def test_verify_hashes_again_what_has_a_checksum(
     tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_by_hand(tmp_path)
@@ -266,7 +264,7 @@ def left_over(home: Path) -> list[str]:
     return sorted(path.name for path in home.rglob("*") if path.is_file() and path.name != "models.lock")
 
 
-def test_too_little_free_space_is_told_before_anything_is_fetched(
+def test_too_little_free_space_is_an_error_before_anything_is_fetched(
     tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
@@ -346,7 +344,7 @@ def test_pip_sees_its_own_settings_but_no_foreign_paths_and_no_token(
     ],
 )
 def test_what_pip_wrote_becomes_a_stable_code(tiny: registry.ModelEntry, log: str, code: str) -> None:
-    fault = models_download.explain_pip_failure(log, [tiny.files[0].members[0].wheel])
+    fault = models_download.explain_pip_failure(log, [tiny.files[0].members[0][0]])
     assert isinstance(fault, SourceError)
     assert fault.code == code
 

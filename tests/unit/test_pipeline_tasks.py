@@ -12,9 +12,9 @@ import pytest
 
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import FISH_SAMPLING, EngineChoice
-from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints, segment_seed, synthesis_tasks
+from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints, synthesis_tasks
 from voiceclone_cli.rundir.directory import resume_directory
-from voiceclone_cli.types import Reference, Script, Segment
+from voiceclone_cli.types import Reference, Script, Segment, segment_seed
 from voiceclone_worker.engines.kokoro.engine import BRISKER, CALMER, phonemes_of
 from voiceclone_worker.engines.kokoro.voices import ACOUSTIC, voice_table
 from voiceclone_worker.protocol import SegmentSpec

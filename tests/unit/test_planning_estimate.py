@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_read_is_replaced_by_the_next_run(tmp_path: Path, 
     write(text)
     assert load_measurements() == {}
     run = ctx(tmp_path, media=0.2)
-    record(run, "embedded", job(run), spoken(timing={}))
+    record(run, job(run), speech(timing={}), "embedded")
     assert observed("media") == [(10.0, 0.2, 500)]
 
 
@@ -171,14 +171,14 @@ def test_a_place_that_cannot_be_written_is_no_failure(
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     run = ctx(tmp_path, media=0.2)
-    record(run, "embedded", job(run), spoken())
+    record(run, job(run), speech(), "embedded")
     assert load_measurements() == {}
 
 
 def test_the_file_stays_small_and_what_was_not_renewed_for_longest_leaves(tmp_path: Path) -> None:
     write({"schema": "voiceclone.rates/2", "measured": {str(n): ROW for n in range(MAX_MEASUREMENTS)}})
     run = ctx(tmp_path, media=0.2, casting=0.1)
-    record(run, "embedded", job(run), spoken(timing={}))
+    record(run, job(run), speech(timing={}), "embedded")
     kept = load_measurements()
     assert len(kept) == MAX_MEASUREMENTS and not {"0", "1"} & kept.keys() and "2" in kept
     assert observed("media") and observed("casting")
@@ -221,10 +221,15 @@ def job(ctx: RunContext) -> SynthesisJob:
     )
 
 
-def spoken(**changes: Any) -> SynthesisResult:
+def speech(**changes: Any) -> SynthesisResult:
     rows = {id: SegmentRow(0, id, "done", f"/{id}.wav", 0.5) for id in ("0001", "0002")}
     return SynthesisResult(
-        **{"rows": rows, "timing": {"load": 1.0, "encode": 2.0, "generate": 3.0}, "peak_mb": 70, **changes}
+        **{
+            "segments": rows,
+            "timing": {"load": 1.0, "encode": 2.0, "generate": 3.0},
+            "peak_mb": 70,
+            **changes,
+        }
     )
 
 
@@ -239,7 +244,7 @@ def stages_observed() -> set[str]:
 
 def test_a_run_leaves_what_each_of_its_stages_took(tmp_path: Path) -> None:
     run = ctx(tmp_path, media=0.2, diarization=7.0, script=3.0, casting=0.1, speaking=7.0, timeline=0.3)
-    record(run, "embedded", job(run), spoken())
+    record(run, job(run), speech(), "embedded")
     assert observed("diarization") == [(10.0, 7.0, None)]
     assert observed("transcription") == [(10.0, 3.0, None)]
     assert observed("media") == [(10.0, 0.2, 500)], "the first that raised the memory"
@@ -251,27 +256,27 @@ def test_a_run_leaves_what_each_of_its_stages_took(tmp_path: Path) -> None:
 
 def test_a_run_that_is_planned_after_one_is_expected_to_take_as_long(tmp_path: Path) -> None:
     run = ctx(tmp_path, diarization=7.0, speaking=7.0, timeline=0.3)
-    record(run, "embedded", job(run), spoken())
+    record(run, job(run), speech(), "embedded")
     costs, known = stage_costs(run.request.settings, ECHO, "embedded"), load_measurements()
-    speech = speech_seconds(job(run).script.segments)
-    works = {"diarization": 10.0, "loading": 1.0, "encoding": 1.0, "speech": speech, "timeline": 10.0}
+    seconds = speech_seconds(job(run).script.segments)
+    works = {"diarization": 10.0, "loading": 1.0, "encoding": 1.0, "speech": seconds, "timeline": 10.0}
     total = sum(estimate(known, costs[stage], work).seconds for stage, work in works.items())
     assert total == pytest.approx(14.3, abs=0.01)
 
 
 def test_the_last_run_counts_and_a_peak_is_remembered_until_the_next(tmp_path: Path) -> None:
     first, second = ctx(tmp_path, casting=0.2), ctx(tmp_path, media=0.1, casting=0.4)
-    record(first, "embedded", job(first), spoken())
+    record(first, job(first), speech(), "embedded")
     assert observed("casting") == [(10.0, 0.2, 500)]
     second.clock.peak_mb["media"] = 900
-    record(second, "embedded", job(second), spoken())
+    record(second, job(second), speech(), "embedded")
     assert observed("casting") == [(10.0, 0.4, 500)]
 
 
 def test_what_was_taken_over_or_given_measures_nothing(tmp_path: Path) -> None:
     run = ctx(tmp_path, media=0.2, diarization=0.01, script=0.01, timeline=0.01, speaking=0.01)
     run.cache.reused.extend(["diarization", "transcription", "timeline"])
-    record(run, "embedded", job(run), spoken(kept={"0001", "0002"}, timing={}))
+    record(run, job(run), speech(reused={"0001", "0002"}, timing={}), "embedded")
     assert stages_observed() == {"media"}
 
 
@@ -279,10 +284,10 @@ def test_what_was_taken_over_or_given_measures_nothing(tmp_path: Path) -> None:
     "trouble",
     [
         {"errors": [Failure("worker_died", "it did")]},
-        {"rows": {"0001": SegmentRow(0, "0001", "failed", error=Failure("x", "y"))}},
+        {"segments": {"0001": SegmentRow(0, "0001", "failed", error=Failure("x", "y"))}},
     ],
 )
 def test_speaking_that_went_wrong_says_nothing_of_speed(tmp_path: Path, trouble: dict[str, Any]) -> None:
     run = ctx(tmp_path, media=0.2, speaking=60.0, timeline=0.1)
-    record(run, "embedded", job(run), spoken(**trouble))
+    record(run, job(run), speech(**trouble), "embedded")
     assert stages_observed() == {"media"}

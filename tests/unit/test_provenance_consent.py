@@ -1,4 +1,4 @@
-"""What somebody who clones voices is told once."""
+"""Consent records, and the notice of the first run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from voiceclone_cli.errors import InputError
 from voiceclone_cli.provenance.consent import first_run_notice, read_consent, show_first_run_notice
 from voiceclone_cli.types import ProgressEvent, no_progress
 
-# Who agreed to have their voice cloned.
-
-
 ANNA = {"speaker": "ANNA", "name": "Anna Berg", "agreed_to": "a Spanish dub", "date": "2026-03-01"}
 BERT = {**ANNA, "speaker": "BERT", "name": "Bert Lind", "note": "contract 17"}
 
@@ -26,7 +23,7 @@ def consent_file(folder: Path, content: object, name: str = "consent.json") -> P
     return path
 
 
-def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
+def test_json_and_csv_give_the_same(tmp_path: Path) -> None:
     rows = [ANNA, BERT]
     table = "speaker,name,agreed_to,date,note\n" + "\n".join(
         ",".join((row["speaker"], row["name"], row["agreed_to"], row["date"], row.get("note", "")))
@@ -37,20 +34,20 @@ def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
     assert by_json["speakers"] == by_csv["speakers"] == [{**ANNA, "note": ""}, BERT]
 
 
-def test_a_bare_list_and_a_byte_order_mark_are_understood(tmp_path: Path) -> None:
+def test_bare_list_and_byte_order_mark_are_read(tmp_path: Path) -> None:
     document, notes = read_consent(consent_file(tmp_path, "\ufeff" + json.dumps([ANNA])), ["ANNA"])
     assert document["speakers"][0]["name"] == "Anna Berg" and notes == []
 
 
-def test_whom_it_does_not_cover_is_told_and_kept(tmp_path: Path) -> None:
+def test_speakers_without_consent_are_reported_and_kept(tmp_path: Path) -> None:
     document, notes = read_consent(consent_file(tmp_path, [ANNA]), ["ANNA", "BERT", "CARL"])
     assert document["missing"] == ["BERT", "CARL"]
     assert len(notes) == 1 and "BERT, CARL" in notes[0]
 
 
-def test_a_row_for_nobody_in_the_recording_is_told(tmp_path: Path) -> None:
+def test_entry_of_an_unknown_speaker_is_reported(tmp_path: Path) -> None:
     _, (note,) = read_consent(consent_file(tmp_path, [ANNA, BERT]), ["ANNA"])
-    assert "BERT" in note and "not heard" in note
+    assert "BERT" in note and "not in this recording" in note
 
 
 @pytest.mark.parametrize(
@@ -59,7 +56,7 @@ def test_a_row_for_nobody_in_the_recording_is_told(tmp_path: Path) -> None:
         ("{", "a.json", "consent_format", "not JSON"),
         ("[" * 100_000, "a.json", "consent_format", "not JSON"),
         ({"people": []}, "a.json", "consent_format", 'no list "speakers"'),
-        ([], "a.json", "consent_format", "names nobody"),
+        ([], "a.json", "consent_format", "has no entry"),
         ("speaker,name\nA,B\n", "a.csv", "consent_format", "no column agreed_to, date"),
         ("x" * 2_000_000, "a.json", "consent_format", "larger than 1 MB"),
         ([["ANNA"]], "a.json", "consent_row", "row 1: it is not an object"),
@@ -70,7 +67,7 @@ def test_a_row_for_nobody_in_the_recording_is_told(tmp_path: Path) -> None:
         ([ANNA, ANNA], "a.json", "consent_row", "row 2: ANNA has a row already"),
     ],
 )
-def test_a_fault_is_one_sentence_with_its_row(
+def test_invalid_record_is_reported_with_its_row(
     tmp_path: Path, content: Any, name: str, code: str, says: str
 ) -> None:
     with pytest.raises(InputError) as refused:
@@ -79,7 +76,7 @@ def test_a_fault_is_one_sentence_with_its_row(
     assert "\n" not in refused.value.message
 
 
-def test_a_file_that_is_not_there_or_not_text_is_one_sentence(tmp_path: Path) -> None:
+def test_missing_or_binary_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
     for path, code in (
         (tmp_path / "none.json", "consent_unreadable"),
@@ -90,14 +87,14 @@ def test_a_file_that_is_not_there_or_not_text_is_one_sentence(tmp_path: Path) ->
         assert refused.value.code == code
 
 
-def test_the_law_and_the_licence_are_told_once() -> None:
+def test_law_and_licence_are_shown_once() -> None:
     notice = first_run_notice("fish")
     assert notice is not None
     assert "agreed" in notice and "AI Act" in notice and "non-commercial" in notice
     assert first_run_notice("fish") is None
 
 
-def test_another_engine_adds_its_licence_without_the_law() -> None:
+def test_second_engine_adds_its_licence_only() -> None:
     first_run_notice("kokoro")
     notice = first_run_notice("fish")
     assert notice is not None and "CC-BY-NC-SA-4.0" in notice and "AI Act" not in notice
@@ -107,7 +104,7 @@ def test_tones_need_no_notice() -> None:
     assert first_run_notice("echo") is None
 
 
-def test_who_does_not_look_is_told_the_next_time() -> None:
+def test_notice_waits_for_a_caller_who_shows_progress() -> None:
     show_first_run_notice("kokoro", no_progress)
     seen: list[ProgressEvent] = []
     show_first_run_notice("kokoro", seen.append)
@@ -115,8 +112,8 @@ def test_who_does_not_look_is_told_the_next_time() -> None:
     assert len(seen) == 1 and seen[0].stage == "note" and "Apache-2.0" in seen[0].note
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a variable of Linux's")
-def test_where_nothing_can_be_written_it_is_told_again(
+@pytest.mark.skipif(os.name == "nt", reason="XDG_STATE_HOME is for Linux")
+def test_notice_is_shown_again_if_its_state_cannot_be_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()

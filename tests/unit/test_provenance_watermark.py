@@ -1,4 +1,4 @@
-"""What a file says about itself."""
+"""Postprocessing of segments without a network's weights, and tags."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from voiceclone_cli.audio.reader import open_audio
 from voiceclone_cli.audio.writer import open_wav, to_pcm16
 from voiceclone_cli.provenance.watermark import (
     Postprocessor,
-    Watermarking,
     container_tags,
     own_tags,
     unmarked_notes,
@@ -24,22 +23,17 @@ from voiceclone_cli.provenance.watermark import (
 )
 from voiceclone_worker.protocol import Failure, SegmentRow
 
-# What is done to a spoken segment before it counts, without a network's weights.
 
-
-TAGS_ALONE = Watermarking("kokoro", model=None)
-
-
-def spoken(folder: Path, id: str = "0001") -> SegmentRow:
-    """A segment as a worker leaves it."""
+def synthesized(folder: Path, id: str = "0001") -> SegmentRow:
+    """Return a worker's result with its wav."""
     path = folder / f"{id}.wav"
     with open_wav(path, 24_000, 24_000) as file:
         file.write(to_pcm16(syllables(1.0, 24_000)))
     return SegmentRow(0, id, "done", str(path), 1.0, 24_000, seed=7, sha256=file.sha256)
 
 
-class Settled:
-    """What a sealer settled, and in which threads."""
+class Collector:
+    """Collects processed results and the names of the threads."""
 
     def __init__(self) -> None:
         self.rows: list[SegmentRow] = []
@@ -50,11 +44,11 @@ class Settled:
         self.threads.add(threading.current_thread().name)
 
 
-def sealed(row: SegmentRow, seal: Watermarking | None = TAGS_ALONE) -> SegmentRow:
-    settled = Settled()
+def process(row: SegmentRow, engine: str = "kokoro", model: Path | None = None) -> SegmentRow:
+    collector = Collector()
     with Postprocessor() as postprocessor:
-        postprocessor.take(row, seal, settled)
-    (result,) = settled.rows
+        postprocessor.process(row, engine, model, collector)
+    (result,) = collector.rows
     return result
 
 
@@ -64,75 +58,75 @@ def pcm(path: str | None) -> bytes:
         return file.readframes(file.getnframes())
 
 
-def test_without_the_mark_the_tags_are_added_and_no_sample_changes(tmp_path: Path) -> None:
-    row = spoken(tmp_path)
+def test_tags_are_added_without_changing_samples(tmp_path: Path) -> None:
+    row = synthesized(tmp_path)
     before = pcm(row.file)
-    after = sealed(row)
+    after = process(row)
     assert pcm(after.file) == before
     assert after.sha256 == hashlib.sha256((tmp_path / "0001.wav").read_bytes()).hexdigest() != row.sha256
     assert (after.status, after.seconds, after.frames, after.seed) == ("done", 1.0, 24_000, 7)
     assert [path.name for path in tmp_path.glob("**/*.part*")] == []
 
 
-def test_rows_without_a_seal_and_failed_ones_are_settled_as_they_are(tmp_path: Path) -> None:
-    row = spoken(tmp_path)
+def test_tones_and_failed_results_are_passed_on_unchanged(tmp_path: Path) -> None:
+    row = synthesized(tmp_path)
     failed = SegmentRow(0, "0002", "failed", error=Failure("asked_to_fail", "so it is"))
-    assert sealed(row, None) is row and sealed(failed) is failed
+    assert process(row, "echo") is row and process(failed) is failed
 
 
-def test_many_rows_are_sealed_beside_the_caller_and_all_are_settled_at_the_end(tmp_path: Path) -> None:
-    settled = Settled()
+def test_results_are_processed_in_one_thread_in_order(tmp_path: Path) -> None:
+    collector = Collector()
     with Postprocessor() as postprocessor:
         for number in range(20):
-            postprocessor.take(spoken(tmp_path, f"{number:04d}"), TAGS_ALONE, settled)
-    assert [row.id for row in settled.rows] == [f"{number:04d}" for number in range(20)]
-    assert threading.current_thread().name not in settled.threads and len(settled.threads) == 1
+            postprocessor.process(synthesized(tmp_path, f"{number:04d}"), "kokoro", None, collector)
+    assert [row.id for row in collector.rows] == [f"{number:04d}" for number in range(20)]
+    assert threading.current_thread().name not in collector.threads and len(collector.threads) == 1
     assert postprocessor.seconds > 0
 
 
-def test_what_was_spoken_before_a_stop_is_still_sealed(tmp_path: Path) -> None:
-    settled = Settled()
+def test_what_was_spoken_before_a_stop_is_still_process(tmp_path: Path) -> None:
+    collector = Collector()
     with pytest.raises(KeyboardInterrupt), Postprocessor() as postprocessor:
-        postprocessor.take(spoken(tmp_path), TAGS_ALONE, settled)
+        postprocessor.process(synthesized(tmp_path), "kokoro", None, collector)
         raise KeyboardInterrupt
-    assert [row.status for row in settled.rows] == ["done"]
+    assert [row.status for row in collector.rows] == ["done"]
 
 
-def test_what_cannot_be_marked_has_failed_and_leaves_no_unmarked_wav(tmp_path: Path) -> None:
+def test_segment_that_cannot_be_marked_fails_without_a_wav(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    row = sealed(spoken(tmp_path), Watermarking("kokoro", tmp_path / "model"))
+    row = process(synthesized(tmp_path), model=tmp_path / "model")
     assert row.status == "failed" and row.error is not None and row.error.code == "watermark_failed"
     assert "--no-watermark" in row.error.message
     assert not (tmp_path / "0001.wav").exists()
 
 
-def test_a_wav_that_is_gone_or_damaged_is_a_failed_row(tmp_path: Path) -> None:
-    gone, torn = spoken(tmp_path), spoken(tmp_path, "0002")
+def test_missing_or_damaged_wav_is_a_failed_result(tmp_path: Path) -> None:
+    missing, damaged = synthesized(tmp_path), synthesized(tmp_path, "0002")
     (tmp_path / "0001.wav").unlink()
     (tmp_path / "0002.wav").write_bytes(b"RIFF")
-    codes = [row.error.code for row in (sealed(gone), sealed(torn)) if row.error]
+    codes = [row.error.code for row in (process(missing), process(damaged)) if row.error]
     assert codes == ["output_vanished", "watermark_failed"]
 
 
-def test_a_link_in_the_place_of_a_segment_is_replaced_and_not_followed(tmp_path: Path) -> None:
-    row = spoken(tmp_path)
+def test_link_in_place_of_a_segment_is_replaced(tmp_path: Path) -> None:
+    row = synthesized(tmp_path)
     precious = tmp_path / "precious.wav"
     (tmp_path / "0001.wav").rename(precious)
     (tmp_path / "0001.wav").symlink_to(precious)
     content = precious.read_bytes()
-    assert sealed(row).status == "done"
+    assert process(row).status == "done"
     assert precious.read_bytes() == content and not (tmp_path / "0001.wav").is_symlink()
 
 
-def test_what_settling_raises_reaches_the_caller(tmp_path: Path) -> None:
+def test_error_of_the_callback_reaches_the_caller(tmp_path: Path) -> None:
     def refuse(row: SegmentRow, unmarked: str | None) -> None:
         raise ValueError("the run directory is gone")
 
     with pytest.raises(ValueError, match="gone"), Postprocessor() as postprocessor:
-        postprocessor.take(spoken(tmp_path), TAGS_ALONE, refuse)
+        postprocessor.process(synthesized(tmp_path), "kokoro", None, refuse)
 
 
-def test_unmarked_segments_are_told_in_a_sentence_for_each_reason() -> None:
+def test_unmarked_segments_are_reported_by_reason() -> None:
     many = {f"{number:04d}": "too short" for number in range(1, 8)}
     assert unmarked_notes({**many, "0100": "silent"}) == [
         "no watermark is on 0100: silent",
@@ -148,14 +142,14 @@ def tagged_wav(path: Path, engine: str) -> Path:
 
 
 @pytest.mark.parametrize("engine", ["kokoro", "fish"])
-def test_a_wav_says_that_its_voices_are_synthetic_and_what_made_them(tmp_path: Path, engine: str) -> None:
+def test_wav_tags_name_synthetic_voices_and_the_program(tmp_path: Path, engine: str) -> None:
     with open_audio(tagged_wav(tmp_path / "a.wav", engine)) as stream:
         tags = own_tags(stream.tags)
     assert tags["comment"] == f"Synthetic voices, made with voiceclone {__version__} ({engine})"
     assert tags["encoder"] == f"voiceclone {__version__}"
 
 
-def test_tags_leave_the_samples_alone_for_other_readers(tmp_path: Path) -> None:
+def test_tags_do_not_change_samples_for_other_readers(tmp_path: Path) -> None:
     import wave
 
     import soundfile
@@ -168,15 +162,15 @@ def test_tags_leave_the_samples_alone_for_other_readers(tmp_path: Path) -> None:
         assert np.array_equal(file.read(dtype="int16"), to_pcm16(tone(1.0)))
 
 
-def test_tones_are_nobody_s_voice() -> None:
+def test_tones_have_no_tags() -> None:
     assert wav_info("echo") == {} == container_tags("echo")
 
 
-def test_tags_of_others_are_not_told() -> None:
+def test_tags_of_other_programs_are_not_shown() -> None:
     assert own_tags({"title": "A talk", "encoder": "Lavf61.7.100"}) == {}
     assert own_tags(container_tags("fish")).keys() == container_tags("fish").keys()
 
 
-def test_a_hostile_tag_cannot_command_a_terminal() -> None:
+def test_control_characters_of_a_tag_are_not_shown() -> None:
     (shown,) = own_tags({"comment": "made with voiceclone \x1b[2J" + "x" * 10_000}).values()
     assert shown.isprintable() and len(shown) <= 200

@@ -131,7 +131,7 @@ def test_a_manifest_that_is_nested_too_deep_says_nothing(tmp_path: Path) -> None
     run_dir = resume_directory(tmp_path / "run", "a")
     run_dir.manifest.write_text("[" * 100_000, encoding="utf-8")
     again = resume_directory(tmp_path / "run", "a")
-    assert again.claimed() is None and not again.has_spoken()
+    assert again.running() is None and not again.has_speech()
 
 
 def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
@@ -158,9 +158,9 @@ def test_force_forgets_what_earlier_runs_made(tmp_path: Path) -> None:
     run_dir.segment_wav("0001").write_bytes(b"sound")
     save_segment_note(run_dir, "0001", "print", {"sha256": sha256(b"sound").hexdigest()})
     StageCache(run_dir.root).save("diarization", 1, {}, {})
-    assert run_dir.remembers()
-    run_dir.forget()
-    assert load_segment_note(run_dir, "0001", "print") is None and not run_dir.remembers()
+    assert run_dir.has_results()
+    run_dir.delete_cache()
+    assert load_segment_note(run_dir, "0001", "print") is None and not run_dir.has_results()
 
 
 def test_a_note_is_not_written_into_a_directory_that_is_gone(tmp_path: Path) -> None:

@@ -11,19 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from factories import run_request
+from media_samples import syllables, write_wav
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import InputError, RunError, Stopped
 from voiceclone_cli.pipeline.assemble import Mix
-from voiceclone_cli.pipeline.context import RunContext, failure_document, record_failure
+from voiceclone_cli.pipeline.context import RunContext, open_run
 from voiceclone_cli.pipeline.prepare import Prepared
 from voiceclone_cli.pipeline.request import RunRequest
-from voiceclone_cli.pipeline.results import manifest_document, missing_outputs
-from voiceclone_cli.pipeline.synthesize import SynthesisResult, exit_code
+from voiceclone_cli.pipeline.results import make_manifest
+from voiceclone_cli.pipeline.synthesize import SynthesisResult
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.directory import resume_directory
-from voiceclone_cli.rundir.manifest import write_manifest
+from voiceclone_cli.rundir.manifest import Manifest, failure_document
 from voiceclone_cli.system import Clock
 from voiceclone_cli.types import (
     Diarization,
@@ -38,9 +40,7 @@ from voiceclone_cli.types import (
 from voiceclone_worker.protocol import Failure, SegmentRow
 
 
-def made(
-    folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = (), **ended: Any
-) -> tuple[SynthesisJob, dict[str, Any]]:
+def manifest(folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = (), **ended: Any) -> Manifest:
     segments = tuple(Segment(f"000{n}", "SPEAKER_00", n, n + 0.5, f"line {n}", "en") for n in (1, 2))
     run_dir = resume_directory(folder / "run", "abc")
     reference = Reference("SPEAKER_00", run_dir.speakers / "reference.wav", "the words", 9.5, ((1.0, 10.5),))
@@ -50,14 +50,19 @@ def made(
     clock = Clock()
     clock.stop()
     request = RunRequest(recording.path, settings)
-    stages = StageCache(run_dir.root, "abc")
-    ctx = RunContext(request, recording, "abc", engine, None, run_dir, stages, clock, ["a note"], no_progress)
+    cache = StageCache(run_dir.root, "abc")
+    ctx = RunContext(request, recording, "abc", engine, None, run_dir, cache, clock, ["a note"], no_progress)
     diarization = Diarization((Turn(1.0, 3.0, "SPEAKER_00"),), (), "embedded", "it was asked for")
     prepared = Prepared(diarization, Script(segments), "whisper-base", {"SPEAKER_00": reference})
-    job = replace(prepared.job(ctx), slot_ends={"0001": 2.0, "0002": 3.0})
+    slot_ends = {"0001": 2.0, "0002": 3.0}
+    job = SynthesisJob(prepared.script, prepared.references, slot_ends, run_dir, engine, settings)
     placed = [Placement("0001", 16_000, 8_000, 1.1, 0.0, -2.0)]
-    spoken = SynthesisResult(rows=rows, kept={"0001"}, notes=list(notes), **ended)
-    return job, manifest_document(ctx, prepared, job, spoken, Mix(placed, 16_000))
+    speech = SynthesisResult(rows, {"0001"}, notes=list(notes), **ended)
+    return make_manifest(ctx, prepared, job, speech, Mix(placed, 16_000))
+
+
+def document(folder: Path, rows: dict[str, SegmentRow], **fields: Any) -> dict[str, Any]:
+    return manifest(folder, rows, **fields).to_dict()
 
 
 DONE = SegmentRow(0, "0001", "done", "/0001.wav", 0.5, 12_000, 7, 1, "e3b0")
@@ -65,7 +70,7 @@ FAILED = SegmentRow(0, "0002", "failed", error=Failure("language", "kokoro canno
 
 
 def test_the_document_has_the_keys_that_scripts_rely_on(tmp_path: Path) -> None:
-    _, content = made(tmp_path, {"0001": DONE, "0002": FAILED})
+    content = document(tmp_path, {"0001": DONE, "0002": FAILED})
     assert {
         "schema", "status", "run_dir", "engine", "mode", "speakers", "segments", "outputs", "timing", "errors",
     } <= content.keys()  # fmt: skip
@@ -86,41 +91,41 @@ def test_the_document_has_the_keys_that_scripts_rely_on(tmp_path: Path) -> None:
 def test_the_status_follows_from_the_segments(
     tmp_path: Path, rows: dict[str, SegmentRow], status: str, code: int
 ) -> None:
-    _, content = made(tmp_path, rows)
-    assert content["status"] == status and exit_code(SynthesisResult(rows=rows)) == code
+    content = document(tmp_path, rows)
+    assert content["status"] == status and SynthesisResult(rows).exit_code == code
 
 
 def test_work_that_could_not_begin_at_all_lacked_something() -> None:
     reason = Failure("checkpoint_unusable", "model.pth cannot be loaded; fetch it again")
     failed = {"0001": replace(FAILED, id="0001", error=reason), "0002": replace(FAILED, error=reason)}
-    assert exit_code(SynthesisResult(rows=failed, errors=[reason])) == 4
-    assert exit_code(SynthesisResult(rows={**failed, "0001": DONE}, errors=[reason])) == 3, "kept from before"
-    assert exit_code(SynthesisResult(rows=failed, errors=[reason], stopped=Stopped(130))) == 130
+    assert SynthesisResult(failed, errors=[reason]).exit_code == 4
+    assert SynthesisResult({**failed, "0001": DONE}, errors=[reason]).exit_code == 3, "kept from before"
+    assert SynthesisResult(failed, errors=[reason], stopped=Stopped(130)).exit_code == 130
 
 
 def test_each_note_stands_there_once(tmp_path: Path) -> None:
-    _, content = made(
+    content = document(
         tmp_path, {"0001": DONE, "0002": FAILED}, notes=["the batch was halved for want of memory", "a note"]
     )
     assert content["notes"] == ["a note", "the batch was halved for want of memory"]
 
 
 def test_every_failed_segment_is_an_error_with_its_id(tmp_path: Path) -> None:
-    _, content = made(tmp_path, {"0001": DONE, "0002": FAILED})
+    content = document(tmp_path, {"0001": DONE, "0002": FAILED})
     assert content["errors"] == [{"code": "language", "message": "kokoro cannot read it", "segment": "0002"}]
     assert content["segments"][1]["status"] == "failed" and content["segments"][1]["file"] is None
 
 
 def test_no_secret_reaches_the_manifest(tmp_path: Path) -> None:
-    job, content = made(tmp_path, {"0001": DONE, "0002": FAILED})
-    write_manifest(job.run_dir.root, content)
-    text = job.run_dir.manifest.read_text(encoding="utf-8")
-    assert json.loads(text) == content
-    assert "hf_secret" not in text and "token" not in content["settings"]
+    written = manifest(tmp_path, {"0001": DONE, "0002": FAILED})
+    written.save(tmp_path)
+    text = (tmp_path / "run.json").read_text(encoding="utf-8")
+    assert json.loads(text) == written.to_dict() and Manifest.load(tmp_path) == written
+    assert "hf_secret" not in text and "token" not in written.settings
 
 
 def test_settings_stand_there_with_their_source(tmp_path: Path) -> None:
-    _, content = made(tmp_path, {"0001": DONE, "0002": FAILED})
+    content = document(tmp_path, {"0001": DONE, "0002": FAILED})
     assert content["settings"]["batch_size"] == {"value": 5, "from": "default"}
     assert content["input"]["frames"] == 24_000 and content["input"]["seconds"] == 3.0
 
@@ -137,25 +142,50 @@ def test_what_was_stopped_or_lacks_its_mix_is_no_success(tmp_path: Path) -> None
     rows = {"0001": DONE, "0002": DONE}
     full = Failure("disk_full", "the disk is full")
     for name, ended in {"stopped": Stopped(130), "errors": [full]}.items():
-        _, content = made(tmp_path / name, rows, **{name: ended})
+        content = document(tmp_path / name, rows, **{name: ended})
         assert content["status"] == "partial" and len(content["errors"]) == 1
-    assert exit_code(SynthesisResult(rows=rows, stopped=Stopped(130))) == 130
-    assert exit_code(SynthesisResult(rows=rows, errors=[full])) == 3
+    assert SynthesisResult(rows, stopped=Stopped(130)).exit_code == 130
+    assert SynthesisResult(rows, errors=[full]).exit_code == 3
 
 
 def test_a_reason_stands_among_the_errors_once(tmp_path: Path) -> None:
     full = Failure("disk_full", "the disk is full")
-    _, content = made(tmp_path, {"0001": DONE, "0002": DONE}, errors=[full, full])
-    assert len(content["errors"]) == 1
-    kept = missing_outputs(content, RunError("the disk is full", code="disk_full"))
-    assert kept["status"] == "error" and len(kept["errors"]) == 1
+    found = manifest(tmp_path, {"0001": DONE, "0002": DONE}, errors=[full, full])
+    assert len(found.errors) == 1
+    found.add_failure(RunError("the disk is full", code="disk_full"))
+    assert found.status == "error" and len(found.errors) == 1
 
 
-def test_a_failure_is_recorded_only_where_no_earlier_manifest_holds(tmp_path: Path) -> None:
-    run_dir = resume_directory(tmp_path / "run", "abc")
-    record_failure(run_dir, Stopped(143))
-    recorded = json.loads(run_dir.manifest.read_text(encoding="utf-8"))
-    assert recorded["status"] == "error" and recorded["input"] == {"sha256": "abc"}
-    run_dir.manifest.write_text('{"status": "success"}', encoding="utf-8")
-    record_failure(run_dir, Stopped(143))
-    assert run_dir.manifest.read_text(encoding="utf-8") == '{"status": "success"}'
+def test_a_failure_is_recorded_unless_the_manifest_of_an_earlier_run_is_valid(tmp_path: Path) -> None:
+    request = run_request(write_wav(tmp_path / "in.wav", syllables(1.0)), tmp_path / "run")
+    with pytest.raises(Stopped), open_run(request, no_progress):
+        raise Stopped(143)
+    recorded = Manifest.load(tmp_path / "run")
+    assert recorded.status == "error" and recorded.errors[0]["code"] == "interrupted"
+    assert recorded.to_dict().keys() == {
+        "schema", "status", "run_dir", "segments", "outputs", "errors", "input",
+    }  # fmt: skip
+    earlier = Manifest("success", "run", input=recorded.input, versions={"voiceclone": "0"})
+    earlier.save(tmp_path / "run")
+    with pytest.raises(Stopped), open_run(request, no_progress):
+        raise Stopped(143)
+    assert Manifest.load(tmp_path / "run") == earlier
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("status", 1),
+        ("turns", [{"start": 0.0, "end": float("nan"), "speaker": "A"}]),
+        ("segments", [{"id": "0001", "status": "done"}]),
+        ("segments", {"0001": "done"}),
+        ("hashes", {"mix.wav": None}),
+        ("watermark", []),
+    ],
+)
+def test_a_manifest_with_a_value_of_another_type_is_damaged(tmp_path: Path, name: str, value: Any) -> None:
+    content = {**document(tmp_path, {"0001": DONE, "0002": FAILED}), name: value}
+    (tmp_path / "run.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match=name) as damaged:
+        Manifest.load(tmp_path)
+    assert damaged.value.code == "manifest_damaged"

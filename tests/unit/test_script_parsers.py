@@ -68,8 +68,8 @@ def test_empty_cues_and_sounds_are_dropped_and_noted(tmp_path: Path) -> None:
     result = read(tmp_path, "a.srt", SRT.replace("Hi.", "[music]") + "\n3\n00:00:13,000 --> 00:00:14,000\n\n")
     assert texts(result) == ["Hello there."]
     assert result.notes == (
-        "cue 2 left out: it has nothing to speak.",
-        "cue 3 left out: it has nothing to speak.",
+        "cue 2 is skipped: it has no words.",
+        "cue 3 is skipped: it has no words.",
     )
 
 
@@ -117,7 +117,7 @@ def test_a_vtt_voice_is_the_speaker(tmp_path: Path) -> None:
 
 def test_a_vtt_cue_of_two_voices_is_refused(tmp_path: Path) -> None:
     vtt = "WEBVTT\n\n00:01.500 --> 00:03.000\n<v Anna>Hello.</v> <v Ben>Hi.</v>\n"
-    assert "cue 1 is spoken by Anna and Ben" in refusal(tmp_path, "a.vtt", vtt).message
+    assert "cue 1 has the voices of Anna and Ben" in refusal(tmp_path, "a.vtt", vtt).message
 
 
 ASS = (
@@ -215,15 +215,15 @@ def test_csv_takes_decimal_commas_ids_and_languages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        ("", "no line to speak"),
-        ("start,end,text\n", "no line to speak"),
-        ("from,to,text\n1,2,a\n", "no start and no end"),
+        ("", "no line with words"),
+        ("start,end,text\n", "no line with words"),
+        ("from,to,text\n1,2,a\n", "start and end are missing"),
         ("start,end,text,text\n1,2,a,b\n", 'more than one column "text"'),
         ("start,end,text\n1,2,Well, no\n", "line 2 has more cells"),
         ("start,end,text\n1,,a\n", "line 2: '' is not a time"),
         ("start,end,text\n-1,2,a\n", "line 2: '-1' is not a time"),
         ("start,end,text\nnan,2,a\n", "line 2: 'nan' is not a time"),
-        ('start,end,text\n1,2,"a\n', "line 2 is not a row of CSV"),
+        ('start,end,text\n1,2,"a\n', "line 2 is not valid CSV"),
     ],
 )
 def test_csv_that_is_no_script_is_refused(tmp_path: Path, content: str, part: str) -> None:
@@ -298,7 +298,7 @@ def test_a_line_of_more_text_than_anybody_speaks_is_refused(tmp_path: Path, name
 
 def test_a_time_beyond_a_hundred_hours_is_refused(tmp_path: Path) -> None:
     vtt = "WEBVTT\n\n9999:00:01.000 --> 9999:00:02.000\nHello.\n"
-    assert "beyond 100 hours" in refusal(tmp_path, "a.vtt", vtt).message
+    assert "after 100 hours" in refusal(tmp_path, "a.vtt", vtt).message
 
 
 def test_a_table_of_too_many_columns_is_refused(tmp_path: Path) -> None:
@@ -338,4 +338,4 @@ def test_ids_that_cannot_name_files_are_numbered_anew(tmp_path: Path, ids: tuple
     lines = [{"id": id, "start": at, "end": at + 1, "text": "a"} for at, id in enumerate(ids)]
     result = read(tmp_path, "a.json", json.dumps(lines))
     assert [line.id for line in result.segments] == ["0001", "0002"]
-    assert "numbered anew" in result.notes[0]
+    assert "renumbered" in result.notes[0]

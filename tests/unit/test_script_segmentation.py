@@ -27,7 +27,7 @@ def test_a_word_goes_to_the_turn_it_shares_most_time_with() -> None:
 def test_a_word_just_outside_goes_to_the_nearest_turn_and_one_far_away_is_noted() -> None:
     script = script_of([(0.0, 0.5, "Thanks."), (1.6, 1.9, "Hi.")], [(2.0, 3.0, "A")])
     assert said(script) == [("A", "Hi.")]
-    assert script.notes == ('1 word outside of anybody\'s speech left out: "Thanks.".',)
+    assert script.notes == ('1 word outside of all speech skipped: "Thanks.".',)
 
 
 def test_the_last_word_of_a_sentence_stays_with_its_sentence() -> None:
@@ -94,7 +94,7 @@ def test_a_line_does_not_outlast_its_turn_but_is_never_too_short() -> None:
 def test_a_line_without_letters_is_left_out_and_noted() -> None:
     script = script_of([(0.0, 0.5, "..."), (2.0, 2.5, "Hi.")], [(0.0, 0.5, "A"), (2.0, 2.5, "B")])
     assert said(script) == [("B", "Hi.")]
-    assert script.notes == ('A line at 0.00 s left out: nothing to speak in "...".',)
+    assert script.notes == ('The line at 0.00 s is skipped: "..." has no words.',)
 
 
 def test_no_words_make_no_lines() -> None:

@@ -46,7 +46,7 @@ def test_without_a_name_the_speaker_is_who_speaks_most_then(tmp_path: Path) -> N
 def test_a_line_in_silence_goes_to_the_nearest_speaker_and_is_noted(tmp_path: Path) -> None:
     result = read(tmp_path, *[f"Line {number}." for number in range(1, 10)])
     assert said(result)[-1] == ("SPEAKER_01", "Line 9.")
-    assert "cue 9: nobody speaks then; given to SPEAKER_01, the nearest, 1.00 s away." in result.notes
+    assert "cue 9 is in silence: assigned to SPEAKER_01, the nearest speaker, 1.00 s away." in result.notes
 
 
 def test_a_word_and_a_colon_in_ordinary_text_is_no_speaker(tmp_path: Path) -> None:
@@ -70,9 +70,7 @@ def test_names_that_open_most_lines_are_speakers(tmp_path: Path) -> None:
 
 
 def test_names_that_open_most_lines_need_a_voice(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match="Anna, Ben have no voice; there are voices for SPEAKER_00, SPEAKER_01"
-    ):
+    with pytest.raises(InputError, match="Anna, Ben have no voice; the voices are SPEAKER_00, SPEAKER_01"):
         read(tmp_path, "Anna: Hello.", "Ben: Hi.", "Anna: It rains.", "Ben: I see.")
 
 

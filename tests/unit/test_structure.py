@@ -65,18 +65,12 @@ def room(module: str) -> str:
     return module.split(".")[1] if "." in module else module
 
 
-STILL_BACK = (("pipeline", "planning"), ("corrections", "pipeline"))
-"""Arrows that are about to go: recording of rates, the seed of a segment."""
-
-
 def rooms() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for module, names in GRAPH.items():
         if module.split(".")[0] == LIBRARY:
             reached = {room(name) for name in names if name.split(".")[0] == LIBRARY}
             found.setdefault(room(module), set()).update(reached - {room(module), LIBRARY})
-    for early, late in STILL_BACK:
-        found[early].remove(late)
     return found
 
 

@@ -1,16 +1,20 @@
-"""What the processes that are started see of our variables."""
+"""The variables of child processes, and the memory of the machine."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from voiceclone_cli.engines.environment import child_environment, pip_environment
 from voiceclone_cli.models.download import clean_environment
+from voiceclone_cli.system import Memory, machine_memory
 from voiceclone_cli.workers.process import worker_environment
 from voiceclone_worker.telemetry import OFFLINE, SILENCE, refuse_telemetry
 
+GB = 10**9
 PARENT = {
     "PATH": "/bin",
     "HOME": "/home/me",
@@ -34,22 +38,22 @@ PARENT = {
     "CUDA_VISIBLE_DEVICES": "0",
     "CC": "clang",
 }
-NOBODYS = {name for name, value in PARENT.items() if value in ("x", "/elsewhere", "/run/agent")}
+SECRET = {name for name, value in PARENT.items() if value in ("x", "/elsewhere", "/run/agent")}
 NETWORK = {"HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "PIP_INDEX_URL"}
 
 
 def test_a_worker_sees_its_devices_and_neither_secrets_nor_the_way_to_the_network() -> None:
     seen = worker_environment(1, PARENT)
     assert {"PATH", "HOME", "LANG", "NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"} <= seen.keys()
-    assert not seen.keys() & (NOBODYS | NETWORK)
+    assert not seen.keys() & (SECRET | NETWORK)
 
 
-def test_a_worker_is_held_to_the_instructions_that_its_parent_is_held_to() -> None:
-    held = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "CT2_FORCE_CPU_ISA": "AVX2"}
-    assert held.items() <= worker_environment(1, PARENT | held).items()
+def test_a_worker_gets_the_cpu_instructions_that_its_parent_may_use() -> None:
+    limits = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "CT2_FORCE_CPU_ISA": "AVX2"}
+    assert limits.items() <= worker_environment(1, PARENT | limits).items()
 
 
-def test_a_worker_reports_to_nobody_and_asks_no_hub() -> None:
+def test_a_worker_has_no_telemetry_and_no_hub() -> None:
     seen = worker_environment(1, {"HF_HUB_OFFLINE": "0", "PYANNOTE_METRICS_ENABLED": "true"})
     assert (SILENCE | OFFLINE).items() <= seen.items()
 
@@ -60,15 +64,46 @@ def test_pip_sees_the_way_to_its_index_and_neither_tokens_nor_other_paths(
 ) -> None:
     seen = clean_environment(PARENT, tmp_path) if installer == "models" else pip_environment(PARENT)
     assert {"PATH", "HOME", *NETWORK} <= seen.keys()
-    assert not seen.keys() & NOBODYS
+    assert not seen.keys() & SECRET
     assert ("CC" in seen) is (installer == "environment"), "only an environment's packages are compiled"
 
 
-def test_an_interpreter_that_is_only_asked_sees_no_network_and_no_login() -> None:
+def test_an_interpreter_that_is_only_probed_sees_no_network_and_no_login() -> None:
     assert child_environment(PARENT).keys() == {"PATH", "HOME", "LANG", "PYTHONNOUSERSITE", "PYTHONUTF8"}
 
 
-def test_our_own_process_is_silenced_whatever_it_was_told() -> None:
+def test_telemetry_of_our_own_process_is_off_whatever_is_set() -> None:
     environ = {"PYANNOTE_METRICS_ENABLED": "true", "OTHER": "x"}
     refuse_telemetry(environ)
     assert environ == SILENCE | {"OTHER": "x"} and "ORT_DISABLE_TELEMETRY" in environ
+
+
+# ------------------------------------------------------------------------------------ memory
+
+
+def test_memory_is_that_of_the_machine_or_of_the_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=8 * GB, available=6 * GB))
+    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB)
+    (tmp_path / "memory.current").write_text("1000\n", encoding="ascii")
+    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
+    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB)
+    (tmp_path / "memory.max").write_text("4000000\n", encoding="ascii")
+    assert machine_memory(tmp_path) == Memory(4_000_000, 3_999_000)
+    (tmp_path / "memory.max").write_text(f"{9 * GB}\n", encoding="ascii")
+    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB), "a limit above what there is limits nothing"
+
+
+def test_a_system_that_does_not_report_its_memory_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise PermissionError("/proc/meminfo")
+
+    monkeypatch.setattr(psutil, "virtual_memory", refuse)
+    assert machine_memory() is None
+
+
+def test_this_machine_reports_its_memory() -> None:
+    found = machine_memory()
+    assert found is not None
+    assert GB // 4 < found.available <= found.total

@@ -1,4 +1,7 @@
-"""The interpreter of the fish environment: the one that is set, else the one that was made."""
+"""The parts that the fish engine needs on this machine: an interpreter, a checkout of fish-speech, a checkpoint.
+
+Nothing of fish-speech is imported here; files are recognised by their content.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +17,127 @@ from voiceclone_cli.models import download, store
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.process import worker_environment
 
-# The checkout of fish-speech that FISH_SPEECH_DIR names, recognised by its files: nothing is imported.
+PUBLISHED_MODEL = "openaudio-s1-mini"
+REQUIRED_FILES = ("config.json", "model.pth", "tokenizer.tiktoken", "special_tokens.json", "codec.pth")
 
+PROBE_SECONDS = 30.0
+"""An interpreter that is slow to start may only be on a busy disk."""
 
+_PYTHON_ADVICE = (
+    "set FISH_SPEECH_PYTHON to the Python of the fish environment, or leave it unset and run "
+    "`voiceclone env create`"
+)
+_PROBE = """
+import importlib.util, json, sys
+print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]))
+"""
 _MODEL = Path("fish_speech/models/text2semantic/llama.py")
 _CODEC = Path("fish_speech/models/dac/modded_dac.py")
 _OLD_CODEC = Path("fish_speech/models/vqgan")
-"""What versions 1.5 and before had in the codec's place."""
-
+"""What versions 1.5 and before had instead of the codec."""
 _CHECKOUT_ADVICE = (
     "set FISH_SPEECH_DIR to a checkout of version 0.1.0 with S1's model code (June to November 2025, 80db25e "
     "for one), or leave it unset to use the fish-speech of its environment"
 )
+_MAX_CONFIG_BYTES = 1 << 20
+"""That of a model has a thousand."""
+
+
+# The interpreter
+
+
+def fish_python(settings: Settings) -> str:
+    """Return the interpreter that fish-speech runs in: FISH_SPEECH_PYTHON, else that of the environment which
+    ``voiceclone env create`` has made. Nothing is started.
+
+    Raises PreflightError: ``worker_interpreter`` when the one that is set cannot be one,
+    ``fish_environment`` when there is none.
+    """
+    python = given_python(settings)
+    if python is not None:
+        return python
+    built = environment_python(settings)
+    if built is None:
+        raise PreflightError(
+            "there is no fish environment yet: make one with `voiceclone env create`, "
+            "or set FISH_SPEECH_PYTHON to the Python of one",
+            code="fish_environment",
+        )
+    return str(built)
+
+
+def given_python(settings: Settings) -> str | None:
+    """Return the interpreter in FISH_SPEECH_PYTHON; None when it is not set.
+
+    Raises PreflightError ``worker_interpreter`` when it is no file that can be executed.
+    """
+    if settings.fish_speech_python is None:
+        return None
+    # Not resolved: a virtual environment's interpreter is a link, and finds its packages by its own path.
+    path = path_setting(settings.fish_speech_python)
+    if not path.is_file():
+        problem = "is a folder" if path.is_dir() else "does not exist"
+    elif not os.access(path, os.X_OK):
+        problem = "may not be executed"
+    else:
+        return str(path)
+    source = settings.sources["fish_speech_python"]
+    raise PreflightError(
+        f"FISH_SPEECH_PYTHON ({source}) names {path}, which {problem}: {_PYTHON_ADVICE}",
+        code="worker_interpreter",
+    )
+
+
+def require_fish_speech(python: str, checkout: Path | None, *, seconds: float = PROBE_SECONDS) -> None:
+    """Check in a fraction of a second that the interpreter has the packages of fish-speech; nothing heavy is
+    imported.
+
+    Raises PreflightError: ``worker_interpreter`` when it is no Python that answers, ``fish_missing``
+    when it lacks packages (fish_speech itself may come from ``checkout``).
+    """
+    needed = ["torch", "hydra", "audiotools"] + ([] if checkout else ["fish_speech"])
+    missing = _missing_packages(python, needed, seconds)
+    if missing:
+        raise PreflightError(
+            f"the interpreter {python} has no {' and no '.join(missing)}, so it is not that of a fish "
+            f"environment: {_PYTHON_ADVICE}",
+            code="fish_missing",
+        )
+
+
+def _missing_packages(python: str, needed: list[str], seconds: float) -> list[str]:
+    try:
+        done = subprocess.run(
+            [python, "-X", "utf8", "-c", _PROBE, *needed],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=seconds,
+            env=worker_environment(1, os.environ),
+        )
+        return [str(name) for name in json.loads(done.stdout)]
+    except OSError as error:
+        problem = f"cannot be started ({error.strerror})"
+    except subprocess.TimeoutExpired:
+        problem = f"gave no answer in {seconds:.0f} s"
+    except (ValueError, TypeError):
+        output = " ".join(done.stderr.split())[-200:]
+        problem = f"ended with exit code {done.returncode} and no answer" + (f" ({output})" if output else "")
+    raise PreflightError(
+        f"{python} is no Python interpreter that works: it {problem}; {_PYTHON_ADVICE}",
+        code="worker_interpreter",
+    )
+
+
+# The checkout of fish-speech
 
 
 def fish_checkout(settings: Settings) -> Path | None:
-    """The checkout to take fish-speech's code from; None when FISH_SPEECH_DIR is not set.
+    """Return the checkout to take fish-speech's code from; None when FISH_SPEECH_DIR is not set.
 
-    Raises PreflightError: ``fish_checkout`` when it is none, ``fish_generation`` when it is one whose
-    models are others than S1's.
+    Raises PreflightError: ``fish_checkout`` when the folder is no checkout, ``fish_generation`` when its models
+    are others than S1's.
     """
     if settings.fish_speech_dir is None:
         return None
@@ -62,7 +167,7 @@ def fish_checkout(settings: Settings) -> Path | None:
 
 
 def _is_s2(folder: Path, named: str) -> bool:
-    """By what S2 brought: another kind of configuration, and a codec that decodes from indices."""
+    """Return whether there is what S2 added: another kind of configuration, or a codec that decodes from indices."""
     marks = {_MODEL: "fish_qwen3_omni", _CODEC: "def from_indices"}
     try:
         return any(mark in (folder / path).read_text("utf-8", "replace") for path, mark in marks.items())
@@ -72,33 +177,25 @@ def _is_s2(folder: Path, named: str) -> bool:
         ) from error
 
 
-# The checkpoint of the fish engine: where it is, that it is whole, and what may be done with it.
-
-
-PUBLISHED_MODEL = "openaudio-s1-mini"
-REQUIRED_FILES = ("config.json", "model.pth", "tokenizer.tiktoken", "special_tokens.json", "codec.pth")
-
-_LONGEST_CONFIG = 1 << 20
-"""Bytes. That of a model has a thousand."""
+# The checkpoint
 
 
 def find_checkpoint(settings: Settings, progress: Progress = no_progress) -> Path:
-    """The folder of the fish engine's checkpoint, every file there: the one that is set, that of the
+    """Return the folder of the fish engine's checkpoint, with every file there: the one that is set, that of the
     checkout in FISH_SPEECH_DIR, or the registry's, fetched from the hub where a token opens it.
 
-    That the weights were generated is told as a note of the progress. Raises PreflightError:
-    ``checkpoint_missing``, ``checkpoint_incomplete``, ``checkpoint_generation``, ``checkpoint_unusable``,
+    Generated weights are reported as a note of the progress. Raises PreflightError: ``checkpoint_missing``, ``checkpoint_incomplete``, ``checkpoint_generation``, ``checkpoint_unusable``,
     those of ``fish_checkout``, and the model registry's when fetching fails.
     """
-    folder = _named_checkpoint(settings) or _registered(settings, progress)
+    folder = _named_checkpoint(settings) or _registered_checkpoint(settings, progress)
     if is_generated(folder):
         progress(ProgressEvent("note", 1, 1, note=generated_note(folder)))
     return folder
 
 
 def local_checkpoint(settings: Settings) -> Path | None:
-    """The folder that ``find_checkpoint`` would take without fetching anything; None when there is
-    none. Raises PreflightError as ``find_checkpoint`` does."""
+    """Return the folder that ``find_checkpoint`` would take without fetching anything; None when there is none.
+    Raises PreflightError as ``find_checkpoint`` does."""
     named = _named_checkpoint(settings)
     if named is not None:
         return named
@@ -109,7 +206,7 @@ def local_checkpoint(settings: Settings) -> Path | None:
 
 
 def no_checkpoint() -> PreflightError:
-    """What to do where there is no checkpoint at all."""
+    """Return the error for a machine without any checkpoint, which says how to get one."""
     (entry,) = (entry for entry in download.model_entries() if entry.name == PUBLISHED_MODEL)
     assert entry.hub is not None
     return PreflightError(
@@ -121,16 +218,17 @@ def no_checkpoint() -> PreflightError:
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Which files of a checkpoint are not in ``folder``; a file that git left as a pointer is not there."""
-    return [name for name in REQUIRED_FILES if not _is_there(folder / name)]
+    """Return the files of a checkpoint that are not in ``folder``; a pointer of git-lfs does not count."""
+    return [name for name in REQUIRED_FILES if not _exists(folder / name)]
 
 
 def is_generated(folder: Path) -> bool:
-    """Whether the weights are random ones, made by `python -m benchmarks.random_checkpoint`."""
+    """Return whether the weights are random, made by `python -m benchmarks.random_checkpoint`."""
     return (folder / "generated.json").is_file()
 
 
 def generated_note(folder: Path) -> str:
+    """Return the sentence for the user of a generated checkpoint."""
     return f"the checkpoint {folder} was generated: it speaks no words"
 
 
@@ -145,7 +243,7 @@ def _named_checkpoint(settings: Settings) -> Path | None:
     return None
 
 
-def _registered(settings: Settings, progress: Progress) -> Path:
+def _registered_checkpoint(settings: Settings, progress: Progress) -> Path:
     if local_checkpoint(settings) is None and not download.has_hub_access(settings.token):
         raise no_checkpoint()
     folders = download.ensure_models(
@@ -155,7 +253,7 @@ def _registered(settings: Settings, progress: Progress) -> Path:
 
 
 def _checked(folder: Path, what: str) -> Path:
-    """``folder``, when it holds a whole checkpoint of the S1 generation."""
+    """Return ``folder``, which must hold a whole checkpoint of the S1 generation. Raises PreflightError."""
     if not folder.is_dir():
         problem = "is a file, not the folder of a checkpoint" if folder.exists() else "does not exist"
         raise PreflightError(
@@ -192,7 +290,7 @@ def _is_newer(folder: Path, what: str) -> bool:
         return False
     try:
         with config.open(encoding="utf-8") as file:
-            content = json.loads(file.read(_LONGEST_CONFIG))
+            content = json.loads(file.read(_MAX_CONFIG_BYTES))
         return bool(content["model_type"] == "fish_qwen3_omni")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise PreflightError(
@@ -201,101 +299,9 @@ def _is_newer(folder: Path, what: str) -> bool:
         ) from error
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        # What a clone without git-lfs leaves in the place of a large file.
+        # A clone without git-lfs has such a pointer instead of a large file.
         return not file.read(40).startswith(b"version https://git-lfs")
-
-
-_ADVICE = (
-    "set FISH_SPEECH_PYTHON to the Python of the fish environment, or leave it unset and run "
-    "`voiceclone env create`"
-)
-_PROBE = """
-import importlib.util, json, sys
-print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]))
-"""
-PROBE_SECONDS = 30.0
-"""An interpreter that is slow to start may only be on a busy disk."""
-
-
-def fish_python(settings: Settings) -> str:
-    """The interpreter that fish-speech runs in: FISH_SPEECH_PYTHON, else that of the environment
-    which ``voiceclone env create`` has made. Nothing is started.
-
-    Raises PreflightError: ``worker_interpreter`` when the one that is set cannot be one,
-    ``fish_environment`` when there is none.
-    """
-    python = given_python(settings)
-    if python is not None:
-        return python
-    made = environment_python(settings)
-    if made is None:
-        raise PreflightError(
-            "there is no fish environment yet: make one with `voiceclone env create`, "
-            "or set FISH_SPEECH_PYTHON to the Python of one",
-            code="fish_environment",
-        )
-    return str(made)
-
-
-def given_python(settings: Settings) -> str | None:
-    """The interpreter in FISH_SPEECH_PYTHON; None when it is not set. Raises PreflightError
-    ``worker_interpreter`` when it is no file that can be executed."""
-    if settings.fish_speech_python is None:
-        return None
-    # Not resolved: a virtual environment's interpreter is a link, and knows its packages by its own name.
-    path = path_setting(settings.fish_speech_python)
-    if not path.is_file():
-        problem = "is a folder" if path.is_dir() else "does not exist"
-    elif not os.access(path, os.X_OK):
-        problem = "may not be executed"
-    else:
-        return str(path)
-    source = settings.sources["fish_speech_python"]
-    raise PreflightError(
-        f"FISH_SPEECH_PYTHON ({source}) names {path}, which {problem}: {_ADVICE}", code="worker_interpreter"
-    )
-
-
-def require_fish_speech(python: str, checkout: Path | None, *, seconds: float = PROBE_SECONDS) -> None:
-    """Ask the interpreter, in a fraction of a second, whether it has what fish-speech takes; nothing
-    heavy is imported.
-
-    Raises PreflightError: ``worker_interpreter`` when it is no Python that answers, ``fish_missing``
-    when it lacks packages (fish_speech itself may come from ``checkout``).
-    """
-    needed = ["torch", "hydra", "audiotools"] + ([] if checkout else ["fish_speech"])
-    missing = _missing_packages(python, needed, seconds)
-    if missing:
-        raise PreflightError(
-            f"the interpreter {python} has no {' and no '.join(missing)}, so it is not that of a fish "
-            f"environment: {_ADVICE}",
-            code="fish_missing",
-        )
-
-
-def _missing_packages(python: str, needed: list[str], seconds: float) -> list[str]:
-    try:
-        done = subprocess.run(
-            [python, "-X", "utf8", "-c", _PROBE, *needed],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=seconds,
-            env=worker_environment(1, os.environ),
-        )
-        return [str(name) for name in json.loads(done.stdout)]
-    except OSError as error:
-        problem = f"cannot be started ({error.strerror})"
-    except subprocess.TimeoutExpired:
-        problem = f"gave no answer in {seconds:.0f} s"
-    except (ValueError, TypeError):
-        said = " ".join(done.stderr.split())[-200:]
-        problem = f"ended with exit code {done.returncode} and no answer" + (f" ({said})" if said else "")
-    raise PreflightError(
-        f"{python} is no Python interpreter that works: it {problem}; {_ADVICE}", code="worker_interpreter"
-    )

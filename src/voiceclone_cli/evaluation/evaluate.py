@@ -39,7 +39,7 @@ from voiceclone_cli.evaluation.model import (
 )
 from voiceclone_cli.evaluation.output import evaluation_document, to_junit
 from voiceclone_cli.evaluation.text import edit_distance, words_of
-from voiceclone_cli.files import explain_write_errors, file_sha256, write_text_atomic
+from voiceclone_cli.files import file_sha256, friendly_errors, write_text_atomic
 from voiceclone_cli.references.selection import cut, exclusive_intervals, merge_intervals
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.manifest import RunPaths
@@ -497,7 +497,7 @@ def write_evaluation(checked: Evaluation) -> Path:
     Raises RunError where the run directory cannot be written.
     """
     paths = RunPaths(checked.run_dir)
-    with explain_write_errors(checked.run_dir):
+    with friendly_errors(checked.run_dir):
         write_text_atomic(paths.check, dump_json(evaluation_document(checked), indent=1) + "\n")
     if paths.report.exists():
         from voiceclone_cli.report.page import write_report
@@ -508,5 +508,5 @@ def write_evaluation(checked: Evaluation) -> Path:
 
 def write_junit(checked: Evaluation, path: Path) -> None:
     """Write the check as JUnit XML. Raises RunError where it cannot be written."""
-    with explain_write_errors(path.parent):
+    with friendly_errors(path.parent):
         write_text_atomic(path, to_junit(checked))

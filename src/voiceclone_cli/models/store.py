@@ -1,7 +1,7 @@
-"""The model files on disk: where they are, and which of them are known to be right.
+"""The model files on disk: where they are, and which of them are verified.
 
-Beside the files of a model lies a stamp: size, modification and change time of every file at the
-moment its sha256 was found right. A file that still looks like its stamp is not hashed again.
+Beside the files of a model lies ``.verified.json``: sha256, size, modification and change time of every file at the
+moment its sha256 was found right. A file that still looks the same is not hashed again.
 """
 
 from __future__ import annotations
@@ -11,21 +11,27 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.files import write_text_atomic
 from voiceclone_cli.models.registry import ModelEntry, ModelFile
-from voiceclone_worker.atomic import is_disk_full
+from voiceclone_worker.atomic import atomic_path, is_disk_full
 
-# What can go wrong around model files, told as one sentence each.
-
-
+_CHECKSUMS_FILE = ".verified.json"
+_CHUNK = 1 << 20
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+Tick = Callable[[int], None]
+"""Called with the number of bytes that were just hashed."""
+Checksum = list[int | str]
+"""sha256, size in bytes, modification and change time in ns of a file that was right."""
+Checksums = Mapping[str, Checksum]
+"""By the file's path in the model's folder."""
 
 
 class SourceError(Exception):
@@ -36,6 +42,158 @@ class SourceError(Exception):
         self.reason = reason
         self.advice = advice
         self.code = code
+
+
+class FileState(StrEnum):
+    """State of one file of a model."""
+
+    READY = "ready"
+    UNVERIFIED = "unverified"
+    """There, of the right size, not hashed yet; or put there by hand, with no known hash to compare."""
+    CORRUPT = "corrupt"
+    MISSING = "missing"
+
+
+class ModelState(StrEnum):
+    """State of a model as a whole."""
+
+    READY = "ready"
+    UNVERIFIED = "unverified"
+    INCOMPLETE = "incomplete"
+    """Some files are missing or corrupt."""
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """State of a model on disk, file by file in the order of the entry."""
+
+    entry: ModelEntry
+    folder: Path
+    files: tuple[FileState, ...]
+
+    @property
+    def state(self) -> ModelState:
+        """State of the model as a whole."""
+        found = set(self.files)
+        if found == {FileState.READY}:
+            return ModelState.READY
+        if found == {FileState.MISSING}:
+            return ModelState.MISSING
+        if found & {FileState.MISSING, FileState.CORRUPT}:
+            return ModelState.INCOMPLETE
+        return ModelState.UNVERIFIED
+
+    @property
+    def lacking(self) -> tuple[ModelFile, ...]:
+        """The files to fetch: missing or corrupt."""
+        bad = (FileState.MISSING, FileState.CORRUPT)
+        return tuple(file for file, state in zip(self.entry.files, self.files, strict=True) if state in bad)
+
+
+def default_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder all model files live under: VOICECLONE_HOME, else the platform's cache folder."""
+    chosen = environ.get("VOICECLONE_HOME", "").strip()
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("voiceclone", appauthor=False)
+
+
+def model_folder(entry: ModelEntry, home: Path) -> Path:
+    """Return the folder of a model's files."""
+    return home / "models" / entry.name
+
+
+def check_status(entry: ModelEntry, home: Path) -> ModelStatus:
+    """Return the state of a model without hashing anything."""
+    checksums = read_checksums(entry, home)
+    folder = model_folder(entry, home)
+    return ModelStatus(entry, folder, tuple(_file_state(folder, file, checksums) for file in entry.files))
+
+
+def verify_files(entry: ModelEntry, home: Path, trusted: Checksums, tick: Tick) -> ModelStatus:
+    """Hash every file that does not look as in ``trusted``, and note the checksums of those found right.
+
+    With an empty ``trusted`` everything is hashed. A file without a known sha256 is compared with the
+    one it had when it came from the hub; one that was put there by hand stays unverified.
+    """
+    folder = model_folder(entry, home)
+    earlier = read_checksums(entry, home)
+    states: list[FileState] = []
+    checksums: dict[str, Checksum] = {}
+    for file in entry.files:
+        path = folder / file.path
+        state = _file_state(folder, file, trusted)
+        sha256 = _expected_sha256(file, earlier)
+        if state in (FileState.READY, FileState.UNVERIFIED) and sha256 is not None:
+            # Taken before the hash: a file that changes meanwhile no longer looks like its checksum.
+            checksum = _checksum(path, sha256)
+            if state is FileState.UNVERIFIED:
+                state = FileState.READY if sha256_of(path, tick) == sha256 else FileState.CORRUPT
+            if state is FileState.READY:
+                checksums[file.path] = checksum
+            elif file.sha256 is None:
+                # The only record of what it must hash to.
+                checksums[file.path] = earlier[file.path]
+        states.append(state)
+    if checksums != earlier and folder.is_dir():
+        # A home that may only be read is fine: its files are hashed at every start instead.
+        with suppress(OSError):
+            _write_checksums(folder, checksums)
+    return ModelStatus(entry, folder, tuple(states))
+
+
+def install_file(entry: ModelEntry, file: ModelFile, chunks: Iterable[bytes], home: Path) -> None:
+    """Write a file, which must know its sha256, and note its checksum. The caller holds the lock of ``home``.
+
+    Raises SourceError, and nothing is changed, when the bytes have another sha256.
+    """
+    target = model_folder(entry, home) / file.path
+    digest = hashlib.sha256()
+    left = file.size
+    with atomic_path(target) as partial:
+        with partial.open("wb") as out:
+            for chunk in chunks:
+                left -= len(chunk)
+                if left < 0:  # wrong already, and it may be endless
+                    break
+                digest.update(chunk)
+                out.write(chunk)
+        if left < 0 or digest.hexdigest() != file.sha256:
+            raise SourceError(
+                f"{file.path} of {entry.name} came with a wrong sha256",
+                advice="try again, and if it stays so report it",
+                code="model_hash_mismatch",
+            )
+    checksums = {**read_checksums(entry, home), file.path: _checksum(target, digest.hexdigest())}
+    _write_checksums(model_folder(entry, home), checksums)
+
+
+def read_checksums(entry: ModelEntry, home: Path) -> Checksums:
+    """Return the checksums of a model; empty when they cannot be read: then all is hashed again."""
+    try:
+        document = json.loads((model_folder(entry, home) / _CHECKSUMS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def sha256_of(path: Path, tick: Tick) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    for chunk in read_chunks(path):
+        digest.update(chunk)
+        tick(len(chunk))
+    return digest.hexdigest()
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """Yield a file's bytes, in parts that fit into memory."""
+    with path.open("rb") as source:
+        while chunk := source.read(_CHUNK):
+            yield chunk
 
 
 def require_space(home: Path, needed: int) -> None:
@@ -49,227 +207,53 @@ def require_space(home: Path, needed: int) -> None:
         )
 
 
-@contextmanager
-def friendly_errors(home: Path) -> Iterator[None]:
-    """Turn what the file system says about ``home`` into a PreflightError."""
-    try:
-        yield
-    except OSError as error:
-        if is_disk_full(error):
-            raise PreflightError(
-                f"The disk of {home} is full: make room there, or set VOICECLONE_HOME to a folder on "
-                "another disk.",
-                code="disk_full",
-            ) from error
-        if error.errno in _FORBIDDEN:
-            raise PreflightError(
-                f"The model folder {home} cannot be written ({error.filename or home}): give yourself the "
-                "right to, or set VOICECLONE_HOME to a folder of your own.",
-                code="models_home_unwritable",
-            ) from error
-        raise PreflightError(
-            f"The model folder {home} cannot be used ({error.strerror or error}): "
-            "set VOICECLONE_HOME to another folder.",
-            code="models_home_unusable",
-        ) from error
+def home_error(home: Path, error: OSError) -> PreflightError:
+    """Return the error that a user gets for an OSError in ``home``, the folder of all models."""
+    if is_disk_full(error):
+        return PreflightError(
+            f"The disk of {home} is full: make room there, or set VOICECLONE_HOME to a folder on another disk.",
+            code="disk_full",
+        )
+    if error.errno in _FORBIDDEN:
+        return PreflightError(
+            f"The model folder {home} cannot be written ({error.filename or home}): give yourself the "
+            "right to, or set VOICECLONE_HOME to another folder.",
+            code="models_home_unwritable",
+        )
+    return PreflightError(
+        f"The model folder {home} cannot be used ({error.strerror or error}): "
+        "set VOICECLONE_HOME to another folder.",
+        code="models_home_unusable",
+    )
 
 
 def megabytes(size: int) -> str:
-    """A number of bytes for people."""
+    """Return a number of bytes as text: "81.0 MB"."""
     return f"{size / 1e6:.1f} MB" if size < 100e6 else f"{size / 1e6:.0f} MB"
 
 
-_STAMP = ".verified.json"
-_CHUNK = 1 << 20
-
-Tick = Callable[[int], None]
-"""Called with the number of bytes just worked through."""
-Checksums = list[int | str]
-"""How a file looked when it was right: sha256, size in bytes, modification and change time in ns."""
-Stamps = Mapping[str, Checksums]
-
-
-class FileState(StrEnum):
-    READY = "ready"
-    UNVERIFIED = "unverified"
-    """There, of the right size, not hashed yet; or put there by hand, with no known hash to compare."""
-    CORRUPT = "corrupt"
-    MISSING = "missing"
-
-
-class ModelState(StrEnum):
-    READY = "ready"
-    UNVERIFIED = "unverified"
-    INCOMPLETE = "incomplete"
-    """Some files are missing or corrupt."""
-    MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """What is there of a model, file by file in the order of the entry."""
-
-    entry: ModelEntry
-    folder: Path
-    files: tuple[FileState, ...]
-
-    @property
-    def state(self) -> ModelState:
-        found = set(self.files)
-        if found == {FileState.READY}:
-            return ModelState.READY
-        if found == {FileState.MISSING}:
-            return ModelState.MISSING
-        if found & {FileState.MISSING, FileState.CORRUPT}:
-            return ModelState.INCOMPLETE
-        return ModelState.UNVERIFIED
-
-    @property
-    def lacking(self) -> tuple[ModelFile, ...]:
-        """The files to fetch."""
-        bad = (FileState.MISSING, FileState.CORRUPT)
-        return tuple(file for file, state in zip(self.entry.files, self.files, strict=True) if state in bad)
-
-
-def default_home(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder all model files live under: VOICECLONE_HOME, else the platform's cache folder."""
-    chosen = environ.get("VOICECLONE_HOME", "").strip()
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("voiceclone", appauthor=False)
-
-
-def model_folder(entry: ModelEntry, home: Path) -> Path:
-    return home / "models" / entry.name
-
-
-def check_status(entry: ModelEntry, home: Path) -> ModelStatus:
-    """What is there, without hashing anything."""
-    stamp = read_checksums(entry, home)
-    place = model_folder(entry, home)
-    return ModelStatus(entry, place, tuple(_glance(place, file, stamp) for file in entry.files))
-
-
-def verify_files(entry: ModelEntry, home: Path, trusted: Stamps, tick: Tick) -> ModelStatus:
-    """Hash every file that does not look as in ``trusted``, and stamp those found right.
-
-    With an empty ``trusted`` everything is hashed. A file without a known sha256 is compared with the
-    one it had when it came from the hub; one that was put there by hand stays unverified.
-    """
-    place = model_folder(entry, home)
-    earlier = read_checksums(entry, home)
-    states: list[FileState] = []
-    stamp: dict[str, Checksums] = {}
-    for file in entry.files:
-        path = place / file.path
-        state = _glance(place, file, trusted)
-        right_sha256 = _right_sha256(file, earlier)
-        if state in (FileState.READY, FileState.UNVERIFIED) and right_sha256 is not None:
-            # Taken before the hash: a file that changes meanwhile no longer looks like its stamp.
-            mark = _mark(path, right_sha256)
-            if state is FileState.UNVERIFIED:
-                right = sha256_of(path, tick) == right_sha256
-                state = FileState.READY if right else FileState.CORRUPT
-            if state is FileState.READY:
-                stamp[file.path] = mark
-            elif file.sha256 is None:
-                # The only place that knows what it must hash to.
-                stamp[file.path] = earlier[file.path]
-        states.append(state)
-    if stamp != earlier:
-        _try_to_stamp(place, stamp)
-    return ModelStatus(entry, place, tuple(states))
-
-
-def install_files(entry: ModelEntry, file: ModelFile, chunks: Iterable[bytes], home: Path) -> bool:
-    """Write a file and stamp it; False, and nothing is changed, when the bytes have another sha256.
-
-    ``file`` must know its sha256. The caller holds the lock of ``home``.
-    """
-    place = model_folder(entry, home)
-    target = place / file.path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.part")
-    digest = hashlib.sha256()
-    room = file.size
-    try:
-        with partial.open("wb") as out:
-            for chunk in chunks:
-                room -= len(chunk)
-                if room < 0:
-                    # Wrong already, and nobody knows how much more would come.
-                    return False
-                digest.update(chunk)
-                out.write(chunk)
-            out.flush()
-            # The stamp trusts size and time, so the bytes must be on the disk before the name is.
-            os.fsync(out.fileno())
-        if digest.hexdigest() != file.sha256:
-            return False
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    _write_stamp(place, {**read_checksums(entry, home), file.path: _mark(target, digest.hexdigest())})
-    return True
-
-
-def read_checksums(entry: ModelEntry, home: Path) -> Stamps:
-    """The stamp of a model; empty when there is none or it cannot be read: then all is hashed again."""
-    try:
-        document = json.loads((model_folder(entry, home) / _STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def sha256_of(path: Path, tick: Tick) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as source:
-        while chunk := source.read(_CHUNK):
-            digest.update(chunk)
-            tick(len(chunk))
-    return digest.hexdigest()
-
-
-def _glance(place: Path, file: ModelFile, stamp: Stamps) -> FileState:
-    path = place / file.path
+def _file_state(folder: Path, file: ModelFile, checksums: Checksums) -> FileState:
+    path = folder / file.path
     if not path.is_file():
         return FileState.MISSING
     if file.sha256 is not None and path.stat().st_size != file.size:
         return FileState.CORRUPT
-    right_sha256 = _right_sha256(file, stamp)
-    as_stamped = right_sha256 is not None and stamp.get(file.path) == _mark(path, right_sha256)
-    return FileState.READY if as_stamped else FileState.UNVERIFIED
+    sha256 = _expected_sha256(file, checksums)
+    is_unchanged = sha256 is not None and checksums.get(file.path) == _checksum(path, sha256)
+    return FileState.READY if is_unchanged else FileState.UNVERIFIED
 
 
-def _right_sha256(file: ModelFile, stamp: Stamps) -> str | None:
-    """What the file must hash to: by the registry, else by the hub when it came from there."""
-    mark = stamp.get(file.path)
-    return file.sha256 or (str(mark[0]) if isinstance(mark, list) and mark else None)
+def _expected_sha256(file: ModelFile, checksums: Checksums) -> str | None:
+    """Return what the file must hash to: by the registry, else by the hub when it came from there."""
+    checksum = checksums.get(file.path)
+    return file.sha256 or (str(checksum[0]) if isinstance(checksum, list) and checksum else None)
 
 
-def _mark(path: Path, sha256: str) -> Checksums:
-    # The change time sees an edit whose modification time was set back.
-    now = path.stat()
-    return [sha256, now.st_size, now.st_mtime_ns, now.st_ctime_ns]
+def _checksum(path: Path, sha256: str) -> Checksum:
+    # The change time shows an edit whose modification time was set back.
+    stat = path.stat()
+    return [sha256, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
-def _try_to_stamp(place: Path, stamp: Stamps) -> None:
-    try:
-        _write_stamp(place, stamp)
-    except OSError:
-        # A home that may only be read is fine: its files are hashed at every start instead.
-        return
-
-
-def _write_stamp(place: Path, stamp: Stamps) -> None:
-    if not place.is_dir():
-        return
-    partial = place / f"{_STAMP}.{uuid.uuid4().hex}.part"
-    try:
-        partial.write_text(json.dumps(stamp, indent=1), encoding="utf-8")
-        partial.replace(place / _STAMP)
-    finally:
-        partial.unlink(missing_ok=True)
+def _write_checksums(folder: Path, checksums: Checksums) -> None:
+    write_text_atomic(folder / _CHECKSUMS_FILE, json.dumps(checksums, indent=1))

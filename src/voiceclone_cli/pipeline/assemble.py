@@ -1,8 +1,9 @@
-"""What a run makes besides the mix: the video, and the recording's sound for the report."""
+"""The outputs of a run besides its segments: mix and stems, the video, and the recording's sound for the report."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.audio.writer import write_original
 from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.mixing import render
-from voiceclone_cli.mixing.background import separation_model_folders
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.synthesize import SynthesisResult
 from voiceclone_cli.pipeline.tasks import SynthesisJob
@@ -21,15 +21,13 @@ from voiceclone_cli.types import Placement, Turn
 from voiceclone_cli.video.mux import cached_video
 from voiceclone_worker.protocol import Failure
 
-# Spoken segments on the recording's timeline: the mix and the stems of a run.
-
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What came out besides the segments."""
+    """What a run has made besides the segments; empty where there is no mix."""
 
     placements: Sequence[Placement] = ()
-    mix_rate: int = 0
+    rate: int = 0
     """Hz."""
     sha256: Mapping[str, str] = field(default_factory=dict)
     """By the file's name in the run directory."""
@@ -37,49 +35,38 @@ class Mix:
     original: Path | None = None
 
 
-def cached_mix(ctx: RunContext, job: SynthesisJob, spoken: SynthesisResult, turns: Sequence[Turn]) -> Mix:
-    """The mix that an earlier run made of just these segments, found out without changing anything: where it
-    holds, a run that stops on the way lacks nothing."""
-    rows = spoken.done
-    known = None
-    if rows and not spoken.stopped:
-        known = render.load_cached_render(
-            job.script.segments,
-            rows,
-            turns=turns,
-            max_stretch=job.settings.max_stretch,
-            background=job.settings.background,
-            info=wav_info(job.engine.name),
-            cache=ctx.cache,
-        )
+def cached_mix(ctx: RunContext, job: SynthesisJob, speech: SynthesisResult, turns: Sequence[Turn]) -> Mix:
+    """Return the mix that an earlier run made of the same segments, without changing anything."""
+    if not speech.done or speech.stopped:
+        return Mix()
+    known = render.load_cached_render(
+        job.script.segments,
+        speech.done,
+        turns=turns,
+        settings=job.settings,
+        info=wav_info(job.engine.name),
+        cache=ctx.cache,
+    )
     return Mix() if known is None else Mix(known.placements, known.rate, known.sha256)
 
 
-def render_mix_and_video(
-    ctx: RunContext, job: SynthesisJob, spoken: SynthesisResult, turns: Sequence[Turn]
-) -> Mix:
-    """The mix and the stems, unless there is nothing to hear or nobody waits for it any more.
+def render_mix(ctx: RunContext, job: SynthesisJob, speech: SynthesisResult, turns: Sequence[Turn]) -> Mix:
+    """Write the mix and the stems, unless there is no speech or the run was stopped.
 
-    What keeps them from being written leaves the segments as they are, and stands with them in the manifest.
+    An error is added to those of ``speech``, whose segments stay as they are.
     """
-    rows = spoken.done
-    if spoken.stopped:
+    if not speech.done and not speech.stopped:
+        job.run_dir.delete_mix()
+    if not speech.done or speech.stopped:
         return Mix()
-    if not rows:
-        job.run_dir.drop_mix()
-        return Mix()
-    try:
+    with _errors_added_to(speech):
         rendering = render.cached_render(
             job.script.segments,
-            rows,
+            speech.done,
             ctx.recording,
-            mix=job.run_dir.mix,
-            stems=job.run_dir.stems,
+            paths=job.run_dir,
             turns=turns,
-            max_stretch=job.settings.max_stretch,
-            background=job.settings.background,
-            models=separation_model_folders(job.settings, ctx.progress),
-            threads=job.settings.threads,
+            settings=job.settings,
             info=wav_info(job.engine.name),
             cache=ctx.cache,
             progress=ctx.progress,
@@ -88,33 +75,34 @@ def render_mix_and_video(
             job.run_dir.stems, {f"{segment.speaker}.wav" for segment in job.script.segments}
         )
         return Mix(rendering.placements, rendering.rate, rendering.sha256)
-    except VoicecloneError as error:
-        spoken.errors.append(Failure(error.code, error.message))
-    except Stopped as stop:
-        spoken.stopped = stop
     return Mix()
 
 
-def assemble(ctx: RunContext, job: SynthesisJob, spoken: SynthesisResult, made: Mix) -> Mix:
-    """Both, where there is a mix. What keeps them from being written leaves the rest as it is, and stands with
-    it in the manifest."""
-    if not made.placements:
-        return made
-    try:
+def add_video_and_original(ctx: RunContext, job: SynthesisJob, speech: SynthesisResult, mix: Mix) -> Mix:
+    """Write the video and the recording's sound where there is a mix. Errors are added to those of ``speech``."""
+    if not mix.placements:
+        return mix
+    with _errors_added_to(speech):
         if ctx.video_suffix is not None:
             with ctx.clock.stage("video"):
-                made = _with_video(ctx, job, made, ctx.video_suffix)
+                mix = _with_video(ctx, job, mix, ctx.video_suffix)
         if ctx.request.report:
-            made = _with_original(ctx, made)
+            mix = _with_original(ctx, mix)
+    return mix
+
+
+@contextmanager
+def _errors_added_to(speech: SynthesisResult) -> Iterator[None]:
+    try:
+        yield
     except VoicecloneError as error:
-        spoken.errors.append(Failure(error.code, error.message))
+        speech.errors.append(Failure(error.code, error.message))
     except Stopped as stop:
-        spoken.stopped = stop
-    return made
+        speech.stopped = stop
 
 
-def _with_video(ctx: RunContext, job: SynthesisJob, made: Mix, suffix: str) -> Mix:
-    """The pictures of the input over the new mix."""
+def _with_video(ctx: RunContext, job: SynthesisJob, mix: Mix, suffix: str) -> Mix:
+    """Write the pictures of the input over the new mix."""
     source = ctx.recording.path
     video = cached_video(
         source,
@@ -126,17 +114,17 @@ def _with_video(ctx: RunContext, job: SynthesisJob, made: Mix, suffix: str) -> M
         tags=container_tags(job.engine.name),
         cache=ctx.cache,
         progress=ctx.progress,
-        audio_sha256=made.sha256.get(job.run_dir.mix.name),
+        audio_sha256=mix.sha256.get(job.run_dir.mix.name),
     )
-    # Of an earlier run that was asked for something else.
+    # Of an earlier run with another container.
     for other in {".mp4", ".mkv"} - {suffix}:
         job.run_dir.video(other).unlink(missing_ok=True)
     ctx.notes.extend(video.notes)
-    return replace(made, video=video.path, sha256={**made.sha256, video.path.name: video.sha256})
+    return replace(mix, video=video.path, sha256={**mix.sha256, video.path.name: video.sha256})
 
 
-def _with_original(ctx: RunContext, made: Mix) -> Mix:
-    """The recording's sound, for the report to play."""
+def _with_original(ctx: RunContext, mix: Mix) -> Mix:
+    """Write the recording's sound, for the report to play."""
     out = ctx.run_dir.original
 
     def write() -> Path:
@@ -152,4 +140,4 @@ def _with_original(ctx: RunContext, made: Mix) -> Mix:
         parse=lambda entry: out,
         large_files=lambda path: [path],
     )
-    return replace(made, original=out)
+    return replace(mix, original=out)

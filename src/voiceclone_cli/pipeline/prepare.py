@@ -11,17 +11,13 @@ from typing import Any
 
 from voiceclone_cli.analysis.analyzer import cached_transcript, diarize_cached, transcribe_cached
 from voiceclone_cli.analysis.turns import given_turns, write_rttm
-from voiceclone_cli.audio.formats import MOST_CHANNELS
+from voiceclone_cli.audio.formats import MAX_MIX_CHANNELS
 from voiceclone_cli.corrections.edits import (
-    Baseline,
-    Correction,
-    CorrectionHistory,
-    SpeakerAliases,
-    apply_edits,
-    correct_lines,
+    Corrections,
     describe,
-    read_history,
-    write_history,
+    read_corrections,
+    rename_turns,
+    write_corrections,
 )
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import write_text_atomic
@@ -29,7 +25,6 @@ from voiceclone_cli.mixing import timeline
 from voiceclone_cli.mixing.timeline import mix_rate
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.request import describe_request
-from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.provenance.consent import copy_consent
 from voiceclone_cli.references import build
 from voiceclone_cli.script import script_file
@@ -56,7 +51,7 @@ def bytes_of_run(
     """
     rate = mix_rate(recording.source_rate, [_RATE])
     spoken = sum(slot_ends[segment.id] - segment.start for segment in segments)
-    tracks = voices + (recording.channels if recording.channels <= MOST_CHANNELS else 1)
+    tracks = voices + (recording.channels if recording.channels <= MAX_MIX_CHANNELS else 1)
     return round(2 * (spoken * _RATE + tracks * recording.seconds * rate)) + _SPARE
 
 
@@ -94,15 +89,9 @@ class Prepared:
     """A file's path, or the recogniser's name."""
     references: Mapping[str, Reference] = field(default_factory=dict)
     """By voice: those of the script's speakers, and of those whose lines others have by now."""
-    history: CorrectionHistory = field(default_factory=CorrectionHistory)
+    corrections: Corrections = field(default_factory=Corrections)
     consent: Mapping[str, Any] | None = None
     """Who agreed to what; None where nothing was ever said of it."""
-
-    def job(self, ctx: RunContext) -> SynthesisJob:
-        slots = timeline.slot_ends(self.script.segments, ctx.recording.seconds)
-        return SynthesisJob(
-            self.script, self.references, slots, ctx.run_dir, ctx.engine, ctx.request.settings
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +111,23 @@ def prepare(ctx: RunContext) -> Prepared:
     Raises InputError and PreflightError; everything that is found is remembered in the run directory.
     """
     until = ctx.request.until
-    history = read_history(ctx.run_dir.corrections)
-    if ctx.run_dir.claimed() is not None:
+    corrections = read_corrections(ctx.run_dir.corrections)
+    if ctx.run_dir.running() is not None:
         _claim(ctx)
     with ctx.clock.stage("diarization"):
         diarization = _turns(ctx)
-        ctx.tell(f"diarizer: {diarization.diarizer}, because {diarization.why}")
+        ctx.show(f"diarizer: {diarization.diarizer}, because {diarization.why}", shared=True)
         ctx.notes.extend(diarization.notes)
     if until is Until.DIARIZATION:
-        prepared = Prepared(SpeakerAliases(history.corrections).of_speakers(diarization), history=history)
+        prepared = Prepared(rename_turns(diarization, corrections.name_of), corrections=corrections)
         _write_turns(ctx, prepared)
         return prepared
     with ctx.clock.stage("script"):
-        found = _find_lines(ctx, diarization, SpeakerAliases(history.corrections))
-        prepared = _corrected(ctx, found, history)
+        found = _find_lines(ctx, diarization, corrections)
+        prepared = _corrected(ctx, found, corrections)
     if until is not Until.SCRIPT:
         _claim(ctx)
-        with ctx.means.computing, ctx.clock.stage("casting"):
+        with ctx.resources.cpu_lock, ctx.clock.stage("casting"):
             prepared = replace(prepared, references=_references(ctx, found, prepared))
         _tell_space(ctx, prepared)
     prepared = replace(prepared, consent=_consent(ctx, prepared.script))
@@ -148,7 +137,7 @@ def prepare(ctx: RunContext) -> Prepared:
 
 
 def _claim(ctx: RunContext) -> None:
-    ctx.run_dir.claim(describe_request(ctx.request, ctx.engine.name))
+    ctx.run_dir.claim(**describe_request(ctx.request, ctx.engine.name))
 
 
 def _turns(ctx: RunContext) -> Diarization:
@@ -156,15 +145,15 @@ def _turns(ctx: RunContext) -> Diarization:
     if request.turns is not None:
         return given_turns(request.turns, ctx.recording.seconds)
     return diarize_cached(
-        ctx.recording, request.settings, request.speakers, ctx.progress, ctx.cache, ctx.means.ears
+        ctx.recording, request.settings, request.speakers, ctx.progress, ctx.cache, ctx.resources.analyzer
     )
 
 
-def _find_lines(ctx: RunContext, diarization: Diarization, names: SpeakerAliases) -> _Analysis:
+def _find_lines(ctx: RunContext, diarization: Diarization, corrections: Corrections) -> _Analysis:
     if ctx.request.script is None:
         found = _heard(ctx, diarization)
     else:
-        found = _given(ctx, ctx.request.script, diarization, names)
+        found = _given(ctx, ctx.request.script, diarization, corrections)
     if not found.script.segments:
         raise InputError(
             "the script has no line to speak; check it, or leave --script out", code="empty_script"
@@ -176,14 +165,14 @@ def _heard(ctx: RunContext, diarization: Diarization) -> _Analysis:
     """The recording's own words."""
     settings = ctx.request.settings
     transcript, notes = transcribe_cached(
-        ctx.recording, diarization, settings, ctx.progress, ctx.cache, ctx.means.ears
+        ctx.recording, diarization, settings, ctx.progress, ctx.cache, ctx.resources.analyzer
     )
     ctx.notes.extend(notes)
     lines = segments_from_words(transcript, diarization)
     return _Analysis(diarization, lines, transcript.words, transcript.model)
 
 
-def _given(ctx: RunContext, path: Path, diarization: Diarization, names: SpeakerAliases) -> _Analysis:
+def _given(ctx: RunContext, path: Path, diarization: Diarization, corrections: Corrections) -> _Analysis:
     """A file's lines. What was heard here before still tells the words of the references, and the
     language of a script that does not name it."""
     request = ctx.request
@@ -197,7 +186,7 @@ def _given(ctx: RunContext, path: Path, diarization: Diarization, names: Speaker
         path,
         diarization,
         language=language,
-        speakers={*request.references, *names.ever},
+        speakers={*request.references, *corrections.speakers},
         recording_seconds=ctx.recording.seconds,
     )
     return _Analysis(diarization, lines, transcript.words if transcript else (), str(path.absolute()))
@@ -209,48 +198,45 @@ def language_tag_of_script(path: Path) -> str | None:
     return tag if 2 <= len(tag.split("-")[0]) <= 3 and tag.replace("-", "").isalpha() else None
 
 
-def _corrected(ctx: RunContext, found: _Analysis, remembered: CorrectionHistory) -> Prepared:
-    """What was found, with the corrections of earlier commands and of this one, which are kept from now on."""
+def _corrected(ctx: RunContext, found: _Analysis, saved: Corrections) -> Prepared:
+    """Apply the corrections of earlier commands and of this one, which are kept from now on."""
     request = ctx.request
-    history = replace(remembered, in_script=_in_script(ctx, remembered))
     speakers = {*found.diarization.speakers, *request.references}
-    base = Baseline(found.script, speakers, request.settings.seed)
-    history = apply_edits(request.corrections, history, base, datetime.now(UTC).isoformat())
-    if _is_fed_back(ctx):
+    is_fed_back = _is_fed_back(ctx)
+    is_own = is_fed_back or (
+        request.script is not None
+        and request.script.absolute() == ctx.run_dir.script_given(request.script.suffix)
+    )
+    corrections = (saved.with_script_fed_back() if is_fed_back else saved).edited(
+        request.edits,
+        found.script,
+        speakers,
+        run_seed=request.settings.seed,
+        at=datetime.now(UTC).isoformat(),
+        from_run_dir=is_own,
+    )
+    if is_fed_back:
         _keep_given(ctx)
-    if history != remembered:
-        write_history(ctx.run_dir.corrections, history)
-    _tell_corrections(ctx, history.corrections[len(remembered.corrections) :], history)
-    lines = correct_lines(found.script, history.corrections, in_script=history.in_script)
-    names = SpeakerAliases(history.corrections)
-    ctx.notes.extend(lines.notes)
+    if corrections != saved:
+        write_corrections(ctx.run_dir.corrections, corrections)
+    if new := corrections.log[len(saved.log) :]:
+        ctx.show(f"corrected: {describe(new)}")
+    elif corrections.log:
+        ctx.show(f"corrections of earlier commands hold: {len(corrections.log)} (corrections.json)")
+    script = corrections.apply(found.script, from_run_dir=is_own)
+    ctx.notes.extend(script.notes)
     ctx.notes.extend(
         f"{name} was renamed or merged, but is not among the speakers any more."
-        for name in names.unheard(speakers | {line.speaker for line in found.script.segments})
+        for name in corrections.names_without_speaker(
+            {*speakers, *(segment.speaker for segment in found.script.segments)}
+        )
     )
-    return Prepared(names.of_speakers(found.diarization), lines, found.script_from, history=history)
-
-
-def _tell_corrections(ctx: RunContext, new: Sequence[Correction], history: CorrectionHistory) -> None:
-    if new:
-        more = f" and {len(new) - 10} more" if len(new) > 10 else ""
-        ctx.tell(f"corrected: {', '.join(map(describe, new[:10]))}{more}")
-    elif history.corrections:
-        ctx.tell(f"corrections of earlier commands hold: {len(history.corrections)} (corrections.json)")
-
-
-def _in_script(ctx: RunContext, history: CorrectionHistory) -> int:
-    """How many corrections the script holds already: one that this directory wrote holds all that there
-    were then."""
-    path = ctx.request.script
-    if _is_fed_back(ctx):
-        return len(history.corrections)
-    own = path is not None and path.absolute() == ctx.run_dir.script_given(path.suffix)
-    return history.in_script if own else 0
+    turns = rename_turns(found.diarization, corrections.name_of)
+    return Prepared(turns, script, found.script_from, corrections=corrections)
 
 
 def _is_fed_back(ctx: RunContext) -> bool:
-    """Whether the script is one that a run wrote into its directory, where a hand has edited it."""
+    """Return whether the script is one that a run wrote into this directory, and a user may have edited."""
     path = ctx.request.script
     own = (ctx.request.run_dir / name.name for name in (ctx.run_dir.script_json, ctx.run_dir.script_srt))
     return path is not None and path.absolute().resolve() in [file.absolute().resolve() for file in own]
@@ -267,17 +253,17 @@ def _keep_given(ctx: RunContext) -> None:
 def _references(ctx: RunContext, found: _Analysis, prepared: Prepared) -> dict[str, Reference]:
     """A reference for each voice. One whose lines others have by now keeps its own: engines that fit all
     voices together would make other ones without it."""
-    names, given = SpeakerAliases(prepared.history.corrections), ctx.request.references
-    heard = sorted({*found.diarization.speakers, *given}, reverse=True)
-    first_names = {names.voice(name): name for name in heard}
+    corrections, given = prepared.corrections, ctx.request.references
+    known = sorted({*found.diarization.speakers, *given}, reverse=True)
+    first_names = {corrections.voice_of(name): name for name in known}
     speaking = {segment.speaker for segment in prepared.script.segments}
-    voices = speaking | (names.lent() & first_names.keys())
+    voices = speaking | ({corrections.voice_of(name) for name in corrections.lent} & first_names.keys())
     references = build.cached_references(
         ctx.recording,
-        names.of_voices(found.diarization),
+        rename_turns(found.diarization, corrections.voice_of),
         found.words,
         out=ctx.run_dir.speakers,
-        given={names.voice(name): path for name, path in given.items()},
+        given={corrections.voice_of(name): path for name, path in given.items()},
         speakers=sorted(voices, key=lambda voice: first_names.get(voice, voice)),
         first_names=first_names,
         cache=ctx.cache,
@@ -306,8 +292,8 @@ def _write_script(ctx: RunContext, lines: Script) -> None:
 
 
 def _tell_space(ctx: RunContext, prepared: Prepared) -> None:
-    job = prepared.job(ctx)
-    needed = bytes_of_run(ctx.recording, job.script.segments, job.slot_ends, len(job.references))
+    slot_ends = timeline.slot_ends(prepared.script.segments, ctx.recording.seconds)
+    needed = bytes_of_run(ctx.recording, prepared.script.segments, slot_ends, len(prepared.references))
     if ctx.run_dir.is_new and (note := free_space_note(ctx.run_dir.root, needed)):
         ctx.notes.append(note)
-        ctx.tell(f"note: {note}")
+        ctx.show(f"note: {note}")

@@ -1,36 +1,42 @@
-"""The same run again, with corrections: only what they change is made anew."""
+"""`voiceclone redo`: the run of a directory again, with corrections; only what they change is made anew."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.analysis.diarization import SpeakerCount
-from voiceclone_cli.corrections.edits import Edit
-from voiceclone_cli.corrections.previous_run import PreviousRun, read_previous_run
+from voiceclone_cli.config import SETTINGS, Settings, resolve
+from voiceclone_cli.corrections.edits import Edits
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import file_sha256
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.results import RunResult
 from voiceclone_cli.pipeline.run import run
-from voiceclone_cli.rundir.manifest import MANIFEST, RunPaths
+from voiceclone_cli.rundir.manifest import MANIFEST, RunPaths, read_manifest
 from voiceclone_cli.types import Progress, no_progress
+
+_AUDIBLE = ("engine", "diarizer", "asr_model", "language", "max_stretch", "background", "watermark", "seed")
+_AUDIBLE_OF_FISH = ("checkpoint", "device", "precision")
+_INAUDIBLE = ("mode", "workers", "batch_size", "compile", "fish_speech_dir", "fish_speech_python")
+"""Taken over only where the user had set them. Settings that are in no list are this machine's."""
+_FOLDERS = ("diarizer", "asr_model", "checkpoint", "fish_speech_dir")
+"""May have been given relative to the working directory of the run."""
 
 
 def redo(
-    run_dir: Path,
-    wishes: Sequence[Edit] = (),
-    *,
-    input: Path | None = None,
-    progress: Progress = no_progress,
+    run_dir: Path, edits: Edits | None = None, *, input: Path | None = None, progress: Progress = no_progress
 ) -> RunResult:
-    """Correct a run and make what is missing then. ``input``: where the recording is, should it have moved.
+    """Correct a run and make what is missing then. ``input``: the recording, where it has moved.
 
-    The corrections are kept in the run directory from the moment they are known to fit, so that a run
-    that is stopped, and every later one, has them too. Raises what :func:`run` does.
+    The corrections are kept in the run directory as soon as they are known to be possible, so that a run that is
+    stopped, and every later one, has them too. Raises what :func:`run` raises.
     """
-    request = previous_request(run_dir, wishes, input=input)
+    request = previous_request(run_dir, edits or Edits(), input=input)
     try:
         return run(request, progress)
     except InputError as error:
@@ -43,70 +49,122 @@ def redo(
         ) from error
 
 
-def previous_request(run_dir: Path, wishes: Sequence[Edit] = (), *, input: Path | None = None) -> RunRequest:
-    """The request that a run directory was made by, with corrections. Raises InputError."""
-    recorded = read_previous_run(run_dir)
+def previous_request(run_dir: Path, edits: Edits, *, input: Path | None = None) -> RunRequest:
+    """Return the request that a run directory was made by, with corrections.
+
+    Raises InputError where the manifest, or the recording, is missing or damaged.
+    """
+    root = run_dir.absolute()
+    manifest = read_manifest(root)
+    missing = [key for key in ("request", "settings", "input") if not isinstance(manifest.get(key), dict)]
+    if missing or not isinstance(manifest.get("engine"), str):
+        raise _bad_manifest(root, "was damaged or written by another version")
     try:
+        request, started_in = manifest["request"], manifest.get("run_dir") or root
+
+        def moved(recorded: str | None) -> Path | None:
+            return None if recorded is None else _find(Path(recorded), Path(started_in), root)
+
         return RunRequest(
-            input=_recording(recorded, run_dir, input),
-            settings=recorded.settings(),
-            out=recorded.root,
-            script=_script(recorded),
-            turns=recorded.path("turns"),
-            references=recorded.references(),
-            speakers=SpeakerCount(**recorded.request["speakers"]),
-            consent=_consent(recorded),
-            corrections=tuple(wishes),
-            keep_original_audio=bool(recorded.request.get("keep_original_audio")),
-            report=bool(recorded.request.get("report", True)),
+            input=_recording(moved(request.get("input")), manifest["input"], run_dir, input),
+            settings=_settings(root, manifest),
+            out=root,
+            script=_script(moved(request.get("script")), root),
+            turns=moved(request.get("turns")),
+            references={
+                name: path
+                for name, text in (request.get("references") or {}).items()
+                if (path := moved(text))
+            },
+            speakers=SpeakerCount(**request["speakers"]),
+            consent=_consent(moved(request.get("consent")), root),
+            edits=edits,
+            keep_original_audio=bool(request.get("keep_original_audio")),
+            report=bool(request.get("report", True)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{recorded.root / MANIFEST} was edited and cannot be used ({error}); give the command of that "
-            "run again, and correct it then.",
-            code="bad_manifest",
-        ) from error
+        raise _bad_manifest(root, f"was edited and cannot be used ({error})") from error
 
 
-def _recording(recorded: PreviousRun, run_dir: Path, given: Path | None) -> Path:
-    if given is not None:
-        _check_same(given, recorded.manifest["input"], run_dir)
-        return given
-    path = recorded.path("input")
-    if path is None or not path.is_file():
-        raise InputError(
-            f"the recording that {run_dir} was made of is not at {path} any more; say where it is with "
-            "--input FILE.",
-            code="input_moved",
-        )
+def _bad_manifest(root: Path, fault: str) -> InputError:
+    return InputError(
+        f"{root / MANIFEST} {fault}; repeat the command of that run (voiceclone run ... --out {root.name}), "
+        "and correct it then.",
+        code="bad_manifest",
+    )
+
+
+def _find(path: Path, old_root: Path, root: Path) -> Path:
+    """Return where a file of the run is now: the run directory may have moved, alone or with its neighbours."""
+    if path.is_relative_to(old_root):
+        return root / path.relative_to(old_root)
+    if not path.exists():
+        with suppress(ValueError):  # on another drive nothing is relative
+            beside = Path(os.path.normpath(root / os.path.relpath(path, old_root)))
+            return beside if beside.exists() else path
     return path
 
 
-def _check_same(path: Path, recorded: dict[str, Any], run_dir: Path) -> None:
+def _recording(path: Path | None, recorded: Mapping[str, Any], run_dir: Path, given: Path | None) -> Path:
+    """Return the recording, where ``path`` says that it is or where the user says. Raises InputError."""
+    if given is None:
+        if path is None or not path.is_file():
+            raise InputError(
+                f"the recording that {run_dir} was made of is no longer at {path}; give its new path with "
+                "--input FILE.",
+                code="input_moved",
+            )
+        return path
     try:
-        same = file_sha256(path) == recorded["sha256"]
+        is_same = file_sha256(given) == recorded["sha256"]
     except OSError as error:
         raise InputError(
-            f"--input {path} cannot be read ({error.strerror or error}); check the path.",
+            f"--input {given} cannot be read ({error.strerror or error}); check the path.",
             code="media_unreadable",
         ) from error
-    if not same:
+    if not is_same:
         raise InputError(
-            f"--input {path} is not the recording that {run_dir} was made of; give that very file.",
+            f"--input {given} is not the recording that {run_dir} was made of; give that very file.",
             code="run_of_another_input",
         )
+    return given
 
 
-def _script(recorded: PreviousRun) -> Path | None:
-    """Of a script that was fed back from the run directory what it said then: a run writes its own there."""
-    path = recorded.path("script")
-    if path is not None and path.parent == recorded.root and path.stem == "script":
-        given = RunPaths(recorded.root).script_given(path.suffix.lower())
-        return given if given.exists() else path
+def _script(path: Path | None, root: Path) -> Path | None:
+    """Return the script of the run; of one that was fed back its copy, since the run overwrites the file."""
+    if path is not None and path.parent == root and path.stem == "script":
+        copy = RunPaths(root).script_given(path.suffix.lower())
+        return copy if copy.exists() else path
     return path
 
 
-def _consent(recorded: PreviousRun) -> Path | None:
-    """As it was given, or the run directory's copy."""
-    path, copy = recorded.path("consent"), RunPaths(recorded.root).consent
+def _consent(path: Path | None, root: Path) -> Path | None:
+    """Return the consent file as it was given, or else the run directory's copy."""
+    copy = RunPaths(root).consent
     return copy if path is not None and not path.exists() and copy.exists() else path
+
+
+def _settings(root: Path, manifest: Mapping[str, Any]) -> Settings:
+    """Return the settings of the run, whatever the environment says today. Raises InputError.
+
+    Threads, the token and where models are kept are this machine's.
+    """
+    rows: Mapping[str, Mapping[str, Any]] = manifest["settings"]
+    started_in = manifest["request"].get("working_dir")
+    recorded: dict[str, Any] = {}
+    for name in (name for name in SETTINGS if name in rows):
+        value, source = rows[name]["value"], rows[name]["from"]
+        if name in (*_AUDIBLE, *_AUDIBLE_OF_FISH) or (name in _INAUDIBLE and source != "default"):
+            is_relative = name in _FOLDERS and value is not None and started_in
+            folder = Path(started_in) / value if is_relative else None
+            recorded[name] = str(folder) if folder is not None and folder.is_dir() else value
+    # Not "auto": where fish was installed since, kept lines and new ones would be of two engines.
+    recorded["engine"] = manifest["engine"]
+    resolve({})  # faults of the environment are not the manifest's
+    try:
+        settings = resolve({name: value for name, value in recorded.items() if value is not None})
+    except InputError as error:
+        raise InputError(f"{root / MANIFEST}: {error.message}", code="bad_manifest") from error
+    optional = [name for name in SETTINGS if getattr(Settings(), name) is None]
+    unset: dict[str, Any] = {name: None for name in optional if recorded.get(name, "") is None}
+    return replace(settings, **unset, sources={**settings.sources, **dict.fromkeys(recorded, MANIFEST)})

@@ -9,7 +9,7 @@ from typing import Any
 
 from voiceclone_cli.analysis.diarization import SpeakerCount
 from voiceclone_cli.config import SETTINGS, Settings
-from voiceclone_cli.corrections.edits import Edit
+from voiceclone_cli.corrections.edits import Edits
 from voiceclone_cli.types import Until
 
 
@@ -29,8 +29,8 @@ class RunRequest:
     speakers: SpeakerCount = field(default_factory=SpeakerCount)
     consent: Path | None = None
     """Who agreed to what; None: nothing is known of that."""
-    corrections: tuple[Edit, ...] = ()
-    """What to correct of this run, now and in every later one."""
+    edits: Edits = field(default_factory=Edits)
+    """Corrections of this run, which every later run in its directory has too."""
     until: Until | None = None
     """The last stage; None: all of them."""
     keep_original_audio: bool = False
@@ -45,21 +45,18 @@ class RunRequest:
         return self.out or Path(f"{self.input.stem}.voiceclone")
 
 
-# What a run was asked for, as its manifest keeps it.
-
-
 def describe_request(request: RunRequest, engine: str) -> dict[str, Any]:
-    """All that is needed to make the same run again."""
-    return {"engine": engine, "request": request_row(request), "settings": settings_rows(request.settings)}
-
-
-def request_row(request: RunRequest) -> dict[str, Any]:
-    """Of a request what its settings do not say."""
+    """Return the fields of the manifest that are needed to repeat a run, without the token of the settings."""
 
     def absolute(path: Path | None) -> str | None:
         return None if path is None else str(path.absolute())
 
-    return {
+    settings = {
+        name: {"value": getattr(request.settings, name), "from": request.settings.sources[name]}
+        for name, setting in SETTINGS.items()
+        if not setting.secret
+    }
+    fields = {
         "input": absolute(request.input),
         "script": absolute(request.script),
         "turns": absolute(request.turns),
@@ -70,12 +67,4 @@ def request_row(request: RunRequest) -> dict[str, Any]:
         "report": request.report,
         "working_dir": str(Path.cwd()),
     }
-
-
-def settings_rows(settings: Settings) -> dict[str, Any]:
-    """Without the token: a manifest is made to be passed on."""
-    return {
-        name: {"value": getattr(settings, name), "from": settings.sources[name]}
-        for name, setting in SETTINGS.items()
-        if not setting.secret
-    }
+    return {"engine": engine, "request": fields, "settings": settings}

@@ -1,4 +1,4 @@
-"""What a run computes with: who listens, and who speaks."""
+"""What a run computes with: an analyzer and a pool of workers, on this machine or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from voiceclone_cli.analysis.analyzer import LOCAL_ANALYZER, Analyzer
 from voiceclone_cli.config import RAY, Settings
@@ -16,18 +15,14 @@ from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.types import Progress
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_cli.workers.process import LocalLauncher, worker_command
-from voiceclone_cli.workers.protocol import Launcher, Lease, PoolResult, warm_up
+from voiceclone_cli.workers.protocol import Launcher, Lease, PoolResult
 from voiceclone_cli.workers.queue import OnSegment, WorkerProgress
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.analysis.analyzer import StoppableAnalyzer
 
-
-# Where workers run: here, or on the machines of a Ray cluster.
-
-
 ANALYZER_THREADS = 8
-"""More threads hardly make one pair of ears faster: a larger machine gets another pair for each so many."""
+"""Threads of one analysis process of a batch. More hardly make it faster, so a larger machine gets more processes."""
 
 
 @contextmanager
@@ -40,9 +35,9 @@ def open_worker_launcher(
     keep_tasks: bool,
     progress: Progress,
 ) -> Iterator[Launcher]:
-    """What starts the slots that the settings ask for. Nothing is started before it is asked to.
+    """Yield what starts the workers that the settings ask for, on request.
 
-    Task files are written into ``task_dir``, what workers log into ``log_dir``; those of other machines stay there.
+    Task files are written into ``task_dir``, logs of workers into ``log_dir``; other machines keep theirs.
     """
     if settings.executor == RAY:
         from voiceclone_cli.cluster import launcher as cluster_launcher
@@ -56,72 +51,41 @@ def open_worker_launcher(
 
 @contextmanager
 def open_analyzer(settings: Settings, progress: Progress) -> Iterator[StoppableAnalyzer]:
-    """Who listens for a batch: processes that keep their models loaded, here or on other machines. None is
-    started before there is something to hear."""
+    """Yield the analyzer of a batch: processes that keep their models loaded, here or on other machines.
+
+    None starts before there is work.
+    """
+    from voiceclone_cli.analysis.remote import RemoteAnalyzer, local_launcher
+
+    launcher: Launcher
     if settings.executor == RAY:
-        from voiceclone_cli.cluster.analysis import RemoteAnalyzer
+        from voiceclone_cli.cluster.launcher import AnalysisLauncher
 
-        with RemoteAnalyzer(settings, progress) as ears:
-            yield ears
+        workers, launcher = 1, AnalysisLauncher(settings, progress)
     else:
-        from voiceclone_cli.analysis.remote import ProcessAnalyzer
-
-        with ProcessAnalyzer(max(1, settings.threads // ANALYZER_THREADS)) as ears:
-            yield ears
-
-
-class WorkerPool(Protocol):
-    """Slots that speak a job's leases."""
-
-    @property
-    def slots(self) -> int:
-        """How many there may be now."""
-
-    def warm_up(self, job: SynthesisJob) -> Sequence[Lease]:
-        """Leases that have engines loaded while references are encoded."""
-
-    def run(self, leases: Sequence[Lease], on_segment: OnSegment = ...) -> PoolResult:
-        """As ``Pool.run``."""
-
-
-OpenPool = Callable[[SynthesisJob, Progress, WorkerProgress, bool], AbstractContextManager[WorkerPool]]
-"""Called with the job, whom to tell of the whole and of workers, and whether task files are kept."""
+        workers = max(1, settings.threads // ANALYZER_THREADS)
+        launcher = local_launcher(workers)
+    with RemoteAnalyzer(launcher, workers=workers, timeout_scale=settings.timeout_scale) as analyzer:
+        yield analyzer
 
 
 @dataclass(frozen=True, slots=True)
-class Resources:
-    ears: Analyzer
-    voices: OpenPool
-    computing: AbstractContextManager[object] = field(default_factory=nullcontext)
-    """Held while this process itself computes for the run: a batch lets one recording do so at a time, since
-    threads of one interpreter that all compute take three times as long together."""
-    undisturbed: bool = True
-    """Whether the times of its stages tell how fast this machine is: not where they hold waiting for others."""
+class WorkerPool:
+    """The pool of workers as one run sees it."""
 
-
-class LocalPool:
-    """The pool of a single run."""
-
-    def __init__(self, launcher: Launcher, pool: Pool) -> None:
-        self._launcher = launcher
-        self._pool = pool
-
-    @property
-    def slots(self) -> int:
-        return max(1, self._launcher.room())
-
-    def warm_up(self, job: SynthesisJob) -> Sequence[Lease]:
-        return warm_up(job.spec(), min(self.slots, len(job.script.segments)) - 1)
-
-    def run(self, leases: Sequence[Lease], on_segment: OnSegment = lambda row: None) -> PoolResult:
-        return self._pool.run(leases, on_segment)
+    run: Callable[[Sequence[Lease], OnSegment], PoolResult]
+    """As ``Pool.run``."""
+    workers: Callable[[], int]
+    """How many workers there may be now for this run."""
+    is_shared: bool = False
+    """Whether runs of a batch share it: then engines are loaded by the first lease of any run."""
 
 
 @contextmanager
 def open_local_pool(
     job: SynthesisJob, progress: Progress, report: WorkerProgress, keep_tasks: bool
-) -> Iterator[LocalPool]:
-    """Slots for one job; none is started before there is something to do, and all end with the block."""
+) -> Iterator[WorkerPool]:
+    """Open a pool for one job. No worker starts before there is work; all end with the block."""
     with (
         open_worker_launcher(
             job.settings,
@@ -131,10 +95,21 @@ def open_local_pool(
             keep_tasks=keep_tasks,
             progress=progress,
         ) as launcher,
-        Pool(launcher, on_event=report, on_log=report.log, patience=job.settings.timeout_scale) as pool,
+        Pool(launcher, on_event=report, on_log=report.log, timeout_scale=job.settings.timeout_scale) as pool,
     ):
-        yield LocalPool(launcher, pool)
+        yield WorkerPool(pool.run, lambda: max(1, launcher.room()))
 
 
-LOCAL_RESOURCES = Resources(LOCAL_ANALYZER, open_local_pool)
-"""Of a run that is alone."""
+OpenPool = Callable[[SynthesisJob, Progress, WorkerProgress, bool], AbstractContextManager[WorkerPool]]
+"""Called with the job, the progress of the run and that of the workers, and whether task files are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a run computes with; by default its own. The runs of a batch share theirs."""
+
+    analyzer: Analyzer = LOCAL_ANALYZER
+    open_pool: OpenPool = open_local_pool
+    cpu_lock: AbstractContextManager[object] = field(default_factory=nullcontext)
+    """Held while this process itself computes for the run: a batch lets one recording do so at a time, since
+    threads of one interpreter that all compute take three times as long together."""

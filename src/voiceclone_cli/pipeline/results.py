@@ -1,9 +1,9 @@
-"""The end of a run: its manifest, and the report of what that says."""
+"""The end of a run: its manifest and its report."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
@@ -13,71 +13,119 @@ from voiceclone_cli.errors import VoicecloneError
 from voiceclone_cli.pipeline.assemble import Mix
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.prepare import Prepared
-from voiceclone_cli.pipeline.request import request_row, settings_rows
-from voiceclone_cli.pipeline.synthesize import ERROR, PLANNED, SynthesisResult, exit_code, status
+from voiceclone_cli.pipeline.request import describe_request
+from voiceclone_cli.pipeline.synthesize import SynthesisResult
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.report.page import write_report
-from voiceclone_cli.rundir.manifest import RUN_SCHEMA, write_manifest
+from voiceclone_cli.rundir.manifest import PLANNED, Manifest, ManifestSegment, ManifestSpeaker
 from voiceclone_cli.types import Diarization, Placement, Segment, Until
 from voiceclone_worker.protocol import SegmentRow
 
-# The one document of a run: what ``--json`` prints and run.json keeps.
+_BEFORE_REFERENCES = (Until.DIARIZATION, Until.SCRIPT)
 
 
-def manifest_document(
-    ctx: RunContext, prepared: Prepared, job: SynthesisJob, spoken: SynthesisResult, made: Mix
-) -> dict[str, Any]:
-    """Everything a run came to, as ``voiceclone.run/1``. Paths are absolute; every planned segment
-    has its row."""
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A run that has ended: its manifest, and what it was made from."""
+
+    manifest: Manifest
+    exit_code: int
+    ctx: RunContext
+    job: SynthesisJob
+    speech: SynthesisResult
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The manifest as ``--json`` prints it."""
+        return self.manifest.to_dict()
+
+
+def write_results(
+    ctx: RunContext, prepared: Prepared, job: SynthesisJob, speech: SynthesisResult, mix: Mix
+) -> RunResult:
+    """Write the manifest and the report of a run.
+
+    A run that ends before it is known which segments of an earlier one are still valid leaves that one's manifest
+    as it was. The result is returned also when the manifest cannot be written.
+    """
+    manifest = make_manifest(ctx, prepared, job, speech, mix)
+    if ctx.request.until is Until.REFERENCES and not mix.placements:
+        manifest.status = PLANNED  # also where every segment is there: the rest was not requested
+    code = speech.exit_code
+    try:
+        if not (ctx.request.until in _BEFORE_REFERENCES and job.run_dir.has_speech()):
+            manifest.save(job.run_dir.root)
+            if (ctx.request.until is None or mix.placements) and not speech.stopped:
+                if ctx.request.report:
+                    _add_report(ctx, manifest)
+                    manifest.save(job.run_dir.root)
+                else:
+                    job.run_dir.report.unlink(missing_ok=True)  # of an earlier run
+    except VoicecloneError as error:
+        manifest.add_failure(error)
+        code = error.exit_code
+    return RunResult(manifest, code, ctx, job, speech)
+
+
+def _add_report(ctx: RunContext, manifest: Manifest) -> None:
+    """Write the report of what the manifest says so far, and add it there. Raises RunError."""
+    with ctx.clock.stage("report"):
+        manifest.outputs["report"] = str(write_report(ctx.run_dir.root, ctx.progress))
+    ctx.clock.stop()
+    manifest.timing.update(ctx.clock.seconds)
+
+
+def make_manifest(
+    ctx: RunContext, prepared: Prepared, job: SynthesisJob, speech: SynthesisResult, mix: Mix
+) -> Manifest:
+    """Return the manifest of a run that has ended. Every segment of the script is in it."""
     diarization, clock = prepared.diarization, ctx.clock
-    by_id = {placement.segment_id: placement for placement in made.placements}
+    placements = {placement.segment_id: placement for placement in mix.placements}
     segments = [
-        _segment(segment, job.slot_ends[segment.id], spoken.rows.get(segment.id, _planned(segment)))
-        | _placement(by_id.get(segment.id), made.mix_rate)
-        | {"unmarked": spoken.unmarked.get(segment.id)}
+        _segment(segment, job, speech, placements.get(segment.id), mix.rate)
         for segment in job.script.segments
     ]
+    return Manifest(
+        status=speech.status(len(segments)),
+        run_dir=str(job.run_dir.root),
+        engine_why=job.engine.why,
+        mode=job.settings.mode,
+        speakers=_speakers(diarization, job),
+        segments=segments,
+        reused=len(speech.reused),
+        reused_stages=list(ctx.cache.reused),
+        turns=[{"start": turn.start, "end": turn.end, "speaker": turn.speaker} for turn in diarization.turns],
+        outputs=_outputs(job, mix),
+        hashes={**mix.sha256, **_segment_hashes(job, speech)},
+        background=job.settings.background,
+        watermark=job.watermark,
+        consent=None if prepared.consent is None else dict(prepared.consent),
+        history=list(prepared.corrections.log),
+        timing={**clock.seconds, "workers": {k: round(v, 3) for k, v in speech.timing.items()}},
+        peak_memory_mb={**clock.peak_mb, "largest worker": speech.peak_mb},
+        errors=_errors(segments, speech),
+        notes=list(dict.fromkeys([*ctx.notes, *speech.notes])),
+        input=_input(ctx),
+        diarizer=diarization.diarizer,
+        diarizer_why=diarization.why,
+        script_from=prepared.script_from,
+        **describe_request(ctx.request, job.engine.name),
+        versions=_versions(),
+    )
+
+
+def _segment(
+    segment: Segment, job: SynthesisJob, speech: SynthesisResult, placement: Placement | None, rate: int
+) -> ManifestSegment:
+    row = speech.segments.get(segment.id, SegmentRow(0, segment.id, "planned"))
     return {
-        "schema": RUN_SCHEMA,
-        "status": status(spoken, len(segments)),
-        "run_dir": str(job.run_dir.root),
-        "engine": job.engine.name,
-        "engine_why": job.engine.why,
-        "mode": job.settings.mode,
-        "speakers": _speakers(diarization, job),
-        "segments": segments,
-        "reused": spoken.reused,
-        "reused_stages": list(ctx.cache.reused),
-        "turns": [asdict(turn) for turn in diarization.turns],
-        "outputs": _outputs(job, made),
-        "hashes": _hashes(job, spoken, made),
-        "background": job.settings.background,
-        "watermark": job.watermark,
-        "consent": prepared.consent,
-        "history": prepared.history.rows(),
-        "timing": {**clock.seconds, "workers": {k: round(v, 3) for k, v in spoken.timing.items()}},
-        "peak_memory_mb": {**clock.peak_mb, "largest worker": spoken.peak_mb},
-        "errors": _errors(segments, spoken),
-        "notes": list(dict.fromkeys([*ctx.notes, *spoken.notes])),
-        "input": _input(ctx),
-        "diarizer": diarization.diarizer,
-        "diarizer_why": diarization.why,
-        "script_from": prepared.script_from,
-        "request": request_row(ctx.request),
-        "settings": settings_rows(job.settings),
-        "versions": _versions(),
-    }
-
-
-def _planned(segment: Segment) -> SegmentRow:
-    """Of a segment that nobody was asked to speak yet."""
-    return SegmentRow(0, segment.id, "planned")
-
-
-def _segment(segment: Segment, slot_end: float, row: SegmentRow) -> dict[str, Any]:
-    return {
-        **asdict(segment),
-        "slot_end": round(slot_end, 3),
+        "id": segment.id,
+        "speaker": segment.speaker,
+        "start": segment.start,
+        "end": segment.end,
+        "text": segment.text,
+        "language": segment.language,
+        "slot_end": round(job.slot_ends[segment.id], 3),
         "status": row.status,
         "file": row.file,
         "seconds": row.seconds,
@@ -85,26 +133,18 @@ def _segment(segment: Segment, slot_end: float, row: SegmentRow) -> dict[str, An
         "attempts": row.attempts,
         "sha256": row.sha256,
         "error": asdict(row.error) if row.error else None,
+        "placed_at": round(placement.start_frame / rate, 6) if placement else None,
+        "placed_seconds": round(placement.frames / rate, 6) if placement else None,
+        "stretch": placement.stretch if placement else None,
+        "overflow_seconds": placement.overflow_seconds if placement else None,
+        "gain_db": placement.gain_db if placement else None,
+        "warnings": list(placement.warnings) if placement else [],
+        "unmarked": speech.unmarked.get(segment.id),
     }
 
 
-def _placement(placement: Placement | None, rate: int) -> dict[str, Any]:
-    """Where a segment is heard in the mix, in seconds."""
-    if placement is None:
-        nothing = ("placed_at", "placed_seconds", "stretch", "overflow_seconds", "gain_db")
-        return {**dict.fromkeys(nothing), "warnings": []}
-    return {
-        "placed_at": round(placement.start_frame / rate, 6),
-        "placed_seconds": round(placement.frames / rate, 6),
-        "stretch": placement.stretch,
-        "overflow_seconds": placement.overflow_seconds,
-        "gain_db": placement.gain_db,
-        "warnings": list(placement.warnings),
-    }
-
-
-def _speakers(diarization: Diarization, job: SynthesisJob) -> list[dict[str, Any]]:
-    heard = {segment.speaker for segment in job.script.segments}
+def _speakers(diarization: Diarization, job: SynthesisJob) -> list[ManifestSpeaker]:
+    speaking = {segment.speaker for segment in job.script.segments}
     return [
         {
             "name": speaker,
@@ -117,39 +157,35 @@ def _speakers(diarization: Diarization, job: SynthesisJob) -> list[dict[str, Any
             "warnings": list(reference.warnings),
         }
         for speaker, reference in job.references.items()
-        # There may be the voice of somebody who was merged into another.
-        if speaker in heard
+        # A reference stays when its speaker was merged into another.
+        if speaker in speaking
     ]
 
 
-def _outputs(job: SynthesisJob, made: Mix) -> dict[str, Any]:
-    run_dir, rendered = job.run_dir, bool(made.placements)
+def _outputs(job: SynthesisJob, mix: Mix) -> dict[str, Any]:
+    run_dir, rendered = job.run_dir, bool(mix.placements)
     stems = sorted({segment.speaker for segment in job.script.segments}) if rendered else []
     return {
         "mix": str(run_dir.mix) if rendered else None,
-        "video": str(made.video) if made.video else None,
+        "video": str(mix.video) if mix.video else None,
         "rttm": str(run_dir.rttm),
         "script": str(run_dir.script_json),
         "subtitles": str(run_dir.script_srt),
         "stems": {speaker: str(run_dir.stems / f"{speaker}.wav") for speaker in stems},
-        "original": str(made.original) if made.original else None,
+        "original": str(mix.original) if mix.original else None,
         "report": None,
     }
 
 
-def _hashes(job: SynthesisJob, spoken: SynthesisResult, made: Mix) -> dict[str, str]:
-    """SHA-256 of what can be heard, by its name in the run directory."""
-    segments = {
-        f"{job.run_dir.segments.name}/{segment_id}.wav": row.sha256
-        for segment_id, row in spoken.done.items()
-        if row.sha256
-    }
-    return {**made.sha256, **segments}
+def _segment_hashes(job: SynthesisJob, speech: SynthesisResult) -> dict[str, str]:
+    folder = job.run_dir.segments.name
+    return {f"{folder}/{id}.wav": row.sha256 for id, row in speech.done.items() if row.sha256}
 
 
-def _errors(segments: Sequence[Mapping[str, Any]], spoken: SynthesisResult) -> list[dict[str, Any]]:
-    whole = [{**asdict(error), "segment": None} for error in spoken.errors]
-    if spoken.stopped is not None:
+def _errors(segments: Sequence[ManifestSegment], speech: SynthesisResult) -> list[dict[str, Any]]:
+    """Return each error of the whole run once, then those of segments."""
+    whole = [{**asdict(error), "segment": None} for error in speech.errors]
+    if speech.stopped is not None:
         whole.append({"code": "interrupted", "message": "the run was stopped", "segment": None})
     of_segments = [{**row["error"], "segment": row["id"]} for row in segments if row["error"]]
     return [error for n, error in enumerate(whole) if error not in whole[:n]] + of_segments
@@ -177,53 +213,3 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-_BEFORE_CASTING = (Until.DIARIZATION, Until.SCRIPT)
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    document: dict[str, Any]
-    exit_code: int
-
-
-def write_results(
-    ctx: RunContext, prepared: Prepared, job: SynthesisJob, spoken: SynthesisResult, made: Mix
-) -> RunResult:
-    """What the run came to, kept in the run directory.
-
-    A run that stopped before it knew what of an earlier one's speech still holds leaves that one's manifest as it
-    was. The document is the caller's also where the disk does not take it.
-    """
-    content = manifest_document(ctx, prepared, job, spoken, made)
-    if ctx.request.until is Until.CASTING and not made.placements:
-        content["status"] = PLANNED  # also where every line is there: nobody asked for the rest yet
-    if ctx.request.until in _BEFORE_CASTING and job.run_dir.has_spoken():
-        return RunResult(content, exit_code(spoken))
-    try:
-        write_manifest(job.run_dir.root, content)
-        if (ctx.request.until is None or made.placements) and not spoken.stopped:
-            if ctx.request.report:
-                _add_report(ctx, content)
-                write_manifest(job.run_dir.root, content)
-            else:
-                job.run_dir.report.unlink(missing_ok=True)  # an earlier run's
-    except VoicecloneError as error:
-        return RunResult(missing_outputs(content, error), error.exit_code)
-    return RunResult(content, exit_code(spoken))
-
-
-def _add_report(ctx: RunContext, content: dict[str, Any]) -> None:
-    """Write the report of what the manifest says by now, and name it there. Raises RunError."""
-    with ctx.clock.stage("report"):
-        content["outputs"]["report"] = str(write_report(ctx.run_dir.root, ctx.progress))
-    ctx.clock.stop()
-    content["timing"].update(ctx.clock.seconds)
-
-
-def missing_outputs(content: Mapping[str, Any], error: VoicecloneError) -> dict[str, Any]:
-    """The document of a run whose manifest or report could not be written."""
-    reason = {"code": error.code, "message": error.message, "segment": None}
-    others = [error for error in content["errors"] if error != reason]
-    return {**content, "status": ERROR, "errors": [reason, *others]}

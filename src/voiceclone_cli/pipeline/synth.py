@@ -1,9 +1,9 @@
-"""Task files of any origin, spoken through the pool."""
+"""`voiceclone synth`: task files of any origin, through the pool of workers."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,11 +12,10 @@ from voiceclone_cli.config import Settings, path_setting
 from voiceclone_cli.engines.fish import fish_python, given_python
 from voiceclone_cli.engines.select import ECHO_VARIABLE
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.pipeline.synthesize import run_leases
 from voiceclone_cli.provenance.consent import show_first_run_notice
 from voiceclone_cli.provenance.watermark import (
     SPEAKING_ENGINES,
-    Postprocessor,
-    Watermarking,
     unmarked_notes,
     watermark_folder,
 )
@@ -32,15 +31,15 @@ from voiceclone_worker.validation import ContractError, file_key, shown
 
 
 def synthesize_tasks(paths: Sequence[Path], settings: Settings, progress: Progress) -> Result:
-    """Speak the tasks in these files: encode tasks first, then all segments as one pool.
+    """Run the tasks in these files: encode tasks first, then all segments together.
 
-    Rows follow the order of the files. Raises InputError for a file that is no task, for tasks that would
-    write the same file, and for one that names code to run; PreflightError when their interpreter is not there.
+    Results are in the order of the files. Raises InputError for a file that is no task, for tasks that would
+    write the same file, and for one that names code to run; PreflightError when their interpreter is missing.
     """
     tasks = _read(paths, settings)
     encode = [task for task in tasks if isinstance(task, EncodeTask)]
-    speak = [task for task in tasks if isinstance(task, SynthesisTask)]
-    segments = sum(len(task.segments) for task in speak)
+    synthesis = [task for task in tasks if isinstance(task, SynthesisTask)]
+    segments = sum(len(task.segments) for task in synthesis)
     references = sum(len(task.references) for task in encode)
     report = WorkerProgress(progress, references=references, segments=segments)
     batch_size = max((task.engine.batch_size for task in tasks), default=1)
@@ -57,55 +56,42 @@ def synthesize_tasks(paths: Sequence[Path], settings: Settings, progress: Progre
         ) as pool,
     ):
         encoded = pool.run(one_lease(encode))
-        spoken = _speak(
-            pool,
-            leases_of(speak, settings, settings.pool_size, batch_size),
-            _seals(speak, settings, progress),
-        )
-        return _result(tasks, encoded, spoken)
+        leases = leases_of(synthesis, settings, settings.pool_size, batch_size)
+        return _result(tasks, encoded, _synthesize(pool, leases, synthesis, settings, progress))
 
 
-def _seals(
-    tasks: Sequence[SynthesisTask], settings: Settings, progress: Progress
-) -> dict[Path, Watermarking]:
-    """What the wavs of engines that speak get, by their paths. Raises PreflightError where the mark's model
-    cannot be had."""
-    speech = [task for task in tasks if task.engine.name in SPEAKING_ENGINES]
-    model = watermark_folder(settings, progress) if speech and settings.watermark else None
-    for engine in sorted({task.engine.name for task in speech}):
+def _synthesize(
+    pool: Pool,
+    leases: Sequence[Lease],
+    tasks: Sequence[SynthesisTask],
+    settings: Settings,
+    progress: Progress,
+) -> PoolResult:
+    """Synthesize all leases, and mark and tag every segment. Raises PreflightError without the watermark's model."""
+    engines = {task.engine.name for task in tasks}
+    for engine in sorted(engines):
         show_first_run_notice(engine, progress)
-    return {
-        Path(task.output_dir, f"{segment.id}.wav"): Watermarking(task.engine.name, model)
-        for task in speech
+    is_marked = settings.watermark and not engines.isdisjoint(SPEAKING_ENGINES)
+    model = watermark_folder(settings, progress) if is_marked else None
+    engine_of = {
+        Path(task.output_dir, f"{segment.id}.wav"): task.engine.name
+        for task in tasks
         for segment in task.segments
     }
-
-
-def _speak(pool: Pool, leases: Sequence[Lease], seals: Mapping[Path, Watermarking]) -> PoolResult:
-    """All leases, every row sealed."""
-    sealed: dict[Path, SegmentRow] = {}
+    final: dict[str, SegmentRow] = {}
     unmarked: dict[str, str] = {}
 
-    def take(row: SegmentRow) -> None:
-        if row.file is None:
-            return
-        file = Path(row.file)
-
-        def settle(row: SegmentRow, why_unmarked: str | None) -> None:
-            sealed[file] = row
+    def finish(row: SegmentRow, processed: SegmentRow, why_unmarked: str | None) -> None:
+        if row.file is not None:
+            final[row.file] = processed
             if why_unmarked is not None:
-                unmarked[file.stem] = why_unmarked
+                unmarked[row.id] = why_unmarked
 
-        postprocessor.take(row, seals.get(file), settle)
-
-    with Postprocessor() as postprocessor:
-        outcome = pool.run(leases, on_segment=take)
+    outcome = run_leases(pool.run, leases, lambda row: engine_of.get(Path(row.file or ""), ""), model, finish)
     for key, row in outcome.segments.items():
         if row.file is not None:
-            outcome.segments[key] = sealed[Path(row.file)]
+            outcome.segments[key] = final[row.file]
     outcome.add_notes(unmarked_notes(unmarked))
-    if postprocessor.seconds:
-        add_seconds(outcome.timing, {"watermark": postprocessor.seconds})
     return outcome
 
 
@@ -131,7 +117,7 @@ def _read(paths: Sequence[Path], settings: Settings) -> list[Task]:
 
 
 def _refuse_code(path: Path, task: Task, settings: Settings) -> None:
-    """A task file may come from a stranger: code is run only from where the user's own settings lead."""
+    """Refuse a task file that names code other than that of the user's own settings: it may be a stranger's."""
     options = task.engine.options
     source, checkout = options.get("source"), settings.fish_speech_dir
     if source is not None and (checkout is None or source != str(path_setting(checkout))):
@@ -148,7 +134,7 @@ def _refuse_code(path: Path, task: Task, settings: Settings) -> None:
 
 
 def _outputs(task: Task) -> set[tuple[str, str]]:
-    """What no two tasks may share, (where, name): files to write, and speakers to encode, whose rows are theirs."""
+    """Return what no two tasks may share, as (folder, name): files to write, and speakers to encode."""
     if isinstance(task, EncodeTask):
         codes = {(os.path.realpath(reference.codes), "") for reference in task.references}
         return codes | {("speakers", file_key(reference.speaker)) for reference in task.references}
@@ -157,27 +143,27 @@ def _outputs(task: Task) -> set[tuple[str, str]]:
 
 
 def _python(tasks: Sequence[Task], settings: Settings) -> str | None:
-    """kokoro lives in this interpreter, fish in its environment; echo in the one that is set, or here."""
+    """Return the interpreter of the tasks' engines."""
     found = {ENGINES[task.engine.name].interpreter for task in tasks if task.engine.name in ENGINES}
     if "fish" in found:
         return fish_python(settings)
     return None if found == {"ui"} else given_python(settings)
 
 
-def _result(tasks: Sequence[Task], encoded: PoolResult, spoken: PoolResult) -> Result:
+def _result(tasks: Sequence[Task], encoded: PoolResult, synthesized: PoolResult) -> Result:
     rows: list[SegmentRow] = []
     for number, task in enumerate(tasks):
         if isinstance(task, SynthesisTask):
             # A lease counts its own tasks; the caller counts the files it gave.
-            found = (spoken.segments[task.output_dir, segment.id] for segment in task.segments)
+            found = (synthesized.segments[task.output_dir, segment.id] for segment in task.segments)
             rows += [replace(row, task=number) for row in found]
     timing = dict(encoded.timing)
-    add_seconds(timing, spoken.timing)
-    errors = [*encoded.errors, *spoken.errors]
+    add_seconds(timing, synthesized.timing)
+    errors = [*encoded.errors, *synthesized.errors]
     return Result(
         segments=tuple(rows),
         references=tuple(encoded.references.values()),
         timing=timing,
-        notes=tuple(dict.fromkeys([*encoded.notes, *spoken.notes])),
+        notes=tuple(dict.fromkeys([*encoded.notes, *synthesized.notes])),
         error=errors[0] if errors else None,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import file_sha256, fingerprint
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.rundir.directory import RunDir
-from voiceclone_cli.types import Reference, Script, Segment
+from voiceclone_cli.types import Reference, Script, Segment, segment_seed
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 ENCODING_VERSION = 1
@@ -58,13 +57,6 @@ def synthesis_tasks(job: SynthesisJob, segments: Collection[Segment]) -> list[Sy
         SynthesisTask(speaker, job.spec(), _reference(job, speaker), str(job.run_dir.segments), tuple(lines))
         for speaker, lines in by_speaker.items()
     ]
-
-
-def segment_seed(run_seed: int, segment_id: str) -> int:
-    """The same for a segment in any mode, number of workers, batch size and order: 31 bits of
-    SHA-256 over the run's seed and the segment's id."""
-    digest = hashlib.sha256(f"{run_seed}:{segment_id}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 
 
 def encoding_inputs(job: SynthesisJob) -> dict[str, Any]:

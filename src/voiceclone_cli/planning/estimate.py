@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from voiceclone_cli.config import Settings, cores
+from voiceclone_cli.config import LOCAL, Settings, cores
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import state_file, write_state
 from voiceclone_cli.pipeline.context import RunContext
+from voiceclone_cli.pipeline.results import RunResult
 from voiceclone_cli.pipeline.synthesize import SynthesisResult
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.provenance.watermark import watermark_of
@@ -180,14 +181,13 @@ def _is_measurement(row: Any) -> bool:
     return row[2] is None or (isinstance(row[2], int) and is_amount(row[2]))
 
 
-def record(ctx: RunContext, diarizer: str, job: SynthesisJob, spoken: SynthesisResult) -> None:
-    """Keep what each stage of a run took, after its end. Where that cannot be written, nothing is kept.
+def record(ctx: RunContext, job: SynthesisJob, speech: SynthesisResult, diarizer: str) -> None:
+    """Save the time of each stage of a run that has ended. A file that cannot be written is left as it is.
 
-    A stage that was taken over from an earlier run measures nothing, nor do speaking and what follows it
-    where a segment failed.
+    A stage whose result was reused measures nothing, nor do synthesis and later stages where a segment failed.
     """
     costs = stage_costs(ctx.request.settings, ctx.engine, diarizer)
-    new = {**_measured_by_clock(ctx, costs, spoken), **_measured_by_workers(ctx, costs, job, spoken)}
+    new = {**_measured_by_clock(ctx, costs, speech), **_measured_by_workers(ctx, costs, job, speech)}
     if not new:
         return
     known = load_measurements()
@@ -199,19 +199,25 @@ def record(ctx: RunContext, diarizer: str, job: SynthesisJob, spoken: SynthesisR
     write_state(state_file("rates.json"), json.dumps(document, ensure_ascii=False, indent=1) + "\n")
 
 
+def record_run(result: RunResult) -> None:
+    """Save the time of each stage of a run that had this machine to itself."""
+    if result.job.settings.executor == LOCAL:
+        record(result.ctx, result.job, result.speech, result.manifest.diarizer)
+
+
 def _measured_by_clock(
-    ctx: RunContext, costs: Mapping[str, StageCost], spoken: SynthesisResult
+    ctx: RunContext, costs: Mapping[str, StageCost], speech: SynthesisResult
 ) -> dict[str, Measurement]:
-    """The stages that work on the recording."""
+    """Return the stages that this process itself runs."""
     clock, skipped = ctx.clock, set(ctx.cache.reused)
     skipped |= {DIARIZATION} if ctx.request.turns else set()
     skipped |= {TRANSCRIPTION} if ctx.request.script else set()
-    skipped |= set() if _is_complete(spoken) else {TIMELINE, VIDEO, ORIGINAL, REPORT}
+    skipped |= set() if speech.is_complete else {TIMELINE, VIDEO, ORIGINAL, REPORT}
     found, highest = {}, 0
     for name, seconds in clock.seconds.items():
         stage, peak = TRANSCRIPTION if name == "script" else name, clock.peak_mb.get(name, 0)
         if stage in costs and stage not in skipped:
-            # The peak is that of the process so far: of a stage that did not raise it, it is unknown.
+            # The peak is that of the process so far: for a stage that did not raise it, it is unknown.
             raised = peak if peak > highest else None
             found[costs[stage].key] = Measurement(max(0.1, ctx.recording.seconds), seconds, raised)
         highest = max(highest, peak)
@@ -219,29 +225,23 @@ def _measured_by_clock(
 
 
 def _measured_by_workers(
-    ctx: RunContext, costs: Mapping[str, StageCost], job: SynthesisJob, spoken: SynthesisResult
+    ctx: RunContext, costs: Mapping[str, StageCost], job: SynthesisJob, speech: SynthesisResult
 ) -> dict[str, Measurement]:
-    """The parts of speaking. What is neither loading nor encoding counts as speech: the start of the workers,
-    the wait for the last of them."""
-    if not _is_complete(spoken):
+    """Return the parts of synthesis. What is neither loading nor encoding counts as speech: also the start of the
+    workers and the wait for the last of them."""
+    if not speech.is_complete:
         return {}
-    load = spoken.timing.get("load", 0.0) / job.settings.pool_size
-    encode = spoken.timing.get("encode", 0.0)
+    load = speech.timing.get("load", 0.0) / job.settings.pool_size
+    encode = speech.timing.get("encode", 0.0)
     rest = ctx.clock.seconds.get("speaking", 0.0) - load - encode
-    new = [segment for segment in job.script.segments if segment.id not in spoken.kept]
+    new = [segment for segment in job.script.segments if segment.id not in speech.reused]
     parts = {
         "load": (LOADING, 1.0, load),
         "encode": (ENCODING, float(len(job.references)), encode),
         "generate": (SPEECH, round(speech_seconds(new), 3), rest),
     }
     return {
-        costs[stage].key: Measurement(work, seconds, spoken.peak_mb or None)
+        costs[stage].key: Measurement(work, seconds, speech.peak_mb or None)
         for part, (stage, work, seconds) in parts.items()
-        if part in spoken.timing
+        if part in speech.timing
     }
-
-
-def _is_complete(spoken: SynthesisResult) -> bool:
-    return not (
-        spoken.stopped or spoken.errors or any(row.status == "failed" for row in spoken.rows.values())
-    )

@@ -14,6 +14,7 @@ from typing import Any
 from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.config import models_home
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.mixing import timeline
 from voiceclone_cli.mixing.background import KEEP
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS
 from voiceclone_cli.models import download, store
@@ -22,7 +23,7 @@ from voiceclone_cli.pipeline.context import RunContext, open_run
 from voiceclone_cli.pipeline.prepare import Prepared, bytes_of_run, free_bytes, prepare
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.results import write_results
-from voiceclone_cli.pipeline.synthesize import PLANNED, cached_speech
+from voiceclone_cli.pipeline.synthesize import cached_speech
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.planning.estimate import (
     CASTING,
@@ -46,6 +47,7 @@ from voiceclone_cli.planning.estimate import (
 from voiceclone_cli.references.selection import CLIPPED, ENOUGH, SpanQuality, measure_span
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.directory import RunDir
+from voiceclone_cli.rundir.manifest import PLANNED
 from voiceclone_cli.system import machine_memory
 from voiceclone_cli.types import (
     ANALYSIS_RATE,
@@ -97,8 +99,8 @@ class RunEstimate:
     @property
     def seconds(self) -> tuple[float, float, float]:
         """Expected seconds, and their lower and upper bound."""
-        ahead = [stage.estimate for stage in self.stages if stage.estimate is not None]
-        return sum(e.seconds for e in ahead), sum(e.low for e in ahead), sum(e.high for e in ahead)
+        found = [stage.estimate for stage in self.stages if stage.estimate is not None]
+        return sum(e.seconds for e in found), sum(e.low for e in found), sum(e.high for e in found)
 
     @property
     def is_measured(self) -> bool:
@@ -127,20 +129,23 @@ def make_plan(request: RunRequest, progress: Progress = no_progress) -> dict[str
     """
     if request.until is not None:
         raise InputError("a plan is of the whole run: leave --until out", code="plan_until")
-    looking = replace(request, until=Until.CASTING, force=False)
+    looking = replace(request, until=Until.REFERENCES, force=False)
     with open_run(looking, progress) as real, scratch_directory(real) as ctx:
         prepared = prepare(ctx)
-        job = prepared.job(ctx)
-        spoken = cached_speech(job, ctx.cache)
-        made = cached_mix(ctx, job, spoken, prepared.diarization.turns)
+        slot_ends = timeline.slot_ends(prepared.script.segments, ctx.recording.seconds)
+        job = SynthesisJob(
+            prepared.script, prepared.references, slot_ends, ctx.run_dir, ctx.engine, request.settings
+        )
+        speech = cached_speech(job, ctx.cache)
+        mix = cached_mix(ctx, job, speech, prepared.diarization.turns)
         ctx.clock.stop()
         if ctx is real:
-            write_results(ctx, prepared, job, spoken, made)
-        record(ctx, prepared.diarization.diarizer, job, spoken)
-        ahead = estimate_stages(
-            ctx, prepared, job, spoken.kept, mix_is_kept=bool(made.placements), again=request.force
+            write_results(ctx, prepared, job, speech, mix)
+        record(ctx, job, speech, prepared.diarization.diarizer)
+        estimates = estimate_stages(
+            ctx, prepared, job, speech.reused, mix_is_cached=bool(mix.placements), force=request.force
         )
-        return _document(ctx, real.run_dir, prepared, job, ahead)
+        return _document(ctx, real.run_dir, prepared, job, estimates)
 
 
 @contextmanager
@@ -151,7 +156,7 @@ def scratch_directory(ctx: RunContext) -> Iterator[RunContext]:
     New turns and words are handed back, since they take long and depend on nothing else of the run.
     """
     run_dir = ctx.run_dir
-    if not run_dir.has_spoken():
+    if not run_dir.has_speech():
         yield ctx
         return
 
@@ -192,18 +197,18 @@ def estimate_stages(
     job: SynthesisJob,
     kept: Collection[str],
     *,
-    mix_is_kept: bool,
-    again: bool,
+    mix_is_cached: bool,
+    force: bool,
 ) -> RunEstimate:
     """Return what is left to do, stage by stage, and how long it will take.
 
-    ``kept``: ids of the segments that need not be synthesized. ``again``: nothing that was made counts.
+    ``kept``: ids of the segments that need not be synthesized. ``force``: no earlier result counts.
     """
     measured = load_measurements()
     settings = ctx.request.settings
     costs = stage_costs(settings, ctx.engine, prepared.diarization.diarizer)
-    to_speak = tuple(segment for segment in job.script.segments if again or segment.id not in kept)
-    states = _states(ctx, to_speak, mix_is_kept=mix_is_kept and not again, again=again)
+    to_speak = tuple(segment for segment in job.script.segments if force or segment.id not in kept)
+    states = _states(ctx, to_speak, mix_is_cached=mix_is_cached and not force, force=force)
     works = _works(ctx, job, to_speak)
     stages = []
     for stage, state in states.items():
@@ -216,14 +221,14 @@ def estimate_stages(
 
 
 def _states(
-    ctx: RunContext, to_speak: Sequence[Segment], *, mix_is_kept: bool, again: bool
+    ctx: RunContext, to_speak: Sequence[Segment], *, mix_is_cached: bool, force: bool
 ) -> dict[str, str]:
     """Return the state of every stage that this run has. The run takes over the turns, words and references that
     the plan made or found."""
     request, run_dir = ctx.request, ctx.run_dir
-    heard = TO_DO if again else KEPT
-    encoded = ENCODING in ctx.cache.reused and not again
-    mixed = mix_is_kept and not to_speak
+    heard = TO_DO if force else KEPT
+    encoded = ENCODING in ctx.cache.reused and not force
+    mixed = mix_is_cached and not to_speak
     states = {
         MEDIA: TO_DO,
         DIARIZATION: GIVEN if request.turns else heard,
@@ -238,7 +243,7 @@ def _states(
         video = run_dir.video(ctx.video_suffix)
         states[VIDEO] = KEPT if mixed and video.is_file() else TO_DO
     if request.report:
-        known = not again and ctx.cache.load(ORIGINAL, ORIGINAL_VERSION, {}) is not None
+        known = not force and ctx.cache.load(ORIGINAL, ORIGINAL_VERSION, {}) is not None
         states[ORIGINAL] = KEPT if known else TO_DO
         states[REPORT] = TO_DO
     return states
@@ -266,12 +271,12 @@ def _count(number: int, noun: str) -> str:
 
 
 def _document(
-    ctx: RunContext, run_dir: RunDir, prepared: Prepared, job: SynthesisJob, ahead: RunEstimate
+    ctx: RunContext, run_dir: RunDir, prepared: Prepared, job: SynthesisJob, estimates: RunEstimate
 ) -> dict[str, Any]:
     """Return the plan as JSON. ``run_dir`` is that of the run to come. Times in seconds, memory in MB (10^6 bytes), disk in bytes."""
     settings, engine, recording = job.settings, ctx.engine, ctx.recording
     total = len(job.script.segments)
-    space = _space(job, recording, run_dir, ahead.memory_mb)
+    space = _space(job, recording, run_dir, estimates.memory_mb)
     return {
         "schema": PLAN_SCHEMA,
         "status": PLANNED,
@@ -300,22 +305,22 @@ def _document(
         "diarizer": prepared.diarization.diarizer,
         "diarizer_why": prepared.diarization.why,
         "script_from": prepared.script_from,
-        "speakers": _speakers(ctx, prepared, job, ahead),
+        "speakers": _speakers(ctx, prepared, job, estimates),
         "segments": {
             "total": total,
-            "kept": total - len(ahead.to_speak),
-            "to_speak": [segment.id for segment in ahead.to_speak],
+            "kept": total - len(estimates.to_speak),
+            "to_speak": [segment.id for segment in estimates.to_speak],
         },
-        "stages": [_stage(stage) for stage in ahead.stages],
-        "total": {**_time(*ahead.seconds), "measured": ahead.is_measured},
+        "stages": [_stage(stage) for stage in estimates.stages],
+        "total": {**_time(*estimates.seconds), "measured": estimates.is_measured},
         **space,
-        "notes": list(dict.fromkeys([*ctx.notes, *_notes(ctx, job, ahead, space["memory"])])),
+        "notes": list(dict.fromkeys([*ctx.notes, *_notes(ctx, job, estimates, space["memory"])])),
         "timing": ctx.clock.seconds,
     }
 
 
 def _speakers(
-    ctx: RunContext, prepared: Prepared, job: SynthesisJob, ahead: RunEstimate
+    ctx: RunContext, prepared: Prepared, job: SynthesisJob, estimates: RunEstimate
 ) -> list[dict[str, Any]]:
     """Return the speakers that have lines. (A reference stays when its speaker's last line is gone.)"""
     turns = prepared.diarization.turns
@@ -328,7 +333,7 @@ def _speakers(
                 "name": name,
                 "speech_seconds": round(sum(turn.seconds for turn in turns if turn.speaker == name), 3),
                 "segments": sum(segment.speaker == name for segment in job.script.segments),
-                "to_speak": sum(segment.speaker == name for segment in ahead.to_speak),
+                "to_speak": sum(segment.speaker == name for segment in estimates.to_speak),
                 "reference_seconds": round(voice.seconds, 3),
                 "reference_quality": voice.word,
                 "reference_snr_db": voice.snr_db,
@@ -339,15 +344,15 @@ def _speakers(
     return rows
 
 
-def _stage(found: StageEstimate) -> dict[str, Any]:
-    ahead = found.estimate
+def _stage(stage: StageEstimate) -> dict[str, Any]:
+    found = stage.estimate
     return {
-        "stage": found.stage,
-        "state": found.state,
-        "work": found.work or None,
-        **_time(*((ahead.seconds, ahead.low, ahead.high) if ahead else (0.0, 0.0, 0.0))),
-        "memory_mb": ahead.memory_mb if ahead else None,
-        "measured_runs": ahead.runs if ahead else None,
+        "stage": stage.stage,
+        "state": stage.state,
+        "work": stage.work or None,
+        **_time(*((found.seconds, found.low, found.high) if found else (0.0, 0.0, 0.0))),
+        "memory_mb": found.memory_mb if found else None,
+        "measured_runs": found.runs if found else None,
     }
 
 
@@ -356,11 +361,11 @@ def _time(seconds: float, low: float, high: float) -> dict[str, float]:
 
 
 def _notes(
-    ctx: RunContext, job: SynthesisJob, ahead: RunEstimate, memory: Mapping[str, int | None]
+    ctx: RunContext, job: SynthesisJob, estimates: RunEstimate, memory: Mapping[str, int | None]
 ) -> list[str]:
     notes = []
-    encoding_is_new = any(s.stage == ENCODING and s.state == TO_DO for s in ahead.stages)
-    if encoding_is_new and ahead.to_speak and any(ctx.run_dir.segments.glob("*.json")):
+    encoding_is_new = any(s.stage == ENCODING and s.state == TO_DO for s in estimates.stages)
+    if encoding_is_new and estimates.to_speak and any(ctx.run_dir.segments.glob("*.json")):
         notes.append(
             "the references will be encoded anew: which of the lines that are there can be kept is known after that"
         )

@@ -1,9 +1,11 @@
-"""Who agreed to have their voice cloned: a file that the user keeps, copied beside what was made of it.
+"""Consent to voice cloning: the record that the user gives, and the notice of the first run.
+
+A record is JSON:
 
     {"speakers": [{"speaker": "SPEAKER_00", "name": "Anna Berg", "agreed_to": "a Spanish dub of this talk",
                    "date": "2026-03-01", "note": "letter in the folder contracts"}]}
 
-or the same as a CSV with the columns speaker, name, agreed_to, date and (if wanted) note.
+or CSV with the columns speaker, name, agreed_to, date and (optionally) note.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import csv
 import io
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -27,56 +28,36 @@ SCHEMA = "voiceclone.consent/1"
 
 _REQUIRED = ("speaker", "name", "agreed_to", "date")
 _FIELDS = (*_REQUIRED, "note")
-_MOST_BYTES = 1 << 20
-_LONGEST = 2_000
-"""Characters of a field."""
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """One speaker's."""
-
-    speaker: str
-    """As the run calls them."""
-    name: str
-    """Whose voice it is, or who may speak for them."""
-    agreed_to: str
-    date: str
-    """ISO 8601."""
-    note: str = ""
-    """Where the agreement can be found: a link, a file, a number."""
+_MAX_BYTES = 1 << 20
+_MAX_CHARACTERS = 2_000
+"""Of a field."""
 
 
 def read_consent(path: Path, speakers: Collection[str]) -> tuple[dict[str, Any], list[str]]:
-    """The file as the document that a run keeps, and a sentence for each thing that the user should know:
-    speakers whom it does not cover, rows for nobody in this recording.
+    """Return the record as the document that a run keeps, and notes for the user.
 
-    Raises InputError: ``consent_unreadable``, ``consent_format``, ``consent_row``.
+    Notes name speakers without consent, and entries of speakers who are not in the recording. Raises InputError:
+    ``consent_unreadable``, ``consent_format``, ``consent_row``.
     """
-    agreements = _agreements(path)
-    covered = {agreement.speaker for agreement in agreements}
+    entries = _read_entries(path)
+    covered = {entry["speaker"] for entry in entries}
     missing, unknown = sorted(set(speakers) - covered), sorted(covered - set(speakers))
     notes = []
     if missing:
-        notes.append(f"{path.name} names no consent of {', '.join(missing)}: add a row for each")
+        notes.append(f"{path.name} has no consent of {', '.join(missing)}: add a row for each")
     if unknown and speakers:
-        notes.append(f"{path.name} names {', '.join(unknown)}, who is not heard in this recording")
-    document = {
-        "schema": SCHEMA,
-        "from": path.name,
-        "speakers": [asdict(agreement) for agreement in agreements],
-        "missing": missing,
-    }
+        notes.append(f"{path.name} names {', '.join(unknown)}, who is not in this recording")
+    document = {"schema": SCHEMA, "from": path.name, "speakers": entries, "missing": missing}
     return document, notes
 
 
 def copy_consent(
     given: Path | None, kept: Path, speakers: Collection[str]
 ) -> tuple[dict[str, Any] | None, list[str]]:
-    """What a run knows of consent, and sentences for the user: the file that is given, which is put into
-    ``kept`` as JSON; without one, what an earlier run kept there; None where nothing was ever given.
+    """Return the document of a run's consent record, and notes for the user.
 
-    Raises InputError, as :func:`read_consent` does, and OSError when it cannot be written.
+    ``given`` is copied to ``kept`` as JSON; without it, the document is what an earlier run kept there, or None.
+    Raises InputError like ``read_consent``, and OSError when the copy cannot be written.
     """
     if given is not None:
         document, notes = read_consent(given, speakers)
@@ -88,31 +69,31 @@ def copy_consent(
         return None, []
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
-            f"{kept} cannot be read ({error}): remove it, and give the record again with --consent.",
+            f"{kept} cannot be read ({error}): remove it, and pass the record again with --consent.",
             code="consent_unreadable",
         ) from error
 
 
-def _agreements(path: Path) -> list[Agreement]:
+def _read_entries(path: Path) -> list[dict[str, str]]:
     rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
     if not rows:
-        raise _not_the_format(path, "it names nobody")
-    agreements = [_agreement(path, number, row) for number, row in enumerate(rows, 1)]
-    names = [agreement.speaker for agreement in agreements]
+        raise _bad_format(path, "it has no entry")
+    entries = [_entry(path, number, row) for number, row in enumerate(rows, 1)]
+    names = [entry["speaker"] for entry in entries]
     for number, name in enumerate(names, 1):
         if name in names[: number - 1]:
-            raise _bad_row(path, number, f"{name} has a row already: put both into one")
-    return agreements
+            raise _bad_row(path, number, f"{name} has a row already: merge both rows")
+    return entries
 
 
 def _json_rows(path: Path) -> list[Any]:
     try:
         document = json.loads(_text(path))
     except (ValueError, RecursionError) as error:
-        raise _not_the_format(path, f"it is not JSON ({error})") from error
+        raise _bad_format(path, f"it is not JSON ({error})") from error
     rows = document.get("speakers") if isinstance(document, dict) else document
     if not isinstance(rows, list):
-        raise _not_the_format(path, 'it has no list "speakers"')
+        raise _bad_format(path, 'it has no list "speakers"')
     return rows
 
 
@@ -121,21 +102,21 @@ def _csv_rows(path: Path) -> list[Any]:
         reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
         missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
         if missing:
-            raise _not_the_format(path, f"it has no column {', '.join(missing)}")
+            raise _bad_format(path, f"it has no column {', '.join(missing)}")
         return [{key: value for key, value in row.items() if key in _FIELDS} for row in reader]
     except csv.Error as error:
-        raise _not_the_format(path, f"it is not CSV ({error})") from error
+        raise _bad_format(path, f"it is not CSV ({error})") from error
 
 
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise _not_the_format(path, "it is larger than 1 MB")
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise _bad_format(path, "it is larger than 1 MB")
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _not_the_format(path, "it is not UTF-8 text") from error
+        raise _bad_format(path, "it is not UTF-8 text") from error
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         reason = getattr(error, "strerror", None) or error
         raise InputError(
@@ -143,15 +124,15 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _agreement(path: Path, number: int, row: object) -> Agreement:
+def _entry(path: Path, number: int, row: object) -> dict[str, str]:
     if not isinstance(row, Mapping):
         raise _bad_row(path, number, "it is not an object with the fields " + ", ".join(_FIELDS))
-    fields = {name: _field(path, number, row, name) for name in _FIELDS}
+    entry = {name: _field(path, number, row, name) for name in _FIELDS}
     try:
-        date.fromisoformat(fields["date"])
+        date.fromisoformat(entry["date"])
     except ValueError as error:
-        raise _bad_row(path, number, f'"date" must be like 2026-03-01, not {fields["date"]!r:.40}') from error
-    return Agreement(**fields)
+        raise _bad_row(path, number, f'"date" must be like 2026-03-01, not {entry["date"]!r:.40}') from error
+    return entry
 
 
 def _field(path: Path, number: int, row: Mapping[Any, Any], name: str) -> str:
@@ -161,38 +142,37 @@ def _field(path: Path, number: int, row: Mapping[Any, Any], name: str) -> str:
         return ""
     if not text:
         raise _bad_row(path, number, f'"{name}" is missing')
-    if not isinstance(text, str) or len(text) > _LONGEST:
-        raise _bad_row(path, number, f'"{name}" must be a text of at most {_LONGEST} characters')
+    if not isinstance(text, str) or len(text) > _MAX_CHARACTERS:
+        raise _bad_row(path, number, f'"{name}" must be a text of at most {_MAX_CHARACTERS} characters')
     if any(0xD800 <= ord(character) < 0xE000 for character in text):
-        raise _bad_row(path, number, f'"{name}" holds half a character')
+        raise _bad_row(path, number, f'"{name}" contains a lone surrogate')
     return text
 
 
-def _not_the_format(path: Path, why: str) -> InputError:
+def _bad_format(path: Path, reason: str) -> InputError:
     return InputError(
-        f"the consent file {path} cannot be used: {why}. Give JSON or CSV with "
+        f"the consent file {path} cannot be used: {reason}. Give JSON or CSV with "
         f"{', '.join(_REQUIRED)} for each speaker.",
         code="consent_format",
     )
 
 
-def _bad_row(path: Path, number: int, why: str) -> InputError:
-    return InputError(f"the consent file {path}, row {number}: {why}.", code="consent_row")
+def _bad_row(path: Path, number: int, reason: str) -> InputError:
+    return InputError(f"the consent file {path}, row {number}: {reason}.", code="consent_row")
 
 
-# What somebody who clones voices should have read once: what the law asks, and what a licence forbids.
-
+# The notice of the first run: legal requirements and licences
 
 _LAW = (
     "Clone only voices of people who agreed to it (--consent keeps a record), and say that the voices are "
-    "synthetic where the law asks for it, as the EU AI Act does (Article 50); this is no legal advice."
+    "synthetic where the law requires it, as the EU AI Act does (Article 50); this is no legal advice."
 )
 _LICENCES = {name: info.license_notice for name, info in ENGINES.items() if info.license_notice}
-_ONCE = "(Said once on this machine.)"
+_ONCE = "(Shown once on this machine.)"
 
 
 def show_first_run_notice(engine: str, progress: Progress) -> None:
-    """Tell the notice as a note of the progress, if there is one. It waits for a caller who looks."""
+    """Report the notice as a note, if there is one and the caller shows progress."""
     if progress is no_progress:
         return
     notice = first_run_notice(engine)
@@ -201,17 +181,17 @@ def show_first_run_notice(engine: str, progress: Progress) -> None:
 
 
 def first_run_notice(engine: str) -> str | None:
-    """The notice for whoever speaks with this engine for the first time on this machine; None when it was told
-    before, and for an engine that makes no speech.
+    """Return the notice for the first speech of an engine on this machine.
 
-    It counts as told from now on. Where that cannot be written down, it is told again the next time.
+    None if it was shown before, and for an engine that makes no speech. The notice counts as shown from now on,
+    unless that cannot be saved.
     """
     if engine not in _LICENCES:
         return None
-    told = {name for name in _LICENCES if state_file(f"notice-{name}.txt").is_file()}
-    if engine in told:
+    shown = {name for name in _LICENCES if state_file(f"notice-{name}.txt").is_file()}
+    if engine in shown:
         return None
-    # Who has read of the law with one engine only lacks the licence of the other.
-    notice = " ".join([*([] if told else [_LAW]), _LICENCES[engine], _ONCE])
+    # The second engine adds its licence only.
+    notice = " ".join([*([] if shown else [_LAW]), _LICENCES[engine], _ONCE])
     write_state(state_file(f"notice-{engine}.txt"), notice + "\n")
     return notice

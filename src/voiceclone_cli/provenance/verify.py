@@ -1,11 +1,11 @@
-"""Is a file cloned speech? Its watermark, its tags, and what a run's manifest knows of it."""
+"""Verification of a file: its watermark, its tags, and its entry in the manifest of a run."""
 
 from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -14,345 +14,170 @@ from voiceclone_cli.audio.reader import open_audio, resample_blocks
 from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import file_sha256
-from voiceclone_cli.provenance import watermark
-from voiceclone_cli.provenance import watermark as provenance_watermark
 from voiceclone_cli.provenance.watermark import (
+    MIN_SAMPLES,
+    PERTH_RATE,
     Watermark,
     load_watermark,
     own_tags,
-    resampled,
+    resample,
     watermark_folder,
 )
-from voiceclone_cli.rundir.manifest import read_manifest
+from voiceclone_cli.rundir.manifest import Manifest
 from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent, no_progress
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.audio.reader import AudioStream
     from voiceclone_cli.types import Samples
 
+SCHEMA = "voiceclone.verify/1"
+DETECTION_STAGE = "verify"
 
-# Whether a file is what a run wrote: its hash against those in the run's manifest.
+# The window and the thresholds were chosen on 33 minutes of speech from 26 sources (docs/provenance.md): no window of
+# unmarked full-band speech reached HIGH. Windows without speech are ignored, because electronic music often
+# looks marked.
+WINDOW_SECONDS = 2.0
+HOP_SECONDS = 1.0
+HIGH = 0.9
+"""Confidence that at least one window of a marked stretch has."""
+LOW = 0.5
+"""Confidence that every window of a marked stretch has."""
+_QUIET_DB = -60.0
+"""Quieter windows, in dB of full scale, are ignored."""
+_MIN_SPEECH_SHARE = 0.1
+"""Of a window. A single letter fills .14 of it; music that looks marked at most .06."""
+_NARROW_DB = -55.0
+"""Level of 2 to 3 kHz, relative to 0.1 to 1 kHz, below which the band was cut. In the rest, where the mark is, the
+detector then finds it in anything: speech that ends at 1.8 kHz is "marked" from start to end."""
+_LOW_BAND, _HIGH_BAND = (100.0, 1000.0), (2000.0, 3000.0)
+_BATCH = 8
+_VAD_FRAME = 512
+"""Samples at ANALYSIS_RATE in a frame of the voice activity detector."""
+
+_MAX_PARENTS = 3
+"""Levels above a file that are searched for its run directory: segments/0001.wav is one below."""
+
+Stretch = tuple[float, float, float]
+"""Marked speech: start and end in seconds, accurate to about one, and the highest confidence of its windows."""
 
 
-_PARENTS = 3
-"""How far above a file its run directory may be: segments/0001.wav is one below."""
+class Verdict(StrEnum):
+    """Whether a file has the watermark."""
+
+    WATERMARKED = "watermarked"
+    NOT_FOUND = "not_found"
+    UNDECIDED = "cannot_tell"
 
 
 class OriginState(StrEnum):
+    """Relation of a file to a run."""
+
     KNOWN = "known"
-    """The run wrote exactly this."""
+    """The run wrote this very file."""
     CHANGED = "changed"
-    """The run wrote another file under this name."""
+    """The run wrote another file with this name."""
     INPUT = "input"
-    """It is the recording that the run was made from."""
+    """It is the recording that was the run's input."""
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a run's manifest says of a file."""
+    """The entry of a file in a run's manifest."""
 
     state: OriginState
     run_dir: Path | None = None
     name: str | None = None
-    """The file's name in the run directory, where the manifest has it."""
-
-
-def find_origin(file: Path, sha256: str, run_dir: Path | None) -> Origin:
-    """Look a file's hash up in the manifest of ``run_dir``; None: of the run directory that it lies in, if
-    it lies in one.
-
-    Raises InputError for a ``run_dir`` without a manifest, as ``read_manifest`` does.
-    """
-    if run_dir is not None:
-        return _looked_up(file, sha256, run_dir.absolute(), read_manifest(run_dir))
-    for parent in list(file.absolute().parents)[:_PARENTS]:
-        with suppress(InputError):
-            return _looked_up(file, sha256, parent, read_manifest(parent))
-    return Origin(OriginState.UNKNOWN)
-
-
-def _looked_up(file: Path, sha256: str, run_dir: Path, manifest: dict[str, Any]) -> Origin:
-    hashes, source = manifest.get("hashes"), manifest.get("input")
-    hashes = hashes if isinstance(hashes, dict) else {}
-    for name, known in hashes.items():
-        if known == sha256:
-            return Origin(OriginState.KNOWN, run_dir, name)
-    if isinstance(source, dict) and source.get("sha256") == sha256:
-        return Origin(OriginState.INPUT, run_dir)
-    path = file.absolute()
-    name = path.relative_to(run_dir).as_posix() if path.is_relative_to(run_dir) else ""
-    if name in hashes:
-        return Origin(OriginState.CHANGED, run_dir, name)
-    return Origin(OriginState.UNKNOWN, run_dir)
-
-
-# Whether somebody speaks in a bit of sound, music or noise under it or not: Silero's voice activity detector,
-# which the speech recogniser brings along.
-
-
-_FRAME = 512
-"""Samples at ANALYSIS_RATE that the detector judges at a time."""
-
-
-def speech_share() -> Callable[[Samples], float]:
-    """A function that tells in how much of a signal at perth.RATE somebody speaks, from 0 to 1."""
-    import numpy as np
-    from faster_whisper.vad import get_vad_model
-
-    model = get_vad_model()
-
-    def share(signal: Samples) -> float:
-        samples = resampled(signal, watermark.PERTH_RATE, ANALYSIS_RATE)
-        probabilities = model(np.pad(samples, (0, -len(samples) % _FRAME)))
-        return float((probabilities > 0.5).mean())
-
-    return share
-
-
-# Where in a recording the watermark is heard: windows of two seconds, one after the other.
-#
-# Only windows in which somebody speaks are believed: electronic music often looks marked. The window and the
-# thresholds were chosen on 33 minutes of speech from 26 sources (docs/provenance.md): no window of unmarked
-# full-band speech reached SURE.
-
-
-DETECTION_STAGE = "verify"
-WINDOW_SECONDS = 2.0
-HOP_SECONDS = 1.0
-SURE = 0.9
-"""A stretch has at least one window of this presence."""
-LIKELY = 0.5
-"""And goes on for as long as its windows keep this one."""
-
-_QUIET_DB = -60.0
-"""Windows that are softer than this, in dB of full scale, are passed over."""
-_SPEECH_SHARE = 0.1
-"""Of a window. A single spoken letter fills .14 of it; music that looks marked at most .06."""
-_NARROW_DB = -55.0
-"""Where 2 to 3 kHz lie so far below 0.1 to 1 kHz, somebody has cut the band. Below 2 kHz, where the mark
-is, the detector then sees it in anything: speech that ends at 1.8 kHz is "marked" from end to end."""
-_LOW_BAND, _HIGH_BAND = (100.0, 1000.0), (2000.0, 3000.0)
-_BATCH = 8
-
-
-class Verdict(StrEnum):
-    WATERMARKED = "watermarked"
-    NOT_FOUND = "not_found"
-    CANNOT_TELL = "cannot_tell"
+    """Path in the run directory, if the manifest has the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was found in one window; times in seconds."""
+    """Detection in one window; times in seconds."""
 
     start: float
     end: float
-    speaks: bool
-    """Whether somebody does."""
+    has_speech: bool
     is_narrow: bool
-    presence: float
-    """From 0 to 1; 0 where nobody speaks or the band is too narrow to tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Marked speech; times in seconds, right to about one."""
-
-    start: float
-    end: float
-    presence: float
-    """The surest window's."""
+    confidence: float
+    """Of a watermark, 0 to 1; 0 without speech, and where the band is too narrow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What was heard in a recording."""
+    """Watermark detection in a recording."""
 
     seconds: float
     speech: int
-    """Windows in which somebody speaks."""
+    """Number of windows with speech."""
     narrow: int
-    """Those of them whose band is too narrow to tell."""
+    """Number of those whose band is too narrow to decide."""
     marked: int
-    """Those of them that lie in a stretch."""
+    """Number of those that are in a marked stretch."""
     stretches: tuple[Stretch, ...]
 
     @property
     def verdict(self) -> Verdict:
-        if 2 * self.narrow >= self.speech:  # also where nobody speaks
-            return Verdict.CANNOT_TELL
+        """The verdict on the whole recording."""
+        if 2 * self.narrow >= self.speech:  # also without speech
+            return Verdict.UNDECIDED
         return Verdict.WATERMARKED if self.stretches else Verdict.NOT_FOUND
 
 
-def detect(stream: AudioStream, watermark: Watermark, progress: Progress) -> Detection:
-    """Listen to a whole stream, block by block: memory holds some windows, however long it is.
-
-    Progress: stage "verify", in seconds. Raises what the stream's blocks raise.
-    """
-    found: list[Window] = []
-    share = speech_share()
-    for batch in _batches(
-        _signals(resample_blocks(stream.blocks(), stream.rate, provenance_watermark.PERTH_RATE))
-    ):
-        found += _listen(batch, watermark, share)
-        progress(ProgressEvent(DETECTION_STAGE, found[-1].end, stream.promised_seconds))
-    return summarise_detection(found)
-
-
-def summarise_detection(windows: Iterable[Window]) -> Detection:
-    """Windows in order, as one finding."""
-    windows = list(windows)
-    stretches, marked = [], 0
-    for run in _runs_of_likely(windows):
-        surest = max(window.presence for window in run)
-        if surest >= SURE:
-            stretches.append(Stretch(run[0].start, run[-1].end, surest))
-            marked += len(run)
-    return Detection(
-        seconds=windows[-1].end if windows else 0.0,
-        speech=sum(window.speaks for window in windows),
-        narrow=sum(window.is_narrow for window in windows),
-        marked=marked,
-        stretches=tuple(stretches),
-    )
-
-
-def _runs_of_likely(windows: Iterable[Window]) -> Iterator[list[Window]]:
-    run: list[Window] = []
-    for window in windows:
-        if window.presence >= LIKELY:
-            run.append(window)
-        elif run:
-            yield run
-            run = []
-    if run:
-        yield run
-
-
-def _listen(
-    batch: list[tuple[float, Samples]], watermark: Watermark, share: Callable[[Samples], float]
-) -> list[Window]:
-    import numpy as np
-
-    presences = watermark.presences(np.stack([signal for _, signal in batch]))
-    windows = []
-    for (start, signal), presence in zip(batch, presences, strict=True):
-        loud = 10 * np.log10(np.mean(signal**2) + 1e-12) > _QUIET_DB
-        speaks = bool(loud) and share(signal) >= _SPEECH_SHARE
-        is_narrow = speaks and _is_narrow(signal)
-        believed = float(presence) if speaks and not is_narrow else 0.0
-        windows.append(
-            Window(start, start + len(signal) / provenance_watermark.PERTH_RATE, speaks, is_narrow, believed)
-        )
-    return windows
-
-
-def _is_narrow(signal: Samples) -> bool:
-    import numpy as np
-
-    power = np.abs(np.fft.rfft(signal * np.hanning(len(signal)))) ** 2
-    frequencies = np.fft.rfftfreq(len(signal), 1 / provenance_watermark.PERTH_RATE)
-    low, high = (
-        power[(frequencies >= first) & (frequencies < last)].mean() for first, last in (_LOW_BAND, _HIGH_BAND)
-    )
-    return bool(10 * np.log10((high + 1e-20) / (low + 1e-20)) < _NARROW_DB)
-
-
-def _signals(blocks: Iterable[Samples]) -> Iterator[tuple[float, Samples]]:
-    """(start in seconds, samples) of each window at perth.RATE. The last one ends with the signal; a signal
-    that is shorter than a window is one, if it can carry a mark at all."""
-    import numpy as np
-
-    size, hop = (
-        round(WINDOW_SECONDS * provenance_watermark.PERTH_RATE),
-        round(HOP_SECONDS * provenance_watermark.PERTH_RATE),
-    )
-    held, start = np.zeros(0, np.float32), 0
-    last: Samples | None = None
-    for block in blocks:
-        held = np.concatenate([held, block])
-        while len(held) >= size:
-            last = held[:size]
-            yield start / provenance_watermark.PERTH_RATE, last
-            held, start = held[hop:], start + hop
-    end = start + len(held)
-    if last is None and len(held) >= provenance_watermark.PERTH_SHORTEST:
-        yield 0.0, held
-    elif last is not None and len(held) > size - hop:  # the rest lies in the last window already
-        yield (
-            (end - size) / provenance_watermark.PERTH_RATE,
-            np.concatenate([last, held[size - hop :]])[-size:],
-        )
-
-
-def _batches(signals: Iterable[tuple[float, Samples]]) -> Iterator[list[tuple[float, Samples]]]:
-    """Windows of one length, some at a time."""
-    batch: list[tuple[float, Samples]] = []
-    for start, signal in signals:
-        if batch and (len(batch) == _BATCH or len(signal) != len(batch[0][1])):
-            yield batch
-            batch = []
-        batch.append((start, signal))
-    if batch:
-        yield batch
-
-
-SCHEMA = "voiceclone.verify/1"
-
 _VERDICTS = {
-    Verdict.WATERMARKED: "the watermark of cloned speech is in it",
-    Verdict.NOT_FOUND: "no watermark was found; that proves nothing: marks can be left out, and can be removed",
-    Verdict.CANNOT_TELL: "nobody can tell whether there is a watermark",
+    Verdict.WATERMARKED: "it contains the watermark of cloned speech",
+    Verdict.NOT_FOUND: "no watermark was found, which proves nothing: a mark can be disabled or removed",
+    Verdict.UNDECIDED: "whether it contains a watermark cannot be decided",
 }
 _ORIGINS = {
-    OriginState.KNOWN: "the run wrote exactly this file",
+    OriginState.KNOWN: "the run wrote this very file",
     OriginState.CHANGED: "the run wrote this file, and it was changed since",
-    OriginState.INPUT: "this is the recording that the run was made from",
-    OriginState.UNKNOWN: "no run's manifest was found that knows this file",
+    OriginState.INPUT: "this is the recording that was the run's input",
+    OriginState.UNKNOWN: "no manifest of a run has this file",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Everything that can be said of a file."""
+    """All findings on a file."""
 
     file: Path
     sha256: str
     detection: Detection
     origin: Origin
     tags: Mapping[str, str]
-    """Those that speak of synthetic voices."""
+    """Tags about synthetic voices."""
 
     @property
     def why(self) -> str:
         """The verdict in words."""
-        words = _VERDICTS[self.detection.verdict]
-        if self.detection.verdict is Verdict.CANNOT_TELL:
-            reason = "nobody is heard speaking in it"
-            if self.detection.speech:
-                reason = "its sound ends near 2 kHz, where unmarked speech looks marked"
-            words += f": {reason}"
-        return words
+        verdict = self.detection.verdict
+        if verdict is not Verdict.UNDECIDED:
+            return _VERDICTS[verdict]
+        reason = "it contains no speech"
+        if self.detection.speech:
+            reason = "its sound ends near 2 kHz, where unmarked speech looks marked"
+        return f"{_VERDICTS[verdict]}: {reason}"
 
     @property
     def origin_in_words(self) -> str:
-        words = _ORIGINS[self.origin.state]
-        if self.origin.run_dir is None:
-            return words
-        if self.origin.state is OriginState.UNKNOWN:
-            words = "the run's manifest does not know this file"
-        return f"{words} ({self.origin.run_dir / (self.origin.name or '')})"
+        """The origin in words, with the path in the run directory."""
+        origin = self.origin
+        if origin.run_dir is None:
+            return _ORIGINS[origin.state]
+        words = _ORIGINS[origin.state]
+        if origin.state is OriginState.UNKNOWN:
+            words = "the run's manifest does not have this file"
+        return f"{words} ({origin.run_dir / (origin.name or '')})"
 
 
 def verify(
     file: Path, settings: Settings, *, run_dir: Path | None = None, progress: Progress = no_progress
 ) -> Verification:
-    """Listen to any audio or video file from beginning to end, and look it up.
+    """Search an audio or video file for the watermark and tags, and look it up in a manifest.
 
-    ``run_dir``: whose manifest is asked; None: that of the run directory which the file lies in. Raises
-    InputError (a file that cannot be decoded, ``media_too_short``, ``not_a_run_directory``) and
-    PreflightError (the model).
+    ``run_dir``: the run directory of the manifest; None: the one that contains the file. Raises InputError (a file
+    that cannot be decoded, ``media_too_short``, ``not_a_run_directory``) and PreflightError (the model).
     """
     with open_audio(file) as stream:
         watermark = load_watermark(watermark_folder(settings, progress), settings.threads)
@@ -360,8 +185,7 @@ def verify(
         tags = own_tags(stream.tags)
     if not detection.seconds:
         raise InputError(
-            f"{file} holds less than a tenth of a second of audio, too little for a watermark: "
-            "give a longer piece.",
+            f"{file} has less than a tenth of a second of audio, too little for a watermark: give a longer file.",
             code="media_too_short",
         )
     progress(ProgressEvent(DETECTION_STAGE, detection.seconds, detection.seconds))
@@ -370,7 +194,7 @@ def verify(
 
 
 def verification_document(found: Verification) -> dict[str, Any]:
-    """``voiceclone.verify/1``, as ``--json`` prints it. Times in seconds."""
+    """Return ``voiceclone.verify/1``, as ``--json`` prints it. Times are in seconds."""
     detection, origin = found.detection, found.origin
     return {
         "schema": SCHEMA,
@@ -385,8 +209,8 @@ def verification_document(found: Verification) -> dict[str, Any]:
             "marked": detection.marked,
         },
         "stretches": [
-            {name: round(value, 3) for name, value in asdict(stretch).items()}
-            for stretch in detection.stretches
+            {"start": round(start, 3), "end": round(end, 3), "presence": round(confidence, 3)}
+            for start, end, confidence in detection.stretches
         ],
         "origin": {
             "state": origin.state.value,
@@ -395,3 +219,155 @@ def verification_document(found: Verification) -> dict[str, Any]:
         },
         "tags": dict(found.tags),
     }
+
+
+def detect(stream: AudioStream, watermark: Watermark, progress: Progress) -> Detection:
+    """Search a stream for the watermark, with some windows in memory at a time.
+
+    Progress: stage "verify", in seconds. Raises what the stream's blocks raise.
+    """
+    windows: list[Window] = []
+    speech_share = load_speech_share()
+    blocks = resample_blocks(stream.blocks(), stream.rate, PERTH_RATE)
+    for batch in _batches(split_windows(blocks)):
+        windows += _detect_batch(batch, watermark, speech_share)
+        progress(ProgressEvent(DETECTION_STAGE, windows[-1].end, stream.declared_seconds))
+    return summarise_detection(windows)
+
+
+def summarise_detection(windows: Iterable[Window]) -> Detection:
+    """Return the detection of a recording from its windows in order."""
+    windows = list(windows)
+    stretches, marked = [], 0
+    for run in _likely_runs(windows):
+        confidence = max(window.confidence for window in run)
+        if confidence >= HIGH:
+            stretches.append((run[0].start, run[-1].end, confidence))
+            marked += len(run)
+    return Detection(
+        seconds=windows[-1].end if windows else 0.0,
+        speech=sum(window.has_speech for window in windows),
+        narrow=sum(window.is_narrow for window in windows),
+        marked=marked,
+        stretches=tuple(stretches),
+    )
+
+
+def _likely_runs(windows: Iterable[Window]) -> Iterator[list[Window]]:
+    run: list[Window] = []
+    for window in windows:
+        if window.confidence >= LOW:
+            run.append(window)
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def load_speech_share() -> Callable[[Samples], float]:
+    """Return a function from a signal at PERTH_RATE to its share of speech, 0 to 1.
+
+    It is Silero's voice activity detector, which faster-whisper contains; speech over music or noise counts too.
+    """
+    import numpy as np
+    from faster_whisper.vad import get_vad_model
+
+    model = get_vad_model()
+
+    def speech_share(signal: Samples) -> float:
+        samples = resample(signal, PERTH_RATE, ANALYSIS_RATE)
+        probabilities = model(np.pad(samples, (0, -len(samples) % _VAD_FRAME)))
+        return float((probabilities > 0.5).mean())
+
+    return speech_share
+
+
+def _detect_batch(
+    batch: list[tuple[float, Samples]], watermark: Watermark, speech_share: Callable[[Samples], float]
+) -> list[Window]:
+    import numpy as np
+
+    confidences = watermark.confidences(np.stack([signal for _, signal in batch]))
+    windows = []
+    for (start, signal), confidence in zip(batch, confidences, strict=True):
+        is_loud = bool(10 * np.log10(np.mean(signal**2) + 1e-12) > _QUIET_DB)
+        has_speech = is_loud and speech_share(signal) >= _MIN_SPEECH_SHARE
+        is_narrow = has_speech and is_narrow_band(signal)
+        is_valid = has_speech and not is_narrow
+        end = start + len(signal) / PERTH_RATE
+        windows.append(Window(start, end, has_speech, is_narrow, float(confidence) if is_valid else 0.0))
+    return windows
+
+
+def is_narrow_band(signal: Samples) -> bool:
+    """Return whether the band of a signal at PERTH_RATE ends below the watermark's."""
+    import numpy as np
+
+    power = np.abs(np.fft.rfft(signal * np.hanning(len(signal)))) ** 2
+    frequencies = np.fft.rfftfreq(len(signal), 1 / PERTH_RATE)
+    low, high = (
+        power[(frequencies >= first) & (frequencies < last)].mean() for first, last in (_LOW_BAND, _HIGH_BAND)
+    )
+    return bool(10 * np.log10((high + 1e-20) / (low + 1e-20)) < _NARROW_DB)
+
+
+def split_windows(blocks: Iterable[Samples]) -> Iterator[tuple[float, Samples]]:
+    """Yield the start in seconds and the samples of each window at PERTH_RATE.
+
+    The last window ends with the signal; a shorter signal is one window, if it can carry a mark.
+    """
+    import numpy as np
+
+    size, hop = round(WINDOW_SECONDS * PERTH_RATE), round(HOP_SECONDS * PERTH_RATE)
+    buffer, start = np.zeros(0, np.float32), 0
+    last: Samples | None = None
+    for block in blocks:
+        buffer = np.concatenate([buffer, block])
+        while len(buffer) >= size:
+            last = buffer[:size]
+            yield start / PERTH_RATE, last
+            buffer, start = buffer[hop:], start + hop
+    if last is None and len(buffer) >= MIN_SAMPLES:
+        yield 0.0, buffer
+    elif last is not None and len(buffer) > size - hop:  # else the last window has the rest already
+        end = start + len(buffer)
+        yield (end - size) / PERTH_RATE, np.concatenate([last, buffer[size - hop :]])[-size:]
+
+
+def _batches(signals: Iterable[tuple[float, Samples]]) -> Iterator[list[tuple[float, Samples]]]:
+    """Yield batches of windows with the same length."""
+    batch: list[tuple[float, Samples]] = []
+    for start, signal in signals:
+        if batch and (len(batch) == _BATCH or len(signal) != len(batch[0][1])):
+            yield batch
+            batch = []
+        batch.append((start, signal))
+    if batch:
+        yield batch
+
+
+def find_origin(file: Path, sha256: str, run_dir: Path | None) -> Origin:
+    """Look up the hash of a file in the manifest of ``run_dir``; None: of the run directory that contains it, if any.
+
+    Raises InputError for a ``run_dir`` without a manifest, as ``Manifest.load`` does.
+    """
+    if run_dir is not None:
+        return _look_up(file, sha256, run_dir.absolute(), Manifest.load(run_dir))
+    for parent in list(file.absolute().parents)[:_MAX_PARENTS]:
+        with suppress(InputError):
+            return _look_up(file, sha256, parent, Manifest.load(parent))
+    return Origin(OriginState.UNKNOWN)
+
+
+def _look_up(file: Path, sha256: str, run_dir: Path, manifest: Manifest) -> Origin:
+    for name, known in manifest.hashes.items():
+        if known == sha256:
+            return Origin(OriginState.KNOWN, run_dir, name)
+    if manifest.input.get("sha256") == sha256:
+        return Origin(OriginState.INPUT, run_dir)
+    path = file.absolute()
+    name = path.relative_to(run_dir).as_posix() if path.is_relative_to(run_dir) else ""
+    if name in manifest.hashes:
+        return Origin(OriginState.CHANGED, run_dir, name)
+    return Origin(OriginState.UNKNOWN, run_dir)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from voiceclone_cli.files import (
-    explain_write_errors,
     file_sha256,
     fingerprint,
+    friendly_errors,
     write_error,
     write_text_atomic,
 )
@@ -103,12 +103,12 @@ class StageCache:
         """Save ``value``, JSON data, as the result of a stage.
 
         It is valid for as long as each of ``files``, all in the run directory, has its SHA-256, and each of
-        ``large_files`` its size and time. Raises what ``explain_write_errors`` raises.
+        ``large_files`` its size and time. Raises what ``friendly_errors`` raises.
         """
         if self._root is None:
             return
         root = self._root
-        with explain_write_errors(root):
+        with friendly_errors(root):
             entry = {
                 "version": version,
                 "fingerprint": self._fingerprint(inputs),
@@ -127,12 +127,12 @@ class StageCache:
     def rename_folder(self, old: Path, new: Path) -> None:
         """Keep entries valid whose files lie in a folder of the run directory that was renamed.
 
-        Raises what ``explain_write_errors`` raises.
+        Raises what ``friendly_errors`` raises.
         """
         if self._root is None:
             return
         before, after = (f"{folder.relative_to(self._root).as_posix()}/" for folder in (old, new))
-        with explain_write_errors(self._root):
+        with friendly_errors(self._root):
             for path in sorted((self._root / "stages").glob("*.json")):
                 entry = json_object(path)
                 known = entry.get("files")

@@ -8,21 +8,28 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.files import write_text_atomic
-from voiceclone_cli.rundir.manifest import FOLDERS, MANIFEST, OWNER, RUN_SCHEMA, RunPaths, json_object
+from voiceclone_cli.rundir.manifest import (
+    FOLDERS,
+    MANIFEST,
+    OWNER,
+    RUN_SCHEMA,
+    RUNNING,
+    Manifest,
+    RunPaths,
+    json_object,
+)
 from voiceclone_worker.atomic import is_disk_full
-from voiceclone_worker.validation import dump_json
 
 # What a run writes stays in its own folder, also where somebody has put links into it.
 
@@ -130,44 +137,49 @@ class RunDir(RunPaths):
     input_sha256: str
     is_new: bool
 
-    def claim(self, asked: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """Say whose directory it is, and that its manifest is not written yet; and what was asked for, so
-        that a run that is killed can be made again. Raises OSError."""
-        owner = {"schema": RUN_SCHEMA, "input": {"sha256": self.input_sha256}}
-        write_text_atomic(self.root / OWNER, json.dumps(owner) + "\n")
-        claimed = {**owner, "status": "running", "run_dir": str(self.root), **asked}
-        write_text_atomic(self.manifest, dump_json(claimed, indent=1) + "\n")
+    def claim(self, **request: Any) -> None:
+        """Write the manifest of a run that has started, with what is known of its request.
 
-    def forget(self) -> None:
-        """Nothing that earlier runs made counts any more."""
+        A run that is killed can then be repeated. Raises RunError and OSError.
+        """
+        source = {"sha256": self.input_sha256}
+        write_text_atomic(self.root / OWNER, json.dumps({"schema": RUN_SCHEMA, "input": source}) + "\n")
+        Manifest(RUNNING, str(self.root), input=source, **request).save(self.root)
+
+    def delete_cache(self) -> None:
+        """Make every result of earlier runs invalid."""
         for folder in (self.stages, self.segments):
             for note in folder.glob("*.json"):
                 note.unlink()
 
-    def remembers(self) -> bool:
-        """Whether a stage was finished here."""
+    def has_results(self) -> bool:
+        """Return whether a stage was finished here."""
         return any(self.stages.glob("*.json"))
 
-    def claimed(self) -> dict[str, Any] | None:
-        """What ``claim`` wrote; None where the manifest says that a run has ended, or says nothing."""
-        manifest = json_object(self.manifest)
-        return manifest if manifest.get("status") == "running" else None
+    def running(self) -> Manifest | None:
+        """Return what ``claim`` wrote; None where the manifest is that of a run that has ended, or is damaged."""
+        manifest = self._load()
+        return manifest if manifest and manifest.status == RUNNING else None
 
-    def has_spoken(self) -> bool:
-        """Whether the manifest is that of a run that spoke at least a line."""
+    def has_speech(self) -> bool:
+        """Return whether the manifest is that of a run that synthesized at least one segment."""
+        manifest = self._load()
+        return manifest is not None and any(row["status"] == "done" for row in manifest.segments)
+
+    def _load(self) -> Manifest | None:
         try:
-            return any(row["status"] == "done" for row in json_object(self.manifest)["segments"])
-        except (KeyError, TypeError):
-            return False
+            return Manifest.load(self.root)
+        except InputError:
+            return None
 
-    def drop_mix(self) -> None:
-        """The mix of an earlier run is not that of this one. Raises OSError."""
+    def delete_mix(self) -> None:
+        """Delete the mix of an earlier run. Raises OSError."""
         self.mix.unlink(missing_ok=True)
         if self.stems.is_dir():
             remove_temporary_files(self.stems, ())
 
     def discard(self) -> None:
-        """Take back a directory that this run made and that came to nothing."""
+        """Delete the directory if this run created it."""
         if self.is_new:
             shutil.rmtree(self.root, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""A video that an earlier run has made is taken over when it would come out the same."""
+"""Write a video with new sound: everything but the first audio track is copied without decoding."""
 
 from __future__ import annotations
 
@@ -7,161 +7,50 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from voiceclone_cli.audio.formats import open_options
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.files import explain_write_errors, file_sha256
+from voiceclone_cli.files import file_sha256, friendly_errors
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.types import Progress, ProgressEvent, Script
 from voiceclone_cli.video.source import (
     FORMATS,
     PacketCopier,
     choose_format,
-    estimated_size,
+    first_picture_time,
     kept_streams,
     open_source,
     packets,
+    picture_size,
 )
-from voiceclone_cli.video.tracks import (
-    CaptionTrack,
-    Soundtrack,
-    add_covers,
-    describe,
-    introduce,
-    introduce_script,
-    open_soundtrack,
-    step_back,
-)
+from voiceclone_cli.video.tracks import CaptionTrack, Soundtrack, add_covers, cover_streams, open_soundtrack
 from voiceclone_worker.atomic import atomic_path
 
 if typing.TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
+    from av.container.core import Chapter
     from av.stream import Stream
 
-
-# A video with new sound: everything else is copied as it is.
-
-
 STAGE = "video"
+NEW_TITLE = "Dubbed by voiceclone (synthetic voices)"
+ORIGINAL_TITLE = "Original"
+SCRIPT_TITLE = "Script"
 
+VERSION = 1
+"""Version of the algorithm: increase it when the same inputs give another file."""
 _PROGRESS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Video:
+    """A video that was written."""
+
     path: Path
     sha256: str
     notes: tuple[str, ...] = ()
-    """Sentences for the user: a subtitle track that the container cannot hold."""
-
-
-def write_video(
-    source: Path,
-    audio: Path,
-    out: Path,
-    *,
-    subtitles: Script | None,
-    language: str | None,
-    keep_original_audio: bool,
-    tags: Mapping[str, str],
-    progress: Progress,
-) -> Video:
-    """Write ``source`` with ``audio``, a wav of 1 to 8 channels, in the place of its first audio track.
-
-    ``out`` ends as ``copying.output_suffix`` says. Pictures, subtitles, attachments, chapters and metadata are
-    copied without being decoded. The new track is the first and the default one; the original's audio is left
-    out, or kept behind it. ``subtitles`` become a further track, ``tags`` the file's metadata; ``language`` is an
-    ISO 639-1 code. Times stay as they are; only broadcasts, whose clocks begin anywhere, begin at 0.
-    The file depends on nothing but what is given.
-
-    Progress: stage "video", in seconds. Raises InputError (``media_damaged``, ``video_codec``, ``video_times``)
-    and RunError (``mix_unreadable``, ``output_unwritable``, ``disk_full``).
-    """
-    with open_source(source) as container, _output(source, out) as output:
-        streams, notes = choose_format(
-            kept_streams(container, keep_original_audio=keep_original_audio), source, out.suffix
-        )
-        describe(output, container, tags, out.suffix)
-        copies = PacketCopier(container, output, out.suffix)
-        copies.add(_of(streams, "video"))
-        with open_soundtrack(
-            audio, output, out.suffix, container.streams.audio[0], source, copies.zero
-        ) as soundtrack:
-            introduce(soundtrack.stream, language, out.suffix)
-            step_back(copies.add(_of(streams, "audio")), out.suffix)
-            captions = None
-            if subtitles is not None:
-                height = max(estimated_size(stream)[1] for stream in _of(streams, "video"))
-                captions = CaptionTrack(output, out.suffix, subtitles.segments, height)
-                introduce_script(captions.stream, language, out.suffix)
-            copies.add(_of(streams, "subtitle", "attachment"))
-            output.mux(add_covers(output, container, source, out.suffix))
-            _copy(container, source, output, copies, soundtrack, captions, progress)
-    return Video(out, file_sha256(out), notes)
-
-
-@contextmanager
-def _output(source: Path, out: Path) -> Iterator[OutputContainer]:
-    """The file to write into, which gets its name when the block ends well."""
-    import av
-    from av.container import Flags
-
-    try:
-        with explain_write_errors(out.parent), atomic_path(out) as temporary:
-            name = f"file:{temporary.absolute()}"
-            with av.open(name, "w", format=FORMATS[out.suffix]) as output:
-                # No random numbers, no time of day.
-                output.flags |= typing.cast(int, Flags.bitexact.value)
-                yield output
-            # Some muxers write a header that nobody can read, and say nothing.
-            av.open(name, options=open_options()).close()
-    except av.error.FFmpegError as error:
-        # Those that are OSErrors are explained by now.
-        raise InputError(
-            f"The pictures of {source} cannot be copied as they are ({error.strerror}): convert the video to mp4 "
-            "first.",
-            code="video_codec",
-        ) from error
-
-
-def _copy(
-    source: InputContainer,
-    path: Path,
-    output: OutputContainer,
-    copies: PacketCopier,
-    soundtrack: Soundtrack,
-    captions: CaptionTrack | None,
-    progress: Progress,
-) -> None:
-    """Everything into the output, in the order in which the source has it."""
-    import av
-
-    total = source.duration / av.time_base if source.duration else None
-    told = 0.0
-    for packet in packets(source, path):
-        seconds = copies.seconds(packet)
-        if seconds is not None and captions is not None:
-            output.mux(list(captions.until(seconds)))
-        if packet.stream is source.streams.audio[0]:
-            output.mux(list(soundtrack.follow(packet)))
-        output.mux(copies.moved(packet))
-        if seconds is not None and seconds >= told + _PROGRESS_SECONDS:
-            told = seconds
-            progress(ProgressEvent(STAGE, min(told, total or told), total))
-    output.mux(copies.rest())
-    output.mux(list(soundtrack.finish()))
-    if captions is not None:
-        output.mux(list(captions.until(math.inf)))
-    progress(ProgressEvent(STAGE, total or told, total or told))
-
-
-def _of(streams: Sequence[Stream], *kinds: str) -> list[Stream]:
-    return [stream for stream in streams if stream.type in kinds]
-
-
-VERSION = 1
-"""To be counted up when the same inputs give another file."""
+    """Sentences for the user, such as a subtitle track that the container cannot hold."""
 
 
 def cached_video(
@@ -177,14 +66,14 @@ def cached_video(
     progress: Progress,
     audio_sha256: str | None = None,
 ) -> Video:
-    """As :func:`write_video`, which says what it takes and raises. ``source`` is the input that ``cache`` is for.
+    """Return the video of an earlier run with the same inputs, else write it with ``write_video``.
 
-    ``audio_sha256`` is that of ``audio``, where it is known already. ``tags`` must not tell the time, or no video
-    is ever like an earlier one.
+    ``source`` is the input of ``cache``; ``audio_sha256`` is the hash of ``audio``, if it is known. ``tags`` must
+    not contain the time, or no video would be reused. Raises what ``write_video`` raises.
     """
     inputs = {
         "audio": audio_sha256 or file_sha256(audio),
-        "subtitles": _cues(subtitles),
+        "subtitles": subtitles and [[line.start, line.end, line.text] for line in subtitles.segments],
         "language": language,
         "keep_original_audio": keep_original_audio,
         "tags": dict(tags),
@@ -214,7 +103,244 @@ def cached_video(
     )
 
 
-def _cues(subtitles: Script | None) -> list[list[float | str]] | None:
-    if subtitles is None:
-        return None
-    return [[segment.start, segment.end, segment.text] for segment in subtitles.segments]
+def write_video(
+    source: Path,
+    audio: Path,
+    out: Path,
+    *,
+    subtitles: Script | None,
+    language: str | None,
+    keep_original_audio: bool,
+    tags: Mapping[str, str],
+    progress: Progress,
+) -> Video:
+    """Write ``source`` with ``audio``, a wav of 1 to 8 channels, as the first audio track.
+
+    ``out`` has the suffix that ``output_suffix`` returns. Pictures, subtitles, attachments, chapters and metadata are
+    copied without decoding. The original audio is dropped, or kept behind the new, default track. ``subtitles``
+    become another track, ``tags`` metadata of the file; ``language`` is an ISO 639-1 code. Times stay the same;
+    only broadcasts, whose clocks have any start, start at 0. The file is a function of the arguments.
+
+    Progress: stage "video", in seconds. Raises InputError (``media_damaged``, ``video_codec``, ``video_times``)
+    and RunError (``mix_unreadable``, ``output_unwritable``, ``disk_full``).
+    """
+    suffix = out.suffix
+    with open_source(source) as container, _open_output(source, out) as output:
+        streams, notes = choose_format(
+            kept_streams(container, keep_original_audio=keep_original_audio), source, suffix
+        )
+        _describe_file(output, container, tags, suffix)
+        copier = PacketCopier(container, output, suffix)
+        copier.add(_of_type(streams, "video"))
+        original = container.streams.audio[0]
+        with open_soundtrack(audio, output, suffix, original, source, copier.zero) as soundtrack:
+            _describe_soundtrack(soundtrack.stream, language, suffix)
+            _describe_originals(copier.add(_of_type(streams, "audio")), suffix)
+            captions = None
+            if subtitles is not None:
+                height = max(picture_size(stream)[1] for stream in _of_type(streams, "video"))
+                captions = CaptionTrack(output, suffix, subtitles.segments, height)
+                # Without another subtitle track, FFmpeg marks it as the default in MP4.
+                _set_title(captions.stream, SCRIPT_TITLE, suffix)
+                captions.stream.metadata["language"] = language_tag(language, suffix)
+            copier.add(_of_type(streams, "subtitle", "attachment"))
+            output.mux(add_covers(output, container, source, suffix))
+            _mux_packets(container, source, output, copier, soundtrack, captions, progress)
+    return Video(out, file_sha256(out), notes)
+
+
+@contextmanager
+def _open_output(source: Path, out: Path) -> Iterator[OutputContainer]:
+    """Open the file for writing; it gets its name when the block ends without an error."""
+    import av
+    from av.container import Flags
+
+    try:
+        with friendly_errors(out.parent), atomic_path(out) as temporary:
+            name = f"file:{temporary.absolute()}"
+            with av.open(name, "w", format=FORMATS[out.suffix]) as output:
+                # No random numbers, no time of day.
+                output.flags |= typing.cast(int, Flags.bitexact.value)
+                yield output
+            # Some muxers write unreadable headers without an error.
+            av.open(name, options=open_options()).close()
+    except av.error.FFmpegError as error:
+        # Those that are OSErrors are RunErrors by now.
+        raise InputError(
+            f"The pictures of {source} cannot be copied ({error.strerror}): convert the video to mp4 first.",
+            code="video_codec",
+        ) from error
+
+
+def _mux_packets(
+    source: InputContainer,
+    path: Path,
+    output: OutputContainer,
+    copier: PacketCopier,
+    soundtrack: Soundtrack,
+    captions: CaptionTrack | None,
+    progress: Progress,
+) -> None:
+    """Write the packets of all tracks in the order of the source."""
+    import av
+
+    total = source.duration / av.time_base if source.duration else None
+    reported = 0.0
+    for packet in packets(source, path):
+        seconds = copier.seconds(packet)
+        if seconds is not None and captions is not None:
+            output.mux(list(captions.until(seconds)))
+        if packet.stream is source.streams.audio[0]:
+            output.mux(list(soundtrack.follow(packet)))
+        output.mux(copier.copy(packet))
+        if seconds is not None and seconds >= reported + _PROGRESS_SECONDS:
+            reported = seconds
+            progress(ProgressEvent(STAGE, min(seconds, total or seconds), total))
+    output.mux(copier.finish())
+    output.mux(list(soundtrack.finish()))
+    if captions is not None:
+        output.mux(list(captions.until(math.inf)))
+    progress(ProgressEvent(STAGE, total or reported, total or reported))
+
+
+def _of_type(streams: Sequence[Stream], *types: str) -> list[Stream]:
+    return [stream for stream in streams if stream.type in types]
+
+
+# What players show: titles, languages and order of the tracks, chapters, metadata
+
+
+def _describe_file(
+    output: OutputContainer, source: InputContainer, tags: Mapping[str, str], suffix: str
+) -> None:
+    metadata, options = container_metadata(source.metadata, tags, suffix, cover=bool(cover_streams(source)))
+    output.metadata.update(metadata)
+    output.container_options.update(options)
+    zero = first_picture_time(source)
+    output.set_chapters([_shifted(chapter, zero) for chapter in source.chapters()])
+
+
+def _shifted(chapter: Chapter, zero: Fraction) -> Chapter:
+    shift = round(zero / chapter["time_base"]) if chapter["time_base"] else 0
+    return {**chapter, "start": chapter["start"] - shift, "end": chapter["end"] - shift}
+
+
+def _describe_soundtrack(stream: Stream, language: str | None, suffix: str) -> None:
+    from av.stream import Disposition
+
+    _set_title(stream, NEW_TITLE, suffix)
+    stream.metadata["language"] = language_tag(language, suffix)
+    stream.disposition = Disposition.default | Disposition.dub
+
+
+def _describe_originals(originals: Sequence[Stream], suffix: str) -> None:
+    """Mark the original audio as a choice, not the default."""
+    from av.stream import Disposition
+
+    for stream in originals:
+        _set_title(stream, stream.metadata.get("title", ORIGINAL_TITLE), suffix)
+        stream.disposition = (stream.disposition & ~Disposition.default) | Disposition.original
+
+
+def _set_title(stream: Stream, title: str, suffix: str) -> None:
+    stream.metadata["title"] = title
+    if suffix == ".mp4":
+        # FFmpeg writes no track title in MP4; players show this instead.
+        stream.metadata["handler_name"] = title
+
+
+# MP4 has two metadata boxes: that of iTunes (``ilst``) is shown by all players and has a fixed set of keys; that of
+# QuickTime (``mdta``) takes any key, such as those of phones, but players look for Apple's keys there. FFmpeg writes
+# one or the other.
+
+_FILE_KEYS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
+"""Keys that describe the old file; the new one has other values."""
+_ITUNES_KEYS = frozenset((
+    "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping",
+    "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords",
+))  # fmt: skip
+_MP4_HEADER_KEYS = frozenset({"creation_time", "timecode"})
+"""Keys that MP4 keeps in the movie header and in a time code track."""
+_APPLE_PREFIX = "com.apple.quicktime."
+_APPLE_KEYS = frozenset({"title", "comment", "description", "software", "keywords", "copyright"})
+
+
+def container_metadata(
+    source: Mapping[str, str], tags: Mapping[str, str], suffix: str, *, cover: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the metadata to write, and FFmpeg's options that make the container accept it.
+
+    ``cover``: whether there is one; FFmpeg writes covers into the box of iTunes only, which is chosen then.
+    """
+    kept = {key: value for key, value in source.items() if key.lower() not in _FILE_KEYS}
+    if suffix == ".mkv":
+        return _merged(kept, tags), {}
+    # Track starts are in units of the movie's time scale, by default milliseconds.
+    options = {"movflags": "+faststart", "movie_timescale": "90000", "strict": "unofficial"}
+    if cover or {key.lower() for key in kept} <= _ITUNES_KEYS | _MP4_HEADER_KEYS:
+        return _merged(kept, _itunes_tags(tags)), options
+    options["movflags"] += "+use_metadata_tags"
+    apple = {f"{_APPLE_PREFIX}{key}": text for key, text in tags.items() if key in _APPLE_KEYS}
+    return _merged(kept, {**apple, **tags}), options
+
+
+def _merged(kept: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
+    """Merge both; under the same key, the tag comes before the text of the source."""
+    merged = dict(kept)
+    keys = {key.lower(): key for key in kept}
+    for key, text in tags.items():
+        existing = merged.pop(keys.get(key.lower(), ""), None)
+        merged[key] = f"{text} | {existing}" if existing and text not in existing else existing or text
+    return merged
+
+
+def _itunes_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Move tags without an iTunes key into the keywords."""
+    named = {key: text for key, text in tags.items() if key in _ITUNES_KEYS}
+    others = [f"{key}: {text}" for key, text in tags.items() if key not in _ITUNES_KEYS]
+    keywords = "; ".join([*([named["keywords"]] if "keywords" in named else []), *others])
+    return {**named, "keywords": keywords} if keywords else named
+
+
+UNKNOWN_LANGUAGE = "und"
+
+_ISO_639 = """
+aa aar ab abk ae ave af afr ak aka am amh an arg ar ara as asm av ava ay aym az aze ba bak be bel bg bul bh bih
+bi bis bm bam bn ben bo bod br bre bs bos ca cat ce che ch cha co cos cr cre cs ces cu chu cv chv cy cym da dan
+de deu dv div dz dzo ee ewe el ell en eng eo epo es spa et est eu eus fa fas ff ful fi fin fj fij fo fao fr fra
+fy fry ga gle gd gla gl glg gn grn gu guj gv glv ha hau he heb hi hin ho hmo hr hrv ht hat hu hun hy hye hz her
+ia ina id ind ie ile ig ibo ii iii ik ipk io ido is isl it ita iu iku ja jpn jv jav jw jav ka kat kg kon ki kik
+kj kua kk kaz kl kal km khm kn kan ko kor kr kau ks kas ku kur kv kom kw cor ky kir la lat lb ltz lg lug li lim
+ln lin lo lao lt lit lu lub lv lav mg mlg mh mah mi mri mk mkd ml mal mn mon mr mar ms msa mt mlt my mya na nau
+nb nob nd nde ne nep ng ndo nl nld nn nno no nor nr nbl nv nav ny nya oc oci oj oji om orm or ori os oss pa pan
+pi pli pl pol ps pus pt por qu que rm roh rn run ro ron ru rus rw kin sa san sc srd sd snd se sme sg sag si sin
+sk slk sl slv sm smo sn sna so som sq sqi sr srp ss ssw st sot su sun sv swe sw swa ta tam te tel tg tgk th tha
+ti tir tk tuk tl tgl tn tsn to ton tr tur ts tso tt tat tw twi ty tah ug uig uk ukr ur urd uz uzb ve ven vi vie
+vo vol wa wln wo wol xh xho yi yid yo yor za zha zh zho zu zul
+"""
+"""ISO 639-1 and the terminological code of ISO 639-2; "jw" is Whisper's code of Javanese."""
+
+_BIBLIOGRAPHIC = """
+bod tib ces cze cym wel deu ger ell gre eus baq fas per fra fre hye arm isl ice kat geo mkd mac mri mao msa may
+mya bur nld dut ron rum slk slo sqi alb zho chi
+"""
+
+
+def _pairs(table: str) -> dict[str, str]:
+    codes = table.split()
+    return dict(zip(codes[::2], codes[1::2], strict=True))
+
+
+_TERMINOLOGICAL = _pairs(_ISO_639)
+_IN_MATROSKA = _pairs(_BIBLIOGRAPHIC)
+
+
+def language_tag(language: str | None, suffix: str) -> str:
+    """Return the three-letter code of ``es`` or ``es-419``, here ``spa``; "und" for unknown languages.
+
+    MP4 takes the terminological code of ISO 639-2, Matroska the bibliographic one (French: fra, fre).
+    """
+    main = (language or "").partition("-")[0].lower()
+    is_code = len(main) == 3 and main.isascii() and main.isalpha()
+    code = _TERMINOLOGICAL.get(main, main if is_code else UNKNOWN_LANGUAGE)
+    return _IN_MATROSKA.get(code, code) if suffix == ".mkv" else code
