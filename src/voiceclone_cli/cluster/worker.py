@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -335,7 +336,7 @@ class RayWorker:
         """Fetch reports and pass them on until the end."""
         from ray.exceptions import RayError
 
-        with BoundedLog(self._log) as log:
+        with closing(BoundedLog(self._log)) as log:
             try:
                 self._actor = self._make()
                 while not self._ended.is_set():
