@@ -42,7 +42,6 @@ NOT_YET_CLEAN = frozenset(
     {
         "voiceclone_cli/analysis",
         "voiceclone_cli/cluster",
-        "voiceclone_cli/evaluation",
         "voiceclone_cli/pipeline",
         "voiceclone_cli/planning",
         "voiceclone_cli/rundir",
