@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from voiceclone_cli.errors import InputError
+from voiceclone_worker.engines import ENGINES
 
 SEQUENTIAL, PARALLEL = "sequential", "parallel"
 LOCAL, RAY = "local", "ray"
-ENGINES = ("auto", "fish", "kokoro", "echo")
+ENGINE_CHOICES = ("auto", *ENGINES)
 PRECISIONS = ("auto", "float32", "bf16", "fp16", "int8")
 BACKGROUNDS = ("none", "duck", "keep")
 INPUT, SPEAKERS, VOICES, WORKERS, OUTPUT, PROGRESS = (
@@ -165,8 +166,8 @@ class Settings:
 
     # fmt: off
     engine: str = _setting(
-        "auto", "VOICECLONE_ENGINE", _choice(*ENGINES), "Speech engine.",
-        ("--engine",), VOICES, "|".join(ENGINES),
+        "auto", "VOICECLONE_ENGINE", _choice(*ENGINE_CHOICES), "Speech engine.",
+        ("--engine",), VOICES, "|".join(ENGINE_CHOICES),
     )
     mode: str = _setting(
         SEQUENTIAL, "FISH_PARALLEL_MODE", _mode, "One worker for all lines, or a pool of workers.",
