@@ -158,7 +158,10 @@ def test_the_workflow_gives_the_script_what_it_takes() -> None:
 def test_the_workflow_keeps_models_and_results_where_they_are() -> None:
     job = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]["regression"]
     own_variables = {setting.variable for setting in SETTINGS.values()} | {"RUN_DIR"}
-    assert all(job_env.keys() <= own_variables for job_env in [job["env"], *(step.get("env", {}) for step in steps())])
+    assert all(
+        job_env.keys() <= own_variables
+        for job_env in [job["env"], *(step.get("env", {}) for step in steps())]
+    )
     with_paths = {step["uses"].split("@")[0]: step["with"] for step in steps() if "with" in step}
     assert job["env"]["VOICECLONE_HOME"].endswith(with_paths["actions/cache"]["path"])
     assert job["env"]["RUN_DIR"].endswith(with_paths["actions/upload-artifact"]["path"].split()[0])
