@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from voiceclone_cli.errors import InputError
+from voiceclone_worker.engines import ENGINES
 
 SEQUENTIAL, PARALLEL = "sequential", "parallel"
 LOCAL, RAY = "local", "ray"
-_ENGINES = "auto|fish|kokoro|echo"
+_ENGINES = "|".join(("auto", *ENGINES))
 _PRECISIONS = "auto|float32|bf16|fp16|int8"
 _BACKGROUNDS = "none|duck|keep"
 _MODES, _EXECUTORS = f"{SEQUENTIAL}|{PARALLEL}", f"{LOCAL}|{RAY}"

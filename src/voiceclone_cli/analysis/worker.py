@@ -38,7 +38,7 @@ def main() -> None:
 def _serve(request: dict[str, Any], lease: int, models: CachedModels, channel: Channel) -> None:
     def emit(event: str, **fields: Any) -> None:
         row = {"event": event, "task": 0, "id": request["id"], "lease": lease}
-        channel.answer_line(json.dumps({**row, **fields}))
+        channel.write_line(json.dumps({**row, **fields}))
 
     def progress(event: ProgressEvent) -> None:
         emit("analysis_progress", progress=asdict(event))

@@ -35,6 +35,7 @@ from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.protocol import Inbox, Worker
+from voiceclone_worker.engines import ENGINES
 
 ABSENT_SECONDS = 60.0
 """Without any fit node, times the time-out scale, before the run gives up."""
@@ -161,7 +162,9 @@ class RayLauncher:
         if self._engine is None:
             found = analysis_shares([*fit.values()], self._settings)
         else:
-            found = node_shares([*fit.values()], self._settings, takes_gpu=self._engine.name == "fish")
+            found = node_shares(
+                [*fit.values()], self._settings, takes_gpu=ENGINES[self._engine.name].uses_gpu
+            )
         if found:
             self._absent_since = None
             return [(fit[key], share) for key, share in found.items()]

@@ -25,6 +25,7 @@ from voiceclone_cli.engines.fish import (
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.models import download
 from voiceclone_cli.types import Progress, no_progress
+from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import EngineSpec
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ def probe(settings: Settings, *, seconds: float = PROBE_SECONDS) -> EngineReport
         problem = _value_or_error(lambda: require_fish_speech(python, checkout, seconds=seconds))
     engine = settings.engine if not is_auto else "fish" if problem is None else "kokoro"
     of_workers: str | PreflightError | None = python if engine == "fish" else None
-    if engine == "echo":
+    if ENGINES[engine].interpreter == "any":
         of_workers = _value_or_error(lambda: given_python(settings))
     return EngineReport(engine, of_workers, python, checkout, checkpoint, problem)
 
@@ -112,17 +113,16 @@ def choose_engine(settings: Settings, progress: Progress = no_progress) -> Engin
     ``auto`` is fish where its interpreter and a checkpoint are at hand, else kokoro; it fetches
     nothing for fish.
     """
-    if settings.engine == "echo":
-        return _echo(settings)
-    if settings.engine == "kokoro":
-        return _kokoro(settings, "kokoro was asked for", progress)
+    if settings.engine not in ("auto", "fish"):
+        kind = "" if ENGINES[settings.engine].is_speech else ": tones, no speech"
+        return _registered(settings.engine, f"{settings.engine} was asked for{kind}", settings, progress)
     report = probe(settings)
     if report.problem is None:
         return _fish(settings, report, progress)
     if settings.engine == "fish":
         raise report.problem
     why = f"kokoro, the embedded voice matching, because fish cannot speak here: {report.problem.message}"
-    return _kokoro(settings, why, progress)
+    return _registered("kokoro", why, settings, progress)
 
 
 def _value_or_error(find: Callable[[], T]) -> T | PreflightError:
@@ -132,9 +132,17 @@ def _value_or_error(find: Callable[[], T]) -> T | PreflightError:
         return error
 
 
-def _echo(settings: Settings) -> EngineChoice:
-    why = "echo was asked for: tones, no speech"
-    return EngineChoice("echo", why, given_python(settings), "codes.txt", options=_echo_options())
+def _registered(name: str, why: str, settings: Settings, progress: Progress) -> EngineChoice:
+    """Return an engine that needs nothing but what its registration says."""
+    info = ENGINES[name]
+    wanted, home = list(info.models.values()), models_home(settings)
+    folders = download.ensure_models(wanted, progress, home=home, token=settings.token) if wanted else {}
+    options: dict[str, Any] = {option: str(folders[model]) for option, model in info.models.items()}
+    checkpoint = options.pop("checkpoint", "")
+    if name == "echo":
+        options |= _echo_options()
+    python = given_python(settings) if info.interpreter == "any" else None
+    return EngineChoice(name, why, python, info.codes_name, checkpoint=checkpoint, options=options)
 
 
 def _echo_options() -> dict[str, Any]:
@@ -167,24 +175,10 @@ def _fish(settings: Settings, report: EngineReport, progress: Progress) -> Engin
         "fish",
         why,
         python,
-        "codes.npy",
+        ENGINES["fish"].codes_name,
         checkpoint=str(checkpoint),
         options=options,
         device=settings.device,
         precision=settings.precision,
         notes=(generated_note(checkpoint),) if is_generated(checkpoint) else (),
-    )
-
-
-def _kokoro(settings: Settings, why: str, progress: Progress) -> EngineChoice:
-    folders = download.ensure_models(
-        ["kokoro", "campplus"], progress, home=models_home(settings), token=settings.token
-    )
-    return EngineChoice(
-        "kokoro",
-        why,
-        None,
-        "voice.npz",
-        checkpoint=str(folders["kokoro"]),
-        options={"encoder": str(folders["campplus"])},
     )
