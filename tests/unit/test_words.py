@@ -44,13 +44,10 @@ ALLOWED = {
 
 NOT_YET_CLEAN: frozenset[str] = frozenset(
     {
-        "voiceclone_cli/analysis",
-        "voiceclone_cli/cluster",
         "voiceclone_cli/evaluation",
         "voiceclone_cli/pipeline",
         "voiceclone_cli/planning",
         "voiceclone_cli/rundir",
-        "voiceclone_cli/workers",
         "voiceclone_worker/engines",
         "voiceclone_worker/service.py",
         "voiceclone_worker/session.py",
