@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.program import run_program
 from benchmarks.upstream.bench import BenchmarkPlan, run_benchmark
 from benchmarks.upstream.figures import read_modes
-from voiceclone_cli.cli.progress import ProgressMode, shown_progress
+from voiceclone_cli.cli.progress import Display, ProgressMode
 from voiceclone_cli.config import resolve
 
 SETTINGS = ("engine", "checkpoint", "device", "precision", "compile", "batch_size", "seed")
@@ -39,7 +39,7 @@ def main() -> int:
         longest=asked.longest,
         roofline=asked.roofline,
     )
-    with shown_progress(ProgressMode(asked.progress), quiet=asked.quiet, verbose=asked.verbose) as show:
+    with Display(ProgressMode(asked.progress), quiet=asked.quiet, verbose=asked.verbose).progress() as show:
         benchmark = run_benchmark(plan, show)
     if asked.json:
         print(json.dumps(benchmark.document, ensure_ascii=False))

@@ -12,7 +12,7 @@ from voiceclone_cli.workers.process import LocalLauncher, WorkerCommand, worker_
 from voiceclone_cli.workers.protocol import PoolResult, one_lease, shared_leases
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
-PATIENCE = 0.005
+TIMEOUT_SCALE = 0.005
 """A stall is found after 1.5 s, a hang after 3 s, the least that deadlines know."""
 
 
@@ -32,7 +32,7 @@ class Studio:
         for each in (self.faults, self.tasks):
             each.mkdir(parents=True)
         (folder / "A.wav").write_bytes(b"some sound")
-        self.told: list[str] = []
+        self.events: list[str] = []
         self.always: dict[str, str] = {}
 
     def order(self, *names: str) -> None:
@@ -53,8 +53,8 @@ class Studio:
         log_dir = settings.pop("log_dir", None)
         with Pool(
             LocalLauncher(command, workers, self.tasks, log_dir=log_dir),
-            on_event=lambda worker, event: self.told.append(event["event"]),
-            **{"patience": PATIENCE, **settings},
+            on_event=lambda worker, event: self.events.append(event["event"]),
+            **{"timeout_scale": TIMEOUT_SCALE, **settings},
         ) as pool:
             encoded = pool.run(one_lease([EncodeTask(task.engine, (task.reference,))]))
             leases = one_lease([task]) if workers == 1 else shared_leases([task], workers, 2)

@@ -38,7 +38,7 @@ from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.rundir.directory import open_run_dir
 from voiceclone_cli.system import add_seconds, peak_memory_mb
 from voiceclone_cli.types import Progress, ProgressEvent, Script, Segment, no_progress, segment_seed
-from voiceclone_cli.workers.process import OnEvent, WorkerCommand, ask_tool, worker_command
+from voiceclone_cli.workers.process import OnToolEvent, WorkerCommand, ask_tool, worker_command
 from voiceclone_cli.workers.queue import SYNTHESIS
 
 TOOLS = Path(__file__).with_name("worker_tools.py")
@@ -370,7 +370,7 @@ class Upstream:
         return path
 
     def _ask(
-        self, step: str, job: Path, *names: str, on_event: OnEvent = lambda event: None
+        self, step: str, job: Path, *names: str, on_event: OnToolEvent = lambda event: None
     ) -> dict[str, Any]:
         command = _tools_command(self._engine, self._settings)
         return ask_tool(

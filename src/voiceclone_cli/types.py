@@ -196,6 +196,11 @@ class ProgressEvent:
     """Whether every input of a batch reports the same, so that a batch shows it once."""
 
 
+INPUTS_STAGE = "files"
+"""Stage that counts the inputs of a batch. An event of it with an input reports the end of that."""
+SYNTHESIS_STAGE = "synthesis"
+"""Stage of the workers' events."""
+
 Progress = Callable[[ProgressEvent], None]
 """Callback of the caller; the library itself never prints."""
 

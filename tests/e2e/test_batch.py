@@ -103,7 +103,7 @@ def test_one_that_fails_is_named_and_costs_no_other(season: Path) -> None:
     assert rows["E01-talk"]["exit_code"] == 0 and rows["E01-talk"]["segments"]["done"] == 10
     assert rows["E02-talk"]["exit_code"] == 2 and rows["E03-talk"]["error"]["code"] == "media_missing"
     assert [error["input"] for error in ended.document["errors"]] == ["E02-talk", "E03-talk"]
-    assert "not whole: E02-talk, E03-talk" in ended.err
+    assert "incomplete: E02-talk, E03-talk" in ended.err
     assert ended.document == record(season)
 
 
@@ -256,4 +256,4 @@ def test_a_hundred_short_ends_leave_one_whole_record(tmp_path: Path) -> None:
     assert ended.code == 2
     assert [row["name"] for row in record(tmp_path)["inputs"]] == [f"{number:03d}" for number in range(100)]
     assert {row["error"]["code"] for row in record(tmp_path)["inputs"]} == {"media_missing"}
-    assert "not whole: 000, 001, 002, 003, 004 and 95 more" in ended.err
+    assert "incomplete: 000, 001, 002, 003, 004 and 95 more" in ended.err

@@ -88,8 +88,8 @@ def test_segments_are_the_same_to_the_byte_as_those_of_this_machine(
     ):
         assert launcher.room() == 3
         far = spoken(pool, tmp_path / "far", delay=0.02)
-        nodes = {slot.node.id for slot in launcher.slots}
-        fetched = sum(slot.fetched for slot in launcher.slots)
+        nodes = {worker.node.id for worker in launcher.workers}
+        fetched = sum(worker.fetched for worker in launcher.workers)
     assert far == local(tmp_path / "near") and len(far) == 24
     assert nodes <= {node.node_id for node in there.nodes}
     if sharing:
@@ -107,9 +107,9 @@ def test_slots_of_one_node_fetch_what_they_need_once_between_them(there: Machine
     ):
         assert launcher.room() == 6
         spoken(pool, tmp_path, lines=16, delay=0.05)
-        slots = list(launcher.slots)
-    assert max(Counter(slot.node.id for slot in slots).values()) == 2
-    assert sum(slot.fetched for slot in slots) <= 6 * 3
+        workers = list(launcher.workers)
+    assert max(Counter(worker.node.id for worker in workers).values()) == 2
+    assert sum(worker.fetched for worker in workers) <= 6 * 3
 
 
 def test_no_shelf_and_no_worker_is_left(there: Machines, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_no_shelf_and_no_worker_is_left(there: Machines, tmp_path: Path) -> None
         with Pool(launcher) as pool:
             spoken(pool, tmp_path)
         job = launcher.job
-    assert list(Path("/tmp").glob(f"voiceclone-shelf-*{job}*")) == []
+    assert list(Path("/tmp").glob(f"voiceclone-cache-*{job}*")) == []
     commands = [Path(f"/proc/{pid}/cmdline") for pid in descendants(os.getpid())]
     assert not [path for path in commands if path.exists() and b"voiceclone_worker" in path.read_bytes()]
 
@@ -153,8 +153,8 @@ def test_a_worker_sees_nothing_of_ray(there: Machines, tmp_path: Path) -> None:
         Pool(launcher) as pool,
     ):
         spoken(pool, tmp_path)
-        (slot,) = launcher.slots
-        environment = Path(f"/proc/{slot.worker_pid}/environ").read_bytes().split(b"\0")
+        (worker,) = launcher.workers
+        environment = Path(f"/proc/{worker.worker_pid}/environ").read_bytes().split(b"\0")
     assert len(environment) > 5
     assert not [entry for entry in environment if entry.upper().startswith(b"RAY") or b"/ray" in entry]
 

@@ -24,7 +24,7 @@ pytestmark = [
 
 LINES = ("Good morning.", "How are you today, my friend?", "It rains.")
 
-PATIENCE = 0.05
+TIMEOUT_SCALE = 0.05
 """A hang is found after three seconds; loading may take 45."""
 
 Strike = Callable[[int, dict[str, Any]], None]
@@ -64,7 +64,7 @@ def run(folder: Path, python: str | None, strike: Strike, *tasks: SynthesisTask 
 
     (folder / "tasks").mkdir(exist_ok=True)
     launcher = LocalLauncher(worker_command(python, threads=1), 1, folder / "tasks")
-    with Pool(launcher, on_event=tell, patience=PATIENCE) as pool:
+    with Pool(launcher, on_event=tell, timeout_scale=TIMEOUT_SCALE) as pool:
         return pool.run(one_lease(tasks))
 
 

@@ -20,11 +20,10 @@ from studio import Studio
 COORDINATOR = """
 import json, sys
 from pathlib import Path
-from voiceclone_cli.workers.local.environment import worker_command
-from voiceclone_cli.workers.leases import one_lease
-from voiceclone_cli.workers.local.launcher import LocalLauncher
 from voiceclone_cli.workers.pool import Pool
-from voiceclone_worker.contract import read_task
+from voiceclone_cli.workers.process import LocalLauncher, worker_command
+from voiceclone_cli.workers.protocol import one_lease
+from voiceclone_worker.protocol import read_task
 
 python, task, folder = sys.argv[1:]
 def tell(worker, event):

@@ -140,7 +140,7 @@ def test_a_segment_that_kills_its_worker_twice_is_given_up_and_the_rest_is_spoke
 
 
 def test_a_worker_without_progress_is_ended_and_said_so(tmp_path: Path) -> None:
-    with pool(tmp_path, 1, patience=0.003) as workers:
+    with pool(tmp_path, 1, timeout_scale=0.003) as workers:
         outcome = workers.run(one_lease([task(tmp_path, count=2, **with_faults(faults={"A000": "stall"}))]))
     assert states(outcome) == {"A000": "failed", "A001": "done"}
     row = outcome.segments[str(tmp_path / "out"), "A000"]

@@ -25,7 +25,7 @@ FATAL = {
 def test_a_worker_that_fails_before_it_speaks_is_replaced(
     studio: Studio, moment: str, pair: tuple[str, str]
 ) -> None:
-    """Two in a row: a third would end the pool's patience."""
+    """Two in a row: after a third the pool would start no more."""
     studio.order(*(f"{moment}.{fault}" for fault in pair))
     outcome = studio.run()
     studio.assert_whole(outcome)
@@ -48,7 +48,7 @@ def test_workers_that_fail_while_they_speak_are_replaced_and_their_lines_spoken(
 @pytest.mark.parametrize("moment", ["load", "encode", "generate.0003"])
 def test_a_worker_that_hangs_or_stalls_is_found_and_replaced(studio: Studio, moment: str, fault: str) -> None:
     studio.order(f"{moment}.{fault}")
-    studio.assert_whole(studio.run(patience=0.002))
+    studio.assert_whole(studio.run(timeout_scale=0.002))
 
 
 def test_what_is_only_slow_or_odd_is_left_alone(studio: Studio) -> None:
@@ -56,7 +56,7 @@ def test_what_is_only_slow_or_odd_is_left_alone(studio: Studio) -> None:
     for moment in ("load", "encode", "generate.0001", "generate.0004"):
         studio.order(f"{moment}.longline", f"{moment}.torn")
     studio.assert_whole(studio.run())
-    assert studio.told.count("hello") == 1, "no worker was replaced"
+    assert studio.events.count("hello") == 1, "no worker was replaced"
 
 
 def test_faults_of_many_kinds_in_a_pool_of_three(studio: Studio) -> None:
@@ -66,22 +66,22 @@ def test_faults_of_many_kinds_in_a_pool_of_three(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("fault", ["kill", "segv", "exit", "loud", "hang", "stall"])
-def test_a_line_that_takes_two_workers_down_is_given_up_with_the_last_ones_diagnosis(
+def test_a_line_that_kills_two_workers_is_given_up_with_the_last_diagnosis(
     studio: Studio, fault: str
 ) -> None:
     studio.order(f"generate.0003.{fault}.1", f"generate.0003.{fault}.2")
     # A hang is a stall too: only where silence is found first, it is told from one.
-    outcome = studio.run(patience=0.02 if fault == "hang" else 0.003)
+    outcome = studio.run(timeout_scale=0.02 if fault == "hang" else 0.003)
     row = outcome.segments[studio.task.output_dir, "0003"]
     assert row.error is not None and row.error.code == "worker_died"
-    assert "took two workers down" in row.error.message
+    assert "two workers died" in row.error.message
     assert FATAL[fault] in row.error.message
     assert "\n" not in row.error.message and len(row.error.message) < 700
     others = {key[1]: row.status for key, row in outcome.segments.items() if key[1] != "0003"}
     assert set(others.values()) == {"done"} and len(others) == 5
 
 
-def test_three_workers_that_die_while_loading_end_the_pools_patience(studio: Studio) -> None:
+def test_three_workers_that_die_while_loading_are_the_last_ones(studio: Studio) -> None:
     studio.order("load.loud.1", "load.loud.2", "load.loud.3")
     outcome = studio.run()
     assert {row.status for row in outcome.segments.values()} == {"failed"}

@@ -14,7 +14,7 @@ from voiceclone_cli.workers.protocol import EventMessage, LogMessage, Message, W
 
 
 def test_a_log_is_bounded_and_says_that_it_was_cut(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "LONGEST_LOG", 1_000_000)
+    monkeypatch.setattr(process, "MAX_LOG_BYTES", 1_000_000)
     logs = studio.folder / "logs"
     logs.mkdir()
     studio.order("generate.0001.longline", "load.longline")
@@ -39,7 +39,7 @@ def started(folder: Path, program: str) -> tuple[WorkerProcess, queue.SimpleQueu
 def test_events_that_nobody_takes_hold_up_the_worker_and_fill_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voiceclone_cli.workers.process.MOST_UNREAD", 100)
+    monkeypatch.setattr("voiceclone_cli.workers.process.MAX_UNREAD_EVENTS", 100)
     worker, inbox = started(
         tmp_path,
         "import sys\n"
@@ -59,7 +59,7 @@ def test_events_that_nobody_takes_hold_up_the_worker_and_fill_no_memory(
 def test_a_log_that_nobody_reads_holds_up_no_worker_and_fills_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voiceclone_cli.workers.process.MOST_UNREAD_LOG", 100)
+    monkeypatch.setattr("voiceclone_cli.workers.process.MAX_UNREAD_LOG", 100)
     said = "import sys\nfor number in range(20_000):\n    print('said', number, file=sys.stderr)\n"
     worker, inbox = started(tmp_path, said)
     assert worker.wait(20.0), "it waits for nobody"

@@ -36,7 +36,7 @@ def choose(
     diarizer: str, registry: Registry, *, here: Sequence[str] = (), token: str | None = None
 ) -> diarization.DiarizationModel:
     return diarization.choose_diarizer(
-        diarizer, models=registry, at_hand=lambda name: name in here, token=token
+        diarizer, models=registry, is_downloaded=lambda name: name in here, token=token
     )
 
 
@@ -87,7 +87,9 @@ def test_anything_else_is_refused_in_one_sentence(name: str) -> None:
 
 
 def test_the_home_of_nobody_is_refused_in_one_sentence() -> None:
-    with pytest.raises(InputError, match="~nobody-99/x names the home of a user who is not known here"):
+    with pytest.raises(
+        InputError, match="~nobody-99/x names the home of a user who is not known on this machine"
+    ):
         choose("~nobody-99/x", Registry())
 
 

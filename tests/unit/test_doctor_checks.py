@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from voiceclone_cli.cli.setup import _print_doctor, doctor_lines
+from voiceclone_cli.cli.setup import check_lines, print_checks
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.doctor import checks
 from voiceclone_cli.doctor.checks import CheckRow, CheckState, checkpoint_row, rows_or_error
@@ -335,7 +335,7 @@ ROWS = [
 
 
 def test_lines_off_a_terminal_are_aligned_and_never_wrapped() -> None:
-    short, longer, advice = doctor_lines(ROWS)
+    short, longer, advice = check_lines(ROWS)
     assert short == "ok    short           all is well"
     assert longer.startswith("fail  a longer check  what was found what")
     assert advice.startswith(f"{'':<22}-> what to do")
@@ -345,7 +345,7 @@ def test_a_terminal_of_80_columns_is_kept(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    _print_doctor(ROWS)
+    print_checks(ROWS)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert {line[:22].strip() for line in lines} == {"ok    short", "fail  a longer check", ""}

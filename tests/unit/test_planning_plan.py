@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import typing
 from pathlib import Path
@@ -13,8 +12,8 @@ import pytest
 
 from factories import manifest_segment
 from media_samples import syllables, write_wav
-from voiceclone_cli.cli import run
-from voiceclone_cli.cli.output import headline, plan_closing, show_plan
+from voiceclone_cli.cli.output import plan_header, plan_totals, show_plan
+from voiceclone_cli.cli.progress import Display
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import write_text_atomic
@@ -37,13 +36,6 @@ from voiceclone_cli.types import ANALYSIS_RATE, Recording, Reference, Turn, no_p
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.types import Samples
-
-
-def test_a_plan_takes_what_a_run_takes() -> None:
-    of_plan, of_run = (inspect.signature(verb).parameters for verb in (run.plan_command, run.run_command))
-    assert of_run.keys() - of_plan.keys() == {"dry_run", "until", "keep_tasks"}
-    assert [of_run[name].default for name in of_plan] == [p.default for p in of_plan.values()]
-    assert [of_run[name].annotation for name in of_plan] == [p.annotation for p in of_plan.values()]
 
 
 # ----------------------------------------------------------------------------------- voices
@@ -243,7 +235,7 @@ def document(**changes: Any) -> dict[str, Any]:
 def test_a_plan_is_shown_on_stdout_and_what_it_leaves_is_told_on_stderr(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    show_plan(document(), as_json=False, quiet=False)
+    show_plan(document(), as_json=False, display=Display())
     shown = capsys.readouterr()
     for told in (
         "[red]ANNA",
@@ -260,7 +252,7 @@ def test_a_plan_is_shown_on_stdout_and_what_it_leaves_is_told_on_stderr(
 
 
 def test_the_last_lines_say_what_is_left_and_how_sure_that_is() -> None:
-    assert list(plan_closing(document())) == [
+    assert list(plan_totals(document())) == [
         "segments: 9; 7 to speak, 2 kept from before",
         "time: about 75 s, probably 60 s to 83 min",
         "memory: about 2300 MB of 9000 MB that are free",
@@ -268,11 +260,11 @@ def test_the_last_lines_say_what_is_left_and_how_sure_that_is() -> None:
         "note: something to know",
     ]
     guessed = document(total={**document()["total"], "measured": False})
-    assert "a guess until these stages have run on this machine" in "\n".join(plan_closing(guessed))
+    assert "a guess until these stages have run on this machine" in "\n".join(plan_totals(guessed))
 
 
 def test_the_first_lines_say_what_would_be_run_and_why() -> None:
-    told = "\n".join(headline(document()))
+    told = "\n".join(plan_header(document()))
     for part in (
         "2.0 min of audio",
         "kokoro was asked for",
@@ -282,4 +274,4 @@ def test_the_first_lines_say_what_would_be_run_and_why() -> None:
     ):
         assert part in told
     fish = {**document()["engine"], "name": "fish", "checkpoint": "/s1-mini"}
-    assert "checkpoint /s1-mini" in "\n".join(headline(document(engine=fish)))
+    assert "checkpoint /s1-mini" in "\n".join(plan_header(document(engine=fish)))

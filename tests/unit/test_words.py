@@ -41,9 +41,7 @@ ALLOWED = {
 NOT_YET_CLEAN = frozenset(
     {
         "voiceclone_cli/analysis",
-        "voiceclone_cli/cli",
         "voiceclone_cli/cluster",
-        "voiceclone_cli/corrections",
         "voiceclone_cli/evaluation",
         "voiceclone_cli/pipeline",
         "voiceclone_cli/planning",

@@ -8,7 +8,7 @@ import pytest
 
 from voiceclone_cli.workers import process
 from voiceclone_cli.workers.process import (
-    LONGEST_LINE,
+    MAX_LINE_BYTES,
     BoundedLog,
     LastWords,
     TaskFiles,
@@ -55,10 +55,10 @@ def test_lines_come_whole() -> None:
 
 
 def test_a_line_that_is_too_long_comes_in_pieces() -> None:
-    text = b"x" * (2 * LONGEST_LINE + 5) + b"\nnext\n"
+    text = b"x" * (2 * MAX_LINE_BYTES + 5) + b"\nnext\n"
     found = list(read_lines(io.BytesIO(text)))
     assert b"".join(piece.data for piece in found) == text
-    assert max(len(piece.data) for piece in found) == LONGEST_LINE
+    assert max(len(piece.data) for piece in found) == MAX_LINE_BYTES
     assert [(piece.first, piece.last) for piece in found] == [
         (True, False),
         (False, False),
@@ -68,7 +68,7 @@ def test_a_line_that_is_too_long_comes_in_pieces() -> None:
 
 
 def test_a_log_is_cut_at_its_bound_over_several_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "LONGEST_LOG", 1_000_000)
+    monkeypatch.setattr(process, "MAX_LOG_BYTES", 1_000_000)
     path = tmp_path / "worker.log"
     for _ in range(3):
         with BoundedLog(path) as log:

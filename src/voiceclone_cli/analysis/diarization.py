@@ -187,8 +187,8 @@ class DiarizationModel:
     why: str
 
 
-def nothing_downloaded(name: str) -> bool:
-    """The ``at_hand`` of a caller whose stack is chosen already: only "auto" asks."""
+def not_downloaded(name: str) -> bool:
+    """The ``is_downloaded`` of a caller whose stack is chosen already: only "auto" asks."""
     return False
 
 
@@ -197,12 +197,12 @@ def choose_diarizer(
     *,
     models: ModelFolders,
     token: str | None,
-    at_hand: Callable[[str], bool] = nothing_downloaded,
+    is_downloaded: Callable[[str], bool] = not_downloaded,
 ) -> DiarizationModel:
     """The stack that ``diarizer`` asks for: "auto", "embedded", "community-1" or a folder with a pyannote
     config.yaml.
 
-    ``models`` gives the folders of registry entries and may fetch them; ``at_hand`` says, without any
+    ``models`` gives the folders of registry entries and may fetch them; ``is_downloaded`` says, without any
     network, whether an entry's files are here.
     "auto" is community-1 where its files are at hand or a token can fetch them, else embedded.
     Raises InputError for a name that is none of these, PreflightError when files cannot be had.
@@ -213,7 +213,7 @@ def choose_diarizer(
         return DiarizationModel(COMMUNITY_DIARIZER, models([COMMUNITY_DIARIZER]), "it was asked for")
     if diarizer != AUTO:
         return _folder(diarizer)
-    if not at_hand(COMMUNITY_DIARIZER) and not token:
+    if not is_downloaded(COMMUNITY_DIARIZER) and not token:
         return _embedded(models, "community-1 is not on this machine, and there is no hub token to fetch it")
     try:
         return DiarizationModel(

@@ -15,7 +15,6 @@ from voiceclone_cli.cluster.node import path_hints, weights
 from voiceclone_cli.cluster.nodes import (
     NodeFinding,
     NodeProber,
-    NodeRequirements,
     NodeShare,
     node_shares,
     nodes_of_cluster,
@@ -266,9 +265,9 @@ def node_rows(settings: Settings, folder: Path | None = None) -> Iterator[CheckR
     with ExitStack() as stack:
         stack.enter_context(connected(settings.ray_address))
         # What nodes are compared with is what this machine has.
-        requirements = NodeRequirements(engine, path_hints(settings), weights(choice) if choice else {})
-        prober = stack.enter_context(NodeProber(requirements, folder or Path.cwd()))
-        findings = prober.survey(nodes_of_cluster())
+        sums = weights(choice) if choice else {}
+        prober = NodeProber(engine, path_hints(settings), sums, folder or Path.cwd())
+        findings = stack.enter_context(prober).survey(nodes_of_cluster())
     fit = [finding.node for finding in findings if finding.fault is None]
     shares = node_shares(fit, settings, takes_gpu=engine == "fish")
     yield _cluster_row(findings, shares, engine)
@@ -277,7 +276,7 @@ def node_rows(settings: Settings, folder: Path | None = None) -> Iterator[CheckR
 
 
 def _cluster_row(findings: Sequence[NodeFinding], shares: Mapping[str, NodeShare], engine: str) -> CheckRow:
-    slots = sum(share.slots for share in shares.values())
+    slots = sum(share.workers for share in shares.values())
     nodes = f"{len(findings)} node{'' if len(findings) == 1 else 's'}"
     found = f"{nodes}, {len(shares)} of them with slots for {engine}, {slots} in all"
     if slots:
@@ -302,7 +301,7 @@ def _rows_of_node(
         advice = "start its Ray with the CPUs and resources that slots ask for"
         yield CheckRow(f"{check} slots", CheckState.NOTE, found, advice)
     else:
-        found = f"{share.slots}, with {share.threads} threads{' and a GPU' if share.gpus else ''} each"
+        found = f"{share.workers}, with {share.threads} threads{' and a GPU' if share.gpus else ''} each"
         yield CheckRow(f"{check} slots", CheckState.OK, found)
     yield CheckRow(f"{check} engine", CheckState.OK, str(answer.get("why", engine)))
     if answer.get("weights"):

@@ -203,17 +203,20 @@ def _corrected(ctx: RunContext, found: _Analysis, saved: Corrections) -> Prepare
     request = ctx.request
     speakers = {*found.diarization.speakers, *request.references}
     is_fed_back = _is_fed_back(ctx)
-    is_own = is_fed_back or (
-        request.script is not None
-        and request.script.absolute() == ctx.run_dir.script_given(request.script.suffix)
-    )
-    corrections = (saved.with_script_fed_back() if is_fed_back else saved).edited(
+    if (
+        is_fed_back
+        or request.script is None
+        or request.script.absolute() != ctx.run_dir.script_given(request.script.suffix)
+    ):
+        corrections = saved.in_script(is_fed_back)
+    else:
+        corrections = saved
+    corrections = corrections.edited(
         request.edits,
         found.script,
         speakers,
         run_seed=request.settings.seed,
         at=datetime.now(UTC).isoformat(),
-        from_run_dir=is_own,
     )
     if is_fed_back:
         _keep_given(ctx)
@@ -223,7 +226,7 @@ def _corrected(ctx: RunContext, found: _Analysis, saved: Corrections) -> Prepare
         ctx.show(f"corrected: {describe(new)}")
     elif corrections.log:
         ctx.show(f"corrections of earlier commands hold: {len(corrections.log)} (corrections.json)")
-    script = corrections.apply(found.script, from_run_dir=is_own)
+    script = corrections.apply(found.script)
     ctx.notes.extend(script.notes)
     ctx.notes.extend(
         f"{name} was renamed or merged, but is not among the speakers any more."
@@ -257,7 +260,7 @@ def _references(ctx: RunContext, found: _Analysis, prepared: Prepared) -> dict[s
     known = sorted({*found.diarization.speakers, *given}, reverse=True)
     first_names = {corrections.voice_of(name): name for name in known}
     speaking = {segment.speaker for segment in prepared.script.segments}
-    voices = speaking | ({corrections.voice_of(name) for name in corrections.lent} & first_names.keys())
+    voices = speaking | ({corrections.voice_of(name) for name in corrections.moved_from} & first_names.keys())
     references = build.cached_references(
         ctx.recording,
         rename_turns(found.diarization, corrections.voice_of),

@@ -55,16 +55,18 @@ def open_analyzer(settings: Settings, progress: Progress) -> Iterator[StoppableA
 
     None starts before there is work.
     """
+    from voiceclone_cli.analysis.remote import RemoteAnalyzer, local_launcher
+
+    launcher: Launcher
     if settings.executor == RAY:
-        from voiceclone_cli.cluster.analysis import RemoteAnalyzer
+        from voiceclone_cli.cluster.launcher import AnalysisLauncher
 
-        with RemoteAnalyzer(settings, progress) as analyzer:
-            yield analyzer
+        workers, launcher = 1, AnalysisLauncher(settings, progress)
     else:
-        from voiceclone_cli.analysis.remote import ProcessAnalyzer
-
-        with ProcessAnalyzer(max(1, settings.threads // ANALYZER_THREADS)) as analyzer:
-            yield analyzer
+        workers = max(1, settings.threads // ANALYZER_THREADS)
+        launcher = local_launcher(workers)
+    with RemoteAnalyzer(launcher, workers=workers, timeout_scale=settings.timeout_scale) as analyzer:
+        yield analyzer
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def open_local_pool(
             keep_tasks=keep_tasks,
             progress=progress,
         ) as launcher,
-        Pool(launcher, on_event=report, on_log=report.log, patience=job.settings.timeout_scale) as pool,
+        Pool(launcher, on_event=report, on_log=report.log, timeout_scale=job.settings.timeout_scale) as pool,
     ):
         yield WorkerPool(pool.run, lambda: max(1, launcher.room()))
 

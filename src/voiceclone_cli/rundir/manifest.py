@@ -258,7 +258,7 @@ class Manifest:
         hints = typing.get_type_hints(cls)
         known = {name: value for name, value in document.items() if name in hints}
         for name, value in known.items():
-            if not _has_type(value, hints[name]):
+            if not has_type(value, hints[name]):
                 raise damaged(root, TypeError(name))
         try:
             return cls(**known)
@@ -286,21 +286,21 @@ def damaged(root: Path, error: Exception) -> InputError:
     )
 
 
-def _has_type(value: Any, hint: Any) -> bool:
+def has_type(value: Any, hint: Any) -> bool:
     """Return whether a value of a JSON document has a type; floats have to be finite."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return True
     if origin in (typing.Union, types.UnionType):
-        return any(_has_type(value, part) for part in parts)
+        return any(has_type(value, part) for part in parts)
     if origin is list:
-        return isinstance(value, list) and all(_has_type(item, parts[0]) for item in value)
+        return isinstance(value, list) and all(has_type(item, parts[0]) for item in value)
     if origin is dict:
-        return isinstance(value, dict) and all(_has_type(item, parts[1]) for item in value.values())
+        return isinstance(value, dict) and all(has_type(item, parts[1]) for item in value.values())
     if typing.is_typeddict(hint):
         fields = typing.get_type_hints(hint)
         return isinstance(value, dict) and all(
-            name in value and _has_type(value[name], part) for name, part in fields.items()
+            name in value and has_type(value[name], part) for name, part in fields.items()
         )
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

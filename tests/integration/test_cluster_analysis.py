@@ -1,4 +1,4 @@
-"""Recordings are listened to on the nodes of a cluster, side by side, and losing some of it loses nothing."""
+"""Recordings are analyzed on the nodes of a cluster, side by side, and losing some of it loses nothing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from hearing import sample_text, word_error_rate
 from processes import descendants, gone
 from voiceclone_cli.analysis.analyzer import LOCAL_ANALYZER
 from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount, choose_diarizer
+from voiceclone_cli.analysis.remote import RemoteAnalyzer
 from voiceclone_cli.audio import reader
-from voiceclone_cli.cluster.analysis import RemoteAnalyzer
+from voiceclone_cli.cluster.launcher import AnalysisLauncher
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import InputError, RunError, Stopped
-from voiceclone_cli.types import ANALYSIS_RATE, Diarization, ProgressEvent, Recording, no_progress
+from voiceclone_cli.types import ANALYSIS_RATE, Diarization, Progress, ProgressEvent, Recording, no_progress
 
 pytestmark = pytest.mark.engine
 
@@ -41,7 +42,7 @@ def recording(sample_wav: Path) -> Recording:
 
 
 @pytest.fixture(scope="module")
-def stack(model_folders: Mapping[str, Path]) -> DiarizationModel:
+def model(model_folders: Mapping[str, Path]) -> DiarizationModel:
     return choose_diarizer(
         "embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None
     )
@@ -56,9 +57,13 @@ def settings_of(cluster: Machines) -> Settings:
     return resolve({"executor": "ray", "ray_address": cluster.address, "threads": 1})
 
 
+def analyzer_of(settings: Settings, progress: Progress) -> RemoteAnalyzer:
+    return RemoteAnalyzer(AnalysisLauncher(settings, progress))
+
+
 @pytest.fixture(scope="module")
-def own(recording: Recording, stack: DiarizationModel) -> Diarization:
-    return LOCAL_ANALYZER.turns(recording, stack, SpeakerCount(), resolve({"threads": 1}), no_progress)
+def own(recording: Recording, model: DiarizationModel) -> Diarization:
+    return LOCAL_ANALYZER.diarize(recording, model, SpeakerCount(), resolve({"threads": 1}), no_progress)
 
 
 @pytest.fixture
@@ -67,21 +72,21 @@ def notes() -> list[str]:
 
 
 @pytest.fixture
-def ears(settings: Settings, notes: list[str]) -> Iterator[RemoteAnalyzer]:
-    with RemoteAnalyzer(settings, lambda event: notes.append(event.note)) as ears:
-        yield ears
+def analyzer(settings: Settings, notes: list[str]) -> Iterator[RemoteAnalyzer]:
+    with analyzer_of(settings, lambda event: notes.append(event.note)) as analyzer:
+        yield analyzer
     assert gone(actors())
 
 
 def actors() -> list[int]:
-    """Processes on nodes that listen."""
+    """Return the processes of the actors on nodes."""
     found = []
     for pid in descendants(os.getpid()):
         try:
             title = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
-        if title.startswith(b"ray::EarActor"):
+        if title.startswith(b"ray::WorkerActor"):
             found.append(pid)
     return found
 
@@ -91,8 +96,12 @@ def kill_actors() -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_two_recordings_are_heard_on_two_nodes_at_once_and_as_here(
-    ears: RemoteAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings, own: Diarization
+def test_two_recordings_are_found_on_two_nodes_at_once_and_as_here(
+    analyzer: RemoteAnalyzer,
+    recording: Recording,
+    model: DiarizationModel,
+    settings: Settings,
+    own: Diarization,
 ) -> None:
     both = threading.Barrier(2, timeout=120)
     met = threading.local()
@@ -103,42 +112,47 @@ def test_two_recordings_are_heard_on_two_nodes_at_once_and_as_here(
 
     with ThreadPoolExecutor(2) as threads:
         asked = [
-            threads.submit(ears.turns, recording, stack, SpeakerCount(), settings, meet) for _ in range(2)
+            threads.submit(analyzer.diarize, recording, model, SpeakerCount(), settings, meet)
+            for _ in range(2)
         ]
         assert [each.result() for each in asked] == [own, own]
     assert len(actors()) == 2
 
 
-def test_words_are_those_that_are_heard_here(
-    ears: RemoteAnalyzer,
+def test_words_are_those_that_are_found_here(
+    analyzer: RemoteAnalyzer,
     recording: Recording,
     model_folders: Mapping[str, Path],
     settings: Settings,
     notes: list[str],
 ) -> None:
-    told: list[ProgressEvent] = []
-    heard = ears.words(recording, model_folders["whisper-base"], settings, told.append)
+    events: list[ProgressEvent] = []
+    found = analyzer.transcribe(recording, model_folders["whisper-base"], settings, events.append)
     # Ray gives an actor of one CPU one thread for numpy, whose products differ in their last bits with that number.
     with threadpool_limits(1, "blas"):
-        own = LOCAL_ANALYZER.words(recording, model_folders["whisper-base"], settings, no_progress)
-    assert heard == own
+        own = LOCAL_ANALYZER.transcribe(recording, model_folders["whisper-base"], settings, no_progress)
+    assert found == own
     text = "".join(word.text for word in own.words)
     assert word_error_rate(sample_text(6, 18), text) <= 0.35, text
-    assert told[-1].completed == recording.seconds
+    assert events[-1].completed == recording.seconds
     assert notes == []
 
 
-def test_what_is_wrong_with_a_recording_is_told_as_it_is_here(
-    ears: RemoteAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings
+def test_what_is_wrong_with_a_recording_is_events_as_it_is_here(
+    analyzer: RemoteAnalyzer, recording: Recording, model: DiarizationModel, settings: Settings
 ) -> None:
     silence = replace(recording, samples=recording.samples * 0)
     with pytest.raises(InputError, match="No speech found") as caught:
-        ears.turns(silence, stack, SpeakerCount(), settings, no_progress)
+        analyzer.diarize(silence, model, SpeakerCount(), settings, no_progress)
     assert caught.value.code == "no_speech"
 
 
 def test_an_actor_that_is_killed_while_it_listens_loses_nothing(
-    ears: RemoteAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings, own: Diarization
+    analyzer: RemoteAnalyzer,
+    recording: Recording,
+    model: DiarizationModel,
+    settings: Settings,
+    own: Diarization,
 ) -> None:
     killed: list[int] = []
 
@@ -147,12 +161,12 @@ def test_an_actor_that_is_killed_while_it_listens_loses_nothing(
             killed.extend(actors())
             kill_actors()
 
-    assert ears.turns(recording, stack, SpeakerCount(), settings, kill_once) == own
+    assert analyzer.diarize(recording, model, SpeakerCount(), settings, kill_once) == own
     assert len(killed) == 1
 
 
 def test_a_recording_that_is_lost_three_times_is_given_up(
-    ears: RemoteAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings
+    analyzer: RemoteAnalyzer, recording: Recording, model: DiarizationModel, settings: Settings
 ) -> None:
     begun: list[ProgressEvent] = []
 
@@ -161,25 +175,25 @@ def test_a_recording_that_is_lost_three_times_is_given_up(
             begun.append(event)
             kill_actors()
 
-    with pytest.raises(RunError, match=r"sample\.wav could not be listened to") as caught:
-        ears.turns(recording, stack, SpeakerCount(), settings, kill_each)
+    with pytest.raises(RunError, match=r"sample\.wav could not be analyzed") as caught:
+        analyzer.diarize(recording, model, SpeakerCount(), settings, kill_each)
     assert (caught.value.code, len(begun)) == ("listener_died", 3)
 
 
-def test_a_stop_reaches_who_is_heard_and_who_comes_later(
-    ears: RemoteAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings
+def test_a_stop_reaches_who_is_found_and_who_comes_later(
+    analyzer: RemoteAnalyzer, recording: Recording, model: DiarizationModel, settings: Settings
 ) -> None:
     def stop(event: ProgressEvent) -> None:
-        ears.stop(Stopped(143))
+        analyzer.stop(Stopped(143))
 
     for progress in (stop, no_progress):
         with pytest.raises(Stopped) as stopped:
-            ears.turns(recording, stack, SpeakerCount(), settings, progress)
+            analyzer.diarize(recording, model, SpeakerCount(), settings, progress)
         assert stopped.value.exit_code == 143
 
 
 def test_a_node_that_is_lost_loses_nothing(
-    recording: Recording, stack: DiarizationModel, own: Diarization, model_folders: object
+    recording: Recording, model: DiarizationModel, own: Diarization, model_folders: object
 ) -> None:
     lost: list[int] = []
     # A head that computes nothing, as the controller's connection is through it.
@@ -192,18 +206,20 @@ def test_a_node_that_is_lost_loses_nothing(
                 lost.extend(number for number, raylet in raylets.items() if actor in descendants(raylet))
                 cluster.lose(lost[0])
 
-        with RemoteAnalyzer(settings_of(cluster), no_progress) as ears:
-            heard = ears.turns(recording, stack, SpeakerCount(), settings_of(cluster), lose_once)
+        with analyzer_of(settings_of(cluster), no_progress) as analyzer:
+            found = analyzer.diarize(recording, model, SpeakerCount(), settings_of(cluster), lose_once)
     assert len(lost) == 1
-    assert heard == own
+    assert found == own
 
 
 def test_where_no_node_has_the_models_this_machine_listens_and_says_so(
-    recording: Recording, stack: DiarizationModel, own: Diarization, notes: list[str], tmp_path: Path
+    recording: Recording, model: DiarizationModel, own: Diarization, notes: list[str], tmp_path: Path
 ) -> None:
     with machines(1, environment={"VOICECLONE_HOME": str(tmp_path)}) as cluster:
         settings = settings_of(cluster)
-        with RemoteAnalyzer(settings, lambda event: notes.append(event.note)) as ears:
-            assert ears.turns(recording, stack, SpeakerCount(), settings, no_progress) == own
-    assert "does not listen: the model files of segmentation-3.0 and campplus are not there" in notes[0]
-    assert notes[1:] == ["no node of the Ray cluster can listen: this machine does"]
+        with analyzer_of(settings, lambda event: notes.append(event.note)) as analyzer:
+            assert analyzer.diarize(recording, model, SpeakerCount(), settings, no_progress) == own
+    assert (
+        "gets no analysis worker: the model files of segmentation-3.0 and campplus are not there" in notes[0]
+    )
+    assert notes[1:] == ["no node of the Ray cluster can analyze recordings: this machine does"]
