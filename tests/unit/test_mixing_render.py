@@ -145,8 +145,8 @@ def test_lines_that_overlap_in_the_original_overlap_in_the_mix(tmp_path: Path) -
     mix = recorded.render(lines)[:, 0].astype(int)
     a, b = (recorded.wav(f"stems/{speaker}.wav")[:, 0].astype(int) for speaker in "AB")
     for stem, start in ((a, 1), (b, 2)):
-        heard = np.flatnonzero(stem) / RATE
-        assert heard.min() == pytest.approx(start, abs=0.001) and heard.max() == pytest.approx(
+        audible = np.flatnonzero(stem) / RATE
+        assert audible.min() == pytest.approx(start, abs=0.001) and audible.max() == pytest.approx(
             start + 2, abs=0.001
         )
     np.testing.assert_array_equal(mix, a + b)

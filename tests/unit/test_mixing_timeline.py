@@ -80,7 +80,7 @@ def renderer(tmp_path: Path) -> Renderer:
 # ---------------------------------------------------------------------------------------- slots
 
 
-def test_a_slot_runs_to_the_next_segment_of_anybody_less_a_guard() -> None:
+def test_a_slot_extends_to_the_next_segment_minus_a_guard() -> None:
     segments = [line("1", 1, 2, "A"), line("2", 4, 5, "B"), line("3", 7, 8, "A")]
     assert slot_ends(segments, 10.0) == {"1": 4 - GUARD_SECONDS, "2": 7 - GUARD_SECONDS, "3": 10.0}
 
@@ -95,7 +95,7 @@ def test_segments_that_start_together_share_what_follows() -> None:
     assert ends["1"] == ends["2"] == 5 - GUARD_SECONDS
 
 
-def test_a_segment_over_whose_end_somebody_goes_on_has_its_own_time_alone() -> None:
+def test_a_segment_with_an_overlapped_end_has_only_its_own_time() -> None:
     assert slot_ends([line("1", 0, 6, "A"), line("2", 2, 3, "B"), line("3", 8, 9, "A")], 10.0) == {
         "1": 6,
         "2": 3,
@@ -108,7 +108,7 @@ times = st.floats(0, 100)
 
 
 @given(st.lists(st.tuples(times, times), max_size=20), st.randoms())
-def test_slots_neither_depend_on_the_order_nor_leave_the_recording(
+def test_slots_neither_depend_on_the_order_nor_exceed_the_recording(
     spans: list[tuple[float, float]], random: object
 ) -> None:
     segments = [line(str(i), min(span), max(span)) for i, span in enumerate(spans)]
@@ -157,22 +157,22 @@ def test_speech_starts_at_its_segments_time_to_the_sample(renderer: Renderer) ->
         renderer.add(name, tone(0.5, 48_000, level=0.3), 48_000)
     segments = [line(name, start, start + 0.6) for name, start in starts.items()]
     result = renderer.render(segments, recorded(60.0, 48_000))
-    heard = np.flatnonzero(result.mix)
+    audible = np.flatnonzero(result.mix)
     for name, start in starts.items():
         frame = round(start * 48_000)
         placement = result.placements[name]
         assert (placement.start_frame, placement.frames, placement.stretch) == (frame, 24_000, 1.0)
-        own = heard[(heard >= frame - 100) & (heard < frame + 24_100)]
+        own = audible[(audible >= frame - 100) & (audible < frame + 24_100)]
         # A sine begins and ends with a zero.
         assert (own[0], own[-1]) == (frame + 1, frame + 23_999)
 
 
-def test_speech_across_blocks_is_in_one_piece(renderer: Renderer) -> None:
-    spoken = tone(65.0, level=0.3)
-    renderer.add("1", spoken, 16_000)
+def test_speech_across_blocks_is_continuous(renderer: Renderer) -> None:
+    speech = tone(65.0, level=0.3)
+    renderer.add("1", speech, 16_000)
     result = renderer.render([line("1", 20, 90)], recorded(90.0, 16_000, samples=tone(90.0, level=0.3)))
     assert result.placements["1"].gain_db == pytest.approx(0.0, abs=0.01)
-    np.testing.assert_allclose(result.mix[320_000:][: len(spoken)] / 32768, spoken, atol=1e-3)
+    np.testing.assert_allclose(result.mix[320_000:][: len(speech)] / 32768, speech, atol=1e-3)
 
 
 def test_the_mix_is_the_sum_of_the_stems(renderer: Renderer) -> None:
@@ -187,13 +187,13 @@ def test_the_mix_is_the_sum_of_the_stems(renderer: Renderer) -> None:
     np.testing.assert_array_equal(result.mix, total)
 
 
-def test_each_stem_holds_its_own_speaker_alone(renderer: Renderer) -> None:
+def test_each_stem_has_only_its_speaker(renderer: Renderer) -> None:
     renderer.add("1", tone(1.0, 24_000))
     renderer.add("2", tone(1.0, 24_000))
     result = renderer.render([line("1", 1, 2, "A"), line("2", 5, 6, "B")], recorded())
     for speaker, start in (("A", 1), ("B", 5)):
-        heard = np.flatnonzero(result.stems[speaker]) / result.rate
-        assert heard.min() >= start and heard.max() <= start + 1
+        audible = np.flatnonzero(result.stems[speaker]) / result.rate
+        assert audible.min() >= start and audible.max() <= start + 1
 
 
 def test_a_segment_without_a_file_is_silent_and_has_no_placement(renderer: Renderer) -> None:
@@ -212,7 +212,7 @@ def test_the_same_twice_gives_the_same_bytes(renderer: Renderer) -> None:
     assert first.placements == second.placements
 
 
-def test_only_the_outputs_stand_in_the_folder(renderer: Renderer) -> None:
+def test_only_the_outputs_are_in_the_folder(renderer: Renderer) -> None:
     renderer.add("1", tone(1.0, 24_000))
     renderer.render([line("1", 1, 2)], recorded())
     out = renderer.folder / "out"
@@ -220,7 +220,7 @@ def test_only_the_outputs_stand_in_the_folder(renderer: Renderer) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of a process")
-def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_made(renderer: Renderer) -> None:
+def test_a_full_disk_is_a_clear_error_and_leaves_no_file(renderer: Renderer) -> None:
     import resource
 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -282,7 +282,7 @@ def test_only_the_end_of_the_recording_cuts_speech_and_it_fades(renderer: Render
 
 
 @pytest.mark.parametrize("start", [10.0, 12.5])
-def test_a_segment_after_the_end_is_reported_and_not_heard(renderer: Renderer, start: float) -> None:
+def test_a_segment_after_the_end_is_reported_and_silent(renderer: Renderer, start: float) -> None:
     renderer.add("1", tone(1.0, 24_000))
     result = renderer.render([line("1", start, start + 1)], recorded(10.0))
     placement = result.placements["1"]
@@ -291,13 +291,13 @@ def test_a_segment_after_the_end_is_reported_and_not_heard(renderer: Renderer, s
     assert not result.mix.any()
 
 
-def test_a_stretch_out_of_range_is_one_sentence(renderer: Renderer) -> None:
+def test_a_stretch_out_of_range_is_a_clear_error(renderer: Renderer) -> None:
     for value in (0.9, 2.5, float("nan")):
         with pytest.raises(InputError, match="max-stretch"):
             renderer.render([line("1", 1, 2)], recorded(), max_stretch=value)
 
 
-def test_an_unreadable_spoken_file_is_one_sentence_and_leaves_nothing(renderer: Renderer) -> None:
+def test_an_unreadable_segment_is_a_clear_error_and_leaves_no_file(renderer: Renderer) -> None:
     renderer.files["1"] = renderer.folder / "broken.wav"
     renderer.files["1"].write_bytes(b"RIFF")
     with pytest.raises(RunError) as caught:
@@ -314,18 +314,18 @@ def test_speech_is_as_loud_as_the_original_within_a_decibel(renderer: Renderer, 
     renderer.add("1", syllables(3.0, 24_000, level=0.25, seed=5))
     recording = recorded(samples=syllables(10.0, level=original))
     result = renderer.render([line("1", 2, 6)], recording)
-    spoken = speech_level_db(result.mix / np.float32(32768), result.rate)
-    assert spoken == pytest.approx(speech_level_db(recording.samples[32_000:96_000], 16_000), abs=1.0)
+    level = speech_level_db(result.mix / np.float32(32768), result.rate)
+    assert level == pytest.approx(speech_level_db(recording.samples[32_000:96_000], 16_000), abs=1.0)
 
 
-@pytest.mark.parametrize(("spoken", "gain"), [(0.9, -15.0), (0.004, 15.0)])
-def test_the_gain_stays_within_bounds(renderer: Renderer, spoken: float, gain: float) -> None:
-    renderer.add("1", tone(2.0, 24_000, level=spoken))
+@pytest.mark.parametrize(("level", "gain"), [(0.9, -15.0), (0.004, 15.0)])
+def test_the_gain_stays_within_bounds(renderer: Renderer, level: float, gain: float) -> None:
+    renderer.add("1", tone(2.0, 24_000, level=level))
     result = renderer.render([line("1", 2, 6)], recorded(samples=tone(10.0, level=0.06)))
     assert result.placements["1"].gain_db == gain
 
 
-def test_where_the_original_is_silent_the_speakers_usual_level_counts(renderer: Renderer) -> None:
+def test_where_the_original_is_silent_the_usual_level_of_the_speaker_counts(renderer: Renderer) -> None:
     original = np.zeros(160_000, np.float32)
     original[16_000:32_000] = tone(1.0, level=0.2)  # A speaks,
     original[80_000:96_000] = tone(1.0, level=0.02)  # B speaks much more softly.

@@ -21,7 +21,7 @@ from voiceclone_cli.files import (
     text_sha256,
     write_text_atomic,
 )
-from voiceclone_cli.references.selection import ENOUGH, CleanSpan, join_spans, quietest_time, select_spans
+from voiceclone_cli.references.selection import ENOUGH, Span, join_spans, quietest_time, select_spans
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Reference, Word
 
@@ -41,6 +41,11 @@ MAX_CHARACTERS = 5_000
 LONGEST = 15.0
 """Seconds. A longer user reference is cut at its quietest moment after EARLIEST_CUT."""
 EARLIEST_CUT = 10.0
+
+_OVERLAP_WARNING = (
+    "{name} never speaks alone, so the reference has other voices too; "
+    "give --reference {name}=voice.wav with 5 to 15 s of clean speech."
+)
 
 
 def build_references(
@@ -74,14 +79,26 @@ def build_references(
     references = {}
     for done, name in enumerate(names):
         progress(ProgressEvent(STAGE, done, len(names), note=name))
+        spans: tuple[Span, ...] = ()
         if name in given:
-            references[name] = _user_reference(name, given[name], out / name)
+            audio, rate, text, warnings = read_user_reference(given[name])
+            seconds = len(audio) / rate
         else:
-            spans, overlapped = selected[name]
-            audio = join_spans([next(parts) for _ in spans], recording.source_rate)
-            references[name] = _cut_reference(
-                name, spans, overlapped, audio, recording.source_rate, out / name
-            )
+            selection, overlapped = selected[name]
+            audio = join_spans([next(parts) for _ in selection], recording.source_rate)
+            rate = recording.source_rate
+            text = "".join(word.text for span in selection for word in span.words).strip()
+            seconds = sum(span.seconds for span in selection)
+            spans = tuple((round(span.start, 3), round(span.end, 3)) for span in selection)
+            warnings = (_OVERLAP_WARNING.format(name=name),) if overlapped else ()
+        references[name] = Reference(
+            speaker=name,
+            audio=_write(out / name, audio, rate, text),
+            text=text,
+            seconds=round(seconds, 3),
+            spans=spans,
+            warnings=(*warnings, *_length_warnings(name, seconds)),
+        )
     progress(ProgressEvent(STAGE, len(names), len(names)))
     return references
 
@@ -102,43 +119,6 @@ def _check_names(names: Sequence[str], diarization: Diarization, given: Mapping[
                 f"or use one of {', '.join(diarization.speakers)}.",
                 code="speaker_without_voice",
             )
-
-
-def _cut_reference(
-    name: str, spans: Sequence[CleanSpan], overlapped: bool, audio: Samples, rate: int, folder: Path
-) -> Reference:
-    """Write the joined audio of spans of the recording and their words."""
-    seconds = sum(span.seconds for span in spans)
-    warnings = _length_warnings(name, seconds)
-    if overlapped:
-        warnings = (
-            f"{name} never speaks alone, so the reference has other voices too; "
-            f"give --reference {name}=voice.wav with 5 to 15 s of clean speech.",
-            *warnings,
-        )
-    text = "".join(word.text for span in spans for word in span.words).strip()
-    return Reference(
-        speaker=name,
-        audio=_write(folder, audio, rate, text),
-        text=text,
-        seconds=round(seconds, 3),
-        spans=tuple((round(span.start, 3), round(span.end, 3)) for span in spans),
-        warnings=warnings,
-    )
-
-
-def _user_reference(name: str, path: Path, folder: Path) -> Reference:
-    """Write the audio of the user's file and its text."""
-    audio, rate, text, warnings = read_user_reference(path)
-    seconds = len(audio) / rate
-    return Reference(
-        speaker=name,
-        audio=_write(folder, audio, rate, text),
-        text=text,
-        seconds=round(seconds, 3),
-        spans=(),
-        warnings=(*warnings, *_length_warnings(name, seconds)),
-    )
 
 
 def read_user_reference(path: Path) -> tuple[Samples, int, str, tuple[str, ...]]:

@@ -22,6 +22,13 @@ from voiceclone_worker.protocol import MAX_SEED
 from voiceclone_worker.validation import ContractError, shown
 from voiceclone_worker.validation import parse_json as parse_document
 
+SCHEMA = "voiceclone.script/1"
+"""The schema of a JSON script."""
+MAX_SECONDS = 100 * 3600 - 0.001
+"""The latest time of a subtitle: 99:59:59.999."""
+MAX_MARKUP = 100_000
+"""Characters of a line's text, with formatting."""
+
 MAX_BYTES = 32 * 2**20
 MAX_ROWS = 1_000_000
 _BYTE_ORDER_MARKS = (
@@ -31,6 +38,25 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d+)?)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptLine:
+    """A line of a script file; None stands for a value that the file does not give.
+
+    ``where`` names the line in messages ("cue 3").
+    """
+
+    where: str
+    start: float
+    end: float
+    text: str
+    speaker: str | None = None
+    id: str | None = None
+    language: str | None = None
+    seed: int | None = None
 
 
 def read_text(path: Path) -> str:
@@ -69,34 +95,6 @@ def _decode(data: bytes) -> str:
 
 def _not_unicode() -> InputError:
     return InputError("is not UTF-8 text; save it as UTF-8.", code="script_encoding")
-
-
-SCHEMA = "voiceclone.script/1"
-"""The schema of a JSON script."""
-MAX_SECONDS = 100 * 3600 - 0.001
-"""The latest time of a subtitle: 99:59:59.999."""
-MAX_MARKUP = 100_000
-"""Characters of a line's text, with formatting."""
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d+)?)", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class ScriptLine:
-    """A line of a script file; None stands for a value that the file does not give.
-
-    ``where`` names the line in messages ("cue 3").
-    """
-
-    where: str
-    start: float
-    end: float
-    text: str
-    speaker: str | None = None
-    id: str | None = None
-    language: str | None = None
-    seed: int | None = None
 
 
 def clean_text(text: str) -> str:
