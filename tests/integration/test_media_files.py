@@ -203,7 +203,7 @@ CORPUS = sorted((ROOT / "tests" / "corpus" / "media").iterdir())
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[MediaReader]:
-    with MediaReader(patience=20) as reader:
+    with MediaReader(timeout=20) as reader:
         yield reader
 
 
@@ -232,13 +232,13 @@ def test_a_few_thousand_mutants_are_read_or_refused() -> None:
 
 def test_a_reader_that_dies_or_hangs_is_detected(tmp_path: Path) -> None:
     (tmp_path / "a.wav").touch()
-    with MediaReader(patience=0.5) as reader:
+    with MediaReader(timeout=0.5) as reader:
         reader._process.kill()
         assert reader.read(tmp_path / "a.wav").kind == "crash"
         assert reader.read(tmp_path / "a.wav").kind == "refused"
         os.kill(reader._process.pid, 19)  # SIGSTOP
         assert reader.read(tmp_path / "a.wav").kind == "hang"
-    with MediaReader(patience=20, most_bytes=1) as reader:
+    with MediaReader(timeout=20, max_bytes=1) as reader:
         assert reader.read(tmp_path / "a.wav").kind == "memory"
 
 
