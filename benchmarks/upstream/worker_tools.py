@@ -33,7 +33,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2] / "worker_env")
 
 from voiceclone_worker.engines.base import Emit, EngineError
-from voiceclone_worker.engines.fish.checkpoint import codec_plan, open_upstream
+from voiceclone_worker.engines.fish.checkpoint import codec_config, open_upstream
 from voiceclone_worker.runtime import Channel, exit_with_parent
 from voiceclone_worker.telemetry import refuse_telemetry
 from voiceclone_worker.tools import run_tool
@@ -132,16 +132,16 @@ class UpstreamModels:
         import soundfile  # noqa: F401 (and so is this)
 
         from voiceclone_worker.engines.fish import checkpoint
-        from voiceclone_worker.engines.fish.checkpoint import choose_device
+        from voiceclone_worker.engines.fish.checkpoint import PRECISIONS, choose_device
 
         self.job = job
         self.seconds: dict[str, float] = {}
         self._folder = Path(job["checkpoint"])
         open_upstream(job["source"])
         checkpoint.check_checkpoint(self._folder)
-        place = choose_device(job["device"], job["precision"])
-        # Upstream has no int8 of our kind: there it computes in bfloat16, which is its own default.
-        self._device, self._dtype = place.device, place.dtype
+        self._device, precision = choose_device(job["device"], job["precision"])
+        # Upstream has no such int8; it computes in bfloat16 then, which is its default.
+        self._dtype = PRECISIONS[precision]
         self._spend("load", started)
 
     def line(self, name: str) -> Mapping[str, Any]:
@@ -184,7 +184,7 @@ class UpstreamModels:
         from hydra.utils import instantiate
 
         with self._timed("load"):
-            codec = instantiate(codec_plan(self._folder))
+            codec = instantiate(codec_config(self._folder))
             weights = torch.load(
                 self._folder / "codec.pth", map_location=self._device, mmap=True, weights_only=True
             )
@@ -229,7 +229,8 @@ class UpstreamModels:
         from voiceclone_worker.engines.fish.decoder import length_bounds
 
         frames_per_second = self._codec.sample_rate / self._codec.frame_length
-        return length_bounds(text, None, frames_per_second, self.job["sampling"]["max_new_tokens"]).most
+        _, most = length_bounds(text, None, frames_per_second, self.job["sampling"]["max_new_tokens"])
+        return most
 
     # --------------------------------------------------------------------------- working
 
@@ -367,16 +368,16 @@ def measure_roofline(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
     job = _read_job(arguments[0], "roofline_usage")
     import torch
 
-    from voiceclone_worker.engines.fish.checkpoint import choose_device, load_model
+    from voiceclone_worker.engines.fish.checkpoint import PRECISIONS, choose_device, load_model
     from voiceclone_worker.engines.fish.decoder import Decoder
-    from voiceclone_worker.engines.fish.model import Sampling, SamplingSettings
+    from voiceclone_worker.engines.fish.model import Sampling
 
     open_upstream(job["source"])
-    place = choose_device(job["device"], job["precision"])
-    delivered = bandwidth(place.device)
-    model = load_model(Path(job["checkpoint"]), place.device, place.dtype)
-    sampling = Sampling(model, SamplingSettings(), int8=place.int8)
-    decoder = Decoder(model, sampling, max(job["batch_sizes"]), int8=place.int8, compiled=job["compile"])
+    device, precision = choose_device(job["device"], job["precision"])
+    delivered, int8 = bandwidth(device), precision == "int8"
+    model = load_model(Path(job["checkpoint"]), device, PRECISIONS[precision])
+    sampling = Sampling(model, int8=int8)
+    decoder = Decoder(model, sampling, max(job["batch_sizes"]), int8=int8, compiled=job["compile"])
     limit = delivered / decoder.model.nbytes_per_frame
     measured: list[dict[str, Any]] = []
     for lines in job["batch_sizes"]:
@@ -384,8 +385,8 @@ def measure_roofline(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
         share = round(speed / limit, 4) if lines == 1 else None
         measured.append({"batch_size": lines, "frames_per_second": round(speed, 3), "share": share})
     return {
-        "precision": place.precision,
-        "device": str(place.device),
+        "precision": precision,
+        "device": str(device),
         "threads": torch.get_num_threads(),
         "bandwidth_gb_per_second": round(delivered / 1e9, 3),
         "bytes_per_frame": decoder.model.nbytes_per_frame,
@@ -420,7 +421,7 @@ def step_seconds(decoder: Decoder, model: Any, lines: int) -> float:
 
     codebooks, tokenizer = model.config.num_codebooks, model.tokenizer
     codes = torch.randint(CODES, (codebooks, REFERENCE_FRAMES), generator=torch.Generator().manual_seed(0))
-    voice = fish_decoder.voice_prompt("roofline", TEXT, codes, tokenizer)
+    voice = fish_decoder.voice_prompt(TEXT, codes, tokenizer)
     text = fish_decoder.line_prompt(TEXT, tokenizer, codebooks)
     for seed in range(lines):
         decoder.submit(DecoderLine(voice, text, seed, WARM + FRAMES))

@@ -65,7 +65,10 @@ def test_a_crash_of_the_tool_is_a_sentence(tmp_path: Path) -> None:
         copy = worker / source.relative_to(command.program)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-    (worker / "tools" / "examine.py").write_text("def main(arguments, emit):\n    return 1 / 0\n", "utf-8")
+    program = (worker / "tools.py").read_text(encoding="utf-8")
+    broken = program.replace('{"examine": examine}', '{"examine": lambda arguments, emit: 1 / 0}')
+    assert broken != program
+    (worker / "tools.py").write_text(broken, encoding="utf-8")
     with pytest.raises(PreflightError) as caught:
         ask_tool(replace(command, program=worker), "examine")
     assert caught.value.code == "tool_crashed" and "ZeroDivisionError" in caught.value.message

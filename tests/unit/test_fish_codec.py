@@ -19,9 +19,9 @@ from voiceclone_worker.engines.fish.codec import (
     are_current,
     audio_fingerprint,
     codec_identity,
+    compute_all,
     downsampling_context,
     read_codes,
-    spread,
     upsampling_context,
     write_codes,
 )
@@ -52,7 +52,7 @@ def test_the_first_trial_is_not_timed() -> None:
     assert "together, with" in decode_often(Way(seconds=0.02), together)[0]
 
 
-def test_one_changed_sample_settles_it_at_once() -> None:
+def test_one_changed_sample_decides_at_once() -> None:
     alone, together = Way(seconds=0.01), Way(seconds=0.001, adds=b"!")
     notes = decode_often(alone, together)
     assert (alone.calls, together.calls) == (TRIALS + 2, 1)
@@ -274,7 +274,7 @@ def test_less_context_would_be_noticed() -> None:
 
 def test_work_is_spread_in_order_and_the_number_of_threads_stays() -> None:
     before = torch.get_num_threads()
-    seen = spread(
+    seen = compute_all(
         lambda piece: (piece, torch.get_num_threads(), torch.is_inference_mode_enabled()), range(9), CPU
     )
     assert seen == [(piece, 1, True) for piece in range(9)]
@@ -284,7 +284,7 @@ def test_work_is_spread_in_order_and_the_number_of_threads_stays() -> None:
 def test_an_error_in_a_piece_is_raised_and_the_number_of_threads_stays() -> None:
     before = torch.get_num_threads()
     with pytest.raises(ZeroDivisionError):
-        spread(lambda piece: 1 // piece, [1, 0, 2], CPU)
+        compute_all(lambda item: 1 // item, [1, 0, 2], CPU)
     assert torch.get_num_threads() == before
 
 

@@ -270,7 +270,7 @@ def check_promises(task: Task) -> None:
     """What a task may have written stays where it says, and no two of its files are one."""
     if isinstance(task, EncodeTask):
         names = [reference.speaker for reference in task.references]
-        assert all(reference.codes.endswith(protocol.CODES_ENDINGS) for reference in task.references)
+        assert all(reference.codes.endswith(protocol.CODES_SUFFIXES) for reference in task.references)
     else:
         names = [segment.id for segment in task.segments]
         folder = Path(task.output_dir)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.protocol import Inbox, Worker
+from voiceclone_worker.engines import ENGINES
 
 ABSENT_SECONDS = 60.0
 """Without any fit node, times the time-out scale, before the run gives up."""
@@ -45,23 +46,6 @@ PENDING_SECONDS = 300.0
 SWEEP_SECONDS = 3.0
 
 _ADVICE = "`voiceclone doctor --executor ray` shows what each node has"
-
-
-@contextmanager
-def open_launcher(
-    settings: Settings,
-    engine: EngineChoice,
-    *,
-    log_dir: Path | None = None,
-    progress: Progress = no_progress,
-    sharing: bool = True,
-) -> Iterator[RayLauncher]:
-    """Yield a launcher of speech workers; leaving it ends the workers and the connection."""
-    launcher = RayLauncher(settings, engine, log_dir=log_dir, progress=progress, sharing=sharing)
-    try:
-        yield launcher
-    finally:
-        launcher.close()
 
 
 class RayLauncher:
@@ -161,7 +145,9 @@ class RayLauncher:
         if self._engine is None:
             found = analysis_shares([*fit.values()], self._settings)
         else:
-            found = node_shares([*fit.values()], self._settings, takes_gpu=self._engine.name == "fish")
+            found = node_shares(
+                [*fit.values()], self._settings, takes_gpu=ENGINES[self._engine.name].uses_gpu
+            )
         if found:
             self._absent_since = None
             return [(fit[key], share) for key, share in found.items()]

@@ -15,14 +15,13 @@ from voiceclone_cli.engines.select import EngineChoice, choose_engine
 from voiceclone_cli.errors import PreflightError, VoicecloneError
 from voiceclone_cli.files import file_sha256, write_text_atomic
 from voiceclone_cli.models import download, store
+from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import EngineSpec
 
 PATH_OPTIONS = ("source", "encoder")
 """Options of engines that are paths: each node has its own."""
 
 _HINTS = ("home", "checkpoint", "fish_speech_dir", "fish_speech_python")
-
-_KOKORO = ("kokoro", "campplus")
 
 
 def path_hints(settings: Settings) -> dict[str, str]:
@@ -46,9 +45,9 @@ def node_engine(engine: str, hints: Mapping[str, str]) -> EngineChoice:
     Raises PreflightError, InputError.
     """
     settings = node_settings(hints, engine=engine)
-    if engine == "kokoro":
-        require_models(_KOKORO, settings)
-    elif engine == "fish" and local_checkpoint(settings) is None:
+    if engine in ENGINES and ENGINES[engine].models:
+        require_models([*ENGINES[engine].models.values()], settings)
+    if engine == "fish" and local_checkpoint(settings) is None:
         raise no_checkpoint()
     return choose_engine(settings)
 
@@ -81,10 +80,6 @@ def describe_node(engine: str, hints: Mapping[str, str]) -> dict[str, Any]:
 
 def weights(choice: EngineChoice) -> dict[str, str]:
     """Return the SHA-256 of the files that decide how an engine sounds. Raises PreflightError."""
-    if choice.name == "kokoro":
-        # Verified when the engine was chosen.
-        entries = [entry for entry in download.model_entries() if entry.name in _KOKORO]
-        return {f"{entry.name}/{file.path}": file.sha256 or "" for entry in entries for file in entry.files}
     if choice.name == "fish":
         folder = Path(choice.checkpoint)
         try:
@@ -94,7 +89,10 @@ def weights(choice: EngineChoice) -> dict[str, str]:
                 f"the checkpoint {folder} cannot be read ({error.strerror}): check its permissions",
                 code="checkpoint_unusable",
             ) from error
-    return {}
+    # Verified when the engine was chosen.
+    names = ENGINES[choice.name].models.values()
+    entries = [entry for entry in download.model_entries() if entry.name in names]
+    return {f"{entry.name}/{file.path}": file.sha256 or "" for entry in entries for file in entry.files}
 
 
 def require_models(names: Sequence[str], settings: Settings) -> None:

@@ -31,6 +31,7 @@ from voiceclone_cli.system import machine_memory
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.process import TaskFiles, WorkerProcess, ask_tool, worker_command
 from voiceclone_cli.workers.protocol import EventMessage, Message, ResultMessage, WorkerExited, one_lease
+from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, Result, SegmentSpec, SynthesisTask
 
 EXAMINE_SECONDS = 24.0
@@ -269,7 +270,7 @@ def node_rows(settings: Settings, folder: Path | None = None) -> Iterator[CheckR
         prober = NodeProber(engine, path_hints(settings), sums, folder or Path.cwd())
         findings = stack.enter_context(prober).survey(nodes_of_cluster())
     fit = [finding.node for finding in findings if finding.fault is None]
-    shares = node_shares(fit, settings, takes_gpu=engine == "fish")
+    shares = node_shares(fit, settings, takes_gpu=engine in ENGINES and ENGINES[engine].uses_gpu)
     yield _cluster_row(findings, shares, engine)
     for number, finding in enumerate(findings, 1):
         yield from _rows_of_node(f"node {number}", finding, shares.get(finding.node.id), engine)

@@ -22,6 +22,7 @@ from voiceclone_cli.models import download
 from voiceclone_cli.system import torch_threads
 from voiceclone_cli.types import Progress
 from voiceclone_worker.atomic import atomic_path
+from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import Failure, SegmentRow
 
 if typing.TYPE_CHECKING:
@@ -37,7 +38,7 @@ if typing.TYPE_CHECKING:
 WATERMARK = "perth"
 """Name of the watermark in manifests, and of its model in the registry."""
 
-SPEAKING_ENGINES = frozenset({"fish", "kokoro"})
+SPEAKING_ENGINES = frozenset(name for name, info in ENGINES.items() if info.is_speech)
 """Engines whose segments are marked and tagged. The echo engine makes tones, not speech."""
 
 OnProcessed = Callable[[SegmentRow, str | None], None]
