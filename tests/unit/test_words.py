@@ -46,13 +46,7 @@ ALLOWED = {
 
 NOT_YET_CLEAN: frozenset[str] = frozenset(
     {
-        "voiceclone_cli/analysis",
-        "voiceclone_cli/cluster",
         "voiceclone_cli/evaluation",
-        "voiceclone_cli/workers",
-        "voiceclone_worker/engines",
-        "voiceclone_worker/service.py",
-        "voiceclone_worker/session.py",
     }
 )
 """Rooms whose names are still being renamed."""
@@ -65,20 +59,13 @@ BANNED_PROSE = re.compile(
 
 PROSE_NOT_YET_CLEAN: frozenset[str] = frozenset(
     {
-        "voiceclone_cli/__main__.py",
-        "voiceclone_cli/analysis",
         "voiceclone_cli/cli",
-        "voiceclone_cli/cluster",
-        "voiceclone_cli/corrections",
         "voiceclone_cli/evaluation",
         "voiceclone_cli/mixing",
         "voiceclone_cli/references",
         "voiceclone_cli/workers",
         "voiceclone_worker/engines",
         "voiceclone_worker/protocol.py",
-        "voiceclone_worker/runtime.py",
-        "voiceclone_worker/service.py",
-        "voiceclone_worker/session.py",
     }
 )
 """Rooms whose prose is still being rewritten."""

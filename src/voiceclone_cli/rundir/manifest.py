@@ -220,11 +220,6 @@ class Manifest:
             raise damaged(root, error) from error
 
 
-def read_manifest(root: Path) -> dict[str, Any]:
-    """Return run.json as a document. Raises what ``Manifest.load`` raises."""
-    return Manifest.load(root).to_dict()
-
-
 def failure_document(reason: VoicecloneError | Stopped) -> dict[str, Any]:
     """Return what ``--json`` prints of a run that ended before it had a result."""
     manifest = Manifest(ERROR, None)
