@@ -44,11 +44,7 @@ ALLOWED = {
 }
 """Honest uses, by file."""
 
-NOT_YET_CLEAN: frozenset[str] = frozenset(
-    {
-        "voiceclone_cli/evaluation",
-    }
-)
+NOT_YET_CLEAN: frozenset[str] = frozenset({})
 """Rooms whose names are still being renamed."""
 
 
@@ -60,7 +56,6 @@ BANNED_PROSE = re.compile(
 PROSE_NOT_YET_CLEAN: frozenset[str] = frozenset(
     {
         "voiceclone_cli/cli",
-        "voiceclone_cli/evaluation",
         "voiceclone_cli/mixing",
         "voiceclone_cli/references",
         "voiceclone_cli/workers",
