@@ -44,7 +44,6 @@ ALLOWED = {
 
 NOT_YET_CLEAN: frozenset[str] = frozenset(
     {
-        "voiceclone_cli/evaluation",
         "voiceclone_cli/rundir",
     }
 )
@@ -59,7 +58,6 @@ BANNED_PROSE = re.compile(
 PROSE_NOT_YET_CLEAN: frozenset[str] = frozenset(
     {
         "voiceclone_cli/cli",
-        "voiceclone_cli/evaluation",
         "voiceclone_cli/mixing",
         "voiceclone_cli/references",
         "voiceclone_cli/rundir",
