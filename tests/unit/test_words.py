@@ -58,14 +58,8 @@ BANNED_PROSE = re.compile(
 
 PROSE_NOT_YET_CLEAN: frozenset[str] = frozenset(
     {
-        "voiceclone_cli/cli",
         "voiceclone_cli/evaluation",
-        "voiceclone_cli/mixing",
-        "voiceclone_cli/references",
         "voiceclone_cli/rundir",
-        "voiceclone_cli/workers",
-        "voiceclone_worker/engines",
-        "voiceclone_worker/protocol.py",
     }
 )
 """Rooms whose prose is still being rewritten."""

@@ -42,6 +42,7 @@ class RunRequest:
 
     @property
     def run_dir(self) -> Path:
+        """The run directory: ``out``, else named after the input in the working directory."""
         return self.out or Path(f"{self.input.stem}.voiceclone")
 
 

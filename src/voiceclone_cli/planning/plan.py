@@ -301,7 +301,7 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
 
 
 def _speakers(ctx: RunContext, job: SynthesisJob, found: RunEstimate) -> list[dict[str, Any]]:
-    """Return the speakers that have lines. (A reference stays when its speaker's last line is gone.)"""
+    """Return the speakers that have lines; a reference stays when its speaker's last line is removed."""
     turns = job.diarization.turns
     rows = []
     for name in sorted({segment.speaker for segment in job.script.segments}):
@@ -389,7 +389,7 @@ def _space(
 
 
 def memory_note(memory: Mapping[str, int | None]) -> str | None:
-    """Return a sentence where the free memory may not suffice. (The disk is checked in ``prepare``.)"""
+    """Return a sentence where the free memory may not suffice; the disk is checked in ``prepare``."""
     needed, free = memory["needed_mb"], memory["free_mb"]
     if needed is None or free is None or needed <= free:
         return None
