@@ -37,7 +37,7 @@ from voiceclone_worker.protocol import Failure, SegmentRow
 
 COST = StageCost("diarization, embedded, 2 threads", 5.0, 0.2, 1200)
 """11 s for 30 s of audio, typically."""
-ECHO = EngineChoice("echo", "asked", None, "codes.txt")
+ECHO = EngineChoice("echo", "asked", None)
 
 
 def measured(seconds: float, work: float = 30.0, memory_mb: int | None = None) -> dict[str, Measurement]:
@@ -92,7 +92,7 @@ def test_what_the_speed_depends_on_is_in_the_key(monkeypatch: pytest.MonkeyPatch
     def changed(other: Mapping[str, str]) -> set[str]:
         return {stage for stage, key in keys().items() if other[stage] != key}
 
-    fish = EngineChoice("fish", "asked", "python", "codes.npy", checkpoint="/nowhere")
+    fish = EngineChoice("fish", "asked", "python", checkpoint="/nowhere")
     in_workers = {"loading", "encoding", "speech"}
     assert changed(keys()) == set()
     assert len(set(keys().values())) == len(keys())

@@ -95,7 +95,7 @@ def ctx(tmp_path: Path) -> RunContext:
     (run_dir.speakers / "ANNA" / "reference.txt").write_text("then", encoding="utf-8")
     finish(run_dir)
     recording = Recording(Path("talk.wav"), np.zeros(16, np.float32), 16_000, 16, 1, has_video=False)
-    engine = EngineChoice("echo", "asked", None, "codes.txt")
+    engine = EngineChoice("echo", "asked", None)
     request = RunRequest(Path("talk.wav"), resolve({"engine": "echo"}))
     return RunContext(request, recording, "abc", engine, None, run_dir, stages, Clock(), [], no_progress)
 

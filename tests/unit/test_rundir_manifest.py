@@ -44,7 +44,7 @@ def manifest(folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = (
     run_dir = resume_directory(folder / "run", "abc")
     reference = Reference("SPEAKER_00", run_dir.speakers / "reference.wav", "the words", 9.5, ((1.0, 10.5),))
     settings = resolve({}, {"HF_TOKEN": "hf_secret"})
-    engine = EngineChoice("echo", "asked", None, "codes.txt")
+    engine = EngineChoice("echo", "asked", None)
     recording = Recording(Path("in.wav"), np.zeros(16_000, np.float32), 8_000, 24_000, 2, has_video=False)
     clock = Clock()
     clock.stop()

@@ -1,4 +1,4 @@
-"""References of all speakers: cut from the recording, or audio files of the user; cached in the run directory."""
+"""References of all speakers: cut from the recording or audio files of the user, and cached."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from voiceclone_cli.files import (
     text_sha256,
     write_text_atomic,
 )
-from voiceclone_cli.references.selection import ENOUGH, Span, join_spans, quietest_time, select_spans
+from voiceclone_cli.references.selection import ENOUGH, join_spans, quietest_time, select_spans
 from voiceclone_cli.rundir.cache import StageCache
-from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Reference, Word
+from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Reference, Span, Word
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.types import Samples
@@ -108,7 +108,8 @@ def _check_names(names: Sequence[str], diarization: Diarization, given: Mapping[
     for name in given:
         if name not in known:
             raise InputError(
-                f"--reference names {name}, but the speakers are {', '.join(sorted(known))}; use one of these names.",
+                f"--reference names {name}, but the speakers are {', '.join(sorted(known))}; "
+                "use one of these names.",
                 code="unknown_speaker",
             )
     check_speaker_names(names)

@@ -10,16 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from voiceclone_cli.types import ANALYSIS_RATE, Diarization, Turn, Word
+from voiceclone_cli.types import ANALYSIS_RATE, Diarization, Span, Turn, Word
 
 if typing.TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from voiceclone_cli.types import Samples
-
-Span = tuple[float, float]
-"""Start and end in seconds."""
 
 AIM = 10.0
 """Seconds of speech to collect."""
@@ -363,7 +360,7 @@ def quietest_time(samples: Samples, rate: int, within: Span) -> float:
 
 
 def _loud_runs(loud: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
-    """Return runs of loud frames (first, one past the last); runs less than ``gap`` frames apart are joined."""
+    """Return runs of loud frames (first, one past the last), joined if less than ``gap`` frames apart."""
     import numpy as np
 
     edges = np.flatnonzero(np.diff(np.concatenate(([False], loud, [False])).astype(np.int8)))
