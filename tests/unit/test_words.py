@@ -51,9 +51,6 @@ NOT_YET_CLEAN: frozenset[str] = frozenset(
         "voiceclone_cli/planning",
         "voiceclone_cli/rundir",
         "voiceclone_cli/workers",
-        "voiceclone_worker/engines",
-        "voiceclone_worker/service.py",
-        "voiceclone_worker/session.py",
     }
 )
 """Rooms whose names are still being renamed."""

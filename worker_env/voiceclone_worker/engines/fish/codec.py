@@ -85,6 +85,7 @@ class Batching:
         self._trials: list[tuple[float, float]] = []
 
     def __call__(self, rows: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
+        """Decode the rows."""
         if len(rows) < 2 or self._chosen is self._alone:
             return self._alone(rows)
         try:
