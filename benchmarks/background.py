@@ -31,13 +31,13 @@ from voiceclone_cli.mixing import separation  # noqa: E402
 from voiceclone_cli.mixing.background import (  # noqa: E402
     DUCK,
     KEEP,
-    Span,
     ducking_gains,
     merge_spans,
     open_background,
 )
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS  # noqa: E402
 from voiceclone_cli.models import download  # noqa: E402
+from voiceclone_cli.types import Span  # noqa: E402
 
 RATE = 48_000
 SECONDS = 30

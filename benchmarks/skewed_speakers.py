@@ -95,7 +95,7 @@ def warm_pool(settings: Settings, delay: float, folder: Path) -> Iterator[Pool]:
         ) as launcher,
         Pool(launcher) as pool,
     ):
-        while pool.usage.slots < slots:
+        while pool.usage.workers < slots:
             pool.run(warm_up(echo(delay), slots * 2))
             time.sleep(0.2)
         time.sleep(2.0)

@@ -24,6 +24,9 @@ if typing.TYPE_CHECKING:
 ANALYSIS_RATE = 16_000
 """Hz, of the audio for diarization, transcription and speaker embeddings."""
 
+Span = tuple[float, float]
+"""Start and end in seconds."""
+
 
 class Until(StrEnum):
     """The stages after which a run can end (--until); the values are those of the option."""
@@ -158,7 +161,7 @@ class Reference:
     """The words in the audio."""
     seconds: float
     """Duration of the speech, without the pauses between its spans."""
-    spans: tuple[tuple[float, float], ...]
+    spans: tuple[Span, ...]
     """Start and end, in the recording, of the excerpts it consists of; empty when the user gave the file."""
     warnings: tuple[str, ...] = ()
 

@@ -48,7 +48,7 @@ def _children_seconds() -> float:
     return float(times.children_user + times.children_system)
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     assert voiceclone("--version").out == f"voiceclone {__version__}\n"
 
 

@@ -26,7 +26,7 @@ def executable(path: Path, text: str) -> Path:
     return path
 
 
-def spoken_by_fish(recording: Path) -> Ended:
+def run_fish(recording: Path) -> Ended:
     work = recording.parent / "work"
     work.mkdir()
     ended = voiceclone("run", recording, "--engine", "fish", "--progress", "none", cwd=work, timeout=60)
@@ -37,30 +37,30 @@ def spoken_by_fish(recording: Path) -> Ended:
 
 
 def test_without_an_environment_the_user_learns_how_to_make_one(recording: Path) -> None:
-    assert "voiceclone env create" in spoken_by_fish(recording).err
+    assert "voiceclone env create" in run_fish(recording).err
 
 
-def test_an_interpreter_without_fish_speech_is_told_at_once(
+def test_an_interpreter_without_fish_speech_is_reported_at_once(
     recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", sys.executable)
-    assert f"{sys.executable} has no" in spoken_by_fish(recording).err
+    assert f"{sys.executable} has no" in run_fish(recording).err
 
 
 @pytest.mark.parametrize("text", ["no program at all", "#!/bin/sh\nexec cat\n", "#!/bin/sh\nkill -9 $$\n"])
-def test_a_program_that_is_no_python_is_told_at_once(
+def test_a_program_that_is_no_python_is_reported_at_once(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     python = executable(tmp_path / "python", text)
     monkeypatch.setenv("FISH_SPEECH_PYTHON", str(python))
-    assert f"{python} is no Python interpreter" in spoken_by_fish(recording).err
+    assert f"{python} is no Python interpreter" in run_fish(recording).err
 
 
 def test_without_a_checkpoint_the_user_learns_of_every_way_to_one(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", str(executable(tmp_path / "python", "#!/bin/sh\necho '[]'\n")))
-    said = spoken_by_fish(recording).err
+    said = run_fish(recording).err
     assert "--checkpoint" in said and "HF_TOKEN" in said and "voiceclone models pull" in said
 
 

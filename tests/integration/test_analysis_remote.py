@@ -15,16 +15,49 @@ import pytest
 
 from hearing import sample_text, word_error_rate
 from processes import children, gone
-from voiceclone_cli.analysis.analyzer import LOCAL_ANALYZER, CachedModels
+from voiceclone_cli.analysis.analyzer import (
+    LOCAL_ANALYZER,
+    Analyzer,
+    CachedModels,
+    diarization_from_dict,
+    diarization_task,
+    transcript_from_dict,
+    transcription_task,
+)
 from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount, choose_diarizer
 from voiceclone_cli.analysis.remote import RemoteAnalyzer, local_launcher
 from voiceclone_cli.analysis.transcription import transcribe
 from voiceclone_cli.audio import reader
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.types import ANALYSIS_RATE, ProgressEvent, Recording, no_progress
+from voiceclone_cli.types import (
+    ANALYSIS_RATE,
+    Diarization,
+    Progress,
+    ProgressEvent,
+    Recording,
+    Transcript,
+    no_progress,
+)
 
 pytestmark = pytest.mark.engine
+
+
+def diarized(
+    analyzer: Analyzer,
+    recording: Recording,
+    model: DiarizationModel,
+    count: SpeakerCount,
+    settings: Settings,
+    progress: Progress,
+) -> Diarization:
+    return diarization_from_dict(analyzer.run(diarization_task(recording, model, count, settings), progress))
+
+
+def transcribed(
+    analyzer: Analyzer, recording: Recording, folder: Path, settings: Settings, progress: Progress
+) -> Transcript:
+    return transcript_from_dict(analyzer.run(transcription_task(recording, folder, settings), progress))
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +91,11 @@ def analyzer() -> Iterator[RemoteAnalyzer]:
 def test_turns_are_the_same_in_a_child_the_first_time_and_the_second(
     analyzer: RemoteAnalyzer, recording: Recording, model: DiarizationModel, settings: Settings
 ) -> None:
-    own = LOCAL_ANALYZER.diarize(recording, model, SpeakerCount(), settings, no_progress)
+    own = diarized(LOCAL_ANALYZER, recording, model, SpeakerCount(), settings, no_progress)
     events: list[ProgressEvent] = []
-    assert analyzer.diarize(recording, model, SpeakerCount(), settings, events.append) == own
-    assert analyzer.diarize(part(recording, 0, 5), model, SpeakerCount(1), settings, no_progress) != own
-    assert analyzer.diarize(recording, model, SpeakerCount(), settings, no_progress) == own
+    assert diarized(analyzer, recording, model, SpeakerCount(), settings, events.append) == own
+    assert diarized(analyzer, part(recording, 0, 5), model, SpeakerCount(1), settings, no_progress) != own
+    assert diarized(analyzer, recording, model, SpeakerCount(), settings, no_progress) == own
     completed = [event.completed for event in events]
     assert completed == sorted(completed)
     assert (completed[0], completed[-1], len(own.speakers)) == (0.0, recording.seconds, 2)
@@ -72,9 +105,9 @@ def test_words_are_the_same_in_a_child_the_first_time_and_the_second(
     analyzer: RemoteAnalyzer, recording: Recording, model_folders: Mapping[str, Path], settings: Settings
 ) -> None:
     folder = model_folders["whisper-base"]
-    own = LOCAL_ANALYZER.transcribe(recording, folder, settings, no_progress)
+    own = transcribed(LOCAL_ANALYZER, recording, folder, settings, no_progress)
     for _ in range(2):
-        assert analyzer.transcribe(recording, folder, settings, no_progress) == own
+        assert transcribed(analyzer, recording, folder, settings, no_progress) == own
     assert analyzer.peak_mb > 100
     # The line that the recording's end cuts off, at 18 s of the sample, is left out.
     text = "".join(word.text for word in own.words if word.start < 18 - 6)
@@ -90,7 +123,7 @@ def test_what_was_decoded_by_sampling_is_found_the_same_the_next_time(
     own = transcribe(noisy, folder, language=None, threads=1)
     kept = CachedModels()
     for _ in range(2):
-        assert kept.transcribe(noisy, folder, language=None, threads=1, progress=no_progress) == own
+        assert transcribe(noisy, folder, language=None, threads=1, load=kept.load_whisper) == own
 
 
 def test_what_is_wrong_with_a_recording_or_a_model_is_events_as_it_is_here(
@@ -102,10 +135,10 @@ def test_what_is_wrong_with_a_recording_or_a_model_is_events_as_it_is_here(
 ) -> None:
     silence = replace(recording, samples=np.zeros_like(recording.samples))
     with pytest.raises(InputError, match="No speech found in sample") as caught:
-        analyzer.diarize(silence, model, SpeakerCount(), settings, no_progress)
+        diarized(analyzer, silence, model, SpeakerCount(), settings, no_progress)
     assert caught.value.code == "no_speech"
     with pytest.raises(PreflightError) as refused:
-        analyzer.transcribe(recording, tmp_path, settings, no_progress)
+        transcribed(analyzer, recording, tmp_path, settings, no_progress)
     assert refused.value.code == "asr_model_incomplete"
 
 
@@ -120,15 +153,16 @@ def test_a_child_that_is_killed_while_it_listens_costs_nothing_but_time(
                 killed.extend(children(os.getpid()))
                 os.kill(killed[0], signal.SIGKILL)
 
-        found = analyzer.diarize(recording, model, SpeakerCount(), settings, kill_once)
+        found = diarized(analyzer, recording, model, SpeakerCount(), settings, kill_once)
     assert len(killed) == 1
-    assert found == LOCAL_ANALYZER.diarize(recording, model, SpeakerCount(), settings, no_progress)
+    assert found == diarized(LOCAL_ANALYZER, recording, model, SpeakerCount(), settings, no_progress)
 
 
 COORDINATOR = """
 import os, pathlib, sys
 from voiceclone_cli.audio.reader import read_recording
 from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount
+from voiceclone_cli.analysis.analyzer import diarization_task
 from voiceclone_cli.analysis.remote import RemoteAnalyzer, local_launcher
 from voiceclone_cli.config import resolve
 
@@ -139,7 +173,7 @@ def tell(event):
     print(event.completed, sorted({"torch", "pyannote.audio"} & set(sys.modules)), flush=True)
 
 with RemoteAnalyzer(local_launcher(1)) as analyzer:
-    analyzer.diarize(recording, DiarizationModel("embedded", folders, ""), SpeakerCount(), resolve({}), tell)
+    analyzer.run(diarization_task(recording, DiarizationModel("embedded", folders, ""), SpeakerCount(), resolve({})), tell)
 """
 
 

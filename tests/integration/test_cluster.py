@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import pytest
 from cluster import Machines, machines
 from echo_faults import with_faults
 from processes import descendants
-from voiceclone_cli.cluster import launcher as cluster_launcher
 from voiceclone_cli.cluster.launcher import RayLauncher
 from voiceclone_cli.config import Settings
 from voiceclone_cli.doctor.run import node_rows
@@ -83,7 +83,7 @@ def test_segments_are_the_same_to_the_byte_as_those_of_this_machine(
 ) -> None:
     settings = there.settings()
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings), sharing=sharing) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings), sharing=sharing)) as launcher,
         Pool(launcher) as pool,
     ):
         assert launcher.room() == 3
@@ -102,7 +102,7 @@ def test_segments_are_the_same_to_the_byte_as_those_of_this_machine(
 def test_slots_of_one_node_fetch_what_they_need_once_between_them(there: Machines, tmp_path: Path) -> None:
     settings = there.settings(workers=6)
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings), sharing=False) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings), sharing=False)) as launcher,
         Pool(launcher) as pool,
     ):
         assert launcher.room() == 6
@@ -114,7 +114,7 @@ def test_slots_of_one_node_fetch_what_they_need_once_between_them(there: Machine
 
 def test_no_shelf_and_no_worker_is_left(there: Machines, tmp_path: Path) -> None:
     settings = there.settings()
-    with cluster_launcher.open_launcher(settings, choose_engine(settings), sharing=False) as launcher:
+    with closing(RayLauncher(settings, choose_engine(settings), sharing=False)) as launcher:
         with Pool(launcher) as pool:
             spoken(pool, tmp_path)
         job = launcher.job
@@ -128,7 +128,7 @@ def test_a_workers_log_stands_with_the_controller(there: Machines, tmp_path: Pat
     faults.mkdir()
     (faults / "generate.loud").touch()
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings), log_dir=tmp_path) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings), log_dir=tmp_path)) as launcher,
         Pool(launcher) as pool,
     ):
         spoken(pool, tmp_path / "run", **with_faults(faults_dir=str(faults)))
@@ -140,7 +140,7 @@ def test_a_torn_event_loses_no_file(there: Machines, tmp_path: Path) -> None:
     faults.mkdir()
     (faults / "generate.ANNA3.torn").touch()
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings))) as launcher,
         Pool(launcher) as pool,
     ):
         assert "ANNA3.wav" in spoken(pool, tmp_path / "run", **with_faults(faults_dir=str(faults)))
@@ -149,7 +149,7 @@ def test_a_torn_event_loses_no_file(there: Machines, tmp_path: Path) -> None:
 def test_a_worker_sees_nothing_of_ray(there: Machines, tmp_path: Path) -> None:
     settings = there.settings(workers=1)
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings))) as launcher,
         Pool(launcher) as pool,
     ):
         spoken(pool, tmp_path)
@@ -162,7 +162,7 @@ def test_a_worker_sees_nothing_of_ray(there: Machines, tmp_path: Path) -> None:
 def test_a_resource_that_no_node_offers_is_told(there: Machines) -> None:
     settings = there.settings(ray_resources="voices=1")
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings))) as launcher,
         pytest.raises(PreflightError, match="voices=1") as refused,
     ):
         launcher.room()
@@ -178,8 +178,8 @@ def test_a_node_with_another_version_gets_no_slot_and_the_note_says_why(
     settings = there.settings()
     there.add({"PYTHONPATH": str(tmp_path)})
     notes: list[str] = []
-    with cluster_launcher.open_launcher(
-        settings, choose_engine(settings), progress=lambda event: notes.append(event.note)
+    with closing(
+        RayLauncher(settings, choose_engine(settings), progress=lambda event: notes.append(event.note))
     ) as launcher:
         room = launcher.room()
     rows = {row.check: row for row in node_rows(settings, tmp_path)}

@@ -16,16 +16,48 @@ from threadpoolctl import threadpool_limits
 from cluster import Machines, machines
 from hearing import sample_text, word_error_rate
 from processes import descendants, gone
-from voiceclone_cli.analysis.analyzer import LOCAL_ANALYZER
+from voiceclone_cli.analysis.analyzer import (
+    LOCAL_ANALYZER,
+    Analyzer,
+    diarization_from_dict,
+    diarization_task,
+    transcript_from_dict,
+    transcription_task,
+)
 from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount, choose_diarizer
 from voiceclone_cli.analysis.remote import RemoteAnalyzer
 from voiceclone_cli.audio import reader
 from voiceclone_cli.cluster.launcher import AnalysisLauncher
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import InputError, RunError, Stopped
-from voiceclone_cli.types import ANALYSIS_RATE, Diarization, Progress, ProgressEvent, Recording, no_progress
+from voiceclone_cli.types import (
+    ANALYSIS_RATE,
+    Diarization,
+    Progress,
+    ProgressEvent,
+    Recording,
+    Transcript,
+    no_progress,
+)
 
 pytestmark = pytest.mark.engine
+
+
+def diarized(
+    analyzer: Analyzer,
+    recording: Recording,
+    model: DiarizationModel,
+    count: SpeakerCount,
+    settings: Settings,
+    progress: Progress,
+) -> Diarization:
+    return diarization_from_dict(analyzer.run(diarization_task(recording, model, count, settings), progress))
+
+
+def transcribed(
+    analyzer: Analyzer, recording: Recording, folder: Path, settings: Settings, progress: Progress
+) -> Transcript:
+    return transcript_from_dict(analyzer.run(transcription_task(recording, folder, settings), progress))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +95,7 @@ def analyzer_of(settings: Settings, progress: Progress) -> RemoteAnalyzer:
 
 @pytest.fixture(scope="module")
 def own(recording: Recording, model: DiarizationModel) -> Diarization:
-    return LOCAL_ANALYZER.diarize(recording, model, SpeakerCount(), resolve({"threads": 1}), no_progress)
+    return diarized(LOCAL_ANALYZER, recording, model, SpeakerCount(), resolve({"threads": 1}), no_progress)
 
 
 @pytest.fixture
@@ -112,7 +144,7 @@ def test_two_recordings_are_found_on_two_nodes_at_once_and_as_here(
 
     with ThreadPoolExecutor(2) as threads:
         asked = [
-            threads.submit(analyzer.diarize, recording, model, SpeakerCount(), settings, meet)
+            threads.submit(diarized, analyzer, recording, model, SpeakerCount(), settings, meet)
             for _ in range(2)
         ]
         assert [each.result() for each in asked] == [own, own]
@@ -127,10 +159,10 @@ def test_words_are_those_that_are_found_here(
     notes: list[str],
 ) -> None:
     events: list[ProgressEvent] = []
-    found = analyzer.transcribe(recording, model_folders["whisper-base"], settings, events.append)
+    found = transcribed(analyzer, recording, model_folders["whisper-base"], settings, events.append)
     # Ray gives an actor of one CPU one thread for numpy, whose products differ in their last bits with that number.
     with threadpool_limits(1, "blas"):
-        own = LOCAL_ANALYZER.transcribe(recording, model_folders["whisper-base"], settings, no_progress)
+        own = transcribed(LOCAL_ANALYZER, recording, model_folders["whisper-base"], settings, no_progress)
     assert found == own
     text = "".join(word.text for word in own.words)
     assert word_error_rate(sample_text(6, 18), text) <= 0.35, text
@@ -143,7 +175,7 @@ def test_what_is_wrong_with_a_recording_is_events_as_it_is_here(
 ) -> None:
     silence = replace(recording, samples=recording.samples * 0)
     with pytest.raises(InputError, match="No speech found") as caught:
-        analyzer.diarize(silence, model, SpeakerCount(), settings, no_progress)
+        diarized(analyzer, silence, model, SpeakerCount(), settings, no_progress)
     assert caught.value.code == "no_speech"
 
 
@@ -161,7 +193,7 @@ def test_an_actor_that_is_killed_while_it_listens_loses_nothing(
             killed.extend(actors())
             kill_actors()
 
-    assert analyzer.diarize(recording, model, SpeakerCount(), settings, kill_once) == own
+    assert diarized(analyzer, recording, model, SpeakerCount(), settings, kill_once) == own
     assert len(killed) == 1
 
 
@@ -176,7 +208,7 @@ def test_a_recording_that_is_lost_three_times_is_given_up(
             kill_actors()
 
     with pytest.raises(RunError, match=r"sample\.wav could not be analyzed") as caught:
-        analyzer.diarize(recording, model, SpeakerCount(), settings, kill_each)
+        diarized(analyzer, recording, model, SpeakerCount(), settings, kill_each)
     assert (caught.value.code, len(begun)) == ("listener_died", 3)
 
 
@@ -188,7 +220,7 @@ def test_a_stop_reaches_who_is_found_and_who_comes_later(
 
     for progress in (stop, no_progress):
         with pytest.raises(Stopped) as stopped:
-            analyzer.diarize(recording, model, SpeakerCount(), settings, progress)
+            diarized(analyzer, recording, model, SpeakerCount(), settings, progress)
         assert stopped.value.exit_code == 143
 
 
@@ -207,7 +239,7 @@ def test_a_node_that_is_lost_loses_nothing(
                 cluster.lose(lost[0])
 
         with analyzer_of(settings_of(cluster), no_progress) as analyzer:
-            found = analyzer.diarize(recording, model, SpeakerCount(), settings_of(cluster), lose_once)
+            found = diarized(analyzer, recording, model, SpeakerCount(), settings_of(cluster), lose_once)
     assert len(lost) == 1
     assert found == own
 
@@ -218,7 +250,7 @@ def test_where_no_node_has_the_models_this_machine_listens_and_says_so(
     with machines(1, environment={"VOICECLONE_HOME": str(tmp_path)}) as cluster:
         settings = settings_of(cluster)
         with analyzer_of(settings, lambda event: notes.append(event.note)) as analyzer:
-            assert analyzer.diarize(recording, model, SpeakerCount(), settings, no_progress) == own
+            assert diarized(analyzer, recording, model, SpeakerCount(), settings, no_progress) == own
     assert (
         "gets no analysis worker: the model files of segmentation-3.0 and campplus are not there" in notes[0]
     )

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from cluster import Machines, machines
 from command import voiceclone
 from processes import descendants, gone
 from short_talk import two_lines
-from voiceclone_cli.cluster import launcher as cluster_launcher
 from voiceclone_cli.cluster.launcher import RayLauncher
 from voiceclone_cli.engines.select import choose_engine
 from voiceclone_cli.workers.pool import Pool
@@ -61,7 +61,7 @@ def disturbed(
     told: Counter[str] = Counter()
     struck = threading.Event()
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings))) as launcher,
         Pool(launcher) as pool,
     ):
 
@@ -151,7 +151,7 @@ def test_where_ray_can_start_no_slot_every_line_fails_with_the_reason(
     monkeypatch.setattr(RayLauncher, "_actor", stillborn)
     settings = there.settings(timeout_scale=0.05)
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings))) as launcher,
         Pool(launcher) as pool,
     ):
         outcome = pool.run(shared_leases([task(tmp_path)], 3, 5))

@@ -78,7 +78,7 @@ def test_fish_without_its_interpreter_ends_before_anything_is_measured(
 
 def test_failed_segments_are_counted_and_the_figures_are_those_of_the_others(tmp_path: Path) -> None:
     material = make_material(tmp_path, 2, 6, seed=0, skewed=False)
-    engine = EngineChoice("echo", "", None, "codes.txt", options=with_faults(faults={"0002": "fail"}))
+    engine = EngineChoice("echo", "", None, options=with_faults(faults={"0002": "fail"}))
     shown: list[ProgressEvent] = []
     measure = measure_ours(
         Mode(Kind.PARALLEL, 2), material, engine, resolve({}, {}), tmp_path / "run", shown.append
@@ -92,7 +92,7 @@ def test_failed_segments_are_counted_and_the_figures_are_those_of_the_others(tmp
 
 def test_a_mode_in_which_nothing_was_spoken_has_no_figures(tmp_path: Path) -> None:
     material = make_material(tmp_path, 1, 2, seed=0, skewed=False)
-    engine = EngineChoice("echo", "", None, "codes.txt", options={"import": "no_such_module"})
+    engine = EngineChoice("echo", "", None, options={"import": "no_such_module"})
     mode = Mode(Kind.SEQUENTIAL)
     measure = measure_ours(mode, material, engine, resolve({}, {}), tmp_path / "run", no_progress)
     assert measure.wall is None and measure.speech_seconds is None and len(measure.failed) == 2
@@ -120,9 +120,7 @@ def test_a_wrong_call_of_the_upstream_tool_is_a_sentence() -> None:
 
 @pytest.fixture
 def fish(fish_python: Path, tiny_checkpoint: Path) -> EngineChoice:
-    return EngineChoice(
-        "fish", "", str(fish_python), "codes.npy", checkpoint=str(tiny_checkpoint), options=FISH_SAMPLING
-    )
+    return EngineChoice("fish", "", str(fish_python), checkpoint=str(tiny_checkpoint), options=FISH_SAMPLING)
 
 
 @pytest.fixture

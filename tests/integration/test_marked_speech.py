@@ -44,7 +44,7 @@ def echo_makes_speech(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def job(folder: Path, **flags: Any) -> SynthesisJob:
     """Six lines of one speaker; ``options`` go to the engine."""
-    engine = EngineChoice("echo", "requested", None, "codes.txt", options=flags.pop("options", {}))
+    engine = EngineChoice("echo", "requested", None, options=flags.pop("options", {}))
     lines = tuple(
         Segment(f"{n:04d}", "S0", n - 1.0, n - 0.2, f"this is line number {n}", "en") for n in range(1, 7)
     )

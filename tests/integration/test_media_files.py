@@ -203,7 +203,7 @@ CORPUS = sorted((ROOT / "tests" / "corpus" / "media").iterdir())
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[MediaReader]:
-    with MediaReader(patience=20) as reader:
+    with MediaReader(timeout=20) as reader:
         yield reader
 
 
@@ -214,7 +214,7 @@ def rejection(path: Path) -> InputError:
     return caught.value
 
 
-# ------------------------------------------------------------------------------ what was found
+# Corpus and fuzzer.
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
@@ -232,17 +232,17 @@ def test_a_few_thousand_mutants_are_read_or_refused() -> None:
 
 def test_a_reader_that_dies_or_hangs_is_detected(tmp_path: Path) -> None:
     (tmp_path / "a.wav").touch()
-    with MediaReader(patience=0.5) as reader:
+    with MediaReader(timeout=0.5) as reader:
         reader._process.kill()
         assert reader.read(tmp_path / "a.wav").kind == "crash"
         assert reader.read(tmp_path / "a.wav").kind == "refused"
         os.kill(reader._process.pid, 19)  # SIGSTOP
         assert reader.read(tmp_path / "a.wav").kind == "hang"
-    with MediaReader(patience=20, most_bytes=1) as reader:
+    with MediaReader(timeout=20, max_bytes=1) as reader:
         assert reader.read(tmp_path / "a.wav").kind == "memory"
 
 
-# -------------------------------------------------------------------------------- what they claim
+# False headers.
 
 
 def wav_header(*, rate: int = 16_000, channels: int = 1, size: int = 64_000) -> bytes:
@@ -348,7 +348,7 @@ def id3_tag(picture: bytes) -> bytes:
     return b"ID3\x03\0\0" + seven_bits + frame
 
 
-# ------------------------------------------------------------------------------ where they lead
+# Playlists and addresses.
 
 
 class Listener:
@@ -435,7 +435,7 @@ def test_formats_of_speech_corpora_are_read(tmp_path: Path, name: str) -> None:
     assert read_recording(path).seconds == 1.0
 
 
-# --------------------------------------------------------------------------- what they unpack to
+# Long recordings.
 
 
 def silence(path: Path, hours: float, rate: int) -> Path:
@@ -476,7 +476,7 @@ def test_a_recording_of_more_than_twelve_hours_is_rejected(
         read_spans(path, [(0.0, 5.5)])
 
 
-# -------------------------------------------------------------------------------- what they are
+# Special files and links.
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from factories import synthesis_task
 from far_workers import FarLauncher, FarWorker, tone
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_cli.workers.protocol import PoolResult, shared_leases
-from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentRow, SegmentSpec, SynthesisTask
+from voiceclone_worker.protocol import SegmentRow, SegmentSpec, SynthesisTask
 
 
-def task(folder: Path, count: int, speaker: str = "A") -> SynthesisTask:
-    lines = tuple(SegmentSpec(f"{speaker}{n:03d}", f"words of {n}", "en", n) for n in range(count))
-    return SynthesisTask(
-        speaker, EngineSpec("echo"), ReferenceSpec(speaker, "", "", ""), str(folder / "out"), lines
-    )
+def task(folder: Path, count: int) -> SynthesisTask:
+    segments = [SegmentSpec(f"A{n:03d}", f"words of {n}", "en", n) for n in range(count)]
+    return synthesis_task(folder, "A", segments=segments)
 
 
 def spoken(folder: Path) -> dict[str, bytes]:

@@ -41,7 +41,7 @@ def job(folder: Path, texts: dict[str, str] | None = None, **changes: Any) -> Sy
         (run_dir.speakers / speaker).mkdir(exist_ok=True)
         audio = write_wav(run_dir.speakers / speaker / "reference.wav", syllables(1.0, seed=len(references)))
         references[speaker] = Reference(speaker, audio, "", 1.0, ())
-    engine = EngineChoice("echo", "asked", None, "codes.txt", options=changes.get("options", {}))
+    engine = EngineChoice("echo", "asked", None, options=changes.get("options", {}))
     slots = {segment.id: segment.start + 1.0 for segment in script.segments}
     return SynthesisJob(script, references, slots, run_dir, engine, settings)
 

@@ -114,9 +114,9 @@ def test_a_recording_in_pieces_has_the_same_words_at_the_same_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(transcription, "WHOLE_SECONDS", 20.0)
-    monkeypatch.setattr(transcription, "PIECE_SECONDS", 15.0)
+    monkeypatch.setattr(transcription, "PART_SECONDS", 15.0)
     monkeypatch.setattr(transcription, "_CUT_WITHIN", 3.0)
-    assert len(transcription.pieces(recording.samples)) == 2
+    assert len(transcription.split_at_silence(recording.samples)) == 2
     found = transcribe(recording, model_folders["whisper-base"], language=None, threads=1)
     assert (found.language, found.model) == (transcript.language, transcript.model)
     near = [
@@ -131,7 +131,7 @@ def test_a_recording_in_pieces_has_the_same_words_at_the_same_times(
 def test_a_language_the_model_does_not_know_is_refused(
     recording: Recording, model_folders: Mapping[str, Path]
 ) -> None:
-    with pytest.raises(InputError, match='does not know the language "xx"') as caught:
+    with pytest.raises(InputError, match='does not support the language "xx"') as caught:
         transcribe(recording, model_folders["whisper-base"], language="xx", threads=1)
     assert caught.value.code == "language_unknown"
 

@@ -17,6 +17,7 @@ import pytest
 
 from factories import recording
 from voiceclone_cli.analysis import remote
+from voiceclone_cli.analysis.analyzer import transcript_from_dict, transcription_task
 from voiceclone_cli.analysis.remote import RemoteAnalyzer, analysis_command, local_launcher
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import InputError, RunError, Stopped
@@ -105,7 +106,8 @@ class Transcriber:
         self, name: str, value: float = 1.0, progress: Callable[[ProgressEvent], None] = no_progress
     ) -> Transcript:
         talk = recording(np.full(8, value, np.float32), path=self._folder / f"{name}.wav")
-        return self._analyzer.transcribe(talk, self._folder, self._settings, progress)
+        task = transcription_task(talk, self._folder, self._settings)
+        return transcript_from_dict(self._analyzer.run(task, progress))
 
 
 @pytest.fixture

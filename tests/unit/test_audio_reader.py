@@ -110,7 +110,7 @@ def test_a_name_that_is_not_unicode_is_read(tmp_path: Path) -> None:
     assert read_recording(plain.rename(tmp_path / os.fsdecode(b"caf\xe9.wav"))).seconds == 0.5
 
 
-# ------------------------------------------------------------------------------------ bad input
+# Files that are rejected.
 
 
 def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def with_data_size(folder: Path, size: int) -> Path:
     return path
 
 
-# ---------------------------------------------------------------------------------------- spans
+# Spans.
 
 
 def test_spans_are_read_at_the_source_rate_in_the_given_order(tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_an_invalid_span_is_an_error(tmp_path: Path, span: tuple[float, float]) 
         read_spans(media_samples.write_wav(tmp_path / "a.wav", tone(1.0)), [span])
 
 
-# -------------------------------------------------------------------------------------- writing
+# Writing.
 
 
 def test_a_written_wav_reads_back_to_the_bit(tmp_path: Path) -> None:

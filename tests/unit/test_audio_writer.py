@@ -15,7 +15,7 @@ from voiceclone_cli.audio.writer import NO_INFO, fits_flac, open_wav, to_pcm16, 
 from voiceclone_cli.errors import InputError, RunError
 from voiceclone_cli.types import ProgressEvent
 
-# The input's sound, kept for a report to play.
+# The original as FLAC, for the report.
 
 
 def test_a_mono_wav_comes_back_bit_by_bit(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ VERBS = dict(verbs(get_command(app)))
 
 
 def completed(line: str) -> list[str]:
-    """What the installed completion of bash is told, one word a line."""
+    """What the installed completion of bash is lines_of_commands, one word a line."""
     words = line.split(" ")
     environ = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), "_VOICECLONE_COMPLETE": "complete_bash"}
     program = "import sys; sys.argv = ['voiceclone']; from voiceclone_cli.__main__ import main; main()"
@@ -70,13 +70,13 @@ def test_every_parameter_is_explained(verb: str) -> None:
         assert parameter.help, f"{verb}: {parameter.name}"
 
 
-def test_every_verb_is_told_in_one_whole_sentence() -> None:
+def test_every_command_has_a_short_help_in_one_whole_sentence() -> None:
     root = get_command(app)
     for command in (root, *getattr(root, "commands", {}).values()):
         if getattr(command, "commands", None):
             lines = command.get_help(typer.Context(command, info_name="voiceclone", terminal_width=78))
-            told = lines.partition("Commands:")[2].splitlines()
-            assert not [line for line in told if line.endswith("...")]
+            lines_of_commands = lines.partition("Commands:")[2].splitlines()
+            assert not [line for line in lines_of_commands if line.endswith("...")]
 
 
 def test_the_reference_is_what_the_help_says() -> None:
@@ -218,7 +218,7 @@ def failed(code: str, segment: str | None) -> dict[str, Any]:
     return {"code": code, "message": f"what {code} says", "segment": segment}
 
 
-def test_what_stopped_everything_is_said_once_and_not_for_every_segment() -> None:
+def test_an_error_of_the_whole_run_is_printed_once_and_not_for_every_segment() -> None:
     errors = [failed("checkpoint_unusable", None)]
     errors += [failed("checkpoint_unusable", f"{n:04d}") for n in range(50)]
     errors += [failed("language", "0051")]

@@ -54,7 +54,7 @@ def test_the_table_has_a_line_for_each_input() -> None:
     ]
 
 
-def test_of_many_inputs_only_those_that_are_not_whole_have_a_line() -> None:
+def test_of_many_inputs_only_incomplete_ones_have_a_line() -> None:
     rows = [row(f"n{number}") for number in range(MAX_BATCH_ROWS)]
     assert list(batch_table([*rows, row("whole")])) == []
     assert [line.split()[0] for line in batch_table([*rows, row("bad", 1, "no")])] == ["name", "bad"]
@@ -69,7 +69,7 @@ def test_the_last_lines_name_what_failed_and_what_was_left() -> None:
     ]
 
 
-def test_the_last_line_tells_how_busy_the_workers_were() -> None:
+def test_the_last_line_shows_how_busy_the_workers_were() -> None:
     timing = {"total": 20.0, "slots_busy": 36.0, "slots_idle": 4.0}
     (line,) = batch_summary({**document(row("a")), "timing": timing, "slots": 2})
     assert line == "success: 1 of 1 inputs, 20.0 s (2 workers, busy 90% of the time), in /out"
@@ -93,7 +93,7 @@ def test_json_is_the_document_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(out) == result.document and err == ""
 
 
-def test_what_is_wanted_is_where_the_runs_were_told_to_stop() -> None:
+def test_the_main_output_is_that_of_the_last_stage() -> None:
     outputs = {"mix": "/m", "video": None, "rttm": "/r", "script": "/s"}
     assert main_output(outputs, None) == "/m"
     assert main_output({**outputs, "video": "/v"}, None) == "/v"
@@ -102,7 +102,7 @@ def test_what_is_wanted_is_where_the_runs_were_told_to_stop() -> None:
     assert main_output({}, None) is None
 
 
-def test_lines_tell_each_file_s_begin_and_end_and_tenths_of_the_whole() -> None:
+def test_lines_show_start_and_end_of_each_file_and_tenths_of_the_whole() -> None:
     lines: list[str] = []
     show = Lines(lines.append)
     show(ProgressEvent("files", 0, 2))
@@ -210,7 +210,7 @@ def on_a_terminal(*arguments: str, **environ: str) -> str:
     return drawn.decode("utf-8")
 
 
-def test_plain_lines_tell_each_tenth_once_and_no_worker() -> None:
+def test_lines_show_each_tenth_once_and_no_worker() -> None:
     lines: list[str] = []
     show = Lines(lines.append)
     for done in (0, 1, 2, 2, 15, 20):
@@ -259,7 +259,7 @@ def test_nothing_is_shown_when_nothing_is_wanted(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_rendering_error_is_said_once_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rendering_error_is_reported_once_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with Display(ProgressMode.PLAIN).progress() as show:
         for _ in range(3):
             show(ProgressEvent("media", "three", 4))  # type: ignore[arg-type]
@@ -276,7 +276,7 @@ def test_a_closed_stderr_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("mode", [ProgressMode.PLAIN, ProgressMode.RICH, ProgressMode.JSON])
-def test_what_workers_log_is_shown_only_when_it_is_asked_for(
+def test_log_lines_of_workers_are_shown_with_verbose_only(
     mode: ProgressMode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for verbose, quiet in ((False, False), (True, False), (True, True)):
@@ -285,12 +285,12 @@ def test_what_workers_log_is_shown_only_when_it_is_asked_for(
         with Display(mode, verbose=verbose, quiet=quiet).progress() as show:
             show(ProgressEvent("log", 0, worker="worker 2", note="model loaded [bold]"))
             show(ProgressEvent("log", 1, 1, note="casting: done again"))
-        said = screen.getvalue()
-        assert ("model loaded [bold]" in said) == ("casting: done again" in said) == (verbose and not quiet)
-        assert ("worker 2" in said) == (verbose and not quiet)
+        shown = screen.getvalue()
+        assert ("model loaded [bold]" in shown) == ("casting: done again" in shown) == (verbose and not quiet)
+        assert ("worker 2" in shown) == (verbose and not quiet)
 
 
-def test_where_an_error_came_from_is_shown_when_it_is_asked_for(
+def test_the_traceback_of_an_error_is_shown_with_verbose_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_very_secret")
@@ -300,9 +300,9 @@ def test_where_an_error_came_from_is_shown_when_it_is_asked_for(
                 raise OSError("no room for hf_very_secret")
             except OSError as error:
                 raise RunError("the disk is full", code="disk_full") from error
-        said = capsys.readouterr().err
-        assert ("OSError: no room for ****" in said) == verbose
-        assert "very_secret" not in said
+        shown = capsys.readouterr().err
+        assert ("OSError: no room for ****" in shown) == verbose
+        assert "very_secret" not in shown
 
 
 def test_a_terminal_without_colours_gets_none() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from factories import recording
+from voiceclone_cli.analysis.analyzer import diarization_task, transcription_task
 from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount
-from voiceclone_cli.analysis.remote import diarization_task, transcription_task
 from voiceclone_cli.cluster.analysis import FILES, folder_sha256, node_analysis, portable_request
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import PreflightError
@@ -36,7 +36,7 @@ def sent(task: AnalysisTask) -> AnalysisTask:
 
 def diarization_with(folder: Path, settings: Settings) -> AnalysisTask:
     model = DiarizationModel(str(folder), {str(folder): folder}, "it was requested")
-    return sent(diarization_task(recording(), model, SpeakerCount(), settings, 1))
+    return sent(diarization_task(recording(), model, SpeakerCount(), settings))
 
 
 def test_a_folder_is_known_by_what_its_files_hold(folder: Path) -> None:
@@ -72,13 +72,13 @@ def test_models_of_the_registry_are_named_and_not_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setenv("VOICECLONE_HOME", str(tmp_path / "a node's own"))
-    task = sent(transcription_task(recording(), tmp_path / "whisper-base", settings, 1))
+    task = sent(transcription_task(recording(), tmp_path / "whisper-base", settings))
     assert (task.request["model"]["name"], task.request[FILES]) == ("whisper-base", None)
     with pytest.raises(PreflightError, match="voiceclone models pull whisper-base") as caught:
         node_analysis(task, {"home": str(tmp_path)}, 1)
     assert caught.value.code == "models_missing"
     model = DiarizationModel("embedded", {}, "it was requested")
     assert (
-        portable_request(diarization_task(recording(), model, SpeakerCount(), settings, 1).request)[FILES]
+        portable_request(diarization_task(recording(), model, SpeakerCount(), settings).request)[FILES]
         is None
     )

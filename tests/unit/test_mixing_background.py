@@ -20,7 +20,7 @@ from voiceclone_cli.mixing.background import (
 )
 from voiceclone_cli.mixing.separation import BANDS, BINS, DEEPFILTER_RATE, analyse, band_edges, synthesise
 
-# --------------------------------------------------------------------------------------- activity
+# Activity.
 
 
 def test_short_pauses_belong_to_what_is_around_them() -> None:
@@ -57,7 +57,7 @@ def test_the_original_is_lowered_during_speech_only() -> None:
     np.testing.assert_allclose(gains_db[[0, 180, 460, 599]], 0, atol=1e-4)
 
 
-# ---------------------------------------------------------------------------------------- removal
+# Removal of voices.
 
 LOW = 8000
 """Hz: a rate at which tests are quick."""
@@ -110,7 +110,7 @@ def test_turns_at_the_edges_and_beyond_lose_no_sample(turns: list[tuple[float, f
     np.testing.assert_array_equal(found[:, 1], samples[:, 1])
 
 
-# --------------------------------------------------------------------------------------- background
+# Background.
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000])
@@ -134,7 +134,7 @@ def test_more_channels_than_a_mix_has_become_their_mean(tmp_path: Path) -> None:
         np.testing.assert_allclose(background_track.read(1000), 0.05, atol=1e-6)
 
 
-# ---------------------------------------------------------------------------------------- spectra
+# Spectra.
 
 
 @pytest.mark.parametrize("length", [1, 479, 480, 481, 48_123])

@@ -84,7 +84,7 @@ def talk(*amplitudes: Sequence[float], seconds: float = 9, rate: int = RATE) -> 
     return samples
 
 
-# --------------------------------------------------------------------------------------- channels
+# Channels.
 
 
 def test_speakers_are_panned_as_in_the_original(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_loud_voices_in_one_channel_do_not_wrap(tmp_path: Path) -> None:
     assert (np.sign(mix[:, 0]) == np.sign(stem + recorded.wav("stems/B.wav")[:, 0])).all()
 
 
-# --------------------------------------------------------------------------------------- overlaps
+# Overlaps.
 
 
 def test_lines_that_overlap_in_the_original_overlap_in_the_mix(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_lines_that_overlap_in_the_original_overlap_in_the_mix(tmp_path: Path) -
     np.testing.assert_array_equal(mix, a + b)
 
 
-# ------------------------------------------------------------------------------------- background
+# Background.
 
 
 def test_without_a_background_nothing_of_the_original_is_in_the_mix(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_recording_that_was_deleted_is_a_failure_of_the_run(tmp_path: Path) ->
     assert not (recorded.out / "mix.wav").exists()
 
 
-# --------------------------------------------------------------------------------------- hashes
+# Hashes and the cache.
 
 
 def test_the_rendering_names_the_hash_of_every_file(tmp_path: Path) -> None:

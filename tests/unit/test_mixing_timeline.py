@@ -77,7 +77,7 @@ def renderer(tmp_path: Path) -> Renderer:
     return Renderer(tmp_path)
 
 
-# ---------------------------------------------------------------------------------------- slots
+# Slots.
 
 
 def test_a_slot_extends_to_the_next_segment_minus_a_guard() -> None:
@@ -135,7 +135,7 @@ def test_the_mix_has_the_recordings_rate_or_a_multiple_that_carries_the_speech(
     assert mix_rate(source, speech) == expected
 
 
-# ------------------------------------------------------------------------------------ the files
+# Files.
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_progress_counts_seconds_of_the_mix(renderer: Renderer) -> None:
     assert {(event.stage, event.total) for event in renderer.events} == {("timeline", 70.0)}
 
 
-# -------------------------------------------------------------------------------------- fitting
+# Fitting to slots.
 
 
 def test_speech_that_fits_is_not_stretched(renderer: Renderer) -> None:
@@ -306,7 +306,7 @@ def test_an_unreadable_segment_is_a_clear_error_and_leaves_no_file(renderer: Ren
     assert not (renderer.folder / "out").exists()
 
 
-# ------------------------------------------------------------------------------------- loudness
+# Loudness.
 
 
 @pytest.mark.parametrize("original", [0.05, 0.2, 0.8])

@@ -12,7 +12,7 @@ def test_the_estimate_holds_every_slot_the_mix_and_the_stems() -> None:
     recording = Recording(Path("a.wav"), np.zeros(16_000, np.float32), 480_000, 48_000, 1, False)
     line = Segment("0001", "S0", 1.0, 2.0, "hello", "en")
     wavs = 2 * 44_100 * 3 + 3 * 2 * 48_000 * 10
-    assert wavs <= bytes_of_run(recording, [line], {"0001": 4.0}, voices=2) <= wavs + 5_000_000
+    assert wavs <= bytes_of_run(recording, [line], {"0001": 4.0}, speakers=2) <= wavs + 5_000_000
 
 
 def test_enough_room_needs_no_words(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from voiceclone_cli.engines.select import FISH_SAMPLING, EngineChoice
 from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints, synthesis_tasks
 from voiceclone_cli.rundir.directory import resume_directory
 from voiceclone_cli.types import Reference, Script, Segment, segment_seed
-from voiceclone_worker.engines.kokoro.engine import BRISKER, CALMER, phonemes_of
+from voiceclone_worker.engines.kokoro.engine import BRISKER, CALMER, reading_of_take
 from voiceclone_worker.engines.kokoro.voices import ACOUSTIC, voice_table
 from voiceclone_worker.protocol import SegmentSpec
 
@@ -28,9 +28,7 @@ def fish(tmp_path: Path) -> EngineChoice:
     checkpoint.mkdir()
     for name in ("model.pth", "codec.pth"):
         (checkpoint / name).write_bytes(b"weights")
-    return EngineChoice(
-        "fish", "asked", "python", "codes.npy", str(checkpoint), FISH_SAMPLING, "cuda:0", "bf16"
-    )
+    return EngineChoice("fish", "asked", "python", str(checkpoint), FISH_SAMPLING, "cuda:0", "bf16")
 
 
 def heard(folder: Path, engine: EngineChoice, **flags: Any) -> dict[str, str]:
@@ -86,7 +84,7 @@ def spec(folder: Path, line: Segment, seed: int) -> SegmentSpec:
         {"A": Reference("A", folder / "a.wav", "", 1.0, ())},
         {"0001": 1.0},
         resume_directory(folder / "run", "input"),
-        EngineChoice("kokoro", "asked", None, "voice.npz"),
+        EngineChoice("kokoro", "asked", None),
         resolve({"seed": seed}),
     )
     ((segment,),) = [task.segments for task in synthesis_tasks(job, [line])]
@@ -103,9 +101,11 @@ def test_a_line_with_its_own_seed_is_the_take_of_a_run_with_that_seed(tmp_path: 
 
 
 def test_the_first_take_is_read_as_long_as_it_is_and_others_are_clearly_not() -> None:
-    assert phonemes_of(0) == 1.0
-    readings = [phonemes_of(take) for take in range(1, 500)]
-    assert len(set(readings)) == len(readings) and readings == [phonemes_of(take) for take in range(1, 500)]
+    assert reading_of_take(0) == 1.0
+    readings = [reading_of_take(take) for take in range(1, 500)]
+    assert len(set(readings)) == len(readings) and readings == [
+        reading_of_take(take) for take in range(1, 500)
+    ]
     brisk, calm = [r for r in readings if r < 1], [r for r in readings if r > 1]
     assert len(brisk) == pytest.approx(len(calm), abs=2)
     assert min(brisk) >= BRISKER[0] and max(brisk) <= BRISKER[1]

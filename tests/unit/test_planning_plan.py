@@ -24,9 +24,8 @@ from voiceclone_cli.planning.plan import (
     KEPT,
     TO_DO,
     RunEstimate,
-    StageEstimate,
-    judge,
     memory_note,
+    rate_reference,
     scratch_directory,
 )
 from voiceclone_cli.rundir.cache import StageCache
@@ -61,13 +60,13 @@ ALONE = (Turn(0.0, 10.0, "ANNA"), Turn(10.0, 12.0, "BERT"))
 
 
 def test_clean_speech_of_some_seconds_is_a_good_voice() -> None:
-    voice = judge(reference((1.0, 4.0), (5.0, 9.0)), recording(speech(12.0)), ALONE)
-    assert voice.word == "good" and voice.snr_db > 20 and voice.seconds == 7.0
+    word, quality = rate_reference(reference((1.0, 4.0), (5.0, 9.0)), recording(speech(12.0)), ALONE)
+    assert word == "good" and quality.snr_db > 20
 
 
 def test_the_worst_that_can_be_said_of_a_voice_is_said() -> None:
     def word(samples: Samples, *spans: tuple[float, float]) -> str:
-        return judge(reference(*spans), recording(samples), ALONE).word
+        return rate_reference(reference(*spans), recording(samples), ALONE)[0]
 
     assert word(speech(12.0), (1.0, 3.0)) == "short"
     assert word(speech(12.0, noise=0.5), (1.0, 8.0)) == "noisy"
@@ -77,7 +76,7 @@ def test_the_worst_that_can_be_said_of_a_voice_is_said() -> None:
 
 def test_a_file_that_was_given_is_measured_as_it_is(tmp_path: Path) -> None:
     audio = write_wav(tmp_path / "reference.wav", speech(8.0, noise=0.5))
-    assert judge(reference(audio=audio), recording(speech(12.0)), ALONE).word == "noisy"
+    assert rate_reference(reference(audio=audio), recording(speech(12.0)), ALONE)[0] == "noisy"
 
 
 # ------------------------------------------------------------------------ beside a finished run
@@ -96,7 +95,7 @@ def ctx(tmp_path: Path) -> RunContext:
     (run_dir.speakers / "ANNA" / "reference.txt").write_text("then", encoding="utf-8")
     finish(run_dir)
     recording = Recording(Path("talk.wav"), np.zeros(16, np.float32), 16_000, 16, 1, has_video=False)
-    engine = EngineChoice("echo", "asked", None, "codes.txt")
+    engine = EngineChoice("echo", "asked", None)
     request = RunRequest(Path("talk.wav"), resolve({"engine": "echo"}))
     return RunContext(request, recording, "abc", engine, None, run_dir, stages, Clock(), [], no_progress)
 
@@ -166,25 +165,24 @@ def test_where_nothing_was_spoken_yet_the_plan_is_at_home(ctx: RunContext) -> No
 # ------------------------------------------------------------------------------------- time
 
 
-def ahead(stage: str, seconds: float, memory_mb: int = 100, runs: int = 1) -> StageEstimate:
-    return StageEstimate(stage, TO_DO, "work", Estimate(seconds, seconds / 2, 2 * seconds, memory_mb, runs))
+def left(seconds: float, memory_mb: int = 100, runs: int = 1) -> tuple[str, str, Estimate]:
+    """Return a stage that is left to do."""
+    return TO_DO, "work", Estimate(seconds, seconds / 2, 2 * seconds, memory_mb, runs)
 
 
 def test_the_whole_is_the_sum_of_what_is_left() -> None:
-    found = RunEstimate(
-        (ahead("media", 1.0), StageEstimate("casting", KEPT, "", None), ahead("speech", 5.0)), (), 1
-    )
+    found = RunEstimate({"media": left(1.0), "casting": (KEPT, "", None), "speech": left(5.0)}, (), 1)
     assert found.seconds == (6.0, 3.0, 12.0)
 
 
 def test_the_workers_take_their_memory_beside_that_of_the_command() -> None:
-    stages = (ahead("diarization", 1.0, 1200), ahead("timeline", 1.0, 200), ahead("speech", 1.0, 1000))
+    stages = {"diarization": left(1.0, 1200), "timeline": left(1.0, 200), "speech": left(1.0, 1000)}
     assert RunEstimate(stages, (), 3).memory_mb == 1200 + 3 * 1000
 
 
 def test_a_time_is_measured_when_all_that_matters_of_it_is() -> None:
-    assert RunEstimate((ahead("speech", 50.0), ahead("report", 0.1, runs=0)), (), 1).is_measured
-    assert not RunEstimate((ahead("speech", 50.0), ahead("encoding", 9.0, runs=0)), (), 1).is_measured
+    assert RunEstimate({"speech": left(50.0), "report": left(0.1, runs=0)}, (), 1).is_measured
+    assert not RunEstimate({"speech": left(50.0), "encoding": left(9.0, runs=0)}, (), 1).is_measured
 
 
 # ------------------------------------------------------------------------------------- room

@@ -28,7 +28,7 @@ from voiceclone_cli.references.selection import (
 )
 from voiceclone_cli.types import ANALYSIS_RATE, Diarization, Turn, Word
 
-# Which spans of a speaker's speech become the reference.
+# Selection of spans.
 
 
 def total(spans: Sequence[CleanSpan]) -> float:
@@ -178,7 +178,7 @@ def test_a_span_shorter_than_its_fades_is_joined() -> None:
     assert len(join_spans([np.ones(3, np.float32)], 16_000)) == 3
 
 
-# Where speech may be cut into spans.
+# Splitting of speech into spans.
 
 
 def test_a_pause_separates_two_spans() -> None:

@@ -16,9 +16,8 @@ from media_samples import syllables, write_wav
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import InputError, RunError, Stopped
-from voiceclone_cli.pipeline.assemble import Mix
+from voiceclone_cli.mixing.render import Rendering
 from voiceclone_cli.pipeline.context import RunContext, open_run
-from voiceclone_cli.pipeline.prepare import Prepared
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.results import make_manifest
 from voiceclone_cli.pipeline.synthesize import SynthesisResult
@@ -45,7 +44,7 @@ def manifest(folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = (
     run_dir = resume_directory(folder / "run", "abc")
     reference = Reference("SPEAKER_00", run_dir.speakers / "reference.wav", "the words", 9.5, ((1.0, 10.5),))
     settings = resolve({}, {"HF_TOKEN": "hf_secret"})
-    engine = EngineChoice("echo", "asked", None, "codes.txt")
+    engine = EngineChoice("echo", "asked", None)
     recording = Recording(Path("in.wav"), np.zeros(16_000, np.float32), 8_000, 24_000, 2, has_video=False)
     clock = Clock()
     clock.stop()
@@ -53,12 +52,14 @@ def manifest(folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = (
     cache = StageCache(run_dir.root, "abc")
     ctx = RunContext(request, recording, "abc", engine, None, run_dir, cache, clock, ["a note"], no_progress)
     diarization = Diarization((Turn(1.0, 3.0, "SPEAKER_00"),), (), "embedded", "it was asked for")
-    prepared = Prepared(diarization, Script(segments), "whisper-base", {"SPEAKER_00": reference})
     slot_ends = {"0001": 2.0, "0002": 3.0}
-    job = SynthesisJob(prepared.script, prepared.references, slot_ends, run_dir, engine, settings)
-    placed = [Placement("0001", 16_000, 8_000, 1.1, 0.0, -2.0)]
+    references = {"SPEAKER_00": reference}
+    job = SynthesisJob(
+        Script(segments), references, slot_ends, run_dir, engine, settings, diarization, "whisper-base"
+    )
+    placed = (Placement("0001", 16_000, 8_000, 1.1, 0.0, -2.0),)
     speech = SynthesisResult(rows, {"0001"}, notes=list(notes), **ended)
-    return make_manifest(ctx, prepared, job, speech, Mix(placed, 16_000))
+    return make_manifest(ctx, job, speech, Rendering(placed, 16_000, {}))
 
 
 def document(folder: Path, rows: dict[str, SegmentRow], **fields: Any) -> dict[str, Any]:

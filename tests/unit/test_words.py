@@ -44,13 +44,8 @@ ALLOWED = {
 
 NOT_YET_CLEAN: frozenset[str] = frozenset(
     {
-        "voiceclone_cli/analysis",
-        "voiceclone_cli/cluster",
         "voiceclone_cli/evaluation",
-        "voiceclone_cli/pipeline",
-        "voiceclone_cli/planning",
         "voiceclone_cli/rundir",
-        "voiceclone_cli/workers",
     }
 )
 """Rooms whose names are still being renamed."""
@@ -63,22 +58,12 @@ BANNED_PROSE = re.compile(
 
 PROSE_NOT_YET_CLEAN: frozenset[str] = frozenset(
     {
-        "voiceclone_cli/__main__.py",
-        "voiceclone_cli/analysis",
         "voiceclone_cli/cli",
-        "voiceclone_cli/cluster",
-        "voiceclone_cli/corrections",
         "voiceclone_cli/evaluation",
         "voiceclone_cli/mixing",
-        "voiceclone_cli/pipeline",
         "voiceclone_cli/references",
         "voiceclone_cli/rundir",
         "voiceclone_cli/workers",
-        "voiceclone_worker/engines",
-        "voiceclone_worker/protocol.py",
-        "voiceclone_worker/runtime.py",
-        "voiceclone_worker/service.py",
-        "voiceclone_worker/session.py",
     }
 )
 """Rooms whose prose is still being rewritten."""

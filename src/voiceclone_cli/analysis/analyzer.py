@@ -1,4 +1,4 @@
-"""Diarization and transcription of recordings: choice of the models, cached results, models that stay loaded."""
+"""Analysis of recordings: tasks to diarize and to transcribe, choice of the models, cached results."""
 
 from __future__ import annotations
 
@@ -9,16 +9,28 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from voiceclone_cli.analysis import diarization
 from voiceclone_cli.analysis.diarization import DIARIZATION_STAGE as DIARIZATION
-from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount, choose_diarizer, diarize
+from voiceclone_cli.analysis.diarization import (
+    DiarizationModel,
+    LoadPipeline,
+    SpeakerCount,
+    choose_diarizer,
+    diarize,
+    load_diarizer,
+)
 from voiceclone_cli.analysis.transcription import STAGE as TRANSCRIPTION
-from voiceclone_cli.analysis.transcription import drop_outside_speech, load_recogniser, transcribe
+from voiceclone_cli.analysis.transcription import (
+    LoadWhisper,
+    drop_outside_speech,
+    load_recogniser,
+    transcribe,
+)
 from voiceclone_cli.config import Settings, expanded, models_home
 from voiceclone_cli.errors import InputError, Stopped
 from voiceclone_cli.models import download, store
 from voiceclone_cli.rundir.cache import NULL_CACHE, StageCache
 from voiceclone_cli.types import Diarization, Progress, Recording, Transcript, Turn, Word
+from voiceclone_cli.workers.protocol import AnalysisTask
 
 if typing.TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -29,27 +41,75 @@ TRANSCRIPTION_VERSION = 1
 """To be incremented when the same inputs give another result."""
 
 
+DIARIZE, TRANSCRIBE = "turns", "words"
+
+
+def diarization_task(
+    recording: Recording, model: DiarizationModel, count: SpeakerCount, settings: Settings
+) -> AnalysisTask:
+    """Return the task to find who speaks when."""
+    folders = {name: str(folder) for name, folder in model.folders.items()}
+    request = {
+        "op": DIARIZE,
+        "model": {"name": model.name, "folders": folders, "why": model.why},
+        "count": asdict(count),
+        "token": settings.token,
+    }
+    return _task(recording, request, settings)
+
+
+def transcription_task(recording: Recording, folder: Path, settings: Settings) -> AnalysisTask:
+    """Return the task to recognize the words with the model in ``folder``."""
+    model = {"name": settings.asr_model, "folders": {settings.asr_model: str(folder)}}
+    return _task(recording, {"op": TRANSCRIBE, "model": model, "language": settings.language}, settings)
+
+
+def _task(recording: Recording, request: dict[str, Any], settings: Settings) -> AnalysisTask:
+    fields = ("source_rate", "source_frames", "channels", "has_video")
+    row = {"path": str(recording.path), **{name: getattr(recording, name) for name in fields}}
+    request = {**request, "threads": settings.threads, "recording": row}
+    return AnalysisTask(request["op"], request, recording.samples, recording.seconds)
+
+
+def run_task(
+    task: AnalysisTask,
+    progress: Progress,
+    load_pipeline: LoadPipeline = load_diarizer,
+    load_whisper: LoadWhisper = load_recogniser,
+) -> dict[str, Any]:
+    """Do a task in this process; return its result as plain data. Raises what ``diarize`` and ``transcribe`` raise."""
+    request, model = task.request, task.request["model"]
+    row = request["recording"]
+    recording = Recording(**{**row, "path": Path(row["path"]), "samples": task.samples})
+    folders = {name: Path(folder) for name, folder in model["folders"].items()}
+    if request["op"] == TRANSCRIBE:
+        (folder,) = folders.values()
+        transcript = transcribe(
+            recording,
+            folder,
+            language=request["language"],
+            threads=request["threads"],
+            progress=progress,
+            load=load_whisper,
+        )
+        return asdict(transcript)
+    diarization = diarize(
+        recording,
+        DiarizationModel(model["name"], folders, model["why"]),
+        count=SpeakerCount(**request["count"]),
+        token=request["token"],
+        threads=request["threads"],
+        progress=progress,
+        load=load_pipeline,
+    )
+    return asdict(diarization)
+
+
 class Analyzer(Protocol):
-    """Diarizes and transcribes, in this process or in others.
+    """Does analysis tasks, in this process or in others, with the same results."""
 
-    The same recording, models and settings give the same result with every analyzer. Models are chosen and
-    verified before. Raises what ``diarize`` and ``transcribe`` raise.
-    """
-
-    def diarize(
-        self,
-        recording: Recording,
-        model: DiarizationModel,
-        count: SpeakerCount,
-        settings: Settings,
-        progress: Progress,
-    ) -> Diarization:
-        """Find who speaks when."""
-
-    def transcribe(
-        self, recording: Recording, folder: Path, settings: Settings, progress: Progress
-    ) -> Transcript:
-        """Recognize the words with the model in ``folder``."""
+    def run(self, task: AnalysisTask, progress: Progress) -> dict[str, Any]:
+        """As ``run_task``."""
 
 
 class StoppableAnalyzer(Analyzer, Protocol):
@@ -60,28 +120,11 @@ class StoppableAnalyzer(Analyzer, Protocol):
 
 
 class LocalAnalyzer:
-    """Analyzer of a single run: in this process, with models that live as long as a call."""
+    """Analyzer of a single run: in this process, with models that live as long as a task."""
 
-    def diarize(
-        self,
-        recording: Recording,
-        model: DiarizationModel,
-        count: SpeakerCount,
-        settings: Settings,
-        progress: Progress,
-    ) -> Diarization:
-        """As ``Analyzer``."""
-        return diarize(
-            recording, model, token=settings.token, count=count, threads=settings.threads, progress=progress
-        )
-
-    def transcribe(
-        self, recording: Recording, folder: Path, settings: Settings, progress: Progress
-    ) -> Transcript:
-        """As ``Analyzer``."""
-        return transcribe(
-            recording, folder, language=settings.language, threads=settings.threads, progress=progress
-        )
+    def run(self, task: AnalysisTask, progress: Progress) -> dict[str, Any]:
+        """As ``run_task``."""
+        return run_task(task, progress)
 
 
 LOCAL_ANALYZER = LocalAnalyzer()
@@ -149,7 +192,9 @@ def diarize_cached(
         DIARIZATION,
         DIARIZATION_VERSION,
         inputs,
-        lambda: analyzer.diarize(recording, model, count, settings, progress),
+        lambda: diarization_from_dict(
+            analyzer.run(diarization_task(recording, model, count, settings), progress)
+        ),
         serialize=asdict,
         parse=diarization_from_dict,
     )
@@ -170,7 +215,7 @@ def transcribe_cached(
         TRANSCRIPTION,
         TRANSCRIPTION_VERSION,
         inputs,
-        lambda: analyzer.transcribe(recording, folder, settings, progress),
+        lambda: transcript_from_dict(analyzer.run(transcription_task(recording, folder, settings), progress)),
         serialize=asdict,
         parse=transcript_from_dict,
     )
@@ -207,55 +252,28 @@ def cached_transcript(diarization: Diarization, settings: Settings, cache: Stage
 
 
 class CachedModels:
-    """Models that stay loaded, those of the last recording. Not safe to use from several threads.
-
-    Gives the same results as ``LocalAnalyzer``.
-    """
+    """Loaders for ``run_task`` that keep the last models. Not safe to use from several threads."""
 
     def __init__(self) -> None:
         self._pipeline = _LoadedModel()
-        self._recogniser = _LoadedModel()
+        self._whisper = _LoadedModel()
 
-    def diarize(
-        self,
-        recording: Recording,
-        model: DiarizationModel,
-        count: SpeakerCount,
-        *,
-        token: str | None,
-        threads: int,
-        progress: Progress,
-    ) -> Diarization:
-        """As ``diarize``."""
+    def load_pipeline(self, model: DiarizationModel, token: str | None) -> Pipeline:
+        """As ``load_diarizer``."""
+        files = {name: model_identity(folder) for name, folder in model.folders.items()}
+        pipeline: Pipeline = self._pipeline.get((model.name, files), lambda: load_diarizer(model, token))
+        return pipeline
 
-        def load(model: DiarizationModel, token: str | None) -> Pipeline:
-            files = {name: model_identity(folder) for name, folder in model.folders.items()}
-            pipeline: Pipeline = self._pipeline.get(
-                (model.name, files), lambda: diarization.load_diarizer(model, token)
-            )
-            return pipeline
+    def load_whisper(self, folder: Path, threads: int) -> WhisperModel:
+        """As ``load_recogniser``."""
 
-        return diarize(
-            recording, model, token=token, count=count, threads=threads, progress=progress, load=load
-        )
-
-    def transcribe(
-        self, recording: Recording, folder: Path, *, language: str | None, threads: int, progress: Progress
-    ) -> Transcript:
-        """As ``transcribe``."""
-
-        def load_new() -> WhisperModel:
+        def load() -> WhisperModel:
             whisper = load_recogniser(folder, threads)
-            _after_sampling(whisper, self._recogniser.forget)
+            _after_sampling(whisper, self._whisper.forget)
             return whisper
 
-        def load(folder: Path, threads: int) -> WhisperModel:
-            whisper: WhisperModel = self._recogniser.get(
-                (str(folder), threads, model_identity(folder)), load_new
-            )
-            return whisper
-
-        return transcribe(recording, folder, language=language, threads=threads, progress=progress, load=load)
+        whisper: WhisperModel = self._whisper.get((str(folder), threads, model_identity(folder)), load)
+        return whisper
 
 
 class _LoadedModel:

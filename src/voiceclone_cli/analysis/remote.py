@@ -15,18 +15,14 @@ import queue
 import sys
 import tempfile
 import threading
-import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from voiceclone_cli.analysis.analyzer import CachedModels, diarization_from_dict, transcript_from_dict
-from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount
-from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import InputError, PreflightError, RunError, Stopped, VoicecloneError
-from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Transcript
+from voiceclone_cli.types import Progress, ProgressEvent
 from voiceclone_cli.workers.pool import CHECK_SECONDS, Pool
 from voiceclone_cli.workers.process import LocalLauncher, TaskFiles, WorkerCommand
 from voiceclone_cli.workers.protocol import (
@@ -44,16 +40,11 @@ from voiceclone_worker.protocol import Result
 from voiceclone_worker.telemetry import SILENCE
 from voiceclone_worker.validation import ContractError
 
-if typing.TYPE_CHECKING:
-    from voiceclone_cli.types import Samples
-
 MAX_NODE_LOSSES = 3
 """Nodes that may be lost while they analyze the same recording."""
 
 CLOSING_SECONDS = 15.0
 """Limit of the wait for the pool to end: a Ray that has lost its head may not answer at all."""
-
-DIARIZE, TRANSCRIBE = "turns", "words"
 
 _ERRORS = {kind.__name__: kind for kind in (InputError, PreflightError, RunError)}
 
@@ -83,7 +74,7 @@ class AnalysisFiles(TaskFiles):
         descriptor, name = tempfile.mkstemp(prefix="voiceclone-analysis-", suffix=".npy", dir=self.folder)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                np.save(file, _task(lease).samples, allow_pickle=False)
+                np.save(file, _analysis_task(lease).samples, allow_pickle=False)
         except OSError as error:
             Path(name).unlink(missing_ok=True)
             raise OSError(error.errno, error.strerror, name) from error
@@ -91,7 +82,7 @@ class AnalysisFiles(TaskFiles):
 
     def request(self, lease: Lease, files: Sequence[Path]) -> Any:
         """Return the request, as JSON data."""
-        task = _task(lease)
+        task = _analysis_task(lease)
         return {**task.request, "id": task.id, "samples": str(files[0])}
 
     def messages(self, worker: Worker, line: str) -> list[Message]:
@@ -106,7 +97,7 @@ class AnalysisFiles(TaskFiles):
         return found
 
 
-def _task(lease: Lease) -> AnalysisTask:
+def _analysis_task(lease: Lease) -> AnalysisTask:
     (task,) = lease.tasks
     assert isinstance(task, AnalysisTask)
     return task
@@ -115,75 +106,6 @@ def _task(lease: Lease) -> AnalysisTask:
 def local_launcher(workers: int) -> LocalLauncher:
     """Return a launcher of analysis workers on this machine."""
     return LocalLauncher(analysis_command(), workers, Path(tempfile.gettempdir()), task_files=AnalysisFiles)
-
-
-def diarization_task(
-    recording: Recording, model: DiarizationModel, count: SpeakerCount, settings: Settings, threads: int
-) -> AnalysisTask:
-    """Return the task to find who speaks when."""
-    folders = {name: str(folder) for name, folder in model.folders.items()}
-    return _analysis_task(
-        recording,
-        {
-            "op": DIARIZE,
-            "model": {"name": model.name, "folders": folders, "why": model.why},
-            "count": asdict(count),
-            "token": settings.token,
-            "threads": threads,
-        },
-    )
-
-
-def transcription_task(recording: Recording, folder: Path, settings: Settings, threads: int) -> AnalysisTask:
-    """Return the task to recognize the words."""
-    return _analysis_task(
-        recording,
-        {
-            "op": TRANSCRIBE,
-            "model": {"name": settings.asr_model, "folders": {settings.asr_model: str(folder)}},
-            "language": settings.language,
-            "threads": threads,
-        },
-    )
-
-
-def _analysis_task(recording: Recording, request: dict[str, Any]) -> AnalysisTask:
-    request["recording"] = {
-        "path": str(recording.path),
-        "source_rate": recording.source_rate,
-        "source_frames": recording.source_frames,
-        "channels": recording.channels,
-        "has_video": recording.has_video,
-    }
-    return AnalysisTask(request["op"], request, recording.samples, recording.seconds)
-
-
-def run_request(
-    request: Mapping[str, Any], samples: Samples, models: CachedModels, progress: Progress
-) -> dict[str, Any]:
-    """Do what a request asks for; return the ``result`` or the ``error`` of the recording, as plain data."""
-    row = request["recording"]
-    recording = Recording(**{**row, "path": Path(row["path"]), "samples": samples})
-    folders = {name: Path(folder) for name, folder in request["model"]["folders"].items()}
-    found: Diarization | Transcript
-    try:
-        if request["op"] == TRANSCRIBE:
-            (folder,) = folders.values()
-            found = models.transcribe(
-                recording, folder, language=request["language"], threads=request["threads"], progress=progress
-            )
-        else:
-            found = models.diarize(
-                recording,
-                DiarizationModel(request["model"]["name"], folders, request["model"]["why"]),
-                SpeakerCount(**request["count"]),
-                token=request["token"],
-                threads=request["threads"],
-                progress=progress,
-            )
-    except VoicecloneError as error:
-        return {"error": {"kind": type(error).__name__, "message": error.message, "code": error.code}}
-    return {"result": asdict(found)}
 
 
 class RemoteAnalyzer:
@@ -216,46 +138,11 @@ class RemoteAnalyzer:
         """Peak resident memory of the largest worker so far; 0 where it is not known."""
         return self._pool.peak_mb
 
-    def diarize(
-        self,
-        recording: Recording,
-        model: DiarizationModel,
-        count: SpeakerCount,
-        settings: Settings,
-        progress: Progress,
-    ) -> Diarization:
+    def run(self, task: AnalysisTask, progress: Progress) -> dict[str, Any]:
         """As ``Analyzer``; also raises RunError, and Stopped when ``stop`` was called."""
-        task = diarization_task(recording, model, count, settings, self._threads(settings))
-        return diarization_from_dict(self._run(recording, task, progress))
-
-    def transcribe(
-        self, recording: Recording, folder: Path, settings: Settings, progress: Progress
-    ) -> Transcript:
-        """As ``Analyzer``; also raises RunError, and Stopped when ``stop`` was called."""
-        task = transcription_task(recording, folder, settings, self._threads(settings))
-        return transcript_from_dict(self._run(recording, task, progress))
-
-    def stop(self, stopped: Stopped) -> None:
-        """As ``StoppableAnalyzer``; the workers are ended."""
-        self._pool.end(stopped)
-
-    def close(self) -> None:
-        """End the workers and wait for it. Threads that still wait for a result get a RunError."""
-        self._pool.end(RunError("the analysis was ended: the command is ending", code="listener_closed"))
-        if self._thread.ident is not None:
-            self._thread.join(CLOSING_SECONDS)
-
-    def _threads(self, settings: Settings) -> int:
-        return max(1, settings.threads // self._workers)
-
-    def _serve(self) -> None:
-        try:
-            with self._pool:
-                self._pool.serve(lambda: False)
-        except BaseException as error:  # raised where a result is waited for
-            self._pool.end(error)
-
-    def _run(self, recording: Recording, task: AnalysisTask, progress: Progress) -> dict[str, Any]:
+        threads = max(1, task.request["threads"] // self._workers)
+        task = replace(task, request={**task.request, "threads": threads})
+        name = Path(task.request["recording"]["path"]).name
         events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         client = Client(lambda worker, event: events.put(event), max_losses=MAX_NODE_LOSSES)
         job = Job(client, one_lease([task]))
@@ -265,13 +152,12 @@ class RemoteAnalyzer:
             if document is None:
                 failure = job.result().analyses[task.id].error
                 assert failure is not None
-                message = f"{recording.path.name} could not be analyzed: {failure.message}"
-                raise RunError(message, code="listener_died")
+                raise RunError(f"{name} could not be analyzed: {failure.message}", code="listener_died")
         except PreflightError as error:
             if error.code != "worker_interpreter":
                 raise
             raise RunError(
-                f"{recording.path.name} could not be analyzed: {sys.executable} cannot be started; "
+                f"{name} could not be analyzed: {sys.executable} cannot be started; "
                 "end other programs, and give the same command again",
                 code="listener_died",
             ) from error
@@ -284,6 +170,23 @@ class RemoteAnalyzer:
             raise _ERRORS.get(row["kind"], VoicecloneError)(row["message"], code=row["code"])
         result: dict[str, Any] = document["result"]
         return result
+
+    def stop(self, stopped: Stopped) -> None:
+        """As ``StoppableAnalyzer``; the workers are ended."""
+        self._pool.end(stopped)
+
+    def close(self) -> None:
+        """End the workers and wait for it. Threads that still wait for a result get a RunError."""
+        self._pool.end(RunError("the analysis was ended: the command is ending", code="listener_closed"))
+        if self._thread.ident is not None:
+            self._thread.join(CLOSING_SECONDS)
+
+    def _serve(self) -> None:
+        try:
+            with self._pool:
+                self._pool.serve(lambda: False)
+        except BaseException as error:  # raised where a result is waited for
+            self._pool.end(error)
 
     def _document(
         self, job: Job, events: queue.SimpleQueue[dict[str, Any]], progress: Progress

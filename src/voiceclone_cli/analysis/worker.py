@@ -15,9 +15,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.analysis.analyzer import CachedModels
-from voiceclone_cli.analysis.remote import run_request
+from voiceclone_cli.analysis.analyzer import CachedModels, run_task
+from voiceclone_cli.errors import VoicecloneError
 from voiceclone_cli.types import ProgressEvent
+from voiceclone_cli.workers.protocol import AnalysisTask
 from voiceclone_worker.runtime import Channel, exit_with_parent
 
 if typing.TYPE_CHECKING:
@@ -44,8 +45,12 @@ def _serve(request: dict[str, Any], lease: int, models: CachedModels, channel: C
         emit("analysis_progress", progress=asdict(event))
 
     emit("analysis_started")
-    samples = _mapped(Path(request["samples"]))
-    emit("analyzed", document=run_request(request, samples, models, progress))
+    task = AnalysisTask(request["id"], request, _mapped(Path(request["samples"])), 0.0)
+    try:
+        document = {"result": run_task(task, progress, models.load_pipeline, models.load_whisper)}
+    except VoicecloneError as error:
+        document = {"error": {"kind": type(error).__name__, "message": error.message, "code": error.code}}
+    emit("analyzed", document=document)
 
 
 def _mapped(path: Path) -> Samples:

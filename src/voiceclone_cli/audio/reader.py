@@ -11,7 +11,7 @@ from pathlib import Path
 
 from voiceclone_cli.audio.formats import declared_seconds, looks_like, open_options, playlist_kind
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent, Recording, no_progress
+from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent, Recording, Span, no_progress
 
 if typing.TYPE_CHECKING:
     import numpy as np
@@ -97,7 +97,7 @@ def read_recording(path: Path, progress: Progress = no_progress) -> Recording:
     return recording
 
 
-def read_spans(path: Path, spans: Sequence[tuple[float, float]]) -> list[Samples]:
+def read_spans(path: Path, spans: Sequence[Span]) -> list[Samples]:
     """Read spans (start and end in seconds) as mono float32 at the source rate, in the given order.
 
     The file is read once, up to the last span; memory holds the spans alone. Times are rounded to the nearest

@@ -22,7 +22,7 @@ from voiceclone_cli.cli.options import (
     with_options,
 )
 from voiceclone_cli.cli.progress import Display, print_line
-from voiceclone_cli.config import INPUT, resolve
+from voiceclone_cli.config import INPUT, OUTPUT, resolve
 from voiceclone_cli.errors import PreflightError
 
 if typing.TYPE_CHECKING:
@@ -44,35 +44,23 @@ def check_command(
     run_dir: RunDirArgument,
     *,
     min_similarity: Annotated[
-        float | None,
-        option(
-            "--min-similarity", panel=_GATES, min=-1, max=1, help="Lowest similarity to the speaker's voice."
-        ),
+        float | None, option("Lowest similarity to the speaker's voice.", _GATES, min=-1, max=1)
     ] = None,
     min_margin: Annotated[
-        float | None,
-        option(
-            "--min-margin", panel=_GATES, min=-2, max=2, help="Lowest lead over the next speaker's voice."
-        ),
+        float | None, option("Lowest lead over the next speaker's voice.", _GATES, min=-2, max=2)
     ] = None,
     max_wer: Annotated[
-        float | None,
-        option(
-            "--max-wer", panel=_GATES, min=0, help="Highest word error rate; 0.1 is a tenth of the words."
-        ),
+        float | None, option("Highest word error rate; 0.1 is a tenth of the words.", _GATES, min=0)
     ] = None,
-    min_mos: Annotated[
-        float | None, option("--min-mos", panel=_GATES, min=1, max=5, help="Lowest sound quality (DNSMOS).")
-    ] = None,
+    min_mos: Annotated[float | None, option("Lowest sound quality (DNSMOS).", _GATES, min=1, max=5)] = None,
     baseline: Annotated[
-        Path | None,
-        option("--baseline", panel=_GATES, help="Earlier checked run that this one must not be worse than."),
+        Path | None, option("Earlier checked run that this one must not be worse than.", _GATES)
     ] = None,
     against: Annotated[
         Literal["auto", "recording", "reference"],
-        option("--against", panel=INPUT, help="Audio to compare the voices with.", show_default=True),
+        option("Audio to compare the voices with.", INPUT, show_default=True),
     ] = "auto",
-    junit: Annotated[Path | None, option("--junit", help="Write JUnit XML for a CI system.")] = None,
+    junit: Annotated[Path | None, option("Write JUnit XML for a CI system.")] = None,
     as_json: AsJson = False,
     display: Display,
 ) -> None:
@@ -182,7 +170,7 @@ def diarize_command(
 def report_command(
     run_dir: RunDirArgument,
     *,
-    open_page: Annotated[bool, option("--open", help="Open the page in the browser.")] = False,
+    open_page: Annotated[bool, option("Open the page in the browser.", OUTPUT, "--open")] = False,
     display: Display,
 ) -> None:
     """Write a page to see, play and compare every line of a run.
@@ -204,7 +192,8 @@ def script_command(
     input: Input,
     *,
     output: Annotated[
-        Path | None, option("--output", "-o", help="File to write, .json or .srt [default: JSON on stdout].")
+        Path | None,
+        option("File to write, .json or .srt [default: JSON on stdout].", OUTPUT, "--output", "-o"),
     ] = None,
     speakers: SpeakerCountOption = None,
     min_speakers: MinSpeakers = None,
@@ -284,10 +273,10 @@ def verify_command(
     run_dir: Annotated[
         Path | None,
         option(
+            "Run directory whose manifest may list the file [default: the one that contains the file].",
+            INPUT,
             "--run",
-            panel=INPUT,
             metavar="RUN_DIR",
-            help="Run directory whose manifest may list the file [default: the one that contains the file].",
         ),
     ] = None,
     as_json: AsJson = False,

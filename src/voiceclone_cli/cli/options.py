@@ -47,9 +47,9 @@ class GroupedCommand(TyperCommand):
                     formatter.write_dl(records)
 
 
-def option(*names: str, panel: str = OUTPUT, **more: Any) -> Any:
-    """Return a typer option in a group of the help, without its default unless that is asked for."""
-    return typer.Option(*names, rich_help_panel=panel, **{"show_default": False, **more})
+def option(help: str, panel: str = OUTPUT, *names: str, show_default: bool | str = False, **more: Any) -> Any:
+    """Return a typer option in a group of the help. Its name is by default that of the parameter."""
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=show_default, **more)
 
 
 def argument(metavar: str, help: str, **more: Any) -> Any:
@@ -59,33 +59,24 @@ def argument(metavar: str, help: str, **more: Any) -> Any:
 
 Input = Annotated[Path, argument("INPUT", "Audio or video file.")]
 RunDirArgument = Annotated[Path, argument("RUN_DIR", "Run directory of an earlier `voiceclone run`.")]
-SpeakerCountOption = Annotated[
-    int | None, option("--speakers", panel=SPEAKERS, min=1, help="Exact number of speakers, if known.")
-]
-MinSpeakers = Annotated[
-    int | None, option("--min-speakers", panel=SPEAKERS, min=1, help="Lowest possible number of speakers.")
-]
-MaxSpeakers = Annotated[
-    int | None, option("--max-speakers", panel=SPEAKERS, min=1, help="Highest possible number of speakers.")
-]
-AsJson = Annotated[bool, option("--json", help="Print one JSON document on stdout.")]
+SpeakerCountOption = Annotated[int | None, option("Exact number of speakers, if known.", SPEAKERS, min=1)]
+MinSpeakers = Annotated[int | None, option("Lowest possible number of speakers.", SPEAKERS, min=1)]
+MaxSpeakers = Annotated[int | None, option("Highest possible number of speakers.", SPEAKERS, min=1)]
+AsJson = Annotated[bool, option("Print one JSON document on stdout.", OUTPUT, "--json")]
 
 
 def _display(
     progress: Annotated[
-        ProgressMode,
-        option("--progress", panel=PROGRESS, help="Form of progress on stderr.", show_default=True),
+        ProgressMode, option("Form of progress on stderr.", PROGRESS, show_default=True)
     ] = ProgressMode.AUTO,
-    quiet: Annotated[
-        bool, option("--quiet", "-q", panel=PROGRESS, help="Print nothing but errors on stderr.")
-    ] = False,
+    quiet: Annotated[bool, option("Print nothing but errors on stderr.", PROGRESS, "--quiet", "-q")] = False,
     verbose: Annotated[
         bool,
         option(
+            "Print log lines of workers, reasons for repeated work and tracebacks too.",
+            PROGRESS,
             "--verbose",
             "-v",
-            panel=PROGRESS,
-            help="Print log lines of workers, reasons for repeated work and tracebacks too.",
         ),
     ] = False,
 ) -> Display:
@@ -134,9 +125,9 @@ def _setting_type(name: str) -> Any:
     return Annotated[
         kind | None,
         option(
+            setting.help,
+            setting.panel,
             *setting.option,
-            panel=setting.panel,
-            help=setting.help,
             envvar=setting.variable,
             metavar=None if kind is bool else f"<{setting.values}>",
             show_default=False if default is None else str(default).lower(),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -15,13 +14,9 @@ from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.types import Until
 
 if typing.TYPE_CHECKING:
-    from rich.table import Table
-
     from voiceclone_cli.batch.run import BatchResult
     from voiceclone_cli.pipeline.results import RunResult
 
-PIPE_WIDTH = 110
-"""Characters in a line of a plan's tables, where no terminal has a width of its own."""
 MAX_BATCH_ROWS = 40
 """Inputs of a batch; of more inputs only the incomplete ones have a row."""
 MAX_NAMES = 5
@@ -53,8 +48,9 @@ def _print_json(document: Mapping[str, Any]) -> None:
     typer.echo(dump_json(document))
 
 
-def columns(rows: Sequence[Sequence[str]], numeric: Sequence[int] = ()) -> Iterator[str]:
-    """Yield each row as a line, its cells in columns; those of ``numeric`` columns end at the same place."""
+def columns(table: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> Iterator[str]:
+    """Yield each row of a table as a line; cells of ``numeric`` columns end at the same place."""
+    rows = list(table)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (
@@ -147,17 +143,9 @@ def _plan_note(folder: str) -> str:
 
 
 def _print_plan(document: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    # Sentences are not wrapped on their way into a file.
-    soft_wrap = not sys.stdout.isatty()
-    console.print("\n".join(plan_header(document)), soft_wrap=soft_wrap)
-    for table in (_speaker_table(document["speakers"]), _stage_table(document["stages"])):
-        console.print()
-        console.print(table)
-    console.print()
-    console.print("\n".join(plan_totals(document)), soft_wrap=soft_wrap)
+    tables = (_speaker_rows(document["speakers"]), _stage_rows(document["stages"]))
+    parts = (plan_header(document), *map(columns, tables), plan_totals(document))
+    typer.echo("\n\n".join("\n".join(part) for part in parts))
 
 
 def plan_header(document: dict[str, Any]) -> Iterator[str]:
@@ -200,52 +188,34 @@ def _free(megabytes: float | None) -> str:
     return "" if megabytes is None else f" of {megabytes:.0f} MB that are free"
 
 
-def _speaker_table(speakers: list[dict[str, Any]]) -> Table:
-    return _rich_table(
-        ("speaker", "speech", "segments", "to speak", "reference", "quality"),
-        [
-            (
-                speaker["name"],
-                _minutes(speaker["speech_seconds"]),
-                str(speaker["segments"]),
-                str(speaker["to_speak"]),
-                f"{speaker['reference_seconds']:.1f} s",
-                f"{speaker['reference_quality']} ({speaker['reference_snr_db']:.0f} dB over its noise)",
-            )
-            for speaker in speakers
-        ],
-    )
-
-
-def _stage_table(stages: list[dict[str, Any]]) -> Table:
-    rows: list[tuple[str, ...]] = []
-    for stage in stages:
-        runs = stage["measured_runs"] if stage["state"] == "to do" else 0
-        rows.append(
-            (stage["stage"], stage["state"])
-            if stage["state"] != "to do"
-            else (
-                stage["stage"],
-                _duration(stage["seconds"]),
-                _range(stage),
-                f"{stage['memory_mb']} MB",
-                f"{runs} run{'' if runs == 1 else 's'}" if runs else "not yet",
-                stage["work"],
-            )
+def _speaker_rows(speakers: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    yield "speaker", "speech", "segments", "to speak", "reference", "quality"
+    for speaker in speakers:
+        yield (
+            speaker["name"],
+            _minutes(speaker["speech_seconds"]),
+            str(speaker["segments"]),
+            str(speaker["to_speak"]),
+            f"{speaker['reference_seconds']:.1f} s",
+            f"{speaker['reference_quality']} ({speaker['reference_snr_db']:.0f} dB over its noise)",
         )
-    return _rich_table(("stage", "time", "probably", "memory", "measured", "work"), rows)
 
 
-def _rich_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for name in names[:-1]:
-        table.add_column(name, no_wrap=True)
-    table.add_column(names[-1], overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
+def _stage_rows(stages: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    yield "stage", "time", "probably", "memory", "measured", "work"
+    for stage in stages:
+        if stage["state"] != "to do":
+            yield stage["stage"], stage["state"], "", "", "", ""
+            continue
+        runs = stage["measured_runs"]
+        yield (
+            stage["stage"],
+            _duration(stage["seconds"]),
+            _range(stage),
+            f"{stage['memory_mb']} MB",
+            f"{runs} run{'' if runs == 1 else 's'}" if runs else "not yet",
+            stage["work"],
+        )
 
 
 def _minutes(seconds: float) -> str:

@@ -22,7 +22,7 @@ from voiceclone_cli.cli.options import (
     with_options,
 )
 from voiceclone_cli.cli.progress import Display
-from voiceclone_cli.config import INPUT, SPEAKERS, VOICES, WORKERS
+from voiceclone_cli.config import INPUT, OUTPUT, SPEAKERS, VOICES, WORKERS
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import Until
 
@@ -42,54 +42,49 @@ def run_command(
     ] = None,
     list_file: Annotated[
         Path | None,
-        option(
-            "--list", panel=INPUT, help="CSV or JSON Lines file with a recording and its options in each row."
-        ),
+        option("CSV or JSON Lines file with a recording and its options in each row.", INPUT, "--list"),
     ] = None,
     script: Annotated[
         Path | None,
-        option("--script", "-s", panel=INPUT, help="Script to speak instead, as SRT, VTT, ASS, JSON or CSV."),
+        option("Script to speak instead, as SRT, VTT, ASS, JSON or CSV.", INPUT, "--script", "-s"),
     ] = None,
-    turns: Annotated[
-        Path | None, option("--turns", panel=SPEAKERS, help="RTTM file of turns, instead of diarization.")
-    ] = None,
+    turns: Annotated[Path | None, option("RTTM file of turns, instead of diarization.", SPEAKERS)] = None,
     speakers: SpeakerCountOption = None,
     min_speakers: MinSpeakers = None,
     max_speakers: MaxSpeakers = None,
     reference: Annotated[
-        list[str] | None,
-        option("--reference", panel=VOICES, metavar="SPEAKER=FILE", help="Reference audio for a speaker."),
+        list[str] | None, option("Reference audio for a speaker.", VOICES, metavar="SPEAKER=FILE")
     ] = None,
     consent: Annotated[
-        Path | None,
-        option("--consent", panel=VOICES, help="Consent of each speaker to be cloned, as JSON or CSV."),
+        Path | None, option("Consent of each speaker to be cloned, as JSON or CSV.", VOICES)
     ] = None,
     out: Annotated[
         Path | None,
         option(
+            "Run directory [default: NAME.voiceclone]; for a batch the folder of all run directories "
+            "[default: voiceclone-batch].",
+            OUTPUT,
             "--out",
             "-o",
-            help="Run directory [default: NAME.voiceclone]; for a batch the folder of all run directories "
-            "[default: voiceclone-batch].",
         ),
     ] = None,
     keep_original_audio: Annotated[
-        bool, option("--keep-original-audio", help="Keep the original sound as another track of the video.")
+        bool,
+        option("Keep the original sound as another track of the video.", OUTPUT, "--keep-original-audio"),
     ] = False,
     report: Annotated[
-        bool, option("--report/--no-report", help="Write report.html.", show_default=True)
+        bool, option("Write report.html.", OUTPUT, "--report/--no-report", show_default=True)
     ] = True,
-    until: Annotated[
-        Until | None, option("--until", help="Stop after this stage; a later run continues from there.")
-    ] = None,
+    until: Annotated[Until | None, option("Stop after this stage; a later run continues from there.")] = None,
     dry_run: Annotated[
-        bool, option("--dry-run", "-n", help="Print the plan of the run without running it, as `plan` does.")
+        bool,
+        option("Print the plan of the run without running it, as `plan` does.", OUTPUT, "--dry-run", "-n"),
     ] = False,
     keep_tasks: Annotated[
-        bool, option("--keep-tasks", panel=WORKERS, help="Keep the task files of the workers.")
+        bool, option("Keep the task files of the workers.", WORKERS, "--keep-tasks")
     ] = False,
     force: Annotated[
-        bool, option("--force", "-f", help="Repeat every stage instead of reusing earlier results.")
+        bool, option("Repeat every stage instead of reusing earlier results.", OUTPUT, "--force", "-f")
     ] = False,
     as_json: AsJson = False,
     display: Display,
@@ -162,31 +157,18 @@ def redo_command(
         argument("ID", "Lines to speak again; without --text, --speaker or --seed as another take."),
     ] = None,
     *,
-    input: Annotated[
-        Path | None, option("--input", panel=INPUT, help="Path of the recording, if it has moved.")
-    ] = None,
-    text: Annotated[str | None, option("--text", panel=INPUT, help="New text of the line.")] = None,
-    speaker: Annotated[
-        str | None, option("--speaker", panel=SPEAKERS, help="New speaker of the lines.")
-    ] = None,
-    rename: Annotated[
-        list[str] | None, option("--rename", panel=SPEAKERS, metavar="OLD=NEW", help="Rename a speaker.")
-    ] = None,
+    input: Annotated[Path | None, option("Path of the recording, if it has moved.", INPUT)] = None,
+    text: Annotated[str | None, option("New text of the line.", INPUT)] = None,
+    speaker: Annotated[str | None, option("New speaker of the lines.", SPEAKERS)] = None,
+    rename: Annotated[list[str] | None, option("Rename a speaker.", SPEAKERS, metavar="OLD=NEW")] = None,
     merge: Annotated[
-        list[str] | None,
-        option("--merge", panel=SPEAKERS, metavar="OLD=NEW", help="Give all lines of OLD to speaker NEW."),
+        list[str] | None, option("Give all lines of OLD to speaker NEW.", SPEAKERS, metavar="OLD=NEW")
     ] = None,
     seed: Annotated[
         int | None,
-        option(
-            "--seed",
-            panel=VOICES,
-            min=0,
-            max=2**32 - 1,
-            help="Seed of the take; the same number gives the same take.",
-        ),
+        option("Seed of the take; the same number gives the same take.", VOICES, min=0, max=2**32 - 1),
     ] = None,
-    undo: Annotated[bool, option("--undo", help="Undo the last redo.")] = False,
+    undo: Annotated[bool, option("Undo the last redo.", OUTPUT, "--undo")] = False,
     as_json: AsJson = False,
     display: Display,
 ) -> None:

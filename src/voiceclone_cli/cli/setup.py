@@ -14,7 +14,7 @@ import typer
 from voiceclone_cli.cli.options import AsJson, argument, model_names, option, settings_of, with_options
 from voiceclone_cli.cli.output import columns
 from voiceclone_cli.cli.progress import Display, print_line
-from voiceclone_cli.config import RAY, SETTINGS, Settings, models_home, resolve
+from voiceclone_cli.config import OUTPUT, RAY, SETTINGS, Settings, models_home, resolve
 from voiceclone_cli.errors import InputError, PreflightError
 
 if typing.TYPE_CHECKING:
@@ -147,12 +147,8 @@ def print_checks(rows: Sequence[CheckRow]) -> None:
 def create_environment(
     pip_options: Annotated[list[str] | None, argument("-- PIP OPTION", "Options for pip, after --.")] = None,
     *,
-    torch: Annotated[
-        str | None, option("--torch", help="Version, requirement or wheel of torch [default: 2.13.0].")
-    ] = None,
-    python: Annotated[
-        str | None, option("--python", help="Python 3.11 or 3.12 to build with [default: found].")
-    ] = None,
+    torch: Annotated[str | None, option("Version, requirement or wheel of torch [default: 2.13.0].")] = None,
+    python: Annotated[str | None, option("Python 3.11 or 3.12 to build with [default: found].")] = None,
     display: Display,
 ) -> None:
     """Build the fish environment and print its interpreter.
@@ -193,7 +189,7 @@ def show_environment(as_json: AsJson = False) -> None:
 
 @with_options()
 def remove_environment(
-    every: Annotated[bool, option("--all", help="Remove environments of older locks too.")] = False,
+    every: Annotated[bool, option("Remove environments of older locks too.", OUTPUT, "--all")] = False,
     *,
     display: Display,
 ) -> None:

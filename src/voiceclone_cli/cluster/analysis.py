@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.analysis import diarization
-from voiceclone_cli.analysis.analyzer import model_identity
-from voiceclone_cli.analysis.remote import TRANSCRIBE
+from voiceclone_cli.analysis.analyzer import TRANSCRIBE, model_identity
 from voiceclone_cli.cluster.node import node_settings, require_models
 from voiceclone_cli.config import Settings, expanded, models_home
 from voiceclone_cli.errors import PreflightError

@@ -9,8 +9,8 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -46,23 +46,6 @@ PENDING_SECONDS = 300.0
 SWEEP_SECONDS = 3.0
 
 _ADVICE = "`voiceclone doctor --executor ray` shows what each node has"
-
-
-@contextmanager
-def open_launcher(
-    settings: Settings,
-    engine: EngineChoice,
-    *,
-    log_dir: Path | None = None,
-    progress: Progress = no_progress,
-    sharing: bool = True,
-) -> Iterator[RayLauncher]:
-    """Yield a launcher of speech workers; leaving it ends the workers and the connection."""
-    launcher = RayLauncher(settings, engine, log_dir=log_dir, progress=progress, sharing=sharing)
-    try:
-        yield launcher
-    finally:
-        launcher.close()
 
 
 class RayLauncher:

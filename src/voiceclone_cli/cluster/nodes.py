@@ -342,8 +342,8 @@ class Nodes:
             self._probe_new(alive)
             self._take_answers()
             with self._lock:
-                answered = alive.keys() <= self._findings.keys()
-            if answered or time.monotonic() - began > PROBE_SECONDS:
+                complete = alive.keys() <= self._findings.keys()
+            if complete or time.monotonic() - began > PROBE_SECONDS:
                 self._surveyed.set()
 
     def _probe_new(self, alive: dict[str, Node]) -> None:

@@ -39,7 +39,8 @@ from voiceclone_cli.workers.protocol import (
     WorkerExited,
     make_folders,
 )
-from voiceclone_worker.protocol import ReferenceRow, Result, SegmentRow, Task, event_line, parse_event
+from voiceclone_cli.workers.recovery import row_name
+from voiceclone_worker.protocol import ReferenceRow, Result, SegmentRow, Task
 
 MAX_WAITING = 1_000
 """Reports that may wait for the coordinator; then the worker does."""
@@ -193,22 +194,13 @@ class WorkerActor:
         rows: list[SegmentRow | ReferenceRow] = [*result.segments, *result.references]
         for row in rows:
             # Its event was torn, or is still on its way: the file travels with the result at the latest.
-            event = _event(row, result.lease)
-            name = event_row_name(event)
-            if row.status == "done" and name in lease.outputs:
-                payload = _take(lease.outputs[name])
-                if payload is not None:
-                    self._reports.put(("event", event, payload))
+            output = lease.outputs.get(row_name(row)) if row.status == "done" else None
+            payload = _take(output) if output is not None else None
+            if payload is not None:
+                event = "encoded" if isinstance(row, ReferenceRow) else "segment_done"
+                self._reports.put(("event", {"event": event, **asdict(row), "lease": result.lease}, payload))
         self._reports.put(("result", result, peak_mb))
         shutil.rmtree(lease.folder, ignore_errors=True)
-
-
-def _event(row: SegmentRow | ReferenceRow, lease: int) -> dict[str, Any]:
-    """Return the event that reports a row."""
-    event = "encoded" if isinstance(row, ReferenceRow) else "segment_done"
-    parsed = parse_event(event_line(event, **asdict(row), lease=lease))
-    assert parsed is not None
-    return parsed
 
 
 def _take(file: Path) -> bytes | None:

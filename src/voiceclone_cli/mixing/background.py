@@ -14,7 +14,7 @@ from voiceclone_cli.audio.reader import open_audio, resample_blocks
 from voiceclone_cli.config import Settings, models_home
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS, VoiceRemover
 from voiceclone_cli.models import download
-from voiceclone_cli.types import Progress
+from voiceclone_cli.types import Progress, Span
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.audio.reader import Channels
@@ -23,9 +23,6 @@ if typing.TYPE_CHECKING:
 
 NONE, DUCK, KEEP = "none", "duck", "keep"
 """Backgrounds: nothing, the original lowered during speech, or the original without its voices."""
-
-Span = tuple[float, float]
-"""Start and end in seconds."""
 
 DEPTH_DB = 18.0
 """Attenuation of the original during speech: still audible, but too low to follow."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from voiceclone_cli.audio.dsp import limit, speech_level_db, stretch
 from voiceclone_cli.audio.writer import to_pcm16
 from voiceclone_cli.errors import RunError
-from voiceclone_cli.types import ANALYSIS_RATE, Placement, Recording, Segment
+from voiceclone_cli.types import ANALYSIS_RATE, Placement, Recording, Segment, Span
 
 if typing.TYPE_CHECKING:
     import numpy as np
@@ -87,7 +87,7 @@ class SpeechTimeline:
         self._active = [entry for entry in self._active if entry[1] + len(entry[2]) > end]
         return {speaker: to_pcm16(limit(total)) for speaker, total in sums.items()}
 
-    def spans(self) -> list[tuple[float, float]]:
+    def spans(self) -> list[Span]:
         """Return the times in seconds of the segments that were fitted so far."""
         return [(p.start_frame / self.rate, (p.start_frame + p.frames) / self.rate) for p in self.placements]
 

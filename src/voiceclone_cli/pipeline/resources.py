@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,9 +40,9 @@ def open_worker_launcher(
     Task files are written into ``task_dir``, logs of workers into ``log_dir``; other machines keep theirs.
     """
     if settings.executor == RAY:
-        from voiceclone_cli.cluster import launcher as cluster_launcher
+        from voiceclone_cli.cluster.launcher import RayLauncher
 
-        with cluster_launcher.open_launcher(settings, engine, log_dir=log_dir, progress=progress) as launcher:
+        with closing(RayLauncher(settings, engine, log_dir=log_dir, progress=progress)) as launcher:
             yield launcher
     else:
         command = worker_command(engine.python, threads=settings.threads_each)

@@ -21,9 +21,9 @@ from voiceclone_cli.files import (
     text_sha256,
     write_text_atomic,
 )
-from voiceclone_cli.references.selection import ENOUGH, Span, join_spans, quietest_time, select_spans
+from voiceclone_cli.references.selection import ENOUGH, join_spans, quietest_time, select_spans
 from voiceclone_cli.rundir.cache import StageCache
-from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Reference, Word
+from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Reference, Span, Word
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.types import Samples

@@ -10,16 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from voiceclone_cli.types import ANALYSIS_RATE, Diarization, Turn, Word
+from voiceclone_cli.types import ANALYSIS_RATE, Diarization, Span, Turn, Word
 
 if typing.TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from voiceclone_cli.types import Samples
-
-Span = tuple[float, float]
-"""Start and end in seconds."""
 
 AIM = 10.0
 """Seconds of speech to collect."""

@@ -10,7 +10,6 @@ import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -130,12 +129,13 @@ _TEMPORARY = re.compile(r"\..+\.part(\.[A-Za-z0-9]+)?|.+\.wav\.[0-9]+\.tmp|.+\.j
 """What a run that was killed may have left half written, and its task files."""
 
 
-@dataclass(frozen=True, slots=True)
 class RunDir(RunPaths):
     """The directory of a run. Open it with :func:`open_run_dir`."""
 
-    input_sha256: str
-    is_new: bool
+    def __init__(self, root: Path, input_sha256: str, *, is_new: bool) -> None:
+        super().__init__(root)
+        self.input_sha256 = input_sha256
+        self.is_new = is_new
 
     def claim(self, **request: Any) -> None:
         """Write the manifest of a run that has started, with what is known of its request.
@@ -205,7 +205,7 @@ def resume_directory(root: Path, input_sha256: str) -> RunDir:
     """What ``open_run_dir`` does once it has the lock. What a killed run left half written is removed."""
     taken = _check_owner(root, input_sha256)
     is_new = not taken and not any((root / name).exists() for name in _OURS)
-    run_dir = RunDir(root.absolute(), input_sha256, is_new)
+    run_dir = RunDir(root.absolute(), input_sha256, is_new=is_new)
     with _explained(root):
         refuse_links(root, FOLDERS)
         if not run_dir.manifest.exists():

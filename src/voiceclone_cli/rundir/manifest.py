@@ -26,11 +26,11 @@ CHECK_SCHEMA = "voiceclone.check/1"
 FOLDERS = ("logs", "segments", "speakers", "stages", "stems", "tasks")
 
 
-@dataclass(frozen=True, slots=True)
 class RunPaths:
     """The paths of a run directory, whether or not anything is there."""
 
-    root: Path
+    def __init__(self, root: Path) -> None:
+        self.root = root
 
     @property
     def manifest(self) -> Path:

@@ -130,8 +130,8 @@ def validate_result(assignment: Assignment, result: Result) -> tuple[list[Row], 
     """
     rows: dict[RowName, Row] = {}
     faults: dict[RowName, Failure] = {}
-    answered: list[Row] = [*result.segments, *result.references]
-    for row in answered:
+    reported: list[Row] = [*result.segments, *result.references]
+    for row in reported:
         name = row_name(row)
         if name not in assignment.files or name in assignment.finished or name in rows or name in faults:
             continue

@@ -1,4 +1,4 @@
-"""A pool of echo workers that do wrong in earnest, as they are ordered (``faults_dir``)."""
+"""A pool of echo workers that misbehave for real, as they are ordered (``faults_dir``)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from echo_faults import with_faults
+from factories import engine_spec, segment_specs, synthesis_task
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_cli.workers.process import LocalLauncher, WorkerCommand, worker_command
 from voiceclone_cli.workers.protocol import PoolResult, one_lease, shared_leases
-from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+from voiceclone_worker.protocol import EncodeTask, SynthesisTask
 
 TIMEOUT_SCALE = 0.005
-"""A stall is found after 1.5 s, a hang after 3 s, the least that deadlines know."""
+"""A stall is found after 1.5 s, a hang after 3 s, the shortest deadlines."""
 
 
 def instead_of_the_worker(program: Path, text: str) -> WorkerCommand:
-    """A command that starts this program where a worker is expected."""
+    """Return a command that starts this program where a worker is expected."""
     program.write_text(text, encoding="utf-8")
     return replace(worker_command(None, threads=1), program=program)
 
 
-class Studio:
-    """A folder with faults, a task of six lines, and a pool that speaks them."""
+class EchoPool:
+    """A folder with faults, a task of six lines, and a pool that synthesizes them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -41,13 +42,11 @@ class Studio:
 
     @property
     def task(self) -> SynthesisTask:
-        segments = tuple(SegmentSpec(f"{number:04d}", "a few words", "en", number) for number in range(6))
-        reference = ReferenceSpec("A", str(self.folder / "A.wav"), "", str(self.folder / "A.txt"))
-        engine = EngineSpec("echo", options=with_faults(faults_dir=str(self.faults), faults=self.always))
-        return SynthesisTask("A", engine, reference, str(self.folder / "out"), segments)
+        engine = engine_spec(**with_faults(faults_dir=str(self.faults), faults=self.always))
+        return synthesis_task(self.folder, segments=segment_specs(6), engine=engine)
 
     def run(self, workers: int = 1, command: WorkerCommand | None = None, **settings: Any) -> PoolResult:
-        """Encode the speaker, then speak the lines: in one lease with one worker, else in leases of two."""
+        """Encode the speaker, then synthesize the lines: in one lease with one worker, else in leases of two."""
         task = self.task
         command = command or worker_command(None, threads=1)
         log_dir = settings.pop("log_dir", None)
