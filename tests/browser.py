@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds for an answer: a machine under load is slow, a browser that hangs never answers."""
 
 _FLAGS = (
@@ -133,8 +133,8 @@ class Browser:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
-            if not select.select([self._reading], [], [], PATIENCE)[0]:
-                raise TimeoutError(f"the browser said nothing for {PATIENCE:.0f} s")
+            if not select.select([self._reading], [], [], TIMEOUT)[0]:
+                raise TimeoutError(f"the browser said nothing for {TIMEOUT:.0f} s")
             chunk = os.read(self._reading, 1 << 20)
             if not chunk:
                 raise EOFError("the browser has ended")
@@ -163,7 +163,7 @@ class Page:
 
     def wait_for(self, condition: str) -> None:
         """Until an expression is true."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not self.evaluate(condition):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"never came true: {condition}")

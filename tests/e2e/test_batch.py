@@ -166,7 +166,7 @@ def test_nothing_is_begun_where_the_command_cannot_be_meant(season: Path) -> Non
     (season / "empty").mkdir()
     for arguments, words in (
         (["empty", "E01"], "holds no audio or video file"),
-        (["*.flac"], "no audio or video file fits"),
+        (["*.flac"], "no audio or video file matches"),
         (["E01", "E02", "--script", "E01/talk.csv"], "--list"),
         (["E01", "--turns", "E01/talk.rttm"], "--list"),
         (["--list", "nothing.csv"], "cannot be read"),
@@ -199,7 +199,7 @@ def test_a_dry_run_plans_each_and_sums_them(season: Path) -> None:
         "== E02-talk",
         "== E03-talk",
     ]
-    assert shown.out.splitlines()[-1].startswith("in all: 3 inputs of 36 s, 30 of 30 segments to speak")
+    assert shown.out.splitlines()[-1].startswith("in all: 3 inputs of 36.0 s, 30 of 30 segments to speak")
     assert not (season / "out" / "batch.json").exists()
     document = run(season, "--dry-run", "--json").document
     assert document["schema"] == "voiceclone.batch-plan/1"

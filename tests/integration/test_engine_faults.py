@@ -1,4 +1,4 @@
-"""Workers with real engines that are killed or hang: the results are the same, to the last byte."""
+"""Workers with real engines that are killed or hang: the lines are synthesized all the same, to the last byte."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ LINES = ("Good morning.", "How are you today, my friend?", "It rains.")
 TIMEOUT_SCALE = 0.05
 """A hang is found after three seconds; loading may take 45."""
 
-Disturbance = Callable[[int, dict[str, Any]], None]
+Strike = Callable[[int, dict[str, Any]], None]
 """Called with the worker's process id and each of its events."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """An engine with an encoded speaker, and the sounds of its lines without a disturbance."""
+    """An engine with an encoded speaker, and the expected wavs of its lines."""
 
     folder: Path
     python: str | None
@@ -41,36 +41,34 @@ class Stage:
     reference: ReferenceSpec
     expected: Mapping[str, bytes]
 
-    def synthesize(self, folder: str, disturb: Disturbance = lambda pid, event: None) -> PoolResult:
+    def speak(self, folder: str, strike: Strike = lambda pid, event: None) -> PoolResult:
         lines = tuple(SegmentSpec(str(n), text, "en", n, 5.0) for n, text in enumerate(LINES))
         task = SynthesisTask("A", self.engine, self.reference, str(self.folder / folder), lines)
-        return run(self.folder, self.python, disturb, task)
+        return run(self.folder, self.python, strike, task)
 
     def assert_same(self, outcome: PoolResult) -> None:
         assert {name: row.status for (_, name), row in outcome.segments.items()} == {
             str(n): "done" for n in range(len(LINES))
         }
-        assert sounds(outcome) == self.expected
+        assert results(outcome) == self.expected
         assert outcome.errors == [] and len(outcome.notes) == 1
 
 
-def run(
-    folder: Path, python: str | None, disturb: Disturbance, *tasks: SynthesisTask | EncodeTask
-) -> PoolResult:
+def run(folder: Path, python: str | None, strike: Strike, *tasks: SynthesisTask | EncodeTask) -> PoolResult:
     pids: dict[str, int] = {}
 
-    def on_event(worker: str, event: dict[str, Any]) -> None:
+    def report(worker: str, event: dict[str, Any]) -> None:
         if event["event"] == "hello":
             pids[worker] = event["pid"]
-        disturb(pids[worker], event)
+        strike(pids[worker], event)
 
     (folder / "tasks").mkdir(exist_ok=True)
     launcher = LocalLauncher(worker_command(python, threads=1), 1, folder / "tasks")
-    with Pool(launcher, on_event=on_event, timeout_scale=TIMEOUT_SCALE) as pool:
+    with Pool(launcher, on_event=report, timeout_scale=TIMEOUT_SCALE) as pool:
         return pool.run(one_lease(tasks))
 
 
-def sounds(outcome: PoolResult) -> dict[str, bytes]:
+def results(outcome: PoolResult) -> dict[str, bytes]:
     return {name: Path(str(row.file)).read_bytes() for (_, name), row in outcome.segments.items()}
 
 
@@ -81,7 +79,7 @@ def prepared(
     stage = Stage(folder, python, engine, reference, {})
     encoded = run(folder, python, lambda pid, event: None, EncodeTask(engine, (reference,)))
     assert encoded.references["A"].status == "done", encoded.references["A"]
-    return Stage(folder, python, engine, reference, sounds(stage.synthesize("expected")))
+    return Stage(folder, python, engine, reference, results(stage.speak("expected")))
 
 
 @pytest.fixture(scope="module", params=["kokoro", "fish"])
@@ -99,32 +97,32 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return prepared(folder, None, engine, "A.npz", lambda path: sample)
 
 
-def once(number: int, event_name: str, **fields: Any) -> Disturbance:
-    """Return a disturbance that sends the signal to the first worker with this event."""
-    disturbed: list[int] = []
+def once(number: int, event_name: str, **fields: Any) -> Strike:
+    """Send the signal to the first worker that says this."""
+    disturbed_once: list[int] = []
 
-    def disturb(pid: int, event: dict[str, Any]) -> None:
-        if not disturbed and {"event": event_name, **fields}.items() <= event.items():
-            disturbed.append(pid)
+    def strike(pid: int, event: dict[str, Any]) -> None:
+        if not disturbed_once and {"event": event_name, **fields}.items() <= event.items():
+            disturbed_once.append(pid)
             os.kill(pid, number)
 
-    return disturb
+    return strike
 
 
 def test_a_worker_that_is_killed_while_loading_is_replaced(stage: Stage) -> None:
-    outcome = stage.synthesize("loading", once(signal.SIGKILL, "loading"))
+    outcome = stage.speak("loading", once(signal.SIGKILL, "loading"))
     stage.assert_same(outcome)
     assert "was ended by SIGKILL" in outcome.notes[0]
 
 
-def test_a_worker_that_crashes_while_it_synthesizes_is_replaced(stage: Stage) -> None:
-    outcome = stage.synthesize("crashed", once(signal.SIGSEGV, "segment_started", id="1"))
+def test_a_worker_that_crashes_while_it_speaks_is_replaced(stage: Stage) -> None:
+    outcome = stage.speak("crashed", once(signal.SIGSEGV, "segment_started", id="1"))
     stage.assert_same(outcome)
     assert "was ended by SIGSEGV" in outcome.notes[0]
 
 
-def test_a_worker_that_hangs_while_it_synthesizes_is_found_and_replaced(stage: Stage) -> None:
-    outcome = stage.synthesize("hung", once(signal.SIGSTOP, "segment_started", id="1"))
+def test_a_worker_that_hangs_while_it_speaks_is_found_and_replaced(stage: Stage) -> None:
+    outcome = stage.speak("hung", once(signal.SIGSTOP, "segment_started", id="1"))
     stage.assert_same(outcome)
     assert "no sign of life" in outcome.notes[0]
 
@@ -141,4 +139,4 @@ def test_a_worker_that_is_killed_while_encoding_leaves_whole_codes(stage: Stage)
     )
     assert outcome.references["A"].status == "done"
     assert path.read_bytes() == codes
-    assert not [path for path in stage.folder.iterdir() if ".part" in path.name]
+    assert not [left for left in stage.folder.iterdir() if ".part" in left.name]

@@ -103,7 +103,7 @@ def test_a_directory_whose_run_was_killed_in_its_first_moment_is_as_good_as_new(
     assert resume_directory(root, "a").is_new
 
 
-def test_what_is_left_where_a_directory_was_removed_under_a_run_is_taken_up(tmp_path: Path) -> None:
+def test_a_directory_that_was_deleted_during_a_run_is_used_again(tmp_path: Path) -> None:
     run_dir = resume_directory(tmp_path / "run", "a")
     for path in (run_dir.manifest, run_dir.root / OWNER):
         path.unlink()
@@ -127,7 +127,7 @@ def test_a_damaged_manifest_does_not_make_the_directory_foreign(tmp_path: Path) 
         resume_directory(tmp_path / "run", "b")
 
 
-def test_a_manifest_that_is_nested_too_deep_says_nothing(tmp_path: Path) -> None:
+def test_a_manifest_that_is_nested_too_deep_is_not_used(tmp_path: Path) -> None:
     run_dir = resume_directory(tmp_path / "run", "a")
     run_dir.manifest.write_text("[" * 100_000, encoding="utf-8")
     again = resume_directory(tmp_path / "run", "a")

@@ -207,15 +207,14 @@ def run_all(
     if runner.callback_error is not None:
         raise runner.callback_error
     usage = pool.usage
-    timing = {
-        "total": time.perf_counter() - started,
-        "slots_busy": usage.busy_seconds,
-        "slots_idle": max(0.0, usage.workers * usage.span_seconds - usage.busy_seconds),
-    }
     return BatchRun(
         results=tuple(runner.results[item.name] for item in batch.items if item.name in runner.results),
         stopped=stopped,
-        timing={name: round(seconds, 3) for name, seconds in timing.items()},
+        timing={
+            "total": time.perf_counter() - started,
+            "slots_busy": usage.busy_seconds,
+            "slots_idle": max(0.0, usage.workers * usage.span_seconds - usage.busy_seconds),
+        },
         peak_mb=pool.peak_mb,
         workers=usage.workers,
     )

@@ -70,7 +70,7 @@ def check_command(
     segment misses it, and stderr names the segment.
     """
     from voiceclone_cli.evaluation.evaluate import evaluate, write_evaluation, write_junit
-    from voiceclone_cli.evaluation.model import BaselineDifference, GateLimits
+    from voiceclone_cli.evaluation.model import GateLimits, VoiceSource
     from voiceclone_cli.evaluation.output import evaluation_document
     from voiceclone_cli.files import check_writable, friendly_errors
     from voiceclone_worker.validation import dump_json
@@ -81,7 +81,7 @@ def check_command(
         with friendly_errors(junit.parent):
             check_writable(junit)
     with display.progress() as progress:
-        evaluation = evaluate(run_dir, settings, gates, progress, against=BaselineDifference(against))
+        evaluation = evaluate(run_dir, settings, gates, progress, against=VoiceSource(against))
         path = write_evaluation(evaluation)
     if junit is not None:
         write_junit(evaluation, junit)
@@ -116,8 +116,8 @@ def _evaluation_lines(evaluation: Evaluation) -> list[str]:
 
 def _row_line(row: SegmentScore) -> str:
     reason = f": {row.error['message']}" if row.error else ""
-    if "wrong_words" in row.flags and row.heard:
-        reason = f": recognised as {row.heard!r:.60}"
+    if "wrong_words" in row.flags and row.transcript:
+        reason = f": recognised as {row.transcript!r:.60}"
     return (
         f"{row.id}  {row.speaker}  similarity {_number(row.similarity):>5}  "
         f"margin {_number(row.margin, sign=True):>5}  wer {_number(row.wer):>4}  mos {_number(row.mos):>4}  "

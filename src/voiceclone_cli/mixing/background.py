@@ -1,4 +1,4 @@
-"""The background of a mix: nothing, the original lowered during speech, or the original without its voices."""
+"""The background of a mix: nothing, the original lowered during speech, or the original without voices."""
 
 from __future__ import annotations
 

@@ -360,7 +360,7 @@ def quietest_time(samples: Samples, rate: int, within: Span) -> float:
 
 
 def _loud_runs(loud: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
-    """Return runs of loud frames (first, one past the last); runs less than ``gap`` frames apart are joined."""
+    """Return runs of loud frames (first, one past the last), joined if less than ``gap`` frames apart."""
     import numpy as np
 
     edges = np.flatnonzero(np.diff(np.concatenate(([False], loud, [False])).astype(np.int8)))

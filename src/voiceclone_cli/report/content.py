@@ -174,11 +174,7 @@ _OUTCOMES = {
     "partial": ("Partial", "Some lines could not be synthesized.", 3),
     "error": ("Failed", "The run has no result.", 1),
     "planned": ("Planned", "The run stopped before the synthesis, as requested.", 0),
-    "running": (
-        "Unfinished",
-        "The run is in progress or was interrupted: run the same command again to continue it.",
-        None,
-    ),
+    "running": ("Unfinished", "It is in progress or was interrupted: run the same command again.", None),
 }
 _UNKNOWN = ("Unknown", "run.json has no known status.", None)
 

@@ -16,23 +16,12 @@ from voiceclone_cli.report.content import content_of, open_report_folder
 from voiceclone_cli.rundir.manifest import RunPaths
 from voiceclone_cli.types import Progress, no_progress
 
-_STYLES = ("theme.css", "frame.css", "timeline.css", "lines.css", "deck.css", "details.css")
+_STYLES = ("theme", "frame", "timeline", "lines", "deck", "details")
 _SCRIPTS = (
-    "dom.js",
-    "state.js",
-    "player.js",
-    "waveform.js",
-    "timeline.js",
-    "timeline_input.js",
-    "order.js",
-    "lines.js",
-    "filters.js",
-    "deck.js",
-    "details.js",
-    "frame.js",
-    "keys.js",
-    "start.js",
-)
+    "dom", "state", "player", "waveform", "timeline", "timeline_input", "order", "lines", "filters", "deck",
+    "details", "frame", "keys", "start",
+)  # fmt: skip
+"""Parts of the page, in the order in which they need each other."""
 
 _SHELL = """<!doctype html>
 <html lang="en">
@@ -74,9 +63,10 @@ def write_report(run_dir: Path, progress: Progress = no_progress) -> Path:
 
 def page_of(content: Mapping[str, Any]) -> str:
     """Return the page as HTML. The content is data, and never parsed as markup or as a script."""
-    style = "\n".join(map(_part, _STYLES))
+    style = "\n".join(_part(f"{name}.css") for name in _STYLES)
     # All parts are in one function and share their names.
-    script = '(() => {\n"use strict";\n' + "\n".join(map(_part, _SCRIPTS)) + "\n})();\n"
+    parts = "\n".join(_part(f"{name}.js") for name in _SCRIPTS)
+    script = f'(() => {{\n"use strict";\n{parts}\n}})();\n'
     return _SHELL.format(
         policy=_policy(style, script),
         title=html.escape(f"{content['outcome']['name']} – voiceclone"),
@@ -95,16 +85,9 @@ def json_in_html(content: Mapping[str, Any]) -> str:
 
 def _policy(style: str, script: str) -> str:
     """Allow the page's style and script and sounds beside it, and nothing else (W3C CSP level 3)."""
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"style-src {_hash_source(style)}",
-            f"script-src {_hash_source(script)}",
-            "media-src 'self' file:",
-            "img-src data:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
+    return (
+        f"default-src 'none'; style-src {_hash_source(style)}; script-src {_hash_source(script)}; "
+        "media-src 'self' file:; img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
