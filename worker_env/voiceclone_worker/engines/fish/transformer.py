@@ -29,7 +29,7 @@ class Product(Protocol):
     """Bytes of weights that a call reads."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Multiply."""
+        """Return the product for ``x``."""
         ...
 
 
