@@ -144,6 +144,7 @@ class Lines:
         self._lock = threading.Lock()
 
     def __call__(self, event: ProgressEvent) -> None:
+        """Write a line for the event where its stage starts, ends or has advanced by a tenth."""
         with self._lock:
             if event.stage in (NOTE, LOG):
                 self._write(_sentence(event))
@@ -242,6 +243,7 @@ class Bars:
         self._lock = threading.Lock()
 
     def __call__(self, event: ProgressEvent) -> None:
+        """Show the event in the bar of its stage, or as a line above the bars."""
         with self._lock:
             if event.stage in (NOTE, LOG):
                 self._bars.console.print(_sentence(event), style="dim", markup=False)

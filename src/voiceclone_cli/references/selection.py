@@ -105,7 +105,7 @@ def select_spans(
 ) -> tuple[list[CleanSpan], bool]:
     """Select the spans of a speaker's reference, in order, and tell whether others speak in them.
 
-    They come from speech in which nobody else speaks, or from the rest if the speaker never speaks alone.
+    They come from speech in which no other speaker speaks, or from the rest if the speaker never speaks alone.
     ``words`` are those of the whole recording, sorted by start. Empty only if the speaker has no turn.
     """
     turns = diarization.turns

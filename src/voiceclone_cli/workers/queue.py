@@ -270,7 +270,7 @@ class JobQueue:
             job.done.set()
 
     def end(self, job: Job, error: BaseException) -> None:
-        """End a job early, with an error object of its own: its client raises it in another thread."""
+        """End a job early with a copy of the error, which its client raises in another thread."""
         job.end(copy_error(error))
         self.conclude(job)
 
