@@ -44,17 +44,11 @@ ALLOWED = {
 }
 """Honest uses, by file."""
 
-NOT_YET_CLEAN: frozenset[str] = frozenset()
-"""Rooms whose names are still being renamed."""
-
 
 BANNED_PROSE = re.compile(
     r"\b([Ww]hoever|[Nn]obody|[Ss]omebody|what it came to|so many|(?<!there )is none|of its own)\b"
 )
 """Phrases that are not in comments, docstrings and messages."""
-
-PROSE_NOT_YET_CLEAN: frozenset[str] = frozenset()
-"""Rooms whose prose is still being rewritten."""
 
 
 def files() -> list[Path]:
@@ -125,11 +119,7 @@ def test_names_that_a_module_gives_are_found() -> None:
 
 
 def test_names_are_standard_words() -> None:
-    found = {
-        path.relative_to(ROOT).as_posix(): offenders(path)
-        for path in files()
-        if room(path) not in NOT_YET_CLEAN
-    }
+    found = {path.relative_to(ROOT).as_posix(): offenders(path) for path in files()}
     assert {path: sorted(names) for path, names in found.items() if names} == {}
 
 
@@ -146,11 +136,7 @@ def banned_prose(path: Path) -> list[str]:
 
 
 def test_prose_is_plain_technical_english() -> None:
-    found = {
-        path.relative_to(ROOT).as_posix(): banned_prose(path)
-        for path in files()
-        if room(path) not in PROSE_NOT_YET_CLEAN
-    }
+    found = {path.relative_to(ROOT).as_posix(): banned_prose(path) for path in files()}
     assert {path: lines for path, lines in found.items() if lines} == {}
 
 
