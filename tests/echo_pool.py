@@ -57,11 +57,11 @@ class EchoPool:
         ) as pool:
             encoded = pool.run(one_lease([EncodeTask(task.engine, (task.reference,))]))
             leases = one_lease([task]) if workers == 1 else shared_leases([task], workers, 2)
-            spoken = pool.run(leases)
-        spoken.references = encoded.references
-        spoken.errors = encoded.errors + spoken.errors
-        spoken.notes = encoded.notes + spoken.notes
-        return spoken
+            synthesized = pool.run(leases)
+        synthesized.references = encoded.references
+        synthesized.errors = encoded.errors + synthesized.errors
+        synthesized.notes = encoded.notes + synthesized.notes
+        return synthesized
 
     def assert_whole(self, outcome: PoolResult) -> None:
         """Everything is done, every fault was met, and nothing is left over."""

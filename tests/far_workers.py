@@ -43,8 +43,8 @@ class FarLauncher:
     """Whether the machine goes away instead of speaking this segment."""
     ready_after: Callable[[int], float] = lambda number: 0.0
     started: list[FarWorker] = field(default_factory=list)
-    spoken: list[tuple[str, str]] = field(default_factory=list)
-    """(worker, segment id) of everything that was spoken anywhere."""
+    synthesized: list[tuple[str, str]] = field(default_factory=list)
+    """(worker, segment id) of everything that was synthesized anywhere."""
     closed: bool = False
 
     def room(self) -> int:
@@ -111,19 +111,25 @@ class FarWorker:
             assert isinstance(task, SynthesisTask)
             for segment in task.segments:
                 begun = {"event": "segment_started", "task": task_number, "id": segment.id}
-                self._tell({**begun, "lease": number})
+                self._report({**begun, "lease": number})
                 if self._ended.wait(self._machines.delay(self.number)):
                     return
                 if self._machines.dies(self, segment.id):
                     self.lose("went away")
                     return
                 file = str(Path(task.output_dir) / f"{segment.id}.wav")
-                self._machines.spoken.append((self.name, segment.id))
+                self._machines.synthesized.append((self.name, segment.id))
                 rows.append(SegmentRow(task_number, segment.id, "done", file, 0.0125, 100, segment.seed))
-                told = {"task": task_number, "id": segment.id, "status": "done", "file": file, "frames": 100}
-                self._tell({"event": "segment_done", "lease": number, **told}, tone(segment.text))
+                reported = {
+                    "task": task_number,
+                    "id": segment.id,
+                    "status": "done",
+                    "file": file,
+                    "frames": 100,
+                }
+                self._report({"event": "segment_done", "lease": number, **reported}, tone(segment.text))
         self._inbox.put(ResultMessage(self, Result(segments=tuple(rows), lease=number)))
 
-    def _tell(self, event: dict[str, object], payload: bytes | None = None) -> None:
+    def _report(self, event: dict[str, object], payload: bytes | None = None) -> None:
         self.last_event = time.monotonic()
         self._inbox.put(EventMessage(self, event, payload))

@@ -169,11 +169,11 @@ from voiceclone_cli.config import resolve
 recording = read_recording(pathlib.Path(sys.argv[1]))
 folders = {"segmentation-3.0": pathlib.Path(sys.argv[2]), "campplus": pathlib.Path(sys.argv[3])}
 
-def tell(event):
+def report(event):
     print(event.completed, sorted({"torch", "pyannote.audio"} & set(sys.modules)), flush=True)
 
 with RemoteAnalyzer(local_launcher(1)) as analyzer:
-    analyzer.run(diarization_task(recording, DiarizationModel("embedded", folders, ""), SpeakerCount(), resolve({})), tell)
+    analyzer.run(diarization_task(recording, DiarizationModel("embedded", folders, ""), SpeakerCount(), resolve({})), report)
 """
 
 

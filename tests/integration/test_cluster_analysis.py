@@ -143,11 +143,11 @@ def test_two_recordings_are_found_on_two_nodes_at_once_and_as_here(
             met.done = both.wait() >= 0
 
     with ThreadPoolExecutor(2) as threads:
-        asked = [
+        pending = [
             threads.submit(diarized, analyzer, recording, model, SpeakerCount(), settings, meet)
             for _ in range(2)
         ]
-        assert [each.result() for each in asked] == [own, own]
+        assert [each.result() for each in pending] == [own, own]
     assert len(actors()) == 2
 
 
@@ -228,7 +228,7 @@ def test_a_node_that_is_lost_loses_nothing(
     recording: Recording, model: DiarizationModel, own: Diarization, model_folders: object
 ) -> None:
     lost: list[int] = []
-    # A head that computes nothing, as the controller's connection is through it.
+    # A head that computes nothing, as the coordinator's connection is through it.
     with machines(1, num_cpus=0) as cluster:
         raylets = {number: cluster.pid(number, "raylet") for number in (1, 2) if cluster.add()}
 

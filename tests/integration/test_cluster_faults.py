@@ -1,4 +1,4 @@
-"""What breaks on a cluster while lines are spoken: nothing is lost, nothing counted twice, nothing left."""
+"""What breaks on a cluster while lines are synthesized: nothing is lost, nothing counted twice, nothing left."""
 
 from __future__ import annotations
 
@@ -56,31 +56,31 @@ def local(folder: Path) -> dict[str, bytes]:
 def disturbed(
     there: Machines, folder: Path, disturb: Callable[[RayLauncher], None], **options: Any
 ) -> PoolResult:
-    """Speaks all lines; ``disturb`` strikes once: every slot has started, some lines are there, others under way."""
+    """Synthesize all lines; call ``disturb`` once, when every worker has started and some lines are done."""
     settings = there.settings()
-    told: Counter[str] = Counter()
-    struck = threading.Event()
+    reported: Counter[str] = Counter()
+    disturbed_once = threading.Event()
     with (
         closing(RayLauncher(settings, choose_engine(settings))) as launcher,
         Pool(launcher) as pool,
     ):
 
-        def tell(row: Any) -> None:
-            told[row.id] += 1
-            if len(told) >= 6 and not struck.is_set():
-                struck.set()
+        def report(row: Any) -> None:
+            reported[row.id] += 1
+            if len(reported) >= 6 and not disturbed_once.is_set():
+                disturbed_once.set()
                 await_slots(launcher)
                 disturb(launcher)
 
-        outcome = pool.run(shared_leases([task(folder, **options)], 3, 5), tell)
-    assert struck.is_set()
-    assert len(told) == LINES and set(told.values()) == {1}
+        outcome = pool.run(shared_leases([task(folder, **options)], 3, 5), report)
+    assert disturbed_once.is_set()
+    assert len(reported) == LINES and set(reported.values()) == {1}
     assert {row.status for row in outcome.segments.values()} == {"done"}, outcome.errors
     return outcome
 
 
 def await_slots(launcher: RayLauncher) -> None:
-    """Until each of the three has told its processes; they do so without the pool, which waits here."""
+    """Wait until each of the three has reported its processes, which needs no pool."""
     deadline = time.monotonic() + 60
     while [worker.worker_pid is None for worker in launcher.workers] != [False] * 3:
         assert time.monotonic() < deadline, [worker.name for worker in launcher.workers]

@@ -26,9 +26,9 @@ from voiceclone_cli.workers.protocol import one_lease
 from voiceclone_worker.protocol import read_task
 
 python, task, folder = sys.argv[1:]
-def tell(worker, event):
+def report(worker, event):
     print(json.dumps(event), flush=True)
-with Pool(LocalLauncher(worker_command(python or None, threads=1), 1, Path(folder)), on_event=tell) as pool:
+with Pool(LocalLauncher(worker_command(python or None, threads=1), 1, Path(folder)), on_event=report) as pool:
     pool.run(one_lease([read_task(task)]))
 """
 

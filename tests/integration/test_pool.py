@@ -57,13 +57,13 @@ def test_workers_can_be_warmed_up_while_another_encodes(tmp_path: Path) -> None:
         outcome = workers.run([*encode, *warm_up(work.engine, 2)])
         assert outcome.references["A"].status == "done" and not outcome.segments
         assert "load" in outcome.timing
-        spoken = workers.run(shared_leases([work], 3, 1))
+        synthesized = workers.run(shared_leases([work], 3, 1))
     # By the workers' results, each of the three holding a lease: events may come later than these.
-    assert len(spoken.segments) == 6 and "load" not in spoken.timing, "loaded once each"
+    assert len(synthesized.segments) == 6 and "load" not in synthesized.timing, "loaded once each"
 
 
 def test_the_bytes_do_not_depend_on_mode_workers_or_batch(tmp_path: Path) -> None:
-    heard = []
+    results = []
     for name, workers, batch in (("one", 1, 5), ("two", 2, 2), ("three", 3, 1)):
         folder = tmp_path / name
         folder.mkdir()
@@ -71,8 +71,8 @@ def test_the_bytes_do_not_depend_on_mode_workers_or_batch(tmp_path: Path) -> Non
         leases = one_lease(tasks) if workers == 1 else shared_leases(tasks, workers, batch)
         with pool(folder, workers) as running:
             running.run(leases)
-        heard.append({p.name: p.read_bytes() for p in (folder / "out").glob("*.wav")})
-    assert len(heard[0]) == 11 and heard[0] == heard[1] == heard[2]
+        results.append({p.name: p.read_bytes() for p in (folder / "out").glob("*.wav")})
+    assert len(results[0]) == 11 and results[0] == results[1] == results[2]
 
 
 def test_each_row_is_reported_once_as_it_happens(tmp_path: Path) -> None:
@@ -86,11 +86,11 @@ def test_each_row_is_reported_once_as_it_happens(tmp_path: Path) -> None:
 def test_an_error_of_whoever_is_reported_is_not_taken_for_a_damaged_event(
     tmp_path: Path, error: type[Exception]
 ) -> None:
-    def tell(row: object) -> None:
+    def report(row: object) -> None:
         raise error("a defect of the caller")
 
     with pytest.raises(error, match="a defect of the caller"), pool(tmp_path) as workers:
-        workers.run(shared_leases([task(tmp_path)], 2, 3), on_segment=tell)
+        workers.run(shared_leases([task(tmp_path)], 2, 3), on_segment=report)
 
 
 def test_ids_that_two_tasks_share_are_not_mixed_up(tmp_path: Path) -> None:
@@ -232,13 +232,13 @@ def test_leaving_the_pool_ends_every_worker(tmp_path: Path) -> None:
 def test_a_stop_lets_lines_in_flight_finish_and_leases_no_more(tmp_path: Path) -> None:
     reported: list[str] = []
 
-    def tell(worker: str, event: dict[str, Any]) -> None:
+    def report(worker: str, event: dict[str, Any]) -> None:
         if event["event"] == "segment_started" and event["id"] == "A0002":
             request_stop(Stopped(130))
 
     with (
         pytest.raises(Stopped) as stopped,
-        pool(tmp_path, 1, on_event=tell) as workers,
+        pool(tmp_path, 1, on_event=report) as workers,
     ):
         leases = shared_leases([task(tmp_path, count=12, delay=0.3)], 1, 3)
         workers.run(leases, on_segment=lambda row: reported.append(row.id))
@@ -253,13 +253,13 @@ def test_a_stop_does_not_wait_for_what_takes_too_long(
     monkeypatch.setattr("voiceclone_cli.workers.pool.STOPPING_SECONDS", 0.3)
     pids: list[int] = []
 
-    def tell(worker: str, event: dict[str, Any]) -> None:
+    def report(worker: str, event: dict[str, Any]) -> None:
         if event["event"] == "hello":
             pids.append(event["pid"])
         if event["event"] == "segment_started":
             request_stop(Stopped(143))
 
-    with pytest.raises(Stopped), pool(tmp_path, 1, on_event=tell) as workers:
+    with pytest.raises(Stopped), pool(tmp_path, 1, on_event=report) as workers:
         workers.run(one_lease([task(tmp_path, **with_faults(faults={"A0000": "stall"}))]))
     assert len(pids) == 1 and not _alive(pids[0])
 

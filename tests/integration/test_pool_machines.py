@@ -20,13 +20,13 @@ def task(folder: Path, count: int) -> SynthesisTask:
     return synthesis_task(folder, "A", segments=segments)
 
 
-def spoken(folder: Path) -> dict[str, bytes]:
+def synthesized(folder: Path) -> dict[str, bytes]:
     return {path.stem: path.read_bytes() for path in (folder / "out").glob("*.wav")}
 
 
 def assert_whole(outcome: PoolResult, folder: Path, count: int) -> None:
     assert {row.status for row in outcome.segments.values()} == {"done"} and len(outcome.segments) == count
-    assert spoken(folder) == {f"A{n:03d}": tone(f"words of {n}") for n in range(count)}
+    assert synthesized(folder) == {f"A{n:03d}": tone(f"words of {n}") for n in range(count)}
 
 
 def test_files_come_as_bytes_and_each_row_is_reported_once(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_lease_is_given_only_to_who_is_ready(tmp_path: Path) -> None:
     with Pool(machines) as pool:
         outcome = pool.run(shared_leases([task(tmp_path, 8)], 2, 1))
     assert_whole(outcome, tmp_path, 8)
-    assert {name for name, _ in machines.spoken} == {"worker 2"}
+    assert {name for name, _ in machines.synthesized} == {"worker 2"}
 
 
 def test_a_machine_that_comes_later_takes_its_share(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_machine_that_comes_later_takes_its_share(tmp_path: Path) -> None:
     with Pool(machines) as pool:
         outcome = pool.run(shared_leases([task(tmp_path, 30)], 3, 1))
     assert_whole(outcome, tmp_path, 30)
-    assert {name for name, _ in machines.spoken} == {"worker 1", "worker 2", "worker 3"}
+    assert {name for name, _ in machines.synthesized} == {"worker 1", "worker 2", "worker 3"}
 
 
 def test_machines_that_go_away_cost_no_segment_and_count_as_no_crash(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_where_no_machine_can_be_had_it_is_said_at_once(tmp_path: Path) -> None:
 def test_where_machines_are_gone_for_good_every_row_has_its_reason(tmp_path: Path) -> None:
     class Vanishing(FarLauncher):
         def room(self) -> int:
-            if self.spoken:
+            if self.synthesized:
                 raise PreflightError("no machine of the cluster is left", code="no_nodes")
             return 1
 

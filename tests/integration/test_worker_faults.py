@@ -29,21 +29,21 @@ def test_a_worker_that_fails_before_it_speaks_is_replaced(
     echo_pool.order(*(f"{moment}.{fault}" for fault in pair))
     outcome = echo_pool.run()
     echo_pool.assert_whole(outcome)
-    assert len(outcome.notes) == 2 or "garbage" in pair, "each death is told"
+    assert len(outcome.notes) == 2 or "garbage" in pair, "each death is reported"
 
 
 @pytest.mark.parametrize("faults", [("kill", "exit", "garbage"), ("segv", "loud", "utf8")])
 def test_workers_that_fail_while_they_speak_are_replaced_and_their_lines_spoken(
     echo_pool: EchoPool, faults: tuple[str, ...]
 ) -> None:
-    # A line is spoken between two faults, so that no worker waits long to be replaced.
+    # A line is synthesized between two faults, so that no worker waits long to be replaced.
     echo_pool.order(
         *(f"generate.{number:04d}.{fault}" for number, fault in zip((1, 3, 5), faults, strict=True))
     )
     outcome = echo_pool.run()
     echo_pool.assert_whole(outcome)
-    told = " ".join(outcome.notes)
-    assert all(FATAL[fault] in told for fault in faults), outcome.notes
+    reported = " ".join(outcome.notes)
+    assert all(FATAL[fault] in reported for fault in faults), outcome.notes
 
 
 @pytest.mark.parametrize("fault", ["hang", "stall"])
@@ -74,7 +74,7 @@ def test_a_line_that_kills_two_workers_is_given_up_with_the_last_diagnosis(
     echo_pool: EchoPool, fault: str
 ) -> None:
     echo_pool.order(f"generate.0003.{fault}.1", f"generate.0003.{fault}.2")
-    # A hang is a stall too: only where silence is found first, it is told from one.
+    # A hang is a stall too: only where silence is found first, it is distinguished from one.
     outcome = echo_pool.run(timeout_scale=0.02 if fault == "hang" else 0.003)
     row = outcome.segments[echo_pool.task.output_dir, "0003"]
     assert row.error is not None and row.error.code == "worker_died"

@@ -50,11 +50,11 @@ def test_events_that_nobody_takes_hold_up_the_worker_and_fill_no_memory(
     )
     assert not worker.wait(1.0), "it waits for its reader"
     assert inbox.qsize() <= 100
-    heard = []
+    results = []
     while isinstance(message := inbox.get(timeout=20), EventMessage):
         worker.taken(message)
-        heard.append(message.event["number"])
-    assert heard == list(range(20_000)), "none is lost"
+        results.append(message.event["number"])
+    assert results == list(range(20_000)), "none is lost"
     assert isinstance(message, WorkerExited) and "exit code 0" in message.reason
 
 
@@ -65,8 +65,8 @@ def test_a_log_that_nobody_reads_holds_up_no_worker_and_fills_no_memory(
     said = "import sys\nfor number in range(20_000):\n    print('said', number, file=sys.stderr)\n"
     worker, inbox = started(tmp_path, said)
     assert worker.wait(20.0), "it waits for nobody"
-    heard = [inbox.get(timeout=20) for _ in range(100)]
-    assert [message.line for message in heard if isinstance(message, LogMessage)] == [
+    results = [inbox.get(timeout=20) for _ in range(100)]
+    assert [message.line for message in results if isinstance(message, LogMessage)] == [
         f"said {number}" for number in range(100)
     ]
     assert isinstance(end := inbox.get(timeout=20), WorkerExited) and "said 19999" in end.reason

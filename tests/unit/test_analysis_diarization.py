@@ -1,4 +1,4 @@
-"""Which diarizer is chosen, which numbers are refused, and what the progress bar is told."""
+"""Which diarizer is chosen, which numbers are refused, and which progress is reported."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_number_that_was_asked_for_and_not_found_is_reported(
     assert count.mismatch(found) == mismatch
 
 
-def told(calls: Sequence[Callable[[Callable[..., None]], None]]) -> list[ProgressEvent]:
+def reported(calls: Sequence[Callable[[Callable[..., None]], None]]) -> list[ProgressEvent]:
     events: list[ProgressEvent] = []
     hook = progress_hook(events.append, 30.0)
     for call in calls:
@@ -137,7 +137,7 @@ def told(calls: Sequence[Callable[[Callable[..., None]], None]]) -> list[Progres
 
 
 def test_progress_never_runs_backwards_nor_past_the_end() -> None:
-    events = told(
+    events = reported(
         [
             lambda hook: hook("segmentation", None, completed=0, total=21),
             lambda hook: hook("segmentation", None, completed=np.int64(32), total=np.int64(21)),
@@ -155,7 +155,7 @@ def test_progress_never_runs_backwards_nor_past_the_end() -> None:
 
 
 def test_steps_of_foreign_pipelines_are_passed_over() -> None:
-    assert told([lambda hook: hook("something else", None, completed=1, total=2)]) == []
+    assert reported([lambda hook: hook("something else", None, completed=1, total=2)]) == []
 
 
 def test_torchaudio_without_its_cuda_libraries_is_imported_without_its_binary_half(tmp_path: Path) -> None:

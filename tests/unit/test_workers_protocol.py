@@ -11,7 +11,7 @@ def task(speaker: str, count: int, text: str = "some words") -> SynthesisTask:
     return synthesis_task("", speaker, segments=segment_specs(count, f"{speaker}-", text))
 
 
-def spoken(leases: list) -> list[str]:  # type: ignore[type-arg]
+def synthesized(leases: list) -> list[str]:  # type: ignore[type-arg]
     return [s.id for lease in leases for t in lease.tasks for s in t.segments]
 
 
@@ -39,7 +39,7 @@ def test_sequential_mode_is_one_lease_until_it_grows_large() -> None:
 def test_shared_leases_hold_every_segment_once_and_one_speaker_each() -> None:
     tasks = [task("A", 17), task("B", 4), task("C", 1)]
     leases = shared_leases(tasks, workers=3, batch_size=5)
-    assert sorted(spoken(leases)) == sorted(s.id for t in tasks for s in t.segments)
+    assert sorted(synthesized(leases)) == sorted(s.id for t in tasks for s in t.segments)
     assert all(len(lease.tasks) == 1 for lease in leases)
     assert all(len(lease.tasks[0].segments) <= 5 for lease in leases)  # type: ignore[union-attr]
 
@@ -63,8 +63,8 @@ def test_few_segments_still_reach_every_worker() -> None:
 
 def test_a_part_of_a_lease_holds_only_what_was_named() -> None:
     (lease,) = one_lease([task("A", 2), task("B", 1)])
-    assert spoken(part(lease, {(0, "A-0001"), (1, "B-0000")})) == ["A-0001", "B-0000"]
-    assert spoken(part(lease, {(1, "B-0000")})) == ["B-0000"]
+    assert synthesized(part(lease, {(0, "A-0001"), (1, "B-0000")})) == ["A-0001", "B-0000"]
+    assert synthesized(part(lease, {(1, "B-0000")})) == ["B-0000"]
     assert part(lease, set()) == []
 
 

@@ -50,12 +50,12 @@ def test_references_go_first_where_the_lines_that_wait_would_soon_be_used_up() -
 
 
 def test_a_client_whose_workers_die_is_given_up_alone() -> None:
-    guilty, other = job(lines("1")), job(lines("2"))
-    queue = queue_of(guilty, other)
+    crashing, other = job(lines("1")), job(lines("2"))
+    queue = queue_of(crashing, other)
     for _ in range(MAX_START_FAILURES):
-        queue.count_crash(DIED, guilty, started=False)
-    assert guilty.done.is_set() and not other.done.is_set()
-    assert f"{MAX_START_FAILURES} workers ended so" in guilty.results.errors[0].message
+        queue.count_crash(DIED, crashing, started=False)
+    assert crashing.done.is_set() and not other.done.is_set()
+    assert f"{MAX_START_FAILURES} workers ended so" in crashing.results.errors[0].message
     assert queue.next(workers=1) is other
 
 

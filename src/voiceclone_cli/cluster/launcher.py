@@ -7,6 +7,7 @@ All that passes between them travels as bytes. Ray is imported where it is used.
 from __future__ import annotations
 
 import secrets
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -26,7 +27,6 @@ from voiceclone_cli.cluster.nodes import (
     analysis_shares,
     node_shares,
     on_node,
-    probing_folder,
 )
 from voiceclone_cli.cluster.transfer import FileStore, sweep_node_caches
 from voiceclone_cli.cluster.worker import RayWorker, WorkerActor
@@ -181,7 +181,10 @@ class RayLauncher:
             self._progress(ProgressEvent("note", 1, 1, note="connecting to Ray"))
         self._stack.enter_context(connected(self._settings.ray_address))
         try:
-            prober = NodeProber(engine, path_hints(self._settings), known, probing_folder(self._log_dir))
+            folder = self._log_dir
+            if folder is None or not folder.is_dir():
+                folder = Path(tempfile.gettempdir())
+            prober = NodeProber(engine, path_hints(self._settings), known, folder)
             nodes = Nodes(self._stack.enter_context(prober), self._report_fault)
             nodes.await_survey()
             if self._engine is not None and not nodes.fit():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -52,21 +52,14 @@ def node_engine(engine: str, hints: Mapping[str, str]) -> EngineChoice:
     return choose_engine(settings)
 
 
-def node_spec(choice: EngineChoice, threads: int) -> Callable[[EngineSpec], EngineSpec]:
-    """Return a function that adapts a task's engine to this node.
-
-    Paths and threads are the node's; all that determines the sound stays.
-    """
+def node_spec(spec: EngineSpec, choice: EngineChoice, threads: int) -> EngineSpec:
+    """Return a task's engine with this node's paths and threads; all that determines the sound stays."""
     paths = {key: choice.options[key] for key in PATH_OPTIONS if key in choice.options}
-
-    def convert(spec: EngineSpec) -> EngineSpec:
-        given = {key: value for key, value in spec.options.items() if key not in PATH_OPTIONS}
-        # Ray has assigned one of several GPUs to the worker.
-        device = "cuda" if spec.device.startswith("cuda:") else spec.device
-        options = {**given, **paths, "threads": threads}
-        return replace(spec, checkpoint=choice.checkpoint, device=device, options=options)
-
-    return convert
+    given = {key: value for key, value in spec.options.items() if key not in PATH_OPTIONS}
+    # Ray has assigned one of several GPUs to the worker.
+    device = "cuda" if spec.device.startswith("cuda:") else spec.device
+    options = {**given, **paths, "threads": threads}
+    return replace(spec, checkpoint=choice.checkpoint, device=device, options=options)
 
 
 def describe_node(engine: str, hints: Mapping[str, str]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -224,11 +223,6 @@ def node_fault(answer: Mapping[str, Any], weights: Mapping[str, str]) -> str | N
             "model files there"
         )
     return None
-
-
-def probing_folder(log_dir: Path | None) -> Path:
-    """Return the folder that the run writes into, else that of temporary files."""
-    return log_dir if log_dir is not None and log_dir.is_dir() else Path(tempfile.gettempdir())
 
 
 CHECK_SECONDS = 1.0

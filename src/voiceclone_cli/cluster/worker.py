@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -139,9 +140,8 @@ class WorkerActor:
         self._cache = NodeCache(self._job, _node_id(), _get, sharing=self._sharing)
         self._folder = Path(tempfile.mkdtemp(prefix=f"worker-{self._number}-", dir=self._cache.folder))
         if self._engine:
-            choice = node_engine(self._engine, self._hints)
-            self._spec = node_spec(choice, self._threads)
-            command, task_files = worker_command(choice.python, threads=self._threads), TaskFiles
+            self._choice = node_engine(self._engine, self._hints)
+            command, task_files = worker_command(self._choice.python, threads=self._threads), TaskFiles
         else:
             command, task_files = analysis_command(), AnalysisFiles
         self._worker = WorkerProcess(
@@ -154,7 +154,7 @@ class WorkerActor:
         if isinstance(task, AnalysisTask):
             task = node_analysis(task, self._hints, self._threads)
             return replace(task, samples=_get(task.samples))
-        return replace(task, engine=self._spec(task.engine))
+        return replace(task, engine=node_spec(task.engine, self._choice, self._threads))
 
     def _take_message(self) -> bool:
         """Report the next message; False after the last."""
@@ -336,7 +336,7 @@ class RayWorker:
         """Fetch reports and pass them on until the end."""
         from ray.exceptions import RayError
 
-        with BoundedLog(self._log) as log:
+        with closing(BoundedLog(self._log)) as log:
             try:
                 self._actor = self._make()
                 while not self._ended.is_set():

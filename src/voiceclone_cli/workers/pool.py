@@ -54,14 +54,11 @@ STOPPING_SECONDS = 5.0
 
 
 class Usage(NamedTuple):
-    """How busy the workers were."""
+    """How many workers there were at most, their seconds with a lease, and those from first lease to last result."""
 
     workers: int
-    """The most at a time; 0 while none could be started."""
     busy_seconds: float
-    """Time with a lease, summed over the workers."""
     span_seconds: float
-    """From the first lease to the last result."""
 
 
 @dataclass(slots=True, eq=False)

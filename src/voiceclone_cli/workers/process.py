@@ -13,11 +13,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib import util
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO
 
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.system import (
@@ -264,15 +264,15 @@ class WorkerProcess:
 
     def _read_events(self) -> None:
         assert self._process.stderr is not None
-        with self._process.stderr as stream, BoundedLog(self._log) as log:
-            for part in read_lines(stream):
-                line = part.data.decode("utf-8", errors="replace").rstrip("\r\n")
-                event = parse_event(line) if part.first and part.last else None
+        with self._process.stderr as stream, closing(BoundedLog(self._log)) as log:
+            for data, first, last in read_lines(stream):
+                line = data.decode("utf-8", errors="replace").rstrip("\r\n")
+                event = parse_event(line) if first and last else None
                 if event is not None:
                     self._put_event(event)
                     continue
-                log.write(part.data)
-                if part.first and (plain := plain_line(line)):
+                log.write(data)
+                if first and (plain := plain_line(line)):
                     self._last_words.add(plain)
                     if self._unread_log.acquire(blocking=False):
                         self._inbox.put(LogMessage(self, plain))
@@ -401,19 +401,12 @@ def diagnosis(name: str, code: int, fault: str | None, last_words: str) -> str:
 
 
 def _ending(code: int) -> str:
+    names = {known.value: known.name for known in signal.Signals}
     if code < 0:
-        return f"was ended by {_signal_name(-code)}"
-    if code > 128 and _is_signal(code - 128):
-        return f"ended with exit code {code} (a shell's way to say {_signal_name(code - 128)})"
+        return f"was ended by {names.get(-code, f'signal {-code}')}"
+    if code - 128 in names:
+        return f"ended with exit code {code} (a shell's way to say {names[code - 128]})"
     return f"ended with exit code {code}"
-
-
-def _is_signal(number: int) -> bool:
-    return number in set(signal.Signals)
-
-
-def _signal_name(number: int) -> str:
-    return signal.Signals(number).name if _is_signal(number) else f"signal {number}"
 
 
 MAX_LINE_BYTES = 1 << 16
@@ -423,23 +416,16 @@ MAX_LOG_BYTES = 16_000_000
 """Bytes of a worker's log that are kept."""
 
 
-class PipeLine(NamedTuple):
-    """A line, or a part of one that is too long to be read at once."""
+def read_lines(stream: IO[bytes]) -> Iterator[tuple[bytes, bool, bool]]:
+    """Yield a stream line by line, in parts of at most MAX_LINE_BYTES: no line can grow memory.
 
-    data: bytes
-    first: bool
-    """A line begins with it."""
-    last: bool
-    """A line ends with it."""
-
-
-def read_lines(stream: IO[bytes]) -> Iterator[PipeLine]:
-    """Yield a stream line by line, in parts of at most MAX_LINE_BYTES: no line can grow memory."""
+    With each part: whether a line begins with it, and whether a line ends with it.
+    """
     first = True
     while data := stream.readline(MAX_LINE_BYTES):
         ends = data.endswith(b"\n")
         # At the very end of a stream the last line may lack its end.
-        yield PipeLine(data, first, ends or len(data) < MAX_LINE_BYTES)
+        yield data, first, ends or len(data) < MAX_LINE_BYTES
         first = ends
 
 
@@ -456,16 +442,6 @@ class BoundedLog:
                 self._file = path.open("ab")
                 self._room -= self._file.tell()
 
-    def __enter__(self) -> BoundedLog:
-        """Return the log itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        self._close()
-
     def write(self, data: bytes) -> None:
         """Append bytes as long as there is room; say once that the log was cut."""
         if self._file is None:
@@ -476,9 +452,10 @@ class BoundedLog:
                 self._file.write(data)
             else:
                 self._file.write(b"\n(cut here: the log has reached its %d MB)\n" % (MAX_LOG_BYTES // 10**6))
-                self._close()
+                self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the file."""
         file, self._file = self._file, None
         if file is not None:
             with self._catching():

@@ -177,20 +177,11 @@ class PoolResult:
     peak_mb: int = 0
     """The largest worker's peak resident memory; 0 where the system does not report it."""
 
-    def drop_notes(self, notes: Collection[str]) -> None:
-        """Remove notes that another sentence replaces."""
-        self.notes = [note for note in self.notes if note not in notes]
-
     def add_notes(self, notes: Iterable[str]) -> None:
         """Add the notes that are new, up to MAX_NOTES."""
         for note in notes:
             if len(self.notes) < MAX_NOTES and note not in self.notes:
                 self.notes.append(note)
-
-    def add_error(self, error: Failure) -> None:
-        """Add an error unless it is listed: two workers may meet the same one."""
-        if error not in self.errors:
-            self.errors.append(error)
 
 
 class Worker(Protocol):

@@ -12,7 +12,7 @@ from typing import Any
 
 from voiceclone_cli.errors import PreflightError, Stopped, VoicecloneError
 from voiceclone_cli.system import add_seconds
-from voiceclone_cli.types import Progress, ProgressEvent
+from voiceclone_cli.types import SYNTHESIS_STAGE, Progress, ProgressEvent
 from voiceclone_cli.workers import recovery
 from voiceclone_cli.workers.protocol import AnalysisRow, Lease, PoolResult, Row, RowName
 from voiceclone_cli.workers.recovery import (
@@ -187,7 +187,8 @@ class Job:
 
     def abandon(self, failure: Failure) -> None:
         """Fail all leases that wait."""
-        self.results.add_error(failure)
+        if failure not in self.results.errors:  # two workers may meet the same one
+            self.results.errors.append(failure)
         while self.waiting:
             self._fail_rest(Assignment(self.waiting.popleft()), failure)
 
@@ -269,7 +270,7 @@ class JobQueue:
             job.done.set()
 
     def end(self, job: Job, error: BaseException) -> None:
-        """End a job early, with an error object of its own: its client raises it in another thread."""
+        """End a job early with a copy of the error, which its client raises in another thread."""
         job.end(copy_error(error))
         self.conclude(job)
 
@@ -317,7 +318,8 @@ class JobQueue:
         deaths = client.restarts.record_failure(now, started=started) or of_all
         if deaths:
             message = f"{failure.message}; {deaths} workers ended so: `voiceclone doctor` looks for the cause"
-            job.results.drop_notes(client.crash_notes)  # this sentence replaces them
+            kept = [note for note in job.results.notes if note not in client.crash_notes]
+            job.results.notes = kept  # this sentence replaces the others
             client.given_up = Failure(failure.code, message)
             job.abandon(client.given_up)
             if of_all:
@@ -331,7 +333,7 @@ class JobQueue:
             self.conclude(job)
 
 
-ENCODING, SYNTHESIS, LOG = "encoding", "synthesis", "log"
+ENCODING, SYNTHESIS, LOG = "encoding", SYNTHESIS_STAGE, "log"
 
 
 class WorkerProgress:
