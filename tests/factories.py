@@ -90,7 +90,7 @@ def words(start: float, end: float, text: str = " word", *, seconds: float = 0.4
 def speech_sound(
     words: Sequence[Word], seconds: float, *, gain: Callable[[float], float] = lambda time: 0.3
 ) -> Samples:
-    """Return noise at ANALYSIS_RATE: as loud as ``gain`` of its start in each word, a faint hiss elsewhere."""
+    """Return noise at ANALYSIS_RATE: in each word with the ``gain`` of its start, else a faint hiss."""
     random = np.random.default_rng(7)
     samples = random.normal(0, 0.0005, round(seconds * ANALYSIS_RATE))
     for word in words:

@@ -61,7 +61,7 @@ def write_run(folder: Path, lines: Sequence[dict[str, Any]], **others: Any) -> P
         "status": "success" if all(row["status"] == "done" for row in rows) else "partial",
         "run_dir": str(folder),
         "engine": "echo",
-        "engine_why": "it was asked for",
+        "engine_why": "it was requested",
         "mode": "sequential",
         "speakers": [_speaker(folder, name, rows) for name in names],
         "segments": rows,

@@ -216,9 +216,9 @@ def measure_voiceclone(
 def _measured(
     mode: Mode, engine: EngineChoice, result: SynthesisResult, wall: float, peak_mb: int | None
 ) -> Measure:
-    done = [row for row in result.rows.values() if row.status == "done"]
-    measure = Measure(mode, segments=len(result.rows), measured=len(result.rows))
-    for row in result.rows.values():
+    done = [row for row in result.segments.values() if row.status == "done"]
+    measure = Measure(mode, segments=len(result.segments), measured=len(result.segments))
+    for row in result.segments.values():
         if row.error is not None:
             measure.failed.append(Failed(row.id, row.error.code, row.error.message))
     measure.notes = list(result.notes)

@@ -47,7 +47,7 @@ STEPS = ("encode", "generate", "decode")
 
 
 def run_upstream(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
-    """Speak as upstream does: one step, or the loop.
+    """Run upstream's program: one step, or the loop.
 
     Answers ``{"seconds": {"load", "encode", ...}, "precision", "device", "peak_mb"}``; of a line also its
     ``frames``, of the loop its ``lines`` and ``window``. Raises EngineError: ``upstream_usage``, and those of the
@@ -67,7 +67,7 @@ def _open(path: str) -> UpstreamModels:
 
 
 def _read_job(path: str, code: str) -> dict[str, Any]:
-    """Raises EngineError with this code."""
+    """Return a job. Raises EngineError with this code."""
     try:
         job: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -76,7 +76,7 @@ def _read_job(path: str, code: str) -> dict[str, Any]:
 
 
 def _step(step: str, upstream: UpstreamModels, name: str) -> dict[str, Any]:
-    """One of upstream's three commands."""
+    """Run one of upstream's three commands."""
     answer: dict[str, Any] = {}
     if step == "encode":
         upstream.load_codec()
@@ -94,7 +94,7 @@ def _step(step: str, upstream: UpstreamModels, name: str) -> dict[str, Any]:
 
 
 def _loop(upstream: UpstreamModels, emit: Emit) -> dict[str, Any]:
-    """Everything in this process, a line after the other; a line that fails is said and passed over."""
+    """Run everything in this process, one line after the other; a line that fails is reported and skipped."""
     upstream.load_codec()
     voices = {speaker: upstream.encode(speaker) for speaker in upstream.job["references"]}
     window = upstream.cut_window(voices) if upstream.job["window"] == "cut" else None
@@ -166,7 +166,7 @@ class UpstreamModels:
         return int(self._model.config.max_seq_len)
 
     def account(self) -> dict[str, Any]:
-        """What this process has needed so far."""
+        """Return what this process has needed so far."""
         from voiceclone_worker.engines.fish.checkpoint import PRECISIONS
 
         return {
@@ -212,7 +212,7 @@ class UpstreamModels:
             self._decode_one = inference.decode_one_token_ar
 
     def cut_window(self, voices: Mapping[str, torch.Tensor]) -> int:
-        """Positions that the longest line may come to in our own engine, in whole 64s."""
+        """Return the positions of the longest line in our own engine, in multiples of 64."""
         from fish_speech.tokenizer import FishTokenizer
 
         with self._timed("load"):
@@ -225,7 +225,7 @@ class UpstreamModels:
         return min(-(-longest // 64) * 64, int(config["max_seq_len"]))
 
     def _cap(self, text: str) -> int:
-        """Frames at which our engine stops a line that has time."""
+        """Return the frames at which our engine stops a line without a slot."""
         from voiceclone_worker.engines.fish.decoder import length_bounds
 
         frames_per_second = self._codec.sample_rate / self._codec.frame_length
@@ -235,7 +235,7 @@ class UpstreamModels:
     # --------------------------------------------------------------------------- working
 
     def encode(self, speaker: str) -> torch.Tensor:
-        """The codes of a reference, int64 [codebooks, frames]. It must be mono at the codec's rate."""
+        """Return the codes of a reference, int64 [codebooks, frames]. It must be mono at the codec's rate."""
         import soundfile
         import torch
 
@@ -252,8 +252,10 @@ class UpstreamModels:
             return (codes[0] if codes.ndim == 3 else codes).cpu().long()
 
     def generate(self, line: Mapping[str, Any], voice: torch.Tensor) -> torch.Tensor:
-        """The codes of a line, int64 [codebooks, frames]. Raises what upstream raises, and ValueError
-        when it generates nothing."""
+        """Return the codes of a line, int64 [codebooks, frames].
+
+        Raises what upstream raises, and ValueError when it generates nothing.
+        """
         import torch
 
         with self._timed("generate"):
@@ -284,7 +286,7 @@ class UpstreamModels:
 
         config = self._model.config
         prompt, masks, parts = self._prompt(self._model.tokenizer, config.num_codebooks, line, voice)
-        spoken: torch.Tensor = generate(
+        tokens: torch.Tensor = generate(
             model=self._model,
             prompt=prompt.to(self._device),
             audio_masks=masks,
@@ -292,14 +294,13 @@ class UpstreamModels:
             decode_one_token=self._decode_one,
             **self.job["sampling"],
         )
-        # As generate_long: the row of tokens and the last frame, which is the end, are left out.
-        return spoken[1:, prompt.shape[1] : -1].cpu()
+        # As in generate_long, without the row of tokens and without the last frame, which is the end.
+        return tokens[1:, prompt.shape[1] : -1].cpu()
 
     def _prompt(
         self, tokenizer: Any, codebooks: int, line: Mapping[str, Any], voice: torch.Tensor
     ) -> tuple[torch.Tensor, Any, Any]:
-        """What ``generate_long`` makes of reference and text: tokens [1 + codebooks, positions], and
-        two values that matter only to models which hear audio."""
+        """Return the prompt of ``generate_long``: tokens [1 + codebooks, positions], and two values for other models."""
         from fish_speech.content_sequence import ContentSequence, TextPart, VQPart
 
         words = self.job["references"][line["speaker"]]["text"]
@@ -310,7 +311,7 @@ class UpstreamModels:
         return prompt, masks, parts
 
     def decode(self, name: str, codes: torch.Tensor) -> int:
-        """Writes the sound of ``codes``; returns their number of frames."""
+        """Write the sound of ``codes`` and return their number of frames."""
         import soundfile
         import torch
 
@@ -356,7 +357,7 @@ TEXT = (
 def measure_roofline(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
     """Measure how near generation comes to what the memory allows.
 
-    Generating reads every weight for every frame, so no single line can be spoken faster than the memory delivers
+    Generating reads every weight for every frame, so a single line cannot be decoded faster than the memory delivers
     them. Answers ``bandwidth_gb_per_second`` (10^9 bytes, read by summing a large tensor with the same threads),
     ``bytes_per_frame`` (the slow layers and the rows of the head that are considered once, the fast layers and their
     head for each further codebook), ``limit_frames_per_second`` for a single line, and ``measured``: for each batch
@@ -396,7 +397,7 @@ def measure_roofline(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
 
 
 def bandwidth(device: torch.device) -> float:
-    """Bytes a second that a sum reads from the device's memory: the best of some."""
+    """Return the bytes per second that a sum reads from the device's memory, the best of several."""
     import torch
 
     large = torch.ones(LARGE // 4, dtype=torch.float32, device=device)
@@ -409,7 +410,7 @@ def bandwidth(device: torch.device) -> float:
 
 
 def step_seconds(decoder: Decoder, model: Any, lines: int) -> float:
-    """The median time of a step that makes a frame for each of ``lines`` lines.
+    """Return the median seconds of a step that decodes a frame for each of ``lines`` lines.
 
     Raises EngineError ``roofline_unmeasured`` when the checkpoint ends its lines before enough steps.
     """
@@ -442,9 +443,9 @@ def step_seconds(decoder: Decoder, model: Any, lines: int) -> float:
 
 
 def peak_mb() -> int | None:
-    """The largest resident set so far, MB (10^6 bytes); None where the system does not tell."""
+    """Return the largest resident set so far in MB (10^6 bytes); None where it is unknown."""
     try:
-        # Not ru_maxrss: Linux hands it down through exec, so that a child starts with its parent's.
+        # Not ru_maxrss: Linux passes it on through exec, so that a child starts with its parent's.
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
         return round(int(kib) * 1024 / 1e6)

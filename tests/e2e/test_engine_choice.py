@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from command import Ended, voiceclone
+from factories import engine_spec, synthesis_task
 from media_samples import syllables, write_wav
-from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask, task_to_json
+from voiceclone_worker.protocol import task_to_json
 
 
 @pytest.fixture
@@ -68,13 +69,9 @@ def test_a_task_file_whose_engine_does_not_load_ends_with_4_and_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", sys.executable)
-    reference = ReferenceSpec("A", str(tmp_path / "a.wav"), "", str(tmp_path / "codes.npy"))
-    lines = tuple(SegmentSpec(f"{n}", "a line", "en", n) for n in range(5))
-    engine = EngineSpec("fish", checkpoint=str(tmp_path / "nowhere"))
     task = tmp_path / "task.json"
-    task.write_text(
-        task_to_json(SynthesisTask("A", engine, reference, str(tmp_path / "out"), lines)), "utf-8"
-    )
+    engine = engine_spec("fish", tmp_path / "nowhere")
+    task.write_text(task_to_json(synthesis_task(tmp_path, count=5, engine=engine)), "utf-8")
     ended = voiceclone("synth", task, "--progress", "none", timeout=120)
     assert ended.code == 4 and ended.out == "", ended
     assert len(ended.err.splitlines()) == 1 and ended.err.startswith("voiceclone: ")

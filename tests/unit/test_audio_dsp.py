@@ -1,3 +1,5 @@
+"""Speech level, limiter and time stretching."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Writing of wav and FLAC files."""
+
 from __future__ import annotations
 
 import hashlib

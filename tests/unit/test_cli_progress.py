@@ -172,6 +172,27 @@ def test_bars_are_ten_at_most_however_many_files_and_workers() -> None:
     assert by_name["files"].completed == 40
 
 
+def test_a_worker_s_bar_ends_with_its_stage_and_no_other() -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bars = Progress(console=Console(file=io.StringIO()))
+    show = Bars(bars)
+    show(ProgressEvent("encoding", 0, 1))
+    show(ProgressEvent("synthesis", 0, 3, worker="worker 1", note="loading"))
+    show(ProgressEvent("encoding", 1, 1))
+    show(ProgressEvent("synthesis", 3, 3, worker="worker 1", note="0003"))
+    (worker,) = (task for task in bars.tasks if task.description == "  worker 1")
+    assert (worker.completed, worker.finished, worker.fields["note"]) == (3, False, "0003")
+    show(ProgressEvent("synthesis", 3, 3))
+    assert (worker.completed, worker.finished, worker.fields["note"]) == (3, True, "3 done")
+    assert [task.description for task in bars.tasks if task.finished] == [
+        "encoding",
+        "  worker 1",
+        "synthesis",
+    ]
+
+
 def test_bars_take_names_that_look_like_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(sys, "stderr", screen)

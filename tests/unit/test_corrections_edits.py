@@ -342,9 +342,10 @@ LINE = edited(HI).lines["0001"]
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"speakers": {"A": ["..", "A"]}},
-        {"speakers": {"A": "Anna"}},
-        {"speakers": {"A": [1, "A"]}},
+        {"names": {"A": ".."}},
+        {"names": {"A": ["Anna"]}},
+        {"voices": {"A": "../A"}},
+        {"voices": {"A": 1}},
         {"moved_from": {"A": 1}},
         {"log": [1]},
         {"log": {}},
@@ -355,7 +356,7 @@ LINE = edited(HI).lines["0001"]
         {"lines": {"0001": {**LINE, "speaker": "../A"}}},
         {"lines": {"0001": {**LINE, "seed": 1.5}}},
         {"undo": [{"entries": 0}]},
-        {"undo": [{"entries": 0, "speakers": {"A": [".."]}, "moved_from": [], "lines": {"0001": 1}}]},
+        {"undo": [{"entries": 0, "names": {}, "voices": {}, "moved_from": [], "lines": {"0001": 1}}]},
     ],
 )
 def test_values_that_no_command_writes_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
@@ -365,7 +366,7 @@ def test_values_that_no_command_writes_are_refused(tmp_path: Path, wrong: dict[s
 
 def test_undo_refuses_a_name_that_no_folder_can_have() -> None:
     corrections = edited(HI)
-    corrections.undo[0]["speakers"] = {"A": ["..", "A"]}
+    corrections.undo[0]["names"] = {"A": ".."}
     expect_refusal("unsafe_name", Edits(undo=True), corrections)
 
 

@@ -277,7 +277,7 @@ def test_a_choice_that_a_run_would_refuse_fails(
 
 @pytest.mark.parametrize("name", ["asr_model", "diarizer"])
 def test_a_model_in_the_home_of_an_unknown_user_is_a_row(name: str) -> None:
-    rows = checks.model_rows(resolve({name: "~nobody-of-this-name/model"}))
+    rows = checks.model_rows(resolve({name: "~no-user-of-this-name/model"}))
     *_, last = rows_or_error("models", rows, CheckState.FAIL)
     assert last.state is CheckState.FAIL
     assert "the home of a user who is not known on this machine" in last.advice
@@ -317,7 +317,7 @@ def test_a_checkpoint_that_a_run_would_fetch_is_noted() -> None:
 # ------------------------------------------------------------------------------------ printing
 
 
-def test_an_error_of_ours_ends_only_its_own_check() -> None:
+def test_an_error_ends_only_its_check() -> None:
     def broken() -> Iterator[CheckRow]:
         yield CheckRow("one", CheckState.OK, "fine")
         raise PreflightError("it is broken: mend it", code="broken")

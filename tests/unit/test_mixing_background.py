@@ -1,3 +1,5 @@
+"""Backgrounds: activity, ducking, removal of voices, spectra."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Panning of speakers, measured in the recording."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The mix in the recording's channels, and what of the original is under the new voices."""
+"""The mix in the channels of the recording, with its background and cache."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Segments on the timeline: slots, tempo, loudness, and the files of the mix."""
+
 from __future__ import annotations
 
 import os

@@ -159,14 +159,12 @@ def test_a_file_that_cannot_be_read_is_replaced_by_the_next_run(tmp_path: Path, 
         [30.0, 1e300, None],
     ],
 )
-def test_a_row_that_is_no_measurement_is_left_out(row: Any) -> None:
+def test_an_invalid_measurement_is_skipped(row: Any) -> None:
     write({"schema": "voiceclone.rates/2", "measured": {"bad": row, "good": ROW}})
     assert load_measurements() == {"good": Measurement(30.0, 10.0, None)}
 
 
-def test_a_place_that_cannot_be_written_is_no_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unwritable_file_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     run = ctx(tmp_path, media=0.2)
@@ -174,7 +172,7 @@ def test_a_place_that_cannot_be_written_is_no_failure(
     assert load_measurements() == {}
 
 
-def test_the_file_stays_small_and_what_was_not_renewed_for_longest_leaves(tmp_path: Path) -> None:
+def test_the_file_stays_small_and_the_oldest_measurements_are_dropped(tmp_path: Path) -> None:
     write({"schema": "voiceclone.rates/2", "measured": {str(n): ROW for n in range(MAX_MEASUREMENTS)}})
     run = ctx(tmp_path, media=0.2, casting=0.1)
     record(run, job(run), speech(timing={}))
@@ -183,7 +181,7 @@ def test_the_file_stays_small_and_what_was_not_renewed_for_longest_leaves(tmp_pa
     assert observed("media") and observed("casting")
 
 
-def test_signs_that_stand_for_a_syllable_take_longer_than_letters() -> None:
+def test_characters_that_are_syllables_take_longer_than_letters() -> None:
     def seconds(text: str) -> float:
         return speech_seconds([Segment("0001", "S", 0.0, 1.0, text, "en")])
 
@@ -242,7 +240,7 @@ def stages_observed() -> set[str]:
     return {key.split(",")[0] for key in load_measurements()}
 
 
-def test_a_run_leaves_what_each_of_its_stages_took(tmp_path: Path) -> None:
+def test_a_run_records_the_time_of_each_stage(tmp_path: Path) -> None:
     run = ctx(tmp_path, media=0.2, diarization=7.0, script=3.0, casting=0.1, speaking=7.0, timeline=0.3)
     record(run, job(run), speech())
     assert observed("diarization") == [(10.0, 7.0, None)]
@@ -273,7 +271,7 @@ def test_the_last_run_counts_and_a_peak_is_remembered_until_the_next(tmp_path: P
     assert observed("casting") == [(10.0, 0.4, 500)]
 
 
-def test_what_was_taken_over_or_given_measures_nothing(tmp_path: Path) -> None:
+def test_reused_and_given_stages_measure_nothing(tmp_path: Path) -> None:
     run = ctx(tmp_path, media=0.2, diarization=0.01, script=0.01, timeline=0.01, speaking=0.01)
     run.cache.reused.extend(["diarization", "transcription", "timeline"])
     record(run, job(run), speech(reused={"0001", "0002"}, timing={}))
@@ -287,7 +285,7 @@ def test_what_was_taken_over_or_given_measures_nothing(tmp_path: Path) -> None:
         {"segments": {"0001": SegmentRow(0, "0001", "failed", error=Failure("x", "y"))}},
     ],
 )
-def test_speaking_that_went_wrong_says_nothing_of_speed(tmp_path: Path, trouble: dict[str, Any]) -> None:
+def test_a_failed_synthesis_measures_nothing(tmp_path: Path, trouble: dict[str, Any]) -> None:
     run = ctx(tmp_path, media=0.2, speaking=60.0, timeline=0.1)
     record(run, job(run), speech(**trouble))
     assert stages_observed() == {"media"}

@@ -59,12 +59,12 @@ def speech(seconds: float, noise: float = 0.0) -> Samples:
 ALONE = (Turn(0.0, 10.0, "ANNA"), Turn(10.0, 12.0, "BERT"))
 
 
-def test_clean_speech_of_some_seconds_is_a_good_voice() -> None:
+def test_clean_speech_of_some_seconds_is_a_good_reference() -> None:
     word, quality = rate_reference(reference((1.0, 4.0), (5.0, 9.0)), recording(speech(12.0)), ALONE)
     assert word == "good" and quality.snr_db > 20
 
 
-def test_the_worst_that_can_be_said_of_a_voice_is_said() -> None:
+def test_the_worst_fault_of_a_reference_is_its_quality() -> None:
     def word(samples: Samples, *spans: tuple[float, float]) -> str:
         return rate_reference(reference(*spans), recording(samples), ALONE)[0]
 
@@ -135,7 +135,7 @@ def test_what_is_written_in_a_scratch_directory_stays_there(ctx: RunContext) -> 
     assert again(ctx.run_dir).load("casting", 1, MADE_FROM) == {"found": "then"}
 
 
-def test_what_was_heard_anew_is_handed_on_even_when_the_plan_comes_to_nothing(ctx: RunContext) -> None:
+def test_new_turns_are_copied_back_even_when_the_plan_fails(ctx: RunContext) -> None:
     with pytest.raises(KeyError), scratch_directory(ctx) as beside:
         beside.cache.save("diarization", 1, {"model": "b"}, {"found": "now"})
         raise KeyError("a script that cannot be read, say")
@@ -143,7 +143,7 @@ def test_what_was_heard_anew_is_handed_on_even_when_the_plan_comes_to_nothing(ct
     assert again(ctx.run_dir).load("transcription", 1, MADE_FROM) == {"found": "then"}
 
 
-def test_a_file_system_without_second_names_gets_copies(
+def test_a_file_system_without_hard_links_gets_copies(
     ctx: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -156,7 +156,7 @@ def test_a_file_system_without_second_names_gets_copies(
         assert beside.cache.load("casting", 1, MADE_FROM) == {"found": "then"}
 
 
-def test_where_nothing_was_spoken_yet_the_plan_is_at_home(ctx: RunContext) -> None:
+def test_before_the_first_segment_the_plan_uses_the_run_directory(ctx: RunContext) -> None:
     ctx.run_dir.claim()
     with scratch_directory(ctx) as there:
         assert there is ctx
@@ -188,7 +188,7 @@ def test_a_time_is_measured_when_all_that_matters_of_it_is() -> None:
 # ------------------------------------------------------------------------------------- room
 
 
-def test_memory_that_may_not_suffice_is_told_in_a_sentence() -> None:
+def test_memory_that_may_not_suffice_is_a_note() -> None:
     assert memory_note({"needed_mb": 2300, "free_mb": 9000}) is None
     assert memory_note({"needed_mb": 2300, "free_mb": None}) is None, "nobody knows"
     note = memory_note({"needed_mb": 2300, "free_mb": 1000})
@@ -230,7 +230,7 @@ def document(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_a_plan_is_shown_on_stdout_and_what_it_leaves_is_told_on_stderr(
+def test_a_plan_is_on_stdout_and_its_directory_on_stderr(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     show_plan(document(), as_json=False, display=Display())

@@ -96,7 +96,7 @@ def test_the_status_follows_from_the_segments(
     assert content["status"] == status and SynthesisResult(rows).exit_code == code
 
 
-def test_work_that_could_not_begin_at_all_lacked_something() -> None:
+def test_work_that_failed_as_a_whole_has_the_exit_code_of_a_missing_requirement() -> None:
     reason = Failure("checkpoint_unusable", "model.pth cannot be loaded; fetch it again")
     failed = {"0001": replace(FAILED, id="0001", error=reason), "0002": replace(FAILED, error=reason)}
     assert SynthesisResult(failed, errors=[reason]).exit_code == 4
@@ -104,7 +104,7 @@ def test_work_that_could_not_begin_at_all_lacked_something() -> None:
     assert SynthesisResult(failed, errors=[reason], stopped=Stopped(130)).exit_code == 130
 
 
-def test_each_note_stands_there_once(tmp_path: Path) -> None:
+def test_each_note_is_there_once(tmp_path: Path) -> None:
     content = document(
         tmp_path, {"0001": DONE, "0002": FAILED}, notes=["the batch was halved for want of memory", "a note"]
     )
@@ -125,13 +125,13 @@ def test_no_secret_reaches_the_manifest(tmp_path: Path) -> None:
     assert "hf_secret" not in text and "token" not in written.settings
 
 
-def test_settings_stand_there_with_their_source(tmp_path: Path) -> None:
+def test_settings_are_there_with_their_source(tmp_path: Path) -> None:
     content = document(tmp_path, {"0001": DONE, "0002": FAILED})
     assert content["settings"]["batch_size"] == {"value": 5, "from": "default"}
     assert content["input"]["frames"] == 24_000 and content["input"]["seconds"] == 3.0
 
 
-def test_a_run_that_could_not_begin_has_a_document_of_the_same_schema() -> None:
+def test_a_run_that_failed_early_has_a_document_of_the_same_schema() -> None:
     content = failure_document(InputError("no such file", code="media_missing"))
     assert content["schema"] == "voiceclone.run/1" and content["status"] == "error"
     assert content["errors"] == [{"code": "media_missing", "message": "no such file", "segment": None}]
@@ -149,7 +149,7 @@ def test_what_was_stopped_or_lacks_its_mix_is_no_success(tmp_path: Path) -> None
     assert SynthesisResult(rows, errors=[full]).exit_code == 3
 
 
-def test_a_reason_stands_among_the_errors_once(tmp_path: Path) -> None:
+def test_each_error_is_there_once(tmp_path: Path) -> None:
     full = Failure("disk_full", "the disk is full")
     found = manifest(tmp_path, {"0001": DONE, "0002": DONE}, errors=[full, full])
     assert len(found.errors) == 1

@@ -1,4 +1,4 @@
-"""What each format says, and what is refused with a sentence."""
+"""Script files of every format, valid and invalid."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Segmentation of words into lines."""
+
 from __future__ import annotations
 
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Who speaks a line of a script."""
+"""Speakers of script lines."""
 
 import json
 from pathlib import Path

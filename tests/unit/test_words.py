@@ -36,37 +36,19 @@ BANNED_IN = {"voiceclone_cli/analysis": {"stack"}}
 """Words that mean something else in other rooms: an ExitStack, a stack of layers."""
 
 ALLOWED = {
+    # Keys of run.json.
+    "src/voiceclone_cli/rundir/manifest.py": {"placed"},
     # A file in an archive, as zipfile and tarfile call it.
     "src/voiceclone_cli/models/registry.py": {"members"},
     "src/voiceclone_cli/models/download.py": {"member"},
 }
 """Honest uses, by file."""
 
-NOT_YET_CLEAN: frozenset[str] = frozenset(
-    {
-        "voiceclone_cli/rundir",
-    }
-)
-"""Rooms whose names are still being renamed."""
-
 
 BANNED_PROSE = re.compile(
     r"\b([Ww]hoever|[Nn]obody|[Ss]omebody|what it came to|so many|(?<!there )is none|of its own)\b"
 )
 """Phrases that are not in comments, docstrings and messages."""
-
-PROSE_NOT_YET_CLEAN: frozenset[str] = frozenset(
-    {
-        "voiceclone_cli/cli",
-        "voiceclone_cli/mixing",
-        "voiceclone_cli/references",
-        "voiceclone_cli/rundir",
-        "voiceclone_cli/workers",
-        "voiceclone_worker/engines",
-        "voiceclone_worker/protocol.py",
-    }
-)
-"""Rooms whose prose is still being rewritten."""
 
 
 def files() -> list[Path]:
@@ -137,11 +119,7 @@ def test_names_that_a_module_gives_are_found() -> None:
 
 
 def test_names_are_standard_words() -> None:
-    found = {
-        path.relative_to(ROOT).as_posix(): offenders(path)
-        for path in files()
-        if room(path) not in NOT_YET_CLEAN
-    }
+    found = {path.relative_to(ROOT).as_posix(): offenders(path) for path in files()}
     assert {path: sorted(names) for path, names in found.items() if names} == {}
 
 
@@ -158,11 +136,7 @@ def banned_prose(path: Path) -> list[str]:
 
 
 def test_prose_is_plain_technical_english() -> None:
-    found = {
-        path.relative_to(ROOT).as_posix(): banned_prose(path)
-        for path in files()
-        if room(path) not in PROSE_NOT_YET_CLEAN
-    }
+    found = {path.relative_to(ROOT).as_posix(): banned_prose(path) for path in files()}
     assert {path: lines for path, lines in found.items() if lines} == {}
 
 

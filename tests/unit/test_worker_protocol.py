@@ -116,7 +116,7 @@ def test_a_wrong_task_is_refused_in_one_sentence(changes: dict[str, Any], compla
     "changes, complaint",
     [
         ({"codes": "/home/me/.bashrc"}, "ends in .npy, .npz, .txt"),
-        ({"codes": "/a.npy", "audio": "/a.npy"}, "a file of its own"),
+        ({"codes": "/a.npy", "audio": "/a.npy"}, "a separate file"),
         ({"codes": ""}, "ends in"),
         ({"codes": "a.npy"}, "absolute path"),
         ({"speaker": "a/b"}, "cannot name a file"),

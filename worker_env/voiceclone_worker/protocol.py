@@ -369,7 +369,7 @@ def _references_to_encode(document: Row) -> tuple[ReferenceSpec, ...]:
     for reference in references:
         if not reference.codes.endswith(CODES_SUFFIXES) or reference.codes == reference.audio:
             raise ContractError(
-                f'"codes" must be a file of its own that ends in {", ".join(CODES_SUFFIXES)}, '
+                f'"codes" must be a separate file that ends in {", ".join(CODES_SUFFIXES)}, '
                 f"not {shown(reference.codes)}"
             )
     return references

@@ -1,6 +1,7 @@
 """Containers that may be opened, channel layouts, and the length of audio that a file's header declares.
 
-Media files are untrusted: FFmpeg must neither follow a playlist to other files or addresses nor decode pictures.
+Media files are untrusted: FFmpeg must neither follow playlists to other files or addresses nor decode
+pictures.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ MONO = Layout(("FC",))
 
 
 _EXACT_DURATIONS = frozenset({"flac", "mov", "matroska", "aiff", "au", "mp3"})
-"""FFmpeg's names of the containers whose stream duration comes from the header ("mov" includes mp4 and m4a)."""
+"""FFmpeg's names of the containers whose stream duration is in the header ("mov" includes mp4 and m4a)."""
 
 _UNKNOWN_SIZES = ((0, 0), (0x7FFF_F000 - 64, 0x8000_0000), (0xFFFF_F000, 0xFFFF_FFFF))
 """Placeholders (first, last) that programs writing to a pipe put into the size of a wav's data."""

@@ -1,4 +1,4 @@
-"""Reading of audio and video files through FFmpeg's libraries (PyAV), streamed in blocks of about a second."""
+"""Reading of audio and video files through FFmpeg's libraries (PyAV), in blocks of about a second."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class AudioStream:
         self.channels: int = first.layout.nb_channels if first else self._stream.codec_context.channels
         layout = first.layout if first else self._stream.codec_context.layout
         self.layout: tuple[str, ...] = tuple(channel.name for channel in layout.channels)
-        """FFmpeg's names of the channels, such as "FL" and "FR"; other names if the file does not declare them."""
+        """FFmpeg's names of the channels, such as "FL" and "FR"; other names if the file has none."""
         self._check_rate()
         self.declared_seconds = declared_seconds(path, container)
         if (self.declared_seconds or 0) > MAX_HOURS * 3600:

@@ -37,7 +37,6 @@ _PCM, _EXTENSIBLE = 1, 0xFFFE
 _PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
 """The sample format of an extensible header (KSDATAFORMAT_SUBTYPE_PCM)."""
 
-
 STAGE = "original"
 VERSION = 1
 """Increase this when the same input gives another file."""

@@ -140,7 +140,7 @@ for _name, _command in COMMANDS.items():
     _group, _, _word = _name.rpartition(" ")
     if _group not in _groups:
         _groups[_group] = _typer(GROUPS[_group])
-        # With a callback, `show` stays a command of its own while it is the only one.
+        # With a callback, `show` stays a subcommand while it is the only one.
         _groups[_group].callback()(lambda: None)
         app.add_typer(_groups[_group], name=_group, help=GROUPS[_group])
     _groups[_group].command(

@@ -22,9 +22,6 @@ MAX_BATCH_ROWS = 40
 MAX_NAMES = 5
 MAX_NAME_LENGTH = 40
 
-Row = Mapping[str, Any]
-"""An input in the document of a batch."""
-
 
 @contextmanager
 def failure_as_json(
@@ -261,7 +258,7 @@ def main_output(outputs: Mapping[str, Any], until: Until | None) -> str | None:
     return outputs.get("video") or outputs.get("mix")
 
 
-def batch_table(rows: Sequence[Row]) -> Iterator[str]:
+def batch_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line for each input; of many inputs only for the incomplete ones."""
     shown = rows if len(rows) <= MAX_BATCH_ROWS else [row for row in rows if row["exit_code"]]
     if not shown:

@@ -144,6 +144,7 @@ class Lines:
         self._lock = threading.Lock()
 
     def __call__(self, event: ProgressEvent) -> None:
+        """Write a line for the event where its stage starts, ends or has advanced by a tenth."""
         with self._lock:
             if event.stage in (NOTE, LOG):
                 self._write(_sentence(event))
@@ -235,12 +236,14 @@ class Bars:
         self._bars = bars
         self._sums: dict[str, StageSum] = {}
         self._tasks: dict[str, TaskID] = {}
-        self._workers: dict[str, tuple[TaskID, float]] = {}
+        self._workers: dict[str, tuple[TaskID, float, str]] = {}
+        """By name: bar, time of the last event, and its stage."""
         self._hidden_workers: set[str] = set()
         self._is_batch = False
         self._lock = threading.Lock()
 
     def __call__(self, event: ProgressEvent) -> None:
+        """Show the event in the bar of its stage, or as a line above the bars."""
         with self._lock:
             if event.stage in (NOTE, LOG):
                 self._bars.console.print(_sentence(event), style="dim", markup=False)
@@ -260,12 +263,12 @@ class Bars:
         ended = event.total is not None and event.completed >= event.total
         note = "" if ended else event.note
         self._update(self._task(event.stage), event.completed, event.total, note or self._more_workers(event))
-        for task, _ in self._workers.values() if ended else ():
-            # A worker's bar shows its share of the work; it is complete when the stage is.
-            completed = next(row.completed for row in self._bars.tasks if row.id == task)
-            self._update(task, completed, max(1.0, completed), f"{completed:.0f} done")
-        if ended:
-            self._workers.clear()
+        for worker, (task, _, stage) in list(self._workers.items()):
+            if ended and stage == event.stage:
+                # A worker's bar shows its share of the work; it is complete when the stage is.
+                completed = next(row.completed for row in self._bars.tasks if row.id == task)
+                self._update(task, completed, max(1.0, completed), f"{completed:.0f} done")
+                del self._workers[worker]
 
     def _show_inputs(self, event: ProgressEvent) -> None:
         self._is_batch = True
@@ -274,7 +277,7 @@ class Bars:
             stage_sum.close(event.input)
         self._show_stages()
         if event.completed == event.total:
-            for task, _ in self._workers.values():
+            for task, _, _ in self._workers.values():
                 self._bars.update(task, visible=False)
 
     def _show_stages(self) -> None:
@@ -293,7 +296,7 @@ class Bars:
         if task is None:
             self._hidden_workers.add(worker)
             return
-        self._workers[worker] = task, now
+        self._workers[worker] = task, now, event.stage
         self._bars.update(task, description=f"  {worker}")
         self._update(task, event.completed, None, ": ".join(filter(None, (event.input, event.note))))
 
@@ -303,7 +306,7 @@ class Bars:
             return self._workers[worker][0]
         if len(self._workers) < MAX_WORKER_BARS:
             return self._bars.add_task(f"  {worker}", total=None, note="")
-        oldest, (task, last_event) = min(self._workers.items(), key=lambda entry: entry[1][1])
+        oldest, (task, last_event, _) = min(self._workers.items(), key=lambda entry: entry[1][1])
         if now - last_event < SILENT_SECONDS:
             return None
         del self._workers[oldest]

@@ -27,7 +27,6 @@ if typing.TYPE_CHECKING:
 CHECK_COLOURS = {"ok": "green", "note": "yellow", "fail": "bold red"}
 
 
-@with_options()
 def show_config(as_json: AsJson = False) -> None:
     """Print every setting with its value and source; secrets are masked."""
     settings = resolve({})
@@ -175,7 +174,6 @@ def create_environment(
     typer.echo(environment.environment_python(settings))
 
 
-@with_options()
 def show_environment(as_json: AsJson = False) -> None:
     """Show the fish environment: its folder, contents and state."""
     from voiceclone_cli.engines import environment
@@ -272,7 +270,6 @@ def _environment_document(found: EnvironmentStatus, settings: Settings) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2)
 
 
-@with_options()
 def list_models(as_json: AsJson = False) -> None:
     """List every model with its state, size, licence and source."""
     from voiceclone_cli.models import download, store

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
 
@@ -124,7 +123,8 @@ class UndoStep(TypedDict):
 
     entries: int
     """Number of entries in the log."""
-    speakers: dict[str, list[str]]
+    names: dict[str, str]
+    voices: dict[str, str]
     moved_from: list[str]
     lines: dict[str, CorrectedLine | None]
     """Those that the command changed; None: without corrections."""
@@ -137,9 +137,10 @@ class Corrections:
     A name that a speaker has had is never given to another, so that old scripts and references stay valid.
     """
 
-    speakers: dict[str, list[str]] = field(default_factory=dict)
-    """By every name of a renamed or merged speaker: who speaks for it today, and the name of its voice, which follows
-    renames but not merges."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Who speaks today, by the earlier names of renamed and merged speakers."""
+    voices: dict[str, str] = field(default_factory=dict)
+    """Names today of renamed speakers' own voices, by the earlier ones. A merge changes none of them."""
     moved_from: list[str] = field(default_factory=list)
     """Speakers of whom lines were given to others."""
     lines: dict[str, CorrectedLine] = field(default_factory=dict)
@@ -150,16 +151,16 @@ class Corrections:
 
     def name_of(self, name: str) -> str:
         """Return the name today of the speaker who speaks for a name."""
-        return self.speakers.get(name, [name, name])[0]
+        return self.names.get(name, name)
 
     def voice_of(self, name: str) -> str:
         """Return the name of a speaker's own voice, which is that of its folder in speakers/."""
-        return self.speakers.get(name, [name, name])[1]
+        return self.voices.get(name, name)
 
     def names_without_speaker(self, speakers: Iterable[str]) -> list[str]:
         """Return the names that were renamed or merged and stand for none of these speakers."""
         today = {self.name_of(name) for name in speakers}
-        return [old for old, (name, _) in self.speakers.items() if name != old and name not in today]
+        return [old for old, name in self.names.items() if name != old and name not in today]
 
     def in_script(self, is_fed_back: bool) -> Corrections:
         """Return the corrections for a script that holds them, as it was fed back, or for one that does not.
@@ -228,7 +229,8 @@ class Corrections:
             changed = [id for id, line in new.lines.items() if line != self.lines.get(id)]
             step: UndoStep = {
                 "entries": entries,
-                "speakers": self.speakers,
+                "names": self.names,
+                "voices": self.voices,
                 "moved_from": self.moved_from,
                 "lines": {id: self.lines.get(id) for id in changed},
             }
@@ -246,8 +248,16 @@ class Corrections:
             )
         step = self.undo[-1]
         lines = {id: line for id, line in {**self.lines, **step["lines"]}.items() if line is not None}
-        log, undo = self.log[: step["entries"]], self.undo[:-1]
-        return _with_safe_names(Corrections(step["speakers"], step["moved_from"], lines, log, undo))
+        return _with_safe_names(
+            Corrections(
+                step["names"],
+                step["voices"],
+                step["moved_from"],
+                lines,
+                self.log[: step["entries"]],
+                self.undo[:-1],
+            )
+        )
 
     def _rename(self, old: str, new: str, first_names: set[str]) -> None:
         today = {self.name_of(name) for name in first_names}
@@ -261,7 +271,7 @@ class Corrections:
                 f"{shown('_'.join(new.split()))}.",
                 code="unsafe_name",
             )
-        for name in sorted(today - {old}) + sorted({*first_names, *self.speakers}):
+        for name in sorted(today - {old}) + sorted({*first_names, *self.names}):
             if file_key(name) == file_key(new) and self.voice_of(name) != old:
                 raise InputError(
                     f"there is a speaker {name} already; if they are one person, give --merge {old}={name}."
@@ -269,11 +279,7 @@ class Corrections:
                     else f"{shown(new)} was another speaker's name in this run; choose a name that was never used.",
                     code="name_taken",
                 )
-        known = {**self.speakers, old: self.speakers.get(old, [old, old]), new: [new, new]}
-        self.speakers = {
-            key: [new if name == old else name, new if voice == old else voice]
-            for key, (name, voice) in known.items()
-        }
+        self.names, self.voices = _replaced(self.names, old, new), _replaced(self.voices, old, new)
         self.log.append({"kind": "rename", "from": old, "to": new})
 
     def _merge(self, old: str, into: str, first_names: set[str], script: Script) -> None:
@@ -284,8 +290,7 @@ class Corrections:
         if old == new:
             raise InputError(f"--merge: {shown(new)} is one speaker already.", code="bad_pair")
         lines = sum(segment.speaker == old for segment in script.segments)
-        known = {**self.speakers, old: self.speakers.get(old, [old, old])}
-        self.speakers = {key: [new if name == old else name, voice] for key, (name, voice) in known.items()}
+        self.names = _replaced(self.names, old, new)
         self.log.append({"kind": "merge", "from": old, "to": new, "lines": lines})
         if lines:
             self.moved_from = list(dict.fromkeys((*self.moved_from, old)))
@@ -340,6 +345,12 @@ class Corrections:
         )
 
 
+def _replaced(names: Mapping[str, str], old: str, new: str) -> dict[str, str]:
+    """Return the names with ``new`` for everything that is called ``old``, and for ``old`` itself."""
+    known = {**names, old: names.get(old, old)}
+    return {key: new if name == old else name for key, name in known.items()}
+
+
 def rename_turns(diarization: Diarization, renamed: Callable[[str], str]) -> Diarization:
     """Return the turns under other names, as ``Corrections.name_of`` or ``voice_of`` gives them."""
     turns, exclusive = (
@@ -376,10 +387,11 @@ _PHRASES = {
 def describe(entries: Sequence[Mapping[str, Any]]) -> str:
     """Return a phrase on changes of the log: the first ten, and how many more there are."""
     more = f" and {len(entries) - 10} more" if len(entries) > 10 else ""
-    keys = (next(key for key in _PHRASES if key in (entry["kind"], *entry)) for entry in entries[:10])
-    return (
-        ", ".join(_PHRASES[key].format_map(entry) for key, entry in zip(keys, entries, strict=False)) + more
-    )
+    phrases = [
+        _PHRASES[next(key for key in _PHRASES if key in (entry["kind"], *entry))].format_map(entry)
+        for entry in entries[:10]
+    ]
+    return ", ".join(phrases) + more
 
 
 def read_corrections(path: Path) -> Corrections:
@@ -403,8 +415,9 @@ def read_corrections(path: Path) -> Corrections:
 
 def _with_safe_names(corrections: Corrections) -> Corrections:
     """Return the corrections. Raises InputError where a name, which becomes a folder, cannot be one."""
-    speakers = {line["speaker"] for line in corrections.lines.values()}
-    for name in {*speakers, *corrections.speakers, *chain(*corrections.speakers.values())}:
+    speakers = [line["speaker"] for line in corrections.lines.values()]
+    names, voices = corrections.names, corrections.voices
+    for name in {*speakers, *names, *names.values(), *voices, *voices.values()}:
         check_speaker_names([name])
     return corrections
 

@@ -192,6 +192,7 @@ class MetricModels:
 
     @cached_property
     def embedder(self) -> SpeakerEmbedder:
+        """The model of speaker embeddings, loaded at its first use."""
         return SpeakerEmbedder(self._folders[EMBEDDING_MODEL])
 
     @cached_property

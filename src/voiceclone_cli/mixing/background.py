@@ -1,4 +1,4 @@
-"""The background of a mix: nothing, the original lowered during speech, or the original without its voices."""
+"""The background of a mix: nothing, the original lowered during speech, or the original without voices."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def open_background(
     models: Mapping[str, Path],
     threads: int,
 ) -> Iterator[BackgroundTrack]:
-    """Open the original at ``rate``, a whole multiple of its own, for DUCK (not lowered yet) or KEEP.
+    """Open the original at ``rate``, a whole multiple of its rate, for DUCK (not lowered yet) or KEEP.
 
     The voices are removed during ``turns``; ``models`` are those of separation_model_folders. Raises
     InputError as open_audio does.

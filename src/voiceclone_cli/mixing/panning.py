@@ -26,7 +26,7 @@ _SILENCE, _ALL = "", "*"
 """Keys that cannot be names of speakers, which are file names."""
 
 _NOISE_FACTOR = 1.25
-"""Factor of the subtracted background power: music varies, and a small remaining power is a large amplitude."""
+"""Factor of the subtracted background power: music varies, and a small remainder is a large amplitude."""
 
 _AUDIBLE = 1e-9
 """Mean power of -90 dBFS."""
@@ -35,9 +35,9 @@ _AUDIBLE = 1e-9
 def layout_and_gains(
     recording: Recording, turns: Sequence[Turn], speakers: Sequence[str]
 ) -> tuple[Layout, Mapping[str, Gains]]:
-    """Return the channels of the mix and each speaker's gains in them; more than MAX_MIX_CHANNELS become mono.
+    """Return the channels of the mix and each speaker's gains in them.
 
-    Raises InputError as open_audio does.
+    More than MAX_MIX_CHANNELS become mono. Raises InputError as open_audio does.
     """
     import numpy as np
 

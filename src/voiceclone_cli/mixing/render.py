@@ -140,7 +140,7 @@ def render_mix(
     """Write the mix and a stem for each speaker, all exactly as long as the recording.
 
     ``files`` maps ids of segments to mono wavs; a segment without one stays silent and has no Placement.
-    Speech that is longer than its slot is sped up by at most ``settings.max_stretch``, and may still overflow.
+    Speech longer than its slot is sped up by at most ``settings.max_stretch``, and may still overflow.
     Each segment is as loud as the original was there. Memory holds a block of 30 s and its segments.
 
     The mix has the recording's channels (or one, for more than eight), with each speaker in the channels of

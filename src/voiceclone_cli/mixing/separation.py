@@ -134,7 +134,7 @@ def band_features(spectra: Spectra) -> Features:
 
 
 def bin_features(spectra: Spectra) -> Features:
-    """Return the lowest bins over the root of their running mean magnitude: shape (2, frames, FILTERED_BINS)."""
+    """Return the lowest bins over the root of their mean magnitude: shape (2, frames, FILTERED_BINS)."""
     import numpy as np
 
     lowest = spectra[:, :FILTERED_BINS].astype(np.complex128)
@@ -307,7 +307,7 @@ class UNets:
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read the data file of a TensorFlow checkpoint: the numbers of all tensors in the order of their names."""
+    """Read the data file of a TensorFlow checkpoint: the numbers of all tensors in order of their names."""
     import numpy as np
     import torch
 

@@ -131,7 +131,7 @@ def _find_script(
             request.script,
             diarization,
             language=language,
-            speakers={*request.references, *corrections.speakers},
+            speakers={*request.references, *corrections.names, *corrections.names.values()},
             recording_seconds=ctx.recording.seconds,
         )
         words, script_from = earlier.words if earlier else (), str(request.script.absolute())

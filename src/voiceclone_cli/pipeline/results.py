@@ -155,7 +155,7 @@ def _segment(
 
 
 def _speakers(job: SynthesisJob) -> list[ManifestSpeaker]:
-    """Return the speakers of the script. (A reference stays when its speaker was merged into another.)"""
+    """Return the speakers of the script; a reference stays when its speaker was merged into another."""
     turns, speaking = job.diarization.turns, {segment.speaker for segment in job.script.segments}
     return [
         {

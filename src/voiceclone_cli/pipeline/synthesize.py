@@ -106,8 +106,8 @@ def synthesize(
 def cached_speech(job: SynthesisJob, cache: StageCache) -> SynthesisResult:
     """Return the segments of an earlier run that are still valid, without changing anything.
 
-    None while the references are not encoded as this job would do it: the fingerprint of a segment depends on
-    their codes.
+    Empty while the references are not encoded as this job would do it, since the fingerprint of a segment depends
+    on their codes.
     """
     synthesis = Synthesis(job, lambda event: None, cache)
     if job.references and cache.load(ENCODING, ENCODING_VERSION, encoding_inputs(job)) is not None:

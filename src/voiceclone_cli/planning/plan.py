@@ -206,8 +206,7 @@ def estimate_stages(
 def _states(
     ctx: RunContext, missing: Sequence[Segment], *, mix_is_cached: bool, force: bool
 ) -> dict[str, str]:
-    """Return the state of every stage that this run has. The run takes over the turns, words and references that
-    the plan made or found."""
+    """Return the state of every stage that this run has; it will reuse what this plan made or found."""
     request, run_dir = ctx.request, ctx.run_dir
     analyzed = TO_DO if force else KEPT
     encoded = ENCODING in ctx.cache.reused and not force
@@ -254,7 +253,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEstimate) -> dict[str, Any]:
-    """Return the plan as JSON. ``run_dir`` is that of the run to come. Times in seconds, memory in MB (10^6 bytes), disk in bytes."""
+    """Return the plan as JSON. Times in seconds, memory in MB (10^6 bytes), disk in bytes."""
     settings, engine, recording = job.settings, ctx.engine, ctx.recording
     total = len(job.script.segments)
     space = _space(job, recording, run_dir, found.memory_mb)
@@ -301,7 +300,7 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
 
 
 def _speakers(ctx: RunContext, job: SynthesisJob, found: RunEstimate) -> list[dict[str, Any]]:
-    """Return the speakers that have lines. (A reference stays when its speaker's last line is gone.)"""
+    """Return the speakers of the script; a reference stays when its speaker's last segment is gone."""
     turns = job.diarization.turns
     rows = []
     for name in sorted({segment.speaker for segment in job.script.segments}):
@@ -389,7 +388,7 @@ def _space(
 
 
 def memory_note(memory: Mapping[str, int | None]) -> str | None:
-    """Return a sentence where the free memory may not suffice. (The disk is checked in ``prepare``.)"""
+    """Return a sentence where the free memory may not suffice; the disk is checked in ``prepare``."""
     needed, free = memory["needed_mb"], memory["free_mb"]
     if needed is None or free is None or needed <= free:
         return None

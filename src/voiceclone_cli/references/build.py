@@ -1,4 +1,4 @@
-"""References of all speakers: cut from the recording, or audio files of the user; cached in the run directory."""
+"""References of all speakers: cut from the recording or audio files of the user, and cached."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ def _check_names(names: Sequence[str], diarization: Diarization, given: Mapping[
     for name in given:
         if name not in known:
             raise InputError(
-                f"--reference names {name}, but the speakers are {', '.join(sorted(known))}; use one of these names.",
+                f"--reference names {name}, but the speakers are {', '.join(sorted(known))}; "
+                "use one of these names.",
                 code="unknown_speaker",
             )
     check_speaker_names(names)

@@ -105,7 +105,7 @@ def select_spans(
 ) -> tuple[list[CleanSpan], bool]:
     """Select the spans of a speaker's reference, in order, and tell whether others speak in them.
 
-    They come from speech in which nobody else speaks, or from the rest if the speaker never speaks alone.
+    They come from speech in which no other speaker speaks, or from the rest if the speaker never speaks alone.
     ``words`` are those of the whole recording, sorted by start. Empty only if the speaker has no turn.
     """
     turns = diarization.turns
@@ -360,7 +360,7 @@ def quietest_time(samples: Samples, rate: int, within: Span) -> float:
 
 
 def _loud_runs(loud: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
-    """Return runs of loud frames (first, one past the last); runs less than ``gap`` frames apart are joined."""
+    """Return runs of loud frames (first, one past the last), joined if less than ``gap`` frames apart."""
     import numpy as np
 
     edges = np.flatnonzero(np.diff(np.concatenate(([False], loud, [False])).astype(np.int8)))

@@ -31,84 +31,38 @@ class RunPaths:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-
-    @property
-    def manifest(self) -> Path:
-        return self.root / MANIFEST
-
-    @property
-    def rttm(self) -> Path:
-        return self.root / "diarization.rttm"
-
-    @property
-    def script_json(self) -> Path:
-        return self.root / "script.json"
-
-    @property
-    def script_srt(self) -> Path:
-        return self.root / "script.srt"
+        self.manifest = root / MANIFEST
+        self.rttm = root / "diarization.rttm"
+        self.script_json = root / "script.json"
+        self.script_srt = root / "script.srt"
+        self.corrections = root / "corrections.json"
+        self.consent = root / "consent.json"
+        self.speakers = root / "speakers"
+        self.segments = root / "segments"
+        self.stems = root / "stems"
+        self.mix = root / "mix.wav"
+        self.original = root / "original.flac"
+        """The recording's audio, for the report to play."""
+        self.report = root / "report.html"
+        self.check = root / "check.json"
+        self.logs = root / "logs"
+        self.tasks = root / "tasks"
+        self.stages = root / "stages"
 
     def script_given(self, suffix: str) -> Path:
-        """What ``script_json`` or ``script_srt`` held when it was fed back. ``suffix``: theirs, with its dot."""
+        """Return the copy of the run's own script as it was given to ``--script``; ``suffix`` with its dot."""
         return self.root / f"script.given{suffix}"
 
-    @property
-    def speakers(self) -> Path:
-        return self.root / "speakers"
-
-    @property
-    def segments(self) -> Path:
-        return self.root / "segments"
-
-    @property
-    def stems(self) -> Path:
-        return self.root / "stems"
-
-    @property
-    def mix(self) -> Path:
-        return self.root / "mix.wav"
-
-    @property
-    def report(self) -> Path:
-        return self.root / "report.html"
-
-    @property
-    def original(self) -> Path:
-        """The recording's audio, for the report to play."""
-        return self.root / "original.flac"
-
-    @property
-    def check(self) -> Path:
-        return self.root / "check.json"
-
-    @property
-    def corrections(self) -> Path:
-        return self.root / "corrections.json"
-
-    @property
-    def consent(self) -> Path:
-        return self.root / "consent.json"
-
     def video(self, suffix: str) -> Path:
-        """``suffix``: that of the container, with its dot."""
+        """Return the new video; ``suffix`` is that of the container, with its dot."""
         return self.root / f"output{suffix}"
 
-    @property
-    def logs(self) -> Path:
-        return self.root / "logs"
-
-    @property
-    def tasks(self) -> Path:
-        return self.root / "tasks"
-
-    @property
-    def stages(self) -> Path:
-        return self.root / "stages"
-
     def segment_wav(self, segment_id: str) -> Path:
+        """Return the audio of a segment."""
         return self.segments / f"{segment_id}.wav"
 
     def segment_note(self, segment_id: str) -> Path:
+        """Return the file that says what the audio of a segment was made from."""
         return self.segments / f"{segment_id}.json"
 
 
@@ -264,11 +218,6 @@ class Manifest:
             return cls(**known)
         except TypeError as error:  # the status is missing
             raise damaged(root, error) from error
-
-
-def read_manifest(root: Path) -> dict[str, Any]:
-    """Return run.json as a document. Raises what ``Manifest.load`` raises."""
-    return Manifest.load(root).to_dict()
 
 
 def failure_document(reason: VoicecloneError | Stopped) -> dict[str, Any]:

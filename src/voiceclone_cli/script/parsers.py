@@ -103,7 +103,7 @@ def clean_text(text: str) -> str:
 
 
 def parse_time(value: object, where: str) -> float:
-    """Parse seconds from a number or a text like ``83.5``, ``1:23.5`` or ``0:01:23,500``. Raises InputError."""
+    """Parse seconds from a number or text like ``83.5``, ``1:23.5`` or ``0:01:23,500``. Raises InputError."""
     seconds = math.nan
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         # An integer in JSON may exceed the range of floats.
@@ -271,7 +271,7 @@ def _text(row: Mapping[str, Any], key: str, where: str) -> str | None:
 
 
 _ASS_FIELDS = 10
-"""Fields of a Dialogue line: layer, start, end, style, name, three margins, effect, text (with any commas)."""
+"""Fields of a Dialogue: layer, start, end, style, name, three margins, effect, text (with its commas)."""
 _ASS_TIME = re.compile(r"\s*(\d{1,2}):(\d{1,2}):(\d{1,2})\.(\d{1,3})\s*", re.ASCII)
 _ASS_DRAWING = re.compile(r"\\p[1-9]")
 

@@ -57,8 +57,8 @@ def read_script(
 ) -> Script:
     """Read the lines of a script file, sorted by their start.
 
-    ``language`` is the default for lines without one; ``speakers`` are names with a voice in addition to those
-    of the diarization; ``recording_seconds`` is the length of the recording, if known. For the speaker of a
+    ``language`` is the default for lines without one; ``speakers`` are names with a voice besides those of
+    the diarization; ``recording_seconds`` is the length of the recording, if known. For the speaker of a
     line see :mod:`voiceclone_cli.script.speakers`. Lines without a letter or digit are dropped; ids are
     renumbered if some are missing, duplicate or cannot name a file; the notes of the script report both.
 

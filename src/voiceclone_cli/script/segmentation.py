@@ -135,7 +135,7 @@ def _split(run: list[Assigned]) -> list[list[Assigned]]:
 
 
 def _best_cut(words: Sequence[Assigned]) -> int:
-    """Return the word before which to cut: at a long pause, preferably after punctuation and near the middle."""
+    """Return the word before which to cut: at a long pause, after punctuation, near the middle."""
     middle = (words[0][0].start + words[-1][0].end) / 2
 
     def score(at: int) -> float:
@@ -148,7 +148,7 @@ def _best_cut(words: Sequence[Assigned]) -> int:
 
 
 def _times(line: Sequence[Assigned]) -> tuple[float, float]:
-    """Return start and end in seconds; not before the first turn, since recognisers begin early after silence."""
+    """Return start and end; not before the first turn, since recognisers begin early after silence."""
     first, last = line[0][0], line[-1][0]
     start = max(first.start, min(turn.start for _, turn in line))
     if start >= last.end:

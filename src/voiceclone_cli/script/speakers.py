@@ -1,8 +1,8 @@
 """Speakers of script lines: named in the file, or else speaking at that time in the recording.
 
 A line may name its speaker in a field (JSON, CSV, ASS, ``<v Anna>``) or in a label, as ``[Anna] text`` or
-``Anna: text``. Subtitles also begin with sounds (``[laughs]``) and words like ``Note:``, so a label counts as a
-name only if
+``Anna: text``. Subtitles also begin with sounds (``[laughs]``) and words like ``Note:``, so a label counts as
+a name only if
 
 - it is a known speaker, or has the form SPEAKER_00, or
 - it begins at least two lines, and such labels begin at least half of the file's lines, or

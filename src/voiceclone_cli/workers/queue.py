@@ -12,7 +12,7 @@ from typing import Any
 
 from voiceclone_cli.errors import PreflightError, Stopped, VoicecloneError
 from voiceclone_cli.system import add_seconds
-from voiceclone_cli.types import Progress, ProgressEvent
+from voiceclone_cli.types import SYNTHESIS_STAGE, Progress, ProgressEvent
 from voiceclone_cli.workers import recovery
 from voiceclone_cli.workers.protocol import AnalysisRow, Lease, PoolResult, Row, RowName
 from voiceclone_cli.workers.recovery import (
@@ -270,7 +270,7 @@ class JobQueue:
             job.done.set()
 
     def end(self, job: Job, error: BaseException) -> None:
-        """End a job early, with an error object of its own: its client raises it in another thread."""
+        """End a job early with a copy of the error, which its client raises in another thread."""
         job.end(copy_error(error))
         self.conclude(job)
 
@@ -333,7 +333,7 @@ class JobQueue:
             self.conclude(job)
 
 
-ENCODING, SYNTHESIS, LOG = "encoding", "synthesis", "log"
+ENCODING, SYNTHESIS, LOG = "encoding", SYNTHESIS_STAGE, "log"
 
 
 class WorkerProgress:

@@ -243,7 +243,7 @@ class DeadlineWatch:
 
 MAX_START_FAILURES, MAX_FAILURES = 3, 20
 """Workers of one client that may die in a row without starting a row, and without finishing one. Each row is
-tried twice, then given up, so only where every row kills do so many die in a row."""
+tried twice, then given up, so only rows that all kill their worker reach this number."""
 
 MAX_START_FAILURES_OF_ALL, MAX_FAILURES_OF_ALL = 9, 60
 """The same for all clients together: more than one of them must have met it."""

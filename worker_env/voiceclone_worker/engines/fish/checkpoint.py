@@ -244,7 +244,7 @@ def _built(build: Callable[[], Any], weights: Path) -> Any:
     """Return the torch module that ``build`` makes. Raises ValueError where the file ``weights`` cannot fill it.
 
     Allocated memory is not used before it is written to, so counting during the construction is early enough. A
-    weight takes at least two bytes, and is counted at most twice (where its norm is a parameter of its own).
+    weight takes at least two bytes, and is counted at most twice (where its norm is a separate parameter).
     """
     budget = weights.stat().st_size
 

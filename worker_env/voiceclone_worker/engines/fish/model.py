@@ -91,7 +91,7 @@ class Sampling:
         beyond = ranked.softmax(-1).cumsum(-1) > self._top_p
         beyond[:, 0] = False
         ranked = ranked.masked_fill(beyond, float("-inf")) / max(self._temperature, 1e-5)
-        # The race runs over the ranked tokens, each with the noise of its own index.
+        # The race runs over the ranked tokens, each with the noise of its index.
         winner = (ranked.softmax(-1) / noise.gather(1, order)).argmax(-1, keepdim=True)
         return order.gather(1, winner)[:, 0]
 

@@ -28,7 +28,9 @@ class Product(Protocol):
     nbytes: int
     """Bytes of weights that a call reads."""
 
-    def __call__(self, x: Tensor) -> Tensor: ...
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the product for ``x``."""
+        ...
 
 
 FEWEST_ROWS = 4

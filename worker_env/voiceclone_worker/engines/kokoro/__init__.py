@@ -1,4 +1,4 @@
-"""The embedded default engine: Kokoro-82M with a mixture of its own voices, matched to each speaker.
+"""The embedded default engine: Kokoro-82M with a mixture of its voices, matched to each speaker.
 
 This is voice *matching*: a fitting voice for each person, without the fidelity of a cloner that conditions on the
 reference. ``EngineSpec`` of this engine:
