@@ -1,9 +1,9 @@
-"""How well `--background keep` tells voices from music and ambience, against duck and none.
+"""Separation of voices from music and ambience by `--background keep`, compared with duck and none.
 
     python benchmarks/background.py [--speech FILE ...] [--music FILE ...] [--words]
 
-Speech and music are mixed at known levels, so that the true background is known. Without files of your own the
-speech is pyannote's sample recording and the music is made here: chords with drums, and rain.
+Speech and music are mixed at known levels, so that the true background is known. By default the
+speech is pyannote's sample recording and the music is generated: chords with drums, and rain.
 """
 
 from __future__ import annotations
@@ -31,14 +31,13 @@ from voiceclone_cli.mixing import separation  # noqa: E402
 from voiceclone_cli.mixing.background import (  # noqa: E402
     DUCK,
     KEEP,
-    Span,
     ducking_gains,
     merge_spans,
     open_background,
 )
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS  # noqa: E402
 from voiceclone_cli.models import download  # noqa: E402
-from voiceclone_cli.types import Turn  # noqa: E402
+from voiceclone_cli.types import Span  # noqa: E402
 
 RATE = 48_000
 SECONDS = 30
@@ -46,19 +45,19 @@ RATIOS = (0, 5, 10)
 """Speech to music, in dB."""
 
 Models = dict[str, Path]
-Way = Callable[[Path, Sequence[Span], Models], Signal]
+Method = Callable[[Path, Sequence[Span], Models], Signal]
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of a background that was kept, against the true one, while somebody speaks."""
+    """Measures of a kept background against the true one, during speech."""
 
     sdr: float
     """Scale-invariant signal-to-distortion ratio, dB."""
     leftover: float
-    """Level of the voices in it, dB against the voices as they were."""
+    """Level of the remaining voices, dB relative to the voices."""
     understood: float | None
-    """Share of the words that a recogniser still hears in it."""
+    """Share of the words that are recognised in it."""
     seconds: float
 
 
@@ -66,7 +65,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--speech", type=Path, nargs="*", default=[])
     parser.add_argument("--music", type=Path, nargs="*", default=[])
-    parser.add_argument("--words", action="store_true", help="count the words that are still understood")
+    parser.add_argument(
+        "--words", action="store_true", help="count the words that are recognised in the background"
+    )
     arguments = parser.parse_args()
     speech = {path.stem: read(path) for path in [conversation(), *arguments.speech]}
     music = {"band": band(), "rain": rain(), **{path.stem: read(path, skip=5) for path in arguments.music}}
@@ -76,65 +77,60 @@ def main() -> None:
     for voice_name, voice in speech.items():
         for music_name, bed in music.items():
             for ratio in RATIOS:
-                for way, figures in measured(voice, bed, ratio, folders, recogniser).items():
-                    found.setdefault((way, music_name, ratio), []).append(figures)
-                    print(row(f"{voice_name} over {music_name}, {ratio} dB", way, [figures]), flush=True)
+                for method, figures in measured(voice, bed, ratio, folders, recogniser).items():
+                    found.setdefault((method, music_name, ratio), []).append(figures)
+                    print(row(f"{voice_name} over {music_name}, {ratio} dB", method, [figures]), flush=True)
     print("\nmean over all speech")
-    for (way, music_name, ratio), figures in sorted(found.items(), key=lambda item: item[0][1:]):
-        print(row(f"{music_name}, {ratio} dB", way, figures))
+    for (method, music_name, ratio), figures in sorted(found.items(), key=lambda item: item[0][1:]):
+        print(row(f"{music_name}, {ratio} dB", method, figures))
     print("\nmean over all speech and music")
     for ratio in RATIOS:
-        for way in WAYS:
-            everything = [
-                f for key, figures in found.items() if key[0] == way and key[2] == ratio for f in figures
+        for method in METHODS:
+            all_figures = [
+                f for key, figures in found.items() if key[0] == method and key[2] == ratio for f in figures
             ]
-            print(row(f"{ratio} dB", way, everything))
+            print(row(f"{ratio} dB", method, all_figures))
 
 
 def measured(
     voice: Signal, bed: Signal, ratio: float, folders: Models, recogniser: Recogniser | None
 ) -> dict[str, Figures]:
-    """Every way with one voice over one bed."""
-    spans = spoken(voice)
+    """Return the figures of every method with one voice over one bed."""
+    spans = speech_spans(voice)
     inside = within(spans, len(voice))
     bed = bed * np.sqrt(np.mean(voice[inside] ** 2) / np.mean(bed**2)) / 10 ** (ratio / 20)
     scale = 0.9 / np.abs(voice + bed).max()
     voice, bed = voice * scale, bed * scale
-    said = recogniser.words(voice) if recogniser else []
+    words = recogniser.words(voice) if recogniser else []
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mix.wav"
         soundfile.write(path, voice + bed, RATE, subtype="FLOAT")
-        for name, way in WAYS.items():
+        for name, method in METHODS.items():
             start = time.perf_counter()
-            kept = way(path, spans, folders)
+            kept = method(path, spans, folders)
             seconds = time.perf_counter() - start
-            heard = recogniser.words(kept) if recogniser and kept.any() else []
+            transcript = recogniser.words(kept) if recogniser and kept.any() else []
             figures[name] = Figures(
                 distortion(bed[inside], kept[inside]),
                 leftover(voice[inside], bed[inside], kept[inside]),
-                common(said, heard) / len(said) if recogniser and said else None,
+                common(words, transcript) / len(words) if recogniser and words else None,
                 seconds,
             )
     return figures
 
 
-# ------------------------------------------------------------------------------------------- ways
+# Methods
 
 
 def kept(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
-    turns = [Turn(start, end, "A") for start, end in spans]
-    with open_background(
-        path, MONO, RATE, kind=KEEP, turns=turns, models=folders, threads=1
-    ) as background_track:
-        return background_track.next_frames(SECONDS * RATE)[:, 0]
+    with open_background(path, MONO, RATE, kind=KEEP, turns=spans, models=folders, threads=1) as background:
+        return background.read(SECONDS * RATE)[:, 0]
 
 
 def ducked(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
-    with open_background(
-        path, MONO, RATE, kind=DUCK, turns=[], models=folders, threads=1
-    ) as background_track:
-        original = background_track.next_frames(SECONDS * RATE)[:, 0]
+    with open_background(path, MONO, RATE, kind=DUCK, turns=[], models=folders, threads=1) as background:
+        original = background.read(SECONDS * RATE)[:, 0]
     return original * ducking_gains(spans, 0, len(original), RATE)
 
 
@@ -142,10 +138,10 @@ def none(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
     return np.zeros(SECONDS * RATE, np.float32)
 
 
-def without(part: str) -> Way:
-    """ "keep" with one of its two networks hearing nothing."""
+def without(part: str) -> Method:
+    """Return "keep" with one of its two networks replaced by silence."""
 
-    class Deaf:
+    class SilentNetwork:
         def __init__(self, *_: object) -> None: ...
 
         def speech(self, samples: Signal) -> Signal:
@@ -153,18 +149,18 @@ def without(part: str) -> Way:
 
         voices = speech
 
-    def way(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
+    def method(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
         whole = getattr(separation, part)
-        setattr(separation, part, Deaf)
+        setattr(separation, part, SilentNetwork)
         try:
             return kept(path, spans, folders)
         finally:
             setattr(separation, part, whole)
 
-    return way
+    return method
 
 
-WAYS: dict[str, Way] = {
+METHODS: dict[str, Method] = {
     "none": none,
     "duck": ducked,
     "keep": kept,
@@ -172,11 +168,11 @@ WAYS: dict[str, Way] = {
     "  Spleeter alone": without("DeepFilter"),
 }
 
-# --------------------------------------------------------------------------------------- measures
+# Measures
 
 
-def spoken(voice: Signal) -> list[Span]:
-    """Where the clean voice is heard."""
+def speech_spans(voice: Signal) -> list[Span]:
+    """Return the spans with speech of the clean voice."""
     power = np.mean((voice[: len(voice) // 480 * 480] ** 2).reshape(-1, 480), axis=1)
     loud = np.flatnonzero(power > power.max() * 10**-3.5) / 100
     return merge_spans([(float(time), float(time) + 0.01) for time in loud], 0.3)
@@ -219,12 +215,12 @@ class Recogniser:
         return "".join(c if c.isalnum() or c == "'" else " " for c in text).split()
 
 
-def common(said: Sequence[str], heard: Sequence[str]) -> int:
+def common(words: Sequence[str], transcript: Sequence[str]) -> int:
     """Length of the longest common subsequence."""
-    lengths = [0] * (len(heard) + 1)
-    for word in said:
+    lengths = [0] * (len(transcript) + 1)
+    for word in words:
         above = 0
-        for index, other in enumerate(heard, 1):
+        for index, other in enumerate(transcript, 1):
             above, lengths[index] = (
                 lengths[index],
                 above + 1 if word == other else max(lengths[index], lengths[index - 1]),
@@ -232,16 +228,16 @@ def common(said: Sequence[str], heard: Sequence[str]) -> int:
     return lengths[-1]
 
 
-def row(what: str, way: str, figures: Sequence[Figures]) -> str:
+def row(what: str, method: str, figures: Sequence[Figures]) -> str:
     words = [f.understood for f in figures if f.understood is not None]
     understood = f"{100 * statistics.mean(words):5.0f} % of the words" if words else ""
     sdr, left, seconds = (
         statistics.mean(getattr(f, name) for f in figures) for name in ("sdr", "leftover", "seconds")
     )
-    return f"{what:32} {way:24} SI-SDR {sdr:6.1f} dB, voices {left:6.1f} dB {understood} ({seconds:.1f} s)"
+    return f"{what:32} {method:24} SI-SDR {sdr:6.1f} dB, voices {left:6.1f} dB {understood} ({seconds:.1f} s)"
 
 
-# --------------------------------------------------------------------------------------- material
+# Recordings
 
 
 def read(path: Path, skip: float = 0) -> Signal:

@@ -1,15 +1,14 @@
-"""Faults at random moments of real runs, each of which has to come to the same bytes in the end.
+"""Faults at random times of real runs, which all have to end with the same bytes.
 
     python benchmarks/chaos.py --runs 200 --seed 1 [--jobs 3] [--json]
-    python benchmarks/chaos.py --seed 1 --only 17        one of these runs again, with all it found
+    python benchmarks/chaos.py --seed 1 --only 17        repeat one of these runs, with all findings
     python benchmarks/chaos.py --short                   every kind of fault once, in twelve runs
 
-Each run speaks generated material with the echo engine, even numbers sequentially, odd ones with two or
-three workers. It meets one to three faults: a worker that misbehaves, a signal, a stream or a terminal that
-goes away, a disk that is full, a folder that vanishes, files that are damaged between two runs, a second
-run. After each the command must have ended by itself with a promised exit code, without a traceback and
-without leaving a process; the same command, given again, must succeed and make the bytes of an undisturbed
-run. Linux only. Faults that need to mount are left out where that is not allowed.
+Each run synthesizes a generated conversation with the echo engine, even numbers sequentially, odd ones with two or
+three workers. It gets one to three faults: a faulty worker, a signal, a closed stream or terminal, a full disk, a
+removed folder, files that are damaged between two runs, a second run. After each the command must have ended by
+itself with an expected exit code, without a traceback and without leaving a process; the same command must then
+succeed with the bytes of a run without faults. Linux only. Faults that mount are skipped where that is not allowed.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ from typing import Any
 
 from harness import plan as plans
 from harness.findings import sounds
-from harness.material import make_material
+from harness.fixtures import make_fixture
 from harness.plan import Plan
-from harness.scene import Scene, Usual, namespace
+from harness.sandbox import ReferenceRun, Sandbox, namespace
 
 SHORT_RUNS = 12
 MODES = (0, 2, 3)
@@ -42,21 +41,21 @@ MODES = (0, 2, 3)
 
 
 def main() -> None:
-    asked = _arguments()
-    # Started in the background this process ignores Ctrl-C, and all the commands below it would too.
+    options = _arguments()
+    # Started in the background, this process and its children would ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     prefix = namespace()
-    plans_to_do = _plans(asked, may_mount=prefix is not None)
+    plans_to_do = _plans(options, may_mount=prefix is not None)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        bench = Bench(Path(folder), prefix or [], asked.bound)
-        bench.measure_undisturbed(asked.jobs)
-        reports = bench.disturb(plans_to_do, asked.jobs)
-    summary = summarise(reports, asked.seed, bench.modes_differing)
+        bench = Bench(Path(folder), prefix or [], options.bound)
+        bench.measure_references(options.jobs)
+        reports = bench.run_all(plans_to_do, options.jobs)
+    summary = summarise(reports, options.seed, bench.modes_differing)
     summary["seconds"] = round(time.monotonic() - started)
     if prefix is None:
-        summary["left_out"] = list(plans.NEED_MOUNTS)
-    print(json.dumps(summary) if asked.json else table(summary))
+        summary["skipped"] = list(plans.NEED_MOUNTS)
+    print(json.dumps(summary) if options.json else table(summary))
     raise SystemExit(1 if is_bad(summary) else 0)
 
 
@@ -65,82 +64,85 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int, nargs="*", metavar="N", help="these numbers alone")
-    parser.add_argument("--short", action="store_true", help=f"{SHORT_RUNS} runs that hold every kind once")
-    parser.add_argument("--jobs", type=int, default=3, help="runs side by side: most of a hang is waiting")
+    parser.add_argument("--only", type=int, nargs="*", metavar="N", help="run only these numbers")
+    parser.add_argument(
+        "--short", action="store_true", help=f"{SHORT_RUNS} runs with every kind of fault once"
+    )
+    parser.add_argument("--jobs", type=int, default=3, help="number of runs at a time")
     parser.add_argument("--bound", type=float, default=60.0, help="seconds after which a command is hung")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 
-def _plans(asked: argparse.Namespace, *, may_mount: bool) -> list[Plan]:
+def _plans(options: argparse.Namespace, *, may_mount: bool) -> list[Plan]:
     kinds = [kind for kind in plans.KINDS if may_mount or kind not in plans.NEED_MOUNTS]
-    kinds = random.Random(asked.seed).sample(kinds, len(kinds))
+    kinds = random.Random(options.seed).sample(kinds, len(kinds))
     drawn = (
-        plans.deal(asked.seed, SHORT_RUNS, kinds)
-        if asked.short
+        plans.deal(options.seed, SHORT_RUNS, kinds)
+        if options.short
         else [
-            plans.draw(asked.seed, number, kinds) for number in range(max(asked.runs, *asked.only or [0]) + 1)
+            plans.draw(options.seed, number, kinds)
+            for number in range(max(options.runs, *options.only or [0]) + 1)
         ]
     )
-    if asked.only is not None:
-        return [drawn[number] for number in asked.only]
-    return drawn if asked.short else drawn[: asked.runs]
+    if options.only is not None:
+        return [drawn[number] for number in options.only]
+    return drawn if options.short else drawn[: options.runs]
 
 
 class Bench:
-    """The material, what an undisturbed run makes of it, and a supervisor for each disturbed one."""
+    """The generated conversation, its reference runs, and a supervisor for each faulty run."""
 
     def __init__(self, folder: Path, prefix: Sequence[str], bound: float) -> None:
         self._folder = folder
         self._prefix = prefix
         self._bound = bound
-        self._usual: dict[int, Usual] = {}
+        self._references: dict[int, ReferenceRun] = {}
         self.modes_differing: list[str] = []
-        """Sounds that are not the same in every mode."""
-        (folder / "material").mkdir()
-        make_material(folder / "material", speakers=3, turns=12, turn_seconds=1.8, lines_a_turn=2)
+        """Sounds that differ between modes."""
+        (folder / "fixtures").mkdir()
+        make_fixture(folder / "fixtures", speakers=3, turns=12, turn_seconds=1.8, lines_a_turn=2)
 
-    def measure_undisturbed(self, jobs: int) -> None:
-        """Each mode twice, side by side, so that they take as long as the disturbed ones will."""
+    def measure_references(self, jobs: int) -> None:
+        """Run each mode twice, with the same number of jobs as the faulty runs."""
         with ThreadPoolExecutor(jobs) as pool:
             for title in ("cold", "usual"):  # the first time files are read from a cold disk
-                measured = pool.map(partial(self._undisturbed, title), MODES)
-                self._usual = dict(zip(MODES, measured, strict=True))
-        first = self._usual[0].sounds
-        for usual in self._usual.values():
-            names = first.keys() | usual.sounds.keys()
-            self.modes_differing += [name for name in names if first.get(name) != usual.sounds.get(name)]
+                measured = pool.map(partial(self._run_reference, title), MODES)
+                self._references = dict(zip(MODES, measured, strict=True))
+        first = self._references[0].sounds
+        for reference in self._references.values():
+            names = first.keys() | reference.sounds.keys()
+            self.modes_differing += [name for name in names if first.get(name) != reference.sounds.get(name)]
 
-    def disturb(self, todo: Sequence[Plan], jobs: int) -> list[dict[str, Any]]:
+    def run_all(self, todo: Sequence[Plan], jobs: int) -> list[dict[str, Any]]:
         with ThreadPoolExecutor(jobs) as pool:
-            return list(pool.map(self._disturbed, todo))
+            return list(pool.map(self._run_with_faults, todo))
 
-    def _undisturbed(self, title: str, workers: int) -> Usual:
-        scene = self._scene(f"{title}-{workers}", workers, Usual(0.0, 0, {}))
-        scene.lay_out()
+    def _run_reference(self, title: str, workers: int) -> ReferenceRun:
+        sandbox = self._sandbox(f"{title}-{workers}", workers, ReferenceRun(0.0, 0, {}))
+        sandbox.create_folders()
         started = time.monotonic()
         done = subprocess.run(
-            scene.command(), env=scene.environment(), cwd=scene.scratch, capture_output=True, text=True
+            sandbox.command(), env=sandbox.environment(), cwd=sandbox.scratch, capture_output=True, text=True
         )
         if done.returncode != 0:
-            raise SystemExit(f"an undisturbed run failed with exit code {done.returncode}:\n{done.stderr}")
-        size = sum(path.stat().st_size for path in scene.run_dir.rglob("*"))
-        return Usual(time.monotonic() - started, size, sounds(scene.run_dir))
+            raise SystemExit(f"a run without faults failed with exit code {done.returncode}:\n{done.stderr}")
+        size = sum(path.stat().st_size for path in sandbox.run_dir.rglob("*"))
+        return ReferenceRun(time.monotonic() - started, size, sounds(sandbox.run_dir))
 
-    def _disturbed(self, plan: Plan) -> dict[str, Any]:
-        scene = self._scene(f"run-{plan.number}", plan.workers, self._usual[plan.workers])
-        told = {
-            "scratch": str(scene.scratch),
-            "material": str(scene.material),
-            "usual": asdict(scene.usual),
-            "bound": scene.bound,
+    def _run_with_faults(self, plan: Plan) -> dict[str, Any]:
+        sandbox = self._sandbox(f"run-{plan.number}", plan.workers, self._references[plan.workers])
+        request = {
+            "scratch": str(sandbox.scratch),
+            "fixtures": str(sandbox.fixtures),
+            "reference": asdict(sandbox.reference),
+            "bound": sandbox.bound,
             "plan": asdict(plan),
         }
         done = subprocess.run(
             [*self._prefix, sys.executable, "-m", "harness.supervisor"],
             cwd=Path(__file__).parent,
-            input=json.dumps(told),
+            input=json.dumps(request),
             capture_output=True,
             text=True,
         )
@@ -150,8 +152,8 @@ class Bench:
         print(_line(plan, report), file=sys.stderr)
         return report
 
-    def _scene(self, name: str, workers: int, usual: Usual) -> Scene:
-        return Scene(self._folder / name, self._folder / "material", workers, usual, self._bound)
+    def _sandbox(self, name: str, workers: int, reference: ReferenceRun) -> Sandbox:
+        return Sandbox(self._folder / name, self._folder / "fixtures", workers, reference, self._bound)
 
 
 def _line(plan: Plan, report: Mapping[str, Any]) -> str:
@@ -162,7 +164,7 @@ def _line(plan: Plan, report: Mapping[str, Any]) -> str:
 
 
 def _findings(report: Mapping[str, Any]) -> list[str]:
-    """Everything that should not have been, in words."""
+    """Return all violations in words."""
     found = list(report["defects"])
     for key, words in (("lost", "segments lost"), ("differing", "differing"), ("left", "left")):
         if report[key]:
@@ -175,9 +177,9 @@ def _findings(report: Mapping[str, Any]) -> list[str]:
 def summarise(
     reports: Sequence[Mapping[str, Any]], seed: int, modes_differing: Sequence[str]
 ) -> dict[str, Any]:
-    met = collections.Counter(kind for report in reports for kind in report["struck"])
+    met = collections.Counter(kind for report in reports for kind in report["injected"])
     survived = collections.Counter(
-        kind for report in reports if not _findings(report) for kind in report["struck"]
+        kind for report in reports if not _findings(report) for kind in report["injected"]
     )
     return {
         "runs": len(reports),
@@ -214,7 +216,7 @@ def table(summary: Mapping[str, Any]) -> str:
     lines.append("")
     lines.append(
         f"{summary['runs']} runs, {summary['commands']} commands, {summary['seconds']} s; "
-        f"{summary['missed']} faults came too late to strike"
+        f"{summary['missed']} faults were too late to be injected"
     )
     for key in ("segments_lost", "bytes_differing", "orphans", "files_left"):
         lines.append(f"{key.replace('_', ' '):16} {summary[key]}")

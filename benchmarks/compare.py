@@ -3,9 +3,9 @@
     python -m benchmarks.compare --checkpoint CK --speakers 6 --segments 100 [--json]
     python -m benchmarks.compare --engine kokoro --modes sequential,parallel-2 --segments 8 --speakers 2
 
-Generated lines are spoken in every mode, one after the other; benchmarks/README.md explains modes and figures. The
+Generated lines are synthesized in every mode, one after the other; benchmarks/README.md explains modes and figures. The
 table goes to stdout, or with ``--json`` one document, ``voiceclone.bench/1``. Exit code 0: every segment of every mode
-was spoken, 3: some were not, 1: none was.
+was synthesized, 3: some were not, 1: none was.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.program import run_program
 from benchmarks.upstream.bench import BenchmarkPlan, run_benchmark
 from benchmarks.upstream.figures import read_modes
-from voiceclone_cli.cli.progress import ProgressMode, shown_progress
+from voiceclone_cli.cli.progress import Display, ProgressMode
 from voiceclone_cli.config import resolve
 
 SETTINGS = ("engine", "checkpoint", "device", "precision", "compile", "batch_size", "seed")
@@ -27,21 +27,23 @@ SETTINGS = ("engine", "checkpoint", "device", "precision", "compile", "batch_siz
 
 
 def main() -> int:
-    asked = _arguments()
+    options = _arguments()
     plan = BenchmarkPlan(
-        settings=resolve({name: getattr(asked, name) for name in SETTINGS}),
-        modes=None if asked.modes is None else read_modes(asked.modes),
-        speakers=asked.speakers,
-        segments=asked.segments,
-        original_sample=asked.original_sample,
-        loop_sample=asked.loop_sample,
-        skewed=asked.skew,
-        longest=asked.longest,
-        roofline=asked.roofline,
+        settings=resolve({name: getattr(options, name) for name in SETTINGS}),
+        modes=None if options.modes is None else read_modes(options.modes),
+        speakers=options.speakers,
+        segments=options.segments,
+        original_sample=options.original_sample,
+        loop_sample=options.loop_sample,
+        skewed=options.skew,
+        longest=options.longest,
+        roofline=options.roofline,
     )
-    with shown_progress(ProgressMode(asked.progress), quiet=asked.quiet, verbose=asked.verbose) as show:
+    with Display(
+        ProgressMode(options.progress), quiet=options.quiet, verbose=options.verbose
+    ).progress() as show:
         benchmark = run_benchmark(plan, show)
-    if asked.json:
+    if options.json:
         print(json.dumps(benchmark.document, ensure_ascii=False))
     else:
         print(plain(benchmark.document), "", *remarks(benchmark.document), sep="\n")
@@ -60,8 +62,8 @@ def _arguments() -> argparse.Namespace:
         help="original, upstream-loop, upstream-loop-same-window, sequential and parallel-N, separated by commas "
         "(default: all but the third, N = 2 and 3)",
     )
-    add("--speakers", type=_whole(1, 64), default=6, help="voices in the cast (default: 6)")
-    add("--segments", type=_whole(1, 9999), default=100, help="lines to speak (default: 100)")
+    add("--speakers", type=_whole(1, 64), default=6, help="number of speakers (default: 6)")
+    add("--segments", type=_whole(1, 9999), default=100, help="number of lines (default: 100)")
     add("--longest", type=_whole(30, 400), default=120, help="characters of the longest lines (default: 120)")
     add("--skew", action="store_true", help="give four fifths of the lines to one speaker")
     add(
@@ -69,16 +71,16 @@ def _arguments() -> argparse.Namespace:
         type=_whole(1),
         default=10,
         metavar="N",
-        help="lines that the original speaks; its figures are scaled to all (default: 10)",
+        help="lines of the original mode; its figures are scaled to all (default: 10)",
     )
-    add("--loop-sample", type=_whole(1), metavar="N", help="lines that the loops speak (default: all)")
+    add("--loop-sample", type=_whole(1), metavar="N", help="lines of the loops (default: all)")
     add("--checkpoint", help="folder of fish's checkpoint")
     add("--device", help="device of fish: auto, cpu, cuda, cuda:N or mps")
     add("--precision", help="precision of fish: auto, float32, bf16, fp16 or int8")
     add("--compile", action=switch, default=None, help="compile fish's decoding step first")
     add("--batch-size", help="segments generated together")
-    add("--seed", help="seed of lines and voices")
-    add("--roofline", action=switch, default=True, help="compare with what the memory allows")
+    add("--seed", help="seed of lines and references")
+    add("--roofline", action=switch, default=True, help="measure the limit by memory bandwidth")
     add("--json", action="store_true", help="print one JSON document on stdout")
     add("--progress", choices=[str(mode) for mode in ProgressMode], default="auto")
     add("-q", "--quiet", action="store_true", help="print only errors on stderr")
@@ -96,7 +98,7 @@ def _whole(lowest: int, highest: int | None = None) -> Callable[[str], int]:
     return parse
 
 
-# ----------------------------------------------------------------------------------------- table
+# The table
 
 HEAD_WIDTH = 8
 """Names of modes are broken to about this width, so that six of them fit into 80 columns."""
@@ -116,7 +118,7 @@ _ROWS = (
     ("× original", "ratio_over_original"),
     ("× upstream loop", "ratio_over_upstream_loop"),
 )
-"""What a row is called, and its key in the document."""
+"""Label and key in the document of each row."""
 
 
 def heads(document: Mapping[str, Any]) -> list[list[str]]:
@@ -129,7 +131,7 @@ def heads(document: Mapping[str, Any]) -> list[list[str]]:
 
 
 def rows(document: Mapping[str, Any]) -> list[list[str]]:
-    """Each row's name and its cells; "-" where nothing was measured. Rows that no mode has are left out."""
+    """Each row's name and its cells; "-" where nothing was measured. Rows without values are skipped."""
     made = []
     for name, key in _ROWS:
         figures = [mode[key] for mode in document["modes"]]
@@ -139,36 +141,38 @@ def rows(document: Mapping[str, Any]) -> list[list[str]]:
 
 
 def remarks(document: Mapping[str, Any]) -> list[str]:
-    """What must be known beside the figures, a sentence each."""
+    """Return remarks on the figures, a sentence each."""
     modes = document["modes"]
-    said = []
+    sentences = []
     for mode in modes:
         if mode["sampled"]:
             part = "{measured} of {of}".format(**mode["sampled"])
-            said.append(f"* {mode['mode']}: {part} segments were spoken and the figures scaled to all")
+            sentences.append(
+                f"* {mode['mode']}: {part} segments were synthesized and the figures scaled to all"
+            )
     for mode in modes:
-        said += _failures(mode)
-    said += [f"{mode['mode']}: {note}" for mode in modes for note in mode["notes"]]
-    said += document["notes"]
+        sentences += _failures(mode)
+    sentences += [f"{mode['mode']}: {note}" for mode in modes for note in mode["notes"]]
+    sentences += document["notes"]
     if any(mode["workers"] > 1 for mode in modes):
-        said.append("the stages of parallel modes are summed over their workers")
+        sentences.append("the stages of parallel modes are summed over their workers")
     if document["roofline"] is not None:
-        said.append(roofline_line(document["roofline"]))
+        sentences.append(roofline_line(document["roofline"]))
     load = document["machine"]["load_average"]
     if load["before"] is not None:
-        said.append(
+        sentences.append(
             f"load average of the {document['machine']['cores']} cores: {load['before']:.1f} before, "
             f"{load['after']:.1f} after"
         )
-    return said
+    return sentences
 
 
 def roofline_line(roofline: Mapping[str, Any]) -> str:
-    """What the memory allows and what of it was reached."""
+    """Return the limit by memory bandwidth and the share that was reached."""
     if "error" in roofline:
         return f"roofline: not measured ({roofline['error']['message']})"
     alone, *together = roofline["measured"]
-    said = (
+    sentences = (
         f"roofline ({roofline['precision']}): {roofline['bytes_per_frame'] / 1e6:.0f} MB of weights a frame, "
         f"read at {roofline['bandwidth_gb_per_second']:.1f} GB/s, allow "
         f"{_digits(roofline['limit_frames_per_second'])} frames/s for a single line; "
@@ -177,7 +181,7 @@ def roofline_line(roofline: Mapping[str, Any]) -> str:
     more = [
         f"; {row['batch_size']} lines together make {_digits(row['frames_per_second'])}" for row in together
     ]
-    return said + "".join(more)
+    return sentences + "".join(more)
 
 
 def plain(document: Mapping[str, Any]) -> str:
@@ -203,23 +207,25 @@ def _cell(figure: float | None) -> str:
 
 
 def _digits(value: float) -> str:
-    """Three digits that count; all of those before the point."""
+    """Format with three significant digits, and all before the point."""
     if isinstance(value, int):
         return str(value)
     return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3}f}"
 
 
 def _failures(mode: Mapping[str, Any]) -> Sequence[str]:
-    """One sentence for each reason, with the segments it struck."""
+    """Return one sentence for each reason, with the number of segments."""
     by_reason: dict[str, list[str]] = {}
     for row in mode["failed"]:
         by_reason.setdefault(f"{row['code']}: {row['message']}", []).append(row["id"])
-    said = []
+    sentences = []
     for reason, ids in by_reason.items():
-        spoken = mode["sampled"]["measured"] if mode["sampled"] else mode["segments"]
-        struck = f"{len(ids)} of {spoken} segments failed, {ids[0]} for one"
-        said.append(f"! {mode['mode']}: {'could not be measured' if ids == [''] else struck} ({reason})")
-    return said
+        tried = mode["sampled"]["measured"] if mode["sampled"] else mode["segments"]
+        affected = f"{len(ids)} of {tried} segments failed, {ids[0]} for one"
+        sentences.append(
+            f"! {mode['mode']}: {'could not be measured' if ids == [''] else affected} ({reason})"
+        )
+    return sentences
 
 
 if __name__ == "__main__":

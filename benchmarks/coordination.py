@@ -1,8 +1,8 @@
-"""What coordination costs: the echo engine, 6 speakers, 2,000 segments, 4 workers.
+"""Cost of coordination: the echo engine, 6 speakers, 2,000 segments, 4 workers.
 
-The echo engine makes a tone in microseconds, so nearly all that is measured is the pool's: leases,
-task files, events and results, beside the wav that the worker writes; then the same with the note
-(fingerprint) that a run puts beside each segment.
+The echo engine makes a tone in microseconds, so nearly all of the measured time is that of the pool: leases,
+task files, events and results, and the wav that the worker writes; then the same with the note
+(fingerprint) that a run writes for each segment.
 
     python benchmarks/coordination.py [--segments 2000] [--workers 4] [--speakers 6]
 """
@@ -27,12 +27,18 @@ def tasks(speakers: int, segments: int, output_dir: Path) -> list[SynthesisTask]
     made = []
     for number in range(speakers):
         name = f"SPEAKER_{number:02d}"
-        mine = tuple(
+        segments_of_speaker = tuple(
             SegmentSpec(f"{index:05d}", "a line of ordinary length, as people speak", "en", index, 1.0)
             for index in range(number, segments, speakers)
         )
         made.append(
-            SynthesisTask(name, EngineSpec("echo"), ReferenceSpec(name, "", "", ""), str(output_dir), mine)
+            SynthesisTask(
+                name,
+                EngineSpec("echo"),
+                ReferenceSpec(name, "", "", ""),
+                str(output_dir),
+                segments_of_speaker,
+            )
         )
     return made
 
@@ -42,29 +48,36 @@ def main() -> None:
     parser.add_argument("--segments", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--speakers", type=int, default=6)
-    asked = parser.parse_args()
-    print(f"{asked.segments} segments, {asked.speakers} speakers, {asked.workers} workers")
+    options = parser.parse_args()
+    print(f"{options.segments} segments, {options.speakers} speakers, {options.workers} workers")
     with tempfile.TemporaryDirectory() as folder:
         run_dir = resume_directory(Path(folder), "benchmark")
-        warm = tasks(1, asked.workers * 2, Path(folder) / "warm")
+        warm = tasks(1, options.workers * 2, Path(folder) / "warm")
 
         def note(row: SegmentRow) -> None:
             save_segment_note(run_dir, row.id, "print", {"seconds": row.seconds, "sha256": row.sha256})
 
-        with Pool(LocalLauncher(worker_command(None, threads=1), asked.workers, run_dir.tasks)) as pool:
-            pool.run(shared_leases(warm, asked.workers, 1))  # starts the workers and loads their engine
-            for title, keep in (("the pool alone", lambda row: None), ("with each segment's note", note)):
+        with Pool(LocalLauncher(worker_command(None, threads=1), options.workers, run_dir.tasks)) as pool:
+            pool.run(shared_leases(warm, options.workers, 1))  # starts the workers and loads their engine
+            for title, on_segment in (
+                ("the pool alone", lambda row: None),
+                ("with each segment's note", note),
+            ):
                 measure(
-                    title, pool, asked.workers, tasks(asked.speakers, asked.segments, run_dir.segments), keep
+                    title,
+                    pool,
+                    options.workers,
+                    tasks(options.speakers, options.segments, run_dir.segments),
+                    on_segment,
                 )
 
 
 def measure(
-    title: str, pool: Pool, workers: int, work: list[SynthesisTask], keep: Callable[[SegmentRow], None]
+    title: str, pool: Pool, workers: int, work: list[SynthesisTask], on_segment: Callable[[SegmentRow], None]
 ) -> None:
     segments = sum(len(task.segments) for task in work)
     wall, cpu = time.perf_counter(), time.process_time()
-    outcome = pool.run(shared_leases(work, workers, 5), on_segment=keep)
+    outcome = pool.run(shared_leases(work, workers, 5), on_segment=on_segment)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     assert sum(row.status == "done" for row in outcome.segments.values()) == segments
     inside = outcome.timing["generate"]

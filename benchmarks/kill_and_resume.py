@@ -1,12 +1,11 @@
-"""A run that is killed again and again (SIGKILL), and still comes to the bytes of one that was not.
+"""Runs that are killed (SIGKILL) and resumed, and have to end with the bytes of a run that was not.
 
     python benchmarks/kill_and_resume.py --engine kokoro --kills 10
     python benchmarks/kill_and_resume.py --engine fish --kills 10 --checkpoint DIR
 
-Two forms. "row": one run directory; the command is killed, given again, killed again, at moments spread over
-the whole of the work, and goes on to the end at last. "fresh": a new directory for each kill, at any moment
-of a run; then the command once more, to the end. After each kill the workers must be gone within two
-seconds. Linux only.
+Two forms. "row": the command is killed several times in one run directory, at times spread over the whole work, and
+then completes the run. "fresh": a new directory for each kill, at any time of a run; then the command completes it.
+After each kill the workers must have ended within two seconds. Linux only.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.findings import differing, leftovers, sounds
-from harness.processes import adopt_orphans, all_gone_within, end_and_reap, living_children
+from harness.processes import adopt_orphans, end_and_reap, living_children, wait_for_descendants
 
 STAGES = {"diarization": "diarization", "transcription": "script", "casting": "casting"}
 """Under stages/ and in the document's timing."""
 
 FORWARDED = ("checkpoint", "turns", "script", "mode", "workers", "language")
-"""What is told to `voiceclone run` as it stands."""
+"""Options that are passed to `voiceclone run`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +41,9 @@ class Kill:
     seconds: float
     """After the command's start."""
     stages: list[str]
-    """Those that were behind it."""
+    """Completed stages."""
     segments: int
-    """That were spoken by then."""
+    """Synthesized segments."""
     workers: int
     """Processes that ran below the command."""
     orphans: int
@@ -53,6 +52,8 @@ class Kill:
 
 @dataclass(slots=True)
 class Outcome:
+    """Kills and the ends of the run directories."""
+
     kills: list[Kill] = field(default_factory=list)
     outran: int = 0
     """Commands that had ended before their kill."""
@@ -61,24 +62,24 @@ class Outcome:
 
 
 class Runs:
-    """The command, an undisturbed run of it, and the directories of those that are killed."""
+    """The command, its reference run, and the directories of the killed runs."""
 
-    def __init__(self, asked: argparse.Namespace, folder: Path) -> None:
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self._folder = folder
-        self._chance = random.Random(asked.seed)
+        self._chance = random.Random(options.seed)
         self._command = [
-            *(sys.executable, "-m", "voiceclone_cli", "run", str(asked.input), "--engine", asked.engine),
+            *(sys.executable, "-m", "voiceclone_cli", "run", str(options.input), "--engine", options.engine),
             *("--json", "--progress", "none", "--quiet"),
-            *(f"--{name}={value}" for name in FORWARDED if (value := getattr(asked, name)) is not None),
+            *(f"--{name}={value}" for name in FORWARDED if (value := getattr(options, name)) is not None),
         ]
         started = time.monotonic()
-        self.undisturbed = self._finish(folder / "undisturbed")
+        self.reference = self._finish(folder / "reference")
         self.seconds = time.monotonic() - started
-        self._sounds = sounds(folder / "undisturbed")
+        self._sounds = sounds(folder / "reference")
         started = time.monotonic()
-        self._finish(folder / "undisturbed")
+        self._finish(folder / "reference")
         self.start_seconds = time.monotonic() - started
-        """What a command takes that finds everything done."""
+        """Seconds of a command for a complete run."""
 
     def in_a_row(self, kills: int, outcome: Outcome) -> None:
         folder = self._folder / "row"
@@ -93,17 +94,17 @@ class Runs:
             self._resume(folder, "fresh", outcome)
 
     def _kill_at(self, aim: float, folder: Path, form: str, outcome: Outcome) -> None:
-        """Kill the command when so many seconds of work are behind it, earlier commands' work included."""
+        """Kill the command after ``aim`` seconds of work, including that of earlier commands."""
         started = time.monotonic()
         process = self._start(folder, subprocess.DEVNULL)
-        behind, since = self._work_behind(folder), started + self.start_seconds
-        if aim < behind:  # a command before this one has come further: now it is killed while it starts
-            aim = behind - self._chance.uniform(0, self.start_seconds)
-        # Each milestone sets the clock right, so that a machine of changing speed does not matter.
-        while process.poll() is None and behind + time.monotonic() - since < aim:
+        completed, since = self._completed_work(folder), started + self.start_seconds
+        if aim < completed:  # an earlier command has come further: kill this one while it starts
+            aim = completed - self._chance.uniform(0, self.start_seconds)
+        # Each milestone corrects the clock, so that changes of speed do not matter.
+        while process.poll() is None and completed + time.monotonic() - since < aim:
             time.sleep(0.02)
-            if (now_behind := self._work_behind(folder)) != behind:
-                behind, since = now_behind, time.monotonic()
+            if (now_completed := self._completed_work(folder)) != completed:
+                completed, since = now_completed, time.monotonic()
         if process.poll() is not None:
             outcome.outran += 1
             return
@@ -111,8 +112,8 @@ class Runs:
         process.kill()
         seconds = round(time.monotonic() - started, 2)
         process.wait()
-        orphans = all_gone_within(2.0)
-        stages, segments = _behind(folder)
+        orphans = wait_for_descendants(2.0)
+        stages, segments = _completed(folder)
         outcome.kills.append(Kill(form, seconds, stages, segments, workers, len(orphans)))
         end_and_reap(orphans)
         print(outcome.kills[-1], file=sys.stderr)
@@ -129,7 +130,7 @@ class Runs:
         print(row, file=sys.stderr)
 
     def _finish(self, folder: Path) -> dict[str, Any]:
-        """The command to its end. Ends this program when it does not succeed."""
+        """Run the command to its end. Raises SystemExit when it fails."""
         process = self._start(folder, subprocess.PIPE)
         out, err = process.communicate()
         if process.returncode != 0:
@@ -147,41 +148,41 @@ class Runs:
         )
 
     def _work(self) -> float:
-        """Seconds of an undisturbed run after its start."""
-        timing = self.undisturbed["timing"]
+        """Return the seconds of the reference run after its start."""
+        timing = self.reference["timing"]
         return float(sum(timing[stage] for stage in (*STAGES.values(), "speaking", "timeline")))
 
-    def _work_behind(self, folder: Path) -> float:
-        """Seconds of it that need not be done again."""
-        timing = self.undisturbed["timing"]
-        stages, segments = _behind(folder)
+    def _completed_work(self, folder: Path) -> float:
+        """Return the seconds of work that a resumed run would reuse."""
+        timing = self.reference["timing"]
+        stages, segments = _completed(folder)
         work = sum(timing[STAGES[stage]] for stage in stages if stage in STAGES)
         worker = timing["workers"]
         before_speaking = min(timing["speaking"], worker.get("load", 0.0) + worker.get("encode", 0.0))
         if "encoding" in stages:
             work += before_speaking
-        share = segments / len(self.undisturbed["segments"])
+        share = segments / len(self.reference["segments"])
         return float(work + share * (timing["speaking"] - before_speaking))
 
 
-def _behind(folder: Path) -> tuple[list[str], int]:
-    """The stages that a run directory remembers, and how many segments."""
+def _completed(folder: Path) -> tuple[list[str], int]:
+    """Return the cached stages and the number of segments of a run directory."""
     stages = sorted(path.stem for path in (folder / "stages").glob("*.json"))
     return stages, len(list((folder / "segments").glob("*.json")))
 
 
 def main() -> None:
-    asked = _arguments()
+    options = _arguments()
     adopt_orphans()
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="kill-") as folder:
-        runs = Runs(asked, Path(folder))
-        if asked.form in ("row", "both"):
-            runs.in_a_row(asked.kills, outcome)
-        if asked.form in ("fresh", "both"):
-            runs.fresh(asked.kills, outcome)
-    summary = summarise(asked.engine, runs, outcome)
-    print(json.dumps(summary) if asked.json else "\n".join(table(summary)))
+        runs = Runs(options, Path(folder))
+        if options.form in ("row", "both"):
+            runs.in_a_row(options.kills, outcome)
+        if options.form in ("fresh", "both"):
+            runs.fresh(options.kills, outcome)
+    summary = summarise(options.engine, runs, outcome)
+    print(json.dumps(summary) if options.json else "\n".join(table(summary)))
     raise SystemExit(1 if any(summary[key] for key in ("bytes_differing", "orphans", "files_left")) else 0)
 
 
@@ -190,7 +191,7 @@ def summarise(engine: str, runs: Runs, outcome: Outcome) -> dict[str, Any]:
         "engine": engine,
         "undisturbed_seconds": round(runs.seconds, 1),
         "start_seconds": round(runs.start_seconds, 1),
-        "segments": len(runs.undisturbed["segments"]),
+        "segments": len(runs.reference["segments"]),
         "kills": [asdict(kill) for kill in outcome.kills],
         "outran": outcome.outran,
         "resumes": outcome.resumes,
@@ -202,9 +203,9 @@ def summarise(engine: str, runs: Runs, outcome: Outcome) -> dict[str, Any]:
 
 def table(summary: dict[str, Any]) -> Iterator[str]:
     yield (
-        f"{summary['engine']}, {summary['segments']} segments, undisturbed {summary['undisturbed_seconds']} s"
+        f"{summary['engine']}, {summary['segments']} segments, without kills {summary['undisturbed_seconds']} s"
     )
-    yield f"{'form':6} {'killed after':>12} {'segments':>9} {'workers':>8} {'after 2 s':>9}  stages behind it"
+    yield f"{'form':6} {'killed after':>12} {'segments':>9} {'workers':>8} {'after 2 s':>9}  stages completed it"
     for kill in summary["kills"]:
         yield (
             f"{kill['form']:6} {kill['seconds']:10.2f} s {kill['segments']:9d} {kill['workers']:8d} "

@@ -118,7 +118,9 @@ def rendering(video: Path) -> Callable[[], object]:
     from media_samples import syllables
     from voiceclone_cli.audio.reader import read_recording
     from voiceclone_cli.audio.writer import write_wav
+    from voiceclone_cli.config import resolve
     from voiceclone_cli.mixing.render import render_mix
+    from voiceclone_cli.rundir.manifest import RunPaths
     from voiceclone_cli.types import Segment, no_progress
 
     spoken = video.with_name("spoken.wav")
@@ -133,13 +135,9 @@ def rendering(video: Path) -> Callable[[], object]:
         segments,
         {segment.id: spoken for segment in segments},
         recording,
-        mix=video.with_name("mix.wav"),
-        stems=video.with_name("stems"),
+        paths=RunPaths(video.parent),
         turns=(),
-        max_stretch=1.3,
-        background="none",
-        models={},
-        threads=1,
+        settings=resolve({}, {}),
         info={},
         progress=no_progress,
     )

@@ -303,7 +303,7 @@ SCENARIOS: dict[str, Callable[[Runner], None]] = {
     "sample-kokoro-parallel": sample_kokoro_parallel,
 }
 
-# -------------------------------------------------------------------------------------- material
+# Recordings
 
 
 def _sample() -> Path:

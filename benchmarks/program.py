@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from voiceclone_cli.__main__ import listen_to_signals, stop_listening
-from voiceclone_cli.cli.progress import say_error
+from voiceclone_cli.__main__ import ignore_signals, stop_on_signals
+from voiceclone_cli.cli.progress import print_error
 from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_worker.telemetry import refuse_telemetry
 
@@ -18,14 +18,14 @@ def run_program(work: Callable[[], int]) -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     refuse_telemetry()
-    listen_to_signals()
+    stop_on_signals()
     try:
         code = work()
     except Stopped as stop:
-        say_error("stopped")
+        print_error("stopped")
         code = stop.exit_code
     except VoicecloneError as error:
-        say_error(error.message)
+        print_error(error.message)
         code = error.exit_code
-    stop_listening()
+    ignore_signals()
     raise SystemExit(code)

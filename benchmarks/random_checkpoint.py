@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.program import run_program
-from voiceclone_cli.cli.progress import ProgressMode, say, shown_progress
+from voiceclone_cli.cli.progress import Display, ProgressMode, print_line
 from voiceclone_cli.config import Settings, path_setting, resolve
 from voiceclone_cli.engines.fish import fish_checkout, fish_python, is_generated, require_fish_speech
 from voiceclone_cli.errors import InputError
@@ -165,7 +165,7 @@ def _replaced_at_the_end(final: Path) -> Iterator[Path]:
 
 def main() -> int:
     asked = _arguments()
-    with shown_progress(ProgressMode(asked.progress), quiet=asked.quiet) as show:
+    with Display(ProgressMode(asked.progress), quiet=asked.quiet).progress() as show:
         made = make_checkpoint(asked.out, asked.size, resolve({}), show, seed=asked.seed, force=asked.force)
     if asked.json:
         document = {"schema": "voiceclone.checkpoint/1", **asdict(made), "folder": str(made.folder)}
@@ -173,11 +173,13 @@ def main() -> int:
     else:
         print(made.folder)
     if not asked.quiet:
-        say(
+        print_line(
             f"{made.size}, {megabytes(made.size_bytes)}: {made.model_parameters / 1e6:.1f} M parameters that speak, "
             f"{made.codec_parameters / 1e6:.1f} M in the codec."
         )
-        say("IT SPEAKS NO WORDS: the weights are random, and every line comes out as a murmur of its length.")
+        print_line(
+            "IT SPEAKS NO WORDS: the weights are random, and every line comes out as a murmur of its length."
+        )
     return 0
 
 

@@ -1,11 +1,10 @@
-"""Checkpoints of random weights in the exact layout of openaudio-s1-mini; they speak no words.
+"""Checkpoints of random weights in the exact layout of openaudio-s1-mini, for tests and measurements.
 
     python random_weights.py --tool make_checkpoint FOLDER SIZE SEED [SOURCE]
 
-`python -m benchmarks.random_checkpoint` runs this in the fish environment's interpreter. Such a checkpoint takes
-the published one's place where that cannot be had (tests, measurements, a first look): every file loads in
-fish-speech's own loaders, its codec turns speech into codes and codes into sound, and it speaks as long as a text
-asks, another way for each reference and seed.
+`python -m benchmarks.random_checkpoint` runs this in the fish environment's interpreter. Such a checkpoint replaces
+the published one where that is not available: every file loads in fish-speech's own loaders, its codec converts speech
+to codes and back, and the length of its speech follows the text, with another sound for each reference and seed.
 """
 
 from __future__ import annotations
@@ -33,8 +32,6 @@ from voiceclone_worker.runtime import Channel, exit_with_parent
 from voiceclone_worker.telemetry import refuse_telemetry
 from voiceclone_worker.tools import run_tool
 
-# ------------------------------------------------------------------------------------- sizes
-
 _COMMON: Mapping[str, Any] = {
     "model_type": "dual_ar",
     "num_codebooks": 10,
@@ -57,7 +54,7 @@ _COMMON: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class CodecShape:
-    """How far the published codec is cut down. Channels are those of the encoder's first filter."""
+    """Reduced sizes of the published codec; ``channels`` are those of the encoder's first filter."""
 
     channels: int
     encoder_layers: int
@@ -67,7 +64,7 @@ class CodecShape:
 
 @dataclass(frozen=True)
 class CheckpointSize:
-    """``vocabulary`` counts every token; ``published_codec`` stands where ``codec`` is None."""
+    """Sizes of a checkpoint; ``vocabulary`` counts every token, and ``codec`` None is the published codec."""
 
     name: str
     vocabulary: int
@@ -79,7 +76,7 @@ class CheckpointSize:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What stands in config.json: only what upstream knows, since it refuses any other key."""
+        """Content of config.json, with upstream's keys only, since it refuses any other."""
         sizes = {"vocab_size": self.vocabulary, "codebook_size": self.semantic_tokens}
         return {**_COMMON, **sizes, **self.shape}
 
@@ -87,7 +84,7 @@ class CheckpointSize:
 def _shape(
     *, dim: int, layers: int, fast_layers: int, heads: int, head_dim: int, fast_head_dim: int, window: int
 ) -> dict[str, int]:
-    """As published, two heads share a key, and the feed-forward part is three times as wide."""
+    """Return a shape in which, as published, two heads share a key and the feed-forward part is three times as wide."""
     return {
         "dim": dim,
         "n_layer": layers,
@@ -143,8 +140,6 @@ SIZES: Mapping[str, CheckpointSize] = {
 }
 
 
-# --------------------------------------------------------------------------------- the files
-
 ABOUT = (
     "These weights are random. They were generated to try and to measure the engine, and they speak no "
     "words: what comes out is a murmur as long as the text would take."
@@ -197,24 +192,24 @@ def make_checkpoint(folder: Path, size: CheckpointSize, seed: int, emit: Emit) -
 
 
 class _Meter:
-    """Says what is done, a hundredth of it at a time."""
+    """Progress events, one for each hundredth of the work."""
 
     def __init__(self, emit: Emit, total: int) -> None:
         self._emit, self._total = emit, total
-        self._done = self._said = 0
+        self._done = self._emitted = 0
         self._note = ""
 
     def begin(self, note: str) -> None:
         self._note = note
-        self._say()
+        self._emit_progress()
 
     def add(self, size: int) -> None:
         self._done += size
-        if self._done - self._said >= self._total / 100:
-            self._say()
+        if self._done - self._emitted >= self._total / 100:
+            self._emit_progress()
 
-    def _say(self) -> None:
-        self._said = self._done
+    def _emit_progress(self) -> None:
+        self._emitted = self._done
         self._emit("making", completed=self._done, total=self._total, note=self._note)
 
 
@@ -262,20 +257,18 @@ def require_space(folder: Path, needed: int) -> None:
 def _save(weights: Mapping[str, Tensor], path: Path) -> None:
     try:
         torch.save(dict(weights), path)
-    # torch says what the file system said as a RuntimeError.
+    # torch wraps errors of the file system in a RuntimeError.
     except (OSError, RuntimeError) as error:
         raise _unwritable(path.parent, error) from error
 
 
 def _unwritable(folder: Path, error: Exception) -> EngineError:
-    said = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
     return EngineError(
         "checkpoint_unwritable",
-        f"the checkpoint cannot be written to {folder.parent} ({said}): check its free space and permissions",
+        f"the checkpoint cannot be written to {folder.parent} ({reason}): check its free space and permissions",
     )
 
-
-# -------------------------------------------------------------------------------- vocabulary
 
 BYTES = 256
 
@@ -283,8 +276,8 @@ BYTES = 256
 def write_vocabulary(folder: Path, special: Sequence[str], size: int) -> None:
     """Write ``tokenizer.tiktoken`` and ``special_tokens.json`` with ``size`` tokens in all.
 
-    ``special`` takes the last ids, in its order. What remains between the bytes and them is filled
-    with byte sequences that no text holds, so that each byte of a text is one token.
+    ``special`` has the last ids, in its order. The ids between the bytes and those are byte sequences that do not occur
+    in a text, so that each byte of a text is one token.
     """
     fillers = size - BYTES - len(special)
     if fillers < 0:
@@ -293,15 +286,13 @@ def write_vocabulary(folder: Path, special: Sequence[str], size: int) -> None:
     ranks += [b"\x00\x01" + number.to_bytes(4, "big") for number in range(fillers)]
     lines = (f"{base64.b64encode(token).decode('ascii')} {rank}\n" for rank, token in enumerate(ranks))
     (folder / "tokenizer.tiktoken").write_text("".join(lines), encoding="ascii", newline="\n")
-    ids = {token: len(ranks) + place for place, token in enumerate(special)}
+    ids = {token: len(ranks) + index for index, token in enumerate(special)}
     text = json.dumps(ids, indent=1) + "\n"
     (folder / "special_tokens.json").write_text(text, encoding="utf-8", newline="\n")
 
 
-# -------------------------------------------------------------------------------- text model
-
 Filled = Callable[[int], None]
-"""Told the number of bytes whenever a weight has been drawn."""
+"""Called with the number of bytes of each weight that has been drawn."""
 
 _VARIETY = 2.0
 """Standard deviation of the logits of speech: at the usual top_p some tens of tokens stay possible."""
@@ -310,7 +301,7 @@ _VARIETY = 2.0
 def text_model_weights(
     folder: Path, config: Mapping[str, Any], dtype: torch.dtype, seed: int, filled: Filled
 ) -> dict[str, Tensor]:
-    """The contents of ``model.pth``. ``folder`` must hold the tokenizer; ``config`` is config.json."""
+    """Return the content of ``model.pth``. ``folder`` has the tokenizer; ``config`` is config.json."""
     from fish_speech.tokenizer import IM_END_TOKEN, FishTokenizer
 
     tokenizer = FishTokenizer.from_pretrained(str(folder))
@@ -325,7 +316,7 @@ def text_model_weights(
 
 
 def weight_shapes(tokenizer: Any, config: Mapping[str, Any]) -> dict[str, torch.Size]:
-    """Every weight of the model and its shape, from upstream's own class and without its memory."""
+    """Return the shape of every weight of the model, from upstream's class, without allocating it."""
     from fish_speech.models.text2semantic.llama import DualARModelArgs, DualARTransformer
 
     with torch.device("meta"):
@@ -343,8 +334,11 @@ def _drawn_text(
 
 
 def _deviation(name: str, shape: torch.Size, config: Mapping[str, Any]) -> float:
-    """Standard deviation of a matrix [out, in]. Products keep a variance of about 1, and all that the
-    blocks add to the hidden state together weighs as much as the embeddings do."""
+    """Return the standard deviation of a matrix [out, in].
+
+    Products keep a variance of about 1, and the sum of what the blocks add to the hidden state is as large as the
+    embeddings.
+    """
     blocks = 2 * config["n_fast_layer" if name.startswith("fast_") else "n_layer"]
     # The norms leave the random channels a standard deviation of about a half.
     reading = 2.0 / math.sqrt(shape[1])
@@ -365,21 +359,19 @@ def _deviation(name: str, shape: torch.Size, config: Mapping[str, Any]) -> float
             raise ValueError(f"fish-speech has a weight that is not known here: {name} ({part})")
 
 
-# -------------------------------------------------------------------------------- the ending
-
-# Hand-set weights by which a generated checkpoint speaks as long as its text asks, and then ends.
+# Hand-set weights with which the length of a generated line follows its text.
 #
-# All else in it is random, so without them it would babble up to its limit, or end anywhere. The engine
-# and the timeline want speech whose length follows the text. A few channels of the hidden state are kept
-# from the random weights, which neither read nor write them, and hold a small circuit:
+# All other weights are random, so without these a line would run to its limit, or end anywhere; the engine and the
+# mixing need speech whose length follows the text. A few channels of the hidden state, which the random weights neither
+# read nor write, have a small circuit:
 #
-# - the embeddings say of every position: ``TEXT``, ``SPOKEN`` (a semantic token) or ``END`` (the end of
+# - the embeddings mark every position: ``TEXT``, ``FRAME`` (a semantic token) or ``END`` (the end of
 #   the reference);
 # - a head of the first layer looks for ``END``. Positions behind it find it, and are marked ``CURRENT``:
-#   they belong to the line that is spoken now, not to the reference;
+#   they belong to the current line, not to the reference;
 # - a head of the second layer looks at all ``CURRENT`` positions alike and takes the mean of what they
-#   weigh: a token of text minus 1.3 frames, a spoken frame plus one. This ``BALANCE`` crosses zero when
-#   the text has been spoken, however long it was;
+#   weigh: a token of text minus 1.3 frames, a generated frame plus one. This ``BALANCE`` crosses zero when
+#   there are enough frames for the text, whatever its length;
 # - the row of the end token in the output turns it into a logit that climbs over those of all semantic
 #   tokens there.
 #
@@ -387,10 +379,10 @@ def _deviation(name: str, shape: torch.Size, config: Mapping[str, Any]) -> float
 # keys leaves of a single component nothing but its sign. The component belongs to the slowest pair of
 # the rotary embedding, which hardly turns over the longest prompt.
 
-CONSTANT, TEXT, SPOKEN, END, CURRENT, BALANCE = range(6)
+CONSTANT, TEXT, FRAME, END, CURRENT, BALANCE = range(6)
 RESERVED = 6
-"""The first so many channels of the hidden state are the circuit's. All but the balance hold 0 or the
-square root of the width, beside random channels of variance 1."""
+"""Channels of the hidden state, from the first, that belong to the circuit. All but the balance are 0 or the square
+root of the width, beside random channels of variance 1."""
 
 KEY_GAIN = 2.0
 """Weight of the norms of queries and keys: positions that a head looks for then weigh e^32 times the
@@ -399,7 +391,7 @@ others, or more."""
 # What a position weighs in the balance, in tenths of a frame. Whole numbers below 128, so that bf16
 # and int8 hold them exactly. Each line begins with the 13 bytes of `<|speaker:0|>`, which count as
 # text; END takes 12.7 frames off again, so that a line has 4.2 frames beyond those of its text.
-_TENTHS = {TEXT: -13.0, SPOKEN: 10.0, END: 127.0}
+_TENTHS = {TEXT: -13.0, FRAME: 10.0, END: 127.0}
 
 _BALANCE_SCALE = 0.04
 """Keeps the balance, which runs from -13 to 10, below the other channels."""
@@ -432,7 +424,7 @@ def wire_ending(weights: Mapping[str, Tensor], config: Mapping[str, Any], end: i
 
 
 def _keep_apart(weights: Mapping[str, Tensor]) -> None:
-    """Random weights neither read nor write the reserved channels."""
+    """Keep random weights from reading and writing the reserved channels."""
     for name, weight in weights.items():
         if name.endswith(("wqkv.weight", "w1.weight", "w3.weight", "output.weight")):
             weight[:, :RESERVED] = 0
@@ -450,29 +442,33 @@ def _mark_positions(
     embeddings[:, CONSTANT] = unit
     embeddings[:, TEXT] = unit
     embeddings[end, TEXT], embeddings[end, END] = 0, unit
-    spoken = embeddings[semantic.start : semantic.stop]
+    frames = embeddings[semantic.start : semantic.stop]
     # At these positions the model divides by this, once the codebooks' embeddings are added.
     scale = math.sqrt(config["num_codebooks"] + 1)
-    spoken[:, CONSTANT], spoken[:, TEXT], spoken[:, SPOKEN] = scale * unit, 0, scale * unit
+    frames[:, CONSTANT], frames[:, TEXT], frames[:, FRAME] = scale * unit, 0, scale * unit
 
 
 def _mark_current(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
-    """CURRENT becomes one unit behind the end of the reference. Before it, all keys have the wrong
-    sign: the head then looks everywhere, and there is no END to be seen."""
-    value = _set_head(weights, config, layer=0, wanted=END)
+    """Make CURRENT one unit behind the end of the reference.
+
+    Before it all keys have the wrong sign: the head then looks everywhere, and finds no END.
+    """
+    value = _set_head(weights, config, layer=0, channel=END)
     value[END] = 1.0
     weights["layers.0.attention.wo.weight"][CURRENT, 0] = _RMS_FIRST
 
 
 def _weigh(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
-    value = _set_head(weights, config, layer=1, wanted=CURRENT)
+    value = _set_head(weights, config, layer=1, channel=CURRENT)
     for channel, tenths in _TENTHS.items():
         value[channel] = tenths
     weights["layers.1.attention.wo.weight"][BALANCE, 0] = _BALANCE_SCALE * _RMS_SECOND
 
 
-def _set_head(weights: Mapping[str, Tensor], config: Mapping[str, Any], *, layer: int, wanted: int) -> Tensor:
-    """Make the first head look at the positions where the channel ``wanted`` is set, all alike.
+def _set_head(
+    weights: Mapping[str, Tensor], config: Mapping[str, Any], *, layer: int, channel: int
+) -> Tensor:
+    """Make the first head look at the positions where ``channel`` is set, all alike.
 
     Returns the row of weights [dim] of the head's first value, zero; its other values stay zero.
     """
@@ -483,7 +479,7 @@ def _set_head(weights: Mapping[str, Tensor], config: Mapping[str, Any], *, layer
         rows[:] = 0
     slowest = width - 2
     query[slowest, CONSTANT] = 1.0
-    key[slowest, wanted], key[slowest, CONSTANT] = 2.0, -1.0
+    key[slowest, channel], key[slowest, CONSTANT] = 2.0, -1.0
     return value[0]
 
 
@@ -499,33 +495,31 @@ def _speak_or_end(
     output[end, BALANCE] = _SLOPE * _RMS_LAST / (_BALANCE_SCALE * unit)
 
 
-# ------------------------------------------------------------------------------------- codec
-
 _HEAD_WIDTH = 64
 _REFERENCE_STEPS = 4096
-"""How far the smaller codecs look: 47 s of sound at 86 steps a second."""
+"""Context of the smaller codecs: 47 s of sound at 86 steps a second."""
 
 _RESIDUAL = 0.3
-"""What each of the many residual units adds, as a part of what it is given."""
+"""What each of the many residual units adds, relative to its input."""
 
 _SNAKE = 4.0
-"""The activation is x + sin(ax)^2 / a: the larger a, the less of it is a mere offset."""
+"""The activation is x + sin(ax)^2 / a: the larger a, the smaller its offset."""
 
 _LAST_GAIN = 0.25
-"""Of the last filter: makes the murmur about as loud as speech."""
+"""Of the last filter: the output is then about as loud as speech."""
 
 
 def codec_config(shape: CodecShape | None) -> dict[str, Any]:
-    """What stands in ``codec.yaml``: the published codec, as fish-speech ships it, cut down to ``shape``."""
+    """Return the content of ``codec.yaml``: the published codec, reduced to ``shape``."""
     from omegaconf import OmegaConf
 
     config: Any = OmegaConf.to_container(OmegaConf.load(published_codec()))
     if shape is not None:
-        _cut_down(config, shape)
+        _reduce(config, shape)
     return dict(config)
 
 
-def _cut_down(config: dict[str, Any], shape: CodecShape) -> None:
+def _reduce(config: dict[str, Any], shape: CodecShape) -> None:
     latent = 2 ** len(config["encoder_rates"]) * shape.channels
     config["encoder_dim"] = shape.channels
     config["decoder_dim"] = latent
@@ -543,7 +537,7 @@ def _cut_down(config: dict[str, Any], shape: CodecShape) -> None:
 
 
 def empty_codec(config: Mapping[str, Any]) -> Any:
-    """Upstream's codec without its memory: shapes only."""
+    """Return upstream's codec with shapes only, without memory."""
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
@@ -552,8 +546,7 @@ def empty_codec(config: Mapping[str, Any]) -> Any:
 
 
 def codec_weights(codec: Any, seed: int, filled: Filled) -> dict[str, Tensor]:
-    """The contents of ``codec.pth`` for an empty codec: float32, named as in the published file, with
-    the tables of positions that it holds too."""
+    """Return the content of ``codec.pth`` for an empty codec: float32, named and with tables as in the published file."""
     random = torch.Generator().manual_seed(seed)
     weights = {}
     for name, shape in ((name, weight.shape) for name, weight in codec.state_dict().items()):
@@ -566,7 +559,7 @@ def codec_weights(codec: Any, seed: int, filled: Filled) -> dict[str, Tensor]:
         filled(drawn.nbytes)
     last = f"generator.decoder.model.{len(codec.decoder_rates) + 2}.conv.parametrizations.weight"
     weights[f"{last}.original0"].fill_(_LAST_GAIN)
-    # The offsets that the activations leave are no sound: taps that cancel each other pass none of them.
+    # Offsets of the activations are not sound: taps with a sum of zero suppress them.
     taps = weights[f"{last}.original1"]
     taps -= taps.mean(-1, keepdim=True)
     return weights
@@ -589,7 +582,7 @@ def _drawn_codec(name: str, part: str, shape: torch.Size, random: torch.Generato
             return torch.full(shape, _SNAKE)
         case "gamma":
             return torch.full(shape, _RESIDUAL)
-        case "weight_g" | "original0":  # the gain of a filter whose direction is drawn apart
+        case "weight_g" | "original0":  # the gain of a filter; its direction is drawn separately
             return torch.full(shape, _RESIDUAL if ".block.3.conv." in name else 1.0)
         case "weight_v" | "original1":
             return torch.empty(shape).normal_(generator=random)
@@ -600,9 +593,6 @@ def _drawn_codec(name: str, part: str, shape: torch.Size, random: torch.Generato
             return torch.empty(shape).normal_(0.0, deviation, generator=random)
         case _:
             raise ValueError(f"fish-speech has a weight that is not known here: {name}")
-
-
-# ------------------------------------------------------------------------------- the program
 
 
 def make(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:

@@ -1,11 +1,10 @@
-"""What the scheduler costs for a lease and for a line: local slots and Ray, the echo engine without a delay.
+"""Cost of the scheduler for a lease and for a line: local workers and Ray, the echo engine without a delay.
 
     python benchmarks/ray_overhead.py [--slots 2] [--executor local|ray|both] [--ray-address HOST:PORT]
 
 The same lines are leased one at a time and five at a time; two times make two unknowns: seconds for a lease and for a
-line. Wall time is what a slot waits; the CPU time of this process, all its threads, is what bounds the number of slots
-that it can lead. Without --ray-address Ray is one of our own on this machine, so the way over a
-network is not in it.
+line. Wall time is what a worker waits; the CPU time of this process with all its threads limits the number of workers
+that it can serve. Without --ray-address a local Ray cluster is started, so the network is not included.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ LARGE = 5
 
 
 def main() -> None:
-    asked = _arguments()
-    executors = ("local", "ray") if asked.executor == "both" else (asked.executor,)
+    options = _arguments()
+    executors = ("local", "ray") if options.executor == "both" else (options.executor,)
     rows = [
-        measure(executor, slots, asked.lines, asked.ray_address)
+        measure(executor, slots, options.lines, options.ray_address)
         for executor in executors
-        for slots in sorted({1, asked.slots})
+        for slots in sorted({1, options.slots})
     ]
-    print(json.dumps(rows) if asked.json else "\n".join(table(rows)))
+    print(json.dumps(rows) if options.json else "\n".join(table(rows)))
 
 
 def _arguments() -> argparse.Namespace:
@@ -77,14 +76,14 @@ def measure(executor: str, slots: int, lines: int, address: str | None) -> dict[
 
 
 def _through(pool: Pool, folder: Path, lines: int, slots: int, batch: int) -> tuple[float, float]:
-    """Seconds for all lines, leased ``batch`` at a time: wall time, and CPU time of this process."""
+    """Return wall time and CPU time of this process for all lines, leased ``batch`` at a time."""
     folder.mkdir()
     leases = shared_leases(skewed_tasks(folder, lines, 0.2, echo(0.0)), slots, batch)
     started, cpu = time.perf_counter(), time.process_time()
     outcome = pool.run(leases)
     wall, cpu = time.perf_counter() - started, time.process_time() - cpu
     if sum(row.status == "done" for row in outcome.segments.values()) != lines:
-        raise SystemExit(f"not all lines were spoken: {outcome.errors or outcome.notes}")
+        raise SystemExit(f"not all lines were synthesized: {outcome.errors or outcome.notes}")
     return wall, cpu
 
 

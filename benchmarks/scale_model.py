@@ -23,26 +23,28 @@ from scale.work import Work
 
 
 def main() -> None:
-    asked = _arguments()
-    if asked.check:
+    options = _arguments()
+    if options.check:
         summary = checking.check()
-        print(json.dumps(summary) if asked.json else "\n".join(checking.table(summary)))
+        print(json.dumps(summary) if options.json else "\n".join(checking.table(summary)))
         raise SystemExit(0 if summary["within"] else 1)
-    rates = rates_of(read_tables(asked.rates, asked.set), asked.engine, asked.executor)
+    rates = rates_of(read_tables(options.rates, options.set), options.engine, options.executor)
     outcomes = [
         Simulation(
             rates,
-            Work(segments, min(segments, asked.segments_a_file), asked.speakers, asked.dominant),
+            Work(segments, min(segments, options.segments_a_file), options.speakers, options.dominant),
             slots,
-            batch_size=asked.batch_size,
-            seed=asked.seed,
+            batch_size=options.batch_size,
+            seed=options.seed,
         ).run()
-        for segments in asked.segments
-        for slots in asked.slots
+        for segments in options.segments
+        for slots in options.slots
     ]
-    if asked.json:
+    if options.json:
         print(
-            json.dumps({"engine": asked.engine, "executor": asked.executor, "outcomes": _documents(outcomes)})
+            json.dumps(
+                {"engine": options.engine, "executor": options.executor, "outcomes": _documents(outcomes)}
+            )
         )
     else:
         print("\n".join(table(outcomes)))

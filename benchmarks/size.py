@@ -2,8 +2,8 @@
 
     python benchmarks/size.py [--hours 3] [--speakers 12] [--lines 5000] [--segments 50000] [--json]
 
-The echo engine makes tones in no time, so what is measured is everything around an engine: reading, casting,
-leasing, results, notes, mixing, the manifest. Memory is that of the processes themselves (Linux). The run takes
+The echo engine makes tones in no time, so what is measured is everything around an engine: reading, references,
+leases, results, notes, mixing, the manifest. Memory is that of the processes themselves (Linux). The run takes
 about 5 GB under TMPDIR, the pool 1 GB in 50,000 files: a slow disk shows, TMPDIR=/dev/shm leaves it out.
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from coordination import tasks
-from harness.material import make_material
+from harness.fixtures import make_fixture
 from harness.processes import living_children, memory_mb
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_cli.workers.process import LocalLauncher, worker_command
@@ -34,15 +34,17 @@ LINES_A_TURN = 2
 
 
 def main() -> None:
-    asked = _arguments()
+    options = _arguments()
     with tempfile.TemporaryDirectory(prefix="size-") as folder:
         summary = {
-            "run": whole_run(Path(folder), asked.hours, asked.speakers, asked.lines) if asked.lines else None,
+            "run": measure_run(Path(folder), options.hours, options.speakers, options.lines)
+            if options.lines
+            else None,
             "pool": [
-                asdict(through_the_pool(asked.segments, workers)) for workers in (1, 2) if asked.segments
+                asdict(measure_pool(options.segments, workers)) for workers in (1, 2) if options.segments
             ],
         }
-    print(json.dumps(summary) if asked.json else "\n".join(table(summary)))
+    print(json.dumps(summary) if options.json else "\n".join(table(summary)))
 
 
 def _arguments() -> argparse.Namespace:
@@ -59,10 +61,10 @@ def _arguments() -> argparse.Namespace:
 # --------------------------------------------------------------------------- the run
 
 
-def whole_run(folder: Path, hours: float, speakers: int, lines: int) -> dict[str, Any]:
-    """`voiceclone run` on generated material: seconds and peak memory by stage, of the command and its worker."""
+def measure_run(folder: Path, hours: float, speakers: int, lines: int) -> dict[str, Any]:
+    """`voiceclone run` on a generated conversation: seconds and peak memory by stage, of the command and its worker."""
     turns = lines // LINES_A_TURN
-    material = make_material(
+    fixtures = make_fixture(
         folder,
         speakers=speakers,
         turns=turns,
@@ -70,8 +72,8 @@ def whole_run(folder: Path, hours: float, speakers: int, lines: int) -> dict[str
         lines_a_turn=LINES_A_TURN,
     )
     command = [
-        *(sys.executable, "-m", "voiceclone_cli", "run", str(material.wav), "--turns", str(material.turns)),
-        *("--script", str(material.script), "--engine", "echo", "--language", "en"),
+        *(sys.executable, "-m", "voiceclone_cli", "run", str(fixtures.wav), "--turns", str(fixtures.turns)),
+        *("--script", str(fixtures.script), "--engine", "echo", "--language", "en"),
         *("--out", str(folder / "run"), "--json", "--progress", "none", "--quiet"),
     ]
     with (folder / "document.json").open("wb") as out:
@@ -108,8 +110,8 @@ def _peaks(process: subprocess.Popen[bytes]) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
-    """So many segments through a pool. Memory in MB when a fifth of them had come back, and at the end."""
+class PoolMeasurement:
+    """Cost of segments in a pool. Memory in MB after a fifth of them, and at the end."""
 
     workers: int
     segments: int
@@ -122,17 +124,17 @@ class Passage:
     """Of the largest worker."""
 
 
-def through_the_pool(segments: int, workers: int) -> Passage:
+def measure_pool(segments: int, workers: int) -> PoolMeasurement:
     with tempfile.TemporaryDirectory(prefix="size-") as folder:
-        return _through_the_pool(Path(folder), segments, workers)
+        return _measure_pool(Path(folder), segments, workers)
 
 
-def _through_the_pool(folder: Path, segments: int, workers: int) -> Passage:
+def _measure_pool(folder: Path, segments: int, workers: int) -> PoolMeasurement:
     work = tasks(6, segments, folder / "segments")
     seen: list[tuple[float, float]] = []
     counted = itertools.count(1)
 
-    def look(row: SegmentRow) -> None:
+    def sample(row: SegmentRow) -> None:
         if next(counted) in (segments // 5, segments):
             largest = max(memory_mb(child) for child in living_children(os.getpid()))
             seen.append((memory_mb(), largest))
@@ -141,11 +143,11 @@ def _through_the_pool(folder: Path, segments: int, workers: int) -> Passage:
         pool.run(shared_leases(tasks(1, workers * 2, folder / "warm"), workers, 1))
         wall, cpu = time.perf_counter(), time.process_time()
         leases = large_leases(work) if workers == 1 else shared_leases(work, workers, 5)
-        outcome = pool.run(leases, on_segment=look)
+        outcome = pool.run(leases, on_segment=sample)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     assert sum(row.status == "done" for row in outcome.segments.values()) == segments
     (early, early_worker), (late, late_worker) = seen
-    return Passage(
+    return PoolMeasurement(
         workers,
         segments,
         round(1000 * wall / segments, 3),
@@ -166,13 +168,13 @@ def table(summary: dict[str, Any]) -> Iterator[str]:
             if stage != "workers":
                 yield f"  {stage:12} {seconds:9.1f} {run['peak_memory_mb'].get(stage, ''):>34}"
         yield f"  wall {run['wall_seconds']} s, peak: command {run['command_peak_mb']} MB, worker {run['worker_peak_mb']} MB"
-    for passage in summary["pool"]:
-        early, late = passage["coordinator_mb"]
-        early_worker, late_worker = passage["worker_mb"]
-        fifth, total = passage["segments"] // 5, passage["segments"]
+    for measured in summary["pool"]:
+        early, late = measured["coordinator_mb"]
+        early_worker, late_worker = measured["worker_mb"]
+        fifth, total = measured["segments"] // 5, measured["segments"]
         yield (
-            f"{total} segments, {passage['workers']} workers: {passage['ms_a_segment']} ms a segment, "
-            f"of the coordinator's CPU {passage['cpu_ms_a_segment']} ms"
+            f"{total} segments, {measured['workers']} workers: {measured['ms_a_segment']} ms a segment, "
+            f"of the coordinator's CPU {measured['cpu_ms_a_segment']} ms"
         )
         yield f"  memory at {fifth} and {total}: pool {early} and {late} MB, worker {early_worker} and {late_worker} MB"
 

@@ -1,10 +1,10 @@
-"""A speaker with most of the lines, on several slots: how near speaking comes to perfect division.
+"""One speaker with most of the lines on several workers: efficiency compared with perfect division.
 
     python benchmarks/skewed_speakers.py [--slots 4] [--dominant 0.8] [--executor local|ray|both]
 
 The echo engine waits 50 ms for a line instead of computing, so that four slots fit on two cores. Perfect division is
-lines times delay over slots; what it is compared with is the wall time of the speaking, from the first lease to the
-last answer, with every slot started before.
+lines times delay over slots; what it is compared with is the wall time of the synthesis, from the first lease to the
+last result, with every worker started before.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec, S
 
 
 def main() -> None:
-    asked = _arguments()
-    executors = ("local", "ray") if asked.executor == "both" else (asked.executor,)
-    rows = [measure(name, asked.slots, asked.lines, asked.dominant, asked.delay) for name in executors]
-    print(json.dumps(rows) if asked.json else "\n".join(table(rows)))
+    options = _arguments()
+    executors = ("local", "ray") if options.executor == "both" else (options.executor,)
+    rows = [
+        measure(name, options.slots, options.lines, options.dominant, options.delay) for name in executors
+    ]
+    print(json.dumps(rows) if options.json else "\n".join(table(rows)))
 
 
 def _arguments() -> argparse.Namespace:
@@ -64,7 +66,7 @@ def measure(executor: str, slots: int, lines: int, dominant: float, delay: float
     done = sum(row.status == "done" for row in outcome.segments.values())
     if done != lines:
         raise SystemExit(
-            f"{executor}: {done} of {lines} lines were spoken: {outcome.errors or outcome.notes}"
+            f"{executor}: {done} of {lines} lines were synthesized: {outcome.errors or outcome.notes}"
         )
     return {
         "executor": executor,
@@ -81,7 +83,7 @@ def measure(executor: str, slots: int, lines: int, dominant: float, delay: float
 
 @contextmanager
 def warm_pool(settings: Settings, delay: float, folder: Path) -> Iterator[Pool]:
-    """A pool whose slots have all been started and have loaded the engine."""
+    """Open a pool whose workers have all started and loaded the engine."""
     os.environ[ECHO_VARIABLE] = json.dumps(echo(delay).options)
     slots = settings.pool_size
     with (
@@ -95,7 +97,7 @@ def warm_pool(settings: Settings, delay: float, folder: Path) -> Iterator[Pool]:
         ) as launcher,
         Pool(launcher) as pool,
     ):
-        while pool.usage.slots < slots:
+        while pool.usage.workers < slots:
             pool.run(warm_up(echo(delay), slots * 2))
             time.sleep(0.2)
         time.sleep(2.0)
@@ -108,7 +110,7 @@ def echo(delay: float) -> EngineSpec:
 
 
 def skewed_tasks(folder: Path, lines: int, dominant: float, engine: EngineSpec) -> list[SynthesisTask]:
-    """Five speakers, a task each; the first has most lines."""
+    """Return a task for each of five speakers; the first one has most lines."""
     counts = [round(lines * dominant), *[0] * 4]
     for number in range(lines - counts[0]):
         counts[1 + number % 4] += 1

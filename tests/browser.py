@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds for an answer: a machine under load is slow, a browser that hangs never answers."""
 
 _FLAGS = (
@@ -40,7 +40,7 @@ _FLAGS = (
 
 
 def find_chromium() -> str | None:
-    """CHROMIUM names one; else the first of the usual names."""
+    """Return the browser in CHROMIUM, else the first of the usual ones."""
     named = os.environ.get("CHROMIUM")
     names = (named,) if named else ("chromium", "chromium-browser", "google-chrome")
     return next((path for name in names if (path := shutil.which(name))), None)
@@ -48,7 +48,7 @@ def find_chromium() -> str | None:
 
 @contextmanager
 def open_browser(program: str) -> Iterator[Browser]:
-    """A browser that ends with the block, with a profile of its own."""
+    """Open a browser with a temporary profile for the block."""
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
         flags = [*_FLAGS, f"--user-data-dir={profile}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         process, reading, writing = _start([program, *flags, "about:blank"])
@@ -64,7 +64,7 @@ def open_browser(program: str) -> Iterator[Browser]:
 
 
 def _start(command: list[str]) -> tuple[int, int, int]:
-    """The process, and our ends of its pipes. Its group is its own: a browser is many processes."""
+    """Start the browser in a process group; return its pid and the ends of both pipes."""
     theirs_in, writing = os.pipe()
     reading, theirs_out = os.pipe()
     # Well above 3 and 4, so that putting one in place does not cover the other.
@@ -94,7 +94,7 @@ def _end(process: int) -> None:
 
 
 class Browser:
-    """Sends commands, and keeps the events that come between their answers."""
+    """A connection that sends commands and keeps the events between their results."""
 
     def __init__(self, reading: int, writing: int) -> None:
         self._reading, self._writing = reading, writing
@@ -103,7 +103,7 @@ class Browser:
         self.events: list[dict[str, Any]] = []
 
     def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
-        """The result of a command. Raises RuntimeError with the browser's words when it refuses."""
+        """Return the result of a command. Raises RuntimeError with the browser's message when it fails."""
         self._count += 1
         message = {"id": self._count, "method": method, "params": parameters}
         if session:
@@ -120,7 +120,7 @@ class Browser:
                 return result
 
     def open_page(self, url: str, width: int = 1400, height: int = 900, *, phone: bool = False) -> Page:
-        """A new page that has loaded."""
+        """Open a page and wait until it has loaded."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, session)
@@ -133,8 +133,8 @@ class Browser:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
-            if not select.select([self._reading], [], [], PATIENCE)[0]:
-                raise TimeoutError(f"the browser said nothing for {PATIENCE:.0f} s")
+            if not select.select([self._reading], [], [], TIMEOUT)[0]:
+                raise TimeoutError(f"the browser said nothing for {TIMEOUT:.0f} s")
             chunk = os.read(self._reading, 1 << 20)
             if not chunk:
                 raise EOFError("the browser has ended")
@@ -154,7 +154,7 @@ class Page:
         return self._browser.call(method, self._session, **parameters)
 
     def evaluate(self, script: str) -> Any:
-        """The value of an expression, of a promise too. Raises RuntimeError for what it throws."""
+        """Return the value of an expression or a promise. Raises RuntimeError for what it throws."""
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in result:
             details = result["exceptionDetails"]
@@ -162,21 +162,21 @@ class Page:
         return result["result"].get("value")
 
     def wait_for(self, condition: str) -> None:
-        """Until an expression is true."""
-        deadline = time.monotonic() + PATIENCE
+        """Wait until an expression is true."""
+        deadline = time.monotonic() + TIMEOUT
         while not self.evaluate(condition):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"never came true: {condition}")
             time.sleep(0.02)
 
     def press(self, key: str) -> None:
-        """A key as a person presses it, where the focus is."""
+        """Press a key at the focus."""
         typed = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **typed)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     def click(self, selector: str) -> None:
-        """With the mouse, in the middle of the first element that matches."""
+        """Click in the middle of the first matching element."""
         where = self.evaluate(
             f"(() => {{ const one = document.querySelector({json.dumps(selector)});"
             " one.scrollIntoView({block: 'center'}); const box = one.getBoundingClientRect();"
@@ -206,12 +206,12 @@ class Page:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def errors(self) -> list[str]:
-        """What the console was told as an error or warning so far: exceptions, refused and missing files too."""
+        """Return the errors and warnings of the console, among them exceptions and refused or missing files."""
         self.evaluate("0")
         return [text for event in self._events() if (text := _complaint(event))]
 
     def requested(self) -> list[str]:
-        """The URLs that the page asked for."""
+        """Return the URLs that the page has requested."""
         self.evaluate("0")
         sent = (event for event in self._events() if event["method"] == "Network.requestWillBeSent")
         return [event["params"]["request"]["url"] for event in sent]

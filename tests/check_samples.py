@@ -1,4 +1,4 @@
-"""Rows, voices and run directories for the tests of `check`, none of which was ever spoken."""
+"""Scores and run directories without speech, for the tests of `voiceclone check`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from factories import manifest_segment, manifest_speaker
 from media_samples import syllables, write_wav
-from voiceclone_cli.evaluation.model import BaselineDifference, Flag, SegmentScore, SpeakerScore
+from voiceclone_cli.evaluation.model import Flag, SegmentScore, SpeakerScore, VoiceSource
 from voiceclone_cli.files import file_sha256
 from voiceclone_cli.rundir.manifest import ManifestSegment
 
@@ -26,14 +26,14 @@ GOOD = SegmentScore(
     nearest_other="BERT",
     wer=0.0,
     word_errors=0,
-    heard="We meet at noon.",
+    transcript="We meet at noon.",
     mos=3.2,
     duration_ratio=1.0,
     loudness_db=0.0,
     peak_db=-6.0,
     clipped_samples=0,
     seconds=2.0,
-    judged=True,
+    scored=True,
 )
 
 
@@ -47,15 +47,15 @@ def failed_row(id: str) -> SegmentScore:
 
 
 def voice(speaker: str = "ANNA", **changes: Any) -> SpeakerScore:
-    good = SpeakerScore(speaker, BaselineDifference.RECORDING, 10.0, 0.6, 0.2, "BERT", judged=True)
+    good = SpeakerScore(speaker, VoiceSource.RECORDING, 10.0, 0.6, 0.2, "BERT", scored=True)
     return replace(good, **changes)
 
 
 def finished_run(folder: Path, **changes: Any) -> Path:
     """A run directory as `voiceclone run` leaves it: a line of ANNA and one of BERT, both of bursts of noise."""
-    recording = write_wav(_made(folder.parent / "talk.wav"), syllables(16.0))
+    recording = write_wav(_with_parent(folder.parent / "talk.wav"), syllables(16.0))
     for speaker in ("ANNA", "BERT"):
-        write_wav(_made(folder / "speakers" / speaker / "reference.wav"), syllables(3.0, seed=2))
+        write_wav(_with_parent(folder / "speakers" / speaker / "reference.wav"), syllables(3.0, seed=2))
     segments = [
         segment(folder, "0001", "ANNA", 0.5, "This is the first line."),
         segment(folder, "0002", "BERT", 8.0, "And this is the second one."),
@@ -73,12 +73,12 @@ def finished_run(folder: Path, **changes: Any) -> Path:
         "segments": segments,
         **changes,
     }
-    write_manifest(folder, manifest)
+    save_manifest(folder, manifest)
     return folder
 
 
 def segment(folder: Path, id: str, speaker: str, start: float, text: str) -> ManifestSegment:
-    wav = write_wav(_made(folder / "segments" / f"{id}.wav"), syllables(2.0, rate=24_000), 24_000)
+    wav = write_wav(_with_parent(folder / "segments" / f"{id}.wav"), syllables(2.0, rate=24_000), 24_000)
     return manifest_segment(
         id,
         speaker=speaker,
@@ -93,15 +93,15 @@ def segment(folder: Path, id: str, speaker: str, start: float, text: str) -> Man
     )
 
 
-def write_manifest(folder: Path, manifest: Mapping[str, Any] | Sequence[Any]) -> None:
+def save_manifest(folder: Path, manifest: Mapping[str, Any] | Sequence[Any]) -> None:
     (folder / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def load_manifest(folder: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     return manifest
 
 
-def _made(path: Path) -> Path:
+def _with_parent(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

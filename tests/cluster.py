@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on this machine that nobody else can reach, and that leaves nothing."""
+"""A Ray cluster of several nodes on this machine that only this machine reaches, and that leaves nothing."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def machines(count: int = 3, **options: Any) -> Iterator[Machines]:
             for _ in range(count):
                 there.add(**options)
             yield there
-            assert strangers_ears(descendants(os.getpid())) == []
+            assert foreign_listeners(descendants(os.getpid())) == []
         finally:
             ours = set(descendants(os.getpid()))
             cluster.shutdown()
@@ -87,7 +87,7 @@ def _add(cluster: Any, environment: Mapping[str, str], options: Mapping[str, Any
     given = {"num_cpus": 1, "object_store_memory": 80 * 2**20, **options}
     before = dict(os.environ)
     os.environ.update(environment)
-    reread_token()  # a head is asked whether it is there with the token that it was given
+    reread_token()  # Ray checks its head with the token of the environment
     try:
         return cluster.add_node(node_ip_address="127.0.0.1", include_dashboard=False, **given)
     finally:
@@ -96,7 +96,7 @@ def _add(cluster: Any, environment: Mapping[str, str], options: Mapping[str, Any
         reread_token()
 
 
-def strangers_ears(pids: list[int]) -> list[str]:
+def foreign_listeners(pids: list[int]) -> list[str]:
     """Where these processes listen besides loopback."""
     listening = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):

@@ -42,10 +42,15 @@ class Ended:
 
 
 def voiceclone(
-    *arguments: object, cwd: Path | None = None, timeout: float = 900, prefix: Sequence[str] = ()
+    *arguments: object,
+    cwd: Path | None = None,
+    timeout: float = 900,
+    prefix: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Ended:
-    """``prefix`` is what stands before the command, as `nice` would."""
-    return _ended([*prefix, sys.executable, "-m", "voiceclone_cli", *map(str, arguments)], cwd, timeout)
+    """Run `voiceclone` with these variables besides; ``prefix`` comes before the command, as `nice` would."""
+    command = [*prefix, sys.executable, "-m", "voiceclone_cli", *map(str, arguments)]
+    return _ended(command, cwd, timeout, {**os.environ, **(environment or {})})
 
 
 def benchmark(module: str, *arguments: object, timeout: float = 900) -> Ended:

@@ -6,7 +6,7 @@ A test names only what it is about: ``segment("0002", "BERT", 4.0, 6.0)``, ``rec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
@@ -85,6 +85,18 @@ def words(start: float, end: float, text: str = " word", *, seconds: float = 0.4
     """Return words of ``seconds`` each from start to end, without a pause between."""
     edges = np.linspace(start, end, max(1, round((end - start) / seconds)) + 1).round(3).tolist()
     return [Word(left, right, text, 0.9) for left, right in pairwise(edges)]
+
+
+def speech_sound(
+    words: Sequence[Word], seconds: float, *, gain: Callable[[float], float] = lambda time: 0.3
+) -> Samples:
+    """Return noise at ANALYSIS_RATE: in each word with the ``gain`` of its start, else a faint hiss."""
+    random = np.random.default_rng(7)
+    samples = random.normal(0, 0.0005, round(seconds * ANALYSIS_RATE))
+    for word in words:
+        span = slice(round(word.start * ANALYSIS_RATE), round(word.end * ANALYSIS_RATE))
+        samples[span] += gain(word.start) * np.clip(random.normal(0, 0.3, len(samples[span])), -1, 1)
+    return samples.astype(np.float32)
 
 
 def transcript(words: Sequence[Word], language: str = "en") -> Transcript:

@@ -37,9 +37,9 @@ class Outcome:
 class MediaReader:
     """Reads files one after the other in one process, a new one after each that it did not survive."""
 
-    def __init__(self, *, patience: float = 5.0, most_bytes: int = 1 << 30) -> None:
-        self._patience = patience
-        self._most_bytes = most_bytes
+    def __init__(self, *, timeout: float = 5.0, max_bytes: int = 1 << 30) -> None:
+        self._timeout = timeout
+        self._max_bytes = max_bytes
         self._process = self._start()
 
     def __enter__(self) -> MediaReader:
@@ -51,22 +51,22 @@ class MediaReader:
         self._end()
 
     def read(self, path: Path) -> Outcome:
-        """``patience`` is in seconds; a process that was above ``most_bytes`` is replaced as well."""
+        """``timeout`` is in seconds; a process that was above ``max_bytes`` is replaced as well."""
         started = time.monotonic()
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(os.fsencode(path) + b"\0")
         self._process.stdin.flush()
-        ready, _, _ = select.select([self._process.stdout], [], [], self._patience)
+        ready, _, _ = select.select([self._process.stdout], [], [], self._timeout)
         line = self._process.stdout.readline() if ready else b""
         seconds = time.monotonic() - started
         if line:
             outcome = Outcome(**json.loads(line), seconds=seconds)
-            if outcome.peak_bytes > self._most_bytes:
+            if outcome.peak_bytes > self._max_bytes:
                 outcome = Outcome("memory", outcome.detail, seconds, outcome.peak_bytes)
         elif ready:
             outcome = Outcome("crash", f"exit code {self._process.wait()}", seconds)
         else:
-            outcome = Outcome("hang", f"no answer in {self._patience:g} s", seconds)
+            outcome = Outcome("hang", f"no answer in {self._timeout:g} s", seconds)
         if outcome.kind in ("crash", "hang", "memory"):
             self._end()
             self._process = self._start()

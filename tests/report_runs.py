@@ -21,7 +21,7 @@ SLOT = 2.0
 
 
 def write_tone(path: Path, seconds: float, pitch: float = 220.0, rate: int = RATE) -> str:
-    """A wav that swells and fades; its SHA-256."""
+    """Write a wav that swells and fades, and return its SHA-256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     times = np.arange(round(seconds * rate)) / rate
     swell = np.sin(np.pi * times / seconds) * np.sin(2 * np.pi * pitch * times)
@@ -38,7 +38,7 @@ def write_original(folder: Path, seconds: float) -> None:
 
 
 def line(n: int, speaker: str, text: str, **others: Any) -> dict[str, Any]:
-    """A segment of the manifest that is done, before it has a wav."""
+    """Return a segment of the manifest that is done, without a wav."""
     start = SLOT * n
     row: dict[str, Any] = {"id": f"{n + 1:04}", "speaker": speaker, "start": start, "end": start + 1.5}
     row |= {"text": text, "seconds": 1.4, "seed": 40 + n, "gain_db": -1.5, "placed_at": start}
@@ -47,7 +47,7 @@ def line(n: int, speaker: str, text: str, **others: Any) -> dict[str, Any]:
 
 
 def write_run(folder: Path, lines: Sequence[dict[str, Any]], **others: Any) -> Path:
-    """A run directory with a wav for each line that is done, the mix, the original and the references."""
+    """Write a run directory with a wav for each line that is done, the mix, the original and the references."""
     folder.mkdir(parents=True, exist_ok=True)
     seconds = max((row["slot_end"] for row in lines), default=1.0) + 0.03
     names = sorted({row["speaker"] for row in lines})
@@ -61,7 +61,7 @@ def write_run(folder: Path, lines: Sequence[dict[str, Any]], **others: Any) -> P
         "status": "success" if all(row["status"] == "done" for row in rows) else "partial",
         "run_dir": str(folder),
         "engine": "echo",
-        "engine_why": "it was asked for",
+        "engine_why": "it was requested",
         "mode": "sequential",
         "speakers": [_speaker(folder, name, rows) for name in names],
         "segments": rows,
@@ -104,7 +104,7 @@ def _speaker(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> Manifes
 
 
 def write_check(folder: Path, measured: dict[str, dict[str, Any]]) -> None:
-    """A check.json with these measures for these ids, of the wavs as they are now."""
+    """Write a check.json with these measures by id, of the current wavs."""
     rows = []
     for row in json.loads((folder / "run.json").read_text(encoding="utf-8"))["segments"]:
         if row["id"] in measured:

@@ -15,20 +15,20 @@ import pytest
 from command import Ended, voiceclone
 
 _OWN_USERS = [] if os.name == "posix" and os.geteuid() == 0 else ["--user"]
-"""Whoever is not root mounts in a user namespace of their own."""
+"""Users other than root mount in a user namespace."""
 
 
 class SmallDisk:
     """Made by :func:`small_disk`. Commands see it at ``path``; this process sees it at ``seen``."""
 
-    def __init__(self, path: Path, keeper: int) -> None:
+    def __init__(self, path: Path, holder: int) -> None:
         self.path = path
-        self.seen = Path(f"/proc/{keeper}/root{path}")
+        self.seen = Path(f"/proc/{holder}/root{path}")
         kinds = ["--mount", *_OWN_USERS, *(["--preserve-credentials"] if _OWN_USERS else [])]
-        self._enter = ["nsenter", "--target", str(keeper), *kinds]
+        self._enter = ["nsenter", "--target", str(holder), *kinds]
 
     def prefix(self) -> list[str]:
-        """What to put before a command, so that it sees the disk."""
+        """Return the arguments before a command that sees the disk."""
         return [*self._enter, f"--wd={Path.cwd()}"]
 
     def voiceclone(self, *arguments: object, timeout: float = 120) -> Ended:
@@ -48,25 +48,24 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(path: Path, kilobytes: int) -> Iterator[SmallDisk]:
-    """A disk of this size at ``path`` for as long as the block lasts. Skips the test where the system lets
-    nobody mount."""
+    """Mount a disk of this size at ``path`` during the block. Skip the test where the system does not allow it."""
     if not (sys.platform == "linux" and shutil.which("unshare") and shutil.which("nsenter")):
         pytest.skip("a small disk needs Linux with unshare and nsenter")
     path.mkdir(parents=True, exist_ok=True)
     mount = 'mount -t tmpfs -o "size=$1k,mode=755" small "$2" && echo mounted && read -r _'
     names = ["--mount", *(["--map-root-user"] if _OWN_USERS else [])]
-    keeper = subprocess.Popen(
+    holder = subprocess.Popen(
         ["unshare", *names, "sh", "-c", mount, "sh", str(kilobytes), str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
     )
-    with keeper:
-        assert keeper.stdin and keeper.stdout and keeper.stderr
-        if keeper.stdout.readline() != "mounted\n":
-            pytest.skip(f"this system lets nobody mount a small disk: {keeper.stderr.read().strip()}")
+    with holder:
+        assert holder.stdin and holder.stdout and holder.stderr
+        if holder.stdout.readline() != "mounted\n":
+            pytest.skip(f"this system allows no mount of a small disk: {holder.stderr.read().strip()}")
         try:
-            yield SmallDisk(path, keeper.pid)
+            yield SmallDisk(path, holder.pid)
         finally:
-            keeper.stdin.close()
+            holder.stdin.close()

@@ -1,1 +1,1 @@
-"""What the benchmarks of reliability share: generated material, a look at processes, faults and their traces."""
+"""Parts of the benchmarks: generated recordings, processes, faults and their effects."""

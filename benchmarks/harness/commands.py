@@ -1,4 +1,4 @@
-"""The command as a user gives it: how long it takes, what it prints, how much memory its processes hold."""
+"""Runs of the command: wall time, output, and peak memory of its processes."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from typing import Any
 
 from harness.processes import living_descendants, memory_mb
 
-LOOK_SECONDS = 0.1
-KINDS = (("voiceclone_worker", "worker"), ("listening.child", "listener"))
-"""What a child's command line holds, and what it is."""
+SAMPLE_SECONDS = 0.1
+KINDS = (("voiceclone_worker", "worker"), ("voiceclone_cli.analysis.worker", "analyzer"))
+"""A part of the command line of child processes, and their kind."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
+    """One run of the command."""
+
     wall: float
     """Seconds, from the start of Python to its end."""
     document: dict[str, Any]
     """What ``--json`` printed."""
     peak_mb: dict[str, float]
-    """Of the largest process of each kind: command, worker, listener."""
+    """Of the largest process of each kind: command, worker, analyzer."""
 
 
-def run_command(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> Measured:
-    """`voiceclone run ARGUMENTS --json`, quietly. Ends this program when the command does not succeed."""
+def run_command(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> Measurement:
+    """Run `voiceclone run ARGUMENTS --json` quietly. Raises SystemExit when the command fails."""
     command = [
         *(sys.executable, "-m", "voiceclone_cli", "run", *arguments),
         *("--json", "--progress", "none", "--quiet"),
@@ -48,23 +50,23 @@ def run_command(arguments: Sequence[str], environ: Mapping[str, str] | None = No
             env={**os.environ, **(environ or {})},
         )
         ended = threading.Event()
-        looking = threading.Thread(target=_look_on, args=(process.pid, peaks, ended))
-        looking.start()
+        sampler = threading.Thread(target=_sample_memory, args=(process.pid, peaks, ended))
+        sampler.start()
         process.wait()
         wall = time.perf_counter() - started
         ended.set()
-        looking.join()
+        sampler.join()
         out.seek(0)
         errors.seek(0)
         if process.returncode != 0:
             raise SystemExit(
                 f"{' '.join(command)} ended with exit code {process.returncode}: {errors.read().decode()[-2000:]}"
             )
-        return Measured(wall, json.load(out), {kind: round(mb) for kind, mb in peaks.items()})
+        return Measurement(wall, json.load(out), {kind: round(mb) for kind, mb in peaks.items()})
 
 
-def _look_on(pid: int, peaks: dict[str, float], ended: threading.Event) -> None:
-    while not ended.wait(LOOK_SECONDS):
+def _sample_memory(pid: int, peaks: dict[str, float], ended: threading.Event) -> None:
+    while not ended.wait(SAMPLE_SECONDS):
         for process in [pid, *living_descendants(pid)]:
             kind = "command" if process == pid else _kind(process)
             if kind is not None:
@@ -80,5 +82,5 @@ def _kind(pid: int) -> str | None:
 
 
 def load() -> float:
-    """Processes that wanted a core, over the last minute."""
+    """Return the load average of the last minute."""
     return os.getloadavg()[0]

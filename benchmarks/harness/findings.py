@@ -1,4 +1,4 @@
-"""What a run left: the sounds, the manifest, and what should not be there."""
+"""Checks of a run directory: sounds, manifest, and files that must not be there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LEFT = re.compile(r".*\.part(\..*)?|.*\.tmp|task-.*\.json|\.lock-holder")
 
 
 def sounds(run_dir: Path) -> dict[str, str]:
-    """SHA-256 of every segment, every stem and the mix, by path within the run directory."""
+    """Return the SHA-256 of every segment, every stem and the mix by path in the run directory."""
     return {
         str(path.relative_to(run_dir)): hashlib.sha256(path.read_bytes()).hexdigest()
         for pattern in ("segments/*.wav", "stems/*.wav", "mix.wav")
@@ -21,13 +21,13 @@ def sounds(run_dir: Path) -> dict[str, str]:
 
 
 def differing(expected: Mapping[str, str], run_dir: Path) -> list[str]:
-    """The sounds that are missing, are other than expected, or should not be there."""
+    """Return the sounds that are missing, different or unexpected."""
     found = sounds(run_dir)
     return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
 
 
 def leftovers(*folders: Path) -> list[str]:
-    """Temporary files and task files, of whatever depth."""
+    """Return temporary files and task files in all subfolders."""
     return sorted(
         str(path.relative_to(folder))
         for folder in folders
@@ -36,15 +36,14 @@ def leftovers(*folders: Path) -> list[str]:
     )
 
 
-def everything(folder: Path) -> list[str]:
+def all_files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in _files(folder))
 
 
 def unaccounted(run_dir: Path, planned: Collection[str]) -> list[str]:
-    """Segments of which a finished manifest does not say that they are done, with a file, or why not.
+    """Return the planned segments that a finished manifest has neither as done, with a file, nor as failed with a reason.
 
-    Empty where the run was killed before it could write one, and where it says why it had not even come to
-    its script.
+    Empty where the run was killed before it wrote one, and where it failed with a reason before its script.
     """
     try:
         document = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))

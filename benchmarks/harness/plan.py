@@ -1,4 +1,4 @@
-"""Which faults a run meets, and when: all drawn from (seed, number), so that any run can be repeated."""
+"""Plans of faulty runs: faults and their times, drawn from (seed, number), so that any run can be repeated."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SEGMENTS = 24
-"""Lines of the material."""
+"""Lines of the generated conversation."""
 
 LATEST = 0.85
-"""Share of the usual time: a run that is faster than usual would have ended before later faults."""
+"""Share of the reference time; faster runs might end before later faults."""
 
-FROM_WITHIN = (
+ECHO_FAULTS = (
     *("kill", "segv", "exit", "loud", "hang", "stall", "slow"),
     *("garbage", "utf8", "longline", "torn", "missing", "doubled", "unknown"),
 )
-"""What the echo engine does to its own worker; see tests/echo_faults.py."""
+"""Faults that the echo engine causes in its worker; see tests/echo_faults.py."""
 
-INSIDE = tuple(f"worker: {fault}" for fault in FROM_WITHIN)
+INSIDE = tuple(f"worker: {fault}" for fault in ECHO_FAULTS)
 OUTSIDE = ("worker: SIGKILL from outside", "worker: SIGSEGV from outside", "worker: SIGSTOP from outside")
 COMMAND = (
     *("command: SIGINT", "command: SIGINT twice", "command: SIGTERM", "command: SIGHUP"),
@@ -36,12 +36,12 @@ FAMILIES = (INSIDE, OUTSIDE, COMMAND, STREAMS, STORAGE, TAMPERING, RIVAL)
 KINDS = tuple(kind for family in FAMILIES for kind in family)
 NEED_MOUNTS = ("disk full", "output read-only")
 ONCE_A_ROUND = (COMMAND, STREAMS, STORAGE, RIVAL)
-"""Families of which one command can meet only one."""
+"""Families with at most one fault for each command."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """When a fault strikes: after a share of the usual time, with so many segments, or with a stage behind it."""
+class Trigger:
+    """When a fault is injected: after a share of the reference time, a number of segments, or a stage."""
 
     share: float = 0.0
     segments: int = 0
@@ -50,15 +50,17 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
+    """A fault and its trigger."""
+
     kind: str
-    moment: Moment
-    luck: float
-    """In [0, 1): whatever else there is to choose (which worker, how much space, where to cut)."""
+    trigger: Trigger
+    choice: float
+    """In [0, 1): selects among alternatives (which worker, how much space, where to cut)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One disturbed run: in each round the command runs and meets these faults."""
+    """One faulty run: the faults of each round, in which the command runs once."""
 
     number: int
     workers: int
@@ -71,7 +73,7 @@ class Plan:
 
 
 def draw(seed: int, number: int, kinds: Sequence[str]) -> Plan:
-    """The plan of a run: one to three of ``kinds``, the first of them by turns, so that all come up.
+    """Draw the plan of a run: one to three of ``kinds``, the first one in rotation, so that all occur.
 
     Even numbers are sequential, odd ones parallel.
     """
@@ -81,7 +83,7 @@ def draw(seed: int, number: int, kinds: Sequence[str]) -> Plan:
 
 
 def deal(seed: int, runs: int, kinds: Sequence[str]) -> list[Plan]:
-    """So many plans that hold every kind once between them."""
+    """Distribute every kind once over ``runs`` plans."""
     return [_plan(random.Random(f"{seed}:{number}"), number, kinds[number::runs]) for number in range(runs)]
 
 
@@ -96,13 +98,13 @@ def _plan(chance: random.Random, number: int, kinds: Sequence[str]) -> Plan:
     return Plan(number, workers, tuple(tuple(faults) for faults in rounds if faults))
 
 
-def _moment(chance: random.Random) -> Moment:
+def _moment(chance: random.Random) -> Trigger:
     which = chance.random()
     if which < 0.5:
-        return Moment(share=LATEST * chance.random())
+        return Trigger(share=LATEST * chance.random())
     if which < 0.85:
-        return Moment(segments=chance.randint(1, SEGMENTS))
-    return Moment(stage=chance.choice(("casting", "encoding", "timeline")))
+        return Trigger(segments=chance.randint(1, SEGMENTS))
+    return Trigger(stage=chance.choice(("casting", "encoding", "timeline")))
 
 
 def _excluded(kind: str, faults: Sequence[Fault]) -> bool:

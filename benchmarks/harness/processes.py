@@ -1,7 +1,7 @@
-"""Who lives below this process. Linux only: it reads /proc.
+"""Descendants of this process, from /proc: Linux only.
 
-Workers get a clean environment and a session of their own, so neither a variable nor a process group
-finds them all. Their descent does: a subreaper inherits every descendant whose parent has died.
+Workers have a clean environment and their own session, so neither a variable nor a process group finds them all.
+A subreaper inherits every descendant whose parent has died.
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ _DEAD = "ZX"
 
 @dataclass(frozen=True, slots=True)
 class Process:
+    """An entry of /proc."""
+
     pid: int
     parent: int
     alive: bool
 
 
 def adopt_orphans() -> None:
-    """From now on a descendant whose parent ends becomes a child of this process. Raises OSError."""
+    """Make this process the parent of descendants whose parent ends. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
 def living_descendants(of: int | None = None) -> list[int]:
-    """The processes below ``of`` (default: this one) that have not ended, the nearest first."""
+    """Return the running descendants of ``of`` (default: this process), the nearest first."""
     by_parent: dict[int, list[Process]] = {}
     for process in _processes():
         by_parent.setdefault(process.parent, []).append(process)
@@ -50,8 +52,8 @@ def living_children(of: int) -> list[int]:
     return [process.pid for process in _processes() if process.parent == of and process.alive]
 
 
-def all_gone_within(seconds: float) -> list[int]:
-    """Wait for all descendants to end; those that are still alive after ``seconds``."""
+def wait_for_descendants(seconds: float) -> list[int]:
+    """Wait until all descendants have ended; return those that run after ``seconds``."""
     deadline = time.monotonic() + seconds
     while (left := living_descendants()) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -59,13 +61,13 @@ def all_gone_within(seconds: float) -> list[int]:
 
 
 def end_and_reap(pids: Collection[int]) -> None:
-    """SIGKILL for these, and an end to every child of ours that is already dead."""
+    """Kill these processes, and reap all ended children."""
     for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    all_gone_within(2.0)
+    wait_for_descendants(2.0)
     try:
         while os.waitpid(-1, os.WNOHANG) != (0, 0):
             pass
@@ -73,8 +75,8 @@ def end_and_reap(pids: Collection[int]) -> None:
         return
 
 
-def catches(pid: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler for this signal."""
+def handles_signal(pid: int, number: signal.Signals) -> bool:
+    """Return whether a process has a handler for this signal."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -84,7 +86,7 @@ def catches(pid: int, number: signal.Signals) -> bool:
 
 
 def memory_mb(pid: int | str = "self", field: str = "VmRSS") -> float:
-    """Resident memory of a process now (VmRSS), or its largest so far (VmHWM), in 10^6 bytes; 0 when it is gone."""
+    """Return the current (VmRSS) or peak (VmHWM) memory of a process in 10^6 bytes; 0 when it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -101,7 +103,7 @@ def _processes() -> list[Process]:
                 stat = Path(f"/proc/{entry.name}/stat").read_text(encoding="ascii", errors="replace")
             except OSError:
                 continue  # it has just ended
-            # The name stands in brackets and may hold anything, brackets too.
+            # The name is in brackets and may contain brackets.
             state, parent = stat.rpartition(")")[2].split()[:2]
             found.append(Process(int(entry.name), int(parent), state not in _DEAD))
     return found

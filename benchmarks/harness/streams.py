@@ -1,7 +1,6 @@
-"""How a command's stdout and stderr are connected, and how they are lost.
+"""Streams of a command, and how they are lost.
 
-Streams are read without blocking by whoever watches the command, so no thread is needed, and a reader
-can go at any moment.
+Streams are read without blocking and without threads, so a reader can be closed at any time.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ STDOUT, STDERR = 1, 2
 
 
 class Command:
-    """A running command whose streams we hold. ``lost`` is one of plan.STREAMS, or empty."""
+    """A running command and its streams. ``lost`` is one of plan.STREAMS, or empty."""
 
     def __init__(self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path, lost: str = "") -> None:
-        self.said = bytearray()
-        """All that came on stderr, or on the terminal."""
-        self.printed = bytearray()
-        """All that came on stdout."""
-        self.tells_all = not lost
-        """Whether both streams stay open and apart."""
+        self.stderr_bytes = bytearray()
+        """Output on stderr, or on the terminal."""
+        self.stdout_bytes = bytearray()
+        """Output on stdout."""
+        self.is_complete = not lost
+        """Whether both streams stay open and separate."""
         terminal = lost.startswith("terminal")
         ends = {STDERR: pty.openpty()} if terminal else {STDOUT: os.pipe(), STDERR: os.pipe()}
         self._readers = {stream: reader for stream, (reader, _) in ends.items()}
@@ -57,29 +56,29 @@ class Command:
         for reader in self._readers.values():
             os.set_blocking(reader, False)
 
-    def listen(self) -> None:
-        """Take what has been said so far."""
+    def read_streams(self) -> None:
+        """Read the available output."""
         for stream, reader in list(self._readers.items()):
             try:
                 while data := os.read(reader, 1 << 16):
-                    (self.printed if stream == STDOUT else self.said).extend(data)
+                    (self.stdout_bytes if stream == STDOUT else self.stderr_bytes).extend(data)
             except BlockingIOError:
                 continue
-            except OSError:  # a terminal that nobody holds any more
+            except OSError:  # a terminal without processes
                 data = b""
             self._close(stream)
 
-    def lose(self, kind: str) -> bool:
-        """The reader of a stream goes away; False where it has been gone before."""
+    def close_reader(self, kind: str) -> bool:
+        """Close the reader of a stream; return False if it was closed before."""
         stream = STDOUT if kind.startswith("stdout") else STDERR
         if stream not in self._readers:
             return False
         self._close(stream)
         return True
 
-    def hang_up(self) -> None:
-        """Stop listening for good."""
-        self.listen()
+    def close(self) -> None:
+        """Read the rest and close all readers."""
+        self.read_streams()
         for stream in list(self._readers):
             self._close(stream)
 

@@ -1,4 +1,4 @@
-"""Many short talks for a batch: tones with their turns and lines, or pieces of a real recording."""
+"""Short talks for a batch: generated ones with turns and script, or excerpts of a recording."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.material import RATE, make_speech
+from harness.fixtures import RATE, make_speech
 
 LINE_SECONDS = 3.8
-"""Of a line with the pause after it."""
+"""Length of a line with the pause after it."""
 
 CUES = 10
-"""Lines after which the order of speakers begins anew."""
+"""Lines after which the order of speakers repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """A recording; the words and turns of a real one are for others to find."""
+    """A recording, with turns and script if it was generated."""
 
     wav: Path
     turns: Path | None = None
     script: Path | None = None
 
     def arguments(self) -> list[str]:
-        """What `voiceclone run` is told of it."""
-        told = [str(self.wav)]
-        told += ["--turns", str(self.turns)] if self.turns else []
-        return told + (["--script", str(self.script)] if self.script else [])
+        """Return the arguments of `voiceclone run`."""
+        arguments = [str(self.wav)]
+        arguments += ["--turns", str(self.turns)] if self.turns else []
+        return arguments + (["--script", str(self.script)] if self.script else [])
 
 
 def make_talk(folder: Path, name: str, *, lines: int, speakers: int, dominant: float) -> Talk:
-    """A conversation of tones in which one of the speakers has the share ``dominant`` of the lines."""
+    """Write a conversation of tones in which one speaker has the share ``dominant`` of the lines."""
     talk = Talk(folder / f"{name}.wav", folder / f"{name}.rttm", folder / f"{name}.json")
-    order = [_who(line, speakers, dominant) for line in range(lines)]
-    voices = [make_speech(number, LINE_SECONDS) for number in range(speakers)]
+    order = [_speaker(line, speakers, dominant) for line in range(lines)]
+    speech = [make_speech(number, LINE_SECONDS) for number in range(speakers)]
     with wave.open(str(talk.wav), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(RATE)
         for speaker in order:
-            out.writeframes(voices[speaker])
+            out.writeframes(speech[speaker])
     rows, segments = [], []
     for line, speaker in enumerate(order):
         start, end = round(line * LINE_SECONDS, 3), round((line + 1) * LINE_SECONDS - 0.2, 3)
@@ -57,14 +57,14 @@ def make_talk(folder: Path, name: str, *, lines: int, speakers: int, dominant: f
     return talk
 
 
-def _who(line: int, speakers: int, dominant: float) -> int:
+def _speaker(line: int, speakers: int, dominant: float) -> int:
     if speakers == 1 or line % CUES < round(dominant * CUES):
         return 0
     return 1 + line % (speakers - 1)
 
 
 def cut_talks(folder: Path, recording: Path, count: int, seconds: float) -> list[Talk]:
-    """Pieces of a recording, each from another place and as loud as none before."""
+    """Write excerpts of a recording, each from another position and at another level."""
     with wave.open(str(recording), "rb") as source:
         rate, frames = source.getframerate(), source.getnframes()
         if (source.getnchannels(), source.getsampwidth()) != (1, 2):
@@ -77,19 +77,19 @@ def cut_talks(folder: Path, recording: Path, count: int, seconds: float) -> list
     talks = []
     for number in range(count):
         start = round(number * (frames - length) / max(1, count - 1))
-        piece = samples[start : start + length] * (0.6 + 0.02 * number)
-        talk = Talk(folder / f"piece{number + 1:02d}.wav")
+        excerpt = samples[start : start + length] * (0.6 + 0.02 * number)
+        talk = Talk(folder / f"excerpt{number + 1:02d}.wav")
         with wave.open(str(talk.wav), "wb") as out:
             out.setnchannels(1)
             out.setsampwidth(2)
             out.setframerate(rate)
-            out.writeframes(np.clip(piece, -32768, 32767).astype("<i2").tobytes())
+            out.writeframes(np.clip(excerpt, -32768, 32767).astype("<i2").tobytes())
         talks.append(talk)
     return talks
 
 
 def write_list(path: Path, talks: Sequence[Talk]) -> Path:
-    """The list that `voiceclone run --list` takes."""
+    """Write a list for `voiceclone run --list`."""
     rows = []
     for talk in talks:
         files = {"input": talk.wav, "turns": talk.turns, "script": talk.script}

@@ -1,4 +1,4 @@
-"""What a stranger, or a failing disk, does to a run directory between two runs."""
+"""Damage to a run directory between two runs."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import os
 from pathlib import Path
 
 
-def tamper(kind: str, run_dir: Path, luck: float) -> bool:
-    """Damage one file that is there; False where there is none of this kind. ``luck`` in [0, 1) chooses."""
-    victims = sorted(run_dir.glob(_VICTIMS[kind]))
-    if not victims:
+def tamper(kind: str, run_dir: Path, choice: float) -> bool:
+    """Damage one file; return False if there is none of this kind. ``choice`` in [0, 1) selects it."""
+    targets = sorted(run_dir.glob(_TARGETS[kind]))
+    if not targets:
         return False
-    victim = victims[int(luck * len(victims))]
+    target = targets[int(choice * len(targets))]
     if kind == "segment replaced":
-        other = victims[(victims.index(victim) + 1) % len(victims)]
-        # Another segment's sound, or with only one segment there no sound at all.
-        victim.write_bytes(other.read_bytes() if other != victim else b"RIFF of somebody else")
+        other = targets[(targets.index(target) + 1) % len(targets)]
+        # The sound of another segment, or invalid data if there is only one.
+        target.write_bytes(other.read_bytes() if other != target else b"RIFF, but no sound")
     else:
-        os.truncate(victim, int(victim.stat().st_size * luck))
+        os.truncate(target, int(target.stat().st_size * choice))
     return True
 
 
-_VICTIMS = {
+_TARGETS = {
     "segment cut": "segments/*.wav",
     "segment replaced": "segments/*.wav",
     "note torn": "segments/*.json",

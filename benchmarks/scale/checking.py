@@ -1,7 +1,7 @@
-"""The model against real batches of the echo engine, whose lines wait instead of computing.
+"""Comparison of the model with real batches of the echo engine, whose lines wait instead of computing.
 
-What it predicts from is measured first, in other batches: of one file and of several, short ones and a long one,
-of another delay than those that are predicted.
+Its rates are measured first, in other batches: of one file and of several, short ones and a long one, with another
+delay than the predicted ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.commands import load, run_command
 from harness.talks import LINE_SECONDS, make_talk, write_list
-from scale.rates import Controller, Cost, Engine, Faults, Rates, Way
+from scale.rates import Controller, Cost, Engine, Faults, Rates, Transport
 from scale.simulation import Simulation
 from scale.work import Work
 
@@ -82,7 +82,7 @@ def measured_rates(folder: Path) -> Rates:
     nothing = Cost(0.0, 0.0)
     return Rates(
         Engine(0.0, nothing, Cost(PREDICTED_DELAY + a_row, 0.0), 0.0, 0.0, 0.0, 0.0, 0.0),
-        Way(a_slot, 0.0, a_lease, 0.0, 0.0, 0.0),
+        Transport(a_slot, 0.0, a_lease, 0.0, 0.0, 0.0),
         Controller(
             command=max(0.0, one.wall - one.stages["speaking"] - a_file) / 2,
             reading=Cost(a_file / 2, reading),

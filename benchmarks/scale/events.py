@@ -1,44 +1,44 @@
-"""Events in time: what happens next."""
+"""Events in time."""
 
 from __future__ import annotations
 
 import heapq
 from enum import IntEnum, auto
 
-from scale.parts import Held
+from scale.parts import Assignment
 
 
 class Event(IntEnum):
-    """Of a recording, then of a slot or a node."""
+    """Events of a recording, then of a worker or a node."""
 
     BEGIN = auto()
     READ = auto()
-    HEARD = auto()
-    CAST = auto()
-    SPOKEN = auto()
+    ANALYZED = auto()
+    PREPARED = auto()
+    SYNTHESIZED = auto()
     MIXED = auto()
     DONE = auto()
-    """A slot is at the end of its lease."""
+    """A worker has finished its lease."""
     LOST = auto()
-    """A node is gone."""
+    """A node is lost."""
     MISSED = auto()
-    """That a slot's lease is lost is noticed."""
+    """The loss of a worker's lease is noticed."""
     BACK = auto()
-    """A slot can be used again."""
+    """A worker is available again."""
 
 
 class Clock:
-    """Gives events in the order of their times, and of being told where those are equal."""
+    """A queue of events, sorted by time and order of scheduling."""
 
     def __init__(self) -> None:
-        self._events: list[tuple[float, int, Event, int, Held | None]] = []
+        self._events: list[tuple[float, int, Event, int, Assignment | None]] = []
         self._order = 0
 
-    def tell(self, time: float, event: Event, number: int, held: Held | None = None) -> None:
-        """``number`` is that of the recording, the slot or the node; ``held`` the lease it is about."""
+    def schedule(self, time: float, event: Event, number: int, assignment: Assignment | None = None) -> None:
+        """Schedule an event of recording, worker or node ``number``; ``assignment`` is its lease."""
         self._order += 1
-        heapq.heappush(self._events, (time, self._order, event, number, held))
+        heapq.heappush(self._events, (time, self._order, event, number, assignment))
 
-    def next(self) -> tuple[float, Event, int, Held | None]:
-        time, _, event, number, held = heapq.heappop(self._events)
-        return time, event, number, held
+    def next(self) -> tuple[float, Event, int, Assignment | None]:
+        time, _, event, number, assignment = heapq.heappop(self._events)
+        return time, event, number, assignment

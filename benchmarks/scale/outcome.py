@@ -18,12 +18,12 @@ class SlotSeconds:
     """Where the time of all slots went; together it is slots times wall time."""
 
     start: float = 0.0
-    """Until they could begin: the command, the first file read and heard, the slots started."""
+    """Before the first lease: the command, reading and analysis of the first file, the start of the workers."""
     loading: float = 0.0
     encoding: float = 0.0
     speaking: float = 0.0
     answering: float = 0.0
-    """Between an answer and the next lease: the controller's loop, and the way there and back."""
+    """Between a result and the next lease: the coordinator's loop and the transport."""
     network: float = 0.0
     """In the line for the controller's network."""
     starved: float = 0.0
@@ -33,7 +33,7 @@ class SlotSeconds:
     finish: float = 0.0
     """After the last line: marking, mixing, the end of the command."""
     lost: float = 0.0
-    """Work that died with its worker, and slots that were gone."""
+    """Work of dead workers, and lost workers."""
 
     @property
     def total(self) -> float:
@@ -77,7 +77,7 @@ class Outcome:
         name = max(self.seconds.idle.items(), key=lambda item: item[1])[0]
         busiest, share = max(self.busy.items(), key=lambda item: item[1])
         if name == "starved" and share < NEARLY_ALWAYS:
-            return "open files"  # nobody is overloaded: too few recordings are in work at once
+            return "open files"  # nothing is overloaded: too few recordings are in progress at a time
         if name in ("starved", "finish"):
             return busiest
         return {"answering": "loop"}.get(name, name)

@@ -1,4 +1,4 @@
-"""What moves through the model: leases, files, and leases in the hands of slots."""
+"""Objects of the model: files, leases, and leases that workers process."""
 
 from __future__ import annotations
 
@@ -8,35 +8,37 @@ from typing import NamedTuple
 from scale.work import Shape
 
 ENCODING = -2
-"""In the place of a speaker: a lease of references."""
+"""Pseudo speaker of a lease of references."""
 
 
 class Lease(NamedTuple):
+    """Lines of a file for one worker."""
+
     file: int
     rows: int
     speech: float
     """Seconds of it."""
     speaker: int
     seconds: float
-    """In the hands of a usual slot; the engine's loading is none of it."""
+    """Time of an average worker, without loading the engine."""
 
 
 @dataclass(slots=True, eq=False)
-class Held:
-    """A lease in the hands of a slot."""
+class Assignment:
+    """A lease that a worker processes."""
 
     lease: Lease
     begins: float
     load: float
-    """Seconds of it in which the slot is started and its engine loaded."""
+    """Seconds to start the worker and load its engine."""
     seconds: float
-    """That this slot needs for it then."""
+    """Seconds that this worker needs after that."""
     ends: float
     dies: bool = False
-    """It ends with its worker, not with an answer."""
+    """Whether it ends with the death of its worker."""
 
-    def remains(self, now: float) -> Lease:
-        """What is unfinished of it; only whole lines are finished."""
+    def unfinished(self, now: float) -> Lease:
+        """Return the unfinished lines."""
         lease = self.lease
         if not lease.rows:
             return lease
@@ -48,14 +50,14 @@ class Held:
 
 @dataclass(slots=True)
 class File:
-    """A recording in work."""
+    """A recording in progress."""
 
     shape: Shape
     leases: int = 0
-    """Into which it is cut."""
+    """Number of its leases."""
     left: int = 0
-    """Of them without an answer."""
+    """Number of unfinished ones."""
     sent: set[tuple[int, int]] = field(default_factory=set)
-    """(node, speaker) that have what they need of it."""
+    """(node, speaker) that have the reference."""
     marked: float = 0.0
-    """When the last line that has come is marked."""
+    """Time at which the last received line is marked."""

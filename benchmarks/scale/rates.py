@@ -1,4 +1,4 @@
-"""What the model is told: how long things take, how large they are, how often they fail.
+"""Rates of the model: durations, sizes and frequencies of failures.
 
 The defaults stand in rates.json, each part with where it was measured. Yours go over them: a JSON file of the same
 form that names only what differs.
@@ -51,13 +51,13 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Transport:
     """Between the controller and a slot: pipes here, Ray there."""
 
     start: float
     """Seconds until a slot can load its engine."""
     trip: float
-    """Seconds between a slot's answer and its next lease, beside what the controller takes."""
+    """Seconds between a worker's result and its next lease, without the coordinator's time."""
     hand_out: float
     """Seconds of the controller for a lease: its task file, its result."""
     hear: float
@@ -91,7 +91,7 @@ class Controller:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What goes wrong."""
+    """Failures and slow workers."""
 
     worker_deaths: float
     """A slot and hour."""
@@ -111,7 +111,7 @@ class Faults:
 @dataclass(frozen=True, slots=True)
 class Rates:
     engine: Engine
-    way: Way
+    transport: Transport
     controller: Controller
     faults: Faults
 
@@ -139,7 +139,7 @@ def rates_of(tables: Mapping[str, Any], engine: str, executor: str) -> Rates:
     try:
         return Rates(
             _part(Engine, tables["engines"][engine], f"engines.{engine}"),
-            _part(Way, tables["executors"][executor], f"executors.{executor}"),
+            _part(Transport, tables["executors"][executor], f"executors.{executor}"),
             _part(Controller, tables["controller"], "controller"),
             _part(Faults, tables["faults"], "faults"),
         )

@@ -1,4 +1,4 @@
-"""What the controller does with each recording of a batch: all but its leases."""
+"""The coordinator's work on each recording of a batch, except for leases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voiceclone_cli.batch.run import EXTRA_OPEN, MAX_OPEN
 
 
 class Recordings:
-    """Begun, read, heard, cast, cut into leases, marked as lines come, mixed."""
+    """Start, read, analyze, prepare references, lease, mark lines, mix."""
 
     def __init__(
         self, clock: Clock, rates: Rates, work: Work, slots: int, *, batch_size: int, seed: int
@@ -24,7 +24,7 @@ class Recordings:
         self._files: dict[int, File] = {}
         self._begun = self._ended = 0
         nodes = -(-slots // rates.faults.slots_a_node)
-        self._ears = nodes if rates.way.isolated else 1
+        self._ears = nodes if rates.transport.isolated else 1
         self._listeners = Servers(self._ears)
         self._markers = Servers(rates.controller.threads)
         self._computing = Server()
@@ -46,19 +46,19 @@ class Recordings:
 
     def _begin(self, now: float) -> None:
         if self._begun < self._work.files:
-            self._clock.tell(now, Event.BEGIN, self._begun)
+            self._clock.schedule(now, Event.BEGIN, self._begun)
             self._begun += 1
 
     def read(self, now: float, number: int) -> None:
         self._files[number] = File(self._shapes[number % len(self._shapes)])
         self._compute(now, self._rates.controller.reading, Event.READ, number)
 
-    def listen(self, now: float, number: int) -> None:
+    def analyze(self, now: float, number: int) -> None:
         cost = self._rates.controller.listening.of(self._files[number].shape.audio)
-        self._clock.tell(self._listeners.serve(now, cost), Event.HEARD, number)
+        self._clock.schedule(self._listeners.serve(now, cost), Event.ANALYZED, number)
 
-    def cast(self, now: float, number: int) -> None:
-        self._compute(now, self._rates.controller.casting, Event.CAST, number)
+    def prepare(self, now: float, number: int) -> None:
+        self._compute(now, self._rates.controller.casting, Event.PREPARED, number)
 
     def mix(self, now: float, number: int) -> None:
         self._compute(now, self._rates.controller.timeline, Event.MIXED, number)
@@ -66,7 +66,7 @@ class Recordings:
     def _compute(self, now: float, cost: Cost, then: Event, number: int) -> None:
         """Files are read, cast and mixed one at a time."""
         work = cost.of(self._files[number].shape.audio)
-        self._clock.tell(self._computing.serve(now, work), then, number)
+        self._clock.schedule(self._computing.serve(now, work), then, number)
 
     def end(self, now: float, number: int) -> None:
         del self._files[number]
@@ -91,7 +91,7 @@ class Recordings:
     def _slots_for_each(self) -> int:
         """For how many slots a file is cut: those that there are for each file that is left (batch/conducting.py).
         A single local worker is the sequential mode."""
-        if self._slots == 1 and not self._rates.way.isolated:
+        if self._slots == 1 and not self._rates.transport.isolated:
             return 0
         return max(1, -(-self._slots // max(1, self.left)))
 
@@ -103,7 +103,7 @@ class Recordings:
             file.marked = self._markers.serve(now, self._rates.engine.marking * lease.speech + model)
         file.left -= 1
         if file.left == 0:
-            self._clock.tell(max(now, file.marked), Event.SPOKEN, lease.file)
+            self._clock.schedule(max(now, file.marked), Event.SYNTHESIZED, lease.file)
         return file.left == 0
 
     def busy(self, seconds: float) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What does one thing after the other: the controller's loop, its network, the threads beside it."""
+"""Servers with a queue: the coordinator's loop, its network, its threads."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ class Server:
         self.busy = 0.0
 
     def serve(self, now: float, work: float) -> float:
-        """When work that arrives ``now`` is done."""
+        """Return when work that arrives ``now`` is done."""
         self.busy += work
         self.free_at = (now if now > self.free_at else self.free_at) + work
         return self.free_at
 
 
 class Servers:
-    """Several that share one line."""
+    """Several servers with one queue."""
 
     def __init__(self, count: int) -> None:
         self._free_at = [0.0] * count
         self.busy = 0.0
 
     def serve(self, now: float, work: float) -> float:
-        """When work that arrives ``now`` is done by whoever is free first."""
+        """Return when work that arrives ``now`` is done by the first free server."""
         self.busy += work
         done = max(now, self._free_at[0]) + work
         heapq.heapreplace(self._free_at, done)

@@ -1,12 +1,11 @@
-"""A batch as events in time.
+"""Event simulation of a batch.
 
-What the pool does is done here the same way: references first, then files in the order in which they were heard;
-a slot that has answered gets the next lease; what a lost slot had not finished goes back to the front (see
-workers/pool.py). The leases are those that workers/leases.py cuts.
+It schedules like the pool (workers/pool.py): references first, then files in the order of their analysis; a worker
+that has finished gets the next lease; the unfinished lines of a lost worker return to the front. The leases are those
+of workers/protocol.py.
 
-An event is the end of a lease, not of a line: the controller's work for all but its last line is put into its queue
-behind the answer, where it holds up others as it would have done while the lease was spoken. So ten million
-lines are two million events.
+An event is the end of a lease, not of a line: the coordinator's work for all but its last line is queued after the
+result, where it delays others as it would have done during the lease. So ten million lines are two million events.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from collections.abc import Callable
 
 from scale.events import Clock, Event
 from scale.outcome import Outcome, SlotSeconds
-from scale.parts import ENCODING, Held, Lease
+from scale.parts import ENCODING, Assignment, Lease
 from scale.rates import Rates
 from scale.recordings import Recordings
 from scale.servers import Server
@@ -25,6 +24,8 @@ from scale.work import Work
 
 
 class Simulation:
+    """One batch on a number of workers."""
+
     def __init__(self, rates: Rates, work: Work, slots: int, *, batch_size: int = 5, seed: int = 1) -> None:
         self._rates, self._work = rates, work
         self._chance = random.Random(seed)
@@ -36,39 +37,39 @@ class Simulation:
         self._uplink, self._downlink = Server(), Server()
         slow = round(rates.faults.slow_share * slots)
         self._pace = [rates.faults.slow_times] * slow + [1.0] * (slots - slow)
-        self._held: list[Held | None] = [None] * slots
+        self._assignments: list[Assignment | None] = [None] * slots
         self._cold = [True] * slots
-        self._heard = False
+        self._has_started = False
         self._idle: dict[int, float] = {}
-        """Slots without a lease, and since when."""
-        self._last_arrival = self._spoken_at = 0.0
+        """Idle workers, and since when."""
+        self._last_arrival = self._synthesized_at = 0.0
         self._seconds = SlotSeconds()
         self._leases = self._deaths = self._losses = 0
 
     def run(self) -> Outcome:
-        files, slots = self._files, len(self._held)
+        files, slots = self._files, len(self._assignments)
         files.begin_first(self._rates.controller.command)
         self._plan_losses()
-        acts: dict[Event, Callable[[float, int, Held | None], None]] = {
-            Event.BEGIN: lambda now, number, held: files.read(now, number),
-            Event.READ: lambda now, number, held: files.listen(now, number),
-            Event.HEARD: lambda now, number, held: files.cast(now, number),
-            Event.CAST: lambda now, number, held: self._admit(now, number),
-            Event.SPOKEN: lambda now, number, held: files.mix(now, number),
-            Event.MIXED: lambda now, number, held: files.end(now, number),
-            Event.DONE: self._answer,
-            Event.LOST: lambda now, number, held: self._lose(now, number),
-            Event.MISSED: lambda now, number, held: self._put_back(now, held),
-            Event.BACK: lambda now, number, held: self._free(now, number),
+        acts: dict[Event, Callable[[float, int, Assignment | None], None]] = {
+            Event.BEGIN: lambda now, number, assignment: files.read(now, number),
+            Event.READ: lambda now, number, assignment: files.analyze(now, number),
+            Event.ANALYZED: lambda now, number, assignment: files.prepare(now, number),
+            Event.PREPARED: lambda now, number, assignment: self._admit(now, number),
+            Event.SYNTHESIZED: lambda now, number, assignment: files.mix(now, number),
+            Event.MIXED: lambda now, number, assignment: files.end(now, number),
+            Event.DONE: self._finish,
+            Event.LOST: lambda now, number, assignment: self._lose(now, number),
+            Event.MISSED: lambda now, number, assignment: self._requeue(now, assignment),
+            Event.BACK: lambda now, number, assignment: self._free(now, number),
         }
         while files.left:
-            now, event, number, held = self._clock.next()
-            acts[event](now, number, held)
+            now, event, number, assignment = self._clock.next()
+            acts[event](now, number, assignment)
         end = files.last_end + self._rates.controller.command
         for since in self._idle.values():
             self._seconds.starved += max(0.0, self._last_arrival - since)
-            self._seconds.tail += max(0.0, self._spoken_at - max(since, self._last_arrival))
-        self._seconds.finish = slots * (end - self._spoken_at)
+            self._seconds.tail += max(0.0, self._synthesized_at - max(since, self._last_arrival))
+        self._seconds.finish = slots * (end - self._synthesized_at)
         return self._outcome(end)
 
     # ------------------------------------------------------------------------- leases
@@ -76,130 +77,130 @@ class Simulation:
     def _admit(self, now: float, number: int) -> None:
         seconds = self._rates.engine.encode.of(self._work.speakers)
         self._encodes.append(Lease(number, 0, 0.0, ENCODING, seconds))
-        if not self._heard:
-            self._heard = True
-            self._seconds.start = now * len(self._held)
-            self._idle = dict.fromkeys(range(len(self._held)), now)
-        self._deal(now)
+        if not self._has_started:
+            self._has_started = True
+            self._seconds.start = now * len(self._assignments)
+            self._idle = dict.fromkeys(range(len(self._assignments)), now)
+        self._assign_idle(now)
 
-    def _deal(self, now: float) -> None:
-        """Leases that have just come, to slots that wait."""
+    def _assign_idle(self, now: float) -> None:
+        """Give new leases to idle workers."""
         self._last_arrival = now
         while self._idle and (self._encodes or self._queue):
             slot, since = self._idle.popitem()
             self._seconds.starved += max(0.0, now - since)
-            self._hand_out(max(now, since), slot)
+            self._assign(max(now, since), slot)
 
-    def _hand_out(self, now: float, slot: int) -> None:
+    def _assign(self, now: float, slot: int) -> None:
         self._lease(now, slot, self._encodes.popleft() if self._encodes else self._queue.popleft())
 
-    def _lease(self, now: float, slot: int, lease: Lease) -> Held:
-        way = self._rates.way
-        there = self._loop.serve(now, way.hand_out) + way.trip
+    def _lease(self, now: float, slot: int, lease: Lease) -> Assignment:
+        transport = self._rates.transport
+        there = self._loop.serve(now, transport.hand_out) + transport.trip
         begins = self._send(there, slot, lease)
-        load = way.start + self._rates.engine.load if self._cold[slot] else 0.0
+        load = transport.start + self._rates.engine.load if self._cold[slot] else 0.0
         self._cold[slot] = False
         self._leases += 1
         self._seconds.answering += there - now
         self._seconds.network += begins - there
         seconds = lease.seconds * self._pace[slot]
-        held = Held(lease, begins, load, seconds, begins + load + seconds)
+        assignment = Assignment(lease, begins, load, seconds, begins + load + seconds)
         if rate := self._rates.faults.worker_deaths:
             dies = begins + self._chance.expovariate(rate / 3600)
-            held.dies = dies < held.ends
-            held.ends = min(dies, held.ends)
-        self._held[slot] = held
-        self._clock.tell(held.ends, Event.DONE, slot, held)
-        return held
+            assignment.dies = dies < assignment.ends
+            assignment.ends = min(dies, assignment.ends)
+        self._assignments[slot] = assignment
+        self._clock.schedule(assignment.ends, Event.DONE, slot, assignment)
+        return assignment
 
     def _send(self, now: float, slot: int, lease: Lease) -> float:
-        """When a slot's node has what it needs of the lease's speaker."""
-        way = self._rates.way
+        """Return the time at which the worker's node has the reference of the speaker."""
+        transport = self._rates.transport
         sent, node = self._files[lease.file].sent, slot // self._rates.faults.slots_a_node
-        if not way.isolated or (node, lease.speaker) in sent:
+        if not transport.isolated or (node, lease.speaker) in sent:
             return now
         sent.add((node, lease.speaker))
-        return self._uplink.serve(now, self._rates.engine.reference_bytes / way.bytes_a_second)
+        return self._uplink.serve(now, self._rates.engine.reference_bytes / transport.bytes_a_second)
 
     def _carry(self, now: float, lease: Lease) -> float:
-        """When the last line of a lease is here; those before it have travelled meanwhile."""
-        way = self._rates.way
-        if not way.isolated or not lease.rows:
+        """Return the arrival of the last line of a lease; the others arrive before."""
+        transport = self._rates.transport
+        if not transport.isolated or not lease.rows:
             return now
-        a_row = lease.speech * self._rates.engine.speech_bytes / way.bytes_a_second / lease.rows
+        a_row = lease.speech * self._rates.engine.speech_bytes / transport.bytes_a_second / lease.rows
         arrived = self._downlink.serve(now, a_row)
         self._downlink.serve(now, a_row * (lease.rows - 1))
         return arrived
 
-    def _answer(self, now: float, slot: int, held: Held | None) -> None:
-        assert held is not None
-        if self._held[slot] is not held:
+    def _finish(self, now: float, slot: int, assignment: Assignment | None) -> None:
+        assert assignment is not None
+        if self._assignments[slot] is not assignment:
             return  # its node was lost
-        self._held[slot] = None
-        self._account(now, held)
-        if held.dies:
+        self._assignments[slot] = None
+        self._account(now, assignment)
+        if assignment.dies:
             self._deaths += 1
-            self._put_back(now, held)
+            self._requeue(now, assignment)
             self._restart(now, slot, 0.0)
             return
-        lease, way = held.lease, self._rates.way
+        lease, transport = assignment.lease, self._rates.transport
         arrived = self._carry(now, lease)
-        written = way.store * lease.speech * self._rates.engine.speech_bytes
-        a_row = way.hear + written / max(1, lease.rows)
-        heard = self._loop.serve(arrived, a_row * min(1, lease.rows))
+        written = transport.store * lease.speech * self._rates.engine.speech_bytes
+        a_row = transport.hear + written / max(1, lease.rows)
+        received = self._loop.serve(arrived, a_row * min(1, lease.rows))
         self._seconds.network += arrived - now
-        self._seconds.answering += heard - arrived
-        self._settle(heard, held)
-        self._free(heard, slot)
-        self._loop.serve(heard, a_row * max(0, lease.rows - 1))
+        self._seconds.answering += received - arrived
+        self._complete(received, assignment)
+        self._free(received, slot)
+        self._loop.serve(received, a_row * max(0, lease.rows - 1))
 
-    def _account(self, now: float, held: Held) -> None:
-        """Where a slot's time with a lease went."""
-        spent = now - held.begins
-        load = min(held.load, spent)
+    def _account(self, now: float, assignment: Assignment) -> None:
+        """Account for a worker's time with a lease."""
+        spent = now - assignment.begins
+        load = min(assignment.load, spent)
         self._seconds.loading += load
-        if held.dies:
+        if assignment.dies:
             self._seconds.lost += spent - load
-        elif held.lease.speaker == ENCODING:
+        elif assignment.lease.speaker == ENCODING:
             self._seconds.encoding += spent - load
         else:
             self._seconds.speaking += spent - load
 
-    def _settle(self, now: float, held: Held) -> None:
-        lease = held.lease
+    def _complete(self, now: float, assignment: Assignment) -> None:
+        lease = assignment.lease
         if lease.speaker == ENCODING:
             self._queue.extend(self._files.cut(lease.file))
-            self._deal(now)
+            self._assign_idle(now)
             return
         if self._files.take(now, lease):
-            self._spoken_at = now
+            self._synthesized_at = now
 
     def _free(self, now: float, slot: int) -> None:
         if self._encodes or self._queue:
-            self._hand_out(now, slot)
+            self._assign(now, slot)
             return
         self._idle[slot] = now
 
     # ------------------------------------------------------------------------- faults
 
-    def _put_back(self, now: float, held: Held | None) -> None:
-        assert held is not None
-        lease = held.remains(now)
+    def _requeue(self, now: float, assignment: Assignment | None) -> None:
+        assert assignment is not None
+        lease = assignment.unfinished(now)
         (self._encodes if lease.speaker == ENCODING else self._queue).appendleft(lease)
-        self._deal(now)
+        self._assign_idle(now)
 
     def _restart(self, now: float, slot: int, seconds: float) -> None:
         self._cold[slot] = True
         self._seconds.lost += seconds
-        self._clock.tell(now + seconds, Event.BACK, slot)
+        self._clock.schedule(now + seconds, Event.BACK, slot)
 
     def _plan_losses(self) -> None:
         if self._rates.faults.node_losses:
-            for node in range(-(-len(self._held) // self._rates.faults.slots_a_node)):
+            for node in range(-(-len(self._assignments) // self._rates.faults.slots_a_node)):
                 self._plan_loss(0.0, node)
 
     def _plan_loss(self, now: float, node: int) -> None:
-        self._clock.tell(
+        self._clock.schedule(
             now + self._chance.expovariate(self._rates.faults.node_losses / 3600), Event.LOST, node
         )
 
@@ -207,16 +208,16 @@ class Simulation:
         faults = self._rates.faults
         self._losses += 1
         first = node * faults.slots_a_node
-        for slot in range(first, min(first + faults.slots_a_node, len(self._held))):
-            held, self._held[slot] = self._held[slot], None
-            if held is not None:
-                held.dies = True
-                self._account(now, held)
-                self._clock.tell(now + faults.notice, Event.MISSED, slot, held)
+        for slot in range(first, min(first + faults.slots_a_node, len(self._assignments))):
+            assignment, self._assignments[slot] = self._assignments[slot], None
+            if assignment is not None:
+                assignment.dies = True
+                self._account(now, assignment)
+                self._clock.schedule(now + faults.notice, Event.MISSED, slot, assignment)
             elif (since := self._idle.pop(slot, None)) is not None:
                 self._seconds.starved += max(0.0, now - since)
             else:
-                continue  # it is down already
+                continue  # it is not running
             self._restart(now, slot, faults.back)
         self._plan_loss(now + faults.back, node)
 
@@ -224,11 +225,11 @@ class Simulation:
         capacity = sum(1 / pace for pace in self._pace)
         network = max(self._uplink.busy, self._downlink.busy)
         return Outcome(
-            slots=len(self._held),
+            slots=len(self._assignments),
             segments=self._files.rows,
             files=self._work.files,
             wall=end,
-            spoken=self._spoken_at,
+            spoken=self._synthesized_at,
             perfect=self._files.needed / capacity,
             leases=self._leases,
             seconds=self._seconds,

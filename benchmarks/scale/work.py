@@ -1,4 +1,4 @@
-"""What there is to do: files, their lines, and the leases that workers/leases.py cuts them into."""
+"""The work of a batch: files, their lines, and their leases (workers/protocol.py)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHAPES = 20
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A batch to speak."""
+    """A batch."""
 
     segments: int
     segments_a_file: int = 1000
@@ -31,7 +31,7 @@ class Work:
     characters: tuple[int, int] = (10, 80)
     """Of a line: shortest, longest."""
     pauses: float = 0.4
-    """Seconds in which nobody speaks, for a second of speech."""
+    """Seconds of pause for a second of speech."""
 
     @property
     def files(self) -> int:
@@ -88,8 +88,8 @@ def _tasks(work: Work, segments: int, chance: np.random.Generator) -> list[Synth
     lengths = chance.integers(*work.characters, segments, endpoint=True)
     made = []
     for speaker in range(work.speakers):
-        mine = np.flatnonzero(speakers == speaker)
-        lines = tuple(SegmentSpec(str(line), "x" * int(lengths[line]), "en", 0) for line in mine)
+        own = np.flatnonzero(speakers == speaker)
+        lines = tuple(SegmentSpec(str(line), "x" * int(lengths[line]), "en", 0) for line in own)
         if lines:
             reference = ReferenceSpec(str(speaker), "", "", "")
             made.append(SynthesisTask(str(speaker), EngineSpec("echo"), reference, "", lines))

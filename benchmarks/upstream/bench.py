@@ -1,4 +1,4 @@
-"""A benchmark: the same lines spoken in each mode, one after the other, on this machine."""
+"""A benchmark: synthesis of the same lines in each mode, one after the other, on this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from benchmarks.upstream.figures import (
     document_row,
     scaled,
 )
-from benchmarks.upstream.material import LONGEST, Material, make_material, spread_sample
+from benchmarks.upstream.fixtures import LONGEST, BenchmarkScript, make_fixtures, spread_sample
 from voiceclone_cli import __version__
 from voiceclone_cli.config import PARALLEL, SEQUENTIAL, Settings, cores
 from voiceclone_cli.engines.select import FISH_SAMPLING, EngineChoice, choose_engine
@@ -38,7 +38,7 @@ from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.rundir.directory import open_run_dir
 from voiceclone_cli.system import add_seconds, peak_memory_mb
 from voiceclone_cli.types import Progress, ProgressEvent, Script, Segment, no_progress, segment_seed
-from voiceclone_cli.workers.process import OnEvent, WorkerCommand, ask_tool, worker_command
+from voiceclone_cli.workers.process import OnToolEvent, WorkerCommand, ask_tool, worker_command
 from voiceclone_cli.workers.queue import SYNTHESIS
 
 TOOLS = Path(__file__).with_name("worker_tools.py")
@@ -49,15 +49,15 @@ BENCH_SCHEMA = "voiceclone.bench/1"
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkPlan:
-    """What is to be measured."""
+    """Modes, lines and options of a benchmark."""
 
     settings: Settings
     modes: tuple[Mode, ...] | None = None
-    """None: the usual ones of the engine."""
+    """None: the default ones of the engine."""
     speakers: int = 6
     segments: int = 100
     original_sample: int = 10
-    """Segments that the original really speaks; its figures are scaled to all."""
+    """Segments that the original synthesizes; its figures are scaled to all."""
     loop_sample: int | None = None
     """The same for the loops; None is all."""
     skewed: bool = False
@@ -71,16 +71,16 @@ class Benchmark:
     document: dict[str, Any]
     """``voiceclone.bench/1``."""
     exit_code: int
-    """0: every segment of every mode was spoken, 3: some were not, 1: none was."""
+    """0: every segment of every mode was synthesized, 3: some were not, 1: none was."""
 
 
 def run_benchmark(plan: BenchmarkPlan, progress: Progress = no_progress) -> Benchmark:
     """Measure every mode of the plan on this machine.
 
-    A segment or a mode that fails stands in the document, and the other modes go on. Raises InputError
+    Failed segments and modes are in the document, and the other modes go on. Raises InputError
     and PreflightError before anything is measured.
     """
-    # Before the engine is looked for: a mode that it does not have is said at once.
+    # Before the engine is searched, so that an invalid mode is reported at once.
     if plan.modes is not None and plan.settings.engine != "auto":
         check_modes(plan.modes, plan.settings.engine)
     engine = choose_engine(plan.settings, progress)
@@ -92,7 +92,7 @@ def run_benchmark(plan: BenchmarkPlan, progress: Progress = no_progress) -> Benc
         read_through(path for path in Path(engine.checkpoint).iterdir() if path.is_file())
     with TemporaryDirectory(prefix="voiceclone-bench-") as folder:
         home = Path(folder)
-        material = make_material(
+        fixtures = make_fixtures(
             home,
             plan.speakers,
             plan.segments,
@@ -100,7 +100,7 @@ def run_benchmark(plan: BenchmarkPlan, progress: Progress = no_progress) -> Benc
             skewed=plan.skewed,
             longest=plan.longest,
         )
-        measures = [_measure(mode, plan, engine, material, home / mode.flag, progress) for mode in modes]
+        measures = [_measure(mode, plan, engine, fixtures, home / mode.flag, progress) for mode in modes]
         with_roofline = engine.name == "fish" and plan.roofline
         roofline = measure_roofline(engine, plan.settings, home, progress) if with_roofline else None
     load = {"before": before, "after": load_average()}
@@ -119,34 +119,34 @@ def _measure(
     mode: Mode,
     plan: BenchmarkPlan,
     engine: EngineChoice,
-    material: Material,
+    fixtures: BenchmarkScript,
     folder: Path,
     progress: Progress,
 ) -> Measure:
     before = load_average()
     folder.mkdir()
-    upstream = Upstream(material, engine, plan.settings, folder, progress)
+    upstream = Upstream(fixtures, engine, plan.settings, folder, progress)
     try:
         if mode.kind is Kind.ORIGINAL:
             measure = upstream.original(plan.original_sample)
         elif mode.kind in UPSTREAM:
             measure = upstream.loop(mode, plan.loop_sample or plan.segments)
         else:
-            measure = measure_ours(mode, material, engine, plan.settings, folder, progress)
+            measure = measure_voiceclone(mode, fixtures, engine, plan.settings, folder, progress)
     except PreflightError as error:
         measure = Measure(mode, plan.segments, plan.segments)
         measure.failed.append(Failed("", error.code, error.message))
     finally:
         shutil.rmtree(folder)
     measure.load_average = before, load_average()
-    # Said at once: who stops a long benchmark has seen what was measured by then.
+    # Reported at once, for users who stop a long benchmark.
     ended = "could not be measured" if measure.wall is None else f"{measure.wall:.1f} s"
     progress(ProgressEvent("note", 1, 1, note=f"{mode.name}: {ended}"))
     return measure
 
 
 def _worker(engine: EngineChoice, settings: Settings) -> dict[str, Any]:
-    """The worker's interpreter and what it computes with."""
+    """Return the worker's interpreter and its libraries."""
     answer = ask_tool(worker_command(engine.python, threads=settings.threads), "examine")
     return {
         "executable": answer["executable"],
@@ -186,51 +186,56 @@ def _exit_code(measures: list[Measure]) -> int:
     return 3 if any(measure.wall is not None for measure in measures) else 1
 
 
-# --------------------------------------------------------------------------------- our modes
+# Modes of voiceclone
 
 
-def measure_ours(
-    mode: Mode, material: Material, engine: EngineChoice, settings: Settings, folder: Path, progress: Progress
+def measure_voiceclone(
+    mode: Mode,
+    fixtures: BenchmarkScript,
+    engine: EngineChoice,
+    settings: Settings,
+    folder: Path,
+    progress: Progress,
 ) -> Measure:
-    """Speak all of the material from nothing, into a run directory in ``folder``."""
+    """Measure the synthesis of all lines in a new run directory in ``folder``."""
     how = PARALLEL if mode.kind is Kind.PARALLEL else SEQUENTIAL
     settings = replace(settings, mode=how, workers=mode.workers, watermark=False)
-    slots = {segment.id: segment.end for segment in material.script.segments}
+    slots = {segment.id: segment.end for segment in fixtures.script.segments}
     with open_run_dir(folder, "benchmark") as run_dir, ChildMemory() as memory:
-        for speaker in material.references:
+        for speaker in fixtures.references:
             (run_dir.speakers / speaker).mkdir()
-        job = SynthesisJob(material.script, material.references, slots, run_dir, engine, settings)
+        job = SynthesisJob(fixtures.script, fixtures.references, slots, run_dir, engine, settings)
         started = time.perf_counter()
-        spoken = synthesize(job, _one_bar(progress, mode))
+        result = synthesize(job, _one_bar(progress, mode))
         wall = time.perf_counter() - started
-    if spoken.stopped is not None:
-        raise spoken.stopped
-    return _measured(mode, engine, spoken, wall, memory.peak_mb)
+    if result.stopped is not None:
+        raise result.stopped
+    return _measured(mode, engine, result, wall, memory.peak_mb)
 
 
 def _measured(
-    mode: Mode, engine: EngineChoice, spoken: SynthesisResult, wall: float, peak_mb: int | None
+    mode: Mode, engine: EngineChoice, result: SynthesisResult, wall: float, peak_mb: int | None
 ) -> Measure:
-    done = [row for row in spoken.rows.values() if row.status == "done"]
-    measure = Measure(mode, segments=len(spoken.rows), measured=len(spoken.rows))
-    for row in spoken.rows.values():
+    done = [row for row in result.segments.values() if row.status == "done"]
+    measure = Measure(mode, segments=len(result.segments), measured=len(result.segments))
+    for row in result.segments.values():
         if row.error is not None:
             measure.failed.append(Failed(row.id, row.error.code, row.error.message))
-    measure.notes = list(spoken.notes)
+    measure.notes = list(result.notes)
     if done:
         measure.wall = wall
-        measure.stages = dict(spoken.timing)
+        measure.stages = dict(result.timing)
         measure.speech_seconds = sum(row.seconds or 0.0 for row in done)
         if engine.name == "fish":
             measure.frames = sum(row.frames or 0 for row in done) / FISH_FRAME
-    measure.largest_mb = spoken.peak_mb or None
-    # One process is its own sum, also where nobody could watch.
+    measure.largest_mb = result.peak_mb or None
+    # A single process is the sum, also without a measurement.
     measure.peak_mb = peak_mb or (measure.largest_mb if mode.workers == 1 else None)
     return measure
 
 
 def _one_bar(progress: Progress, mode: Mode) -> Progress:
-    """The stages of a run as one bar of the mode's name."""
+    """Return a progress that shows the stages of a run as one bar with the mode's name."""
 
     def show(event: ProgressEvent) -> None:
         if event.stage == SYNTHESIS and event.worker is None:
@@ -241,22 +246,27 @@ def _one_bar(progress: Progress, mode: Mode) -> Progress:
     return show
 
 
-# -------------------------------------------------------------------------- upstream's modes
+# Modes of upstream
 
 UPSTREAM_SECONDS = 86_400.0
-"""For one process: on a laptop upstream speaks a line in minutes, a hundred lines in hours."""
+"""Timeout of one process: on a laptop upstream takes minutes for a line, hours for a hundred lines."""
 
 PER_LINE = ("generate", "decode", "write")
 """The stages of the loop that grow with the number of lines."""
 
 
 class Upstream:
-    """Upstream's program and what it is to speak. ``folder`` takes its files."""
+    """Upstream's program and the lines to synthesize. ``folder`` is for its files."""
 
     def __init__(
-        self, material: Material, engine: EngineChoice, settings: Settings, folder: Path, progress: Progress
+        self,
+        fixtures: BenchmarkScript,
+        engine: EngineChoice,
+        settings: Settings,
+        folder: Path,
+        progress: Progress,
     ) -> None:
-        self._material = material
+        self._fixtures = fixtures
         self._engine = engine
         self._settings = settings
         self._folder = folder
@@ -330,12 +340,12 @@ class Upstream:
         return measure
 
     def _sample(self, count: int) -> Script:
-        return self._material.only(spread_sample(self._material.script, count))
+        return self._fixtures.only(spread_sample(self._fixtures.script, count))
 
     def _begin(self, mode: Mode, script: Script) -> Measure:
-        measure = Measure(mode, len(self._material.script.segments), len(script.segments))
+        measure = Measure(mode, len(self._fixtures.script.segments), len(script.segments))
         if self._engine.precision == "int8":
-            measure.notes.append("upstream has no int8 of our kind and computed in bf16, its own default")
+            measure.notes.append("upstream has no int8 of this kind and used bf16, its default")
         return measure
 
     def _write_job(self, script: Script, window: str) -> Path:
@@ -353,7 +363,7 @@ class Upstream:
             # All speakers', also for a sample: encoding then costs what it costs for all lines.
             "references": {
                 name: {"audio": str(reference.audio), "text": reference.text}
-                for name, reference in self._material.references.items()
+                for name, reference in self._fixtures.references.items()
             },
             "lines": [
                 {
@@ -370,7 +380,7 @@ class Upstream:
         return path
 
     def _ask(
-        self, step: str, job: Path, *names: str, on_event: OnEvent = lambda event: None
+        self, step: str, job: Path, *names: str, on_event: OnToolEvent = lambda event: None
     ) -> dict[str, Any]:
         command = _tools_command(self._engine, self._settings)
         return ask_tool(
@@ -387,11 +397,11 @@ def _account(answer: dict[str, Any], measure: Measure) -> None:
 
 def _scale_lines(measure: Measure, wall: float) -> None:
     """Lines are scaled to all; loading and encoding happen once, however many lines there are."""
-    spoken = sum(measure.stages.get(stage, 0.0) for stage in PER_LINE)
+    result = sum(measure.stages.get(stage, 0.0) for stage in PER_LINE)
     for stage in PER_LINE:
         if stage in measure.stages:
             measure.stages[stage] = scaled(measure.stages[stage], measure.segments, measure.measured)
-    measure.wall = wall - spoken + scaled(spoken, measure.segments, measure.measured)
+    measure.wall = wall - result + scaled(result, measure.segments, measure.measured)
 
 
 def _count_frames(measure: Measure, frames: int) -> None:
@@ -399,7 +409,7 @@ def _count_frames(measure: Measure, frames: int) -> None:
     measure.speech_seconds = measure.frames * FISH_FRAME / FISH_RATE
 
 
-# ---------------------------------------------------------------------------------- roofline
+# Roofline
 
 ROOFLINE_STAGE = "roofline"
 ROOFLINE_SECONDS = 7200.0
@@ -436,7 +446,7 @@ def measure_roofline(
     return answer
 
 
-# ------------------------------------------------------------------------------- the machine
+# The machine
 
 _BLOCK = 1 << 24
 
@@ -466,10 +476,10 @@ def read_through(files: Iterable[Path]) -> None:
 
 def _cpu() -> str:
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    return next((row.partition(":")[2].strip() for row in told if row.startswith("model name")), "unknown")
+    return next((row.partition(":")[2].strip() for row in lines if row.startswith("model name")), "unknown")
 
 
 SECONDS_BETWEEN = 0.25

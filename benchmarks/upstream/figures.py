@@ -1,4 +1,4 @@
-"""The modes that a benchmark compares, what is measured of each, and what follows from it."""
+"""Modes and measures of a benchmark."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 
 UPSTREAM = (Kind.ORIGINAL, Kind.LOOP, Kind.CUT_LOOP)
-"""What only fish has."""
+"""Modes of fish only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Mode:
 
     @property
     def flag(self) -> str:
-        """As --modes takes it."""
+        """The name in --modes."""
         return re.sub("[, ]+", "-", self.name)
 
 
@@ -45,7 +45,7 @@ ALWAYS = (Mode(Kind.SEQUENTIAL), Mode(Kind.PARALLEL, 2), Mode(Kind.PARALLEL, 3))
 
 
 def default_modes(engine: str) -> tuple[Mode, ...]:
-    """Every mode of this engine but the loop with a cut window, which is as dear as the loop itself."""
+    """Every mode of this engine but the loop with a cut window, which takes as long as the loop itself."""
     return (Mode(Kind.ORIGINAL), Mode(Kind.LOOP), *ALWAYS) if engine == "fish" else ALWAYS
 
 
@@ -58,7 +58,7 @@ def read_modes(text: str) -> tuple[Mode, ...]:
 
 
 def check_modes(modes: Sequence[Mode], engine: str) -> None:
-    """Raises InputError (``mode_of_fish``) where a mode was asked for that the engine does not have."""
+    """Raises InputError (``mode_of_fish``) for a mode that the engine does not have."""
     alien = [mode.flag for mode in modes if mode.kind in UPSTREAM]
     if alien and engine != "fish":
         raise InputError(
@@ -81,7 +81,7 @@ def _read(text: str) -> Mode:
     return Mode(Kind.PARALLEL, int(parallel[1]))
 
 
-# ----------------------------------------------------------------------------------- figures
+# Figures
 
 FISH_FRAME = 2048
 """Samples of sound in a frame of fish-speech's codec."""
@@ -92,7 +92,7 @@ STAGES = ("load", "encode", "generate", "decode", "write")
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A segment that a mode did not speak; id "" is the mode as a whole."""
+    """A segment that failed in a mode; id "" is the whole mode."""
 
     id: str
     code: str
@@ -101,13 +101,13 @@ class Failed:
 
 @dataclass(slots=True)
 class Measure:
-    """A mode's figures, for all segments of the benchmark; where only a sample of them was spoken,
-    the figures have been scaled to all."""
+    """A mode's figures, for all segments of the benchmark; of a sample,
+    scaled to all."""
 
     mode: Mode
     segments: int
     measured: int
-    """Segments that were really spoken, or tried."""
+    """Segments that were synthesized, or tried."""
     wall: float | None = None
     """Seconds from nothing to the last file: starting processes, imports, loading and all work."""
     stages: dict[str, float] = field(default_factory=dict)
@@ -155,7 +155,7 @@ def scaled(value: float, of: int, measured: int) -> float:
 
 
 def document_row(measure: Measure, all_measures: Sequence[Measure]) -> dict[str, Any]:
-    """A mode as the JSON document has it; what was not measured is None."""
+    """Return a mode as in the JSON document; unknown values are None."""
     original = _of_kind(all_measures, Kind.ORIGINAL)
     loop = _of_kind(all_measures, Kind.LOOP)
     return {
@@ -204,5 +204,5 @@ def _ratio(above: float | None, below: float | None) -> float | None:
 
 
 def _rounded(value: float | None) -> float | None:
-    """Four digits that count, whatever the size."""
+    """Round to four significant digits."""
     return None if value is None else float(f"{value:.4g}") if abs(value) < 1000 else round(value, 1)

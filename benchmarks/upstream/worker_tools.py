@@ -33,7 +33,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2] / "worker_env")
 
 from voiceclone_worker.engines.base import Emit, EngineError
-from voiceclone_worker.engines.fish.checkpoint import codec_plan, open_upstream
+from voiceclone_worker.engines.fish.checkpoint import codec_config, open_upstream
 from voiceclone_worker.runtime import Channel, exit_with_parent
 from voiceclone_worker.telemetry import refuse_telemetry
 from voiceclone_worker.tools import run_tool
@@ -47,7 +47,7 @@ STEPS = ("encode", "generate", "decode")
 
 
 def run_upstream(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
-    """Speak as upstream does: one step, or the loop.
+    """Run upstream's program: one step, or the loop.
 
     Answers ``{"seconds": {"load", "encode", ...}, "precision", "device", "peak_mb"}``; of a line also its
     ``frames``, of the loop its ``lines`` and ``window``. Raises EngineError: ``upstream_usage``, and those of the
@@ -67,7 +67,7 @@ def _open(path: str) -> UpstreamModels:
 
 
 def _read_job(path: str, code: str) -> dict[str, Any]:
-    """Raises EngineError with this code."""
+    """Return a job. Raises EngineError with this code."""
     try:
         job: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -76,7 +76,7 @@ def _read_job(path: str, code: str) -> dict[str, Any]:
 
 
 def _step(step: str, upstream: UpstreamModels, name: str) -> dict[str, Any]:
-    """One of upstream's three commands."""
+    """Run one of upstream's three commands."""
     answer: dict[str, Any] = {}
     if step == "encode":
         upstream.load_codec()
@@ -94,7 +94,7 @@ def _step(step: str, upstream: UpstreamModels, name: str) -> dict[str, Any]:
 
 
 def _loop(upstream: UpstreamModels, emit: Emit) -> dict[str, Any]:
-    """Everything in this process, a line after the other; a line that fails is said and passed over."""
+    """Run everything in this process, one line after the other; a line that fails is reported and skipped."""
     upstream.load_codec()
     voices = {speaker: upstream.encode(speaker) for speaker in upstream.job["references"]}
     window = upstream.cut_window(voices) if upstream.job["window"] == "cut" else None
@@ -132,16 +132,16 @@ class UpstreamModels:
         import soundfile  # noqa: F401 (and so is this)
 
         from voiceclone_worker.engines.fish import checkpoint
-        from voiceclone_worker.engines.fish.checkpoint import choose_device
+        from voiceclone_worker.engines.fish.checkpoint import PRECISIONS, choose_device
 
         self.job = job
         self.seconds: dict[str, float] = {}
         self._folder = Path(job["checkpoint"])
         open_upstream(job["source"])
         checkpoint.check_checkpoint(self._folder)
-        place = choose_device(job["device"], job["precision"])
-        # Upstream has no int8 of our kind: there it computes in bfloat16, which is its own default.
-        self._device, self._dtype = place.device, place.dtype
+        self._device, precision = choose_device(job["device"], job["precision"])
+        # Upstream has no such int8; it computes in bfloat16 then, which is its default.
+        self._dtype = PRECISIONS[precision]
         self._spend("load", started)
 
     def line(self, name: str) -> Mapping[str, Any]:
@@ -166,7 +166,7 @@ class UpstreamModels:
         return int(self._model.config.max_seq_len)
 
     def account(self) -> dict[str, Any]:
-        """What this process has needed so far."""
+        """Return what this process has needed so far."""
         from voiceclone_worker.engines.fish.checkpoint import PRECISIONS
 
         return {
@@ -184,7 +184,7 @@ class UpstreamModels:
         from hydra.utils import instantiate
 
         with self._timed("load"):
-            codec = instantiate(codec_plan(self._folder))
+            codec = instantiate(codec_config(self._folder))
             weights = torch.load(
                 self._folder / "codec.pth", map_location=self._device, mmap=True, weights_only=True
             )
@@ -212,7 +212,7 @@ class UpstreamModels:
             self._decode_one = inference.decode_one_token_ar
 
     def cut_window(self, voices: Mapping[str, torch.Tensor]) -> int:
-        """Positions that the longest line may come to in our own engine, in whole 64s."""
+        """Return the positions of the longest line in our own engine, in multiples of 64."""
         from fish_speech.tokenizer import FishTokenizer
 
         with self._timed("load"):
@@ -225,16 +225,17 @@ class UpstreamModels:
         return min(-(-longest // 64) * 64, int(config["max_seq_len"]))
 
     def _cap(self, text: str) -> int:
-        """Frames at which our engine stops a line that has time."""
+        """Return the frames at which our engine stops a line without a slot."""
         from voiceclone_worker.engines.fish.decoder import length_bounds
 
         frames_per_second = self._codec.sample_rate / self._codec.frame_length
-        return length_bounds(text, None, frames_per_second, self.job["sampling"]["max_new_tokens"]).most
+        _, most = length_bounds(text, None, frames_per_second, self.job["sampling"]["max_new_tokens"])
+        return most
 
     # --------------------------------------------------------------------------- working
 
     def encode(self, speaker: str) -> torch.Tensor:
-        """The codes of a reference, int64 [codebooks, frames]. It must be mono at the codec's rate."""
+        """Return the codes of a reference, int64 [codebooks, frames]. It must be mono at the codec's rate."""
         import soundfile
         import torch
 
@@ -251,8 +252,10 @@ class UpstreamModels:
             return (codes[0] if codes.ndim == 3 else codes).cpu().long()
 
     def generate(self, line: Mapping[str, Any], voice: torch.Tensor) -> torch.Tensor:
-        """The codes of a line, int64 [codebooks, frames]. Raises what upstream raises, and ValueError
-        when it generates nothing."""
+        """Return the codes of a line, int64 [codebooks, frames].
+
+        Raises what upstream raises, and ValueError when it generates nothing.
+        """
         import torch
 
         with self._timed("generate"):
@@ -283,7 +286,7 @@ class UpstreamModels:
 
         config = self._model.config
         prompt, masks, parts = self._prompt(self._model.tokenizer, config.num_codebooks, line, voice)
-        spoken: torch.Tensor = generate(
+        tokens: torch.Tensor = generate(
             model=self._model,
             prompt=prompt.to(self._device),
             audio_masks=masks,
@@ -291,14 +294,13 @@ class UpstreamModels:
             decode_one_token=self._decode_one,
             **self.job["sampling"],
         )
-        # As generate_long: the row of tokens and the last frame, which is the end, are left out.
-        return spoken[1:, prompt.shape[1] : -1].cpu()
+        # As in generate_long, without the row of tokens and without the last frame, which is the end.
+        return tokens[1:, prompt.shape[1] : -1].cpu()
 
     def _prompt(
         self, tokenizer: Any, codebooks: int, line: Mapping[str, Any], voice: torch.Tensor
     ) -> tuple[torch.Tensor, Any, Any]:
-        """What ``generate_long`` makes of reference and text: tokens [1 + codebooks, positions], and
-        two values that matter only to models which hear audio."""
+        """Return the prompt of ``generate_long``: tokens [1 + codebooks, positions], and two values for other models."""
         from fish_speech.content_sequence import ContentSequence, TextPart, VQPart
 
         words = self.job["references"][line["speaker"]]["text"]
@@ -309,7 +311,7 @@ class UpstreamModels:
         return prompt, masks, parts
 
     def decode(self, name: str, codes: torch.Tensor) -> int:
-        """Writes the sound of ``codes``; returns their number of frames."""
+        """Write the sound of ``codes`` and return their number of frames."""
         import soundfile
         import torch
 
@@ -355,7 +357,7 @@ TEXT = (
 def measure_roofline(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
     """Measure how near generation comes to what the memory allows.
 
-    Generating reads every weight for every frame, so no single line can be spoken faster than the memory delivers
+    Generating reads every weight for every frame, so a single line cannot be decoded faster than the memory delivers
     them. Answers ``bandwidth_gb_per_second`` (10^9 bytes, read by summing a large tensor with the same threads),
     ``bytes_per_frame`` (the slow layers and the rows of the head that are considered once, the fast layers and their
     head for each further codebook), ``limit_frames_per_second`` for a single line, and ``measured``: for each batch
@@ -367,16 +369,16 @@ def measure_roofline(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
     job = _read_job(arguments[0], "roofline_usage")
     import torch
 
-    from voiceclone_worker.engines.fish.checkpoint import choose_device, load_model
+    from voiceclone_worker.engines.fish.checkpoint import PRECISIONS, choose_device, load_model
     from voiceclone_worker.engines.fish.decoder import Decoder
-    from voiceclone_worker.engines.fish.model import Sampling, SamplingSettings
+    from voiceclone_worker.engines.fish.model import Sampling
 
     open_upstream(job["source"])
-    place = choose_device(job["device"], job["precision"])
-    delivered = bandwidth(place.device)
-    model = load_model(Path(job["checkpoint"]), place.device, place.dtype)
-    sampling = Sampling(model, SamplingSettings(), int8=place.int8)
-    decoder = Decoder(model, sampling, max(job["batch_sizes"]), int8=place.int8, compiled=job["compile"])
+    device, precision = choose_device(job["device"], job["precision"])
+    delivered, int8 = bandwidth(device), precision == "int8"
+    model = load_model(Path(job["checkpoint"]), device, PRECISIONS[precision])
+    sampling = Sampling(model, int8=int8)
+    decoder = Decoder(model, sampling, max(job["batch_sizes"]), int8=int8, compiled=job["compile"])
     limit = delivered / decoder.model.nbytes_per_frame
     measured: list[dict[str, Any]] = []
     for lines in job["batch_sizes"]:
@@ -384,8 +386,8 @@ def measure_roofline(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
         share = round(speed / limit, 4) if lines == 1 else None
         measured.append({"batch_size": lines, "frames_per_second": round(speed, 3), "share": share})
     return {
-        "precision": place.precision,
-        "device": str(place.device),
+        "precision": precision,
+        "device": str(device),
         "threads": torch.get_num_threads(),
         "bandwidth_gb_per_second": round(delivered / 1e9, 3),
         "bytes_per_frame": decoder.model.nbytes_per_frame,
@@ -395,7 +397,7 @@ def measure_roofline(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
 
 
 def bandwidth(device: torch.device) -> float:
-    """Bytes a second that a sum reads from the device's memory: the best of some."""
+    """Return the bytes per second that a sum reads from the device's memory, the best of several."""
     import torch
 
     large = torch.ones(LARGE // 4, dtype=torch.float32, device=device)
@@ -408,7 +410,7 @@ def bandwidth(device: torch.device) -> float:
 
 
 def step_seconds(decoder: Decoder, model: Any, lines: int) -> float:
-    """The median time of a step that makes a frame for each of ``lines`` lines.
+    """Return the median seconds of a step that decodes a frame for each of ``lines`` lines.
 
     Raises EngineError ``roofline_unmeasured`` when the checkpoint ends its lines before enough steps.
     """
@@ -420,7 +422,7 @@ def step_seconds(decoder: Decoder, model: Any, lines: int) -> float:
 
     codebooks, tokenizer = model.config.num_codebooks, model.tokenizer
     codes = torch.randint(CODES, (codebooks, REFERENCE_FRAMES), generator=torch.Generator().manual_seed(0))
-    voice = fish_decoder.voice_prompt("roofline", TEXT, codes, tokenizer)
+    voice = fish_decoder.voice_prompt(TEXT, codes, tokenizer)
     text = fish_decoder.line_prompt(TEXT, tokenizer, codebooks)
     for seed in range(lines):
         decoder.submit(DecoderLine(voice, text, seed, WARM + FRAMES))
@@ -441,9 +443,9 @@ def step_seconds(decoder: Decoder, model: Any, lines: int) -> float:
 
 
 def peak_mb() -> int | None:
-    """The largest resident set so far, MB (10^6 bytes); None where the system does not tell."""
+    """Return the largest resident set so far in MB (10^6 bytes); None where it is unknown."""
     try:
-        # Not ru_maxrss: Linux hands it down through exec, so that a child starts with its parent's.
+        # Not ru_maxrss: Linux passes it on through exec, so that a child starts with its parent's.
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
         return round(int(kib) * 1024 / 1e6)

@@ -1,4 +1,4 @@
-"""Writes docs/cli.md: what `--help` says of every verb. `make docs` runs it, a test finds it stale."""
+"""Generator of docs/cli.md from the help of every command. `make docs` runs it, and a test compares the result."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from voiceclone_cli.files import write_text_atomic
 
 TARGET = Path(__file__).parents[1] / "cli.md"
 WIDTH = 78
-"""Columns that help fills on a terminal of 80, whatever the terminal of who runs this has."""
+"""Columns of the help, independent of the terminal."""
 
-HEAD = """# Every verb and option
+HEAD = """# Every command and option
 
-What `--help` says, written by `make docs`. What they do together: [usage.md](usage.md).
+Generated from `--help` by `make docs`. For an introduction see [usage.md](usage.md).
 """
 
 
 def reference() -> str:
-    """The whole page."""
+    """Return the whole page."""
     root = get_command(app)
     pages = [f"## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(_context(root, "voiceclone"))]
     return "\n".join([HEAD, *pages])
 
 
 def _helps(context: typer.Context) -> Iterator[tuple[str, str]]:
-    """A command's name and its help, then those of the commands below it."""
+    """Yield a command's name and help, then those of its subcommands."""
     command = context.command
     text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     yield context.command_path, text

@@ -19,12 +19,14 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from voiceclone_cli.errors import InputError
+from voiceclone_worker.engines import ENGINES
 
 SEQUENTIAL, PARALLEL = "sequential", "parallel"
 LOCAL, RAY = "local", "ray"
-ENGINES = ("auto", "fish", "kokoro", "echo")
-PRECISIONS = ("auto", "float32", "bf16", "fp16", "int8")
-BACKGROUNDS = ("none", "duck", "keep")
+_ENGINES = "|".join(("auto", *ENGINES))
+_PRECISIONS = "auto|float32|bf16|fp16|int8"
+_BACKGROUNDS = "none|duck|keep"
+_MODES, _EXECUTORS = f"{SEQUENTIAL}|{PARALLEL}", f"{LOCAL}|{RAY}"
 INPUT, SPEAKERS, VOICES, WORKERS, OUTPUT, PROGRESS = (
     "Input", "Speakers", "Voices", "Workers", "Output", "Progress",
 )  # fmt: skip
@@ -36,8 +38,12 @@ _BOOLEANS = {
 }
 
 
-def _one_of(values: Mapping[str, Any], expected: str = "") -> Callable[[str], Any]:
-    expected = expected or f"one of {', '.join(values)}"
+def _one_of(
+    names: str, synonyms: Mapping[str, Any] | None = None, expected: str = ""
+) -> Callable[[str], Any]:
+    """Return a parser of names, separated by "|", and of their synonyms."""
+    values = {name: name for name in filter(None, names.split("|"))} | dict(synonyms or {})
+    expected = expected or f"one of {names.replace('|', ', ')}"
 
     def parse(text: str) -> Any:
         if text.lower() not in values:
@@ -47,23 +53,13 @@ def _one_of(values: Mapping[str, Any], expected: str = "") -> Callable[[str], An
     return parse
 
 
-def _choice(*names: str) -> Callable[[str], Any]:
-    return _one_of({name: name for name in names})
-
-
-_boolean = _one_of(_BOOLEANS, "true or false")
+_boolean = _one_of("", _BOOLEANS, "true or false")
 _mode = _one_of(
-    {
-        SEQUENTIAL: SEQUENTIAL,
-        PARALLEL: PARALLEL,
-        **{word: PARALLEL if value else SEQUENTIAL for word, value in _BOOLEANS.items()},
-    },
+    _MODES,
+    {word: PARALLEL if value else SEQUENTIAL for word, value in _BOOLEANS.items()},
     "true or false (or sequential, parallel)",
 )
-_precision = _one_of(
-    {**{name: name for name in PRECISIONS}, "fp32": "float32", "bfloat16": "bf16", "float16": "fp16"},
-    f"one of {', '.join(PRECISIONS)}",
-)
+_precision = _one_of(_PRECISIONS, {"fp32": "float32", "bfloat16": "bf16", "float16": "fp16"})
 
 
 def _integer(lowest: int, highest: int) -> Callable[[str], int]:
@@ -165,12 +161,12 @@ class Settings:
 
     # fmt: off
     engine: str = _setting(
-        "auto", "VOICECLONE_ENGINE", _choice(*ENGINES), "Speech engine.",
-        ("--engine",), VOICES, "|".join(ENGINES),
+        "auto", "VOICECLONE_ENGINE", _one_of(_ENGINES), "Speech engine.",
+        ("--engine",), VOICES, _ENGINES,
     )
     mode: str = _setting(
         SEQUENTIAL, "FISH_PARALLEL_MODE", _mode, "One worker for all lines, or a pool of workers.",
-        ("--mode",), WORKERS, f"{SEQUENTIAL}|{PARALLEL}",
+        ("--mode",), WORKERS, _MODES,
     )
     workers: int = _setting(
         2, "FISH_NUM_WORKERS", _integer(1, 256), "Number of workers in parallel mode.",
@@ -197,9 +193,9 @@ class Settings:
         "Speed up a line by at most this factor to fit its slot.", ("--max-stretch",), OUTPUT, "NUMBER",
     )
     background: str = _setting(
-        "none", "VOICECLONE_BACKGROUND", _choice(*BACKGROUNDS),
+        "none", "VOICECLONE_BACKGROUND", _one_of(_BACKGROUNDS),
         "Original sound under the new voices: none, duck (all of it, lowered during speech) or keep (music and "
-        "ambience without the voices).", ("--background",), OUTPUT, "|".join(BACKGROUNDS),
+        "ambience without the voices).", ("--background",), OUTPUT, _BACKGROUNDS,
     )
     watermark: bool = _setting(
         True, "VOICECLONE_WATERMARK", _boolean, "Mark cloned speech with an inaudible watermark.",
@@ -226,7 +222,7 @@ class Settings:
     )
     precision: str = _setting(
         "auto", "VOICECLONE_PRECISION", _precision, "Numeric precision of the fish engine.",
-        ("--precision",), VOICES, "|".join(PRECISIONS),
+        ("--precision",), VOICES, _PRECISIONS,
     )
     compile: bool = _setting(
         False, "VOICECLONE_COMPILE", _boolean, "Compile the fish engine's decoding step before the first line.",
@@ -240,8 +236,8 @@ class Settings:
         None, "VOICECLONE_HOME", _text, "Folder of the model files and the fish environment."
     )
     executor: str = _setting(
-        LOCAL, "VOICECLONE_EXECUTOR", _choice(LOCAL, RAY), "Run workers on this machine, or on a Ray cluster.",
-        ("--executor",), WORKERS, f"{LOCAL}|{RAY}",
+        LOCAL, "VOICECLONE_EXECUTOR", _one_of(_EXECUTORS), "Run workers on this machine, or on a Ray cluster.",
+        ("--executor",), WORKERS, _EXECUTORS,
     )
     ray_address: str | None = _setting(
         None, "VOICECLONE_RAY_ADDRESS", _text, "Address of the Ray head node, or 'auto'.",

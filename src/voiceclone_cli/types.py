@@ -24,6 +24,9 @@ if typing.TYPE_CHECKING:
 ANALYSIS_RATE = 16_000
 """Hz, of the audio for diarization, transcription and speaker embeddings."""
 
+Span = tuple[float, float]
+"""Start and end in seconds."""
+
 
 class Until(StrEnum):
     """The stages after which a run can end (--until); the values are those of the option."""
@@ -158,7 +161,7 @@ class Reference:
     """The words in the audio."""
     seconds: float
     """Duration of the speech, without the pauses between its spans."""
-    spans: tuple[tuple[float, float], ...]
+    spans: tuple[Span, ...]
     """Start and end, in the recording, of the excerpts it consists of; empty when the user gave the file."""
     warnings: tuple[str, ...] = ()
 
@@ -195,6 +198,11 @@ class ProgressEvent:
     shared: bool = False
     """Whether every input of a batch reports the same, so that a batch shows it once."""
 
+
+INPUTS_STAGE = "files"
+"""Stage that counts the inputs of a batch. An event of it with an input reports the end of that."""
+SYNTHESIS_STAGE = "synthesis"
+"""Stage of the workers' events."""
 
 Progress = Callable[[ProgressEvent], None]
 """Callback of the caller; the library itself never prints."""

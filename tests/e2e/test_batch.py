@@ -1,4 +1,4 @@
-"""Many recordings in one command, as a user gives it."""
+"""Batches with the real command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLUMNS = ("input", "name", "script", "turns", "seed")
 
 
 def talks(folder: Path, *names: str) -> Path:
-    """A folder of talks of ten lines each, and a list of them that tells turns and words."""
+    """Write a folder of talks of ten lines each, and their list with turns and scripts."""
     rows = []
     for number, name in enumerate(names, 1):
         short_talk(folder / name, number, _0003=f"a line of {name}")
@@ -63,7 +63,7 @@ def season(tmp_path: Path) -> Path:
     return talks(tmp_path / "season", "E01", "E02", "E03")
 
 
-def test_every_recording_has_its_directory_and_stdout_its_mix(season: Path) -> None:
+def test_recordings_have_run_directories_and_mixes_on_stdout(season: Path) -> None:
     ended = run(season)
     assert ended.code == 0, ended.err
     mixes = [season / "out" / f"{name}-talk" / "mix.wav" for name in ("E01", "E02", "E03")]
@@ -80,7 +80,7 @@ def test_every_recording_has_its_directory_and_stdout_its_mix(season: Path) -> N
     assert lines[-1].startswith("success: 3 of 3 inputs")
 
 
-def test_a_batch_speaks_as_single_runs_do(season: Path) -> None:
+def test_batch_makes_the_same_segments_as_single_runs(season: Path) -> None:
     assert run(season, "--mode", "parallel").code == 0
     for name in ("E01", "E02", "E03"):
         place = season / name
@@ -93,7 +93,7 @@ def test_a_batch_speaks_as_single_runs_do(season: Path) -> None:
     assert len(sounds(season / "out")) == 30
 
 
-def test_one_that_fails_is_named_and_costs_no_other(season: Path) -> None:
+def test_failed_recording_is_reported_and_fails_no_other(season: Path) -> None:
     (season / "E02" / "talk.wav").write_bytes(b"no sound at all")
     (season / "E03" / "talk.wav").unlink()
     ended = run(season, "--json")
@@ -103,18 +103,18 @@ def test_one_that_fails_is_named_and_costs_no_other(season: Path) -> None:
     assert rows["E01-talk"]["exit_code"] == 0 and rows["E01-talk"]["segments"]["done"] == 10
     assert rows["E02-talk"]["exit_code"] == 2 and rows["E03-talk"]["error"]["code"] == "media_missing"
     assert [error["input"] for error in ended.document["errors"]] == ["E02-talk", "E03-talk"]
-    assert "not whole: E02-talk, E03-talk" in ended.err
+    assert "incomplete: E02-talk, E03-talk" in ended.err
     assert ended.document == record(season)
 
 
-def test_where_none_comes_out_the_exit_code_is_theirs(season: Path) -> None:
+def test_exit_code_when_all_recordings_fail(season: Path) -> None:
     for name in ("E01", "E02", "E03"):
         (season / name / "talk.wav").unlink()
     ended = run(season)
     assert ended.code == 2 and ended.out == "" and record(season)["status"] == "error"
 
 
-def test_the_same_command_again_makes_what_is_missing(season: Path) -> None:
+def test_second_command_makes_what_is_missing(season: Path) -> None:
     healthy = (season / "E02" / "talk.wav").read_bytes()
     (season / "E02" / "talk.wav").unlink()
     assert run(season).code == 3
@@ -128,7 +128,7 @@ def test_the_same_command_again_makes_what_is_missing(season: Path) -> None:
     assert len(after) == 30 and before.items() < after.items()
 
 
-def test_names_stay_when_recordings_come_and_go(season: Path) -> None:
+def test_names_are_kept_when_recordings_are_added_and_removed(season: Path) -> None:
     rows = {
         name: [f"{name}/talk.wav", "", f"{name}/talk.csv", f"{name}/talk.rttm", ""] for name in ("E01", "E02")
     }
@@ -142,7 +142,7 @@ def test_names_stay_when_recordings_come_and_go(season: Path) -> None:
     assert found["talk"]["input"] == str(season / "E01" / "talk.wav")
 
 
-def test_what_holds_for_one_row_holds_for_that_only(season: Path) -> None:
+def test_options_of_a_row_apply_to_it_only(season: Path) -> None:
     script, turns = "E01/talk.csv", "E01/talk.rttm"
     write_list(
         season / "list.csv",
@@ -162,11 +162,11 @@ def test_what_holds_for_one_row_holds_for_that_only(season: Path) -> None:
     }
 
 
-def test_nothing_is_begun_where_the_command_cannot_be_meant(season: Path) -> None:
+def test_invalid_commands_start_nothing(season: Path) -> None:
     (season / "empty").mkdir()
     for arguments, words in (
         (["empty", "E01"], "holds no audio or video file"),
-        (["*.flac"], "no audio or video file fits"),
+        (["*.flac"], "no audio or video file matches"),
         (["E01", "E02", "--script", "E01/talk.csv"], "--list"),
         (["E01", "--turns", "E01/talk.rttm"], "--list"),
         (["--list", "nothing.csv"], "cannot be read"),
@@ -179,7 +179,7 @@ def test_nothing_is_begun_where_the_command_cannot_be_meant(season: Path) -> Non
     assert not (season / "out").exists()
 
 
-def test_a_folder_is_the_same_as_its_files(season: Path) -> None:
+def test_folder_is_the_same_as_its_files(season: Path) -> None:
     ended = voiceclone("run", "E01", "*/talk.wav", "--until", "diarization", "--list", "list.csv", cwd=season)
     assert ended.code == 0, ended.err
     root = season / "voiceclone-batch"
@@ -191,7 +191,7 @@ def test_a_folder_is_the_same_as_its_files(season: Path) -> None:
     )
 
 
-def test_a_dry_run_plans_each_and_sums_them(season: Path) -> None:
+def test_dry_run_plans_each_recording_and_sums_the_plans(season: Path) -> None:
     shown = run(season, "--dry-run")
     assert shown.code == 0, shown.err
     assert [line for line in shown.out.splitlines() if line.startswith("== ")] == [
@@ -199,7 +199,7 @@ def test_a_dry_run_plans_each_and_sums_them(season: Path) -> None:
         "== E02-talk",
         "== E03-talk",
     ]
-    assert shown.out.splitlines()[-1].startswith("in all: 3 inputs of 36 s, 30 of 30 segments to speak")
+    assert shown.out.splitlines()[-1].startswith("in all: 3 inputs of 36.0 s, 30 of 30 segments to speak")
     assert not (season / "out" / "batch.json").exists()
     document = run(season, "--dry-run", "--json").document
     assert document["schema"] == "voiceclone.batch-plan/1"
@@ -207,7 +207,7 @@ def test_a_dry_run_plans_each_and_sums_them(season: Path) -> None:
     assert [row["plan"]["segments"]["total"] for row in document["inputs"]] == [10, 10, 10]
 
 
-def test_one_file_is_a_run_as_it_always_was(season: Path) -> None:
+def test_one_file_is_a_single_run(season: Path) -> None:
     place = season / "E01"
     given = ("--script", "E01/talk.csv", "--turns", "E01/talk.rttm", "--engine", "echo")
     ended = voiceclone("run", place / "talk.wav", *given, "--json", cwd=season)
@@ -216,7 +216,7 @@ def test_one_file_is_a_run_as_it_always_was(season: Path) -> None:
     assert ended.document["run_dir"] == str(season / "talk.voiceclone")
 
 
-def test_a_batch_that_is_stopped_says_so_and_goes_on_later(season: Path) -> None:
+def test_stopped_batch_is_reported_and_continued(season: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -249,11 +249,11 @@ def test_a_batch_that_is_stopped_says_so_and_goes_on_later(season: Path) -> None
     assert len(after) == 30 and before.items() < after.items()
 
 
-def test_a_hundred_short_ends_leave_one_whole_record(tmp_path: Path) -> None:
-    """Inputs that end at once, in as many threads as there are."""
+def test_record_of_a_hundred_short_inputs_is_complete(tmp_path: Path) -> None:
+    """Inputs that fail at once, in all threads."""
     names = [f"missing/{number:03d}.wav" for number in range(100)]
     ended = voiceclone("run", *names, "--engine", "echo", "--out", "out", "--json", cwd=tmp_path)
     assert ended.code == 2
     assert [row["name"] for row in record(tmp_path)["inputs"]] == [f"{number:03d}" for number in range(100)]
     assert {row["error"]["code"] for row in record(tmp_path)["inputs"]} == {"media_missing"}
-    assert "not whole: 000, 001, 002, 003, 004 and 95 more" in ended.err
+    assert "incomplete: 000, 001, 002, 003, 004 and 95 more" in ended.err

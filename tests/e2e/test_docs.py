@@ -41,7 +41,7 @@ def commands(path: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def heard() -> dict[object, Any]:
+def analyses() -> dict[object, Any]:
     """What was made of a recording, for all pages: hearing takes longest, and every page has the same input."""
     return {}
 
@@ -61,7 +61,7 @@ def test_each_command_runs(
     tmp_path: Path,
     sample_wav: Path,
     finished: Path,
-    heard: dict[object, Any],
+    analyses: dict[object, Any],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -71,7 +71,7 @@ def test_each_command_runs(
     monkeypatch.setenv("PATH", path_with_the_command())
     _lay_out(tmp_path, sample_wav, finished)
     for name in ("diarize", "transcribe"):
-        monkeypatch.setattr(analyzer, name, _once(getattr(analyzer, name), heard))
+        monkeypatch.setattr(analyzer, name, _once(getattr(analyzer, name), analyses))
     # A batch listens in a child, which remembers nothing of the other pages (tests/e2e/test_batch.py has it real).
     monkeypatch.setattr(run, "open_analyzer", lambda settings, progress: nullcontext(analyzer.LOCAL_ANALYZER))
     for line in commands(path):
@@ -123,8 +123,8 @@ def test_both_readmes_name_the_same_commands_files_and_pages() -> None:
 def test_both_readmes_name_the_size_of_the_models() -> None:
     megabytes = sum(entry.size for entry in download.model_entries() if entry.embedded) / 1e6
     for path, words in ((README, r"the models \(about (\d+) MB"), (CHINESE, r"下载模型（约 (\d+) MB")):
-        (told,) = re.findall(words, path.read_text(encoding="utf-8"))
-        assert abs(int(told) - megabytes) < 0.1 * megabytes, path.name
+        (stated,) = re.findall(words, path.read_text(encoding="utf-8"))
+        assert abs(int(stated) - megabytes) < 0.1 * megabytes, path.name
 
 
 def _run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
@@ -148,13 +148,13 @@ def _run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     raise AssertionError(f"the docs name a program that is not known here: {words[0]}")
 
 
-def _once(hear: Callable[..., Any], heard: dict[object, Any]) -> Callable[..., Any]:
+def _once(analyze: Callable[..., Any], analyses: dict[object, Any]) -> Callable[..., Any]:
     def remembering(recording: Recording, *arguments: Any, **options: Any) -> Any:
-        asked = [options.get(name) for name in ("count", "language")]
-        key = (hear.__name__, recording.samples.tobytes(), str(asked))
-        if key not in heard:
-            heard[key] = hear(recording, *arguments, **options)
-        return heard[key]
+        chosen = [options.get(name) for name in ("count", "language")]
+        key = (analyze.__name__, recording.samples.tobytes(), str(chosen))
+        if key not in analyses:
+            analyses[key] = analyze(recording, *arguments, **options)
+        return analyses[key]
 
     return remembering
 

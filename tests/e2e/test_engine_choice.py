@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from command import Ended, voiceclone
+from factories import engine_spec, synthesis_task
 from media_samples import syllables, write_wav
-from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask, task_to_json
+from voiceclone_worker.protocol import task_to_json
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def executable(path: Path, text: str) -> Path:
     return path
 
 
-def spoken_by_fish(recording: Path) -> Ended:
+def run_fish(recording: Path) -> Ended:
     work = recording.parent / "work"
     work.mkdir()
     ended = voiceclone("run", recording, "--engine", "fish", "--progress", "none", cwd=work, timeout=60)
@@ -37,30 +38,30 @@ def spoken_by_fish(recording: Path) -> Ended:
 
 
 def test_without_an_environment_the_user_learns_how_to_make_one(recording: Path) -> None:
-    assert "voiceclone env create" in spoken_by_fish(recording).err
+    assert "voiceclone env create" in run_fish(recording).err
 
 
-def test_an_interpreter_without_fish_speech_is_told_at_once(
+def test_an_interpreter_without_fish_speech_is_reported_at_once(
     recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", sys.executable)
-    assert f"{sys.executable} has no" in spoken_by_fish(recording).err
+    assert f"{sys.executable} has no" in run_fish(recording).err
 
 
 @pytest.mark.parametrize("text", ["no program at all", "#!/bin/sh\nexec cat\n", "#!/bin/sh\nkill -9 $$\n"])
-def test_a_program_that_is_no_python_is_told_at_once(
+def test_a_program_that_is_no_python_is_reported_at_once(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     python = executable(tmp_path / "python", text)
     monkeypatch.setenv("FISH_SPEECH_PYTHON", str(python))
-    assert f"{python} is no Python interpreter" in spoken_by_fish(recording).err
+    assert f"{python} is no Python interpreter" in run_fish(recording).err
 
 
 def test_without_a_checkpoint_the_user_learns_of_every_way_to_one(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", str(executable(tmp_path / "python", "#!/bin/sh\necho '[]'\n")))
-    said = spoken_by_fish(recording).err
+    said = run_fish(recording).err
     assert "--checkpoint" in said and "HF_TOKEN" in said and "voiceclone models pull" in said
 
 
@@ -68,13 +69,9 @@ def test_a_task_file_whose_engine_does_not_load_ends_with_4_and_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", sys.executable)
-    reference = ReferenceSpec("A", str(tmp_path / "a.wav"), "", str(tmp_path / "codes.npy"))
-    lines = tuple(SegmentSpec(f"{n}", "a line", "en", n) for n in range(5))
-    engine = EngineSpec("fish", checkpoint=str(tmp_path / "nowhere"))
     task = tmp_path / "task.json"
-    task.write_text(
-        task_to_json(SynthesisTask("A", engine, reference, str(tmp_path / "out"), lines)), "utf-8"
-    )
+    engine = engine_spec("fish", tmp_path / "nowhere")
+    task.write_text(task_to_json(synthesis_task(tmp_path, count=5, engine=engine)), "utf-8")
     ended = voiceclone("synth", task, "--progress", "none", timeout=120)
     assert ended.code == 4 and ended.out == "", ended
     assert len(ended.err.splitlines()) == 1 and ended.err.startswith("voiceclone: ")

@@ -87,7 +87,7 @@ def test_a_run_that_got_worse_than_its_baseline_is_exit_code_3(
 
 
 @pytest.mark.engine
-def test_a_line_that_cannot_be_spoken_is_exit_code_3(
+def test_a_line_that_cannot_be_synthesized_is_exit_code_3(
     good_run: tuple[Path, subprocess.CompletedProcess[str]], sample_wav: Path
 ) -> None:
     folder, _ = good_run
@@ -102,7 +102,7 @@ def test_a_line_that_cannot_be_spoken_is_exit_code_3(
     assert "0005" in (folder / "check.xml").read_text(encoding="utf-8")
 
 
-def test_what_cannot_be_used_is_told_as_such(sample_wav: Path, tmp_path: Path) -> None:
+def test_unusable_input_is_reported_as_such(sample_wav: Path, tmp_path: Path) -> None:
     assert regression(sample_wav, LINES).returncode == 2
     assert regression(tmp_path / "nothing.wav", LINES, tmp_path / "out").returncode == 2
 
@@ -157,8 +157,11 @@ def test_the_workflow_gives_the_script_what_it_takes() -> None:
 
 def test_the_workflow_keeps_models_and_results_where_they_are() -> None:
     job = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]["regression"]
-    ours = {setting.variable for setting in SETTINGS.values()} | {"RUN_DIR"}
-    assert all(job_env.keys() <= ours for job_env in [job["env"], *(step.get("env", {}) for step in steps())])
+    own_variables = {setting.variable for setting in SETTINGS.values()} | {"RUN_DIR"}
+    assert all(
+        job_env.keys() <= own_variables
+        for job_env in [job["env"], *(step.get("env", {}) for step in steps())]
+    )
     with_paths = {step["uses"].split("@")[0]: step["with"] for step in steps() if "with" in step}
     assert job["env"]["VOICECLONE_HOME"].endswith(with_paths["actions/cache"]["path"])
     assert job["env"]["RUN_DIR"].endswith(with_paths["actions/upload-artifact"]["path"].split()[0])

@@ -1,4 +1,4 @@
-"""A run of each real engine, killed once at some moment, comes to the bytes of one that was not."""
+"""A run of each real engine that is killed and resumed has the bytes of one that was not killed."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ LINES = (
 
 
 @pytest.fixture
-def material(tmp_path: Path, sample_wav: Path) -> list[str]:
-    """Given turns and three short lines: what is left is the engine's."""
+def inputs(tmp_path: Path, sample_wav: Path) -> list[str]:
+    """Return options with turns and three short lines, so that only the engine is left to run."""
     turns, lines = tmp_path / "turns.rttm", tmp_path / "lines.json"
-    heard = sample_wav.with_suffix(".rttm").read_text(encoding="utf-8")
+    rttm = sample_wav.with_suffix(".rttm").read_text(encoding="utf-8")
     turns.write_text(
-        heard.replace("speaker90", "SPEAKER_00").replace("speaker91", "SPEAKER_01"), encoding="utf-8"
+        rttm.replace("speaker90", "SPEAKER_00").replace("speaker91", "SPEAKER_01"), encoding="utf-8"
     )
     segments = [
         {"speaker": speaker, "start": start, "end": start + 1.5, "text": text}
@@ -44,10 +44,12 @@ def material(tmp_path: Path, sample_wav: Path) -> list[str]:
 
 
 def killed_once(*arguments: str) -> Mapping[str, Any]:
-    # This seed's kill comes at about two thirds of an undisturbed run.
+    # With this seed the kill is at about two thirds of the run.
     flags = ["--kills", "1", "--form", "row", "--seed", "5", "--json"]
-    told = (sys.executable, str(PROGRAM), *flags, *arguments)
-    done = subprocess.run(told, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=600)
+    command = (sys.executable, str(PROGRAM), *flags, *arguments)
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=600
+    )
     assert done.returncode == 0, done.stderr
     summary: dict[str, Any] = json.loads(done.stdout)
     return summary
@@ -61,13 +63,13 @@ def check_nothing_is_lost(summary: Mapping[str, Any]) -> None:
 
 
 def test_a_killed_kokoro_run_goes_on_to_the_same_bytes(
-    material: list[str], model_folders: Mapping[str, Path]
+    inputs: list[str], model_folders: Mapping[str, Path]
 ) -> None:
-    check_nothing_is_lost(killed_once("--engine", "kokoro", *material))
+    check_nothing_is_lost(killed_once("--engine", "kokoro", *inputs))
 
 
 def test_a_killed_fish_run_goes_on_to_the_same_bytes(
-    material: list[str], fish_python: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: list[str], fish_python: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", str(fish_python))
-    check_nothing_is_lost(killed_once("--engine", "fish", "--checkpoint", str(tiny_checkpoint), *material))
+    check_nothing_is_lost(killed_once("--engine", "fish", "--checkpoint", str(tiny_checkpoint), *inputs))

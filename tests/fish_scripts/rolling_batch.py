@@ -18,7 +18,7 @@ open_upstream()
 from voiceclone_worker.engines.fish import decoder as fish_decoder  # noqa: E402
 from voiceclone_worker.engines.fish.checkpoint import load_model  # noqa: E402
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine  # noqa: E402
-from voiceclone_worker.engines.fish.model import Sampling, SamplingSettings  # noqa: E402
+from voiceclone_worker.engines.fish.model import Sampling  # noqa: E402
 
 TEXTS = ["This one is by far the longest of all the lines that go through the three slots."] + [
     f"Line {number}{' or so' * (number % 3)}." for number in range(11)
@@ -28,13 +28,13 @@ FOLDER = Path(sys.argv[1])
 
 def decoder_for(dtype, slots, int8=False):
     model = load_model(FOLDER, torch.device("cpu"), dtype)
-    sampling = Sampling(model, SamplingSettings(), int8=int8)
+    sampling = Sampling(model, int8=int8)
     random = torch.Generator().manual_seed(1)
     voices = [
         fish_decoder.voice_prompt(
-            str(n), "words", torch.randint(0, 1000, (10, frames), generator=random), model.tokenizer
+            "words", torch.randint(0, 1000, (10, frames), generator=random), model.tokenizer
         )
-        for n, frames in enumerate((40, 77))
+        for frames in (40, 77)
     ]
     return Decoder(model, sampling, slots, int8=int8), voices, model.tokenizer
 
@@ -42,18 +42,18 @@ def decoder_for(dtype, slots, int8=False):
 def submit(decoder, voices, tokenizer):
     for number, text in enumerate(TEXTS):
         line = fish_decoder.line_prompt(text, tokenizer, 10)
-        decoder.submit(DecoderLine(voices[number % 2], line, 100 + number, 400, number))
+        decoder.submit(DecoderLine(voices[number % 2], line, 100 + number, 400, tag=number))
 
 
-def speak(decoder, voices, tokenizer):
+def decode(decoder, voices, tokenizer):
     """Codes of every line, and how many rows there were at each step."""
     submit(decoder, voices, tokenizer)
-    spoken, rows = {}, []
+    codes, rows = {}, []
     while decoder.busy:
         done = decoder.step()
         rows.append(decoder.active + len(done))
-        spoken |= {one.line.tag: one.codes for one in done}
-    return spoken, rows
+        codes |= {line.tag: line.codes for line in done}
+    return codes, rows
 
 
 def same(one, other):
@@ -72,19 +72,19 @@ def out_of_memory(slots):
 
     decoder.model.cache = cache
     submit(decoder, voices, tokenizer)
-    spoken, tried = {}, []
+    codes, tried = {}, []
     while decoder.busy:
         try:
-            spoken |= {one.line.tag: one.codes for one in decoder.step()}
+            codes |= {line.tag: line.codes for line in decoder.step()}
         except torch.OutOfMemoryError:
             tried.append(decoder.slots)
             decoder.halve()
-    return spoken, tried
+    return codes, tried
 
 
 def main():
     answer = {}
-    rolling, rows = speak(*decoder_for(torch.float32, 3))
+    rolling, rows = decode(*decoder_for(torch.float32, 3))
     answer["rows"] = rows
     answer["frames"] = [rolling[number].shape[1] for number in range(len(TEXTS))]
     for name, dtype, int8 in (
@@ -92,12 +92,12 @@ def main():
         ("bf16", torch.bfloat16, False),
         ("int8", torch.bfloat16, True),
     ):
-        batches = [speak(*decoder_for(dtype, slots, int8))[0] for slots in (1, 3, 8)]
+        batches = [decode(*decoder_for(dtype, slots, int8))[0] for slots in (1, 3, 8)]
         answer[name] = [same(batches[0], batch) for batch in batches[1:]]
     torch.set_num_threads(2)
-    answer["two threads"] = same(rolling, speak(*decoder_for(torch.float32, 3))[0])
-    spoken, answer["tried"] = out_of_memory(8)
-    answer["after halving"] = same(rolling, spoken)
+    answer["two threads"] = same(rolling, decode(*decoder_for(torch.float32, 3))[0])
+    codes, answer["tried"] = out_of_memory(8)
+    answer["after halving"] = same(rolling, codes)
     return answer
 
 

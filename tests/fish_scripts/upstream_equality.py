@@ -22,7 +22,7 @@ import fish_speech.models.text2semantic.inference as upstream  # noqa: E402
 from voiceclone_worker.engines.fish import decoder as fish_decoder  # noqa: E402
 from voiceclone_worker.engines.fish.checkpoint import load_model  # noqa: E402
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine  # noqa: E402
-from voiceclone_worker.engines.fish.model import CODES, Sampling, SamplingSettings  # noqa: E402
+from voiceclone_worker.engines.fish.model import CODES, WINDOW, Sampling, Windows  # noqa: E402
 
 TEXTS = (
     "Hello world.",
@@ -43,10 +43,8 @@ class UpstreamSampling(Sampling):
 
     Every token of the vocabulary is a candidate, the noise comes in upstream's order from torch's exponential, the
     penalty's window is indexed the way upstream does it (its first frame across the codebooks, in place of the
-    spoken tokens), is padded with zeros, and lacks the first frame.
+    generated tokens); see also UpstreamWindows.
     """
-
-    remembers_first = False
 
     def _considered(self, tokenizer: Any, weight: Tensor) -> Tensor:
         return torch.arange(len(weight), device=weight.device)
@@ -58,8 +56,21 @@ class UpstreamSampling(Sampling):
 
         return [draw(len(self._ids))] + [draw(CODES) for _ in range(self._codebooks - 1)]
 
-    def _said(self, window: Tensor) -> Tensor:
+    def _penalised(self, window: Tensor) -> Tensor:
         return window[:, :, 0]
+
+
+class UpstreamWindows(Windows):
+    """Upstream's windows, which omit the first frame and have zeros where they are not full."""
+
+    def push(self, frames: Tensor) -> None:
+        held = (self.counts - 1).clamp(min=0)
+        full = (held >= WINDOW)[:, None, None]
+        rolled = torch.where(full, self.frames.roll(-1, 2), self.frames)
+        index = held.clamp(max=WINDOW - 1)[:, None, None].expand(-1, frames.shape[1], 1)
+        written = rolled.scatter(2, index, frames[:, :, None])
+        self.frames = torch.where((self.counts == 0)[:, None, None], self.frames, written)
+        self.counts = self.counts + 1
 
 
 def references():
@@ -99,11 +110,11 @@ def upstreams_codes(folder, most_frames, codes):
 def our_codes(decoder, voices, tokenizer, most_frames):
     for number, text in enumerate(TEXTS):
         tokens = fish_decoder.line_prompt(text, tokenizer, 10)
-        decoder.submit(DecoderLine(voices[number % 2], tokens, 100 + number, most_frames, number))
-    spoken = {}
+        decoder.submit(DecoderLine(voices[number % 2], tokens, 100 + number, most_frames, tag=number))
+    found = {}
     while decoder.busy:
-        spoken |= {done.line.tag: done.codes for done in decoder.step()}
-    return [spoken[number] for number in range(len(TEXTS))]
+        found |= {line.tag: line.codes for line in decoder.step()}
+    return [found[number] for number in range(len(TEXTS))]
 
 
 def agree(mine, theirs):
@@ -117,10 +128,9 @@ def main(folder, most_frames):
     codes = references()
     theirs = list(upstreams_codes(folder, most_frames, codes))
     model = load_model(folder, CPU, torch.float32)
-    voices = [
-        fish_decoder.voice_prompt(str(n), "reference words", c, model.tokenizer) for n, c in enumerate(codes)
-    ]
-    decoder = Decoder(model, UpstreamSampling(model, SamplingSettings()), 1)
+    voices = [fish_decoder.voice_prompt("reference words", reference, model.tokenizer) for reference in codes]
+    fish_decoder.Windows = UpstreamWindows
+    decoder = Decoder(model, UpstreamSampling(model), 1)
     equal = {}
     for slots in (1, 2, 4, 8, 3):
         decoder.slots = slots

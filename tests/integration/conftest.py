@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from studio import Studio
+from echo_pool import EchoPool
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Studio:
+def echo_pool(tmp_path: Path) -> EchoPool:
     if os.name == "nt":
         pytest.skip("faults are made of signals")
-    return Studio(tmp_path / "studio")
+    return EchoPool(tmp_path / "echo_pool")

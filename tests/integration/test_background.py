@@ -14,7 +14,6 @@ from voiceclone_cli.audio.formats import Layout
 from voiceclone_cli.mixing.background import KEEP, open_background
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS, DeepFilter, Spleeter, VoiceRemover
 from voiceclone_cli.models import download
-from voiceclone_cli.types import Turn
 
 pytestmark = pytest.mark.engine
 
@@ -82,16 +81,15 @@ def test_keep_takes_the_voice_and_leaves_the_music(
 ) -> None:
     import soxr
 
-    spoken = np.zeros(9 * rate, np.float32)
-    spoken[2 * rate : 7 * rate] = soxr.resample(voice, RATE, rate)
+    speech = np.zeros(9 * rate, np.float32)
+    speech[2 * rate : 7 * rate] = soxr.resample(voice, RATE, rate)
     music = chords(9, rate)
-    path = write_wav(tmp_path / "in.wav", spoken + music, rate, "FLOAT")
-    turns = [Turn(2, 7, "A")]
+    path = write_wav(tmp_path / "in.wav", speech + music, rate, "FLOAT")
     with open_background(
-        path, Layout(("FC",)), rate, kind=KEEP, turns=turns, models=folders, threads=1
-    ) as background_track:
-        kept = background_track.next_frames(9 * rate)[:, 0]
+        path, Layout(("FC",)), rate, kind=KEEP, turns=[(2, 7)], models=folders, threads=1
+    ) as background:
+        kept = background.read(9 * rate)[:, 0]
     inside, before = slice(2 * rate, 7 * rate), slice(0, round(1.7 * rate))
-    np.testing.assert_array_equal(kept[before], (spoken + music)[before])
-    assert decibels(kept[inside] - music[inside], spoken[inside]) < -8
+    np.testing.assert_array_equal(kept[before], (speech + music)[before])
+    assert decibels(kept[inside] - music[inside], speech[inside]) < -8
     assert abs(decibels(kept[inside], music[inside])) < 2

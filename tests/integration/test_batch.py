@@ -2,22 +2,62 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from batches import batch, echo, elsewhere, sounds, states
 from echo_faults import with_faults
-from voiceclone_cli.batch.model import ItemResult
+from factories import run_request, settings
+from short_talk import short_talk
+from voiceclone_cli.batch.model import Batch, BatchItem, ItemResult
 from voiceclone_cli.batch.run import run_all
-from voiceclone_cli.config import resolve
+from voiceclone_cli.engines.select import ECHO_VARIABLE
 from voiceclone_cli.errors import PreflightError, Stopped
 from voiceclone_cli.pipeline.run import run
+from voiceclone_cli.planning.estimate import record_run
 from voiceclone_cli.system import request_stop
 from voiceclone_cli.types import ProgressEvent
+
+
+def item(folder: Path, name: str, root: Path, *, seed: int = 1, **flags: Any) -> BatchItem:
+    """Return a talk of ten lines; ``seed`` decides its sound, ``flags`` are settings."""
+    talk = short_talk(folder / name, seed, _0003=f"a line of {name}")
+    return BatchItem(
+        run_request(talk.wav, root / name, script=talk.script, turns=talk.rttm, report=False, **flags), name
+    )
+
+
+def batch(folder: Path, count: int, root: Path | None = None, **flags: Any) -> Batch:
+    root = root or folder / "out"
+    items = tuple(item(folder, f"talk{number}", root, seed=number, **flags) for number in range(1, count + 1))
+    return Batch(items, root, settings(**flags))
+
+
+def elsewhere(work: Batch, root: Path) -> Batch:
+    """Return the same recordings with another root."""
+    items = tuple(replace(item, request=replace(item.request, out=root / item.name)) for item in work.items)
+    return replace(work, items=items, root=root)
+
+
+def echo(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    monkeypatch.setenv(ECHO_VARIABLE, json.dumps(options))
+
+
+def sounds(root: Path) -> dict[str, str]:
+    """Return the SHA-256 of every segment and mix by path under ``root``."""
+    files = [*root.glob("*/segments/*.wav"), *root.glob("*/mix.wav")]
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def states(root: Path, name: str) -> list[str]:
+    """Return the statuses of one recording's segments in its manifest."""
+    rows = json.loads((root / name / "run.json").read_text(encoding="utf-8"))["segments"]
+    return [row["status"] for row in rows]
 
 
 @pytest.mark.parametrize("flags", [{}, {"mode": "parallel", "workers": 3}], ids=["sequential", "parallel"])
@@ -50,7 +90,7 @@ def test_stage_times_of_a_batch_are_not_recorded(tmp_path: Path) -> None:
     together = batch(tmp_path, 2)
     run_all(together)
     assert not list((tmp_path / "state").rglob("rates.json"))
-    run(elsewhere(together, tmp_path / "alone").items[0].request)
+    record_run(run(elsewhere(together, tmp_path / "alone").items[0].request))
     assert list((tmp_path / "state").rglob("rates.json"))
 
 
@@ -113,7 +153,7 @@ def test_requirement_of_all_is_checked_before_the_first_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = batch(tmp_path, 2)
-    fish = resolve({"engine": "fish", "fish_speech_python": "/no/such/python"})
+    fish = settings(engine="fish", fish_speech_python="/no/such/python")
     with pytest.raises(PreflightError):
         run_all(replace(together, settings=fish))
     assert not (together.root / "talk1").exists()

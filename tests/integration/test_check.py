@@ -1,4 +1,4 @@
-"""`voiceclone check` on the sample call, undisturbed and disturbed.
+"""`voiceclone check` on the sample call, intact and disturbed.
 
 The clones are those of a perfect engine: the speakers themselves, cut from the recording. What kokoro's clones
 measure stands in docs/check.md.
@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from check_samples import read_manifest, write_manifest
+from check_samples import load_manifest, save_manifest
 from command import Ended, voiceclone
 from media_samples import write_wav
 from voiceclone_cli.files import file_sha256
@@ -42,21 +42,21 @@ TURNS += [("CALLED", 21.6, 27.7), ("CALLER", 28.0, 29.9)]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, sample_wav: Path) -> Path:
+def intact(tmp_path_factory: pytest.TempPathFactory, sample_wav: Path) -> Path:
     """A run of four lines, checked, so that its copies need only be listened to where they differ."""
-    run = spoken(tmp_path_factory.mktemp("runs"), "undisturbed", sample_wav, of_themselves=True)
+    run = synthesized(tmp_path_factory.mktemp("runs"), "intact", sample_wav, with_own_voice=True)
     ended = voiceclone("check", run)
     assert ended.code == 0, ended.err
     return run
 
 
 @pytest.fixture
-def run(undisturbed: Path, tmp_path: Path) -> Path:
+def run(intact: Path, tmp_path: Path) -> Path:
     """A copy to be disturbed."""
-    return shutil.copytree(undisturbed, tmp_path / "run")
+    return shutil.copytree(intact, tmp_path / "run")
 
 
-def spoken(folder: Path, name: str, wav: Path, *more: object, of_themselves: bool) -> Path:
+def synthesized(folder: Path, name: str, wav: Path, *more: object, with_own_voice: bool) -> Path:
     """A run whose lines are spoken by their own speaker, or each by the other one."""
     segments = [
         {"id": id, "speaker": who, "start": start, "end": end, "text": text, "language": "en"}
@@ -69,14 +69,14 @@ def spoken(folder: Path, name: str, wav: Path, *more: object, of_themselves: boo
     given = ("--script", script, "--turns", turns, "--engine", "echo", "--out", folder / name)
     ended = voiceclone("run", wav, *given, *more)
     assert ended.code == 0, ended.err
-    clone(folder / name, wav, list(LINES) if of_themselves else ["0002", "0001", "0004", "0003"])
+    clone(folder / name, wav, list(LINES) if with_own_voice else ["0002", "0001", "0004", "0003"])
     return folder / name
 
 
 def clone(run: Path, wav: Path, said: list[str]) -> None:
     """Put what is said in the recording's lines ``said`` in the place of the run's tones."""
     samples, rate = soundfile.read(wav, dtype="float32")
-    manifest = read_manifest(run)
+    manifest = load_manifest(run)
     for row, id in zip(manifest["segments"], said, strict=True):
         _, start, end, _ = LINES[id]
         path = write_wav(segment(run, row["id"]), samples[int(start * rate) : int(end * rate)], rate)
@@ -84,7 +84,7 @@ def clone(run: Path, wav: Path, said: list[str]) -> None:
             seconds=end - start, stretch=1.0, overflow_seconds=0.0, gain_db=0.0, placed_seconds=end - start
         )
         row["sha256"] = file_sha256(path)
-    write_manifest(run, manifest)
+    save_manifest(run, manifest)
 
 
 def flags(run: Path) -> dict[str, list[str]]:
@@ -107,31 +107,29 @@ def segment(run: Path, id: str) -> Path:
     return run / "segments" / f"{id}.wav"
 
 
-def test_an_unchanged_run_passes_sensible_gates(undisturbed: Path) -> None:
-    ended = voiceclone("check", undisturbed, *SENSIBLE, "--json")
+def test_an_unchanged_run_passes_sensible_gates(intact: Path) -> None:
+    ended = voiceclone("check", intact, *SENSIBLE, "--json")
     assert ended.code == 0, ended.err
     assert ended.document["status"] == "passed"
-    assert flags(undisturbed) == {id: [] for id in LINES}
+    assert flags(intact) == {id: [] for id in LINES}
     for row in ended.document["segments"]:
         assert row["similarity"] > 0.7 and row["margin"] > 0.1 and 1.5 < row["mos"] < 4.5
         assert abs(row["loudness_db"]) < 0.1 and row["duration_ratio"] == pytest.approx(1.0) and row["judged"]
     assert {voice["source"] for voice in ended.document["voices"]} == {"recording"}
 
 
-def test_stdout_is_the_path_of_the_check(undisturbed: Path) -> None:
-    ended = voiceclone("check", undisturbed, "--quiet")
-    assert (ended.out, ended.err) == (f"{undisturbed / 'check.json'}\n", "")
+def test_stdout_is_the_path_of_the_check(intact: Path) -> None:
+    ended = voiceclone("check", intact, "--quiet")
+    assert (ended.out, ended.err) == (f"{intact / 'check.json'}\n", "")
 
 
-def test_clones_of_swapped_references_are_flagged(
-    undisturbed: Path, tmp_path: Path, sample_wav: Path
-) -> None:
-    reference = {name: undisturbed / "speakers" / name / "reference.wav" for name in ("CALLER", "CALLED")}
+def test_clones_of_swapped_references_are_flagged(intact: Path, tmp_path: Path, sample_wav: Path) -> None:
+    reference = {name: intact / "speakers" / name / "reference.wav" for name in ("CALLER", "CALLED")}
     given = (f"CALLER={reference['CALLED']}", f"CALLED={reference['CALLER']}")
     options = (option for pair in given for option in ("--reference", pair))
-    swapped = spoken(tmp_path, "swapped", sample_wav, *options, of_themselves=False)
+    swapped = synthesized(tmp_path, "swapped", sample_wav, *options, with_own_voice=False)
     # What was heard of these wavs before holds here too.
-    shutil.copy(undisturbed / "stages" / "check-segments.json", swapped / "stages")
+    shutil.copy(intact / "stages" / "check-segments.json", swapped / "stages")
     ended = voiceclone("check", swapped, "--min-margin", 0)
     assert ended.code == 3
     checked = document(swapped)
@@ -166,7 +164,7 @@ def test_a_silenced_segment_is_flagged_and_misses_any_gate(run: Path) -> None:
     assert (row["heard"], row["wer"], row["similarity"], row["mos"]) == ("", 1.0, None, None)
 
 
-def test_another_text_than_was_asked_for_is_flagged(run: Path) -> None:
+def test_another_text_is_flagged(run: Path) -> None:
     shutil.copy(segment(run, "0003"), segment(run, "0001"))
     ended = voiceclone("check", run, "--max-wer", 0.5)
     assert ended.code == 3
@@ -181,7 +179,7 @@ def test_an_overdriven_segment_is_flagged(run: Path) -> None:
     assert {"altered", "clipped", "off_level"} <= set(flags(run)["0004"])
 
 
-def test_a_wav_that_is_gone_or_torn_is_told_and_the_others_are_measured(run: Path) -> None:
+def test_a_missing_or_damaged_wav_is_reported_and_the_others_are_measured(run: Path) -> None:
     segment(run, "0001").unlink()
     segment(run, "0002").write_bytes(segment(run, "0002").read_bytes()[:20])
     ended = voiceclone("check", run, "--min-mos", 1)
@@ -198,14 +196,14 @@ def test_a_segment_that_failed_in_the_run_misses_any_gate_and_none_without(run: 
     assert voiceclone("check", run).code == 0
     ended = voiceclone("check", run, "--min-margin", -1)
     assert ended.code == 3
-    assert "0003 (CALLER): was not spoken: the worker died" in ended.err
+    assert "0003 (CALLER): was not synthesized: the worker died" in ended.err
 
 
-def test_a_baseline_is_passed_by_itself_and_missed_by_a_worse_run(undisturbed: Path, run: Path) -> None:
-    same = voiceclone("check", run, "--baseline", undisturbed / "run.json")
+def test_a_baseline_is_passed_by_itself_and_missed_by_a_worse_run(intact: Path, run: Path) -> None:
+    same = voiceclone("check", run, "--baseline", intact / "run.json")
     assert same.code == 0, same.err
     exchange(segment(run, "0003"), segment(run, "0004"))
-    ended = voiceclone("check", run, "--baseline", undisturbed)
+    ended = voiceclone("check", run, "--baseline", intact)
     assert ended.code == 3
     assert "0003 (CALLER): margin was" in ended.err and "the run: wer was" in ended.err
 

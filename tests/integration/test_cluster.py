@@ -1,10 +1,11 @@
-"""Slots on a Ray cluster of three nodes on this machine, loopback only."""
+"""Workers on a Ray cluster of three nodes on this machine, loopback only."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import pytest
 from cluster import Machines, machines
 from echo_faults import with_faults
 from processes import descendants
-from voiceclone_cli.cluster import launcher as cluster_launcher
 from voiceclone_cli.cluster.launcher import RayLauncher
 from voiceclone_cli.config import Settings
 from voiceclone_cli.doctor.run import node_rows
@@ -59,13 +59,13 @@ def work(folder: Path, lines: int = 8, **options: Any) -> tuple[EncodeTask, list
     return EncodeTask(engine, tuple(references)), tasks
 
 
-def spoken(pool: Pool, folder: Path, **options: Any) -> dict[str, bytes]:
-    """Encodes and speaks; what stands in the folder then, by name. Every row is told once."""
+def synthesized(pool: Pool, folder: Path, **options: Any) -> dict[str, bytes]:
+    """Encode and synthesize; return the wavs in the folder by name. Every row is reported once."""
     encode, tasks = work(folder, **options)
     assert {row.status for row in pool.run(one_lease([encode])).references.values()} == {"done"}
-    told: Counter[str] = Counter()
-    outcome = pool.run(shared_leases(tasks, 3, 2), lambda row: told.update([row.id]))
-    assert set(told.values()) == {1} and len(told) == len(outcome.segments)
+    reported: Counter[str] = Counter()
+    outcome = pool.run(shared_leases(tasks, 3, 2), lambda row: reported.update([row.id]))
+    assert set(reported.values()) == {1} and len(reported) == len(outcome.segments)
     assert {row.status for row in outcome.segments.values()} == {"done"}, outcome.errors
     return {path.name: path.read_bytes() for path in (folder / "segments").glob("*.wav")}
 
@@ -74,7 +74,7 @@ def local(folder: Path) -> dict[str, bytes]:
     tasks = folder / "tasks"
     tasks.mkdir(parents=True)
     with Pool(LocalLauncher(worker_command(None, threads=1), 1, tasks)) as pool:
-        return spoken(pool, folder)
+        return synthesized(pool, folder)
 
 
 @pytest.mark.parametrize("sharing", [True, False])
@@ -83,42 +83,42 @@ def test_segments_are_the_same_to_the_byte_as_those_of_this_machine(
 ) -> None:
     settings = there.settings()
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings), sharing=sharing) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings), sharing=sharing)) as launcher,
         Pool(launcher) as pool,
     ):
         assert launcher.room() == 3
-        far = spoken(pool, tmp_path / "far", delay=0.02)
-        nodes = {slot.node.id for slot in launcher.slots}
-        fetched = sum(slot.fetched for slot in launcher.slots)
+        far = synthesized(pool, tmp_path / "far", delay=0.02)
+        nodes = {worker.node.id for worker in launcher.workers}
+        fetched = sum(worker.fetched for worker in launcher.workers)
     assert far == local(tmp_path / "near") and len(far) == 24
     assert nodes <= {node.node_id for node in there.nodes}
     if sharing:
-        assert fetched == 0, "these nodes see the controller's files"
+        assert fetched == 0, "these nodes see the coordinator's files"
     else:
-        # The encoding slot fetched three references; then every node three references and codes, at most once.
+        # The encoding worker fetched three references; then every node three references and codes, at most once.
         assert 0 < fetched <= 6 * 3
 
 
 def test_slots_of_one_node_fetch_what_they_need_once_between_them(there: Machines, tmp_path: Path) -> None:
     settings = there.settings(workers=6)
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings), sharing=False) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings), sharing=False)) as launcher,
         Pool(launcher) as pool,
     ):
         assert launcher.room() == 6
-        spoken(pool, tmp_path, lines=16, delay=0.05)
-        slots = list(launcher.slots)
-    assert max(Counter(slot.node.id for slot in slots).values()) == 2
-    assert sum(slot.fetched for slot in slots) <= 6 * 3
+        synthesized(pool, tmp_path, lines=16, delay=0.05)
+        workers = list(launcher.workers)
+    assert max(Counter(worker.node.id for worker in workers).values()) == 2
+    assert sum(worker.fetched for worker in workers) <= 6 * 3
 
 
 def test_no_shelf_and_no_worker_is_left(there: Machines, tmp_path: Path) -> None:
     settings = there.settings()
-    with cluster_launcher.open_launcher(settings, choose_engine(settings), sharing=False) as launcher:
+    with closing(RayLauncher(settings, choose_engine(settings), sharing=False)) as launcher:
         with Pool(launcher) as pool:
-            spoken(pool, tmp_path)
+            synthesized(pool, tmp_path)
         job = launcher.job
-    assert list(Path("/tmp").glob(f"voiceclone-shelf-*{job}*")) == []
+    assert list(Path("/tmp").glob(f"voiceclone-cache-*{job}*")) == []
     commands = [Path(f"/proc/{pid}/cmdline") for pid in descendants(os.getpid())]
     assert not [path for path in commands if path.exists() and b"voiceclone_worker" in path.read_bytes()]
 
@@ -128,10 +128,10 @@ def test_a_workers_log_stands_with_the_controller(there: Machines, tmp_path: Pat
     faults.mkdir()
     (faults / "generate.loud").touch()
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings), log_dir=tmp_path) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings), log_dir=tmp_path)) as launcher,
         Pool(launcher) as pool,
     ):
-        spoken(pool, tmp_path / "run", **with_faults(faults_dir=str(faults)))
+        synthesized(pool, tmp_path / "run", **with_faults(faults_dir=str(faults)))
     assert "line 199 of a long complaint" in (tmp_path / "worker-1.log").read_text()
 
 
@@ -140,21 +140,21 @@ def test_a_torn_event_loses_no_file(there: Machines, tmp_path: Path) -> None:
     faults.mkdir()
     (faults / "generate.ANNA3.torn").touch()
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings))) as launcher,
         Pool(launcher) as pool,
     ):
-        assert "ANNA3.wav" in spoken(pool, tmp_path / "run", **with_faults(faults_dir=str(faults)))
+        assert "ANNA3.wav" in synthesized(pool, tmp_path / "run", **with_faults(faults_dir=str(faults)))
 
 
 def test_a_worker_sees_nothing_of_ray(there: Machines, tmp_path: Path) -> None:
     settings = there.settings(workers=1)
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings))) as launcher,
         Pool(launcher) as pool,
     ):
-        spoken(pool, tmp_path)
-        (slot,) = launcher.slots
-        environment = Path(f"/proc/{slot.worker_pid}/environ").read_bytes().split(b"\0")
+        synthesized(pool, tmp_path)
+        (worker,) = launcher.workers
+        environment = Path(f"/proc/{worker.worker_pid}/environ").read_bytes().split(b"\0")
     assert len(environment) > 5
     assert not [entry for entry in environment if entry.upper().startswith(b"RAY") or b"/ray" in entry]
 
@@ -162,7 +162,7 @@ def test_a_worker_sees_nothing_of_ray(there: Machines, tmp_path: Path) -> None:
 def test_a_resource_that_no_node_offers_is_told(there: Machines) -> None:
     settings = there.settings(ray_resources="voices=1")
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings))) as launcher,
         pytest.raises(PreflightError, match="voices=1") as refused,
     ):
         launcher.room()
@@ -178,8 +178,8 @@ def test_a_node_with_another_version_gets_no_slot_and_the_note_says_why(
     settings = there.settings()
     there.add({"PYTHONPATH": str(tmp_path)})
     notes: list[str] = []
-    with cluster_launcher.open_launcher(
-        settings, choose_engine(settings), progress=lambda event: notes.append(event.note)
+    with closing(
+        RayLauncher(settings, choose_engine(settings), progress=lambda event: notes.append(event.note))
     ) as launcher:
         room = launcher.room()
     rows = {row.check: row for row in node_rows(settings, tmp_path)}
@@ -203,11 +203,11 @@ def test_the_fish_environment_never_imports_ray() -> None:
 def test_kokoro_sounds_the_same_on_a_node(
     there: Machines, tmp_path: Path, model_folders: Any, sample_wav: Path
 ) -> None:
-    """Its voices are fitted on one node and spoken with on others."""
+    """Its voices are fitted on one node and used on others."""
     settings = there.settings(engine="kokoro")
     choice = choose_engine(settings)
     reference = ReferenceSpec("A", str(sample_wav), "", "")
-    heard = []
+    results = []
     for place in ("near", "far"):
         folder = tmp_path / place
         folder.mkdir()
@@ -221,8 +221,8 @@ def test_kokoro_sounds_the_same_on_a_node(
         with _pool(place, settings, folder) as pool:
             pool.run([Lease((EncodeTask(spec, (own,)),), 1)])
             pool.run(shared_leases([task], 2, 1))
-        heard.append({path.name: path.read_bytes() for path in (folder / "out").glob("*.wav")})
-    assert len(heard[0]) == 2 and heard[0] == heard[1]
+        results.append({path.name: path.read_bytes() for path in (folder / "out").glob("*.wav")})
+    assert len(results[0]) == 2 and results[0] == results[1]
 
 
 class _pool:

@@ -1,4 +1,4 @@
-"""What breaks on a cluster while lines are spoken: nothing is lost, nothing counted twice, nothing left."""
+"""What breaks on a cluster while lines are synthesized: nothing is lost, nothing counted twice, nothing left."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from cluster import Machines, machines
 from command import voiceclone
 from processes import descendants, gone
 from short_talk import two_lines
-from voiceclone_cli.cluster import launcher as cluster_launcher
 from voiceclone_cli.cluster.launcher import RayLauncher
 from voiceclone_cli.engines.select import choose_engine
 from voiceclone_cli.workers.pool import Pool
@@ -56,34 +56,34 @@ def local(folder: Path) -> dict[str, bytes]:
 def disturbed(
     there: Machines, folder: Path, disturb: Callable[[RayLauncher], None], **options: Any
 ) -> PoolResult:
-    """Speaks all lines; ``disturb`` strikes once: every slot has started, some lines are there, others under way."""
+    """Synthesize all lines; call ``disturb`` once, when every worker has started and some lines are done."""
     settings = there.settings()
-    told: Counter[str] = Counter()
-    struck = threading.Event()
+    reported: Counter[str] = Counter()
+    disturbed_once = threading.Event()
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings))) as launcher,
         Pool(launcher) as pool,
     ):
 
-        def tell(row: Any) -> None:
-            told[row.id] += 1
-            if len(told) >= 6 and not struck.is_set():
-                struck.set()
+        def report(row: Any) -> None:
+            reported[row.id] += 1
+            if len(reported) >= 6 and not disturbed_once.is_set():
+                disturbed_once.set()
                 await_slots(launcher)
                 disturb(launcher)
 
-        outcome = pool.run(shared_leases([task(folder, **options)], 3, 5), tell)
-    assert struck.is_set()
-    assert len(told) == LINES and set(told.values()) == {1}
+        outcome = pool.run(shared_leases([task(folder, **options)], 3, 5), report)
+    assert disturbed_once.is_set()
+    assert len(reported) == LINES and set(reported.values()) == {1}
     assert {row.status for row in outcome.segments.values()} == {"done"}, outcome.errors
     return outcome
 
 
 def await_slots(launcher: RayLauncher) -> None:
-    """Until each of the three has told its processes; they do so without the pool, which waits here."""
+    """Wait until each of the three has reported its processes, which needs no pool."""
     deadline = time.monotonic() + 60
-    while [slot.worker_pid is None for slot in launcher.slots] != [False] * 3:
-        assert time.monotonic() < deadline, [slot.name for slot in launcher.slots]
+    while [worker.worker_pid is None for worker in launcher.workers] != [False] * 3:
+        assert time.monotonic() < deadline, [worker.name for worker in launcher.workers]
         time.sleep(0.05)
 
 
@@ -97,10 +97,10 @@ def test_an_actor_that_dies_costs_no_line_and_takes_its_worker_along(there: Mach
     workers: list[int] = []
 
     def kill_actor(launcher: RayLauncher) -> None:
-        slot = launcher.slots[-1]
-        assert slot.actor_pid is not None and slot.worker_pid is not None
-        workers.append(slot.worker_pid)
-        os.kill(slot.actor_pid, signal.SIGKILL)
+        worker = launcher.workers[-1]
+        assert worker.actor_pid is not None and worker.worker_pid is not None
+        workers.append(worker.worker_pid)
+        os.kill(worker.actor_pid, signal.SIGKILL)
 
     disturbed(there, tmp_path / "far", kill_actor, delay=0.2)
     assert gone([workers[0]])
@@ -109,7 +109,7 @@ def test_an_actor_that_dies_costs_no_line_and_takes_its_worker_along(there: Mach
 
 def test_a_worker_that_dies_is_told_with_its_own_diagnosis(there: Machines, tmp_path: Path) -> None:
     def kill_worker(launcher: RayLauncher) -> None:
-        pid = launcher.slots[0].worker_pid
+        pid = launcher.workers[0].worker_pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
 
@@ -122,7 +122,7 @@ def test_the_lease_of_a_slow_node_is_done_by_another(there: Machines, tmp_path: 
     stopped: list[int] = []
 
     def freeze(launcher: RayLauncher) -> None:
-        pid = launcher.slots[0].actor_pid
+        pid = launcher.workers[0].actor_pid
         assert pid is not None
         stopped.append(pid)
         os.kill(pid, signal.SIGSTOP)
@@ -143,7 +143,7 @@ def test_where_ray_can_start_no_slot_every_line_fails_with_the_reason(
         def poll(self, seconds: float) -> None:
             """Never reached."""
 
-    def stillborn(launcher: RayLauncher, *of_slot: object) -> Any:
+    def stillborn(launcher: RayLauncher, *of_worker: object) -> Any:
         import ray
 
         return ray.remote(Stillborn).options(num_cpus=0).remote()
@@ -151,12 +151,12 @@ def test_where_ray_can_start_no_slot_every_line_fails_with_the_reason(
     monkeypatch.setattr(RayLauncher, "_actor", stillborn)
     settings = there.settings(timeout_scale=0.05)
     with (
-        cluster_launcher.open_launcher(settings, choose_engine(settings)) as launcher,
+        closing(RayLauncher(settings, choose_engine(settings))) as launcher,
         Pool(launcher) as pool,
     ):
         outcome = pool.run(shared_leases([task(tmp_path)], 3, 5))
     assert {row.status for row in outcome.segments.values()} == {"failed"}
-    assert "no node of the Ray cluster can take a slot" in str(outcome.errors)
+    assert "no node of the Ray cluster can take a worker" in str(outcome.errors)
 
 
 def command(there: Machines, folder: Path, delay: float) -> subprocess.Popen[str]:

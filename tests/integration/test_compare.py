@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.upstream.bench import TOOLS, ChildMemory, Upstream, measure_ours
+from benchmarks.upstream.bench import TOOLS, ChildMemory, Upstream, measure_voiceclone
 from benchmarks.upstream.figures import Kind, Mode
-from benchmarks.upstream.material import Material, make_material
+from benchmarks.upstream.fixtures import BenchmarkScript, make_fixtures
 from command import benchmark
 from echo_faults import with_faults
 from voiceclone_cli.config import resolve
@@ -77,24 +77,24 @@ def test_fish_without_its_interpreter_ends_before_anything_is_measured(
 
 
 def test_failed_segments_are_counted_and_the_figures_are_those_of_the_others(tmp_path: Path) -> None:
-    material = make_material(tmp_path, 2, 6, seed=0, skewed=False)
-    engine = EngineChoice("echo", "", None, "codes.txt", options=with_faults(faults={"0002": "fail"}))
+    fixtures = make_fixtures(tmp_path, 2, 6, seed=0, skewed=False)
+    engine = EngineChoice("echo", "", None, options=with_faults(faults={"0002": "fail"}))
     shown: list[ProgressEvent] = []
-    measure = measure_ours(
-        Mode(Kind.PARALLEL, 2), material, engine, resolve({}, {}), tmp_path / "run", shown.append
+    measure = measure_voiceclone(
+        Mode(Kind.PARALLEL, 2), fixtures, engine, resolve({}, {}), tmp_path / "run", shown.append
     )
     assert [(row.id, row.code) for row in measure.failed] == [("0002", "asked_to_fail")]
-    spoken = sum(len(s.text) * 0.06 for s in material.script.segments if s.id != "0002")
+    spoken = sum(len(s.text) * 0.06 for s in fixtures.script.segments if s.id != "0002")
     assert measure.speech_seconds == pytest.approx(spoken, rel=0.01) and measure.wall is not None
     assert {event.stage for event in shown} == {"parallel 2"}, "one bar a mode"
     assert (shown[-1].completed, shown[-1].total) == (6, 6)
 
 
 def test_a_mode_in_which_nothing_was_spoken_has_no_figures(tmp_path: Path) -> None:
-    material = make_material(tmp_path, 1, 2, seed=0, skewed=False)
-    engine = EngineChoice("echo", "", None, "codes.txt", options={"import": "no_such_module"})
+    fixtures = make_fixtures(tmp_path, 1, 2, seed=0, skewed=False)
+    engine = EngineChoice("echo", "", None, options={"import": "no_such_module"})
     mode = Mode(Kind.SEQUENTIAL)
-    measure = measure_ours(mode, material, engine, resolve({}, {}), tmp_path / "run", no_progress)
+    measure = measure_voiceclone(mode, fixtures, engine, resolve({}, {}), tmp_path / "run", no_progress)
     assert measure.wall is None and measure.speech_seconds is None and len(measure.failed) == 2
 
 
@@ -120,24 +120,24 @@ def test_a_wrong_call_of_the_upstream_tool_is_a_sentence() -> None:
 
 @pytest.fixture
 def fish(fish_python: Path, tiny_checkpoint: Path) -> EngineChoice:
-    return EngineChoice(
-        "fish", "", str(fish_python), "codes.npy", checkpoint=str(tiny_checkpoint), options=FISH_SAMPLING
-    )
+    return EngineChoice("fish", "", str(fish_python), checkpoint=str(tiny_checkpoint), options=FISH_SAMPLING)
 
 
 @pytest.fixture
-def material(tmp_path: Path) -> Material:
-    return make_material(tmp_path, 2, 6, seed=0, skewed=False, longest=40)
+def fixtures(tmp_path: Path) -> BenchmarkScript:
+    return make_fixtures(tmp_path, 2, 6, seed=0, skewed=False, longest=40)
 
 
 @pytest.mark.engine
-def test_upstreams_ways_speak_the_same_bytes(fish: EngineChoice, material: Material, tmp_path: Path) -> None:
+def test_upstreams_ways_speak_the_same_bytes(
+    fish: EngineChoice, fixtures: BenchmarkScript, tmp_path: Path
+) -> None:
     """Three processes for a line, one process for all, and a shorter window: only the time differs."""
     heard = {}
     for kind in (Kind.ORIGINAL, Kind.LOOP, Kind.CUT_LOOP):
         folder = tmp_path / kind.name
         folder.mkdir()
-        upstream = Upstream(material, fish, resolve({}, {}), folder, no_progress)
+        upstream = Upstream(fixtures, fish, resolve({}, {}), folder, no_progress)
         measure = upstream.original(2) if kind is Kind.ORIGINAL else upstream.loop(Mode(kind), 2)
         assert measure.failed == [] and (measure.measured, measure.segments) == (2, 6)
         assert measure.frames and measure.wall and measure.peak_mb
@@ -149,11 +149,11 @@ def test_upstreams_ways_speak_the_same_bytes(fish: EngineChoice, material: Mater
 
 @pytest.mark.engine
 def test_a_line_that_upstream_cannot_speak_is_a_failure_of_that_line(
-    fish: EngineChoice, material: Material, tmp_path: Path
+    fish: EngineChoice, fixtures: BenchmarkScript, tmp_path: Path
 ) -> None:
-    first, *others = material.script.segments
+    first, *others = fixtures.script.segments
     long = type(first)(first.id, first.speaker, 0.0, 1.0, "far too long " * 2000, "en")
-    broken = Material(type(material.script)((long, *others)), material.references)
+    broken = BenchmarkScript(type(fixtures.script)((long, *others)), fixtures.references)
     measure = Upstream(broken, fish, resolve({}, {}), tmp_path, no_progress).loop(Mode(Kind.LOOP), 6)
     assert [row.id for row in measure.failed] == [first.id] and "too long" in measure.failed[0].message
     assert measure.wall is not None

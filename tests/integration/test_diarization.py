@@ -112,7 +112,7 @@ def test_a_number_that_the_recording_does_not_bear_out_is_told_and_nothing_is_pr
     events: list[ProgressEvent] = []
     short = first_seconds(recording, 12)
     heard = run(short, model_folders, count=SpeakerCount(30), progress=events.append)
-    assert heard.notes == (f"{len(heard.speakers)} speakers found, although at least 30 were asked for",)
+    assert heard.notes == (f"{len(heard.speakers)} speakers found, although at least 30 were requested",)
     assert events[-1].note == heard.notes[0]
     assert capsys.readouterr() == ("", "")
 
@@ -207,13 +207,14 @@ def refuse(*args, **kwargs):
     raise OSError("no network here")
 
 socket.socket.connect = socket.getaddrinfo = socket.create_connection = refuse
-from voiceclone_cli import diarization, media
+from voiceclone_cli.analysis import diarization
+from voiceclone_cli.audio import reader
 
-whole = media.read_recording(pathlib.Path(sys.argv[1]))
+whole = reader.read_recording(pathlib.Path(sys.argv[1]))
 recording = dataclasses.replace(whole, samples=whole.samples[:192_000], source_frames=192_000)
 folders = {"segmentation-3.0": pathlib.Path(sys.argv[2]), "campplus": pathlib.Path(sys.argv[3])}
-stack = diarization.choose("auto", models=lambda names: folders, token=None)
-diarization.diarize(recording, stack, token=None, count=diarization.SpeakerCount(), threads=1)
+model = diarization.choose_diarizer("auto", models=lambda names: folders, token=None)
+diarization.diarize(recording, model, token=None, count=diarization.SpeakerCount(), threads=1)
 time.sleep(1.5)  # telemetry would be sent by a thread, half a second later
 from pyannote.audio.telemetry.metrics import is_metrics_enabled
 print(is_metrics_enabled(), os.environ["PYANNOTE_METRICS_ENABLED"], asked)

@@ -160,7 +160,7 @@ def test_a_checkout_that_is_none_is_a_value_of_the_answer(tmp_path: Path) -> Non
     assert {"float32", "bf16"} <= set(place["precisions"]) <= {"float32", "bf16", "int8"}
 
 
-def test_an_interpreter_that_cannot_be_started_is_an_error_of_ours(tmp_path: Path) -> None:
+def test_an_interpreter_that_cannot_be_started_is_a_preflight_error(tmp_path: Path) -> None:
     with pytest.raises(PreflightError, match="FISH_SPEECH_PYTHON"):
         try_worker(str(tmp_path / "none"), seconds=5)
 

@@ -1,4 +1,4 @@
-"""Workers with real engines that are killed or hang: the lines are spoken all the same, to the last byte."""
+"""Workers with real engines that are killed or hang: the lines are synthesized all the same, to the last byte."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [
 
 LINES = ("Good morning.", "How are you today, my friend?", "It rains.")
 
-PATIENCE = 0.05
+TIMEOUT_SCALE = 0.05
 """A hang is found after three seconds; loading may take 45."""
 
 Strike = Callable[[int, dict[str, Any]], None]
@@ -33,13 +33,13 @@ Strike = Callable[[int, dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Stage:
-    """An engine with an encoded speaker, and what its lines sound like undisturbed."""
+    """An engine with an encoded speaker, and the expected wavs of its lines."""
 
     folder: Path
     python: str | None
     engine: EngineSpec
     reference: ReferenceSpec
-    undisturbed: Mapping[str, bytes]
+    expected: Mapping[str, bytes]
 
     def speak(self, folder: str, strike: Strike = lambda pid, event: None) -> PoolResult:
         lines = tuple(SegmentSpec(str(n), text, "en", n, 5.0) for n, text in enumerate(LINES))
@@ -50,25 +50,25 @@ class Stage:
         assert {name: row.status for (_, name), row in outcome.segments.items()} == {
             str(n): "done" for n in range(len(LINES))
         }
-        assert heard(outcome) == self.undisturbed
+        assert results(outcome) == self.expected
         assert outcome.errors == [] and len(outcome.notes) == 1
 
 
 def run(folder: Path, python: str | None, strike: Strike, *tasks: SynthesisTask | EncodeTask) -> PoolResult:
     pids: dict[str, int] = {}
 
-    def tell(worker: str, event: dict[str, Any]) -> None:
+    def report(worker: str, event: dict[str, Any]) -> None:
         if event["event"] == "hello":
             pids[worker] = event["pid"]
         strike(pids[worker], event)
 
     (folder / "tasks").mkdir(exist_ok=True)
     launcher = LocalLauncher(worker_command(python, threads=1), 1, folder / "tasks")
-    with Pool(launcher, on_event=tell, patience=PATIENCE) as pool:
+    with Pool(launcher, on_event=report, timeout_scale=TIMEOUT_SCALE) as pool:
         return pool.run(one_lease(tasks))
 
 
-def heard(outcome: PoolResult) -> dict[str, bytes]:
+def results(outcome: PoolResult) -> dict[str, bytes]:
     return {name: Path(str(row.file)).read_bytes() for (_, name), row in outcome.segments.items()}
 
 
@@ -79,7 +79,7 @@ def prepared(
     stage = Stage(folder, python, engine, reference, {})
     encoded = run(folder, python, lambda pid, event: None, EncodeTask(engine, (reference,)))
     assert encoded.references["A"].status == "done", encoded.references["A"]
-    return Stage(folder, python, engine, reference, heard(stage.speak("undisturbed")))
+    return Stage(folder, python, engine, reference, results(stage.speak("expected")))
 
 
 @pytest.fixture(scope="module", params=["kokoro", "fish"])
@@ -99,11 +99,11 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def once(number: int, event_name: str, **fields: Any) -> Strike:
     """Send the signal to the first worker that says this."""
-    struck: list[int] = []
+    disturbed_once: list[int] = []
 
     def strike(pid: int, event: dict[str, Any]) -> None:
-        if not struck and {"event": event_name, **fields}.items() <= event.items():
-            struck.append(pid)
+        if not disturbed_once and {"event": event_name, **fields}.items() <= event.items():
+            disturbed_once.append(pid)
             os.kill(pid, number)
 
     return strike

@@ -1,4 +1,4 @@
-"""The fish engine through the worker program, on a generated checkpoint."""
+"""The fish engine on a generated checkpoint: decoding, codec, and the worker program."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -89,7 +91,7 @@ def unsteady(checkpoint: Path, folder: Path, python: Path) -> Path:
     return copy
 
 
-def test_references_are_encoded_and_lines_spoken_in_one_go(stage: Stage) -> None:
+def test_references_are_encoded_and_lines_synthesized_in_one_go(stage: Stage) -> None:
     result = stage.work(stage.encoding(), stage.lines("A"), stage.lines("B"))
     assert [row["status"] for row in result["references"]] == ["done", "done"]
     assert [row["id"] for row in result["segments"]] == [f"{s}{n}" for s in "AB" for n in range(4)]
@@ -144,7 +146,7 @@ def test_a_line_that_does_not_find_its_end_is_rolled_again_until_it_does(
     again = [row for row in rows if row["status"] == "done" and row["attempts"] > 1]
     assert again, [(row["status"], row["attempts"]) for row in rows]
     for row in again:
-        assert row["seed"] != int(row["id"][1:]), "the seed that was heard is the one recorded"
+        assert row["seed"] != int(row["id"][1:]), "the seed of the result is recorded"
     codes = {row["error"]["code"] for row in rows if row["status"] == "failed"}
     assert codes <= {"speech_cut_off", "speech_too_short", "speech_empty"}
     repeated = stage.work(stage.lines("A"), stage.lines("B"))["segments"]
@@ -194,3 +196,197 @@ def test_an_interpreter_without_fish_speech_is_one_sentence(tmp_path: Path, tiny
     )
     assert result["error"]["code"] == "fish_missing"
     assert "voiceclone env create" in result["error"]["message"]
+
+
+@pytest.fixture(scope="module")
+def rolling(fish_python: Path, tiny_checkpoint: Path) -> dict[str, Any]:
+    return in_fish(fish_python, "rolling_batch.py", tiny_checkpoint)
+
+
+@pytest.mark.parametrize("most_frames", [300, 40], ids=["lines end by themselves", "lines are cut off"])
+def test_the_tokens_are_those_of_upstream_at_every_batch_size(
+    fish_python: Path, tiny_checkpoint: Path, most_frames: int
+) -> None:
+    answer = in_fish(fish_python, "upstream_equality.py", tiny_checkpoint, most_frames)
+    assert answer["equal"] == {size: [True] * 8 for size in ("1", "2", "4", "8", "3")}
+    assert len(set(answer["frames"])) > 1, "all lines are equally long: mixed lengths were not tried"
+    assert min(answer["frames"]) > 4
+
+
+def test_a_line_that_ended_leaves_its_slot_to_the_next_at_once(rolling: dict[str, Any]) -> None:
+    rows, frames = rolling["rows"], rolling["frames"]
+    # Each line is a row for as many steps as it has frames, and one more in which it ends.
+    assert sum(rows) == sum(frames) + len(frames)
+    until_last_waits = next(step for step, count in enumerate(rows) if count < 3)
+    assert all(count == 3 for count in rows[:until_last_waits])
+    # The long line did not hold up the others: eleven lines went through two slots beside it.
+    assert frames[0] > 2 * max(frames[1:])
+    assert len(rows) <= max(frames[0], sum(frames) / 3 + max(frames[1:])) + len(frames)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16", "int8"])
+def test_a_line_does_not_depend_on_the_batch(rolling: dict[str, Any], precision: str) -> None:
+    assert rolling[precision] == [True, True]
+
+
+def test_a_line_is_the_same_on_one_thread_and_on_two(rolling: dict[str, Any]) -> None:
+    assert rolling["two threads"]
+
+
+def test_out_of_memory_halves_the_batch_and_loses_nothing(rolling: dict[str, Any]) -> None:
+    assert rolling["tried"] == [8, 4]
+    assert rolling["after halving"]
+
+
+RATE = 44100
+
+
+@pytest.fixture(scope="module")
+def decoded(fish_python: Path, tiny_checkpoint: Path) -> dict[str, Any]:
+    return in_fish(fish_python, "codec_decoding.py", tiny_checkpoint, 1)
+
+
+def test_every_row_is_as_long_as_its_frames(decoded: dict[str, Any]) -> None:
+    assert decoded["rate"] == RATE
+    assert decoded["lengths"] == decoded["expected_lengths"]
+
+
+def test_speech_is_upstreams_to_the_last_step(decoded: dict[str, Any]) -> None:
+    assert decoded["loudest"] > 300
+    assert decoded["steps_from_upstream"] <= 1
+
+
+def test_padding_on_the_right_is_exact_to_the_last_step(decoded: dict[str, Any]) -> None:
+    assert decoded["steps_from_batch"] <= 1
+
+
+def test_a_rows_bytes_do_not_depend_on_its_neighbours(decoded: dict[str, Any]) -> None:
+    assert decoded["same_in_any_order"]
+    assert decoded["good_row_beside_bad_ones"]
+
+
+def test_bytes_do_not_depend_on_the_number_of_threads(
+    decoded: dict[str, Any], fish_python: Path, tiny_checkpoint: Path
+) -> None:
+    on_two = in_fish(fish_python, "codec_decoding.py", tiny_checkpoint, 2)
+    assert (decoded["threads"], on_two["threads"]) == (1, 2)
+    assert on_two["sha256"] == decoded["sha256"]
+
+
+def test_rows_of_no_length_or_too_much_fail_alone(decoded: dict[str, Any]) -> None:
+    assert decoded["bad_rows"] == ["speech_unusable", "speech_unusable"]
+
+
+def test_codes_are_upstreams(encoder: Encoder, fish_python: Path, tiny_checkpoint: Path) -> None:
+    audio = encoder.speech("ana", seconds=3.3, rate=RATE)
+    assert encoder.encode("ana")["outcomes"] == {"ana": None}
+    upstream = in_fish(fish_python, "upstream_codes.py", tiny_checkpoint, audio)
+    codes = encoder.codes("ana")
+    assert codes.dtype == np.int64 and codes.shape == (10, 72)
+    assert codes.tolist() == upstream["codes"]
+
+
+def test_references_of_any_rate_and_channels_are_encoded(encoder: Encoder) -> None:
+    for name, rate, channels in (("low", 16000, 1), ("wide", 48000, 2), ("odd", 11025, 1)):
+        encoder.speech(name, seconds=2.0, rate=rate, channels=channels)
+    assert set(encoder.encode("low", "wide", "odd")["outcomes"].values()) == {None}
+    assert {name: encoder.codes(name).shape for name in ("low", "wide", "odd")} == dict.fromkeys(
+        ("low", "wide", "odd"), (10, 44)
+    )
+
+
+def test_a_long_reference_is_cut_with_a_note(encoder: Encoder) -> None:
+    encoder.speech("ana", seconds=31.0, rate=16000)
+    (note,) = encoder.encode("ana")["notes"]
+    assert "the reference of ana is longer than 30 s" in note
+    assert encoder.codes("ana").shape == (10, 646)
+
+
+def test_unusable_references_fail_alone_with_a_sentence(encoder: Encoder) -> None:
+    encoder.speech("good", seconds=1.0, rate=RATE)
+    encoder.write("short", np.full(RATE // 4, 0.5), RATE)
+    encoder.write("empty", np.zeros(0), RATE)
+    encoder.write("silent", np.zeros(RATE), RATE)
+    encoder.write("broken", np.full(RATE, np.nan), RATE)
+    encoder.write("odd", np.sin(np.arange(50000)), 44099)
+    encoder.audio("text").write_text("no sound")
+    names = ("short", "empty", "silent", "broken", "odd", "text", "absent", "good")
+    outcomes = encoder.encode(*names)["outcomes"]
+    assert outcomes.pop("good") is None
+    assert {failure["code"] for failure in outcomes.values()} == {"reference_unusable"}
+    messages = {name: failure["message"] for name, failure in outcomes.items()}
+    assert "0.25 s long" in messages["short"] and "0.00 s long" in messages["empty"]
+    assert "is silent" in messages["silent"] and "no numbers" in messages["broken"]
+    assert "44099 Hz" in messages["odd"] and "cannot be read" in messages["text"]
+    assert "absent.wav cannot be read (No such file or directory)" in messages["absent"]
+
+
+def test_a_reference_without_a_place_for_its_codes_fails(encoder: Encoder) -> None:
+    encoder.speech("ana", seconds=1.0, rate=RATE)
+    outcome = encoder.encode("ana", codes="")["outcomes"]["ana"]
+    assert outcome["code"] == "codes_missing"
+
+
+def test_codes_are_made_again_only_when_reference_or_file_changed(encoder: Encoder) -> None:
+    encoder.speech("ana", seconds=1.0, rate=RATE)
+    encoder.encode("ana")
+    path = encoder.folder / "ana.npy"
+    first, made = path.read_bytes(), path.stat().st_ino
+
+    encoder.encode("ana")
+    assert path.stat().st_ino == made, "unchanged codes were written again"
+
+    path.write_bytes(first[:-8])
+    encoder.encode("ana")
+    assert path.read_bytes() == first, "damaged codes were kept"
+
+    encoder.speech("ana", seconds=1.5, rate=RATE)
+    encoder.encode("ana")
+    assert path.read_bytes() != first, "codes of another reference were kept"
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Reference files in a folder, and the codec of the fish environment to encode them."""
+
+    python: Path
+    checkpoint: Path
+    folder: Path
+
+    def audio(self, name: str) -> Path:
+        return self.folder / f"{name}.wav"
+
+    def write(self, name: str, samples: np.ndarray, rate: int) -> Path:
+        soundfile.write(self.audio(name), samples, rate, subtype="FLOAT")
+        return self.audio(name)
+
+    def speech(self, name: str, seconds: float, rate: int, channels: int = 1) -> Path:
+        """A buzz whose pitch and strength move like a voice's."""
+        time = np.arange(round(seconds * rate)) / rate
+        phase = 2 * np.pi * (120 * time + 5 * np.sin(3 * time))
+        buzz = sum(np.sin(harmonic * phase) / harmonic for harmonic in range(1, 9))
+        voice = 0.2 * buzz * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * time))
+        return self.write(name, np.repeat(voice[:, None], channels, axis=1), rate)
+
+    def encode(self, *names: str, codes: str | None = None) -> dict[str, Any]:
+        rows = [
+            {
+                "speaker": name,
+                "audio": str(self.audio(name)),
+                "text": "",
+                "codes": str(self.folder / f"{name}.npy") if codes is None else codes,
+            }
+            for name in names
+        ]
+        references = self.folder / "references.json"
+        references.write_text(json.dumps(rows), encoding="utf-8")
+        return in_fish(self.python, "codec_encoding.py", self.checkpoint, references)
+
+    def codes(self, name: str) -> np.ndarray:
+        loaded: np.ndarray = np.load(self.folder / f"{name}.npy")
+        return loaded
+
+
+@pytest.fixture
+def encoder(fish_python: Path, tiny_checkpoint: Path, tmp_path: Path) -> Encoder:
+    return Encoder(fish_python, tiny_checkpoint, tmp_path)

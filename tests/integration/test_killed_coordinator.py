@@ -14,22 +14,21 @@ from typing import Any
 
 import pytest
 
+from echo_pool import EchoPool
 from processes import gone
-from studio import Studio
 
 COORDINATOR = """
 import json, sys
 from pathlib import Path
-from voiceclone_cli.workers.local.environment import worker_command
-from voiceclone_cli.workers.leases import one_lease
-from voiceclone_cli.workers.local.launcher import LocalLauncher
 from voiceclone_cli.workers.pool import Pool
-from voiceclone_worker.contract import read_task
+from voiceclone_cli.workers.process import LocalLauncher, worker_command
+from voiceclone_cli.workers.protocol import one_lease
+from voiceclone_worker.protocol import read_task
 
 python, task, folder = sys.argv[1:]
-def tell(worker, event):
+def report(worker, event):
     print(json.dumps(event), flush=True)
-with Pool(LocalLauncher(worker_command(python or None, threads=1), 1, Path(folder)), on_event=tell) as pool:
+with Pool(LocalLauncher(worker_command(python or None, threads=1), 1, Path(folder)), on_event=report) as pool:
     pool.run(one_lease([read_task(task)]))
 """
 
@@ -37,13 +36,13 @@ with Pool(LocalLauncher(worker_command(python or None, threads=1), 1, Path(folde
 class Orphanage:
     """A coordinator in a process of its own, to be killed, and the worker it leaves."""
 
-    def __init__(self, studio: Studio, python: str = "") -> None:
+    def __init__(self, echo_pool: EchoPool, python: str = "") -> None:
         from voiceclone_worker.protocol import task_to_json
 
-        path = studio.folder / "task.json"
-        path.write_text(task_to_json(studio.task), encoding="utf-8")
+        path = echo_pool.folder / "task.json"
+        path.write_text(task_to_json(echo_pool.task), encoding="utf-8")
         self._coordinator = subprocess.Popen(
-            [sys.executable, "-c", COORDINATOR, python, str(path), str(studio.tasks)],
+            [sys.executable, "-c", COORDINATOR, python, str(path), str(echo_pool.tasks)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdout=subprocess.PIPE,
             encoding="utf-8",
@@ -74,34 +73,36 @@ class Orphanage:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize("moment", ["load.stall", "generate.0002.stall", "generate.0002.hang", "load.hang"])
-def test_a_killed_coordinator_leaves_no_worker_for_two_seconds(studio: Studio, moment: str) -> None:
-    studio.order(moment)
-    family = Orphanage(studio)
-    family.wait_for(fault=lambda: not list(studio.faults.iterdir()))
+def test_a_killed_coordinator_leaves_no_worker_for_two_seconds(echo_pool: EchoPool, moment: str) -> None:
+    echo_pool.order(moment)
+    family = Orphanage(echo_pool)
+    family.wait_for(fault=lambda: not list(echo_pool.faults.iterdir()))
     assert family.worker_ends_with_the_coordinator()
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-def test_a_worker_that_is_held_up_by_a_full_pipe_ends_too(studio: Studio) -> None:
-    studio.order("generate.0001.slow", "generate.0002.longline")
-    family = Orphanage(studio)
+def test_a_worker_that_is_held_up_by_a_full_pipe_ends_too(echo_pool: EchoPool) -> None:
+    echo_pool.order("generate.0001.slow", "generate.0002.longline")
+    family = Orphanage(echo_pool)
     while {"event": "segment_started", "id": "0001"}.items() - next(family.events).items():
         pass
     family.stop_coordinator()  # it reads no more: what the worker says fills the pipe
-    family.wait_for(fault=lambda: not list(studio.faults.iterdir()))
+    family.wait_for(fault=lambda: not list(echo_pool.faults.iterdir()))
     assert family.worker_ends_with_the_coordinator()
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-def test_a_script_as_interpreter_keeps_its_worker_as_long_as_the_coordinator_lives(studio: Studio) -> None:
+def test_a_script_as_interpreter_keeps_its_worker_as_long_as_the_coordinator_lives(
+    echo_pool: EchoPool,
+) -> None:
     """The worker's parent is the script then, which lives on when the coordinator is killed."""
-    script = studio.folder / "python"
+    script = echo_pool.folder / "python"
     script.write_text(f'#!/bin/sh\n{sys.executable} "$@"\nexit $?\n')
     script.chmod(0o755)
-    studio.order("generate.0002.slow.1", "generate.0002.slow.2", "generate.0003.stall")
-    family = Orphanage(studio, str(script))
+    echo_pool.order("generate.0002.slow.1", "generate.0002.slow.2", "generate.0003.stall")
+    family = Orphanage(echo_pool, str(script))
     done = 0
     while done < 3:  # 0000, 0001, and 0002 after two seconds of the parent's death watch
         done += next(family.events)["event"] == "segment_done"
-    family.wait_for(fault=lambda: not list(studio.faults.iterdir()))
+    family.wait_for(fault=lambda: not list(echo_pool.faults.iterdir()))
     assert family.worker_ends_with_the_coordinator()

@@ -1,4 +1,4 @@
-"""The kokoro engine on real speech: two people of a telephone call, told apart by a judge it does not know."""
+"""The kokoro engine on real speech: two people of a telephone call, compared by an independent speaker encoder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LINES = (
 
 @dataclass(frozen=True)
 class Fitted:
-    """The sample's two speakers: what they really said, and the voices made of it."""
+    """The sample's two speakers: their speech, and the voices that were fitted to it."""
 
     spec: EngineSpec
     engine: Engine
@@ -51,10 +51,10 @@ def fitted(
     folder = tmp_path_factory.mktemp("kokoro")
     samples, rate = soundfile.read(sample_wav, dtype="float32")
     assert rate == RATE
-    pieces = undisturbed(samples, sample_wav.with_suffix(".rttm").read_text())
-    speech = {speaker: np.concatenate(own) for speaker, own in pieces.items()}
+    parts = single_speaker_parts(samples, sample_wav.with_suffix(".rttm").read_text())
+    speech = {speaker: np.concatenate(own) for speaker, own in parts.items()}
     references = []
-    for speaker, own in sorted(pieces.items()):
+    for speaker, own in sorted(parts.items()):
         soundfile.write(folder / f"{speaker}.wav", longest(own), RATE)
         codes = folder / speaker / "voice.npz"
         references.append(ReferenceSpec(speaker, str(folder / f"{speaker}.wav"), "", str(codes)))
@@ -66,8 +66,8 @@ def fitted(
     return Fitted(spec=spec, engine=engine, speech=speech, references=tuple(references), events=events)
 
 
-def undisturbed(samples: NDArray[np.float32], rttm: str) -> dict[str, list[NDArray[np.float32]]]:
-    """The pieces that each speaker says while nobody else does."""
+def single_speaker_parts(samples: NDArray[np.float32], rttm: str) -> dict[str, list[NDArray[np.float32]]]:
+    """Return the parts in which each speaker speaks alone."""
     turns = [(row.split()[7], float(row.split()[3]), float(row.split()[4])) for row in rttm.splitlines()]
     speakers = sorted({speaker for speaker, _, _ in turns})
     active = np.zeros((len(speakers), len(samples)), bool)
@@ -81,13 +81,13 @@ def undisturbed(samples: NDArray[np.float32], rttm: str) -> dict[str, list[NDArr
     }
 
 
-def longest(pieces: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """The longest pieces, in their order, until they come to SECONDS."""
-    order = sorted(range(len(pieces)), key=lambda index: -len(pieces[index]))
+def longest(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the longest parts, in their order, up to SECONDS."""
+    order = sorted(range(len(parts)), key=lambda index: -len(parts[index]))
     taken: list[int] = []
-    while order and sum(len(pieces[index]) for index in taken) < SECONDS * RATE:
+    while order and sum(len(parts[index]) for index in taken) < SECONDS * RATE:
         taken.append(order.pop(0))
-    return np.concatenate([pieces[index] for index in sorted(taken)])
+    return np.concatenate([parts[index] for index in sorted(taken)])
 
 
 def rows(fitted: Fitted) -> list[SpeechRow]:
@@ -98,19 +98,19 @@ def rows(fitted: Fitted) -> list[SpeechRow]:
     ]
 
 
-def spoken(engine: Engine, wanted: list[SpeechRow]) -> dict[str, Speech | SegmentError]:
+def synthesize(engine: Engine, wanted: list[SpeechRow]) -> dict[str, Speech | SegmentError]:
     outcomes = list(engine.generate(wanted))
     assert sorted(row.segment.id for row, _ in outcomes) == sorted(row.segment.id for row in wanted)
     return {row.segment.id: outcome for row, outcome in outcomes}
 
 
-def heard(outcome: Speech | SegmentError) -> NDArray[np.float32]:
+def signal_of(outcome: Speech | SegmentError) -> NDArray[np.float32]:
     assert isinstance(outcome, Speech), outcome
     assert outcome.rate == 24_000
     return np.frombuffer(outcome.pcm, "<i2").astype(np.float32) / 32768
 
 
-def test_the_judge_knows_real_speakers_apart(fitted: Fitted, judge: Judge) -> None:
+def test_the_independent_encoder_distinguishes_the_speakers(fitted: Fitted, judge: Judge) -> None:
     halves = [half for own in fitted.speech.values() for half in np.array_split(own, 2)]
     a1, a2, b1, b2 = (judge.embed(half, RATE) for half in halves)
     same, different = min(a1 @ a2, b1 @ b2), max(a @ b for a in (a1, a2) for b in (b1, b2))
@@ -120,10 +120,10 @@ def test_the_judge_knows_real_speakers_apart(fitted: Fitted, judge: Judge) -> No
 
 def test_lines_are_nearer_to_their_own_speaker_and_at_their_level(fitted: Fitted, judge: Judge) -> None:
     own = {speaker: judge.embed(speech, RATE) for speaker, speech in fitted.speech.items()}
-    outcomes = spoken(fitted.engine, rows(fitted))
+    outcomes = synthesize(fitted.engine, rows(fitted))
     nearest = 0
     for row in rows(fitted):
-        signal = heard(outcomes[row.segment.id])
+        signal = signal_of(outcomes[row.segment.id])
         assert 1.2 < len(signal) / 24_000 < 6
         assert 0.01 < np.sqrt(np.mean(signal**2)) < 0.3
         assert np.abs(signal).max() < 0.99
@@ -134,13 +134,13 @@ def test_lines_are_nearer_to_their_own_speaker_and_at_their_level(fitted: Fitted
 
 def test_the_same_bytes_in_any_order_and_at_any_number_of_threads(fitted: Fitted) -> None:
     some = rows(fitted)[:4]
-    together = spoken(fitted.engine, some)
+    together = synthesize(fitted.engine, some)
     alone = kokoro.load(replace(fitted.spec, options={"threads": 1}), lambda event, **fields: None)
-    assert spoken(alone, some[::-1]) == together
-    assert spoken(alone, some[1:2])[some[1].segment.id] == together[some[1].segment.id]
+    assert synthesize(alone, some[::-1]) == together
+    assert synthesize(alone, some[1:2])[some[1].segment.id] == together[some[1].segment.id]
 
 
-def test_fitting_again_gives_the_same_voices_and_tells_its_progress(fitted: Fitted, tmp_path: Path) -> None:
+def test_fitting_again_gives_the_same_voices_and_reports_its_progress(fitted: Fitted, tmp_path: Path) -> None:
     again = [
         replace(reference, codes=str(tmp_path / f"{reference.speaker}.npz"))
         for reference in fitted.references
@@ -149,33 +149,33 @@ def test_fitting_again_gives_the_same_voices_and_tells_its_progress(fitted: Fitt
     assert all(error is None for _, error in engine.encode(again))
     for first, second in zip(fitted.references, again, strict=True):
         assert Path(first.codes).read_bytes() == Path(second.codes).read_bytes()
-    told = [fields for event, fields in fitted.events if event == "encoding"]
+    progress = [fields for event, fields in fitted.events if event == "encoding"]
     for reference in fitted.references:
-        mine = [fields for fields in told if fields["speaker"] == reference.speaker]
-        assert [fields["completed"] for fields in mine] == list(range(1, PROBES + 1))
-        assert {fields["total"] for fields in mine} == {PROBES}
+        own = [fields for fields in progress if fields["speaker"] == reference.speaker]
+        assert [fields["completed"] for fields in own] == list(range(1, PROBES + 1))
+        assert {fields["total"] for fields in own} == {PROBES}
 
 
-def test_spanish_speaks_and_a_line_is_fitted_to_its_slot(fitted: Fitted) -> None:
+def test_spanish_is_synthesized_and_a_line_is_fitted_to_its_slot(fitted: Fitted) -> None:
     line = SegmentSpec("es", "Hola, ¿cómo estás? Tengo 23 años y vivo en Bogotá.", "es", seed=1)
     short = replace(line, id="short", max_seconds=2.6)
-    outcomes = spoken(
+    outcomes = synthesize(
         fitted.engine, [SpeechRow(0, line, fitted.references[0]), SpeechRow(0, short, fitted.references[0])]
     )
-    assert len(heard(outcomes["es"])) / 24_000 > 2.6
-    assert len(heard(outcomes["short"])) / 24_000 <= 2.6
+    assert len(signal_of(outcomes["es"])) / 24_000 > 2.6
+    assert len(signal_of(outcomes["short"])) / 24_000 <= 2.6
 
 
-def test_a_long_text_is_spoken_whole(fitted: Fitted) -> None:
+def test_a_long_text_is_complete(fitted: Fitted) -> None:
     once = SpeechRow(0, SegmentSpec("once", " ".join(LINES), "en", seed=1), fitted.references[0])
     twice = SpeechRow(0, SegmentSpec("twice", " ".join(LINES * 2), "en", seed=1), fitted.references[0])
-    outcomes = spoken(fitted.engine, [once, twice])
-    assert len(heard(outcomes["twice"])) > 1.8 * len(heard(outcomes["once"]))
+    outcomes = synthesize(fitted.engine, [once, twice])
+    assert len(signal_of(outcomes["twice"])) > 1.8 * len(signal_of(outcomes["once"]))
 
 
 def test_a_row_that_cannot_be_made_fails_alone(fitted: Fitted, tmp_path: Path) -> None:
     good = fitted.references[0]
-    outcomes = spoken(
+    outcomes = synthesize(
         fitted.engine,
         [
             SpeechRow(0, SegmentSpec("mute", "...", "en", seed=1), good),
@@ -188,7 +188,7 @@ def test_a_row_that_cannot_be_made_fails_alone(fitted: Fitted, tmp_path: Path) -
     )
     codes = {name: outcome.code for name, outcome in outcomes.items() if isinstance(outcome, SegmentError)}
     assert codes == {"mute": "nothing_to_speak", "foreign": "language", "voiceless": "voice_missing"}
-    assert len(heard(outcomes["good"])) > 0.3 * 24_000
+    assert len(signal_of(outcomes["good"])) > 0.3 * 24_000
 
 
 def test_a_reference_that_cannot_be_used_fails_alone(fitted: Fitted, tmp_path: Path) -> None:

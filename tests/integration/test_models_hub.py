@@ -23,19 +23,19 @@ TOKEN = "hf_opens_the_gate"
 
 
 class Hub(LocalServer):
-    """Serves FILES of REPO to who brings TOKEN; ``asked`` are the paths of all requests, ``brought`` what
-    each had as Authorization."""
+    """Serves FILES of REPO to requests with TOKEN; ``paths`` are those of all requests, ``authorizations`` the header
+    of each."""
 
     def __init__(self) -> None:
-        super().__init__(_Answer)
+        super().__init__(_HubHandler)
         self.files = dict(FILES)
         self.status = 0
-        """What it answers to everything; 0: as it should."""
+        """Status of every response; 0: as it should be."""
         self.garbage = False
         self.store: Store | None = None
-        """Where it sends everybody for the bytes, if anywhere."""
-        self.asked: list[str] = []
-        self.brought: list[str | None] = []
+        """Another host that it redirects to for the bytes."""
+        self.paths: list[str] = []
+        self.authorizations: list[str | None] = []
 
     def hash_of(self, data: bytes) -> str:
         """As a hub names its files: large ones (here: over 1 kB) by SHA-256, small ones as git does."""
@@ -44,20 +44,20 @@ class Hub(LocalServer):
         return hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()
 
 
-class _Answer(Answer):
+class _HubHandler(Answer):
     server: Hub
 
     def do_HEAD(self) -> None:
-        answer = self._answer()
+        content = self._respond()
         if self.server.garbage:
-            self.wfile.write(answer)
+            self.wfile.write(content)
 
     def do_GET(self) -> None:
-        self.wfile.write(self._answer())
+        self.wfile.write(self._respond())
 
-    def _answer(self) -> bytes:
-        self.server.asked.append(self.path)
-        self.server.brought.append(self.headers.get("Authorization"))
+    def _respond(self) -> bytes:
+        self.server.paths.append(self.path)
+        self.server.authorizations.append(self.headers.get("Authorization"))
         if self.server.garbage:
             return f"{self.headers.get('Authorization')} is no HTTP\r\n\0\xff".encode()
         if self.server.status:
@@ -91,18 +91,18 @@ class _Answer(Answer):
 
 
 class Store(LocalServer):
-    """Another host, where a hub keeps its large files: serves FILES to everybody, and hears all headers."""
+    """Another host, where a hub keeps its large files: serves FILES to everyone, and keeps all headers."""
 
     def __init__(self) -> None:
         super().__init__(_Bytes, "localhost")
-        self.heard: list[str] = []
+        self.headers_seen: list[str] = []
 
 
 class _Bytes(Answer):
     server: Store
 
     def do_GET(self) -> None:
-        self.server.heard.append(str(self.headers))
+        self.server.headers_seen.append(str(self.headers))
         data = FILES[self.path.removeprefix(f"/{REPO.repo}/resolve/{REPO.revision}/")]
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
@@ -129,12 +129,12 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         yield server
 
 
-def refusal(home: Path, token: str | None = None) -> PreflightError:
+def download_error(home: Path, token: str | None = None) -> PreflightError:
     with pytest.raises(PreflightError) as caught:
         download.ensure_models(["gated"], home=home, token=token)
     assert caught.value.exit_code == 4
     assert "\n" not in caught.value.message
-    # Neither the sentence nor what stands behind it repeats a token, though the hub does.
+    # Neither the message nor the cause repeats a token, though the hub does.
     assert token is None or token not in "".join(traceback.format_exception(caught.value))
     assert [path for path in (home / "models").rglob("*") if path.is_file()] == []
     return caught.value
@@ -151,23 +151,23 @@ def test_a_token_opens_the_gate_and_the_files_are_verified(
     assert not (tmp_path / "home" / "incoming").exists()
 
 
-def test_without_a_token_the_user_learns_where_to_ask_for_one(hub: Hub, tmp_path: Path) -> None:
-    error = refusal(tmp_path / "home")
+def test_the_error_without_a_token_says_where_to_get_one(hub: Hub, tmp_path: Path) -> None:
+    error = download_error(tmp_path / "home")
     assert error.code == "hub_gated"
     assert f"accept its conditions on {REPO.page} and give a read token as HF_TOKEN" in error.message
 
 
 def test_a_token_that_does_not_open_is_not_repeated(hub: Hub, tmp_path: Path) -> None:
-    assert refusal(tmp_path / "home", token="hf_wrong").code == "hub_gated"
+    assert download_error(tmp_path / "home", token="hf_wrong").code == "hub_gated"
 
 
 @pytest.mark.parametrize("status", [418, 500, 503])
-def test_another_answer_of_the_hub_is_told_by_its_number(
+def test_the_error_for_another_response_has_its_status(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     hub.status = status
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # the hub's library asks again, and waits longer
-    error = refusal(tmp_path / "home", token=TOKEN)
+    error = download_error(tmp_path / "home", token=TOKEN)
     assert error.code == "hub_refused"
     assert f"the hub answered {status}" in error.message
 
@@ -175,16 +175,16 @@ def test_another_answer_of_the_hub_is_told_by_its_number(
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refusal_at_a_gate_says_how_to_open_it(hub: Hub, tmp_path: Path, status: int) -> None:
     hub.status = status
-    assert refusal(tmp_path / "home", token=TOKEN).code == "hub_gated"
+    assert download_error(tmp_path / "home", token=TOKEN).code == "hub_gated"
 
 
-def test_an_answer_that_is_no_http_is_told_at_once(hub: Hub, tmp_path: Path) -> None:
+def test_a_response_that_is_no_http_is_an_error_at_once(hub: Hub, tmp_path: Path) -> None:
     hub.garbage = True
-    assert refusal(tmp_path / "home", token=TOKEN).code == "models_unreachable"
-    assert len(hub.asked) == 1
+    assert download_error(tmp_path / "home", token=TOKEN).code == "models_unreachable"
+    assert len(hub.paths) == 1
 
 
-def test_where_nobody_listens_the_hub_is_asked_once(
+def test_a_hub_that_does_not_listen_is_requested_once(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as free:
@@ -194,7 +194,7 @@ def test_where_nobody_listens_the_hub_is_asked_once(
         constants, "HUGGINGFACE_CO_URL_TEMPLATE", nowhere + "/{repo_id}/resolve/{revision}/{filename}"
     )
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits to ask again"))
-    assert refusal(tmp_path / "home", token=TOKEN).code == "models_unreachable"
+    assert download_error(tmp_path / "home", token=TOKEN).code == "models_unreachable"
 
 
 def test_the_token_does_not_go_along_to_another_host(hub: Hub, tmp_path: Path) -> None:
@@ -202,22 +202,22 @@ def test_the_token_does_not_go_along_to_another_host(hub: Hub, tmp_path: Path) -
     with serving(hub.store):
         folder = download.ensure_models(["gated"], home=tmp_path / "home", token=TOKEN)["gated"]
     assert {path: (folder / path).read_bytes() for path in FILES} == FILES
-    assert set(hub.brought) == {f"Bearer {TOKEN}"}
-    assert len(hub.store.heard) == len(FILES)
-    assert not any(TOKEN in headers or "uthorization" in headers for headers in hub.store.heard)
+    assert set(hub.authorizations) == {f"Bearer {TOKEN}"}
+    assert len(hub.store.headers_seen) == len(FILES)
+    assert not any(TOKEN in headers or "uthorization" in headers for headers in hub.store.headers_seen)
 
 
 def test_other_bytes_than_the_pinned_ones_are_refused(hub: Hub, tmp_path: Path) -> None:
     hub.files["config.yaml"] = b"pipeline: evil\n"
-    error = refusal(tmp_path / "home", token=TOKEN)
+    error = download_error(tmp_path / "home", token=TOKEN)
     assert error.code == "model_hash_mismatch"
 
 
-def test_hf_hub_offline_asks_nobody(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hf_hub_offline_sends_no_request(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    error = refusal(tmp_path / "home", token=TOKEN)
+    error = download_error(tmp_path / "home", token=TOKEN)
     assert error.code == "hub_offline"
-    assert hub.asked == []
+    assert hub.paths == []
 
 
 def test_the_hubs_own_cache_serves_even_offline(
@@ -230,10 +230,10 @@ def test_the_hubs_own_cache_serves_even_offline(
         (snapshot / path).write_bytes(data)
     folder = download.ensure_models(["gated"], home=tmp_path / "home")["gated"]
     assert {path: (folder / path).read_bytes() for path in FILES} == FILES
-    assert hub.asked == []
+    assert hub.paths == []
 
 
-def test_the_hub_is_asked_when_pip_cannot_deliver(
+def test_the_hub_is_the_source_when_pip_cannot_deliver(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (entry,) = registry.ENTRIES
@@ -271,12 +271,12 @@ def test_the_hubs_own_hash_is_compared_and_kept(unpublished: Hub, tmp_path: Path
     assert {path: (folder / path).read_bytes() for path in FILES} == FILES
     (status,) = download.verify_models(home=tmp_path)
     assert status.state is store.ModelState.READY, "what it hashed to when it came is remembered"
-    asked = len(unpublished.asked)
+    before = len(unpublished.paths)
     (folder / "config.yaml").write_bytes(b"changed later")
     assert download.verify_models(home=tmp_path)[0].state is store.ModelState.INCOMPLETE
     download.ensure_models(["gated"], home=tmp_path, token=TOKEN)
     assert (folder / "config.yaml").read_bytes() == FILES["config.yaml"]
-    assert len(unpublished.asked) > asked
+    assert len(unpublished.paths) > before
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -302,8 +302,8 @@ def test_without_a_known_hash_the_hubs_cache_serves_offline_too(
 
     for path in FILES:
         hf_hub_download(REPO.repo, path, revision=REPO.revision, token=TOKEN)
-    unpublished.asked.clear()
+    unpublished.paths.clear()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     folder = download.ensure_models(["gated"], home=tmp_path / "home")["gated"]
     assert {path: (folder / path).read_bytes() for path in FILES} == FILES
-    assert unpublished.asked == []
+    assert unpublished.paths == []

@@ -174,7 +174,7 @@ def test_a_plan_loads_no_engine_and_nothing_heavy(out: Path, talk: ShortTalk) ->
         ("diarization", "stopped after diarization: 2 speakers, 10 turns"),
         ("script", "stopped after script: 10 segments,"),
         ("casting", "stopped after casting: 10 segments,"),
-        ("speaking", "stopped after speaking: 10 segments, 10 of them spoken"),
+        ("speaking", "stopped after speaking: 10 segments, 10 of them synthesized"),
     ],
 )
 def test_a_run_that_stops_where_it_is_told_to_says_so_and_names_what_it_made(

@@ -15,21 +15,18 @@ from typing import Any
 import pytest
 
 from echo_faults import with_faults
-from studio import instead_of_the_worker
+from echo_pool import instead_of_the_worker
+from factories import synthesis_task
 from voiceclone_cli.errors import PreflightError, Stopped
 from voiceclone_cli.system import request_stop
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_cli.workers.process import LocalLauncher, WorkerCommand, worker_command
 from voiceclone_cli.workers.protocol import PoolResult, one_lease, shared_leases, warm_up
-from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+from voiceclone_worker.protocol import EncodeTask, EngineSpec, SynthesisTask
 
 
 def task(folder: Path, speaker: str = "A", count: int = 6, **options: Any) -> SynthesisTask:
-    segments = tuple(SegmentSpec(f"{speaker}{i:03d}", "a few words", "en", i) for i in range(count))
-    reference = ReferenceSpec(speaker, str(folder / f"{speaker}.wav"), "", str(folder / f"{speaker}.txt"))
-    return SynthesisTask(
-        speaker, EngineSpec("echo", options=options), reference, str(folder / "out"), segments
-    )
+    return synthesis_task(folder, speaker, count, **options)
 
 
 def pool(folder: Path, workers: int = 2, command: WorkerCommand | None = None, **settings: Any) -> Pool:
@@ -60,13 +57,13 @@ def test_workers_can_be_warmed_up_while_another_encodes(tmp_path: Path) -> None:
         outcome = workers.run([*encode, *warm_up(work.engine, 2)])
         assert outcome.references["A"].status == "done" and not outcome.segments
         assert "load" in outcome.timing
-        spoken = workers.run(shared_leases([work], 3, 1))
+        synthesized = workers.run(shared_leases([work], 3, 1))
     # By the workers' results, each of the three holding a lease: events may come later than these.
-    assert len(spoken.segments) == 6 and "load" not in spoken.timing, "loaded once each"
+    assert len(synthesized.segments) == 6 and "load" not in synthesized.timing, "loaded once each"
 
 
 def test_the_bytes_do_not_depend_on_mode_workers_or_batch(tmp_path: Path) -> None:
-    heard = []
+    results = []
     for name, workers, batch in (("one", 1, 5), ("two", 2, 2), ("three", 3, 1)):
         folder = tmp_path / name
         folder.mkdir()
@@ -74,26 +71,26 @@ def test_the_bytes_do_not_depend_on_mode_workers_or_batch(tmp_path: Path) -> Non
         leases = one_lease(tasks) if workers == 1 else shared_leases(tasks, workers, batch)
         with pool(folder, workers) as running:
             running.run(leases)
-        heard.append({p.name: p.read_bytes() for p in (folder / "out").glob("*.wav")})
-    assert len(heard[0]) == 11 and heard[0] == heard[1] == heard[2]
+        results.append({p.name: p.read_bytes() for p in (folder / "out").glob("*.wav")})
+    assert len(results[0]) == 11 and results[0] == results[1] == results[2]
 
 
-def test_each_row_is_told_once_as_it_happens(tmp_path: Path) -> None:
-    told: list[str] = []
+def test_each_row_is_reported_once_as_it_happens(tmp_path: Path) -> None:
+    reported: list[str] = []
     with pool(tmp_path) as workers:
-        workers.run(shared_leases([task(tmp_path)], 2, 2), on_segment=lambda row: told.append(row.id))
-    assert sorted(told) == [f"A{i:03d}" for i in range(6)]
+        workers.run(shared_leases([task(tmp_path)], 2, 2), on_segment=lambda row: reported.append(row.id))
+    assert sorted(reported) == [f"A{i:04d}" for i in range(6)]
 
 
 @pytest.mark.parametrize("error", [KeyError, ValueError, TypeError])
-def test_an_error_of_whoever_is_told_is_not_taken_for_a_damaged_event(
+def test_an_error_of_whoever_is_reported_is_not_taken_for_a_damaged_event(
     tmp_path: Path, error: type[Exception]
 ) -> None:
-    def tell(row: object) -> None:
+    def report(row: object) -> None:
         raise error("a defect of the caller")
 
     with pytest.raises(error, match="a defect of the caller"), pool(tmp_path) as workers:
-        workers.run(shared_leases([task(tmp_path)], 2, 3), on_segment=tell)
+        workers.run(shared_leases([task(tmp_path)], 2, 3), on_segment=report)
 
 
 def test_ids_that_two_tasks_share_are_not_mixed_up(tmp_path: Path) -> None:
@@ -126,24 +123,24 @@ def test_references_are_encoded_together_and_a_bad_one_is_only_its_own_failure(t
 @pytest.mark.parametrize("fault", ["fail", "raise"])
 def test_a_segment_that_fails_takes_no_other_with_it(tmp_path: Path, fault: str) -> None:
     with pool(tmp_path) as workers:
-        outcome = workers.run(shared_leases([task(tmp_path, **with_faults(faults={"A005": fault}))], 2, 3))
-    assert [key for key, state in states(outcome).items() if state == "failed"] == ["A005"]
+        outcome = workers.run(shared_leases([task(tmp_path, **with_faults(faults={"A0005": fault}))], 2, 3))
+    assert [key for key, state in states(outcome).items() if state == "failed"] == ["A0005"]
 
 
 def test_a_segment_that_kills_its_worker_twice_is_given_up_and_the_rest_is_spoken(tmp_path: Path) -> None:
     with pool(tmp_path) as workers:
-        outcome = workers.run(one_lease([task(tmp_path, **with_faults(faults={"A002": "exit"}))]))
-    assert states(outcome) == {f"A{i:03d}": "failed" if i == 2 else "done" for i in range(6)}
+        outcome = workers.run(one_lease([task(tmp_path, **with_faults(faults={"A0002": "exit"}))]))
+    assert states(outcome) == {f"A{i:04d}": "failed" if i == 2 else "done" for i in range(6)}
     row = next(row for row in outcome.segments.values() if row.status == "failed")
     assert row.error is not None and row.error.code == "worker_died"
     assert "exit code 9" in row.error.message
 
 
 def test_a_worker_without_progress_is_ended_and_said_so(tmp_path: Path) -> None:
-    with pool(tmp_path, 1, patience=0.003) as workers:
-        outcome = workers.run(one_lease([task(tmp_path, count=2, **with_faults(faults={"A000": "stall"}))]))
-    assert states(outcome) == {"A000": "failed", "A001": "done"}
-    row = outcome.segments[str(tmp_path / "out"), "A000"]
+    with pool(tmp_path, 1, timeout_scale=0.003) as workers:
+        outcome = workers.run(one_lease([task(tmp_path, count=2, **with_faults(faults={"A0000": "stall"}))]))
+    assert states(outcome) == {"A0000": "failed", "A0001": "done"}
+    row = outcome.segments[str(tmp_path / "out"), "A0000"]
     assert row.error is not None and "no progress" in row.error.message
 
 
@@ -233,20 +230,20 @@ def test_leaving_the_pool_ends_every_worker(tmp_path: Path) -> None:
 
 
 def test_a_stop_lets_lines_in_flight_finish_and_leases_no_more(tmp_path: Path) -> None:
-    told: list[str] = []
+    reported: list[str] = []
 
-    def tell(worker: str, event: dict[str, Any]) -> None:
-        if event["event"] == "segment_started" and event["id"] == "A002":
+    def report(worker: str, event: dict[str, Any]) -> None:
+        if event["event"] == "segment_started" and event["id"] == "A0002":
             request_stop(Stopped(130))
 
     with (
         pytest.raises(Stopped) as stopped,
-        pool(tmp_path, 1, on_event=tell) as workers,
+        pool(tmp_path, 1, on_event=report) as workers,
     ):
         leases = shared_leases([task(tmp_path, count=12, delay=0.3)], 1, 3)
-        workers.run(leases, on_segment=lambda row: told.append(row.id))
+        workers.run(leases, on_segment=lambda row: reported.append(row.id))
     assert stopped.value.exit_code == 130
-    assert told == ["A000", "A001", "A002"]
+    assert reported == ["A0000", "A0001", "A0002"]
     assert not list((tmp_path / "tasks").iterdir())
 
 
@@ -256,14 +253,14 @@ def test_a_stop_does_not_wait_for_what_takes_too_long(
     monkeypatch.setattr("voiceclone_cli.workers.pool.STOPPING_SECONDS", 0.3)
     pids: list[int] = []
 
-    def tell(worker: str, event: dict[str, Any]) -> None:
+    def report(worker: str, event: dict[str, Any]) -> None:
         if event["event"] == "hello":
             pids.append(event["pid"])
         if event["event"] == "segment_started":
             request_stop(Stopped(143))
 
-    with pytest.raises(Stopped), pool(tmp_path, 1, on_event=tell) as workers:
-        workers.run(one_lease([task(tmp_path, **with_faults(faults={"A000": "stall"}))]))
+    with pytest.raises(Stopped), pool(tmp_path, 1, on_event=report) as workers:
+        workers.run(one_lease([task(tmp_path, **with_faults(faults={"A0000": "stall"}))]))
     assert len(pids) == 1 and not _alive(pids[0])
 
 

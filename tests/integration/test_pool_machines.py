@@ -1,4 +1,4 @@
-"""The pool over machines that come, go and differ: slots whose files travel as bytes."""
+"""The pool over machines that come, go and differ: workers whose files travel as bytes."""
 
 from __future__ import annotations
 
@@ -7,36 +7,35 @@ from pathlib import Path
 
 import pytest
 
-from far_slots import FarLauncher, FarSlot, tone
+from factories import synthesis_task
+from far_workers import FarLauncher, FarWorker, tone
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.workers.pool import Pool
 from voiceclone_cli.workers.protocol import PoolResult, shared_leases
-from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentRow, SegmentSpec, SynthesisTask
+from voiceclone_worker.protocol import SegmentRow, SegmentSpec, SynthesisTask
 
 
-def task(folder: Path, count: int, speaker: str = "A") -> SynthesisTask:
-    lines = tuple(SegmentSpec(f"{speaker}{n:03d}", f"words of {n}", "en", n) for n in range(count))
-    return SynthesisTask(
-        speaker, EngineSpec("echo"), ReferenceSpec(speaker, "", "", ""), str(folder / "out"), lines
-    )
+def task(folder: Path, count: int) -> SynthesisTask:
+    segments = [SegmentSpec(f"A{n:03d}", f"words of {n}", "en", n) for n in range(count)]
+    return synthesis_task(folder, "A", segments=segments)
 
 
-def spoken(folder: Path) -> dict[str, bytes]:
+def synthesized(folder: Path) -> dict[str, bytes]:
     return {path.stem: path.read_bytes() for path in (folder / "out").glob("*.wav")}
 
 
 def assert_whole(outcome: PoolResult, folder: Path, count: int) -> None:
     assert {row.status for row in outcome.segments.values()} == {"done"} and len(outcome.segments) == count
-    assert spoken(folder) == {f"A{n:03d}": tone(f"words of {n}") for n in range(count)}
+    assert synthesized(folder) == {f"A{n:03d}": tone(f"words of {n}") for n in range(count)}
 
 
-def test_files_come_as_bytes_and_each_row_is_told_once(tmp_path: Path) -> None:
-    told: list[SegmentRow] = []
+def test_files_come_as_bytes_and_each_row_is_reported_once(tmp_path: Path) -> None:
+    reported: list[SegmentRow] = []
     machines = FarLauncher(3)
     with Pool(machines) as pool:
-        outcome = pool.run(shared_leases([task(tmp_path, 20)], 3, 4), told.append)
+        outcome = pool.run(shared_leases([task(tmp_path, 20)], 3, 4), reported.append)
     assert_whole(outcome, tmp_path, 20)
-    assert len(told) == 20 and machines.closed
+    assert len(reported) == 20 and machines.closed
 
 
 def test_a_lease_is_given_only_to_who_is_ready(tmp_path: Path) -> None:
@@ -44,25 +43,25 @@ def test_a_lease_is_given_only_to_who_is_ready(tmp_path: Path) -> None:
     with Pool(machines) as pool:
         outcome = pool.run(shared_leases([task(tmp_path, 8)], 2, 1))
     assert_whole(outcome, tmp_path, 8)
-    assert {name for name, _ in machines.spoken} == {"worker 2"}
+    assert {name for name, _ in machines.synthesized} == {"worker 2"}
 
 
 def test_a_machine_that_comes_later_takes_its_share(tmp_path: Path) -> None:
     machines = FarLauncher(1, delay=lambda number: 0.05)
-    threading.Timer(0.3, lambda: setattr(machines, "slots", 3)).start()
+    threading.Timer(0.3, lambda: setattr(machines, "workers", 3)).start()
     with Pool(machines) as pool:
         outcome = pool.run(shared_leases([task(tmp_path, 30)], 3, 1))
     assert_whole(outcome, tmp_path, 30)
-    assert {name for name, _ in machines.spoken} == {"worker 1", "worker 2", "worker 3"}
+    assert {name for name, _ in machines.synthesized} == {"worker 1", "worker 2", "worker 3"}
 
 
-def test_machines_that_go_away_cost_no_segment_and_no_strike(tmp_path: Path) -> None:
+def test_machines_that_go_away_cost_no_segment_and_count_as_no_crash(tmp_path: Path) -> None:
     gone: list[str] = []
 
-    def dies(slot: FarSlot, id: str) -> bool:
+    def dies(worker: FarWorker, id: str) -> bool:
         # Three machines in a row go under the same segment: were it to blame, it would be given up.
         if id == "A002" and len(gone) < 3:
-            gone.append(slot.name)
+            gone.append(worker.name)
             return True
         return False
 
@@ -74,7 +73,7 @@ def test_machines_that_go_away_cost_no_segment_and_no_strike(tmp_path: Path) -> 
 
 
 def test_a_segment_under_which_machine_after_machine_goes_is_given_up_with_its_reason(tmp_path: Path) -> None:
-    with Pool(FarLauncher(1, dies=lambda slot, id: id == "A001")) as pool:
+    with Pool(FarLauncher(1, dies=lambda worker, id: id == "A001")) as pool:
         outcome = pool.run(shared_leases([task(tmp_path, 4)], 1, 1))
     failed = {row.id: row.error for row in outcome.segments.values() if row.status == "failed"}
     assert failed.keys() == {"A001"} and len(outcome.segments) == 4
@@ -93,11 +92,11 @@ def test_where_no_machine_can_be_had_it_is_said_at_once(tmp_path: Path) -> None:
 def test_where_machines_are_gone_for_good_every_row_has_its_reason(tmp_path: Path) -> None:
     class Vanishing(FarLauncher):
         def room(self) -> int:
-            if self.spoken:
+            if self.synthesized:
                 raise PreflightError("no machine of the cluster is left", code="no_nodes")
             return 1
 
-    machines = Vanishing(1, dies=lambda slot, id: id == "A001")
+    machines = Vanishing(1, dies=lambda worker, id: id == "A001")
     with Pool(machines) as pool:
         outcome = pool.run(shared_leases([task(tmp_path, 4)], 1, 1))
     states = {row.id: row.status for row in outcome.segments.values()}

@@ -264,11 +264,12 @@ def test_an_incomplete_manifest_is_one_sentence(out: Path, tmp_path: Path) -> No
         {key: value for key, value in manifest.items() if key != "request"},
         {**manifest, "request": {**manifest["request"], "speakers": 2}},
         {**manifest, "request": {**manifest["request"], "input": 7}},
-        {**manifest, "settings": {"seed": 3}},
         {**manifest, "settings": {**manifest["settings"], "seed": {"value": "x", "from": "flag"}}},
     ):
         (out / "run.json").write_text(json.dumps(document), encoding="utf-8")
         expect_refusal("bad_manifest", out)
+    (out / "run.json").write_text(json.dumps({**manifest, "settings": {"seed": 3}}), encoding="utf-8")
+    expect_refusal("manifest_damaged", out)
     (out / "run.json").write_text(json.dumps({**manifest, "schema": "voiceclone.run/9"}), encoding="utf-8")
     expect_refusal("run_schema", out)
     (out / "run.json").write_text("[" * 100_000, encoding="utf-8")

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install one, or name it with CHROMIUM=..."),
 ]
 TEXTS = ("We meet at noon by the harbour.", "Did you bring the drawings?", "No. They are in the archive.")
-HOSTILE = '</script><img src=x onerror="window.struck=1">\'&\u202e\u2028%#?'
+HOSTILE = '</script><img src=x onerror="window.injected=1">\'&\u202e\u2028%#?'
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def page(browser: Browser, talk: Path) -> Iterator[Page]:
 
 
 def ids(page: Page) -> list[str]:
-    """The lines that are in the document, in its order, which is that from top to bottom."""
+    """Return the ids of the lines in the document, from top to bottom."""
     rows = page.evaluate(
         "[...document.querySelectorAll('.line')].map((row) => [parseFloat(row.style.top), row.querySelector('.id').textContent])"
     )
@@ -61,7 +61,7 @@ def ids(page: Page) -> list[str]:
     return [name for _, name in rows]
 
 
-def choose(page: Page, selector: str, value: str) -> None:
+def set_filter(page: Page, selector: str, value: str) -> None:
     page.evaluate(
         f"(() => {{ const one = document.querySelector({json.dumps(selector)}); one.value = {json.dumps(value)};"
         " one.dispatchEvent(new Event('input', {bubbles: true})); })()"
@@ -69,18 +69,18 @@ def choose(page: Page, selector: str, value: str) -> None:
 
 
 def expect_playing(page: Page, name: str) -> None:
-    """Waits until the deck's track A or B is heard, and the sound behind it moves."""
+    """Wait until the deck's track A or B plays, and its sound is loaded."""
     page.wait_for(f"document.querySelector('[data-do={name}]')?.getAttribute('aria-pressed') === 'true'")
     element = {"a": "audio-original", "b": "audio-clip"}[name]
     page.wait_for(f"document.getElementById('{element}').duration > 0")
 
 
-def test_every_line_is_listed_and_nothing_is_asked_of_the_network(page: Page, talk: Path) -> None:
+def test_every_line_is_listed_without_network_requests(page: Page, talk: Path) -> None:
     assert ids(page) == [f"{n:04}" for n in range(1, 13)]
     assert all(url.startswith(talk.as_uri()) for url in page.requested())
 
 
-def test_the_sounds_load_from_their_files(page: Page) -> None:
+def test_sounds_load_from_their_files(page: Page) -> None:
     for element in ("audio-original", "audio-mix"):
         page.wait_for(f"document.getElementById('{element}').duration > 20")
     lengths = page.evaluate("""Promise.all(JSON.parse(document.getElementById('content').textContent).lines
@@ -93,7 +93,7 @@ def test_the_sounds_load_from_their_files(page: Page) -> None:
     assert lengths == pytest.approx([1.4] * 11, abs=0.01)
 
 
-def test_a_plays_the_original_in_its_place_and_b_the_clone(page: Page) -> None:
+def test_a_plays_the_original_and_b_the_clone(page: Page) -> None:
     page.press("j")
     page.press("j")
     page.press("a")
@@ -107,7 +107,7 @@ def test_a_plays_the_original_in_its_place_and_b_the_clone(page: Page) -> None:
     assert page.evaluate("document.getElementById('live').textContent") == "Playing clone of 0002"
 
 
-def test_the_original_ends_where_its_line_ends(page: Page) -> None:
+def test_original_stops_at_the_end_of_its_line(page: Page) -> None:
     page.press("j")
     page.press("a")
     expect_playing(page, "a")
@@ -117,7 +117,7 @@ def test_the_original_ends_where_its_line_ends(page: Page) -> None:
     )
 
 
-def test_space_pauses_and_goes_on(page: Page) -> None:
+def test_space_pauses_and_resumes(page: Page) -> None:
     page.press("j")
     page.press("b")
     expect_playing(page, "b")
@@ -127,7 +127,24 @@ def test_space_pauses_and_goes_on(page: Page) -> None:
     expect_playing(page, "b")
 
 
-def test_j_and_k_go_down_and_up_the_list_and_esc_closes(page: Page) -> None:
+def test_switching_clips_leaves_one_frame_loop(page: Page) -> None:
+    for kind in ("original", "mix"):
+        page.click(f"#play-{kind}")
+        page.wait_for(f"!document.getElementById('audio-{kind}').paused")
+    frames, requests = page.evaluate("""new Promise((done) => {
+        const original = window.requestAnimationFrame;
+        let [frames, requests] = [0, 0];
+        window.requestAnimationFrame = (callback) => {
+            if (callback.name === 'followPlayback') requests++;
+            return original(callback);
+        };
+        const count = () => { if (++frames < 20) original(count); else done([frames, requests]); };
+        original(count);
+    })""")
+    assert 0 < requests <= frames + 1
+
+
+def test_j_and_k_select_lines_and_esc_closes(page: Page) -> None:
     for key in "jjjk":
         page.press(key)
     assert page.evaluate("document.querySelector('#deck h2').textContent") == "0002"
@@ -137,29 +154,29 @@ def test_j_and_k_go_down_and_up_the_list_and_esc_closes(page: Page) -> None:
     assert page.evaluate("document.getElementById('deck').hidden")
 
 
-def test_an_address_with_a_line_opens_it(browser: Browser, talk: Path) -> None:
+def test_address_with_a_line_selects_it(browser: Browser, talk: Path) -> None:
     page = browser.open_page((talk / "report.html").as_uri() + "#0007")
     assert page.evaluate("document.querySelector('#deck h2').textContent") == "0007"
     page.call("Page.close")
 
 
-def test_the_deck_shows_what_was_understood(page: Page) -> None:
+def test_deck_shows_the_word_diff(page: Page) -> None:
     for key in "jjj":
         page.press(key)
     assert page.evaluate("document.querySelector('.words del').textContent") == "archive."
     assert page.evaluate("document.querySelector('.words ins').textContent") == "attic."
 
 
-def test_lines_are_found_by_speaker_status_flag_and_words(page: Page) -> None:
-    choose(page, "#filter-speaker", "SPEAKER_01")
+def test_filters_by_speaker_status_flag_and_text(page: Page) -> None:
+    set_filter(page, "#filter-speaker", "SPEAKER_01")
     assert ids(page) == ["0002", "0005", "0008", "0011"]
-    choose(page, "#filter-status", "failed")
+    set_filter(page, "#filter-status", "failed")
     assert ids(page) == ["0005"]
     page.press("Escape")
     assert len(ids(page)) == 12
-    choose(page, "#filter-flag", "=overflow")
+    set_filter(page, "#filter-flag", "=overflow")
     assert ids(page) == ["0007"]
-    choose(page, "#filter-flag", "")
+    set_filter(page, "#filter-flag", "")
     page.press("/")
     for letter in "attic":
         page.press(letter)
@@ -169,7 +186,7 @@ def test_lines_are_found_by_speaker_status_flag_and_words(page: Page) -> None:
     assert len(ids(page)) == 12
 
 
-def test_columns_sort_both_ways_and_what_was_not_measured_comes_last(page: Page) -> None:
+def test_columns_sort_in_both_directions_without_values_last(page: Page) -> None:
     page.click("[data-by=similarity] button")
     assert ids(page)[:6] == ["0001", "0002", "0003", "0007", "0008", "0009"]
     page.click("[data-by=similarity] button")
@@ -177,14 +194,14 @@ def test_columns_sort_both_ways_and_what_was_not_measured_comes_last(page: Page)
     assert page.evaluate("document.querySelector('[data-by=similarity]').ariaSort") == "descending"
 
 
-def test_the_worst_come_first_with_w(page: Page) -> None:
+def test_w_sorts_worst_first(page: Page) -> None:
     page.press("w")
     assert ids(page)[:3] == ["0005", "0003", "0007"]
     page.press("w")
     assert ids(page)[:3] == ["0001", "0002", "0003"]
 
 
-def test_marked_lines_become_a_redo(page: Page, talk: Path) -> None:
+def test_marked_lines_become_a_redo_command(page: Page, talk: Path) -> None:
     for key in "jxjjx":
         page.press(key)
     assert page.evaluate("document.getElementById('redo').value") == f"voiceclone redo {talk} 0001 0003"
@@ -192,7 +209,7 @@ def test_marked_lines_become_a_redo(page: Page, talk: Path) -> None:
     assert page.evaluate("document.getElementById('redo').value") == f"voiceclone redo {talk} 0001"
 
 
-def test_a_click_on_the_timeline_is_heard(page: Page) -> None:
+def test_click_on_the_timeline_plays(page: Page) -> None:
     box = page.evaluate(
         "(() => { const box = document.getElementById('timeline').getBoundingClientRect();"
         " return [box.x, box.y, box.width]; })()"
@@ -206,7 +223,7 @@ def test_a_click_on_the_timeline_is_heard(page: Page) -> None:
     expect_playing(page, "a")
 
 
-def test_the_timeline_zooms_and_pans(page: Page) -> None:
+def test_timeline_zooms_and_pans(page: Page) -> None:
     picture = "document.getElementById('timeline').toDataURL()"
     frame = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
     seen = [page.evaluate(picture)]
@@ -222,7 +239,7 @@ def test_the_timeline_zooms_and_pans(page: Page) -> None:
     assert len(set(seen)) == 3
 
 
-def test_a_reference_is_heard_and_the_views_are_tabs(page: Page) -> None:
+def test_reference_plays_and_views_are_tabs(page: Page) -> None:
     page.press("2")
     assert page.evaluate("document.getElementById('lines').hidden")
     page.click("#speakers button")
@@ -234,7 +251,7 @@ def test_a_reference_is_heard_and_the_views_are_tabs(page: Page) -> None:
     assert "max_stretch" in page.evaluate("document.getElementById('run').textContent")
 
 
-def test_missed_gates_and_corrections_lead_to_their_lines(browser: Browser, tmp_path: Path) -> None:
+def test_failed_gates_and_corrections_link_to_lines(browser: Browser, tmp_path: Path) -> None:
     at = "2026-03-01T10:00:00+00:00"
     was = {"text": "Hello.", "speaker": "A", "seed": None}
     history = [{"at": at, "kind": "line", "id": "0002", "was": was, "text": "Good day."}]
@@ -259,14 +276,14 @@ def test_missed_gates_and_corrections_lead_to_their_lines(browser: Browser, tmp_
     page.call("Page.close")
 
 
-def test_help_names_the_keys_and_keeps_them_to_itself(page: Page) -> None:
+def test_help_lists_the_keys_and_blocks_them(page: Page) -> None:
     page.press("?")
     assert page.evaluate("document.getElementById('help').open")
     page.press("j")
     assert page.evaluate("document.getElementById('deck').hidden")
 
 
-def test_the_grid_tells_where_its_rows_are(page: Page) -> None:
+def test_grid_has_accessible_row_positions(page: Page) -> None:
     grid = "document.getElementById('grid')"
     assert page.evaluate(f"{grid}.getAttribute('aria-rowcount')") == "13"
     page.evaluate(f"{grid}.focus()")
@@ -292,7 +309,7 @@ def test_no_width_scrolls_sideways(browser: Browser, talk: Path, width: int) -> 
     page.call("Page.close")
 
 
-def test_the_theme_follows_the_system_and_can_be_turned(browser: Browser, talk: Path) -> None:
+def test_theme_follows_the_system_and_can_be_switched(browser: Browser, talk: Path) -> None:
     page = browser.open_page((talk / "report.html").as_uri())
     ground = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(ground)
@@ -305,16 +322,21 @@ def test_the_theme_follows_the_system_and_can_be_turned(browser: Browser, talk: 
     page.call("Page.close")
 
 
-def test_hostile_names_are_only_words(browser: Browser, tmp_path: Path) -> None:
+def test_hostile_names_are_text_only(browser: Browser, tmp_path: Path) -> None:
     name = HOSTILE.replace("/", "")
     rows = [
         line(0, name, HOSTILE, id="a%b#c?d", warnings=[HOSTILE], language='en" onload="x'),
         line(1, name, "x", status="failed", error={"code": HOSTILE, "message": HOSTILE}),
-        line(2, "javascript:window.struck=1", "y"),
+        line(2, "javascript:window.injected=1", "y"),
     ]
-    whole = {"history": [{HOSTILE: HOSTILE}], "consent": {"speakers": {HOSTILE: HOSTILE}}}
+    documents = {
+        "history": [{HOSTILE: HOSTILE}],
+        "consent": {"speakers": [{"speaker": HOSTILE, "name": HOSTILE}]},
+    }
     errors = [{"code": HOSTILE, "message": HOSTILE, "segment": HOSTILE}]
-    folder = write_run(tmp_path / "r %23#?'\"", rows, notes=[HOSTILE], errors=errors, status=HOSTILE, **whole)
+    folder = write_run(
+        tmp_path / "r %23#?'\"", rows, notes=[HOSTILE], errors=errors, status=HOSTILE, **documents
+    )
     write_check(folder, {"a%b#c?d": {"heard": HOSTILE + " more", "nearest_other": HOSTILE, "error": HOSTILE}})
     page = browser.open_page(write_report(folder).as_uri())
     for key in ("j", "b"):
@@ -323,17 +345,17 @@ def test_hostile_names_are_only_words(browser: Browser, tmp_path: Path) -> None:
     for key in ("j", "j", "2", "3"):
         page.press(key)
     page.wait_for("document.getElementById('audio-original').duration > 0")
-    assert page.evaluate("window.struck === undefined && !document.querySelector('main img')")
+    assert page.evaluate("window.injected === undefined && !document.querySelector('main img')")
     assert HOSTILE in page.evaluate("document.getElementById('run').textContent")
     assert page.errors() == []
     page.call("Page.close")
 
 
 @pytest.mark.parametrize("lacking", ["original.flac", "mix.wav", "segments", "speakers", "everything"])
-def test_a_page_shows_what_there_is(browser: Browser, tmp_path: Path, lacking: str) -> None:
+def test_page_without_some_files(browser: Browser, tmp_path: Path, lacking: str) -> None:
     folder = write_run(tmp_path / "run", [line(0, "A", "Hi."), line(1, "B", "Ho.", status="planned")])
     if lacking == "everything":
-        (folder / "run.json").write_text('{"schema": "voiceclone.run/1"}')
+        (folder / "run.json").write_text('{"schema": "voiceclone.run/1", "status": "error", "run_dir": null}')
     elif (folder / lacking).is_dir():
         (folder / lacking).rename(tmp_path / "away")
     else:
@@ -345,7 +367,7 @@ def test_a_page_shows_what_there_is(browser: Browser, tmp_path: Path, lacking: s
     page.call("Page.close")
 
 
-def test_two_thousand_lines_scroll_with_a_window_of_rows(browser: Browser, tmp_path: Path) -> None:
+def test_long_lists_render_a_window_of_rows(browser: Browser, tmp_path: Path) -> None:
     close = [
         {"start": n / 4, "end": n / 4 + 0.2, "slot_end": n / 4 + 0.2, "placed_at": n / 4} for n in range(2000)
     ]
@@ -374,16 +396,14 @@ def test_two_thousand_lines_scroll_with_a_window_of_rows(browser: Browser, tmp_p
     page.call("Page.close")
 
 
-def test_the_command_writes_the_report_of_a_real_run(
-    browser: Browser, sample_wav: Path, tmp_path: Path
-) -> None:
+def test_report_command_on_a_real_run(browser: Browser, sample_wav: Path, tmp_path: Path) -> None:
     folder = tmp_path / "talk.voiceclone"
     assert voiceclone("run", sample_wav, "--engine", "echo", "--out", folder).code == 0
     ended = voiceclone("report", folder)
     assert (ended.code, ended.out.strip()) == (0, str(folder / "report.html"))
     page = browser.open_page((folder / "report.html").as_uri())
-    spoken = len(json.loads((folder / "run.json").read_text(encoding="utf-8"))["segments"])
-    assert len(ids(page)) == spoken > 0
+    segments = len(json.loads((folder / "run.json").read_text(encoding="utf-8"))["segments"])
+    assert len(ids(page)) == segments > 0
     page.press("j")
     page.press("b")
     expect_playing(page, "b")
@@ -391,6 +411,6 @@ def test_the_command_writes_the_report_of_a_real_run(
     page.call("Page.close")
 
 
-def test_the_command_says_what_is_no_run_directory(tmp_path: Path) -> None:
+def test_report_command_refuses_other_folders(tmp_path: Path) -> None:
     ended = voiceclone("report", tmp_path)
     assert ended.code == 2 and "there is no run.json in it that can be read" in ended.err

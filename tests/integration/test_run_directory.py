@@ -1,4 +1,7 @@
-"""A run directory that is taken away, blocked, full of links, or used twice: real commands, the echo engine."""
+"""A run directory that is deleted, blocked, full of links or used twice, or whose script was edited and given back.
+
+Real commands, the echo engine.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from command import voiceclone
+from command import Run, voiceclone
 from disturbed_runs import LINES, Running, assert_told, contents, make_talk
 from voiceclone_cli.files import file_sha256
 
@@ -170,3 +174,62 @@ def test_after_the_holder_was_killed_the_next_run_goes_on(running: Running, talk
     running.kill()
     assert running.ended().code == -signal.SIGKILL
     go_on(running, talk)
+
+
+# An edited script of the run directory, given back to it
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, sample_wav: Path, model_folders: Mapping[str, Path]
+) -> Path:
+    """A run on the sample with its own words; its speech is tones."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    done = voiceclone(*arguments(sample_wav, out))
+    assert done.code == 0, done.err
+    return out
+
+
+def arguments(wav: Path, out: Path, *more: object) -> tuple[object, ...]:
+    turns = wav.with_suffix(".rttm")
+    return ("run", wav, "--turns", turns, "--engine", "echo", "--out", out, "--json", "--no-report", *more)
+
+
+@pytest.fixture
+def out(tmp_path: Path, finished: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def again(wav: Path, out: Path, script: Path) -> dict[str, Any]:
+    ended = voiceclone(*arguments(wav, out, "--script", script))
+    assert ended.code == 0, ended.err
+    return ended.document
+
+
+@pytest.mark.parametrize("name", ["script.json", "script.srt"])
+def test_a_script_that_is_fed_back_unchanged_makes_nothing_again(
+    sample_wav: Path, out: Path, name: str
+) -> None:
+    before = Run(voiceclone(*arguments(sample_wav, out)), out).sounds()
+    document = again(sample_wav, out, out / name)
+    assert document["reused"] == len(document["segments"]) and "casting" in document["reused_stages"]
+    assert Run(voiceclone(*arguments(sample_wav, out)), out).sounds() == before
+
+
+def test_an_edited_line_is_the_only_one_that_is_spoken_again(sample_wav: Path, out: Path) -> None:
+    script = json.loads((out / "script.json").read_text(encoding="utf-8"))
+    script["segments"][2]["text"] = "Something else altogether."
+    (out / "edited.json").write_text(json.dumps(script), encoding="utf-8")
+    document = again(sample_wav, out, out / "edited.json")
+    assert document["reused"] == len(document["segments"]) - 1
+    assert {"casting", "encoding"} <= set(document["reused_stages"])
+    assert document["segments"][2]["text"] == "Something else altogether."
+
+
+def test_a_line_may_have_a_seed_of_its_own(sample_wav: Path, out: Path) -> None:
+    script = json.loads((out / "script.json").read_text(encoding="utf-8"))
+    script["segments"][0]["seed"] = 4711
+    (out / "edited.json").write_text(json.dumps(script), encoding="utf-8")
+    document = again(sample_wav, out, out / "edited.json")
+    assert document["segments"][0]["seed"] == 4711
+    assert document["reused"] == len(document["segments"]) - 1

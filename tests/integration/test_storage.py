@@ -47,7 +47,7 @@ def mount_point(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(mount_point: Path, talk: list[object]) -> dict[str, bytes]:
+def expected(mount_point: Path, talk: list[object]) -> dict[str, bytes]:
     with small_disk(mount_point, ROOMY) as disk:
         done = disk.voiceclone(*talk, "--out", disk.path / "run")
         assert done.code == 0, done.err
@@ -55,7 +55,7 @@ def undisturbed(mount_point: Path, talk: list[object]) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def disk(mount_point: Path, undisturbed: dict[str, bytes]) -> Iterator[SmallDisk]:
+def disk(mount_point: Path, expected: dict[str, bytes]) -> Iterator[SmallDisk]:
     with small_disk(mount_point, ROOMY) as made:
         yield made
 
@@ -64,20 +64,20 @@ def disk(mount_point: Path, undisturbed: dict[str, bytes]) -> Iterator[SmallDisk
 # references, in the segments and in the mix.
 @pytest.mark.parametrize("kilobytes", [4, 24, 180, 520, 1100])
 def test_a_full_disk_is_one_sentence_and_the_run_goes_on_when_there_is_room(
-    kilobytes: int, mount_point: Path, talk: list[object], undisturbed: dict[str, bytes]
+    kilobytes: int, mount_point: Path, talk: list[object], expected: dict[str, bytes]
 ) -> None:
     with small_disk(mount_point, kilobytes) as disk:
         ended = disk.voiceclone(*talk, "--out", disk.path / "run")
         assert_told(ended, disk.path, "full", "make room")
-        assert_whole(disk.seen / "run", undisturbed)
+        assert_whole(disk.seen / "run", expected)
         disk.resize(ROOMY)
         again = disk.voiceclone(*talk, "--out", disk.path / "run")
         assert again.code == 0, again.err
-        assert contents(disk.seen / "run") == undisturbed
+        assert contents(disk.seen / "run") == expected
 
 
 def test_a_disk_that_can_only_be_read_is_one_sentence(
-    disk: SmallDisk, talk: list[object], undisturbed: dict[str, bytes]
+    disk: SmallDisk, talk: list[object], expected: dict[str, bytes]
 ) -> None:
     disk.make_read_only()
     assert_told(disk.voiceclone(*talk, "--out", disk.path / "run"), disk.path, "Read-only", codes=(4,))
@@ -85,7 +85,7 @@ def test_a_disk_that_can_only_be_read_is_one_sentence(
     assert disk.voiceclone(*talk, "--out", disk.path / "run").code == 0
     disk.make_read_only()
     assert_told(disk.voiceclone(*talk, "--out", disk.path / "run"), disk.path, "Read-only", codes=(4,))
-    assert_whole(disk.seen / "run", undisturbed)
+    assert_whole(disk.seen / "run", expected)
 
 
 def test_an_answer_that_stdout_does_not_take_is_one_sentence(tmp_path: Path, talk: list[object]) -> None:
@@ -156,5 +156,7 @@ def test_a_slow_disk_holds_the_engine_up_and_is_no_hang(
     events = [parse_event(line) for line in done.stderr.splitlines()]
     names = [event["event"] for event in events if event is not None]
     assert names.count("segment_done") == 40 and "heartbeat" in names
-    ahead = [names[:n].count("segment_started") - names[:n].count("segment_done") for n in range(len(names))]
-    assert max(ahead) <= BACKLOG + 2, "the one that is written, and the one that waits for room"
+    unfinished = [
+        names[:n].count("segment_started") - names[:n].count("segment_done") for n in range(len(names))
+    ]
+    assert max(unfinished) <= BACKLOG + 2, "the one that is written, and the one that waits for space"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -113,9 +114,9 @@ def test_a_recording_in_pieces_has_the_same_words_at_the_same_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(transcription, "WHOLE_SECONDS", 20.0)
-    monkeypatch.setattr(transcription, "PIECE_SECONDS", 15.0)
+    monkeypatch.setattr(transcription, "PART_SECONDS", 15.0)
     monkeypatch.setattr(transcription, "_CUT_WITHIN", 3.0)
-    assert len(transcription.pieces(recording.samples)) == 2
+    assert len(transcription.split_at_silence(recording.samples)) == 2
     found = transcribe(recording, model_folders["whisper-base"], language=None, threads=1)
     assert (found.language, found.model) == (transcript.language, transcript.model)
     near = [
@@ -130,7 +131,7 @@ def test_a_recording_in_pieces_has_the_same_words_at_the_same_times(
 def test_a_language_the_model_does_not_know_is_refused(
     recording: Recording, model_folders: Mapping[str, Path]
 ) -> None:
-    with pytest.raises(InputError, match='does not know the language "xx"') as caught:
+    with pytest.raises(InputError, match='does not support the language "xx"') as caught:
         transcribe(recording, model_folders["whisper-base"], language="xx", threads=1)
     assert caught.value.code == "language_unknown"
 
@@ -146,3 +147,30 @@ def test_a_broken_model_is_one_sentence(
     with pytest.raises(PreflightError, match="cannot be loaded") as caught:
         transcribe(recording, tmp_path, language=None, threads=1)
     assert caught.value.code == "asr_model_broken"
+
+
+@pytest.mark.parametrize("kind", ["empty", "cut", "garbage", "zeros", "lengths", "strings"])
+def test_a_model_of_garbage_is_one_sentence(
+    tmp_path: Path, model_folders: Mapping[str, Path], kind: str
+) -> None:
+    folder = tmp_path / "whisper"
+    folder.mkdir()
+    for path in model_folders["whisper-base"].iterdir():
+        if path.name != "model.bin":
+            (folder / path.name).symlink_to(path)
+    with (model_folders["whisper-base"] / "model.bin").open("rb") as file:
+        head = file.read(10_000_000)
+    bad = {
+        "empty": b"",
+        "cut": head,
+        "garbage": np.random.default_rng(0).bytes(100_000),
+        "zeros": bytes(100_000),
+        "lengths": head[:6] + b"\xff" * 1000 + head[1006:],
+        "strings": head[:4] + b"\xff\xff" + head[6:],
+    }
+    (folder / "model.bin").write_bytes(bad[kind])
+    with pytest.raises(PreflightError) as caught:
+        recording = Recording(tmp_path, np.zeros(16_000, np.float32), 16_000, 16_000, 1, False)
+        transcribe(recording, folder, language=None, threads=1)
+    assert caught.value.code == "asr_model_broken"
+    assert caught.value.message.isprintable()

@@ -1,11 +1,13 @@
-"""The worker program alone: real processes, the echo engine."""
+"""The worker program alone: tasks with the echo engine, and its tool."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import time
 import wave
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from typing import Any
 import pytest
 
 from echo_faults import with_faults
+from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.workers.process import ask_tool, worker_command
 
 PROGRAM = Path(__file__).parents[2] / "worker_env" / "voiceclone_worker"
 
@@ -58,7 +62,7 @@ def result_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return document
 
 
-def test_a_task_is_spoken_and_every_segment_has_its_row(tmp_path: Path) -> None:
+def test_a_task_is_synthesized_and_every_segment_has_its_row(tmp_path: Path) -> None:
     done = work(write_task(tmp_path))
     assert done.returncode == 0
     result = result_of(done)
@@ -69,9 +73,9 @@ def test_a_task_is_spoken_and_every_segment_has_its_row(tmp_path: Path) -> None:
         ("0003", "done"),
     ]
     for row in result["segments"]:
-        with wave.open(row["file"]) as spoken:
-            assert spoken.getnframes() == row["frames"] > 0
-            assert row["seconds"] == pytest.approx(row["frames"] / spoken.getframerate())
+        with wave.open(row["file"]) as sound:
+            assert sound.getnframes() == row["frames"] > 0
+            assert row["seconds"] == pytest.approx(row["frames"] / sound.getframerate())
         assert row["sha256"] == sha256(Path(row["file"]).read_bytes()).hexdigest()
 
 
@@ -88,8 +92,8 @@ def test_a_library_that_prints_cannot_reach_the_result(
     done = work(write_task(tmp_path, **{"import": "noisy"}))
     assert done.returncode == 0
     assert len(result_of(done)["segments"]) == 3
-    for said in ("imported!", "from C", "from a child"):
-        assert said in done.stderr
+    for text in ("imported!", "from C", "from a child"):
+        assert text in done.stderr
 
 
 def test_an_unreadable_task_file_ends_with_an_error_and_still_answers(tmp_path: Path) -> None:
@@ -169,3 +173,64 @@ def _with_engine(folder: Path, engine: str) -> Path:
     path = write_task(folder)
     path.write_text(path.read_text().replace('"echo"', f'"{engine}"'), encoding="utf-8")
     return path
+
+
+def refused_tool(python: str, *, seconds: float = 20.0, tool: str = "examine") -> PreflightError:
+    with pytest.raises(PreflightError) as caught:
+        ask_tool(worker_command(python, threads=1), tool, seconds=seconds)
+    assert "\n" not in caught.value.message
+    return caught.value
+
+
+def program(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_tool_answers_and_its_events_are_passed_on() -> None:
+    events: list[str] = []
+    command = worker_command(None, threads=1)
+    answer = ask_tool(command, "examine", on_event=lambda event: events.append(event["event"]))
+    assert answer["executable"] == sys.executable
+    assert events[0] == "hello"
+
+
+def test_an_unknown_tool_is_refused_with_the_names_of_the_others() -> None:
+    error = refused_tool(sys.executable, tool="hammer")
+    assert error.code == "unknown_tool" and "examine" in error.message
+
+
+def test_an_interpreter_that_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> None:
+    error = refused_tool(str(tmp_path / "nowhere"))
+    assert error.code == "worker_interpreter" and "voiceclone env create" in error.message
+
+
+def test_a_program_that_prints_something_else_is_reported_with_its_last_output(tmp_path: Path) -> None:
+    error = refused_tool(program(tmp_path / "python", "echo hello; echo I am no python >&2; exit 3"))
+    assert error.code == "worker_unreadable"
+    assert "exit code 3" in error.message and "I am no python" in error.message
+
+
+def test_a_program_that_never_answers_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    python = program(tmp_path / "python", "sleep 60; echo late")
+    started = time.monotonic()
+    error = refused_tool(python, seconds=1.0)
+    assert error.code == "worker_silent"
+    assert time.monotonic() - started < 10.0, "its child, which holds stdout, was ended too"
+
+
+def test_a_crash_of_the_tool_is_a_sentence(tmp_path: Path) -> None:
+    worker = tmp_path / "voiceclone_worker"
+    command = worker_command(None, threads=1)
+    for source in command.program.rglob("*.py"):
+        copy = worker / source.relative_to(command.program)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    program = (worker / "tools.py").read_text(encoding="utf-8")
+    broken = program.replace('{"examine": examine}', '{"examine": lambda arguments, emit: 1 / 0}')
+    assert broken != program
+    (worker / "tools.py").write_text(broken, encoding="utf-8")
+    with pytest.raises(PreflightError) as caught:
+        ask_tool(replace(command, program=worker), "examine")
+    assert caught.value.code == "tool_crashed" and "ZeroDivisionError" in caught.value.message

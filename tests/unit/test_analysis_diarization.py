@@ -1,4 +1,4 @@
-"""Which diarizer is chosen, which numbers are refused, and what the progress bar is told."""
+"""Which diarizer is chosen, which numbers are refused, and which progress is reported."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from voiceclone_cli.types import ProgressEvent
 
 
 class Registry:
-    """A registry that remembers what was asked of it; ``closed`` entries cannot be had."""
+    """A registry that keeps what was requested; ``closed`` entries are not available."""
 
     def __init__(self, *, closed: Sequence[str] = ()) -> None:
         self.closed = closed
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
     def __call__(self, names: Sequence[str]) -> Mapping[str, Path]:
-        self.asked += names
+        self.requested += names
         for name in names:
             if name in self.closed:
                 raise PreflightError(f"{name} needs a token.", code="model_gated")
@@ -36,29 +36,29 @@ def choose(
     diarizer: str, registry: Registry, *, here: Sequence[str] = (), token: str | None = None
 ) -> diarization.DiarizationModel:
     return diarization.choose_diarizer(
-        diarizer, models=registry, at_hand=lambda name: name in here, token=token
+        diarizer, models=registry, is_downloaded=lambda name: name in here, token=token
     )
 
 
 def test_auto_is_embedded_and_asks_nothing_of_the_hub_without_files_or_token() -> None:
     registry = Registry(closed=["community-1"])
-    stack = choose("auto", registry)
-    assert stack.name == "embedded"
-    assert "no hub token" in stack.why
-    assert registry.asked == ["segmentation-3.0", "campplus"]
+    model = choose("auto", registry)
+    assert model.name == "embedded"
+    assert "no hub token" in model.why
+    assert registry.requested == ["segmentation-3.0", "campplus"]
 
 
 @pytest.mark.parametrize(("here", "token"), [(["community-1"], None), ([], "hf_x")])
 def test_auto_is_community_1_where_its_files_or_a_token_are(here: list[str], token: str | None) -> None:
-    stack = choose("auto", Registry(), here=here, token=token)
-    assert stack.name == "community-1"
-    assert stack.folders == {"community-1": Path("models/community-1")}
+    model = choose("auto", Registry(), here=here, token=token)
+    assert model.name == "community-1"
+    assert model.folders == {"community-1": Path("models/community-1")}
 
 
 def test_auto_falls_back_and_says_why_when_the_token_opens_nothing() -> None:
-    stack = choose("auto", Registry(closed=["community-1"]), token="hf_x")
-    assert stack.name == "embedded"
-    assert "community-1 needs a token." in stack.why
+    model = choose("auto", Registry(closed=["community-1"]), token="hf_x")
+    assert model.name == "embedded"
+    assert "community-1 needs a token." in model.why
 
 
 def test_community_1_by_name_is_never_silently_replaced() -> None:
@@ -69,14 +69,14 @@ def test_community_1_by_name_is_never_silently_replaced() -> None:
 def test_embedded_by_name_does_not_ask_for_community_1() -> None:
     registry = Registry()
     assert choose("embedded", registry, here=["community-1"], token="hf_x").name == "embedded"
-    assert "community-1" not in registry.asked
+    assert "community-1" not in registry.requested
 
 
 def test_a_folder_with_a_config_is_a_diarizer(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("pipeline: {}\n", encoding="utf-8")
     registry = Registry()
     assert choose(str(tmp_path), registry).name == str(tmp_path)
-    assert registry.asked == []
+    assert registry.requested == []
 
 
 @pytest.mark.parametrize("name", ["", "pyannote", "no/such/folder", "."])
@@ -86,8 +86,10 @@ def test_anything_else_is_refused_in_one_sentence(name: str) -> None:
     assert error.value.code == "unknown_diarizer"
 
 
-def test_the_home_of_nobody_is_refused_in_one_sentence() -> None:
-    with pytest.raises(InputError, match="~nobody-99/x names the home of a user who is not known here"):
+def test_the_home_of_an_unknown_user_is_refused_in_one_sentence() -> None:
+    with pytest.raises(
+        InputError, match="~nobody-99/x names the home of a user who is not known on this machine"
+    ):
         choose("~nobody-99/x", Registry())
 
 
@@ -111,22 +113,22 @@ def test_numbers_of_speakers_that_make_no_sense_are_refused_before_any_work(
 
 
 @pytest.mark.parametrize(
-    ("count", "found", "complaint"),
+    ("count", "found", "mismatch"),
     [
         (SpeakerCount(), 1, None),
         (SpeakerCount(2), 2, None),
-        (SpeakerCount(5, None, None), 3, "3 speakers found, although at least 5 were asked for"),
-        (SpeakerCount(None, None, 2), 3, "3 speakers found, although at most 2 were asked for"),
+        (SpeakerCount(5, None, None), 3, "3 speakers found, although at least 5 were requested"),
+        (SpeakerCount(None, None, 2), 3, "3 speakers found, although at most 2 were requested"),
         (SpeakerCount(None, 1, 4), 4, None),
     ],
 )
-def test_a_number_that_was_asked_for_and_not_found_is_told(
-    count: SpeakerCount, found: int, complaint: str | None
+def test_a_number_that_was_asked_for_and_not_found_is_reported(
+    count: SpeakerCount, found: int, mismatch: str | None
 ) -> None:
-    assert count.complaint(found) == complaint
+    assert count.mismatch(found) == mismatch
 
 
-def told(calls: Sequence[Callable[[Callable[..., None]], None]]) -> list[ProgressEvent]:
+def reported(calls: Sequence[Callable[[Callable[..., None]], None]]) -> list[ProgressEvent]:
     events: list[ProgressEvent] = []
     hook = progress_hook(events.append, 30.0)
     for call in calls:
@@ -135,7 +137,7 @@ def told(calls: Sequence[Callable[[Callable[..., None]], None]]) -> list[Progres
 
 
 def test_progress_never_runs_backwards_nor_past_the_end() -> None:
-    events = told(
+    events = reported(
         [
             lambda hook: hook("segmentation", None, completed=0, total=21),
             lambda hook: hook("segmentation", None, completed=np.int64(32), total=np.int64(21)),
@@ -153,7 +155,7 @@ def test_progress_never_runs_backwards_nor_past_the_end() -> None:
 
 
 def test_steps_of_foreign_pipelines_are_passed_over() -> None:
-    assert told([lambda hook: hook("something else", None, completed=1, total=2)]) == []
+    assert reported([lambda hook: hook("something else", None, completed=1, total=2)]) == []
 
 
 def test_torchaudio_without_its_cuda_libraries_is_imported_without_its_binary_half(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voiceclone_cli.analysis.transcription import drop_outside_speech, pieces, transcribe
+from voiceclone_cli.analysis.transcription import drop_outside_speech, split_at_silence, transcribe
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.types import Recording, Turn, Word
 
@@ -34,16 +34,16 @@ def test_a_folder_without_a_model_says_what_is_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 899, 900])
-def test_a_recording_up_to_a_quarter_of_an_hour_is_one_piece(seconds: int) -> None:
+def test_a_recording_up_to_a_quarter_of_an_hour_is_one_part(seconds: int) -> None:
     samples = np.zeros(seconds * 16_000, np.float32)
-    assert pieces(samples) == [(0, len(samples))]
+    assert split_at_silence(samples) == [(0, len(samples))]
 
 
 def test_a_longer_one_is_cut_where_it_is_quiet_and_nothing_is_lost() -> None:
     samples = np.random.default_rng(0).standard_normal(2000 * 16_000, np.float32)
     for pause in (585, 1201):
         samples[pause * 16_000 : (pause + 1) * 16_000] *= 0.01
-    found = pieces(samples)
+    found = split_at_silence(samples)
     assert [start for start, _ in found] == [0, *(end for _, end in found[:-1])]
     assert found[-1][1] == len(samples)
     first, second = (end / 16_000 for _, end in found[:-1])

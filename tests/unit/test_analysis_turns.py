@@ -172,7 +172,7 @@ def test_the_turns_of_a_file_are_taken_as_they_are_within_the_recording(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "no turn within"),
         (b"SPEAKER a 1 9.0 1.0 <NA> <NA> Anna <NA> <NA>\n", "no turn within"),
@@ -180,10 +180,10 @@ def test_the_turns_of_a_file_are_taken_as_they_are_within_the_recording(tmp_path
         (b"\xff\xfe\x00", "not UTF-8"),
     ],
 )
-def test_what_is_no_rttm_of_this_recording_is_refused(tmp_path: Path, content: bytes, told: str) -> None:
+def test_what_is_no_rttm_of_this_recording_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "talk.rttm"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         given_turns(path, 5.0)
 
 

@@ -1,3 +1,5 @@
+"""Speech level, limiter and time stretching."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -32,7 +34,7 @@ def test_twice_as_loud_is_six_decibels_more() -> None:
 
 
 @pytest.mark.parametrize("samples", [tone(0.0), tone(0.05), tone(2.0, level=0.0), tone(2.0, level=0.001)])
-def test_where_nobody_speaks_there_is_no_level(samples: np.ndarray) -> None:
+def test_silence_has_no_speech_level(samples: np.ndarray) -> None:
     assert speech_level_db(samples, 16_000) is None
 
 
@@ -69,7 +71,7 @@ def test_the_pitch_stays() -> None:
     assert pitch(faster, 24_000) == pytest.approx(220.0, abs=1.0)
 
 
-def test_what_is_said_keeps_its_place_within_a_few_hundredths_of_a_second() -> None:
+def test_events_stay_in_place_within_a_few_hundredths_of_a_second() -> None:
     rate, factor = 24_000, 1.3
     signal = np.zeros(4 * rate, np.float32)
     for second in (0.5, 1.5, 2.5, 3.9):
@@ -87,13 +89,13 @@ def test_the_last_word_is_not_lost() -> None:
     assert np.abs(faster[-round(0.2 * rate) : -round(0.04 * rate)]).max() > 0.25
 
 
-def test_one_changes_nothing_and_nothing_stays_nothing() -> None:
+def test_a_factor_of_one_and_silence_stay_unchanged() -> None:
     signal = tone(0.5)
     assert stretch(signal, 16_000, 1.0) is signal
     assert len(stretch(signal[:0], 16_000, 1.3)) == 0
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.4, 2.1, float("nan")])
-def test_other_factors_are_an_error(factor: float) -> None:
-    with pytest.raises(ValueError, match="stretched"):
+def test_factors_out_of_range_are_an_error(factor: float) -> None:
+    with pytest.raises(ValueError, match="stretch factor"):
         stretch(tone(0.5), 16_000, factor)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from factories import run_request, settings
 from voiceclone_cli.batch.model import (
     Batch,
     BatchItem,
@@ -20,15 +21,12 @@ from voiceclone_cli.batch.model import (
     result_entry,
     write_batch,
 )
-from voiceclone_cli.config import resolve
 from voiceclone_cli.errors import InputError, Stopped
-from voiceclone_cli.pipeline.request import RunRequest
 
 
 def batch_of(root: Path, *names: str) -> Batch:
-    settings = resolve({"engine": "echo"}, environ={}, dotenv=root / "none")
-    items = (BatchItem(RunRequest(root / f"{name}.wav", settings, out=root / name), name) for name in names)
-    return Batch(tuple(items), root, settings)
+    items = (BatchItem(run_request(root / f"{name}.wav", root / name), name) for name in names)
+    return Batch(tuple(items), root, settings())
 
 
 def run_document(*statuses: str, errors: list[dict[str, Any]] | None = None) -> dict[str, Any]:

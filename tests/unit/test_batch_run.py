@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
+from factories import run_request, settings
 from voiceclone_cli.batch.model import Batch, BatchItem, BatchRun, ItemResult
 from voiceclone_cli.batch.run import run_batch
-from voiceclone_cli.config import resolve
 from voiceclone_cli.errors import InputError, PreflightError, Stopped
-from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.types import Progress, ProgressEvent
 
 OnResult = Callable[[ItemResult], None]
@@ -23,10 +22,9 @@ RunAll = Callable[[Batch, Progress, OnResult], BatchRun]
 
 @pytest.fixture
 def batch(tmp_path: Path) -> Batch:
-    settings = resolve({"engine": "echo"}, environ={}, dotenv=tmp_path / "none")
     root = tmp_path / "out"
-    items = (BatchItem(RunRequest(Path(f"/{n}.wav"), settings, out=root / n), n) for n in ("one", "two"))
-    return Batch(tuple(items), root, settings, notes=("a note",))
+    items = (BatchItem(run_request(Path(f"/{name}.wav"), root / name), name) for name in ("one", "two"))
+    return Batch(tuple(items), root, settings(), notes=("a note",))
 
 
 @pytest.fixture

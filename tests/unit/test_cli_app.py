@@ -1,8 +1,9 @@
-"""What `voiceclone run` says to people when it ends."""
+"""Every command: its help, options and completion, and the summary of a run."""
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -15,15 +16,10 @@ import pytest
 import typer
 from typer.main import get_command
 
-from command import expect_understood
-from voiceclone_cli.cli import options
-from voiceclone_cli.cli.app import app
-from voiceclone_cli.cli.options import EXAMPLES
-from voiceclone_cli.cli.output import summarise
-from voiceclone_cli.config import resolve
-
-# What every verb says of itself, and what a shell completes.
-
+from command import expect_understood, voiceclone
+from voiceclone_cli.cli.app import EXAMPLES, app
+from voiceclone_cli.cli.output import run_summary
+from voiceclone_cli.config import SETTINGS, resolve
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "numpy", "scipy", "av", "onnxruntime", "pyannote", "faster_whisper", "huggingface_hub"}
@@ -42,7 +38,7 @@ VERBS = dict(verbs(get_command(app)))
 
 
 def completed(line: str) -> list[str]:
-    """What the installed completion of bash is told, one word a line."""
+    """What the installed completion of bash is lines_of_commands, one word a line."""
     words = line.split(" ")
     environ = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), "_VOICECLONE_COMPLETE": "complete_bash"}
     program = "import sys; sys.argv = ['voiceclone']; from voiceclone_cli.__main__ import main; main()"
@@ -74,13 +70,13 @@ def test_every_parameter_is_explained(verb: str) -> None:
         assert parameter.help, f"{verb}: {parameter.name}"
 
 
-def test_every_verb_is_told_in_one_whole_sentence() -> None:
+def test_every_command_has_a_short_help_in_one_whole_sentence() -> None:
     root = get_command(app)
     for command in (root, *getattr(root, "commands", {}).values()):
         if getattr(command, "commands", None):
             lines = command.get_help(typer.Context(command, info_name="voiceclone", terminal_width=78))
-            told = lines.partition("Commands:")[2].splitlines()
-            assert not [line for line in told if line.endswith("...")]
+            lines_of_commands = lines.partition("Commands:")[2].splitlines()
+            assert not [line for line in lines_of_commands if line.endswith("...")]
 
 
 def test_the_reference_is_what_the_help_says() -> None:
@@ -130,35 +126,103 @@ def test_completion_can_be_shown_for_every_shell(shell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "complete"),
-    [
-        ("engine", options.engines),
-        ("mode", options.modes),
-        ("device", options.devices),
-        ("precision", options.precisions),
-        ("diarizer", options.diarizers),
-        ("asr_model", options.recognisers),
-        ("background", options.backgrounds),
-    ],
+    "setting", ["engine", "mode", "device", "precision", "diarizer", "asr_model", "background", "executor"]
 )
-def test_every_value_that_is_completed_is_one(setting: str, complete: options.Completer) -> None:
-    values = list(complete(""))
+def test_every_value_that_is_completed_is_one(setting: str) -> None:
+    command = VERBS["run"]
+    (parameter,) = (each for each in command.params if each.name == setting)
+    values = [item.value for item in parameter.shell_complete(typer.Context(command), "")]
     assert len(values) >= 1
     for value in values:
         assert getattr(resolve({setting: value}, {}, Path(os.devnull)), setting) == value
+
+
+FIRST_WORDS = {"of", "so", "what", "whether", "who", "how", "at", "for", "in", "without"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_help_text_is_a_sentence_that_stands_alone(verb: str) -> None:
+    texts = [VERBS[verb].help, *(parameter.help for parameter in VERBS[verb].params)]
+    for text in texts:
+        assert text and text.split()[0].lower() not in FIRST_WORDS, f"{verb}: {text!r}"
+        assert text[0].isupper() and text.rstrip().endswith((".", "].")), f"{verb}: {text!r}"
+
+
+def test_options_are_shown_in_groups_in_a_fixed_order() -> None:
+    text = VERBS["run"].get_help(typer.Context(VERBS["run"], info_name="run", terminal_width=78))
+    titles = [line.removesuffix(":") for line in text.splitlines() if re.fullmatch(r"[A-Z][a-z]+:", line)]
+    assert titles == ["Arguments", "Input", "Speakers", "Voices", "Workers", "Output", "Progress", "Options"]
+    assert "[env var: FISH_NUM_WORKERS; default: 2]" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "short, long",
+    [("o", "out"), ("s", "script"), ("l", "language"), ("j", "workers"), ("f", "force"), ("n", "dry-run")],
+)
+def test_the_usual_options_have_a_short_form(short: str, long: str) -> None:
+    for verb in ("run", "plan"):
+        (names,) = (each.opts for each in VERBS[verb].params if f"--{long}" in each.opts)
+        assert f"-{short}" in names
+
+
+def test_every_option_of_a_setting_is_declared_once() -> None:
+    """The command line shows a setting's own help, variable and name, in each command that has it."""
+    seen = set()
+    for verb, command in VERBS.items():
+        for parameter in command.params:
+            if parameter.envvar is not None:
+                setting = SETTINGS[parameter.name]
+                assert (parameter.envvar, parameter.help) == (setting.variable, setting.help), verb
+                seen.add(parameter.name)
+    assert seen == {name for name, setting in SETTINGS.items() if setting.option}
+
+
+def source_of(tmp_path: Path, *arguments: str, **environ: str) -> list[str]:
+    """Run a command that fails at its settings, and return who is named."""
+    done = voiceclone("run", tmp_path / "missing.wav", *arguments, cwd=tmp_path, environment=environ)
+    assert done.code == 2 and done.out == ""
+    return done.err.splitlines()
+
+
+def test_a_bad_value_is_named_with_its_source_and_the_first_source_counts(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("FISH_NUM_WORKERS=many\n", encoding="utf-8")
+    (error,) = source_of(tmp_path)
+    assert error.startswith("voiceclone: FISH_NUM_WORKERS (.env): must be a whole number")
+    (error,) = source_of(tmp_path, FISH_NUM_WORKERS="more")
+    assert error.startswith("voiceclone: FISH_NUM_WORKERS (environment): must be")
+    (error,) = source_of(tmp_path, "-j", "most", FISH_NUM_WORKERS="2")
+    assert error.startswith("voiceclone: --workers: must be")
+    (error,) = source_of(tmp_path, "-j", "2", FISH_NUM_WORKERS="more")
+    assert error.endswith("missing.wav does not exist: check the path.")
+
+
+def test_a_switch_takes_its_value_from_the_environment_and_the_command_line_wins(tmp_path: Path) -> None:
+    (error,) = source_of(tmp_path, VOICECLONE_WATERMARK="perhaps")
+    assert error.startswith("voiceclone: VOICECLONE_WATERMARK (environment): must be true or false")
+    (error,) = source_of(tmp_path, "--no-watermark", VOICECLONE_WATERMARK="perhaps")
+    assert error.endswith("missing.wav does not exist: check the path.")
+
+
+def test_plan_is_a_dry_run_of_the_same_command(tmp_path: Path) -> None:
+    names = [[parameter.name for parameter in VERBS[verb].params] for verb in ("run", "plan")]
+    assert names[0] == names[1]
+    documents = [
+        voiceclone(*words, tmp_path / "missing.wav", "--json", "-q", cwd=tmp_path).document
+        for words in (("plan",), ("run", "-n"), ("run",))
+    ]
+    assert documents[0] == documents[1]
+    assert [document["schema"] for document in documents[1:]] == ["voiceclone.plan/1", "voiceclone.run/1"]
 
 
 def failed(code: str, segment: str | None) -> dict[str, Any]:
     return {"code": code, "message": f"what {code} says", "segment": segment}
 
 
-def test_what_stopped_everything_is_said_once_and_not_for_every_segment(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_an_error_of_the_whole_run_is_printed_once_and_not_for_every_segment() -> None:
     errors = [failed("checkpoint_unusable", None)]
     errors += [failed("checkpoint_unusable", f"{n:04d}") for n in range(50)]
     errors += [failed("language", "0051")]
-    summarise(
+    lines = run_summary(
         {
             "status": "error",
             "run_dir": "/run",
@@ -170,7 +234,7 @@ def test_what_stopped_everything_is_said_once_and_not_for_every_segment(
             "timing": {"total": 1.0},
         }
     )
-    assert capsys.readouterr().err.splitlines() == [
+    assert list(lines) == [
         "  note: the checkpoint was generated",
         "  run failed (checkpoint_unusable): what checkpoint_unusable says",
         "  0051 failed (language): what language says",

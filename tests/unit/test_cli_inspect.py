@@ -26,7 +26,7 @@ def test_a_folder_that_is_no_run_is_bad_input(tmp_path: Path) -> None:
         ("--against", "nobody"),
     ],
 )
-def test_an_option_that_means_nothing_is_bad_input(tmp_path: Path, option: str, value: str) -> None:
+def test_a_value_out_of_range_is_bad_input(tmp_path: Path, option: str, value: str) -> None:
     run = finished_run(tmp_path / "talk.voiceclone")
     ended = voiceclone("check", run, option, value)
     assert (ended.code, ended.out) == (2, "")
@@ -40,7 +40,7 @@ def test_a_baseline_that_was_not_checked_is_bad_input_and_says_how_to(tmp_path: 
     assert f"`voiceclone check {other}` makes it" in ended.err
 
 
-def test_a_junit_file_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+def test_a_junit_file_that_cannot_be_written_is_reported_before_the_measurement(tmp_path: Path) -> None:
     run = finished_run(tmp_path / "talk.voiceclone")
     ended = voiceclone("check", run, "--junit", tmp_path)
     assert ended.code == 1 and str(tmp_path.parent) in ended.err

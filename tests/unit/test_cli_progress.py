@@ -12,15 +12,13 @@ import pytest
 import typer
 
 from voiceclone_cli.batch.run import BatchResult
-from voiceclone_cli.cli.output import MOST_ROWS, batch_closing, show_batch, table, wanted_output
+from voiceclone_cli.cli.output import MAX_BATCH_ROWS, batch_summary, batch_table, main_output, show_batch
 from voiceclone_cli.cli.progress import (
-    BATCH_VIEW,
-    BatchBars,
-    BatchLines,
-    PlainLines,
+    Bars,
+    Display,
+    Lines,
     ProgressMode,
-    Sum,
-    shown_progress,
+    StageSum,
 )
 from voiceclone_cli.errors import RunError
 from voiceclone_cli.types import ProgressEvent, Until
@@ -48,7 +46,7 @@ def document(*rows: dict[str, Any], status: str = "success") -> dict[str, Any]:
 
 
 def test_the_table_has_a_line_for_each_input() -> None:
-    assert list(table([row("talk"), row("a-longer-name", 2, "it is empty"), row("later", None)])) == [
+    assert list(batch_table([row("talk"), row("a-longer-name", 2, "it is empty"), row("later", None)])) == [
         "  name           status   segments  seconds",
         "  talk           success    4 of 4     12.3",
         "  a-longer-name  error      4 of 4     12.3  it is empty",
@@ -56,57 +54,57 @@ def test_the_table_has_a_line_for_each_input() -> None:
     ]
 
 
-def test_of_many_inputs_only_those_that_are_not_whole_have_a_line() -> None:
-    rows = [row(f"n{number}") for number in range(MOST_ROWS)]
-    assert list(table([*rows, row("whole")])) == []
-    assert [line.split()[0] for line in table([*rows, row("bad", 1, "no")])] == ["name", "bad"]
+def test_of_many_inputs_only_incomplete_ones_have_a_line() -> None:
+    rows = [row(f"n{number}") for number in range(MAX_BATCH_ROWS)]
+    assert list(batch_table([*rows, row("whole")])) == []
+    assert [line.split()[0] for line in batch_table([*rows, row("bad", 1, "no")])] == ["name", "bad"]
 
 
 def test_the_last_lines_name_what_failed_and_what_was_left() -> None:
-    assert list(batch_closing(document(row("a"), row("b")))) == ["success: 2 of 2 inputs, 20.0 s, in /out"]
+    assert list(batch_summary(document(row("a"), row("b")))) == ["success: 2 of 2 inputs, 20.0 s, in /out"]
     lost = [row(name, 1, "no") for name in "bcdefgh"]
-    assert list(batch_closing(document(row("a"), *lost, row("i", None), status="partial"))) == [
-        "partial: 1 of 9 inputs, not whole: b, c, d, e, f and 2 more, 1 not begun, 20.0 s, in /out",
+    assert list(batch_summary(document(row("a"), *lost, row("i", None), status="partial"))) == [
+        "partial: 1 of 9 inputs, incomplete: b, c, d, e, f and 2 more, 1 not started, 20.0 s, in /out",
         "the same command again makes what is missing",
     ]
 
 
-def test_the_last_line_tells_how_busy_the_workers_were() -> None:
+def test_the_last_line_shows_how_busy_the_workers_were() -> None:
     timing = {"total": 20.0, "slots_busy": 36.0, "slots_idle": 4.0}
-    (line,) = batch_closing({**document(row("a")), "timing": timing, "slots": 2})
+    (line,) = batch_summary({**document(row("a")), "timing": timing, "slots": 2})
     assert line == "success: 1 of 1 inputs, 20.0 s (2 workers, busy 90% of the time), in /out"
 
 
 def test_stdout_has_a_path_for_each_input_that_has_one(capsys: pytest.CaptureFixture[str]) -> None:
     result = BatchResult(document(row("a"), row("b", 2, "no"), status="partial"), 3)
     with pytest.raises(typer.Exit) as end:
-        show_batch(result, until=None, as_json=False, quiet=False)
+        show_batch(result, until=None, as_json=False, display=Display())
     out, err = capsys.readouterr()
     assert end.value.exit_code == 3
     assert out == "/out/a/mix.wav\n"
-    assert "no" in err and "not whole: b" in err
+    assert "no" in err and "incomplete: b" in err
 
 
 def test_json_is_the_document_alone(capsys: pytest.CaptureFixture[str]) -> None:
     result = BatchResult(document(row("a")), 0)
     with pytest.raises(typer.Exit):
-        show_batch(result, until=None, as_json=True, quiet=True)
+        show_batch(result, until=None, as_json=True, display=Display(quiet=True))
     out, err = capsys.readouterr()
     assert json.loads(out) == result.document and err == ""
 
 
-def test_what_is_wanted_is_where_the_runs_were_told_to_stop() -> None:
+def test_the_main_output_is_that_of_the_last_stage() -> None:
     outputs = {"mix": "/m", "video": None, "rttm": "/r", "script": "/s"}
-    assert wanted_output(outputs, None) == "/m"
-    assert wanted_output({**outputs, "video": "/v"}, None) == "/v"
-    assert wanted_output(outputs, Until.DIARIZATION) == "/r"
-    assert wanted_output(outputs, Until.SYNTHESIS) == "/s"
-    assert wanted_output({}, None) is None
+    assert main_output(outputs, None) == "/m"
+    assert main_output({**outputs, "video": "/v"}, None) == "/v"
+    assert main_output(outputs, Until.DIARIZATION) == "/r"
+    assert main_output(outputs, Until.SYNTHESIS) == "/s"
+    assert main_output({}, None) is None
 
 
-def test_lines_tell_each_file_s_begin_and_end_and_tenths_of_the_whole() -> None:
+def test_lines_show_start_and_end_of_each_file_and_tenths_of_the_whole() -> None:
     lines: list[str] = []
-    show = BatchLines(lines.append)
+    show = Lines(lines.append)
     show(ProgressEvent("files", 0, 2))
     for done in (0, 5, 10):
         show(ProgressEvent("media", done, 10, input="talk"))
@@ -125,7 +123,7 @@ def test_lines_tell_each_file_s_begin_and_end_and_tenths_of_the_whole() -> None:
 
 
 def test_json_lines_name_the_file(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown_progress(ProgressMode.JSON, view=BATCH_VIEW) as show:
+    with Display(ProgressMode.JSON).progress() as show:
         show(ProgressEvent("media", 1, 2, input="talk"))
         show(ProgressEvent("models", 1, 2))
     first, second = map(json.loads, capsys.readouterr().err.splitlines())
@@ -133,16 +131,16 @@ def test_json_lines_name_the_file(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_stage_is_summed_over_the_files_that_have_come_to_it() -> None:
-    found = Sum()
-    found.take(ProgressEvent("synthesis", 0, 10, input="a"))
-    found.take(ProgressEvent("synthesis", 2, 20, input="b"))
-    found.take(ProgressEvent("synthesis", 4, 10, input="a"))
-    assert (found.completed, found.total, found.is_busy) == (6, 30, True)
+    found = StageSum()
+    found.add(ProgressEvent("synthesis", 0, 10, input="a"))
+    found.add(ProgressEvent("synthesis", 2, 20, input="b"))
+    found.add(ProgressEvent("synthesis", 4, 10, input="a"))
+    assert (found.completed, found.total, found.is_active) == (6, 30, True)
     found.close("a")  # it failed: what is left of it will not be done
     assert (found.completed, found.total) == (6, 24)
-    found.take(ProgressEvent("synthesis", 20, 20, input="b"))
+    found.add(ProgressEvent("synthesis", 20, 20, input="b"))
     found.close("b")
-    assert (found.completed, found.total, found.is_busy) == (24, 24, False)
+    assert (found.completed, found.total, found.is_active) == (24, 24, False)
 
 
 def test_bars_are_ten_at_most_however_many_files_and_workers() -> None:
@@ -151,7 +149,7 @@ def test_bars_are_ten_at_most_however_many_files_and_workers() -> None:
     from rich.progress import Progress
 
     bars = Progress(console=Console(file=io.StringIO()))
-    show = BatchBars(bars)
+    show = Bars(bars)
     show(ProgressEvent("files", 0, 100))
     stages = ("media", "diarization", "transcription", "casting", "encoding", "timeline", "video", "report")
     for number in range(40):
@@ -174,10 +172,31 @@ def test_bars_are_ten_at_most_however_many_files_and_workers() -> None:
     assert by_name["files"].completed == 40
 
 
+def test_a_worker_s_bar_ends_with_its_stage_and_no_other() -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bars = Progress(console=Console(file=io.StringIO()))
+    show = Bars(bars)
+    show(ProgressEvent("encoding", 0, 1))
+    show(ProgressEvent("synthesis", 0, 3, worker="worker 1", note="loading"))
+    show(ProgressEvent("encoding", 1, 1))
+    show(ProgressEvent("synthesis", 3, 3, worker="worker 1", note="0003"))
+    (worker,) = (task for task in bars.tasks if task.description == "  worker 1")
+    assert (worker.completed, worker.finished, worker.fields["note"]) == (3, False, "0003")
+    show(ProgressEvent("synthesis", 3, 3))
+    assert (worker.completed, worker.finished, worker.fields["note"]) == (3, True, "3 done")
+    assert [task.description for task in bars.tasks if task.finished] == [
+        "encoding",
+        "  worker 1",
+        "synthesis",
+    ]
+
+
 def test_bars_take_names_that_look_like_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(sys, "stderr", screen)
-    with shown_progress(ProgressMode.RICH, view=BATCH_VIEW) as show:
+    with Display(ProgressMode.RICH).progress() as show:
         show(ProgressEvent("files", 0, 1))
         show(ProgressEvent("synthesis", 1, 2, worker="worker 1", note="0001", input="[/red] talk"))
         show(ProgressEvent("note", 1, 1, note="[bold", input="[/red] talk"))
@@ -212,9 +231,9 @@ def on_a_terminal(*arguments: str, **environ: str) -> str:
     return drawn.decode("utf-8")
 
 
-def test_plain_lines_tell_each_tenth_once_and_no_worker() -> None:
+def test_lines_show_each_tenth_once_and_no_worker() -> None:
     lines: list[str] = []
-    show = PlainLines(lines.append)
+    show = Lines(lines.append)
     for done in (0, 1, 2, 2, 15, 20):
         show(ProgressEvent("synthesis", done, 20))
         show(ProgressEvent("synthesis", done, 20, worker="worker 1"))
@@ -223,14 +242,14 @@ def test_plain_lines_tell_each_tenth_once_and_no_worker() -> None:
 
 
 def test_an_unknown_total_is_no_division(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown_progress(ProgressMode.PLAIN) as show:
+    with Display(ProgressMode.PLAIN).progress() as show:
         show(ProgressEvent("models", 5, None))
         show(ProgressEvent("models", 5, 0))
     assert capsys.readouterr().err == "models: ...\n"
 
 
 def test_json_is_a_document_a_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown_progress(ProgressMode.JSON) as show:
+    with Display(ProgressMode.JSON).progress() as show:
         show(ProgressEvent("synthesis", 3, 9, worker="worker 1", note="0003"))
     out, err = capsys.readouterr()
     assert out == ""
@@ -246,7 +265,7 @@ def test_json_is_a_document_a_line_on_stderr(capsys: pytest.CaptureFixture[str])
 def test_bars_take_text_that_looks_like_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(sys, "stderr", screen)
-    with shown_progress(ProgressMode.RICH) as show:
+    with Display(ProgressMode.RICH).progress() as show:
         show(ProgressEvent("encoding", 1, 2, note="[/red] [SPEAKER"))
         show(ProgressEvent("synthesis", 1, 2, worker="worker 1", note="0001"))
         show(ProgressEvent("synthesis", 2, 2))
@@ -256,13 +275,13 @@ def test_bars_take_text_that_looks_like_markup(monkeypatch: pytest.MonkeyPatch) 
 
 def test_nothing_is_shown_when_nothing_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
     for mode, quiet in ((ProgressMode.NONE, False), (ProgressMode.PLAIN, True)):
-        with shown_progress(mode, quiet=quiet) as show:
+        with Display(mode, quiet=quiet).progress() as show:
             show(ProgressEvent("media", 1, 2))
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_rendering_error_is_said_once_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown_progress(ProgressMode.PLAIN) as show:
+def test_a_rendering_error_is_reported_once_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with Display(ProgressMode.PLAIN).progress() as show:
         for _ in range(3):
             show(ProgressEvent("media", "three", 4))  # type: ignore[arg-type]
     assert capsys.readouterr().err.count("can no longer be shown") == 1
@@ -272,39 +291,39 @@ def test_a_closed_stderr_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = io.StringIO()
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
-    with shown_progress(ProgressMode.PLAIN) as show:
+    with Display(ProgressMode.PLAIN).progress() as show:
         show(ProgressEvent("media", 1, 2))
     assert sys.stderr is not closed
 
 
 @pytest.mark.parametrize("mode", [ProgressMode.PLAIN, ProgressMode.RICH, ProgressMode.JSON])
-def test_what_workers_log_is_shown_only_when_it_is_asked_for(
+def test_log_lines_of_workers_are_shown_with_verbose_only(
     mode: ProgressMode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for verbose, quiet in ((False, False), (True, False), (True, True)):
         screen = io.StringIO()
         monkeypatch.setattr(sys, "stderr", screen)
-        with shown_progress(mode, verbose=verbose, quiet=quiet) as show:
+        with Display(mode, verbose=verbose, quiet=quiet).progress() as show:
             show(ProgressEvent("log", 0, worker="worker 2", note="model loaded [bold]"))
             show(ProgressEvent("log", 1, 1, note="casting: done again"))
-        said = screen.getvalue()
-        assert ("model loaded [bold]" in said) == ("casting: done again" in said) == (verbose and not quiet)
-        assert ("worker 2" in said) == (verbose and not quiet)
+        shown = screen.getvalue()
+        assert ("model loaded [bold]" in shown) == ("casting: done again" in shown) == (verbose and not quiet)
+        assert ("worker 2" in shown) == (verbose and not quiet)
 
 
-def test_where_an_error_came_from_is_shown_when_it_is_asked_for(
+def test_the_traceback_of_an_error_is_shown_with_verbose_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_very_secret")
     for verbose in (False, True):
-        with pytest.raises(RunError), shown_progress(ProgressMode.PLAIN, verbose=verbose):
+        with pytest.raises(RunError), Display(ProgressMode.PLAIN, verbose=verbose).progress():
             try:
                 raise OSError("no room for hf_very_secret")
             except OSError as error:
                 raise RunError("the disk is full", code="disk_full") from error
-        said = capsys.readouterr().err
-        assert ("OSError: no room for ****" in said) == verbose
-        assert "very_secret" not in said
+        shown = capsys.readouterr().err
+        assert ("OSError: no room for ****" in shown) == verbose
+        assert "very_secret" not in shown
 
 
 def test_a_terminal_without_colours_gets_none() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from voiceclone_cli.cli.setup import models_app
+from voiceclone_cli.cli.app import app
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.models import registry
 
@@ -38,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> tuple[str, str, BaseException | None]:
-    result = CliRunner().invoke(models_app, arguments)
+    result = CliRunner().invoke(app, ["models", *arguments])
     return result.stdout, result.stderr, result.exception
 
 
@@ -110,7 +110,7 @@ def test_verify_says_where_there_is_no_hash_to_compare_with(
     (home / "models" / "gated" / "config.yaml").write_bytes(DATA)
     out, err, error = run("verify", "--progress", "none")
     assert error is None and out.splitlines()[1].split()[:2] == ["gated", "unverified"]
-    assert err == "gated: put there by hand, and no hash is published to compare with\n"
+    assert err == "gated: installed by hand, and no hash is published to compare with\n"
 
 
 @pytest.mark.parametrize("verb", ["pull", "verify"])

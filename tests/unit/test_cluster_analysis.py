@@ -1,4 +1,4 @@
-"""A node listens with the controller's models, or not at all."""
+"""A node analyzes with the coordinator's models, or not at all."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from factories import recording
+from voiceclone_cli.analysis.analyzer import diarization_task, transcription_task
 from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount
-from voiceclone_cli.analysis.remote import AnalysisRequest, diarization_request, transcription_request
-from voiceclone_cli.cluster.analysis import ELSEWHERE, found_here, model_payloads, of_recogniser, of_stack
+from voiceclone_cli.cluster.analysis import FILES, folder_sha256, node_analysis, portable_request
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.workers.protocol import AnalysisTask
 
 
 @pytest.fixture
@@ -24,49 +26,59 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings() -> Settings:
-    return resolve({}, {})
+    return resolve({"token": "hf_secret"}, {})
 
 
-def turns_with(folder: Path, settings: Settings) -> AnalysisRequest:
-    stack = DiarizationModel(str(folder), {str(folder): folder}, "it was asked for")
-    return {**diarization_request(stack, SpeakerCount(), settings), ELSEWHERE: of_stack(stack)}
+def sent(task: AnalysisTask) -> AnalysisTask:
+    """Return the task as a node gets it."""
+    return AnalysisTask(task.id, portable_request(task.request), task.samples, task.seconds)
+
+
+def diarization_with(folder: Path, settings: Settings) -> AnalysisTask:
+    model = DiarizationModel(str(folder), {str(folder): folder}, "it was requested")
+    return sent(diarization_task(recording(), model, SpeakerCount(), settings))
 
 
 def test_a_folder_is_known_by_what_its_files_hold(folder: Path) -> None:
-    before = model_payloads(folder)
+    before = folder_sha256(folder)
     assert sorted(before) == ["below/model.bin", "config.yaml"]
     (folder / "below" / "model.bin").write_bytes(b"another")
-    after = model_payloads(folder)
+    after = folder_sha256(folder)
     assert [name for name in before if before[name] != after[name]] == ["below/model.bin"]
 
 
-def test_a_folder_that_is_the_same_here_is_used(folder: Path, settings: Settings) -> None:
-    wish = turns_with(folder, settings)
-    assert found_here(wish, {}) == wish
+def test_a_folder_that_is_the_same_here_is_used_with_the_nodes_threads_and_token(
+    folder: Path, settings: Settings
+) -> None:
+    task = diarization_with(folder, settings)
+    assert "hf_secret" not in str(task.request)
+    here = node_analysis(task, {}, 7)
+    assert here.request == {**task.request, "threads": 7, "token": resolve({}).token}
 
 
-@pytest.mark.parametrize("change", ["another", "gone"])
+@pytest.mark.parametrize("change", ["another", "missing"])
 def test_a_folder_that_is_another_one_here_is_not_used(folder: Path, settings: Settings, change: str) -> None:
-    wish = turns_with(folder, settings)
+    task = diarization_with(folder, settings)
     weights = folder / "below" / "model.bin"
-    if change == "gone":
+    if change == "missing":
         weights.unlink()
     else:
         weights.write_bytes(b"another")
     with pytest.raises(PreflightError, match=r"has no below/model\.bin there, or another one"):
-        found_here(wish, {})
+        node_analysis(task, {}, 1)
 
 
-def test_models_of_the_registry_are_told_by_their_names_and_not_fetched(
+def test_models_of_the_registry_are_named_and_not_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setenv("VOICECLONE_HOME", str(tmp_path / "a node's own"))
-    recogniser = tmp_path / "whisper-base"
-    elsewhere = of_recogniser(recogniser, settings)
-    assert elsewhere == {"model": "whisper-base", "files": None}
-    wish = {**transcription_request(recogniser, settings), ELSEWHERE: elsewhere}
+    task = sent(transcription_task(recording(), tmp_path / "whisper-base", settings))
+    assert (task.request["model"]["name"], task.request[FILES]) == ("whisper-base", None)
     with pytest.raises(PreflightError, match="voiceclone models pull whisper-base") as caught:
-        found_here(wish, {"home": str(tmp_path)})
+        node_analysis(task, {"home": str(tmp_path)}, 1)
     assert caught.value.code == "models_missing"
-    stack = DiarizationModel("embedded", {}, "it was asked for")
-    assert of_stack(stack) == {"files": None}
+    model = DiarizationModel("embedded", {}, "it was requested")
+    assert (
+        portable_request(diarization_task(recording(), model, SpeakerCount(), settings).request)[FILES]
+        is None
+    )

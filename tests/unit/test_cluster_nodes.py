@@ -1,4 +1,4 @@
-"""Nodes are looked at again and again, but never without a pause."""
+"""Nodes are looked at repeatedly, but never without a pause."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_cluster_without_nodes_or_without_a_head_is_not_asked_in_a_hot_loop(
         return there
 
     monkeypatch.setattr(nodes, "nodes_of_cluster", look)
-    prober: Any = None  # there is nobody to ask
+    prober: Any = None  # there is no node to probe
     watched = Nodes(prober, lambda finding: None)
     time.sleep(0.5)
     watched.close()

@@ -60,76 +60,76 @@ def written(folder: Path, name: str, data: bytes) -> str:
     return str(path)
 
 
-def content(depot: FileStore, path: str) -> PayloadFile:
-    found = depot.content(path)
+def content(files: FileStore, path: str) -> PayloadFile:
+    found = files.content(path)
     assert found is not None
     return found
 
 
 def test_the_same_content_is_put_into_the_store_once(store: Store, tmp_path: Path) -> None:
-    depot = FileStore(store.put)
+    files = FileStore(store.put)
     first, second = written(tmp_path, "a.npy", b"codes"), written(tmp_path, "b.npy", b"codes")
-    assert content(depot, first) == content(depot, second) == content(depot, first)
+    assert content(files, first) == content(files, second) == content(files, first)
     assert store.put_in == [b"codes"]
 
 
 def test_a_file_that_changed_is_another_content(store: Store, tmp_path: Path) -> None:
-    depot = FileStore(store.put)
+    files = FileStore(store.put)
     path = written(tmp_path, "a.npy", b"codes")
-    before = content(depot, path)
+    before = content(files, path)
     written(tmp_path, "a.npy", b"other codes")
-    assert content(depot, path).sha256 != before.sha256
+    assert content(files, path).sha256 != before.sha256
 
 
 def test_a_file_that_is_not_there_has_no_content(store: Store, tmp_path: Path) -> None:
     assert FileStore(store.put).content(str(tmp_path / "none.npy")) is None
 
 
-def test_the_depot_forgets_what_was_not_used_for_longest(store: Store, tmp_path: Path) -> None:
-    depot = FileStore(store.put, most=10)
+def test_the_files_forgets_what_was_not_used_for_longest(store: Store, tmp_path: Path) -> None:
+    files = FileStore(store.put, max_bytes=10)
     a, b, c = (written(tmp_path, name, name.encode() * 4) for name in "abc")
     for path in (a, b, a, c, a, b):
-        content(depot, path)
+        content(files, path)
     assert store.put_in == [b"aaaa", b"bbbb", b"cccc", b"bbbb"]
 
 
-def test_slots_of_a_node_fetch_a_content_once_between_them(store: Store, tmp_path: Path) -> None:
+def test_workers_of_a_node_fetch_a_content_once_between_them(store: Store, tmp_path: Path) -> None:
     codes = content(FileStore(store.put), written(tmp_path, "a.npy", b"codes"))
     first, second = (NodeCache("job", "node", store.get, sharing=False) for _ in range(2))
-    places = {shelf.place("/elsewhere/a.npy", codes) for shelf in (first, second, first)}
+    places = {cache.fetch("/elsewhere/a.npy", codes) for cache in (first, second, first)}
     (place,) = places
     assert place.read_bytes() == b"codes" and place.suffix == ".npy"
     assert store.taken_out == 1 and first.fetched + second.fetched == 1
     first.close()
-    assert place.is_file(), "the other slot holds on to it"
+    assert place.is_file(), "the other worker uses it"
     second.close()
     assert not place.parent.exists()
 
 
-def test_other_nodes_and_jobs_have_shelves_of_their_own(store: Store) -> None:
-    shelves = [NodeCache(job, node, store.get) for job, node in (("j", "a"), ("j", "b"), ("k", "a"))]
-    assert len({shelf.folder for shelf in shelves}) == 3
-    for shelf in shelves:
-        shelf.close()
+def test_other_nodes_and_jobs_have_caches_of_their_own(store: Store) -> None:
+    caches = [NodeCache(job, node, store.get) for job, node in (("j", "a"), ("j", "b"), ("k", "a"))]
+    assert len({cache.folder for cache in caches}) == 3
+    for cache in caches:
+        cache.close()
 
 
 def test_nothing_is_fetched_where_the_node_sees_the_same_file(store: Store, tmp_path: Path) -> None:
     path = written(tmp_path, "a.npy", b"codes")
     codes = content(FileStore(store.put), path)
-    shelf = NodeCache("job", "node", store.get)
-    assert shelf.place(path, codes) == Path(path)
+    cache = NodeCache("job", "node", store.get)
+    assert cache.fetch(path, codes) == Path(path)
     written(tmp_path, "a.npy", b"CODES")
-    assert shelf.place(path, codes).read_bytes() == b"codes", "another file of that name is not taken for it"
+    assert cache.fetch(path, codes).read_bytes() == b"codes", "another file of that name is not taken for it"
     assert store.taken_out == 1
-    shelf.close()
+    cache.close()
 
 
-def test_a_new_slot_sweeps_the_shelves_of_slots_that_were_killed(
+def test_a_new_worker_sweeps_the_caches_of_workers_that_were_killed(
     store: Store, temporary_folder: Path
 ) -> None:
     dead = NodeCache("dead", "node", store.get)
     living = NodeCache("living", "node", store.get)
-    os.close(dead._hold)
+    os.close(dead._lock)
     NodeCache("new", "node", store.get).close()
     assert not dead.folder.exists() and living.folder.is_dir()
     living.close()
@@ -146,55 +146,55 @@ def known(path: str) -> PayloadFile:
     return PayloadFile(path.rpartition("/")[2], 1, None)
 
 
-def laid_down(folder: Path, *tasks: SynthesisTask | EncodeTask):  # type: ignore[no-untyped-def]
-    parcel = pack_payload(Lease(tasks, 1), known)
-    return unpack_payload(parcel, folder, lambda path, content: folder / content.sha256, lambda spec: spec)
+def unpacked(folder: Path, *tasks: SynthesisTask | EncodeTask):  # type: ignore[no-untyped-def]
+    payload = pack_payload(Lease(tasks, 1), known)
+    return unpack_payload(payload, folder, lambda path, content: folder / content.sha256, lambda task: task)
 
 
 def test_a_task_names_files_of_the_node(tmp_path: Path) -> None:
-    held = laid_down(tmp_path, SPEAK)
-    (task,) = held.lease.tasks
+    lease = unpacked(tmp_path, SPEAK)
+    (task,) = lease.lease.tasks
     assert isinstance(task, SynthesisTask)
     assert task.reference.codes == str(tmp_path / "codes.txt")
     assert Path(task.output_dir).is_dir() and task.output_dir.startswith(str(tmp_path))
     assert task.segments == SPEAK.segments
 
 
-def test_rows_come_back_under_the_controllers_names(tmp_path: Path) -> None:
-    held = laid_down(tmp_path, SPEAK)
-    made = str(held.files[0, "0001"])
+def test_rows_come_back_under_the_coordinators_names(tmp_path: Path) -> None:
+    lease = unpacked(tmp_path, SPEAK)
+    made = str(lease.outputs[0, "0001"])
     row = SegmentRow(0, "0001", "done", made, 1.0, 8000)
-    assert held.answer(Result(segments=(row,))).segments[0].file == "/far/segments/0001.wav"
+    assert lease.result(Result(segments=(row,))).segments[0].file == "/far/segments/0001.wav"
     event = {"event": "segment_done", "task": 0, "id": "0001", "status": "done", "file": made}
-    assert held.told(event, file=True)["file"] == "/far/segments/0001.wav"
+    assert lease.event(event, done=True)["file"] == "/far/segments/0001.wav"
 
 
-def test_codes_are_made_on_the_node_and_told_under_the_controllers_name(tmp_path: Path) -> None:
-    held = laid_down(tmp_path, ENCODE)
-    (task,) = held.lease.tasks
+def test_codes_are_made_on_the_node_and_reported_under_the_coordinators_name(tmp_path: Path) -> None:
+    lease = unpacked(tmp_path, ENCODE)
+    (task,) = lease.lease.tasks
     assert isinstance(task, EncodeTask)
     made = task.references[0].codes
     assert made.startswith(str(tmp_path)) and made.endswith(".txt")
-    answer = held.answer(Result(segments=(), references=(ReferenceRow(0, "ANNA", "done", made),)))
+    answer = lease.result(Result(segments=(), references=(ReferenceRow(0, "ANNA", "done", made),)))
     assert answer.references[0].file == REFERENCE.codes
 
 
-def test_messages_name_the_controllers_files(tmp_path: Path) -> None:
-    held = laid_down(tmp_path, SPEAK)
+def test_messages_name_the_coordinators_files(tmp_path: Path) -> None:
+    lease = unpacked(tmp_path, SPEAK)
     failure = Failure("reference_unusable", f"{tmp_path / 'reference.wav'}: no sound in it")
     row = SegmentRow(0, "0001", "failed", error=failure)
-    (answered,) = held.answer(Result(segments=(row,))).segments
+    (answered,) = lease.result(Result(segments=(row,))).segments
     assert answered.error is not None and answered.error.message == "/far/ANNA/reference.wav: no sound in it"
 
 
-def test_a_file_that_the_controller_has_not_got_keeps_its_name(tmp_path: Path) -> None:
-    parcel = pack_payload(Lease((SPEAK,), 1), lambda path: None)
-    held = unpack_payload(parcel, tmp_path, lambda path, content: tmp_path, lambda spec: spec)
-    (task,) = held.lease.tasks
+def test_a_file_that_the_coordinator_has_not_got_keeps_its_name(tmp_path: Path) -> None:
+    payload = pack_payload(Lease((SPEAK,), 1), lambda path: None)
+    lease = unpack_payload(payload, tmp_path, lambda path, content: tmp_path, lambda task: task)
+    (task,) = lease.lease.tasks
     assert isinstance(task, SynthesisTask) and task.reference == REFERENCE
 
 
 def test_a_lease_without_segments_only_loads(tmp_path: Path) -> None:
     warm = SynthesisTask("", ENGINE, ReferenceSpec("", "", "", ""), "", ())
-    (task,) = laid_down(tmp_path, warm).lease.tasks
+    (task,) = unpacked(tmp_path, warm).lease.tasks
     assert task == warm

@@ -20,7 +20,7 @@ from benchmarks.upstream.figures import (
     read_modes,
     scaled,
 )
-from benchmarks.upstream.material import LONGEST, SHORTEST, make_material, speech_like, spread_sample
+from benchmarks.upstream.fixtures import LONGEST, SHORTEST, make_fixtures, speech_like, spread_sample
 from voiceclone_cli.errors import InputError
 
 # -------------------------------------------------------------------------------------- material
@@ -30,27 +30,27 @@ def test_the_same_seed_makes_the_same_lines_and_voices_and_another_others(tmp_pa
     made = []
     for name, seed in (("one", 0), ("two", 0), ("three", 1)):
         (tmp_path / name).mkdir()
-        material = make_material(tmp_path / name, 3, 20, seed=seed, skewed=False)
-        lines = [(s.id, s.speaker, s.text) for s in material.script.segments]
-        voices = [(r.text, r.audio.read_bytes()) for r in material.references.values()]
+        fixtures = make_fixtures(tmp_path / name, 3, 20, seed=seed, skewed=False)
+        lines = [(s.id, s.speaker, s.text) for s in fixtures.script.segments]
+        voices = [(r.text, r.audio.read_bytes()) for r in fixtures.references.values()]
         made.append((lines, voices))
     assert made[0] == made[1]
     assert made[0][0] != made[2][0]
 
 
 def test_lines_are_sentences_of_twenty_to_a_hundred_and_twenty_characters(tmp_path: Path) -> None:
-    material = make_material(tmp_path, 2, 300, seed=7, skewed=False)
-    lengths = [len(segment.text) for segment in material.script.segments]
+    fixtures = make_fixtures(tmp_path, 2, 300, seed=7, skewed=False)
+    lengths = [len(segment.text) for segment in fixtures.script.segments]
     assert SHORTEST <= min(lengths) < 30 and 110 < max(lengths) <= LONGEST
-    assert len({segment.text for segment in material.script.segments}) == 300
-    short = make_material(tmp_path, 2, 100, seed=7, skewed=False, longest=40)
+    assert len({segment.text for segment in fixtures.script.segments}) == 300
+    short = make_fixtures(tmp_path, 2, 100, seed=7, skewed=False, longest=40)
     assert max(len(segment.text) for segment in short.script.segments) <= 40
-    assert all(s.text[0].isupper() and s.text.endswith(".") for s in material.script.segments)
+    assert all(s.text[0].isupper() and s.text.endswith(".") for s in fixtures.script.segments)
 
 
 def test_a_skewed_cast_gives_four_fifths_of_the_same_lines_to_one_speaker(tmp_path: Path) -> None:
-    even = make_material(tmp_path, 6, 100, seed=0, skewed=False)
-    skewed = make_material(tmp_path, 6, 100, seed=0, skewed=True)
+    even = make_fixtures(tmp_path, 6, 100, seed=0, skewed=False)
+    skewed = make_fixtures(tmp_path, 6, 100, seed=0, skewed=True)
     assert [(s.id, s.text) for s in even.script.segments] == [(s.id, s.text) for s in skewed.script.segments]
     speakers = [segment.speaker for segment in skewed.script.segments]
     assert speakers.count("SPEAKER_00") == 80
@@ -59,7 +59,7 @@ def test_a_skewed_cast_gives_four_fifths_of_the_same_lines_to_one_speaker(tmp_pa
 
 
 def test_only_speakers_with_a_line_need_a_reference(tmp_path: Path) -> None:
-    assert len(make_material(tmp_path, 6, 2, seed=0, skewed=False).references) == 2
+    assert len(make_fixtures(tmp_path, 6, 2, seed=0, skewed=False).references) == 2
 
 
 def test_references_have_a_moving_pitch_of_their_own_and_pauses() -> None:
@@ -73,7 +73,7 @@ def test_references_have_a_moving_pitch_of_their_own_and_pauses() -> None:
 
 
 def test_a_sample_stands_for_all_lengths(tmp_path: Path) -> None:
-    script = make_material(tmp_path, 2, 100, seed=3, skewed=False).script
+    script = make_fixtures(tmp_path, 2, 100, seed=3, skewed=False).script
     lengths = {segment.id: len(segment.text) for segment in script.segments}
     sample = spread_sample(script, 10)
     assert len(set(sample)) == 10
@@ -87,15 +87,17 @@ def test_a_sample_stands_for_all_lengths(tmp_path: Path) -> None:
 
 
 def test_modes_are_read_from_a_list() -> None:
-    asked = read_modes("original, upstream-loop,upstream-loop-same-window,sequential,parallel-12,sequential")
-    assert [mode.name for mode in asked] == [
+    options = read_modes(
+        "original, upstream-loop,upstream-loop-same-window,sequential,parallel-12,sequential"
+    )
+    assert [mode.name for mode in options] == [
         "original",
         "upstream loop",
         "upstream loop, same window",
         "sequential",
         "parallel 12",
     ]
-    assert read_modes(",".join(mode.flag for mode in asked)) == asked
+    assert read_modes(",".join(mode.flag for mode in options)) == options
 
 
 @pytest.mark.parametrize("text", ["quick", "parallel", "parallel-0", "parallel-100", "", ","])
@@ -197,7 +199,7 @@ def test_a_sample_is_marked_and_said() -> None:
     shown = full_document()
     assert heads(shown)[1] == ["original", "*"]
     said = remarks(shown)
-    assert any("original: 10 of 100 segments were spoken" in line for line in said)
+    assert any("original: 10 of 100 segments were synthesized" in line for line in said)
     assert "it speaks no words" in said
 
 

@@ -33,7 +33,7 @@ def dotenv(text: str) -> None:
     Path(".env").write_text(text, encoding="utf-8")
 
 
-def test_defaults_hold_when_nothing_is_said() -> None:
+def test_defaults_hold_without_other_sources() -> None:
     settings = resolve({}, {})
     assert (settings.engine, settings.mode, settings.workers, settings.batch_size) == (
         "auto",
@@ -91,7 +91,7 @@ def test_a_file_as_windows_writes_it_is_read() -> None:
     assert (settings.fish_speech_python, settings.batch_size) == (r"C:\new", 7)
 
 
-def test_a_value_of_somebody_elses_keeps_its_escapes() -> None:
+def test_a_foreign_value_keeps_its_escapes() -> None:
     dotenv('KEY="two\\nlines \\"quoted\\""\nFISH_NUM_WORKERS="4"\n')
     assert resolve({}, {}).workers == 4
 
@@ -125,7 +125,7 @@ def test_a_path_setting_knows_the_users_home(monkeypatch: pytest.MonkeyPatch, tm
     assert path_setting("fish") == Path.cwd() / "fish"
 
 
-def test_empty_values_count_as_not_said() -> None:
+def test_empty_values_do_not_count() -> None:
     dotenv("FISH_SPEECH_PYTHON=\n")
     assert resolve({}, {"FISH_NUM_WORKERS": " "}).workers == 2
     assert resolve({}, {}).fish_speech_python is None
@@ -190,12 +190,12 @@ SECRET = "hf_neverToBeShown123"
 
 
 def refused(environ: Mapping[str, str] | None = None) -> str:
-    """What resolve says instead of settings: one sentence, and nothing behind it that could quote more."""
+    """Return the one sentence that `resolve` raises, without a cause that could quote more."""
     with pytest.raises(InputError) as caught:
         resolve({}, environ or {})
     assert "\n" not in caught.value.message
-    told = "".join(traceback.format_exception(caught.value))
-    assert SECRET not in told
+    text = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in text
     return caught.value.message
 
 
@@ -227,18 +227,18 @@ def test_a_link_is_followed_and_one_to_nowhere_is_no_file(tmp_path: Path) -> Non
         assert resolve({}, {}).workers == 2
 
 
-def test_a_folder_of_that_name_is_somebody_elses() -> None:
+def test_a_folder_named_dotenv_is_ignored() -> None:
     Path(".env").mkdir()
     assert resolve({}, {}).sources["workers"] == "default"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_holds_nothing_up() -> None:
+def test_a_pipe_is_not_read() -> None:
     os.mkfifo(".env")
     done: list[int] = []
-    asked = threading.Thread(target=lambda: done.append(resolve({}, {}).workers), daemon=True)
-    asked.start()
-    asked.join(20)
+    reader = threading.Thread(target=lambda: done.append(resolve({}, {}).workers), daemon=True)
+    reader.start()
+    reader.join(20)
     assert done == [2]
 
 
@@ -300,14 +300,14 @@ def test_a_path_with_a_control_character_is_refused_before_a_system_sees_it() ->
     assert "VOICECLONE_CHECKPOINT (.env): contains a control character" in refused()
 
 
-def test_the_home_of_nobody_is_one_sentence() -> None:
+def test_the_home_of_an_unknown_user_is_one_sentence() -> None:
     with pytest.raises(InputError, match="not known on this machine"):
         path_setting("~nobody-of-that-name/fish")
 
 
 @given(st.one_of(st.text(), st.binary().map(lambda data: data.decode("latin-1"))))
 @hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_stands_in_the_file_the_answer_is_settings_or_one_sentence(text: str) -> None:
+def test_any_text_in_the_file_gives_settings_or_one_sentence(text: str) -> None:
     Path(".env").write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
         resolve({}, {})
@@ -338,7 +338,7 @@ def check_sane(settings: Settings) -> None:
 
 @examples
 @given(content=contents | st.binary(max_size=100))
-def test_any_file_is_settings_or_one_sentence(
+def test_any_file_gives_settings_or_one_sentence(
     content: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.env"
@@ -351,7 +351,7 @@ def test_any_file_is_settings_or_one_sentence(
 
 @examples
 @given(environ=st.dictionaries(variables, texts | likely, max_size=3))
-def test_any_environment_is_settings_or_one_sentence(
+def test_any_environment_gives_settings_or_one_sentence(
     environ: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     try:

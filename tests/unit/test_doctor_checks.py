@@ -7,20 +7,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 
-from voiceclone_cli.cli.setup import _print_doctor, doctor_lines
+from voiceclone_cli.cli.setup import check_lines, print_checks
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.doctor import checks
 from voiceclone_cli.doctor.checks import CheckRow, CheckState, checkpoint_row, rows_or_error
 from voiceclone_cli.doctor.run import engine_row, severity_of_fish
 from voiceclone_cli.engines.select import EngineReport
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.system import Memory, machine_memory
+from voiceclone_cli.system import Memory
 
 GB = 10**9
 CARD = {"name": "A card", "memory_mb": 8000, "free_mb": 7000, "bf16": True}
@@ -160,34 +158,6 @@ def test_a_torch_that_fails_on_its_devices_is_noted() -> None:
 # ------------------------------------------------------------------------------------- memory
 
 
-def test_memory_is_that_of_the_machine_or_of_the_container(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=8 * GB, available=6 * GB))
-    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB)
-    (tmp_path / "memory.current").write_text("1000\n", encoding="ascii")
-    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
-    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB)
-    (tmp_path / "memory.max").write_text("4000000\n", encoding="ascii")
-    assert machine_memory(tmp_path) == Memory(4_000_000, 3_999_000)
-    (tmp_path / "memory.max").write_text(f"{9 * GB}\n", encoding="ascii")
-    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB), "a limit above what there is limits nothing"
-
-
-def test_a_system_that_does_not_report_its_memory_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise PermissionError("/proc/meminfo")
-
-    monkeypatch.setattr(psutil, "virtual_memory", refuse)
-    assert machine_memory() is None
-
-
-def test_this_machine_reports_its_memory() -> None:
-    found = machine_memory()
-    assert found is not None
-    assert GB // 4 < found.available <= found.total
-
-
 def written_checkpoint(folder: Path, dtype: str) -> Path:
     """One whose files are as large as their numbers ask for: 1000 of the model, 500 bytes of codec."""
     import torch
@@ -307,7 +277,7 @@ def test_a_choice_that_a_run_would_refuse_fails(
 
 @pytest.mark.parametrize("name", ["asr_model", "diarizer"])
 def test_a_model_in_the_home_of_an_unknown_user_is_a_row(name: str) -> None:
-    rows = checks.model_rows(resolve({name: "~nobody-of-this-name/model"}))
+    rows = checks.model_rows(resolve({name: "~no-user-of-this-name/model"}))
     *_, last = rows_or_error("models", rows, CheckState.FAIL)
     assert last.state is CheckState.FAIL
     assert "the home of a user who is not known on this machine" in last.advice
@@ -347,7 +317,7 @@ def test_a_checkpoint_that_a_run_would_fetch_is_noted() -> None:
 # ------------------------------------------------------------------------------------ printing
 
 
-def test_an_error_of_ours_ends_only_its_own_check() -> None:
+def test_an_error_ends_only_its_check() -> None:
     def broken() -> Iterator[CheckRow]:
         yield CheckRow("one", CheckState.OK, "fine")
         raise PreflightError("it is broken: mend it", code="broken")
@@ -365,7 +335,7 @@ ROWS = [
 
 
 def test_lines_off_a_terminal_are_aligned_and_never_wrapped() -> None:
-    short, longer, advice = doctor_lines(ROWS)
+    short, longer, advice = check_lines(ROWS)
     assert short == "ok    short           all is well"
     assert longer.startswith("fail  a longer check  what was found what")
     assert advice.startswith(f"{'':<22}-> what to do")
@@ -375,7 +345,7 @@ def test_a_terminal_of_80_columns_is_kept(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    _print_doctor(ROWS)
+    print_checks(ROWS)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert {line[:22].strip() for line in lines} == {"ok    short", "fail  a longer check", ""}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from voiceclone_cli.cli.setup import env_app
+from voiceclone_cli.cli.app import app
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.engines import environment
 from voiceclone_cli.engines.environment import (
@@ -63,7 +63,7 @@ def write_environment(settings: Settings, recipe: Recipe) -> Path:
 
 
 def run(*arguments: str) -> tuple[str, str, BaseException | None]:
-    result = CliRunner().invoke(env_app, arguments)
+    result = CliRunner().invoke(app, ["env", *arguments])
     return result.stdout, result.stderr, result.exception
 
 
@@ -182,7 +182,7 @@ def test_remove_says_when_there_is_nothing_and_what_it_leaves(
     out, err, error = run("remove")
     assert (out, error) == ("", None)
     assert "Nothing to remove" in err
-    assert "/opt/other/python: that is yours and stays" in err
+    assert "/opt/other/python, which is not removed" in err
 
 
 def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path, recipe: Recipe) -> None:

@@ -1,4 +1,4 @@
-"""Which engine is chosen, and what is said of it. Nothing is started or fetched but a bare interpreter."""
+"""Selection of the engine and its reason. Nothing is started or fetched but a bare interpreter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voiceclone_cli.models import download
 
 @pytest.fixture(autouse=True)
 def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No environment, no checkpoint and no login; kokoro's files are taken as being there."""
+    """No environment, no checkpoint and no login; kokoro's files count as present."""
     from huggingface_hub import constants
 
     monkeypatch.setenv("VOICECLONE_HOME", str(tmp_path / "home"))
@@ -29,7 +29,7 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What answers like the interpreter of a fish environment: it lacks nothing."""
+    """A program that answers like the interpreter of a complete fish environment."""
     path = tmp_path / "python"
     path.write_text("#!/bin/sh\necho '[]'\n", encoding="utf-8")
     path.chmod(0o755)
@@ -51,7 +51,7 @@ def chosen(**flags: object) -> EngineChoice:
     return choose_engine(resolve(flags))
 
 
-def refusal(**flags: object) -> PreflightError:
+def selection_error(**flags: object) -> PreflightError:
     with pytest.raises(PreflightError) as caught:
         chosen(**flags)
     return caught.value
@@ -60,7 +60,7 @@ def refusal(**flags: object) -> PreflightError:
 # ------------------------------------------------------------------------------------------- fish
 
 
-def test_fish_is_given_its_interpreter_checkpoint_device_and_precision(python: str, checkpoint: Path) -> None:
+def test_fish_gets_its_interpreter_checkpoint_device_and_precision(python: str, checkpoint: Path) -> None:
     choice = chosen(engine="fish", device="cuda:1", precision="bf16")
     assert (choice.name, choice.python, choice.codes_name) == ("fish", python, "codes.npy")
     spec = choice.spec(batch_size=7, threads=3)
@@ -80,14 +80,14 @@ def test_a_checkout_and_compiling_are_options_of_fish(
     assert (options["source"], options["compile"]) == (str(tmp_path / "fish"), True)
 
 
-def test_what_fish_lacks_is_told_one_after_the_other(
+def test_the_parts_that_fish_lacks_are_errors_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    assert refusal(engine="fish").code == "fish_environment"
+    assert selection_error(engine="fish").code == "fish_environment"
     request.getfixturevalue("python")
-    assert refusal(engine="fish").code == "checkpoint_missing"
+    assert selection_error(engine="fish").code == "checkpoint_missing"
     monkeypatch.setenv("FISH_SPEECH_DIR", str(tmp_path / "nowhere"))
-    assert refusal(engine="fish").code == "fish_checkout"
+    assert selection_error(engine="fish").code == "fish_checkout"
 
 
 def test_a_generated_checkpoint_is_noted_in_the_document(python: str, checkpoint: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_generated_checkpoint_is_noted_in_the_document(python: str, checkpoint
 # ------------------------------------------------------------------------------------------- auto
 
 
-def test_auto_is_fish_where_interpreter_and_checkpoint_are_at_hand(python: str, checkpoint: Path) -> None:
+def test_auto_is_fish_where_interpreter_and_checkpoint_are_available(python: str, checkpoint: Path) -> None:
     choice = chosen()
     assert choice.name == "fish" and "--engine kokoro" in choice.why
 
@@ -127,17 +127,17 @@ def test_auto_fetches_no_checkpoint_whatever_token_there_is(
 
 
 @pytest.mark.parametrize(
-    "broken, said", [("python", "FISH_SPEECH_PYTHON"), ("checkpoint", "lacks codec.pth")]
+    "broken, reason", [("python", "FISH_SPEECH_PYTHON"), ("checkpoint", "lacks codec.pth")]
 )
 def test_auto_is_kokoro_where_a_part_of_fish_is_broken_and_says_which(
-    python: str, checkpoint: Path, broken: str, said: str
+    python: str, checkpoint: Path, broken: str, reason: str
 ) -> None:
     if broken == "python":
         Path(python).unlink()
     else:
         (checkpoint / "codec.pth").unlink()
     choice = chosen()
-    assert choice.name == "kokoro" and said in choice.why
+    assert choice.name == "kokoro" and reason in choice.why
 
 
 # ------------------------------------------------------------------------------------------ probe
@@ -187,7 +187,7 @@ def test_auto_is_fish_only_where_nothing_of_it_lacks_and_says_the_same_as_a_prob
     assert report.problem is not None and chosen().why.endswith(report.problem.message)
 
 
-def test_an_engine_that_is_asked_for_is_the_engine_whatever_lacks() -> None:
+def test_a_requested_engine_is_the_engine_whatever_is_missing() -> None:
     report = probed(engine="fish")
     assert report.engine == "fish" and code_of(report.python) == "fish_environment"
     assert report.python is report.problem and report.checkpoint is None
@@ -213,7 +213,7 @@ def test_an_interpreter_is_started_only_where_its_packages_matter(
 def test_kokoro_needs_nothing_of_fish(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", "/no/such/python")
     choice = chosen(engine="kokoro")
-    assert (choice.name, choice.python, choice.why) == ("kokoro", None, "kokoro was asked for")
+    assert (choice.name, choice.python, choice.why) == ("kokoro", None, "kokoro is requested")
     assert choice.options == {"encoder": str(tmp_path / "campplus")}
 
 
@@ -224,7 +224,7 @@ def test_echo_runs_here_or_in_the_interpreter_that_is_set(
     python = request.getfixturevalue("python")
     assert chosen(engine="echo").python == python
     monkeypatch.setenv("FISH_SPEECH_PYTHON", "/no/such/python")
-    assert refusal(engine="echo").code == "worker_interpreter"
+    assert selection_error(engine="echo").code == "worker_interpreter"
 
 
 # ------------------------------------------------------------------------------------------- echo

@@ -1,4 +1,4 @@
-"""A run against an earlier one."""
+"""Limits of measurements, and comparison with an earlier run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from voiceclone_cli.evaluation.evaluate import summarise
 from voiceclone_cli.evaluation.gates import (
     check_gates,
     compare_with_baseline,
-    describe_failure,
+    find_gate_failures,
     read_baseline,
 )
 from voiceclone_cli.evaluation.model import (
@@ -29,17 +29,14 @@ from voiceclone_cli.evaluation.model import (
 )
 from voiceclone_cli.evaluation.output import evaluation_document
 
-# What misses a gate, and what does not.
-
-
 ALL = GateLimits(min_similarity=0.5, min_margin=0.0, max_wer=0.2, min_mos=3.0)
 
 
 def gate_failures(
     gates: GateLimits, rows: Sequence[SegmentScore], voices: Sequence[SpeakerScore] = ()
 ) -> list[tuple[str, str | None, str | None]]:
-    found: tuple[GateFailure, ...] = describe_failure(gates, rows, voices, summarise(rows))
-    return [(gate_failure.gate, gate_failure.segment, gate_failure.speaker) for gate_failure in found]
+    found: tuple[GateFailure, ...] = find_gate_failures(gates, rows, voices, summarise(rows))
+    return [(failure.gate, failure.segment, failure.speaker) for failure in found]
 
 
 def test_a_good_run_misses_no_gate() -> None:
@@ -62,15 +59,15 @@ def test_each_measure_has_its_gate(gate: str, changes: dict[str, float]) -> None
     assert gate_failures(ALL, [row("0001"), row("0002", **changes)]) == [(gate, "0002", "ANNA")]
 
 
-def test_what_is_exactly_as_asked_passes() -> None:
+def test_a_value_at_the_limit_passes() -> None:
     assert gate_failures(ALL, [row(similarity=0.5, margin=0.0, wer=0.2, mos=3.0)]) == []
 
 
-def test_wrong_words_are_told_with_what_was_heard() -> None:
-    rows = [row("0001", words=100), row("0002", wer=0.5, word_errors=2, heard="We eat at one.")]
-    (gate_failure,) = describe_failure(ALL, rows, [], summarise(rows))
-    assert gate_failure == GateFailure(
-        "max_wer", "0002", "ANNA", "wer 0.50, wanted at most 0.2: heard 'We eat at one.'"
+def test_wrong_words_are_reported_with_the_recognised_ones() -> None:
+    rows = [row("0001", words=100), row("0002", wer=0.5, word_errors=2, transcript="We eat at one.")]
+    (failure,) = find_gate_failures(ALL, rows, [], summarise(rows))
+    assert failure == GateFailure(
+        "max_wer", "0002", "ANNA", "wer 0.50, wanted at most 0.2: recognised 'We eat at one.'"
     )
 
 
@@ -88,37 +85,37 @@ def test_the_words_of_the_whole_run_have_the_same_gate() -> None:
 
 def test_a_short_line_misses_no_gate_by_its_measures() -> None:
     assert (
-        gate_failures(ALL, [row("0001"), row("0002", judged=False, similarity=0.1, margin=-1.0, mos=1.5)])
+        gate_failures(ALL, [row("0001"), row("0002", scored=False, similarity=0.1, margin=-1.0, mos=1.5)])
         == []
     )
 
 
-def test_a_line_without_a_measure_is_not_held_to_its_gate() -> None:
+def test_a_line_without_a_measurement_passes_its_gate() -> None:
     """One speaker alone has no margin."""
     assert gate_failures(ALL, [row(margin=None, nearest_other=None)]) == []
 
 
 @pytest.mark.parametrize("flag", [Flag.FAILED, Flag.UNREADABLE, Flag.SILENT])
-def test_a_line_that_is_not_there_misses_any_gate(flag: Flag) -> None:
-    assert gate_failures(GateLimits(min_mos=1.0), [row(flags=(flag,), judged=False)]) == [
+def test_a_missing_line_misses_any_gate(flag: Flag) -> None:
+    assert gate_failures(GateLimits(min_mos=1.0), [row(flags=(flag,), scored=False)]) == [
         (str(flag), "0001", "ANNA")
     ]
 
 
-def test_a_line_that_failed_is_told_with_its_reason() -> None:
+def test_a_failed_line_is_reported_with_its_reason() -> None:
     rows = [failed_row("0001")]
-    (gate_failure,) = describe_failure(ALL, rows, [], summarise(rows))
-    assert gate_failure.message == "was not spoken: the worker died"
+    (failure,) = find_gate_failures(ALL, rows, [], summarise(rows))
+    assert failure.message == "was not synthesized: the worker died"
 
 
 def test_all_lines_of_a_speaker_have_the_gates_of_voices() -> None:
-    voices = [voice("ANNA", margin=-0.1), voice("BERT", similarity=0.2, judged=False)]
+    voices = [voice("ANNA", margin=-0.1), voice("BERT", similarity=0.2, scored=False)]
     assert gate_failures(ALL, [row()], voices) == [("min_margin", None, "ANNA")]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -2.5])
 @pytest.mark.parametrize("name", ["min_similarity", "min_margin", "max_wer", "min_mos"])
-def test_a_gate_that_means_nothing_is_refused(name: str, value: float) -> None:
+def test_a_limit_out_of_range_is_refused(name: str, value: float) -> None:
     with pytest.raises(InputError, match=f"--{name.replace('_', '-')} must be a number"):
         check_gates(GateLimits(**{name: value}))
 
@@ -132,10 +129,10 @@ def document(rows: Sequence[SegmentScore]) -> dict[str, Any]:
     return loaded
 
 
-def offences_of_test_check_baseline(now: Sequence[SegmentScore]) -> list[tuple[str | None, str]]:
+def failures_against_baseline(now: Sequence[SegmentScore]) -> list[tuple[str | None, str]]:
     return [
-        (gate_failure.segment, gate_failure.message)
-        for gate_failure in compare_with_baseline(now, summarise(now), document(BEFORE))
+        (failure.segment, failure.message)
+        for failure in compare_with_baseline(now, summarise(now), document(BEFORE))
     ]
 
 
@@ -145,12 +142,12 @@ def changed(**changes: Any) -> list[SegmentScore]:
 
 
 def test_the_same_run_again_is_not_worse() -> None:
-    assert offences_of_test_check_baseline(BEFORE) == []
+    assert failures_against_baseline(BEFORE) == []
 
 
 def test_a_better_run_is_not_worse() -> None:
     assert (
-        offences_of_test_check_baseline(
+        failures_against_baseline(
             [row(f"{n:04d}", similarity=0.8, margin=0.4, mos=4.0) for n in range(1, 11)]
         )
         == []
@@ -159,9 +156,7 @@ def test_a_better_run_is_not_worse() -> None:
 
 def test_a_change_within_the_tolerance_is_noise() -> None:
     assert (
-        offences_of_test_check_baseline(
-            changed(similarity=0.55, margin=0.15, mos=3.0, wer=0.25, word_errors=1)
-        )
+        failures_against_baseline(changed(similarity=0.55, margin=0.15, mos=3.0, wer=0.25, word_errors=1))
         == []
     )
 
@@ -174,40 +169,40 @@ def test_a_change_within_the_tolerance_is_noise() -> None:
         ({"mos": 2.5}, "mos was 3.200 in the baseline and is 2.500"),
     ],
 )
-def test_a_row_that_is_worse_is_told_with_both_measures(changes: dict[str, float], message: str) -> None:
-    assert offences_of_test_check_baseline(changed(**changes)) == [("0010", message)]
+def test_a_worse_row_is_reported_with_both_values(changes: dict[str, float], message: str) -> None:
+    assert failures_against_baseline(changed(**changes)) == [("0010", message)]
 
 
 def test_more_wrong_words_are_worse() -> None:
-    found = offences_of_test_check_baseline(changed(wer=0.5, word_errors=2))
+    found = failures_against_baseline(changed(wer=0.5, word_errors=2))
     assert ("0010", "wer was 0.000 in the baseline and is 0.500") in found
 
 
 def test_a_little_worse_everywhere_is_worse_as_a_whole() -> None:
-    assert offences_of_test_check_baseline([row(f"{n:04d}", similarity=0.55) for n in range(1, 11)]) == [
+    assert failures_against_baseline([row(f"{n:04d}", similarity=0.55) for n in range(1, 11)]) == [
         (None, "similarity was 0.600 in the baseline and is 0.550")
     ]
 
 
-def test_a_row_that_is_gone_or_has_another_speaker_is_missing() -> None:
+def test_a_row_without_counterpart_or_with_another_speaker_is_missing() -> None:
     missing = "is in the baseline, and not in this run"
-    assert offences_of_test_check_baseline(BEFORE[:-1]) == [("0010", missing)]
-    assert offences_of_test_check_baseline(changed(speaker="BERT")) == [("0010", missing)]
+    assert failures_against_baseline(BEFORE[:-1]) == [("0010", missing)]
+    assert failures_against_baseline(changed(speaker="BERT")) == [("0010", missing)]
 
 
-def test_a_new_row_is_no_offence() -> None:
-    assert offences_of_test_check_baseline([*BEFORE, row("0011")]) == []
+def test_a_new_row_is_no_failure() -> None:
+    assert failures_against_baseline([*BEFORE, row("0011")]) == []
 
 
-def test_a_row_that_failed_is_told_once() -> None:
+def test_a_failed_row_is_reported_once() -> None:
     rows = [*BEFORE[:-1], failed_row("0010")]
     gates = GateLimits(baseline=Path("/runs/good"))
     summary = summarise(rows)
-    found = describe_failure(gates, rows, [], summary) + compare_with_baseline(
+    found = find_gate_failures(gates, rows, [], summary) + compare_with_baseline(
         rows, summary, document(BEFORE)
     )
-    assert [(gate_failure.segment, gate_failure.message) for gate_failure in found] == [
-        ("0010", "was not spoken: the worker died")
+    assert [(failure.segment, failure.message) for failure in found] == [
+        ("0010", "was not synthesized: the worker died")
     ]
 
 
@@ -249,7 +244,7 @@ def test_a_baseline_that_was_never_checked_says_how_to(tmp_path: Path) -> None:
         "[" * 5000,
     ],
 )
-def test_a_damaged_baseline_is_told_so(tmp_path: Path, text: str) -> None:
+def test_a_damaged_baseline_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "check.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as raised:
         read_baseline(tmp_path)

@@ -1,4 +1,4 @@
-"""What is measured of a wav without any model, and that silence needs none."""
+"""Measurements of a wav that need no model; silence needs none at all."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from voiceclone_cli.evaluation.metrics import (
 )
 
 
-class NoEars:
-    """Fails whoever loads a model for what cannot be heard."""
+class UnusableModels:
+    """Models that must not be asked for measurements."""
 
-    def listen(self, speech: object, language: str) -> None:
+    def measure(self, speech: object, language: str) -> None:
         raise AssertionError("a model was asked about silence")
 
 
-NO_EARS = cast(MetricModels, NoEars())
+NO_MODELS = cast(MetricModels, UnusableModels())
 
 
-def test_silence_is_silent_and_asks_no_model(tmp_path: Path) -> None:
-    heard = measure(write_wav(tmp_path / "a.wav", np.zeros(24_000, np.float32), 24_000), "en", NO_EARS)
-    assert heard.is_silent
-    assert (heard.seconds, heard.words, heard.mos, heard.peak_db) == (1.0, "", None, None)
+def test_silence_needs_no_model(tmp_path: Path) -> None:
+    metrics = measure(write_wav(tmp_path / "a.wav", np.zeros(24_000, np.float32), 24_000), "en", NO_MODELS)
+    assert metrics["level_db"] is None
+    assert (metrics["seconds"], metrics["words"], metrics["mos"], metrics["peak_db"]) == (1.0, "", None, None)
 
 
-def test_what_is_far_below_speech_is_silent(tmp_path: Path) -> None:
-    heard = measure(write_wav(tmp_path / "a.wav", syllables(1.0, level=2e-4)), "en", NO_EARS)
-    assert heard.is_silent
+def test_sound_far_below_speech_is_silence(tmp_path: Path) -> None:
+    metrics = measure(write_wav(tmp_path / "a.wav", syllables(1.0, level=2e-4)), "en", NO_MODELS)
+    assert metrics["level_db"] is None
 
 
-def test_an_empty_wav_is_silent(tmp_path: Path) -> None:
-    heard = measure(write_wav(tmp_path / "a.wav", np.zeros(0, np.float32)), "en", NO_EARS)
-    assert heard.is_silent and heard.seconds == 0.0
+def test_an_empty_wav_is_silence(tmp_path: Path) -> None:
+    metrics = measure(write_wav(tmp_path / "a.wav", np.zeros(0, np.float32)), "en", NO_MODELS)
+    assert metrics["level_db"] is None and metrics["seconds"] == 0.0
 
 
 def test_samples_at_full_scale_count_from_three_in_a_row() -> None:
@@ -61,7 +61,7 @@ def test_a_loud_tone_is_not_clipped_and_an_overdriven_one_is() -> None:
     assert clipped_samples(np.clip(tone(1.0, level=2.0), -1, 1)) > 1000
 
 
-def test_channels_are_heard_as_their_mean(tmp_path: Path) -> None:
+def test_channels_are_measured_as_their_mean(tmp_path: Path) -> None:
     both = np.stack([tone(0.5), np.zeros(8000, np.float32)], axis=1)
     samples, rate = read_wav(write_wav(tmp_path / "a.wav", both))
     assert rate == 16_000 and samples.shape == (8000,)
@@ -69,7 +69,7 @@ def test_channels_are_heard_as_their_mean(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"RIFF", b"no wav at all" * 100])
-def test_what_is_no_wav_is_told_so(tmp_path: Path, data: bytes) -> None:
+def test_another_file_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "0001.wav"
     path.write_bytes(data)
     with pytest.raises(RunError) as raised:
@@ -77,9 +77,9 @@ def test_what_is_no_wav_is_told_so(tmp_path: Path, data: bytes) -> None:
     assert raised.value.code == "speech_unreadable"
 
 
-def test_a_wav_that_is_gone_is_told_so(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"gone\.wav"):
-        read_wav(tmp_path / "gone.wav")
+def test_a_missing_wav_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"missing\.wav"):
+        read_wav(tmp_path / "missing.wav")
 
 
 def test_an_embedding_survives_its_file_to_the_last_bit() -> None:

@@ -1,4 +1,4 @@
-"""What a check makes of a run directory, and of what is none."""
+"""Run directories that can be evaluated, and folders that cannot."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from check_samples import finished_run, read_manifest, write_manifest
+from check_samples import finished_run, load_manifest, save_manifest
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.evaluation.model import read_finished_run
 from voiceclone_cli.types import Turn
@@ -23,12 +23,13 @@ def refused(folder: Path) -> str:
 def test_every_line_is_read_with_its_wav_beside_the_manifest(tmp_path: Path) -> None:
     folder = finished_run(tmp_path / "talk.voiceclone")
     finished = read_finished_run(folder)
-    assert [(line.id, line.speaker, line.is_done) for line in finished.lines] == [
-        ("0001", "ANNA", True),
-        ("0002", "BERT", True),
+    assert [(row["id"], row["speaker"]) for row in finished.manifest.segments] == [
+        ("0001", "ANNA"),
+        ("0002", "BERT"),
     ]
+    assert finished.wav("0001") == folder / "segments" / "0001.wav"
     assert finished.turns == (Turn(0.5, 7.5, "ANNA"), Turn(8.0, 15.0, "BERT"))
-    assert finished.given == frozenset()
+    assert finished.user_references == frozenset()
     assert finished.recording == tmp_path / "talk.wav"
 
 
@@ -36,10 +37,10 @@ def test_a_directory_that_was_moved_is_read_where_it_is_now(tmp_path: Path) -> N
     finished_run(tmp_path / "before")
     moved = tmp_path / "now"
     shutil.move(tmp_path / "before", moved)
-    assert [line.wav for line in read_finished_run(moved).lines] == [
-        moved / "segments" / "0001.wav",
-        moved / "segments" / "0002.wav",
-    ]
+    finished = read_finished_run(moved)
+    assert finished.wav("0002") == moved / "segments" / "0002.wav"
+    references = {name: moved / "speakers" / name / "reference.wav" for name in ("ANNA", "BERT")}
+    assert finished.references() == references
 
 
 def test_the_copy_of_the_recording_comes_before_the_input(tmp_path: Path) -> None:
@@ -58,34 +59,34 @@ def test_an_input_that_has_changed_is_not_the_recording(tmp_path: Path) -> None:
 
 def test_a_reference_without_spans_in_the_recording_was_given(tmp_path: Path) -> None:
     folder = finished_run(tmp_path / "talk.voiceclone")
-    manifest = read_manifest(folder)
+    manifest = load_manifest(folder)
     manifest["speakers"][1]["reference_spans"] = []
-    write_manifest(folder, manifest)
-    assert read_finished_run(folder).given == {"BERT"}
+    save_manifest(folder, manifest)
+    assert read_finished_run(folder).user_references == {"BERT"}
 
 
-def test_what_is_no_run_directory_is_told_so(tmp_path: Path) -> None:
+def test_another_folder_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path) == "not_a_run_directory"
     assert refused(tmp_path / "nowhere") == "not_a_run_directory"
 
 
-def test_a_run_that_goes_on_is_not_checked(tmp_path: Path) -> None:
+def test_a_run_that_has_not_ended_is_refused(tmp_path: Path) -> None:
     folder = finished_run(tmp_path / "talk.voiceclone", status="running")
     assert refused(folder) == "run_not_ended"
 
 
-def test_a_run_of_another_version_is_not_checked(tmp_path: Path) -> None:
+def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
     folder = finished_run(tmp_path / "talk.voiceclone", schema="voiceclone.run/99")
     assert refused(folder) == "run_schema"
 
 
-def test_a_run_that_spoke_nothing_has_nothing_to_check(tmp_path: Path) -> None:
+def test_a_run_without_speech_is_refused(tmp_path: Path) -> None:
     assert refused(finished_run(tmp_path / "one", segments=[])) == "nothing_to_check"
     folder = finished_run(tmp_path / "two")
-    manifest = read_manifest(folder)
+    manifest = load_manifest(folder)
     for line in manifest["segments"]:
         line["status"] = "planned"
-    write_manifest(folder, manifest)
+    save_manifest(folder, manifest)
     assert refused(folder) == "nothing_to_check"
 
 
@@ -99,16 +100,22 @@ def test_a_run_that_spoke_nothing_has_nothing_to_check(tmp_path: Path) -> None:
         ("gain_db", []),
     ],
 )
-def test_a_damaged_manifest_is_told_so(tmp_path: Path, field: str, value: object) -> None:
+def test_a_damaged_manifest_is_refused(tmp_path: Path, field: str, value: object) -> None:
     folder = finished_run(tmp_path / "talk.voiceclone")
-    manifest = read_manifest(folder)
+    manifest = load_manifest(folder)
     manifest["segments"][0][field] = value
-    write_manifest(folder, manifest)
+    save_manifest(folder, manifest)
+    assert refused(folder) == "manifest_damaged"
+
+
+def test_a_manifest_without_its_input_is_refused(tmp_path: Path) -> None:
+    folder = finished_run(tmp_path / "talk.voiceclone", input={})
+    shutil.copy(tmp_path / "talk.wav", folder / "original.flac")
     assert refused(folder) == "manifest_damaged"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"text"', "[" * 5000, '{"schema": "voiceclone.run/1"}'])
-def test_a_torn_manifest_is_told_so(tmp_path: Path, text: str) -> None:
+def test_another_document_is_refused(tmp_path: Path, text: str) -> None:
     folder = finished_run(tmp_path / "talk.voiceclone")
     (folder / "run.json").write_text(text, encoding="utf-8")
     assert refused(folder) == "manifest_damaged"

@@ -14,9 +14,9 @@ from voiceclone_cli.evaluation.model import Evaluation, GateFailure, GateLimits,
 from voiceclone_cli.evaluation.output import to_junit
 
 
-def parsed(rows: list[SegmentScore], *gate_failures: GateFailure) -> ET.Element:
+def parsed(rows: list[SegmentScore], *failures: GateFailure) -> ET.Element:
     check = Evaluation(
-        Path("/run"), tuple(rows), (), summarise(rows), GateLimits(min_mos=3.0), gate_failures, {}, ()
+        Path("/run"), tuple(rows), (), summarise(rows), GateLimits(min_mos=3.0), failures, {}, ()
     )
     return ET.fromstring(to_junit(check))
 
@@ -45,9 +45,9 @@ def test_measures_are_properties_and_what_was_not_measured_has_none() -> None:
     assert "margin" not in properties
 
 
-def test_an_offence_fails_its_case_and_counts_in_its_suite() -> None:
-    gate_failure = GateFailure("min_mos", "0001", "ANNA", "mos 2.500, wanted at least 3")
-    document = parsed([row("0001"), row("0002")], gate_failure)
+def test_a_failure_fails_its_case_and_counts_in_its_suite() -> None:
+    missed = GateFailure("min_mos", "0001", "ANNA", "mos 2.500, wanted at least 3")
+    document = parsed([row("0001"), row("0002")], missed)
     failure = case(document, "0001").find("failure")
     assert failure is not None and failure.get("message") == "min_mos: mos 2.500, wanted at least 3"
     assert case(document, "0002").find("failure") is None
@@ -55,12 +55,12 @@ def test_an_offence_fails_its_case_and_counts_in_its_suite() -> None:
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "0")
 
 
-def test_a_segment_that_was_not_spoken_is_an_error() -> None:
-    document = parsed([failed_row("0001")], GateFailure("failed", "0001", "ANNA", "was not spoken"))
+def test_a_segment_that_was_not_synthesized_is_an_error() -> None:
+    document = parsed([failed_row("0001")], GateFailure("failed", "0001", "ANNA", "was not synthesized"))
     assert case(document, "0001").find("error") is not None
 
 
-def test_offences_of_a_speaker_of_the_run_and_of_a_lost_segment_have_their_cases() -> None:
+def test_failures_of_a_speaker_of_the_run_and_of_a_missing_segment_have_their_cases() -> None:
     document = parsed(
         [row("0001")],
         GateFailure("min_margin", None, "ANNA", "margin -0.1"),
@@ -83,16 +83,16 @@ def test_offences_of_a_speaker_of_the_run_and_of_a_lost_segment_have_their_cases
 
 
 def test_a_segment_that_changed_its_speaker_fails_under_the_old_one_only() -> None:
-    gone = GateFailure("baseline", "0001", "ANNA", "is in the baseline, and not in this run")
-    document = parsed([row("0001", speaker="BERT")], gone)
+    missing = GateFailure("baseline", "0001", "ANNA", "is in the baseline, and not in this run")
+    document = parsed([row("0001", speaker="BERT")], missing)
     failed = [suite.get("name") for suite in document for c in suite if c.find("failure") is not None]
     assert failed == ["ANNA"]
 
 
 @given(st.text(max_size=40))
 def test_any_text_gives_valid_xml(text: str) -> None:
-    gate_failure = GateFailure("min_mos", "0001", "ANNA", text)
-    document = parsed([row("0001", text=text, heard=f"<b>&\x00\x1b{text}")], gate_failure)
+    failure = GateFailure("min_mos", "0001", "ANNA", text)
+    document = parsed([row("0001", text=text, transcript=f"<b>&\x00\x1b{text}")], failure)
     assert case(document, "0001").find("failure") is not None
 
 

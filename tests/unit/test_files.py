@@ -47,10 +47,10 @@ def test_a_full_disk_says_so_and_what_to_do(tmp_path: Path, number: int) -> None
     assert str(tmp_path) in error.message and "make room" in error.message
 
 
-def test_a_folder_that_went_away_is_told_from_one_that_cannot_be_written(tmp_path: Path) -> None:
-    gone = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-    assert write_error(tmp_path / "gone", gone).code == "output_vanished"
-    assert write_error(tmp_path, gone).code == "output_unwritable"
+def test_a_folder_that_vanished_differs_from_one_that_cannot_be_written(tmp_path: Path) -> None:
+    missing = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    assert write_error(tmp_path / "removed", missing).code == "output_vanished"
+    assert write_error(tmp_path, missing).code == "output_unwritable"
 
 
 def test_what_writing_would_meet_can_be_met_before_the_work(tmp_path: Path) -> None:

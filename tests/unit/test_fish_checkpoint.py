@@ -28,8 +28,8 @@ def metal(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
 def test_auto_takes_the_cpu_in_float32_where_there_is_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus(monkeypatch, 0)
     metal(monkeypatch, False)
-    place = choose_device("auto", "auto")
-    assert (place.device.type, place.dtype, place.int8) == ("cpu", torch.float32, False)
+    device, precision = choose_device("auto", "auto")
+    assert (device.type, precision) == ("cpu", "float32")
 
 
 @pytest.mark.parametrize(("capability", "precision"), [((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "fp16")])
@@ -37,26 +37,26 @@ def test_auto_takes_cuda_in_bf16_where_the_gpu_has_it(
     monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], precision: str
 ) -> None:
     gpus(monkeypatch, 1, capability)
-    place = choose_device("auto", "auto")
-    assert (place.device.type, place.precision) == ("cuda", precision)
+    device, chosen = choose_device("auto", "auto")
+    assert (device.type, chosen) == ("cuda", precision)
 
 
 def test_workers_spread_over_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus(monkeypatch, 2)
-    assert [choose_device("auto", "auto", worker).device.index for worker in (1, 2, 3, 4)] == [0, 1, 0, 1]
-    assert choose_device("cuda:1", "auto", 1).device.index == 1
+    assert [choose_device("auto", "auto", worker)[0].index for worker in (1, 2, 3, 4)] == [0, 1, 0, 1]
+    assert choose_device("cuda:1", "auto", 1)[0].index == 1
 
 
 def test_the_workers_number_comes_from_its_coordinator(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus(monkeypatch, 2)
     monkeypatch.setenv("VOICECLONE_WORKER", "2")
-    assert choose_device("auto", "auto").device.index == 1
+    assert choose_device("auto", "auto")[0].index == 1
 
 
 def test_auto_takes_metal_before_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus(monkeypatch, 0)
     metal(monkeypatch, True)
-    assert choose_device("auto", "auto").device.type == "mps"
+    assert choose_device("auto", "auto")[0].type == "mps"
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:7", "mps", "quantum"])
@@ -87,7 +87,7 @@ def test_precisions_that_are_advised_work_there(monkeypatch: pytest.MonkeyPatch)
             caught.value.message.partition("--precision ")[2].replace(",", "").replace("or ", "").split()
         )
         assert len(advised) >= 2
-        assert [choose_device(name, precision).precision for precision in advised] == advised
+        assert [choose_device(name, precision)[1] for precision in advised] == advised
 
 
 def test_int8_is_not_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:

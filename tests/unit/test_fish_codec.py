@@ -1,4 +1,4 @@
-"""Stretches and threads: the same numbers as at once, on layers built like the codec's."""
+"""The codec: batching, codes as files, and stretches on layers like the codec's."""
 
 from __future__ import annotations
 
@@ -19,15 +19,12 @@ from voiceclone_worker.engines.fish.codec import (
     are_current,
     audio_fingerprint,
     codec_identity,
+    compute_all,
     downsampling_context,
     read_codes,
-    spread,
     upsampling_context,
     write_codes,
 )
-
-# Which way of decoding a device settles on. The two ways stand for a GPU's.
-
 
 Decoded = list[bytes | SegmentError]
 ROWS = [torch.tensor([[1, 2]]), torch.tensor([[3]])]
@@ -52,7 +49,7 @@ def test_the_first_trial_is_not_timed() -> None:
     assert "together, with" in decode_often(Way(seconds=0.02), together)[0]
 
 
-def test_one_changed_sample_settles_it_at_once() -> None:
+def test_one_changed_sample_decides_at_once() -> None:
     alone, together = Way(seconds=0.01), Way(seconds=0.001, adds=b"!")
     notes = decode_often(alone, together)
     assert (alone.calls, together.calls) == (TRIALS + 2, 1)
@@ -76,7 +73,7 @@ def test_memory_that_runs_out_later_is_no_failure_either() -> None:
     for _ in range(TRIALS):
         decode(ROWS)
     together.raises = torch.OutOfMemoryError("CUDA out of memory.")
-    assert decode(ROWS) == said(ROWS)
+    assert decode(ROWS) == expected(ROWS)
     assert len(notes) == 2 and "no memory" in notes[1]
 
 
@@ -87,12 +84,12 @@ def test_any_other_error_is_raised() -> None:
 
 def test_a_row_by_itself_is_no_trial() -> None:
     together = Way()
-    assert Batching(Way(), together, print)(ROWS[:1]) == said(ROWS[:1])
+    assert Batching(Way(), together, print)(ROWS[:1]) == expected(ROWS[:1])
     assert together.calls == 0
 
 
 class Way:
-    """Decodes rows in the given time, and counts how often it was asked."""
+    """A way of decoding that takes the given time, and counts its calls."""
 
     def __init__(
         self, seconds: float = 0.0, first: float = 0.0, adds: bytes = b"", raises: RuntimeError | None = None
@@ -105,10 +102,10 @@ class Way:
         if self.raises is not None:
             raise self.raises
         time.sleep(self.first if self.first and self.calls == 1 else self.seconds)
-        return [line + self.adds for line in said(rows) if isinstance(line, bytes)]
+        return [line + self.adds for line in expected(rows) if isinstance(line, bytes)]
 
 
-def said(rows: Sequence[torch.Tensor]) -> Decoded:
+def expected(rows: Sequence[torch.Tensor]) -> Decoded:
     return [bytes(row[0].tolist()) for row in rows]
 
 
@@ -118,11 +115,8 @@ def decode_often(
     notes: list[str] = []
     decode = Batching(alone, together, notes.append)
     for _ in range(TRIALS + 2):
-        assert decode(ROWS) == said(ROWS)
+        assert decode(ROWS) == expected(ROWS)
     return notes
-
-
-# Codes as files: what is read, what is refused, and when they are used again.
 
 
 CODES = torch.arange(30).reshape(10, 3)
@@ -274,17 +268,17 @@ def test_less_context_would_be_noticed() -> None:
 
 def test_work_is_spread_in_order_and_the_number_of_threads_stays() -> None:
     before = torch.get_num_threads()
-    seen = spread(
-        lambda piece: (piece, torch.get_num_threads(), torch.is_inference_mode_enabled()), range(9), CPU
+    seen = compute_all(
+        lambda item: (item, torch.get_num_threads(), torch.is_inference_mode_enabled()), range(9), CPU
     )
-    assert seen == [(piece, 1, True) for piece in range(9)]
+    assert seen == [(item, 1, True) for item in range(9)]
     assert torch.get_num_threads() == before
 
 
 def test_an_error_in_a_piece_is_raised_and_the_number_of_threads_stays() -> None:
     before = torch.get_num_threads()
     with pytest.raises(ZeroDivisionError):
-        spread(lambda piece: 1 // piece, [1, 0, 2], CPU)
+        compute_all(lambda item: 1 // item, [1, 0, 2], CPU)
     assert torch.get_num_threads() == before
 
 
@@ -302,8 +296,8 @@ class Causal(nn.Module):
         self.inner = nn.Conv1d(3, 3, kernel, dilation=dilation, stride=step)
 
     def forward(self, signal: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = self.inner(nn.functional.pad(signal, (self.before, 0)))
-        return made
+        output: torch.Tensor = self.inner(nn.functional.pad(signal, (self.before, 0)))
+        return output
 
 
 class Up(nn.Module):
@@ -315,8 +309,8 @@ class Up(nn.Module):
         self.inner = nn.ConvTranspose1d(3, 3, 2 * rate, stride=rate)
 
     def forward(self, signal: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = self.inner(signal)[..., : -self.rate]
-        return made
+        output: torch.Tensor = self.inner(signal)[..., : -self.rate]
+        return output
 
 
 def residual() -> list[nn.Module]:

@@ -1,4 +1,4 @@
-"""How many threads a step gets."""
+"""Length bounds and seeds of lines, and the number of threads of a step."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ import pytest
 import torch
 
 from voiceclone_worker.engines.fish import decoder
-from voiceclone_worker.engines.fish.decoder import ROUNDS, Threads, length_bounds, reroll_seed
-
-# Bounds of a line's length, and the seeds of further attempts.
-
+from voiceclone_worker.engines.fish.decoder import TRIAL_ROUNDS, Threads, length_bounds, reroll_seed
 
 FRAMES_PER_SECOND = 44100 / 2048
 LINE = "The quick brown fox jumps over the lazy dog."
 
 
 def seconds(text: str, slot: float | None, limit: int = 10_000) -> tuple[float, float]:
-    found = length_bounds(text, slot, FRAMES_PER_SECOND, limit)
-    return found.least / FRAMES_PER_SECOND, found.most / FRAMES_PER_SECOND
+    least, most = length_bounds(text, slot, FRAMES_PER_SECOND, limit)
+    return least / FRAMES_PER_SECOND, most / FRAMES_PER_SECOND
 
 
 def test_ordinary_speech_lies_well_within_the_bounds() -> None:
@@ -40,9 +37,9 @@ def test_a_long_slot_raises_the_cap_no_further_than_slow_speech() -> None:
 
 
 def test_the_runs_own_limit_is_never_exceeded() -> None:
-    found = length_bounds(LINE * 50, None, FRAMES_PER_SECOND, 100)
-    assert found.most == 100
-    assert found.least <= 100
+    least, most = length_bounds(LINE * 50, None, FRAMES_PER_SECOND, 100)
+    assert most == 100
+    assert least <= 100
 
 
 def test_signs_that_stand_for_syllables_take_the_time_of_letters() -> None:
@@ -50,8 +47,8 @@ def test_signs_that_stand_for_syllables_take_the_time_of_letters() -> None:
 
 
 def test_a_text_without_a_letter_has_bounds_too() -> None:
-    found = length_bounds("...", 1.0, FRAMES_PER_SECOND, 1024)
-    assert 1 <= found.least < found.most
+    least, most = length_bounds("...", 1.0, FRAMES_PER_SECOND, 1024)
+    assert 1 <= least < most
 
 
 def test_the_first_attempt_takes_the_lines_own_seed_and_the_others_their_own() -> None:
@@ -88,27 +85,27 @@ def test_the_number_that_was_fastest_is_kept(
     monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], fastest: int
 ) -> None:
     chooser = Threads(2)
-    given = tried(chooser, 2 * ROUNDS, seconds, monkeypatch)
-    assert given == [1, 2] * ROUNDS
+    given = tried(chooser, 2 * TRIAL_ROUNDS, seconds, monkeypatch)
+    assert given == [1, 2] * TRIAL_ROUNDS
     assert chooser.chosen == fastest
     assert tried(chooser, 3, seconds, monkeypatch) == [fastest] * 3
 
 
 def test_between_steps_all_threads_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     chooser = Threads(2)
-    tried(chooser, 2 * ROUNDS, {1: 1.0, 2: 2.0}, monkeypatch)
+    tried(chooser, 2 * TRIAL_ROUNDS, {1: 1.0, 2: 2.0}, monkeypatch)
     assert torch.get_num_threads() == 2
 
 
 def test_with_one_thread_there_is_nothing_to_try(monkeypatch: pytest.MonkeyPatch) -> None:
     chooser = Threads(1)
-    assert tried(chooser, ROUNDS + 1, {1: 1.0}, monkeypatch) == [1] * (ROUNDS + 1)
+    assert tried(chooser, TRIAL_ROUNDS + 1, {1: 1.0}, monkeypatch) == [1] * (TRIAL_ROUNDS + 1)
     assert chooser.chosen == 1
 
 
 def test_a_step_that_fails_is_no_measurement() -> None:
     chooser = Threads(2)
-    for _ in range(10 * ROUNDS):
+    for _ in range(10 * TRIAL_ROUNDS):
         with pytest.raises(MemoryError), chooser.step():
             raise MemoryError
     assert chooser.chosen is None

@@ -1,4 +1,4 @@
-"""How the next token is chosen."""
+"""Sampling of the next token, and the windows of past frames."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import torch
 
-from voiceclone_worker.engines.fish.model import WINDOW, Sampling, SamplingSettings, Windows
+from voiceclone_worker.engines.fish.model import WINDOW, Sampling, Windows
 
 BEGIN, END, CODEBOOKS = 10, 5, 3
 
@@ -20,16 +20,16 @@ def sampling(temperature: float = 0.7, top_p: float = 0.7, repetition_penalty: f
         config=SimpleNamespace(tie_word_embeddings=False, num_codebooks=CODEBOOKS),
         output=SimpleNamespace(weight=torch.eye(30)),
     )
-    return Sampling(model, SamplingSettings(temperature, top_p, repetition_penalty))
+    return Sampling(model, temperature=temperature, top_p=top_p, repetition_penalty=repetition_penalty)
 
 
-def choose(chooser: Sampling, logits: torch.Tensor, said: list[int], seed: int) -> int:
-    windows = Windows(CODEBOOKS, torch.device("cpu"), remembers_first=True)
+def choose(chooser: Sampling, logits: torch.Tensor, past: list[int], seed: int) -> int:
+    windows = Windows(CODEBOOKS, torch.device("cpu"))
     windows.add_rows(1)
-    for token in said:
+    for token in past:
         windows.push(torch.tensor([[token, token - BEGIN, 0, 0]]))
     noise = chooser.noise([torch.Generator().manual_seed(seed)])
-    return int(chooser.token(logits[None], windows.frames, windows.spoken, noise[0]))
+    return int(chooser.token(logits[None], windows.frames, windows.counts, noise[0]))
 
 
 def test_only_codes_and_the_end_are_candidates() -> None:
@@ -51,7 +51,7 @@ def test_within_the_nucleus_chance_decides_and_a_seed_repeats_it() -> None:
     assert taken == [choose(sampling(), logits, [], seed) for seed in range(60)]
 
 
-def test_the_penalty_falls_on_what_was_said_and_on_nothing_else() -> None:
+def test_the_penalty_applies_to_past_tokens_only() -> None:
     logits = torch.full((17,), -9.0)
     logits[4], logits[7] = 5.0, 4.9
     assert choose(sampling(top_p=0.1), logits, [], 1) == BEGIN + 4
@@ -77,12 +77,12 @@ def test_the_noise_of_a_row_is_its_own() -> None:
 
 
 def test_windows_follow_the_rows_that_are_left() -> None:
-    windows = Windows(CODEBOOKS, torch.device("cpu"), remembers_first=True)
+    windows = Windows(CODEBOOKS, torch.device("cpu"))
     windows.add_rows(2)
     windows.push(torch.tensor([[11, 1, 0, 0], [12, 2, 0, 0]]))
     windows.keep(torch.tensor([1]))
     windows.add_rows(1)
-    assert windows.spoken.tolist() == [1, 0]
+    assert windows.counts.tolist() == [1, 0]
     windows.push(torch.tensor([[13, 3, 0, 0], [14, 4, 0, 0]]))
     assert set(windows.frames[0, 0].tolist()) == {12, 13}
     assert set(windows.frames[1, 0].tolist()) == {14}

@@ -1,4 +1,4 @@
-"""What the kokoro engine measures of a signal, and its equaliser."""
+"""Measurements of a signal, and the equaliser."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def test_trimming_silence_leaves_it() -> None:
     assert len(trim(silence(1.0), RATE)) == RATE
 
 
-def test_the_gaps_between_the_pieces_of_a_reference_go() -> None:
-    pieces = np.concatenate([noise(0.5), silence(0.15), noise(0.5)])
-    assert np.array_equal(without_gaps(pieces, RATE), np.concatenate([noise(0.5), noise(0.5)]))
+def test_the_gaps_between_the_parts_of_a_reference_go() -> None:
+    parts = np.concatenate([noise(0.5), silence(0.15), noise(0.5)])
+    assert np.array_equal(without_gaps(parts, RATE), np.concatenate([noise(0.5), noise(0.5)]))
     assert len(without_gaps(silence(1.0), RATE)) == 0
 
 

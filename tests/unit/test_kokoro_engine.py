@@ -15,36 +15,36 @@ from voiceclone_worker.engines.kokoro.model import MODEL_FILE, RATE, Floats
 from voiceclone_worker.protocol import EngineSpec
 
 
-def renderer(seconds: float, asked: list[float]) -> Callable[[float], Floats]:
-    """Says a line of ``seconds`` at speed 1, and notes the speeds it is asked for."""
+def renderer(seconds: float, speeds: list[float]) -> Callable[[float], Floats]:
+    """Return a function that renders a line of ``seconds`` at speed 1, and records the speeds."""
 
     def render(speed: float) -> Floats:
-        asked.append(speed)
+        speeds.append(speed)
         return np.ones(round(seconds / speed * RATE), np.float32)
 
     return render
 
 
-def test_a_line_that_fits_is_spoken_once_at_the_speakers_speed() -> None:
-    asked: list[float] = []
-    fit_length(renderer(2.0, asked), 0.9, 5.0)
-    fit_length(renderer(2.0, asked), 1.1, None)
-    assert asked == [0.9, 1.1]
+def test_a_line_that_fits_is_rendered_once_at_the_speakers_speed() -> None:
+    speeds: list[float] = []
+    fit_length(renderer(2.0, speeds), 0.9, 5.0)
+    fit_length(renderer(2.0, speeds), 1.1, None)
+    assert speeds == [0.9, 1.1]
 
 
-def test_a_longer_line_is_spoken_faster_until_it_fits() -> None:
-    asked: list[float] = []
-    spoken = fit_length(renderer(2.4, asked), 1.0, 2.0)
-    assert len(spoken) / RATE <= 2.0
-    assert len(asked) == 2
+def test_a_longer_line_is_rendered_faster_until_it_fits() -> None:
+    speeds: list[float] = []
+    signal = fit_length(renderer(2.4, speeds), 1.0, 2.0)
+    assert len(signal) / RATE <= 2.0
+    assert len(speeds) == 2
 
 
 def test_speed_has_a_limit_and_the_rest_is_kept() -> None:
-    asked: list[float] = []
-    spoken = fit_length(renderer(4.0, asked), 1.0, 1.0)
-    assert max(asked) == FASTEST
-    assert len(spoken) == round(4.0 / FASTEST * RATE)
-    assert len(asked) <= 3
+    speeds: list[float] = []
+    signal = fit_length(renderer(4.0, speeds), 1.0, 1.0)
+    assert max(speeds) == FASTEST
+    assert len(signal) == round(4.0 / FASTEST * RATE)
+    assert len(speeds) <= 3
 
 
 def test_a_checkpoint_that_is_not_there_says_what_to_run(tmp_path: Path) -> None:

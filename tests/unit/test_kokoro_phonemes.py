@@ -146,6 +146,6 @@ def test_long_phonemes_are_cut_at_sentences_then_clauses_then_blanks() -> None:
 
 @given(st.text(alphabet="ab ,.!?", max_size=80), st.integers(1, 20))
 def test_cutting_loses_nothing_and_keeps_the_limit(phonemes: str, limit: int) -> None:
-    pieces = split(phonemes, limit)
-    assert all(0 < len(piece) <= limit for piece in pieces)
-    assert "".join("".join(pieces).split()) == "".join(phonemes.split())
+    parts = split(phonemes, limit)
+    assert all(0 < len(part) <= limit for part in parts)
+    assert "".join("".join(parts).split()) == "".join(phonemes.split())

@@ -1,4 +1,4 @@
-"""A fitted voice survives its file, and a bad file is one clear sentence."""
+"""Mixtures of Kokoro's voices, and fitted voices as files."""
 
 from __future__ import annotations
 
@@ -14,25 +14,20 @@ from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.model import Floats
 from voiceclone_worker.engines.kokoro.voices import (
     FittedVoice,
-    SpeakerTraits,
-    VoiceMixture,
     fit_f0,
     propose_mixtures,
     read_voice,
-    score_mixture,
+    score_probe,
     voice_table,
     write_voice,
 )
 
-# Which mixture of voices is proposed for a speaker, before anything is rendered.
-
-
 TABLE = voice_table()
 
 
-def stock(index: int) -> SpeakerTraits:
-    """A speaker who sounds exactly like one of Kokoro's voices."""
-    return SpeakerTraits(unit(TABLE.embeddings[index]), float(TABLE.semitones[index]))
+def stock(index: int) -> tuple[Floats, float]:
+    """Return embedding and semitones of a speaker who sounds exactly like one of Kokoro's voices."""
+    return unit(TABLE.embeddings[index]), float(TABLE.semitones[index])
 
 
 def unit(vector: Floats) -> Floats:
@@ -41,21 +36,22 @@ def unit(vector: Floats) -> Floats:
 
 @pytest.mark.parametrize("voice", [0, 13, 30, 53])
 def test_a_stock_voice_is_recognised(voice: int) -> None:
-    best = propose_mixtures(stock(voice), [], TABLE, count=6)[0]
-    assert best.acoustic.argmax() == voice
+    acoustic, _ = propose_mixtures(*stock(voice), [], TABLE, count=6)[0]
+    assert acoustic.argmax() == voice
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(70, 105), st.integers(0, 3))
 def test_mixtures_are_convex_and_differ(seed: int, semitones: float, others: int) -> None:
     random = np.random.default_rng(seed)
     embeddings = [unit(random.normal(size=192).astype(np.float32)) for _ in range(others + 1)]
-    mixtures = propose_mixtures(SpeakerTraits(embeddings[0], semitones), embeddings[1:], TABLE, count=6)
+    mixtures = propose_mixtures(embeddings[0], semitones, embeddings[1:], TABLE, count=6)
     assert len(mixtures) == 6
-    for mixture in mixtures:
-        for weights in (mixture.acoustic, mixture.prosody):
+    for index, mixture in enumerate(mixtures):
+        for weights in mixture:
             assert weights.min() >= 0
             assert weights.sum() == pytest.approx(1.0, abs=1e-5)
-        assert all(np.abs(mixture.acoustic - o.acoustic).sum() > 0.9 for o in mixtures if o is not mixture)
+        rest = mixtures[:index] + mixtures[index + 1 :]
+        assert all(np.abs(mixture[0] - acoustic).sum() > 0.9 for acoustic, _ in rest)
 
 
 def test_prosody_moves_to_the_speakers_f0_and_timbre_stays() -> None:
@@ -63,46 +59,42 @@ def test_prosody_moves_to_the_speakers_f0_and_timbre_stays() -> None:
     alone = np.zeros(54, np.float32)
     alone[low] = 1.0
     between = float(TABLE.semitones[low] * 0.6 + TABLE.semitones[high] * 0.4)
-    speaker = SpeakerTraits(unit(TABLE.embeddings[low]), between)
-    assert fit_f0(alone, speaker, TABLE) @ TABLE.semitones == pytest.approx(between, abs=0.01)
-    (mixture,) = propose_mixtures(speaker, [], TABLE, count=1)
-    assert mixture.prosody @ TABLE.semitones == pytest.approx(between, abs=0.25)
+    embedding = unit(TABLE.embeddings[low])
+    assert fit_f0(alone, embedding, between, TABLE) @ TABLE.semitones == pytest.approx(between, abs=0.01)
+    ((_, prosody),) = propose_mixtures(embedding, between, [], TABLE, count=1)
+    assert prosody @ TABLE.semitones == pytest.approx(between, abs=0.25)
 
 
 def test_an_f0_out_of_reach_is_approached_as_far_as_allowed() -> None:
     alone = np.zeros(54, np.float32)
     alone[int(TABLE.semitones.argmin())] = 1.0
-    fitted = fit_f0(alone, SpeakerTraits(unit(TABLE.embeddings[0]), 200.0), TABLE)
+    fitted = fit_f0(alone, unit(TABLE.embeddings[0]), 200.0, TABLE)
     assert fitted[int(TABLE.semitones.argmax())] == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize(("one", "two"), [(0, 9), (2, 3), (11, 16), (20, 25), (28, 31)])
 def test_contrast_draws_similar_speakers_apart(one: int, two: int) -> None:
     a, b = TABLE.embeddings[one], TABLE.embeddings[two]
-    first = SpeakerTraits(unit(0.55 * a + 0.45 * b), float(TABLE.semitones[one]))
-    second = SpeakerTraits(unit(0.45 * a + 0.55 * b), float(TABLE.semitones[one]))
+    first, second = unit(0.55 * a + 0.45 * b), unit(0.45 * a + 0.55 * b)
 
-    def favours(others: list[Floats]) -> float:
-        """How much more the proposed voice is like its own speaker than like the other."""
-        mixed = unit(propose_mixtures(first, others, TABLE, count=1)[0].acoustic @ TABLE.embeddings)
-        return float(mixed @ first.embedding - mixed @ second.embedding)
+    def margin(others: list[Floats]) -> float:
+        """Return how much more the proposed voice is like its own speaker than like the other."""
+        acoustic, _ = propose_mixtures(first, float(TABLE.semitones[one]), others, TABLE, count=1)[0]
+        mixed = unit(acoustic @ TABLE.embeddings)
+        return float(mixed @ first - mixed @ second)
 
-    assert favours([second.embedding]) >= favours([])
-    assert favours([second.embedding]) > 0
+    assert margin([second]) >= margin([])
+    assert margin([second]) > 0
 
 
 def test_the_score_wants_the_voice_the_f0_and_the_distance_to_others() -> None:
-    speaker, other = stock(0), stock(40)
-    own = score_mixture(speaker, [], speaker.embedding, speaker.semitones)
+    (speaker, semitones), (other, _) = stock(0), stock(40)
+    own = score_probe(speaker, semitones, [], speaker, semitones)
     assert own == pytest.approx(1.0, abs=1e-5)
-    assert score_mixture(speaker, [], speaker.embedding, speaker.semitones + 5) == pytest.approx(
-        own - 0.1, abs=1e-5
-    )
-    assert score_mixture(speaker, [], speaker.embedding, None) < own - 0.2
-    assert score_mixture(speaker, [other.embedding], speaker.embedding, speaker.semitones) > own
-    assert score_mixture(speaker, [speaker.embedding], speaker.embedding, speaker.semitones) == pytest.approx(
-        own
-    )
+    assert score_probe(speaker, semitones, [], speaker, semitones + 5) == pytest.approx(own - 0.1, abs=1e-5)
+    assert score_probe(speaker, semitones, [], speaker, None) < own - 0.2
+    assert score_probe(speaker, semitones, [other], speaker, semitones) > own
+    assert score_probe(speaker, semitones, [speaker], speaker, semitones) == pytest.approx(own)
 
 
 def test_styles_are_interpolated_between_lengths() -> None:
@@ -127,7 +119,8 @@ def a_voice() -> FittedVoice:
     weights[[3, 5]] = 0.6, 0.4
     return FittedVoice(
         names=NAMES,
-        mixture=VoiceMixture(acoustic=weights, prosody=weights[::-1].copy()),
+        acoustic=weights,
+        prosody=weights[::-1].copy(),
         gains=np.linspace(0.5, 2, 513, dtype=np.float32),
         level=0.05,
         speed=1.1,
@@ -141,11 +134,8 @@ def test_a_voice_comes_back_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "speakers" / "SPEAKER_00" / "voice.npz"
     write_voice(a_voice(), path)
     for field in dataclasses.fields(FittedVoice):
-        if field.name != "mixture":
-            read, written = getattr(read_voice(path, NAMES), field.name), getattr(a_voice(), field.name)
-            assert np.array_equal(read, written)
-    assert np.array_equal(read_voice(path, NAMES).mixture.acoustic, a_voice().mixture.acoustic)
-    assert np.array_equal(read_voice(path, NAMES).mixture.prosody, a_voice().mixture.prosody)
+        read, written = getattr(read_voice(path, NAMES), field.name), getattr(a_voice(), field.name)
+        assert np.array_equal(read, written)
 
 
 def test_the_same_voice_gives_the_same_bytes_and_nothing_is_left_beside(tmp_path: Path) -> None:

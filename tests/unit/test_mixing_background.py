@@ -1,3 +1,5 @@
+"""Backgrounds: activity, ducking, removal of voices, spectra."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -20,7 +22,7 @@ from voiceclone_cli.mixing.background import (
 )
 from voiceclone_cli.mixing.separation import BANDS, BINS, DEEPFILTER_RATE, analyse, band_edges, synthesise
 
-# --------------------------------------------------------------------------------------- presence
+# Activity.
 
 
 def test_short_pauses_belong_to_what_is_around_them() -> None:
@@ -44,20 +46,20 @@ def test_ducking_does_not_depend_on_the_blocks(active: list[tuple[float, float]]
 
 
 @given(spans, st.integers(1, 1999))
-def test_ducking_needs_not_to_know_what_comes_much_later(active: list[tuple[float, float]], cut: int) -> None:
+def test_ducking_does_not_depend_on_much_later_speech(active: list[tuple[float, float]], cut: int) -> None:
     known = [span for span in active if span[0] <= cut / 100 + 0.8]
     np.testing.assert_array_equal(
         ducking_gains(known, 0, cut, 100), ducking_gains(active, 0, 2000, 100)[:cut]
     )
 
 
-def test_the_original_is_lowered_while_somebody_speaks_and_back_afterwards() -> None:
+def test_the_original_is_lowered_during_speech_only() -> None:
     gains_db = 20 * np.log10(ducking_gains([(2, 3), (3.5, 4)], 0, 600, 100))
     np.testing.assert_allclose(gains_db[200:401], -DEPTH_DB, atol=1e-4)
     np.testing.assert_allclose(gains_db[[0, 180, 460, 599]], 0, atol=1e-4)
 
 
-# ---------------------------------------------------------------------------------------- removal
+# Removal of voices.
 
 LOW = 8000
 """Hz: a rate at which tests are quick."""
@@ -66,18 +68,18 @@ LOW = 8000
 def removed(
     samples: Signal, turns: list[tuple[float, float]], block: int = LOW, rate: int = LOW
 ) -> tuple[Signal, list[int]]:
-    """With a finder of voices that calls the first channel all voice, and how much it was given at a time."""
+    """Remove the first channel as voice; return the rest and the lengths of the chunks."""
     given: list[int] = []
 
-    def voices(piece: Signal) -> Signal:
-        given.append(len(piece))
-        return piece * np.array([1, 0], np.float32)
+    def voices(samples: Signal) -> Signal:
+        given.append(len(samples))
+        return samples * np.array([1, 0], np.float32)
 
     blocks = (samples[start : start + block] for start in range(0, len(samples), block))
     return np.concatenate(list(remove_voices(blocks, rate, turns, voices))), given
 
 
-def test_voices_go_in_turns_and_everything_else_stays_to_the_bit() -> None:
+def test_voices_are_removed_in_turns_and_the_rest_stays_to_the_bit() -> None:
     samples = np.stack([syllables(20, LOW), tone(20, LOW)], axis=1)
     found, _ = removed(samples, [(5, 7), (12, 13)])
     assert found.shape == samples.shape
@@ -96,7 +98,7 @@ def test_removal_does_not_depend_on_the_blocks(block: int) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_long_turn_is_looked_into_piece_by_piece() -> None:
+def test_a_long_turn_is_processed_in_chunks() -> None:
     samples = np.ones((200 * LOW, 2), np.float32)
     found, given = removed(samples, [(1, 199)])
     assert max(given) <= 18 * LOW
@@ -110,31 +112,31 @@ def test_turns_at_the_edges_and_beyond_lose_no_sample(turns: list[tuple[float, f
     np.testing.assert_array_equal(found[:, 1], samples[:, 1])
 
 
-# --------------------------------------------------------------------------------------- underlay
+# Background.
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000])
-def test_the_original_comes_at_the_mixs_rate_in_any_blocks(tmp_path: Path, rate: int) -> None:
+def test_the_original_is_read_at_the_rate_of_the_mix_in_any_blocks(tmp_path: Path, rate: int) -> None:
     stereo = np.stack([tone(3, 16_000), tone(3, 16_000, 880)], axis=1)
     path = write_wav(tmp_path / "in.wav", stereo, 16_000, "FLOAT")
     layout = Layout(("FL", "FR"))
     with open_background(path, layout, rate, kind=DUCK, turns=[], models={}, threads=1) as background_track:
-        found = np.concatenate([background_track.next_frames(frames) for frames in (1, 999, 2 * rate, rate)])
+        found = np.concatenate([background_track.read(frames) for frames in (1, 999, 2 * rate, rate)])
     expected = np.stack([tone(3, rate), tone(3, rate, 880)], axis=1)
     inside = slice(rate // 10, -rate // 10 - 1000)
     np.testing.assert_allclose(found[: 3 * rate][inside], expected[inside], atol=1e-3)
     assert not found[3 * rate + 100 :].any()
 
 
-def test_more_channels_than_people_listen_to_are_their_mean(tmp_path: Path) -> None:
+def test_more_channels_than_a_mix_has_become_their_mean(tmp_path: Path) -> None:
     samples = np.zeros((1000, 10), np.float32)
     samples[:, 3] = 0.5
     path = write_wav(tmp_path / "in.wav", samples, 16_000, "FLOAT")
     with open_background(path, MONO, 16_000, kind=DUCK, turns=[], models={}, threads=1) as background_track:
-        np.testing.assert_allclose(background_track.next_frames(1000), 0.05, atol=1e-6)
+        np.testing.assert_allclose(background_track.read(1000), 0.05, atol=1e-6)
 
 
-# ---------------------------------------------------------------------------------------- spectra
+# Spectra.
 
 
 @pytest.mark.parametrize("length", [1, 479, 480, 481, 48_123])

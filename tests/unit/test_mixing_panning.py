@@ -1,3 +1,5 @@
+"""Panning of speakers, measured in the recording."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -7,7 +9,7 @@ import pytest
 
 from media_samples import Signal, syllables
 from voiceclone_cli.audio.formats import Layout
-from voiceclone_cli.mixing.panning import SoloPassage, solo_passages, speaker_gains
+from voiceclone_cli.mixing.panning import solo_passages, speaker_gains
 from voiceclone_cli.types import Turn
 
 RATE = 16_000
@@ -37,7 +39,7 @@ def measured(
 TURNS = [Turn(1, 3, "A"), Turn(5, 7, "B")]
 
 
-def test_each_speaker_stands_where_it_was_heard() -> None:
+def test_each_speaker_is_panned_as_in_the_original() -> None:
     samples = recorded({1: (0.75, 0.25), 5: (0.0, 1.0)}, 8, 2)
     assert measured(samples, STEREO, TURNS) == {"A": [1.5, 0.5], "B": [0.0, 2.0]}
 
@@ -47,7 +49,7 @@ def test_dialogue_in_the_centre_stays_there_at_its_level() -> None:
     assert measured(samples, SURROUND, TURNS, "A") == {"A": [0, 0, 6, 0, 0, 0]}
 
 
-def test_music_around_moves_nobody() -> None:
+def test_music_on_the_sides_moves_no_speaker() -> None:
     samples = recorded({1: (0, 0, 1, 0, 0, 0)}, 8, 6)
     music = np.random.default_rng(3).standard_normal((len(samples), 2)).astype(np.float32) * 0.05
     samples[:, :2] += music
@@ -55,36 +57,36 @@ def test_music_around_moves_nobody() -> None:
     assert found[2] > 5.5 and found[3] == 0
 
 
-def test_the_mean_of_what_is_put_in_is_the_stem() -> None:
+def test_the_mean_of_the_channels_is_the_stem() -> None:
     found = measured(recorded({1: (0.3, 0.2, 1, 0.5, 0.1, 0.0)}, 8, 6), SURROUND, TURNS)
     for amplitudes in found.values():
         assert sum(amplitudes) / 6 == pytest.approx(1, abs=0.01)
         assert amplitudes[3] == 0
 
 
-def test_nothing_to_tell_by_is_equal_in_all_but_the_bass() -> None:
+def test_silence_gives_equal_gains_in_all_but_the_bass() -> None:
     silence = np.zeros((8 * RATE, 6), np.float32)
     assert measured(silence, SURROUND, [], "A") == {"A": [1.2, 1.2, 1.2, 0, 1.2, 1.2]}
 
 
-def test_somebody_who_never_speaks_alone_stands_where_all_do() -> None:
+def test_a_speaker_who_never_speaks_alone_gets_the_mean_of_all() -> None:
     samples = recorded({1: (0.75, 0.25), 5: (0.75, 0.25)}, 8, 2)
     assert measured(samples, STEREO, [*TURNS, Turn(5.5, 6, "C")], "C") == {"C": [1.5, 0.5]}
 
 
-def test_what_is_heard_while_two_speak_counts_for_neither() -> None:
+def test_overlapped_speech_counts_for_neither_speaker() -> None:
     samples = recorded({1: (1, 0), 5: (0, 1)}, 8, 2)
     samples[3 * RATE : 4 * RATE] = 0.9
     turns = [Turn(1, 4, "A"), Turn(3, 4, "B"), Turn(5, 7, "B")]
     assert measured(samples, STEREO, turns) == {"A": [2, 0], "B": [0, 2]}
 
 
-def test_solos_are_the_stretches_of_at_most_one_speaker() -> None:
+def test_solo_passages_have_at_most_one_speaker() -> None:
     turns = [Turn(1, 4, "A"), Turn(2, 3, "A"), Turn(3, 5, "B")]
     assert solo_passages(turns) == [
-        SoloPassage(0, 1, ""),
-        SoloPassage(1, 2, "A"),
-        SoloPassage(2, 3, "A"),
-        SoloPassage(4, 5, "B"),
-        SoloPassage(5, float("inf"), ""),
+        Turn(0, 1, ""),
+        Turn(1, 2, "A"),
+        Turn(2, 3, "A"),
+        Turn(4, 5, "B"),
+        Turn(5, float("inf"), ""),
     ]

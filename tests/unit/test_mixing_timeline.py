@@ -1,8 +1,10 @@
+"""Segments on the timeline: slots, tempo, loudness, and the files of the mix."""
+
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import factories
+from factories import recording, settings
 from media_samples import Signal, syllables, tone, write_wav
 from voiceclone_cli.audio.dsp import speech_level_db
 from voiceclone_cli.errors import InputError, RunError
 from voiceclone_cli.mixing.render import render_mix
 from voiceclone_cli.mixing.timeline import GUARD_SECONDS, mix_rate, slot_ends
+from voiceclone_cli.rundir.manifest import RunPaths
 from voiceclone_cli.types import Placement, ProgressEvent, Recording, Segment
 
 
 def line(name: str, start: float, end: float, speaker: str = "A") -> Segment:
-    return Segment(id=name, speaker=speaker, start=start, end=end, text="...", language="en")
+    return factories.segment(name, speaker, start, end)
 
 
 def recorded(
@@ -30,7 +35,7 @@ def recorded(
     """A recording with speech (or ``samples``) all along."""
     count = round(seconds * rate) if frames is None else frames
     analysis = syllables(count / rate, level=0.3) if samples is None else samples
-    return Recording(Path("in.wav"), analysis, rate, count, 1, False)
+    return recording(analysis, rate, seconds=count / rate)
 
 
 @dataclass
@@ -41,16 +46,16 @@ class Rendered:
     stems: Mapping[str, NDArray[np.int16]]
 
 
-class Studio:
-    """Writes spoken segments and renders them."""
+class Renderer:
+    """A folder with synthesized segments, and their mix."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.files: dict[str, Path] = {}
         self.events: list[ProgressEvent] = []
 
-    def say(self, name: str, samples: Signal, rate: int = 24_000) -> None:
-        self.files[name] = write_wav(self.folder / f"{name}.spoken.wav", samples, rate)
+    def add(self, name: str, samples: Signal, rate: int = 24_000) -> None:
+        self.files[name] = write_wav(self.folder / f"{name}.segment.wav", samples, rate)
 
     def render(self, segments: Sequence[Segment], recording: Recording, max_stretch: float = 1.3) -> Rendered:
         out = self.folder / "out"
@@ -58,13 +63,9 @@ class Studio:
             segments,
             self.files,
             recording,
-            mix=out / "mix.wav",
-            stems=out / "stems",
+            paths=RunPaths(out),
             turns=(),
-            max_stretch=max_stretch,
-            background="none",
-            models={},
-            threads=1,
+            settings=replace(settings(), max_stretch=max_stretch),
             info={},
             progress=self.events.append,
         )
@@ -74,14 +75,14 @@ class Studio:
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Studio:
-    return Studio(tmp_path)
+def renderer(tmp_path: Path) -> Renderer:
+    return Renderer(tmp_path)
 
 
-# ---------------------------------------------------------------------------------------- slots
+# Slots.
 
 
-def test_a_slot_runs_to_the_next_segment_of_anybody_less_a_guard() -> None:
+def test_a_slot_extends_to_the_next_segment_minus_a_guard() -> None:
     segments = [line("1", 1, 2, "A"), line("2", 4, 5, "B"), line("3", 7, 8, "A")]
     assert slot_ends(segments, 10.0) == {"1": 4 - GUARD_SECONDS, "2": 7 - GUARD_SECONDS, "3": 10.0}
 
@@ -96,7 +97,7 @@ def test_segments_that_start_together_share_what_follows() -> None:
     assert ends["1"] == ends["2"] == 5 - GUARD_SECONDS
 
 
-def test_a_segment_over_whose_end_somebody_goes_on_has_its_own_time_alone() -> None:
+def test_a_segment_with_an_overlapped_end_has_only_its_own_time() -> None:
     assert slot_ends([line("1", 0, 6, "A"), line("2", 2, 3, "B"), line("3", 8, 9, "A")], 10.0) == {
         "1": 6,
         "2": 3,
@@ -109,7 +110,7 @@ times = st.floats(0, 100)
 
 
 @given(st.lists(st.tuples(times, times), max_size=20), st.randoms())
-def test_slots_neither_depend_on_the_order_nor_leave_the_recording(
+def test_slots_neither_depend_on_the_order_nor_exceed_the_recording(
     spans: list[tuple[float, float]], random: object
 ) -> None:
     segments = [line(str(i), min(span), max(span)) for i, span in enumerate(spans)]
@@ -136,49 +137,51 @@ def test_the_mix_has_the_recordings_rate_or_a_multiple_that_carries_the_speech(
     assert mix_rate(source, speech) == expected
 
 
-# ------------------------------------------------------------------------------------ the files
+# Files.
 
 
 @pytest.mark.parametrize(
     ("rate", "frames"), [(16_000, 100_001), (44_100, 123_457), (8_000, 65_537), (48_000, 48_000 * 61 + 1)]
 )
-def test_mix_and_stems_are_exactly_as_long_as_the_recording(studio: Studio, rate: int, frames: int) -> None:
-    studio.say("1", syllables(1.0, 24_000))
-    result = studio.render([line("1", 0.5, 2), line("2", 1, 1.2, "B")], recorded(rate=rate, frames=frames))
+def test_mix_and_stems_are_exactly_as_long_as_the_recording(
+    renderer: Renderer, rate: int, frames: int
+) -> None:
+    renderer.add("1", syllables(1.0, 24_000))
+    result = renderer.render([line("1", 0.5, 2), line("2", 1, 1.2, "B")], recorded(rate=rate, frames=frames))
     factor = result.rate // rate
     assert result.rate == rate * factor >= 24_000
     assert {len(result.mix), *(len(stem) for stem in result.stems.values())} == {frames * factor}
 
 
-def test_speech_starts_at_its_segments_time_to_the_sample(studio: Studio) -> None:
+def test_speech_starts_at_its_segments_time_to_the_sample(renderer: Renderer) -> None:
     starts = {"1": 0.3333, "2": 29.9999, "3": 45.00007}
     for name in starts:
-        studio.say(name, tone(0.5, 48_000, level=0.3), 48_000)
+        renderer.add(name, tone(0.5, 48_000, level=0.3), 48_000)
     segments = [line(name, start, start + 0.6) for name, start in starts.items()]
-    result = studio.render(segments, recorded(60.0, 48_000))
-    heard = np.flatnonzero(result.mix)
+    result = renderer.render(segments, recorded(60.0, 48_000))
+    audible = np.flatnonzero(result.mix)
     for name, start in starts.items():
         frame = round(start * 48_000)
         placement = result.placements[name]
         assert (placement.start_frame, placement.frames, placement.stretch) == (frame, 24_000, 1.0)
-        own = heard[(heard >= frame - 100) & (heard < frame + 24_100)]
+        own = audible[(audible >= frame - 100) & (audible < frame + 24_100)]
         # A sine begins and ends with a zero.
         assert (own[0], own[-1]) == (frame + 1, frame + 23_999)
 
 
-def test_speech_across_blocks_is_in_one_piece(studio: Studio) -> None:
-    spoken = tone(65.0, level=0.3)
-    studio.say("1", spoken, 16_000)
-    result = studio.render([line("1", 20, 90)], recorded(90.0, 16_000, samples=tone(90.0, level=0.3)))
+def test_speech_across_blocks_is_continuous(renderer: Renderer) -> None:
+    speech = tone(65.0, level=0.3)
+    renderer.add("1", speech, 16_000)
+    result = renderer.render([line("1", 20, 90)], recorded(90.0, 16_000, samples=tone(90.0, level=0.3)))
     assert result.placements["1"].gain_db == pytest.approx(0.0, abs=0.01)
-    np.testing.assert_allclose(result.mix[320_000:][: len(spoken)] / 32768, spoken, atol=1e-3)
+    np.testing.assert_allclose(result.mix[320_000:][: len(speech)] / 32768, speech, atol=1e-3)
 
 
-def test_the_mix_is_the_sum_of_the_stems(studio: Studio) -> None:
+def test_the_mix_is_the_sum_of_the_stems(renderer: Renderer) -> None:
     for index, name in enumerate("12345"):
-        studio.say(name, syllables(2.0, 24_000, seed=index))
+        renderer.add(name, syllables(2.0, 24_000, seed=index))
     segments = [line(name, 0.7 * i, 0.7 * i + 2, "ABC"[i % 3]) for i, name in enumerate("12345")]
-    result = studio.render(segments, recorded(samples=syllables(10.0, level=0.2)))
+    result = renderer.render(segments, recorded(samples=syllables(10.0, level=0.2)))
     assert sorted(result.stems) == ["A", "B", "C"]
     total = sum(stem.astype(np.int32) for stem in result.stems.values())
     assert isinstance(total, np.ndarray)
@@ -186,71 +189,71 @@ def test_the_mix_is_the_sum_of_the_stems(studio: Studio) -> None:
     np.testing.assert_array_equal(result.mix, total)
 
 
-def test_each_stem_holds_its_own_speaker_alone(studio: Studio) -> None:
-    studio.say("1", tone(1.0, 24_000))
-    studio.say("2", tone(1.0, 24_000))
-    result = studio.render([line("1", 1, 2, "A"), line("2", 5, 6, "B")], recorded())
+def test_each_stem_has_only_its_speaker(renderer: Renderer) -> None:
+    renderer.add("1", tone(1.0, 24_000))
+    renderer.add("2", tone(1.0, 24_000))
+    result = renderer.render([line("1", 1, 2, "A"), line("2", 5, 6, "B")], recorded())
     for speaker, start in (("A", 1), ("B", 5)):
-        heard = np.flatnonzero(result.stems[speaker]) / result.rate
-        assert heard.min() >= start and heard.max() <= start + 1
+        audible = np.flatnonzero(result.stems[speaker]) / result.rate
+        assert audible.min() >= start and audible.max() <= start + 1
 
 
-def test_a_segment_without_a_file_is_silent_and_has_no_placement(studio: Studio) -> None:
-    result = studio.render([line("1", 1, 2)], recorded())
+def test_a_segment_without_a_file_is_silent_and_has_no_placement(renderer: Renderer) -> None:
+    result = renderer.render([line("1", 1, 2)], recorded())
     assert result.placements == {}
     assert not result.mix.any() and not result.stems["A"].any()
     assert len(result.mix) == 240_000
 
 
-def test_the_same_twice_gives_the_same_bytes(studio: Studio) -> None:
-    studio.say("1", syllables(4.0, 24_000))
+def test_the_same_twice_gives_the_same_bytes(renderer: Renderer) -> None:
+    renderer.add("1", syllables(4.0, 24_000))
     segments, recording = [line("1", 1, 2), line("2", 4.2, 5)], recorded(rate=44_100)
-    first = studio.render(segments, recording)
-    second = studio.render(segments, recording)
+    first = renderer.render(segments, recording)
+    second = renderer.render(segments, recording)
     np.testing.assert_array_equal(first.mix, second.mix)
     assert first.placements == second.placements
 
 
-def test_only_the_outputs_stand_in_the_folder(studio: Studio) -> None:
-    studio.say("1", tone(1.0, 24_000))
-    studio.render([line("1", 1, 2)], recorded())
-    out = studio.folder / "out"
+def test_only_the_outputs_are_in_the_folder(renderer: Renderer) -> None:
+    renderer.add("1", tone(1.0, 24_000))
+    renderer.render([line("1", 1, 2)], recorded())
+    out = renderer.folder / "out"
     assert {str(path.relative_to(out)) for path in out.rglob("*")} == {"mix.wav", "stems", "stems/A.wav"}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of a process")
-def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_made(studio: Studio) -> None:
+def test_a_full_disk_is_a_clear_error_and_leaves_no_file(renderer: Renderer) -> None:
     import resource
 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
         with pytest.raises(RunError) as caught:
-            studio.render([line("1", 1, 2)], recorded())
+            renderer.render([line("1", 1, 2)], recorded())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert caught.value.code == "output_unwritable"
-    assert [path for path in (studio.folder / "out").rglob("*") if path.is_file()] == []
+    assert [path for path in (renderer.folder / "out").rglob("*") if path.is_file()] == []
 
 
-def test_progress_counts_seconds_of_the_mix(studio: Studio) -> None:
-    studio.render([line("1", 1, 2)], recorded(70.0))
-    assert [event.completed for event in studio.events] == [30.0, 60.0, 70.0]
-    assert {(event.stage, event.total) for event in studio.events} == {("timeline", 70.0)}
+def test_progress_counts_seconds_of_the_mix(renderer: Renderer) -> None:
+    renderer.render([line("1", 1, 2)], recorded(70.0))
+    assert [event.completed for event in renderer.events] == [30.0, 60.0, 70.0]
+    assert {(event.stage, event.total) for event in renderer.events} == {("timeline", 70.0)}
 
 
-# -------------------------------------------------------------------------------------- fitting
+# Fitting to slots.
 
 
-def test_speech_that_fits_is_not_stretched(studio: Studio) -> None:
-    studio.say("1", syllables(2.9, 24_000))
-    placement = studio.render([line("1", 1, 2), line("2", 4, 5)], recorded()).placements["1"]
+def test_speech_that_fits_is_not_stretched(renderer: Renderer) -> None:
+    renderer.add("1", syllables(2.9, 24_000))
+    placement = renderer.render([line("1", 1, 2), line("2", 4, 5)], recorded()).placements["1"]
     assert (placement.stretch, placement.overflow_seconds, placement.frames) == (1.0, 0.0, 69_600)
 
 
-def test_speech_a_little_too_long_is_sped_up_to_fill_its_slot(studio: Studio) -> None:
-    studio.say("1", syllables(3.5, 24_000))
-    placement = studio.render([line("1", 1, 2), line("2", 4, 5)], recorded()).placements["1"]
+def test_speech_a_little_too_long_is_sped_up_to_fill_its_slot(renderer: Renderer) -> None:
+    renderer.add("1", syllables(3.5, 24_000))
+    placement = renderer.render([line("1", 1, 2), line("2", 4, 5)], recorded()).placements["1"]
     assert placement.stretch == pytest.approx(3.5 / 2.97, abs=1e-4)
     assert placement.overflow_seconds == 0.0
     assert placement.frames == round(2.97 * 24_000)
@@ -258,10 +261,10 @@ def test_speech_a_little_too_long_is_sped_up_to_fill_its_slot(studio: Studio) ->
 
 @pytest.mark.parametrize("max_stretch", [1.0, 1.3, 1.5])
 def test_beyond_the_limit_speech_is_kept_whole_and_its_overflow_reported(
-    studio: Studio, max_stretch: float
+    renderer: Renderer, max_stretch: float
 ) -> None:
-    studio.say("1", syllables(6.0, 24_000))
-    result = studio.render([line("1", 1, 2), line("2", 3, 4)], recorded(), max_stretch=max_stretch)
+    renderer.add("1", syllables(6.0, 24_000))
+    result = renderer.render([line("1", 1, 2), line("2", 3, 4)], recorded(), max_stretch=max_stretch)
     placement = result.placements["1"]
     assert placement.stretch == max_stretch
     assert placement.frames == round(144_000 / max_stretch)
@@ -269,9 +272,9 @@ def test_beyond_the_limit_speech_is_kept_whole_and_its_overflow_reported(
     assert np.flatnonzero(result.mix).max() > (1 + 6.0 / max_stretch - 0.3) * 24_000
 
 
-def test_only_the_end_of_the_recording_cuts_speech_and_it_fades(studio: Studio) -> None:
-    studio.say("1", tone(5.0, 24_000, level=0.3))
-    result = studio.render([line("1", 8, 9)], recorded(10.0, samples=tone(10.0, level=0.3)))
+def test_only_the_end_of_the_recording_cuts_speech_and_it_fades(renderer: Renderer) -> None:
+    renderer.add("1", tone(5.0, 24_000, level=0.3))
+    result = renderer.render([line("1", 8, 9)], recorded(10.0, samples=tone(10.0, level=0.3)))
     placement = result.placements["1"]
     assert placement.frames == 48_000
     assert placement.overflow_seconds == pytest.approx(5.0 / 1.3 - 2.0, abs=1e-4)
@@ -281,74 +284,74 @@ def test_only_the_end_of_the_recording_cuts_speech_and_it_fades(studio: Studio) 
 
 
 @pytest.mark.parametrize("start", [10.0, 12.5])
-def test_a_segment_after_the_end_is_reported_and_not_heard(studio: Studio, start: float) -> None:
-    studio.say("1", tone(1.0, 24_000))
-    result = studio.render([line("1", start, start + 1)], recorded(10.0))
+def test_a_segment_after_the_end_is_reported_and_silent(renderer: Renderer, start: float) -> None:
+    renderer.add("1", tone(1.0, 24_000))
+    result = renderer.render([line("1", start, start + 1)], recorded(10.0))
     placement = result.placements["1"]
     assert (placement.frames, placement.start_frame) == (0, 240_000)
     assert placement.overflow_seconds > 0 and placement.warnings
     assert not result.mix.any()
 
 
-def test_a_stretch_out_of_range_is_one_sentence(studio: Studio) -> None:
+def test_a_stretch_out_of_range_is_a_clear_error(renderer: Renderer) -> None:
     for value in (0.9, 2.5, float("nan")):
         with pytest.raises(InputError, match="max-stretch"):
-            studio.render([line("1", 1, 2)], recorded(), max_stretch=value)
+            renderer.render([line("1", 1, 2)], recorded(), max_stretch=value)
 
 
-def test_an_unreadable_spoken_file_is_one_sentence_and_leaves_nothing(studio: Studio) -> None:
-    studio.files["1"] = studio.folder / "broken.wav"
-    studio.files["1"].write_bytes(b"RIFF")
+def test_an_unreadable_segment_is_a_clear_error_and_leaves_no_file(renderer: Renderer) -> None:
+    renderer.files["1"] = renderer.folder / "broken.wav"
+    renderer.files["1"].write_bytes(b"RIFF")
     with pytest.raises(RunError) as caught:
-        studio.render([line("1", 1, 2)], recorded())
+        renderer.render([line("1", 1, 2)], recorded())
     assert caught.value.code == "speech_unreadable"
-    assert not (studio.folder / "out").exists()
+    assert not (renderer.folder / "out").exists()
 
 
-# ------------------------------------------------------------------------------------- loudness
+# Loudness.
 
 
 @pytest.mark.parametrize("original", [0.05, 0.2, 0.8])
-def test_speech_is_as_loud_as_the_original_within_a_decibel(studio: Studio, original: float) -> None:
-    studio.say("1", syllables(3.0, 24_000, level=0.25, seed=5))
+def test_speech_is_as_loud_as_the_original_within_a_decibel(renderer: Renderer, original: float) -> None:
+    renderer.add("1", syllables(3.0, 24_000, level=0.25, seed=5))
     recording = recorded(samples=syllables(10.0, level=original))
-    result = studio.render([line("1", 2, 6)], recording)
-    spoken = speech_level_db(result.mix / np.float32(32768), result.rate)
-    assert spoken == pytest.approx(speech_level_db(recording.samples[32_000:96_000], 16_000), abs=1.0)
+    result = renderer.render([line("1", 2, 6)], recording)
+    level = speech_level_db(result.mix / np.float32(32768), result.rate)
+    assert level == pytest.approx(speech_level_db(recording.samples[32_000:96_000], 16_000), abs=1.0)
 
 
-@pytest.mark.parametrize(("spoken", "gain"), [(0.9, -15.0), (0.004, 15.0)])
-def test_the_gain_stays_within_bounds(studio: Studio, spoken: float, gain: float) -> None:
-    studio.say("1", tone(2.0, 24_000, level=spoken))
-    result = studio.render([line("1", 2, 6)], recorded(samples=tone(10.0, level=0.06)))
+@pytest.mark.parametrize(("level", "gain"), [(0.9, -15.0), (0.004, 15.0)])
+def test_the_gain_stays_within_bounds(renderer: Renderer, level: float, gain: float) -> None:
+    renderer.add("1", tone(2.0, 24_000, level=level))
+    result = renderer.render([line("1", 2, 6)], recorded(samples=tone(10.0, level=0.06)))
     assert result.placements["1"].gain_db == gain
 
 
-def test_where_the_original_is_silent_the_speakers_usual_level_counts(studio: Studio) -> None:
+def test_where_the_original_is_silent_the_usual_level_of_the_speaker_counts(renderer: Renderer) -> None:
     original = np.zeros(160_000, np.float32)
     original[16_000:32_000] = tone(1.0, level=0.2)  # A speaks,
     original[80_000:96_000] = tone(1.0, level=0.02)  # B speaks much more softly.
     segments = [line("1", 1, 2, "A"), line("2", 3, 4, "A"), line("3", 5, 6, "B"), line("4", 7, 8, "B")]
     for segment in segments:
-        studio.say(segment.id, tone(0.8, 24_000, level=0.07))
-    placements = studio.render(segments, recorded(samples=original)).placements
+        renderer.add(segment.id, tone(0.8, 24_000, level=0.07))
+    placements = renderer.render(segments, recorded(samples=original)).placements
     assert placements["2"].gain_db == pytest.approx(placements["1"].gain_db) == pytest.approx(9.12, abs=0.1)
     assert placements["4"].gain_db == pytest.approx(placements["3"].gain_db) == pytest.approx(-10.88, abs=0.1)
 
 
-def test_silent_speech_is_reported_and_not_amplified(studio: Studio) -> None:
-    studio.say("1", np.zeros(24_000, np.float32))
-    placement = studio.render([line("1", 1, 3)], recorded()).placements["1"]
+def test_silent_speech_is_reported_and_not_amplified(renderer: Renderer) -> None:
+    renderer.add("1", np.zeros(24_000, np.float32))
+    placement = renderer.render([line("1", 1, 3)], recorded()).placements["1"]
     assert placement.gain_db == 0.0
     assert placement.warnings
 
 
-def test_loud_voices_at_once_do_not_clip(studio: Studio) -> None:
+def test_loud_voices_at_once_do_not_clip(renderer: Renderer) -> None:
     names = [str(i) for i in range(6)]
     for name in names:
-        studio.say(name, tone(2.0, 24_000, level=0.8))
+        renderer.add(name, tone(2.0, 24_000, level=0.8))
     segments = [line(name, 1, 4, speaker=f"S{name}") for name in names]
-    result = studio.render(segments, recorded(samples=tone(10.0, level=0.8)))
+    result = renderer.render(segments, recorded(samples=tone(10.0, level=0.8)))
     total = sum(stem.astype(np.int32) for stem in result.stems.values())
     assert isinstance(total, np.ndarray)
     assert np.abs(total).max() > 4 * 32768

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +32,12 @@ from voiceclone_cli.planning.estimate import (
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.directory import resume_directory
 from voiceclone_cli.system import Clock
-from voiceclone_cli.types import Recording, Reference, Script, Segment, no_progress
+from voiceclone_cli.types import Diarization, Recording, Reference, Script, Segment, no_progress
 from voiceclone_worker.protocol import Failure, SegmentRow
 
 COST = StageCost("diarization, embedded, 2 threads", 5.0, 0.2, 1200)
 """11 s for 30 s of audio, typically."""
-ECHO = EngineChoice("echo", "asked", None, "codes.txt")
+ECHO = EngineChoice("echo", "asked", None)
 
 
 def measured(seconds: float, work: float = 30.0, memory_mb: int | None = None) -> dict[str, Measurement]:
@@ -75,7 +74,7 @@ def test_the_more_is_known_the_narrower_it_gets() -> None:
 
 
 def test_the_same_stage_in_another_way_is_not_measured() -> None:
-    other = replace(COST, key="diarization, community-1, 2 threads", each=0.5)
+    other = COST._replace(key="diarization, community-1, 2 threads", each=0.5)
     found = estimate(measured(22.0), other, 30.0)
     assert found.runs == 0 and found.seconds == pytest.approx(20.0)
 
@@ -93,7 +92,7 @@ def test_what_the_speed_depends_on_is_in_the_key(monkeypatch: pytest.MonkeyPatch
     def changed(other: Mapping[str, str]) -> set[str]:
         return {stage for stage, key in keys().items() if other[stage] != key}
 
-    fish = EngineChoice("fish", "asked", "python", "codes.npy", checkpoint="/nowhere")
+    fish = EngineChoice("fish", "asked", "python", checkpoint="/nowhere")
     in_workers = {"loading", "encoding", "speech"}
     assert changed(keys()) == set()
     assert len(set(keys().values())) == len(keys())
@@ -138,7 +137,7 @@ def test_a_file_that_cannot_be_read_is_replaced_by_the_next_run(tmp_path: Path, 
     write(text)
     assert load_measurements() == {}
     run = ctx(tmp_path, media=0.2)
-    record(run, job(run), speech(timing={}), "embedded")
+    record(run, job(run), speech(timing={}))
     assert observed("media") == [(10.0, 0.2, 500)]
 
 
@@ -160,31 +159,29 @@ def test_a_file_that_cannot_be_read_is_replaced_by_the_next_run(tmp_path: Path, 
         [30.0, 1e300, None],
     ],
 )
-def test_a_row_that_is_no_measurement_is_left_out(row: Any) -> None:
+def test_an_invalid_measurement_is_skipped(row: Any) -> None:
     write({"schema": "voiceclone.rates/2", "measured": {"bad": row, "good": ROW}})
     assert load_measurements() == {"good": Measurement(30.0, 10.0, None)}
 
 
-def test_a_place_that_cannot_be_written_is_no_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unwritable_file_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     run = ctx(tmp_path, media=0.2)
-    record(run, job(run), speech(), "embedded")
+    record(run, job(run), speech())
     assert load_measurements() == {}
 
 
-def test_the_file_stays_small_and_what_was_not_renewed_for_longest_leaves(tmp_path: Path) -> None:
+def test_the_file_stays_small_and_the_oldest_measurements_are_dropped(tmp_path: Path) -> None:
     write({"schema": "voiceclone.rates/2", "measured": {str(n): ROW for n in range(MAX_MEASUREMENTS)}})
     run = ctx(tmp_path, media=0.2, casting=0.1)
-    record(run, job(run), speech(timing={}), "embedded")
+    record(run, job(run), speech(timing={}))
     kept = load_measurements()
     assert len(kept) == MAX_MEASUREMENTS and not {"0", "1"} & kept.keys() and "2" in kept
     assert observed("media") and observed("casting")
 
 
-def test_signs_that_stand_for_a_syllable_take_longer_than_letters() -> None:
+def test_characters_that_are_syllables_take_longer_than_letters() -> None:
     def seconds(text: str) -> float:
         return speech_seconds([Segment("0001", "S", 0.0, 1.0, text, "en")])
 
@@ -218,6 +215,7 @@ def job(ctx: RunContext) -> SynthesisJob:
         ctx.run_dir,
         ECHO,
         ctx.request.settings,
+        Diarization((), (), "embedded"),
     )
 
 
@@ -242,9 +240,9 @@ def stages_observed() -> set[str]:
     return {key.split(",")[0] for key in load_measurements()}
 
 
-def test_a_run_leaves_what_each_of_its_stages_took(tmp_path: Path) -> None:
+def test_a_run_records_the_time_of_each_stage(tmp_path: Path) -> None:
     run = ctx(tmp_path, media=0.2, diarization=7.0, script=3.0, casting=0.1, speaking=7.0, timeline=0.3)
-    record(run, job(run), speech(), "embedded")
+    record(run, job(run), speech())
     assert observed("diarization") == [(10.0, 7.0, None)]
     assert observed("transcription") == [(10.0, 3.0, None)]
     assert observed("media") == [(10.0, 0.2, 500)], "the first that raised the memory"
@@ -256,7 +254,7 @@ def test_a_run_leaves_what_each_of_its_stages_took(tmp_path: Path) -> None:
 
 def test_a_run_that_is_planned_after_one_is_expected_to_take_as_long(tmp_path: Path) -> None:
     run = ctx(tmp_path, diarization=7.0, speaking=7.0, timeline=0.3)
-    record(run, job(run), speech(), "embedded")
+    record(run, job(run), speech())
     costs, known = stage_costs(run.request.settings, ECHO, "embedded"), load_measurements()
     seconds = speech_seconds(job(run).script.segments)
     works = {"diarization": 10.0, "loading": 1.0, "encoding": 1.0, "speech": seconds, "timeline": 10.0}
@@ -266,17 +264,17 @@ def test_a_run_that_is_planned_after_one_is_expected_to_take_as_long(tmp_path: P
 
 def test_the_last_run_counts_and_a_peak_is_remembered_until_the_next(tmp_path: Path) -> None:
     first, second = ctx(tmp_path, casting=0.2), ctx(tmp_path, media=0.1, casting=0.4)
-    record(first, job(first), speech(), "embedded")
+    record(first, job(first), speech())
     assert observed("casting") == [(10.0, 0.2, 500)]
     second.clock.peak_mb["media"] = 900
-    record(second, job(second), speech(), "embedded")
+    record(second, job(second), speech())
     assert observed("casting") == [(10.0, 0.4, 500)]
 
 
-def test_what_was_taken_over_or_given_measures_nothing(tmp_path: Path) -> None:
+def test_reused_and_given_stages_measure_nothing(tmp_path: Path) -> None:
     run = ctx(tmp_path, media=0.2, diarization=0.01, script=0.01, timeline=0.01, speaking=0.01)
     run.cache.reused.extend(["diarization", "transcription", "timeline"])
-    record(run, job(run), speech(reused={"0001", "0002"}, timing={}), "embedded")
+    record(run, job(run), speech(reused={"0001", "0002"}, timing={}))
     assert stages_observed() == {"media"}
 
 
@@ -287,7 +285,7 @@ def test_what_was_taken_over_or_given_measures_nothing(tmp_path: Path) -> None:
         {"segments": {"0001": SegmentRow(0, "0001", "failed", error=Failure("x", "y"))}},
     ],
 )
-def test_speaking_that_went_wrong_says_nothing_of_speed(tmp_path: Path, trouble: dict[str, Any]) -> None:
+def test_a_failed_synthesis_measures_nothing(tmp_path: Path, trouble: dict[str, Any]) -> None:
     run = ctx(tmp_path, media=0.2, speaking=60.0, timeline=0.1)
-    record(run, job(run), speech(**trouble), "embedded")
+    record(run, job(run), speech(**trouble))
     assert stages_observed() == {"media"}

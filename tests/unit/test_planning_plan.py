@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import typing
 from pathlib import Path
@@ -13,8 +12,8 @@ import pytest
 
 from factories import manifest_segment
 from media_samples import syllables, write_wav
-from voiceclone_cli.cli import run
-from voiceclone_cli.cli.output import headline, plan_closing, show_plan
+from voiceclone_cli.cli.output import plan_header, plan_totals, show_plan
+from voiceclone_cli.cli.progress import Display
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import write_text_atomic
@@ -25,9 +24,8 @@ from voiceclone_cli.planning.plan import (
     KEPT,
     TO_DO,
     RunEstimate,
-    StageEstimate,
-    judge,
     memory_note,
+    rate_reference,
     scratch_directory,
 )
 from voiceclone_cli.rundir.cache import StageCache
@@ -37,13 +35,6 @@ from voiceclone_cli.types import ANALYSIS_RATE, Recording, Reference, Turn, no_p
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.types import Samples
-
-
-def test_a_plan_takes_what_a_run_takes() -> None:
-    of_plan, of_run = (inspect.signature(verb).parameters for verb in (run.plan_command, run.run_command))
-    assert of_run.keys() - of_plan.keys() == {"dry_run", "until", "keep_tasks"}
-    assert [of_run[name].default for name in of_plan] == [p.default for p in of_plan.values()]
-    assert [of_run[name].annotation for name in of_plan] == [p.annotation for p in of_plan.values()]
 
 
 # ----------------------------------------------------------------------------------- voices
@@ -68,14 +59,14 @@ def speech(seconds: float, noise: float = 0.0) -> Samples:
 ALONE = (Turn(0.0, 10.0, "ANNA"), Turn(10.0, 12.0, "BERT"))
 
 
-def test_clean_speech_of_some_seconds_is_a_good_voice() -> None:
-    voice = judge(reference((1.0, 4.0), (5.0, 9.0)), recording(speech(12.0)), ALONE)
-    assert voice.word == "good" and voice.snr_db > 20 and voice.seconds == 7.0
+def test_clean_speech_of_some_seconds_is_a_good_reference() -> None:
+    word, quality = rate_reference(reference((1.0, 4.0), (5.0, 9.0)), recording(speech(12.0)), ALONE)
+    assert word == "good" and quality.snr_db > 20
 
 
-def test_the_worst_that_can_be_said_of_a_voice_is_said() -> None:
+def test_the_worst_fault_of_a_reference_is_its_quality() -> None:
     def word(samples: Samples, *spans: tuple[float, float]) -> str:
-        return judge(reference(*spans), recording(samples), ALONE).word
+        return rate_reference(reference(*spans), recording(samples), ALONE)[0]
 
     assert word(speech(12.0), (1.0, 3.0)) == "short"
     assert word(speech(12.0, noise=0.5), (1.0, 8.0)) == "noisy"
@@ -85,7 +76,7 @@ def test_the_worst_that_can_be_said_of_a_voice_is_said() -> None:
 
 def test_a_file_that_was_given_is_measured_as_it_is(tmp_path: Path) -> None:
     audio = write_wav(tmp_path / "reference.wav", speech(8.0, noise=0.5))
-    assert judge(reference(audio=audio), recording(speech(12.0)), ALONE).word == "noisy"
+    assert rate_reference(reference(audio=audio), recording(speech(12.0)), ALONE)[0] == "noisy"
 
 
 # ------------------------------------------------------------------------ beside a finished run
@@ -104,7 +95,7 @@ def ctx(tmp_path: Path) -> RunContext:
     (run_dir.speakers / "ANNA" / "reference.txt").write_text("then", encoding="utf-8")
     finish(run_dir)
     recording = Recording(Path("talk.wav"), np.zeros(16, np.float32), 16_000, 16, 1, has_video=False)
-    engine = EngineChoice("echo", "asked", None, "codes.txt")
+    engine = EngineChoice("echo", "asked", None)
     request = RunRequest(Path("talk.wav"), resolve({"engine": "echo"}))
     return RunContext(request, recording, "abc", engine, None, run_dir, stages, Clock(), [], no_progress)
 
@@ -144,7 +135,7 @@ def test_what_is_written_in_a_scratch_directory_stays_there(ctx: RunContext) -> 
     assert again(ctx.run_dir).load("casting", 1, MADE_FROM) == {"found": "then"}
 
 
-def test_what_was_heard_anew_is_handed_on_even_when_the_plan_comes_to_nothing(ctx: RunContext) -> None:
+def test_new_turns_are_copied_back_even_when_the_plan_fails(ctx: RunContext) -> None:
     with pytest.raises(KeyError), scratch_directory(ctx) as beside:
         beside.cache.save("diarization", 1, {"model": "b"}, {"found": "now"})
         raise KeyError("a script that cannot be read, say")
@@ -152,7 +143,7 @@ def test_what_was_heard_anew_is_handed_on_even_when_the_plan_comes_to_nothing(ct
     assert again(ctx.run_dir).load("transcription", 1, MADE_FROM) == {"found": "then"}
 
 
-def test_a_file_system_without_second_names_gets_copies(
+def test_a_file_system_without_hard_links_gets_copies(
     ctx: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -165,7 +156,7 @@ def test_a_file_system_without_second_names_gets_copies(
         assert beside.cache.load("casting", 1, MADE_FROM) == {"found": "then"}
 
 
-def test_where_nothing_was_spoken_yet_the_plan_is_at_home(ctx: RunContext) -> None:
+def test_before_the_first_segment_the_plan_uses_the_run_directory(ctx: RunContext) -> None:
     ctx.run_dir.claim()
     with scratch_directory(ctx) as there:
         assert there is ctx
@@ -174,31 +165,30 @@ def test_where_nothing_was_spoken_yet_the_plan_is_at_home(ctx: RunContext) -> No
 # ------------------------------------------------------------------------------------- time
 
 
-def ahead(stage: str, seconds: float, memory_mb: int = 100, runs: int = 1) -> StageEstimate:
-    return StageEstimate(stage, TO_DO, "work", Estimate(seconds, seconds / 2, 2 * seconds, memory_mb, runs))
+def left(seconds: float, memory_mb: int = 100, runs: int = 1) -> tuple[str, str, Estimate]:
+    """Return a stage that is left to do."""
+    return TO_DO, "work", Estimate(seconds, seconds / 2, 2 * seconds, memory_mb, runs)
 
 
 def test_the_whole_is_the_sum_of_what_is_left() -> None:
-    found = RunEstimate(
-        (ahead("media", 1.0), StageEstimate("casting", KEPT, "", None), ahead("speech", 5.0)), (), 1
-    )
+    found = RunEstimate({"media": left(1.0), "casting": (KEPT, "", None), "speech": left(5.0)}, (), 1)
     assert found.seconds == (6.0, 3.0, 12.0)
 
 
 def test_the_workers_take_their_memory_beside_that_of_the_command() -> None:
-    stages = (ahead("diarization", 1.0, 1200), ahead("timeline", 1.0, 200), ahead("speech", 1.0, 1000))
+    stages = {"diarization": left(1.0, 1200), "timeline": left(1.0, 200), "speech": left(1.0, 1000)}
     assert RunEstimate(stages, (), 3).memory_mb == 1200 + 3 * 1000
 
 
 def test_a_time_is_measured_when_all_that_matters_of_it_is() -> None:
-    assert RunEstimate((ahead("speech", 50.0), ahead("report", 0.1, runs=0)), (), 1).is_measured
-    assert not RunEstimate((ahead("speech", 50.0), ahead("encoding", 9.0, runs=0)), (), 1).is_measured
+    assert RunEstimate({"speech": left(50.0), "report": left(0.1, runs=0)}, (), 1).is_measured
+    assert not RunEstimate({"speech": left(50.0), "encoding": left(9.0, runs=0)}, (), 1).is_measured
 
 
 # ------------------------------------------------------------------------------------- room
 
 
-def test_memory_that_may_not_suffice_is_told_in_a_sentence() -> None:
+def test_memory_that_may_not_suffice_is_a_note() -> None:
     assert memory_note({"needed_mb": 2300, "free_mb": 9000}) is None
     assert memory_note({"needed_mb": 2300, "free_mb": None}) is None, "nobody knows"
     note = memory_note({"needed_mb": 2300, "free_mb": 1000})
@@ -240,10 +230,10 @@ def document(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_a_plan_is_shown_on_stdout_and_what_it_leaves_is_told_on_stderr(
+def test_a_plan_is_on_stdout_and_its_directory_on_stderr(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    show_plan(document(), as_json=False, quiet=False)
+    show_plan(document(), as_json=False, display=Display())
     shown = capsys.readouterr()
     for told in (
         "[red]ANNA",
@@ -260,7 +250,7 @@ def test_a_plan_is_shown_on_stdout_and_what_it_leaves_is_told_on_stderr(
 
 
 def test_the_last_lines_say_what_is_left_and_how_sure_that_is() -> None:
-    assert list(plan_closing(document())) == [
+    assert list(plan_totals(document())) == [
         "segments: 9; 7 to speak, 2 kept from before",
         "time: about 75 s, probably 60 s to 83 min",
         "memory: about 2300 MB of 9000 MB that are free",
@@ -268,11 +258,11 @@ def test_the_last_lines_say_what_is_left_and_how_sure_that_is() -> None:
         "note: something to know",
     ]
     guessed = document(total={**document()["total"], "measured": False})
-    assert "a guess until these stages have run on this machine" in "\n".join(plan_closing(guessed))
+    assert "a guess until these stages have run on this machine" in "\n".join(plan_totals(guessed))
 
 
 def test_the_first_lines_say_what_would_be_run_and_why() -> None:
-    told = "\n".join(headline(document()))
+    told = "\n".join(plan_header(document()))
     for part in (
         "2.0 min of audio",
         "kokoro was asked for",
@@ -282,4 +272,4 @@ def test_the_first_lines_say_what_would_be_run_and_why() -> None:
     ):
         assert part in told
     fish = {**document()["engine"], "name": "fish", "checkpoint": "/s1-mini"}
-    assert "checkpoint /s1-mini" in "\n".join(headline(document(engine=fish)))
+    assert "checkpoint /s1-mini" in "\n".join(plan_header(document(engine=fish)))

@@ -69,12 +69,12 @@ def blocks(signal: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float3
 def test_windows_cover_a_signal_whatever_its_blocks(seconds: float, size: int) -> None:
     signal = np.arange(round(seconds * PERTH_RATE), dtype=np.float32)
     windows = list(split_windows(blocks(signal, size)))
-    heard = np.zeros(len(signal), bool)
+    covered = np.zeros(len(signal), bool)
     for start, window in windows:
         first = round(start * PERTH_RATE)
         assert np.array_equal(window, signal[first : first + len(window)])
-        heard[first : first + len(window)] = True
-    assert heard.all()
+        covered[first : first + len(window)] = True
+    assert covered.all()
     assert all(len(window) == min(len(signal), 2 * PERTH_RATE) for _, window in windows)
 
 

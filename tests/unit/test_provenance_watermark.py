@@ -120,9 +120,9 @@ def test_link_in_place_of_a_segment_is_replaced(tmp_path: Path) -> None:
 
 def test_error_of_the_callback_reaches_the_caller(tmp_path: Path) -> None:
     def refuse(row: SegmentRow, unmarked: str | None) -> None:
-        raise ValueError("the run directory is gone")
+        raise ValueError("the run directory does not exist")
 
-    with pytest.raises(ValueError, match="gone"), Postprocessor() as postprocessor:
+    with pytest.raises(ValueError, match="does not exist"), Postprocessor() as postprocessor:
         postprocessor.process(synthesized(tmp_path), "kokoro", None, refuse)
 
 

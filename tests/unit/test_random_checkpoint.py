@@ -54,7 +54,7 @@ def test_a_link_into_such_a_path_is_refused_too(tmp_path: Path, settings: Settin
 
 
 def test_the_home_of_nobody_is_refused(settings: Settings) -> None:
-    with pytest.raises(InputError, match="the home of a user who is not known here"):
+    with pytest.raises(InputError, match="the home of a user who is not known on this machine"):
         make_checkpoint(Path("~nobody-of-this-name/tiny"), Size.TINY, settings)
 
 

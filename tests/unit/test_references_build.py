@@ -1,69 +1,82 @@
-"""A voice that the user gave, and the words beside it."""
+"""References of speakers, cut from the recording or given as files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from casting_samples import RATE, diarization, sound_of, speech
+import factories
+from factories import diarization, speech_sound
 from media_samples import syllables, write_wav
 from voiceclone_cli.audio import reader, writer
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.references.build import MOST_CHARACTERS, build_references, read_user_references
+from voiceclone_cli.references.build import MAX_CHARACTERS, build_references, read_user_reference
 from voiceclone_cli.references.selection import PAUSE
-from voiceclone_cli.types import Diarization, ProgressEvent, Recording, Reference, Word, no_progress
+from voiceclone_cli.types import (
+    ANALYSIS_RATE,
+    Diarization,
+    Progress,
+    ProgressEvent,
+    Recording,
+    Reference,
+    Word,
+    no_progress,
+)
 
-# A reference for each speaker: from the recording, or from a file that is given.
 
-
-def recording_of(samples: np.ndarray, folder: Path, rate: int = RATE) -> Recording:
+def recording_of(samples: np.ndarray, folder: Path, rate: int = ANALYSIS_RATE) -> Recording:
     path = folder / "talk.wav"
     writer.write_wav(path, samples, rate)
     return reader.read_recording(path)
 
 
 def talk(folder: Path) -> tuple[Recording, Diarization, list[Word]]:
-    words = speech(0, 12, text=" anna") + speech(13, 17, text=" ben")
+    words = factories.words(0, 12, text=" anna") + factories.words(13, 17, text=" ben")
     found = diarization((0, 12, "SPEAKER_00"), (13, 17, "SPEAKER_01"))
-    return recording_of(sound_of(words, 20), folder), found, words
+    return recording_of(speech_sound(words, 20), folder), found, words
 
 
-def cast_talk(
-    folder: Path, given: dict[str, Path] | None = None, speakers: Sequence[str] | None = None
+def build(
+    folder: Path,
+    recording: Recording,
+    found: Diarization,
+    words: Sequence[Word],
+    *,
+    given: Mapping[str, Path] = {},
+    speakers: Sequence[str] | None = None,
+    progress: Progress = no_progress,
 ) -> dict[str, Reference]:
-    """The references of two people, talk.wav in the folder being their recording."""
-    recording, found, words = talk(folder)
     return build_references(
         recording,
         found,
         words,
-        out=folder / "s",
-        given=given or {},
+        out=folder / "speakers",
+        given=given,
         speakers=speakers or found.speakers,
-        progress=no_progress,
+        progress=progress,
     )
 
 
+def build_for_talk(folder: Path, **options: Any) -> dict[str, Reference]:
+    """Return the references of two speakers, whose recording is ``talk.wav`` in the folder."""
+    return build(folder, *talk(folder), **options)
+
+
 def test_each_speaker_gets_a_wav_at_the_original_rate_and_its_words(tmp_path: Path) -> None:
-    words = speech(0, 6, text=" hello")
-    loud = np.repeat(sound_of(words, 8), 3)
-    recording = recording_of(loud, tmp_path, rate=3 * RATE)
+    words = factories.words(0, 6, text=" hello")
+    loud = np.repeat(speech_sound(words, 8), 3)
+    recording = recording_of(loud, tmp_path, rate=3 * ANALYSIS_RATE)
     events: list[ProgressEvent] = []
-    (reference,) = build_references(
-        recording,
-        diarization((0, 6, "SPEAKER_00")),
-        words,
-        out=tmp_path / "speakers",
-        given={},
-        speakers=["SPEAKER_00"],
-        progress=events.append,
+    (reference,) = build(
+        tmp_path, recording, diarization((0, 6, "SPEAKER_00")), words, progress=events.append
     ).values()
     assert reference.audio == tmp_path / "speakers" / "SPEAKER_00" / "reference.wav"
     written = reader.read_recording(reference.audio)
-    assert written.source_rate == 3 * RATE
+    assert written.source_rate == 3 * ANALYSIS_RATE
     pauses = PAUSE * (len(reference.spans) - 1)
     assert written.seconds == pytest.approx(reference.seconds + pauses, abs=0.001)
     assert reference.text == " ".join(["hello"] * 15)
@@ -73,53 +86,37 @@ def test_each_speaker_gets_a_wav_at_the_original_rate_and_its_words(tmp_path: Pa
 
 
 def test_the_words_are_the_speakers_own(tmp_path: Path) -> None:
-    references = cast_talk(tmp_path)
+    references = build_for_talk(tmp_path)
     assert set(references["SPEAKER_00"].text.split()) == {"anna"}
     assert set(references["SPEAKER_01"].text.split()) == {"ben"}
 
 
 @pytest.mark.parametrize(("seconds", "sentence"), [(2.0, "hardly resemble"), (4.0, "would be closer")])
 def test_too_little_clean_speech_is_a_warning(tmp_path: Path, seconds: float, sentence: str) -> None:
-    words = speech(1, 1 + seconds)
-    recording = recording_of(sound_of(words, 8), tmp_path)
+    words = factories.words(1, 1 + seconds)
+    recording = recording_of(speech_sound(words, 8), tmp_path)
     found = diarization((1, 1 + seconds, "SPEAKER_00"))
-    references = build_references(
-        recording,
-        found,
-        words,
-        out=tmp_path / "s",
-        given={},
-        speakers=found.speakers,
-        progress=no_progress,
-    )
+    references = build(tmp_path, recording, found, words)
     (warning,) = references["SPEAKER_00"].warnings
     assert sentence in warning
 
 
-def test_overlap_as_the_last_resort_is_a_warning(tmp_path: Path) -> None:
-    words = speech(0, 10)
+def test_a_reference_from_overlapped_speech_has_a_warning(tmp_path: Path) -> None:
+    words = factories.words(0, 10)
     found = diarization((0, 10, "SPEAKER_00"), (2, 8, "SPEAKER_01"))
-    references = build_references(
-        recording_of(sound_of(words, 10), tmp_path),
-        found,
-        words,
-        out=tmp_path / "s",
-        given={},
-        speakers=found.speakers,
-        progress=no_progress,
-    )
+    references = build(tmp_path, recording_of(speech_sound(words, 10), tmp_path), found, words)
     assert "never speaks alone" in references["SPEAKER_01"].warnings[0]
     assert references["SPEAKER_00"].warnings == (
         "4.0 s of clean speech of SPEAKER_00: with 5 s or more the clone would be closer.",
     )
 
 
-def test_a_given_file_takes_the_place_of_the_recordings_speech(tmp_path: Path) -> None:
+def test_a_given_file_replaces_the_speech_of_the_recording(tmp_path: Path) -> None:
     voice = tmp_path / "voice.wav"
-    writer.write_wav(voice, sound_of(speech(0, 6), 6), 8000)
+    writer.write_wav(voice, speech_sound(factories.words(0, 6), 6), 8000)
     before = voice.read_bytes()
     voice.with_suffix(".txt").write_text("\ufeffQuite other\n words.\n", encoding="utf-8")
-    references = cast_talk(tmp_path, {"SPEAKER_01": voice})
+    references = build_for_talk(tmp_path, given={"SPEAKER_01": voice})
     replaced = references["SPEAKER_01"]
     assert (replaced.text, replaced.spans, replaced.seconds) == ("Quite other words.", (), 12.0)
     assert reader.read_recording(replaced.audio).source_rate == 8000
@@ -127,14 +124,14 @@ def test_a_given_file_takes_the_place_of_the_recordings_speech(tmp_path: Path) -
     assert references["SPEAKER_00"].spans
 
 
-def test_a_given_file_without_words_beside_it_has_none(tmp_path: Path) -> None:
-    references = cast_talk(tmp_path, {"SPEAKER_01": tmp_path / "talk.wav"})
+def test_a_given_file_without_a_text_has_no_words(tmp_path: Path) -> None:
+    references = build_for_talk(tmp_path, given={"SPEAKER_01": tmp_path / "talk.wav"})
     assert references["SPEAKER_01"].text == ""
 
 
 def test_a_long_given_file_is_cut_at_a_quiet_moment_and_loses_its_words(tmp_path: Path) -> None:
     (tmp_path / "talk.txt").write_text("all of it", encoding="utf-8")
-    references = cast_talk(tmp_path, {"SPEAKER_01": tmp_path / "talk.wav"})
+    references = build_for_talk(tmp_path, given={"SPEAKER_01": tmp_path / "talk.wav"})
     replaced = references["SPEAKER_01"]
     assert 12 < replaced.seconds < 13
     assert replaced.text == ""
@@ -142,58 +139,52 @@ def test_a_long_given_file_is_cut_at_a_quiet_moment_and_loses_its_words(tmp_path
     assert "talk.txt" in replaced.warnings[0]
 
 
-def test_words_beside_a_given_file_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_a_text_that_is_not_utf_8_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "talk.txt").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(InputError, match="cannot be read as UTF-8") as error:
-        cast_talk(tmp_path, {"SPEAKER_01": tmp_path / "talk.wav"})
+        build_for_talk(tmp_path, given={"SPEAKER_01": tmp_path / "talk.wav"})
     assert error.value.code == "bad_reference_text"
 
 
 def test_a_speaker_of_the_script_without_turns_needs_a_given_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give --reference NARRATOR") as error:
-        cast_talk(tmp_path, speakers=["SPEAKER_00", "NARRATOR"])
+        build_for_talk(tmp_path, speakers=["SPEAKER_00", "NARRATOR"])
     assert error.value.code == "speaker_without_voice"
-    references = cast_talk(tmp_path, {"NARRATOR": tmp_path / "talk.wav"}, speakers=["SPEAKER_00", "NARRATOR"])
+    references = build_for_talk(
+        tmp_path, given={"NARRATOR": tmp_path / "talk.wav"}, speakers=["SPEAKER_00", "NARRATOR"]
+    )
     assert list(references) == ["SPEAKER_00", "NARRATOR"]
 
 
-def test_a_given_name_that_nobody_bears_is_refused_with_the_names_there_are(tmp_path: Path) -> None:
+def test_an_unknown_speaker_is_rejected_with_the_known_names(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="SPEAKER_00, SPEAKER_01") as error:
-        cast_talk(tmp_path, {"SPEAKER_7": tmp_path / "talk.wav"})
+        build_for_talk(tmp_path, given={"SPEAKER_7": tmp_path / "talk.wav"})
     assert error.value.code == "unknown_speaker"
-    assert not (tmp_path / "s").exists()
+    assert not (tmp_path / "speakers").exists()
 
 
 @pytest.mark.parametrize("name", ["../anna", "a/b", "..", "a\\b", ""])
-def test_a_name_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_name_that_leads_out_of_its_folder_is_rejected(tmp_path: Path, name: str) -> None:
     recording, _, words = talk(tmp_path)
     with pytest.raises(InputError) as error:
-        build_references(
-            recording,
-            diarization((0, 12, name)),
-            words,
-            out=tmp_path / "s",
-            given={},
-            speakers=[name],
-            progress=no_progress,
-        )
+        build(tmp_path, recording, diarization((0, 12, name)), words, speakers=[name])
     assert error.value.code == "unsafe_name"
 
 
-def test_the_words_are_those_of_the_text_beside(tmp_path: Path) -> None:
+def test_the_words_are_those_of_the_text_file(tmp_path: Path) -> None:
     voice = write_wav(tmp_path / "voice.wav", syllables(2.0))
-    assert read_user_references(voice).text == ""
+    assert read_user_reference(voice)[2] == ""
     voice.with_suffix(".txt").write_text("\ufeffThese are\n the  words.\n", encoding="utf-8")
-    given = read_user_references(voice)
-    assert (given.text, given.rate, len(given.audio)) == ("These are the words.", 16_000, 32_000)
+    audio, rate, text, warnings = read_user_reference(voice)
+    assert (text, rate, len(audio), warnings) == ("These are the words.", 16_000, 32_000, ())
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"word " * (MOST_CHARACTERS // 5 + 1)])
-def test_a_text_beside_that_holds_no_words_of_15_seconds_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"word " * (MAX_CHARACTERS // 5 + 1)])
+def test_a_text_that_is_not_text_or_too_long_is_rejected(tmp_path: Path, content: bytes) -> None:
     voice = write_wav(tmp_path / "voice.wav", syllables(2.0))
     voice.with_suffix(".txt").write_bytes(content)
     with pytest.raises(InputError) as caught:
-        read_user_references(voice)
+        read_user_reference(voice)
     assert caught.value.code == "bad_reference_text" and "voice.txt" in caught.value.message
 
 
@@ -202,4 +193,4 @@ def test_a_text_of_gigabytes_is_not_read_to_its_end(tmp_path: Path) -> None:
     with voice.with_suffix(".txt").open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(InputError, match="more than 5,000 characters"):
-        read_user_references(voice)
+        read_user_reference(voice)

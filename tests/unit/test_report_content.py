@@ -1,4 +1,4 @@
-"""Which lines want an ear first."""
+"""Content of the report, and the page, from run directories of every kind."""
 
 from __future__ import annotations
 
@@ -23,11 +23,7 @@ from voiceclone_cli.errors import InputError, RunError
 from voiceclone_cli.report import content
 from voiceclone_cli.report.content import DiffOp, badness, flags_of, word_diff
 from voiceclone_cli.report.page import json_in_html, write_report
-from voiceclone_cli.rundir.manifest import Manifest
 from voiceclone_cli.types import ProgressEvent
-
-# The report's content and page, from run directories of every kind.
-
 
 HOSTILE = "</script><script>alert(1)</script><!-- \u2028\u202e\"'&"
 
@@ -45,7 +41,7 @@ def edit(folder: Path, **changes: Any) -> None:
 
 
 def content_of(report: Path) -> dict[str, Any]:
-    """The data as the browser would read it: up to the first end tag after it."""
+    """Return the data as a browser reads it: up to the first end tag after it."""
     page = report.read_text(encoding="utf-8")
     start = page.index('<script type="application/json" id="content">')
     found: dict[str, Any] = json.loads(page[page.index(">", start) + 1 : page.index("</script", start)])
@@ -56,7 +52,7 @@ def shown(folder: Path) -> dict[str, Any]:
     return content_of(write_report(folder))
 
 
-def test_a_report_shows_every_line_with_its_sound(folder: Path) -> None:
+def test_report_has_every_line_with_its_sound(folder: Path) -> None:
     content = shown(folder)
     assert [row["id"] for row in content["lines"]] == ["0001", "0002", "0003"]
     assert [row["file"] for row in content["lines"]] == ["segments/0001.wav", "segments/0002.wav", None]
@@ -80,7 +76,7 @@ def test_progress_counts_the_lines(folder: Path) -> None:
     ]
 
 
-def test_what_was_checked_is_shown_with_a_word_diff(folder: Path) -> None:
+def test_checked_line_has_a_word_diff(folder: Path) -> None:
     write_check(folder, {"0001": {"heard": "Hello dear.", "wer": 0.5, "flags": ["wrong_words"]}})
     first, second, _ = shown(folder)["lines"]
     assert first["check"]["wer"] == 0.5 and first["flags"] == ["wrong words"]
@@ -88,7 +84,7 @@ def test_what_was_checked_is_shown_with_a_word_diff(folder: Path) -> None:
     assert second["check"] is None and not second["stale"]
 
 
-def test_a_line_that_was_spoken_anew_since_the_check_counts_as_not_checked(folder: Path) -> None:
+def test_line_that_changed_since_the_check_is_stale(folder: Path) -> None:
     write_check(folder, {"0001": {"flags": ["silent"]}, "0002": {}})
     write_tone(folder / "segments" / "0001.wav", 1.0)
     first, second, _ = shown(folder)["lines"]
@@ -96,7 +92,7 @@ def test_a_line_that_was_spoken_anew_since_the_check_counts_as_not_checked(folde
     assert not second["stale"] and second["check"]["similarity"] == 0.81
 
 
-def test_the_figures_of_a_check_hold_while_every_line_is_what_it_heard(folder: Path) -> None:
+def test_summary_of_a_check_is_shown_while_no_line_is_stale(folder: Path) -> None:
     write_check(folder, {"0001": {}, "0002": {}})
     check = json.loads((folder / "check.json").read_text())
     (folder / "check.json").write_text(json.dumps({**check, "summary": {"mos": 3.5}}))
@@ -105,19 +101,19 @@ def test_the_figures_of_a_check_hold_while_every_line_is_what_it_heard(folder: P
     assert shown(folder)["summary"]["mos"] is None
 
 
-def test_the_commands_name_the_directory_for_a_shell(tmp_path: Path) -> None:
+def test_commands_quote_the_directory(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "it's a $(talk)", [line(0, "A", "Hi.")])
     quoted = str(folder).replace("'", "'\"'\"'")
     assert shown(folder)["commands"]["check"] == f"voiceclone check '{quoted}'"
 
 
-def test_a_directory_that_was_moved_keeps_its_links(folder: Path, tmp_path: Path) -> None:
+def test_moved_directory_keeps_its_links(folder: Path, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     shutil.move(folder, moved)
     assert [row["file"] for row in shown(moved)["lines"]][:2] == ["segments/0001.wav", "segments/0002.wav"]
 
 
-def test_links_are_safe_whatever_a_name_holds(tmp_path: Path) -> None:
+def test_links_are_quoted(tmp_path: Path) -> None:
     odd = 'java script:%41#?"<é\u202e'
     folder = write_run(tmp_path / "run", [line(0, odd, "Hi.", id="100%#?&")])
     content = shown(folder)
@@ -127,7 +123,7 @@ def test_links_are_safe_whatever_a_name_holds(tmp_path: Path) -> None:
         assert (folder / unquote(link)).is_file()
 
 
-def test_names_that_are_not_unicode_are_linked_too(folder: Path) -> None:
+def test_names_that_are_not_unicode_are_linked(folder: Path) -> None:
     name = os.fsdecode(b"\xff.wav")
     try:
         (folder / name).write_bytes((folder / "mix.wav").read_bytes())
@@ -140,7 +136,7 @@ def test_names_that_are_not_unicode_are_linked_too(folder: Path) -> None:
 @pytest.mark.parametrize(
     "named", ["/etc/hostname", "../secret.wav", "segments/../../secret.wav", "link.wav", "\0", "segments", ""]
 )
-def test_nothing_outside_the_directory_is_linked_to(folder: Path, named: str) -> None:
+def test_files_outside_the_directory_are_not_linked(folder: Path, named: str) -> None:
     write_tone(folder.parent / "secret.wav", 0.5)
     (folder / "link.wav").symlink_to(folder.parent / "secret.wav")
     edit(
@@ -153,7 +149,7 @@ def test_nothing_outside_the_directory_is_linked_to(folder: Path, named: str) ->
     assert {label for label, _ in content["files"]} == {"Mix", "Original", "Manifest"}
 
 
-def test_no_word_of_the_data_is_markup(tmp_path: Path) -> None:
+def test_data_is_never_markup(tmp_path: Path) -> None:
     row = line(0, "SPEAKER_00", HOSTILE, status="failed", error={"code": HOSTILE, "message": HOSTILE})
     folder = write_run(tmp_path / "run", [row], notes=[HOSTILE], history=[{HOSTILE: HOSTILE}])
     edit(folder, input={"path": f"/tmp/{HOSTILE.replace('/', '')}"}, engine=HOSTILE)
@@ -175,14 +171,14 @@ def scripts_of(report: Path) -> list[str]:
     return found
 
 
-def test_json_in_html_is_ascii_that_no_parser_of_html_minds() -> None:
+def test_json_in_html_has_no_markup_characters() -> None:
     value = {"text": HOSTILE + "\ud800"}
     encoded = json_in_html(value)
     assert encoded.isascii() and not set("<>&") & set(encoded)
     assert json.loads(encoded) == value
 
 
-def test_the_page_asks_nobody_for_anything(folder: Path) -> None:
+def test_page_loads_nothing_from_the_network(folder: Path) -> None:
     page = write_report(folder).read_text(encoding="utf-8")
     assert "default-src 'none'" in page and "unsafe" not in page
     assert not re.search(
@@ -191,8 +187,9 @@ def test_the_page_asks_nobody_for_anything(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("status", ["success", "partial", "error", "running", "planned", ""])
-def test_a_manifest_with_nothing_but_its_status_has_a_report(tmp_path: Path, status: str) -> None:
-    Manifest(status, str(tmp_path)).save(tmp_path)
+def test_minimal_manifest_has_a_report(tmp_path: Path, status: str) -> None:
+    manifest = {"schema": "voiceclone.run/1", "status": status, "run_dir": None}
+    (tmp_path / "run.json").write_text(json.dumps(manifest))
     content = shown(tmp_path)
     assert content["lines"] == [] and content["mix"] is None
     assert content["outcome"]["name"] == tmp_path.name
@@ -201,20 +198,35 @@ def test_a_manifest_with_nothing_but_its_status_has_a_report(tmp_path: Path, sta
 @pytest.mark.parametrize(
     "wrong", [None, 7, "words", [], {}, [None], [7], {"a": []}, [[]], True, float("nan")]
 )
-def test_a_check_of_another_kind_is_passed_over(folder: Path, wrong: object) -> None:
-    check = {"schema": "voiceclone.check/1", "segments": wrong}
-    (folder / "check.json").write_text(json.dumps(check))
-    assert [line["check"] for line in shown(folder)["lines"]] == [None] * 3
+def test_values_of_wrong_type_are_ignored_or_refused(folder: Path, wrong: object) -> None:
+    complete = json.loads((folder / "run.json").read_text())
+    documents = [{**complete, key: wrong} for key in complete if key != "schema"]
+    for place in ("segments", "speakers", "turns"):
+        first, *others = complete[place]
+        documents += [{**complete, place: [{**first, key: wrong}, *others]} for key in first]
+    untyped = {name: dict.fromkeys(complete[name], wrong) for name in ("input", "timing", "outputs")}
+    documents.append({**complete, **untyped, "errors": [{"code": wrong, "message": wrong, "segment": wrong}]})
+    for document in documents:
+        (folder / "run.json").write_text(json.dumps(document))
+        try:
+            write_report(folder)
+        except InputError as error:
+            assert error.code == "manifest_damaged"
+    (folder / "run.json").write_text(json.dumps(complete))
+    check = {"schema": "voiceclone.check/1", "segments": wrong, "voices": wrong, "summary": wrong}
+    for document in (check, {**check, "segments": [{"id": "0001", "wer": wrong, "flags": wrong}]}):
+        (folder / "check.json").write_text(json.dumps(document))
+        assert len(shown(folder)["lines"]) == 3
 
 
-def test_a_line_whose_file_is_gone_or_is_no_sound_is_shown_as_such(folder: Path) -> None:
+def test_line_with_missing_or_unreadable_file(folder: Path) -> None:
     (folder / "segments" / "0001.wav").unlink()
     (folder / "segments" / "0002.wav").write_bytes(b"not a sound")
     first, second, _ = shown(folder)["lines"]
     assert first["status"] == second["status"] == "file missing"
 
 
-def test_what_is_no_run_directory_is_said_to_be_none(tmp_path: Path) -> None:
+def test_folder_without_a_valid_manifest_is_refused(tmp_path: Path) -> None:
     for text in (None, "{", "[]", "{}", "\xff"):
         if text is not None:
             (tmp_path / "run.json").write_text(text, encoding="latin-1")
@@ -224,20 +236,20 @@ def test_what_is_no_run_directory_is_said_to_be_none(tmp_path: Path) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_torn_check_counts_as_none_and_is_mentioned(folder: Path) -> None:
+def test_damaged_check_is_ignored_with_a_note(folder: Path) -> None:
     (folder / "check.json").write_text("{")
     content = shown(folder)
     assert not content["checked"] and "check.json cannot be read" in content["outcome"]["notes"][0]
 
 
-def test_another_versions_run_is_refused(folder: Path) -> None:
+def test_manifest_of_another_version_is_refused(folder: Path) -> None:
     edit(folder, schema="voiceclone.run/9")
     with pytest.raises(InputError) as caught:
         write_report(folder)
     assert caught.value.code == "run_schema"
 
 
-def test_the_report_replaces_the_one_before_and_leaves_nothing_else(folder: Path) -> None:
+def test_report_replaces_the_previous_one_only(folder: Path) -> None:
     before = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     first = write_report(folder).read_bytes()
     assert write_report(folder).read_bytes() == first
@@ -246,14 +258,14 @@ def test_the_report_replaces_the_one_before_and_leaves_nothing_else(folder: Path
     assert after == before
 
 
-def test_a_report_that_cannot_be_written_is_a_sentence(folder: Path) -> None:
+def test_unwritable_report_is_an_error(folder: Path) -> None:
     (folder / "report.html").mkdir()
     with pytest.raises(RunError) as caught:
         write_report(folder)
     assert caught.value.code == "output_unwritable"
 
 
-def test_the_gates_that_a_check_missed_are_told(folder: Path) -> None:
+def test_failed_gates_of_a_check_are_shown(folder: Path) -> None:
     write_check(folder, {"0001": {}})
     check = json.loads((folder / "check.json").read_text())
     check["offences"] = [{"gate": "max_wer", "segment": "0001", "speaker": "A", "message": "wer 0.5"}]
@@ -266,7 +278,7 @@ def test_the_gates_that_a_check_missed_are_told(folder: Path) -> None:
     assert [speaker["similarity"] for speaker in content["speakers"]] == [0.7, None]
 
 
-def test_corrections_say_what_was_before(folder: Path) -> None:
+def test_corrections_have_values_before_and_after(folder: Path) -> None:
     at = "2026-03-01T10:00:00+00:00"
     was = {"text": "Hello.", "speaker": "SPEAKER_00", "seed": None}
     line_row = {"at": at, "kind": "line", "id": "0001", "was": was, "text": "Hello there.", "seed": 3}
@@ -281,15 +293,15 @@ def test_corrections_say_what_was_before(folder: Path) -> None:
     assert third["done"] == "kind: of tomorrow"
 
 
-def test_a_line_without_its_watermark_says_so(folder: Path) -> None:
+def test_line_without_watermark_has_a_flag(folder: Path) -> None:
     rows = json.loads((folder / "run.json").read_text())["segments"]
     edit(folder, segments=[{**rows[0], "unmarked": "it is too quiet to carry one"}])
     (row,) = shown(folder)["lines"]
     assert row["flags"] == ["no watermark"]
-    assert row["warnings"] == ["It carries no watermark: it is too quiet to carry one."]
+    assert row["warnings"] == ["It has no watermark: it is too quiet to carry one."]
 
 
-def test_consent_is_told_in_words(folder: Path) -> None:
+def test_consent_is_shown_in_words(folder: Path) -> None:
     consent = {
         "schema": "voiceclone.consent/1",
         "speakers": [{"speaker": "SPEAKER_00", "name": "Anna", "agreed_to": "a dub", "note": ""}],
@@ -299,28 +311,25 @@ def test_consent_is_told_in_words(folder: Path) -> None:
     assert shown(folder)["consent"] == [["SPEAKER_00", "Anna · a dub"], ["missing", "SPEAKER_01"]]
 
 
-# Waveforms small enough to lie in a page.
-
-
 def written(path: Path, samples: np.ndarray, rate: int = 8000) -> Path:
     soundfile.write(path, samples, rate, subtype="FLOAT")
     return path
 
 
-def bytes_of(found: content.Peaks | None) -> list[int]:
+def bytes_of(found: dict[str, Any] | None) -> list[int]:
     assert found is not None
-    return list(base64.b64decode(found.base64))
+    return list(base64.b64decode(found["base64"]))
 
 
-def test_a_peak_is_the_loudest_sample_of_its_hundredth_of_a_second(tmp_path: Path) -> None:
+def test_peak_is_the_loudest_sample_of_a_hundredth_of_a_second(tmp_path: Path) -> None:
     samples = np.zeros(800)
     samples[85], samples[799] = -0.5, 1.0
     found = content.read_peaks(written(tmp_path / "a.wav", samples))
-    assert found is not None and (found.seconds, found.per_second) == (0.1, 100.0)
+    assert found is not None and (found["seconds"], found["per_second"]) == (0.1, 100.0)
     assert bytes_of(found) == [0, 128, *[0] * 7, 255]
 
 
-def test_rates_that_are_no_multiple_do_not_drift(tmp_path: Path) -> None:
+def test_peaks_do_not_drift_at_odd_rates(tmp_path: Path) -> None:
     rate = 11_025
     samples = np.zeros(rate * 60)
     samples[rate * 59 + 5] = 1.0
@@ -328,45 +337,42 @@ def test_rates_that_are_no_multiple_do_not_drift(tmp_path: Path) -> None:
     assert len(found) == 6000 and found.index(255) == 5900
 
 
-def test_blocks_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peaks_do_not_depend_on_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "a.wav", np.random.default_rng(1).uniform(-1, 1, 11_111), 7919)
     whole = content.read_peaks(path)
-    monkeypatch.setattr(content, "_BINS_AT_ONCE", 7)
+    monkeypatch.setattr(content, "_PEAKS_PER_BLOCK", 7)
     assert content.read_peaks(path) == whole
 
 
-def test_long_recordings_are_drawn_more_coarsely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "MOST", 50)
+def test_long_recordings_have_fewer_peaks_per_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "MAX_PEAKS", 50)
     found = content.read_peaks(written(tmp_path / "a.wav", np.ones(16_000)))
-    assert found is not None and found.per_second == 25.0
+    assert found is not None and found["per_second"] == 25.0
     assert bytes_of(found) == [255] * 50
 
 
-def test_the_loudest_channel_counts_and_what_is_no_number_is_silence(tmp_path: Path) -> None:
+def test_peaks_take_the_loudest_channel_and_ignore_nan(tmp_path: Path) -> None:
     samples = np.zeros((160, 2))
     samples[10] = (0.0, -1.0)
     samples[100] = np.nan
     assert bytes_of(content.read_peaks(written(tmp_path / "a.wav", samples))) == [255, 0]
 
 
-def test_what_is_no_sound_has_no_peaks(tmp_path: Path) -> None:
+def test_unreadable_sound_has_no_peaks(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"RIFF, but no more")
     assert content.read_peaks(tmp_path / "a.wav") is None
     assert content.read_peaks(tmp_path / "missing.wav") is None
 
 
-def test_a_sound_without_samples_has_no_bars(tmp_path: Path) -> None:
+def test_empty_sound_has_empty_peaks(tmp_path: Path) -> None:
     assert bytes_of(content.read_peaks(written(tmp_path / "a.wav", np.zeros(0)))) == []
 
 
-# What was to be said against what was understood.
-
-
-def test_the_same_words_in_other_dress_are_the_same() -> None:
+def test_case_and_punctuation_are_ignored() -> None:
     assert word_diff("Oh, hello there!", "oh hello there") == [(DiffOp.SAME, "Oh, hello there!")]
 
 
-def test_a_word_understood_otherwise_is_missing_and_extra_in_its_place() -> None:
+def test_wrong_word_is_missing_and_extra() -> None:
     assert word_diff("a big house", "a pig house") == [
         (DiffOp.SAME, "a "),
         (DiffOp.MISSING, "big "),
@@ -375,11 +381,11 @@ def test_a_word_understood_otherwise_is_missing_and_extra_in_its_place() -> None
     ]
 
 
-def test_nothing_understood_leaves_all_missing() -> None:
+def test_empty_transcript_leaves_all_words_missing() -> None:
     assert word_diff("Hello there.", "") == [(DiffOp.MISSING, "Hello there.")]
 
 
-def test_chinese_is_compared_by_the_character() -> None:
+def test_chinese_is_compared_by_character() -> None:
     assert word_diff("我们明天谈", "我们今天谈") == [
         (DiffOp.SAME, "我们"),
         (DiffOp.MISSING, "明"),
@@ -388,73 +394,79 @@ def test_chinese_is_compared_by_the_character() -> None:
     ]
 
 
-def test_a_dash_alone_is_no_word() -> None:
-    pieces = word_diff("Well – yes", "well yes")
-    assert {op for op, _ in pieces} == {DiffOp.SAME}
+def test_dash_alone_is_not_a_word() -> None:
+    parts = word_diff("Well – yes", "well yes")
+    assert {op for op, _ in parts} == {DiffOp.SAME}
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
-def test_the_pieces_hold_every_word_of_either_side(wanted: str, heard: str) -> None:
-    def letters(text: str) -> str:
-        return "".join(c for c in text.casefold() if c.isalnum())
+def test_parts_contain_every_word_of_both_sides(text: str, transcript: str) -> None:
+    def letters(value: str) -> str:
+        return "".join(c for c in value.casefold() if c.isalnum())
 
-    pieces = word_diff(wanted, heard)
-    assert letters("".join(text for op, text in pieces if op != DiffOp.EXTRA)) == letters(wanted)
-    assert letters("".join(text for op, text in pieces if op != DiffOp.MISSING)) == letters(heard)
-
-
-DONE: dict[str, Any] = {"status": "done", "stretch": 1.0, "overflow_seconds": 0.0}
+    parts = word_diff(text, transcript)
+    assert letters("".join(part for op, part in parts if op != DiffOp.EXTRA)) == letters(text)
+    assert letters("".join(part for op, part in parts if op != DiffOp.MISSING)) == letters(transcript)
 
 
-def flags(row: dict[str, Any], check: dict[str, Any] | None = None, *, lost: bool = False) -> list[str]:
-    return flags_of(row, check or {}, lost=lost, max_stretch=1.3)
+DONE: dict[str, Any] = {
+    "status": "done",
+    "stretch": 1.0,
+    "overflow_seconds": 0.0,
+    "warnings": [],
+    "unmarked": None,
+}
+
+
+def flags(row: dict[str, Any], check: dict[str, Any] | None = None, *, is_lost: bool = False) -> list[str]:
+    return flags_of({**DONE, **row}, check or {}, is_lost=is_lost, max_stretch=1.3)
 
 
 def bad(row: dict[str, Any], check: dict[str, Any] | None = None) -> float:
-    return badness(flags(row, check), row, check or {})
+    return badness(flags(row, check), {**DONE, **row}, check or {})
 
 
-def test_a_line_that_fits_has_no_flags() -> None:
+def test_line_without_problems_has_no_flags() -> None:
     assert flags(DONE) == []
 
 
-def test_flags_say_what_the_timeline_and_the_check_found_worst_first() -> None:
+def test_flags_of_mix_and_check_are_sorted_worst_first() -> None:
     row = {**DONE, "stretch": 1.3, "overflow_seconds": 0.4, "warnings": ["It was cut."]}
     assert flags(row, {"flags": ["wrong_speaker"]}) == ["wrong speaker", "overflow", "warning", "stretched"]
 
 
-def test_an_overflow_that_nobody_hears_is_none() -> None:
+def test_inaudible_overflow_has_no_flag() -> None:
     assert flags({**DONE, "overflow_seconds": 0.03}) == []
 
 
-def test_failed_planned_and_lost_lines_say_so() -> None:
+def test_flags_of_failed_planned_and_lost_lines() -> None:
     assert flags({"status": "failed"}) == ["failed"]
     assert flags({"status": "planned"}) == ["planned"]
-    assert flags(DONE, lost=True) == ["file missing"]
+    assert flags(DONE, is_lost=True) == ["file missing"]
 
 
-def test_a_flag_that_both_raise_stands_once() -> None:
+def test_flag_of_run_and_check_is_listed_once() -> None:
     assert flags({"status": "failed"}, {"flags": ["failed"]}) == ["failed"]
 
 
-def test_a_failed_line_is_worse_than_any_measure() -> None:
+def test_failed_line_is_worse_than_any_measure() -> None:
     assert bad({"status": "failed"}) > bad({**DONE, "overflow_seconds": 9.0}, {"wer": 1.0, "mos": 1.0})
 
 
-def test_each_measure_orders_by_itself() -> None:
+def test_each_measure_orders_alone() -> None:
     pairs = (("wer", 0.5, 0.1), ("similarity", 0.4, 0.8), ("margin", -0.2, 0.3), ("mos", 1.5, 4.0))
     for name, worse, better in pairs:
         assert bad(DONE, {name: worse}) > bad(DONE, {name: better}), name
     assert bad({**DONE, "stretch": 1.2}) > bad(DONE)
 
 
-def test_what_a_check_could_not_judge_makes_a_line_no_worse() -> None:
+def test_measures_of_short_lines_do_not_count() -> None:
     assert bad(DONE, {"similarity": 0.1, "margin": -0.5, "mos": 1.0, "judged": False}) == 0.0
 
 
-def test_what_is_planned_is_no_trouble() -> None:
+def test_planned_line_is_not_bad() -> None:
     assert bad({"status": "planned"}) == 0.0
 
 
-def test_values_of_another_kind_count_as_not_measured() -> None:
+def test_values_of_wrong_type_count_as_not_measured() -> None:
     assert bad(DONE, {"wer": "high", "mos": None, "similarity": float("nan"), "flags": "clipped"}) == 0.0

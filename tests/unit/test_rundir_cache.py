@@ -14,18 +14,18 @@ MADE_FROM = {"model": ["a", 1], "count": None}
 VALUE = {"turns": [[0.1, 2.0, "SPEAKER_00"]], "why": "it was asked for, é"}
 
 
-def stages(root: Path, input_sha256: str = "input") -> StageCache:
+def stage_cache(root: Path, input_sha256: str = "input") -> StageCache:
     return StageCache(root, input_sha256)
 
 
-def test_a_stage_is_remembered_for_the_same_input_and_the_same_makings(tmp_path: Path) -> None:
-    assert stages(tmp_path).load("diarization", 1, MADE_FROM) is None
-    stages(tmp_path).save("diarization", 1, MADE_FROM, VALUE)
-    again = stages(tmp_path)
+def test_a_result_is_reused_for_the_same_input_and_the_same_inputs_of_its_stage(tmp_path: Path) -> None:
+    assert stage_cache(tmp_path).load("diarization", 1, MADE_FROM) is None
+    stage_cache(tmp_path).save("diarization", 1, MADE_FROM, VALUE)
+    again = stage_cache(tmp_path)
     assert again.load("diarization", 1, MADE_FROM) == VALUE and again.reused == ["diarization"]
-    assert stages(tmp_path).load("transcription", 1, MADE_FROM) is None
-    assert stages(tmp_path).load("diarization", 1, {**MADE_FROM, "count": 2}) is None
-    other = stages(tmp_path, "another input")
+    assert stage_cache(tmp_path).load("transcription", 1, MADE_FROM) is None
+    assert stage_cache(tmp_path).load("diarization", 1, {**MADE_FROM, "count": 2}) is None
+    other = stage_cache(tmp_path, "another input")
     assert other.load("diarization", 1, MADE_FROM) is None and other.reused == []
 
 
@@ -34,7 +34,7 @@ def test_a_result_of_another_version_of_the_algorithm_is_not_used(
     tmp_path: Path, version: int | None
 ) -> None:
     log: list[str] = []
-    stages(tmp_path).save("casting", 2, MADE_FROM, VALUE)
+    stage_cache(tmp_path).save("casting", 2, MADE_FROM, VALUE)
     path = tmp_path / "stages" / "casting.json"
     entry = json.loads(path.read_text(encoding="utf-8"))
     entry["version"] = version
@@ -58,18 +58,18 @@ def test_a_stage_rests_on_its_files(tmp_path: Path) -> None:
         path.write_bytes(b"sound")
 
     def keep() -> None:
-        stages(tmp_path).save("x", 1, MADE_FROM, VALUE, {small: file_sha256(small)}, [large])
+        stage_cache(tmp_path).save("x", 1, MADE_FROM, VALUE, {small: file_sha256(small)}, [large])
 
     keep()
-    assert stages(tmp_path).load("x", 1, MADE_FROM) == VALUE
+    assert stage_cache(tmp_path).load("x", 1, MADE_FROM) == VALUE
     small.write_bytes(b"SOUND")
-    assert stages(tmp_path).load("x", 1, MADE_FROM) is None
+    assert stage_cache(tmp_path).load("x", 1, MADE_FROM) is None
     keep()
     large.write_bytes(b"cut")
-    assert stages(tmp_path).load("x", 1, MADE_FROM) is None
+    assert stage_cache(tmp_path).load("x", 1, MADE_FROM) is None
     keep()
     large.unlink()
-    assert stages(tmp_path).load("x", 1, MADE_FROM) is None
+    assert stage_cache(tmp_path).load("x", 1, MADE_FROM) is None
 
 
 def test_files_are_named_from_the_run_directory_so_that_it_can_be_moved(tmp_path: Path) -> None:
@@ -77,55 +77,55 @@ def test_files_are_named_from_the_run_directory_so_that_it_can_be_moved(tmp_path
     (before / "speakers").mkdir(parents=True)
     codes = before / "speakers" / "codes.npy"
     codes.write_bytes(b"codes")
-    stages(before).save("encoding", 1, MADE_FROM, VALUE, {codes: file_sha256(codes)})
+    stage_cache(before).save("encoding", 1, MADE_FROM, VALUE, {codes: file_sha256(codes)})
     before.rename(after)
-    assert stages(after).load("encoding", 1, MADE_FROM) == VALUE
+    assert stage_cache(after).load("encoding", 1, MADE_FROM) == VALUE
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", "[" * 100_000, '{"value": {}}', "\x00"])
-def test_a_damaged_memory_is_no_memory(tmp_path: Path, damage: str) -> None:
-    stages(tmp_path).save("x", 1, MADE_FROM, VALUE)
+def test_a_damaged_entry_is_not_used(tmp_path: Path, damage: str) -> None:
+    stage_cache(tmp_path).save("x", 1, MADE_FROM, VALUE)
     (tmp_path / "stages" / "x.json").write_text(damage, encoding="utf-8")
-    assert stages(tmp_path).load("x", 1, MADE_FROM) is None
+    assert stage_cache(tmp_path).load("x", 1, MADE_FROM) is None
 
 
-def test_an_edited_memory_is_no_memory(tmp_path: Path) -> None:
-    stages(tmp_path).save("x", 1, MADE_FROM, VALUE)
+def test_an_edited_entry_is_not_used(tmp_path: Path) -> None:
+    stage_cache(tmp_path).save("x", 1, MADE_FROM, VALUE)
     path = tmp_path / "stages" / "x.json"
     note = json.loads(path.read_text(encoding="utf-8"))
     note["value"]["turns"][0][2] = "SPEAKER_07"
     path.write_text(json.dumps(note), encoding="utf-8")
-    assert stages(tmp_path).load("x", 1, MADE_FROM) is None
+    assert stage_cache(tmp_path).load("x", 1, MADE_FROM) is None
 
 
-def test_without_a_run_directory_nothing_is_remembered() -> None:
+def test_without_a_run_directory_nothing_is_cached() -> None:
     NULL_CACHE.save("x", 1, MADE_FROM, VALUE)
     assert NULL_CACHE.load("x", 1, MADE_FROM) is None
 
 
-def test_why_what_was_kept_is_not_used_is_told(tmp_path: Path) -> None:
-    told: list[str] = []
+def test_the_reason_why_an_entry_is_not_used_is_shown(tmp_path: Path) -> None:
+    shown: list[str] = []
     codes, mix = tmp_path / "codes.npy", tmp_path / "mix.wav"
     for path in (codes, mix):
         path.write_bytes(b"sound")
 
     def recall(inputs: Mapping[str, Any] = MADE_FROM) -> None:
-        listening = StageCache(tmp_path, "input", lambda event: told.append(f"{event.stage}: {event.note}"))
-        listening.load("casting", 1, inputs)
+        logged = StageCache(tmp_path, "input", lambda event: shown.append(f"{event.stage}: {event.note}"))
+        logged.load("casting", 1, inputs)
 
     recall()
-    assert not told, "nothing is done again that was never done"
-    stages(tmp_path).save("casting", 1, MADE_FROM, VALUE, {codes: file_sha256(codes)}, [mix])
+    assert not shown, "nothing is done again that was never done"
+    stage_cache(tmp_path).save("casting", 1, MADE_FROM, VALUE, {codes: file_sha256(codes)}, [mix])
     recall()
-    assert not told
+    assert not shown
     recall({**MADE_FROM, "count": 2})
     assert (
-        told.pop()
+        shown.pop()
         == "log: casting: what was kept is not used, because what it is made from has changed: count"
     )
     codes.write_bytes(b"other")
     recall()
-    assert told.pop() == "log: casting: what was kept is not used, because codes.npy has changed or is gone"
+    assert shown.pop() == "log: casting: what was kept is not used, because codes.npy has changed or is gone"
     (tmp_path / "stages" / "casting.json").write_text("{", encoding="utf-8")
     recall()
-    assert told.pop() == "log: casting: what was kept is not used, because casting.json cannot be read"
+    assert shown.pop() == "log: casting: what was kept is not used, because casting.json cannot be read"

@@ -29,21 +29,21 @@ def with_manifest(root: Path, sha256: str = "a", schema: str = RUN_SCHEMA) -> Ru
     return run_dir
 
 
-def test_a_new_run_directory_is_made_and_can_be_taken_back(tmp_path: Path) -> None:
+def test_a_new_run_directory_is_created_and_can_be_discarded(tmp_path: Path) -> None:
     run_dir = resume_directory(tmp_path / "deep" / "run", "a")
     assert run_dir.is_new and run_dir.segments.is_dir()
     run_dir.discard()
     assert not run_dir.root.exists()
 
 
-def test_a_run_that_was_killed_before_its_end_is_taken_up(tmp_path: Path) -> None:
+def test_the_directory_of_a_killed_run_is_used_again(tmp_path: Path) -> None:
     resume_directory(tmp_path / "run", "a")
     assert not resume_directory(tmp_path / "run", "a").is_new
     with pytest.raises(InputError, match="another input"):
         resume_directory(tmp_path / "run", "b")
 
 
-def test_an_earlier_run_of_the_same_input_is_taken_up_and_never_discarded(tmp_path: Path) -> None:
+def test_the_directory_of_an_earlier_run_is_used_again_and_never_discarded(tmp_path: Path) -> None:
     with_manifest(tmp_path / "run")
     again = resume_directory(tmp_path / "run", "a")
     assert not again.is_new
@@ -76,13 +76,13 @@ def test_an_empty_folder_is_fine(tmp_path: Path) -> None:
     assert resume_directory(tmp_path / "run", "a").is_new
 
 
-def test_a_place_that_cannot_be_written_is_a_preflight_error(tmp_path: Path) -> None:
+def test_an_unwritable_directory_is_a_preflight_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(PreflightError, match="--out"):
         resume_directory(tmp_path / "file" / "run", "a")
 
 
-def test_a_directory_is_locked_and_names_who_holds_it(tmp_path: Path) -> None:
+def test_a_directory_is_locked_and_names_the_other_process(tmp_path: Path) -> None:
     with open_run_dir(tmp_path / "run", "a"):
         with (
             pytest.raises(PreflightError, match=f"another run \\(process {os.getpid()} on ") as refused,
@@ -95,7 +95,7 @@ def test_a_directory_is_locked_and_names_who_holds_it(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / HOLDER_NAME).exists()
 
 
-def test_a_directory_whose_run_was_killed_in_its_first_moment_is_as_good_as_new(tmp_path: Path) -> None:
+def test_a_directory_whose_run_was_killed_in_its_first_moment_is_new(tmp_path: Path) -> None:
     root = tmp_path / "run"
     root.mkdir()
     for name in (LOCK_NAME, HOLDER_NAME, ".run.0a1b2c3d.part.json"):
@@ -103,7 +103,7 @@ def test_a_directory_whose_run_was_killed_in_its_first_moment_is_as_good_as_new(
     assert resume_directory(root, "a").is_new
 
 
-def test_what_is_left_where_a_directory_was_removed_under_a_run_is_taken_up(tmp_path: Path) -> None:
+def test_a_directory_that_was_deleted_during_a_run_is_used_again(tmp_path: Path) -> None:
     run_dir = resume_directory(tmp_path / "run", "a")
     for path in (run_dir.manifest, run_dir.root / OWNER):
         path.unlink()
@@ -127,7 +127,7 @@ def test_a_damaged_manifest_does_not_make_the_directory_foreign(tmp_path: Path) 
         resume_directory(tmp_path / "run", "b")
 
 
-def test_a_manifest_that_is_nested_too_deep_says_nothing(tmp_path: Path) -> None:
+def test_a_manifest_that_is_nested_too_deep_is_not_used(tmp_path: Path) -> None:
     run_dir = resume_directory(tmp_path / "run", "a")
     run_dir.manifest.write_text("[" * 100_000, encoding="utf-8")
     again = resume_directory(tmp_path / "run", "a")
@@ -153,7 +153,7 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
     assert all(path.exists() for path in kept)
 
 
-def test_force_forgets_what_earlier_runs_made(tmp_path: Path) -> None:
+def test_force_makes_earlier_results_invalid(tmp_path: Path) -> None:
     run_dir = resume_directory(tmp_path / "run", "a")
     run_dir.segment_wav("0001").write_bytes(b"sound")
     save_segment_note(run_dir, "0001", "print", {"sha256": sha256(b"sound").hexdigest()})
@@ -188,7 +188,7 @@ def test_a_segment_counts_only_with_its_own_fingerprint_and_its_own_sound(tmp_pa
     assert load_segment_note(run_dir, "0001", "print") is None
 
 
-def test_what_is_not_planned_any_more_is_swept(tmp_path: Path) -> None:
+def test_files_that_are_not_kept_are_deleted(tmp_path: Path) -> None:
     run_dir = resume_directory(tmp_path / "run", "a")
     for name in ("0001.wav", "0001.json", "0002.wav", "0002.json", "0001.wav.77.tmp"):
         (run_dir.segments / name).write_bytes(b"")
@@ -241,7 +241,7 @@ def test_a_link_that_leads_nowhere_is_refused_where_it_would_be_made_or_opened(
         refuse_links(root, (*FOLDERS, ".lock"))
 
 
-def test_links_to_files_leave_our_folders_and_their_targets_stay(tmp_path: Path) -> None:
+def test_links_to_files_are_deleted_and_their_targets_stay(tmp_path: Path) -> None:
     root = run_directory(tmp_path)
     theirs = tmp_path / "elsewhere" / "diary.txt"
     theirs.write_text("mine")

@@ -16,9 +16,8 @@ from media_samples import syllables, write_wav
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import InputError, RunError, Stopped
-from voiceclone_cli.pipeline.assemble import Mix
+from voiceclone_cli.mixing.render import Rendering
 from voiceclone_cli.pipeline.context import RunContext, open_run
-from voiceclone_cli.pipeline.prepare import Prepared
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.results import make_manifest
 from voiceclone_cli.pipeline.synthesize import SynthesisResult
@@ -45,7 +44,7 @@ def manifest(folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = (
     run_dir = resume_directory(folder / "run", "abc")
     reference = Reference("SPEAKER_00", run_dir.speakers / "reference.wav", "the words", 9.5, ((1.0, 10.5),))
     settings = resolve({}, {"HF_TOKEN": "hf_secret"})
-    engine = EngineChoice("echo", "asked", None, "codes.txt")
+    engine = EngineChoice("echo", "asked", None)
     recording = Recording(Path("in.wav"), np.zeros(16_000, np.float32), 8_000, 24_000, 2, has_video=False)
     clock = Clock()
     clock.stop()
@@ -53,12 +52,14 @@ def manifest(folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = (
     cache = StageCache(run_dir.root, "abc")
     ctx = RunContext(request, recording, "abc", engine, None, run_dir, cache, clock, ["a note"], no_progress)
     diarization = Diarization((Turn(1.0, 3.0, "SPEAKER_00"),), (), "embedded", "it was asked for")
-    prepared = Prepared(diarization, Script(segments), "whisper-base", {"SPEAKER_00": reference})
     slot_ends = {"0001": 2.0, "0002": 3.0}
-    job = SynthesisJob(prepared.script, prepared.references, slot_ends, run_dir, engine, settings)
-    placed = [Placement("0001", 16_000, 8_000, 1.1, 0.0, -2.0)]
+    references = {"SPEAKER_00": reference}
+    job = SynthesisJob(
+        Script(segments), references, slot_ends, run_dir, engine, settings, diarization, "whisper-base"
+    )
+    placed = (Placement("0001", 16_000, 8_000, 1.1, 0.0, -2.0),)
     speech = SynthesisResult(rows, {"0001"}, notes=list(notes), **ended)
-    return make_manifest(ctx, prepared, job, speech, Mix(placed, 16_000))
+    return make_manifest(ctx, job, speech, Rendering(placed, 16_000, {}))
 
 
 def document(folder: Path, rows: dict[str, SegmentRow], **fields: Any) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def test_the_status_follows_from_the_segments(
     assert content["status"] == status and SynthesisResult(rows).exit_code == code
 
 
-def test_work_that_could_not_begin_at_all_lacked_something() -> None:
+def test_work_that_failed_as_a_whole_has_the_exit_code_of_a_missing_requirement() -> None:
     reason = Failure("checkpoint_unusable", "model.pth cannot be loaded; fetch it again")
     failed = {"0001": replace(FAILED, id="0001", error=reason), "0002": replace(FAILED, error=reason)}
     assert SynthesisResult(failed, errors=[reason]).exit_code == 4
@@ -103,7 +104,7 @@ def test_work_that_could_not_begin_at_all_lacked_something() -> None:
     assert SynthesisResult(failed, errors=[reason], stopped=Stopped(130)).exit_code == 130
 
 
-def test_each_note_stands_there_once(tmp_path: Path) -> None:
+def test_each_note_is_there_once(tmp_path: Path) -> None:
     content = document(
         tmp_path, {"0001": DONE, "0002": FAILED}, notes=["the batch was halved for want of memory", "a note"]
     )
@@ -124,13 +125,13 @@ def test_no_secret_reaches_the_manifest(tmp_path: Path) -> None:
     assert "hf_secret" not in text and "token" not in written.settings
 
 
-def test_settings_stand_there_with_their_source(tmp_path: Path) -> None:
+def test_settings_are_there_with_their_source(tmp_path: Path) -> None:
     content = document(tmp_path, {"0001": DONE, "0002": FAILED})
     assert content["settings"]["batch_size"] == {"value": 5, "from": "default"}
     assert content["input"]["frames"] == 24_000 and content["input"]["seconds"] == 3.0
 
 
-def test_a_run_that_could_not_begin_has_a_document_of_the_same_schema() -> None:
+def test_a_run_that_failed_early_has_a_document_of_the_same_schema() -> None:
     content = failure_document(InputError("no such file", code="media_missing"))
     assert content["schema"] == "voiceclone.run/1" and content["status"] == "error"
     assert content["errors"] == [{"code": "media_missing", "message": "no such file", "segment": None}]
@@ -148,7 +149,7 @@ def test_what_was_stopped_or_lacks_its_mix_is_no_success(tmp_path: Path) -> None
     assert SynthesisResult(rows, errors=[full]).exit_code == 3
 
 
-def test_a_reason_stands_among_the_errors_once(tmp_path: Path) -> None:
+def test_each_error_is_there_once(tmp_path: Path) -> None:
     full = Failure("disk_full", "the disk is full")
     found = manifest(tmp_path, {"0001": DONE, "0002": DONE}, errors=[full, full])
     assert len(found.errors) == 1

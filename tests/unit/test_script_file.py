@@ -1,14 +1,23 @@
+"""Reading and writing of script files."""
+
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from properties import changed, examples, expect_one_sentence
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.files import are_safe_names, check_speaker_names
 from voiceclone_cli.script import script_file
-from voiceclone_cli.types import Script, Segment
+from voiceclone_cli.script.parsers import clean_text
+from voiceclone_cli.script.script_file import to_json, to_srt
+from voiceclone_cli.types import Diarization, Script, Segment, Turn
 
 LINES = Script(
     (
@@ -18,7 +27,7 @@ LINES = Script(
 )
 
 
-def test_json_holds_the_schema_the_language_and_every_field(tmp_path: Path) -> None:
+def test_json_has_the_schema_the_language_and_every_field(tmp_path: Path) -> None:
     script_file.write_script(tmp_path / "a.json", LINES)
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {
         "schema": "voiceclone.script/1",
@@ -52,7 +61,7 @@ def test_srt_is_what_a_subtitle_editor_expects(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_ids_that_are_no_cue_numbers_become_positions_in_srt(tmp_path: Path) -> None:
+def test_ids_that_are_not_cue_numbers_become_positions_in_srt(tmp_path: Path) -> None:
     lines = Script(
         (Segment("intro", "A", 0.0, 1.0, "Hello.", "en"), Segment("0009", "A", 2.0, 3.0, "Bye.", "en"))
     )
@@ -71,15 +80,118 @@ def test_ordinary_text_is_not_escaped(tmp_path: Path) -> None:
     assert line.text in (tmp_path / "a.srt").read_text(encoding="utf-8")
 
 
-def test_other_extensions_are_refused(tmp_path: Path) -> None:
+def test_other_extensions_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.json or \.srt"):
         script_file.write_script(tmp_path / "a.vtt", LINES)
     assert not list(tmp_path.glob("*.vtt"))
 
 
-def test_a_seed_of_its_own_stays_with_its_line(tmp_path: Path) -> None:
+def test_a_seed_stays_with_its_line(tmp_path: Path) -> None:
     script_file.write_script(
         tmp_path / "a.json", Script((replace(LINES.segments[0], seed=5), LINES.segments[1]))
     )
     again = script_file.read_script(tmp_path / "a.json", None, language="en")
     assert [line.seed for line in again.segments] == [5, None]
+
+
+# Properties.
+
+TURNS = (Turn(0.0, 10.0, "SPEAKER_00"), Turn(5.0, 20.0, "SPEAKER_01"))
+TWO_PEOPLE = Diarization(TURNS, TURNS, "test")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scripts")
+
+
+fragments = st.sampled_from(
+    ["1\n", "\n\n", "00:00:01,000 --> 00:00:02,000\n", " 00:00:03,000", "00:00:01,000", "00:01.000 --> 00:02.000\n", "-->", "WEBVTT\n", "<v Anna>",
+     "<i>", "{\\an8}", "[SPEAKER_01] ", "Anna: ", "hello ", "NOTE x\n", "&#0;", "[Events]\n", "[Fonts]\nfontname: a\n",
+     "Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,", "Style: a,b,&Hzz,\n", "start,end,text\n", '1,2,"', ";", "\t",
+     '{"segments": [', '{"start": 1, "end": 2, "text": ', '"a"', "}", "]", "1e999", "NaN", "null", "Format: Text\n"]
+)  # fmt: skip
+contents = st.one_of(
+    st.binary(max_size=200),
+    st.text(max_size=200).map(lambda text: text.encode(errors="surrogatepass")),
+    st.lists(st.one_of(fragments, st.text(max_size=5)), max_size=25).map(
+        lambda parts: "".join(parts).encode(errors="surrogatepass")
+    ),
+)
+
+
+@pytest.mark.parametrize("suffix", [".srt", ".vtt", ".ass", ".ssa", ".json", ".csv", ".tsv"])
+@examples
+@given(content=contents)
+def test_any_content_is_a_script_or_a_clear_error(folder: Path, suffix: str, content: bytes) -> None:
+    path = folder / f"a{suffix}"
+    path.write_bytes(content)
+    try:
+        result = script_file.read_script(path, TWO_PEOPLE, language="en", recording_seconds=3600.0)
+    except InputError as error:
+        expect_one_sentence(error)
+    else:
+        assert all(0 <= line.start < line.end and line.text and line.speaker for line in result.segments)
+        assert are_safe_names([line.id for line in result.segments])
+        check_speaker_names(line.speaker for line in result.segments)
+
+
+JSON_SCRIPT = {
+    "schema": "voiceclone.script/1",
+    "language": "en",
+    "segments": [
+        {"id": "a", "speaker": "Anna", "start": 1.5, "end": "0:03", "text": "Hello.", "language": "es"},
+        {"start": 4, "end": 5, "text": "[Ben] Hi."},
+    ],
+}
+
+
+@pytest.mark.parametrize("diarization", [TWO_PEOPLE, None])
+@examples
+@given(content=changed(JSON_SCRIPT))
+def test_a_damaged_json_script_is_a_script_or_a_clear_error(
+    folder: Path, diarization: Diarization | None, content: str
+) -> None:
+    path = folder / "a.json"
+    path.write_bytes(content.encode(errors="surrogatepass"))
+    try:
+        result = script_file.read_script(path, diarization, language="en", speakers=("Anna", "Ben"))
+    except InputError as error:
+        expect_one_sentence(error)
+        return
+    path.write_text(script_file.to_json(result), encoding="utf-8")
+    again = script_file.read_script(path, diarization, language="en", speakers=("Anna", "Ben"))
+    assert again.segments == result.segments
+
+
+special = st.sampled_from(
+    ["&lt;", "&", "<b>", "< 3", "{\\i1}", "\\N", "-->", "00:00:01,000", "[x]", "Anna:", "\\", "é", "你", "#"]
+)
+texts = (
+    st.lists(st.one_of(special, st.text(st.characters(exclude_categories=["Cs"]), max_size=6)), max_size=6)
+    .map(lambda parts: clean_text(" ".join(parts)))
+    .filter(lambda text: any(character.isalnum() for character in text))
+)
+milliseconds = st.integers(0, 359_000_000)
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> Script:
+    lines = []
+    for number, start in enumerate(sorted(draw(st.lists(milliseconds, min_size=1, max_size=8))), 1):
+        end = start + draw(st.integers(1, 90_000))
+        speaker = draw(st.sampled_from(["SPEAKER_00", "SPEAKER_01"]))
+        lines.append(Segment(f"{number:04d}", speaker, start / 1000, end / 1000, draw(texts), "es"))
+    return Script(tuple(lines))
+
+
+@pytest.mark.parametrize("written", [to_json, to_srt])
+@pytest.mark.parametrize("diarization", [TWO_PEOPLE, None])
+@examples
+@given(original=scripts())
+def test_what_is_written_is_read_without_loss(
+    folder: Path, written: Callable[[Script], str], diarization: Diarization | None, original: Script
+) -> None:
+    path = folder / ("a.json" if written is to_json else "a.srt")
+    path.write_text(written(original), encoding="utf-8")
+    assert script_file.read_script(path, diarization, language="es") == original

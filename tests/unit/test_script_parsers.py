@@ -1,4 +1,4 @@
-"""What each format says, and what is refused with a sentence."""
+"""Script files of every format, valid and invalid."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read(folder: Path, name: str, content: str | bytes, seconds: float | None = 
     return script_file.read_script(path, TWO_PEOPLE, language="en", recording_seconds=seconds)
 
 
-def refusal(folder: Path, name: str, content: str | bytes, seconds: float | None = None) -> InputError:
+def rejection(folder: Path, name: str, content: str | bytes, seconds: float | None = None) -> InputError:
     with pytest.raises(InputError) as caught:
         read(folder, name, content, seconds)
     assert str(folder / name) in caught.value.message
@@ -41,7 +41,7 @@ def texts(result: Script) -> list[str]:
 SRT = "1\n00:00:01,500 --> 00:00:03,000\nHello\nthere.\n\n2\n00:00:11,000 --> 00:00:12,000\nHi.\n"
 
 
-def test_srt_gives_ids_times_text_and_the_speaker_heard_then(tmp_path: Path) -> None:
+def test_srt_gives_ids_times_text_and_the_speaker_at_that_time(tmp_path: Path) -> None:
     assert rows(read(tmp_path, "a.srt", SRT)) == [
         ("0001", "SPEAKER_00", 1.5, 3.0, "Hello there."),
         ("0002", "SPEAKER_01", 11.0, 12.0, "Hi."),
@@ -53,13 +53,13 @@ def test_srt_keeps_cue_numbers_as_ids_and_sorts_by_time(tmp_path: Path) -> None:
     assert [line.id for line in read(tmp_path, "a.srt", swapped).segments] == ["0003", "0007"]
 
 
-def test_srt_keeps_a_number_that_is_the_last_thing_said(tmp_path: Path) -> None:
+def test_srt_keeps_a_number_that_is_the_last_text(tmp_path: Path) -> None:
     assert texts(read(tmp_path, "a.srt", "1\n00:00:01,500 --> 00:00:03,000\nThe answer is\n42\n")) == [
         "The answer is 42"
     ]
 
 
-def test_formatting_and_entities_are_not_spoken(tmp_path: Path) -> None:
+def test_formatting_and_entities_are_removed(tmp_path: Path) -> None:
     cue = '<i>Salt</i> {\\an8}&amp; <font color="#fff">pepper</font>, 1 < 2 <3'
     assert texts(read(tmp_path, "a.srt", SRT.replace("Hello", cue)))[0] == "Salt & pepper, 1 < 2 <3 there."
 
@@ -68,8 +68,8 @@ def test_empty_cues_and_sounds_are_dropped_and_noted(tmp_path: Path) -> None:
     result = read(tmp_path, "a.srt", SRT.replace("Hi.", "[music]") + "\n3\n00:00:13,000 --> 00:00:14,000\n\n")
     assert texts(result) == ["Hello there."]
     assert result.notes == (
-        "cue 2 left out: it has nothing to speak.",
-        "cue 3 left out: it has nothing to speak.",
+        "cue 2 is skipped: it has no words.",
+        "cue 3 is skipped: it has no words.",
     )
 
 
@@ -89,12 +89,12 @@ def test_overlapping_cues_are_allowed(tmp_path: Path) -> None:
         "00:00:01,500 --> 00:00:03,000 00:00:04,000",
     ],
 )
-def test_srt_times_that_cannot_be_are_refused(tmp_path: Path, times: str) -> None:
-    assert refusal(tmp_path, "a.srt", f"1\n{times}\nHello.\n").code == "script_time"
+def test_impossible_srt_times_are_rejected(tmp_path: Path, times: str) -> None:
+    assert rejection(tmp_path, "a.srt", f"1\n{times}\nHello.\n").code == "script_time"
 
 
-def test_lines_beyond_the_recording_are_refused_but_a_little_is_cut(tmp_path: Path) -> None:
-    assert refusal(tmp_path, "a.srt", SRT, seconds=8.0).code == "script_time"
+def test_lines_beyond_the_recording_are_rejected_but_a_little_is_cut(tmp_path: Path) -> None:
+    assert rejection(tmp_path, "a.srt", SRT, seconds=8.0).code == "script_time"
     assert read(tmp_path, "a.srt", SRT, seconds=11.9).segments[1].end == 11.9
 
 
@@ -115,9 +115,9 @@ def test_a_vtt_voice_is_the_speaker(tmp_path: Path) -> None:
     assert rows(read(tmp_path, "a.vtt", vtt)) == [("0001", "SPEAKER_01", 1.5, 3.0, "Hello.")]
 
 
-def test_a_vtt_cue_of_two_voices_is_refused(tmp_path: Path) -> None:
+def test_a_vtt_cue_of_two_voices_is_rejected(tmp_path: Path) -> None:
     vtt = "WEBVTT\n\n00:01.500 --> 00:03.000\n<v Anna>Hello.</v> <v Ben>Hi.</v>\n"
-    assert "cue 1 is spoken by Anna and Ben" in refusal(tmp_path, "a.vtt", vtt).message
+    assert "cue 1 has the voices of Anna and Ben" in rejection(tmp_path, "a.vtt", vtt).message
 
 
 ASS = (
@@ -139,7 +139,9 @@ def test_ass_gives_actors_and_text_without_overrides_comments_and_drawings(tmp_p
 
 
 def test_an_ass_line_with_broken_times_is_named(tmp_path: Path) -> None:
-    assert "line 7 is not a Dialogue" in refusal(tmp_path, "a.ass", ASS.replace("0:00:01.50", "soon")).message
+    assert (
+        "line 7 is not a Dialogue" in rejection(tmp_path, "a.ass", ASS.replace("0:00:01.50", "soon")).message
+    )
 
 
 def test_json_gives_everything_and_fills_in_the_language(tmp_path: Path) -> None:
@@ -188,8 +190,8 @@ def test_json_gives_everything_and_fills_in_the_language(tmp_path: Path) -> None
         ("[]", "script_empty"),
     ],
 )
-def test_json_that_is_no_script_is_refused(tmp_path: Path, content: str, code: str) -> None:
-    assert refusal(tmp_path, "a.json", content).code == code
+def test_json_that_is_not_a_script_is_rejected(tmp_path: Path, content: str, code: str) -> None:
+    assert rejection(tmp_path, "a.json", content).code == code
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -215,19 +217,19 @@ def test_csv_takes_decimal_commas_ids_and_languages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        ("", "no line to speak"),
-        ("start,end,text\n", "no line to speak"),
-        ("from,to,text\n1,2,a\n", "no start and no end"),
+        ("", "no line with words"),
+        ("start,end,text\n", "no line with words"),
+        ("from,to,text\n1,2,a\n", "start and end are missing"),
         ("start,end,text,text\n1,2,a,b\n", 'more than one column "text"'),
         ("start,end,text\n1,2,Well, no\n", "line 2 has more cells"),
         ("start,end,text\n1,,a\n", "line 2: '' is not a time"),
         ("start,end,text\n-1,2,a\n", "line 2: '-1' is not a time"),
         ("start,end,text\nnan,2,a\n", "line 2: 'nan' is not a time"),
-        ('start,end,text\n1,2,"a\n', "line 2 is not a row of CSV"),
+        ('start,end,text\n1,2,"a\n', "line 2 is not valid CSV"),
     ],
 )
-def test_csv_that_is_no_script_is_refused(tmp_path: Path, content: str, part: str) -> None:
-    assert part in refusal(tmp_path, "a.csv", content).message
+def test_csv_that_is_not_a_script_is_rejected(tmp_path: Path, content: str, part: str) -> None:
+    assert part in rejection(tmp_path, "a.csv", content).message
 
 
 @pytest.mark.parametrize(
@@ -245,22 +247,22 @@ def test_unicode_files_of_any_mark_are_read(tmp_path: Path, mark: bytes, encodin
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])
-def test_other_encodings_are_refused(tmp_path: Path, encoding: str) -> None:
-    refused = refusal(tmp_path, "a.srt", SRT.replace("Hello", "Señora").encode(encoding))
+def test_other_encodings_are_rejected(tmp_path: Path, encoding: str) -> None:
+    refused = rejection(tmp_path, "a.srt", SRT.replace("Hello", "Señora").encode(encoding))
     assert refused.code == "script_encoding"
     assert "save it as UTF-8" in refused.message
 
 
 @pytest.mark.parametrize("name", ["a.srt", "a.vtt", "a.ass", "a.csv"])
-def test_an_empty_file_is_refused(tmp_path: Path, name: str) -> None:
-    assert refusal(tmp_path, name, "").code == "script_empty"
+def test_an_empty_file_is_rejected(tmp_path: Path, name: str) -> None:
+    assert rejection(tmp_path, name, "").code == "script_empty"
 
 
-def test_other_extensions_are_refused(tmp_path: Path) -> None:
-    assert ".srt, .vtt" in refusal(tmp_path, "a.docx", "").message
+def test_other_extensions_are_rejected(tmp_path: Path) -> None:
+    assert ".srt, .vtt" in rejection(tmp_path, "a.docx", "").message
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "folder.srt").mkdir()
     for name, code in (("missing.srt", "script_not_found"), ("folder.srt", "script_unreadable")):
         with pytest.raises(InputError) as caught:
@@ -268,13 +270,13 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         assert caught.value.code == code
 
 
-def test_too_many_lines_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_lines_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(script_file, "MAX_LINES", 1)
-    assert refusal(tmp_path, "a.srt", SRT).code == "script_too_long"
+    assert rejection(tmp_path, "a.srt", SRT).code == "script_too_long"
 
 
-def test_a_file_of_more_rows_or_bytes_than_any_script_is_refused_unread(tmp_path: Path) -> None:
-    rows = refusal(tmp_path, "a.srt", "\n" * 1_000_001)
+def test_a_file_of_too_many_rows_or_bytes_is_rejected(tmp_path: Path) -> None:
+    rows = rejection(tmp_path, "a.srt", "\n" * 1_000_001)
     assert rows.code == "script_too_long" and "1,000,000 rows" in rows.message
     with (tmp_path / "b.srt").open("wb") as file:
         file.truncate(2**40)
@@ -291,26 +293,26 @@ def test_a_file_of_more_rows_or_bytes_than_any_script_is_refused_unread(tmp_path
         ("a.csv", f"start,end,text\n1,2,{'a' * 5001}\n"),
     ],
 )
-def test_a_line_of_more_text_than_anybody_speaks_is_refused(tmp_path: Path, name: str, content: str) -> None:
-    refused = refusal(tmp_path, name, content)
+def test_a_line_of_too_much_text_is_rejected(tmp_path: Path, name: str, content: str) -> None:
+    refused = rejection(tmp_path, name, content)
     assert refused.code == "script_text" and "split it" in refused.message
 
 
-def test_a_time_beyond_a_hundred_hours_is_refused(tmp_path: Path) -> None:
+def test_a_time_beyond_a_hundred_hours_is_rejected(tmp_path: Path) -> None:
     vtt = "WEBVTT\n\n9999:00:01.000 --> 9999:00:02.000\nHello.\n"
-    assert "beyond 100 hours" in refusal(tmp_path, "a.vtt", vtt).message
+    assert "after 100 hours" in rejection(tmp_path, "a.vtt", vtt).message
 
 
-def test_a_table_of_too_many_columns_is_refused(tmp_path: Path) -> None:
-    assert "1,001 cells" in refusal(tmp_path, "a.csv", "start,end,text" + ",x" * 998 + "\n1,2,a\n").message
+def test_a_table_of_too_many_columns_is_rejected(tmp_path: Path) -> None:
+    assert "1,001 cells" in rejection(tmp_path, "a.csv", "start,end,text" + ",x" * 998 + "\n1,2,a\n").message
 
 
-def test_a_number_that_is_no_character_stays_text(tmp_path: Path) -> None:
+def test_an_invalid_character_reference_stays_text(tmp_path: Path) -> None:
     digits = "9" * 4400
     assert texts(read(tmp_path, "a.srt", SRT.replace("Hello", f"&#{digits};")))[0] == f"&#{digits}; there."
 
 
-def test_a_number_alone_in_a_vtt_cue_is_spoken(tmp_path: Path) -> None:
+def test_a_number_alone_in_a_vtt_cue_is_its_text(tmp_path: Path) -> None:
     vtt = "WEBVTT\n\n00:01.500 --> 00:03.000\nThe answer is\n42\n\n00:04.000 --> 00:05.000\nHi.\n"
     assert texts(read(tmp_path, "a.vtt", vtt)) == ["The answer is 42", "Hi."]
 
@@ -334,8 +336,8 @@ def test_notes_beyond_fifty_are_counted(tmp_path: Path) -> None:
         ("a" * 300, "c"),
     ],
 )
-def test_ids_that_cannot_name_files_are_numbered_anew(tmp_path: Path, ids: tuple[str, str]) -> None:
+def test_ids_that_cannot_name_files_are_renumbered(tmp_path: Path, ids: tuple[str, str]) -> None:
     lines = [{"id": id, "start": at, "end": at + 1, "text": "a"} for at, id in enumerate(ids)]
     result = read(tmp_path, "a.json", json.dumps(lines))
     assert [line.id for line in result.segments] == ["0001", "0002"]
-    assert "numbered anew" in result.notes[0]
+    assert "renumbered" in result.notes[0]

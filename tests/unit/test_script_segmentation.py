@@ -1,3 +1,5 @@
+"""Segmentation of words into lines."""
+
 from __future__ import annotations
 
 from itertools import pairwise
@@ -27,7 +29,7 @@ def test_a_word_goes_to_the_turn_it_shares_most_time_with() -> None:
 def test_a_word_just_outside_goes_to_the_nearest_turn_and_one_far_away_is_noted() -> None:
     script = script_of([(0.0, 0.5, "Thanks."), (1.6, 1.9, "Hi.")], [(2.0, 3.0, "A")])
     assert said(script) == [("A", "Hi.")]
-    assert script.notes == ('1 word outside of anybody\'s speech left out: "Thanks.".',)
+    assert script.notes == ('1 word outside of all speech skipped: "Thanks.".',)
 
 
 def test_the_last_word_of_a_sentence_stays_with_its_sentence() -> None:
@@ -36,7 +38,7 @@ def test_the_last_word_of_a_sentence_stays_with_its_sentence() -> None:
     assert said(script) == [("A", "Neither did I."), ("B", "Okay.")]
 
 
-def test_the_first_words_of_a_sentence_go_to_who_says_the_rest() -> None:
+def test_the_first_words_of_a_sentence_go_to_its_speaker() -> None:
     words = [
         (0.0, 0.5, "Yes."),
         (0.5, 0.7, "And"),
@@ -91,13 +93,13 @@ def test_a_line_does_not_outlast_its_turn_but_is_never_too_short() -> None:
     assert (short.start, short.end) == (4.99, 5.14)
 
 
-def test_a_line_without_letters_is_left_out_and_noted() -> None:
+def test_a_line_without_letters_is_skipped_and_noted() -> None:
     script = script_of([(0.0, 0.5, "..."), (2.0, 2.5, "Hi.")], [(0.0, 0.5, "A"), (2.0, 2.5, "B")])
     assert said(script) == [("B", "Hi.")]
-    assert script.notes == ('A line at 0.00 s left out: nothing to speak in "...".',)
+    assert script.notes == ('The line at 0.00 s is skipped: "..." has no words.',)
 
 
-def test_no_words_make_no_lines() -> None:
+def test_no_words_give_no_lines() -> None:
     assert script_of([], [(0.0, 1.0, "A")]).segments == ()
 
 
@@ -109,7 +111,7 @@ texts = st.sampled_from(["yes", "no.", "well,", "and", "really?", "..."])
     st.lists(st.tuples(tenths, st.integers(0, 9), texts), max_size=60),
     st.lists(st.tuples(tenths, st.integers(1, 99), st.sampled_from("AB")), max_size=10),
 )
-def test_lines_are_ordered_numbered_and_hold_every_spoken_word_once(
+def test_lines_are_sorted_numbered_and_have_every_word_once(
     words: list[tuple[float, int, str]], turns: list[tuple[float, int, str]]
 ) -> None:
     script = script_of(
@@ -121,10 +123,10 @@ def test_lines_are_ordered_numbered_and_hold_every_spoken_word_once(
     assert all(before.start <= after.start for before, after in pairwise(segments))
     assert all(segment.end >= segment.start + 0.149 and segment.text for segment in segments)
     assert all(round(segment.start, 3) == segment.start for segment in segments)
-    spoken = " ".join(segment.text for segment in segments).split()
+    found_words = " ".join(segment.text for segment in segments).split()
     if not script.notes:
-        assert sorted(spoken) == sorted(text for _, _, text in words)
-    assert len(spoken) <= len(words)
+        assert sorted(found_words) == sorted(text for _, _, text in words)
+    assert len(found_words) <= len(words)
 
 
 @given(st.lists(st.integers(1, 9), min_size=50, max_size=200))

@@ -1,4 +1,4 @@
-"""Who speaks a line of a script."""
+"""Speakers of script lines."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_a_known_name_before_the_text_is_the_speaker(tmp_path: Path, text: str) 
     assert said(read(tmp_path, text)) == [("SPEAKER_01", "Hi.")]
 
 
-def test_without_a_name_the_speaker_is_who_speaks_most_then(tmp_path: Path) -> None:
+def test_without_a_name_the_speaker_is_who_speaks_most_at_that_time(tmp_path: Path) -> None:
     assert said(read(tmp_path, "One.", "Two.", "Three.", "Four.")) == [
         ("SPEAKER_00", "One."),
         ("SPEAKER_00", "Two."),
@@ -46,10 +46,10 @@ def test_without_a_name_the_speaker_is_who_speaks_most_then(tmp_path: Path) -> N
 def test_a_line_in_silence_goes_to_the_nearest_speaker_and_is_noted(tmp_path: Path) -> None:
     result = read(tmp_path, *[f"Line {number}." for number in range(1, 10)])
     assert said(result)[-1] == ("SPEAKER_01", "Line 9.")
-    assert "cue 9: nobody speaks then; given to SPEAKER_01, the nearest, 1.00 s away." in result.notes
+    assert "cue 9 is in silence: assigned to SPEAKER_01, the nearest speaker, 1.00 s away." in result.notes
 
 
-def test_a_word_and_a_colon_in_ordinary_text_is_no_speaker(tmp_path: Path) -> None:
+def test_a_word_and_a_colon_in_ordinary_text_are_not_a_speaker(tmp_path: Path) -> None:
     result = read(
         tmp_path, "It rains.", "Note: bring a coat.", "It snows.", "At 10:30: tea.", "Note: and a hat."
     )
@@ -70,9 +70,7 @@ def test_names_that_open_most_lines_are_speakers(tmp_path: Path) -> None:
 
 
 def test_names_that_open_most_lines_need_a_voice(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match="Anna, Ben have no voice; there are voices for SPEAKER_00, SPEAKER_01"
-    ):
+    with pytest.raises(InputError, match="Anna, Ben have no voice; the voices are SPEAKER_00, SPEAKER_01"):
         read(tmp_path, "Anna: Hello.", "Ben: Hi.", "Anna: It rains.", "Ben: I see.")
 
 
@@ -84,7 +82,7 @@ def test_a_label_that_the_diarization_does_not_know_needs_a_voice(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "C:x", "nul", "a\u202eb", "x" * 101])
-def test_a_name_that_cannot_name_a_folder_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_name_that_cannot_name_a_folder_is_rejected(tmp_path: Path, name: str) -> None:
     lines = [{"start": 1, "end": 2, "text": "Hello.", "speaker": name}]
     (tmp_path / "a.json").write_text(json.dumps(lines), encoding="utf-8")
     with pytest.raises(InputError) as caught:
@@ -101,23 +99,23 @@ def test_a_name_with_its_own_reference_needs_no_diarization(tmp_path: Path) -> N
     assert said(read(tmp_path, "[Anna] Hello.", speakers=("Anna",))) == [("Anna", "Hello.")]
 
 
-def test_a_sound_in_brackets_is_no_speaker(tmp_path: Path) -> None:
+def test_a_sound_in_brackets_is_not_a_speaker(tmp_path: Path) -> None:
     result = read(tmp_path, "One.", "[laughs] Two.", "Three.", "[Music]")
     assert said(result) == [("SPEAKER_00", "One."), ("SPEAKER_00", "[laughs] Two."), ("SPEAKER_00", "Three.")]
     assert "Read as text, not as speakers: [laughs]." in result.notes
 
 
-def test_where_nobody_is_known_brackets_name_the_speaker(tmp_path: Path) -> None:
+def test_without_known_speakers_brackets_name_the_speaker(tmp_path: Path) -> None:
     assert said(read(tmp_path, "[Anna] Hello.", diarization=None)) == [("Anna", "Hello.")]
 
 
-def test_where_nobody_is_known_a_line_needs_a_name(tmp_path: Path) -> None:
+def test_without_known_speakers_a_line_needs_a_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cue 1 names no speaker") as caught:
         read(tmp_path, "Hello.", diarization=None)
     assert caught.value.code == "script_speaker_missing"
 
 
-def test_a_label_without_words_has_nothing_to_speak(tmp_path: Path) -> None:
+def test_a_label_without_words_is_skipped(tmp_path: Path) -> None:
     result = read(tmp_path, "One.", "[SPEAKER_01]", "SPEAKER_01:")
     assert said(result) == [("SPEAKER_00", "One.")]
     assert len(result.notes) == 2

@@ -1,16 +1,20 @@
-"""The variables of child processes."""
+"""The variables of child processes, and the memory of the machine."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from voiceclone_cli.engines.environment import child_environment, pip_environment
 from voiceclone_cli.models.download import clean_environment
+from voiceclone_cli.system import Memory, machine_memory
 from voiceclone_cli.workers.process import worker_environment
 from voiceclone_worker.telemetry import OFFLINE, SILENCE, refuse_telemetry
 
+GB = 10**9
 PARENT = {
     "PATH": "/bin",
     "HOME": "/home/me",
@@ -72,3 +76,34 @@ def test_telemetry_of_our_own_process_is_off_whatever_is_set() -> None:
     environ = {"PYANNOTE_METRICS_ENABLED": "true", "OTHER": "x"}
     refuse_telemetry(environ)
     assert environ == SILENCE | {"OTHER": "x"} and "ORT_DISABLE_TELEMETRY" in environ
+
+
+# ------------------------------------------------------------------------------------ memory
+
+
+def test_memory_is_that_of_the_machine_or_of_the_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=8 * GB, available=6 * GB))
+    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB)
+    (tmp_path / "memory.current").write_text("1000\n", encoding="ascii")
+    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
+    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB)
+    (tmp_path / "memory.max").write_text("4000000\n", encoding="ascii")
+    assert machine_memory(tmp_path) == Memory(4_000_000, 3_999_000)
+    (tmp_path / "memory.max").write_text(f"{9 * GB}\n", encoding="ascii")
+    assert machine_memory(tmp_path) == Memory(8 * GB, 6 * GB), "a limit above what there is limits nothing"
+
+
+def test_a_system_that_does_not_report_its_memory_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise PermissionError("/proc/meminfo")
+
+    monkeypatch.setattr(psutil, "virtual_memory", refuse)
+    assert machine_memory() is None
+
+
+def test_this_machine_reports_its_memory() -> None:
+    found = machine_memory()
+    assert found is not None
+    assert GB // 4 < found.available <= found.total

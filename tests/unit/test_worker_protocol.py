@@ -116,7 +116,7 @@ def test_a_wrong_task_is_refused_in_one_sentence(changes: dict[str, Any], compla
     "changes, complaint",
     [
         ({"codes": "/home/me/.bashrc"}, "ends in .npy, .npz, .txt"),
-        ({"codes": "/a.npy", "audio": "/a.npy"}, "a file of its own"),
+        ({"codes": "/a.npy", "audio": "/a.npy"}, "a separate file"),
         ({"codes": ""}, "ends in"),
         ({"codes": "a.npy"}, "absolute path"),
         ({"speaker": "a/b"}, "cannot name a file"),
@@ -270,7 +270,7 @@ def check_promises(task: Task) -> None:
     """What a task may have written stays where it says, and no two of its files are one."""
     if isinstance(task, EncodeTask):
         names = [reference.speaker for reference in task.references]
-        assert all(reference.codes.endswith(protocol.CODES_ENDINGS) for reference in task.references)
+        assert all(reference.codes.endswith(protocol.CODES_SUFFIXES) for reference in task.references)
     else:
         names = [segment.id for segment in task.segments]
         folder = Path(task.output_dir)

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from voiceclone_cli.workers import process
 from voiceclone_cli.workers.process import (
-    LONGEST_LINE,
+    MAX_LINE_BYTES,
     BoundedLog,
     LastWords,
     TaskFiles,
@@ -41,8 +42,8 @@ def test_the_last_three_lines_are_kept_bounded_and_without_control_characters() 
     words = LastWords()
     for line in ("first", "second", "\x1b[31mthird\x07", "", "   ", "fourth " * 1000):
         words.add(line)
-    told = str(words)
-    assert told.isprintable() and len(told) <= 400
+    reported = str(words)
+    assert reported.isprintable() and len(reported) <= 400
     words.add("fifth")
     words.add("sixth")
     assert str(words).endswith("| fifth | sixth") and "second" not in str(words)
@@ -50,16 +51,16 @@ def test_the_last_three_lines_are_kept_bounded_and_without_control_characters() 
 
 def test_lines_come_whole() -> None:
     found = list(read_lines(io.BytesIO(b"one\ntwo\n\nno end")))
-    assert [piece.data for piece in found] == [b"one\n", b"two\n", b"\n", b"no end"]
-    assert all(piece.first and piece.last for piece in found)
+    assert [data for data, _, _ in found] == [b"one\n", b"two\n", b"\n", b"no end"]
+    assert all(first and last for _, first, last in found)
 
 
 def test_a_line_that_is_too_long_comes_in_pieces() -> None:
-    text = b"x" * (2 * LONGEST_LINE + 5) + b"\nnext\n"
+    text = b"x" * (2 * MAX_LINE_BYTES + 5) + b"\nnext\n"
     found = list(read_lines(io.BytesIO(text)))
-    assert b"".join(piece.data for piece in found) == text
-    assert max(len(piece.data) for piece in found) == LONGEST_LINE
-    assert [(piece.first, piece.last) for piece in found] == [
+    assert b"".join(data for data, _, _ in found) == text
+    assert max(len(data) for data, _, _ in found) == MAX_LINE_BYTES
+    assert [(first, last) for _, first, last in found] == [
         (True, False),
         (False, False),
         (False, True),
@@ -68,10 +69,10 @@ def test_a_line_that_is_too_long_comes_in_pieces() -> None:
 
 
 def test_a_log_is_cut_at_its_bound_over_several_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "LONGEST_LOG", 1_000_000)
+    monkeypatch.setattr(process, "MAX_LOG_BYTES", 1_000_000)
     path = tmp_path / "worker.log"
     for _ in range(3):
-        with BoundedLog(path) as log:
+        with closing(BoundedLog(path)) as log:
             for _ in range(60):
                 log.write(b"x" * 9_999 + b"\n")
             assert log.fault is None
@@ -82,18 +83,18 @@ def test_a_log_is_cut_at_its_bound_over_several_runs(tmp_path: Path, monkeypatch
 
 
 def test_a_log_that_cannot_be_opened_or_written_is_no_error_but_is_told(tmp_path: Path) -> None:
-    with BoundedLog(tmp_path / "nowhere" / "worker.log") as log:
+    with closing(BoundedLog(tmp_path / "nowhere" / "worker.log")) as log:
         log.write(b"line\n")
         assert log.fault is not None and "No such file" in log.fault
     full = Path("/dev/full")
     if full.exists():
-        with BoundedLog(full) as log:
+        with closing(BoundedLog(full)) as log:
             log.write(b"line\n" * 10_000)
         assert log.fault is not None and "No space left" in log.fault
 
 
 def test_no_log_is_asked_for() -> None:
-    with BoundedLog(None) as log:
+    with closing(BoundedLog(None)) as log:
         log.write(b"line\n")
         assert log.fault is None
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-from voiceclone_cli.workers.protocol import large_leases, one_lease, part, shared_leases
-from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
+from dataclasses import replace
+
+from factories import encode_task, segment_specs, synthesis_task
+from voiceclone_cli.workers.protocol import AnalysisTask, large_leases, one_lease, part, shared_leases
+from voiceclone_worker.protocol import SynthesisTask
 
 
 def task(speaker: str, count: int, text: str = "some words") -> SynthesisTask:
-    segments = tuple(SegmentSpec(f"{speaker}-{i}", text, "en", i) for i in range(count))
-    return SynthesisTask(speaker, EngineSpec("echo"), ReferenceSpec(speaker, "a", "", ""), "out", segments)
+    return synthesis_task("", speaker, segments=segment_specs(count, f"{speaker}-", text))
 
 
-def spoken(leases: list) -> list[str]:  # type: ignore[type-arg]
+def synthesized(leases: list) -> list[str]:  # type: ignore[type-arg]
     return [s.id for lease in leases for t in lease.tasks for s in t.segments]
 
 
@@ -37,7 +39,7 @@ def test_sequential_mode_is_one_lease_until_it_grows_large() -> None:
 def test_shared_leases_hold_every_segment_once_and_one_speaker_each() -> None:
     tasks = [task("A", 17), task("B", 4), task("C", 1)]
     leases = shared_leases(tasks, workers=3, batch_size=5)
-    assert sorted(spoken(leases)) == sorted(s.id for t in tasks for s in t.segments)
+    assert sorted(synthesized(leases)) == sorted(s.id for t in tasks for s in t.segments)
     assert all(len(lease.tasks) == 1 for lease in leases)
     assert all(len(lease.tasks[0].segments) <= 5 for lease in leases)  # type: ignore[union-attr]
 
@@ -61,13 +63,21 @@ def test_few_segments_still_reach_every_worker() -> None:
 
 def test_a_part_of_a_lease_holds_only_what_was_named() -> None:
     (lease,) = one_lease([task("A", 2), task("B", 1)])
-    assert spoken(part(lease, {(0, "A-1"), (1, "B-0")})) == ["A-1", "B-0"]
-    assert spoken(part(lease, {(1, "B-0")})) == ["B-0"]
+    assert synthesized(part(lease, {(0, "A-0001"), (1, "B-0000")})) == ["A-0001", "B-0000"]
+    assert synthesized(part(lease, {(1, "B-0000")})) == ["B-0000"]
     assert part(lease, set()) == []
 
 
 def test_a_part_may_be_of_references() -> None:
-    references = tuple(ReferenceSpec(speaker, "a", "", "") for speaker in "AB")
-    (lease,) = one_lease([EncodeTask(EngineSpec("echo"), references), task("A", 2)])
+    encode = encode_task("", "A", "B")
+    (lease,) = one_lease([encode, task("A", 2)])
     (encoding,) = part(lease, {(0, "B"), (1, "no such line")})
-    assert encoding.tasks == (EncodeTask(EngineSpec("echo"), references[1:]),)
+    assert encoding.tasks == (replace(encode, references=encode.references[1:]),)
+
+
+def test_an_analysis_is_part_of_a_lease_or_not() -> None:
+    analysis = AnalysisTask("words", {}, None, 3.0)
+    (lease,) = one_lease([analysis])
+    assert lease.cost == 3
+    assert [each.tasks for each in part(lease, {(0, "words")})] == [(analysis,)]
+    assert part(lease, {(0, "turns")}) == []

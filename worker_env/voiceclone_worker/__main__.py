@@ -1,12 +1,12 @@
 """The worker program.
 
-    python voiceclone_worker TASK.json [TASK.json ...]     speak these, print one result, end
-    python voiceclone_worker --serve                       a line of stdin names task files, a line
-                                                           of stdout answers with their result
-    python voiceclone_worker --tool NAME [ARGUMENT ...]    answer one question in one line, end
+    python voiceclone_worker TASK.json [TASK.json ...]     run these tasks, print one result, end
+    python voiceclone_worker --serve                       read task files from stdin, a line for each lease, and
+                                                           print a line with the result of each
+    python voiceclone_worker --tool NAME [ARGUMENT ...]    run a tool, print its answer as one line, end
 
-A line of stdin is a path, or a JSON list of paths; the files of one line (or of one call) are one
-pool of segments. stdout carries results and nothing else; events and log go to stderr.
+A line of stdin is a path, or a JSON list of paths; the segments of one line (or of one call) are synthesized together.
+stdout has results and nothing else; events and the log go to stderr.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import sys
 def _register_package() -> None:
     """Make this folder importable as ``voiceclone_worker``, and nothing beside it.
 
-    Started by path, Python puts this folder itself on sys.path, where its modules would shadow
-    others; its parent may be a whole site-packages of the other environment. Neither may be
-    importable here, so the package is registered by hand and the entry dropped.
+    When it is started by its path, Python puts this folder on sys.path, where its modules would shadow others; its
+    parent may be the site-packages of the other environment. Neither may be importable, so the package is registered
+    here and the entry removed.
     """
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
@@ -29,7 +29,7 @@ def _register_package() -> None:
         "voiceclone_worker", os.path.join(here, "__init__.py"), submodule_search_locations=[here]
     )
     if spec is None or spec.loader is None:
-        raise SystemExit(f"voiceclone worker: {here} holds no package")
+        raise SystemExit(f"voiceclone worker: {here} is not a package")
     package = importlib.util.module_from_spec(spec)
     sys.modules["voiceclone_worker"] = package
     spec.loader.exec_module(package)

@@ -1,17 +1,19 @@
-"""Task files, written and read.
+"""Protocol between a coordinator and its workers: events, tasks and results, written and read.
 
-What a task file may do, since it may come from a stranger: have ``ID.wav`` written into its
-``output_dir``, which is made where it is missing (an id cannot leave that folder, and a link of that
-name is replaced, not followed); have its references' ``codes`` written, files that end in .npy, .npz or
-.txt; and have its reference audio and its checkpoint read. Nothing else.
+A task file may come from a stranger. It may have ``ID.wav`` written into its ``output_dir``, which is created where
+missing (an id cannot leave that directory, and a link of that name is replaced, not followed); have the ``codes`` of
+its references written, files that end in .npy, .npz or .txt; and have its reference audio and its checkpoint read.
+Nothing else. Results come from the user's own workers and are checked for types and sizes.
+
+Standard library only: both environments use it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from voiceclone_worker import validation
 from voiceclone_worker.validation import (
@@ -25,21 +27,33 @@ from voiceclone_worker.validation import (
     shown,
 )
 
-# Events: what a worker tells while it works, a tagged line of its stderr each.
-
-
 EVENT_TAG = "@voiceclone "
 MAX_EVENT = 2**20
 """Characters of an event's line."""
 
+TASK_SCHEMA = "voiceclone.task/1"
+RESULT_SCHEMA = "voiceclone.result/1"
+TOOL_SCHEMA = "voiceclone.tool/1"
+
+MAX_TASK_BYTES = 64 * 2**20
+MAX_SEGMENTS = 100_000
+"""Of a task, and rows of a result."""
+MAX_REFERENCES = 10_000
+MAX_BATCH = 1024
+MAX_SEED = validation.MAX_INTEGER
+MAX_WORK = 1e9
+"""Seconds of a stage, summed over workers."""
+CODES_SUFFIXES = (".npy", ".npz", ".txt")
+"""Files that a task may have an engine write beside speech."""
+
 
 def event_line(event: str, **fields: Any) -> str:
-    """One tagged line of the worker's stderr."""
+    """Return an event as a tagged line of a worker's stderr."""
     return EVENT_TAG + dump_json({"event": event, **fields})
 
 
 def parse_event(line: str) -> dict[str, Any] | None:
-    """The event in a line of stderr; None for a log line, and for an event that arrived torn or has no end."""
+    """Return the event in a line of stderr; None for a log line and for a damaged or overlong event."""
     if not line.startswith(EVENT_TAG) or len(line) > MAX_EVENT:
         return None
     try:
@@ -49,22 +63,9 @@ def parse_event(line: str) -> dict[str, Any] | None:
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
 
 
-# The words of the contract: tasks, and the rows and results that answer them.
-
-
-TASK_SCHEMA = "voiceclone.task/1"
-RESULT_SCHEMA = "voiceclone.result/1"
-TOOL_SCHEMA = "voiceclone.tool/1"
-
-MAX_SEGMENTS = 100_000
-"""Of a task, and rows of a result."""
-MAX_REFERENCES = 10_000
-MAX_SEED = 2**63 - 1
-
-
 @dataclass(frozen=True)
 class EngineSpec:
-    """Which engine speaks, and how. ``options`` are the engine's own settings."""
+    """The engine of a task; ``options`` are the engine's own settings."""
 
     name: str
     checkpoint: str = ""
@@ -76,7 +77,7 @@ class EngineSpec:
 
 @dataclass(frozen=True)
 class ReferenceSpec:
-    """A speaker's reference; ``codes`` is what the engine made of it, or shall make of it."""
+    """A speaker's reference; ``codes`` is the file of what the engine makes of it."""
 
     speaker: str
     audio: str
@@ -86,10 +87,10 @@ class ReferenceSpec:
 
 @dataclass(frozen=True)
 class SegmentSpec:
-    """A line to speak. ``max_seconds`` is its slot; None where it may take its time.
+    """A segment to synthesize. ``max_seconds`` is the length of its slot, None without a limit.
 
-    ``take``: 0 is an engine's plainest reading, every other number another one. For engines that do not
-    sample, and so have no use for the seed.
+    ``take``: 0 is an engine's plain reading, every other number is another reading; for engines that do not sample,
+    and so have no use for the seed.
     """
 
     id: str
@@ -102,7 +103,7 @@ class SegmentSpec:
 
 @dataclass(frozen=True)
 class SynthesisTask:
-    """One speaker's segments (or a run of them)."""
+    """Segments of one speaker to synthesize."""
 
     speaker: str
     engine: EngineSpec
@@ -113,7 +114,7 @@ class SynthesisTask:
 
 @dataclass(frozen=True)
 class EncodeTask:
-    """The references of all speakers of a recording, to be encoded together."""
+    """References of all speakers of a recording, to be encoded together."""
 
     engine: EngineSpec
     references: tuple[ReferenceSpec, ...]
@@ -124,7 +125,7 @@ Task = SynthesisTask | EncodeTask
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a row failed: a stable code and one sentence."""
+    """Why something failed: a stable code and one sentence."""
 
     code: str
     message: str
@@ -132,8 +133,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class SegmentRow:
-    """The outcome of one segment. ``task`` counts the task files of the lease from 0; ``sha256`` is
-    the file's, so that nobody has to read it back to know it again."""
+    """The result of one segment. ``task`` counts the task files of the lease from 0; ``sha256`` is that of the file."""
 
     task: int
     id: str
@@ -149,7 +149,7 @@ class SegmentRow:
 
 @dataclass(frozen=True)
 class ReferenceRow:
-    """The outcome of encoding one reference."""
+    """The result of encoding one reference."""
 
     task: int
     speaker: str
@@ -161,30 +161,20 @@ class ReferenceRow:
 
 @dataclass(frozen=True)
 class Result:
-    """Everything a lease came to: a row for every segment and reference of its tasks."""
+    """The result of a lease: a row for every segment and reference of its tasks."""
 
     segments: tuple[SegmentRow, ...] = ()
     references: tuple[ReferenceRow, ...] = ()
     timing: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    """What the user should know although nothing failed (a batch halved for want of memory), a sentence each."""
+    """Sentences for the user although nothing failed, such as a batch that was halved for lack of memory."""
     error: Failure | None = None
     lease: int = 0
-    """Which of the worker's leases this answers, counted from 1; 0 where nobody counts."""
-
-
-# Results: the answer of a worker to its lease, one line.
-
-
-MAX_FRAMES = 2**40
-MAX_WORK = 1e9
-"""Seconds of a stage, summed over workers."""
-MAX_COUNT = 2**31 - 1
-"""Of task files in a lease, attempts, leases of a worker."""
+    """Number of the lease among those of the worker, from 1; 0 where leases are not counted."""
 
 
 def result_to_json(result: Result) -> str:
-    """A result as one line."""
+    """Return a result as one line."""
     document: dict[str, Any] = {
         "schema": RESULT_SCHEMA,
         "lease": result.lease,
@@ -195,81 +185,82 @@ def result_to_json(result: Result) -> str:
     }
     if result.error is not None:
         document["error"] = asdict(result.error)
-    return validation.dump_json(document)
+    return dump_json(document)
 
 
 def result_from_json(text: str) -> Result:
-    """The result in a line. Raises ContractError."""
+    """Return the result in a line. Raises ContractError."""
     document = validation.document(text, RESULT_SCHEMA)
+    timing = validation.fields(document, "timing", {})
     notes = validation.items(document, "notes", MAX_SEGMENTS, [])
     return Result(
         segments=tuple(map(segment_row_from_dict, validation.rows(document, "segments", MAX_SEGMENTS))),
         references=tuple(
             map(reference_row_from_dict, validation.rows(document, "references", MAX_REFERENCES, []))
         ),
-        timing=_timing(validation.fields(document, "timing", {})),
+        timing={validation.one_line(stage): validation.number(timing, stage, MAX_WORK) for stage in timing},
         notes=tuple(validation.sentence({"note": note}, "note") for note in notes),
-        error=_failure(document),
-        lease=validation.whole(document, "lease", 0, MAX_COUNT, 0),
+        error=optional(_failure, document, "error"),
+        lease=validation.whole(document, "lease", default=0),
     )
 
 
 def segment_row_from_dict(row: Row) -> SegmentRow:
-    return SegmentRow(
-        task=validation.whole(row, "task", 0, MAX_COUNT, 0),
-        id=validation.text(row, "id", most=validation.MAX_NAME),
-        status=_status(row),
-        file=optional(validation.path, row, "file"),
-        seconds=optional(validation.number, row, "seconds"),
-        frames=optional(validation.whole, row, "frames", 0, MAX_FRAMES),
-        seed=optional(validation.whole, row, "seed", 0, MAX_SEED),
-        attempts=validation.whole(row, "attempts", 0, MAX_COUNT, 1),
-        sha256=optional(validation.text, row, "sha256"),
-        error=_failure(row),
-    )
+    """Return a row of a result, or of the event ``segment_done`` or ``segment_failed``. Raises ContractError."""
+    return _read_row(SegmentRow, row)
 
 
 def reference_row_from_dict(row: Row) -> ReferenceRow:
-    return ReferenceRow(
-        task=validation.whole(row, "task", 0, MAX_COUNT, 0),
-        speaker=validation.text(row, "speaker", most=validation.MAX_NAME),
-        status=_status(row),
-        file=optional(validation.path, row, "file"),
-        seconds=optional(validation.number, row, "seconds", MAX_WORK),
-        error=_failure(row),
+    """Return a row of a result, or of the event ``encoded``. Raises ContractError."""
+    return _read_row(ReferenceRow, row)
+
+
+_RowType = TypeVar("_RowType", SegmentRow, ReferenceRow)
+
+
+def _read_row(row_type: type[_RowType], row: Row) -> _RowType:
+    names = [each.name for each in fields(row_type)]
+    required = {"id", "speaker", "status"}
+    return row_type(
+        **{
+            "task": 0,
+            **{
+                name: _ROW_READERS[name](row, name)
+                for name in names
+                if name in required or row.get(name) is not None
+            },
+        }
     )
 
 
-def _status(row: Row) -> str:
-    status = validation.text(row, "status")
+def _short_text(row: Row, key: str, default: str | None = None) -> str:
+    return validation.text(row, key, default, most=validation.MAX_NAME)
+
+
+def _status(row: Row, key: str) -> str:
+    status = validation.text(row, key)
     if status not in ("done", "failed"):
-        raise ContractError(f'"status" must be "done" or "failed", not {shown(status)}')
+        raise ContractError(f'"{key}" must be "done" or "failed", not {shown(status)}')
     return status
 
 
-def _timing(row: Row) -> dict[str, float]:
-    named = {validation.one_line(stage[: validation.MAX_NAME]): seconds for stage, seconds in row.items()}
-    return {stage: validation.number(named, stage, MAX_WORK) for stage in named}
+def _failure(row: Row, key: str) -> Failure:
+    error = validation.fields(row, key)
+    return Failure(_short_text(error, "code"), validation.sentence(error, "message"))
 
 
-def _failure(row: Row) -> Failure | None:
-    if row.get("error") is None:
-        return None
-    error = validation.fields(row, "error")
-    return Failure(
-        code=validation.text(error, "code", most=validation.MAX_NAME),
-        message=validation.sentence(error, "message"),
-    )
-
-
-MAX_TASK_BYTES = 64 * 2**20
-MAX_BATCH = 1024
-CODES_ENDINGS = (".npy", ".npz", ".txt")
-"""What a task may have an engine write beside speech."""
+_ROW_READERS: Mapping[str, Callable[[Row, str], Any]] = {
+    **dict.fromkeys(("task", "frames", "seed", "attempts"), validation.whole),
+    **dict.fromkeys(("id", "speaker", "sha256"), _short_text),
+    "status": _status,
+    "file": validation.path,
+    "seconds": validation.number,
+    "error": _failure,
+}
 
 
 def task_to_json(task: Task) -> str:
-    """A task as the text of its file."""
+    """Return a task as the text of its file."""
     if isinstance(task, EncodeTask):
         document: dict[str, Any] = {
             "schema": TASK_SCHEMA,
@@ -288,14 +279,11 @@ def task_to_json(task: Task) -> str:
             "output_dir": task.output_dir,
             "segments": [asdict(segment) for segment in task.segments],
         }
-    return validation.dump_json(document, indent=1) + "\n"
+    return dump_json(document, indent=1) + "\n"
 
 
 def read_task(path: str | Path) -> Task:
-    """The task in a file of at most MAX_TASK_BYTES.
-
-    Raises ContractError when it cannot be read or is not a task.
-    """
+    """Return the task in a file of at most MAX_TASK_BYTES. Raises ContractError."""
     name = validation.one_line(str(path))
     try:
         with open(path, "rb") as file:
@@ -309,12 +297,12 @@ def read_task(path: str | Path) -> Task:
         raise ContractError(f"task file {name}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ContractError(f"task file {name} is not UTF-8 text") from error
-    except ValueError as error:  # a path that no system takes
+    except ValueError as error:  # a path that is invalid on every system
         raise ContractError(f"task file {name}: {error}") from error
 
 
 def task_from_json(text: str) -> Task:
-    """The task in a text. Raises ContractError."""
+    """Return the task in a text. Raises ContractError."""
     document = validation.document(text, TASK_SCHEMA)
     engine = _engine_from_dict(validation.fields(document, "engine"))
     operation = document.get("op", "synthesize")
@@ -324,7 +312,7 @@ def task_from_json(text: str) -> Task:
         raise ContractError(f'"op" must be "encode" or "synthesize", not {shown(operation)}')
     segments = tuple(_segment(row) for row in validation.rows(document, "segments", MAX_SEGMENTS))
     _refuse_clash("segment ids", [segment.id for segment in segments])
-    # Without a segment a task only loads its engine: it needs no speaker and no folder.
+    # A task without segments only loads its engine: it needs no speaker and no directory.
     speaker = _name(document, "speaker") if segments else validation.text(document, "speaker", "", most=100)
     return SynthesisTask(
         speaker=speaker,
@@ -336,8 +324,8 @@ def task_from_json(text: str) -> Task:
 
 
 def _name(row: Row, key: str) -> str:
-    """A segment's id or a speaker's name: it names files."""
-    name: str = validation.text(row, key)
+    """Return a segment's id or a speaker's name, which names files."""
+    name = validation.text(row, key)
     fault = name_fault(name)
     if fault is not None:
         raise ContractError(f'"{key}" {shown(name)} cannot name a file: it {fault}')
@@ -362,10 +350,10 @@ def _engine_from_dict(row: Row) -> EngineSpec:
     if not validation.shallow(options):
         raise ContractError(f"the engine's options nest more than {validation.MAX_DEPTH} deep")
     return EngineSpec(
-        name=validation.text(row, "name", most=validation.MAX_NAME),
+        name=_short_text(row, "name"),
         checkpoint=validation.path(row, "checkpoint", ""),
-        device=validation.text(row, "device", "auto", most=validation.MAX_NAME),
-        precision=validation.text(row, "precision", "auto", most=validation.MAX_NAME),
+        device=_short_text(row, "device", "auto"),
+        precision=_short_text(row, "precision", "auto"),
         batch_size=validation.whole(row, "batch_size", 1, MAX_BATCH, 5),
         options=options,
     )
@@ -379,9 +367,9 @@ def _references_to_encode(document: Row) -> tuple[ReferenceSpec, ...]:
     _refuse_clash("speakers", [reference.speaker for reference in references])
     _refuse_clash("codes", [reference.codes for reference in references])
     for reference in references:
-        if not reference.codes.endswith(CODES_ENDINGS) or reference.codes == reference.audio:
+        if not reference.codes.endswith(CODES_SUFFIXES) or reference.codes == reference.audio:
             raise ContractError(
-                f'"codes" must be a file of its own that ends in {", ".join(CODES_ENDINGS)}, '
+                f'"codes" must be a separate file that ends in {", ".join(CODES_SUFFIXES)}, '
                 f"not {shown(reference.codes)}"
             )
     return references
@@ -400,8 +388,8 @@ def _segment(row: Row) -> SegmentSpec:
     return SegmentSpec(
         id=_name(row, "id"),
         text=validation.text(row, "text"),
-        language=validation.text(row, "language", "en", most=validation.MAX_NAME),
-        seed=validation.whole(row, "seed", 0, MAX_SEED, 0),
+        language=_short_text(row, "language", "en"),
+        seed=validation.whole(row, "seed", default=0),
         max_seconds=optional(validation.number, row, "max_seconds"),
-        take=validation.whole(row, "take", 0, MAX_SEED, 0),
+        take=validation.whole(row, "take", default=0),
     )

@@ -1,4 +1,4 @@
-"""No library that runs here reports its use to anybody.
+"""Variables that keep libraries from reporting their use, and from fetching files.
 
 Standard library only: both environments import it, before anything else.
 """
@@ -13,12 +13,12 @@ SILENCE = {
     "PYANNOTE_METRICS_ENABLED": "false",
     "OTEL_SDK_DISABLED": "true",
     # onnxruntime sends events of every session to its maker, and keeps them with an identifier of the
-    # machine in the user's cache folder until it can. Its own disable_telemetry_events() comes too late.
+    # machine in the user's cache folder until it can. Its disable_telemetry_events() comes too late.
     "ORT_DISABLE_TELEMETRY": "1",
-    # The hub's library puts versions and the session into every request.
+    # The hub's library puts versions and a session number into every request.
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-    # For what a user adds to an environment: the common sign, and loggers of training libraries.
+    # For what a user adds to an environment: the common variable, and loggers of training libraries.
     "DO_NOT_TRACK": "1",
     "WANDB_MODE": "disabled",
     "COMET_MODE": "disabled",
@@ -26,10 +26,9 @@ SILENCE = {
 }
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-"""For processes that are given every file they need: a library that would fetch more fails at once."""
+"""For processes that get every file they need: a library that would fetch another fails at once."""
 
 
 def refuse_telemetry(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Silence every library of this process. Call it before they are imported: most read their variable
-    only then."""
+    """Disable the telemetry of every library of this process; to be called before they are imported."""
     environ.update(SILENCE)

@@ -1,4 +1,8 @@
-"""Which names may name a file, the same on every system."""
+"""Checks of values from outside: JSON that stays small; texts, paths and numbers within bounds; names of files.
+
+Task files, scripts and lists may come from strangers. Everything raises :class:`ContractError` with one short
+sentence, which shows no more of a value than fits in it. Standard library only: both environments use it.
+"""
 
 from __future__ import annotations
 
@@ -10,38 +14,35 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-# What a value that came from outside may be: JSON that stays small, texts, paths and numbers within bounds.
-#
-# Everything raises :class:`ContractError` with one short sentence, and shows no more of a value than fits in it.
-
-
 MAX_TEXT = 5_000
-"""Characters of a line to speak, and of a reference's words: some six minutes of speech."""
+"""Characters of a segment's text and of a reference's words: about six minutes of speech."""
 MAX_NAME = 200
 MAX_PATH = 4_096
 MAX_SENTENCE = 2_000
 MAX_SECONDS = 360_000.0
 """100 hours, the latest time of subtitle files."""
+MAX_INTEGER = 2**63 - 1
 MAX_JSON = 64 * 2**20
 """Characters of a JSON text."""
 MAX_VALUES = 4_000_000
-"""Commas and brackets of a JSON text, texts included. What Python makes of each takes up to 100 bytes."""
+"""Commas and brackets of a JSON text, its strings included. Python takes up to 100 bytes for each value."""
 MAX_DEPTH = 8
-"""Of an engine's own option."""
+"""Nesting of an engine's own option."""
+MAX_CHARACTERS = 100
+"""Of a name that names files."""
+MAX_BYTES = 200
+"""Of such a name in UTF-8. File systems take 255; the rest is for suffixes and temporary names."""
 
 Row = Mapping[str, Any]
 _T = TypeVar("_T")
 
 
 class ContractError(ValueError):
-    """A task file, result or event that does not say what the contract asks for."""
-
-
-# ------------------------------------------------------------------------------------------ JSON
+    """A task file, result, event or other document that breaks its contract."""
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text of at most MAX_JSON characters and MAX_VALUES values, all numbers finite."""
+    """Parse a JSON text of at most MAX_JSON characters and MAX_VALUES values, all numbers finite."""
     if len(text) > MAX_JSON:
         raise ContractError(f"longer than {MAX_JSON // 2**20} million characters")
     if sum(map(text.count, ",[{")) > MAX_VALUES:
@@ -57,7 +58,7 @@ def parse_json(text: str) -> Any:
 
 
 def document(text: str, schema: str) -> Row:
-    """A JSON object that calls itself by this schema."""
+    """Parse a JSON object with this ``schema``."""
     found = parse_json(text)
     if not isinstance(found, dict):
         raise ContractError("must be a JSON object")
@@ -81,13 +82,13 @@ _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
 
 
 def dump_json(document: Mapping[str, Any], indent: int | None = None) -> str:
-    """The text of a document, readable; with escapes only where a path is not Unicode."""
+    """Return the JSON text of a document, with escapes only where a path is not Unicode."""
     text = json.dumps(document, ensure_ascii=False, indent=indent)
     return text if is_unicode(text) else json.dumps(document, indent=indent)
 
 
 def shown(value: object) -> str:
-    """A value as a message can show it: short, in one line, whatever it holds."""
+    """Return a value as a message can show it: short, on one line."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
@@ -97,11 +98,8 @@ def shown(value: object) -> str:
     return f"{value!r:.40}"
 
 
-# ---------------------------------------------------------------------------------------- fields
-
-
 def text(row: Row, key: str, default: str | None = None, *, most: int = MAX_TEXT) -> str:
-    """Unicode text of at most ``most`` characters. Here and below, a key without default must be there."""
+    """Return a Unicode text of at most ``most`` characters. Here and below, a key without default is required."""
     value: str = _value(row, key, default, str, "a text")
     if len(value) > most:
         raise ContractError(f'"{key}" has {len(value):,} characters, more than {most:,}')
@@ -111,7 +109,7 @@ def text(row: Row, key: str, default: str | None = None, *, most: int = MAX_TEXT
 
 
 def path(row: Row, key: str, default: str | None = None) -> str:
-    """An absolute path; its bytes need not be Unicode. An empty one only by default."""
+    """Return an absolute path, whose bytes need not be Unicode; an empty one only by default."""
     value: str = _value(row, key, default, str, "a path")
     if value == default:
         return value
@@ -120,7 +118,8 @@ def path(row: Row, key: str, default: str | None = None) -> str:
     return value
 
 
-def whole(row: Row, key: str, low: int, high: int, default: int | None = None) -> int:
+def whole(row: Row, key: str, low: int = 0, high: int = MAX_INTEGER, default: int | None = None) -> int:
+    """Return a whole number from ``low`` to ``high``."""
     value: int = _value(row, key, default, int, "a whole number")
     if not low <= value <= high:
         raise ContractError(f'"{key}" must be from {low:,} to {high:,}, not {shown(value)}')
@@ -128,7 +127,7 @@ def whole(row: Row, key: str, low: int, high: int, default: int | None = None) -
 
 
 def number(row: Row, key: str, high: float = MAX_SECONDS) -> float:
-    """A number from 0 to ``high``, as a float."""
+    """Return a number from 0 to ``high`` as a float."""
     value = _value(row, key, None, (int, float), "a number")
     if not 0 <= value <= high:
         raise ContractError(f'"{key}" must be from 0 to {high:,.0f}, not {shown(value)}')
@@ -136,28 +135,30 @@ def number(row: Row, key: str, high: float = MAX_SECONDS) -> float:
 
 
 def sentence(row: Row, key: str) -> str:
-    """A text for people: on one line, without control characters, cut where it is overlong."""
+    """Return a message: on one line, without control characters, cut to MAX_SENTENCE characters."""
     return one_line(_value(row, key, None, str, "a text"))
 
 
 def one_line(value: str) -> str:
-    """The text without what a terminal or a log would take for a command, at most MAX_SENTENCE characters."""
+    """Return at most MAX_SENTENCE characters of a text, without what a terminal or a log would obey."""
     whole_characters = value[:MAX_SENTENCE].encode("utf-8", errors="replace").decode("utf-8")
     visible = (c if c.isprintable() else " " for c in whole_characters)
     return " ".join("".join(visible).split())
 
 
 def optional(read: Callable[..., _T], row: Row, key: str, *bounds: Any) -> _T | None:
-    """What ``read`` makes of a key that may be missing or null."""
+    """Read a key that may be missing or null."""
     return None if row.get(key) is None else read(row, key, *bounds)
 
 
 def fields(row: Row, key: str, default: Row | None = None) -> Row:
+    """Return an object."""
     value: Row = _value(row, key, default, dict, "an object")
     return value
 
 
 def items(row: Row, key: str, most: int, default: list[Any] | None = None) -> list[Any]:
+    """Return a list of at most ``most`` entries."""
     value: list[Any] = _value(row, key, default, list, "a list")
     if len(value) > most:
         raise ContractError(f'"{key}" has {len(value):,} entries, more than {most:,}')
@@ -165,6 +166,7 @@ def items(row: Row, key: str, most: int, default: list[Any] | None = None) -> li
 
 
 def rows(row: Row, key: str, most: int, default: list[Any] | None = None) -> list[Row]:
+    """Return a list of at most ``most`` objects."""
     found = items(row, key, most, default)
     if not all(isinstance(item, dict) for item in found):
         raise ContractError(f'"{key}" must be a list of objects')
@@ -172,7 +174,7 @@ def rows(row: Row, key: str, most: int, default: list[Any] | None = None) -> lis
 
 
 def is_unicode(value: str) -> bool:
-    """Whether the text holds whole characters only, so that it can be written as UTF-8."""
+    """Return whether the text can be written as UTF-8: it has no unpaired surrogate."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -181,39 +183,34 @@ def is_unicode(value: str) -> bool:
 
 
 def shallow(value: object, depth: int = MAX_DEPTH) -> bool:
-    """Whether lists and objects nest at most ``depth`` deep."""
+    """Return whether lists and objects nest at most ``depth`` deep."""
     if not isinstance(value, (dict, list)):
         return True
     inner = value.values() if isinstance(value, dict) else value
     return depth > 0 and all(shallow(item, depth - 1) for item in inner)
 
 
-def _value(row: Row, key: str, default: Any, kind: Any, called: str) -> Any:
+def _value(row: Row, key: str, default: Any, kind: Any, kind_name: str) -> Any:
     value = row.get(key, default)
     if value is None and key not in row:
         raise ContractError(f'"{key}" is missing')
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise ContractError(f'"{key}" must be {called}, not {shown(value)}')
+        raise ContractError(f'"{key}" must be {kind_name}, not {shown(value)}')
     return value
 
 
-MAX_CHARACTERS = 100
-MAX_BYTES = 200
-"""In UTF-8. File systems take 255; the rest is for endings and temporary names."""
-
 _FORBIDDEN = '/\\:*?"<>|[]'
-"""What some system forbids; and brackets, which subtitles put around a speaker's name."""
+"""Forbidden by some system; and brackets, which subtitles put around a speaker's name."""
 _INVISIBLE = {"Cc", "Cf", "Zl", "Zp"}
 """Unicode categories: control and format characters (text direction, zero width), line and paragraph ends."""
 _DEVICE = re.compile(r"CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]")
-"""Windows: these are devices in every folder, whatever ending follows."""
+"""Windows: these are devices in every folder, with any suffix."""
 
 
 def name_fault(name: str) -> str | None:
-    """What keeps a name from being that of a file on any system, to follow "it": "is empty", "holds '/'".
+    """Return why a name cannot name a file on every system, to follow "it": "is empty", "holds '/'"; else None.
 
-    None when nothing does. A name without fault stays in its folder: it has no separator, no drive letter
-    and no leading dot.
+    A name without fault stays in its folder: it has no separator, no drive letter and no leading dot.
     """
     if not name:
         return "is empty"
@@ -236,13 +233,15 @@ def name_fault(name: str) -> str | None:
 
 
 def file_key(name: str) -> str:
-    """Equal for two names that some systems take for one file: they differ at most in case or in how
-    Unicode composes their accents."""
+    """Return a key that is equal for names that some system takes for one file.
+
+    Such names differ only in case, or in how Unicode composes their accents.
+    """
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
 def clash(names: Iterable[str]) -> tuple[str, str] | None:
-    """The first two of these names that would be one file; None when each has its own."""
+    """Return the first two names that would be one file on some system; None when there are none."""
     seen: dict[str, str] = {}
     for name in names:
         key = file_key(name)

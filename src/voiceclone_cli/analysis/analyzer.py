@@ -1,4 +1,4 @@
-"""Ears that keep their models from one recording to the next: those of the last recording, no more."""
+"""Analysis of recordings: tasks to diarize and to transcribe, choice of the models, cached results."""
 
 from __future__ import annotations
 
@@ -9,41 +9,145 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from voiceclone_cli.analysis import diarization
 from voiceclone_cli.analysis.diarization import DIARIZATION_STAGE as DIARIZATION
-from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount, choose_diarizer, diarize
+from voiceclone_cli.analysis.diarization import (
+    DiarizationModel,
+    LoadPipeline,
+    SpeakerCount,
+    choose_diarizer,
+    diarize,
+    load_diarizer,
+)
 from voiceclone_cli.analysis.transcription import STAGE as TRANSCRIPTION
-from voiceclone_cli.analysis.transcription import drop_outside_speech, load_recogniser, transcribe
+from voiceclone_cli.analysis.transcription import (
+    LoadWhisper,
+    drop_outside_speech,
+    load_recogniser,
+    transcribe,
+)
 from voiceclone_cli.config import Settings, expanded, models_home
 from voiceclone_cli.errors import InputError, Stopped
 from voiceclone_cli.models import download, store
 from voiceclone_cli.rundir.cache import NULL_CACHE, StageCache
 from voiceclone_cli.types import Diarization, Progress, Recording, Transcript, Turn, Word
+from voiceclone_cli.workers.protocol import AnalysisTask
 
 if typing.TYPE_CHECKING:
     from faster_whisper import WhisperModel
     from pyannote.audio import Pipeline
 
+DIARIZATION_VERSION = 1
+TRANSCRIPTION_VERSION = 1
+"""To be incremented when the same inputs give another result."""
 
-# Which models listen, and where their files are.
+
+DIARIZE, TRANSCRIBE = "turns", "words"
+
+
+def diarization_task(
+    recording: Recording, model: DiarizationModel, count: SpeakerCount, settings: Settings
+) -> AnalysisTask:
+    """Return the task to find who speaks when."""
+    folders = {name: str(folder) for name, folder in model.folders.items()}
+    request = {
+        "op": DIARIZE,
+        "model": {"name": model.name, "folders": folders, "why": model.why},
+        "count": asdict(count),
+        "token": settings.token,
+    }
+    return _task(recording, request, settings)
+
+
+def transcription_task(recording: Recording, folder: Path, settings: Settings) -> AnalysisTask:
+    """Return the task to recognize the words with the model in ``folder``."""
+    model = {"name": settings.asr_model, "folders": {settings.asr_model: str(folder)}}
+    return _task(recording, {"op": TRANSCRIBE, "model": model, "language": settings.language}, settings)
+
+
+def _task(recording: Recording, request: dict[str, Any], settings: Settings) -> AnalysisTask:
+    fields = ("source_rate", "source_frames", "channels", "has_video")
+    row = {"path": str(recording.path), **{name: getattr(recording, name) for name in fields}}
+    request = {**request, "threads": settings.threads, "recording": row}
+    return AnalysisTask(request["op"], request, recording.samples, recording.seconds)
+
+
+def run_task(
+    task: AnalysisTask,
+    progress: Progress,
+    load_pipeline: LoadPipeline = load_diarizer,
+    load_whisper: LoadWhisper = load_recogniser,
+) -> dict[str, Any]:
+    """Do a task in this process; return its result as plain data. Raises what ``diarize`` and ``transcribe`` raise."""
+    request, model = task.request, task.request["model"]
+    row = request["recording"]
+    recording = Recording(**{**row, "path": Path(row["path"]), "samples": task.samples})
+    folders = {name: Path(folder) for name, folder in model["folders"].items()}
+    if request["op"] == TRANSCRIBE:
+        (folder,) = folders.values()
+        transcript = transcribe(
+            recording,
+            folder,
+            language=request["language"],
+            threads=request["threads"],
+            progress=progress,
+            load=load_whisper,
+        )
+        return asdict(transcript)
+    diarization = diarize(
+        recording,
+        DiarizationModel(model["name"], folders, model["why"]),
+        count=SpeakerCount(**request["count"]),
+        token=request["token"],
+        threads=request["threads"],
+        progress=progress,
+        load=load_pipeline,
+    )
+    return asdict(diarization)
+
+
+class Analyzer(Protocol):
+    """Does analysis tasks, in this process or in others, with the same results."""
+
+    def run(self, task: AnalysisTask, progress: Progress) -> dict[str, Any]:
+        """As ``run_task``."""
+
+
+class StoppableAnalyzer(Analyzer, Protocol):
+    """An analyzer that can be stopped from another thread."""
+
+    def stop(self, stopped: Stopped) -> None:
+        """Raise ``stopped`` in every thread that waits for a result, and in those that ask later. Never blocks."""
+
+
+class LocalAnalyzer:
+    """Analyzer of a single run: in this process, with models that live as long as a task."""
+
+    def run(self, task: AnalysisTask, progress: Progress) -> dict[str, Any]:
+        """As ``run_task``."""
+        return run_task(task, progress)
+
+
+LOCAL_ANALYZER = LocalAnalyzer()
 
 
 def select_diarization_model(settings: Settings, progress: Progress) -> DiarizationModel:
-    """The stack that the settings ask for, its files at hand. Raises InputError and PreflightError."""
+    """Return the diarization model of the settings, downloaded. Raises InputError and PreflightError."""
 
     def folders(names: Sequence[str]) -> Mapping[str, Path]:
         return download.ensure_models(names, progress, home=models_home(settings), token=settings.token)
 
-    def at_hand(name: str) -> bool:
+    def is_downloaded(name: str) -> bool:
         (status,) = download.models_status([name], home=models_home(settings))
         # Files put there by hand count: they are verified before they are used.
         return status.state in (store.ModelState.READY, store.ModelState.UNVERIFIED)
 
-    return choose_diarizer(settings.diarizer, models=folders, token=settings.token, at_hand=at_hand)
+    return choose_diarizer(
+        settings.diarizer, models=folders, token=settings.token, is_downloaded=is_downloaded
+    )
 
 
 def recogniser_folder(settings: Settings, progress: Progress) -> Path:
-    """A folder as it is given, else a model of the registry."""
+    """Return the folder of the transcription model: as given, else of the registry, downloaded."""
     folder = expanded(settings.asr_model)
     if folder.is_dir():
         return folder
@@ -52,88 +156,21 @@ def recogniser_folder(settings: Settings, progress: Progress) -> Path:
 
 
 def model_identity(folder: Path) -> list[list[Any]]:
-    """The model files in a folder, as cheaply as one can know them again: names, sizes, times."""
+    """Return names, sizes and times of the files in a folder: a cheap way to recognize a model."""
     files = sorted(path for path in folder.rglob("[!.]*") if path.is_file())
     return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
 
 
-# Who diarizes and transcribes: this process, or others.
+def diarization_from_dict(document: Mapping[str, Any]) -> Diarization:
+    """Return the diarization that ``dataclasses.asdict`` gave."""
+    turns, exclusive = (tuple(Turn(**turn) for turn in document[name]) for name in ("turns", "exclusive"))
+    return Diarization(turns, exclusive, document["diarizer"], document["why"], tuple(document["notes"]))
 
 
-class Analyzer(Protocol):
-    """The same recording, models and settings give the same turns and words, whoever listens.
-
-    Models are chosen and verified before; raises what ``diarize`` and ``transcribe`` raise.
-    """
-
-    def turns(
-        self,
-        recording: Recording,
-        stack: DiarizationModel,
-        count: SpeakerCount,
-        settings: Settings,
-        progress: Progress,
-    ) -> Diarization:
-        """Who speaks when."""
-
-    def words(
-        self, recording: Recording, recogniser: Path, settings: Settings, progress: Progress
-    ) -> Transcript:
-        """Every word that the model in the folder ``recogniser`` hears."""
-
-
-class StoppableAnalyzer(Analyzer, Protocol):
-    """Ears that several threads use at once."""
-
-    def stop(self, stopped: Stopped) -> None:
-        """From now on every question, also one that is being answered, raises ``stopped``. Never blocks: fit for
-        a signal's handler."""
-
-
-class LocalAnalyzer:
-    """This process listens; a model is loaded for a recording and forgotten after it."""
-
-    def turns(
-        self,
-        recording: Recording,
-        stack: DiarizationModel,
-        count: SpeakerCount,
-        settings: Settings,
-        progress: Progress,
-    ) -> Diarization:
-        return diarize(
-            recording, stack, token=settings.token, count=count, threads=settings.threads, progress=progress
-        )
-
-    def words(
-        self, recording: Recording, recogniser: Path, settings: Settings, progress: Progress
-    ) -> Transcript:
-        return transcribe(
-            recording, recogniser, language=settings.language, threads=settings.threads, progress=progress
-        )
-
-
-LOCAL_ANALYZER = LocalAnalyzer()
-
-
-# What was heard, back from plain data: ``dataclasses.asdict`` and JSON are the way there.
-
-
-def diarization_from_dict(known: Mapping[str, Any]) -> Diarization:
-    turns, exclusive = (tuple(Turn(**turn) for turn in known[name]) for name in ("turns", "exclusive"))
-    return Diarization(turns, exclusive, known["diarizer"], known["why"], tuple(known["notes"]))
-
-
-def transcript_from_dict(known: Mapping[str, Any]) -> Transcript:
-    words = tuple(Word(**word) for word in known["words"])
-    return Transcript(words, known["language"], known["language_probability"], known["model"])
-
-
-# Who speaks when and which words, heard once: what was heard before is remembered.
-
-DIARIZATION_VERSION = 1
-TRANSCRIPTION_VERSION = 1
-"""To be counted up when the same inputs give another result."""
+def transcript_from_dict(document: Mapping[str, Any]) -> Transcript:
+    """Return the transcript that ``dataclasses.asdict`` gave."""
+    words = tuple(Word(**word) for word in document["words"])
+    return Transcript(words, document["language"], document["language_probability"], document["model"])
 
 
 def diarize_cached(
@@ -142,17 +179,22 @@ def diarize_cached(
     count: SpeakerCount,
     progress: Progress,
     cache: StageCache = NULL_CACHE,
-    ears: Analyzer = LOCAL_ANALYZER,
+    analyzer: Analyzer = LOCAL_ANALYZER,
 ) -> Diarization:
-    """Who speaks when. Raises InputError (nobody speaks), PreflightError (no model)."""
-    stack = select_diarization_model(settings, progress)
-    folders = {name: model_identity(folder) for name, folder in stack.folders.items()}
-    inputs = {"stack": stack.name, "models": folders, "count": asdict(count)}
+    """Return who speaks when, from the cache where it is there.
+
+    Raises InputError (the recording holds no speech), PreflightError (no model).
+    """
+    model = select_diarization_model(settings, progress)
+    folders = {name: model_identity(folder) for name, folder in model.folders.items()}
+    inputs = {"stack": model.name, "models": folders, "count": asdict(count)}
     return cache.cached(
         DIARIZATION,
         DIARIZATION_VERSION,
         inputs,
-        lambda: ears.turns(recording, stack, count, settings, progress),
+        lambda: diarization_from_dict(
+            analyzer.run(diarization_task(recording, model, count, settings), progress)
+        ),
         serialize=asdict,
         parse=diarization_from_dict,
     )
@@ -164,10 +206,19 @@ def transcribe_cached(
     settings: Settings,
     progress: Progress,
     cache: StageCache = NULL_CACHE,
-    ears: Analyzer = LOCAL_ANALYZER,
+    analyzer: Analyzer = LOCAL_ANALYZER,
 ) -> tuple[Transcript, list[str]]:
-    """The words spoken, and notes on those that were dropped as hallucinated outside speech."""
-    transcript = _transcript(recording, settings, progress, cache, ears)
+    """Return the words, and notes on those that were dropped because they lie outside any speech."""
+    folder = recogniser_folder(settings, progress)
+    inputs = {"model": model_identity(folder), "language": settings.language}
+    transcript = cache.cached(
+        TRANSCRIPTION,
+        TRANSCRIPTION_VERSION,
+        inputs,
+        lambda: transcript_from_dict(analyzer.run(transcription_task(recording, folder, settings), progress)),
+        serialize=asdict,
+        parse=transcript_from_dict,
+    )
     kept, dropped = drop_outside_speech(transcript.words, diarization.turns)
     if not kept:
         raise InputError(
@@ -182,7 +233,7 @@ def transcribe_cached(
 
 
 def cached_transcript(diarization: Diarization, settings: Settings, cache: StageCache) -> Transcript | None:
-    """What an earlier run in the same directory heard, if it listened with the same recogniser."""
+    """Return the transcript of an earlier run in the same directory with the same model; None where there is none."""
     folder = expanded(settings.asr_model)
     if not folder.is_dir():
         try:
@@ -192,118 +243,69 @@ def cached_transcript(diarization: Diarization, settings: Settings, cache: Stage
         folder = status.folder
     for language in dict.fromkeys((settings.language, None)):
         inputs = {"model": model_identity(folder), "language": language}
-        known = cache.load(TRANSCRIPTION, TRANSCRIPTION_VERSION, inputs)
-        if known is not None:
-            heard = transcript_from_dict(known)
-            kept, _ = drop_outside_speech(heard.words, diarization.turns)
-            return replace(heard, words=kept)
+        cached = cache.load(TRANSCRIPTION, TRANSCRIPTION_VERSION, inputs)
+        if cached is not None:
+            transcript = transcript_from_dict(cached)
+            kept, _ = drop_outside_speech(transcript.words, diarization.turns)
+            return replace(transcript, words=kept)
     return None
 
 
-def _transcript(
-    recording: Recording, settings: Settings, progress: Progress, cache: StageCache, ears: Analyzer
-) -> Transcript:
-    """Every word that was recognised."""
-    recogniser = recogniser_folder(settings, progress)
-    inputs = {"model": model_identity(recogniser), "language": settings.language}
-    return cache.cached(
-        TRANSCRIPTION,
-        TRANSCRIPTION_VERSION,
-        inputs,
-        lambda: ears.words(recording, recogniser, settings, progress),
-        serialize=asdict,
-        parse=transcript_from_dict,
-    )
-
-
 class CachedModels:
-    """Hears what ``OwnEars`` hears. Not safe to use from several threads."""
+    """Loaders for ``run_task`` that keep the last models. Not safe to use from several threads."""
 
     def __init__(self) -> None:
         self._pipeline = _LoadedModel()
-        self._recogniser = _LoadedModel()
+        self._whisper = _LoadedModel()
 
-    def turns(
-        self,
-        recording: Recording,
-        stack: DiarizationModel,
-        count: SpeakerCount,
-        *,
-        token: str | None,
-        threads: int,
-        progress: Progress,
-    ) -> Diarization:
-        """As ``diarize``."""
-        return diarize(
-            recording,
-            stack,
-            token=token,
-            count=count,
-            threads=threads,
-            progress=progress,
-            load=self._load_pipeline,
-        )
-
-    def words(
-        self, recording: Recording, model: Path, *, language: str | None, threads: int, progress: Progress
-    ) -> Transcript:
-        """As ``transcribe``."""
-        return transcribe(
-            recording,
-            model,
-            language=language,
-            threads=threads,
-            progress=progress,
-            load=self._load_recogniser,
-        )
-
-    def _load_pipeline(self, stack: DiarizationModel, token: str | None) -> Pipeline:
-        files = {name: model_identity(folder) for name, folder in stack.folders.items()}
-        pipeline: Pipeline = self._pipeline.get(
-            (stack.name, files), lambda: diarization.load_diarizer(stack, token)
-        )
+    def load_pipeline(self, model: DiarizationModel, token: str | None) -> Pipeline:
+        """As ``load_diarizer``."""
+        files = {name: model_identity(folder) for name, folder in model.folders.items()}
+        pipeline: Pipeline = self._pipeline.get((model.name, files), lambda: load_diarizer(model, token))
         return pipeline
 
-    def _load_recogniser(self, model: Path, threads: int) -> WhisperModel:
+    def load_whisper(self, folder: Path, threads: int) -> WhisperModel:
+        """As ``load_recogniser``."""
+
         def load() -> WhisperModel:
-            whisper = load_recogniser(model, threads)
-            _when_it_samples(whisper, self._recogniser.forget)
+            whisper = load_recogniser(folder, threads)
+            _after_sampling(whisper, self._whisper.forget)
             return whisper
 
-        whisper: WhisperModel = self._recogniser.get((str(model), threads, model_identity(model)), load)
+        whisper: WhisperModel = self._whisper.get((str(folder), threads, model_identity(folder)), load)
         return whisper
 
 
 class _LoadedModel:
-    """One thing, and what it was made from."""
+    """One model, and what it was made from."""
 
     def __init__(self) -> None:
-        self._made: tuple[Any, Any] | None = None
+        self._inputs_and_model: tuple[Any, Any] | None = None
 
     def get(self, inputs: Any, make: Callable[[], Any]) -> Any:
-        if self._made is None or self._made[0] != inputs:
-            self._made = None
+        if self._inputs_and_model is None or self._inputs_and_model[0] != inputs:
+            self._inputs_and_model = None
             gc.collect()  # models hold themselves in circles, and two of them may be more than fits
-            self._made = inputs, make()
-        return self._made[1]
+            self._inputs_and_model = inputs, make()
+        return self._inputs_and_model[1]
 
     def forget(self) -> None:
-        self._made = None
+        self._inputs_and_model = None
 
 
-def _when_it_samples(whisper: WhisperModel, tell: Callable[[], None]) -> None:
-    """Call ``tell`` when a window was decoded by sampling.
+def _after_sampling(whisper: WhisperModel, forget: Callable[[], None]) -> None:
+    """Call ``forget`` when a window was decoded by sampling.
 
-    The random generator of a loaded model then stands elsewhere than that of a new one, and ctranslate2 has
-    no way to set it back: the next recording would be heard otherwise than by itself.
+    The random generator of a loaded model is then in another state than that of a new one, and ctranslate2 has
+    no way to set it back: the next recording would get other words than with a new model.
     """
     decode = whisper.generate_with_fallback
 
-    def decode_and_tell(*args: Any, **named: Any) -> Any:
+    def decode_and_check(*args: Any, **named: Any) -> Any:
         found = decode(*args, **named)
         temperature = found[2]  # the last that was tried, whichever result was taken
         if temperature > 0:
-            tell()
+            forget()
         return found
 
-    whisper.generate_with_fallback = decode_and_tell
+    whisper.generate_with_fallback = decode_and_check

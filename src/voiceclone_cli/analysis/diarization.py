@@ -1,4 +1,9 @@
-"""From a recording to turns."""
+"""Speaker diarization with pyannote: who speaks from when to when.
+
+The embedded model needs no model hub. Segmentation: Plaquet and Bredin, "Powerset multi-class cross entropy loss for
+neural speaker diarization" (Interspeech 2023). Speaker embeddings: Wang et al., "CAM++: a fast and efficient network
+for speaker verification using context-aware masking" (Interspeech 2023).
+"""
 
 from __future__ import annotations
 
@@ -36,15 +41,8 @@ if typing.TYPE_CHECKING:
     from pyannote.core import Annotation
 
 
-# The diarization stack that needs no model hub: segmentation-3.0 and CAM++ in pyannote's own pipeline.
-#
-# Segmentation: Plaquet and Bredin, "Powerset multi-class cross entropy loss for neural speaker
-# diarization" (Interspeech 2023). Speaker embeddings: Wang et al., "CAM++: a fast and efficient
-# network for speaker verification using context-aware masking" (Interspeech 2023).
-
-
 EMBEDDED_MODELS = ("segmentation-3.0", "campplus")
-"""Registry entries of this stack."""
+"""Registry entries of the embedded model."""
 
 DIMENSION = 192
 """Of a CAM++ embedding."""
@@ -63,7 +61,7 @@ _BATCH = 32
 
 
 def load_embedded(folders: Mapping[str, Path]) -> Pipeline:
-    """The stack, ready to be called; ``folders`` maps the names in MODELS to where their files are."""
+    """Return the pipeline of the embedded model; ``folders`` holds those of EMBEDDED_MODELS."""
     from pyannote.audio import Model
     from pyannote.audio.core.plda import PLDA
     from pyannote.audio.pipelines import SpeakerDiarization
@@ -74,7 +72,7 @@ def load_embedded(folders: Mapping[str, Path]) -> Pipeline:
         segmentation_step=_STEP,
         embedding=_embedding_model(folders["campplus"]),
         embedding_exclude_overlap=True,
-        # Agglomerative clustering asks no PLDA; an empty one keeps the default from being downloaded.
+        # Agglomerative clustering uses no PLDA; an empty one keeps the default from being downloaded.
         plda=PLDA.__new__(PLDA),
         clustering="AgglomerativeClustering",
         segmentation_batch_size=_BATCH,
@@ -85,7 +83,7 @@ def load_embedded(folders: Mapping[str, Path]) -> Pipeline:
 
 
 def load_network(folder: Path) -> torch.nn.Module:
-    """CAM++ from its definition and its weights: (batch, frames, 80) features to (batch, 192)."""
+    """Return CAM++, which maps (batch, frames, 80) features to (batch, 192) embeddings."""
     import torch
 
     definition = runpy.run_path(str(folder / "camplusplus.py"))
@@ -98,7 +96,7 @@ def load_network(folder: Path) -> torch.nn.Module:
 def embed(
     network: torch.nn.Module, waveforms: torch.Tensor, weights: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Speaker embeddings, (batch, 192); a row of NaN where there is too little speech.
+    """Return speaker embeddings, (batch, 192); a row of NaN where there is too little speech.
 
     waveforms: (batch, 1, samples) at ANALYSIS_RATE. weights: (batch, frames), above 0 where the
     speaker of that row speaks; None means everywhere.
@@ -124,7 +122,7 @@ def embed(
 
 
 def _filter_bank(waveform: torch.Tensor) -> torch.Tensor:
-    """Log mel energies in frames of 10 ms: (frames, 80)."""
+    """Return log mel energies in frames of 10 ms: (frames, 80)."""
     import torchaudio.compliance.kaldi as kaldi
 
     features: torch.Tensor = kaldi.fbank(
@@ -134,7 +132,7 @@ def _filter_bank(waveform: torch.Tensor) -> torch.Tensor:
 
 
 def _speaking(weights: torch.Tensor, frames: int) -> torch.Tensor:
-    """The weights of one row as a choice among ``frames`` frames."""
+    """Return the weights of one row as a mask of ``frames`` frames."""
     import torch
 
     stretched = torch.nn.functional.interpolate(weights[None, None].float(), size=frames, mode="nearest")
@@ -147,7 +145,7 @@ def _repeat_to(length: int, frames: torch.Tensor) -> torch.Tensor:
 
 
 def _embedding_model(folder: Path) -> Model:
-    """CAM++ in the clothes that pyannote.audio asks of an embedding model."""
+    """Return CAM++ as a model of pyannote.audio."""
     from pyannote.audio import Model
 
     class CamPlusPlus(Model):
@@ -167,9 +165,6 @@ def _embedding_model(folder: Path) -> Model:
     return CamPlusPlus()
 
 
-# Which diarization stack to use, and where its files are.
-
-
 AUTO = "auto"
 EMBEDDED_DIARIZER = "embedded"
 COMMUNITY_DIARIZER = "community-1"
@@ -180,15 +175,15 @@ ModelFolders = Callable[[Sequence[str]], Mapping[str, Path]]
 
 @dataclass(frozen=True, slots=True)
 class DiarizationModel:
-    """A diarization stack that was chosen; ``folders`` holds its registry entries, or its one folder."""
+    """A chosen diarization model; ``folders`` holds its registry entries, or its one folder."""
 
     name: str
     folders: Mapping[str, Path]
     why: str
 
 
-def nothing_downloaded(name: str) -> bool:
-    """The ``at_hand`` of a caller whose stack is chosen already: only "auto" asks."""
+def not_downloaded(name: str) -> bool:
+    """Return False: the default, for callers with another choice than "auto"."""
     return False
 
 
@@ -197,39 +192,41 @@ def choose_diarizer(
     *,
     models: ModelFolders,
     token: str | None,
-    at_hand: Callable[[str], bool] = nothing_downloaded,
+    is_downloaded: Callable[[str], bool] = not_downloaded,
 ) -> DiarizationModel:
-    """The stack that ``diarizer`` asks for: "auto", "embedded", "community-1" or a folder with a pyannote
-    config.yaml.
+    """Return the model for "auto", "embedded", "community-1" or a folder with a pyannote config.yaml.
 
-    ``models`` gives the folders of registry entries and may fetch them; ``at_hand`` says, without any
-    network, whether an entry's files are here.
-    "auto" is community-1 where its files are at hand or a token can fetch them, else embedded.
-    Raises InputError for a name that is none of these, PreflightError when files cannot be had.
+    ``models`` gives the folders of registry entries and may download them; ``is_downloaded`` works without
+    network. "auto" is community-1 where its files are here or a token can download them, else embedded.
+    Raises InputError for any other name, PreflightError where files are missing and cannot be downloaded.
     """
     if diarizer == EMBEDDED_DIARIZER:
-        return _embedded(models, "it was asked for")
+        return _embedded(models, "it was requested")
     if diarizer == COMMUNITY_DIARIZER:
-        return DiarizationModel(COMMUNITY_DIARIZER, models([COMMUNITY_DIARIZER]), "it was asked for")
+        return DiarizationModel(COMMUNITY_DIARIZER, models([COMMUNITY_DIARIZER]), "it was requested")
     if diarizer != AUTO:
         return _folder(diarizer)
-    if not at_hand(COMMUNITY_DIARIZER) and not token:
-        return _embedded(models, "community-1 is not on this machine, and there is no hub token to fetch it")
+    if not is_downloaded(COMMUNITY_DIARIZER) and not token:
+        return _embedded(
+            models, "community-1 is not on this machine, and there is no hub token to download it"
+        )
     try:
         return DiarizationModel(
-            COMMUNITY_DIARIZER, models([COMMUNITY_DIARIZER]), "its files are here or the token fetched them"
+            COMMUNITY_DIARIZER,
+            models([COMMUNITY_DIARIZER]),
+            "its files are here or were downloaded with the token",
         )
     except PreflightError as error:
-        return _embedded(models, f"community-1 cannot be had: {error.message}")
+        return _embedded(models, f"community-1 is not available: {error.message}")
 
 
-def load_diarizer(stack: DiarizationModel, token: str | None) -> Pipeline:
-    """The pipeline of a stack. Raises InputError when a folder does not hold one that works."""
+def load_diarizer(model: DiarizationModel, token: str | None) -> Pipeline:
+    """Return the pipeline of a model. Raises InputError for a folder that does not hold one that works."""
     from pyannote.audio import Pipeline
 
-    if stack.name == EMBEDDED_DIARIZER:
-        return load_embedded(stack.folders)
-    (folder,) = stack.folders.values()
+    if model.name == EMBEDDED_DIARIZER:
+        return load_embedded(model.folders)
+    (folder,) = model.folders.values()
     try:
         pipeline = Pipeline.from_pretrained(folder, token=token)
     except Exception as error:  # a folder of the user's own can fail in any way its code likes
@@ -254,10 +251,7 @@ def _folder(diarizer: str) -> DiarizationModel:
             "with a pyannote config.yaml; choose one of these.",
             code="unknown_diarizer",
         )
-    return DiarizationModel(str(folder), {diarizer: folder}, "it was asked for")
-
-
-# pyannote's progress hook as progress events.
+    return DiarizationModel(str(folder), {diarizer: folder}, "it was requested")
 
 
 DIARIZATION_STAGE = "diarization"
@@ -274,7 +268,7 @@ _SHARES = {
 
 
 def progress_hook(progress: Progress, seconds: float) -> Hook:
-    """A hook for a pipeline that works on ``seconds`` of audio; what it tells never runs backwards."""
+    """Return pyannote's hook for a pipeline that works on ``seconds`` of audio; progress never decreases."""
     furthest = 0.0
 
     def hook(step: str, artifact: Any, *, completed: Any = None, total: Any = None, **_: Any) -> None:
@@ -291,12 +285,9 @@ def progress_hook(progress: Progress, seconds: float) -> Hook:
     return hook
 
 
-# How many speakers the user says there are.
-
-
 @dataclass(frozen=True, slots=True)
 class SpeakerCount:
-    """An exact number of speakers, or bounds of it; None where nothing is said.
+    """The number of speakers, or bounds of it; None where not given.
 
     Raises InputError for numbers below 1 and for numbers that contradict each other.
     """
@@ -325,13 +316,13 @@ class SpeakerCount:
                 "give the one or the others."
             )
 
-    def complaint(self, found: int) -> str | None:
-        """One sentence where what was found is not what was asked for."""
+    def mismatch(self, found: int) -> str | None:
+        """Return one sentence where the number found differs from the one requested."""
         least, most = self.exactly or self.least, self.exactly or self.most
         if least is not None and found < least:
-            return f"{_speakers(found)} found, although at least {least} were asked for"
+            return f"{_speakers(found)} found, although at least {least} were requested"
         if most is not None and found > most:
-            return f"{_speakers(found)} found, although at most {most} were asked for"
+            return f"{_speakers(found)} found, although at most {most} were requested"
         return None
 
 
@@ -343,15 +334,12 @@ def _contradiction(sentence: str) -> InputError:
     return InputError(sentence, code="speaker_count")
 
 
-# Let a CUDA-linked torchaudio be imported beside a CPU-only torch.
-
-
 def ensure_torchaudio() -> None:
-    """Import torchaudio; where its binary half wants CUDA libraries that are not there, do without it.
+    """Import torchaudio, without its binary part where that needs CUDA libraries that are missing.
 
-    PyPI's torchaudio is linked to CUDA, so beside a CPU torch its import dies with OSError
+    PyPI's torchaudio is linked to CUDA, so beside a CPU torch its import fails with OSError
     (``libc10_cuda.so``). What diarization needs of it, filter banks and resampling, is plain
-    Python on torch: in that one case an empty stand-in takes the place of ``torchaudio._extension``.
+    Python on torch: in that one case an empty module takes the place of ``torchaudio._extension``.
     """
     if "torchaudio" in sys.modules:
         return
@@ -369,7 +357,7 @@ def _forget_half_imported() -> None:
 
 
 def _extension_without_binary() -> types.ModuleType:
-    """What ``torchaudio._extension`` itself says where torchaudio was built without a binary half."""
+    """Return ``torchaudio._extension`` as it is in a torchaudio that was built without a binary part."""
     extension = types.ModuleType("torchaudio._extension")
     extension.__dict__.update(
         _IS_TORCHAUDIO_EXT_AVAILABLE=False,
@@ -380,14 +368,8 @@ def _extension_without_binary() -> types.ModuleType:
     return extension
 
 
-# What must hold around pyannote.audio: no telemetry, no printing.
-
-
 def prepare_import() -> None:
-    """Make pyannote.audio importable and keep it from reporting its use. Call before importing it.
-
-    Its telemetry is on unless a variable says otherwise, at the import and at every call.
-    """
+    """Import pyannote.audio without its telemetry, which is on by default at the import and at every call."""
     refuse_telemetry()
     # OpenMP reads this once, when torch is loaded: threads that spin while they wait made
     # diarization eight times slower on a busy machine.
@@ -401,10 +383,7 @@ def prepare_import() -> None:
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Keep pyannote.audio's remarks off stdout, and its warning about the number of speakers to itself.
-
-    Both say that a wished number of speakers was not reached, which the caller checks and reports.
-    """
+    """Suppress pyannote.audio's output about the number of speakers, which the caller checks and reports."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\s*The detected number of speakers")
         # The mean of no embeddings, where every bit of speech was too short for one.
@@ -413,12 +392,12 @@ def quiet_libraries() -> Iterator[None]:
 
 
 LoadPipeline = Callable[[DiarizationModel, str | None], "Pipeline"]
-"""Gives the pipeline of a stack; the hub token is for files that are still to be fetched."""
+"""Returns the pipeline of a model; the hub token is for files that are still to be downloaded."""
 
 
 def diarize(
     recording: Recording,
-    stack: DiarizationModel,
+    model: DiarizationModel,
     *,
     token: str | None,
     count: SpeakerCount,
@@ -426,30 +405,29 @@ def diarize(
     progress: Progress = no_progress,
     load: LoadPipeline = load_diarizer,
 ) -> Diarization:
-    """Find who speaks when, with a stack that :func:`choose` gave. Speakers are called SPEAKER_00, ... in
-    the order in which they first speak.
+    """Find who speaks when. Speakers are named SPEAKER_00, ... in the order in which they first speak.
 
-    A number of speakers that the recording does not bear out is told in the result's notes. The models live
-    no longer than this call, unless ``load`` keeps them.
-    Raises InputError for a recording without speech and for a stack's folder that does not work.
+    Another number of speakers than requested is reported in the result's notes. The models are freed after
+    this call, unless ``load`` keeps them.
+    Raises InputError for a recording without speech and for a model's folder that does not work.
     """
-    progress(ProgressEvent(DIARIZATION_STAGE, 0.0, recording.seconds, note=f"{stack.name} ({stack.why})"))
+    progress(ProgressEvent(DIARIZATION_STAGE, 0.0, recording.seconds, note=f"{model.name} ({model.why})"))
     hook = progress_hook(progress, recording.seconds)
     try:
         prepare_import()
         with torch_threads(threads), quiet_libraries():
-            output = _apply(load(stack, token), recording, count, hook)
+            output = _apply(load(model, token), recording, count, hook)
     finally:
         gc.collect()  # pyannote's pipelines hold themselves in circles, and the workers need their memory
     turns, exclusive = _named_turns(output, recording)
     found = len({turn.speaker for turn in turns})
-    complaint = count.complaint(found)
-    progress(ProgressEvent(DIARIZATION_STAGE, recording.seconds, recording.seconds, note=complaint or ""))
-    return Diarization(turns, exclusive, stack.name, stack.why, (complaint,) if complaint else ())
+    mismatch = count.mismatch(found)
+    progress(ProgressEvent(DIARIZATION_STAGE, recording.seconds, recording.seconds, note=mismatch or ""))
+    return Diarization(turns, exclusive, model.name, model.why, (mismatch,) if mismatch else ())
 
 
 def _apply(pipeline: Pipeline, recording: Recording, count: SpeakerCount, hook: Hook) -> Any:
-    """pyannote's DiarizeOutput."""
+    """Return pyannote's DiarizeOutput."""
     import numpy as np
     import torch
 
@@ -469,7 +447,7 @@ def _apply(pipeline: Pipeline, recording: Recording, count: SpeakerCount, hook: 
 
 
 def _named_turns(output: Any, recording: Recording) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
-    """Turns and exclusive turns, speakers named in the order in which they are first heard."""
+    """Return turns and exclusive turns, speakers named in the order in which they first speak."""
     if not hasattr(output, "exclusive_speaker_diarization"):
         raise InputError(
             "This diarization pipeline gives no exclusive turns; "
@@ -480,7 +458,7 @@ def _named_turns(output: Any, recording: Recording) -> tuple[tuple[Turn, ...], t
     exclusive = _turns(output.exclusive_speaker_diarization, recording.seconds)
     if not turns:
         raise InputError(
-            f"No speech found in {recording.path.name}; give a recording in which somebody speaks.",
+            f"No speech found in {recording.path.name}; give a recording with speech.",
             code="no_speech",
         )
     names: dict[str, str] = {}
@@ -490,7 +468,7 @@ def _named_turns(output: Any, recording: Recording) -> tuple[tuple[Turn, ...], t
 
 
 def _turns(annotation: Annotation, seconds: float) -> list[Turn]:
-    """In the order of their start, to the millisecond, within the recording (its last window is padded)."""
+    """Return turns ordered by start, to the millisecond, within the recording (its last window is padded)."""
     turns = [
         Turn(max(0.0, round(segment.start, 3)), min(round(segment.end, 3), round(seconds, 3)), str(label))
         for segment, _, label in annotation.itertracks(yield_label=True)

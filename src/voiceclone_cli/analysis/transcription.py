@@ -1,4 +1,4 @@
-"""What is said: faster-whisper over the whole recording, with word times."""
+"""Transcription: faster-whisper over the whole recording, with word times."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if typing.TYPE_CHECKING:
 
 STAGE = "transcription"
 SPEECH_MARGIN = 0.5
-"""Seconds. A word farther than this from every turn was not spoken."""
+"""Seconds. A word farther than this from every turn is a hallucination."""
 
 WHOLE_SECONDS = 900.0
-"""A recording up to this is transcribed in one piece, a longer one in pieces of about PIECE_SECONDS: the
-spectrum of a piece takes 50 MB a minute."""
-PIECE_SECONDS = 600.0
+"""A recording up to this is transcribed as a whole, a longer one in parts of about PART_SECONDS: the
+spectrum of a part takes 50 MB a minute."""
+PART_SECONDS = 600.0
 _CUT_WITHIN = 30.0
-"""Seconds around the end of a piece in which the quietest half second is looked for."""
+"""Seconds around the end of a part in which the quietest half second is looked for."""
 _QUIET_SECONDS = 0.5
 
 _MODEL_FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -46,14 +46,14 @@ _LANGUAGE_WINDOWS = 4
 
 
 def load_recogniser(model: Path, threads: int) -> WhisperModel:
-    """The model in a folder. Raises PreflightError when the folder holds none that is usable."""
+    """Return the model in a folder. Raises PreflightError when the folder holds no usable one."""
     missing = [name for name in _MODEL_FILES if not (model / name).is_file()]
     if not any((model / name).is_file() for name in _VOCABULARIES):
         missing.append(_VOCABULARIES[0])
     if missing:
         raise PreflightError(
             f"{model} is not a faster-whisper model: it has no {', '.join(missing)}; give a folder that has, "
-            "or leave the choice of the model to voiceclone.",
+            "or leave out --asr-model.",
             code="asr_model_incomplete",
         )
     refuse_telemetry()
@@ -74,13 +74,13 @@ def load_recogniser(model: Path, threads: int) -> WhisperModel:
     # A broken tokenizer.json raises a bare Exception, a cut model.bin a RuntimeError.
     except Exception as error:
         raise PreflightError(
-            f"The speech recognition model in {model} cannot be loaded ({error}); fetch it again.",
+            f"The speech recognition model in {model} cannot be loaded ({error}); download it again.",
             code="asr_model_broken",
         ) from error
 
 
-Load = Callable[[Path, int], "WhisperModel"]
-"""Gives the model in a folder, to compute on so many threads."""
+LoadWhisper = Callable[[Path, int], "WhisperModel"]
+"""Returns the model in a folder, to compute on this many threads."""
 
 
 def transcribe(
@@ -90,15 +90,15 @@ def transcribe(
     language: str | None,
     threads: int,
     progress: Progress = no_progress,
-    load: Load = load_recogniser,
+    load: LoadWhisper = load_recogniser,
 ) -> Transcript:
-    """The words of a recording with their times.
+    """Return the words of a recording with their times.
 
     ``model`` is a folder in faster-whisper's layout; ``language`` an ISO 639-1 code, or None to have it
     detected (of es-MX, es counts); ``threads`` those of the CPU, 0 for as many as there are cores. The model
-    lives no longer than this call, unless ``load`` keeps it.
+    is freed after this call, unless ``load`` keeps it.
 
-    Up to WHOLE_SECONDS a recording is transcribed in one piece: each of many short clips would be padded
+    Up to WHOLE_SECONDS a recording is transcribed as a whole: each of many short clips would be padded
     to 30 s. No window sees the text of the one before (``condition_on_previous_text``), which keeps a
     repetition loop from spreading, and costs nothing where a longer recording is cut, in a silence.
 
@@ -109,7 +109,7 @@ def transcribe(
     progress(ProgressEvent(STAGE, 0.0, recording.seconds))
     words: list[Word] = []
     found: tuple[str, float] | None = None
-    for start, end in pieces(recording.samples):
+    for start, end in split_at_silence(recording.samples):
         offset = start / ANALYSIS_RATE
         segments, info = whisper.transcribe(
             recording.samples[start:end],
@@ -123,19 +123,19 @@ def transcribe(
         found = found or (info.language, float(info.language_probability))
         for segment in segments:
             words += _words(segment, offset)
-            heard = min(offset + float(segment.end), recording.seconds)
-            progress(ProgressEvent(STAGE, heard, recording.seconds))
+            done = min(offset + float(segment.end), recording.seconds)
+            progress(ProgressEvent(STAGE, done, recording.seconds))
     progress(ProgressEvent(STAGE, recording.seconds, recording.seconds))
     assert found is not None
     return Transcript(tuple(words), *found, model.name)
 
 
 def _known_code(language: str, whisper: WhisperModel, model: Path) -> str:
-    """The language as the model calls it. Raises InputError when it does not know it."""
+    """Return the model's code of a language. Raises InputError for one that it does not support."""
     code = language.lower().replace("_", "-").split("-")[0]
     if code not in whisper.supported_languages:
         raise InputError(
-            f'The model in {model} does not know the language "{language}"; it knows '
+            f'The model in {model} does not support the language "{language}"; it supports '
             f"{', '.join(sorted(whisper.supported_languages))}.",
             code="language_unknown",
         )
@@ -143,21 +143,21 @@ def _known_code(language: str, whisper: WhisperModel, model: Path) -> str:
 
 
 def _words(segment: RecognisedSegment, offset: float) -> list[Word]:
-    """The words of a segment of a piece that begins at ``offset`` seconds."""
+    """Return the words of a segment of a part that begins at ``offset`` seconds."""
     return [
         Word(offset + float(word.start), offset + float(word.end), word.word, float(word.probability))
         for word in segment.words or ()
     ]
 
 
-def pieces(samples: Samples) -> list[tuple[int, int]]:
-    """Where to cut a recording for its transcription: first and last sample of each piece, at ANALYSIS_RATE."""
+def split_at_silence(samples: Samples) -> list[tuple[int, int]]:
+    """Return the start and end, in samples at ANALYSIS_RATE, of the parts that are transcribed one by one."""
     import numpy as np
 
     cuts = [0]
     within, quiet = round(_CUT_WITHIN * ANALYSIS_RATE), round(_QUIET_SECONDS * ANALYSIS_RATE)
     while len(samples) - cuts[-1] > WHOLE_SECONDS * ANALYSIS_RATE:
-        about = cuts[-1] + round(PIECE_SECONDS * ANALYSIS_RATE)
+        about = cuts[-1] + round(PART_SECONDS * ANALYSIS_RATE)
         around = samples[about - within : about + within].reshape(-1, quiet)
         quietest = int(np.argmin(np.square(around).mean(axis=1)))
         cuts.append(about - within + quietest * quiet + quiet // 2)
@@ -167,7 +167,7 @@ def pieces(samples: Samples) -> list[tuple[int, int]]:
 def drop_outside_speech(
     words: Iterable[Word], turns: Sequence[Turn]
 ) -> tuple[tuple[Word, ...], tuple[Word, ...]]:
-    """The words near a turn, and those farther than SPEECH_MARGIN from all: what a recogniser makes of silence."""
+    """Return the words near a turn, and those farther than SPEECH_MARGIN from all: hallucinated in silence."""
     index = TurnIndex(turns)
     kept: list[Word] = []
     dropped: list[Word] = []

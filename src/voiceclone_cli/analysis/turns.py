@@ -1,4 +1,8 @@
-"""Which turn a stretch of time falls into, found quickly among thousands."""
+"""Turns: their RTTM files, overlaps, and a quick search among thousands.
+
+RTTM is the format of NIST's RT-09 evaluation plan, appendix A: one turn a line, ten fields separated by blanks,
+``SPEAKER <recording> <channel> <start> <duration> <NA> <NA> <speaker> <NA> <NA>``, times in seconds.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,6 @@ from voiceclone_cli.files import check_speaker_names
 from voiceclone_cli.types import Diarization, Turn
 from voiceclone_worker.validation import shown
 
-# RTTM, the plain text format of diarizations: one turn a line, times in seconds.
-#
-# The format is that of NIST's RT-09 evaluation plan, appendix A: ten fields separated by blanks,
-# ``SPEAKER <recording> <channel> <start> <duration> <NA> <NA> <speaker> <NA> <NA>``.
-
-
 MAX_TURNS = 100_000
 MAX_SECONDS = 100 * 3600
 """The latest end of a turn, as in scripts."""
@@ -26,11 +24,11 @@ MAX_SECONDS = 100 * 3600
 _COMMENT = ";;"
 _OTHER_TYPES = {"SEGMENT", "NOSCORE", "NO_RT_METADATA", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER"}
 _OTHER_TYPES |= {"EDIT", "SU", "IP", "CB", "A/P", "SPKR-INFO"}
-"""Lines that RTTM allows and that say nothing about who speaks when."""
+"""Lines that RTTM allows and that are not turns."""
 
 
 def write_rttm(turns: Iterable[Turn], uri: str) -> str:
-    """The turns as RTTM, times to the millisecond.
+    """Return the turns as RTTM, times to the millisecond.
 
     ``uri`` names the recording; blanks in it become underscores, since blanks separate fields.
     Raises InputError for a speaker whose name is empty or holds a blank.
@@ -53,10 +51,10 @@ def write_rttm(turns: Iterable[Turn], uri: str) -> str:
 
 
 def read_rttm(text: str) -> list[Turn]:
-    """The turns of one recording, in the order of their start.
+    """Return the turns of one recording, ordered by start.
 
-    Raises InputError, with the number of the line, for anything that is not RTTM, when the text speaks of
-    more than one recording or has more than MAX_TURNS turns; and for speakers that cannot name a folder.
+    Raises InputError, with the number of the line, for anything that is not RTTM, for a second recording
+    and for more than MAX_TURNS turns; and for speakers that cannot name a folder.
     """
     turns: list[Turn] = []
     recordings: set[str] = set()
@@ -68,7 +66,7 @@ def read_rttm(text: str) -> list[Turn]:
             raise _bad_line(number, "a turn has ten fields, the first of them SPEAKER")
         recordings.add(fields[1])
         if len(recordings) > 1:
-            raise _bad_line(number, "it speaks of a second recording; keep the lines of one only")
+            raise _bad_line(number, "it names a second recording; keep the lines of one only")
         if len(turns) == MAX_TURNS:
             raise _bad_line(number, f"there are more than {MAX_TURNS:,} turns")
         turns.append(_turn(fields, number))
@@ -79,7 +77,7 @@ def read_rttm(text: str) -> list[Turn]:
 def _turn(fields: list[str], number: int) -> Turn:
     start, duration = (_seconds(field, number) for field in fields[3:5])
     end = _to_the_millisecond(start + duration)
-    # Not the duration alone: less than half a millisecond is none.
+    # Not the duration alone: less than half a millisecond is rounded away.
     if end <= start:
         raise _bad_line(number, "the turn has no length")
     return Turn(start=start, end=end, speaker=fields[7])
@@ -103,22 +101,19 @@ def _bad_line(number: int, reason: str) -> InputError:
     return InputError(f"RTTM line {number} cannot be read: {reason}.", code="bad_rttm")
 
 
-# Turns that the user gives, as RTTM: nobody has to find them.
-
-
 _MAX_BYTES = 50 * 2**20
 
 
 def given_turns(path: Path, seconds: float) -> Diarization:
-    """The turns of an RTTM file, for a recording that lasts ``seconds``.
+    """Return the turns of an RTTM file, for a recording that lasts ``seconds``.
 
-    Raises InputError when the file cannot be read, is no RTTM, or has no turn within the recording.
+    Raises InputError when the file cannot be read, is not RTTM, or has no turn within the recording.
     """
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
-            raise InputError(f"--turns {path} is larger than 50 MB, which is no RTTM.", code="bad_rttm")
+            raise InputError(f"--turns {path} is larger than 50 MB, which is not RTTM.", code="bad_rttm")
         found = read_rttm(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InputError(f"--turns {path} is not UTF-8 text.", code="bad_rttm") from error
@@ -142,8 +137,8 @@ def given_turns(path: Path, seconds: float) -> Diarization:
 
 
 def exclusive_turns(turns: Iterable[Turn]) -> tuple[Turn, ...]:
-    """The same turns without overlaps: whoever began first keeps the floor until their turn ends."""
-    # From when on a turn may have the floor, since when it lasts, its end, its speaker.
+    """Return the turns without overlaps: the speaker who began first keeps the floor until the turn ends."""
+    # Per turn: when it may have the floor, when it began, its end, its speaker.
     waiting = sorted((turn.start, turn.start, turn.end, turn.speaker) for turn in turns)
     heapq.heapify(waiting)
     exclusive: list[Turn] = []
@@ -160,21 +155,21 @@ def exclusive_turns(turns: Iterable[Turn]) -> tuple[Turn, ...]:
 
 
 class TurnIndex:
-    """Turns in the order of their start, which may overlap."""
+    """Index of turns, which may overlap, by time."""
 
     def __init__(self, turns: Iterable[Turn]) -> None:
         self.turns = sorted(turns, key=lambda turn: (turn.start, turn.end))
         self._starts = [turn.start for turn in self.turns]
-        # The longest-lasting turn among the first i + 1: tells when a walk back can stop.
-        self._lasting: list[Turn] = []
+        # The turn that ends last among the first i + 1: where a walk back can stop.
+        self._latest_end: list[Turn] = []
         for turn in self.turns:
-            last = self._lasting[-1] if self._lasting else turn
-            self._lasting.append(turn if turn.end > last.end else last)
+            last = self._latest_end[-1] if self._latest_end else turn
+            self._latest_end.append(turn if turn.end > last.end else last)
 
     def overlapping(self, start: float, end: float) -> Iterator[tuple[Turn, float]]:
-        """The turns that share time with start..end, and how many seconds, latest first."""
+        """Yield the turns that share time with start..end, and how many seconds, latest first."""
         position = bisect_left(self._starts, end) - 1
-        while position >= 0 and self._lasting[position].end > start:
+        while position >= 0 and self._latest_end[position].end > start:
             turn = self.turns[position]
             shared = min(end, turn.end) - max(start, turn.start)
             if shared > 0:
@@ -182,7 +177,7 @@ class TurnIndex:
             position -= 1
 
     def most_shared(self, start: float, end: float) -> Turn | None:
-        """The turn that shares most time with start..end; the earliest of equals."""
+        """Return the turn that shares most time with start..end; the earliest of equals."""
         best, most = None, 0.0
         for turn, shared in self.overlapping(start, end):
             if shared >= most:
@@ -190,11 +185,11 @@ class TurnIndex:
         return best
 
     def nearest(self, start: float, end: float) -> tuple[Turn, float] | None:
-        """The nearest turn and its distance in seconds (0.0 when they touch); None when there is no turn."""
+        """Return the nearest turn and its distance in seconds (0.0 when they touch); None without turns."""
         following = bisect_right(self._starts, end)
         candidates = []
         if following > 0:
-            turn = self._lasting[following - 1]
+            turn = self._latest_end[following - 1]
             candidates.append((turn, max(0.0, start - turn.end)))
         if following < len(self.turns):
             turn = self.turns[following]

@@ -1,6 +1,8 @@
-"""The program of a child that listens: requests line by line on stdin, replies on stdout (see ``wire``).
+"""The program of an analysis worker: ``python -m voiceclone_cli.analysis.worker``.
 
-``python -m voiceclone_cli.analysis.worker``. Models stay loaded from one request to the next.
+Requests come line by line on stdin; the events of each (``analysis_started``, ``analysis_progress``, ``analyzed``)
+are lines of JSON on stdout, in order. The heartbeat is on stderr, as with speech workers. Models stay loaded from
+one request to the next.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.analysis.analyzer import CachedModels
-from voiceclone_cli.analysis.remote import answer_request, error_row, recording_from_row
+from voiceclone_cli.analysis.analyzer import CachedModels, run_task
 from voiceclone_cli.errors import VoicecloneError
 from voiceclone_cli.types import ProgressEvent
+from voiceclone_cli.workers.protocol import AnalysisTask
 from voiceclone_worker.runtime import Channel, exit_with_parent
 
 if typing.TYPE_CHECKING:
@@ -24,38 +26,42 @@ if typing.TYPE_CHECKING:
 
 
 def main() -> None:
-    """Serve until stdin ends. What is no ``VoicecloneError`` ends the process: its traceback is on stderr."""
+    """Serve until stdin ends. An error that is not a ``VoicecloneError`` ends the process with a traceback."""
     channel = Channel()  # before any library may print
     exit_with_parent(serving=True)
-    ears = CachedModels()
-    for line in sys.stdin:
-        _reply(channel, _answer(json.loads(line), ears, channel))
+    channel.emit("hello", pid=os.getpid())
+    channel.start_heartbeat()
+    models = CachedModels()
+    for lease, line in enumerate(sys.stdin, 1):
+        _serve(json.loads(line), lease, models, channel)
 
 
-def _answer(request: dict[str, Any], ears: CachedModels, channel: Channel) -> dict[str, Any]:
+def _serve(request: dict[str, Any], lease: int, models: CachedModels, channel: Channel) -> None:
+    def emit(event: str, **fields: Any) -> None:
+        row = {"event": event, "task": 0, "id": request["id"], "lease": lease}
+        channel.write_line(json.dumps({**row, **fields}))
+
     def progress(event: ProgressEvent) -> None:
-        _reply(channel, {"progress": asdict(event)})
+        emit("analysis_progress", progress=asdict(event))
 
-    recording = recording_from_row(request["recording"], _mapped(Path(request["samples"])))
+    emit("analysis_started")
+    task = AnalysisTask(request["id"], request, _mapped(Path(request["samples"])), 0.0)
     try:
-        return {"heard": answer_request(request["wish"], recording, ears, progress)}
+        document = {"result": run_task(task, progress, models.load_pipeline, models.load_whisper)}
     except VoicecloneError as error:
-        return {"error": error_row(error)}
+        document = {"error": {"kind": type(error).__name__, "message": error.message, "code": error.code}}
+    emit("analyzed", document=document)
 
 
 def _mapped(path: Path) -> Samples:
-    """The samples in a file, which lives on without its name: nothing stays, whoever is killed."""
+    """Return the samples in a file, which lives on without its name: nothing stays, whatever is killed."""
     import numpy as np
 
-    # Copied where it is written to, which nobody does: torch takes no memory that is read-only.
+    # Copy on write, although nothing is written: torch takes no memory that is read-only.
     samples: Samples = np.asarray(np.load(path, mmap_mode="c"))
     if os.name != "nt":
         path.unlink()
     return samples
-
-
-def _reply(channel: Channel, reply: dict[str, Any]) -> None:
-    channel.answer_line(json.dumps(reply))
 
 
 if __name__ == "__main__":

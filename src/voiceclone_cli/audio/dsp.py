@@ -1,4 +1,4 @@
-"""Speech made shorter or longer without changing its pitch (WSOLA: FFmpeg's ``atempo`` filter)."""
+"""Signal processing of speech: its level, a limiter, and time stretching."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ if typing.TYPE_CHECKING:
     from voiceclone_cli.types import Samples
 
 
-# How loud somebody speaks, pauses left out, and a limiter that keeps sums within full scale.
-
-
 FRAME_SECONDS = 0.02
 GATE_DB = 30.0
-"""Frames that lie further below the loudest one are pauses."""
+"""Frames further below the loudest one are pauses."""
 
 FLOOR_DB = -60.0
-"""dBFS. What is not louder than this is not speech."""
+"""dBFS. Frames below this level are not speech."""
 
 LIMITER_KNEE = 0.9
-"""Up to here the limiter changes nothing."""
+"""Amplitude up to which the limiter leaves the signal unchanged."""
+
+_FILTER_BLOCK = 1 << 15
+_FLUSH_SECONDS = 0.1
+"""Silence after the signal: atempo ends up to 24 ms early, and would cut off the end of a word."""
 
 
 def speech_level_db(samples: Samples, rate: int) -> float | None:
-    """Active speech level in dBFS; None where less than 0.1 s of speech can be heard.
+    """Return the active speech level in dBFS, or None for less than 0.1 s of speech.
 
-    The mean power of the 20 ms frames within 30 dB of the loudest one: a gated level, in the spirit of
+    It is the mean power of the 20 ms frames within 30 dB of the loudest one: a gated level like that of
     ITU-T P.56, so that pauses do not count.
     """
     import numpy as np
@@ -46,42 +47,38 @@ def speech_level_db(samples: Samples, rate: int) -> float | None:
 
 
 def limit(samples: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Keep a signal below full scale: untouched up to 0.9, and bent smoothly towards 1 beyond.
+    """Keep a signal below full scale: unchanged up to 0.9, and compressed smoothly towards 1 above.
 
-    A static curve (tanh above the knee, of slope 1 at it): each sample depends on itself alone, so a
-    signal limited in blocks is the signal limited in one piece.
+    The curve is static (tanh above the knee, with slope 1 at the knee): each output sample depends on its
+    input sample only, so that blocks give the same result as the whole signal.
     """
     import numpy as np
 
     size = np.abs(samples)
     if size.max(initial=0.0) <= LIMITER_KNEE:
         return samples
-    room = 1.0 - LIMITER_KNEE
-    bent = LIMITER_KNEE + room * np.tanh((size - LIMITER_KNEE) / room)
-    limited: NDArray[np.floating] = np.where(size <= LIMITER_KNEE, samples, np.copysign(bent, samples))
+    headroom = 1.0 - LIMITER_KNEE
+    compressed = LIMITER_KNEE + headroom * np.tanh((size - LIMITER_KNEE) / headroom)
+    limited: NDArray[np.floating] = np.where(size <= LIMITER_KNEE, samples, np.copysign(compressed, samples))
     return limited
 
 
-_BLOCK = 1 << 15
-_FLUSH_SECONDS = 0.1
-"""Silence after the signal: atempo ends up to 24 ms early, and a word's end must not go with them."""
-
-
 def stretch(samples: Samples, rate: int, factor: float) -> Samples:
-    """``factor`` times as fast, at the same pitch, in exactly round(len(samples) / factor) samples.
+    """Change the tempo by ``factor`` without changing the pitch (WSOLA: FFmpeg's ``atempo`` filter).
 
-    ``factor`` lies within [0.5, 2]; 1.0 gives the samples back as they are.
+    Returns exactly round(len(samples) / factor) samples; a factor of 1.0 returns the samples unchanged.
+    Raises ValueError for a factor outside of [0.5, 2].
     """
     import numpy as np
 
     if not 0.5 <= factor <= 2.0:
-        raise ValueError(f"speech cannot be stretched by {factor}: 0.5 to 2 is possible")
+        raise ValueError(f"stretch factor {factor} is not within 0.5 to 2")
     if factor == 1.0 or not samples.size:
         return samples
-    wanted = round(len(samples) / factor)
+    length = round(len(samples) / factor)
     silence = np.zeros(round(_FLUSH_SECONDS * rate), np.float32)
-    result = _atempo(np.concatenate([samples.astype(np.float32), silence]), rate, factor)[:wanted]
-    return np.pad(result, (0, wanted - len(result)))
+    result = _atempo(np.concatenate([samples.astype(np.float32), silence]), rate, factor)[:length]
+    return np.pad(result, (0, length - len(result)))
 
 
 def _atempo(samples: Samples, rate: int, factor: float) -> Samples:
@@ -96,18 +93,20 @@ def _atempo(samples: Samples, rate: int, factor: float) -> Samples:
     tempo.link_to(sink)
     graph.configure()
     parts: list[Samples] = []
-    for start in range(0, len(samples), _BLOCK):
-        frame = av.AudioFrame.from_ndarray(samples[None, start : start + _BLOCK], format="flt", layout="mono")
+    for start in range(0, len(samples), _FILTER_BLOCK):
+        frame = av.AudioFrame.from_ndarray(
+            samples[None, start : start + _FILTER_BLOCK], format="flt", layout="mono"
+        )
         frame.sample_rate, frame.pts = rate, start
         graph.push(frame)
-        parts += _ready(graph)
+        parts += _pull_available(graph)
     graph.push(None)
-    parts += _ready(graph)
+    parts += _pull_available(graph)
     return np.concatenate(parts)
 
 
-def _ready(graph: av.filter.Graph) -> list[Samples]:
-    """What the filter can give before it needs more."""
+def _pull_available(graph: av.filter.Graph) -> list[Samples]:
+    """Pull the output that the filter has before it needs more input."""
     import av
     import numpy as np
 

@@ -1,4 +1,8 @@
-"""What FFmpeg's libraries may make of a stranger's file: a recording, and nothing that leads elsewhere."""
+"""Containers that may be opened, channel layouts, and the length of audio that a file's header declares.
+
+Media files are untrusted: FFmpeg must neither follow playlists to other files or addresses nor decode
+pictures.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +24,10 @@ CONTAINERS = (
     "truehd,mlp,ape,tak,tta,wv,mpc,mpc8,dsf,iff,oma,nistsphere,voc,sox,"
     "ircam,avr,pvf,amr,amrnb,amrwb,qcp,gsm,g722,alaw,mulaw,sln,sbc"
 )
-"""FFmpeg's names of the formats that recordings come in ("mov" is mp4 and m4a as well).
+"""FFmpeg's names of the containers that recordings come in ("mov" includes mp4 and m4a).
 
-It knows some three hundred more: playlists and descriptions, which open other files and addresses
-(hls, concat, dash, sdp), pictures, subtitles, and the formats of old games.
+FFmpeg supports some three hundred more: playlists, which open other files and addresses (hls, concat, dash,
+sdp), pictures, subtitles, and the formats of old games.
 """
 
 _PLAYLISTS = {
@@ -50,10 +54,10 @@ _HEADS = {
 
 
 def open_options() -> dict[str, str]:
-    """FFmpeg's options for opening a file.
+    """Return FFmpeg's options for opening an untrusted file.
 
-    No network, none but the containers above, and no decoder but those of audio: whoever looks into a
-    video would otherwise have its first pictures decoded, however large they say they are.
+    They allow no network, only the containers above, and only audio decoders: probing a video would
+    otherwise decode its first pictures, whatever size they declare.
     """
     return {
         "protocol_whitelist": "file",
@@ -63,12 +67,12 @@ def open_options() -> dict[str, str]:
 
 
 def looks_like(head: bytes) -> str | None:
-    """The media file that these first bytes begin ("a FLAC file"), whether or not the rest can be read."""
+    """Name the kind of media file that begins with these bytes ("a FLAC file"), readable or not."""
     return "an MP4 file" if head[4:8] == b"ftyp" else _HEADS.get(head[:4])
 
 
 def playlist_kind(head: bytes) -> str | None:
-    """What these first bytes begin when it only tells where a recording is."""
+    """Name the kind of playlist that begins with these bytes; None for any other file."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     return next((kind for mark, kind in _PLAYLISTS.items() if text.startswith(mark)), None)
 
@@ -82,25 +86,22 @@ def _audio_decoders() -> str:
         try:
             codec = av.Codec(name, "r")
         except av.codec.codec.UnknownCodecError:
-            # An encoder that has no decoder.
+            # Only an encoder has this name.
             continue
         if codec.type == "audio":
             names.add(codec.name)
     return ",".join(sorted(names))
 
 
-# Which loudspeaker each channel of a file is for.
-
-
-MOST_CHANNELS = 8
-"""A recording of more is a mixing desk's, and no mix for listeners is made in its image."""
+MAX_MIX_CHANNELS = 8
+"""Recordings with more channels are multitrack recordings; their mix is mono."""
 
 _BITS = {
     **{"FL": 1 << 0, "FR": 1 << 1, "FC": 1 << 2, "LFE": 1 << 3, "BL": 1 << 4, "BR": 1 << 5},
     **{"FLC": 1 << 6, "FRC": 1 << 7, "BC": 1 << 8, "SL": 1 << 9, "SR": 1 << 10, "TC": 1 << 11},
     **{"TFL": 1 << 12, "TFC": 1 << 13, "TFR": 1 << 14, "TBL": 1 << 15, "TBC": 1 << 16, "TBR": 1 << 17},
 }
-"""Of WAVEFORMATEXTENSIBLE's channel mask, by FFmpeg's names."""
+"""Bits of WAVEFORMATEXTENSIBLE's channel mask by FFmpeg's names of channels."""
 
 _BASS = frozenset({"LFE", "LFE2"})
 
@@ -109,63 +110,62 @@ _PAIRS = (("FL", "FR"), ("SL", "SR"), ("BL", "BR"), ("FLC", "FRC"), ("TFL", "TFR
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The channels of a file in their order, by FFmpeg's names; any other name where nobody knows."""
+    """The channels of a file in order, by FFmpeg's names (any other name for an unknown channel)."""
 
     names: tuple[str, ...]
 
     @classmethod
     def of(cls, names: tuple[str, ...]) -> Layout:
-        """One or two channels of which a file says nothing are mono and stereo."""
+        """Return the layout of these channels; one or two unknown channels become mono and stereo."""
         unknown = not any(name in _BITS for name in names)
-        usual = {1: ("FC",), 2: ("FL", "FR")}.get(len(names), names)
-        return cls(usual if unknown else names)
+        default = {1: ("FC",), 2: ("FL", "FR")}.get(len(names), names)
+        return cls(default if unknown else names)
 
     @property
     def channels(self) -> int:
+        """The number of channels."""
         return len(self.names)
 
     @property
     def mask(self) -> int:
-        """For a wav header; 0 where the channels are unknown, or in an order that a mask cannot tell."""
+        """The channel mask of a wav header; 0 if channels are unknown or not in the order of the mask."""
         bits = [_BITS.get(name, 0) for name in self.names]
         known = all(bits) and all(left < right for left, right in pairwise(bits))
         return sum(bits) if known else 0
 
     @property
-    def voiced(self) -> tuple[int, ...]:
-        """The channels in which somebody may speak: all but those for bass."""
+    def speech_channels(self) -> tuple[int, ...]:
+        """The channels that may hold speech: all except the low-frequency ones."""
         return tuple(index for index, name in enumerate(self.names) if name not in _BASS)
 
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:
-        """The voiced channels: left and right together, others alone."""
-        where = {name: index for index, name in enumerate(self.names)}
-        pairs = [(where[a], where[b]) for a, b in _PAIRS if a in where and b in where]
+        """The speech channels: left and right as pairs, the others alone."""
+        indices = {name: index for index, name in enumerate(self.names)}
+        pairs = [(indices[a], indices[b]) for a, b in _PAIRS if a in indices and b in indices]
         paired = {index for pair in pairs for index in pair}
-        return (*pairs, *((index,) for index in self.voiced if index not in paired))
+        return (*pairs, *((index,) for index in self.speech_channels if index not in paired))
 
 
 MONO = Layout(("FC",))
 
 
-# How much audio a file's own header promises, so that a file that was cut off can be told from a short one.
-#
-# FFmpeg's libraries answer with an estimate where a header says nothing, and with the file's size where a
-# wav header says more than there is. Neither is a promise, so only what a header really states counts here.
-
-
-_STATED_BY_HEADER = frozenset({"flac", "mov", "matroska", "aiff", "au", "mp3"})
-"""FFmpeg's names of the formats whose stream duration is a statement ("mov" is mp4 and m4a as well)."""
+_EXACT_DURATIONS = frozenset({"flac", "mov", "matroska", "aiff", "au", "mp3"})
+"""FFmpeg's names of the containers whose stream duration is in the header ("mov" includes mp4 and m4a)."""
 
 _UNKNOWN_SIZES = ((0, 0), (0x7FFF_F000 - 64, 0x8000_0000), (0xFFFF_F000, 0xFFFF_FFFF))
-"""What programs that write to a pipe put where the size of a wav's data belongs (first, last)."""
+"""Placeholders (first, last) that programs writing to a pipe put into the size of a wav's data."""
 
-_MOST_CHUNKS = 1000
-"""Before the data of a wav. A file that is chunks from end to end would be read for minutes."""
+_MAX_CHUNKS = 1000
+"""Chunks before the data of a wav. Reading a file made of chunks only would take minutes."""
 
 
-def promised_seconds(path: Path, container: InputContainer) -> float | None:
-    """Seconds of audio that the header promises; None where it says nothing that can be relied on."""
+def declared_seconds(path: Path, container: InputContainer) -> float | None:
+    """Return the seconds of audio that the header declares; None if it does not declare them reliably.
+
+    This tells a truncated file from a short one. FFmpeg's own durations do not: they are estimates if the
+    header declares none, and follow from the file size if a wav header declares more than there is.
+    """
     formats = set(container.format.name.split(","))
     stream = container.streams.audio[0]
     if "wav" in formats:
@@ -173,24 +173,24 @@ def promised_seconds(path: Path, container: InputContainer) -> float | None:
     if "matroska" in formats:
         if "DURATION" in stream.metadata:
             end = _clock_seconds(stream.metadata["DURATION"])
-            # The tag gives the time of the end, and a track may begin late.
+            # The tag is the time of the end, and a track may begin late.
             return None if end is None else end - float((stream.start_time or 0) * (stream.time_base or 0))
-        # Without that tag FFmpeg hands every stream the whole file's length, which is the longest stream's.
+        # Without that tag, FFmpeg reports the length of the longest stream for every stream.
         if len(container.streams) > 1:
             return None
-    if "mp3" in formats and not _mp3_counts_its_frames(path):
+    if "mp3" in formats and not _has_mp3_frame_count(path):
         return None
-    if formats.isdisjoint(_STATED_BY_HEADER) or stream.duration is None or stream.time_base is None:
+    if formats.isdisjoint(_EXACT_DURATIONS) or stream.duration is None or stream.time_base is None:
         return None
     return float(stream.duration * stream.time_base)
 
 
 def _wav_seconds(path: Path) -> float | None:
-    """Length by the size in the ``data`` chunk (RF64: in ``ds64``) and the bytes a second of ``fmt``."""
+    """Return the length from the size in the ``data`` chunk (RF64: ``ds64``) and the byte rate in ``fmt``."""
     bytes_per_second = long_size = 0
     with path.open("rb") as file:
         file.seek(12)
-        for _ in range(_MOST_CHUNKS):
+        for _ in range(_MAX_CHUNKS):
             header = file.read(8)
             if len(header) < 8:
                 return None
@@ -209,12 +209,12 @@ def _wav_seconds(path: Path) -> float | None:
     return None
 
 
-def _mp3_counts_its_frames(path: Path) -> bool:
-    """Whether the first MPEG frame holds the encoder's frame count (a "Xing" or "Info" tag)."""
+def _has_mp3_frame_count(path: Path) -> bool:
+    """Tell whether the first MPEG frame holds the number of frames (a "Xing" or "Info" tag)."""
     with path.open("rb") as file:
         head = file.read(10)
         if head[:3] == b"ID3" and len(head) == 10:
-            # An ID3v2 tag's size is written in seven bits of each byte.
+            # The size of an ID3v2 tag uses seven bits of each byte.
             a, b, c, d = head[6:]
             file.seek(10 + (a << 21 | b << 14 | c << 7 | d))
         else:
@@ -224,7 +224,7 @@ def _mp3_counts_its_frames(path: Path) -> bool:
 
 
 def _clock_seconds(text: str) -> float | None:
-    """Seconds of Matroska's "00:00:30.021000000"."""
+    """Parse Matroska's "00:00:30.021000000" into seconds."""
     try:
         hours, minutes, seconds = text.split(":")
         clock = int(hours) * 3600 + int(minutes) * 60 + float(seconds)

@@ -1,4 +1,4 @@
-"""Recordings in: as one mono signal for analysis, or spans of it at its own rate."""
+"""Reading of audio and video files through FFmpeg's libraries (PyAV), in blocks of about a second."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from voiceclone_cli.audio.formats import looks_like, open_options, playlist_kind, promised_seconds
+from voiceclone_cli.audio.formats import declared_seconds, looks_like, open_options, playlist_kind
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent, Recording, no_progress
+from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent, Recording, Span, no_progress
 
 if typing.TYPE_CHECKING:
     import numpy as np
     from av import AudioFrame, AudioResampler, Packet
-    from av import AudioStream as Source
+    from av import AudioStream as AvAudioStream
     from av.container import InputContainer
     from numpy.typing import NDArray
 
@@ -26,52 +26,174 @@ if typing.TYPE_CHECKING:
     """Shape (frames, channels), nominally within [-1, 1]."""
 
 
-# Any audio or video file as a stream of blocks of samples, through FFmpeg's libraries (PyAV).
-
+STAGE = "media"
 
 BLOCK_SECONDS = 1.0
+MIN_SECONDS = 0.1
+SILENCE_PEAK = 1e-4
+"""-80 dBFS. A recording whose peak is lower is silent."""
 RATES = (4_000, 768_000)
-"""Hz. Outside of it a header lies, and resampling would fill the memory."""
-MOST_CHANNELS = 64
-"""A full MADI line. More is a header that lies."""
-MOST_HOURS = 12
-"""The mono signal of so long a recording takes 2.8 GB. Small files can hold days of silence."""
+"""Hz. A rate outside of this range is a wrong header, and resampling it would exhaust the memory."""
+MAX_CHANNELS = 64
+"""A full MADI line. More channels are a wrong header."""
+MAX_HOURS = 12
+"""The mono signal of 12 hours takes 2.8 GB. A small file can contain days of silence."""
 
-_MOST_PLANES = 7
-"""PyAV looks for a null behind the last plane's address, and with eight of them it reads whatever is there."""
+_MAX_PLANES = 7
+"""PyAV looks for a null after the address of the last plane, and reads invalid memory with eight planes."""
+
+_HEAD_BYTES = 64
+"""Bytes that identify the kind of a file."""
 
 _MISSING_SECONDS = 0.5
 _MISSING_SHARE = 0.01
-"""Less than both of these may be missing: encoders round their durations."""
+"""A file may be shorter than declared by the larger of these two, since encoders round durations."""
+
+
+def read_recording(path: Path, progress: Progress = no_progress) -> Recording:
+    """Decode a file for analysis: the mean of its channels at ANALYSIS_RATE.
+
+    Memory holds the mono signal and a block of the source. ``source_frames`` is the number of frames that
+    were decoded. Progress: stage "media", in seconds of audio.
+
+    Raises InputError with the codes of open_audio, ``media_too_short`` below 0.1 s, and ``media_silent`` if
+    the peak of the mono signal is below -80 dBFS.
+    """
+    import numpy as np
+
+    signal = _GrowingSignal()
+    frames, peak = 0, 0.0
+    with open_audio(path) as stream:
+
+        def source_blocks() -> Iterator[Samples]:
+            nonlocal frames, peak
+            for block in stream.blocks():
+                frames += len(block)
+                peak = max(peak, float(np.abs(block).max(initial=0.0)))
+                progress(ProgressEvent(STAGE, frames / stream.rate, stream.declared_seconds))
+                yield block
+            progress(ProgressEvent(STAGE, frames / stream.rate, frames / stream.rate))
+
+        for block in resample_blocks(source_blocks(), stream.rate, ANALYSIS_RATE):
+            signal.append(block)
+        recording = Recording(
+            path=path,
+            samples=signal.finish(round(frames * ANALYSIS_RATE / stream.rate)),
+            source_rate=stream.rate,
+            source_frames=frames,
+            channels=stream.channels,
+            has_video=stream.has_video,
+        )
+    if recording.seconds < MIN_SECONDS:
+        raise InputError(
+            f"{path} is too short ({recording.seconds:.3f} s of audio): at least {MIN_SECONDS} s are needed.",
+            code="media_too_short",
+        )
+    if peak < SILENCE_PEAK:
+        raise InputError(
+            f"{path} is silent from beginning to end: check that the right track was recorded.",
+            code="media_silent",
+        )
+    return recording
+
+
+def read_spans(path: Path, spans: Sequence[Span]) -> list[Samples]:
+    """Read spans (start and end in seconds) as mono float32 at the source rate, in the given order.
+
+    The file is read once, up to the last span; memory holds the spans alone. Times are rounded to the nearest
+    sample; spans are cut at the end of the file.
+    Raises ValueError unless 0 <= start <= end, and InputError as open_audio does.
+    """
+    import numpy as np
+
+    for start, end in spans:
+        if not 0 <= start <= end:
+            raise ValueError(f"not a span of time: {start} to {end} s")
+    with open_audio(path) as stream:
+        frames = [(round(start * stream.rate), round(end * stream.rate)) for start, end in spans]
+        parts: list[list[Samples]] = [[] for _ in spans]
+        last = max((end for _, end in frames), default=0)
+        position = 0
+        for block in stream.blocks():
+            for (start, end), found in zip(frames, parts, strict=True):
+                # A view would keep the whole block in memory.
+                part = block[max(0, start - position) : max(0, end - position)].copy()
+                if part.size:
+                    found.append(part)
+            position += len(block)
+            if position >= last:
+                break
+    return [np.concatenate(found) if found else np.zeros(0, np.float32) for found in parts]
+
+
+def resample_blocks(blocks: Iterable[Channels], rate: int, target: int) -> Iterator[Channels]:
+    """Resample a signal block by block, with the result of resampling it whole (soxr, HQ).
+
+    Blocks have the shape (frames,) or (frames, channels).
+    """
+    import soxr
+
+    if rate == target:
+        yield from blocks
+        return
+    resampler = block = None
+    for block in blocks:
+        if resampler is None:
+            channels = 1 if block.ndim == 1 else block.shape[1]
+            resampler = soxr.ResampleStream(rate, target, channels, dtype="float32")
+        yield resampler.resample_chunk(block)
+    if resampler is not None and block is not None:
+        yield resampler.resample_chunk(block[:0], last=True)
+
+
+@contextmanager
+def open_audio(path: Path) -> Iterator[AudioStream]:
+    """Open the first audio stream of a media file, so that FFmpeg can reach no other file or address.
+
+    Raises InputError with the codes ``media_missing``, ``media_is_folder``, ``media_not_a_file``,
+    ``media_unreadable``, ``media_empty``, ``media_playlist``, ``media_not_media``, ``media_truncated``,
+    ``media_no_audio``, ``media_codec``, and those of :class:`AudioStream` and its blocks.
+    """
+    container = _open_container(path, _read_head(path))
+    with container:
+        if not container.streams.audio:
+            raise InputError(f"{path} has no audio: give a recording of speech.", code="media_no_audio")
+        # PyAV has no codec context for a stream without a decoder.
+        if container.streams.audio[0].codec_context is None:
+            raise InputError(
+                f"{path} has audio in a format that cannot be decoded: convert it to wav first.",
+                code="media_codec",
+            )
+        yield AudioStream(path, container)
 
 
 class AudioStream:
-    """The audio of one open file. Made by :func:`opening.open_audio`; its blocks can be read once."""
+    """The first audio stream of an open file, whose blocks can be read once; see :func:`open_audio`."""
 
     def __init__(self, path: Path, container: InputContainer) -> None:
         self._path = path
         self._container = container
         self._stream = container.streams.audio[0]
-        self._reached = 0.0
+        self._last_time = 0.0
         self._packer: AudioResampler | None = None
         self._check_channels(self._stream.codec_context.channels)
         self._frames = self._decode()
         self._first = next(self._frames, None)
-        # The codec's own word is not enough: HE-AAC announces half of the rate that it decodes to.
+        # Not the codec context's rate: that of HE-AAC is half of the decoded rate.
         first = self._first
         self.rate: int = first.sample_rate if first else self._stream.codec_context.sample_rate
         self.channels: int = first.layout.nb_channels if first else self._stream.codec_context.channels
         layout = first.layout if first else self._stream.codec_context.layout
         self.layout: tuple[str, ...] = tuple(channel.name for channel in layout.channels)
-        """FFmpeg's names of the channels, "FL" and "FR" say; others where a file does not say what is what."""
+        """FFmpeg's names of the channels, such as "FL" and "FR"; other names if the file has none."""
         self._check_rate()
-        self.promised_seconds = promised_seconds(path, container)
-        if (self.promised_seconds or 0) > MOST_HOURS * 3600:
-            raise self._too_long(f"lasts {(self.promised_seconds or 0) / 3600:.1f} hours by its header")
+        self.declared_seconds = declared_seconds(path, container)
+        if (self.declared_seconds or 0) > MAX_HOURS * 3600:
+            raise self._too_long(f"lasts {(self.declared_seconds or 0) / 3600:.1f} hours by its header")
 
     @property
     def has_video(self) -> bool:
-        """Whether there are moving pictures; the cover of an album does not count."""
+        """Whether the file has video; cover art does not count."""
         from av.stream import Disposition
 
         return any(
@@ -80,40 +202,43 @@ class AudioStream:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What the file says of itself, of the stream and as a whole, spelled as it is there."""
+        """The metadata of the stream and the container, with their original names."""
         return {**self._stream.metadata, **self._container.metadata}
 
     def blocks(self) -> Iterator[Samples]:
-        """The mean of the channels, float32, in blocks of about a second at ``rate``.
+        """Yield the mean of the channels, float32, in blocks of about a second at ``rate``.
 
-        Raises InputError: ``media_truncated`` when the file ends before its header's promise,
-        ``media_too_long`` when it goes on past MOST_HOURS whatever its header says, ``media_not_finite``
-        for NaN or infinite samples, ``media_rate`` when the rate changes midway.
+        Raises InputError: ``media_truncated`` if the file is shorter than its header declares,
+        ``media_too_long`` if it is longer than MAX_HOURS, ``media_not_finite`` for NaN or infinite samples,
+        ``media_rate`` if the rate changes.
         """
-        return self._blocks(_mono)
+        return self._blocks(_to_mono)
 
     def channel_blocks(self) -> Iterator[Channels]:
-        """As :meth:`blocks`, with the channels apart. Where their number changes midway, each is the mean."""
-        return self._blocks(lambda frame: _apart(frame, self.channels))
+        """Yield blocks as :meth:`blocks` does, of shape (frames, channels).
+
+        In frames with another number of channels than the first, each channel is the mean.
+        """
+        return self._blocks(lambda frame: _to_channels(frame, self.channels))
 
     def _blocks(self, convert: Callable[[AudioFrame], NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         import numpy as np
 
         parts: list[NDArray[np.float32]] = []
-        held = decoded = 0
+        buffered = decoded = 0
         for frame in self._all_frames():
-            part = convert(self._packed(frame))
+            part = convert(self._interleaved(frame))
             parts.append(part)
-            held += len(part)
-            if held >= BLOCK_SECONDS * self.rate:
-                decoded += held
-                if decoded > MOST_HOURS * 3600 * self.rate:
-                    raise self._too_long("goes on and on")
+            buffered += len(part)
+            if buffered >= BLOCK_SECONDS * self.rate:
+                decoded += buffered
+                if decoded > MAX_HOURS * 3600 * self.rate:
+                    raise self._too_long(f"is longer than {MAX_HOURS} hours")
                 yield self._checked(np.concatenate(parts))
-                parts, held = [], 0
-        if held:
+                parts, buffered = [], 0
+        if buffered:
             yield self._checked(np.concatenate(parts))
-        self._check_promise((decoded + held) / self.rate)
+        self._check_length((decoded + buffered) / self.rate)
 
     def _all_frames(self) -> Iterator[AudioFrame]:
         if self._first is not None:
@@ -122,21 +247,21 @@ class AudioStream:
         for frame in self._frames:
             if frame.sample_rate != self.rate:
                 raise InputError(
-                    f"{self._path} changes its sample rate from {self.rate} to {frame.sample_rate} Hz midway: "
+                    f"{self._path} changes its sample rate from {self.rate} to {frame.sample_rate} Hz: "
                     "convert it to one rate first.",
                     code="media_rate",
                 )
             yield frame
 
-    def _packed(self, frame: AudioFrame) -> AudioFrame:
-        """The frame, with its channels interleaved where PyAV must not be asked for so many planes."""
+    def _interleaved(self, frame: AudioFrame) -> AudioFrame:
+        """Interleave the channels of a frame that has more planes than PyAV can read."""
         import av
 
-        if not frame.format.is_planar or frame.layout.nb_channels <= _MOST_PLANES:
+        if not frame.format.is_planar or frame.layout.nb_channels <= _MAX_PLANES:
             return frame
         if self._packer is None:
             self._packer = av.AudioResampler(frame.format.packed, frame.layout, frame.sample_rate)
-        # Without a change of rate nothing is held back.
+        # At the same rate, each frame gives one frame.
         (packed,) = self._packer.resample(frame)
         return packed
 
@@ -148,47 +273,47 @@ class AudioStream:
                 try:
                     frames = packet.decode()
                 except av.error.InvalidDataError:
-                    # One damaged packet, as broadcasts have them. Where much is lost, the promise tells.
+                    # Broadcasts have damaged packets. _check_length finds greater losses.
                     continue
                 for frame in frames:
                     if frame.pts is not None and frame.time_base is not None:
                         start = (frame.pts - (self._stream.start_time or 0)) * frame.time_base
-                        self._reached = float(start) + frame.samples / frame.sample_rate
+                        self._last_time = float(start) + frame.samples / frame.sample_rate
                     yield frame
         except av.error.FFmpegError as error:
             raise InputError(
-                f"{self._path} cannot be decoded ({error.strerror}): make or fetch the file again, "
+                f"{self._path} cannot be decoded ({error.strerror}): create or download the file again, "
                 "or convert it to wav first.",
                 code="media_damaged",
             ) from error
 
-    def _packets(self) -> Iterator[Packet[Source]]:
+    def _packets(self) -> Iterator[Packet[AvAudioStream]]:
         try:
             yield from self._container.demux(self._stream)
         except IndexError:
-            # So PyAV ends where further streams came up midway, as in broadcasts; ours is through by then.
+            # PyAV raises it at the end of a broadcast in which streams appeared later.
             return
 
     def _check_rate(self) -> None:
         if not RATES[0] <= self.rate <= RATES[1]:
             raise InputError(
-                f"{self._path} claims a sample rate of {self.rate} Hz, which cannot be right: "
+                f"{self._path} declares a sample rate of {self.rate} Hz, which is out of range: "
                 "check how it was made.",
                 code="media_rate",
             )
 
     def _check_channels(self, channels: int) -> None:
-        if not 1 <= channels <= MOST_CHANNELS:
+        if not 1 <= channels <= MAX_CHANNELS:
             raise InputError(
-                f"{self._path} claims a number of channels that cannot be right (1 to {MOST_CHANNELS} can be "
-                "read): check how it was made.",
+                f"{self._path} declares a number of channels outside of 1 to {MAX_CHANNELS}: "
+                "check how it was made.",
                 code="media_channels",
             )
 
-    def _too_long(self, how: str) -> InputError:
+    def _too_long(self, problem: str) -> InputError:
         return InputError(
-            f"{self._path} {how}, and at most {MOST_HOURS} hours can be read: cut it into parts, "
-            "or copy it again if it is shorter.",
+            f"{self._path} {problem}, and at most {MAX_HOURS} hours can be read: cut it into parts, "
+            "or copy it again if it should be shorter.",
             code="media_too_long",
         )
 
@@ -197,49 +322,49 @@ class AudioStream:
 
         if not np.isfinite(block).all():
             raise InputError(
-                f"{self._path} holds samples that are not numbers (NaN or infinite): export it again.",
+                f"{self._path} has samples that are not numbers (NaN or infinite): export it again.",
                 code="media_not_finite",
             )
         return block
 
-    def _check_promise(self, decoded_seconds: float) -> None:
-        if self.promised_seconds is None:
+    def _check_length(self, decoded_seconds: float) -> None:
+        if self.declared_seconds is None:
             return
-        # A recording with gaps between its time stamps decodes to less than it lasts; it is whole all the same.
-        missing = self.promised_seconds - max(decoded_seconds, self._reached)
-        if missing > max(_MISSING_SECONDS, _MISSING_SHARE * self.promised_seconds):
+        # The time stamps count too: a complete recording may have gaps between them.
+        missing = self.declared_seconds - max(decoded_seconds, self._last_time)
+        if missing > max(_MISSING_SECONDS, _MISSING_SHARE * self.declared_seconds):
             raise InputError(
-                f"{self._path} is cut off: its header promises {self.promised_seconds:.1f} s of audio, "
-                f"but only {decoded_seconds:.1f} s are there. Copy or download it again.",
+                f"{self._path} is cut off: its header declares {self.declared_seconds:.1f} s of audio, "
+                f"but it has only {decoded_seconds:.1f} s. Copy or download it again.",
                 code="media_truncated",
             )
 
 
-def _mono(frame: AudioFrame) -> Samples:
-    """Mean of the channels as float32; integer formats are scaled to [-1, 1)."""
+def _to_mono(frame: AudioFrame) -> Samples:
+    """Return the mean of the channels as float32; integer formats are scaled to [-1, 1)."""
     import numpy as np
 
     planes = _planes(frame)
-    # A double may be too large for a float: it becomes infinite, which the caller reports.
+    # A double may be too large for a float; it becomes infinite, which the caller reports.
     with np.errstate(over="ignore", invalid="ignore"):
         channels = planes.astype(np.float32)
         mono: Samples = channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float32)
     return _scaled(mono, planes.dtype)
 
 
-def _apart(frame: AudioFrame, channels: int) -> Channels:
-    """The channels as float32, scaled as ``_mono`` does."""
+def _to_channels(frame: AudioFrame, channels: int) -> Channels:
+    """Return the channels as float32, scaled as in ``_to_mono``."""
     import numpy as np
 
     if frame.layout.nb_channels != channels:
-        return np.repeat(_mono(frame)[:, None], channels, axis=1)
+        return np.repeat(_to_mono(frame)[:, None], channels, axis=1)
     planes = _planes(frame)
     with np.errstate(over="ignore", invalid="ignore"):
         return _scaled(np.ascontiguousarray(planes.T, np.float32), planes.dtype)
 
 
 def _planes(frame: AudioFrame) -> NDArray[np.generic]:
-    """Shape (channels, frames), in the file's own number format."""
+    """Return samples of shape (channels, frames) in the file's number format."""
     samples: NDArray[np.generic] = frame.to_ndarray()
     return samples if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels).T
 
@@ -253,38 +378,8 @@ def _scaled(samples: NDArray[np.float32], source: np.dtype[np.generic]) -> NDArr
     return samples / full_scale if source.kind == "i" else samples
 
 
-# A file on its way to the decoder: looked at first, then opened so that it can reach nothing else.
-
-
-_HEAD = 64
-"""Bytes. Enough to tell what a file is."""
-
-
-@contextmanager
-def open_audio(path: Path) -> Iterator[AudioStream]:
-    """Open the first audio stream of a file.
-
-    Raises InputError with the codes ``media_missing``, ``media_is_folder``, ``media_not_a_file``,
-    ``media_unreadable``, ``media_empty``, ``media_playlist``, ``media_not_media``, ``media_truncated``,
-    ``media_no_audio``, ``media_codec``, and those of :class:`AudioStream` and its blocks.
-    """
-    container = _open(path, _head(path))
-    with container:
-        if not container.streams.audio:
-            raise InputError(
-                f"{path} holds no audio: give a file in which people can be heard.", code="media_no_audio"
-            )
-        # PyAV has no codec context for a stream that FFmpeg cannot decode.
-        if container.streams.audio[0].codec_context is None:
-            raise InputError(
-                f"{path} holds audio in a format that cannot be decoded: convert it to wav first.",
-                code="media_codec",
-            )
-        yield AudioStream(path, container)
-
-
-def _head(path: Path) -> bytes:
-    """The first bytes of a regular file."""
+def _read_head(path: Path) -> bytes:
+    """Read the first bytes of a regular file."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -296,9 +391,9 @@ def _head(path: Path) -> bytes:
                 f"{path} is not a regular file: save the recording to a file first.", code="media_not_a_file"
             )
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(_HEAD_BYTES)
     except (FileNotFoundError, ValueError) as error:
-        # ValueError: a name with a null character, which no file can have.
+        # ValueError: the name contains a null character.
         raise InputError(f"{path} does not exist: check the path.", code="media_missing") from error
     except OSError as error:
         raise InputError(
@@ -310,140 +405,34 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _open(path: Path, head: bytes) -> InputContainer:
+def _open_container(path: Path, head: bytes) -> InputContainer:
     import av
 
     playlist = playlist_kind(head)
     if playlist is not None:
         raise InputError(
-            f"{path} is {playlist}, not a recording, and what it names is not opened: "
+            f"{path} is {playlist}, not a recording, and its entries are not opened: "
             "save the recording to a file and give that.",
             code="media_playlist",
         )
     try:
-        # "file:", or a name could be an address.
+        # With "file:", no name is taken for an address.
         return av.open(f"file:{os.path.abspath(path)}", metadata_errors="ignore", options=open_options())
     except av.error.FFmpegError as error:
         kind = looks_like(head)
         if kind is None:
             raise InputError(
-                f"{path} is not an audio or video file that can be read here: convert it to wav first.",
+                f"{path} is not an audio or video file that can be read: convert it to wav first.",
                 code="media_not_media",
             ) from error
         raise InputError(
-            f"{path} begins like {kind}, but is cut off or damaged: copy or download it again.",
+            f"{path} begins like {kind} but is cut off or damaged: copy or download it again.",
             code="media_truncated",
         ) from error
 
 
-STAGE = "media"
-
-MIN_SECONDS = 0.1
-SILENCE_PEAK = 1e-4
-"""-80 dBFS: where nothing passes it, nobody can be heard."""
-
-
-def read_recording(path: Path, progress: Progress = no_progress) -> Recording:
-    """Decode a file for analysis: the mean of its channels at ANALYSIS_RATE.
-
-    The file is streamed: memory holds the mono signal and a block of the source. ``source_frames``
-    counts what was really decoded. Progress: stage "media", in seconds of audio.
-
-    Raises InputError with the codes of opening.open_audio, ``media_too_short`` below 0.1 s, and
-    ``media_silent`` when no sample of the mono signal passes -80 dBFS.
-    """
-    signal = _GrowingSignal()
-    with open_audio(path) as stream:
-        source = _Counted(stream, progress)
-        for block in resample_blocks(source.blocks(), stream.rate, ANALYSIS_RATE):
-            signal.append(block)
-        recording = Recording(
-            path=path,
-            samples=signal.finish(round(source.frames * ANALYSIS_RATE / stream.rate)),
-            source_rate=stream.rate,
-            source_frames=source.frames,
-            channels=stream.channels,
-            has_video=stream.has_video,
-        )
-    if recording.seconds < MIN_SECONDS:
-        raise InputError(
-            f"{path} is too short ({recording.seconds:.3f} s of audio): at least {MIN_SECONDS} s are needed.",
-            code="media_too_short",
-        )
-    if source.peak < SILENCE_PEAK:
-        raise InputError(
-            f"{path} is silent from beginning to end: check that the right track was recorded.",
-            code="media_silent",
-        )
-    return recording
-
-
-def read_spans(path: Path, spans: Sequence[tuple[float, float]]) -> list[Samples]:
-    """Mono float32 at the source rate for each span (start and end in seconds), in the order given.
-
-    One streaming pass that ends with the last span; memory holds the spans alone. Positions are the
-    samples nearest to the times; what lies past the end of the file is left out.
-    Raises ValueError for a span that is not 0 <= start <= end, and InputError as opening.open_audio does.
-    """
-    import numpy as np
-
-    for start, end in spans:
-        if not 0 <= start <= end:
-            raise ValueError(f"not a span of time: {start} to {end} s")
-    with open_audio(path) as stream:
-        frames = [(round(start * stream.rate), round(end * stream.rate)) for start, end in spans]
-        parts: list[list[Samples]] = [[] for _ in spans]
-        last = max((end for _, end in frames), default=0)
-        position = 0
-        for block in stream.blocks():
-            for (start, end), pieces in zip(frames, parts, strict=True):
-                # A copy, or the piece would keep its whole block alive.
-                piece = block[max(0, start - position) : max(0, end - position)].copy()
-                if piece.size:
-                    pieces.append(piece)
-            position += len(block)
-            if position >= last:
-                break
-    return [np.concatenate(pieces) if pieces else np.zeros(0, np.float32) for pieces in parts]
-
-
-def resample_blocks(blocks: Iterable[Samples], rate: int, target: int) -> Iterator[Samples]:
-    """A signal at another rate, block by block, as if it were resampled in one piece (soxr, HQ)."""
-    import numpy as np
-    import soxr
-
-    if rate == target:
-        yield from blocks
-        return
-    resampler = soxr.ResampleStream(rate, target, 1, dtype="float32")
-    for block in blocks:
-        yield resampler.resample_chunk(block)
-    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-
-
-class _Counted:
-    """A stream's blocks, counted and reported as they pass."""
-
-    def __init__(self, stream: AudioStream, progress: Progress) -> None:
-        self._stream = stream
-        self._progress = progress
-        self.frames = 0
-        self.peak = 0.0
-
-    def blocks(self) -> Iterator[Samples]:
-        import numpy as np
-
-        rate, total = self._stream.rate, self._stream.promised_seconds
-        for block in self._stream.blocks():
-            self.frames += len(block)
-            self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
-            self._progress(ProgressEvent(STAGE, self.frames / rate, total))
-            yield block
-        self._progress(ProgressEvent(STAGE, self.frames / rate, self.frames / rate))
-
-
 class _GrowingSignal:
-    """A signal of unknown length in one array, grown in place: an hour is never held twice."""
+    """A signal of unknown length in one array that is grown in place, without a second copy in memory."""
 
     def __init__(self) -> None:
         import numpy as np
@@ -452,15 +441,16 @@ class _GrowingSignal:
         self._length = 0
 
     def append(self, block: Samples) -> None:
+        """Append a block."""
         needed = self._length + len(block)
         if needed > len(self._array):
-            # refcheck looks for other views of the array; this class gives none away before the end.
+            # refcheck looks for views of the array; this class returns none before the end.
             self._array.resize(needed + needed // 16, refcheck=False)
         self._array[self._length : needed] = block
         self._length = needed
 
     def finish(self, length: int) -> Samples:
-        """The signal, cut or padded by the few samples that the resampler's rounding leaves."""
+        """Return the signal, cut or padded by the few samples that the resampler's rounding leaves."""
         self._array[self._length :] = 0
         self._array.resize(length, refcheck=False)
         return self._array

@@ -1,4 +1,4 @@
-"""The sound of the input as a file of its own, for a report to play from the run directory."""
+"""Writing of audio: 16-bit wav files, block by block, and the audio of a recording as FLAC."""
 
 from __future__ import annotations
 
@@ -28,24 +28,28 @@ if typing.TYPE_CHECKING:
     from voiceclone_cli.types import Samples
 
 
-# 16-bit wav files of any number of channels, written front to back.
-#
-# Our own writer because the length is known before: no header has to be mended afterwards, and a full disk
-# is an OSError at the very write that met it (libsndfile answers with a short count).
-
-
 NO_INFO: Mapping[str, str] = MappingProxyType({})
 
 _RIFF_LIMIT = 2**32 - 4096
-"""Bytes. A wav counts in 32 bits; RF64 (EBU Tech 3306) is the same file with a chunk of 64-bit sizes."""
+"""Bytes. The sizes in a wav have 32 bits; RF64 (EBU Tech 3306) adds a chunk of 64-bit sizes."""
 
 _PCM, _EXTENSIBLE = 1, 0xFFFE
 _PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
-"""How an extensible header names 16-bit integers (KSDATAFORMAT_SUBTYPE_PCM)."""
+"""The sample format of an extensible header (KSDATAFORMAT_SUBTYPE_PCM)."""
+
+STAGE = "original"
+VERSION = 1
+"""Increase this when the same input gives another file."""
+
+_FALLBACK_FLAC_RATE = 48_000
 
 
 class WavWriter:
-    """Takes the blocks of one file. Made by :func:`open_wav`."""
+    """A 16-bit wav file of known length that is written block by block; see :func:`open_wav`.
+
+    Not libsndfile: with the length known in advance, the header is never rewritten, and a full disk raises
+    OSError at the write that fails, where libsndfile returns a short count.
+    """
 
     def __init__(self, file: BinaryIO, header: bytes, frames: int, channels: int) -> None:
         self._file = file
@@ -55,20 +59,20 @@ class WavWriter:
         self._put(header)
 
     def write(self, pcm: NDArray[np.int16]) -> None:
-        """Shape (frames,) for one channel, (frames, channels) for any number."""
+        """Write a block of shape (frames, channels), or (frames,) for one channel."""
         if pcm.size != len(pcm) * self._channels:
-            raise ValueError(f"a wav of {self._channels} channels was given a block of shape {pcm.shape}")
+            raise ValueError(f"block of shape {pcm.shape} for a wav of {self._channels} channels")
         self._missing -= len(pcm)
         self._put(pcm.astype("<i2").tobytes())
 
     def finish(self) -> None:
-        """Raises ValueError unless exactly the promised frames were written."""
+        """Check that all frames were written. Raises ValueError for too few or too many."""
         if self._missing:
-            raise ValueError(f"a wav misses {self._missing} of its frames")
+            raise ValueError(f"{self._missing} frames of the wav are missing")
 
     @property
     def sha256(self) -> str:
-        """Of the file as far as it is written, header and all."""
+        """The SHA-256 of what was written so far, including the header."""
         return self._hash.hexdigest()
 
     def _put(self, data: bytes) -> None:
@@ -85,10 +89,11 @@ def open_wav(
     mask: int = 0,
     info: Mapping[str, str] = NO_INFO,
 ) -> Iterator[WavWriter]:
-    """A wav of exactly ``frames`` samples a channel at ``rate`` Hz, to be written block by block.
+    """Open a wav of exactly ``frames`` samples a channel at ``rate`` Hz for writing.
 
-    ``mask`` says where the loudspeakers of more than two channels stand (bits of WAVEFORMATEXTENSIBLE, 0 where
-    nobody knows); ``info`` are the texts of a LIST INFO chunk by their identifiers, such as ``ISFT``.
+    ``mask`` is the channel mask of WAVEFORMATEXTENSIBLE for more than two channels (0: unknown); ``info``
+    maps identifiers of a LIST INFO chunk, such as ``ISFT``, to texts. Raises ValueError at the end unless
+    exactly ``frames`` were written.
     """
     with path.open("wb") as file:
         writer = WavWriter(file, wav_header(rate, frames, channels, mask, info), frames, channels)
@@ -97,9 +102,9 @@ def open_wav(
 
 
 def write_wav(path: Path, samples: Samples, rate: int) -> None:
-    """Write a mono 16-bit wav, whole or not at all. A signal past full scale is turned down to it.
+    """Write a mono 16-bit wav atomically; a signal above full scale is attenuated to full scale.
 
-    Raises ValueError for samples that are not finite and RunError (atomic.write_error).
+    Raises ValueError for samples that are not finite, and RunError if the file cannot be written.
     """
     import numpy as np
 
@@ -115,7 +120,7 @@ def write_wav(path: Path, samples: Samples, rate: int) -> None:
 
 
 def wav_header(rate: int, frames: int, channels: int, mask: int, info: Mapping[str, str]) -> bytes:
-    """Everything before the samples; RF64 where the file passes 4 GB."""
+    """Return the bytes before the samples; RF64 for a file above 4 GB."""
     size = 2 * frames * channels
     before = _format_chunk(rate, channels, mask) + _info_chunk(info)
     if size <= _RIFF_LIMIT:
@@ -130,7 +135,7 @@ def wav_header(rate: int, frames: int, channels: int, mask: int, info: Mapping[s
 
 
 def to_pcm16(samples: NDArray[np.floating]) -> NDArray[np.int16]:
-    """Nearest 16-bit values of [-1, 1): the inverse of reading them, so a round trip changes no bit."""
+    """Round samples in [-1, 1) to 16 bits; the inverse of reading them, to the bit."""
     import numpy as np
 
     pcm: NDArray[np.int16] = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
@@ -147,32 +152,25 @@ def _format_chunk(rate: int, channels: int, mask: int) -> bytes:
 
 
 def _info_chunk(info: Mapping[str, str]) -> bytes:
-    """The texts, each ended by a null and padded to an even length; nothing where there are none."""
+    """Return a LIST INFO chunk of null-terminated texts, padded to even lengths; empty without texts."""
     texts = b""
     for name, text in info.items():
         identifier = name.encode("ascii")
         if len(identifier) != 4:
-            raise ValueError(f"an identifier of a LIST INFO chunk has four letters, not {name!r}")
+            raise ValueError(f"identifier {name!r} of a LIST INFO chunk does not have four letters")
         value = text.encode("utf-8") + b"\0"
         texts += struct.pack("<4sI", identifier, len(value)) + value + b"\0" * (len(value) % 2)
     return struct.pack("<4sI4s", b"LIST", 4 + len(texts), b"INFO") + texts if texts else b""
 
 
-STAGE = "original"
-VERSION = 1
-"""To be counted up when the same input gives another file."""
-
-_OTHERWISE_RATE = 48_000
-
-
 def write_original(source: Path, out: Path, progress: Progress = no_progress) -> Path:
     """Write the first audio stream of ``source`` as mono 16-bit FLAC at its own rate.
 
-    Sample for sample what media.read_recording hears before it resamples: the mean of the channels, from the same
-    first sample to the same last. What passes full scale is clipped. Streamed in blocks of a second.
+    The samples are those that read_recording decodes before resampling: the mean of the channels, clipped at
+    full scale. A rate that FLAC does not support becomes 48 kHz. Streamed in blocks of a second.
 
-    Progress: stage "original", in seconds. Raises InputError as opening.open_audio does, and RunError
-    (atomic.write_error).
+    Progress: stage "original", in seconds. Raises InputError as open_audio does, and RunError if the file
+    cannot be written.
     """
     import av
 
@@ -182,25 +180,25 @@ def write_original(source: Path, out: Path, progress: Progress = no_progress) ->
         atomic_path(out) as temporary,
         av.open(f"file:{temporary.absolute()}", "w", format="flac") as container,
     ):
-        rate = stream.rate if fits_flac(stream.rate) else _OTHERWISE_RATE
+        rate = stream.rate if fits_flac(stream.rate) else _FALLBACK_FLAC_RATE
         track = container.add_stream("flac", rate=rate, layout="mono")
         position = 0
         for block in resample_blocks(stream.blocks(), stream.rate, rate):
             if len(block):
-                container.mux(_encoded(track, block, rate, position))
+                container.mux(_encode(track, block, rate, position))
             position += len(block)
-            progress(ProgressEvent(STAGE, position / rate, stream.promised_seconds))
+            progress(ProgressEvent(STAGE, position / rate, stream.declared_seconds))
         container.mux(track.encode(None))
     progress(ProgressEvent(STAGE, position / rate, position / rate))
     return out
 
 
 def fits_flac(rate: int) -> bool:
-    """Whether FLAC has a place for this rate in Hz (RFC 9639, 9.1.2). Those that it has not are nobody's."""
+    """Tell whether FLAC can store this rate in Hz (RFC 9639, 9.1.2)."""
     return rate < 2**16 or (rate % 10 == 0 and rate // 10 < 2**16)
 
 
-def _encoded(track: AudioStream, block: Samples, rate: int, position: int) -> list[Packet[Stream]]:
+def _encode(track: AudioStream, block: Samples, rate: int, position: int) -> list[Packet[Stream]]:
     import av
 
     frame = av.AudioFrame.from_ndarray(to_pcm16(block)[None, :], format="s16", layout="mono")

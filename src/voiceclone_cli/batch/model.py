@@ -13,9 +13,10 @@ from voiceclone_cli.errors import InputError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.files import friendly_errors, write_text_atomic
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.rundir.manifest import ERROR, EXIT_CODES, PARTIAL, PLANNED, SUCCESS
+from voiceclone_cli.types import INPUTS_STAGE
 from voiceclone_worker.validation import dump_json
 
-BATCH_FILES = "files"
+BATCH_FILES = INPUTS_STAGE
 """The stage that counts recordings. An event of it that names an input reports the end of that input."""
 BATCH_SCHEMA = "voiceclone.batch/1"
 FILE_NAME = "batch.json"

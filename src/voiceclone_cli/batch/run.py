@@ -195,7 +195,7 @@ def run_all(
             )
         )
         analyzer = stack.enter_context(open_analyzer(batch.settings, progress))
-        pool = stack.enter_context(Pool(launcher, patience=batch.settings.timeout_scale))
+        pool = stack.enter_context(Pool(launcher, timeout_scale=batch.settings.timeout_scale))
         runner = BatchRunner(batch.items, analyzer, launcher, pool, progress, on_result, logs)
         try:
             runner.start(min(MAX_OPEN, EXTRA_OPEN + launcher.room()))
@@ -207,17 +207,16 @@ def run_all(
     if runner.callback_error is not None:
         raise runner.callback_error
     usage = pool.usage
-    timing = {
-        "total": time.perf_counter() - started,
-        "slots_busy": usage.busy_seconds,
-        "slots_idle": max(0.0, usage.slots * usage.span_seconds - usage.busy_seconds),
-    }
     return BatchRun(
         results=tuple(runner.results[item.name] for item in batch.items if item.name in runner.results),
         stopped=stopped,
-        timing={name: round(seconds, 3) for name, seconds in timing.items()},
+        timing={
+            "total": time.perf_counter() - started,
+            "slots_busy": usage.busy_seconds,
+            "slots_idle": max(0.0, usage.workers * usage.span_seconds - usage.busy_seconds),
+        },
         peak_mb=pool.peak_mb,
-        workers=usage.slots,
+        workers=usage.workers,
     )
 
 

@@ -1,4 +1,4 @@
-"""`voiceclone verify`: is a file cloned speech?"""
+"""Commands that read a recording or a finished run: check, report, verify, diarize, script and synth."""
 
 from __future__ import annotations
 
@@ -9,137 +9,119 @@ from typing import Annotated, Literal
 
 import typer
 
-from voiceclone_cli.cli import options
 from voiceclone_cli.cli.options import (
     AsJson,
-    AsrModel,
-    Mode,
-    ProgressOption,
-    Quiet,
-    Verbose,
-    Watermark,
-    Workers,
+    Input,
+    MaxSpeakers,
+    MinSpeakers,
+    RunDirArgument,
+    SpeakerCountOption,
+    argument,
+    option,
+    settings_of,
+    with_options,
 )
-from voiceclone_cli.cli.progress import ProgressMode, say, shown_progress
-from voiceclone_cli.config import resolve
+from voiceclone_cli.cli.progress import Display, print_line
+from voiceclone_cli.config import INPUT, OUTPUT, resolve
 from voiceclone_cli.errors import PreflightError
 
 if typing.TYPE_CHECKING:
-    from voiceclone_cli.evaluation.model import Evaluation, GateFailure, SegmentScore
+    from voiceclone_cli.evaluation.model import Evaluation, SegmentScore
     from voiceclone_cli.provenance.verify import Detection
 
-
-# `voiceclone check`: a finished run, measured; with gates, for regression jobs.
-
-
-_MISSED = 3
-"""Exit code: everything was measured, and not all of it is as good as it was asked to be."""
-_WORST = 20
-"""Rows that people are shown; check.json has all."""
-
-RunDirArgument = Annotated[
-    Path, typer.Argument(metavar="RUN_DIR", help="What `voiceclone run` has left.", show_default=False)
-]
-MinSimilarity = Annotated[
-    float | None,
-    typer.Option("--min-similarity", min=-1, max=1, help="Gate: to the speaker's voice.", show_default=False),
-]
-MinMargin = Annotated[
-    float | None,
-    typer.Option("--min-margin", min=-2, max=2, help="Gate: over the next speaker.", show_default=False),
-]
-MaxWer = Annotated[
-    float | None,
-    typer.Option("--max-wer", min=0, help="Gate: share of wrong words, .1 is a tenth.", show_default=False),
-]
-MinMos = Annotated[
-    float | None,
-    typer.Option("--min-mos", min=1, max=5, help="Gate: DNSMOS, 1 to 5.", show_default=False),
-]
-Baseline = Annotated[
-    Path | None,
-    typer.Option("--baseline", help="Gate: not worse than this run, checked before.", show_default=False),
-]
-AgainstOption = Annotated[
-    Literal["auto", "recording", "reference"], typer.Option("--against", help="Which voices to compare with.")
-]
-Junit = Annotated[
-    Path | None, typer.Option("--junit", help="Write JUnit XML for a CI system.", show_default=False)
-]
+GATE_FAILED = 3
+"""Exit code of a check: everything was measured, and a gate was missed."""
+MAX_FLAGGED_ROWS = 20
+"""Flagged segments that a check prints; check.json has all."""
+MAX_STRETCHES = 20
+"""Stretches with the watermark that verify prints; its JSON has all."""
+_GATES = "Gates"
 
 
+@with_options("asr_model")
 def check_command(
+    ctx: typer.Context,
     run_dir: RunDirArgument,
-    min_similarity: MinSimilarity = None,
-    min_margin: MinMargin = None,
-    max_wer: MaxWer = None,
-    min_mos: MinMos = None,
-    baseline: Baseline = None,
-    against: AgainstOption = "auto",
-    asr_model: AsrModel = None,
-    junit: Junit = None,
+    *,
+    min_similarity: Annotated[
+        float | None, option("Lowest similarity to the speaker's voice.", _GATES, min=-1, max=1)
+    ] = None,
+    min_margin: Annotated[
+        float | None, option("Lowest lead over the next speaker's voice.", _GATES, min=-2, max=2)
+    ] = None,
+    max_wer: Annotated[
+        float | None, option("Highest word error rate; 0.1 is a tenth of the words.", _GATES, min=0)
+    ] = None,
+    min_mos: Annotated[float | None, option("Lowest sound quality (DNSMOS).", _GATES, min=1, max=5)] = None,
+    baseline: Annotated[
+        Path | None, option("Earlier checked run that this one must not be worse than.", _GATES)
+    ] = None,
+    against: Annotated[
+        Literal["auto", "recording", "reference"],
+        option("Audio to compare the voices with.", INPUT, show_default=True),
+    ] = "auto",
+    junit: Annotated[Path | None, option("Write JUnit XML for a CI system.")] = None,
     as_json: AsJson = False,
-    progress: ProgressOption = ProgressMode.AUTO,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    display: Display,
 ) -> None:
-    """Measure a finished run: voices, words, sound, timing.
+    """Measure voices, words, sound and timing of a finished run.
 
-    Writes check.json into the run directory and prints its path. With a gate the exit code is 3 when a
-    segment misses it, and stderr says which.
+    Writes check.json into the run directory and prints its path. With a gate, the exit code is 3 when a
+    segment misses it, and stderr names the segment.
     """
     from voiceclone_cli.evaluation.evaluate import evaluate, write_evaluation, write_junit
-    from voiceclone_cli.evaluation.model import BaselineDifference, GateLimits
+    from voiceclone_cli.evaluation.model import GateLimits, VoiceSource
     from voiceclone_cli.evaluation.output import evaluation_document
     from voiceclone_cli.files import check_writable, friendly_errors
     from voiceclone_worker.validation import dump_json
 
     gates = GateLimits(min_similarity, min_margin, max_wer, min_mos, baseline)
-    settings = resolve({"asr_model": asr_model})
+    settings = settings_of(ctx)
     if junit is not None:
         with friendly_errors(junit.parent):
             check_writable(junit)
-    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
-        checked = evaluate(run_dir, settings, gates, show, against=BaselineDifference(against))
-        path = write_evaluation(checked)
+    with display.progress() as progress:
+        evaluation = evaluate(run_dir, settings, gates, progress, against=VoiceSource(against))
+        path = write_evaluation(evaluation)
     if junit is not None:
-        write_junit(checked, junit)
-    typer.echo(dump_json(evaluation_document(checked)) if as_json else path)
-    if not quiet:
-        _summarise(checked)
-    for gate_failure in checked.gate_failures:
-        say(_offence_line(gate_failure))
-    raise typer.Exit(0 if checked.passed else _MISSED)
+        write_junit(evaluation, junit)
+    typer.echo(dump_json(evaluation_document(evaluation)) if as_json else path)
+    display.say(*_evaluation_lines(evaluation))
+    for failure in evaluation.gate_failures:
+        where = failure.segment or ("the run" if failure.speaker is None else "all segments")
+        print_line(f"{where}{f' ({failure.speaker})' if failure.speaker else ''}: {failure.message}")
+    raise typer.Exit(0 if evaluation.passed else GATE_FAILED)
 
 
-def _summarise(checked: Evaluation) -> None:
-    """For people: each voice, what is remarkable, and the run in a line."""
-    for voice in checked.voices:
-        likeness = f"similarity {_number(voice.similarity)}, margin {_number(voice.margin, sign=True)}"
-        say(f"  {voice.speaker}: {likeness}, against the {voice.source} ({voice.seconds:.1f} s)")
-    for note in checked.notes:
-        say(f"  note: {note}")
-    flagged = [row for row in checked.rows if row.flags]
-    for row in flagged[:_WORST]:
-        say(f"  {_row_line(row)}")
-    if len(flagged) > _WORST:
-        say(f"  and {len(flagged) - _WORST} more, in check.json")
-    summary = checked.summary
-    say(
-        f"{'passed' if checked.passed else 'failed'}: {summary.done} of {summary.segments} segments, "
+def _evaluation_lines(evaluation: Evaluation) -> list[str]:
+    """Return lines about each voice, the flagged segments, and the whole run."""
+    lines = [
+        f"  {voice.speaker}: similarity {_number(voice.similarity)}, margin {_number(voice.margin, sign=True)}, "
+        f"against the {voice.source} ({voice.seconds:.1f} s)"
+        for voice in evaluation.voices
+    ]
+    lines += [f"  note: {note}" for note in evaluation.notes]
+    flagged = [row for row in evaluation.rows if row.flags]
+    lines += [f"  {_row_line(row)}" for row in flagged[:MAX_FLAGGED_ROWS]]
+    if len(flagged) > MAX_FLAGGED_ROWS:
+        lines.append(f"  and {len(flagged) - MAX_FLAGGED_ROWS} more, in check.json")
+    summary = evaluation.summary
+    lines.append(
+        f"{'passed' if evaluation.passed else 'failed'}: {summary.done} of {summary.segments} segments, "
         f"{summary.flagged} flagged, similarity {_number(summary.similarity)}, "
         f"margin {_number(summary.margin, sign=True)}, wer {_number(summary.wer)}, mos {_number(summary.mos)}"
     )
+    return lines
 
 
 def _row_line(row: SegmentScore) -> str:
-    """One segment in columns."""
     reason = f": {row.error['message']}" if row.error else ""
-    heard = f": heard {row.heard!r:.60}" if "wrong_words" in row.flags and row.heard else reason
+    if "wrong_words" in row.flags and row.transcript:
+        reason = f": recognised as {row.transcript!r:.60}"
     return (
         f"{row.id}  {row.speaker}  similarity {_number(row.similarity):>5}  "
         f"margin {_number(row.margin, sign=True):>5}  wer {_number(row.wer):>4}  mos {_number(row.mos):>4}  "
-        f"{', '.join(row.flags)}{heard}"
+        f"{', '.join(row.flags)}{reason}"
     )
 
 
@@ -149,27 +131,18 @@ def _number(value: float | None, *, sign: bool = False) -> str:
     return f"{value:+.2f}" if sign else f"{value:.2f}"
 
 
-def _offence_line(gate_failure: GateFailure) -> str:
-    where = gate_failure.segment or ("the run" if gate_failure.speaker is None else "all segments")
-    speaker = f" ({gate_failure.speaker})" if gate_failure.speaker else ""
-    return f"{where}{speaker}: {gate_failure.message}"
-
-
-# `voiceclone diarize`: who speaks when, as RTTM.
-
-
+@with_options("diarizer")
 def diarize_command(
-    input: options.Input,
-    speakers: options.Speakers = None,
-    min_speakers: options.MinSpeakers = None,
-    max_speakers: options.MaxSpeakers = None,
-    diarizer: options.Diarizer = None,
-    as_json: options.AsJson = False,
-    progress: options.ProgressOption = ProgressMode.AUTO,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    ctx: typer.Context,
+    input: Input,
+    *,
+    speakers: SpeakerCountOption = None,
+    min_speakers: MinSpeakers = None,
+    max_speakers: MaxSpeakers = None,
+    as_json: AsJson = False,
+    display: Display,
 ) -> None:
-    """Print who speaks when: RTTM, or turns as JSON."""
+    """Print who speaks when, as RTTM or JSON."""
     from dataclasses import asdict
 
     from voiceclone_cli.analysis.analyzer import diarize_cached
@@ -177,68 +150,55 @@ def diarize_command(
     from voiceclone_cli.analysis.turns import write_rttm
     from voiceclone_cli.audio import reader
 
-    settings = resolve({"diarizer": diarizer})
+    settings = settings_of(ctx)
     count = SpeakerCount(speakers, min_speakers, max_speakers)
-    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
-        found = diarize_cached(reader.read_recording(input, show), settings, count, show)
+    with display.progress() as progress:
+        diarization = diarize_cached(reader.read_recording(input, progress), settings, count, progress)
     if as_json:
         document = {
             "schema": "voiceclone.turns/1",
-            "diarizer": found.diarizer,
-            "speakers": list(found.speakers),
-            "turns": [asdict(turn) for turn in found.turns],
+            "diarizer": diarization.diarizer,
+            "speakers": list(diarization.speakers),
+            "turns": [asdict(turn) for turn in diarization.turns],
         }
         typer.echo(json.dumps(document, ensure_ascii=False))
     else:
-        typer.echo(write_rttm(found.turns, input.stem), nl=False)
+        typer.echo(write_rttm(diarization.turns, input.stem), nl=False)
 
 
-# `voiceclone report`: a run as a page to look at and to listen to.
-
-
+@with_options()
 def report_command(
-    run_dir: Annotated[
-        Path,
-        typer.Argument(metavar="RUN_DIR", help="A directory that `voiceclone run` made.", show_default=False),
-    ],
-    open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
-    progress: ProgressOption = ProgressMode.AUTO,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    run_dir: RunDirArgument,
+    *,
+    open_page: Annotated[bool, option("Open the page in the browser.", OUTPUT, "--open")] = False,
+    display: Display,
 ) -> None:
-    """Write a page to see, hear and compare every line of a run.
+    """Write a page to see, play and compare every line of a run.
 
-    RUN_DIR/report.html needs no server and no network, and moves with its directory.
+    RUN_DIR/report.html needs no server and no network, and can be moved with its directory.
     """
     from voiceclone_cli.report.page import write_report
 
-    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
-        report = write_report(run_dir, show)
+    with display.progress() as progress:
+        report = write_report(run_dir, progress)
     typer.echo(report)
     if open_page and typer.launch(report.as_uri()) != 0:
-        say(f"note: no browser could be started; open {report} yourself")
+        print_line(f"note: no browser could be started; open {report} yourself")
 
 
-# `voiceclone script`: the recording's own words as a script to edit.
-
-
+@with_options("language", "asr_model", "diarizer")
 def script_command(
-    input: options.Input,
+    ctx: typer.Context,
+    input: Input,
+    *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", help="A .json or .srt file [default: JSON on stdout].", show_default=False
-        ),
+        option("File to write, .json or .srt [default: JSON on stdout].", OUTPUT, "--output", "-o"),
     ] = None,
-    speakers: options.Speakers = None,
-    min_speakers: options.MinSpeakers = None,
-    max_speakers: options.MaxSpeakers = None,
-    diarizer: options.Diarizer = None,
-    asr_model: options.AsrModel = None,
-    language: options.Language = None,
-    progress: options.ProgressOption = ProgressMode.AUTO,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    speakers: SpeakerCountOption = None,
+    min_speakers: MinSpeakers = None,
+    max_speakers: MaxSpeakers = None,
+    display: Display,
 ) -> None:
     """Write who says what and when, as a script for `run --script`."""
     from voiceclone_cli.analysis.analyzer import diarize_cached, transcribe_cached
@@ -248,53 +208,44 @@ def script_command(
     from voiceclone_cli.script import script_file
     from voiceclone_cli.script.segmentation import segments_from_words
 
-    settings = resolve({"diarizer": diarizer, "asr_model": asr_model, "language": language})
+    settings = settings_of(ctx)
     if output is not None:
         script_file.check_format(output)
         with friendly_errors(output.absolute().parent):
             check_writable(output)
     count = SpeakerCount(speakers, min_speakers, max_speakers)
-    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
-        recording = reader.read_recording(input, show)
-        diarization = diarize_cached(recording, settings, count, show)
-        transcript, notes = transcribe_cached(recording, diarization, settings, show)
-    lines = segments_from_words(transcript, diarization)
+    with display.progress() as progress:
+        recording = reader.read_recording(input, progress)
+        diarization = diarize_cached(recording, settings, count, progress)
+        transcript, notes = transcribe_cached(recording, diarization, settings, progress)
+    script = segments_from_words(transcript, diarization)
     if output is None:
-        typer.echo(script_file.to_json(lines), nl=False)
+        typer.echo(script_file.to_json(script), nl=False)
     else:
         with friendly_errors(output.absolute().parent):
-            script_file.write_script(output, lines)
+            script_file.write_script(output, script)
         typer.echo(output)
-    if not quiet:
-        for note in (*notes, *lines.notes):
-            say(f"note: {note}")
+    display.say(*(f"note: {note}" for note in (*notes, *script.notes)))
 
 
-# `voiceclone synth`: speak task files, for scripts and CI.
-
-
+@with_options("mode", "workers", "watermark")
 def synth_command(
-    tasks: Annotated[
-        list[Path], typer.Argument(metavar="TASK.json...", help="Task files.", show_default=False)
-    ],
-    mode: Mode = None,
-    workers: Workers = None,
-    watermark: Watermark = None,
+    ctx: typer.Context,
+    tasks: Annotated[list[Path], argument("TASK.json...", "Task files.")],
+    *,
     as_json: AsJson = False,
-    progress: ProgressOption = ProgressMode.AUTO,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    display: Display,
 ) -> None:
-    """Speak task files through the same workers as a run.
+    """Synthesize task files with the same workers as a run.
 
-    Prints the files, or the result as JSON. Exit code: 0 all spoken, 3 some, 1 none.
+    Prints the files, or the result as JSON. Exit code: 0 for all segments, 3 for some, 1 for none.
     """
     from voiceclone_cli.pipeline.synth import synthesize_tasks
     from voiceclone_worker.protocol import ReferenceRow, SegmentRow, result_to_json
 
-    settings = resolve({"mode": mode, "workers": workers, "watermark": watermark})
-    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
-        result = synthesize_tasks(tasks, settings, show)
+    settings = settings_of(ctx)
+    with display.progress() as progress:
+        result = synthesize_tasks(tasks, settings, progress)
     if as_json:
         typer.echo(result_to_json(result))
     done = 0
@@ -303,55 +254,49 @@ def synth_command(
     for name, row in rows:
         done += row.status == "done"
         if row.error is not None and row.error != result.error:
-            say(f"{name} failed ({row.error.code}): {row.error.message}")
+            print_line(f"{name} failed ({row.error.code}): {row.error.message}")
         elif row.error is None and not as_json:
             typer.echo(row.file)
     for note in result.notes:
-        say(f"note: {note}")
+        print_line(f"note: {note}")
     if result.error is not None and not done:
         raise PreflightError(result.error.message, code=result.error.code)
     if result.error is not None:
-        say(f"{len(rows) - done} of {len(rows)} failed ({result.error.code}): {result.error.message}")
+        print_line(f"{len(rows) - done} of {len(rows)} failed ({result.error.code}): {result.error.message}")
     raise typer.Exit(0 if done == len(rows) else 3 if done else 1)
 
 
-_MOST_STRETCHES = 20
-"""Told to a person; a program gets them all."""
-
-
+@with_options()
 def verify_command(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Any audio or video file.", show_default=False)
-    ],
+    file: Annotated[Path, argument("FILE", "Audio or video file.")],
+    *,
     run_dir: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            "Run directory whose manifest may list the file [default: the one that contains the file].",
+            INPUT,
             "--run",
             metavar="RUN_DIR",
-            help="Whose manifest to ask for the file [default: the run directory that it lies in].",
-            show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
-    progress: ProgressOption = ProgressMode.AUTO,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    display: Display,
 ) -> None:
     """Look for the watermark of cloned speech in a file.
 
-    Says which stretches carry it, which tags speak of synthetic voices, and whether a run wrote the file.
-    Exit code: 0 it carries the watermark, 3 none was found or it cannot be decided, 2 the file cannot be read.
+    Prints the stretches that carry it, tags about synthetic voices, and the run that wrote the file. Exit code: 0
+    with the watermark, 3 without or where that cannot be decided, 2 if the file cannot be read.
     """
     from voiceclone_cli.provenance.verify import Verdict, verification_document, verify
     from voiceclone_worker.validation import dump_json
 
-    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
-        found = verify(file, resolve({}), run_dir=run_dir, progress=show)
+    with display.progress() as progress:
+        found = verify(file, resolve({}), run_dir=run_dir, progress=progress)
     if as_json:
         typer.echo(dump_json(verification_document(found)))
     else:
         typer.echo(f"{found.detection.verdict.value}: {found.why}")
-        for line in _stretches(found.detection):
+        for line in _stretch_lines(found.detection):
             typer.echo(f"  {line}")
         typer.echo(f"origin: {found.origin_in_words}")
         for name, text in found.tags.items():
@@ -359,14 +304,14 @@ def verify_command(
     raise typer.Exit(0 if found.detection.verdict is Verdict.WATERMARKED else 3)
 
 
-def _stretches(detection: Detection) -> list[str]:
-    """A line for each stretch, and one for the whole."""
+def _stretch_lines(detection: Detection) -> list[str]:
+    """Return a line for each stretch with the watermark, and one for the whole file."""
     lines = [
         f"{_clock(start)} to {_clock(end)} (confidence {confidence:.2f})"
-        for start, end, confidence in detection.stretches[:_MOST_STRETCHES]
+        for start, end, confidence in detection.stretches[:MAX_STRETCHES]
     ]
-    if len(detection.stretches) > _MOST_STRETCHES:
-        lines.append(f"and {len(detection.stretches) - _MOST_STRETCHES} more stretches")
+    if len(detection.stretches) > MAX_STRETCHES:
+        lines.append(f"and {len(detection.stretches) - MAX_STRETCHES} more stretches")
     if detection.stretches:
         share = detection.marked / detection.speech
         lines.append(f"{share:.0%} of the speech in {_clock(detection.seconds)}")

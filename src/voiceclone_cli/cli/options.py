@@ -1,320 +1,169 @@
-"""Options that several verbs share."""
+"""Command line options: those of settings, those that several commands share, and their groups in help."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import inspect
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from voiceclone_cli.cli.progress import ProgressMode
+from voiceclone_cli.cli.progress import Display, ProgressMode
 from voiceclone_cli.config import (
-    BACKGROUNDS,
-    ENGINES,
-    LOCAL,
-    PARALLEL,
-    PRECISIONS,
-    RAY,
-    SEQUENTIAL,
+    INPUT,
+    OUTPUT,
+    PROGRESS,
     SETTINGS,
+    SPEAKERS,
+    VOICES,
+    WORKERS,
     Settings,
     resolve,
 )
-from voiceclone_cli.types import Until
 
-# What a shell offers after an option when Tab is pressed. Nothing heavy: a shell asks at every Tab.
-
-
-Completer = Callable[[str], Iterator[str]]
+PANELS = ("Arguments", INPUT, SPEAKERS, VOICES, WORKERS, "Gates", OUTPUT, PROGRESS, "Options")
+"""Groups of parameters in help, in this order."""
 
 
-def _words(*words: str) -> Completer:
+class GroupedCommand(TyperCommand):
+    """Command whose help shows its options in groups, as plain text and without importing rich."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each group."""
+        sections: dict[str, list[tuple[str, str]]] = {panel: [] for panel in PANELS}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            other = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            if record is not None:
+                # typer puts a default that is given as text in parentheses.
+                text = re.sub(r"default: \((.*?)\)(?=[];])", r"default: \1", record[1])
+                sections[getattr(parameter, "rich_help_panel", None) or other].append((record[0], text))
+        for panel, records in sections.items():
+            if records:
+                with formatter.section(panel):
+                    formatter.write_dl(records)
+
+
+def option(help: str, panel: str = OUTPUT, *names: str, show_default: bool | str = False, **more: Any) -> Any:
+    """Return a typer option in a group of the help. Its name is by default that of the parameter."""
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=show_default, **more)
+
+
+def argument(metavar: str, help: str, **more: Any) -> Any:
+    """Return a typer argument without its default."""
+    return typer.Argument(metavar=metavar, help=help, show_default=False, **more)
+
+
+Input = Annotated[Path, argument("INPUT", "Audio or video file.")]
+RunDirArgument = Annotated[Path, argument("RUN_DIR", "Run directory of an earlier `voiceclone run`.")]
+SpeakerCountOption = Annotated[int | None, option("Exact number of speakers, if known.", SPEAKERS, min=1)]
+MinSpeakers = Annotated[int | None, option("Lowest possible number of speakers.", SPEAKERS, min=1)]
+MaxSpeakers = Annotated[int | None, option("Highest possible number of speakers.", SPEAKERS, min=1)]
+AsJson = Annotated[bool, option("Print one JSON document on stdout.", OUTPUT, "--json")]
+
+
+def _display(
+    progress: Annotated[
+        ProgressMode, option("Form of progress on stderr.", PROGRESS, show_default=True)
+    ] = ProgressMode.AUTO,
+    quiet: Annotated[bool, option("Print nothing but errors on stderr.", PROGRESS, "--quiet", "-q")] = False,
+    verbose: Annotated[
+        bool,
+        option(
+            "Print log lines of workers, reasons for repeated work and tracebacks too.",
+            PROGRESS,
+            "--verbose",
+            "-v",
+        ),
+    ] = False,
+) -> Display:
+    return Display(progress, quiet=quiet, verbose=verbose)
+
+
+def with_options(*settings: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options of settings to a command, and those of its ``display`` where it has such a parameter.
+
+    The command reads the settings with `settings_of`.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        own = [each for name, each in signature.parameters.items() if name != "display"]
+        shows = "display" in signature.parameters
+        display = inspect.signature(_display, eval_str=True).parameters if shows else {}
+
+        def command_with_options(**values: Any) -> None:
+            given = {each.name: values[each.name] for each in own}
+            if shows:
+                given["display"] = _display(**{name: values[name] for name in display})
+            command(**given)
+
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        options = [
+            inspect.Parameter(name, keyword, default=None, annotation=_setting_type(name))
+            for name in settings
+        ]
+        parameters = [each.replace(kind=keyword) for each in (*own, *options, *display.values())]
+        command_with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        command_with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+        command_with_options.__doc__ = command.__doc__
+        return command_with_options
+
+    return decorate
+
+
+def _setting_type(name: str) -> Any:
+    """Return the type of a setting's parameter with its option: the text as given, or a truth value.
+
+    The text is parsed by `settings_of`, whose errors are documents too where ``--json`` asks for them.
+    """
+    setting, default = SETTINGS[name], getattr(Settings(), name)
+    kind = bool if isinstance(default, bool) else str
+    return Annotated[
+        kind | None,
+        option(
+            setting.help,
+            setting.panel,
+            *setting.option,
+            envvar=setting.variable,
+            metavar=None if kind is bool else f"<{setting.values}>",
+            show_default=False if default is None else str(default).lower(),
+            parser=lambda value: value,
+            autocompletion=_completer(name),
+        ),
+    ]
+
+
+def settings_of(ctx: typer.Context) -> Settings:
+    """Return the settings of a command: its options on the command line, then the environment and .env.
+
+    Raises InputError as `resolve` does.
+    """
+
+    def on_command_line(name: str) -> bool:
+        source = ctx.get_parameter_source(name)
+        return source is not None and source.name == "COMMANDLINE"
+
+    return resolve({name: ctx.params[name] for name in ctx.params.keys() & SETTINGS if on_command_line(name)})
+
+
+def _completer(name: str) -> Callable[[str], Iterator[str]]:
+    """Return what completes a setting's value in a shell. Nothing heavy: it runs at every Tab."""
+
     def complete(incomplete: str) -> Iterator[str]:
+        words = [word for word in SETTINGS[name].values.split("|") if word.islower()]
+        if name == "asr_model":
+            words = [model for model in model_names("whisper") if model.startswith("whisper")]
         return (word for word in words if word.startswith(incomplete))
 
     return complete
 
 
-engines = _words(*ENGINES)
-modes = _words(SEQUENTIAL, PARALLEL)
-devices = _words("auto", "cpu", "cuda", "mps")
-precisions = _words(*PRECISIONS)
-diarizers = _words("auto", "embedded", "community-1")
-backgrounds = _words(*BACKGROUNDS)
-executors = _words(LOCAL, RAY)
-
-
-def models(incomplete: str) -> Iterator[str]:
-    """Every model that the registry knows."""
+def model_names(incomplete: str) -> Iterator[str]:
+    """Yield the names of registered models that begin with ``incomplete``."""
     from voiceclone_cli.models.download import model_entries
 
     return (entry.name for entry in model_entries() if entry.name.startswith(incomplete))
-
-
-def recognisers(incomplete: str) -> Iterator[str]:
-    """Those of them that recognise speech."""
-    return (name for name in models(incomplete) if name.startswith("whisper"))
-
-
-# The examples under each verb's help: what it does for you, and the line to type.
-
-
-EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
-    "run": (
-        ("Every line again, in its own speaker's voice", "voiceclone run talk.mp4"),
-        ("A translation", "voiceclone run talk.mp4 --script talk.es.srt --out spanish.voiceclone"),
-        ("A folder of episodes", "voiceclone run season --out dubbed"),
-        ("For a program: one JSON document", "voiceclone run talk.mp4 --quiet --json"),
-    ),
-    "plan": (
-        ("Who speaks, how long it will take, what it needs", "voiceclone plan talk.mp4"),
-        ("With another engine", "voiceclone plan talk.mp4 --engine fish"),
-    ),
-    "report": (
-        ("Write report.html again, and look at it", "voiceclone report talk.voiceclone --open"),
-        ("Only write it", "voiceclone report talk.voiceclone"),
-    ),
-    "check": (
-        ("Voices, words and sound of every line", "voiceclone check talk.voiceclone"),
-        (
-            "A gate: exit code 3 where a line is worse",
-            "voiceclone check talk.voiceclone --min-similarity 0.3 --max-wer 0.25 --junit check.xml",
-        ),
-        ("Against an earlier run", "voiceclone check talk.voiceclone --baseline good.voiceclone"),
-    ),
-    "redo": (
-        ("Two lines, another take", "voiceclone redo talk.voiceclone 0007 0012 --seed 3"),
-        ("One line, other words", 'voiceclone redo talk.voiceclone 0007 --text "We meet at noon."'),
-        ("Call a speaker by name", "voiceclone redo talk.voiceclone --rename SPEAKER_01=Anna"),
-    ),
-    "verify": (
-        ("Is this speech synthetic?", "voiceclone verify talk.voiceclone/mix.wav"),
-        ("For a program", "voiceclone verify episode.mp3 --json"),
-    ),
-    "diarize": (
-        ("Who speaks when, as RTTM", "voiceclone diarize talk.mp4 --speakers 2"),
-        ("As JSON", "voiceclone diarize talk.mp4 --min-speakers 2 --max-speakers 4 --json"),
-    ),
-    "script": (
-        ("The words, to edit or to translate", "voiceclone script talk.mp4 --output talk.srt"),
-        ("Of a recording in Spanish", "voiceclone script charla.wav --language es --output charla.json"),
-    ),
-    "synth": (
-        ("Speak a task file", "voiceclone synth task.json"),
-        (
-            "Two workers, one JSON document",
-            "voiceclone synth a.json b.json --mode parallel --workers 2 --json",
-        ),
-    ),
-    "doctor": (
-        ("Is everything there?", "voiceclone doctor"),
-        ("For cloning, with these weights", "voiceclone doctor --engine fish --checkpoint openaudio-s1-mini"),
-    ),
-    "models list": (
-        ("Every model: state, size, licence", "voiceclone models list"),
-        ("For a program", "voiceclone models list --json"),
-    ),
-    "models pull": (
-        ("All that a run needs", "voiceclone models pull"),
-        ("One model", "voiceclone models pull kokoro"),
-    ),
-    "models verify": (
-        ("Hash every file again", "voiceclone models verify"),
-        ("One model", "voiceclone models verify whisper-base"),
-    ),
-    "config show": (
-        ("Every setting, and where it came from", "voiceclone config show"),
-        ("For a program", "voiceclone config show --json"),
-    ),
-    "env create": (
-        ("Build it", "voiceclone env create"),
-        ("Options for pip stand after --", "voiceclone env create -- --index-url https://example.org/simple"),
-    ),
-    "env show": (
-        ("Where it is, and whether it is complete", "voiceclone env show"),
-        ("For a program", "voiceclone env show --json"),
-    ),
-    "env remove": (
-        ("This one", "voiceclone env remove"),
-        ("Those of older locks too", "voiceclone env remove --all"),
-    ),
-}
-"""By verb: what it is for, and the command."""
-
-
-def epilog(verb: str) -> str:
-    """The end of a verb's help. The mark in its first line keeps the lines as they are."""
-    lines = [f"  # {purpose}\n  {command}" for purpose, command in EXAMPLES[verb]]
-    return "\b\nExamples:\n" + "\n".join(lines)
-
-
-def settings_of(options: Mapping[str, Any]) -> Settings:
-    """The settings of a command, from all its options by name. Raises InputError, as ``resolve`` does."""
-    return resolve({name: options.get(name) for name in SETTINGS})
-
-
-Input = Annotated[Path, typer.Argument(metavar="INPUT", help="Any audio or video file.", show_default=False)]
-Inputs = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        metavar="INPUT",
-        help="Any audio or video file. Several, a folder or a pattern ('talks/*.m4a') are a batch.",
-        show_default=False,
-    ),
-]
-ListFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--list",
-        help="CSV or JSON Lines: a recording a row, with a script, language, ... of its own.",
-        show_default=False,
-    ),
-]
-Speakers = Annotated[
-    int | None, typer.Option("--speakers", min=1, help="How many people speak, if known.", show_default=False)
-]
-MinSpeakers = Annotated[
-    int | None,
-    typer.Option("--min-speakers", min=1, help="At least so many people speak.", show_default=False),
-]
-MaxSpeakers = Annotated[
-    int | None,
-    typer.Option("--max-speakers", min=1, help="At most so many people speak.", show_default=False),
-]
-Diarizer = Annotated[
-    str | None,
-    typer.Option(
-        "--diarizer",
-        help="auto, embedded, community-1 or a pipeline's folder.",
-        autocompletion=diarizers,
-        show_default=False,
-    ),
-]
-AsrModel = Annotated[
-    str | None,
-    typer.Option(
-        "--asr-model",
-        help="Name or folder of the speech recogniser.",
-        autocompletion=recognisers,
-        show_default=False,
-    ),
-]
-Language = Annotated[
-    str | None,
-    typer.Option("--language", help="Language of the recording, or of the script.", show_default=False),
-]
-Engine = Annotated[
-    str | None,
-    typer.Option("--engine", help="auto, fish, kokoro or echo.", autocompletion=engines, show_default=False),
-]
-Mode = Annotated[
-    str | None,
-    typer.Option("--mode", help="sequential or parallel.", autocompletion=modes, show_default=False),
-]
-Workers = Annotated[
-    int | None, typer.Option("--workers", help="Workers in parallel mode.", show_default=False)
-]
-Executor = Annotated[
-    str | None,
-    typer.Option(
-        "--executor",
-        help="Where workers run: local, or ray (a cluster).",
-        autocompletion=executors,
-        show_default=False,
-    ),
-]
-RayAddress = Annotated[
-    str | None,
-    typer.Option("--ray-address", help="Of Ray's head: HOST:PORT, or auto.", show_default=False),
-]
-Checkpoint = Annotated[
-    str | None, typer.Option("--checkpoint", help="Folder of fish's checkpoint.", show_default=False)
-]
-Device = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        help="Of fish: auto, cpu, cuda, cuda:N or mps.",
-        autocompletion=devices,
-        show_default=False,
-    ),
-]
-Precision = Annotated[
-    str | None,
-    typer.Option(
-        "--precision",
-        help="Of fish: auto, float32, bf16, fp16 or int8.",
-        autocompletion=precisions,
-        show_default=False,
-    ),
-]
-Compile = Annotated[
-    bool | None,
-    typer.Option("--compile/--no-compile", help="Compile fish's decoding step first.", show_default=False),
-]
-BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", help="Segments generated together.", show_default=False)
-]
-MaxStretch = Annotated[
-    float | None,
-    typer.Option("--max-stretch", help="How much faster a line may be made.", show_default=False),
-]
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        help="Run directory [default: NAME.voiceclone]; of a batch the folder of all [default: voiceclone-batch].",
-        show_default=False,
-    ),
-]
-ScriptFile = Annotated[
-    Path | None,
-    typer.Option("--script", help="What to say instead: SRT, VTT, ASS, JSON or CSV.", show_default=False),
-]
-TurnsFile = Annotated[
-    Path | None,
-    typer.Option("--turns", help="Who speaks when, as RTTM: not looked for then.", show_default=False),
-]
-Background = Annotated[
-    str | None,
-    typer.Option(
-        "--background",
-        help="What stays of the original under the new voices: none, duck (all of it, lowered while somebody "
-        "speaks) or keep (music and ambience, without the voices).",
-        autocompletion=backgrounds,
-        show_default=False,
-    ),
-]
-Watermark = Annotated[
-    bool | None,
-    typer.Option("--watermark/--no-watermark", help="Mark cloned speech inaudibly.", show_default=False),
-]
-ConsentFile = Annotated[
-    Path | None,
-    typer.Option("--consent", help="Who agreed to what, per speaker: JSON or CSV.", show_default=False),
-]
-KeepOriginalAudio = Annotated[
-    bool, typer.Option("--keep-original-audio", help="Of a video: keep its own sound as a further track.")
-]
-Report = Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")]
-UntilOption = Annotated[
-    Until | None,
-    typer.Option("--until", help="Stop after this stage; a later run goes on.", show_default=False),
-]
-Force = Annotated[bool, typer.Option("--force", help="Keep nothing that an earlier run has made.")]
-References = Annotated[
-    list[str] | None,
-    typer.Option("--reference", metavar="SPEAKER=FILE", help="A voice for a speaker.", show_default=False),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-ProgressOption = Annotated[
-    ProgressMode, typer.Option("--progress", help="How progress is shown on stderr.", case_sensitive=False)
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Also why things are made, and what workers log.")
-]
-Seed = Annotated[
-    int | None, typer.Option("--seed", help="Another seed, other takes of the lines.", show_default=False)
-]

@@ -1,69 +1,81 @@
-"""What a batch shows when it ends: paths or a document on stdout, a table for people on stderr."""
+"""Results of runs, batches and plans: data on stdout, a summary for people on stderr."""
 
 from __future__ import annotations
 
-import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
 
-from voiceclone_cli.batch.model import exit_code
-from voiceclone_cli.batch.run import BatchResult
-from voiceclone_cli.cli.progress import say
+from voiceclone_cli.cli.progress import Display
 from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.types import Until
 
 if typing.TYPE_CHECKING:
-    from rich.table import Table
-
+    from voiceclone_cli.batch.run import BatchResult
     from voiceclone_cli.pipeline.results import RunResult
 
-
-# What a run shows when it ends: paths or a document on stdout, a summary for people on stderr.
-
-
-def show_result(result: RunResult, *, until: Until | None = None, as_json: bool, quiet: bool) -> NoReturn:
-    """Show it, and end with its exit code. ``until``: where the run was told to stop."""
-    if as_json:
-        from voiceclone_worker.validation import dump_json
-
-        typer.echo(dump_json(result.document))
-    else:
-        for path in made_paths(result.document, until):
-            typer.echo(path)
-    if not quiet:
-        summarise(result.document, until)
-    raise typer.Exit(result.exit_code)
+MAX_BATCH_ROWS = 40
+"""Inputs of a batch; of more inputs only the incomplete ones have a row."""
+MAX_NAMES = 5
+MAX_NAME_LENGTH = 40
 
 
 @contextmanager
-def failure_shown(
+def failure_as_json(
     failure: Callable[[VoicecloneError | Stopped], dict[str, Any]],
     schema: str | None = None,
     *,
     as_json: bool,
 ) -> Iterator[None]:
-    """What ends the block early is a document too where one was asked for: of ``schema``, if not its own."""
-    from voiceclone_worker.validation import dump_json
-
+    """Print the document of an error that ends the block, if JSON is wanted; ``schema`` replaces its own."""
     try:
         yield
     except (VoicecloneError, Stopped) as end:
         if as_json:
-            told = failure(end)
-            typer.echo(dump_json({**told, "schema": schema} if schema else told))
+            _print_json({**failure(end), "schema": schema} if schema else failure(end))
         raise
 
 
-def made_paths(document: dict[str, Any], until: Until | None) -> list[str]:
-    """stdout of a run: what it made, one path a line, the most wanted first."""
+def _print_json(document: Mapping[str, Any]) -> None:
+    from voiceclone_worker.validation import dump_json
+
+    typer.echo(dump_json(document))
+
+
+def columns(table: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> Iterator[str]:
+    """Yield each row of a table as a line; cells of ``numeric`` columns end at the same place."""
+    rows = list(table)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            f"{cell:{'>' if number in numeric else '<'}{width}}"
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def show_result(
+    result: RunResult, *, until: Until | None = None, as_json: bool, display: Display
+) -> NoReturn:
+    """Print a run's result and exit with its code. ``until`` is the stage after which it was to stop."""
+    if as_json:
+        _print_json(result.document)
+    else:
+        for path in _output_paths(result.document, until):
+            typer.echo(path)
+    display.say(*run_summary(result.document, until))
+    raise typer.Exit(result.exit_code)
+
+
+def _output_paths(document: dict[str, Any], until: Until | None) -> list[str]:
+    """Return the files that a run has made, the most wanted first."""
     outputs = document["outputs"]
-    turns, lines = [outputs["rttm"]], [outputs["script"], outputs["rttm"]]
+    lines = [outputs["script"], outputs["rttm"]]
     by_stage: dict[Until | None, list[str | None]] = {
-        Until.DIARIZATION: turns,
+        Until.DIARIZATION: [outputs["rttm"]],
         Until.SCRIPT: lines,
         Until.REFERENCES: [*(speaker["reference"] for speaker in document["speakers"]), *lines],
         Until.SYNTHESIS: [*(row["file"] for row in document["segments"]), *lines],
@@ -72,95 +84,69 @@ def made_paths(document: dict[str, Any], until: Until | None) -> list[str]:
     return [path for path in by_stage[until] if path]
 
 
-def summarise(document: dict[str, Any], until: Until | None = None) -> None:
-    """For people: the speakers, what went wrong, and one line for the whole."""
+def run_summary(document: dict[str, Any], until: Until | None = None) -> Iterator[str]:
+    """Yield lines about the speakers and the problems of a run, and one about the whole."""
     for speaker in document["speakers"]:
-        say(
+        yield (
             f"  {speaker['name']}: {speaker['segments']} segments, "
             f"reference {speaker['reference_seconds']:.1f} s"
         )
     for note in document["notes"]:
-        say(f"  note: {note}")
+        yield f"  note: {note}"
     for row in document["segments"]:
         if row["overflow_seconds"]:
-            say(f"  {row['id']} runs {row['overflow_seconds']:.2f} s past its slot: {row['text']:.50}")
-    for line in _told_once(document["errors"]):
-        say(f"  {line}")
-    where = f"{document['timing']['total']:.1f} s, in {document['run_dir']}"
-    stopped_there = until is not None and not document["errors"]
-    say(f"{_so_far(document, until) if stopped_there and until else _outcome(document)}, {where}")
-    if stopped_there:
-        say("the same command without --until goes on from there")
-
-
-def _outcome(document: dict[str, Any]) -> str:
-    rows = document["segments"]
+            yield f"  {row['id']} runs {row['overflow_seconds']:.2f} s past its slot: {row['text']:.50}"
+    yield from _error_lines(document["errors"])
+    rows, turns = document["segments"], document["turns"] if until else []
     done = sum(row["status"] == "done" for row in rows)
-    reused = f", {document['reused']} of them kept from before" if document["reused"] else ""
-    return f"{document['status']}: {done} of {len(rows)} segments{reused}"
-
-
-def _so_far(document: dict[str, Any], until: Until) -> str:
-    """Of a run that stopped where it was told to."""
-    turns, rows = document["turns"], document["segments"]
-    if until is Until.DIARIZATION:
+    stopped = until is not None and not document["errors"]
+    if not stopped:
+        reused = f", {document['reused']} of them kept from before" if document["reused"] else ""
+        whole = f"{document['status']}: {done} of {len(rows)} segments{reused}"
+    elif until is Until.DIARIZATION:
         speakers = len({turn["speaker"] for turn in turns})
-        found = f"{speakers} speakers, {len(turns)} turns"
+        whole = f"stopped after {until}: {speakers} speakers, {len(turns)} turns"
     else:
-        done = sum(row["status"] == "done" for row in rows)
-        found = f"{len(rows)} segments" + (f", {done} of them spoken" if done else "")
-    return f"stopped after {until.value}: {found}"
+        synthesized = f", {done} of them synthesized" if done else ""
+        whole = f"stopped after {until}: {len(rows)} segments{synthesized}"
+    yield f"{whole}, {document['timing']['total']:.1f} s, in {document['run_dir']}"
+    if stopped:
+        yield "the same command without --until continues from there"
 
 
-def _told_once(errors: list[dict[str, Any]]) -> Iterator[str]:
-    """A line for each reason: what failed of it first, and how many more."""
+def _error_lines(errors: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for each reason: the first segment that failed with it, and the number of others."""
     failed: dict[tuple[str, str], list[str]] = {}
     for error in errors:
         names = failed.setdefault((error["code"], error["message"]), [])
         names.append(error["segment"] or "run")
     for (code, message), names in failed.items():
-        # What stopped the run as a whole stands first: the segments that it cost need no counting.
+        # An error of the run as a whole is first: the segments that it cost need no count.
         more = f" and {len(names) - 1} more" if len(names) > 1 and names[0] != "run" else ""
-        yield f"{names[0]}{more} failed ({code}): {message}"
+        yield f"  {names[0]}{more} failed ({code}): {message}"
 
 
-# How a plan is shown: it is what was asked for, so it goes to stdout.
-
-
-PIPE_WIDTH = 110
-"""Characters, where no terminal has a width of its own."""
-
-
-def show_plan(document: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
+def show_plan(document: dict[str, Any], *, as_json: bool, display: Display) -> None:
+    """Print a plan on stdout."""
     if as_json:
-        from voiceclone_worker.validation import dump_json
-
-        typer.echo(dump_json(document))
+        _print_json(document)
     else:
-        _print(document)
-    if not quiet:
-        say(
-            f"nothing was spoken; what was found out is kept in {document['run_dir']}, and a run goes on from there"
-        )
+        _print_plan(document)
+    display.say(_plan_note(document["run_dir"]))
 
 
-def _print(document: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    # Sentences are not wrapped on their way into a file.
-    for line in headline(document):
-        console.print(line, soft_wrap=not sys.stdout.isatty())
-    for table in (_speakers(document["speakers"]), _stages(document)):
-        console.print()
-        console.print(table)
-    console.print()
-    for line in plan_closing(document):
-        console.print(line, soft_wrap=not sys.stdout.isatty())
+def _plan_note(folder: str) -> str:
+    return f"nothing was synthesized; the analysis is kept in {folder}, and a run continues from there"
 
 
-def headline(document: dict[str, Any]) -> Iterator[str]:
-    """What would be run, and how."""
+def _print_plan(document: dict[str, Any]) -> None:
+    tables = (_speaker_rows(document["speakers"]), _stage_rows(document["stages"]))
+    parts = (plan_header(document), *map(columns, tables), plan_totals(document))
+    typer.echo("\n\n".join("\n".join(part) for part in parts))
+
+
+def plan_header(document: dict[str, Any]) -> Iterator[str]:
+    """Yield lines about the input and the settings of a planned run."""
     source, engine = document["input"], document["engine"]
     kind = "video" if source["video"] else "audio"
     yield f"{source['path']}: {_minutes(source['seconds'])} of {kind}, {source['channels']} x {source['rate']} Hz"
@@ -176,13 +162,14 @@ def headline(document: dict[str, Any]) -> Iterator[str]:
     yield f"watermark: {document['watermark'] or 'none'}; background: {document['background']}"
 
 
-def plan_closing(document: dict[str, Any]) -> Iterator[str]:
-    """What is there and what is left, in all."""
+def plan_totals(document: dict[str, Any]) -> Iterator[str]:
+    """Yield lines about the work, time, memory and disk of a planned run."""
     segments, total, memory, disk = (document[part] for part in ("segments", "total", "memory", "disk"))
-    to_speak, kept = len(segments["to_speak"]), segments["kept"]
-    yield f"segments: {segments['total']}; {to_speak} to speak, {kept} kept from before"
-    certainty = "" if total["measured"] else ", a guess until these stages have run on this machine"
-    yield (f"time: about {_duration(total['seconds'])}, probably {_between(total)}{certainty}")
+    yield (
+        f"segments: {segments['total']}; {len(segments['to_speak'])} to speak, "
+        f"{segments['kept']} kept from before"
+    )
+    yield f"time: about {_duration(total['seconds'])}, probably {_range(total)}{_guessed(total)}"
     yield f"memory: about {memory['needed_mb']} MB{_free(memory['free_mb'])}"
     free_mb = None if disk["free_bytes"] is None else disk["free_bytes"] / 1e6
     yield f"disk: at most {disk['needed_bytes'] / 1e6:.0f} MB{_free(free_mb)}"
@@ -190,14 +177,18 @@ def plan_closing(document: dict[str, Any]) -> Iterator[str]:
         yield f"note: {note}"
 
 
+def _guessed(total: Mapping[str, Any]) -> str:
+    return "" if total["measured"] else ", a guess until these stages have run on this machine"
+
+
 def _free(megabytes: float | None) -> str:
     return "" if megabytes is None else f" of {megabytes:.0f} MB that are free"
 
 
-def _speakers(speakers: list[dict[str, Any]]) -> Table:
-    table = _table("speaker", "speech", "segments", "to speak", "reference", "quality")
+def _speaker_rows(speakers: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    yield "speaker", "speech", "segments", "to speak", "reference", "quality"
     for speaker in speakers:
-        table.add_row(
+        yield (
             speaker["name"],
             _minutes(speaker["speech_seconds"]),
             str(speaker["segments"]),
@@ -205,50 +196,38 @@ def _speakers(speakers: list[dict[str, Any]]) -> Table:
             f"{speaker['reference_seconds']:.1f} s",
             f"{speaker['reference_quality']} ({speaker['reference_snr_db']:.0f} dB over its noise)",
         )
-    return table
 
 
-def _stages(document: dict[str, Any]) -> Table:
-    table = _table("stage", "time", "probably", "memory", "measured", "work")
-    for stage in document["stages"]:
+def _stage_rows(stages: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    yield "stage", "time", "probably", "memory", "measured", "work"
+    for stage in stages:
         if stage["state"] != "to do":
-            table.add_row(stage["stage"], stage["state"])
+            yield stage["stage"], stage["state"], "", "", "", ""
             continue
         runs = stage["measured_runs"]
-        table.add_row(
+        yield (
             stage["stage"],
             _duration(stage["seconds"]),
-            _between(stage),
+            _range(stage),
             f"{stage['memory_mb']} MB",
             f"{runs} run{'' if runs == 1 else 's'}" if runs else "not yet",
             stage["work"],
         )
-    return table
-
-
-def _table(*columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for name in columns[:-1]:
-        table.add_column(name, no_wrap=True)
-    table.add_column(columns[-1], overflow="fold")
-    return table
 
 
 def _minutes(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
 
 
-def _between(estimated: Mapping[str, Any]) -> str:
-    """The two bounds, their unit said once where it is the same."""
-    low, high = _duration(estimated["seconds_low"]), _duration(estimated["seconds_high"])
+def _range(estimate: Mapping[str, Any]) -> str:
+    """Return the two bounds of an estimate, with their unit once where it is the same."""
+    low, high = _duration(estimate["seconds_low"]), _duration(estimate["seconds_high"])
     unit = low[low.rindex(" ") :]
     return f"{low.removesuffix(unit) if high.endswith(unit) and ' h ' not in high else low} to {high}"
 
 
 def _duration(seconds: float) -> str:
-    """As exact as an estimate is."""
+    """Return a duration with the precision of an estimate."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 100:
@@ -257,33 +236,21 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-MOST_ROWS = 40
-"""Beyond so many inputs, those that are whole have no row of their own."""
-MOST_NAMED = 5
-_WIDEST_NAME = 40
-
-Row = Mapping[str, Any]
-
-
-def show_batch(result: BatchResult, *, until: Until | None, as_json: bool, quiet: bool) -> NoReturn:
-    """Show it, and end with its exit code. ``until``: where the runs were told to stop."""
+def show_batch(result: BatchResult, *, until: Until | None, as_json: bool, display: Display) -> NoReturn:
+    """Print a batch's result and exit with its code. ``until`` is the stage after which runs were to stop."""
     rows = result.document["inputs"]
     if as_json:
-        from voiceclone_worker.validation import dump_json
-
-        typer.echo(dump_json(result.document))
+        _print_json(result.document)
     else:
-        for path in (wanted_output(row["outputs"], until) for row in rows):
-            if path:
+        for row in rows:
+            if path := main_output(row["outputs"], until):
                 typer.echo(path)
-    if not quiet:
-        for line in (*table(rows), *batch_closing(result.document)):
-            say(line)
+    display.say(*batch_table(rows), *batch_summary(result.document))
     raise typer.Exit(result.exit_code)
 
 
-def wanted_output(outputs: Mapping[str, Any], until: Until | None) -> str | None:
-    """Of one input what its run was for."""
+def main_output(outputs: Mapping[str, Any], until: Until | None) -> str | None:
+    """Return the most wanted file of an input."""
     if until is Until.DIARIZATION:
         return outputs.get("rttm")
     if until is not None:
@@ -291,110 +258,71 @@ def wanted_output(outputs: Mapping[str, Any], until: Until | None) -> str | None
     return outputs.get("video") or outputs.get("mix")
 
 
-def table(rows: Sequence[Row]) -> Iterator[str]:
-    """A line for each input with what it came to; of many inputs only for those that are not whole."""
-    shown = rows if len(rows) <= MOST_ROWS else [row for row in rows if row["exit_code"]]
+def batch_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each input; of many inputs only for the incomplete ones."""
+    shown = rows if len(rows) <= MAX_BATCH_ROWS else [row for row in rows if row["exit_code"]]
     if not shown:
         return
     cells = [("name", "status", "segments", "seconds", "")]
-    cells += [
-        (
-            _cut(row["name"]),
-            row["status"],
-            _segments(row),
-            "-" if row["seconds"] is None else f"{row['seconds']:.1f}",
-            row["error"]["message"] if row["error"] else "",
+    for row in shown:
+        name, count = row["name"], row["segments"]
+        cells.append(
+            (
+                name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 3]}...",
+                row["status"],
+                f"{count['done']} of {count['total']}" if count["total"] else "-",
+                "-" if row["seconds"] is None else f"{row['seconds']:.1f}",
+                row["error"]["message"] if row["error"] else "",
+            )
         )
-        for row in shown
-    ]
-    widths = [max(len(cell[column]) for cell in cells) for column in range(4)]
-    for name, status, segments, seconds, message in cells:
-        yield (
-            f"  {name:<{widths[0]}}  {status:<{widths[1]}}  {segments:>{widths[2]}}  {seconds:>{widths[3]}}  "
-            f"{message}"
-        ).rstrip()
+    yield from (f"  {line}" for line in columns(cells, numeric=(2, 3)))
 
 
-def batch_closing(document: Mapping[str, Any]) -> Iterator[str]:
-    """What went wrong with the whole, and one line for all of it."""
-    rows, timing = document["inputs"], document["timing"]
+def batch_summary(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield lines about errors of a batch, and one about the whole."""
+    rows, timing, workers = document["inputs"], document["timing"], document.get("slots")
     for error in document["errors"]:
         if error["input"] is None:
             yield f"  the batch ({error['code']}): {error['message']}"
-    lost = [row["name"] for row in rows if row["exit_code"]]
-    failing = f", not whole: {_named(lost)}" if lost else ""
     codes = [row["exit_code"] for row in rows]
-    waiting = codes.count(None)
-    left = f", {waiting} not begun" if waiting else ""
-    took = f", {timing['total']:.1f} s{_use(document)}" if "total" in timing else ""
-    yield (
-        f"{document['status']}: {codes.count(0)} of {len(rows)} inputs{failing}{left}{took}, "
-        f"in {document['root']}"
-    )
-    if failing or left:
+    whole = f"{document['status']}: {codes.count(0)} of {len(rows)} inputs"
+    incomplete = [row["name"] for row in rows if row["exit_code"]]
+    if incomplete:
+        more = f" and {len(incomplete) - MAX_NAMES} more" if len(incomplete) > MAX_NAMES else ""
+        whole += f", incomplete: {', '.join(incomplete[:MAX_NAMES])}{more}"
+    if None in codes:
+        whole += f", {codes.count(None)} not started"
+    if "total" in timing:
+        whole += f", {timing['total']:.1f} s"
+        if workers:
+            busy = timing["slots_busy"] / max(1e-9, timing["slots_busy"] + timing["slots_idle"])
+            whole += f" ({workers} worker{'' if workers == 1 else 's'}, busy {busy:.0%} of the time)"
+    yield f"{whole}, in {document['root']}"
+    if incomplete or None in codes:
         yield "the same command again makes what is missing"
 
 
-def show_batch_plan(document: Mapping[str, Any], *, as_json: bool, quiet: bool) -> NoReturn:
-    """Each plan, and their sums."""
+def show_batch_plan(document: Mapping[str, Any], *, as_json: bool, display: Display) -> NoReturn:
+    """Print the plan of each input of a batch, and their sums."""
+    from voiceclone_cli.batch.model import exit_code
+
     if as_json:
-        from voiceclone_worker.validation import dump_json
-
-        typer.echo(dump_json(document))
+        _print_json(document)
     else:
         for row in document["inputs"]:
-            _show_one(row)
-        typer.echo(_total(document["total"]))
-    if not quiet:
-        for row in document["inputs"]:
-            if row["error"]:
-                say(f"  {row['name']}: {row['error']['message']}")
-        say(
-            f"nothing was spoken; what was found out is kept in {document['root']}, and a run goes on from there"
+            typer.echo(f"== {row['name']}")
+            if row["plan"] is None:
+                typer.echo(row["error"]["message"])
+            else:
+                _print_plan(row["plan"])
+            typer.echo()
+        total = document["total"]
+        typer.echo(
+            f"in all: {total['inputs']} inputs of {_minutes(total['input_seconds'])}, {total['to_speak']} of "
+            f"{total['segments']} segments to speak; about {_duration(total['seconds'])} one after the other"
+            f"{_guessed(total)}, disk at most {total['disk_bytes'] / 1e6:.0f} MB"
         )
+    errors = [row for row in document["inputs"] if row["error"]]
+    display.say(*(f"  {row['name']}: {row['error']['message']}" for row in errors))
+    display.say(_plan_note(document["root"]))
     raise typer.Exit(exit_code(document["inputs"], None))
-
-
-def _show_one(row: Row) -> None:
-    typer.echo(f"== {row['name']}")
-    if row["plan"] is None:
-        typer.echo(row["error"]["message"])
-    else:
-        show_plan(row["plan"], as_json=False, quiet=True)
-    typer.echo()
-
-
-def _total(total: Mapping[str, Any]) -> str:
-    certainty = "" if total["measured"] else ", a guess until these stages have run on this machine"
-    return (
-        f"in all: {total['inputs']} inputs of {_time(total['input_seconds'])}, {total['to_speak']} of "
-        f"{total['segments']} segments to speak; about {_time(total['seconds'])} one after the other"
-        f"{certainty}, disk at most {total['disk_bytes'] / 1e6:.0f} MB"
-    )
-
-
-def _use(document: Mapping[str, Any]) -> str:
-    """How much of their time the workers worked."""
-    timing, slots = document["timing"], document.get("slots")
-    if not slots:
-        return ""
-    busy = timing["slots_busy"] / max(1e-9, timing["slots_busy"] + timing["slots_idle"])
-    return f" ({slots} worker{'' if slots == 1 else 's'}, busy {busy:.0%} of the time)"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-
-
-def _segments(row: Row) -> str:
-    found = row["segments"]
-    return f"{found['done']} of {found['total']}" if found["total"] else "-"
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _WIDEST_NAME else f"{name[: _WIDEST_NAME - 3]}..."
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more

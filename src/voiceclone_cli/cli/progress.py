@@ -1,4 +1,4 @@
-"""How a batch is followed on stderr: as many lines for a thousand files as for two."""
+"""Output for people on stderr: progress as bars or lines, notes and errors. Data goes to stdout, elsewhere."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ import time
 import traceback
 import typing
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 
-from voiceclone_cli.batch.model import BATCH_FILES
 from voiceclone_cli.config import redact
 from voiceclone_cli.errors import VoicecloneError
-from voiceclone_cli.types import Progress, ProgressEvent, no_progress
-from voiceclone_cli.workers.queue import SYNTHESIS
+from voiceclone_cli.types import INPUTS_STAGE, SYNTHESIS_STAGE, Progress, ProgressEvent, no_progress
 
 if typing.TYPE_CHECKING:
-    from rich.progress import Progress as Bars
+    from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-
-# What a person sees: bars, lines and errors on stderr. Data goes to stdout, elsewhere.
-
-
 NOTE, LOG = "note", "log"
-"""Stages of events that are a sentence: for everybody, and for whoever wants to know more."""
+"""Stages of events that are a sentence: for all users, and for those who ask for --verbose."""
+MAX_STAGE_BARS, MAX_WORKER_BARS = 4, 4
+"""Bars of a batch at a time, beside those of the inputs and of the synthesis."""
+SILENT_SECONDS = 20.0
+"""Seconds without an event after which a worker's bar may be given to another worker."""
 
 
 class ProgressMode(StrEnum):
+    """Forms of progress on stderr; auto is bars on a terminal and lines elsewhere."""
+
     AUTO = "auto"
     RICH = "rich"
     PLAIN = "plain"
@@ -40,86 +39,82 @@ class ProgressMode(StrEnum):
     NONE = "none"
 
 
-def say(line: str) -> None:
-    """One line for people. A closed stderr ends nothing."""
+def print_line(line: str) -> None:
+    """Write a line to stderr. A closed stderr ends nothing."""
     try:
-        # In one write, so that the lines of two threads never mix.
+        # In one write, so that lines of two threads never mix.
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
-def say_error(message: str) -> None:
-    say(f"voiceclone: {message}")
+def print_error(message: str) -> None:
+    """Write an error message to stderr, after the name of the program."""
+    print_line(f"voiceclone: {message}")
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """How progress looks on a terminal, and in lines elsewhere."""
+class Display:
+    """Messages and progress of a command on stderr, as --progress, --quiet and --verbose choose."""
 
-    bars: Callable[[], AbstractContextManager[Progress]]
-    lines: Callable[[], Progress]
+    def __init__(
+        self, mode: ProgressMode = ProgressMode.AUTO, *, quiet: bool = False, verbose: bool = False
+    ) -> None:
+        self._mode = mode
+        self._quiet = quiet
+        self._verbose = verbose and not quiet
+
+    def say(self, *lines: str) -> None:
+        """Write lines to stderr, unless the command is quiet."""
+        for line in lines if not self._quiet else ():
+            print_line(line)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Yield a Progress that shows events.
+
+        A verbose one also shows events of the stage "log" (why something is made again, log lines of workers),
+        and the traceback of an error that ends the block.
+        """
+        mode = self._mode
+        if mode is ProgressMode.AUTO:
+            mode = ProgressMode.RICH if _is_live_terminal() else ProgressMode.PLAIN
+        try:
+            if self._quiet or mode is ProgressMode.NONE:
+                yield no_progress
+            elif mode is ProgressMode.RICH:
+                with _rich_progress() as rich_progress:
+                    yield self._guarded(Bars(rich_progress))
+            else:
+                yield self._guarded(Lines() if mode is ProgressMode.PLAIN else _print_json_line)
+        except VoicecloneError as error:
+            if self._verbose:
+                print_line(redact("".join(traceback.format_exception(error))).rstrip())
+            raise
+
+    def _guarded(self, show: Progress) -> Progress:
+        """Return a Progress that leaves out log lines and never raises: an error in it is reported once."""
+        broken = False
+
+        def guarded(event: ProgressEvent) -> None:
+            nonlocal broken
+            if broken or (event.stage == LOG and not self._verbose):
+                return
+            try:
+                show(event)
+            except Exception as error:
+                broken = True
+                print_line(f"progress can no longer be shown ({error})")
+
+        return guarded
 
 
-@contextmanager
-def shown_progress(
-    mode: ProgressMode, *, quiet: bool = False, verbose: bool = False, view: View | None = None
-) -> Iterator[Progress]:
-    """A Progress that shows itself as asked; auto is bars on a terminal and lines elsewhere.
-
-    ``verbose`` also shows events of the stage "log" (why something is made again, what a worker logs) and
-    where an error that ends the block came from; ``quiet`` beats it. ``view`` is by default that of one run.
-    """
-    view = view or View(_bars, PlainLines)
-    if mode is ProgressMode.AUTO:
-        mode = ProgressMode.RICH if _lively() else ProgressMode.PLAIN
-    try:
-        if quiet or mode is ProgressMode.NONE:
-            yield no_progress
-        elif mode is ProgressMode.RICH:
-            with view.bars() as show:
-                yield _unbreakable(show if verbose else _without_log(show))
-        else:
-            lines = view.lines() if mode is ProgressMode.PLAIN else _json_line
-            yield _unbreakable(lines if verbose else _without_log(lines))
-    except VoicecloneError as error:
-        if verbose and not quiet:
-            say(redact("".join(traceback.format_exception(error))).rstrip())
-        raise
-
-
-def _lively() -> bool:
-    """Whether stderr is a terminal on which lines can be drawn anew."""
+def _is_live_terminal() -> bool:
+    """Return whether stderr is a terminal on which lines can be drawn anew."""
     return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
-def _without_log(show: Progress) -> Progress:
-    def filtered(event: ProgressEvent) -> None:
-        if event.stage != LOG:
-            show(event)
-
-    return filtered
-
-
-def _unbreakable(show: Progress) -> Progress:
-    """A rendering error never ends a run: it is said once, then nothing more is shown."""
-    broken = False
-
-    def guarded(event: ProgressEvent) -> None:
-        nonlocal broken
-        if broken:
-            return
-        try:
-            show(event)
-        except Exception as error:
-            broken = True
-            say(f"progress can no longer be shown ({error})")
-
-    return guarded
-
-
-def _json_line(event: ProgressEvent) -> None:
+def _print_json_line(event: ProgressEvent) -> None:
     document: dict[str, object] = {
         "stage": event.stage,
         "completed": float(event.completed),
@@ -129,61 +124,51 @@ def _json_line(event: ProgressEvent) -> None:
     }
     if event.input:
         document["input"] = event.input
-    say(json.dumps(document, ensure_ascii=False))
+    print_line(json.dumps(document, ensure_ascii=False))
 
 
-def sentence(event: ProgressEvent) -> str:
-    """Who says it, and what."""
+def _sentence(event: ProgressEvent) -> str:
     return ": ".join(part for part in (event.input, event.worker, event.note) if part)
 
 
-class PlainLines:
-    """Lines off a terminal: each stage's begin, every tenth of it, and its end; nothing of how far each worker is."""
+class Lines:
+    """Progress as lines: each stage's start, every tenth of it, and its end; no progress of single workers.
 
-    def __init__(self, write: Callable[[str], None] = say) -> None:
+    Of a batch only the start and the end of each input, and every tenth of all inputs.
+    """
+
+    def __init__(self, write: Callable[[str], None] = print_line) -> None:
         self._write = write
-        self._said: dict[str, int] = {}
+        self._tenths: dict[str, int] = {}
+        self._started: set[str] = set()
+        self._lock = threading.Lock()
 
     def __call__(self, event: ProgressEvent) -> None:
-        if event.stage in (NOTE, LOG):
-            self._write(sentence(event))
-            return
-        if event.worker is not None:
-            return
-        tenth = int(10 * event.completed / event.total) if event.total else 0
-        if tenth > self._said.get(event.stage, -1):
-            self._said[event.stage] = tenth
-            share = f"{10 * min(tenth, 10)} %" if event.total else "..."
-            self._write(f"{event.stage}: {share}" + (f" ({event.note})" if event.note else ""))
-
-
-@contextmanager
-def _bars() -> Iterator[Progress]:
-    """A bar for each stage and each worker."""
-    with drawn_bars() as bars:
-        tasks: dict[tuple[str, str | None], TaskID] = {}
-
-        def show(event: ProgressEvent) -> None:
+        """Write a line for the event where its stage starts, ends or has advanced by a tenth."""
+        with self._lock:
             if event.stage in (NOTE, LOG):
-                bars.console.print(sentence(event), style="dim", markup=False)
-                return
-            key = (event.stage, event.worker)
-            if key not in tasks:
-                name = f"  {event.worker}" if event.worker else event.stage
-                tasks[key] = bars.add_task(name, total=event.total, note="")
-            total = None if event.worker else event.total
-            note = "" if total is not None and event.completed >= total else event.note
-            bars.update(tasks[key], completed=event.completed, total=total, note=plain(note))
-            if total is not None and event.completed >= total:
-                for worker in [name for name in tasks if name[0] == event.stage and name[1]]:
-                    _close(bars, tasks[worker])
+                self._write(_sentence(event))
+            elif event.stage == INPUTS_STAGE and event.input:
+                self._started.discard(event.input)
+                self._write(_sentence(event))
+                self._write_tenth(event, "")
+            elif event.input and event.input not in self._started:
+                self._started.add(event.input)
+                self._write(f"{event.input}: begins")
+            elif not event.input and event.worker is None:
+                self._write_tenth(event, event.note)
 
-        yield show
+    def _write_tenth(self, event: ProgressEvent, note: str) -> None:
+        tenth = int(10 * event.completed / event.total) if event.total else 0
+        if tenth > self._tenths.get(event.stage, -1):
+            self._tenths[event.stage] = tenth
+            share = f"{10 * min(tenth, 10)} %" if event.total else "..."
+            self._write(f"{event.stage}: {share}" + (f" ({note})" if note else ""))
 
 
 @contextmanager
-def drawn_bars() -> Iterator[Bars]:
-    """Bars that are drawn within the block, for as long as there is a terminal to draw them on."""
+def _rich_progress() -> Iterator[RichProgress]:
+    """Yield rich's display of bars, drawn within the block for as long as there is a terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -195,7 +180,7 @@ def drawn_bars() -> Iterator[Bars]:
     )
     from rich.table import Column
 
-    # The note takes what the others leave, and is cut there.
+    # The note takes the rest of the width, and is cut there.
     columns = (
         SpinnerColumn(finished_text="[green]✓"),
         TextColumn("{task.description}", table_column=Column(min_width=13, no_wrap=True)),
@@ -215,157 +200,132 @@ def drawn_bars() -> Iterator[Bars]:
             bars.stop()
 
 
-def _close(bars: Bars, task: TaskID) -> None:
-    """A worker's bar shows its share of the work; it is complete when the stage is."""
-    (row,) = (row for row in bars.tasks if row.id == task)
-    bars.update(task, total=max(1.0, row.completed), note=f"{row.completed:.0f} done")
+class StageSum:
+    """Progress of a stage, summed over all inputs that have reached it."""
 
+    def __init__(self) -> None:
+        self.completed = 0.0
+        self.total = 0.0
+        self._by_input: dict[str, tuple[float, float]] = {}
 
-def plain(text: str) -> str:
-    """Text of an input is never markup."""
-    from rich.markup import escape
-
-    return escape(text)
-
-
-MOST_STAGES, MOST_WORKERS = 4, 4
-"""Bars at a time, beside those of the files and of the synthesis."""
-SILENT_SECONDS = 20.0
-"""After which a worker's bar may go to another."""
-
-
-@dataclass(slots=True)
-class Sum:
-    """How far a stage is, over all files that have come to it."""
-
-    completed: float = 0.0
-    total: float = 0.0
-    by_input: dict[str, tuple[float, float]] = field(default_factory=dict)
-
-    def take(self, event: ProgressEvent) -> None:
-        completed, total = self.by_input.get(event.input, (0.0, 0.0))
+    def add(self, event: ProgressEvent) -> None:
+        """Count an event of the stage."""
+        completed, total = self._by_input.get(event.input, (0.0, 0.0))
         self.completed += event.completed - completed
         self.total += (event.total or 0.0) - total
-        self.by_input[event.input] = event.completed, event.total or 0.0
+        self._by_input[event.input] = event.completed, event.total or 0.0
 
     def close(self, name: str) -> None:
-        """The file has ended: what it has not done of the stage will not be done."""
-        completed, total = self.by_input.pop(name, (0.0, 0.0))
+        """Take what an input that has ended did not complete out of the total."""
+        completed, total = self._by_input.pop(name, (0.0, 0.0))
         self.total -= total - completed
 
     @property
-    def is_busy(self) -> bool:
-        return any(completed < total for completed, total in self.by_input.values())
+    def is_active(self) -> bool:
+        """Whether an input is in this stage."""
+        return any(completed < total for completed, total in self._by_input.values())
 
 
-class BatchLines:
-    """Off a terminal: each file's begin and end, and every tenth of the whole."""
+class Bars:
+    """Progress as bars: one for each stage, and one for each of a few workers.
 
-    def __init__(self, write: Callable[[str], None] = say) -> None:
-        self._write = write
-        self._of_all = PlainLines(write)
-        self._begun: set[str] = set()
-        self._lock = threading.Lock()
+    Of a batch one for all inputs, one for the synthesis and one for each of a few stages that inputs are in.
+    """
 
-    def __call__(self, event: ProgressEvent) -> None:
-        with self._lock:
-            if event.stage in (NOTE, LOG) or not event.input:
-                self._of_all(event)
-            elif event.stage == BATCH_FILES:
-                self._begun.discard(event.input)
-                self._write(sentence(event))
-                self._of_all(ProgressEvent(BATCH_FILES, event.completed, event.total))
-            elif event.input not in self._begun:
-                self._begun.add(event.input)
-                self._write(f"{event.input}: begins")
-
-
-class BatchBars:
-    """On a terminal: a bar for the files, one for the synthesis and for each other stage that some file is in,
-    and one for each of a few workers."""
-
-    def __init__(self, bars: Bars) -> None:
+    def __init__(self, bars: RichProgress) -> None:
         self._bars = bars
-        self._sums: dict[str, Sum] = {}
+        self._sums: dict[str, StageSum] = {}
         self._tasks: dict[str, TaskID] = {}
-        self._workers: dict[str, tuple[TaskID, float]] = {}
-        self._unseen: set[str] = set()
+        self._workers: dict[str, tuple[TaskID, float, str]] = {}
+        """By name: bar, time of the last event, and its stage."""
+        self._hidden_workers: set[str] = set()
+        self._is_batch = False
         self._lock = threading.Lock()
 
     def __call__(self, event: ProgressEvent) -> None:
+        """Show the event in the bar of its stage, or as a line above the bars."""
         with self._lock:
             if event.stage in (NOTE, LOG):
-                self._bars.console.print(sentence(event), style="dim", markup=False)
+                self._bars.console.print(_sentence(event), style="dim", markup=False)
             elif event.worker is not None:
                 self._show_worker(event.worker, event)
-            elif event.stage == BATCH_FILES:
-                self._show_files(event)
+            elif event.stage == INPUTS_STAGE:
+                self._show_inputs(event)
             else:
-                self._sums.setdefault(event.stage, Sum()).take(event)
-                self._show_stages()
+                self._is_batch |= bool(event.input)
+                self._sums.setdefault(event.stage, StageSum()).add(event)
+                if self._is_batch:
+                    self._show_stages()
+                else:
+                    self._show_stage(event)
 
-    def _show_files(self, event: ProgressEvent) -> None:
-        self._bars.update(
-            self._task(BATCH_FILES), completed=event.completed, total=event.total, note=plain(sentence(event))
-        )
-        for found in self._sums.values():
-            found.close(event.input)
+    def _show_stage(self, event: ProgressEvent) -> None:
+        ended = event.total is not None and event.completed >= event.total
+        note = "" if ended else event.note
+        self._update(self._task(event.stage), event.completed, event.total, note or self._more_workers(event))
+        for worker, (task, _, stage) in list(self._workers.items()):
+            if ended and stage == event.stage:
+                # A worker's bar shows its share of the work; it is complete when the stage is.
+                completed = next(row.completed for row in self._bars.tasks if row.id == task)
+                self._update(task, completed, max(1.0, completed), f"{completed:.0f} done")
+                del self._workers[worker]
+
+    def _show_inputs(self, event: ProgressEvent) -> None:
+        self._is_batch = True
+        self._update(self._task(INPUTS_STAGE), event.completed, event.total, _sentence(event))
+        for stage_sum in self._sums.values():
+            stage_sum.close(event.input)
         self._show_stages()
         if event.completed == event.total:
-            for task, _ in self._workers.values():
+            for task, _, _ in self._workers.values():
                 self._bars.update(task, visible=False)
 
     def _show_stages(self) -> None:
-        busy = [stage for stage, found in self._sums.items() if found.is_busy and stage != SYNTHESIS]
-        shown = {SYNTHESIS, *busy[-MOST_STAGES:]}
+        active = [
+            stage for stage, found in self._sums.items() if found.is_active and stage != SYNTHESIS_STAGE
+        ]
+        shown = {SYNTHESIS_STAGE, *active[-MAX_STAGE_BARS:]}
         for stage, found in self._sums.items():
             if stage in shown or stage in self._tasks:
-                self._bars.update(
-                    self._task(stage),
-                    completed=found.completed,
-                    total=found.total or None,
-                    visible=stage in shown,
-                    note=self._crowd() if stage == SYNTHESIS else "",
-                )
+                note = self._more_workers(ProgressEvent(stage, 0))
+                self._update(self._task(stage), found.completed, found.total or None, note, stage in shown)
 
     def _show_worker(self, worker: str, event: ProgressEvent) -> None:
         now = time.monotonic()
         task = self._worker_task(worker, now)
         if task is None:
-            self._unseen.add(worker)
+            self._hidden_workers.add(worker)
             return
-        self._workers[worker] = task, now
-        note = ": ".join(part for part in (event.input, event.note) if part)
-        self._bars.update(
-            task, description=f"  {worker}", completed=event.completed, total=None, note=plain(note)
-        )
+        self._workers[worker] = task, now, event.stage
+        self._bars.update(task, description=f"  {worker}")
+        self._update(task, event.completed, None, ": ".join(filter(None, (event.input, event.note))))
 
     def _worker_task(self, worker: str, now: float) -> TaskID | None:
-        """Its own bar, a new one, or that of a worker that has not been heard of for long."""
+        """Return a worker's bar: its last, a new one, or that of a worker without events for some time."""
         if worker in self._workers:
             return self._workers[worker][0]
-        if len(self._workers) < MOST_WORKERS:
+        if len(self._workers) < MAX_WORKER_BARS:
             return self._bars.add_task(f"  {worker}", total=None, note="")
-        longest, (task, heard) = min(self._workers.items(), key=lambda entry: entry[1][1])
-        if now - heard < SILENT_SECONDS:
+        oldest, (task, last_event, _) = min(self._workers.items(), key=lambda entry: entry[1][1])
+        if now - last_event < SILENT_SECONDS:
             return None
-        del self._workers[longest]
-        self._unseen.discard(worker)
+        del self._workers[oldest]
+        self._hidden_workers.discard(worker)
         return task
 
-    def _crowd(self) -> str:
-        return f"and {len(self._unseen)} more workers" if self._unseen else ""
+    def _more_workers(self, event: ProgressEvent) -> str:
+        if event.stage != SYNTHESIS_STAGE or not self._hidden_workers:
+            return ""
+        return f"and {len(self._hidden_workers)} more workers"
+
+    def _update(
+        self, task: TaskID, completed: float, total: float | None, note: str, visible: bool = True
+    ) -> None:
+        from rich.markup import escape
+
+        self._bars.update(task, completed=completed, total=total, note=escape(note), visible=visible)
 
     def _task(self, stage: str) -> TaskID:
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=None, note="")
         return self._tasks[stage]
-
-
-@contextmanager
-def _batch_bars() -> Iterator[Progress]:
-    with drawn_bars() as bars:
-        yield BatchBars(bars)
-
-
-BATCH_VIEW = View(_batch_bars, BatchLines)

@@ -1,4 +1,4 @@
-"""`voiceclone models`: what model files there are, fetching them, checking them."""
+"""Commands that set up an installation: config, doctor, env (of fish-speech) and models."""
 
 from __future__ import annotations
 
@@ -7,178 +7,121 @@ import sys
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
-from voiceclone_cli.cli import options
-from voiceclone_cli.cli.options import AsJson, ProgressOption, Quiet, Verbose, epilog
-from voiceclone_cli.cli.progress import ProgressMode, say, shown_progress
-from voiceclone_cli.config import RAY, SETTINGS, Settings, models_home, resolve
-from voiceclone_cli.engines import environment
-from voiceclone_cli.engines.environment import EnvironmentState, EnvironmentStatus
+from voiceclone_cli.cli.options import AsJson, argument, model_names, option, settings_of, with_options
+from voiceclone_cli.cli.output import columns
+from voiceclone_cli.cli.progress import Display, print_line
+from voiceclone_cli.config import OUTPUT, RAY, SETTINGS, Settings, models_home, resolve
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.models import download, store
-from voiceclone_cli.models.store import megabytes
 
 if typing.TYPE_CHECKING:
-    from voiceclone_cli.doctor.checks import CheckRow
-
-
-# `voiceclone config`: what is set, and where it came from.
-
-
-config_app = typer.Typer(no_args_is_help=True, help="Show the settings and where they come from.")
-
-
-class ConfigRow(NamedTuple):
-    """A setting as it is shown."""
-
-    name: str
-    value: object
-    source: str
-    variable: str
-    meaning: str
-
-
-@config_app.callback()
-def _config_group() -> None:
-    """Keeps `show` a command of its own while it is the only one."""
-
-
-@config_app.command("show", epilog=epilog("config show"))
-def show_config(as_json: AsJson = False) -> None:
-    """Print every setting, its value and its source; secrets are masked."""
-    settings = resolve({})
-    for note in settings.notes:
-        say(f"note: {note}")
-    rows = list(_rows(settings))
-    if as_json:
-        typer.echo(json.dumps([row._asdict() for row in rows], ensure_ascii=False))
-    elif sys.stdout.isatty():
-        _print_config(rows)
-    else:
-        for line in config_lines(rows):
-            typer.echo(line)
-    say(_about_dotenv(rows))
-
-
-def _rows(settings: Settings) -> Iterator[ConfigRow]:
-    for name, setting in SETTINGS.items():
-        value = getattr(settings, name)
-        shown = "(set)" if setting.secret and value is not None else value
-        yield ConfigRow(name, shown, settings.sources[name], setting.variable, setting.help)
-
-
-def config_lines(rows: Sequence[ConfigRow]) -> Iterator[str]:
-    """Columns for pipes and logs, a line for each setting."""
-    cells = [("VARIABLE", "VALUE", "FROM", "MEANING"), *map(_cells, rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line in cells:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-
-
-def _print_config(rows: Sequence[ConfigRow]) -> None:
-    """The same for a terminal: wrapped in its columns, and what is not a default stands out."""
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
+    from voiceclone_cli.doctor.checks import CheckRow
+    from voiceclone_cli.engines.environment import EnvironmentStatus
+    from voiceclone_cli.models.store import ModelStatus
+
+CHECK_COLOURS = {"ok": "green", "note": "yellow", "fail": "bold red"}
+
+
+def show_config(as_json: AsJson = False) -> None:
+    """Print every setting with its value and source; secrets are masked."""
+    settings = resolve({})
+    for note in settings.notes:
+        print_line(f"note: {note}")
+    rows = [
+        {
+            "name": name,
+            "value": "(set)" if setting.secret and getattr(settings, name) else getattr(settings, name),
+            "source": settings.sources[name],
+            "variable": setting.variable,
+            "meaning": setting.help,
+        }
+        for name, setting in SETTINGS.items()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+    elif sys.stdout.isatty():
+        from rich.text import Text
+
+        styles = ["dim" if row["source"] == "default" else "bold" for row in rows]
+        cells = map(_config_cells, rows)
+        _print_grid(
+            [[Text(cell, style) for cell in row] for row, style in zip(cells, styles, strict=True)], 1
+        )
+    else:
+        for line in columns([("VARIABLE", "VALUE", "FROM", "MEANING"), *map(_config_cells, rows)]):
+            typer.echo(line)
+    path = Path(".env").absolute()
+    count = sum(row["source"] == ".env" for row in rows)
+    if path.is_file():
+        print_line(f"From {path}: {count} {'setting' if count == 1 else 'settings'}.")
+    else:
+        print_line(f"There is no {path}; settings can be written there, one NAME=VALUE a line.")
+
+
+def _config_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return the cells of a setting, its value as it would be written in .env."""
+    value = "-" if row["value"] is None else str(row["value"])
+    value = value.lower() if isinstance(row["value"], bool) else value
+    return row["variable"], value, row["source"], row["meaning"]
+
+
+def _print_grid(rows: Sequence[Sequence[Text]], fixed: int) -> None:
+    """Print rows on a terminal in columns; those after the first ``fixed`` ones are wrapped."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table.grid(padding=(0, 2, 0, 0))
-    for _ in range(4):
-        table.add_column(overflow="fold")
+    for number in range(len(rows[0])):
+        table.add_column(no_wrap=number < fixed, overflow="fold")
     for row in rows:
-        style = "dim" if row.source == "default" else "bold"
-        table.add_row(*(Text(cell, style) for cell in _cells(row)))
+        table.add_row(*row)
     Console(highlight=False).print(table)
 
 
-def _cells(row: ConfigRow) -> tuple[str, ...]:
-    value = "-" if row.value is None else str(row.value)
-    # As it would be written in .env.
-    return (row.variable, value.lower() if isinstance(row.value, bool) else value, row.source, row.meaning)
+@with_options(
+    "asr_model", "diarizer", "engine", "checkpoint", "device", "precision",
+    "mode", "workers", "batch_size", "executor", "ray_address",
+)  # fmt: skip
+def doctor_command(ctx: typer.Context, *, as_json: AsJson = False, display: Display) -> None:
+    """Check whether `run` works on this machine, and print advice."""
+    settings = settings_of(ctx)
+    from voiceclone_cli.doctor.checks import CheckState, rows_or_error
+    from voiceclone_cli.doctor.run import node_rows, run_checks
 
-
-def _about_dotenv(rows: Sequence[ConfigRow]) -> str:
-    """Where the .env is that was read, or would be."""
-    path = Path(".env").absolute()
-    if not path.is_file():
-        return f"There is no {path}: lines there (NAME=VALUE) would count."
-    count = sum(row.source == ".env" for row in rows)
-    return f"From {path}: {count} {'setting' if count == 1 else 'settings'}."
-
-
-# `voiceclone doctor`: what is here, what is missing, and what to do about it.
-
-
-_COLOURS = {"ok": "green", "note": "yellow", "fail": "bold red"}
-
-
-def doctor_command(
-    engine: options.Engine = None,
-    checkpoint: options.Checkpoint = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
-    mode: options.Mode = None,
-    workers: options.Workers = None,
-    batch_size: options.BatchSize = None,
-    diarizer: options.Diarizer = None,
-    asr_model: options.AsrModel = None,
-    executor: options.Executor = None,
-    ray_address: options.RayAddress = None,
-    as_json: options.AsJson = False,
-    progress: options.ProgressOption = ProgressMode.AUTO,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-) -> None:
-    """Look whether `run` would work here, and say what to do if not."""
-    settings = options.settings_of(locals())
-    from voiceclone_cli.doctor.checks import CheckState
-    from voiceclone_cli.doctor.run import run_checks
-
-    if not quiet:
-        for note in settings.notes:
-            say(note)
-    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
-        rows = run_checks(settings, show)
+    display.say(*settings.notes)
+    with display.progress() as progress:
+        rows = list(run_checks(settings, progress))
         if settings.executor == RAY:
-            rows += _nodes(settings)
+            rows += rows_or_error("cluster", node_rows(settings), CheckState.FAIL)
     failed = [row.check for row in rows if row.state is CheckState.FAIL]
     if as_json:
-        typer.echo(_doctor_document(rows, ok=not failed))
+        found = [
+            {"check": row.check, "state": row.state.value, "found": row.found, "advice": row.advice}
+            for row in rows
+        ]
+        document = {"schema": "voiceclone.doctor/1", "ok": not failed, "rows": found}
+        typer.echo(json.dumps(document, ensure_ascii=False))
     elif sys.stdout.isatty():
-        _print_doctor(rows)
+        print_checks(rows)
     else:
-        for line in doctor_lines(rows):
+        for line in check_lines(rows):
             typer.echo(line)
     if failed:
         raise PreflightError(
-            f"`run` would not work with these settings: {', '.join(failed)}; what to do stands in "
-            f"{'the row' if len(failed) == 1 else 'their rows'}",
+            f"`run` does not work with these settings: {', '.join(failed)}; follow the advice in "
+            f"{'that row' if len(failed) == 1 else 'those rows'}",
             code="doctor_failed",
         )
-    if not quiet:
-        say("`run` works with these settings, as far as can be seen.")
+    display.say("`run` works with these settings, as far as can be checked.")
 
 
-def _nodes(settings: Settings) -> list[CheckRow]:
-    """The machines that a run would compute on."""
-    from voiceclone_cli.doctor.checks import CheckState, rows_or_error
-    from voiceclone_cli.doctor.run import node_rows
-
-    return list(rows_or_error("cluster", node_rows(settings), CheckState.FAIL))
-
-
-def _doctor_document(rows: Sequence[CheckRow], *, ok: bool) -> str:
-    found = [
-        {"check": row.check, "state": row.state.value, "found": row.found, "advice": row.advice}
-        for row in rows
-    ]
-    return json.dumps({"schema": "voiceclone.doctor/1", "ok": ok, "rows": found}, ensure_ascii=False)
-
-
-def doctor_lines(rows: Sequence[CheckRow]) -> Iterator[str]:
-    """A line for each row, its advice on one more: for pipes and logs, where nobody wraps."""
+def check_lines(rows: Sequence[CheckRow]) -> Iterator[str]:
+    """Yield a line for each row and one for its advice, never wrapped: for pipes and logs."""
     width = max(len(row.check) for row in rows)
     for row in rows:
         yield f"{row.state.value:<4}  {row.check:<{width}}  {row.found}"
@@ -186,124 +129,104 @@ def doctor_lines(rows: Sequence[CheckRow]) -> Iterator[str]:
             yield f"{'':<4}  {'':<{width}}  -> {row.advice}"
 
 
-def _print_doctor(rows: Sequence[CheckRow]) -> None:
-    """The same for a terminal: wrapped in its column, and coloured where colours are wanted."""
-    from rich.console import Console
-    from rich.table import Table
+def print_checks(rows: Sequence[CheckRow]) -> None:
+    """Print the rows of a doctor on a terminal, wrapped and coloured."""
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    cells = []
     for row in rows:
-        colour = _COLOURS[row.state.value]
-        table.add_row(Text(row.state.value, colour), row.check, Text(row.found))
+        colour = CHECK_COLOURS[row.state.value]
+        cells.append([Text(row.state.value, colour), Text(row.check), Text(row.found)])
         if row.advice:
-            table.add_row("", "", Text.assemble(("-> ", colour), row.advice))
-    Console(highlight=False).print(table)
+            cells.append([Text(), Text(), Text.assemble(("-> ", colour), row.advice)])
+    _print_grid(cells, fixed=2)
 
 
-# `voiceclone env`: the environment that fish-speech runs in; build it, look at it, remove it.
-
-
-env_app = typer.Typer(no_args_is_help=True, help="Build, show or remove the environment of fish-speech.")
-
-_Torch = Annotated[
-    str | None,
-    typer.Option(
-        "--torch", help="A version, a requirement or a wheel [default: 2.13.0].", show_default=False
-    ),
-]
-_Python = Annotated[
-    str | None,
-    typer.Option(
-        "--python",
-        help=f"Python {environment.version_list(environment.FISH_PYTHONS)} to build with [default: found].",
-        show_default=False,
-    ),
-]
-_PipOptions = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="-- PIP OPTION", help="Options for pip, after --.", show_default=False),
-]
-
-
-@env_app.command("create", epilog=epilog("env create"))
-def create(
-    pip_options: _PipOptions = None,
-    torch: _Torch = None,
-    python: _Python = None,
-    progress: ProgressOption = ProgressMode.AUTO,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+@with_options()
+def create_environment(
+    pip_options: Annotated[list[str] | None, argument("-- PIP OPTION", "Options for pip, after --.")] = None,
+    *,
+    torch: Annotated[str | None, option("Version, requirement or wheel of torch [default: 2.13.0].")] = None,
+    python: Annotated[str | None, option("Python 3.11 or 3.12 to build with [default: found].")] = None,
+    display: Display,
 ) -> None:
-    """Build it and print its interpreter.
+    """Build the fish environment and print its interpreter.
 
-    This takes a minute or more, and over 1 GB.
+    This takes a minute or more, and over 1 GB of disk.
     """
+    from voiceclone_cli.engines import environment
+
     if pip_options and not pip_options[0].startswith("-"):
         raise InputError(
-            f"{pip_options[0]!r} is no option of pip: write `voiceclone env create -- --index-url URL`.",
+            f"{pip_options[0]!r} is not an option of pip: write `voiceclone env create -- --index-url URL`.",
             code="bad_setting",
         )
     settings = resolve({})
-    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
+    with display.progress() as progress:
         built = environment.create_environment(
-            settings, show, torch=torch, python=python, pip_options=pip_options or ()
+            settings, progress, torch=torch, python=python, pip_options=pip_options or ()
         )
-    if not quiet:
-        if not built:
-            say("The fish environment is complete already; `voiceclone env remove` comes before a fresh one.")
-        _warn_of_another(settings)
+    if not built:
+        display.say(
+            "The fish environment is complete already; to build it again, run `voiceclone env remove` first."
+        )
+    display.say(*_other_interpreter(settings))
     typer.echo(environment.environment_python(settings))
 
 
-@env_app.command("show", epilog=epilog("env show"))
 def show_environment(as_json: AsJson = False) -> None:
-    """Show where it is, what it is made of and whether it is complete."""
+    """Show the fish environment: its folder, contents and state."""
+    from voiceclone_cli.engines import environment
+
     settings = resolve({})
-    found = environment.environment_status(settings)
-    typer.echo(_environment_document(found, settings) if as_json else _text(found))
-    if not as_json:
-        _warn_of_another(settings)
+    status = environment.environment_status(settings)
+    typer.echo(_environment_document(status, settings) if as_json else _environment_text(status))
+    for line in () if as_json else _other_interpreter(settings):
+        print_line(line)
 
 
-@env_app.command("remove", epilog=epilog("env remove"))
-def remove(
-    every: Annotated[bool, typer.Option("--all", help="Those of older locks too.")] = False,
-    progress: ProgressOption = ProgressMode.AUTO,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+@with_options()
+def remove_environment(
+    every: Annotated[bool, option("Remove environments of older locks too.", OUTPUT, "--all")] = False,
+    *,
+    display: Display,
 ) -> None:
-    """Remove it and print the folders that are gone."""
+    """Remove the fish environment and print the removed folders."""
+    from voiceclone_cli.engines import environment
+    from voiceclone_cli.models.store import megabytes
+
     settings = resolve({})
-    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
-        removed = environment.remove_environment(settings, show, stale_too=every)
+    with display.progress() as progress:
+        removed = environment.remove_environment(settings, progress, stale_too=every)
     for folder in removed:
         typer.echo(folder)
-    if quiet:
-        return
+    status = environment.environment_status(settings)
     if removed:
-        say(f"Removed, {megabytes(sum(removed.values()))} in all.")
+        display.say(f"Removed {megabytes(sum(removed.values()))} in all.")
     else:
-        say(f"Nothing to remove: there is no {environment.environment_status(settings).folder}.")
-    stale = environment.environment_status(settings).stale
-    if stale:
-        say(f"Of older locks there are {len(stale)} more; `voiceclone env remove --all` removes them too.")
-    if settings.fish_speech_python:
-        say(f"FISH_SPEECH_PYTHON names {settings.fish_speech_python}: that is yours and stays.")
-
-
-def _warn_of_another(settings: Settings) -> None:
-    if settings.fish_speech_python:
-        say(
-            f"FISH_SPEECH_PYTHON ({settings.sources['fish_speech_python']}) names "
-            f"{settings.fish_speech_python}: that interpreter is used instead of this environment."
+        display.say(f"Nothing to remove: there is no {status.folder}.")
+    if status.stale:
+        display.say(
+            f"There are {len(status.stale)} more of older locks; `voiceclone env remove --all` removes them too."
         )
+    if settings.fish_speech_python:
+        display.say(f"FISH_SPEECH_PYTHON names {settings.fish_speech_python}, which is not removed.")
 
 
-def _text(found: EnvironmentStatus) -> str:
+def _other_interpreter(settings: Settings) -> list[str]:
+    """Return a sentence if another interpreter than that of the environment is used."""
+    if not settings.fish_speech_python:
+        return []
+    return [
+        f"FISH_SPEECH_PYTHON ({settings.sources['fish_speech_python']}) names {settings.fish_speech_python}: "
+        "that interpreter is used instead of this environment."
+    ]
+
+
+def _environment_text(found: EnvironmentStatus) -> str:
+    from voiceclone_cli.engines.environment import EnvironmentState
+    from voiceclone_cli.models.store import megabytes
+
     rows = [("state", found.state.value), ("folder", str(found.folder))]
     record = found.record
     if record:
@@ -347,73 +270,66 @@ def _environment_document(found: EnvironmentStatus, settings: Settings) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2)
 
 
-models_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the model files.")
-
-_Names = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="NAME",
-        help="Models, as `models list` names them.",
-        show_default=False,
-        autocompletion=options.models,
-    ),
-]
-
-
-@models_app.command("list", epilog=epilog("models list"))
 def list_models(as_json: AsJson = False) -> None:
-    """Show every model: its state, size, licence and source."""
+    """List every model with its state, size, licence and source."""
+    from voiceclone_cli.models import download, store
+
     home = models_home(resolve({}))
     found = download.models_status(home=home)
     if as_json:
         typer.echo(_models_document(found))
     else:
-        typer.echo(_table(found))
+        typer.echo(_models_table(found))
         typer.echo(f"\nUnder {(home or store.default_home()) / 'models'}")
 
 
-@models_app.command("pull", epilog=epilog("models pull"))
-def pull(
-    names: _Names = None,
-    progress: ProgressOption = ProgressMode.AUTO,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Fetch what is missing or corrupt.
+_ModelNames = Annotated[
+    list[str] | None,
+    argument("NAME", "Models, by their names in `models list`.", autocompletion=model_names),
+]
 
-    Of the named models; without names, of all that need no account.
+
+@with_options()
+def pull_models(names: _ModelNames = None, *, display: Display) -> None:
+    """Download model files that are missing or corrupt.
+
+    Without names those of all models that need no account.
     """
+    from voiceclone_cli.models import download
+
     settings = resolve({})
-    for note in () if quiet else settings.notes:
-        say(f"note: {note}")
-    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
+    display.say(*(f"note: {note}" for note in settings.notes))
+    with display.progress() as progress:
         folders = download.ensure_models(
-            names or download.embedded_models(), show, models_home(settings), settings.token
+            names or download.embedded_models(), progress, models_home(settings), settings.token
         )
     for name, folder in folders.items():
         typer.echo(f"{name}\t{folder}")
 
 
-@models_app.command("verify", epilog=epilog("models verify"))
-def verify(
-    names: _Names = None,
-    as_json: AsJson = False,
-    progress: ProgressOption = ProgressMode.AUTO,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Hash every file again.
+@with_options()
+def verify_models(names: _ModelNames = None, *, as_json: AsJson = False, display: Display) -> None:
+    """Verify the hash of every model file.
 
-    Of the named models; without names, of the embedded ones and of others that are there.
+    Without names the files of the embedded models, and of all others that were downloaded.
     """
+    from voiceclone_cli.models import download
+    from voiceclone_cli.models.store import ModelState
+
     home = models_home(resolve({}))
-    with shown_progress(progress, quiet=quiet, verbose=verbose) as show:
-        found = download.verify_models(names or _worth_verifying(home), show, home)
-    typer.echo(_models_document(found) if as_json else _table(found))
-    unproven = [status.entry.name for status in found if status.state is store.ModelState.UNVERIFIED]
-    if unproven and not quiet:
-        say(f"{', '.join(unproven)}: put there by hand, and no hash is published to compare with")
-    good = (store.ModelState.READY, store.ModelState.UNVERIFIED)
+    embedded = download.embedded_models()
+    names = names or [
+        status.entry.name
+        for status in download.models_status(home=home)
+        if status.entry.name in embedded or status.state is not ModelState.MISSING
+    ]
+    with display.progress() as progress:
+        found = download.verify_models(names, progress, home)
+    typer.echo(_models_document(found) if as_json else _models_table(found))
+    unknown = [status.entry.name for status in found if status.state is ModelState.UNVERIFIED]
+    if unknown:
+        display.say(f"{', '.join(unknown)}: installed by hand, and no hash is published to compare with")
+    good = (ModelState.READY, ModelState.UNVERIFIED)
     bad = [status.entry.name for status in found if status.state not in good]
     if bad:
         raise PreflightError(
@@ -422,36 +338,28 @@ def verify(
         )
 
 
-def _worth_verifying(home: Path | None) -> list[str]:
-    embedded = download.embedded_models()
-    return [
-        status.entry.name
-        for status in download.models_status(home=home)
-        if status.entry.name in embedded or status.state is not store.ModelState.MISSING
-    ]
+def _models_table(found: Sequence[ModelStatus]) -> str:
+    from voiceclone_cli.models.store import megabytes
 
-
-def _table(found: Sequence[store.ModelStatus]) -> str:
     rows = [("NAME", "STATE", "SIZE", "LICENCE", "FROM", "ROLE")]
     for status in found:
         entry = status.entry
         source = "package index" if entry.embedded else "hub, with a token"
-        size = store.megabytes(entry.size)
-        rows.append((entry.name, status.state.value, size, entry.licence, source, entry.role))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+        rows.append(
+            (entry.name, status.state.value, megabytes(entry.size), entry.licence, source, entry.role)
+        )
+    return "\n".join(columns(rows))
 
 
-def _models_document(found: Sequence[store.ModelStatus]) -> str:
+def _models_document(found: Sequence[ModelStatus]) -> str:
     return json.dumps(
-        {"schema": "voiceclone.models/1", "models": [_row(status) for status in found]},
+        {"schema": "voiceclone.models/1", "models": [_model_row(status) for status in found]},
         ensure_ascii=False,
         indent=2,
     )
 
 
-def _row(status: store.ModelStatus) -> dict[str, object]:
+def _model_row(status: ModelStatus) -> dict[str, object]:
     entry = status.entry
     hub = entry.hub
     return {

@@ -1,7 +1,7 @@
-"""The connection of this process to a Ray cluster, or to a Ray of its own.
+"""Connection of this process to a Ray cluster, or to a Ray that it starts itself.
 
-Ray is made to keep to itself: no telemetry, no dashboard, no handler for our signals, no word on our streams,
-and on a cluster that lives on loopback no listener anywhere else.
+Ray is configured without telemetry, dashboard, signal handlers and output; on a cluster on loopback nothing
+listens on other interfaces.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from typing import Any
 from voiceclone_cli.errors import PreflightError
 
 HEAD_SECONDS = 10.0
-"""In which a head must take a connection."""
+"""Time for the head to accept a connection."""
 
 JOIN_SECONDS = 60.0
-"""In which it must have let us in, or our own must have started; three to ten are usual."""
+"""Time to join a cluster, or to start a local Ray; three to ten are usual."""
 
 LEAVE_SECONDS = 15.0
 
-_OWN_PREFIX = "vc-ray-"
+_LOCAL_PREFIX = "vc-ray-"
 
 _LONGEST_BASE = 24
 """Characters. The path of a socket has 107 at most, of which Ray's own names take most."""
@@ -44,10 +44,10 @@ _leave: Callable[[], None] | None = None
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Within the block Ray can be used. ``address``: "auto", HOST:PORT of the head, or None for a Ray of our own
-    that ends with the block. Blocks may lie in one another, and in several threads; all share the first one's
-    connection.
+    """Connect to Ray for a ``with`` block.
 
+    ``address``: "auto", HOST:PORT of the head, or None for a local Ray that ends with the block. Blocks may be
+    nested, and in several threads; all share the first one's connection.
     Raises PreflightError: ``ray_missing``, ``ray_address``, ``ray_unreachable``, ``ray_version``.
     """
     global _users, _leave
@@ -66,26 +66,26 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def _join(address: str | None) -> Callable[[], None]:
-    """Connect; what ends the connection."""
+    """Connect; return the function that ends the connection."""
     host = _checked_host(address)
-    with ExitStack() as held:
-        held.enter_context(_quiet(loopback=address is None or _is_loopback(host), own=address is None))
+    with ExitStack() as stack:
+        stack.enter_context(_quiet(loopback=address is None or _is_loopback(host), local=address is None))
         _require_ray()
         if address is not None and host is not None:
-            _knock(address)
-        session = _Session(address, _own_home() if address is None else None)
-        held.callback(session.leave)
+            _check_reachable(address)
+        session = _Session(address, _local_home() if address is None else None)
+        stack.callback(session.leave)
         session.join()
-        return held.pop_all().close
+        return stack.pop_all().close
 
 
 def _checked_host(address: str | None) -> str | None:
-    """The host of HOST:PORT; None for "auto" and for no address."""
+    """Return the host of HOST:PORT; None for "auto" and for no address."""
     if address is None or address == "auto":
         return None
     if "://" in address:
         raise PreflightError(
-            f"--ray-address {address} is that of a Ray client server, through which slots cannot be led: give the "
+            f"--ray-address {address} belongs to a Ray client server, which cannot run workers: give the "
             "head's own address (HOST:PORT, as `ray start --head` printed it), on a machine of the cluster",
             code="ray_address",
         )
@@ -107,8 +107,8 @@ def _is_loopback(host: str | None) -> bool:
 
 
 @contextmanager
-def _quiet(*, loopback: bool, own: bool) -> Iterator[None]:
-    """Variables that Ray reads when it is imported, and that its processes inherit; nobody else's children shall."""
+def _quiet(*, loopback: bool, local: bool) -> Iterator[None]:
+    """Set the variables that Ray reads when it is imported and its processes inherit, for a ``with`` block only."""
     before = {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # By default Ray ends a process that has not reached its head for a minute: ours, with all its work.
@@ -116,7 +116,7 @@ def _quiet(*, loopback: bool, own: bool) -> Iterator[None]:
     if loopback:
         # Otherwise its services listen on every interface, also where they are told an address on loopback.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    if own and "RAY_AUTH_MODE" not in os.environ:
+    if local and "RAY_AUTH_MODE" not in os.environ:
         # Ray would write a token into the user's home, for other clusters to find.
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     reread_token()
@@ -130,9 +130,12 @@ def _quiet(*, loopback: bool, own: bool) -> Iterator[None]:
 
 
 def reread_token() -> None:
-    """Ray keeps what it once read of these variables: a process that has left a Ray with a token would ask for it on
-    any other cluster, whose head then takes its actors for orphans."""
-    with suppress(ImportError, AttributeError):  # no Ray, or a version that remembers nothing
+    """Have Ray read its variables again.
+
+    Otherwise a process that has left a Ray with a token would expect that token on any other cluster, whose
+    head then treats its actors as orphans.
+    """
+    with suppress(ImportError, AttributeError):  # no Ray, or a version that caches nothing
         raylet: Any = importlib.import_module("ray._raylet")
         raylet.Config.initialize("")
         raylet.AuthenticationTokenLoader.instance().reset_cache()
@@ -149,8 +152,8 @@ def _require_ray() -> None:
         ) from error
 
 
-def _knock(address: str) -> None:
-    """Ray itself would try for minutes, and then end this process."""
+def _check_reachable(address: str) -> None:
+    """Raise PreflightError where the head is not reachable: Ray would try for minutes, then end this process."""
     host, _, port = address.rpartition(":")
     deadline = time.monotonic() + HEAD_SECONDS
     while True:
@@ -165,26 +168,26 @@ def _knock(address: str) -> None:
 
 def _unreachable(address: str | None, why: str) -> PreflightError:
     if address is None:
-        what, advice = "a Ray of our own cannot be started here", "try again, or leave out --executor ray"
+        what, advice = "a local Ray cannot be started", "try again, or leave out --executor ray"
     else:
         what = f"the head of the Ray cluster at {address} cannot be reached"
         advice = "start it (`ray start --head`), or give its address with --ray-address"
     return PreflightError(f"{what} ({why}): {advice}", code="ray_unreachable")
 
 
-def _own_home() -> Path:
-    """Where our own Ray keeps its sockets and logs."""
+def _local_home() -> Path:
+    """Return a folder for the sockets and logs of a local Ray."""
     base = Path(tempfile.gettempdir())
     if len(str(base)) > _LONGEST_BASE and os.name == "posix":
         base = Path("/tmp")
     _sweep(base)
-    return Path(tempfile.mkdtemp(prefix=f"{_OWN_PREFIX}{os.getpid()}-", dir=base))
+    return Path(tempfile.mkdtemp(prefix=f"{_LOCAL_PREFIX}{os.getpid()}-", dir=base))
 
 
 def _sweep(base: Path) -> None:
-    """What a command that was killed has left."""
-    for folder in base.glob(f"{_OWN_PREFIX}*-*"):
-        pid = folder.name.removeprefix(_OWN_PREFIX).partition("-")[0]
+    """Remove what commands that were killed have left."""
+    for folder in base.glob(f"{_LOCAL_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_LOCAL_PREFIX).partition("-")[0]
         if pid.isdecimal() and not _is_alive(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -195,7 +198,7 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # somebody else's
+        return True  # of another user
     return True
 
 
@@ -210,13 +213,16 @@ def _init(address: str | None, home: Path | None) -> None:
     }
     if home is not None:
         options |= {"_temp_dir": str(home), "_node_ip_address": "127.0.0.1"}
-    # "local": a RAY_ADDRESS in the environment, or a cluster that happens to be here, was not asked for.
+    # "local": a RAY_ADDRESS in the environment, or a cluster that happens to be here, is not used.
     ray.init(address=address or "local", **options)
 
 
 class _Session:
-    """A thread that joins and leaves. Ray's own processes end with the thread that started them, and outside the
-    main thread Ray neither takes our signals nor keeps us waiting."""
+    """Thread that joins and leaves a cluster.
+
+    Ray's processes end with the thread that started them, and outside the main thread Ray neither takes our
+    signals nor blocks us.
+    """
 
     def __init__(self, address: str | None, home: Path | None) -> None:
         self._address = address
@@ -226,16 +232,16 @@ class _Session:
         self._thread = threading.Thread(target=self._live, name="ray session", daemon=True)
 
     def join(self) -> None:
-        """Raises PreflightError."""
+        """Join within JOIN_SECONDS. Raises PreflightError."""
         self._thread.start()
         if not self._joined.wait(JOIN_SECONDS):
             raise _unreachable(self._address, f"it gave no answer in {JOIN_SECONDS:.0f} s")
         if self._error is not None:
-            raise _explained(self._error, self._address) from self._error
-        _take_signals_back()
+            raise _connection_error(self._error, self._address) from self._error
+        _restore_sigterm()
 
     def leave(self) -> None:
-        """With its head gone Ray may wait for it for ever: we do not."""
+        """Leave within LEAVE_SECONDS: without its head Ray may wait for ever."""
         self._leaving.set()
         self._thread.join(LEAVE_SECONDS)
         if self._home is not None:
@@ -256,15 +262,15 @@ class _Session:
             ray.shutdown(wait_for_processes=self._home is not None)
 
 
-def _take_signals_back() -> None:
-    """Ray prints a stack for each SIGTERM before it lets our handler have it: no failure of ours."""
+def _restore_sigterm() -> None:
+    """Undo Ray's handler, which prints a stack for each SIGTERM before it calls ours."""
     if threading.current_thread() is threading.main_thread():
         handler = signal.getsignal(signal.SIGTERM)
         if handler is not None:
             signal.signal(signal.SIGTERM, handler)
 
 
-def _explained(error: BaseException, address: str | None) -> BaseException:
+def _connection_error(error: BaseException, address: str | None) -> BaseException:
     if not isinstance(error, Exception):
         return error
     said = " ".join(str(error).split())

@@ -1,9 +1,10 @@
-"""What a node has: its engine, by its own settings, and the checksums of what its voices are made of."""
+"""Functions that run on a node: its settings, its engine, and the checksums of its models."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,24 +15,23 @@ from voiceclone_cli.engines.select import EngineChoice, choose_engine
 from voiceclone_cli.errors import PreflightError, VoicecloneError
 from voiceclone_cli.files import file_sha256, write_text_atomic
 from voiceclone_cli.models import download, store
+from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import EngineSpec
 
-PLACES = ("source", "encoder")
+PATH_OPTIONS = ("source", "encoder")
 """Options of engines that are paths: each node has its own."""
 
 _HINTS = ("home", "checkpoint", "fish_speech_dir", "fish_speech_python")
 
-_KOKORO = ("kokoro", "campplus")
-
 
 def path_hints(settings: Settings) -> dict[str, str]:
-    """Where the controller has its things: for nodes that see the same paths."""
+    """Return the coordinator's paths, for nodes that see the same ones."""
     given = {name: getattr(settings, name) for name in _HINTS}
     return {name: str(path_setting(value)) for name, value in given.items() if value}
 
 
 def node_settings(hints: Mapping[str, str], **flags: str) -> Settings:
-    """This node's own settings. A path of ``hints`` counts where it exists and the node has none of its own."""
+    """Return this node's own settings. A path of ``hints`` counts where it exists and the node has set none."""
     own = resolve(flags)
     taken = {
         name: path for name, path in hints.items() if own.sources[name] == "default" and Path(path).exists()
@@ -40,28 +40,30 @@ def node_settings(hints: Mapping[str, str], **flags: str) -> Settings:
 
 
 def node_engine(engine: str, hints: Mapping[str, str]) -> EngineChoice:
-    """The engine as this node's own settings find it, nothing fetched. Raises PreflightError, InputError."""
+    """Return the engine as this node's own settings find it, nothing downloaded.
+
+    Raises PreflightError, InputError.
+    """
     settings = node_settings(hints, engine=engine)
-    _require_files(engine, settings)
+    if engine in ENGINES and ENGINES[engine].models:
+        require_models([*ENGINES[engine].models.values()], settings)
+    if engine == "fish" and local_checkpoint(settings) is None:
+        raise no_checkpoint()
     return choose_engine(settings)
 
 
-def node_spec(choice: EngineChoice, threads: int) -> Callable[[EngineSpec], EngineSpec]:
-    """Makes a task's engine this node's: paths and threads are the node's, all that sounds stays as it was told."""
-    places = {key: choice.options[key] for key in PLACES if key in choice.options}
-
-    def convert(spec: EngineSpec) -> EngineSpec:
-        told = {key: value for key, value in spec.options.items() if key not in PLACES}
-        # Which of several GPUs is the slot's own, its node has decided.
-        device = "cuda" if spec.device.startswith("cuda:") else spec.device
-        options = {**told, **places, "threads": threads}
-        return replace(spec, checkpoint=choice.checkpoint, device=device, options=options)
-
-    return convert
+def node_spec(spec: EngineSpec, choice: EngineChoice, threads: int) -> EngineSpec:
+    """Return a task's engine with this node's paths and threads; all that determines the sound stays."""
+    paths = {key: choice.options[key] for key in PATH_OPTIONS if key in choice.options}
+    given = {key: value for key, value in spec.options.items() if key not in PATH_OPTIONS}
+    # Ray has assigned one of several GPUs to the worker.
+    device = "cuda" if spec.device.startswith("cuda:") else spec.device
+    options = {**given, **paths, "threads": threads}
+    return replace(spec, checkpoint=choice.checkpoint, device=device, options=options)
 
 
 def describe_node(engine: str, hints: Mapping[str, str]) -> dict[str, Any]:
-    """``why`` the engine speaks here or ``lack``, what keeps it from it; ``weights``: SHA-256 by file."""
+    """Return ``why`` the engine was chosen here, or ``lack``: what keeps it from working; and its ``weights``."""
     try:
         choice = node_engine(engine, hints)
         return {"why": choice.why, "weights": weights(choice), "checkpoint": choice.checkpoint}
@@ -70,25 +72,24 @@ def describe_node(engine: str, hints: Mapping[str, str]) -> dict[str, Any]:
 
 
 def weights(choice: EngineChoice) -> dict[str, str]:
-    """SHA-256 of the files that decide how an engine sounds. Raises PreflightError for one that cannot be read."""
-    if choice.name == "kokoro":
-        # Proven when the engine was chosen.
-        entries = [entry for entry in download.model_entries() if entry.name in _KOKORO]
-        return {f"{entry.name}/{file.path}": file.sha256 or "" for entry in entries for file in entry.files}
+    """Return the SHA-256 of the files that decide how an engine sounds. Raises PreflightError."""
     if choice.name == "fish":
         folder = Path(choice.checkpoint)
         try:
-            return {name: _remembered_sha256(folder / name) for name in REQUIRED_FILES}
+            return {name: _cached_sha256(folder / name) for name in REQUIRED_FILES}
         except OSError as error:
             raise PreflightError(
-                f"the checkpoint {folder} cannot be read ({error.strerror}): give yourself the right to",
+                f"the checkpoint {folder} cannot be read ({error.strerror}): check its permissions",
                 code="checkpoint_unusable",
             ) from error
-    return {}
+    # Verified when the engine was chosen.
+    names = ENGINES[choice.name].models.values()
+    entries = [entry for entry in download.model_entries() if entry.name in names]
+    return {f"{entry.name}/{file.path}": file.sha256 or "" for entry in entries for file in entry.files}
 
 
 def require_models(names: Sequence[str], settings: Settings) -> None:
-    """A node is not the place to fetch hundreds of megabytes unasked. Raises PreflightError ``models_missing``."""
+    """Raise PreflightError ``models_missing`` where models are missing: a node does not download them."""
     ready = (store.ModelState.READY, store.ModelState.UNVERIFIED)
     found = download.models_status(names, home=models_home(settings))
     missing = [status.entry.name for status in found if status.state not in ready]
@@ -100,34 +101,24 @@ def require_models(names: Sequence[str], settings: Settings) -> None:
         )
 
 
-def _require_files(engine: str, settings: Settings) -> None:
-    if engine == "kokoro":
-        require_models(_KOKORO, settings)
-    elif engine == "fish" and local_checkpoint(settings) is None:
-        raise no_checkpoint()
-
-
-def _remembered_sha256(path: Path) -> str:
-    """Gigabytes are not read again while size and time are as they were."""
-    memory = store.default_home() / "sha256.json"
-    look = path.stat()
-    known = _read(memory)
-    mark = known.get(str(path))
-    if isinstance(mark, list) and mark[:2] == [look.st_size, look.st_mtime_ns]:
-        return str(mark[2])
+def _cached_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file; gigabytes are not read again while size and time are the same."""
+    cache = store.default_home() / "sha256.json"
+    stat = path.stat()
+    cached = _read(cache).get(str(path))
+    if isinstance(cached, list) and cached[:2] == [stat.st_size, stat.st_mtime_ns]:
+        return str(cached[2])
     sha256 = file_sha256(path)
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        remembered = {**_read(memory), str(path): [look.st_size, look.st_mtime_ns, sha256]}
-        write_text_atomic(memory, json.dumps(remembered, indent=1), sync=False)
-    except OSError:
-        return sha256  # a home that may only be read: it is computed again each time
+    with suppress(OSError):  # a home that is read-only: it is computed again each time
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        entries = {**_read(cache), str(path): [stat.st_size, stat.st_mtime_ns, sha256]}
+        write_text_atomic(cache, json.dumps(entries, indent=1), sync=False)
     return sha256
 
 
-def _read(memory: Path) -> dict[str, Any]:
+def _read(cache: Path) -> dict[str, Any]:
     try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
+        content = json.loads(cache.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    return content if isinstance(content, dict) else {}

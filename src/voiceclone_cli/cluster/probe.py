@@ -1,4 +1,4 @@
-"""The first question to a node, asked before anything of ours is known to be there.
+"""The first task on a node, before it is known whether voiceclone is installed there.
 
 This module is sent by value: it imports nothing of the package at its top, and only what every Python has.
 """
@@ -11,8 +11,8 @@ from typing import Any
 def examine_node(
     version: str, engine: str, hints: dict[str, str], shared_file: str, shared_text: str
 ) -> dict[str, Any]:
-    """What a node is and has. ``version``: the controller's; what the engine finds is looked for only where the
-    node's is the same. ``shared_file`` holds ``shared_text`` where the controller's folder is seen."""
+    """Return what a node has. ``version`` is the coordinator's; ``engine`` ("": none) is looked for only where the
+    node's is the same. ``shared_file`` holds ``shared_text`` where the node sees the coordinator's folder."""
     import os
     import platform
     import socket
@@ -35,10 +35,10 @@ def examine_node(
         import voiceclone_cli
 
         found["voiceclone"] = voiceclone_cli.__version__
-        if voiceclone_cli.__version__ == version:
+        if engine and voiceclone_cli.__version__ == version:
             from voiceclone_cli.cluster.node import describe_node
 
             found.update(describe_node(engine, hints))
-    except Exception as error:  # a damaged installation may raise anything, and is what we are asked about
+    except Exception as error:  # a damaged installation may raise anything, which is to be found out here
         found["lack"] = f"voiceclone cannot be used there ({type(error).__name__}: {error})"
     return found

@@ -15,7 +15,6 @@ from voiceclone_cli.cluster.node import path_hints, weights
 from voiceclone_cli.cluster.nodes import (
     NodeFinding,
     NodeProber,
-    NodeRequirements,
     NodeShare,
     node_shares,
     nodes_of_cluster,
@@ -32,6 +31,7 @@ from voiceclone_cli.system import machine_memory
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.process import TaskFiles, WorkerProcess, ask_tool, worker_command
 from voiceclone_cli.workers.protocol import EventMessage, Message, ResultMessage, WorkerExited, one_lease
+from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, Result, SegmentSpec, SynthesisTask
 
 EXAMINE_SECONDS = 24.0
@@ -266,18 +266,18 @@ def node_rows(settings: Settings, folder: Path | None = None) -> Iterator[CheckR
     with ExitStack() as stack:
         stack.enter_context(connected(settings.ray_address))
         # What nodes are compared with is what this machine has.
-        requirements = NodeRequirements(engine, path_hints(settings), weights(choice) if choice else {})
-        prober = stack.enter_context(NodeProber(requirements, folder or Path.cwd()))
-        findings = prober.survey(nodes_of_cluster())
+        sums = weights(choice) if choice else {}
+        prober = NodeProber(engine, path_hints(settings), sums, folder or Path.cwd())
+        findings = stack.enter_context(prober).survey(nodes_of_cluster())
     fit = [finding.node for finding in findings if finding.fault is None]
-    shares = node_shares(fit, settings, takes_gpu=engine == "fish")
+    shares = node_shares(fit, settings, takes_gpu=engine in ENGINES and ENGINES[engine].uses_gpu)
     yield _cluster_row(findings, shares, engine)
     for number, finding in enumerate(findings, 1):
         yield from _rows_of_node(f"node {number}", finding, shares.get(finding.node.id), engine)
 
 
 def _cluster_row(findings: Sequence[NodeFinding], shares: Mapping[str, NodeShare], engine: str) -> CheckRow:
-    slots = sum(share.slots for share in shares.values())
+    slots = sum(share.workers for share in shares.values())
     nodes = f"{len(findings)} node{'' if len(findings) == 1 else 's'}"
     found = f"{nodes}, {len(shares)} of them with slots for {engine}, {slots} in all"
     if slots:
@@ -302,7 +302,7 @@ def _rows_of_node(
         advice = "start its Ray with the CPUs and resources that slots ask for"
         yield CheckRow(f"{check} slots", CheckState.NOTE, found, advice)
     else:
-        found = f"{share.slots}, with {share.threads} threads{' and a GPU' if share.gpus else ''} each"
+        found = f"{share.workers}, with {share.threads} threads{' and a GPU' if share.gpus else ''} each"
         yield CheckRow(f"{check} slots", CheckState.OK, found)
     yield CheckRow(f"{check} engine", CheckState.OK, str(answer.get("why", engine)))
     if answer.get("weights"):

@@ -1,4 +1,4 @@
-"""Which engine speaks, in which interpreter, with which files, and why."""
+"""Selection of the engine of a run: which one, in which interpreter, with which files, and why."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from voiceclone_cli.config import Settings, models_home
 from voiceclone_cli.engines.fish import (
@@ -25,12 +25,13 @@ from voiceclone_cli.engines.fish import (
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.models import download
 from voiceclone_cli.types import Progress, no_progress
+from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import EngineSpec
 
 T = TypeVar("T")
 
 FISH_SAMPLING = {"temperature": 0.7, "top_p": 0.7, "repetition_penalty": 1.2, "max_new_tokens": 1024}
-"""fish-speech's own values. In the task, so that a segment's fingerprint has them."""
+"""fish-speech's own values. They are part of the task, so that a segment's fingerprint covers them."""
 
 ECHO_VARIABLE = "VOICECLONE_ECHO"
 """Options of the echo engine, as a JSON object."""
@@ -42,20 +43,23 @@ class EngineChoice:
 
     name: str
     why: str
-    """One sentence for the user: why this one, and what to do for the other."""
+    """Sentence for the user: why this engine, and what to do for the other."""
     python: str | None
-    """The worker's interpreter; None is this one."""
-    codes_name: str
-    """The file that holds an encoded reference: voice.npz for kokoro, codes.npy for fish."""
+    """Interpreter of the workers; None is this one."""
     checkpoint: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
     precision: str = "auto"
     notes: tuple[str, ...] = ()
-    """What belongs into the run's document, a sentence each."""
+    """Sentences for the manifest."""
+
+    @property
+    def codes_name(self) -> str:
+        """File name of an encoded reference."""
+        return ENGINES[self.name].codes_name
 
     def spec(self, *, batch_size: int, threads: int) -> EngineSpec:
-        """The engine as a task file names it."""
+        """Return the engine as it is written into a task file."""
         return EngineSpec(
             name=self.name,
             checkpoint=self.checkpoint,
@@ -66,8 +70,7 @@ class EngineChoice:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class EngineReport:
+class EngineReport(NamedTuple):
     """Engine of a run with some settings, and the parts of fish on this machine: each, or why it cannot be used."""
 
     engine: str
@@ -91,38 +94,39 @@ def probe(settings: Settings, *, seconds: float = PROBE_SECONDS) -> EngineReport
     nothing else missing. It has ``seconds`` to answer.
     """
     is_auto = settings.engine == "auto"
-    python = _value_or_error(lambda: fish_python(settings))
+    fish = _value_or_error(lambda: fish_python(settings))
     checkout = _value_or_error(lambda: fish_checkout(settings))
     checkpoint = _value_or_error(lambda: local_checkpoint(settings))
-    parts = (python, checkout, (checkpoint or no_checkpoint()) if is_auto else None)
+    parts = (fish, checkout, (checkpoint or no_checkpoint()) if is_auto else None)
     problem = next((part for part in parts if isinstance(part, PreflightError)), None)
     if problem is None and settings.engine in ("auto", "fish"):
-        assert isinstance(python, str) and not isinstance(checkout, PreflightError)
-        problem = _value_or_error(lambda: require_fish_speech(python, checkout, seconds=seconds))
+        assert isinstance(fish, str) and not isinstance(checkout, PreflightError)
+        problem = _value_or_error(lambda: require_fish_speech(fish, checkout, seconds=seconds))
     engine = settings.engine if not is_auto else "fish" if problem is None else "kokoro"
-    of_workers: str | PreflightError | None = python if engine == "fish" else None
-    if engine == "echo":
-        of_workers = _value_or_error(lambda: given_python(settings))
-    return EngineReport(engine, of_workers, python, checkout, checkpoint, problem)
+    python: str | PreflightError | None = None
+    if ENGINES[engine].interpreter == "fish":
+        python = fish
+    elif ENGINES[engine].interpreter == "any":
+        python = _value_or_error(lambda: given_python(settings))
+    return EngineReport(engine, python, fish, checkout, checkpoint, problem)
 
 
 def choose_engine(settings: Settings, progress: Progress = no_progress) -> EngineChoice:
-    """The engine of a run, its files there and verified. Raises PreflightError.
+    """Return the engine of a run, with its files downloaded and verified. Raises PreflightError.
 
-    ``auto`` is fish where its interpreter and a checkpoint are at hand, else kokoro; it fetches
-    nothing for fish.
+    ``auto`` is fish where its interpreter and a checkpoint are available, else kokoro; it downloads nothing for
+    fish.
     """
-    if settings.engine == "echo":
-        return _echo(settings)
-    if settings.engine == "kokoro":
-        return _kokoro(settings, "kokoro was asked for", progress)
+    if settings.engine not in ("auto", "fish"):
+        kind = "" if ENGINES[settings.engine].is_speech else ": tones, no speech"
+        return _registered(settings.engine, f"{settings.engine} is requested{kind}", settings, progress)
     report = probe(settings)
     if report.problem is None:
         return _fish(settings, report, progress)
     if settings.engine == "fish":
         raise report.problem
-    why = f"kokoro, the embedded voice matching, because fish cannot speak here: {report.problem.message}"
-    return _kokoro(settings, why, progress)
+    why = f"kokoro, the embedded voice matching, because fish cannot be used here: {report.problem.message}"
+    return _registered("kokoro", why, settings, progress)
 
 
 def _value_or_error(find: Callable[[], T]) -> T | PreflightError:
@@ -132,13 +136,21 @@ def _value_or_error(find: Callable[[], T]) -> T | PreflightError:
         return error
 
 
-def _echo(settings: Settings) -> EngineChoice:
-    why = "echo was asked for: tones, no speech"
-    return EngineChoice("echo", why, given_python(settings), "codes.txt", options=_echo_options())
+def _registered(name: str, why: str, settings: Settings, progress: Progress) -> EngineChoice:
+    """Return an engine that needs nothing but what its registration names."""
+    info = ENGINES[name]
+    models, home = list(info.models.values()), models_home(settings)
+    folders = download.ensure_models(models, progress, home=home, token=settings.token) if models else {}
+    options: dict[str, Any] = {option: str(folders[model]) for option, model in info.models.items()}
+    checkpoint = options.pop("checkpoint", "")
+    if name == "echo":
+        options |= _echo_options()
+    python = given_python(settings) if info.interpreter == "any" else None
+    return EngineChoice(name, why, python, checkpoint=checkpoint, options=options)
 
 
 def _echo_options() -> dict[str, Any]:
-    """The echo engine's options, which tests and benchmarks set. Raises InputError."""
+    """Return the echo engine's options, which tests and benchmarks set. Raises InputError."""
     text = os.environ.get(ECHO_VARIABLE, "").strip()
     if not text:
         return {}
@@ -154,7 +166,7 @@ def _echo_options() -> dict[str, Any]:
 def _fish(settings: Settings, report: EngineReport, progress: Progress) -> EngineChoice:
     python, checkout = report.fish_python, report.checkout
     assert isinstance(python, str) and not isinstance(checkout, PreflightError)
-    why = "fish was asked for"
+    why = "fish is requested"
     if settings.engine == "auto":
         why = "fish, because its environment and a checkpoint are here (for voice matching: --engine kokoro)"
     checkpoint = find_checkpoint(settings, progress)
@@ -167,24 +179,9 @@ def _fish(settings: Settings, report: EngineReport, progress: Progress) -> Engin
         "fish",
         why,
         python,
-        "codes.npy",
         checkpoint=str(checkpoint),
         options=options,
         device=settings.device,
         precision=settings.precision,
         notes=(generated_note(checkpoint),) if is_generated(checkpoint) else (),
-    )
-
-
-def _kokoro(settings: Settings, why: str, progress: Progress) -> EngineChoice:
-    folders = download.ensure_models(
-        ["kokoro", "campplus"], progress, home=models_home(settings), token=settings.token
-    )
-    return EngineChoice(
-        "kokoro",
-        why,
-        None,
-        "voice.npz",
-        checkpoint=str(folders["kokoro"]),
-        options={"encoder": str(folders["campplus"])},
     )

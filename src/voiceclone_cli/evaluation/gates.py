@@ -1,11 +1,10 @@
-"""Gates: what a run has to reach, and the rows that do not."""
+"""Gates of an evaluation: limits of its measurements, and comparison with an earlier run."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +19,29 @@ from voiceclone_cli.evaluation.model import (
 )
 from voiceclone_cli.rundir.manifest import CHECK_SCHEMA
 
-# A run against an earlier one that was good: segment by segment, and as a whole.
-
-
-GATE = "baseline"
 _MAX_BYTES = 200 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """By how much a measure may be worse than it was. ``sign`` is 1 where more is better."""
-
-    measure: str
-    sign: int
-    of_row: float
-    of_run: float
-
-
-TOLERANCES = (
-    Tolerance("similarity", 1, 0.10, 0.03),
-    Tolerance("margin", 1, 0.10, 0.03),
-    Tolerance("mos", 1, 0.30, 0.10),
-    Tolerance("wer", -1, 0.15, 0.03),
-)
-_BASELINE_SLIP = 1
-"""One more wrong word in a row is the recogniser's as likely as the clone's."""
+_TOLERANCES = {
+    # measure: (1 where more is better, else -1; tolerance of a segment; tolerance of the run)
+    "similarity": (1, 0.10, 0.03),
+    "margin": (1, 0.10, 0.03),
+    "mos": (1, 0.30, 0.10),
+    "wer": (-1, 0.15, 0.03),
+}
+"""How much worse than in the baseline a measurement may be."""
+_MAX_SLIPS = 1
+"""Wrong words of a segment that are as likely the recogniser's mistake as the clone's; they count in the whole run."""
+_RANGES = {"min_similarity": (-1, 1), "min_margin": (-2, 2), "max_wer": (0, 100), "min_mos": (1, 5)}
+_UNUSABLE = {
+    Flag.FAILED: "was not synthesized",
+    Flag.UNREADABLE: "cannot be read",
+    Flag.SILENT: "is silent",
+}
 
 
 def read_baseline(path: Path) -> dict[str, Any]:
-    """The check of an earlier run: its check.json, or the one beside its run.json or in its directory.
+    """Return the check.json of an earlier run: this file, or the one beside its run.json or in its directory.
 
-    Raises InputError where there is none, saying how to make it, and for one that is damaged.
+    Raises InputError where it is missing, with the command that makes it, or damaged.
     """
     folder = path if path.is_dir() else path.parent
     file = path if path.is_file() and path.name != "run.json" else folder / "check.json"
@@ -70,105 +61,81 @@ def read_baseline(path: Path) -> dict[str, Any]:
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"--baseline {path}: {file} is no check of this version ({type(error).__name__}: {error}); "
-            f"`voiceclone check {folder}` makes it anew",
+            f"--baseline {path}: {file} is damaged or of another version ({type(error).__name__}: {error}); "
+            f"`voiceclone check {folder}` makes it again",
             code="baseline_damaged",
         ) from error
     return document
 
 
+def _check(row: Mapping[str, Any], needed: Sequence[str]) -> None:
+    """Raise KeyError, TypeError, ValueError or AttributeError for a row that no evaluation writes."""
+    for name in needed:
+        row[name]
+    for measure in _TOLERANCES:
+        value = row.get(measure)
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"{measure} is {value!r:.40}")
+
+
 def compare_with_baseline(
     rows: Sequence[SegmentScore], summary: EvaluationSummary, baseline: Mapping[str, Any]
 ) -> tuple[GateFailure, ...]:
-    """What has become worse by more than the tolerance, or is not there any more.
+    """Return what has become worse by more than the tolerance, or is missing now.
 
-    Segments are the same when id and speaker are; new ones are only counted in the whole.
+    Segments are the same when id and speaker are; new ones only count in the whole run.
     """
-    before = _by_identity(baseline["segments"])
-    now = {(row.id, row.speaker): row for row in rows}
-    return (
-        *_run_differences(summary, baseline["summary"]),
-        *(
-            gate_failure
-            for identity, row in before.items()
-            for gate_failure in _segment_differences(identity, row, now.get(identity))
-        ),
-    )
+    failures = []
+    for measure, (sign, _, tolerance) in _TOLERANCES.items():
+        before, now = baseline["summary"].get(measure), getattr(summary, measure)
+        if _loss(sign, before, now) > tolerance:
+            failures.append(_worse(None, None, measure, before, now))
+    current = {(row.id, row.speaker): row for row in rows}
+    previous = {(str(row["id"]), str(row["speaker"])): row for row in baseline["segments"]}
+    for identity, before_row in previous.items():
+        failures += _segment_losses(identity, before_row, current.get(identity))
+    return tuple(failures)
 
 
-def _run_differences(summary: EvaluationSummary, before: Mapping[str, Any]) -> Iterator[GateFailure]:
-    for tolerance in TOLERANCES:
-        was, now = before.get(tolerance.measure), getattr(summary, tolerance.measure)
-        if _loss(tolerance, was, now) > tolerance.of_run:
-            yield GateFailure(GATE, None, None, f"{tolerance.measure} {_change(was, now)}")
-
-
-def _segment_differences(
+def _segment_losses(
     identity: tuple[str, str], before: Mapping[str, Any], row: SegmentScore | None
 ) -> Iterator[GateFailure]:
-    id, speaker = identity
     if before["sha256"] is None:
         return
     if row is None:
-        yield GateFailure(GATE, id, speaker, "is in the baseline, and not in this run")
+        yield GateFailure("baseline", *identity, "is in the baseline, and not in this run")
         return
-    if {Flag.FAILED, Flag.UNREADABLE, Flag.SILENT} & set(row.flags):
-        return  # that misses any gate, and is told once
-    for tolerance in TOLERANCES:
-        was, now = before.get(tolerance.measure), getattr(row, tolerance.measure)
-        if _counts(tolerance, row, before) and _loss(tolerance, was, now) > tolerance.of_row:
-            yield GateFailure(GATE, id, speaker, f"{tolerance.measure} {_change(was, now)}")
+    if set(_UNUSABLE) & set(row.flags):
+        return  # it misses every gate, and is reported once
+    if not row.scored or not before.get("judged"):
+        return
+    for measure, (sign, tolerance, _) in _TOLERANCES.items():
+        more_errors = (row.word_errors or 0) - (before.get("word_errors") or 0)
+        value = getattr(row, measure)
+        is_slip = measure == "wer" and more_errors <= _MAX_SLIPS
+        if not is_slip and _loss(sign, before.get(measure), value) > tolerance:
+            yield _worse(*identity, measure, before.get(measure), value)
 
 
-def _counts(tolerance: Tolerance, row: SegmentScore, before: Mapping[str, Any]) -> bool:
-    """Whether a measure of one row tells enough."""
-    if not row.judged or not before.get("judged"):
-        return False
-    more_errors = (row.word_errors or 0) - (before.get("word_errors") or 0)
-    return tolerance.measure != "wer" or more_errors > _BASELINE_SLIP
-
-
-def _loss(tolerance: Tolerance, was: float | None, now: float | None) -> float:
-    """By how much it is worse. What cannot be measured any more, as silence has no voice, lost everything."""
-    if was is None:
+def _loss(sign: int, before: float | None, now: float | None) -> float:
+    """Return by how much a measurement is worse; infinity for one that is missing now, as silence has no voice."""
+    if before is None:
         return -math.inf
-    return math.inf if now is None else tolerance.sign * (was - now)
+    return math.inf if now is None else sign * (before - now)
 
 
-def _change(was: float | None, now: float | None) -> str:
+def _worse(
+    id: str | None, speaker: str | None, measure: str, before: float | None, now: float | None
+) -> GateFailure:
     is_now = "cannot be measured now" if now is None else f"is {now:.3f}"
-    return f"was {was:.3f} in the baseline and {is_now}"
-
-
-def _by_identity(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
-    return {(str(row["id"]), str(row["speaker"])): row for row in rows}
-
-
-def _check(row: Mapping[str, Any], needed: Sequence[str]) -> None:
-    """Raises KeyError, TypeError, ValueError or AttributeError for what is no row of a check."""
-    for name in needed:
-        row[name]
-    for tolerance in TOLERANCES:
-        value = row.get(tolerance.measure)
-        if value is not None and not math.isfinite(value):
-            raise ValueError(f"{tolerance.measure} is {value!r:.40}")
-
-
-_SLIP = 1
-"""Wrong words in a row that are the recogniser's as likely as the clone's; they count in the whole run."""
-_RANGES = {"min_similarity": (-1, 1), "min_margin": (-2, 2), "max_wer": (0, 100), "min_mos": (1, 5)}
-_UNSPOKEN = {
-    Flag.FAILED: "was not spoken",
-    Flag.UNREADABLE: "cannot be read",
-    Flag.SILENT: "is silent",
-}
+    return GateFailure("baseline", id, speaker, f"{measure} was {before:.3f} in the baseline and {is_now}")
 
 
 def check_gates(gates: GateLimits) -> None:
-    """Raises InputError for a gate that nothing could miss, or that nothing could pass."""
+    """Raise InputError for a limit that nothing could miss, or that nothing could keep."""
     for name, (lowest, highest) in _RANGES.items():
         value = getattr(gates, name)
-        # Not a number is within no range.
+        # NaN is within no range.
         if value is not None and not lowest <= value <= highest:
             raise InputError(
                 f"--{name.replace('_', '-')} must be a number from {lowest} to {highest}, not {value}",
@@ -176,69 +143,51 @@ def check_gates(gates: GateLimits) -> None:
             )
 
 
-def describe_failure(
+def find_gate_failures(
     gates: GateLimits,
     rows: Sequence[SegmentScore],
     voices: Sequence[SpeakerScore],
     summary: EvaluationSummary,
 ) -> tuple[GateFailure, ...]:
-    """Every gate that was missed, in the order of the rows; those of speakers and of the run come first.
+    """Return the gates that were missed: first by speakers, then by the run, then by segments in their order.
 
-    A row that was not spoken, cannot be read or is silent misses any gate; one that is too short to tell
-    misses no other, but counts in its speaker and in the run.
+    A segment that was not synthesized, cannot be read or is silent misses every gate; one that is too short for
+    reliable measurements misses no other, but counts in its speaker and in the run.
     """
     if not gates.are_set:
         return ()
-    return (
-        *(gate_failure for voice in voices for gate_failure in _of_voice(gates, voice)),
-        *_run_failures(gates, summary),
-        *(gate_failure for row in rows for gate_failure in _segment_failures(gates, row)),
-    )
+    failures = [failure for voice in voices if voice.scored for failure in _too_low(gates, voice)]
+    if gates.max_wer is not None and summary.wer is not None and summary.wer > gates.max_wer:
+        message = f"wer {summary.wer:.2f} over all segments, wanted at most {gates.max_wer:g}"
+        failures.append(GateFailure("max_wer", None, None, message))
+    return (*failures, *(failure for row in rows for failure in _segment_failures(gates, row)))
 
 
 def _segment_failures(gates: GateLimits, row: SegmentScore) -> Iterator[GateFailure]:
-    for flag, what in _UNSPOKEN.items():
+    for flag, problem in _UNUSABLE.items():
         if flag in row.flags:
             reason = f": {row.error['message']}" if row.error else ""
-            yield _offence(flag.value, row, f"{what}{reason}")
+            yield GateFailure(flag.value, row.id, row.speaker, f"{problem}{reason}")
             return
-    if not row.judged:
+    if not row.scored:
         return
-    yield from _too_low("min_similarity", row, "similarity", row.similarity, gates.min_similarity)
-    yield from _too_low("min_margin", row, _over(row.nearest_other), row.margin, gates.min_margin)
-    yield from _too_low("min_mos", row, "mos", row.mos, gates.min_mos)
-    is_a_slip = (row.word_errors or 0) <= _SLIP and Flag.WRONG_WORDS not in row.flags
-    if gates.max_wer is not None and row.wer is not None and row.wer > gates.max_wer and not is_a_slip:
-        message = f"wer {row.wer:.2f}, wanted at most {gates.max_wer:g}: heard {_quoted(row.heard)}"
-        yield _offence("max_wer", row, message)
+    yield from _too_low(gates, row)
+    is_slip = (row.word_errors or 0) <= _MAX_SLIPS and Flag.WRONG_WORDS not in row.flags
+    if gates.max_wer is not None and row.wer is not None and row.wer > gates.max_wer and not is_slip:
+        recognised = f"{row.transcript!r:.80}" if row.transcript else "no words"
+        message = f"wer {row.wer:.2f}, wanted at most {gates.max_wer:g}: recognised {recognised}"
+        yield GateFailure("max_wer", row.id, row.speaker, message)
 
 
-def _quoted(heard: str | None) -> str:
-    return f"{heard!r:.80}" if heard else "no words"
-
-
-def _of_voice(gates: GateLimits, voice: SpeakerScore) -> Iterator[GateFailure]:
-    if voice.judged:
-        yield from _too_low("min_similarity", voice, "similarity", voice.similarity, gates.min_similarity)
-        yield from _too_low("min_margin", voice, _over(voice.nearest_other), voice.margin, gates.min_margin)
-
-
-def _run_failures(gates: GateLimits, summary: EvaluationSummary) -> Iterator[GateFailure]:
-    if gates.max_wer is not None and summary.wer is not None and summary.wer > gates.max_wer:
-        message = f"wer {summary.wer:.2f} over all segments, wanted at most {gates.max_wer:g}"
-        yield GateFailure("max_wer", None, None, message)
-
-
-def _too_low(
-    gate: str, where: SegmentScore | SpeakerScore, name: str, value: float | None, wanted: float | None
-) -> Iterator[GateFailure]:
-    if wanted is not None and value is not None and value < wanted:
-        yield _offence(gate, where, f"{name} {value:.3f}, wanted at least {wanted:g}")
-
-
-def _over(other: str | None) -> str:
-    return f"margin over {other}" if other else "margin"
-
-
-def _offence(gate: str, where: SegmentScore | SpeakerScore, message: str) -> GateFailure:
-    return GateFailure(gate, where.id if isinstance(where, SegmentScore) else None, where.speaker, message)
+def _too_low(gates: GateLimits, row: SegmentScore | SpeakerScore) -> Iterator[GateFailure]:
+    margin = f"margin over {row.nearest_other}" if row.nearest_other else "margin"
+    measures = [
+        ("min_similarity", "similarity", row.similarity, gates.min_similarity),
+        ("min_margin", margin, row.margin, gates.min_margin),
+    ]
+    if isinstance(row, SegmentScore):
+        measures.append(("min_mos", "mos", row.mos, gates.min_mos))
+    for gate, name, value, limit in measures:
+        if limit is not None and value is not None and value < limit:
+            id = row.id if isinstance(row, SegmentScore) else None
+            yield GateFailure(gate, id, row.speaker, f"{name} {value:.3f}, wanted at least {limit:g}")

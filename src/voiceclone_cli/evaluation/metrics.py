@@ -1,14 +1,16 @@
-"""Segments that were measured before are not measured again while wav, language and models are the same."""
+"""Measurements of speech: voice (CAM++ embeddings), quality (DNSMOS), words (Whisper), levels and clipping.
+
+Segments are not measured again while wav, language and models are the same.
+"""
 
 from __future__ import annotations
 
 import base64
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from voiceclone_cli.analysis.analyzer import model_identity, recogniser_folder
 from voiceclone_cli.analysis.diarization import embed, ensure_torchaudio, load_network
@@ -16,7 +18,7 @@ from voiceclone_cli.analysis.transcription import load_recogniser
 from voiceclone_cli.audio.dsp import speech_level_db
 from voiceclone_cli.config import Settings, models_home
 from voiceclone_cli.errors import RunError
-from voiceclone_cli.evaluation.model import EvaluatedLine, FinishedRun
+from voiceclone_cli.evaluation.model import FinishedRun
 from voiceclone_cli.files import file_sha256
 from voiceclone_cli.models import download
 from voiceclone_cli.rundir.cache import StageCache
@@ -33,26 +35,25 @@ if typing.TYPE_CHECKING:
     """Shape (192,), of unit length."""
 
 
-# Whose voice it is, as numbers: CAM++ embeddings, of unit length.
-#
-# Wang et al., "CAM++: a fast and efficient network for speaker verification using context-aware masking"
-# (Interspeech 2023). The features are mean-normalised, so that a telephone's or a room's colour hardly counts.
-
-
-EMBEDDING_MODEL = "campplus"
-"""Its entry in the registry."""
-
+EMBEDDING_MODEL, QUALITY_MODEL = "campplus", "dnsmos"
+"""Entries in the registry."""
 _SHORTEST = 0.25
-"""Seconds."""
+"""Seconds of speech that an embedding needs."""
 
 
 class SpeakerEmbedder:
+    """CAM++ speaker embeddings, of unit length.
+
+    Wang et al., "CAM++: a fast and efficient network for speaker verification using context-aware masking"
+    (Interspeech 2023). The features are mean-normalised, so that the colour of a telephone or a room hardly counts.
+    """
+
     def __init__(self, folder: Path) -> None:
         ensure_torchaudio()
         self._network = load_network(folder)
 
     def embed(self, samples: Samples) -> Embedding | None:
-        """The embedding of a signal at ANALYSIS_RATE; None below a quarter of a second."""
+        """Return the embedding of a signal at ANALYSIS_RATE; None below a quarter of a second."""
         import numpy as np
         import torch
 
@@ -67,12 +68,12 @@ class SpeakerEmbedder:
 
 
 def cosine(one: Embedding, other: Embedding) -> float:
-    """How alike two voices are: 1 is the same."""
+    """Return the similarity of two voices; 1 is the same voice."""
     return float(one @ other)
 
 
 def weighted_mean(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
-    """The voice of several samples, each with its weight; of unit length."""
+    """Return the embedding of several samples, each with its weight; of unit length."""
     import numpy as np
 
     total = np.sum([embedding * weight for embedding, weight in parts], axis=0)
@@ -80,36 +81,34 @@ def weighted_mean(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
 
 
 def embedding_to_text(embedding: Embedding) -> str:
-    """The embedding to the last bit, for a JSON file."""
+    """Return an embedding for a JSON file, exact to the last bit."""
     return base64.b64encode(embedding.astype("<f4").tobytes()).decode("ascii")
 
 
 def embedding_from_text(text: str) -> Embedding:
+    """Return the embedding that `embedding_to_text` wrote."""
     import numpy as np
 
     return np.frombuffer(base64.b64decode(text), "<f4").astype(np.float32)
 
 
-# How good speech sounds, by a network that was trained on what people said: DNSMOS P.835.
-#
-# Reddy, Gopal, Cutler, "DNSMOS P.835: A non-intrusive perceptual objective speech quality metric to evaluate
-# noise suppressors" (ICASSP 2022). Windows, hops and calibration are those published with the model
-# (DNSMOS/dnsmos_local.py in Microsoft's DNS-Challenge repository), so that the numbers are the published ones.
-
-
-QUALITY_MODEL = "dnsmos"
-"""Its entry in the registry."""
-
 _WINDOW_SECONDS = 9.01
 _WINDOW = int(_WINDOW_SECONDS * ANALYSIS_RATE)
 _HOP = ANALYSIS_RATE
 _OVERALL = 2
-"""Place of the overall score beside those of speech and background."""
+"""Index of the overall score, after those of speech and background."""
 _CALIBRATION = (-0.06766283, 1.11546468, 0.04602535)
 """The overall score's polynomial, highest power first."""
 
 
 class QualityModel:
+    """DNSMOS P.835, a network trained on people's ratings of speech quality.
+
+    Reddy, Gopal, Cutler, "DNSMOS P.835: A non-intrusive perceptual objective speech quality metric to evaluate
+    noise suppressors" (ICASSP 2022). Windows, hops and calibration are those published with the model
+    (DNSMOS/dnsmos_local.py in Microsoft's DNS-Challenge repository), so that scores are comparable.
+    """
+
     def __init__(self, folder: Path, threads: int) -> None:
         import onnxruntime
 
@@ -121,9 +120,9 @@ class QualityModel:
         )
 
     def score(self, samples: Samples) -> float | None:
-        """The overall score of a signal at ANALYSIS_RATE, 1 to 5; None for an empty one.
+        """Return the overall score of a signal at ANALYSIS_RATE, 1 to 5; None for an empty one.
 
-        The mean over windows of 9.01 s, one a second. A shorter signal is doubled until it fills one.
+        It is the mean over windows of 9.01 s, one a second. A shorter signal is doubled until it fills one.
         """
         import numpy as np
 
@@ -144,19 +143,18 @@ class QualityModel:
         return float(np.polyval(_CALIBRATION, float(raw[0, _OVERALL])))
 
 
-# What a stranger hears in a segment: faster-whisper, which is not told what it should hear.
-
-
 class Recogniser:
+    """faster-whisper, without knowledge of the expected words."""
+
     def __init__(self, folder: Path, threads: int) -> None:
         self._whisper = load_recogniser(folder, threads)
 
     def words(self, samples: Samples, language: str) -> str | None:
-        """The words of a signal at ANALYSIS_RATE; None for a language that the model does not know.
+        """Return the words of a signal at ANALYSIS_RATE; None for a language that the model does not know.
 
-        Each segment is heard by itself, in Whisper's own window of 30 s: in a shorter one, which would be
-        cheaper, the model begins to stutter. What decodes badly is not decoded again by sampling, so that the
-        same wav always gives the same words.
+        Each segment is recognised by itself, in Whisper's own window of 30 s: in a shorter one, which would be
+        cheaper, the model begins to stutter. Nothing is decoded again by sampling, so that the same wav always
+        gives the same words.
         """
         code = language.lower().replace("_", "-").split("-")[0]
         if code not in self._whisper.supported_languages:
@@ -173,11 +171,8 @@ class Recogniser:
         return " ".join("".join(segment.text for segment in segments).split())
 
 
-# The models of a check: found at once, loaded when something is listened to, and only once.
-
-
 class MetricModels:
-    """Raises PreflightError where a model cannot be had."""
+    """Models of an evaluation: found at once, loaded when they are needed. Raises PreflightError without a model."""
 
     def __init__(self, settings: Settings, progress: Progress) -> None:
         self._threads = settings.threads
@@ -188,15 +183,16 @@ class MetricModels:
 
     @property
     def names(self) -> dict[str, str]:
-        """Which model measures what."""
+        """Return the model of each measurement."""
         return {"similarity": EMBEDDING_MODEL, "mos": QUALITY_MODEL, "words": self._folders["words"].name}
 
     def identity(self, *roles: str) -> dict[str, Any]:
-        """The files of the models, as one knows them again; of all, or of those named."""
+        """Return what identifies the files of the models; of all, or of those named."""
         return {role: model_identity(self._folders[role]) for role in roles or self._folders}
 
     @cached_property
-    def encoder(self) -> SpeakerEmbedder:
+    def embedder(self) -> SpeakerEmbedder:
+        """The model of speaker embeddings, loaded at its first use."""
         return SpeakerEmbedder(self._folders[EMBEDDING_MODEL])
 
     @cached_property
@@ -207,9 +203,9 @@ class MetricModels:
     def _recogniser(self) -> Recogniser:
         return Recogniser(self._folders["words"], self._threads)
 
-    def listen(self, speech: Samples, language: str) -> tuple[str | None, float | None, str | None]:
-        """Voice (as text), quality and words of speech at ANALYSIS_RATE."""
-        voice = self.encoder.embed(speech)
+    def measure(self, speech: Samples, language: str) -> tuple[str | None, float | None, str | None]:
+        """Return embedding (as text), quality and words of speech at ANALYSIS_RATE."""
+        voice = self.embedder.embed(speech)
         return (
             None if voice is None else embedding_to_text(voice),
             self._quality.score(speech),
@@ -217,58 +213,47 @@ class MetricModels:
         )
 
 
-# What can be measured of one spoken wav by itself, whatever its run meant it to be.
-
-
 _FULL_SCALE = 0.999
 _CLIPPED_RUN = 3
 """Samples in a row at full scale; fewer are a peak that happens to reach it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentMetrics:
-    """One wav, measured. Levels in dBFS; what there is no speech for is None."""
+class SegmentMetrics(TypedDict):
+    """Measurements of one wav, as the cache keeps them. Levels in dBFS; None is what silence does not have."""
 
     seconds: float
     level_db: float | None
-    """Active speech level; None where nothing is to be heard."""
+    """Active speech level; None for silence."""
     peak_db: float | None
     clipped_samples: int
     embedding: str | None
-    """As ``embedding.to_text`` writes it."""
+    """As `embedding_to_text` writes it."""
     mos: float | None
     words: str | None
     """None for a language that the recogniser does not know."""
 
-    @property
-    def is_silent(self) -> bool:
-        return self.level_db is None
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def measure(path: Path, language: str, ears: MetricModels) -> SegmentMetrics:
-    """Measure a spoken wav. Raises RunError (``speech_unreadable``)."""
+def measure(path: Path, language: str, models: MetricModels) -> SegmentMetrics:
+    """Return the measurements of a wav. Raises RunError (``speech_unreadable``)."""
     import soxr
 
     samples, rate = read_wav(path)
     speech: Samples = samples if rate == ANALYSIS_RATE else soxr.resample(samples, rate, ANALYSIS_RATE)
     level = speech_level_db(samples, rate)
-    embedding, mos, words = (None, None, "") if level is None else ears.listen(speech, language)
-    return SegmentMetrics(
-        seconds=len(samples) / rate,
-        level_db=level,
-        peak_db=_peak_db(samples),
-        clipped_samples=clipped_samples(samples),
-        embedding=embedding,
-        mos=mos,
-        words=words,
-    )
+    embedding, mos, words = (None, None, "") if level is None else models.measure(speech, language)
+    return {
+        "seconds": len(samples) / rate,
+        "level_db": level,
+        "peak_db": _peak_db(samples),
+        "clipped_samples": clipped_samples(samples),
+        "embedding": embedding,
+        "mos": mos,
+        "words": words,
+    }
 
 
 def read_wav(path: Path) -> tuple[Samples, int]:
-    """The mean of a wav's channels, and its rate. Raises RunError (``speech_unreadable``)."""
+    """Return the mean of a wav's channels, and its rate. Raises RunError (``speech_unreadable``)."""
     import soundfile
 
     try:
@@ -284,7 +269,7 @@ def read_wav(path: Path) -> tuple[Samples, int]:
 
 
 def clipped_samples(samples: Samples) -> int:
-    """How many samples lie in runs of three and more at full scale."""
+    """Return the number of samples in runs of three and more at full scale."""
     import numpy as np
 
     full = np.concatenate(([False], np.abs(samples) >= _FULL_SCALE, [False]))
@@ -300,58 +285,54 @@ def _peak_db(samples: Samples) -> float | None:
     return 20 * float(np.log10(peak)) if peak > 0 else None
 
 
-STAGE = "listening"
-_REMEMBERED_AS = "check-segments"
-_VERSION = 1
-"""Of the way of measuring: another one measures everything again."""
+_CACHE, _VERSION = "check-segments", 1
+"""Entry in the cache, and version of the measurements: another one measures everything again."""
 _SAVE_EVERY = 25
-"""Segments, so that a check that is stopped goes on later."""
+"""Number of segments after which measurements are saved, so that an evaluation that is stopped goes on later."""
 
-
-@dataclass(frozen=True, slots=True)
-class MeasuredSegments:
-    """What became of one spoken line: ``heard``, or the ``error`` that kept it from being heard."""
-
-    sha256: str | None
-    heard: SegmentMetrics | None
-    error: RunError | None = None
+Measured = tuple[str, SegmentMetrics] | RunError
+"""SHA-256 and measurements of a segment's wav, or why there are none."""
 
 
 def measure_all(
-    finished: FinishedRun, ears: MetricModels, cache: StageCache, progress: Progress
-) -> dict[str, MeasuredSegments]:
-    """Every spoken line of a run by its id. Raises RunError where the run directory cannot be written."""
-    inputs = {"models": ears.identity()}
-    before: dict[str, Any] = cache.load(_REMEMBERED_AS, _VERSION, inputs) or {}
-    now: dict[str, Any] = {}
-    outcomes: dict[str, MeasuredSegments] = {}
-    lines = [line for line in finished.lines if line.is_done]
+    finished: FinishedRun, models: MetricModels, cache: StageCache, progress: Progress
+) -> dict[str, Measured]:
+    """Measure every synthesized segment of a run; return measurements by id.
+
+    Raises RunError where the run directory cannot be written.
+    """
+    inputs = {"models": models.identity()}
+    before: dict[str, SegmentMetrics] = cache.load(_CACHE, _VERSION, inputs) or {}
+    now: dict[str, SegmentMetrics] = {}
+    results: dict[str, Measured] = {}
+    segments = [segment for segment in finished.manifest.segments if segment["status"] == "done"]
     unsaved = 0
-    for done, line in enumerate(lines):
-        progress(ProgressEvent(STAGE, done, len(lines), note=line.id))
+    for done, segment in enumerate(segments):
+        progress(ProgressEvent("listening", done, len(segments), note=segment["id"]))
         try:
-            sha256 = _sha256(line)
-            key = f"{sha256} {line.language}"
+            wav, language = finished.wav(segment["id"]), segment["language"]
+            sha256 = _sha256(wav)
+            key = f"{sha256} {language}"
             if key not in now:
-                now[key] = before.get(key) or measure(line.wav, line.language, ears).to_dict()
+                now[key] = before.get(key) or measure(wav, language, models)
                 unsaved += key not in before
-            outcomes[line.id] = MeasuredSegments(sha256, SegmentMetrics(**now[key]))
+            results[segment["id"]] = (sha256, now[key])
         except RunError as error:
-            outcomes[line.id] = MeasuredSegments(None, None, error)
+            results[segment["id"]] = error
         if unsaved >= _SAVE_EVERY:
-            cache.save(_REMEMBERED_AS, _VERSION, inputs, {**before, **now})
+            cache.save(_CACHE, _VERSION, inputs, {**before, **now})
             unsaved = 0
     if now.keys() != before.keys():
-        cache.save(_REMEMBERED_AS, _VERSION, inputs, now)
-    progress(ProgressEvent(STAGE, len(lines), len(lines)))
-    return outcomes
+        cache.save(_CACHE, _VERSION, inputs, now)
+    progress(ProgressEvent("listening", len(segments), len(segments)))
+    return results
 
 
-def _sha256(line: EvaluatedLine) -> str:
+def _sha256(wav: Path) -> str:
     try:
-        return file_sha256(line.wav)
+        return file_sha256(wav)
     except OSError as error:
         raise RunError(
-            f"{line.wav} cannot be read ({error.strerror or error}): give the run's command again",
+            f"{wav} cannot be read ({error.strerror or error}): give the run's command again",
             code="speech_unreadable",
         ) from error

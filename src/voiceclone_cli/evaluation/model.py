@@ -1,4 +1,7 @@
-"""What a check comes to, as types. Times in seconds, levels in dB; None is what could not be measured."""
+"""Results of an evaluation, and the finished run that it measures.
+
+Times in seconds, levels in dB; None is what could not be measured.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,17 @@ from typing import Any
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import are_safe_names, file_sha256
-from voiceclone_cli.rundir.manifest import RUNNING, Manifest, ManifestSegment, RunPaths, damaged
+from voiceclone_cli.rundir.manifest import RUNNING, Manifest, RunPaths, damaged
 from voiceclone_cli.types import Turn
 
 
 class Flag(StrEnum):
-    """What is wrong with a row, whatever the gates; the limits stand in ``flags.py``."""
+    """Problems of a segment, whatever the gates; `flags_of` has their limits."""
 
     FAILED = "failed"
-    """The run did not speak it."""
+    """The run did not synthesize it."""
     UNREADABLE = "unreadable"
-    """Its wav is not there, or is none."""
+    """Its wav is missing or damaged."""
     ALTERED = "altered"
     """Its wav is not the one that the run wrote."""
     SILENT = "silent"
@@ -32,19 +35,19 @@ class Flag(StrEnum):
     OFF_LEVEL = "off_level"
 
 
-class BaselineDifference(StrEnum):
-    """Which voice a clone is compared with."""
+class VoiceSource(StrEnum):
+    """The audio that a speaker's clones are compared with."""
 
     AUTO = "auto"
-    """The speaker's own in the recording; a given reference where one was given, unless it is plainly
-    the voice of another speaker of the recording."""
+    """The speaker's own speech in the recording; a reference of the user's where one was given, unless it is
+    clearly the voice of another speaker of the recording."""
     RECORDING = "recording"
     REFERENCE = "reference"
 
 
 @dataclass(frozen=True, slots=True)
 class GateLimits:
-    """What a run has to reach; None asks for nothing."""
+    """Limits that a run has to keep; None sets no limit."""
 
     min_similarity: float | None = None
     min_margin: float | None = None
@@ -55,21 +58,19 @@ class GateLimits:
 
     @property
     def are_set(self) -> bool:
-        return any(
-            wanted is not None
-            for wanted in (self.min_similarity, self.min_margin, self.max_wer, self.min_mos, self.baseline)
-        )
+        """Whether there is any limit."""
+        return self != GateLimits()
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentScore:
-    """One segment, measured; as it is before anything is."""
+    """Measurements of one segment."""
 
     id: str
     speaker: str
     text: str
     words: int
-    """Words of the text, as they are compared."""
+    """Number of words of the text, as they are compared."""
     flags: tuple[Flag, ...]
     sha256: str | None = None
     """Of the wav that was measured."""
@@ -80,43 +81,44 @@ class SegmentScore:
     nearest_other: str | None = None
     wer: float | None = None
     word_errors: int | None = None
-    heard: str | None = None
+    transcript: str | None = None
+    """Recognised words; "heard" in check.json."""
     mos: float | None = None
     """DNSMOS P.835, overall: 1 (bad) to 5 (excellent)."""
     duration_ratio: float | None = None
-    """Spoken, as it was placed, over the original's time."""
+    """Duration in the mix over the duration of the original."""
     loudness_db: float | None = None
     """Level in the mix over the original's in the same place."""
     peak_db: float | None = None
     clipped_samples: int | None = None
     seconds: float | None = None
-    judged: bool = False
-    """Whether it is long enough for its measures to tell something; a shorter one misses no gate by them."""
+    scored: bool = False
+    """Whether it is long enough for reliable measurements; a shorter one misses no gate. "judged" in check.json."""
     error: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakerScore:
-    """What the clones of one speaker are compared with, and how all of them together fare."""
+    """Measurements of all clones of a speaker together."""
 
     speaker: str
-    source: BaselineDifference
+    source: VoiceSource
     """RECORDING or REFERENCE."""
     seconds: float
-    """Of speech that it was measured on."""
+    """Of the speech that clones are compared with."""
     similarity: float | None
     margin: float | None
     nearest_other: str | None
-    judged: bool
+    scored: bool
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSummary:
-    """The run as a whole. Means are over the rows that are long enough, weighted by their seconds."""
+    """Measurements of a run. Means are over the segments that are long enough, weighted by their seconds."""
 
     segments: int
     done: int
-    judged: int
+    scored: int
     flagged: int
     similarity: float | None
     margin: float | None
@@ -129,18 +131,18 @@ class EvaluationSummary:
 
 @dataclass(frozen=True, slots=True)
 class GateFailure:
-    """A gate that was missed. ``segment`` is None for a speaker's lines, or the whole run."""
+    """A gate that was missed. ``segment`` is None for all lines of a speaker, or of the run."""
 
     gate: str
     segment: str | None
     speaker: str | None
     message: str
-    """What was wanted and what was measured."""
+    """Measured value and limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A run directory, checked."""
+    """Measurements of a run directory, and the gates that it missed."""
 
     run_dir: Path
     rows: tuple[SegmentScore, ...]
@@ -149,108 +151,75 @@ class Evaluation:
     gates: GateLimits
     gate_failures: tuple[GateFailure, ...]
     models: Mapping[str, str]
-    """Which model measured what."""
+    """Model of each measurement."""
     notes: Sequence[str]
 
     @property
     def passed(self) -> bool:
+        """Whether no gate was missed."""
         return not self.gate_failures
-
-
-# A run directory as it is checked: wherever it was moved to, with the manifest's word for what it holds.
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluatedLine:
-    """A segment, as the manifest has it."""
-
-    id: str
-    speaker: str
-    start: float
-    end: float
-    text: str
-    language: str
-    wav: Path
-    is_done: bool
-    sha256: str | None
-    """Of its wav when the run wrote it; None in manifests that do not say."""
-    placed_seconds: float | None
-    """How long it is in the mix."""
-    overflow_seconds: float
-    gain_db: float | None
-    error: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """What a run left."""
+    """A run directory whose run has ended; it may have been moved since."""
 
     root: Path
-    input_sha256: str
-    lines: tuple[EvaluatedLine, ...]
+    manifest: Manifest
     turns: tuple[Turn, ...]
-    references: Mapping[str, Path]
-    given: frozenset[str]
+    user_references: frozenset[str]
     """Speakers whose reference the user gave."""
     recording: Path | None
-    """The original's sound; None where it is not at hand any more."""
+    """Audio of the original; None where it is no longer available."""
+
+    def wav(self, segment_id: str) -> Path:
+        """Return the path of a segment's wav."""
+        return RunPaths(self.root).segment_wav(segment_id)
+
+    def references(self) -> dict[str, Path]:
+        """Return the references that exist, by speaker."""
+        folder = RunPaths(self.root).speakers
+        paths = {
+            speaker["name"]: folder / speaker["name"] / "reference.wav" for speaker in self.manifest.speakers
+        }
+        return {name: path for name, path in paths.items() if path.is_file()}
 
 
 def read_finished_run(root: Path) -> FinishedRun:
-    """What stands in a run directory. Raises InputError for a folder that is none, whose run has not ended,
-    or in which no segment was spoken."""
+    """Read a run directory.
+
+    Raises InputError for another folder, for a run that has not ended, and for one without synthesized segments.
+    """
     root = root.absolute()
     manifest = Manifest.load(root)
     if manifest.status == RUNNING:
         raise InputError(
             f"the run in {root} has not ended: wait for it, or give its command again", code="run_not_ended"
         )
-    if not any(row["status"] == "done" for row in manifest.segments):
+    if not any(segment["status"] == "done" for segment in manifest.segments):
         raise InputError(
-            f"no segment was spoken in {root}: give its `voiceclone run` again first", code="nothing_to_check"
+            f"no segment of {root} was synthesized: give its `voiceclone run` again first",
+            code="nothing_to_check",
         )
-    lines = tuple(_line(row, root) for row in manifest.segments)
-    speakers = {row["name"]: row for row in manifest.speakers}
-    if not are_safe_names({line.id for line in lines}) or not are_safe_names(
-        {*speakers, *(x.speaker for x in lines)}
-    ):
-        raise damaged(root, ValueError("it holds a name that cannot be that of a file"))
-    given = {name for name, row in speakers.items() if not row["reference_spans"]}
-    return FinishedRun(
-        root=root,
-        input_sha256=str(manifest.input.get("sha256")),
-        lines=lines,
-        turns=tuple(Turn(row["start"], row["end"], row["speaker"]) for row in manifest.turns),
-        references={name: RunPaths(root).speakers / name / "reference.wav" for name in speakers},
-        given=frozenset(given),
-        recording=_recording(manifest, root),
-    )
-
-
-def _line(row: ManifestSegment, root: Path) -> EvaluatedLine:
-    return EvaluatedLine(
-        id=row["id"],
-        speaker=row["speaker"],
-        start=row["start"],
-        end=row["end"],
-        text=row["text"],
-        language=row["language"],
-        wav=RunPaths(root).segment_wav(row["id"]),
-        is_done=row["status"] == "done",
-        sha256=row["sha256"],
-        placed_seconds=row["placed_seconds"],
-        overflow_seconds=row["overflow_seconds"] or 0.0,
-        gain_db=row["gain_db"],
-        error=row["error"],
-    )
+    try:
+        ids = {segment["id"] for segment in manifest.segments}
+        names = {speaker["name"] for speaker in manifest.speakers}
+        if not are_safe_names(ids) or not are_safe_names(names | {s["speaker"] for s in manifest.segments}):
+            raise ValueError("a name in it cannot be the name of a file")
+        without_spans = {speaker["name"] for speaker in manifest.speakers if not speaker["reference_spans"]}
+        given = without_spans | {*(manifest.request.get("references") or {})}
+        turns = tuple(Turn(turn["start"], turn["end"], turn["speaker"]) for turn in manifest.turns)
+        return FinishedRun(root, manifest, turns, frozenset(given & names), _recording(manifest, root))
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(root, error) from error
 
 
 def _recording(manifest: Manifest, root: Path) -> Path | None:
-    """The copy in the run directory, else the input where it lay, if it is still the same."""
+    """Return the copy in the run directory, else the input where it was, if it has not changed."""
+    path, sha256 = Path(manifest.input["path"]), manifest.input["sha256"]
     if (copy := RunPaths(root).original).is_file():
         return copy
-    path = Path(str(manifest.input.get("path")))
     try:
-        return path if file_sha256(path) == manifest.input.get("sha256") else None
+        return path if file_sha256(path) == sha256 else None
     except OSError:
         return None

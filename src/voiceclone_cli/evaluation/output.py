@@ -1,7 +1,7 @@
-"""A check as JUnit XML: a suite for each speaker, a case for each segment, for the pages of CI systems.
+"""An evaluation as JSON, and as JUnit XML for the pages of CI systems.
 
-The elements are those that Jenkins, GitLab and GitHub's reporters read in common: testsuites, testsuite,
-testcase, failure, error, properties.
+JUnit: a suite for each speaker, a case for each segment; the elements are those that Jenkins, GitLab and GitHub's
+reporters have in common (testsuites, testsuite, testcase, failure, error, properties).
 """
 
 from __future__ import annotations
@@ -12,73 +12,68 @@ from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from voiceclone_cli.evaluation.model import Evaluation, Flag, GateFailure, GateLimits, SegmentScore
+from voiceclone_cli.evaluation.model import (
+    Evaluation,
+    EvaluationSummary,
+    Flag,
+    GateFailure,
+    SegmentScore,
+    SpeakerScore,
+)
 from voiceclone_cli.rundir.manifest import CHECK_SCHEMA
 
-# A check as a document: what check.json holds and ``--json`` prints.
+_KEYS = {"scored": "judged", "transcript": "heard"}
+"""Keys in check.json of measurements that have another name here."""
 
 
-_DIGITS = 4
-"""Of measures. What lies behind is noise, and makes two documents differ that say the same."""
-
-
-def evaluation_document(check: Evaluation) -> dict[str, Any]:
-    """``voiceclone.check/1``. A measure that could not be taken is null."""
+def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the content of check.json, ``voiceclone.check/1``. What could not be measured is null."""
+    gates = evaluation.gates
     return {
         "schema": CHECK_SCHEMA,
-        "run_dir": str(check.run_dir),
-        "status": "passed" if check.passed else "failed",
-        "summary": _rounded(asdict(check.summary)),
-        "gates": _gates(check.gates),
-        "offences": [asdict(gate_failure) for gate_failure in check.gate_failures],
-        "voices": [_rounded(asdict(voice)) for voice in check.voices],
-        "segments": [_row(row) for row in check.rows],
-        "models": dict(check.models),
-        "notes": list(check.notes),
+        "run_dir": str(evaluation.run_dir),
+        "status": "passed" if evaluation.passed else "failed",
+        "summary": _row(evaluation.summary),
+        "gates": {**asdict(gates), "baseline": None if gates.baseline is None else str(gates.baseline)},
+        "offences": [asdict(failure) for failure in evaluation.gate_failures],
+        "voices": [_row(voice) for voice in evaluation.voices],
+        "segments": [{**_row(row), "flags": list(map(str, row.flags))} for row in evaluation.rows],
+        "models": dict(evaluation.models),
+        "notes": list(evaluation.notes),
     }
 
 
-def _row(row: SegmentScore) -> dict[str, Any]:
-    return {**_rounded(asdict(row)), "flags": [str(flag) for flag in row.flags]}
-
-
-def _gates(gates: GateLimits) -> dict[str, Any]:
-    return {**asdict(gates), "baseline": None if gates.baseline is None else str(gates.baseline)}
-
-
-def _rounded(measures: dict[str, Any]) -> dict[str, Any]:
-    # Plus zero: no measure is -0.0.
+def _row(measured: SegmentScore | SpeakerScore | EvaluationSummary) -> dict[str, Any]:
+    # Rounded, since further digits are noise that makes equal documents differ. Plus zero: nothing is -0.0.
     return {
-        name: round(value, _DIGITS) + 0.0 if isinstance(value, float) else value
-        for name, value in measures.items()
+        _KEYS.get(name, name): round(value, 4) + 0.0 if isinstance(value, float) else value
+        for name, value in asdict(measured).items()
     }
 
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""XML 1.0 has no place for other characters, not even escaped."""
+"""Characters that XML 1.0 cannot have, not even escaped."""
 _MEASURES = (
     "similarity", "margin", "nearest_other", "wer", "mos", "duration_ratio", "loudness_db", "peak_db",
-    "clipped_samples", "text", "heard",
+    "clipped_samples", "text", "transcript",
 )  # fmt: skip
 
 
-def to_junit(check: Evaluation) -> str:
-    """The document. What was not measured on a segment has no property; flags are one."""
-    gate_failures: dict[tuple[str | None, str | None], list[GateFailure]] = {}
-    for gate_failure in check.gate_failures:
-        gate_failures.setdefault((gate_failure.speaker, gate_failure.segment), []).append(gate_failure)
-    rows = {(row.speaker, row.id): row for row in check.rows}
+def to_junit(evaluation: Evaluation) -> str:
+    """Return the XML document. Measurements and flags of a segment are properties; those without a value are left out."""
+    failures: dict[tuple[str | None, str | None], list[GateFailure]] = {}
+    for failure in evaluation.gate_failures:
+        failures.setdefault((failure.speaker, failure.segment), []).append(failure)
+    rows = {(row.speaker, row.id): row for row in evaluation.rows}
     # Some may be segments of a baseline that this run does not have.
-    named = {(speaker, id) for speaker, id in gate_failures if speaker is not None and id is not None}
+    named = {(speaker, id) for speaker, id in failures if speaker is not None and id is not None}
     root = ET.Element("testsuites", name="voiceclone check")
-    for speaker in sorted({row.speaker for row in check.rows} | {name for name, _ in gate_failures if name}):
+    for speaker in sorted({speaker for speaker, _ in rows} | {name for name, _ in failures if name}):
         ids = sorted({id for name, id in rows.keys() | named if name == speaker})
-        cases = [
-            _case(speaker, id, gate_failures.get((speaker, id), []), rows.get((speaker, id))) for id in ids
-        ]
-        cases.append(_case(speaker, "all segments", gate_failures.get((speaker, None), []), None))
+        cases = [_case(speaker, id, failures.get((speaker, id), []), rows.get((speaker, id))) for id in ids]
+        cases.append(_case(speaker, "all segments", failures.get((speaker, None), [])))
         root.append(_suite(speaker, cases))
-    root.append(_suite("run", [_case("run", "all segments", gate_failures.get((None, None), []), None)]))
+    root.append(_suite("run", [_case("run", "all segments", failures.get((None, None), []))]))
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
@@ -92,14 +87,14 @@ def _suite(name: str, cases: Sequence[ET.Element]) -> ET.Element:
 
 
 def _case(
-    speaker: str, name: str, gate_failures: Iterable[GateFailure], row: SegmentScore | None
+    speaker: str, name: str, failures: Iterable[GateFailure], row: SegmentScore | None = None
 ) -> ET.Element:
     case = ET.Element("testcase", classname=_clean(speaker), name=_clean(name))
     if row is not None:
         if row.seconds is not None:
             case.set("time", f"{row.seconds:.3f}")
         case.append(_properties(row))
-    messages = [f"{gate_failure.gate}: {gate_failure.message}" for gate_failure in gate_failures]
+    messages = [f"{failure.gate}: {failure.message}" for failure in failures]
     if messages:
         is_missing = row is not None and {Flag.FAILED, Flag.UNREADABLE} & set(row.flags)
         problem = ET.SubElement(case, "error" if is_missing else "failure", message=_clean(messages[0]))
@@ -113,7 +108,7 @@ def _properties(row: SegmentScore) -> ET.Element:
     for name, value in [*measures, ("flags", " ".join(row.flags) or None)]:
         if value is not None:
             shown = f"{value:.4f}" if isinstance(value, float) else str(value)
-            ET.SubElement(properties, "property", name=name, value=_clean(shown))
+            ET.SubElement(properties, "property", name=_KEYS.get(name, name), value=_clean(shown))
     return properties
 
 

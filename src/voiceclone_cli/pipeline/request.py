@@ -1,4 +1,4 @@
-"""What a run is asked for."""
+"""The request for a run, and how the manifest records it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voiceclone_cli.types import Until
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What the user asks for."""
+    """What the user asks for on the command line."""
 
     input: Path
     settings: Settings
@@ -24,24 +24,25 @@ class RunRequest:
     script: Path | None = None
     """None: the words of the recording itself."""
     turns: Path | None = None
-    """RTTM; None: who speaks when is found out."""
+    """RTTM; None: by diarization."""
     references: Mapping[str, Path] = field(default_factory=dict)
     speakers: SpeakerCount = field(default_factory=SpeakerCount)
     consent: Path | None = None
-    """Who agreed to what; None: nothing is known of that."""
+    """Document that says who agreed to what; None: there is none."""
     edits: Edits = field(default_factory=Edits)
     """Corrections of this run, which every later run in its directory has too."""
     until: Until | None = None
     """The last stage; None: all of them."""
     keep_original_audio: bool = False
-    """In the video that comes out."""
+    """Whether the new video has the original audio as a second track."""
     report: bool = True
     keep_tasks: bool = False
     force: bool = False
-    """Do everything again, whatever an earlier run has left."""
+    """Whether to use no result of an earlier run."""
 
     @property
     def run_dir(self) -> Path:
+        """The run directory of the request."""
         return self.out or Path(f"{self.input.stem}.voiceclone")
 
 

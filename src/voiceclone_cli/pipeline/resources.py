@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,9 +40,9 @@ def open_worker_launcher(
     Task files are written into ``task_dir``, logs of workers into ``log_dir``; other machines keep theirs.
     """
     if settings.executor == RAY:
-        from voiceclone_cli.cluster import launcher as cluster_launcher
+        from voiceclone_cli.cluster.launcher import RayLauncher
 
-        with cluster_launcher.open_launcher(settings, engine, log_dir=log_dir, progress=progress) as launcher:
+        with closing(RayLauncher(settings, engine, log_dir=log_dir, progress=progress)) as launcher:
             yield launcher
     else:
         command = worker_command(engine.python, threads=settings.threads_each)
@@ -55,16 +55,18 @@ def open_analyzer(settings: Settings, progress: Progress) -> Iterator[StoppableA
 
     None starts before there is work.
     """
+    from voiceclone_cli.analysis.remote import RemoteAnalyzer, local_launcher
+
+    launcher: Launcher
     if settings.executor == RAY:
-        from voiceclone_cli.cluster.analysis import RemoteAnalyzer
+        from voiceclone_cli.cluster.launcher import AnalysisLauncher
 
-        with RemoteAnalyzer(settings, progress) as analyzer:
-            yield analyzer
+        workers, launcher = 1, AnalysisLauncher(settings, progress)
     else:
-        from voiceclone_cli.analysis.remote import ProcessAnalyzer
-
-        with ProcessAnalyzer(max(1, settings.threads // ANALYZER_THREADS)) as analyzer:
-            yield analyzer
+        workers = max(1, settings.threads // ANALYZER_THREADS)
+        launcher = local_launcher(workers)
+    with RemoteAnalyzer(launcher, workers=workers, timeout_scale=settings.timeout_scale) as analyzer:
+        yield analyzer
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def open_local_pool(
             keep_tasks=keep_tasks,
             progress=progress,
         ) as launcher,
-        Pool(launcher, on_event=report, on_log=report.log, patience=job.settings.timeout_scale) as pool,
+        Pool(launcher, on_event=report, on_log=report.log, timeout_scale=job.settings.timeout_scale) as pool,
     ):
         yield WorkerPool(pool.run, lambda: max(1, launcher.room()))
 

@@ -6,19 +6,20 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from voiceclone_cli import __version__
 from voiceclone_cli.errors import VoicecloneError
-from voiceclone_cli.pipeline.assemble import Mix
+from voiceclone_cli.mixing.render import Rendering
 from voiceclone_cli.pipeline.context import RunContext
-from voiceclone_cli.pipeline.prepare import Prepared
 from voiceclone_cli.pipeline.request import describe_request
 from voiceclone_cli.pipeline.synthesize import SynthesisResult
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.report.page import write_report
 from voiceclone_cli.rundir.manifest import PLANNED, Manifest, ManifestSegment, ManifestSpeaker
-from voiceclone_cli.types import Diarization, Placement, Segment, Until
+from voiceclone_cli.types import Placement, Segment, Until
+from voiceclone_cli.video.mux import Video
 from voiceclone_worker.protocol import SegmentRow
 
 _BEFORE_REFERENCES = (Until.DIARIZATION, Until.SCRIPT)
@@ -41,21 +42,26 @@ class RunResult:
 
 
 def write_results(
-    ctx: RunContext, prepared: Prepared, job: SynthesisJob, speech: SynthesisResult, mix: Mix
+    ctx: RunContext,
+    job: SynthesisJob,
+    speech: SynthesisResult,
+    mix: Rendering | None,
+    video: Video | None = None,
+    recording: Path | None = None,
 ) -> RunResult:
     """Write the manifest and the report of a run.
 
     A run that ends before it is known which segments of an earlier one are still valid leaves that one's manifest
     as it was. The result is returned also when the manifest cannot be written.
     """
-    manifest = make_manifest(ctx, prepared, job, speech, mix)
-    if ctx.request.until is Until.REFERENCES and not mix.placements:
+    manifest = make_manifest(ctx, job, speech, mix, video, recording)
+    if ctx.request.until is Until.REFERENCES and not mix:
         manifest.status = PLANNED  # also where every segment is there: the rest was not requested
     code = speech.exit_code
     try:
         if not (ctx.request.until in _BEFORE_REFERENCES and job.run_dir.has_speech()):
             manifest.save(job.run_dir.root)
-            if (ctx.request.until is None or mix.placements) and not speech.stopped:
+            if (ctx.request.until is None or mix) and not speech.stopped:
                 if ctx.request.report:
                     _add_report(ctx, manifest)
                     manifest.save(job.run_dir.root)
@@ -76,31 +82,36 @@ def _add_report(ctx: RunContext, manifest: Manifest) -> None:
 
 
 def make_manifest(
-    ctx: RunContext, prepared: Prepared, job: SynthesisJob, speech: SynthesisResult, mix: Mix
+    ctx: RunContext,
+    job: SynthesisJob,
+    speech: SynthesisResult,
+    mix: Rendering | None,
+    video: Video | None = None,
+    recording: Path | None = None,
 ) -> Manifest:
     """Return the manifest of a run that has ended. Every segment of the script is in it."""
-    diarization, clock = prepared.diarization, ctx.clock
-    placements = {placement.segment_id: placement for placement in mix.placements}
+    clock, diarization = ctx.clock, job.diarization
+    placements = {placement.segment_id: placement for placement in mix.placements} if mix else {}
+    rate = mix.rate if mix else 0
     segments = [
-        _segment(segment, job, speech, placements.get(segment.id), mix.rate)
-        for segment in job.script.segments
+        _segment(segment, job, speech, placements.get(segment.id), rate) for segment in job.script.segments
     ]
     return Manifest(
         status=speech.status(len(segments)),
         run_dir=str(job.run_dir.root),
         engine_why=job.engine.why,
         mode=job.settings.mode,
-        speakers=_speakers(diarization, job),
+        speakers=_speakers(job),
         segments=segments,
         reused=len(speech.reused),
         reused_stages=list(ctx.cache.reused),
         turns=[{"start": turn.start, "end": turn.end, "speaker": turn.speaker} for turn in diarization.turns],
-        outputs=_outputs(job, mix),
-        hashes={**mix.sha256, **_segment_hashes(job, speech)},
+        outputs=_outputs(job, mix, video, recording),
+        hashes=_hashes(job, speech, mix, video),
         background=job.settings.background,
         watermark=job.watermark,
-        consent=None if prepared.consent is None else dict(prepared.consent),
-        history=list(prepared.corrections.log),
+        consent=None if job.consent is None else dict(job.consent),
+        history=list(job.corrections),
         timing={**clock.seconds, "workers": {k: round(v, 3) for k, v in speech.timing.items()}},
         peak_memory_mb={**clock.peak_mb, "largest worker": speech.peak_mb},
         errors=_errors(segments, speech),
@@ -108,7 +119,7 @@ def make_manifest(
         input=_input(ctx),
         diarizer=diarization.diarizer,
         diarizer_why=diarization.why,
-        script_from=prepared.script_from,
+        script_from=job.script_from,
         **describe_request(ctx.request, job.engine.name),
         versions=_versions(),
     )
@@ -143,12 +154,13 @@ def _segment(
     }
 
 
-def _speakers(diarization: Diarization, job: SynthesisJob) -> list[ManifestSpeaker]:
-    speaking = {segment.speaker for segment in job.script.segments}
+def _speakers(job: SynthesisJob) -> list[ManifestSpeaker]:
+    """Return the speakers of the script; a reference stays when its speaker was merged into another."""
+    turns, speaking = job.diarization.turns, {segment.speaker for segment in job.script.segments}
     return [
         {
             "name": speaker,
-            "speech_seconds": round(sum(t.seconds for t in diarization.turns if t.speaker == speaker), 3),
+            "speech_seconds": round(sum(turn.seconds for turn in turns if turn.speaker == speaker), 3),
             "segments": sum(segment.speaker == speaker for segment in job.script.segments),
             "reference": str(reference.audio),
             "reference_seconds": round(reference.seconds, 3),
@@ -157,29 +169,34 @@ def _speakers(diarization: Diarization, job: SynthesisJob) -> list[ManifestSpeak
             "warnings": list(reference.warnings),
         }
         for speaker, reference in job.references.items()
-        # A reference stays when its speaker was merged into another.
         if speaker in speaking
     ]
 
 
-def _outputs(job: SynthesisJob, mix: Mix) -> dict[str, Any]:
-    run_dir, rendered = job.run_dir, bool(mix.placements)
-    stems = sorted({segment.speaker for segment in job.script.segments}) if rendered else []
+def _outputs(
+    job: SynthesisJob, mix: Rendering | None, video: Video | None, recording: Path | None
+) -> dict[str, Any]:
+    run_dir = job.run_dir
+    stems = sorted({segment.speaker for segment in job.script.segments}) if mix else []
     return {
-        "mix": str(run_dir.mix) if rendered else None,
-        "video": str(mix.video) if mix.video else None,
+        "mix": str(run_dir.mix) if mix else None,
+        "video": str(video.path) if video else None,
         "rttm": str(run_dir.rttm),
         "script": str(run_dir.script_json),
         "subtitles": str(run_dir.script_srt),
         "stems": {speaker: str(run_dir.stems / f"{speaker}.wav") for speaker in stems},
-        "original": str(mix.original) if mix.original else None,
+        "original": str(recording) if recording else None,
         "report": None,
     }
 
 
-def _segment_hashes(job: SynthesisJob, speech: SynthesisResult) -> dict[str, str]:
+def _hashes(
+    job: SynthesisJob, speech: SynthesisResult, mix: Rendering | None, video: Video | None
+) -> dict[str, str]:
+    """Return the SHA-256 of all audio and video, by the file's name in the run directory."""
     folder = job.run_dir.segments.name
-    return {f"{folder}/{id}.wav": row.sha256 for id, row in speech.done.items() if row.sha256}
+    segments = {f"{folder}/{id}.wav": row.sha256 for id, row in speech.done.items() if row.sha256}
+    return {**(mix.sha256 if mix else {}), **({video.path.name: video.sha256} if video else {}), **segments}
 
 
 def _errors(segments: Sequence[ManifestSegment], speech: SynthesisResult) -> list[dict[str, Any]]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from voiceclone_cli.mixing import timeline
-from voiceclone_cli.pipeline.assemble import add_video_and_original, cached_mix, render_mix
+from voiceclone_cli.pipeline.assemble import cached_mix, render_mix, write_recording, write_video
 from voiceclone_cli.pipeline.context import open_run
 from voiceclone_cli.pipeline.prepare import prepare
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.resources import Resources
 from voiceclone_cli.pipeline.results import RunResult, write_results
 from voiceclone_cli.pipeline.synthesize import cached_speech, synthesize
-from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.types import Progress, Until, no_progress
 
 
@@ -24,12 +22,8 @@ def run(
     segment on, whatever happens to a segment is in the result.
     """
     with open_run(request, progress, resources or Resources()) as ctx:
-        # 1. Turns, script, references (and the corrections of `voiceclone redo`).
-        prepared = prepare(ctx)
-        slot_ends = timeline.slot_ends(prepared.script.segments, ctx.recording.seconds)
-        job = SynthesisJob(
-            prepared.script, prepared.references, slot_ends, ctx.run_dir, ctx.engine, request.settings
-        )
+        # 1. Turns, script and references, with the corrections of `voiceclone redo`.
+        job = prepare(ctx)
         # 2. One result per segment; where the run ends before, those of an earlier run.
         if request.until in (None, Until.SYNTHESIS):
             with ctx.clock.stage("speaking"):
@@ -42,13 +36,14 @@ def run(
                 )
         else:
             speech = cached_speech(job, ctx.cache)
-        # 3. Mix and stems, video, and the recording's sound for the report.
+        # 3. Mix and stems; then the video, and the recording's sound for the report.
         if request.until is None:
             with ctx.resources.cpu_lock, ctx.clock.stage("timeline"):
-                mix = render_mix(ctx, job, speech, prepared.diarization.turns)
+                mix = render_mix(ctx, job, speech)
         else:
-            mix = cached_mix(ctx, job, speech, prepared.diarization.turns)
-        mix = add_video_and_original(ctx, job, speech, mix)
+            mix = cached_mix(ctx, job, speech)
+        video = write_video(ctx, job, speech, mix) if mix else None
+        recording = write_recording(ctx, speech) if mix else None
         ctx.clock.stop()
         # 4. Manifest and report.
-        return write_results(ctx, prepared, job, speech, mix)
+        return write_results(ctx, job, speech, mix, video, recording)

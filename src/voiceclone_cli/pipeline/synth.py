@@ -25,6 +25,7 @@ from voiceclone_cli.workers.pool import Pool
 from voiceclone_cli.workers.process import LocalLauncher, worker_command
 from voiceclone_cli.workers.protocol import Lease, PoolResult, leases_of, one_lease
 from voiceclone_cli.workers.queue import WorkerProgress
+from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import EncodeTask, Result, SegmentRow, SynthesisTask, Task, read_task
 from voiceclone_worker.validation import ContractError, file_key, shown
 
@@ -142,11 +143,11 @@ def _outputs(task: Task) -> set[tuple[str, str]]:
 
 
 def _python(tasks: Sequence[Task], settings: Settings) -> str | None:
-    """Return the interpreter of the engines: kokoro runs in this one, fish in its environment, echo in either."""
-    names = {task.engine.name for task in tasks}
-    if "fish" in names:
+    """Return the interpreter of the tasks' engines."""
+    found = {ENGINES[task.engine.name].interpreter for task in tasks if task.engine.name in ENGINES}
+    if "fish" in found:
         return fish_python(settings)
-    return None if names <= {"kokoro"} else given_python(settings)
+    return None if found == {"ui"} else given_python(settings)
 
 
 def _result(tasks: Sequence[Task], encoded: PoolResult, synthesized: PoolResult) -> Result:

@@ -106,8 +106,8 @@ def synthesize(
 def cached_speech(job: SynthesisJob, cache: StageCache) -> SynthesisResult:
     """Return the segments of an earlier run that are still valid, without changing anything.
 
-    None while the references are not encoded as this job would do it: the fingerprint of a segment depends on
-    their codes.
+    Empty while the references are not encoded as this job would do it, since the fingerprint of a segment depends
+    on their codes.
     """
     synthesis = Synthesis(job, lambda event: None, cache)
     if job.references and cache.load(ENCODING, ENCODING_VERSION, encoding_inputs(job)) is not None:
@@ -185,7 +185,7 @@ class Synthesis:
         """Encode all references at once, unless they are cached. A segment whose reference fails has failed."""
         job, inputs = self._job, encoding_inputs(self._job)
         if self._cache.load(ENCODING, ENCODING_VERSION, inputs) is not None:
-            self._report.encoded_before()
+            self._report.references_cached()
             return
         others = 0 if pool.is_shared else min(pool.workers(), len(job.script.segments)) - 1
         leases = [*one_lease([encode_task(job)]), *warm_up(job.spec(), others)]
@@ -211,7 +211,7 @@ class Synthesis:
         if reused:
             note = f"kept from before: {', '.join(reused)}; {left}"
             self._progress(ProgressEvent("note", 1, 1, note=note))
-        self._report.already_settled(len(result.segments))
+        self._report.segments_cached(len(result.segments))
 
     def _synthesize(
         self,

@@ -1,9 +1,9 @@
-"""From script and references to tasks, and what decides how a segment sounds."""
+"""From script and references to task files, and the fingerprint of everything that decides how a segment sounds."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import file_sha256, fingerprint
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.rundir.directory import RunDir
-from voiceclone_cli.types import Reference, Script, Segment, segment_seed
+from voiceclone_cli.types import Diarization, Reference, Script, Segment, segment_seed
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 ENCODING_VERSION = 1
@@ -23,7 +23,7 @@ SPEECH_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class SynthesisJob:
-    """All that speaking a script needs."""
+    """What is known of a run before its synthesis."""
 
     script: Script
     references: Mapping[str, Reference]
@@ -33,23 +33,30 @@ class SynthesisJob:
     run_dir: RunDir
     engine: EngineChoice
     settings: Settings
+    diarization: Diarization = field(default_factory=lambda: Diarization((), (), ""))
+    script_from: str = ""
+    """A file's path, or the name of the transcription model."""
+    corrections: Sequence[dict[str, Any]] = ()
+    """Log of `voiceclone redo`; script, references and turns have them already."""
+    consent: Mapping[str, Any] | None = None
 
     @property
     def watermark(self) -> str | None:
-        """The mark that the segments shall carry: none where it is not wanted, or nothing is speech."""
+        """The watermark of the segments; None where it is disabled, or the engine makes no speech."""
         return watermark_of(self.engine.name, wanted=self.settings.watermark)
 
     def spec(self) -> EngineSpec:
+        """Return the engine as tasks name it."""
         return self.engine.spec(batch_size=self.settings.batch_size, threads=self.settings.threads_each)
 
 
 def encode_task(job: SynthesisJob) -> EncodeTask:
-    """The references of all speakers, to be encoded in one go."""
+    """Return a task that encodes the references of all speakers at once."""
     return EncodeTask(job.spec(), tuple(_reference(job, speaker) for speaker in job.references))
 
 
 def synthesis_tasks(job: SynthesisJob, segments: Collection[Segment]) -> list[SynthesisTask]:
-    """A task for each speaker of these segments."""
+    """Return a task for each speaker of these segments."""
     by_speaker: dict[str, list[SegmentSpec]] = {}
     for segment in segments:
         by_speaker.setdefault(segment.speaker, []).append(_segment(job, segment))
@@ -60,29 +67,28 @@ def synthesis_tasks(job: SynthesisJob, segments: Collection[Segment]) -> list[Sy
 
 
 def encoding_inputs(job: SynthesisJob) -> dict[str, Any]:
-    """Everything that decides what the engine makes of the references: all of them, as they are encoded
-    together."""
-    # Without the speakers' names, which are not heard: who is renamed keeps a voice.
+    """Return everything that decides the codes of the references: of all together, as they are encoded together."""
+    # Without the speakers' names: a speaker who is renamed keeps the voice.
     references = [
-        [_sha256_if_there(reference.audio), reference.text] for reference in job.references.values()
+        [_sha256_or_empty(reference.audio), reference.text] for reference in job.references.values()
     ]
-    return {"engine": _heard_of(job.engine), "references": references}
+    return {"engine": _engine_inputs(job.engine), "references": references}
 
 
 def codes_files(job: SynthesisJob) -> list[Path]:
-    """Where the encoded references are put."""
+    """Return the files of the encoded references."""
     return [_codes(job, speaker) for speaker in job.references]
 
 
 def segment_fingerprints(job: SynthesisJob) -> dict[str, str]:
-    """By segment id: a name for everything that decides how it sounds, and nothing else."""
-    voices = {speaker: _sha256_if_there(_codes(job, speaker)) for speaker in job.references}
+    """Return the fingerprint of everything that decides how a segment sounds, and of nothing else, by segment id."""
+    voices = {speaker: _sha256_or_empty(_codes(job, speaker)) for speaker in job.references}
     return {
         segment.id: fingerprint(
             {
                 "version": SPEECH_VERSION,
                 "segment": asdict(_segment(job, segment)),
-                "engine": _heard_of(job.engine),
+                "engine": _engine_inputs(job.engine),
                 "voice": voices.get(segment.speaker, ""),
                 "watermark": job.watermark,
             }
@@ -91,22 +97,21 @@ def segment_fingerprints(job: SynthesisJob) -> dict[str, str]:
     }
 
 
-def _heard_of(engine: EngineChoice) -> list[Any]:
-    return [engine.name, engine.checkpoint, *_sounding(engine)]
+def _engine_inputs(engine: EngineChoice) -> list[Any]:
+    """Return what is audible of an engine.
 
-
-def _sounding(engine: EngineChoice) -> list[Any]:
-    """What else of an engine is heard. Of fish: the very weights, the precision, the kind of device
-    (another one rounds, and so samples, otherwise) and the sampling; not how its steps are compiled."""
+    Of fish: the very weights, the precision, the kind of device (another one rounds, and so samples, differently)
+    and the sampling; not how its steps are compiled.
+    """
+    inputs = [engine.name, engine.checkpoint]
     if engine.name == "echo":
-        # Nothing else of its options can be heard.
-        return [{key: value for key, value in engine.options.items() if key == "rate"}]
+        return [*inputs, {key: value for key, value in engine.options.items() if key == "rate"}]
     if engine.name != "fish":
-        return []
+        return inputs
     files = [(Path(engine.checkpoint) / name).stat() for name in ("model.pth", "codec.pth")]
-    heard = {key: value for key, value in engine.options.items() if key != "compile"}
+    options = {key: value for key, value in engine.options.items() if key != "compile"}
     weights = [[file.st_size, file.st_mtime_ns] for file in files]
-    return [weights, engine.precision, engine.device.partition(":")[0], heard]
+    return [*inputs, weights, engine.precision, engine.device.partition(":")[0], options]
 
 
 def _segment(job: SynthesisJob, segment: Segment) -> SegmentSpec:
@@ -131,5 +136,5 @@ def _codes(job: SynthesisJob, speaker: str) -> Path:
     return job.run_dir.speakers / speaker / job.engine.codes_name
 
 
-def _sha256_if_there(path: Path) -> str:
+def _sha256_or_empty(path: Path) -> str:
     return file_sha256(path) if path.is_file() else ""

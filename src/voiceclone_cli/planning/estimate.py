@@ -7,7 +7,6 @@ import math
 import platform
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.types import Segment
 
-MEDIA, DIARIZATION, TRANSCRIPTION, CASTING = "media", "diarization", "transcription", "casting"
+MEDIA, DIARIZATION, TRANSCRIPTION, REFERENCES = "media", "diarization", "transcription", "casting"
 LOADING, ENCODING, SPEECH, TIMELINE = "loading", "encoding", "speech", "timeline"
 VIDEO, ORIGINAL, REPORT = "video", "original", "report"
 
@@ -49,8 +48,7 @@ class Measurement(NamedTuple):
     """Peak of the process, 10^6 bytes; None where an earlier stage had a higher one."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageCost:
+class StageCost(NamedTuple):
     """Typical time and memory of a stage as a run with some settings does it."""
 
     key: str
@@ -63,11 +61,11 @@ class StageCost:
     """Peak of the process, 10^6 bytes; of one worker for what workers do."""
 
     def seconds(self, work: float) -> float:
+        """Return the typical seconds for an amount of work."""
         return self.fixed + self.each * work
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """Expected seconds with probable bounds, and the peak of the process in MB (10^6 bytes)."""
 
     seconds: float
@@ -116,7 +114,7 @@ def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict
         MEDIA: ("", 0.1, 0.002, 110),
         DIARIZATION: (f"{diarizer}, {all_threads}", 5.0, diarize * everywhere, 1200),
         TRANSCRIPTION: (f"{Path(settings.asr_model).name}, {all_threads}", 1.5, 0.3 * everywhere, 1300),
-        CASTING: ("", 0.05, 0.002, 150),
+        REFERENCES: ("", 0.05, 0.002, 150),
         LOADING: (f"{name}, {settings.pool_size} workers", 0.0, load, worker_mb),
         ENCODING: (f"{name}, {one_worker}", 0.0, encode * there, worker_mb),
         SPEECH: (f"{name}, {pool}", 0.6, speak * there / settings.pool_size, worker_mb),
@@ -181,12 +179,12 @@ def _is_measurement(row: Any) -> bool:
     return row[2] is None or (isinstance(row[2], int) and is_amount(row[2]))
 
 
-def record(ctx: RunContext, job: SynthesisJob, speech: SynthesisResult, diarizer: str) -> None:
+def record(ctx: RunContext, job: SynthesisJob, speech: SynthesisResult) -> None:
     """Save the time of each stage of a run that has ended. A file that cannot be written is left as it is.
 
     A stage whose result was reused measures nothing, nor do synthesis and later stages where a segment failed.
     """
-    costs = stage_costs(ctx.request.settings, ctx.engine, diarizer)
+    costs = stage_costs(ctx.request.settings, ctx.engine, job.diarization.diarizer)
     new = {**_measured_by_clock(ctx, costs, speech), **_measured_by_workers(ctx, costs, job, speech)}
     if not new:
         return
@@ -202,7 +200,7 @@ def record(ctx: RunContext, job: SynthesisJob, speech: SynthesisResult, diarizer
 def record_run(result: RunResult) -> None:
     """Save the time of each stage of a run that had this machine to itself."""
     if result.job.settings.executor == LOCAL:
-        record(result.ctx, result.job, result.speech, result.manifest.diarizer)
+        record(result.ctx, result.job, result.speech)
 
 
 def _measured_by_clock(

@@ -21,6 +21,7 @@ from typing import Any
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import state_file, write_state, write_text_atomic
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
+from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.validation import dump_json
 
 SCHEMA = "voiceclone.consent/1"
@@ -166,13 +167,7 @@ _LAW = (
     "Clone only voices of people who agreed to it (--consent keeps a record), and say that the voices are "
     "synthetic where the law requires it, as the EU AI Act does (Article 50); this is no legal advice."
 )
-_LICENCES = {
-    "kokoro": "Kokoro's weights are free for any use (Apache-2.0).",
-    "fish": (
-        "The published weights of openaudio-s1-mini are licensed for non-commercial use only (CC-BY-NC-SA-4.0, "
-        "https://creativecommons.org/licenses/by-nc-sa/4.0/)."
-    ),
-}
+_LICENCES = {name: info.license_notice for name, info in ENGINES.items() if info.license_notice}
 _ONCE = "(Shown once on this machine.)"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -162,10 +163,9 @@ class Verification:
     @property
     def origin_in_words(self) -> str:
         """The origin in words, with the path in the run directory."""
-        origin = self.origin
+        origin, words = self.origin, _ORIGINS[self.origin.state]
         if origin.run_dir is None:
-            return _ORIGINS[origin.state]
-        words = _ORIGINS[origin.state]
+            return words
         if origin.state is OriginState.UNKNOWN:
             words = "the run's manifest does not have this file"
         return f"{words} ({origin.run_dir / (origin.name or '')})"
@@ -203,11 +203,7 @@ def verification_document(found: Verification) -> dict[str, Any]:
         "verdict": detection.verdict.value,
         "why": found.why,
         "seconds": round(detection.seconds, 3),
-        "windows": {
-            "speech": detection.speech,
-            "narrow": detection.narrow,
-            "marked": detection.marked,
-        },
+        "windows": {name: getattr(detection, name) for name in ("speech", "narrow", "marked")},
         "stretches": [
             {"start": round(start, 3), "end": round(end, 3), "presence": round(confidence, 3)}
             for start, end, confidence in detection.stretches
@@ -231,7 +227,7 @@ def detect(stream: AudioStream, watermark: Watermark, progress: Progress) -> Det
     blocks = resample_blocks(stream.blocks(), stream.rate, PERTH_RATE)
     for batch in _batches(split_windows(blocks)):
         windows += _detect_batch(batch, watermark, speech_share)
-        progress(ProgressEvent(DETECTION_STAGE, windows[-1].end, stream.promised_seconds))
+        progress(ProgressEvent(DETECTION_STAGE, windows[-1].end, stream.declared_seconds))
     return summarise_detection(windows)
 
 
@@ -239,9 +235,10 @@ def summarise_detection(windows: Iterable[Window]) -> Detection:
     """Return the detection of a recording from its windows in order."""
     windows = list(windows)
     stretches, marked = [], 0
-    for run in _likely_runs(windows):
+    for is_likely, group in itertools.groupby(windows, key=lambda window: window.confidence >= LOW):
+        run = list(group)
         confidence = max(window.confidence for window in run)
-        if confidence >= HIGH:
+        if is_likely and confidence >= HIGH:
             stretches.append((run[0].start, run[-1].end, confidence))
             marked += len(run)
     return Detection(
@@ -251,18 +248,6 @@ def summarise_detection(windows: Iterable[Window]) -> Detection:
         marked=marked,
         stretches=tuple(stretches),
     )
-
-
-def _likely_runs(windows: Iterable[Window]) -> Iterator[list[Window]]:
-    run: list[Window] = []
-    for window in windows:
-        if window.confidence >= LOW:
-            run.append(window)
-        elif run:
-            yield run
-            run = []
-    if run:
-        yield run
 
 
 def load_speech_share() -> Callable[[Samples], float]:

@@ -22,6 +22,7 @@ from voiceclone_cli.models import download
 from voiceclone_cli.system import torch_threads
 from voiceclone_cli.types import Progress
 from voiceclone_worker.atomic import atomic_path
+from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import Failure, SegmentRow
 
 if typing.TYPE_CHECKING:
@@ -37,7 +38,7 @@ if typing.TYPE_CHECKING:
 WATERMARK = "perth"
 """Name of the watermark in manifests, and of its model in the registry."""
 
-SPEAKING_ENGINES = frozenset({"fish", "kokoro"})
+SPEAKING_ENGINES = frozenset(name for name, info in ENGINES.items() if info.is_speech)
 """Engines whose segments are marked and tagged. The echo engine makes tones, not speech."""
 
 OnProcessed = Callable[[SegmentRow, str | None], None]
@@ -291,7 +292,11 @@ def load_watermark(folder: Path, threads: int) -> Watermark:
     Raises PreflightError (``watermark_unusable``).
     """
     try:
-        return Watermark(load_perth(folder), threads)
+        import torch
+
+        # Tensors only: no code in the file is run.
+        saved = torch.load(folder / PERTH_FILE, map_location="cpu", weights_only=True)
+        return Watermark(Perth(saved["model"]), threads)
     except Exception as error:
         raise PreflightError(
             f"the watermark's model in {folder} cannot be loaded ({error}): run `voiceclone models verify` to find "
@@ -360,17 +365,6 @@ class Perth:
         ]
         weights, marks = torch.stack(outputs, dim=2).unbind(dim=1)
         return (marks * torch.softmax(weights, dim=1)).sum(dim=1).clip(0.0, 1.0)
-
-
-def load_perth(folder: Path) -> Perth:
-    """Load the networks from PERTH_FILE in the folder, as tensors only: no code in the file is run.
-
-    Raises OSError, and what torch and a missing tensor raise for a file that is not the published one.
-    """
-    import torch
-
-    saved = torch.load(folder / PERTH_FILE, map_location="cpu", weights_only=True)
-    return Perth(saved["model"])
 
 
 def _convolutions(weights: Mapping[str, Tensor], name: str) -> Convolutions:

@@ -1,4 +1,4 @@
-"""References that an earlier run has cut are taken over when they would come out the same."""
+"""References of all speakers: cut from the recording or audio files of the user, and cached."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import re
 import shutil
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,82 +21,31 @@ from voiceclone_cli.files import (
     text_sha256,
     write_text_atomic,
 )
-from voiceclone_cli.references.selection import ENOUGH, CleanSpan, choose_pieces, join_spans, quietest
+from voiceclone_cli.references.selection import ENOUGH, join_spans, quietest_time, select_spans
 from voiceclone_cli.rundir.cache import StageCache
-from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Reference, Turn, Word
+from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Reference, Span, Word
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.types import Samples
 
 
-# A voice that the user gave: an audio file, and beside it the words that are spoken in it.
-
-
-MOST_CHARACTERS = 5_000
-"""Of the words of a voice: five minutes' worth, where 15 s are used."""
-LONGEST = 15.0
-"""Seconds. More is cut off, at a quiet moment after EARLIEST_CUT."""
-EARLIEST_CUT = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class UserReference:
-    """Mono audio at the file's own rate and its words, empty where they are not known."""
-
-    audio: Samples
-    rate: int
-    text: str
-    warnings: tuple[str, ...] = ()
-
-
-def read_user_references(path: Path) -> UserReference:
-    """The voice in a file, its first 15 s at most; its words are those of ``voice.txt`` beside ``voice.wav``.
-
-    Raises InputError when either cannot be read.
-    """
-    recording = read_recording(path)
-    rate = recording.source_rate
-    (audio,) = read_spans(path, [(0.0, min(recording.seconds, LONGEST))])
-    text = _text_beside(path)
-    if recording.seconds <= LONGEST:
-        return UserReference(audio, rate, text)
-    end = quietest(audio, rate, (EARLIEST_CUT, LONGEST))
-    warning = f"{path.name} is longer than {LONGEST:.0f} s: only its first {end:.1f} s are used"
-    if text:
-        warning += f", without the words of {path.with_suffix('.txt').name}, which are those of the whole"
-    return UserReference(audio[: round(end * rate)], rate, "", (warning + ".",))
-
-
-def _text_beside(path: Path) -> str:
-    beside = path.with_suffix(".txt")
-    if not beside.is_file():
-        return ""
-    try:
-        with beside.open(encoding="utf-8-sig") as file:
-            text = file.read(MOST_CHARACTERS + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{beside} holds the words of {path.name} but cannot be read as UTF-8 text; mend or remove it.",
-            code="bad_reference_text",
-        ) from error
-    if len(text) > MOST_CHARACTERS:
-        raise InputError(
-            f"{beside} should hold the words of {path.name}, but has more than {MOST_CHARACTERS:,} characters; "
-            "keep the words that are spoken in it, or remove the file.",
-            code="bad_reference_text",
-        )
-    return " ".join(text.split())
-
-
-# From turns and words to a reference for every speaker.
-
-
 STAGE = "casting"
 VERSION = 1
-"""To be counted up when the same inputs give other references."""
+"""Increase this when the same inputs give other references."""
 
-FAR_TOO_LITTLE = 3.0
-"""Seconds of speech under which a clone hardly resembles its speaker."""
+TOO_SHORT = 3.0
+"""Seconds of speech below which a clone hardly resembles its speaker."""
+
+MAX_CHARACTERS = 5_000
+"""Characters of a user reference's text: five minutes of speech, of which 15 s are used."""
+LONGEST = 15.0
+"""Seconds. A longer user reference is cut at its quietest moment after EARLIEST_CUT."""
+EARLIEST_CUT = 10.0
+
+_OVERLAP_WARNING = (
+    "{name} never speaks alone, so the reference has other voices too; "
+    "give --reference {name}=voice.wav with 5 to 15 s of clean speech."
+)
 
 
 def build_references(
@@ -110,31 +58,47 @@ def build_references(
     speakers: Sequence[str],
     progress: Progress,
 ) -> dict[str, Reference]:
-    """Write ``out/<speaker>/reference.wav`` and ``reference.txt`` for each speaker; mono, at the rate of its source.
+    """Write ``out/<speaker>/reference.wav`` and ``reference.txt`` for each speaker.
 
-    words: those of the whole recording, empty where they are not known. given: files of the user's own
-    that take the place of the recording's speech. speakers: whom to cast (those of a script).
+    The audio is mono, at the rate of its source. ``words`` are those of the whole recording (empty if not
+    known), ``given`` maps speakers to audio files of the user that replace the recording's speech.
 
-    Raises InputError for a given name that nobody bears, for a speaker without turns and without a given
-    file, and for a given file that cannot be used.
+    Raises InputError for a name in ``given`` that no speaker has, for a speaker without turns and without a
+    given file, and for a given file that cannot be used.
     """
     names = list(dict.fromkeys(speakers))
     _check_names(names, diarization, given)
-    own = [name for name in names if name not in given]
-    in_order = sorted(words, key=lambda word: (word.start, word.end))
-    chosen = {name: choose_pieces(recording.samples, diarization, name, in_order) for name in own}
-    spans = [(piece.start, piece.end) for pieces, _ in chosen.values() for piece in pieces]
-    sounds = iter(read_spans(recording.path, spans) if spans else [])
+    sorted_words = sorted(words, key=lambda word: (word.start, word.end))
+    selected = {
+        name: select_spans(recording.samples, diarization, name, sorted_words)
+        for name in names
+        if name not in given
+    }
+    times = [(span.start, span.end) for spans, _ in selected.values() for span in spans]
+    parts = iter(read_spans(recording.path, times) if times else [])
     references = {}
     for done, name in enumerate(names):
         progress(ProgressEvent(STAGE, done, len(names), note=name))
-        folder = out / name
+        spans: tuple[Span, ...] = ()
         if name in given:
-            references[name] = _write_given(name, given[name], folder)
+            audio, rate, text, warnings = read_user_reference(given[name])
+            seconds = len(audio) / rate
         else:
-            pieces, disturbed = chosen[name]
-            audio = join_spans([next(sounds) for _ in pieces], recording.source_rate)
-            references[name] = _write_own(name, pieces, disturbed, audio, recording.source_rate, folder)
+            selection, overlapped = selected[name]
+            audio = join_spans([next(parts) for _ in selection], recording.source_rate)
+            rate = recording.source_rate
+            text = "".join(word.text for span in selection for word in span.words).strip()
+            seconds = sum(span.seconds for span in selection)
+            spans = tuple((round(span.start, 3), round(span.end, 3)) for span in selection)
+            warnings = (_OVERLAP_WARNING.format(name=name),) if overlapped else ()
+        references[name] = Reference(
+            speaker=name,
+            audio=_write(out / name, audio, rate, text),
+            text=text,
+            seconds=round(seconds, 3),
+            spans=spans,
+            warnings=(*warnings, *_length_warnings(name, seconds)),
+        )
     progress(ProgressEvent(STAGE, len(names), len(names)))
     return references
 
@@ -144,7 +108,8 @@ def _check_names(names: Sequence[str], diarization: Diarization, given: Mapping[
     for name in given:
         if name not in known:
             raise InputError(
-                f"--reference names {name}, but the speakers are {', '.join(sorted(known))}; use one of these names.",
+                f"--reference names {name}, but the speakers are {', '.join(sorted(known))}; "
+                "use one of these names.",
                 code="unknown_speaker",
             )
     check_speaker_names(names)
@@ -157,43 +122,48 @@ def _check_names(names: Sequence[str], diarization: Diarization, given: Mapping[
             )
 
 
-def _write_own(
-    name: str, pieces: Sequence[CleanSpan], disturbed: bool, audio: Samples, rate: int, folder: Path
-) -> Reference:
-    seconds = sum(piece.seconds for piece in pieces)
-    warnings = _scarcity(name, seconds)
-    if disturbed:
-        warnings = (
-            f"{name} never speaks alone: the reference holds other voices too; "
-            f"give --reference {name}=voice.wav with 5 to 15 s of clean speech.",
-            *warnings,
+def read_user_reference(path: Path) -> tuple[Samples, int, str, tuple[str, ...]]:
+    """Read at most the first 15 s of an audio file, and its text from ``voice.txt`` next to ``voice.wav``.
+
+    Returns mono samples, their rate, the text (empty if not known) and warnings. Raises InputError if a file
+    cannot be read.
+    """
+    recording = read_recording(path)
+    rate = recording.source_rate
+    (audio,) = read_spans(path, [(0.0, min(recording.seconds, LONGEST))])
+    text = _text_beside(path)
+    if recording.seconds <= LONGEST:
+        return audio, rate, text, ()
+    end = quietest_time(audio, rate, (EARLIEST_CUT, LONGEST))
+    warning = f"{path.name} is longer than {LONGEST:.0f} s: only its first {end:.1f} s are used"
+    if text:
+        warning += f", and not {path.with_suffix('.txt').name}, which is the text of the whole file"
+    return audio[: round(end * rate)], rate, "", (warning + ".",)
+
+
+def _text_beside(path: Path) -> str:
+    beside = path.with_suffix(".txt")
+    if not beside.is_file():
+        return ""
+    try:
+        with beside.open(encoding="utf-8-sig") as file:
+            text = file.read(MAX_CHARACTERS + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{beside} (the text of {path.name}) cannot be read as UTF-8 text; correct or remove it.",
+            code="bad_reference_text",
+        ) from error
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(
+            f"{beside} (the text of {path.name}) has more than {MAX_CHARACTERS:,} characters; "
+            "keep only the words in the audio, or remove the file.",
+            code="bad_reference_text",
         )
-    text = "".join(word.text for piece in pieces for word in piece.words).strip()
-    return Reference(
-        speaker=name,
-        audio=_write(folder, audio, rate, text),
-        text=text,
-        seconds=round(seconds, 3),
-        spans=tuple((round(piece.start, 3), round(piece.end, 3)) for piece in pieces),
-        warnings=warnings,
-    )
+    return " ".join(text.split())
 
 
-def _write_given(name: str, path: Path, folder: Path) -> Reference:
-    voice = read_user_references(path)
-    seconds = len(voice.audio) / voice.rate
-    return Reference(
-        speaker=name,
-        audio=_write(folder, voice.audio, voice.rate, voice.text),
-        text=voice.text,
-        seconds=round(seconds, 3),
-        spans=(),
-        warnings=(*voice.warnings, *_scarcity(name, seconds)),
-    )
-
-
-def _scarcity(name: str, seconds: float) -> tuple[str, ...]:
-    if seconds < FAR_TOO_LITTLE:
+def _length_warnings(name: str, seconds: float) -> tuple[str, ...]:
+    if seconds < TOO_SHORT:
         return (
             f"Only {seconds:.1f} s of clean speech of {name}: the clone will hardly resemble them; "
             f"give --reference {name}=voice.wav with 5 to 15 s.",
@@ -211,16 +181,12 @@ def _write(folder: Path, audio: Samples, rate: int, text: str) -> Path:
     return path
 
 
-# References of speakers who have another name by now: their folders move, nothing is cut or encoded again.
-
-
 def rename_references(
     references: Sequence[Reference], names: Sequence[str], out: Path, cache: StageCache
 ) -> list[Reference]:
-    """The references under these names, in their order; each folder of ``out`` moves with what it holds, and
-    what is remembered of its files with it. Raises RunError.
+    """Rename references to these names, in order, with their folders and the cache entries of their files.
 
-    A run that is killed in between finds files missing, and makes them again.
+    A run that is killed in between finds files missing, and builds them again. Raises RunError.
     """
     renamed = []
     for reference, name in zip(references, names, strict=True):
@@ -233,14 +199,14 @@ def rename_references(
                 reference,
                 speaker=name,
                 audio=new / reference.audio.name,
-                warnings=tuple(_said_of(name, reference.speaker, text) for text in reference.warnings),
+                warnings=tuple(_rename_in_text(name, reference.speaker, text) for text in reference.warnings),
             )
         renamed.append(reference)
     return renamed
 
 
 def _move(old: Path, new: Path) -> None:
-    # Some earlier run may have left a folder of this name. Where case makes no difference it is the same one.
+    # An earlier run may have left the folder. On a case-insensitive disk it may be the same folder.
     if new.is_symlink() or new.is_file():
         new.unlink()
     elif new.exists() and not new.samefile(old):
@@ -248,9 +214,8 @@ def _move(old: Path, new: Path) -> None:
     os.rename(old, new)
 
 
-def _said_of(new: str, old: str, sentence: str) -> str:
-    """A sentence about a speaker under another name."""
-    return re.sub(rf"(?<!\w){re.escape(old)}(?!\w)", lambda _: new, sentence)
+def _rename_in_text(new: str, old: str, text: str) -> str:
+    return re.sub(rf"(?<!\w){re.escape(old)}(?!\w)", lambda _: new, text)
 
 
 def cached_references(
@@ -265,18 +230,21 @@ def cached_references(
     cache: StageCache,
     progress: Progress,
 ) -> dict[str, Reference]:
-    """As :func:`cast`, which says what it takes and raises.
+    """Return cached references, or those of :func:`build_references`, which explains the parameters.
 
-    ``first_names``: what those speakers were called who were renamed since. References are known again by
-    these, and folders of ``out`` move to the names of today.
+    ``first_names`` maps renamed speakers to their first names, which identify cached references; their
+    folders in ``out`` are renamed.
     """
-    first = partial(_first_named, first_names)
+
+    def first(name: str) -> str:
+        return first_names.get(name, name)
+
     inputs = {
-        "turns": [asdict(first(turn)) for turn in diarization.turns],
-        "exclusive": [asdict(first(turn)) for turn in diarization.exclusive],
+        "turns": [asdict(replace(turn, speaker=first(turn.speaker))) for turn in diarization.turns],
+        "exclusive": [asdict(replace(turn, speaker=first(turn.speaker))) for turn in diarization.exclusive],
         "words": [asdict(word) for word in words],
-        "given": {first_names.get(name, name): _given_sha256(path) for name, path in given.items()},
-        "speakers": [first_names.get(name, name) for name in speakers],
+        "given": {first(name): _user_sha256(path) for name, path in given.items()},
+        "speakers": [first(name) for name in speakers],
     }
 
     def build() -> list[Reference]:
@@ -300,10 +268,6 @@ def cached_references(
     return {reference.speaker: reference for reference in references}
 
 
-def _first_named(first_names: Mapping[str, str], turn: Turn) -> Turn:
-    return replace(turn, speaker=first_names.get(turn.speaker, turn.speaker))
-
-
 def _files(references: Sequence[Reference]) -> dict[Path, str]:
     """Return the SHA-256 of every file of these references."""
     files: dict[Path, str] = {}
@@ -317,8 +281,8 @@ def _to_dict(references: Sequence[Reference]) -> dict[str, Any]:
     return {"references": [{**asdict(reference), "audio": reference.audio.name} for reference in references]}
 
 
-def _given_sha256(path: Path) -> list[str | None]:
-    """Of a given voice and of the words beside it; None for what cannot be read, which ``cast`` will tell."""
+def _user_sha256(path: Path) -> list[str | None]:
+    """Return the SHA-256 of a user's audio file and its text; None for a missing file."""
     return [file_sha256(p) if p.is_file() else None for p in (path, path.with_suffix(".txt"))]
 
 

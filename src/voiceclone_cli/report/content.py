@@ -1,4 +1,4 @@
-"""Everything the page shows, as one document."""
+"""Content of the report: everything that the page shows, from the documents and sounds of a run directory."""
 
 from __future__ import annotations
 
@@ -9,51 +9,143 @@ import re
 import shlex
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
-from voiceclone_cli.analysis.turns import read_rttm
-from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import file_sha256
-from voiceclone_cli.rundir.manifest import CHECK_SCHEMA, RunPaths, json_object, read_manifest
+from voiceclone_cli.rundir.manifest import (
+    CHECK_SCHEMA,
+    Manifest,
+    ManifestSegment,
+    ManifestSpeaker,
+    RunPaths,
+    json_object,
+)
 from voiceclone_cli.types import Progress, ProgressEvent
 
 if typing.TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-
-# Values of a document that an older version, or somebody's editor, may have written.
-#
-# A report shows what there is: what is missing, or of another kind than it should be, is None or empty.
-
+STAGE = "report"
 
 Document = Mapping[str, Any]
+"""JSON data whose values may have any type: check.json, which may be edited, and untyped parts of the manifest."""
+Pairs = list[tuple[str, str]]
 
 
-def mapping(value: object) -> Document:
-    return value if isinstance(value, dict) else {}
+@dataclass(frozen=True, slots=True)
+class ReportFolder:
+    """A run directory with its documents. Made by ``open_report_folder``."""
+
+    root: Path
+    run: Manifest
+    check: Document
+    """check.json; empty without an evaluation."""
+    notes: tuple[str, ...] = ()
+    """Sentences for readers of the report."""
+
+    def find(self, name: object) -> Path | None:
+        """Return the path of a file in this directory by its path in the manifest; None if it does not exist.
+
+        Absolute paths in a directory that was moved are resolved. Paths outside the directory are ignored.
+        """
+        if not _text(name):
+            return None
+        path = Path(_text(name))
+        old_root = Path(self.run.run_dir or self.root)
+        if path.is_relative_to(old_root):
+            path = path.relative_to(old_root)
+        path = self.root / path
+        try:
+            real = path.resolve(strict=True)
+        except (OSError, ValueError, RuntimeError):
+            return None
+        is_inside = path.is_relative_to(self.root) and real.is_relative_to(self.root.resolve())
+        return path if is_inside and real.is_file() else None
+
+    def link(self, path: Path | None) -> str | None:
+        """Return a relative URL of a file in this directory, with every special character quoted."""
+        if path is None:
+            return None
+        return "/".join(quote(os.fsencode(part), safe="") for part in path.relative_to(self.root).parts)
 
 
-def rows(value: object) -> list[Document]:
-    """The objects of a list."""
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+def open_report_folder(root: Path) -> ReportFolder:
+    """Read the documents of a run directory. Raises InputError, as ``Manifest.load`` does."""
+    root = root.absolute()
+    run = Manifest.load(root)
+    file = RunPaths(root).check
+    check = json_object(file)
+    if check.get("schema") == CHECK_SCHEMA:
+        return ReportFolder(root, run, check)
+    notes = ("check.json cannot be read: run `voiceclone check` again.",) if file.exists() else ()
+    return ReportFolder(root, run, {}, notes)
 
 
-def text(value: object) -> str:
+def content_of(folder: ReportFolder, progress: Progress) -> dict[str, Any]:
+    """Return the content as JSON data. Times are seconds from the start of the recording.
+
+    Progress: stage "report", in lines.
+    """
+    run = folder.run
+    lines = []
+    for line in lines_of(folder):
+        lines.append(line)
+        progress(ProgressEvent(STAGE, len(lines), len(run.segments)))
+    return {
+        "outcome": outcome_of(folder),
+        "speakers": speakers_of(folder, lines),
+        "turns": [turn for turn in run.turns if turn["end"] > turn["start"]],
+        "lines": lines,
+        "original": _track(folder, "original.flac"),
+        "mix": _track(folder, "mix.wav"),
+        "checked": bool(folder.check),
+        "facts": facts_of(folder),
+        "timing": timing_of(folder),
+        "settings": [
+            {"name": name, "value": plain(row.get("value")), "from": _text(row.get("from"))}
+            for name, row in run.settings.items()
+        ],
+        "versions": list(run.versions.items()),
+        "summary": summary_of(folder, lines),
+        "gates": gates_of(folder),
+        "history": [_correction(row) for row in run.history],
+        "consent": consent_of(folder),
+        "files": files_of(folder),
+        "commands": {
+            verb: f"voiceclone {verb} {shlex.quote(str(folder.root))}" for verb in ("check", "redo")
+        },
+    }
+
+
+def _track(folder: ReportFolder, name: str) -> dict[str, Any] | None:
+    path = folder.find(name)
+    peaks = read_peaks(path) if path else None
+    return {"file": folder.link(path), "peaks": peaks} if peaks else None
+
+
+# Values of any type: those of another type than expected are empty or None
+
+
+def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def texts(value: object) -> list[str]:
+def _texts(value: object) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
-def number(value: object) -> float | None:
-    """None also for what JSON has no word for: nan and the infinities, which Python's reader lets in."""
+def _objects(value: object) -> list[Document]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _number(value: object) -> float | None:
+    """Return a finite number, else None: Python's JSON parser accepts NaN and Infinity."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -63,7 +155,7 @@ def number(value: object) -> float | None:
 
 
 def plain(value: object) -> str:
-    """Any value as a few words, for tables whose rows others define."""
+    """Return any JSON value in a few words."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -75,490 +167,197 @@ def plain(value: object) -> str:
     return str(value)
 
 
-# A run directory as a report sees it: its documents, and links to what lies in it.
-
-
-@dataclass(frozen=True, slots=True)
-class ReportFolder:
-    """A run directory and what its documents say. Open it with :func:`open_folder`."""
-
-    root: Path
-    run: Document
-    """run.json."""
-    check: Document
-    """check.json; empty where nothing was checked."""
-    notes: tuple[str, ...] = ()
-    """Sentences for whoever looks at the report."""
-
-    def find(self, named: object) -> Path | None:
-        """The file that a manifest names; None where it is not in this directory.
-
-        Manifests hold absolute paths, and a directory may have been moved since: what lay in the old one is
-        looked for in this one. Nothing outside is ever linked to, whatever a manifest says.
-        """
-        if not text(named):
-            return None
-        path = Path(text(named))
-        old_root = Path(text(self.run.get("run_dir")) or self.root)
-        if path.is_relative_to(old_root):
-            path = path.relative_to(old_root)
-        path = self.root / path
-        try:
-            real = path.resolve(strict=True)
-        except (OSError, ValueError, RuntimeError):
-            return None
-        inside = path.is_relative_to(self.root) and real.is_relative_to(self.root.resolve())
-        return path if inside and real.is_file() else None
-
-    def link(self, path: Path | None) -> str | None:
-        """A relative URL for a file of this directory, safe whatever its name holds."""
-        if path is None:
-            return None
-        return "/".join(quote(os.fsencode(part), safe="") for part in path.relative_to(self.root).parts)
-
-
-def open_report_folder(root: Path) -> ReportFolder:
-    """Read the documents of a run directory.
-
-    Raises InputError, as ``read_manifest`` does.
-    """
-    root = root.absolute()
-    run = read_manifest(root)
-    file = RunPaths(root).check
-    check = json_object(file)
-    if check.get("schema") == CHECK_SCHEMA:
-        return ReportFolder(root, run, check)
-    notes = ("check.json cannot be read: make it anew with `voiceclone check`.",) if file.exists() else ()
-    return ReportFolder(root, run, {}, notes)
-
-
-# The history of a run: what was corrected, when, and what it was before.
-
-
-_OF_LINES = ("text", "speaker", "seed")
-
-
-def corrections_of(folder: ReportFolder) -> list[dict[str, Any]]:
-    """The oldest first: when (ISO 8601, UTC), the line's id or none, what was done, and each change as
-    (what, before, after)."""
-    return [_correction(row) for row in rows(folder.run.get("history"))]
-
-
-def _correction(row: Document) -> dict[str, Any]:
-    kind = text(row.get("kind"))
-    old, new = text(row.get("from")), text(row.get("to"))
-    done = {
-        "line": "spoken again",
-        "rename": "a speaker has another name",
-        "merge": f"two speakers are one ({number(row.get('lines')) or 0:g} lines)",
-    }
-    changes = list(_changes(row)) if kind == "line" else [("speaker", old, new)] if kind in done else []
-    return {
-        "at": text(row.get("at")),
-        "line": text(row.get("id")) or None,
-        "done": done.get(kind) or plain({key: value for key, value in row.items() if key != "at"}),
-        "changes": changes,
-    }
-
-
-def _changes(row: Document) -> Iterator[tuple[str, str, str]]:
-    was = mapping(row.get("was"))
-    for name in _OF_LINES:
-        if row.get(name) is not None and row.get(name) != was.get(name):
-            yield name, "" if was.get(name) is None else plain(was.get(name)), plain(row[name])
-
-
-# What the page says of a run as a whole, whatever its lines: how it was made, what came of it.
-
+# The run as a whole
 
 _OUTCOMES = {
-    "success": ("Complete", "Every line was spoken.", 0),
-    "partial": ("Partial", "Some lines could not be spoken.", 3),
-    "error": ("Failed", "The run came to nothing.", 1),
-    "planned": ("Planned", "The run stopped before it spoke, as it was asked to.", 0),
-    "running": ("Unfinished", "It is going on, or was ended: the same command takes it up again.", None),
+    "success": ("Complete", "Every line was synthesized.", 0),
+    "partial": ("Partial", "Some lines could not be synthesized.", 3),
+    "error": ("Failed", "The run has no result.", 1),
+    "planned": ("Planned", "The run stopped before the synthesis, as requested.", 0),
+    "running": ("Unfinished", "It is in progress or was interrupted: run the same command again.", None),
 }
-_UNKNOWN = ("Unknown", "run.json does not say how the run ended.", None)
+_UNKNOWN = ("Unknown", "run.json has no known status.", None)
 
 _FILES = (
     ("Mix", "mix.wav"),
     ("Original", "original.flac"),
     ("Script, to edit", "script.json"),
     ("Subtitles", "script.srt"),
-    ("Who speaks when", "diarization.rttm"),
+    ("Turns", "diarization.rttm"),
     ("Check", "check.json"),
     ("Corrections", "corrections.json"),
     ("Consent", "consent.json"),
     ("Manifest", "run.json"),
 )
 
-Pairs = list[tuple[str, str]]
-
 
 def outcome_of(folder: ReportFolder) -> dict[str, Any]:
-    """What stands at the top of the page."""
-    run, source = folder.run, mapping(folder.run.get("input"))
-    label, meaning, code = _OUTCOMES.get(text(run.get("status")), _UNKNOWN)
+    """Return the content of the page's header and notices."""
+    run = folder.run
+    label, meaning, code = _OUTCOMES.get(run.status, _UNKNOWN)
     return {
-        "name": PurePath(text(source.get("path"))).name or folder.root.name,
-        "seconds": number(source.get("seconds")),
-        "sound": _sound(source),
-        "status": text(run.get("status")),
+        "name": PurePath(_text(run.input.get("path"))).name or folder.root.name,
+        "seconds": _number(run.input.get("seconds")),
+        "sound": _sound_format(run.input),
+        "status": run.status,
         "label": label,
         "meaning": meaning,
         "exit_code": code,
-        "engine": text(run.get("engine")),
-        "notes": [*folder.notes, *texts(run.get("notes")), *texts(folder.check.get("notes"))],
+        "engine": run.engine,
+        "notes": [*folder.notes, *run.notes, *_texts(folder.check.get("notes"))],
         "errors": [
-            {name: text(row.get(name)) for name in ("code", "message", "segment")}
-            for row in rows(run.get("errors"))
+            {name: _text(row.get(name)) for name in ("code", "message", "segment")} for row in run.errors
         ],
     }
 
 
-def _sound(source: Document) -> str:
-    rate, channels = number(source.get("rate")), number(source.get("channels"))
-    words = ["video"] if source.get("video") is True else []
+def _sound_format(source: Document) -> str:
+    rate, channels = _number(source.get("rate")), _number(source.get("channels"))
+    parts = ["video"] if source.get("video") is True else []
     if rate is not None:
-        words.append(f"{rate / 1000:g} kHz")
+        parts.append(f"{rate / 1000:g} kHz")
     if channels is not None:
-        words.append({1.0: "mono", 2.0: "stereo"}.get(channels, f"{channels:g} channels"))
-    return ", ".join(words)
+        parts.append({1.0: "mono", 2.0: "stereo"}.get(channels, f"{channels:g} channels"))
+    return ", ".join(parts)
 
 
 def facts_of(folder: ReportFolder) -> Pairs:
-    """What is told in a line each, where it is known."""
+    """Return the known facts of the run by label."""
     run = folder.run
     facts = {
-        "Input": text(mapping(run.get("input")).get("path")),
+        "Input": _text(run.input.get("path")),
         "Run directory": str(folder.root),
-        "Engine": _because(run, "engine"),
-        "Diarizer": _because(run, "diarizer"),
-        "Script from": text(run.get("script_from")),
-        "Mode": text(run.get("mode")),
-        "Background": text(run.get("background")),
-        "Watermark": _watermark(run),
+        "Engine": ": ".join(filter(None, (run.engine, run.engine_why))),
+        "Diarizer": ": ".join(filter(None, (run.diarizer, run.diarizer_why))),
+        "Script from": run.script_from,
+        "Mode": run.mode,
+        "Background": run.background,
+        "Watermark": run.watermark or ("none: the audio is not marked as synthetic" if run.versions else ""),
     }
     return [(name, value) for name, value in facts.items() if value]
 
 
-def _because(run: Document, name: str) -> str:
-    value, why = text(run.get(name)), text(run.get(f"{name}_why"))
-    return f"{value}: {why}" if value and why else value
-
-
-def _watermark(run: Document) -> str:
-    if "watermark" not in run:
-        return ""
-    return text(run["watermark"]) or "none: this audio does not say that it is synthetic"
-
-
 def timing_of(folder: ReportFolder) -> dict[str, Any]:
-    """Seconds of each stage, and of the workers within it, in the order they came."""
-    timing = mapping(folder.run.get("timing"))
-    memory = mapping(folder.run.get("peak_memory_mb"))
+    """Return the seconds of each stage and of the workers, in the order of the manifest, and what was reused."""
+    run = folder.run
+    workers = run.timing.get("workers")
     stages = [
-        {"name": name, "seconds": seconds, "peak_mb": number(memory.get(name))}
-        for name, value in timing.items()
-        if name != "total" and (seconds := number(value)) is not None
-    ]
-    workers = [
-        {"name": name, "seconds": seconds}
-        for name, value in mapping(timing.get("workers")).items()
-        if (seconds := number(value)) is not None
+        {"name": name, "seconds": seconds, "peak_mb": _number(run.peak_memory_mb.get(name))}
+        for name, value in run.timing.items()
+        if name != "total" and (seconds := _number(value)) is not None
     ]
     return {
-        "total": number(timing.get("total")),
+        "total": _number(run.timing.get("total")),
         "stages": stages,
-        "workers": workers,
-        "reused_stages": texts(folder.run.get("reused_stages")),
-        "reused_lines": number(folder.run.get("reused")),
+        "workers": [
+            {"name": name, "seconds": seconds}
+            for name, value in (workers.items() if isinstance(workers, dict) else ())
+            if (seconds := _number(value)) is not None
+        ],
+        "reused_stages": run.reused_stages,
+        "reused_lines": run.reused,
     }
-
-
-def settings_of(folder: ReportFolder) -> list[dict[str, str]]:
-    settings = mapping(folder.run.get("settings"))
-    known = ((name, mapping(row)) for name, row in settings.items())
-    return [
-        {"name": name, "value": plain(row.get("value")), "from": text(row.get("from"))} for name, row in known
-    ]
-
-
-def versions_of(folder: ReportFolder) -> Pairs:
-    return [(name, plain(value)) for name, value in mapping(folder.run.get("versions")).items()]
 
 
 def consent_of(folder: ReportFolder) -> Pairs:
-    """Who agreed to what, one line a speaker where the document has speakers."""
-    consent = dict(mapping(folder.run.get("consent")))
-    speakers = consent.pop("speakers", None)
-    lines = [(name, plain(value)) for name, value in mapping(speakers).items()]
-    for row in rows(speakers):
-        told = [plain(value) for key, value in row.items() if key != "speaker" and value not in (None, "")]
-        lines.append((text(row.get("speaker")) or "?", " · ".join(told)))
-    return lines + [(name, plain(value)) for name, value in consent.items() if name != "schema"]
+    """Return the consent of each speaker, and the other values of the record."""
+    consent = dict(folder.run.consent or {})
+    pairs = []
+    for row in _objects(consent.pop("speakers", None)):
+        values = [plain(value) for key, value in row.items() if key != "speaker" and value not in (None, "")]
+        pairs.append((_text(row.get("speaker")) or "?", " · ".join(values)))
+    return pairs + [(name, plain(value)) for name, value in consent.items() if name != "schema"]
 
 
-def files_of(folder: ReportFolder) -> list[tuple[str, str]]:
-    """Label and link of what lies in the directory."""
-    run = folder.run
-    outputs = mapping(run.get("outputs"))
+def files_of(folder: ReportFolder) -> Pairs:
+    """Return labels and links of the files in the directory."""
+    outputs = folder.run.outputs
     found = [(label, folder.find(name)) for label, name in _FILES]
     found.insert(1, ("Video", folder.find(outputs.get("video"))))
-    found += [(f"Stem of {name}", folder.find(path)) for name, path in mapping(outputs.get("stems")).items()]
+    stems = outputs.get("stems")
+    if isinstance(stems, dict):
+        found += [(f"Stem of {name}", folder.find(path)) for name, path in stems.items()]
     return [(label, link) for label, path in found if (link := folder.link(path)) is not None]
 
 
-def commands_of(folder: ReportFolder) -> dict[str, str]:
-    """What to type for the next step; a redo takes the lines' ids after it."""
-    quoted = shlex.quote(str(folder.root))
-    return {"check": f"voiceclone check {quoted}", "redo": f"voiceclone redo {quoted}"}
-
-
-def summary_of(folder: ReportFolder, lines: Sequence[Document]) -> dict[str, float | None]:
-    """What the check says of the run as a whole; nothing where a line has been spoken anew since."""
-    summary = {} if any(line["stale"] for line in lines) else mapping(folder.check.get("summary"))
-    return {name: number(summary.get(name)) for name in ("similarity", "margin", "wer", "mos")}
-
-
-def gates_of(folder: ReportFolder) -> list[dict[str, str]]:
-    """The gates that the last check missed: which, the line or speaker, what was wanted and measured."""
-    return [
-        {
-            "code": text(row.get("gate")),
-            "segment": text(row.get("segment")),
-            "message": ": ".join(filter(None, (text(row.get("speaker")), text(row.get("message"))))),
-        }
-        for row in rows(folder.check.get("offences"))
-    ]
-
-
-# Waveforms small enough to lie in a page: the loudest sample of every hundredth of a second, a byte each.
-
-
-PER_SECOND = 100.0
-"""Peaks. Enough to see the burst of a consonant when a line fills the window."""
-
-MOST = 240_000
-"""Peaks of one file. Recordings of more than 40 minutes are drawn more coarsely."""
-
-_BINS_AT_ONCE = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Peaks:
-    seconds: float
-    per_second: float
-    base64: str
-    """A byte a peak, 255 is full scale."""
-
-
-def read_peaks(path: Path) -> Peaks | None:
-    """The peaks of an audio file over all its channels, read in blocks; None where it cannot be read."""
-    import soundfile
-
-    try:
-        # Opened here, since libsndfile's wrapper takes no name that is not Unicode.
-        with path.open("rb") as file, soundfile.SoundFile(file) as sound:
-            seconds = sound.frames / sound.samplerate
-            per_second = PER_SECOND if seconds * PER_SECOND <= MOST else MOST / seconds
-            peaks = _peaks(sound, sound.samplerate / per_second)
-    except (soundfile.LibsndfileError, OSError):
-        return None
-    return Peaks(seconds, per_second, base64.b64encode(peaks.tobytes()).decode("ascii"))
-
-
-def _peaks(sound: typing.Any, frames_each: float) -> NDArray[np.uint8]:
-    import numpy as np
-
-    count = int(np.ceil(sound.frames / frames_each))
-    # Rounded from exact times, so that a long file does not drift.
-    bounds = np.minimum(np.rint(np.arange(count + 1) * frames_each), sound.frames).astype(np.int64)
-    peaks = np.zeros(count, np.uint8)
-    for first in range(0, count, _BINS_AT_ONCE):
-        edges = bounds[first : first + _BINS_AT_ONCE + 1]
-        block = sound.read(int(edges[-1] - edges[0]), dtype="float32", always_2d=True)
-        starts = edges[:-1] - edges[0]
-        # A file that ends before its header says so has no more peaks.
-        starts = starts[starts < len(block)]
-        if not len(starts):
-            break
-        loudest = np.maximum.reduceat(np.abs(block).max(axis=1), starts)
-        peaks[first : first + len(starts)] = np.rint(255 * np.clip(np.nan_to_num(loudest), 0, 1))
-    return peaks
-
-
-# The speakers of a run, their references, and when each of them spoke.
-
-
-def speakers_of(
-    folder: ReportFolder, lines: Sequence[Document], turns: Sequence[Document]
-) -> list[dict[str, Any]]:
-    """Those of the manifest, then whoever else a line or a turn names."""
-    known = {text(row.get("name")): row for row in rows(folder.run.get("speakers"))}
-    named = [*known, *(text(row["speaker"]) for row in (*lines, *turns))]
-    return [_speaker(folder, name, known.get(name, {}), lines) for name in dict.fromkeys(named)]
-
-
-def _speaker(folder: ReportFolder, name: str, row: Document, lines: Sequence[Document]) -> dict[str, Any]:
-    own = [line for line in lines if line["speaker"] == name]
-    voices = {text(row.get("speaker")): row for row in rows(folder.check.get("voices"))}
-    voice = voices.get(name, {}) if any(line["check"] for line in own) else {}
-    wav = folder.find(row.get("reference"))
-    peaks = read_peaks(wav) if wav else None
+def _correction(row: Document) -> dict[str, Any]:
+    """Return when (ISO 8601, UTC), the line's id or None, what was done, and each change as (what, before, after)."""
+    kind = _text(row.get("kind"))
+    old, new = _text(row.get("from")), _text(row.get("to"))
+    descriptions = {
+        "line": "synthesized again",
+        "rename": "speaker renamed",
+        "merge": f"two speakers merged ({_number(row.get('lines')) or 0:g} lines)",
+    }
+    changes = [("speaker", old, new)] if kind in ("rename", "merge") else []
+    before = row.get("was")
+    if kind == "line" and isinstance(before, dict):
+        for name in ("text", "speaker", "seed"):
+            old_value, value = before.get(name), row.get(name)
+            if value is not None and value != old_value:
+                changes.append((name, "" if old_value is None else plain(old_value), plain(value)))
     return {
-        "name": name,
-        "speech_seconds": number(row.get("speech_seconds")),
-        "segments": len(own),
-        "done": sum(line["status"] == "done" for line in own),
-        "similarity": number(voice.get("similarity")),
-        "margin": number(voice.get("margin")),
-        "nearest_other": text(voice.get("nearest_other")),
-        "judged_by": text(voice.get("source")),
-        "reference": folder.link(wav),
-        "reference_peaks": asdict(peaks) if peaks else None,
-        "reference_seconds": number(row.get("reference_seconds")),
-        "reference_text": text(row.get("reference_text")),
-        "warnings": texts(row.get("warnings")),
+        "at": _text(row.get("at")),
+        "line": _text(row.get("id")) or None,
+        "done": descriptions.get(kind) or plain({key: value for key, value in row.items() if key != "at"}),
+        "changes": changes,
     }
 
 
-def turns_of(folder: ReportFolder) -> list[dict[str, Any]]:
-    """Who spoke when in the recording; of older manifests from their RTTM."""
-    turns = rows(folder.run.get("turns")) or _turns_of_rttm(folder)
-    whole = ((number(t.get("start")), number(t.get("end")), text(t.get("speaker"))) for t in turns)
+def summary_of(folder: ReportFolder, lines: Sequence[Document]) -> dict[str, float | None]:
+    """Return the check's measures of the whole run; None each if a line has changed since the check."""
+    found = folder.check.get("summary")
+    summary = found if isinstance(found, dict) and not any(line["stale"] for line in lines) else {}
+    return {name: _number(summary.get(name)) for name in ("similarity", "margin", "wer", "mos")}
+
+
+def gates_of(folder: ReportFolder) -> list[dict[str, str]]:
+    """Return the failed gates of the last check: gate, line, and a message with the speaker."""
     return [
-        {"start": start, "end": end, "speaker": speaker}
-        for start, end, speaker in whole
-        if start is not None and end is not None and end > start
+        {
+            "code": _text(row.get("gate")),
+            "segment": _text(row.get("segment")),
+            "message": ": ".join(filter(None, (_text(row.get("speaker")), _text(row.get("message"))))),
+        }
+        for row in _objects(folder.check.get("offences"))
     ]
 
 
-def _turns_of_rttm(folder: ReportFolder) -> list[Document]:
-    path = folder.find("diarization.rttm")
-    if path is None:
-        return []
-    try:
-        return [asdict(turn) for turn in read_rttm(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, InputError):
-        return []
+# Speakers
 
 
-# What was to be said against what was understood, word by word.
+def speakers_of(folder: ReportFolder, lines: Sequence[Document]) -> list[dict[str, Any]]:
+    """Return the speakers of the manifest, then any others of lines and turns."""
+    known = {speaker["name"]: speaker for speaker in folder.run.speakers}
+    names = [*known, *(line["speaker"] for line in lines), *(turn["speaker"] for turn in folder.run.turns)]
+    return [_speaker(folder, name, known.get(name), lines) for name in dict.fromkeys(names)]
 
 
-_TOKEN = re.compile(
-    # A character is a word where writing knows no blanks: Thai to Burmese, Khmer, kana, Han.
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]\s*"
-    r"|[^\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+\s*"
-)
+def _speaker(
+    folder: ReportFolder, name: str, speaker: ManifestSpeaker | None, lines: Sequence[Document]
+) -> dict[str, Any]:
+    own = [line for line in lines if line["speaker"] == name]
+    scores = {_text(row.get("speaker")): row for row in _objects(folder.check.get("voices"))}
+    score = scores.get(name, {}) if any(line["check"] for line in own) else {}
+    wav = folder.find(speaker["reference"]) if speaker else None
+    return {
+        "name": name,
+        "speech_seconds": speaker["speech_seconds"] if speaker else None,
+        "segments": len(own),
+        "done": sum(line["status"] == "done" for line in own),
+        "similarity": _number(score.get("similarity")),
+        "margin": _number(score.get("margin")),
+        "nearest_other": _text(score.get("nearest_other")),
+        "compared_with": _text(score.get("source")),
+        "reference": folder.link(wav),
+        "reference_peaks": read_peaks(wav) if wav else None,
+        "reference_seconds": speaker["reference_seconds"] if speaker else None,
+        "reference_text": speaker["reference_text"] if speaker else "",
+        "warnings": speaker["warnings"] if speaker else [],
+    }
 
 
-class DiffOp(StrEnum):
-    SAME = "same"
-    MISSING = "missing"
-    """To be said, but not understood."""
-    EXTRA = "extra"
-    """Understood, but not to be said."""
-
-
-DiffPiece = tuple[DiffOp, str]
-
-
-def word_diff(wanted: str, heard: str) -> list[DiffPiece]:
-    """The pieces that lead from ``wanted`` to ``heard``, in reading order.
-
-    Case and punctuation make no difference; SAME pieces are spelt as in ``wanted``.
-    """
-    ours, theirs = _TOKEN.findall(wanted.strip()), _TOKEN.findall(heard.strip())
-    matcher = SequenceMatcher(None, [_key(t) for t in ours], [_key(t) for t in theirs], autojunk=False)
-    pieces: list[DiffPiece] = []
-    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
-        if tag == "equal":
-            _add(pieces, DiffOp.SAME, ours[i1:i2])
-        else:
-            _add(pieces, DiffOp.MISSING, [token for token in ours[i1:i2] if _key(token)])
-            _add(pieces, DiffOp.EXTRA, [token for token in theirs[j1:j2] if _key(token)])
-    return pieces
-
-
-def _key(token: str) -> str:
-    """What of a word is heard: nothing of a dash that stands alone."""
-    return "".join(character for character in token.casefold() if character.isalnum())
-
-
-def _add(pieces: list[DiffPiece], op: DiffOp, tokens: list[str]) -> None:
-    if tokens:
-        pieces.append((op, "".join(tokens)))
-
-
-# Which lines want an ear first.
-
-
-FAILED, PLANNED, LOST = "failed", "planned", "file missing"
-OVERFLOW, STRETCHED, WARNING, UNMARKED = "overflow", "stretched", "warning", "no watermark"
-
-_HEARD_OVERFLOW = 0.05
-"""Seconds past the slot. Less than that nobody notices."""
-
-_WEIGHTS = {
-    FAILED: 1000.0,
-    LOST: 900.0,
-    "silent": 200.0,
-    "wrong speaker": 150.0,
-    "wrong words": 120.0,
-    "clipped": 60.0,
-    OVERFLOW: 30.0,
-    WARNING: 20.0,
-    UNMARKED: 15.0,
-    STRETCHED: 10.0,
-    PLANNED: 0.0,
-}
-_OTHER_WEIGHT = 40.0
-
-
-def flags_of(row: Document, check: Document, *, lost: bool, max_stretch: float | None) -> list[str]:
-    """What is the matter with a line, by its manifest row and by what a check found; in words, worst first."""
-    status = row.get("status")
-    flags = [status] if status in (FAILED, PLANNED) else [LOST] if lost else []
-    if (number(row.get("overflow_seconds")) or 0.0) > _HEARD_OVERFLOW:
-        flags.append(OVERFLOW)
-    if (
-        max_stretch is not None
-        and max_stretch > 1
-        and (number(row.get("stretch")) or 0.0) >= max_stretch - 1e-6
-    ):
-        flags.append(STRETCHED)
-    if texts(row.get("warnings")):
-        flags.append(WARNING)
-    if row.get("unmarked"):
-        flags.append(UNMARKED)
-    flags += [flag.replace("_", " ") for flag in texts(check.get("flags"))]
-    return sorted(dict.fromkeys(flags), key=lambda flag: -_WEIGHTS.get(flag, _OTHER_WEIGHT))
-
-
-def badness(flags: Sequence[str], row: Document, check: Document) -> float:
-    """Larger is worse: first by what is flagged, then by how far each measure lies from what one would wish.
-
-    The scale means nothing by itself; it only orders.
-    """
-    # A second of speech is too little to tell a voice by.
-    voice = {} if check.get("judged") is False else check
-    of_flags = sum(_WEIGHTS.get(flag, _OTHER_WEIGHT) for flag in flags)
-    wishes = (
-        (20.0, number(check.get("wer")), 0.0),
-        (-10.0, number(voice.get("similarity")), 1.0),
-        (-10.0, number(voice.get("margin")), 1.0),
-        (-2.0, number(voice.get("mos")), 5.0),
-        (5.0, number(row.get("stretch")), 1.0),
-        (10.0, number(row.get("overflow_seconds")), 0.0),
-    )
-    of_measures = sum(weight * (value - wish) for weight, value, wish in wishes if value is not None)
-    return round(of_flags + of_measures, 4)
-
-
-# The lines of a run as the page shows them.
-
+# Lines
 
 _MEASURES = (
     "similarity",
@@ -573,126 +372,216 @@ _MEASURES = (
 
 
 def lines_of(folder: ReportFolder) -> Iterator[dict[str, Any]]:
-    """One row for each segment of the manifest, in its order."""
-    checks = {text(row.get("id")): row for row in rows(folder.check.get("segments"))}
-    stretch = mapping(mapping(folder.run.get("settings")).get("max_stretch"))
-    max_stretch = number(stretch.get("value"))
-    for row in rows(folder.run.get("segments")):
-        yield _line(folder, row, checks.get(text(row.get("id")), {}), max_stretch)
+    """Yield the content of each segment of the manifest, in its order."""
+    checks = {_text(row.get("id")): row for row in _objects(folder.check.get("segments"))}
+    max_stretch = _number(folder.run.settings.get("max_stretch", {}).get("value"))
+    for segment in folder.run.segments:
+        yield _line(folder, segment, checks.get(segment["id"], {}), max_stretch)
 
 
-def _line(folder: ReportFolder, row: Document, found: Document, max_stretch: float | None) -> dict[str, Any]:
-    spoken = row.get("status") == "done"
-    wav = folder.find(row.get("file")) if spoken else None
+def _line(
+    folder: ReportFolder, segment: ManifestSegment, found: Document, max_stretch: float | None
+) -> dict[str, Any]:
+    is_done = segment["status"] == "done"
+    wav = folder.find(segment["file"]) if is_done else None
     peaks = read_peaks(wav) if wav else None
-    check = found if wav and _is_fresh(wav, found) else {}
-    flags = flags_of(row, check, lost=spoken and peaks is None, max_stretch=max_stretch)
+    check = found if wav and _is_current(wav, found) else {}
+    flags = flags_of(segment, check, is_lost=is_done and peaks is None, max_stretch=max_stretch)
+    unmarked = segment["unmarked"]
     return {
-        "id": text(row.get("id")),
-        "speaker": text(row.get("speaker")),
-        "text": text(row.get("text")),
-        "language": text(row.get("language")),
-        "status": LOST if LOST in flags else text(row.get("status")) or "unknown",
+        "id": segment["id"],
+        "speaker": segment["speaker"],
+        "text": segment["text"],
+        "language": segment["language"],
+        "status": LOST if LOST in flags else segment["status"],
         "file": folder.link(wav),
-        "peaks": asdict(peaks) if peaks else None,
+        "peaks": peaks,
         "flags": flags,
-        "badness": badness(flags, row, check),
-        "warnings": texts(row.get("warnings")) + _unmarked(row),
-        "error": text(mapping(row.get("error")).get("message")),
-        "seed": row.get("seed") if isinstance(row.get("seed"), int) else None,
-        "gain_db": number(row.get("gain_db")),
-        **_times(row, peaks.seconds if peaks else None),
-        "check": _check(text(row.get("text")), check),
+        "badness": badness(flags, segment, check),
+        "warnings": segment["warnings"] + ([f"It has no watermark: {unmarked}."] if unmarked else []),
+        "error": _text((segment["error"] or {}).get("message")),
+        "seed": segment["seed"],
+        "gain_db": segment["gain_db"],
+        "start": segment["start"],
+        "end": segment["end"],
+        "slot_end": segment["slot_end"],
+        "placed_at": segment["placed_at"],
+        "placed_seconds": segment["placed_seconds"],
+        "seconds": peaks["seconds"] if peaks else None,
+        "stretch": segment["stretch"],
+        "overflow": segment["overflow_seconds"],
+        "check": _line_check(segment["text"], check),
         "stale": bool(found) and not check,
     }
 
 
-def _unmarked(row: Document) -> list[str]:
-    why = text(row.get("unmarked"))
-    return [f"It carries no watermark: {why}."] if why else []
-
-
-def _times(row: Document, seconds: float | None) -> dict[str, float | None]:
-    """In seconds of the recording. Older manifests say neither where a slot ends nor where a clone lies."""
-    start = number(row.get("start")) or 0.0
-    end = max(start, number(row.get("end")) or start)
-    stretch = number(row.get("stretch"))
-    placed_seconds = number(row.get("placed_seconds"))
-    if placed_seconds is None and seconds is not None and stretch:
-        placed_seconds = seconds / stretch
-    placed_at = number(row.get("placed_at"))
-    if placed_at is None and placed_seconds is not None and "placed_at" not in row:
-        placed_at = start
-    return {
-        "start": start,
-        "end": end,
-        "slot_end": max(end, number(row.get("slot_end")) or end),
-        "placed_at": placed_at,
-        "placed_seconds": placed_seconds if placed_at is not None else None,
-        "seconds": seconds,
-        "stretch": stretch,
-        "overflow": number(row.get("overflow_seconds")),
-    }
-
-
-def _is_fresh(wav: Path, check: Document) -> bool:
-    """Whether a check heard this very sound."""
+def _is_current(wav: Path, check: Document) -> bool:
+    """Return whether a check measured this very file."""
     try:
         return bool(check) and check.get("sha256") == file_sha256(wav)
     except OSError:
         return False
 
 
-def _check(wanted: str, check: Document) -> dict[str, Any] | None:
-    """What a check measured; None where there was none of this sound."""
+def _line_check(text: str, check: Document) -> dict[str, Any] | None:
     if not check:
         return None
-    heard = check.get("heard")
+    transcript, error = check.get("heard"), check.get("error")
     return {
-        **{name: number(check.get(name)) for name in _MEASURES},
-        "judged": check.get("judged") is not False,
-        "nearest_other": text(check.get("nearest_other")),
-        "error": text(check.get("error")) or text(mapping(check.get("error")).get("message")),
-        "heard": heard if isinstance(heard, str) else None,
-        "diff": word_diff(wanted, heard) if isinstance(heard, str) else None,
+        **{name: _number(check.get(name)) for name in _MEASURES},
+        "scored": check.get("judged") is not False,
+        "nearest_other": _text(check.get("nearest_other")),
+        "error": _text(error.get("message") if isinstance(error, dict) else error),
+        "transcript": transcript if isinstance(transcript, str) else None,
+        "diff": word_diff(text, transcript) if isinstance(transcript, str) else None,
     }
 
 
-STAGE = "report"
+FAILED, PLANNED, LOST = "failed", "planned", "file missing"
+OVERFLOW, STRETCHED, WARNING, UNMARKED = "overflow", "stretched", "warning", "no watermark"
+
+_AUDIBLE_OVERFLOW = 0.05
+"""Seconds past the slot; less is not noticed."""
+
+_WEIGHTS = {
+    FAILED: 1000.0,
+    LOST: 900.0,
+    "silent": 200.0,
+    "wrong speaker": 150.0,
+    "wrong words": 120.0,
+    "clipped": 60.0,
+    OVERFLOW: 30.0,
+    WARNING: 20.0,
+    UNMARKED: 15.0,
+    STRETCHED: 10.0,
+    PLANNED: 0.0,
+}
+_DEFAULT_WEIGHT = 40.0
 
 
-def content_of(folder: ReportFolder, progress: Progress) -> dict[str, Any]:
-    """Times are seconds from the start of the recording. Progress: stage "report", in lines."""
-    total = len(rows(folder.run.get("segments")))
-    lines = []
-    for line in lines_of(folder):
-        lines.append(line)
-        progress(ProgressEvent(STAGE, len(lines), total))
-    turns = turns_of(folder)
-    original, mix = _track(folder, "original.flac"), _track(folder, "mix.wav")
-    return {
-        "outcome": outcome_of(folder),
-        "speakers": speakers_of(folder, lines, turns),
-        "turns": turns,
-        "lines": lines,
-        "original": original,
-        "mix": mix,
-        "checked": bool(folder.check),
-        "facts": facts_of(folder),
-        "timing": timing_of(folder),
-        "settings": settings_of(folder),
-        "versions": versions_of(folder),
-        "summary": summary_of(folder, lines),
-        "gates": gates_of(folder),
-        "history": corrections_of(folder),
-        "consent": consent_of(folder),
-        "files": files_of(folder),
-        "commands": commands_of(folder),
-    }
+def flags_of(
+    segment: ManifestSegment, check: Document, *, is_lost: bool, max_stretch: float | None
+) -> list[str]:
+    """Return the problems of a line, from the manifest and from a check, worst first.
+
+    ``is_lost``: whether its wav cannot be read.
+    """
+    status, stretch = segment["status"], segment["stretch"] or 0.0
+    flags = [status] if status in (FAILED, PLANNED) else [LOST] if is_lost else []
+    if (segment["overflow_seconds"] or 0.0) > _AUDIBLE_OVERFLOW:
+        flags.append(OVERFLOW)
+    if max_stretch is not None and max_stretch > 1 and stretch >= max_stretch - 1e-6:
+        flags.append(STRETCHED)
+    if segment["warnings"]:
+        flags.append(WARNING)
+    if segment["unmarked"]:
+        flags.append(UNMARKED)
+    flags += [flag.replace("_", " ") for flag in _texts(check.get("flags"))]
+    return sorted(dict.fromkeys(flags), key=lambda flag: -_WEIGHTS.get(flag, _DEFAULT_WEIGHT))
 
 
-def _track(folder: ReportFolder, name: str) -> dict[str, Any] | None:
-    """A track as long as the recording."""
-    path = folder.find(name)
-    peaks = read_peaks(path) if path else None
-    return {"file": folder.link(path), "peaks": asdict(peaks)} if peaks else None
+def badness(flags: Sequence[str], segment: ManifestSegment, check: Document) -> float:
+    """Return a number that orders lines from best to worst: by flags, then by the distance of measures from ideals."""
+    # A second of speech is too little to compare voices.
+    voice = {} if check.get("judged") is False else check
+    measures = (
+        (20.0, _number(check.get("wer")), 0.0),
+        (-10.0, _number(voice.get("similarity")), 1.0),
+        (-10.0, _number(voice.get("margin")), 1.0),
+        (-2.0, _number(voice.get("mos")), 5.0),
+        (5.0, segment["stretch"], 1.0),
+        (10.0, segment["overflow_seconds"], 0.0),
+    )
+    by_flags = sum(_WEIGHTS.get(flag, _DEFAULT_WEIGHT) for flag in flags)
+    by_measures = sum(weight * (value - ideal) for weight, value, ideal in measures if value is not None)
+    return round(by_flags + by_measures, 4)
+
+
+# Word differences
+
+_TOKEN = re.compile(
+    # A character is a word in scripts without spaces: Thai to Burmese, Khmer, kana, Han.
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]\s*"
+    r"|[^\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+\s*"
+)
+
+
+class DiffOp(StrEnum):
+    """Kind of a part of a word difference."""
+
+    SAME = "same"
+    MISSING = "missing"
+    """In the script only."""
+    EXTRA = "extra"
+    """In the transcript only."""
+
+
+def word_diff(text: str, transcript: str) -> list[tuple[DiffOp, str]]:
+    """Return the parts that lead from the text to the transcript, in reading order.
+
+    Case and punctuation are ignored; SAME parts are spelled as in the text.
+    """
+    expected, found = _TOKEN.findall(text.strip()), _TOKEN.findall(transcript.strip())
+    matcher = SequenceMatcher(None, list(map(_letters, expected)), list(map(_letters, found)), autojunk=False)
+    parts: list[tuple[DiffOp, str]] = []
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+        if tag == "equal":
+            parts.append((DiffOp.SAME, "".join(expected[i1:i2])))
+        else:
+            parts.append((DiffOp.MISSING, "".join(filter(_letters, expected[i1:i2]))))
+            parts.append((DiffOp.EXTRA, "".join(filter(_letters, found[j1:j2]))))
+    return [part for part in parts if part[1]]
+
+
+def _letters(token: str) -> str:
+    """Return what is compared of a word: nothing of a dash that stands alone."""
+    return "".join(character for character in token.casefold() if character.isalnum())
+
+
+# Waveforms: the loudest sample of every hundredth of a second, a byte each
+
+PEAKS_PER_SECOND = 100.0
+"""Enough to see the burst of a consonant when a line fills the window."""
+MAX_PEAKS = 240_000
+"""Peaks of one file; recordings of more than 40 minutes have fewer per second."""
+_PEAKS_PER_BLOCK = 2_000
+
+
+def read_peaks(path: Path) -> dict[str, Any] | None:
+    """Return the waveform of an audio file over all its channels; None if it cannot be read.
+
+    ``seconds``, ``per_second``, and ``base64``: a byte for each peak, 255 is full scale.
+    """
+    import soundfile
+
+    try:
+        # Opened here, since libsndfile's wrapper accepts Unicode names only.
+        with path.open("rb") as file, soundfile.SoundFile(file) as sound:
+            seconds = sound.frames / sound.samplerate
+            is_short = seconds * PEAKS_PER_SECOND <= MAX_PEAKS
+            per_second = PEAKS_PER_SECOND if is_short else MAX_PEAKS / seconds
+            peaks = _peaks(sound, sound.samplerate / per_second)
+    except (soundfile.LibsndfileError, OSError):
+        return None
+    encoded = base64.b64encode(peaks.tobytes()).decode("ascii")
+    return {"seconds": seconds, "per_second": per_second, "base64": encoded}
+
+
+def _peaks(sound: typing.Any, frames_each: float) -> NDArray[np.uint8]:
+    import numpy as np
+
+    count = int(np.ceil(sound.frames / frames_each))
+    # Rounded from exact times, so that a long file does not drift.
+    bounds = np.minimum(np.rint(np.arange(count + 1) * frames_each), sound.frames).astype(np.int64)
+    peaks = np.zeros(count, np.uint8)
+    for first in range(0, count, _PEAKS_PER_BLOCK):
+        edges = bounds[first : first + _PEAKS_PER_BLOCK + 1]
+        block = sound.read(int(edges[-1] - edges[0]), dtype="float32", always_2d=True)
+        starts = edges[:-1] - edges[0]
+        # A file that ends before its header says so has no more peaks.
+        starts = starts[starts < len(block)]
+        if not len(starts):
+            break
+        loudest = np.maximum.reduceat(np.abs(block).max(axis=1), starts)
+        peaks[first : first + len(starts)] = np.rint(255 * np.clip(np.nan_to_num(loudest), 0, 1))
+    return peaks

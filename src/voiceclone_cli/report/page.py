@@ -1,4 +1,4 @@
-"""From a run directory to its report.html."""
+"""Writing report.html: one file with content, style and scripts, which loads only the sounds beside it."""
 
 from __future__ import annotations
 
@@ -16,26 +16,12 @@ from voiceclone_cli.report.content import content_of, open_report_folder
 from voiceclone_cli.rundir.manifest import RunPaths
 from voiceclone_cli.types import Progress, no_progress
 
-# The page's parts put into one file that asks nobody for anything.
-
-
-_STYLES = ("theme.css", "frame.css", "timeline.css", "lines.css", "deck.css", "details.css")
+_STYLES = ("theme", "frame", "timeline", "lines", "deck", "details")
 _SCRIPTS = (
-    "dom.js",
-    "state.js",
-    "player.js",
-    "waveform.js",
-    "timeline.js",
-    "timeline_hand.js",
-    "order.js",
-    "lines.js",
-    "filters.js",
-    "deck.js",
-    "details.js",
-    "frame.js",
-    "keys.js",
-    "start.js",
-)
+    "dom", "state", "player", "waveform", "timeline", "timeline_input", "order", "lines", "filters", "deck",
+    "details", "frame", "keys", "start",
+)  # fmt: skip
+"""Parts of the page, in the order in which they need each other."""
 
 _SHELL = """<!doctype html>
 <html lang="en">
@@ -58,11 +44,29 @@ _SHELL = """<!doctype html>
 """
 
 
+def write_report(run_dir: Path, progress: Progress = no_progress) -> Path:
+    """Write ``run_dir``/report.html from its run.json, check.json and sounds, and return its path.
+
+    The page links to files beside it by relative URLs, so the directory can be moved and shared. Unfinished and
+    failed runs have a report too.
+
+    Progress: stage "report", in lines. Raises InputError, as ``open_report_folder`` does, and RunError when the
+    page cannot be written.
+    """
+    folder = open_report_folder(run_dir)
+    page = page_of(content_of(folder, progress))
+    report = RunPaths(folder.root).report
+    with friendly_errors(folder.root):
+        write_text_atomic(report, page)
+    return report
+
+
 def page_of(content: Mapping[str, Any]) -> str:
-    """The page as HTML. Its content is data: no word of it is ever read as markup or as a script."""
-    style = "\n".join(map(_part, _STYLES))
-    # One function around all parts: they share their names with each other, and with nobody else.
-    script = '(() => {\n"use strict";\n' + "\n".join(map(_part, _SCRIPTS)) + "\n})();\n"
+    """Return the page as HTML. The content is data, and never parsed as markup or as a script."""
+    style = "\n".join(_part(f"{name}.css") for name in _STYLES)
+    # All parts are in one function and share their names.
+    parts = "\n".join(_part(f"{name}.js") for name in _SCRIPTS)
+    script = f'(() => {{\n"use strict";\n{parts}\n}})();\n'
     return _SHELL.format(
         policy=_policy(style, script),
         title=html.escape(f"{content['outcome']['name']} – voiceclone"),
@@ -74,23 +78,16 @@ def page_of(content: Mapping[str, Any]) -> str:
 
 
 def json_in_html(content: Mapping[str, Any]) -> str:
-    """JSON in ASCII alone and without <, > and &: nothing in it can end the element that holds it."""
+    """Return ASCII JSON without <, > and &, so that nothing in it ends the element that contains it."""
     encoded = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return encoded.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _policy(style: str, script: str) -> str:
-    """Our own style and script, sounds from beside the page, and nothing else (W3C CSP level 3)."""
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"style-src {_hash_source(style)}",
-            f"script-src {_hash_source(script)}",
-            "media-src 'self' file:",
-            "img-src data:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
+    """Allow the page's style and script and sounds beside it, and nothing else (W3C CSP level 3)."""
+    return (
+        f"default-src 'none'; style-src {_hash_source(style)}; script-src {_hash_source(script)}; "
+        "media-src 'self' file:; img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
@@ -100,20 +97,3 @@ def _hash_source(text: str) -> str:
 
 def _part(name: str) -> str:
     return files("voiceclone_cli.report").joinpath("page", name).read_text(encoding="utf-8")
-
-
-def write_report(run_dir: Path, progress: Progress = no_progress) -> Path:
-    """Write ``run_dir``/report.html from its run.json, check.json and sounds; return its path.
-
-    The page links to files beside it by relative URLs, so the directory can be moved and passed on. It
-    shows what there is: a run that was stopped, failed lines and manifests of older versions too.
-
-    Progress: stage "report", in lines. Raises InputError, as ``read_manifest`` does, and RunError when the
-    page cannot be written.
-    """
-    folder = open_report_folder(run_dir)
-    page = page_of(content_of(folder, progress))
-    report = RunPaths(folder.root).report
-    with friendly_errors(folder.root):
-        write_text_atomic(report, page)
-    return report

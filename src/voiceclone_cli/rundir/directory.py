@@ -1,4 +1,4 @@
-"""The run directory: to whom it belongs, and what stays of it when a run comes to nothing."""
+"""The run directory: its owner (the input file), its lock, and what is left of it after a run that failed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,17 +30,25 @@ from voiceclone_cli.rundir.manifest import (
 )
 from voiceclone_worker.atomic import is_disk_full
 
-# What a run writes stays in its own folder, also where somebody has put links into it.
+LOCK_NAME, HOLDER_NAME = ".lock", ".lock-holder"
+
+_OWN_NAMES = {
+    *FOLDERS,
+    *("diarization.rttm", "mix.wav", "run.json", "script.json", "script.srt", "report.html", "original.flac"),
+    *("script.given.json", "script.given.srt", "corrections.json"),
+    *("check.json", "consent.json", "output.mp4", "output.mkv"),
+}
+
+_TEMPORARY = re.compile(r"\..+\.part(\.[A-Za-z0-9]+)?|.+\.wav\.[0-9]+\.tmp|.+\.json\.tmp|task-[0-9]+\.json")
+"""What a killed run may have left half written, and its task files."""
 
 
 def refuse_links(root: Path, names: Iterable[str]) -> None:
-    """Refuse each of ``names`` directly under ``root`` that is a link, and a folder that is one anywhere below
-    them; take away the links to files there.
+    """Refuse links to folders at or below ``names``, which lie directly in ``root``; delete links to files there.
 
-    ``names`` are folders, and files that are opened in place (a lock); those that are not there are fine.
-    ``root`` itself may be a link: that is where its owner wants it. Other files need no check, because they are
-    replaced and never written through; a log, though, is appended to, so a link in its place has to go.
-    This guards against what lies there, not against somebody who changes it meanwhile.
+    ``names`` are folders, and files that are opened in place (a lock); they need not exist. ``root`` itself may be a
+    link, as the user wants it. Other files need no check, because they are replaced and never written through; logs
+    are appended to, so links in their place are deleted. This does not guard against changes at the same time.
 
     Raises InputError (``link_in_run_dir``), and OSError.
     """
@@ -60,25 +67,19 @@ def refuse_links(root: Path, names: Iterable[str]) -> None:
 
 def _refusal(link: Path) -> InputError:
     return InputError(
-        f"{link} is a link, and nothing of a run is written through one: remove the link, or choose another "
-        "folder with --out",
+        f"{link} is a link, and a run does not write through links: remove it, or choose another folder with "
+        "--out",
         code="link_in_run_dir",
     )
 
 
-# One run at a time in a run directory.
-
-
-LOCK_NAME, HOLDER_NAME = ".lock", ".lock-holder"
-
-
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run directory for as long as the block lasts.
+    """Lock a run directory for the block.
 
-    The lock is the system's own (flock, or its like), so that it ends with its holder, however that ends;
-    beside it stands who holds it, for whoever comes second. Raises PreflightError (``run_in_progress``)
-    that names the holder, and OSError where the folder cannot be written.
+    The lock is the system's (flock or similar), so that it ends with its process, however that ends. A file beside
+    it names the process. Raises PreflightError (``run_in_progress``) that names the other process, and OSError
+    where the folder cannot be written.
     """
     lock = FileLock(folder / LOCK_NAME, blocking=False)
     try:
@@ -90,52 +91,42 @@ def locked(folder: Path) -> Iterator[None]:
         ) from None
     holder = folder / HOLDER_NAME
     try:
-        _sign(holder)
+        _write_holder(holder)
         yield
     finally:
-        # The folder may have gone, or become read-only: nobody needs it then.
+        # The folder may be gone, or read-only by now: then the file is not needed.
         with contextlib.suppress(OSError):
             holder.unlink(missing_ok=True)
         lock.release()
 
 
-def _sign(holder: Path) -> None:
-    mine = {
+def _write_holder(holder: Path) -> None:
+    process = {
         "pid": os.getpid(),
         "machine": platform.node(),
         "since": f"{datetime.now().astimezone():%F %T %z}",
     }
-    # Not through a link that somebody put there.
+    # Not through a link that lies there.
     holder.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # a full disk: the lock holds all the same, only unsigned
-        holder.write_text(json.dumps(mine) + "\n", encoding="utf-8")
+    with contextlib.suppress(OSError):  # a full disk: the lock is valid without its file
+        holder.write_text(json.dumps(process) + "\n", encoding="utf-8")
 
 
 def _holder(folder: Path) -> str:
-    mine = json_object(folder / HOLDER_NAME)
+    process = json_object(folder / HOLDER_NAME)
     try:
-        return f"another run (process {mine['pid']} on {mine['machine']}, since {mine['since']})"
+        return f"another run (process {process['pid']} on {process['machine']}, since {process['since']})"
     except KeyError:
         return "another run"
 
 
-_OURS = {
-    *FOLDERS,
-    *("diarization.rttm", "mix.wav", "run.json", "script.json", "script.srt", "report.html", "original.flac"),
-    *("script.given.json", "script.given.srt", "corrections.json"),
-    *("check.json", "consent.json", "output.mp4", "output.mkv"),
-}
-
-_TEMPORARY = re.compile(r"\..+\.part(\.[A-Za-z0-9]+)?|.+\.wav\.[0-9]+\.tmp|.+\.json\.tmp|task-[0-9]+\.json")
-"""What a run that was killed may have left half written, and its task files."""
-
-
-@dataclass(frozen=True, slots=True)
 class RunDir(RunPaths):
     """The directory of a run. Open it with :func:`open_run_dir`."""
 
-    input_sha256: str
-    is_new: bool
+    def __init__(self, root: Path, input_sha256: str, *, is_new: bool) -> None:
+        super().__init__(root)
+        self.input_sha256 = input_sha256
+        self.is_new = is_new
 
     def claim(self, **request: Any) -> None:
         """Write the manifest of a run that has started, with what is known of its request.
@@ -186,30 +177,30 @@ class RunDir(RunPaths):
 
 @contextmanager
 def open_run_dir(root: Path, input_sha256: str) -> Iterator[RunDir]:
-    """Make the run directory, or take up that of an earlier run on the same input; it is locked for the block.
+    """Create the run directory, or continue that of an earlier run on the same input; it is locked for the block.
 
-    Raises InputError when it belongs to another input, to another version, or to nobody we know;
-    PreflightError when it cannot be made, or another run holds it.
+    Raises InputError when it belongs to another input or version, or is no run directory; PreflightError when it
+    cannot be created, or another run is using it.
     """
     root = root.absolute()
     _check_owner(root, input_sha256)  # before the lock, which leaves a file
-    with ExitStack() as held:
-        with _explained(root):
+    with ExitStack() as stack:
+        with _friendly_errors(root):
             root.mkdir(parents=True, exist_ok=True)
             refuse_links(root, (LOCK_NAME,))
-            held.enter_context(locked(root))
+            stack.enter_context(locked(root))
         yield resume_directory(root, input_sha256)
 
 
 def resume_directory(root: Path, input_sha256: str) -> RunDir:
-    """What ``open_run_dir`` does once it has the lock. What a killed run left half written is removed."""
-    taken = _check_owner(root, input_sha256)
-    is_new = not taken and not any((root / name).exists() for name in _OURS)
-    run_dir = RunDir(root.absolute(), input_sha256, is_new)
-    with _explained(root):
+    """Open a run directory that is locked. What a killed run left half written is deleted."""
+    has_run = _check_owner(root, input_sha256)
+    is_new = not has_run and not any((root / name).exists() for name in _OWN_NAMES)
+    run_dir = RunDir(root.absolute(), input_sha256, is_new=is_new)
+    with _friendly_errors(root):
         refuse_links(root, FOLDERS)
         if not run_dir.manifest.exists():
-            # Before anything else, so that a run that is killed right now can go on later.
+            # Before anything else, so that a run that is killed right now can be continued.
             run_dir.claim()
         for folder in (run_dir.speakers, run_dir.segments, run_dir.logs, run_dir.tasks, run_dir.stages):
             folder.mkdir(exist_ok=True)
@@ -218,7 +209,7 @@ def resume_directory(root: Path, input_sha256: str) -> RunDir:
 
 
 @contextmanager
-def _explained(root: Path) -> Iterator[None]:
+def _friendly_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -233,11 +224,11 @@ def _explained(root: Path) -> Iterator[None]:
 
 
 def _check_owner(root: Path, input_sha256: str) -> bool:
-    """Whether there is an earlier run on this input; False where there is nothing yet."""
+    """Return whether there is an earlier run on this input; False where there is nothing yet. Raises InputError."""
     advice = "choose another with --out"
     found = _owner(root / MANIFEST) or _owner(root / OWNER)
     if found is None:
-        if _holds_nothing_foreign(root):
+        if _is_unused(root):
             return False
         raise InputError(f"{root} exists and is not a run directory; {advice}", code="not_a_run_directory")
     schema, owner = found
@@ -251,7 +242,7 @@ def _check_owner(root: Path, input_sha256: str) -> bool:
 
 
 def _owner(path: Path) -> tuple[Any, Any] | None:
-    """The schema and the input that a file names; None where it names none."""
+    """Return the schema and the input that a file names; None where it names none."""
     try:
         document = json_object(path)
         return document["schema"], document["input"]["sha256"]
@@ -259,29 +250,32 @@ def _owner(path: Path) -> tuple[Any, Any] | None:
         return None
 
 
-def _holds_nothing_foreign(root: Path) -> bool:
-    """Nothing is there, or only what a run leaves that was killed in its first moment, or whose directory was
-    removed while it went on (then with its lock as the proof that nothing else is in there)."""
+def _is_unused(root: Path) -> bool:
+    """Return whether nothing is there, or only what a killed run leaves.
+
+    That is a run that was killed in its first moment, or whose directory was deleted meanwhile (then its lock shows
+    that the other files are those of a run).
+    """
     if not root.exists():
         return not root.is_symlink()
     if not root.is_dir():
         return False
     names = {path.name for path in root.iterdir()}
     others = {name for name in names if not _TEMPORARY.fullmatch(name)} - {LOCK_NAME, HOLDER_NAME, OWNER}
-    return not others or (LOCK_NAME in names and others <= _OURS)
+    return not others or (LOCK_NAME in names and others <= _OWN_NAMES)
 
 
 def remove_temporary_files(folder: Path, keep: Collection[str]) -> None:
-    """Remove the files that earlier runs left in a folder of ours and that are not to be kept."""
+    """Delete the files of earlier runs in a folder, except ``keep``."""
     for path in folder.iterdir():
         if path.name not in keep and path.is_file():
             path.unlink()
 
 
 def _remove_leftovers(run_dir: RunDir) -> None:
-    spoken = [folder for folder in run_dir.speakers.iterdir() if folder.is_dir() and not folder.is_symlink()]
-    ours = (run_dir.root, run_dir.segments, run_dir.stems, run_dir.tasks, run_dir.stages, *spoken)
-    for folder in ours:
+    speakers = [path for path in run_dir.speakers.iterdir() if path.is_dir() and not path.is_symlink()]
+    folders = (run_dir.root, run_dir.segments, run_dir.stems, run_dir.tasks, run_dir.stages, *speakers)
+    for folder in folders:
         if folder.is_dir():
             for path in folder.iterdir():
                 if _TEMPORARY.fullmatch(path.name) and not path.is_dir():

@@ -26,89 +26,43 @@ CHECK_SCHEMA = "voiceclone.check/1"
 FOLDERS = ("logs", "segments", "speakers", "stages", "stems", "tasks")
 
 
-@dataclass(frozen=True, slots=True)
 class RunPaths:
     """The paths of a run directory, whether or not anything is there."""
 
-    root: Path
-
-    @property
-    def manifest(self) -> Path:
-        return self.root / MANIFEST
-
-    @property
-    def rttm(self) -> Path:
-        return self.root / "diarization.rttm"
-
-    @property
-    def script_json(self) -> Path:
-        return self.root / "script.json"
-
-    @property
-    def script_srt(self) -> Path:
-        return self.root / "script.srt"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.manifest = root / MANIFEST
+        self.rttm = root / "diarization.rttm"
+        self.script_json = root / "script.json"
+        self.script_srt = root / "script.srt"
+        self.corrections = root / "corrections.json"
+        self.consent = root / "consent.json"
+        self.speakers = root / "speakers"
+        self.segments = root / "segments"
+        self.stems = root / "stems"
+        self.mix = root / "mix.wav"
+        self.original = root / "original.flac"
+        """The recording's audio, for the report to play."""
+        self.report = root / "report.html"
+        self.check = root / "check.json"
+        self.logs = root / "logs"
+        self.tasks = root / "tasks"
+        self.stages = root / "stages"
 
     def script_given(self, suffix: str) -> Path:
-        """What ``script_json`` or ``script_srt`` held when it was fed back. ``suffix``: theirs, with its dot."""
+        """Return the copy of the run's own script as it was given to ``--script``; ``suffix`` with its dot."""
         return self.root / f"script.given{suffix}"
 
-    @property
-    def speakers(self) -> Path:
-        return self.root / "speakers"
-
-    @property
-    def segments(self) -> Path:
-        return self.root / "segments"
-
-    @property
-    def stems(self) -> Path:
-        return self.root / "stems"
-
-    @property
-    def mix(self) -> Path:
-        return self.root / "mix.wav"
-
-    @property
-    def report(self) -> Path:
-        return self.root / "report.html"
-
-    @property
-    def original(self) -> Path:
-        """The recording's audio, for the report to play."""
-        return self.root / "original.flac"
-
-    @property
-    def check(self) -> Path:
-        return self.root / "check.json"
-
-    @property
-    def corrections(self) -> Path:
-        return self.root / "corrections.json"
-
-    @property
-    def consent(self) -> Path:
-        return self.root / "consent.json"
-
     def video(self, suffix: str) -> Path:
-        """``suffix``: that of the container, with its dot."""
+        """Return the new video; ``suffix`` is that of the container, with its dot."""
         return self.root / f"output{suffix}"
 
-    @property
-    def logs(self) -> Path:
-        return self.root / "logs"
-
-    @property
-    def tasks(self) -> Path:
-        return self.root / "tasks"
-
-    @property
-    def stages(self) -> Path:
-        return self.root / "stages"
-
     def segment_wav(self, segment_id: str) -> Path:
+        """Return the audio of a segment."""
         return self.segments / f"{segment_id}.wav"
 
     def segment_note(self, segment_id: str) -> Path:
+        """Return the file that says what the audio of a segment was made from."""
         return self.segments / f"{segment_id}.json"
 
 
@@ -258,17 +212,12 @@ class Manifest:
         hints = typing.get_type_hints(cls)
         known = {name: value for name, value in document.items() if name in hints}
         for name, value in known.items():
-            if not _has_type(value, hints[name]):
+            if not has_type(value, hints[name]):
                 raise damaged(root, TypeError(name))
         try:
             return cls(**known)
         except TypeError as error:  # the status is missing
             raise damaged(root, error) from error
-
-
-def read_manifest(root: Path) -> dict[str, Any]:
-    """Return run.json as a document. Raises what ``Manifest.load`` raises."""
-    return Manifest.load(root).to_dict()
 
 
 def failure_document(reason: VoicecloneError | Stopped) -> dict[str, Any]:
@@ -286,21 +235,21 @@ def damaged(root: Path, error: Exception) -> InputError:
     )
 
 
-def _has_type(value: Any, hint: Any) -> bool:
+def has_type(value: Any, hint: Any) -> bool:
     """Return whether a value of a JSON document has a type; floats have to be finite."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return True
     if origin in (typing.Union, types.UnionType):
-        return any(_has_type(value, part) for part in parts)
+        return any(has_type(value, part) for part in parts)
     if origin is list:
-        return isinstance(value, list) and all(_has_type(item, parts[0]) for item in value)
+        return isinstance(value, list) and all(has_type(item, parts[0]) for item in value)
     if origin is dict:
-        return isinstance(value, dict) and all(_has_type(item, parts[1]) for item in value.values())
+        return isinstance(value, dict) and all(has_type(item, parts[1]) for item in value.values())
     if typing.is_typeddict(hint):
         fields = typing.get_type_hints(hint)
         return isinstance(value, dict) and all(
-            name in value and _has_type(value[name], part) for name, part in fields.items()
+            name in value and has_type(value[name], part) for name, part in fields.items()
         )
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,4 +1,4 @@
-"""A Script becomes a file to edit."""
+"""Reading and writing of script files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import are_safe_names, write_text_atomic
@@ -18,26 +17,23 @@ from voiceclone_cli.script.parsers import (
     SCHEMA,
     ScriptLine,
     clean_text,
-    looks_like_times,
     parse_ass,
     parse_csv,
     parse_json,
     parse_srt,
     parse_vtt,
-    plain,
+    plain_text,
     read_text,
+    resembles_srt_times,
 )
 from voiceclone_cli.script.speakers import assign_speakers
 from voiceclone_cli.types import Diarization, Script, Segment
 from voiceclone_worker.validation import MAX_TEXT, is_unicode, shown
 
-# A script file becomes a Script.
-
-
 MAX_LINES = 100_000
 MAX_NOTES = 50
 END_TOLERANCE = 0.5
-"""Seconds. A last subtitle may stand a little longer than its film; it is then cut to the film's end."""
+"""Seconds by which a line may end after the recording; it is then cut to the end of the recording."""
 
 _PARSERS: dict[str, Callable[[str], Iterable[ScriptLine]]] = {
     ".srt": parse_srt,
@@ -59,29 +55,29 @@ def read_script(
     speakers: Collection[str] = (),
     recording_seconds: float | None = None,
 ) -> Script:
-    """The lines of a script file, in the order of their start.
+    """Read the lines of a script file, sorted by their start.
 
-    ``language`` holds where the file says nothing; ``speakers`` are names that have a voice beside those of
-    the diarization; ``recording_seconds`` is where the recording ends, when that is known. How a line gets
-    its speaker stands in :mod:`voiceclone_cli.script.speakers`. Lines without a letter or digit are dropped,
-    ids that are missing in part, doubled or unfit to name a file are numbered anew; both are noted.
+    ``language`` is the default for lines without one; ``speakers`` are names with a voice besides those of
+    the diarization; ``recording_seconds`` is the length of the recording, if known. For the speaker of a
+    line see :mod:`voiceclone_cli.script.speakers`. Lines without a letter or digit are dropped; ids are
+    renumbered if some are missing, duplicate or cannot name a file; the notes of the script report both.
 
-    Raises InputError, and nothing else, with the file's name and the line it is about.
+    Raises only InputError, with the name of the file and the line.
     """
     try:
         parse = _PARSERS.get(path.suffix.lower())
         if parse is None:
             raise InputError(
-                f"is none of the formats a script may have: {', '.join(_PARSERS)}.", code="script_format"
+                f"has an unknown format; use one of {', '.join(_PARSERS)}.", code="script_format"
             )
-        # The parsers give line by line, so that a file of millions is refused at once.
+        # The parsers are lazy, so that a file of millions of lines is rejected early.
         lines = list(islice(parse(read_text(path)), MAX_LINES + 1))
-        return _script(lines, diarization, language, speakers, recording_seconds)
+        return _build_script(lines, diarization, language, speakers, recording_seconds)
     except InputError as error:
         raise InputError(f"Script {path}: {error.message}", code=error.code) from error
 
 
-def _script(
+def _build_script(
     lines: Sequence[ScriptLine],
     diarization: Diarization | None,
     language: str,
@@ -92,24 +88,29 @@ def _script(
         raise InputError(f"has more than {MAX_LINES:,} lines; split it.", code="script_too_long")
     for line in lines:
         _check_text(line)
-    timed = sorted((_with_times(line, recording_seconds) for line in lines), key=lambda line: line.start)
-    cast, notes = assign_speakers(timed, diarization, speakers)
-    spoken = []
-    for line, (speaker, text) in zip(timed, cast, strict=True):
+    timed = sorted(
+        (_with_checked_times(line, recording_seconds) for line in lines), key=lambda line: line.start
+    )
+    assigned, notes = assign_speakers(timed, diarization, speakers)
+    kept = []
+    for line, (speaker, text) in zip(timed, assigned, strict=True):
         if text:
-            spoken.append(replace(line, speaker=speaker, text=text))
+            kept.append(replace(line, speaker=speaker, text=text))
         else:
-            notes.append(f"{line.where} left out: it has nothing to speak.")
-    if not spoken:
-        raise InputError("has no line to speak; check that it is the right file.", code="script_empty")
-    ids, renumbered = _ids([line.id for line in spoken])
-    segments = [_segment(line, id, language) for line, id in zip(spoken, ids, strict=True)]
-    return Script(tuple(segments), (*_few(notes), *renumbered))
+            notes.append(f"{line.where} is skipped: it has no words.")
+    if not kept:
+        raise InputError("has no line with words; check that it is the right file.", code="script_empty")
+    ids, id_notes = _ids([line.id for line in kept])
+    segments = [_segment(line, id, language) for line, id in zip(kept, ids, strict=True)]
+    more = len(notes) - MAX_NOTES
+    if more > 0:
+        notes[MAX_NOTES:] = [f"And {more:,} more notes like these."]
+    return Script(tuple(segments), (*notes, *id_notes))
 
 
 def _check_text(line: ScriptLine) -> None:
     if not is_unicode(line.text):
-        raise InputError(f"{line.where} has text that is not Unicode; write it anew.", code="script_text")
+        raise InputError(f"{line.where} has text that is not Unicode; write it again.", code="script_text")
     if len(line.text) > MAX_TEXT and len(clean_text(line.text)) > MAX_TEXT:
         raise InputError(
             f"{line.where} has {len(line.text):,} characters, more than {MAX_TEXT:,}; split it.",
@@ -117,43 +118,37 @@ def _check_text(line: ScriptLine) -> None:
         )
 
 
-def _few(notes: Sequence[str]) -> list[str]:
-    """The first notes, and how many more there were."""
-    more = len(notes) - MAX_NOTES
-    return [*notes[:MAX_NOTES], f"And {more:,} more notes like these."] if more > 0 else [*notes]
-
-
-def _with_times(line: ScriptLine, recording_seconds: float | None) -> ScriptLine:
-    """The line with times in whole milliseconds, inside the recording."""
+def _with_checked_times(line: ScriptLine, recording_seconds: float | None) -> ScriptLine:
+    """Return the line with times in whole milliseconds, within the recording."""
     start, end = round(line.start, 3), round(line.end, 3)
     if max(start, end) > MAX_SECONDS:
-        raise InputError(f"{line.where} lies beyond 100 hours; correct its times.", code="script_time")
+        raise InputError(f"{line.where} is after 100 hours; correct its times.", code="script_time")
     if end <= start:
         raise InputError(
             f"{line.where} ends at {end:.3f} s, not after its start at {start:.3f} s; correct its times.",
             code="script_time",
         )
-    last = math.inf if recording_seconds is None else round(recording_seconds, 3)
-    if end > last:
-        if start >= last or end > last + END_TOLERANCE:
+    limit = math.inf if recording_seconds is None else round(recording_seconds, 3)
+    if end > limit:
+        if start >= limit or end > limit + END_TOLERANCE:
             raise InputError(
-                f"{line.where} ({start:.3f} to {end:.3f} s) goes beyond the recording, which ends at "
-                f"{last:.3f} s; correct its times or check that it is the right script.",
+                f"{line.where} ({start:.3f} to {end:.3f} s) exceeds the recording, which ends at "
+                f"{limit:.3f} s; correct its times or check that it is the right script.",
                 code="script_time",
             )
-        end = last
+        end = limit
     return replace(line, start=start, end=end)
 
 
 def _ids(given: Sequence[str | None]) -> tuple[list[str], list[str]]:
-    """The ids, numbers at four digits or more; and a note if those of the file could not be kept."""
+    """Return the ids, with numbers padded to four digits, and a note if they were renumbered."""
     numbered = [f"{number:04d}" for number in range(1, len(given) + 1)]
     if not any(given):
         return numbered, []
     ids = [id.zfill(4) if id.isdecimal() else id for id in (id or "" for id in given)]
     if are_safe_names(ids):
         return ids, []
-    return numbered, ["The ids were numbered anew: some were missing, doubled or unfit to name a file."]
+    return numbered, ["The ids were renumbered: some were missing, duplicate or cannot name a file."]
 
 
 def _segment(line: ScriptLine, id: str, language: str) -> Segment:
@@ -168,10 +163,10 @@ def _segment(line: ScriptLine, id: str, language: str) -> Segment:
 
 
 def write_script(path: Path, script: Script) -> None:
-    """Write a script as JSON or SRT, by the extension; ``read`` takes either back without loss.
+    """Write a script as JSON or SRT, by the extension, without its notes; read_script reads it without loss.
 
-    In SRT the id is the cue's number and the language is the reader's to know; ids that are not numbers of
-    four digits or more are lost there, all of them. The notes are not written.
+    SRT has no language, and its ids are the numbers of cues: unless all ids are numbers of four or more
+    digits, they are renumbered.
     """
     check_format(path)
     to_text = to_json if path.suffix.lower() == ".json" else to_srt
@@ -179,41 +174,38 @@ def write_script(path: Path, script: Script) -> None:
 
 
 def check_format(path: Path) -> None:
-    """Raises InputError for a name that ``write`` would not take: to be known before the work."""
+    """Check that write_script supports the extension. Raises InputError."""
     if path.suffix.lower() not in (".json", ".srt"):
         raise InputError(
-            f"A script is written as .json or .srt, not as {path.name!r}; choose one of those endings.",
+            f"{path.name!r} is not a script format for writing: choose a name that ends in .json or .srt.",
             code="script_format",
         )
 
 
 def to_json(script: Script) -> str:
+    """Return a script as JSON (schema ``voiceclone.script/1``), without its notes."""
     document = {
         "schema": SCHEMA,
         "language": script.language,
-        "segments": [_row(segment) for segment in script.segments],
+        "segments": [
+            {key: value for key, value in asdict(segment).items() if key != "seed" or value is not None}
+            for segment in script.segments
+        ],
     }
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
-def _row(segment: Segment) -> dict[str, Any]:
-    """Without a seed, unless the line has its own."""
-    return {key: value for key, value in asdict(segment).items() if key != "seed" or value is not None}
-
-
 def to_srt(script: Script) -> str:
+    """Return a script as SRT, with texts like ``[SPEAKER_00] Hello.``."""
+    ids = [segment.id for segment in script.segments]
+    numbers: Sequence[int] = range(1, len(ids) + 1)
+    if all(id.isascii() and id.isdecimal() and id == f"{int(id):04d}" for id in ids):
+        numbers = [int(id) for id in ids]
     cues = (
-        f"{number}\n{_clock(segment.start)} --> {_clock(segment.end)}\n{_spoken(segment)}\n"
-        for number, segment in zip(_numbers(script.segments), script.segments, strict=True)
+        f"{number}\n{_clock(segment.start)} --> {_clock(segment.end)}\n{_cue_text(segment)}\n"
+        for number, segment in zip(numbers, script.segments, strict=True)
     )
     return "\n".join(cues)
-
-
-def _numbers(segments: Sequence[Segment]) -> Sequence[int]:
-    ids = [segment.id for segment in segments]
-    if all(id.isascii() and id.isdecimal() and id == f"{int(id):04d}" for id in ids):
-        return [int(id) for id in ids]
-    return range(1, len(ids) + 1)
 
 
 def _clock(seconds: float) -> str:
@@ -221,9 +213,9 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{milliseconds // 1000:02d},{milliseconds % 1000:03d}"
 
 
-def _spoken(segment: Segment) -> str:
-    """``[SPEAKER_00] text``, with entities in the rare case that some of it reads as formatting."""
+def _cue_text(segment: Segment) -> str:
+    """Return ``[SPEAKER_00] text``, with entities if it would otherwise be read as formatting or times."""
     text = f"[{segment.speaker}] {segment.text}"
-    if plain(text) == text and not looks_like_times(text):
+    if plain_text(text) == text and not resembles_srt_times(text):
         return text
     return "".join(f"&#{ord(character)};" if character in "&<>{\\:" else character for character in text)

@@ -124,6 +124,8 @@ def write_video(
     Progress: stage "video", in seconds. Raises InputError (``media_damaged``, ``video_codec``, ``video_times``)
     and RunError (``mix_unreadable``, ``output_unwritable``, ``disk_full``).
     """
+    from av.stream import Disposition
+
     suffix = out.suffix
     with open_source(source) as container, _open_output(source, out) as output:
         streams, notes = choose_format(
@@ -134,15 +136,17 @@ def write_video(
         copier.add(_of_type(streams, "video"))
         original = container.streams.audio[0]
         with open_soundtrack(audio, output, suffix, original, source, copier.zero) as soundtrack:
-            _describe_soundtrack(soundtrack.stream, language, suffix)
-            _describe_originals(copier.add(_of_type(streams, "audio")), suffix)
+            _describe_track(soundtrack.stream, NEW_TITLE, suffix, language_tag(language, suffix))
+            soundtrack.stream.disposition = Disposition.default | Disposition.dub
+            for stream in copier.add(_of_type(streams, "audio")):
+                _describe_track(stream, stream.metadata.get("title", ORIGINAL_TITLE), suffix)
+                stream.disposition = (stream.disposition & ~Disposition.default) | Disposition.original
             captions = None
             if subtitles is not None:
                 height = max(picture_size(stream)[1] for stream in _of_type(streams, "video"))
                 captions = CaptionTrack(output, suffix, subtitles.segments, height)
                 # Without another subtitle track, FFmpeg marks it as the default in MP4.
-                _set_title(captions.stream, SCRIPT_TITLE, suffix)
-                captions.stream.metadata["language"] = language_tag(language, suffix)
+                _describe_track(captions.stream, SCRIPT_TITLE, suffix, language_tag(language, suffix))
             copier.add(_of_type(streams, "subtitle", "attachment"))
             output.mux(add_covers(output, container, source, suffix))
             _mux_packets(container, source, output, copier, soundtrack, captions, progress)
@@ -225,28 +229,13 @@ def _shifted(chapter: Chapter, zero: Fraction) -> Chapter:
     return {**chapter, "start": chapter["start"] - shift, "end": chapter["end"] - shift}
 
 
-def _describe_soundtrack(stream: Stream, language: str | None, suffix: str) -> None:
-    from av.stream import Disposition
-
-    _set_title(stream, NEW_TITLE, suffix)
-    stream.metadata["language"] = language_tag(language, suffix)
-    stream.disposition = Disposition.default | Disposition.dub
-
-
-def _describe_originals(originals: Sequence[Stream], suffix: str) -> None:
-    """Mark the original audio as a choice, not the default."""
-    from av.stream import Disposition
-
-    for stream in originals:
-        _set_title(stream, stream.metadata.get("title", ORIGINAL_TITLE), suffix)
-        stream.disposition = (stream.disposition & ~Disposition.default) | Disposition.original
-
-
-def _set_title(stream: Stream, title: str, suffix: str) -> None:
+def _describe_track(stream: Stream, title: str, suffix: str, language: str | None = None) -> None:
     stream.metadata["title"] = title
     if suffix == ".mp4":
         # FFmpeg writes no track title in MP4; players show this instead.
         stream.metadata["handler_name"] = title
+    if language is not None:
+        stream.metadata["language"] = language
 
 
 # MP4 has two metadata boxes: that of iTunes (``ilst``) is shown by all players and has a fixed set of keys; that of

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-from voiceclone_cli.audio.reader import MOST_HOURS
+from voiceclone_cli.audio.reader import MAX_HOURS
 from voiceclone_cli.audio.writer import fits_flac, to_pcm16
 from voiceclone_cli.errors import InputError, RunError
 from voiceclone_cli.types import Segment
@@ -184,7 +184,7 @@ class AudioAligner:
         return silence, skipped, due - skipped
 
     def _check(self, offset_seconds: float) -> None:
-        if not -_MAX_BACKWARD_SECONDS < offset_seconds < MOST_HOURS * 3600:
+        if not -_MAX_BACKWARD_SECONDS < offset_seconds < MAX_HOURS * 3600:
             raise InputError(
                 f"The times of the audio in {self._source} jump by {offset_seconds:.1f} s: "
                 "convert the video to mp4 first.",

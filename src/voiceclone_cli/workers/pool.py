@@ -1,24 +1,25 @@
-"""Leases work to slots until every row has an outcome.
+"""The pool of workers: gives leases to workers until every row has a result.
 
-A slot holds one lease at a time and gets the next as soon as it has answered. Rows are believed as soon as
-their event arrives, so that a worker that dies loses only what it had not finished; its lease goes back to
-the queue without the finished rows. Where slots are, and what starts them, is the launcher's to know.
+A worker holds one lease at a time and gets the next as soon as it has finished. Rows count as soon as their
+event arrives, so that a worker that dies loses only what it had not finished; the rest of its lease goes back
+to the queue. Where workers run, and what starts them, is the launcher's business.
 
-The pool works in one thread, for itself (``run``) or for callers in other threads (``serve``, ``Client``):
-then it leases the work of all of them side by side.
+The pool works in one thread, for itself (``run``) or for clients in other threads (``serve``, ``PoolClient``):
+then it does the leases of all of them side by side.
 """
 
 from __future__ import annotations
 
-import collections
 import itertools
 import queue
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
-from voiceclone_cli.errors import PreflightError, Stopped
+from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.system import listening_for_stop
 from voiceclone_cli.workers import recovery
 from voiceclone_cli.workers.protocol import (
@@ -30,57 +31,63 @@ from voiceclone_cli.workers.protocol import (
     Message,
     PoolResult,
     ResultMessage,
-    Usage,
-    WakeMessage,
     Worker,
     WorkerExited,
 )
-from voiceclone_cli.workers.queue import Client, Job, JobQueue, OnEvent, OnLog, OnSegment, nobody_listens
-from voiceclone_cli.workers.recovery import Assignment, Deadlines, DeadlineWatch
-from voiceclone_worker.protocol import Failure, ReferenceRow, Result, SegmentRow
+from voiceclone_cli.workers.queue import Client, Job, JobQueue, OnEvent, OnLog, OnSegment, copy_error, ignore
+from voiceclone_cli.workers.recovery import Assignment, DeadlineWatch
+from voiceclone_worker.protocol import Failure, Result, SegmentRow
 from voiceclone_worker.validation import ContractError
 
-# The slots that are alive: who is free, when another may be started, who takes too long.
+CHECK_SECONDS = 0.25
+"""Between two checks of the deadlines."""
 
-
-LOOK_SECONDS = 0.25
-"""Between two looks at the clocks."""
-
-LONGEST_LOOK = 2.0
-"""More than this between two looks is time in which nobody looked: this process was suspended, or held up
-by whoever it tells of rows. No worker is to blame for that."""
+LONGEST_CHECK = 2.0
+"""More than this between two checks is time in which this process was suspended, or held up by a callback.
+No worker is to blame for that."""
 
 ENDING_SECONDS = 5.0
-"""How long workers without work may take to end by themselves."""
+"""Time for workers without a lease to end by themselves."""
+
+STOPPING_SECONDS = 5.0
+"""Time to finish the rows that are being synthesized when a stop is requested."""
 
 
-@dataclass(slots=True)
+class Usage(NamedTuple):
+    """How many workers there were at most, their seconds with a lease, and those from first lease to last result."""
+
+    workers: int
+    busy_seconds: float
+    span_seconds: float
+
+
+@dataclass(slots=True, eq=False)
 class WorkerState:
-    """A living slot. ``held`` is the lease in its hands."""
+    """A living worker and the lease that it holds."""
 
-    slot: Worker
+    worker: Worker
     number: int
-    """Its place among the slots, from 1: who replaces a dead one takes it over (and so its GPU)."""
+    """Its place among the workers, from 1: the replacement of a dead one takes it over (and so its GPU)."""
     watch: DeadlineWatch
-    held: Assignment | None = None
+    assignment: Assignment | None = None
     since: float = 0.0
     """When it was given that, in monotonic seconds."""
     trusted: bool = True
-    """False when it is being ended: it gets no more work."""
+    """False while it is being ended: it gets no more leases."""
 
 
 class WorkerSet:
-    """Starts slots when they are needed and watches over them; the pool says what they do."""
+    """The living workers: which are free, when another may be started, which take too long."""
 
-    def __init__(self, launcher: Launcher, inbox: Inbox, patience: float) -> None:
+    def __init__(self, launcher: Launcher, inbox: Inbox, timeout_scale: float) -> None:
         self._launcher = launcher
         self._inbox = inbox
-        self._deadlines = Deadlines(patience)
+        self._timeout_scale = timeout_scale
         self._names = (f"worker {number}" for number in itertools.count(1))
-        self._members: dict[Worker, WorkerState] = {}
+        self._states: dict[Worker, WorkerState] = {}
         self._idle: dict[Worker, WorkerState] = {}
-        """Trusted, and without a lease; perhaps not ready yet."""
-        self._looked = time.monotonic()
+        """Trusted and without a lease; perhaps not ready yet."""
+        self._checked = time.monotonic()
         self._most = 0
         self._busy_seconds = 0.0
         self._began: float | None = None
@@ -88,382 +95,391 @@ class WorkerSet:
 
     @property
     def busy(self) -> list[tuple[WorkerState, Assignment]]:
-        """Who holds a lease, and which."""
-        return [(member, member.held) for member in self._members.values() if member.held is not None]
+        """The workers with a lease."""
+        return [(state, state.assignment) for state in self._states.values() if state.assignment is not None]
 
     @property
     def size(self) -> int:
-        """Slots that are alive."""
-        return len(self._members)
+        """How many workers are alive."""
+        return len(self._states)
 
     @property
     def usage(self) -> Usage:
-        """How busy they were so far."""
+        """How busy the workers were so far."""
         span = self._ended - self._began if self._began is not None else 0.0
         return Usage(self._most, self._busy_seconds, span)
 
-    def member(self, slot: Worker) -> WorkerState | None:
-        """Who this slot is; None when it is gone."""
-        return self._members.get(slot)
+    def state(self, worker: Worker) -> WorkerState | None:
+        """Return the state of a worker; None once it has ended."""
+        return self._states.get(worker)
 
     def free(self, leases: int) -> WorkerState | None:
-        """A slot without a lease. If there is none, some are started for the ``leases`` that wait, as far as
-        there is room.
+        """Return a worker without a lease.
 
+        Where there is none, some are started for the ``leases`` that wait, as far as there is room.
         Raises PreflightError when none can be started.
         """
         starting = 0
-        for member in self._idle.values():
-            if member.slot.ready:
-                return member
+        for state in self._idle.values():
+            if state.worker.ready:
+                return state
             starting += 1
         if starting >= leases:
             return None
         room = self._launcher.room()
-        while starting < leases and len(self._members) < room:
-            member = self._start()
-            if member.slot.ready:
-                return member
+        while starting < leases and len(self._states) < room:
+            state = self._start()
+            if state.worker.ready:
+                return state
             starting += 1
         return None
 
-    def take(self, member: WorkerState, held: Assignment) -> None:
-        """The slot holds a lease from now on."""
-        del self._idle[member.slot]
-        member.held = held
-        member.since = time.monotonic()
-        self._began = self._began or member.since
-        member.watch.begin_lease(member.since)
+    def assign(self, state: WorkerState, assignment: Assignment) -> None:
+        """Note that a worker holds a lease."""
+        del self._idle[state.worker]
+        state.assignment = assignment
+        state.since = time.monotonic()
+        self._began = self._began or state.since
+        state.watch.begin_lease(state.since)
 
-    def release(self, member: WorkerState) -> None:
-        """Take back the lease of a slot that has answered."""
-        member.held = None
-        member.watch.end_lease()
-        member.slot.answered()
-        if member.trusted:
-            self._idle[member.slot] = member
-        self._count(member)
+    def release(self, state: WorkerState) -> None:
+        """Note that a worker has finished its lease."""
+        state.assignment = None
+        state.watch.end_lease()
+        state.worker.release()
+        if state.trusted:
+            self._idle[state.worker] = state
+        self._count(state)
 
-    def remove(self, slot: Worker) -> Assignment | None:
-        """The slot has ended; what it held."""
-        self._idle.pop(slot, None)
-        member = self._members.pop(slot, None)
-        if member is None or member.held is None:
+    def remove(self, worker: Worker) -> Assignment | None:
+        """Forget a worker that has ended; return the lease that it held."""
+        self._idle.pop(worker, None)
+        state = self._states.pop(worker, None)
+        if state is None or state.assignment is None:
             return None
-        slot.answered()
-        self._count(member)
-        return member.held
+        worker.release()
+        self._count(state)
+        return state.assignment
 
     def end_overdue(self) -> None:
-        """End every slot that has taken too long. Cheap: looks at the clocks a few times a second."""
+        """End every worker that has taken too long. Cheap: checks the clocks a few times a second."""
         now = time.monotonic()
-        since = now - self._looked
-        if since < LOOK_SECONDS:
+        since = now - self._checked
+        if since < CHECK_SECONDS:
             return
-        self._looked = now
-        for member, held in self.busy:
-            if since > LONGEST_LOOK:
-                member.watch.forgive(since - LONGEST_LOOK)
-            fault = member.watch.overdue(held, member.slot.last_event, now)
+        self._checked = now
+        for state, assignment in self.busy:
+            if since > LONGEST_CHECK:
+                state.watch.forgive(since - LONGEST_CHECK)
+            fault = state.watch.overdue(assignment, state.worker.last_event, now)
             if fault is not None:
-                self.dismiss(member, fault)
+                self.dismiss(state, fault)
 
-    def dismiss(self, member: WorkerState, fault: str) -> None:
-        """End a slot at once; its GoneMessage tells of it."""
-        member.trusted = False
-        self._idle.pop(member.slot, None)
-        member.slot.kill(fault)
+    def dismiss(self, state: WorkerState, fault: str) -> None:
+        """End a worker at once; its WorkerExited message follows."""
+        state.trusted = False
+        self._idle.pop(state.worker, None)
+        state.worker.kill(fault)
 
-    def disband(self, *, gracefully: bool, hurried: Callable[[], bool]) -> None:
-        """End every slot. With ``gracefully`` each may end by itself, within
-        ENDING_SECONDS and until ``hurried`` says that there is no time for it."""
-        for member in self._members.values():
+    def end_all(self, *, gracefully: bool, hurried: Callable[[], bool]) -> None:
+        """End every worker and close the launcher.
+
+        With ``gracefully`` each may end by itself, within ENDING_SECONDS and until ``hurried`` returns True.
+        """
+        for state in self._states.values():
             if gracefully:
-                member.slot.finish()
+                state.worker.finish()
             else:
-                member.slot.kill("the run was stopped")
+                state.worker.kill("the run was stopped")
         deadline = time.monotonic() + ENDING_SECONDS
-        for member in self._members.values():
-            while not member.slot.wait(0.1):
+        for state in self._states.values():
+            while not state.worker.wait(0.1):
                 if time.monotonic() >= deadline or hurried():
-                    member.slot.kill("it did not end")
-                    member.slot.wait(ENDING_SECONDS)
+                    state.worker.kill("it did not end")
+                    state.worker.wait(ENDING_SECONDS)
                     break
-        for member, _ in self.busy:
-            member.slot.answered()
-        self._members.clear()
+        for state, _ in self.busy:
+            state.worker.release()
+        self._states.clear()
         self._idle.clear()
         self._launcher.close()
 
     def _start(self) -> WorkerState:
-        taken = {member.number for member in self._members.values()}
+        taken = {state.number for state in self._states.values()}
         number = next(n for n in itertools.count(1) if n not in taken)
-        slot = self._launcher.start(next(self._names), number, self._inbox)
-        member = WorkerState(slot, number, DeadlineWatch(self._deadlines, time.monotonic()))
-        self._members[slot] = self._idle[slot] = member
-        self._most = max(self._most, len(self._members))
-        return member
+        worker = self._launcher.start(next(self._names), number, self._inbox)
+        state = WorkerState(worker, number, DeadlineWatch(self._timeout_scale, time.monotonic()))
+        self._states[worker] = self._idle[worker] = state
+        self._most = max(self._most, len(self._states))
+        return state
 
-    def _count(self, member: WorkerState) -> None:
-        """Add the seconds for which it held its lease, which is over now."""
+    def _count(self, state: WorkerState) -> None:
+        """Add the time for which a worker held the lease that is over now."""
         self._ended = time.monotonic()
-        self._busy_seconds += self._ended - member.since
-
-
-STOPPING_SECONDS = 5.0
-"""How long the rows that are being spoken when a stop is asked for may take."""
+        self._busy_seconds += self._ended - state.since
 
 
 class Pool:
     """Persistent workers. Use as a context manager: leaving it ends every worker.
 
-    ``on_event`` and ``on_log`` hear of a worker's events and of the lines it logs, by its name.
-    ``patience`` multiplies every deadline. A request to stop (see ``stopping``) ends ``run`` and ``serve``
-    with Stopped, within STOPPING_SECONDS.
+    ``on_event`` and ``on_log`` are called with a worker's name and its events and log lines;
+    ``timeout_scale`` multiplies every deadline. A request to stop (a signal, unless ``signals`` is False, or
+    ``end``) ends ``run`` and ``serve`` with its error, within ``stopping_seconds``.
     """
 
     def __init__(
         self,
         launcher: Launcher,
         *,
-        on_event: OnEvent = nobody_listens,
-        on_log: OnLog = nobody_listens,
-        patience: float = 1.0,
+        on_event: OnEvent = ignore,
+        on_log: OnLog = ignore,
+        timeout_scale: float = 1.0,
+        signals: bool = True,
+        stopping_seconds: float | None = None,
     ) -> None:
         self._inbox: queue.SimpleQueue[Message | Job] = queue.SimpleQueue()
-        self._crew = WorkerSet(launcher, self._inbox, patience)
-        self._works = JobQueue()
-        self._holders: dict[Assignment, Job] = {}
-        """Whose leases are in slots' hands."""
-        self._own = Client(on_event, on_log)
+        self._workers = WorkerSet(launcher, self._inbox, timeout_scale)
+        self._jobs = JobQueue()
+        self._jobs_of: dict[Assignment, Job] = {}
+        self._client = Client(on_event, on_log)
         self.peak_mb = 0
-        """The largest worker's peak resident memory so far; 0 where the system does not tell."""
-        self._listening = listening_for_stop(self._hear_stop)
-        self._stop: Stopped | None = None
-        self._stop_raised = False
+        """The largest worker's peak resident memory so far; 0 where the system does not report it."""
+        self._signals: AbstractContextManager[None] = (
+            listening_for_stop(self.end) if signals else nullcontext()
+        )
+        self._stopping_seconds = stopping_seconds
+        self._ending: BaseException | None = None
+        self._ending_raised = False
 
     def __enter__(self) -> Pool:
-        self._listening.__enter__()
+        """Take requests to stop over."""
+        self._signals.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """End every worker. Raises the request to stop that nothing else has raised."""
         try:
-            gracefully = kind is None and self._stop is None
-            self._crew.disband(gracefully=gracefully, hurried=lambda: self._stop is not None)
+            gracefully = kind is None and self._ending is None
+            self._workers.end_all(gracefully=gracefully, hurried=lambda: self._ending is not None)
         finally:
-            self._listening.__exit__(None, None, None)
-        if self._stop is not None and not self._stop_raised:
-            raise self._stop from error
+            self._signals.__exit__(None, None, None)
+        if self._ending is not None and not self._ending_raised:
+            raise self._ending from error
 
     def run(self, leases: Iterable[Lease], on_segment: OnSegment = lambda row: None) -> PoolResult:
-        """Do all leases; returns when every row of theirs has an outcome. ``on_segment`` hears of
-        each segment's, once, as soon as it is known. A pool that has given up its workers does not try
-        again with later leases.
+        """Do all leases; return when every row has a result.
 
-        Raises PreflightError when the interpreter cannot be started, Stopped when a stop was asked for.
+        ``on_segment`` is called with each segment's row once, as soon as it is known. A pool that has given up
+        its workers does not try again with later leases.
+        Raises PreflightError when no worker can be started, Stopped when a stop was requested.
         """
-        work = Job(self._own, collections.deque(leases), on_segment)
-        self._admit(work)
-        self._turn_until(lambda: work.over)
-        return work.result()
+        job = Job(self._client, leases, on_segment)
+        self._admit(job)
+        self._run_until(lambda: job.over)
+        return job.result()
 
-    def submit(self, work: Job) -> None:
-        """From any thread: to be done while ``serve`` goes on."""
-        self._inbox.put(work)
+    def submit(self, job: Job) -> None:
+        """Queue a job while ``serve`` goes on; from any thread. A job that has an error already ends its worker."""
+        self._inbox.put(job)
 
     def serve(self, ended: Callable[[], bool]) -> None:
-        """Do what clients ask for, until ``ended`` (asked a few times a second). Raises Stopped when a stop was
-        asked for; then each client's ``run`` has raised it, too."""
-        self._turn_until(ended)
+        """Do the jobs of clients until ``ended`` returns True (asked a few times a second).
+
+        Raises Stopped when a stop was requested; then the ``run`` of each client has raised it, too.
+        """
+        self._run_until(ended)
 
     @property
     def usage(self) -> Usage:
-        """How busy the slots were, from the first lease to the last answer."""
-        return self._crew.usage
+        """How busy the workers were, from the first lease to the last result."""
+        return self._workers.usage
 
     @property
-    def stopped(self) -> Stopped | None:
-        """The request to stop that was heard."""
-        return self._stop
+    def ending(self) -> BaseException | None:
+        """Why no job is done any more."""
+        return self._ending
 
-    def _turn_until(self, over: Callable[[], bool]) -> None:
-        while self._stop is None and not over():
-            self._hand_out()
+    def end(self, reason: BaseException) -> None:
+        """End all jobs, now and later, with this error. Never blocks: fit for a signal handler."""
+        self._ending = self._ending or reason
+        self._inbox.put(None)
+
+    def _run_until(self, over: Callable[[], bool]) -> None:
+        while self._ending is None and not over():
+            self._assign_leases()
             self._take_message()
-        if self._stop is not None:
-            self._finish_flight()
-            self._stop_raised = True
-            self._works.end_all(self._stop)
-            raise self._stop
+        if self._ending is not None:
+            self._finish_started()
+            self._ending_raised = True
+            self._jobs.end_all(self._ending)
+            raise self._ending
 
-    # ------------------------------------------------------------------------- stopping
-
-    def _hear_stop(self, stop: Stopped) -> None:
-        """Called inside a signal handler."""
-        self._stop = stop
-        self._inbox.put(WakeMessage())
-
-    def _finish_flight(self) -> None:
-        """Hear on until the rows that are being spoken now are finished, or take too long."""
-        flight = [(held, set(held.in_flight)) for _, held in self._crew.busy]
-        deadline = time.monotonic() + STOPPING_SECONDS
+    def _finish_started(self) -> None:
+        """Go on until the rows that are being done now are finished, or take too long."""
+        started = [(assignment, set(assignment.started)) for _, assignment in self._workers.busy]
+        seconds = STOPPING_SECONDS if self._stopping_seconds is None else self._stopping_seconds
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            there = [held for _, held in self._crew.busy]
-            if not any(held in there and names & held.in_flight.keys() for held, names in flight):
+            busy = [assignment for _, assignment in self._workers.busy]
+            if not any(each in busy and names & each.started.keys() for each, names in started):
                 return
             self._take_message()
 
-    # ------------------------------------------------------------------------- leasing
+    # ------------------------------------------------------------------------- leases
 
-    def _admit(self, work: Job) -> None:
-        if self._stop is not None:
-            work.end(self._stop)
-        self._works.admit(work)
-
-    def _hand_out(self) -> None:
-        while (work := self._works.next(self._crew.size)) is not None:
-            try:
-                member = self._crew.free(self._works.leases)
-            except PreflightError as error:
-                self._works.cannot_start(error, ever_could=self._crew.usage.slots > 0)
-                return
-            if member is None:
-                return
-            self._lease(member, work, work.waiting.popleft())
-            self._works.conclude(work)
-
-    def _lease(self, member: WorkerState, work: Job, lease: Lease) -> None:
-        """Hand a lease to a free slot. One that cannot be written is refused."""
-        held = Assignment(lease, member.slot.name)
-        try:
-            held.number = member.slot.give(lease)
-        except OSError as error:
-            work.refuse(held, error)
+    def _admit(self, job: Job) -> None:
+        if job.error is not None:
+            self._cancel(job)
             return
-        self._crew.take(member, held)
-        self._holders[held] = work
-        work.out.append(held)
+        if self._ending is not None:
+            job.end(self._ending)
+        self._jobs.admit(job)
 
-    # ------------------------------------------------------------------------- hearing
+    def _cancel(self, job: Job) -> None:
+        """End the workers of a job that its client has given up."""
+        for state, assignment in self._workers.busy:
+            if assignment in job.assignments:
+                self._workers.dismiss(state, "its result is not needed any more")
+        self._jobs.conclude(job)
+
+    def _assign_leases(self) -> None:
+        while (job := self._jobs.next(self._workers.size)) is not None:
+            try:
+                state = self._workers.free(self._jobs.leases)
+            except PreflightError as error:
+                self._jobs.cannot_start(error, ever_could=self._workers.usage.workers > 0)
+                return
+            if state is None:
+                return
+            self._assign(state, job, job.waiting.popleft())
+            self._jobs.conclude(job)
+
+    def _assign(self, state: WorkerState, job: Job, lease: Lease) -> None:
+        """Give a lease to a free worker. A lease that cannot be written fails."""
+        assignment = Assignment(lease, state.worker.name)
+        try:
+            assignment.number = state.worker.give(lease)
+        except OSError as error:
+            job.refuse(assignment, error)
+            return
+        self._workers.assign(state, assignment)
+        self._jobs_of[assignment] = job
+        job.assignments.append(assignment)
+
+    def _take_back(self, assignment: Assignment) -> Job:
+        job = self._jobs_of.pop(assignment)
+        job.assignments.remove(assignment)
+        return job
+
+    # ------------------------------------------------------------------------- messages
 
     def _take_message(self) -> None:
-        """Wait for the next thing that is said, but no longer than until the next look at the clocks."""
+        """Handle the next message; wait for it, but no longer than until the next check of the deadlines."""
         try:
-            message = self._inbox.get(timeout=LOOK_SECONDS)
+            message = self._inbox.get(timeout=CHECK_SECONDS)
         except queue.Empty:
-            message = WakeMessage()
+            message = None
         match message:
             case Job():
                 self._admit(message)
-            case EventMessage(slot):
-                slot.taken(message)
-                if member := self._crew.member(slot):
-                    self._hear(member, message)
-            case LogMessage(slot, line):
-                slot.taken(message)
-                self._account_of(slot).on_log(slot.name, line)
-            case ResultMessage(slot, result):
-                if (member := self._crew.member(slot)) and member.held is not None and member.trusted:
-                    self._settle(member, member.held, result)
-            case WorkerExited(slot):
-                held = self._crew.remove(slot)
-                if held is not None:
-                    self._recover(held, message)
-        self._crew.end_overdue()
+            case EventMessage(worker):
+                worker.taken(message)
+                if state := self._workers.state(worker):
+                    self._take_event(state, message)
+            case LogMessage(worker, line):
+                worker.taken(message)
+                self._client_of(worker).on_log(worker.name, line)
+            case ResultMessage(worker, result):
+                state = self._workers.state(worker)
+                if state is not None and state.assignment is not None and state.trusted:
+                    self._take_result(state, state.assignment, result)
+            case WorkerExited(worker):
+                assignment = self._workers.remove(worker)
+                if assignment is not None:
+                    self._recover(assignment, message)
+        self._workers.end_overdue()
 
-    def _account_of(self, slot: Worker) -> Client:
-        """Whose lease it holds; the pool's own while it holds none."""
-        member = self._crew.member(slot)
-        return self._own if member is None or member.held is None else self._holders[member.held].account
+    def _client_of(self, worker: Worker) -> Client:
+        """Return whose lease a worker holds; the pool's own client where it holds none."""
+        state = self._workers.state(worker)
+        if state is None or state.assignment is None:
+            return self._client
+        return self._jobs_of[state.assignment].client
 
-    def _hear(self, member: WorkerState, message: EventMessage) -> None:
-        held, event = member.held, message.event
-        # Events and results come through two pipes: an event may arrive after its lease's result.
-        of_lease = held is not None and event.get("lease") == held.number
-        member.watch.hear(event, time.monotonic(), of_lease=of_lease)
+    def _take_event(self, state: WorkerState, message: EventMessage) -> None:
+        assignment, event = state.assignment, message.event
+        # Events and results come through two pipes: an event may arrive after the result of its lease.
+        of_lease = assignment is not None and event.get("lease") == assignment.number
+        state.watch.event(event, time.monotonic(), of_lease=of_lease)
         try:
-            news = recovery.new_rows(event)
+            row = recovery.row_from_event(event)
         except (ContractError, KeyError):
-            return  # a damaged event loses nothing: the result says it again
-        if held is None or not of_lease:
-            if not isinstance(news, SegmentRow):
-                self._own.on_event(member.slot.name, event)
+            return  # a damaged event loses nothing: the result repeats it
+        if assignment is None or not of_lease:
+            if not isinstance(row, SegmentRow):
+                self._client.on_event(state.worker.name, event)
             return
-        work, believed = self._holders[held], False
-        match news:
-            case SegmentRow():
-                believed = work.hear_segment(held, news, message.payload)
-            case ReferenceRow():
-                believed = work.hear_reference(held, news, message.payload)
-            case (_, _):
-                held.begin(news)
-        if not isinstance(news, SegmentRow):
-            work.tell(member.slot.name, event)
-        elif believed and news.status == "done":
-            self._works.fruit()
-        self._works.conclude(work)
+        job = self._jobs_of[assignment]
+        match row:
+            case (int(), str()):
+                assignment.start(row)
+            case None:
+                pass
+            case _:
+                if job.record(assignment, row, message.payload) and row.error is None:
+                    self._jobs.record_success()
+        if not isinstance(row, SegmentRow):  # a segment is reported once, when its result counts
+            job.notify(state.worker.name, event)
+        self._jobs.conclude(job)
 
-    def _settle(self, member: WorkerState, held: Assignment, result: Result) -> None:
-        """A slot has answered."""
-        if result.lease not in (0, held.number):
-            self._crew.dismiss(member, f"it answered lease {result.lease} while it held {held.number}")
+    def _take_result(self, state: WorkerState, assignment: Assignment, result: Result) -> None:
+        if result.lease not in (0, assignment.number):
+            self._workers.dismiss(state, f"it answered lease {result.lease}, but holds {assignment.number}")
             return
-        peak = member.slot.peak_mb() or 0
+        peak = state.worker.peak_mb() or 0
         self.peak_mb = max(self.peak_mb, peak)
-        self._crew.release(member)
-        work = self._let_go(held)
-        if work.error is not None:
+        self._workers.release(state)
+        job = self._take_back(assignment)
+        if job.error is not None:
             return
-        work.outcome.peak_mb = max(work.outcome.peak_mb, peak)
-        faults = work.take_result(held, result)
+        job.results.peak_mb = max(job.results.peak_mb, peak)
+        faults = job.take_result(assignment, result)
         if result.error is not None:
-            self._works.count_refusal(result.error)
+            self._jobs.count_refusal(result.error)
         elif faults:
-            failure = work.doubt(held, faults)
-            self._crew.dismiss(member, failure.message)
-            self._works.count_death(failure, work, began=True)
+            failure = job.retry_faults(assignment, faults)
+            self._workers.dismiss(state, failure.message)
+            self._jobs.count_crash(failure, job, started=True)
         else:
-            self._works.fruit()
-        self._works.conclude(work)
+            self._jobs.record_success()
+        self._jobs.conclude(job)
 
-    # ------------------------------------------------------------------------ recovering
-
-    def _let_go(self, held: Assignment) -> Job:
-        work = self._holders.pop(held)
-        work.out.remove(held)
-        return work
-
-    def _recover(self, held: Assignment, message: WorkerExited) -> None:
-        """A slot is gone; what it had not finished goes back to the queue."""
-        work = self._let_go(held)
-        if work.error is None and message.node_lost:
-            work.recover_lost(held, message.reason)
-        elif work.error is None:
-            began = bool(held.in_flight)
-            work.recover_dead(held, message.reason)
-            self._works.count_death(Failure("worker_died", message.reason), work, began=began)
-        self._works.conclude(work)
-
-
-# How callers in other threads reach the pool.
+    def _recover(self, assignment: Assignment, message: WorkerExited) -> None:
+        """Put what a worker that has ended had not finished back into the queue."""
+        job = self._take_back(assignment)
+        if job.error is None and message.node_lost:
+            job.recover_loss(assignment, message.reason)
+        elif job.error is None:
+            started = bool(assignment.started)
+            job.recover_crash(assignment, message.reason)
+            self._jobs.count_crash(Failure("worker_died", message.reason), job, started=started)
+        self._jobs.conclude(job)
 
 
 class PoolClient:
-    """A caller in another thread, while ``Pool.serve`` goes on; what goes wrong with its leases is its own trouble."""
+    """A client in another thread while ``Pool.serve`` goes on; failures of its leases concern it alone."""
 
-    def __init__(
-        self, pool: Pool, on_event: OnEvent = nobody_listens, on_log: OnLog = nobody_listens
-    ) -> None:
+    def __init__(self, pool: Pool, on_event: OnEvent = ignore, on_log: OnLog = ignore) -> None:
         self._pool = pool
-        self._account = Client(on_event, on_log)
+        self._client = Client(on_event, on_log)
 
     def run(self, leases: Iterable[Lease], on_segment: OnSegment = lambda row: None) -> PoolResult:
-        """As ``Pool.run``, whose thread does the work; ``on_segment`` is called there."""
-        work = Job(self._account, collections.deque(leases), on_segment)
-        self._pool.submit(work)
-        while not work.done.wait(LOOK_SECONDS):
-            if self._pool.stopped is not None:  # nobody may be there any more who takes it
-                raise self._pool.stopped
-        return work.result()
+        """As ``Pool.run``, whose thread does the work and calls ``on_segment``."""
+        job = Job(self._client, leases, on_segment)
+        self._pool.submit(job)
+        while not job.done.wait(CHECK_SECONDS):
+            if self._pool.ending is not None:  # the pool may not take the job any more
+                raise copy_error(self._pool.ending)
+        return job.result()

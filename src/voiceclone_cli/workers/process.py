@@ -1,8 +1,4 @@
-"""One worker process: spawn, requests, events, end.
-
-Both pipes are drained by a thread each, all the time: a worker must never block on a full pipe.
-Everything it says arrives in one queue, which the pool reads.
-"""
+"""Worker processes on this machine: command, start, requests, events, log, end; and one-shot tools."""
 
 from __future__ import annotations
 
@@ -17,11 +13,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib import util
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO
 
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.system import (
@@ -32,12 +28,14 @@ from voiceclone_cli.system import (
     peak_memory_mb,
 )
 from voiceclone_cli.workers.protocol import (
+    AnalysisTask,
     EventMessage,
     Inbox,
     Lease,
     LogMessage,
     Message,
     ResultMessage,
+    Worker,
     WorkerExited,
 )
 from voiceclone_worker.atomic import write_bytes_atomic
@@ -45,98 +43,34 @@ from voiceclone_worker.protocol import TOOL_SCHEMA, parse_event, result_from_jso
 from voiceclone_worker.telemetry import OFFLINE, SILENCE
 from voiceclone_worker.validation import ContractError
 
-# Why a worker ended, in one sentence.
-
-
-TAIL_LINES = 30
-"""How many of a worker's last lines are kept to explain its end."""
-
-TAIL_WIDTH = 500
-"""Characters of each that are kept."""
-
-SAID_LINES, SAID_WIDTH = 3, 400
-
-
-class LastWords:
-    """The end of what a worker wrote for people."""
-
-    def __init__(self) -> None:
-        self._lines: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
-
-    def add(self, line: str) -> None:
-        if plain := plain_line(line):
-            self._lines.append(plain)
-
-    def __str__(self) -> str:
-        """The last of them, on one line; empty where nothing was said."""
-        lines = list(self._lines.copy())  # a copy is made at once: the reading thread may be adding
-        return " | ".join(lines[-SAID_LINES:])[-SAID_WIDTH:]
-
-
-def plain_line(line: str) -> str:
-    """The head of a line that a worker wrote, fit to be shown: a terminal obeys no control character in it."""
-    return "".join(c if c.isprintable() else " " for c in line[:TAIL_WIDTH]).strip()
-
-
-def diagnosis(name: str, code: int, fault: str | None, last_words: str) -> str:
-    """``code`` is the exit code, below 0 a signal; ``fault`` is why the pool ended the worker, if it did."""
-    sentence = f"{name} {_how(code, fault)}"
-    return f"{sentence}; it last said: {last_words}" if last_words else sentence
-
-
-def _how(code: int, fault: str | None) -> str:
-    if fault is not None:
-        return f"was ended: {fault}" if code == -9 else f"{_ending(code)}: {fault}"
-    if code == -9:
-        return "was ended by SIGKILL (as the system does where memory runs out)"
-    return _ending(code)
-
-
-def _ending(code: int) -> str:
-    if code < 0:
-        return f"was ended by {_signal_name(-code)}"
-    if code > 128 and _is_signal(code - 128):
-        return f"ended with exit code {code} (a shell's way to say {_signal_name(code - 128)})"
-    return f"ended with exit code {code}"
-
-
-def _is_signal(number: int) -> bool:
-    return number in set(signal.Signals)
-
-
-def _signal_name(number: int) -> str:
-    return signal.Signals(number).name if _is_signal(number) else f"signal {number}"
-
-
-# How a worker is started: which interpreter, which program, which variables.
-
 
 @dataclass(frozen=True, slots=True)
 class WorkerCommand:
-    """All it takes to start a worker."""
+    """All that is needed to start a worker."""
 
     python: str
     program: Path
     environment: Mapping[str, str]
+    flags: tuple[str, ...] = ("-X", "utf8")
 
-    @property
-    def arguments(self) -> list[str]:
-        return [self.python, "-X", "utf8", str(self.program), "--serve"]
+    def arguments(self, *given: str) -> list[str]:
+        """Return the command line of the program with these arguments."""
+        return [self.python, *self.flags, str(self.program), *given]
 
     def numbered(self, number: int) -> WorkerCommand:
-        """The command of one of several workers; an engine that has several devices shares them out by it."""
+        """Return the command of one of several workers; an engine distributes its devices by this number."""
         return replace(self, environment={**self.environment, "VOICECLONE_WORKER": str(number)})
 
 
 def worker_command(
     python: str | None, *, threads: int, environ: Mapping[str, str] = os.environ
 ) -> WorkerCommand:
-    """The command of a worker in ``python`` (None: this interpreter) that computes on ``threads`` threads."""
+    """Return the command of a speech worker in ``python`` (None: this interpreter) that computes on ``threads``."""
     return WorkerCommand(python or sys.executable, worker_program(), worker_environment(threads, environ))
 
 
 def worker_program() -> Path:
-    """The worker's folder: beside the package in a checkout, inside site-packages when installed."""
+    """Return the folder of the worker: beside the package in a checkout, in site-packages when installed."""
     spec = util.find_spec("voiceclone_worker")
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError("voiceclone is installed without its worker; install it again")
@@ -144,8 +78,11 @@ def worker_program() -> Path:
 
 
 def worker_environment(threads: int, environ: Mapping[str, str]) -> dict[str, str]:
-    """All that a worker sees: no token, no PYTHON* that leads to the other environment's site-packages,
-    no proxy. It is given every file it needs, so its libraries are told that there is no hub."""
+    """Return the environment of a speech worker.
+
+    It holds no token, no PYTHON* that leads to the other environment's site-packages, and no proxy. A worker
+    is given every file it needs, so its libraries are told that there is no hub.
+    """
     return filter_environment(environ, (*SYSTEM_VARIABLES, *DEVICE_VARIABLES), DEVICE_PREFIXES) | {
         "VOICECLONE_COORDINATED": "1",
         "PYTHONUTF8": "1",
@@ -160,92 +97,11 @@ def worker_environment(threads: int, environ: Mapping[str, str]) -> dict[str, st
     }
 
 
-# Reading what a worker writes, whatever it writes: lines of any length, in any bytes, for ever.
-
-
-LONGEST_LINE = 1 << 16
-"""Bytes of stderr read at a time; an event is far shorter."""
-
-LONGEST_LOG = 16_000_000
-"""Bytes of a worker's log that are kept."""
-
-
-class PipeLine(NamedTuple):
-    """A line, or a part of one that is too long to be read at once."""
-
-    data: bytes
-    first: bool
-    """A line begins with it."""
-    last: bool
-    """A line ends with it."""
-
-
-def read_lines(stream: IO[bytes]) -> Iterator[PipeLine]:
-    """What is written, line by line, in pieces of at most LONGEST_LINE bytes: no line can grow memory."""
-    first = True
-    while data := stream.readline(LONGEST_LINE):
-        ends = data.endswith(b"\n")
-        # At the very end of a stream the last line may lack its end.
-        yield PipeLine(data, first, ends or len(data) < LONGEST_LINE)
-        first = ends
-
-
-class BoundedLog:
-    """A worker's log file: bounded, and no reason to stop reading when it cannot be written."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.fault: str | None = None
-        """Why the log is not written (any more)."""
-        self._file: BinaryIO | None = None
-        self._room = LONGEST_LOG
-        if path is not None:
-            with self._noticing():
-                self._file = path.open("ab")
-                self._room -= self._file.tell()
-
-    def __enter__(self) -> BoundedLog:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
-
-    def write(self, data: bytes) -> None:
-        if self._file is None:
-            return
-        with self._noticing():
-            if len(data) <= self._room:
-                self._room -= len(data)
-                self._file.write(data)
-            else:
-                self._file.write(b"\n(cut here: the log has reached its %d MB)\n" % (LONGEST_LOG // 10**6))
-                self._close()
-
-    def _close(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            with self._noticing():
-                file.close()
-
-    @contextlib.contextmanager
-    def _noticing(self) -> Iterator[None]:
-        """A full disk or a vanished folder ends the log, not the reading: the worker would block on its pipe."""
-        try:
-            yield
-        except OSError as error:
-            self.fault = f"log not written: {error.strerror or error}"
-            broken, self._file = self._file, None
-            if broken is not None:
-                with contextlib.suppress(OSError):
-                    broken.close()
-
-
-# Task files: written for a lease, removed when it is answered.
-
-
 class TaskFiles:
-    """The task files in a folder. With ``keep`` they stay when their lease is answered."""
+    """Requests to a speech worker, written as task files into a folder, and its answers.
+
+    With ``keep`` the files stay when their lease is over.
+    """
 
     def __init__(self, folder: Path, *, keep: bool) -> None:
         self.folder = folder
@@ -253,53 +109,69 @@ class TaskFiles:
         self._numbers = itertools.count(1)
 
     def write(self, lease: Lease) -> list[Path]:
-        """A file for each task of the lease. Raises OSError, and then leaves none of them."""
+        """Write a file for each task of the lease. Raises OSError, and then leaves none of them."""
         files: list[Path] = []
         try:
             for task in lease.tasks:
+                assert not isinstance(task, AnalysisTask)
                 path = self.folder / f"task-{next(self._numbers):05d}.json"
                 # Not flushed: these files do not outlive their reader, and there is one for every few lines.
-                write_bytes_atomic(path, task_to_json(task).encode("utf-8"), sync=False)
+                data = task_to_json(task).encode("utf-8")
+                write_bytes_atomic(path, data, sync=False, make_folder=False)
                 files.append(path)
         except OSError:
-            _remove(files)
+            remove_files(files)
             raise
         return files
 
+    def request(self, lease: Lease, files: Sequence[Path]) -> Any:
+        """Return the request that names these files, as JSON data."""
+        return [str(path) for path in files]
+
+    def messages(self, worker: Worker, line: str) -> list[Message]:
+        """Return what a line of the worker's stdout says. Raises ContractError."""
+        return [ResultMessage(worker, result_from_json(line))]
+
     def remove(self, files: Iterable[Path]) -> None:
+        """Remove the files of a lease that is over."""
         if not self._keep:
-            _remove(files)
+            remove_files(files)
 
 
-def _remove(files: Iterable[Path]) -> None:
+def remove_files(files: Iterable[Path]) -> None:
+    """Remove files as far as possible."""
     for path in files:
         try:
             path.unlink(missing_ok=True)
         except OSError:
-            # The folder is gone or read-only: whoever opens the run directory next sweeps it.
+            # The folder is gone or read-only: the next run sweeps it.
             return
 
 
-LONGEST_RESULT = 256_000_000
-"""Bytes of one answer. A row takes a few hundred."""
+MAX_RESULT_BYTES = 256_000_000
+"""Of one line of stdout. A row takes a few hundred."""
 
-MOST_UNREAD = 10_000
+MAX_UNREAD_EVENTS = 10_000
 """Events that may wait for the pool; then the worker does, so that none can fill this process's memory."""
 
-MOST_UNREAD_LOG = 1_000
-"""Lines of its log that may wait for the pool; what comes then stands in the log file only."""
+MAX_UNREAD_LOG = 1_000
+"""Lines of its log that may wait for the pool; what comes then is in the log file only."""
 
-LONGEST_QUICK_REQUEST = 4096
-"""Bytes that fit into the empty pipe of any system."""
+QUICK_REQUEST_BYTES = 4096
+"""What fits into the empty pipe of any system."""
 
 LAST_WORDS_SECONDS = 0.5
 
 DRAIN_SECONDS = 2.0
-"""A grandchild may keep a dead worker's pipes open: their end is not waited for longer."""
+"""Limit of the wait for the pipes of a dead worker: a grandchild may keep them open."""
 
 
 class WorkerProcess:
-    """A slot of this machine: a running worker. Raises PreflightError when it cannot be started at all."""
+    """A running worker process of this machine.
+
+    Both pipes are drained by a thread each, all the time: a worker must never block on a full pipe.
+    Raises PreflightError when it cannot be started.
+    """
 
     ready = True
 
@@ -314,31 +186,17 @@ class WorkerProcess:
         self.name = name
         self._inbox = inbox
         self._task_files = task_files
-        self._written: list[Path] = []
+        self._files: list[Path] = []
         self._log = log
         self._last_words = LastWords()
         self._fault: str | None = None
         self._requests = 0
         self.last_event = time.monotonic()
         """When an event was read, in monotonic seconds; at first, when the process was started."""
-        self._unread = threading.Semaphore(MOST_UNREAD)
-        self._unread_log = threading.Semaphore(MOST_UNREAD_LOG)
+        self._unread = threading.Semaphore(MAX_UNREAD_EVENTS)
+        self._unread_log = threading.Semaphore(MAX_UNREAD_LOG)
         self._ended = threading.Event()
-        try:
-            self._process = subprocess.Popen(
-                command.arguments,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=dict(command.environment),
-                **own_group(),
-            )
-        except OSError as error:
-            raise PreflightError(
-                f"the worker's interpreter {command.python} cannot be started ({error.strerror}); "
-                "check FISH_SPEECH_PYTHON",
-                code="worker_interpreter",
-            ) from error
+        self._process = _start(command, "--serve", stdin=subprocess.PIPE)
         self._readers = [
             _thread(self._read_events, f"{name} stderr"),
             _thread(self._read_results, f"{name} stdout"),
@@ -347,32 +205,39 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
+        """Number of the process."""
         return self._process.pid
 
     def peak_mb(self) -> int | None:
+        """As in ``Worker``."""
         return peak_memory_mb(self._process.pid)
 
     def give(self, lease: Lease) -> int:
-        self._written = self._task_files.write(lease)
-        line = (json.dumps([str(path) for path in self._written]) + "\n").encode("utf-8")
-        if len(line) <= LONGEST_QUICK_REQUEST:
+        """As in ``Worker``."""
+        self._files = self._task_files.write(lease)
+        request = self._task_files.request(lease, self._files)
+        line = (json.dumps(request) + "\n").encode("utf-8")
+        if len(line) <= QUICK_REQUEST_BYTES:
             self._send(line)
-        else:  # may fill the pipe of a worker that hangs: nobody waits for it
+        else:  # may fill the pipe of a worker that hangs: the pool does not wait for it
             _thread(lambda: self._send(line), f"{self.name} request")
         self._requests += 1
         return self._requests
 
-    def answered(self) -> None:
-        self._task_files.remove(self._written)
-        self._written = []
+    def release(self) -> None:
+        """As in ``Worker``."""
+        self._task_files.remove(self._files)
+        self._files = []
 
     def taken(self, message: Message) -> None:
+        """As in ``Worker``."""
         if isinstance(message, EventMessage):
             self._unread.release()
         elif isinstance(message, LogMessage):
             self._unread_log.release()
 
     def finish(self) -> None:
+        """As in ``Worker``."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.close()
@@ -380,11 +245,13 @@ class WorkerProcess:
             self._last_words.add(f"(stdin: {error})")
 
     def kill(self, reason: str) -> None:
+        """As in ``Worker``."""
         self._fault = self._fault or reason
         if not self._ended.is_set():
             end_group(self._process)
 
     def wait(self, seconds: float) -> bool:
+        """As in ``Worker``."""
         return self._ended.wait(seconds)
 
     def _send(self, line: bytes) -> None:
@@ -397,40 +264,43 @@ class WorkerProcess:
 
     def _read_events(self) -> None:
         assert self._process.stderr is not None
-        with self._process.stderr as stream, BoundedLog(self._log) as log:
-            for piece in read_lines(stream):
-                line = piece.data.decode("utf-8", errors="replace").rstrip("\r\n")
-                event = parse_event(line) if piece.first and piece.last else None
+        with self._process.stderr as stream, closing(BoundedLog(self._log)) as log:
+            for data, first, last in read_lines(stream):
+                line = data.decode("utf-8", errors="replace").rstrip("\r\n")
+                event = parse_event(line) if first and last else None
                 if event is not None:
-                    self._unread.acquire()
-                    self.last_event = time.monotonic()
-                    self._inbox.put(EventMessage(self, event))
+                    self._put_event(event)
                     continue
-                log.write(piece.data)
-                if piece.first and (plain := plain_line(line)):
+                log.write(data)
+                if first and (plain := plain_line(line)):
                     self._last_words.add(plain)
-                    self._pass_on(plain)
+                    if self._unread_log.acquire(blocking=False):
+                        self._inbox.put(LogMessage(self, plain))
         if log.fault is not None:
             self._last_words.add(f"({log.fault})")
 
-    def _pass_on(self, line: str) -> None:
-        """A worker that logs without end waits for nobody, and fills nobody's memory."""
-        if self._unread_log.acquire(blocking=False):
-            self._inbox.put(LogMessage(self, line))
+    def _put_event(self, event: dict[str, Any]) -> None:
+        self._unread.acquire()
+        self.last_event = time.monotonic()
+        self._inbox.put(EventMessage(self, event))
 
     def _read_results(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as stream:
-            while raw := stream.readline(LONGEST_RESULT + 1):
-                if len(raw) > LONGEST_RESULT:
-                    self._reject(f"its answer is longer than {LONGEST_RESULT // 10**6} MB")
+            while raw := stream.readline(MAX_RESULT_BYTES + 1):
+                if len(raw) > MAX_RESULT_BYTES:
+                    self._reject(f"its answer is longer than {MAX_RESULT_BYTES // 10**6} MB")
                     break
                 try:
-                    result = result_from_json(raw.decode("utf-8"))
+                    messages = self._task_files.messages(self, raw.decode("utf-8"))
                 except (ContractError, UnicodeDecodeError) as error:
                     self._reject(f"its answer cannot be read ({error})")
                     break
-                self._inbox.put(ResultMessage(self, result))
+                for message in messages:
+                    if isinstance(message, EventMessage):
+                        self._put_event(message.event)
+                    else:
+                        self._inbox.put(message)
 
     def _reject(self, fault: str) -> None:
         """End a worker that answers nonsense. What does so is often about to end, and to say why."""
@@ -451,8 +321,160 @@ class WorkerProcess:
         self._inbox.put(WorkerExited(self, diagnosis(self.name, code, self._fault, str(self._last_words))))
 
 
+class LocalLauncher:
+    """Launcher of up to ``size`` worker processes of this machine.
+
+    Their task files are written into ``task_dir``; with ``keep_tasks`` they stay there.
+    """
+
+    def __init__(
+        self,
+        command: WorkerCommand,
+        size: int,
+        task_dir: Path,
+        *,
+        log_dir: Path | None = None,
+        keep_tasks: bool = False,
+        task_files: type[TaskFiles] = TaskFiles,
+    ) -> None:
+        self._command = command
+        self._size = size
+        self._log_dir = log_dir
+        self._task_files = task_files(task_dir, keep=keep_tasks)
+
+    def room(self) -> int:
+        """As in ``Launcher``."""
+        return self._size
+
+    def start(self, name: str, number: int, inbox: Inbox) -> WorkerProcess:
+        """As in ``Launcher``."""
+        log = self._log_dir / f"{name.replace(' ', '-')}.log" if self._log_dir else None
+        return WorkerProcess(name, self._command.numbered(number), inbox, self._task_files, log)
+
+    def close(self) -> None:
+        """Do nothing: the processes have ended, and task files are removed with their lease."""
+
+
+TAIL_LINES = 30
+"""How many of a worker's last lines are kept to explain its end."""
+
+TAIL_WIDTH = 500
+"""Characters of each that are kept."""
+
+QUOTED_LINES, QUOTED_WIDTH = 3, 400
+
+
+class LastWords:
+    """The end of what a worker logged, to explain how it ended."""
+
+    def __init__(self) -> None:
+        self._lines: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
+
+    def add(self, line: str) -> None:
+        """Add a line."""
+        if plain := plain_line(line):
+            self._lines.append(plain)
+
+    def __str__(self) -> str:
+        """Return the last lines as one; empty where there are none."""
+        lines = list(self._lines.copy())  # a copy is made at once: the reading thread may be adding
+        return " | ".join(lines[-QUOTED_LINES:])[-QUOTED_WIDTH:]
+
+
+def plain_line(line: str) -> str:
+    """Return the head of a line without control characters, which a terminal would obey."""
+    return "".join(c if c.isprintable() else " " for c in line[:TAIL_WIDTH]).strip()
+
+
+def diagnosis(name: str, code: int, fault: str | None, last_words: str) -> str:
+    """Return how a worker ended, in one sentence.
+
+    ``code`` is the exit code, below 0 a signal; ``fault`` is why the pool ended the worker, if it did.
+    """
+    if fault is not None:
+        how = f"was ended: {fault}" if code == -9 else f"{_ending(code)}: {fault}"
+    elif code == -9:
+        how = "was ended by SIGKILL (as the system does where memory runs out)"
+    else:
+        how = _ending(code)
+    return f"{name} {how}; it last said: {last_words}" if last_words else f"{name} {how}"
+
+
+def _ending(code: int) -> str:
+    names = {known.value: known.name for known in signal.Signals}
+    if code < 0:
+        return f"was ended by {names.get(-code, f'signal {-code}')}"
+    if code - 128 in names:
+        return f"ended with exit code {code} (a shell's way to say {names[code - 128]})"
+    return f"ended with exit code {code}"
+
+
+MAX_LINE_BYTES = 1 << 16
+"""Bytes of stderr read at a time; an event is far shorter."""
+
+MAX_LOG_BYTES = 16_000_000
+"""Bytes of a worker's log that are kept."""
+
+
+def read_lines(stream: IO[bytes]) -> Iterator[tuple[bytes, bool, bool]]:
+    """Yield a stream line by line, in parts of at most MAX_LINE_BYTES: no line can grow memory.
+
+    With each part: whether a line begins with it, and whether a line ends with it.
+    """
+    first = True
+    while data := stream.readline(MAX_LINE_BYTES):
+        ends = data.endswith(b"\n")
+        # At the very end of a stream the last line may lack its end.
+        yield data, first, ends or len(data) < MAX_LINE_BYTES
+        first = ends
+
+
+class BoundedLog:
+    """A worker's log file, bounded. It never raises: the worker would block on a pipe that is not read."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.fault: str | None = None
+        """Why the log is not written (any more)."""
+        self._file: BinaryIO | None = None
+        self._room = MAX_LOG_BYTES
+        if path is not None:
+            with self._catching():
+                self._file = path.open("ab")
+                self._room -= self._file.tell()
+
+    def write(self, data: bytes) -> None:
+        """Append bytes as long as there is room; say once that the log was cut."""
+        if self._file is None:
+            return
+        with self._catching():
+            if len(data) <= self._room:
+                self._room -= len(data)
+                self._file.write(data)
+            else:
+                self._file.write(b"\n(cut here: the log has reached its %d MB)\n" % (MAX_LOG_BYTES // 10**6))
+                self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        file, self._file = self._file, None
+        if file is not None:
+            with self._catching():
+                file.close()
+
+    @contextlib.contextmanager
+    def _catching(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.fault = f"log not written: {error.strerror or error}"
+            broken, self._file = self._file, None
+            if broken is not None:
+                with contextlib.suppress(OSError):
+                    broken.close()
+
+
 def end_group(process: subprocess.Popen[Any]) -> None:
-    """End a process that was started with ``own_group``, and whatever it started, at once."""
+    """End a process that was started with ``own_group``, and what it started, at once."""
     if hasattr(os, "killpg"):
         try:
             os.killpg(process.pid, signal.SIGKILL)
@@ -463,112 +485,22 @@ def end_group(process: subprocess.Popen[Any]) -> None:
 
 
 def own_group() -> dict[str, Any]:
-    """A process group of its own, so that a worker's children end with it and a Ctrl-C in the
-    terminal reaches only the coordinator, which decides."""
+    """Return the arguments of Popen for a separate process group.
+
+    A worker's children end with it, and a Ctrl-C in the terminal reaches only the coordinator, which decides.
+    """
     if os.name == "nt":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
     return {"start_new_session": True}
 
 
-def _await_exit(process: subprocess.Popen[Any]) -> None:
-    """Wait for the process's end; where the system can, without reaping it."""
-    if hasattr(os, "waitid"):
-        try:
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-            return
-        except ChildProcessError:
-            pass  # somebody has asked for its exit code meanwhile, and so reaped it
-    process.wait()
-
-
-def _thread(target: Callable[[], None], name: str) -> threading.Thread:
-    thread = threading.Thread(target=target, name=name, daemon=True)
-    thread.start()
-    return thread
-
-
-# Slots that are worker processes of this machine.
-
-
-class LocalLauncher:
-    """Starts up to ``size`` worker processes. Their leases are written as task files into ``task_dir``; with
-    ``keep_tasks`` they stay there."""
-
-    def __init__(
-        self,
-        command: WorkerCommand,
-        size: int,
-        task_dir: Path,
-        *,
-        log_dir: Path | None = None,
-        keep_tasks: bool = False,
-    ) -> None:
-        self._command = command
-        self._size = size
-        self._log_dir = log_dir
-        self._task_files = TaskFiles(task_dir, keep=keep_tasks)
-
-    def room(self) -> int:
-        return self._size
-
-    def start(self, name: str, number: int, inbox: Inbox) -> WorkerProcess:
-        log = self._log_dir / f"{name.replace(' ', '-')}.log" if self._log_dir else None
-        return WorkerProcess(name, self._command.numbered(number), inbox, self._task_files, log)
-
-    def close(self) -> None:
-        """Nothing is left: the processes have ended, and task files go with their lease."""
-
-
-# A question to the worker's interpreter, answered by one of the worker's tools.
-
-
-OnEvent = Callable[[dict[str, Any]], None]
-
-
-def ask_tool(
-    command: WorkerCommand,
-    tool: str,
-    arguments: Sequence[str] = (),
-    *,
-    seconds: float = 120.0,
-    on_event: OnEvent = lambda event: None,
-) -> dict[str, Any]:
-    """The answer of a tool (see ``voiceclone_worker.tools``), run in the worker's interpreter.
-
-    Raises PreflightError, one sentence each: the interpreter cannot be started, it ends without an
-    answer, it does not answer in ``seconds``, or the tool itself says what is wrong (with its code).
-    """
-    process = _started(command, ["--tool", tool, *arguments])
-    said: list[str] = []
-    reader = threading.Thread(target=_listen, args=(process, said, on_event), daemon=True)
-    reader.start()
-    timer = threading.Timer(seconds, end_group, [process])
-    timer.start()
-    try:
-        assert process.stdout is not None
-        with process.stdout as stdout:
-            answer = stdout.read()
-        code = process.wait()
-    except BaseException:
-        end_group(process)
-        process.wait()
-        raise
-    finally:
-        overdue = not timer.is_alive()
-        timer.cancel()
-    reader.join(timeout=2.0)
-    return _answer(answer, f"the worker's interpreter {command.python}", code, overdue, seconds, said)
-
-
-def _started(command: WorkerCommand, arguments: Sequence[str]) -> subprocess.Popen[str]:
+def _start(command: WorkerCommand, *arguments: str, stdin: int) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            [command.python, "-X", "utf8", str(command.program), *arguments],
-            stdin=subprocess.DEVNULL,
+            command.arguments(*arguments),
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
             env=dict(command.environment),
             **own_group(),
         )
@@ -580,33 +512,82 @@ def _started(command: WorkerCommand, arguments: Sequence[str]) -> subprocess.Pop
         ) from error
 
 
-def _listen(process: subprocess.Popen[str], said: list[str], on_event: OnEvent) -> None:
-    assert process.stderr is not None
-    with process.stderr as stderr:
-        for line in stderr:
-            event = parse_event(line)
-            if event is not None:
-                on_event(event)
-            elif line.strip():
-                said.append(line.strip())
-                del said[:-20]
+def _await_exit(process: subprocess.Popen[Any]) -> None:
+    """Wait for the process's end; where the system can, without reaping it."""
+    if hasattr(os, "waitid"):
+        try:
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            return
+        except ChildProcessError:
+            pass  # its exit code was read meanwhile, which has reaped it
+    process.wait()
 
 
-def _answer(
-    text: str, who: str, code: int, overdue: bool, seconds: float, said: Sequence[str]
+def _thread(target: Callable[[], None], name: str) -> threading.Thread:
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+OnToolEvent = Callable[[dict[str, Any]], None]
+
+
+def ask_tool(
+    command: WorkerCommand,
+    tool: str,
+    arguments: Sequence[str] = (),
+    *,
+    seconds: float = 120.0,
+    on_event: OnToolEvent = lambda event: None,
 ) -> dict[str, Any]:
-    if overdue:
-        raise PreflightError(f"{who} gave no answer in {seconds:.0f} s", code="worker_silent")
-    last_words = f"; it last said: {' | '.join(said[-3:])[-400:]}" if said else ""
+    """Run a tool (see ``voiceclone_worker.tools``) in the worker's interpreter and return its answer.
+
+    Raises PreflightError, one sentence each: the interpreter cannot be started, it ends without an
+    answer, it does not answer in ``seconds``, or the tool itself reports an error (with its code).
+    """
+    process = _start(command, "--tool", tool, *arguments, stdin=subprocess.DEVNULL)
+    last_words = LastWords()
+
+    def read_events() -> None:
+        assert process.stderr is not None
+        with process.stderr as stream:
+            for raw in stream:
+                line = raw.decode("utf-8", errors="replace").rstrip("\r\n")
+                event = parse_event(line)
+                if event is not None:
+                    on_event(event)
+                else:
+                    last_words.add(line)
+
+    reader = _thread(read_events, f"{tool} stderr")
+    timer = threading.Timer(seconds, end_group, [process])
+    timer.start()
     try:
-        document = json.loads(text.splitlines()[-1])
+        assert process.stdout is not None
+        with process.stdout as stdout:
+            answer = stdout.read().decode("utf-8", errors="replace")
+        code = process.wait()
+    except BaseException:
+        end_group(process)
+        process.wait()
+        raise
+    finally:
+        overdue = not timer.is_alive()
+        timer.cancel()
+    reader.join(timeout=DRAIN_SECONDS)
+    interpreter = f"the worker's interpreter {command.python}"
+    if overdue:
+        raise PreflightError(f"{interpreter} gave no answer in {seconds:.0f} s", code="worker_silent")
+    try:
+        document = json.loads(answer.splitlines()[-1])
         assert document["schema"] == TOOL_SCHEMA
         if "error" in document:
             raise PreflightError(document["error"]["message"], code=document["error"]["code"])
-        answer: dict[str, Any] = document["answer"]
-        return answer
+        found: dict[str, Any] = document["answer"]
+        return found
     except (ValueError, IndexError, KeyError, TypeError, AssertionError) as error:
+        said = f"; it last said: {last_words}" if str(last_words) else ""
         raise PreflightError(
-            f"{who} ended with exit code {code} and no answer that can be read{last_words}",
+            f"{interpreter} ended with exit code {code} and no answer that can be read{said}",
             code="worker_unreadable",
         ) from error

@@ -1,11 +1,11 @@
-"""What the pool leases to, wherever it is: a worker process here, or one on another machine."""
+"""What passes between the pool and its workers: leases, results, messages, and how a worker is driven."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from voiceclone_cli.config import PARALLEL, RAY, Settings
 from voiceclone_worker.protocol import (
@@ -20,45 +20,60 @@ from voiceclone_worker.protocol import (
     Task,
 )
 
-# How tasks become leases: the parts of the work that a worker holds at a time.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnalysisTask:
+    """A recording to diarize or to transcribe. Its lease holds nothing else."""
+
+    id: str
+    """Name of its row."""
+    request: Mapping[str, Any]
+    """What to do, as plain data. May hold the hub token, so it is never written to a file or shown."""
+    samples: Any
+    """Mono float32 samples at ANALYSIS_RATE; on the way to a node a reference into the object store."""
+    seconds: float
+    """Length of the recording."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Tasks of one kind that one worker does as one pool. ``cost`` is in characters to speak."""
+    """Tasks that one worker does in one go. ``cost`` is in characters to synthesize."""
 
-    tasks: tuple[Task, ...]
+    tasks: tuple[Task | AnalysisTask, ...]
     cost: int
 
 
-LARGEST = 1_000
-"""Segments in a lease of the sequential mode: a worker keeps the rows of a lease until it answers, and this
+MAX_LEASE_SEGMENTS = 1_000
+"""Segments in a lease of the sequential mode: a worker keeps the rows of a lease until it is done, and this
 many batches make the pause between two leases vanish."""
 
 
-def one_lease(tasks: Sequence[Task]) -> list[Lease]:
-    """Everything in one go."""
+def one_lease(tasks: Sequence[Task | AnalysisTask]) -> list[Lease]:
+    """Return one lease of all tasks; none without tasks."""
     return [Lease(tuple(tasks), sum(map(_cost, tasks)))] if tasks else []
 
 
-def large_leases(tasks: Sequence[SynthesisTask], largest: int = LARGEST) -> list[Lease]:
-    """Sequential mode: one lease, or as few as hold ``largest`` segments each. Batches form across speakers."""
+def large_leases(tasks: Sequence[SynthesisTask], largest: int = MAX_LEASE_SEGMENTS) -> list[Lease]:
+    """Return the leases of the sequential mode: as few as hold ``largest`` segments each.
+
+    Batches form across speakers.
+    """
     leases: list[Lease] = []
-    held: list[SynthesisTask] = []
+    collected: list[SynthesisTask] = []
     room = largest
     for task in tasks:
         rest = task.segments
         while rest:
-            held.append(replace(task, segments=rest[:room]))
+            collected.append(replace(task, segments=rest[:room]))
             rest, room = rest[room:], room - len(rest[:room])
             if room == 0:
-                leases += one_lease(held)
-                held, room = [], largest
-    return leases + one_lease(held)
+                leases += one_lease(collected)
+                collected, room = [], largest
+    return leases + one_lease(collected)
 
 
 def shared_leases(tasks: Sequence[SynthesisTask], workers: int, batch_size: int) -> list[Lease]:
-    """Parallel mode: runs of one speaker's segments, the longest first.
+    """Return the leases of the parallel mode: runs of one speaker's segments, the longest first.
 
     A speaker with most of the lines is cut into as many runs as any other text of that length, so
     that no worker waits for another's speaker. Runs are at most a batch long, and shorter where
@@ -74,76 +89,85 @@ def shared_leases(tasks: Sequence[SynthesisTask], workers: int, batch_size: int)
     return sorted(leases, key=lambda lease: -lease.cost)
 
 
-def leases_of(tasks: Sequence[SynthesisTask], settings: Settings, slots: int, batch_size: int) -> list[Lease]:
-    """The leases of these tasks in the mode that is set. A cluster has many slots, so its mode is parallel."""
+def leases_of(
+    tasks: Sequence[SynthesisTask], settings: Settings, workers: int, batch_size: int
+) -> list[Lease]:
+    """Return the leases of the tasks in the configured mode. A cluster has many workers, so its mode is parallel."""
     if settings.mode == PARALLEL or settings.executor == RAY:
-        return shared_leases(tasks, slots, batch_size)
+        return shared_leases(tasks, workers, batch_size)
     return large_leases(tasks)
 
 
-def warm_up(engine: EngineSpec, slots: int) -> list[Lease]:
-    """Leases without a segment: what takes one has its engine loaded when the work comes."""
+def warm_up(engine: EngineSpec, workers: int) -> list[Lease]:
+    """Return leases without segments, which make workers load their engine before there are lines."""
     reference = ReferenceSpec("", "", "", "")
-    return [Lease((SynthesisTask("", engine, reference, "", ()),), 0)] * slots
+    return [Lease((SynthesisTask("", engine, reference, "", ()),), 0)] * workers
 
 
 def make_folders(lease: Lease) -> None:
-    """The folders that a lease writes into: whoever is elsewhere cannot. Raises OSError."""
+    """Create the folders that a lease writes into, for a worker on another machine. Raises OSError."""
     for task in lease.tasks:
         if isinstance(task, EncodeTask):
             for reference in task.references:
                 os.makedirs(os.path.dirname(reference.codes), exist_ok=True)
-        elif task.output_dir:
+        elif isinstance(task, SynthesisTask) and task.output_dir:
             os.makedirs(task.output_dir, exist_ok=True)
 
 
-def part(lease: Lease, names: Collection[tuple[int, str]]) -> list[Lease]:
-    """The lease of only these (task number, segment id or speaker); no lease where none of them is in it."""
-    tasks: list[Task] = []
+RowName = tuple[int, str]
+"""(number of the task in its lease from 0, segment id or speaker), as a worker names a row."""
+
+
+def part(lease: Lease, names: Collection[RowName]) -> list[Lease]:
+    """Return a lease of the named rows only; no lease where none of them is in it."""
+    tasks: list[Task | AnalysisTask] = []
     for number, task in enumerate(lease.tasks):
-        if isinstance(task, EncodeTask):
-            references = tuple(ref for ref in task.references if (number, ref.speaker) in names)
-            tasks += [replace(task, references=references)] if references else []
-        else:
-            segments = tuple(segment for segment in task.segments if (number, segment.id) in names)
-            tasks += [replace(task, segments=segments)] if segments else []
+        match task:
+            case EncodeTask():
+                references = tuple(ref for ref in task.references if (number, ref.speaker) in names)
+                tasks += [replace(task, references=references)] if references else []
+            case SynthesisTask():
+                segments = tuple(segment for segment in task.segments if (number, segment.id) in names)
+                tasks += [replace(task, segments=segments)] if segments else []
+            case AnalysisTask():
+                tasks += [task] if (number, task.id) in names else []
     return one_lease(tasks)
 
 
-def _cost(task: Task) -> int:
-    if isinstance(task, EncodeTask):
-        return len(task.references)
-    return sum(len(segment.text) + 1 for segment in task.segments)
+def _cost(task: Task | AnalysisTask) -> int:
+    match task:
+        case EncodeTask():
+            return len(task.references)
+        case SynthesisTask():
+            return sum(len(segment.text) + 1 for segment in task.segments)
+        case AnalysisTask():
+            return round(task.seconds)
 
 
-# What came of leases.
+class AnalysisRow(NamedTuple):
+    """Result of an analysis: ``document`` is what the worker replied, None where it has failed."""
 
+    task: int
+    id: str
+    document: dict[str, Any] | None = None
+    error: Failure | None = None
+
+
+Row = SegmentRow | ReferenceRow | AnalysisRow
 
 SegmentKey = tuple[str, str]
 """(output folder, segment id)."""
 
-MOST_NOTES = 100
-"""A worker that has more to tell says the same in other words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """How busy slots were."""
-
-    slots: int
-    """The most at a time; 0 while none could be started."""
-    busy_seconds: float
-    """Holding leases, summed over them."""
-    span_seconds: float
-    """From the first lease to the last answer."""
+MAX_NOTES = 100
 
 
 @dataclass(slots=True)
 class PoolResult:
-    """What came of the leases: a row for every segment and every reference."""
+    """Results of leases: a row for every segment, reference and analysis."""
 
     segments: dict[SegmentKey, SegmentRow] = field(default_factory=dict)
     references: dict[str, ReferenceRow] = field(default_factory=dict)
+    analyses: dict[str, AnalysisRow] = field(default_factory=dict)
     timing: dict[str, float] = field(default_factory=dict)
     """Seconds by stage, summed over the workers."""
     errors: list[Failure] = field(default_factory=list)
@@ -151,112 +175,115 @@ class PoolResult:
     notes: list[str] = field(default_factory=list)
     """What the user should know although nothing failed, each sentence once."""
     peak_mb: int = 0
-    """The largest worker's peak resident memory; 0 where the system does not tell."""
-
-    def drop_notes(self, notes: Collection[str]) -> None:
-        """Forget notes for which something else stands."""
-        self.notes = [note for note in self.notes if note not in notes]
+    """The largest worker's peak resident memory; 0 where the system does not report it."""
 
     def add_notes(self, notes: Iterable[str]) -> None:
+        """Add the notes that are new, up to MAX_NOTES."""
         for note in notes:
-            if len(self.notes) < MOST_NOTES and note not in self.notes:
+            if len(self.notes) < MAX_NOTES and note not in self.notes:
                 self.notes.append(note)
-
-    def add_error(self, error: Failure) -> None:
-        if error not in self.errors:  # two workers may stumble over the same
-            self.errors.append(error)
 
 
 class Worker(Protocol):
-    """Holds one lease at a time. All that comes of it is put into the inbox it was started with."""
+    """Driver of a worker, here or on another machine, which does one lease at a time.
+
+    All that the worker reports is put into the inbox that the driver was started with.
+    """
 
     name: str
-    """For people; one elsewhere tells where."""
+    """For people; names the node of a worker on another machine."""
     last_event: float
-    """When it last gave a sign of life, in monotonic seconds."""
+    """Monotonic time of its last event."""
 
     @property
     def ready(self) -> bool:
-        """Whether it may be given a lease: a worker elsewhere is there when its machine has started it."""
+        """Whether it can be given a lease: one on another machine takes time to start."""
 
     def give(self, lease: Lease) -> int:
-        """Hand over a lease: its number, counted from 1. Raises OSError where it cannot be written. One that
-        has just died is reported by its GoneMessage, so that is no error here."""
+        """Hand over a lease and return its number, counted from 1.
 
-    def answered(self) -> None:
-        """The lease is over: what was written for it can go."""
+        Raises OSError where it cannot be written. A worker that has just died is no error here: its
+        WorkerExited follows.
+        """
+
+    def release(self) -> None:
+        """Remove what was written for the lease, which is over."""
 
     def taken(self, message: Message) -> None:
-        """The reader of the inbox has taken a message of this slot's out of it."""
+        """Note that the pool has taken a message of this worker out of the inbox."""
 
     def peak_mb(self) -> int | None:
-        """Peak resident memory of its worker; None where that is not known."""
+        """Return the peak resident memory of the worker; None where it is not known."""
 
     def finish(self) -> None:
-        """No more leases: it ends by itself when it has answered what it holds."""
+        """Announce that no more leases follow: the worker ends by itself once its lease is done."""
 
     def kill(self, reason: str) -> None:
-        """End it, and whatever it started, at once; ``reason`` becomes its diagnosis."""
+        """End the worker, and what it started, at once; ``reason`` becomes part of its diagnosis."""
 
     def wait(self, seconds: float) -> bool:
-        """True when it has ended within ``seconds``."""
+        """Return True once it has ended, False after ``seconds``."""
 
 
 class Launcher(Protocol):
-    """Starts slots, in one place or in many."""
+    """Starts workers, in one place or in many."""
 
     def room(self) -> int:
-        """How many slots there may be now: machines come and go. Cheap."""
+        """Return how many workers there may be now; nodes come and go. Cheap."""
 
     def start(self, name: str, number: int, inbox: Inbox) -> Worker:
-        """A new slot, perhaps not ready yet: this does not wait. ``number``: its place among the slots, from
-        1; who replaces a dead one takes it over. Raises PreflightError where there can be none."""
+        """Start a worker, perhaps not ready yet: this does not wait.
+
+        ``number`` is its place among the workers, from 1; the replacement of a dead one takes it over.
+        Raises PreflightError where none can be started.
+        """
 
     def close(self) -> None:
-        """All slots have ended; nothing of them stays."""
+        """Release what is left once all workers have ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventMessage:
-    slot: Worker
+    """An event of a worker."""
+
+    worker: Worker
     event: dict[str, Any]
     payload: bytes | None = None
-    """Of a slot on another machine: the contents of the file that the event tells of."""
+    """Contents of the file that the event reports, from a worker on another machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogMessage:
-    """A line for people; it stands in the log file too."""
+    """A line that a worker logged for people; it is in the log file too."""
 
-    slot: Worker
+    worker: Worker
     line: str
 
 
 @dataclass(frozen=True, slots=True)
 class ResultMessage:
-    slot: Worker
+    """The result of a lease."""
+
+    worker: Worker
     result: Result
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerExited:
-    """The slot has ended and has nothing more to say. ``reason`` is one sentence."""
+    """The end of a worker; no message of it follows. ``reason`` is one sentence."""
 
-    slot: Worker
+    worker: Worker
     reason: str
     node_lost: bool = False
-    """Its machine was lost, not its worker: nothing that it did is to blame."""
+    """The worker's node was lost or is unfit: its work is not at fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class WakeMessage:
-    """Nothing has been said; the reader of the inbox shall look up."""
-
-
-Message = EventMessage | LogMessage | ResultMessage | WorkerExited | WakeMessage
+Message = EventMessage | LogMessage | ResultMessage | WorkerExited | None
+"""None only wakes the reader of the inbox."""
 
 
 class Inbox(Protocol):
-    """Where slots put what they have to say, from any thread."""
+    """Queue that workers put messages into, from any thread."""
 
-    def put(self, message: Message, /) -> None: ...
+    def put(self, message: Message, /) -> None:
+        """Append a message."""

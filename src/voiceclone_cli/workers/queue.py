@@ -1,4 +1,4 @@
-"""Whose lease is next, and when nobody gets any more."""
+"""Jobs of the pool: leases of several clients, their results, and when a client gets no more workers."""
 
 from __future__ import annotations
 
@@ -6,381 +6,388 @@ import collections
 import os
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.errors import PreflightError, Stopped, VoicecloneError
 from voiceclone_cli.system import add_seconds
-from voiceclone_cli.types import Progress, ProgressEvent
+from voiceclone_cli.types import SYNTHESIS_STAGE, Progress, ProgressEvent
 from voiceclone_cli.workers import recovery
-from voiceclone_cli.workers.protocol import Lease, PoolResult
+from voiceclone_cli.workers.protocol import AnalysisRow, Lease, PoolResult, Row, RowName
 from voiceclone_cli.workers.recovery import (
-    PATIENT_LIMITS,
+    MAX_FAILURES_OF_ALL,
+    MAX_LOSSES,
+    MAX_START_FAILURES_OF_ALL,
     Assignment,
     FailureCounter,
     RestartPolicy,
     RetryPlan,
-    RowName,
+    row_fault,
+    row_name,
 )
 from voiceclone_worker.atomic import write_bytes_atomic, write_failure
-from voiceclone_worker.protocol import EncodeTask, Failure, ReferenceRow, Result, SegmentRow
-
-# The workers' events as progress: a bar for each stage, and one for each worker.
-
-
-ENCODING, SYNTHESIS, LOG = "encoding", "synthesis", "log"
-
-
-class WorkerProgress:
-    """Called with every event of the pool; hands on what a person wants to see of it."""
-
-    def __init__(self, progress: Progress, *, references: int, segments: int) -> None:
-        self._progress = progress
-        self._references = references
-        self._segments = segments
-        self._encoded: dict[str, float] = {}
-        self._already = 0
-        self._by_worker: collections.Counter[str] = collections.Counter()
-        # Told at once, so that the stages stand in their order, the workers below.
-        if references:
-            progress(ProgressEvent(ENCODING, 0, references))
-        progress(ProgressEvent(SYNTHESIS, 0, segments))
-
-    def encoded_before(self) -> None:
-        """An earlier run has encoded every reference."""
-        self._progress(ProgressEvent(ENCODING, self._references, self._references, note="kept from before"))
-
-    def already_settled(self, count: int) -> None:
-        """So many segments need no worker any more; the synthesis begins."""
-        self._already = count
-        self._progress(ProgressEvent(SYNTHESIS, count, self._segments))
-
-    def __call__(self, worker: str, event: dict[str, Any]) -> None:
-        match event:
-            case {"event": "loading", "engine": engine}:
-                self._say(worker, f"loading {engine}")
-            case {"event": "encoding", "speaker": speaker, "completed": int(done), "total": int(total)} if (
-                0 <= done <= total
-            ):
-                self._encode(str(speaker), done / max(1, total))
-            case {"event": "encoded", "speaker": speaker}:
-                self._encode(str(speaker), 1.0)
-            case {"event": "segment_started", "id": segment_id}:
-                self._say(worker, str(segment_id))
-            case {"event": "segment_done" | "segment_failed", "id": segment_id}:
-                self._settle(worker, str(segment_id))
-
-    def log(self, worker: str, line: str) -> None:
-        """A line that a worker wrote for people."""
-        self._progress(ProgressEvent(LOG, 0, worker=worker, note=line))
-
-    def _encode(self, speaker: str, share: float) -> None:
-        self._encoded[speaker] = max(share, self._encoded.get(speaker, 0.0))
-        self._progress(ProgressEvent(ENCODING, sum(self._encoded.values()), self._references, note=speaker))
-
-    def _settle(self, worker: str, note: str) -> None:
-        self._by_worker[worker] += 1
-        done = min(self._segments, self._already + sum(self._by_worker.values()))
-        self._say(worker, note)
-        self._progress(ProgressEvent(SYNTHESIS, done, self._segments))
-
-    def _say(self, worker: str, note: str) -> None:
-        self._progress(
-            ProgressEvent(SYNTHESIS, self._by_worker[worker], self._segments, worker=worker, note=note)
-        )
-
-
-# Those that the pool works for, and what it does for each.
-
+from voiceclone_worker.protocol import EncodeTask, Failure, ReferenceRow, Result, SegmentRow, SynthesisTask
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 OnLog = Callable[[str, str], None]
-"""Both are told the worker's name first."""
+"""Both are called with the worker's name first."""
 OnSegment = Callable[[SegmentRow], None]
 
 
-def nobody_listens(worker: str, said: object) -> None:
-    """For whoever does not look."""
+def ignore(worker: str, event_or_line: object) -> None:
+    """Ignore an event or a line."""
 
 
-@dataclass(slots=True, eq=False)
 class Client:
-    """A caller's: who hears of its works, and what has gone wrong with its leases. That is held against it alone,
-    so that a recording that kills every worker costs the others none of theirs."""
+    """A caller of the pool: its callbacks, and the failures of its leases.
 
-    on_event: OnEvent
-    on_log: OnLog
-    strikes: FailureCounter = field(default_factory=FailureCounter)
-    restarts: RestartPolicy = field(default_factory=RestartPolicy)
-    deaths: list[str] = field(default_factory=list)
-    """The notes that tell of workers which died."""
-    given_up: Failure | None = None
-    """Why none of its leases gets a worker any more."""
+    Failures are counted for each client alone, so that a recording that kills every worker costs the other
+    recordings none of theirs.
+    """
+
+    def __init__(
+        self, on_event: OnEvent = ignore, on_log: OnLog = ignore, max_losses: int = MAX_LOSSES
+    ) -> None:
+        self.on_event = on_event
+        self.on_log = on_log
+        self.failures = FailureCounter(max_losses)
+        self.restarts = RestartPolicy()
+        self.crash_notes: list[str] = []
+        self.given_up: Failure | None = None
+        """Why none of its leases gets a worker any more."""
 
 
-@dataclass(slots=True, eq=False)
 class Job:
-    """Leases that were asked for together, and what comes of them."""
+    """Leases that a client submitted together, and their results."""
 
-    account: Client
-    waiting: collections.deque[Lease]
-    on_segment: OnSegment
-    outcome: PoolResult = field(default_factory=PoolResult)
-    out: list[Assignment] = field(default_factory=list)
-    """In the hands of slots."""
-    error: BaseException | None = None
-    """Why there will be no outcome: whoever is told of the rows failed, or a stop was asked for."""
-    done: threading.Event = field(default_factory=threading.Event)
+    def __init__(
+        self, client: Client, leases: Iterable[Lease], on_segment: OnSegment = lambda row: None
+    ) -> None:
+        self.client = client
+        self.waiting = collections.deque(leases)
+        self.assignments: list[Assignment] = []
+        """Leases that workers hold."""
+        self.error: BaseException | None = None
+        """Why there will be no result: a callback failed, or a stop was requested."""
+        self.done = threading.Event()
+        self.results = PoolResult()
+        self._on_segment = on_segment
 
     @property
     def over(self) -> bool:
-        return self.error is not None or (not self.waiting and not self.out)
+        """Whether there is nothing left to do."""
+        return self.error is not None or (not self.waiting and not self.assignments)
 
     @property
     def encodes(self) -> bool:
-        """Whether references are next, on which all else of a recording waits."""
+        """Whether references are next, which all other leases of a recording wait for."""
         return bool(self.waiting) and isinstance(self.waiting[0].tasks[0], EncodeTask)
 
     def result(self) -> PoolResult:
-        """Raises what ended the work early."""
+        """Return the results. Raises what ended the job early."""
         if self.error is not None:
             raise self.error
-        return self.outcome
+        return self.results
 
     def end(self, error: BaseException) -> None:
+        """End the job early."""
         self.error = self.error or error
         self.waiting.clear()
 
-    def tell(self, worker: str, event: dict[str, Any]) -> None:
-        self._call(lambda: self.account.on_event(worker, event))
+    def notify(self, worker: str, event: dict[str, Any]) -> None:
+        """Pass an event on to the client."""
+        self._call(lambda: self.client.on_event(worker, event))
 
-    def finish(self, held: Assignment, row: SegmentRow) -> None:
-        """A segment has its outcome, from a worker or for want of one; a second one does not count."""
-        key = held.finish((row.task, row.id))
-        if key is None or key in self.outcome.segments:
+    def record(self, assignment: Assignment, row: Row, payload: bytes | None = None) -> bool:
+        """Take a row from an event; return whether it is usable.
+
+        ``payload``: contents of its file, from another machine; written whole or not at all.
+        """
+        name = row_name(row)
+        file = assignment.files.get(name)
+        if file is None or name in assignment.finished or self.error is not None:
+            return False
+        try:
+            if payload is not None:
+                write_bytes_atomic(Path(file), payload, sync=False, make_folder=False)
+        except OSError as error:
+            self.finish(assignment, assignment.without_result(name, write_failure(Path(file), error)))
+            return False
+        if row_fault(row, file) is not None:
+            return False
+        self.client.restarts.record_success()
+        self.finish(assignment, row)
+        return True
+
+    def finish(self, assignment: Assignment, row: Row) -> None:
+        """Keep the result of a row; a second one does not count."""
+        name = row_name(row)
+        if name not in assignment.files or name in assignment.finished:
             return
-        self.outcome.segments[key] = row
-        self._call(lambda: self.on_segment(row))
-        told = {"task": row.task, "id": row.id, "file": row.file, "seconds": row.seconds}
-        self.tell(held.worker, {"event": f"segment_{row.status}", **told})
+        assignment.finish(name)
+        match row:
+            case SegmentRow():
+                self._finish_segment(assignment, row)
+            case ReferenceRow():
+                self.results.references[row.speaker] = row
+            case AnalysisRow():
+                self.results.analyses[row.id] = row
 
-    def hear_segment(self, held: Assignment, row: SegmentRow, payload: bytes | None) -> bool:
-        """An event tells of a segment; whether it is believed. ``payload``: its file, where that came as bytes."""
-        name = (row.task, row.id)
-        key = held.segments.get(name)
-        if key is None or name in held.finished or self.error is not None:
-            return False
-        folder, segment_id = key
-        if not self._is_here(held, name, Path(folder, f"{segment_id}.wav"), payload):
-            return False
-        if recovery.segment_fault(row, key) is not None:
-            return False
-        self.account.restarts.fruit()
-        self.finish(held, row)
-        return True
-
-    def hear_reference(self, held: Assignment, row: ReferenceRow, payload: bytes | None) -> bool:
-        """The same of an encoded reference."""
-        name = (row.task, row.speaker)
-        codes = held.references.get(name)
-        if codes is None or name in held.encoded or self.error is not None:
-            return False
-        if not self._is_here(held, name, Path(codes), payload):
-            return False
-        if recovery.reference_fault(row, codes) is not None:
-            return False
-        self.account.restarts.fruit()
-        self._keep_reference(held, row)
-        return True
-
-    def take_result(self, held: Assignment, result: Result) -> dict[RowName, Failure]:
-        """A slot has answered; its rows that cannot be believed, and why."""
-        found = recovery.validate_result(held, result)
-        if found.segments or found.references or not found.faults:
-            self.account.restarts.fruit()
-        for row in found.segments:
-            self.finish(held, row)
-        for reference in found.references:
-            self._keep_reference(held, reference)
-        add_seconds(self.outcome.timing, result.timing)
-        self.outcome.add_notes([*result.notes, *found.notes])
+    def take_result(self, assignment: Assignment, result: Result) -> dict[RowName, Failure]:
+        """Take the result of a lease; return its rows that are missing or wrong, and why."""
+        rows, faults = recovery.validate_result(assignment, result)
+        if rows or not faults:
+            self.client.restarts.record_success()
+        for row in rows:
+            self.finish(assignment, row)
+        add_seconds(self.results.timing, result.timing)
+        self.results.add_notes(result.notes)
         if result.error is not None:
-            self.fail_rest(held, result.error)
-            self.abandon(result.error)
+            self.fail_lease(assignment, result.error)
             return {}
-        return found.faults
+        return faults
 
-    def refuse(self, held: Assignment, error: OSError) -> None:
-        """A lease could not be handed over."""
+    def refuse(self, assignment: Assignment, error: OSError) -> None:
+        """Fail because a lease could not be written for its worker."""
         folder = os.path.dirname(os.fsdecode(error.filename)) if error.filename else "the disk"
         failure = Failure(
             "output_unwritable",
             f"Cannot write task files to {folder} ({error.strerror or error}): "
             "check its free space and permissions.",
         )
-        self.fail_rest(held, failure)
-        self.abandon(failure)
+        self.fail_lease(assignment, failure)
 
-    def doubt(self, held: Assignment, faults: dict[RowName, Failure]) -> Failure:
-        """Another worker does what is missing; what is wrong with the first."""
+    def retry_faults(self, assignment: Assignment, faults: dict[RowName, Failure]) -> Failure:
+        """Have another worker do what is missing or wrong; return what is wrong with the first."""
         failure = next(iter(faults.values()))
-        names = recovery.name_segments(name[1] for name in faults)
-        self.outcome.add_notes([f"{failure.message} ({names}): that worker was replaced"])
-        remains = self.account.strikes.of_answered(held, faults)
-        self._put_back(held, remains, lambda name: faults[name])
+        names = recovery.name_rows(name[1] for name in faults)
+        self.results.add_notes([f"{failure.message} ({names}): that worker was replaced"])
+        plan = self.client.failures.after_result(assignment, faults)
+        self._retry(assignment, plan, lambda name: faults[name])
         return failure
 
-    def recover_dead(self, held: Assignment, reason: str) -> None:
-        """The worker is gone; what it was speaking may be why."""
-        self.outcome.add_notes([reason])
-        self.account.deaths.append(reason)
-        twice = Failure("worker_died", f"it took two workers down and gets no third; the last: {reason}")
-        self._put_back(held, self.account.strikes.of_dead(held), lambda name: twice)
+    def recover_crash(self, assignment: Assignment, reason: str) -> None:
+        """Queue again what a worker that died had not finished; what it was doing may be the cause."""
+        self.results.add_notes([reason])
+        self.client.crash_notes.append(reason)
+        failure = Failure("worker_died", f"two workers died while doing it; the last: {reason}")
+        self._retry(assignment, self.client.failures.after_crash(assignment), lambda name: failure)
 
-    def recover_lost(self, held: Assignment, reason: str) -> None:
-        """The worker's machine is gone, which is no row's fault."""
-        self.outcome.add_notes([reason])
-        lost = Failure("node_lost", f"too many machines went away from under it; the last: {reason}")
-        self._put_back(held, self.account.strikes.of_lost(held), lambda name: lost)
+    def recover_loss(self, assignment: Assignment, reason: str) -> None:
+        """Queue again what a worker whose node was lost had not finished."""
+        self.results.add_notes([reason])
+        failure = Failure("node_lost", f"too many nodes were lost while doing it; the last: {reason}")
+        self._retry(assignment, self.client.failures.after_loss(assignment), lambda name: failure)
 
-    def fail(self, held: Assignment, name: RowName, failure: Failure) -> None:
-        number, which = name
-        if name in held.segments:
-            self.finish(held, SegmentRow(number, which, "failed", error=failure))
-        else:
-            row = ReferenceRow(number, which, "failed", error=failure)
-            self.outcome.references.setdefault(which, row)
-            held.encoded.add(name)
-
-    def fail_rest(self, held: Assignment, failure: Failure) -> None:
-        for name in (*held.unencoded, *held.unfinished):
-            self.fail(held, name, failure)
+    def fail_lease(self, assignment: Assignment, failure: Failure) -> None:
+        """Fail a lease, and with it all that wait: what stopped one would stop every other."""
+        self._fail_rest(assignment, failure)
+        self.abandon(failure)
 
     def abandon(self, failure: Failure) -> None:
-        """What stopped one lease would stop every other."""
-        self.outcome.add_error(failure)
+        """Fail all leases that wait."""
+        if failure not in self.results.errors:  # two workers may meet the same one
+            self.results.errors.append(failure)
         while self.waiting:
-            self.fail_rest(Assignment(self.waiting.popleft()), failure)
+            self._fail_rest(Assignment(self.waiting.popleft()), failure)
 
-    def _is_here(self, held: Assignment, name: RowName, path: Path, payload: bytes | None) -> bool:
-        """Whether the file of a row may be looked at; one that came as bytes is written first, whole or not at all."""
-        try:
-            if payload is not None:
-                write_bytes_atomic(path, payload, sync=False, make_folder=False)
-        except OSError as error:
-            self.fail(held, name, write_failure(path, error))
-            return False
-        return True
+    def _fail_rest(self, assignment: Assignment, failure: Failure) -> None:
+        for name in assignment.unfinished:
+            self.finish(assignment, assignment.without_result(name, failure))
 
-    def _put_back(self, held: Assignment, remains: RetryPlan, why: Callable[[RowName], Failure]) -> None:
-        for name in remains.given_up:
-            self.fail(held, name, why(name))
-        self.waiting.extendleft(remains.first)
-        self.waiting.extend(remains.last)
+    def _retry(self, assignment: Assignment, plan: RetryPlan, why: Callable[[RowName], Failure]) -> None:
+        first, last, given_up = plan
+        for name in given_up:
+            self.finish(assignment, assignment.without_result(name, why(name)))
+        self.waiting.extendleft(first)
+        self.waiting.extend(last)
 
-    def _keep_reference(self, held: Assignment, row: ReferenceRow) -> None:
-        held.encoded.add((row.task, row.speaker))
-        self.outcome.references[row.speaker] = row
+    def _finish_segment(self, assignment: Assignment, row: SegmentRow) -> None:
+        task = assignment.lease.tasks[row.task]
+        assert isinstance(task, SynthesisTask)
+        key = (task.output_dir, row.id)
+        if key in self.results.segments:
+            return
+        self.results.segments[key] = row
+        self._call(lambda: self._on_segment(row))
+        details = {"task": row.task, "id": row.id, "file": row.file, "seconds": row.seconds}
+        self.notify(assignment.worker, {"event": f"segment_{row.status}", **details})
 
-    def _call(self, listener: Callable[[], None]) -> None:
-        """An error of whoever is told is its own, not the pool's."""
+    def _call(self, callback: Callable[[], None]) -> None:
+        """Call the client; its error ends its job, not the pool."""
         if self.error is None:
             try:
-                listener()
+                callback()
             except Exception as error:
                 self.end(error)
 
 
-RESERVE = 2
-"""Leases of lines for each slot that shall wait, so that nobody is idle while references are encoded."""
+def copy_error(error: BaseException) -> BaseException:
+    """Return an equal error for another thread to raise."""
+    if isinstance(error, Stopped):
+        return Stopped(error.exit_code)
+    if isinstance(error, VoicecloneError):
+        copied = type(error)(error.message, code=error.code)
+        copied.__cause__ = error.__cause__
+        return copied
+    return error
+
+
+MIN_WAITING = 2
+"""Leases of lines that shall wait for each worker, so that none is idle while references are encoded."""
 
 
 class JobQueue:
-    """The works that are not over, in order of arrival.
+    """The jobs that are not over, in the order in which they came.
 
-    A worker's death is held against the caller whose lease it was, and, more patiently, against all of them: what
-    happens whoever's lease it is would happen to every other.
+    The death of a worker counts against the client whose lease it was, and, with wider limits, against all of
+    them: what happens with any client's lease would happen with every other.
     """
 
     def __init__(self) -> None:
-        self._works: list[Job] = []
-        self._restarts = RestartPolicy(PATIENT_LIMITS)
+        self._jobs: list[Job] = []
+        self._restarts = RestartPolicy(MAX_START_FAILURES_OF_ALL, MAX_FAILURES_OF_ALL)
         self._given_up: Failure | None = None
 
     @property
     def leases(self) -> int:
-        """How many wait."""
-        return sum(len(work.waiting) for work in self._works)
+        """How many leases wait."""
+        return sum(len(job.waiting) for job in self._jobs)
 
-    def admit(self, work: Job) -> None:
-        """One more. Where workers have been given up, its rows fail at once with the reason."""
-        self._works.append(work)
-        given_up = work.account.given_up or self._given_up
-        if given_up is not None and work.waiting:
-            work.abandon(given_up)
-        self.conclude(work)
+    def admit(self, job: Job) -> None:
+        """Add a job. Where workers have been given up, its rows fail at once with the reason."""
+        self._jobs.append(job)
+        given_up = job.client.given_up or self._given_up
+        if given_up is not None and job.waiting:
+            job.abandon(given_up)
+        self.conclude(job)
 
-    def conclude(self, work: Job) -> None:
-        """Let it go if it is over: whoever waits for it goes on."""
-        if work.over and work in self._works:
-            self._works.remove(work)
-            work.done.set()
+    def conclude(self, job: Job) -> None:
+        """Remove the job if it is over, and wake its client."""
+        if job.over and job in self._jobs:
+            self._jobs.remove(job)
+            job.done.set()
 
-    def end(self, work: Job, error: BaseException) -> None:
-        work.end(error)
-        self.conclude(work)
+    def end(self, job: Job, error: BaseException) -> None:
+        """End a job early with a copy of the error, which its client raises in another thread."""
+        job.end(copy_error(error))
+        self.conclude(job)
 
     def end_all(self, error: BaseException) -> None:
-        for work in list(self._works):
-            self.end(work, error)
+        """End every job early."""
+        for job in list(self._jobs):
+            self.end(job, error)
 
-    def next(self, slots: int) -> Job | None:
-        """Whose lease is next: in order of arrival, so that recordings end one by one; but where the lines that
-        wait would soon be used up by so many slots, references, which open the way to more. Who has just lost a
-        worker waits a little."""
+    def next(self, workers: int) -> Job | None:
+        """Return the job whose lease is next; None where none may be tried now.
+
+        Jobs come in the order of arrival, so that recordings end one by one; but where the lines that wait
+        would soon be used up by this many workers, references come first, since more lines follow them. A
+        client that has just lost a worker waits a little.
+        """
         now = time.monotonic()
-        waiting = [work for work in self._works if work.waiting and work.account.restarts.not_before <= now]
-        lines = sum(len(work.waiting) for work in waiting if not work.encodes)
-        if lines < RESERVE * slots:
-            waiting.sort(key=lambda work: not work.encodes)  # stable: by arrival within
+        waiting = [job for job in self._jobs if job.waiting and job.client.restarts.not_before <= now]
+        lines = sum(len(job.waiting) for job in waiting if not job.encodes)
+        if lines < MIN_WAITING * workers:
+            waiting.sort(key=lambda job: not job.encodes)  # stable: by arrival within
         return waiting[0] if waiting else None
 
-    def fruit(self) -> None:
-        """A worker has done something: workers do live here."""
-        self._restarts.fruit()
+    def record_success(self) -> None:
+        """Note that a worker has finished a row."""
+        self._restarts.record_success()
 
     def cannot_start(self, error: PreflightError, *, ever_could: bool) -> None:
-        """No worker can be started."""
-        for work in [work for work in self._works if work.waiting]:
+        """Note that no worker can be started; ``ever_could``: one was started before."""
+        for job in [job for job in self._jobs if job.waiting]:
             if ever_could:
-                # Memory, processes or machines have run out, perhaps for a moment.
-                self.count_death(Failure("worker_died", error.message), work, began=False)
+                # Memory, processes or nodes have run out, perhaps for a moment.
+                self.count_crash(Failure("worker_died", error.message), job, started=False)
             else:
-                self.end(work, error)
+                self.end(job, error)
 
     def count_refusal(self, failure: Failure) -> None:
-        """A worker has answered that its lease is impossible as a whole; the rows of that have failed already."""
-        if self._restarts.death(time.monotonic(), began=False):
+        """Count a lease that its worker reported as impossible as a whole; its rows have failed already."""
+        if self._restarts.record_failure(time.monotonic(), started=False):
             self._give_up(failure)
 
-    def count_death(self, failure: Failure, work: Job, *, began: bool) -> None:
-        """A worker has died with a lease of this work, having begun rows of it or not."""
-        now, account = time.monotonic(), work.account
-        everywhere = self._restarts.death(now, began=began)
-        deaths = account.restarts.death(now, began=began) or everywhere
+    def count_crash(self, failure: Failure, job: Job, *, started: bool) -> None:
+        """Count a worker that died with a lease of this job, having started rows of it or not."""
+        now, client = time.monotonic(), job.client
+        of_all = self._restarts.record_failure(now, started=started)
+        deaths = client.restarts.record_failure(now, started=started) or of_all
         if deaths:
-            message = f"{failure.message}; {deaths} workers ended so: `voiceclone doctor` looks for why"
-            work.outcome.drop_notes(account.deaths)  # this sentence stands for them
-            account.given_up = Failure(failure.code, message)
-            work.abandon(account.given_up)
-            if everywhere:
-                self._give_up(account.given_up)
-        self.conclude(work)
+            message = f"{failure.message}; {deaths} workers ended so: `voiceclone doctor` looks for the cause"
+            kept = [note for note in job.results.notes if note not in client.crash_notes]
+            job.results.notes = kept  # this sentence replaces the others
+            client.given_up = Failure(failure.code, message)
+            job.abandon(client.given_up)
+            if of_all:
+                self._give_up(client.given_up)
+        self.conclude(job)
 
     def _give_up(self, failure: Failure) -> None:
         self._given_up = failure
-        for work in [work for work in self._works if work.waiting]:
-            work.abandon(failure)
-            self.conclude(work)
+        for job in [job for job in self._jobs if job.waiting]:
+            job.abandon(failure)
+            self.conclude(job)
+
+
+ENCODING, SYNTHESIS, LOG = "encoding", SYNTHESIS_STAGE, "log"
+
+
+class WorkerProgress:
+    """Progress of the workers: a bar for each stage, and one for each worker. Called with every event."""
+
+    def __init__(self, progress: Progress, *, references: int, segments: int) -> None:
+        self._progress = progress
+        self._references = references
+        self._segments = segments
+        self._encoded: dict[str, float] = {}
+        self._cached = 0
+        self._by_worker: collections.Counter[str] = collections.Counter()
+        # At once, so that the stages are listed in their order, the workers below.
+        if references:
+            progress(ProgressEvent(ENCODING, 0, references))
+        progress(ProgressEvent(SYNTHESIS, 0, segments))
+
+    def references_cached(self) -> None:
+        """Report that every reference was encoded by an earlier run."""
+        self._progress(ProgressEvent(ENCODING, self._references, self._references, note="kept from before"))
+
+    def segments_cached(self, count: int) -> None:
+        """Report the start of the synthesis, and how many segments need no worker."""
+        self._cached = count
+        self._progress(ProgressEvent(SYNTHESIS, count, self._segments))
+
+    def __call__(self, worker: str, event: dict[str, Any]) -> None:
+        """Report an event of a worker."""
+        match event:
+            case {"event": "loading", "engine": engine}:
+                self._report(worker, f"loading {engine}")
+            case {"event": "encoding", "speaker": speaker, "completed": int(done), "total": int(total)} if (
+                0 <= done <= total
+            ):
+                self._report_encoding(str(speaker), done / max(1, total))
+            case {"event": "encoded", "speaker": speaker}:
+                self._report_encoding(str(speaker), 1.0)
+            case {"event": "segment_started", "id": segment_id}:
+                self._report(worker, str(segment_id))
+            case {"event": "segment_done" | "segment_failed", "id": segment_id}:
+                self._by_worker[worker] += 1
+                done = min(self._segments, self._cached + sum(self._by_worker.values()))
+                self._report(worker, str(segment_id))
+                self._progress(ProgressEvent(SYNTHESIS, done, self._segments))
+
+    def log(self, worker: str, line: str) -> None:
+        """Report a line that a worker logged for people."""
+        self._progress(ProgressEvent(LOG, 0, worker=worker, note=line))
+
+    def _report_encoding(self, speaker: str, share: float) -> None:
+        self._encoded[speaker] = max(share, self._encoded.get(speaker, 0.0))
+        self._progress(ProgressEvent(ENCODING, sum(self._encoded.values()), self._references, note=speaker))
+
+    def _report(self, worker: str, note: str) -> None:
+        self._progress(
+            ProgressEvent(SYNTHESIS, self._by_worker[worker], self._segments, worker=worker, note=note)
+        )

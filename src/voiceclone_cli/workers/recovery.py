@@ -1,17 +1,16 @@
-"""What becomes of a lease that was not answered as it should have been."""
+"""Recovery from workers that fail: assignments, checks of results, deadlines, and retries."""
 
 from __future__ import annotations
 
 import collections
 import os
-import stat
-from collections.abc import Container, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.workers.protocol import Lease, SegmentKey, part
+from voiceclone_cli.workers.protocol import AnalysisRow, AnalysisTask, Lease, Row, RowName, part
 from voiceclone_worker.protocol import (
+    EncodeTask,
     Failure,
     ReferenceRow,
     Result,
@@ -22,325 +21,179 @@ from voiceclone_worker.protocol import (
 )
 from voiceclone_worker.validation import ContractError
 
-# When another worker may be started after some have died, and when no more are.
-
-
-@dataclass(frozen=True, slots=True)
-class RestartLimits:
-    """How many workers may die in a row before no more are started."""
-
-    barren: int = 3
-    """Without beginning a row."""
-    fruitless: int = 20
-    """Having begun rows and finished none: each row is tried twice, then given up, so only where every row
-    kills do so many die in a row."""
-
-
-LIMITS = RestartLimits()
-"""Of one caller's leases."""
-
-PATIENT_LIMITS = RestartLimits(barren=9, fruitless=60)
-"""Of all callers' together: more than one of them must have met it."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0
-
-
-@dataclass(slots=True)
-class RestartPolicy:
-    """Counts deaths in a row. ``not_before`` is the monotonic time from which on another lease
-    may be tried."""
-
-    limits: RestartLimits = LIMITS
-    not_before: float = 0.0
-    _fruitless: int = 0
-    _barren: int = 0
-
-    def fruit(self) -> None:
-        """A worker finished a row: workers do live here."""
-        self._fruitless = self._barren = 0
-        self.not_before = 0.0
-
-    def death(self, now: float, *, began: bool) -> int:
-        """A worker died, having begun rows or not. How many ended so when no more are to be started, else 0."""
-        self._fruitless += 1
-        self._barren = 0 if began else self._barren + 1
-        self.not_before = now + min(FIRST_PAUSE * 2.0 ** (self._fruitless - 1), LONGEST_PAUSE)
-        if self._barren >= self.limits.barren:
-            return self._barren
-        return self._fruitless if self._fruitless >= self.limits.fruitless else 0
-
-
-# A lease in a slot's hands: which rows it has begun, which have their outcome.
-
-
-RowName = tuple[int, str]
-"""(number of the task in its lease from 0, segment id or speaker), as the worker names a row."""
-
 
 class Assignment:
-    """A lease that a slot holds; ``number`` is the slot's own count of its leases, from 1."""
+    """A lease that a worker holds, and the state of its rows. ``number`` counts the worker's leases from 1."""
 
-    def __init__(self, lease: Lease, worker: str = "nobody", number: int = 0) -> None:
+    def __init__(self, lease: Lease, worker: str = "no worker", number: int = 0) -> None:
         self.lease = lease
         self.worker = worker
         self.number = number
-        self.segments: dict[RowName, SegmentKey] = {}
-        self.references: dict[RowName, str] = {}
-        """The file that an encoded reference shall be in."""
+        self.files: dict[RowName, str] = {}
+        """Every row, in the order of the lease, and the file that it is to be written to ("": no file)."""
         self.finished: set[RowName] = set()
-        self.encoded: set[RowName] = set()
-        self.in_flight: dict[RowName, int] = {}
-        """Characters of the rows that are begun and not finished."""
+        self.started: dict[RowName, int] = {}
+        """Characters of the rows that are started and not finished."""
         self._characters: dict[RowName, int] = {}
-        for task_number, task in enumerate(lease.tasks):
-            if isinstance(task, SynthesisTask):
-                for segment in task.segments:
-                    name = (task_number, segment.id)
-                    self.segments[name] = (task.output_dir, segment.id)
-                    self._characters[name] = len(segment.text)
-            else:
-                for reference in task.references:
-                    self.references[task_number, reference.speaker] = reference.codes
+        for number_of_task, task in enumerate(lease.tasks):
+            match task:
+                case SynthesisTask():
+                    for segment in task.segments:
+                        name = (number_of_task, segment.id)
+                        self.files[name] = os.path.join(task.output_dir, f"{segment.id}.wav")
+                        self._characters[name] = len(segment.text)
+                case EncodeTask():
+                    for reference in task.references:
+                        self.files[number_of_task, reference.speaker] = reference.codes
+                case AnalysisTask():
+                    self.files[number_of_task, task.id] = ""
 
-    def begin(self, name: RowName) -> None:
-        """The worker has begun with this row. A row that is not of this lease is not noticed."""
-        if name in self.segments and name not in self.finished:
-            self.in_flight[name] = self._characters[name]
+    def start(self, name: RowName) -> None:
+        """Note that the worker has started a row. Rows of other leases are ignored."""
+        if name in self.files and name not in self.finished:
+            self.started[name] = self._characters.get(name, 0)
 
-    def finish(self, name: RowName) -> SegmentKey | None:
-        """The key of a row that has its outcome now; None when it had one, or is not of this lease."""
-        key = self.segments.get(name)
-        if key is None or name in self.finished:
-            return None
+    def finish(self, name: RowName) -> None:
+        """Note that a row has its result."""
         self.finished.add(name)
-        self.in_flight.pop(name, None)
-        return key
+        self.started.pop(name, None)
 
     @property
     def unfinished(self) -> list[RowName]:
-        """Segments without an outcome, in the order of the lease."""
-        return [name for name in self.segments if name not in self.finished]
+        """The rows without a result, in the order of the lease."""
+        return [name for name in self.files if name not in self.finished]
 
-    @property
-    def unencoded(self) -> list[RowName]:
-        """References without an outcome, in the order of the lease."""
-        return [name for name in self.references if name not in self.encoded]
+    def is_reference(self, name: RowName) -> bool:
+        """Return whether the row is a reference to encode."""
+        return isinstance(self.lease.tasks[name[0]], EncodeTask)
 
-
-# What a worker says of its rows, and how much of it is believed.
-#
-# A worker is another program, perhaps a damaged one. A row is believed when it is one of the lease's and,
-# if it says that speech was made, the very file that was asked for is there and as long as it says.
+    def without_result(self, name: RowName, failure: Failure) -> Row:
+        """Return the row of something that has failed."""
+        number, which = name
+        match self.lease.tasks[number]:
+            case SynthesisTask():
+                return SegmentRow(number, which, "failed", error=failure)
+            case EncodeTask():
+                return ReferenceRow(number, which, "failed", error=failure)
+            case AnalysisTask():
+                return AnalysisRow(number, which, error=failure)
 
 
 WAV_HEADER = 44
 """Bytes before the samples of a mono PCM_16 file as the worker writes it."""
 
-NAMES_TOLD = 3
+
+def row_name(row: Row) -> RowName:
+    """Return the name of a row in its lease."""
+    return (row.task, row.speaker if isinstance(row, ReferenceRow) else row.id)
 
 
-@dataclass(slots=True)
-class ValidatedResult:
-    """A result against its lease."""
-
-    segments: list[SegmentRow] = field(default_factory=list)
-    """Rows to believe."""
-    references: list[ReferenceRow] = field(default_factory=list)
-    faults: dict[RowName, Failure] = field(default_factory=dict)
-    """Rows that have no outcome that could be believed, and why."""
-    notes: list[str] = field(default_factory=list)
-    """Sentences about rows that were ignored."""
-
-
-def new_rows(event: dict[str, Any]) -> SegmentRow | ReferenceRow | RowName | None:
-    """What an event says of a lease: an outcome, or the name of a row that is begun.
+def row_from_event(event: dict[str, Any]) -> Row | RowName | None:
+    """Return the result that an event reports, or the name of a row that is started; None for other events.
 
     Raises ContractError or KeyError for a damaged event.
     """
     match event["event"]:
-        case "segment_started":
-            task, segment_id = event["task"], event["id"]
-            if not isinstance(task, int) or not isinstance(segment_id, str):
+        case "segment_started" | "analysis_started":
+            task, row_id = event["task"], event["id"]
+            if not isinstance(task, int) or not isinstance(row_id, str):
                 raise ContractError("a row is named by a number and a text")
-            return task, segment_id
+            return task, row_id
         case "segment_done" | "segment_failed":
             return segment_row_from_dict(event)
         case "encoded":
             return reference_row_from_dict(event)
+        case "analyzed":
+            return AnalysisRow(event["task"], event["id"], event["document"])
     return None
 
 
-def segment_fault(row: SegmentRow, key: SegmentKey) -> str | None:
-    """Why a row is not to be believed; None where it is."""
-    if row.status != "done":
+def row_fault(row: Row, file: str) -> str | None:
+    """Return what is wrong with a row that must have written ``file``, one clause; None where it is right."""
+    if isinstance(row, AnalysisRow) or row.status != "done":
         return None
-    folder, segment_id = key
-    wanted = os.path.join(folder, f"{segment_id}.wav")
-    if not _same(row.file, wanted):
-        return f"it says that it wrote {row.file}, not {wanted}"
-    size = _size(wanted)
-    if size is None:
-        return f"it says that it wrote {wanted}, where no file is"
-    if row.frames is None or size != WAV_HEADER + 2 * row.frames:
-        return f"{wanted} has {size} bytes, which are not the {row.frames} samples that it says it wrote"
-    return None
-
-
-def reference_fault(row: ReferenceRow, codes: str) -> str | None:
-    """Why the row of a reference is not to be believed; None where it is."""
-    if row.status != "done":
-        return None
-    if not _same(row.file, codes):
-        return f"it says that it wrote {row.file}, not {codes}"
-    return None if _size(codes) else f"it says that it wrote {codes}, where no file is"
-
-
-def validate_result(held: Assignment, result: Result) -> ValidatedResult:
-    """Every row of the lease that has no outcome yet: believed, or at fault."""
-    found = ValidatedResult()
-    told = _Told(held)
-    for row in result.segments:
-        name = (row.task, row.id)
-        if told.first(name, held.segments) and name not in held.finished:
-            doubt = segment_fault(row, held.segments[name])
-            if doubt is None:
-                found.segments.append(row)
-            else:
-                found.faults[name] = _wrong(held, doubt)
-    for reference in result.references:
-        name = (reference.task, reference.speaker)
-        if told.first(name, held.references) and name not in held.encoded:
-            doubt = reference_fault(reference, held.references[name])
-            if doubt is None:
-                found.references.append(reference)
-            else:
-                found.faults[name] = _wrong(held, doubt)
-    for name in (*held.unfinished, *held.unencoded):
-        if name not in told.seen:
-            found.faults[name] = Failure("no_outcome", f"{held.worker} gave no outcome for it")
-    found.notes += told.notes()
-    return found
-
-
-class _Told:
-    """Which rows a result has named, and which it should not have."""
-
-    def __init__(self, held: Assignment) -> None:
-        self._worker = held.worker
-        self.seen: set[RowName] = set()
-        self._doubled: list[str] = []
-        self._unknown: list[str] = []
-
-    def first(self, name: RowName, given: Container[RowName]) -> bool:
-        """Whether this is the first row for one of the ``given``."""
-        if name not in given:
-            self._unknown.append(name[1])
-        elif name in self.seen:
-            self._doubled.append(name[1])
-        else:
-            self.seen.add(name)
-            return True
-        return False
-
-    def notes(self) -> list[str]:
-        notes = []
-        if self._doubled:
-            notes.append(
-                f"{self._worker} answered twice for {name_segments(self._doubled)}: the first answer counts"
-            )
-        if self._unknown:
-            notes.append(
-                f"{self._worker} answered for {name_segments(self._unknown)}, which it was not given: ignored"
-            )
-        return notes
-
-
-def _wrong(held: Assignment, doubt: str) -> Failure:
-    return Failure("result_wrong", f"{held.worker} cannot be believed: {doubt}")
-
-
-def name_segments(names: Iterable[str]) -> str:
-    """A few of the names, and how many more there are."""
-    every = list(names)
-    told = ", ".join(repr(name)[1:-1][:60] for name in every[:NAMES_TOLD])
-    return told if len(every) <= NAMES_TOLD else f"{told} and {len(every) - NAMES_TOLD} more"
-
-
-def _same(told: str | None, wanted: str) -> bool:
-    return told == wanted or (told is not None and Path(told) == Path(wanted))
-
-
-def _size(path: str) -> int | None:
-    """Bytes of a file; None where there is none, or a link."""
+    if Path(row.file or "") != Path(file):
+        return f"it reported {row.file}, not {file}"
     try:
-        found = os.lstat(path)
-    except (OSError, ValueError):
-        return None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
+        size = os.path.getsize(file)
+    except OSError:
+        return f"it reported {file}, but the file does not exist"
+    if isinstance(row, SegmentRow) and (row.frames is None or size != WAV_HEADER + 2 * row.frames):
+        return f"{file} has {size} bytes, which does not fit the {row.frames} samples that it reported"
+    return None if size else f"{file} is empty"
 
 
-# How long a worker may take, and whether it has taken longer.
-#
-# Two clocks run for each. Silence: a worker's heartbeat comes every second whatever its engine does, so a
-# process that is silent is stopped or hung beyond help. Progress: an engine may hang while the heart
-# beats on; how long is too long depends on the phase. The limits are wide, since an 860 M model on a
-# CPU may take most of a second for a character, and a healthy worker must never be ended: they find what
-# would wait for ever.
+def validate_result(assignment: Assignment, result: Result) -> tuple[list[Row], dict[RowName, Failure]]:
+    """Return the usable rows of a result among those without one yet, and the faults of all others.
+
+    Rows that are not of the lease, and a second row for the same segment, are ignored.
+    """
+    rows: dict[RowName, Row] = {}
+    faults: dict[RowName, Failure] = {}
+    reported: list[Row] = [*result.segments, *result.references]
+    for row in reported:
+        name = row_name(row)
+        if name not in assignment.files or name in assignment.finished or name in rows or name in faults:
+            continue
+        fault = row_fault(row, assignment.files[name])
+        if fault is None:
+            rows[name] = row
+        else:
+            faults[name] = Failure("result_wrong", f"{assignment.worker} gave a wrong result: {fault}")
+    for name in assignment.unfinished:
+        if name not in rows and name not in faults:
+            faults[name] = Failure("no_outcome", f"{assignment.worker} gave no outcome for it")
+    return list(rows.values()), faults
+
+
+NAMES_SHOWN = 3
+
+
+def name_rows(names: Iterable[str]) -> str:
+    """Return a few of the names, and how many more there are."""
+    every = list(names)
+    shown = ", ".join(repr(name)[1:-1][:60] for name in every[:NAMES_SHOWN])
+    return shown if len(every) <= NAMES_SHOWN else f"{shown} and {len(every) - NAMES_SHOWN} more"
 
 
 SILENT_SECONDS = 60.0
 LOADING_SECONDS = 900.0
 ENCODING_SECONDS, SECONDS_PER_REFERENCE = 300.0, 120.0
 GENERATING_SECONDS, SECONDS_PER_CHARACTER = 300.0, 2.0
+ANALYZING_SECONDS, ANALYZING_TIMES = 600.0, 5.0
+"""An analysis loads models, and some of its steps take as long as the recording (hence the factor)."""
 LOAD_TIMES = 10.0
-"""A machine that is slow to load is slow at all: so many times its loading is added to what comes after."""
+"""A machine that is slow to load is slow at all: this multiple of its loading time is added to later limits."""
 
-LEAST_SILENCE, LEAST_SILENCE_AT_START = 3.0, 15.0
-"""However little patience is asked for, a heartbeat may be late, and an interpreter takes time to start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """The limits in seconds, ``patience`` times what they usually are."""
-
-    patience: float = 1.0
-
-    def silence(self, *, greeted: bool) -> float:
-        """Between two signs of life; ``greeted``: the worker's program has said that it runs."""
-        return max(SILENT_SECONDS * self.patience, LEAST_SILENCE if greeted else LEAST_SILENCE_AT_START)
-
-    def loading(self) -> float:
-        return LOADING_SECONDS * self.patience
-
-    def encoding(self, references: int, load_seconds: float) -> float:
-        """Between two steps of encoding so many references."""
-        own = ENCODING_SECONDS + SECONDS_PER_REFERENCE * references
-        return (own + LOAD_TIMES * load_seconds) * self.patience
-
-    def generating(self, characters: int, load_seconds: float) -> float:
-        """Between two steps of speaking so many characters at a time."""
-        own = GENERATING_SECONDS + SECONDS_PER_CHARACTER * characters
-        return (own + LOAD_TIMES * load_seconds) * self.patience
+MIN_SILENCE, MIN_SILENCE_AT_START = 3.0, 15.0
+"""Limits that no time-out scale shortens: a heartbeat may be late, and an interpreter takes time to start."""
 
 
 class DeadlineWatch:
-    """What a worker was last heard of doing, and when. ``now`` is a monotonic time in seconds."""
+    """Watch over the time that one worker takes. ``now`` is always monotonic seconds.
 
-    def __init__(self, deadlines: Deadlines, now: float) -> None:
-        self._deadlines = deadlines
-        self._heard = self._progressed = now
+    Two clocks run. Silence: a heartbeat comes every second whatever the engine does, so a process without one
+    is stopped or hung. Progress: an engine may hang while the heartbeat goes on; how long is too long depends
+    on the phase. The limits are wide, since an 860 M model on a CPU may take most of a second for a character,
+    and a healthy worker must never be ended. ``timeout_scale`` multiplies them.
+    """
+
+    def __init__(self, timeout_scale: float, now: float) -> None:
+        self._scale = timeout_scale
+        self._last_event = self._progressed = now
         self._greeted = self._loaded = False
         self._load_seconds = 0.0
 
     def begin_lease(self, now: float) -> None:
-        self._heard = self._progressed = now
+        """Start both clocks for a new lease."""
+        self._last_event = self._progressed = now
 
     def end_lease(self) -> None:
-        """Whoever has answered has loaded its engine."""
+        """Note a result: the worker has loaded its engine."""
         self._loaded = True
 
-    def hear(self, event: Mapping[str, Any], now: float, *, of_lease: bool) -> None:
-        """An event; a step forward when it is news of the lease that the worker holds."""
+    def event(self, event: Mapping[str, Any], now: float, *, of_lease: bool) -> None:
+        """Note an event; progress when it belongs to the lease that the worker holds."""
         self._greeted = True
         if not of_lease or event["event"] == "heartbeat":
             return
@@ -354,104 +207,141 @@ class DeadlineWatch:
                 self._load_seconds = float(seconds)
 
     def forgive(self, seconds: float) -> None:
-        """This process itself was suspended for so long: it could not listen."""
-        self._heard += seconds
+        """Leave out seconds in which this process itself was suspended."""
+        self._last_event += seconds
         self._progressed += seconds
 
-    def overdue(self, held: Assignment, last_event: float, now: float) -> str | None:
-        """Why the worker has to be ended; None while it does not. ``last_event`` is when one was read,
-        whether or not anybody has had the time to look at it."""
-        limit = self._deadlines.silence(greeted=self._greeted)
-        self._heard = max(self._heard, last_event)
-        if now - self._heard > limit:
+    def overdue(self, assignment: Assignment, last_event: float, now: float) -> str | None:
+        """Return why the worker has to be ended; None while it has not.
+
+        ``last_event`` is when an event was read, whether or not the pool has looked at it.
+        """
+        limit = max(SILENT_SECONDS * self._scale, MIN_SILENCE if self._greeted else MIN_SILENCE_AT_START)
+        self._last_event = max(self._last_event, last_event)
+        if now - self._last_event > limit:
             return f"it gave no sign of life for {limit:.0f} s"
-        limit, doing = self._phase(held)
+        limit, doing = self.limit(assignment)
         if now - self._progressed > limit:
             return f"it made no progress for {limit:.0f} s while {doing}"
         return None
 
-    def _phase(self, held: Assignment) -> tuple[float, str]:
+    def limit(self, assignment: Assignment) -> tuple[float, str]:
+        """Return the longest time between two steps in seconds, and what the worker is doing."""
+        (*_, task) = assignment.lease.tasks
+        slow = LOAD_TIMES * self._load_seconds
+        if isinstance(task, AnalysisTask):
+            return (ANALYZING_SECONDS + ANALYZING_TIMES * task.seconds) * self._scale, "analyzing"
         if not self._loaded:
-            return self._deadlines.loading(), "loading its engine"
-        references = len(held.references) - len(held.encoded)
-        if references and not held.in_flight:
-            return self._deadlines.encoding(references, self._load_seconds), "encoding references"
-        characters = sum(held.in_flight.values())
-        return self._deadlines.generating(characters, self._load_seconds), "speaking"
+            return LOADING_SECONDS * self._scale, "loading its engine"
+        references = sum(map(assignment.is_reference, assignment.unfinished))
+        if references and not assignment.started:
+            own = ENCODING_SECONDS + SECONDS_PER_REFERENCE * references
+            return (own + slow) * self._scale, "encoding references"
+        own = GENERATING_SECONDS + SECONDS_PER_CHARACTER * sum(assignment.started.values())
+        return (own + slow) * self._scale, "synthesizing"
+
+
+MAX_START_FAILURES, MAX_FAILURES = 3, 20
+"""Workers of one client that may die in a row without starting a row, and without finishing one. Each row is
+tried twice, then given up, so only rows that all kill their worker reach this number."""
+
+MAX_START_FAILURES_OF_ALL, MAX_FAILURES_OF_ALL = 9, 60
+"""The same for all clients together: more than one of them must have met it."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0
+
+
+class RestartPolicy:
+    """Count of the workers that died in a row. ``not_before`` is the monotonic time of the next try."""
+
+    def __init__(
+        self, max_start_failures: int = MAX_START_FAILURES, max_failures: int = MAX_FAILURES
+    ) -> None:
+        self.not_before = 0.0
+        self._limits = max_start_failures, max_failures
+        self._start_failures = self._failures = 0
+
+    def record_success(self) -> None:
+        """Start over: a worker has finished a row."""
+        self._failures = self._start_failures = 0
+        self.not_before = 0.0
+
+    def record_failure(self, now: float, *, started: bool) -> int:
+        """Note that a worker died, having started rows or not.
+
+        Returns how many died so when no more are to be started, else 0.
+        """
+        self._failures += 1
+        self._start_failures = 0 if started else self._start_failures + 1
+        self.not_before = now + min(FIRST_PAUSE * 2.0 ** (self._failures - 1), LONGEST_PAUSE)
+        max_start_failures, max_failures = self._limits
+        if self._start_failures >= max_start_failures:
+            return self._start_failures
+        return self._failures if self._failures >= max_failures else 0
 
 
 MAX_CRASHES = 2
 """A row that went wrong with two workers gets no third."""
 
 MAX_LOSSES = 5
-"""A row whose machine went away so many times is given up: perhaps it is not by chance."""
+"""A row whose node was lost this often while it was being done is given up: perhaps it is not by chance."""
 
-
-@dataclass(slots=True)
-class RetryPlan:
-    """What is left of a lease: to be done next, to be done when there is nothing else, not to be done."""
-
-    first: list[Lease] = field(default_factory=list)
-    last: list[Lease] = field(default_factory=list)
-    given_up: list[RowName] = field(default_factory=list)
+RetryPlan = tuple[list[Lease], list[Lease], list[RowName]]
+"""What is left of a lease: leases to do next, leases to do last, rows to give up."""
 
 
 class FailureCounter:
-    """Counts, for each row, the workers it went wrong with."""
+    """Count of the failures of each row of a client."""
 
-    def __init__(self) -> None:
-        self._counted: collections.Counter[Hashable] = collections.Counter()
-        self._lost: collections.Counter[Hashable] = collections.Counter()
+    def __init__(self, max_losses: int = MAX_LOSSES) -> None:
+        self._max_losses = max_losses
+        self._crashes: collections.Counter[Hashable] = collections.Counter()
+        self._losses: collections.Counter[Hashable] = collections.Counter()
 
-    def of_dead(self, held: Assignment) -> RetryPlan:
-        """The worker is gone. Any row it was speaking may be what killed it: each of these goes alone to
-        another worker, so that the guilty one takes no other with it; what it had not begun goes first."""
-        remains = RetryPlan()
-        for name in sorted(held.in_flight):
-            if self._again(held, name):
-                remains.last += part(held.lease, {name})
+    def after_crash(self, assignment: Assignment) -> RetryPlan:
+        """Plan the rest of a lease whose worker died.
+
+        Any row that was started may be the cause: each of these goes alone to another worker, so that it
+        takes no other with it. What was not started goes first.
+        """
+        last: list[Lease] = []
+        given_up: list[RowName] = []
+        for name in sorted(assignment.started):
+            if self._count(self._crashes, assignment, name) < MAX_CRASHES:
+                last += part(assignment.lease, {name})
             else:
-                remains.given_up.append(name)
-        rest = {name for name in held.unfinished if name not in held.in_flight}
-        if held.unencoded:
-            rest |= held.references.keys()  # fitted together, so they are made again together
-        remains.first += part(held.lease, rest)
-        return remains
+                given_up.append(name)
+        rest = [name for name in assignment.unfinished if name not in assignment.started]
+        return _again(assignment, rest), last, given_up
 
-    def of_lost(self, held: Assignment) -> RetryPlan:
-        """The machine of the worker is gone, which is no row's fault."""
-        remains = RetryPlan()
-        rest: set[RowName] = set()
-        for name in (*held.unfinished, *held.unencoded):
-            key = _key(held, name)
-            self._lost[key] += 1
-            if self._lost[key] < MAX_LOSSES:
-                rest |= held.references.keys() if name in held.references else {name}
-            else:
-                remains.given_up.append(name)
-        remains.first += part(held.lease, rest)
-        return remains
+    def after_loss(self, assignment: Assignment) -> RetryPlan:
+        """Plan the rest of a lease whose node was lost. Only rows that were started may be the cause."""
+        given_up = [
+            name
+            for name in sorted(assignment.started)
+            if self._count(self._losses, assignment, name) >= self._max_losses
+        ]
+        rest = [name for name in assignment.unfinished if name not in given_up]
+        return _again(assignment, rest), [], given_up
 
-    def of_answered(self, held: Assignment, faults: Iterable[RowName]) -> RetryPlan:
-        """The worker answered, but not for these rows, or not as could be believed: another may try."""
-        remains = RetryPlan()
-        again: set[RowName] = set()
+    def after_result(self, assignment: Assignment, faults: Iterable[RowName]) -> RetryPlan:
+        """Plan the rows that a result lacks or that are wrong: another worker may try."""
+        rest: list[RowName] = []
+        given_up: list[RowName] = []
         for name in faults:
-            if not self._again(held, name):
-                remains.given_up.append(name)
-            elif name in held.references:
-                again |= {other for other in held.references if other[0] == name[0]}
-            else:
-                again.add(name)
-        remains.first += part(held.lease, again)
-        return remains
+            again = self._count(self._crashes, assignment, name) < MAX_CRASHES
+            (rest if again else given_up).append(name)
+        return _again(assignment, rest), [], given_up
 
-    def _again(self, held: Assignment, name: RowName) -> bool:
-        """One more strike; whether the row may be tried again."""
-        key = _key(held, name)
-        self._counted[key] += 1
-        return self._counted[key] < MAX_CRASHES
+    @staticmethod
+    def _count(counter: collections.Counter[Hashable], assignment: Assignment, name: RowName) -> int:
+        key = assignment.files[name] or name[1]
+        counter[key] += 1
+        return counter[key]
 
 
-def _key(held: Assignment, name: RowName) -> Hashable:
-    return held.segments.get(name, ("a reference", held.references.get(name)))
+def _again(assignment: Assignment, names: Iterable[RowName]) -> list[Lease]:
+    """Return a lease of these rows; references of a task are fitted together, so they are made again together."""
+    rest = set(names)
+    tasks = {number for number, _ in filter(assignment.is_reference, rest)}
+    return part(assignment.lease, rest | {name for name in assignment.files if name[0] in tasks})

@@ -1,1 +1,48 @@
-"""What makes speech. An engine is imported only when a task names it."""
+"""Registry of the engines: what each one needs and what it can do.
+
+An engine is the module ``voiceclone_worker.engines.NAME`` with a function ``load`` (see ``base``) and its entry here.
+The worker, the settings, the selection of an engine, ``doctor`` and provenance read this registry.
+
+Standard library only: both environments use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What the two environments know of an engine without loading it."""
+
+    codes_name: str
+    """File name of an encoded reference, in the folder of its speaker."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """Models of the model registry that must be there: by ``checkpoint``, or by the engine's option that gets the
+    folder."""
+    interpreter: str = "ui"
+    """Interpreter of the worker: that of the UI environment ("ui"), the fish environment ("fish"), or the one that is
+    set, else the UI environment's ("any")."""
+    uses_gpu: bool = False
+    is_speech: bool = True
+    """Whether the result is a voice, which is then watermarked and tagged as synthetic."""
+    license_notice: str = ""
+    """Sentence on the license of its weights, shown at the first run."""
+
+
+ENGINES: Mapping[str, EngineInfo] = {
+    "fish": EngineInfo(
+        "codes.npy",
+        interpreter="fish",
+        uses_gpu=True,
+        license_notice="The published weights of openaudio-s1-mini are licensed for non-commercial use only "
+        "(CC-BY-NC-SA-4.0, https://creativecommons.org/licenses/by-nc-sa/4.0/).",
+    ),
+    "kokoro": EngineInfo(
+        "voice.npz",
+        models={"checkpoint": "kokoro", "encoder": "campplus"},
+        license_notice="Kokoro's weights are free for any use (Apache-2.0).",
+    ),
+    "echo": EngineInfo("codes.txt", interpreter="any", is_speech=False),
+}

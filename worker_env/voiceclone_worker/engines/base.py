@@ -1,4 +1,4 @@
-"""What the worker asks of an engine."""
+"""The interface between the worker and its engines."""
 
 from __future__ import annotations
 
@@ -6,35 +6,39 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
+from voiceclone_worker.protocol import EngineSpec, Failure, ReferenceSpec, SegmentSpec
 
 Emit = Callable[..., None]
-"""``emit(event, **fields)`` writes one event line; see contract.event_line. Two events also stand in the
-result of the lease: ``note`` (``message``: a sentence for the user) and ``spent`` (``stage``, ``seconds``:
-time of an engine's own stage within ``generate``, the codec's for one)."""
+"""``emit(event, **fields)`` writes one event line; see ``protocol.event_line``. Two events are also part of the
+result of the lease: ``note`` (``message``: a sentence for the user) and ``spent`` (``stage``, ``seconds``: time of
+an engine's own stage within ``generate``, such as decoding)."""
 
 
-class SegmentError(Exception):
-    """One row that cannot be made; the others go on. ``code`` is stable, the message one sentence."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-class EngineError(Exception):
-    """The engine cannot work at all (a missing checkpoint, a missing package). Ends the task."""
+class _CodedError(Exception):
+    """An error with a stable code and a message of one sentence."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+
+    @property
+    def failure(self) -> Failure:
+        """The error as part of a result."""
+        return Failure(self.code, self.message)
+
+
+class SegmentError(_CodedError):
+    """A failure of one segment or reference; the others go on."""
+
+
+class EngineError(_CodedError):
+    """A failure of the engine as a whole (a missing checkpoint, a missing package); it ends the task."""
 
 
 @dataclass(frozen=True)
 class SpeechRow:
-    """A segment together with its speaker's encoded reference."""
+    """A segment with its speaker's encoded reference; ``task`` is the number of its task file."""
 
     task: int
     segment: SegmentSpec
@@ -43,7 +47,7 @@ class SpeechRow:
 
 @dataclass(frozen=True)
 class Speech:
-    """Mono speech: 16-bit little-endian PCM at ``rate`` Hz."""
+    """Mono speech as 16-bit little-endian PCM at ``rate`` Hz."""
 
     pcm: bytes
     rate: int
@@ -52,23 +56,24 @@ class Speech:
 
     @property
     def frames(self) -> int:
+        """Number of samples."""
         return len(self.pcm) // 2
 
 
 class Engine(Protocol):
-    """Loaded once per process. Rows may come from several speakers; the engine forms its own batches."""
+    """An engine, loaded once per process. Rows may be of several speakers; the engine forms its own batches."""
 
     def encode(
         self, references: Sequence[ReferenceSpec]
     ) -> Iterator[tuple[ReferenceSpec, SegmentError | None]]:
-        """Write what the engine makes of each reference to its ``codes``; yield each as it is done."""
+        """Write the codes of each reference to its ``codes``; yield each when it is done. Raises EngineError."""
         ...
 
     def generate(self, rows: Sequence[SpeechRow]) -> Iterator[tuple[SpeechRow, Speech | SegmentError]]:
-        """Speak the rows; yield each exactly once, as soon as it is done, in any order.
+        """Synthesize the rows; yield each exactly once, as soon as it is done, in any order.
 
-        Emits ``segment_started`` (task, id) for each before its work begins: should the process die,
-        these are the rows that may have killed it.
+        Emits ``segment_started`` (task, id) for each row before its work begins: if the process dies, these are
+        the rows that may have killed it.
         """
         ...
 

@@ -1,11 +1,10 @@
-"""Tones of the right length.
+"""The echo engine: tones of the right length, for tests and for measuring the overhead of coordination.
 
-Standard library only, so that it runs in any interpreter: for tests of the pool and for measuring
-what coordination costs. Its options: ``rate`` (Hz), ``delay`` (seconds a segment), ``import`` (a module to
-import on loading, by its name or, ending in ``.py``, by the path of its file). Where that has a function
-``hook(options)``, what it returns is called at each moment with "load", "encode" or "generate" and the name of the
-speaker or the id of the segment; a SegmentError that it raises for a segment is that segment's failure. Other
-options are for the hook.
+Standard library only, so that it runs in any interpreter. Options: ``rate`` (Hz), ``delay`` (seconds for each
+segment), ``import`` (a module to import on loading, by its name or, ending in ``.py``, by the path of its file). If
+that module has a function ``hook(options)``, the function it returns is called with "load", "encode" or "generate"
+and the name of the speaker or the id of the segment; a SegmentError that it raises for a segment is that segment's
+failure. Other options are for the hook.
 """
 
 from __future__ import annotations
@@ -33,10 +32,13 @@ Hook = Callable[[str, str], object]
 
 
 def load(spec: EngineSpec, emit: Emit) -> Engine:
+    """Return the engine."""
     return EchoEngine(spec, emit)
 
 
 class EchoEngine:
+    """The engine; see the module for its options."""
+
     def __init__(self, spec: EngineSpec, emit: Emit) -> None:
         self._emit = emit
         self._rate = int(spec.options.get("rate", 8000))
@@ -47,7 +49,7 @@ class EchoEngine:
     def encode(
         self, references: Sequence[ReferenceSpec]
     ) -> Iterator[tuple[ReferenceSpec, SegmentError | None]]:
-        """The codes of a reference are the pitch of its tone."""
+        """Write the codes of each reference: the pitch of its tone."""
         for reference in references:
             self._hook("encode", reference.speaker)
             yield reference, self._encode(reference)
@@ -66,6 +68,7 @@ class EchoEngine:
         return None
 
     def generate(self, rows: Sequence[SpeechRow]) -> Iterator[tuple[SpeechRow, Speech | SegmentError]]:
+        """Synthesize the rows, one after the other."""
         for row in rows:
             self._emit("segment_started", task=row.task, id=row.segment.id)
             if self._delay:
@@ -99,7 +102,7 @@ def _hook(options: Mapping[str, Any]) -> Hook:
 
 
 def _do_nothing(moment: str, name: str) -> None:
-    """The hook where there is no other."""
+    """Be the hook where the options name none."""
 
 
 def _module_of_file(path: Path) -> ModuleType:
@@ -111,7 +114,7 @@ def _module_of_file(path: Path) -> ModuleType:
 
 
 def _pitch(reference: ReferenceSpec) -> int:
-    """From the codes where they were made, else from the speaker's name."""
+    """Return the pitch in the codes, else one from the speaker's name."""
     try:
         return int(Path(reference.codes).read_text(encoding="ascii"))
     except (OSError, ValueError):

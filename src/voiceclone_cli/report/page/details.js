@@ -5,12 +5,12 @@ const references = []; // {speaker, canvas, button}
 function speakerCard(speaker) {
   const facts = [
     has(speaker.speech_seconds) && `${duration(speaker.speech_seconds)} of speech`,
-    `${speaker.done} of ${plural(speaker.segments, "line")} spoken`,
-    has(speaker.similarity) && `similarity ${fixed(speaker.similarity, 2)} to the ${speaker.judged_by}`,
+    `${speaker.done} of ${plural(speaker.segments, "line")} synthesized`,
+    has(speaker.similarity) && `similarity ${fixed(speaker.similarity, 2)} to the ${speaker.compared_with}`,
     has(speaker.margin) && `margin ${signed(speaker.margin, 2)}${speaker.nearest_other ? ` over ${speaker.nearest_other}` : ""}`,
     has(speaker.reference_seconds) && `reference ${duration(speaker.reference_seconds)}`,
   ];
-  const card = el("article", { class: "card" }, el("h3", {}, who(speaker.name)), el("p", { class: "facts" }, ...facts.filter(Boolean).map((words) => el("span", {}, words))));
+  const card = el("article", { class: "card" }, el("h3", {}, speakerTag(speaker.name)), el("p", { class: "facts" }, ...facts.filter(Boolean).map((words) => el("span", {}, words))));
   if (speaker.reference) card.append(reference(speaker));
   else card.append(el("p", { class: "muted" }, "There is no reference in this directory."));
   if (speaker.reference_text) card.append(el("blockquote", { dir: "auto" }, speaker.reference_text));
@@ -20,21 +20,21 @@ function speakerCard(speaker) {
 
 function reference(speaker) {
   const clip = referenceOf(speaker);
-  const isIt = () => player.playing && player.clip.file === clip.file;
-  const button = el("button", { type: "button", onclick: () => (isIt() ? pause() : play(clip)) }, "▶ Reference");
+  const isCurrent = () => player.playing && player.clip.file === clip.file;
+  const button = el("button", { type: "button", onclick: () => (isCurrent() ? pause() : play(clip)) }, "▶ Reference");
   const canvas = el("canvas", { "aria-hidden": "true" });
   const peaks = speaker.reference_peaks;
   if (peaks) canvas.addEventListener("click", (event) => play(clip, { at: timeAt(canvas, event.clientX, 0, peaks.seconds) }));
-  references.push({ speaker, canvas, button, isIt });
+  references.push({ speaker, canvas, button, isCurrent });
   return el("div", { class: "reference" }, button, canvas);
 }
 
 function drawReferences() {
   if ($("speakers").hidden) return;
-  for (const { speaker, canvas, button, isIt } of references) {
+  for (const { speaker, canvas, button, isCurrent } of references) {
     const peaks = speaker.reference_peaks;
-    button.textContent = isIt() ? "❚❚ Reference" : "▶ Reference";
-    if (peaks) drawClip(canvas, peaks, { from: 0, to: peaks.seconds, seconds: peaks.seconds, colour: colourOf(speaker.name), at: isIt() ? heardAt() : null });
+    button.textContent = isCurrent() ? "❚❚ Reference" : "▶ Reference";
+    if (peaks) drawClip(canvas, peaks, { from: 0, to: peaks.seconds, seconds: peaks.seconds, colour: colourOf(speaker.name), at: isCurrent() ? playbackTime() : null });
   }
 }
 
@@ -45,16 +45,16 @@ const pairs = (rows) => table(rows.map(([name, value]) => el("tr", {}, el("th", 
 function times() {
   const { timing } = content;
   const all = [...timing.stages, ...timing.workers];
-  const most = Math.max(0.001, ...all.map((one) => one.seconds));
+  const longest = Math.max(0.001, ...all.map((one) => one.seconds));
   const bar = (one, type) => {
     const fill = el("div", { class: "fill" });
-    fill.style.width = `${100 * one.seconds / most}%`;
+    fill.style.width = `${100 * one.seconds / longest}%`;
     const memory = has(one.peak_mb) ? `up to ${Math.round(one.peak_mb).toLocaleString("en")} MB` : null;
     return [el("span", { class: `name ${type}` }, one.name), el("div", { class: `track-bar ${type}`, title: memory, "aria-hidden": "true" }, fill), el("span", { class: "number" }, one.seconds < 0.05 ? "< 0.1 s" : duration(one.seconds))];
   };
   const rows = timing.stages.flatMap((one) => [...bar(one, ""), ...(one.name === "speaking" ? timing.workers.flatMap((worker) => bar(worker, "within")) : [])]);
-  const kept = [timing.reused_lines ? plural(timing.reused_lines, "line") : "", ...timing.reused_stages].filter(Boolean);
-  return [el("div", { class: "times" }, ...rows), kept.length ? el("p", { class: "muted" }, `Kept from an earlier run: ${kept.join(", ")}.`) : null];
+  const reused = [timing.reused_lines ? plural(timing.reused_lines, "line") : "", ...timing.reused_stages].filter(Boolean);
+  return [el("div", { class: "times" }, ...rows), reused.length ? el("p", { class: "muted" }, `Reused from an earlier run: ${reused.join(", ")}.`) : null];
 }
 
 function settingRow({ name, value, from }) {
@@ -72,10 +72,10 @@ function runCards() {
   const { files, facts, timing, consent, history, settings, versions } = content;
   return [
     files.length && card("Files", "all", el("p", { class: "files" }, ...files.map(([name, link]) => el("a", { href: link }, name)))),
-    facts.length && card("How it was made", "", pairs(facts)),
+    facts.length && card("Details", "", pairs(facts)),
     timing.stages.length && card(`Time${has(timing.total) ? `: ${duration(timing.total)}` : ""}`, "", ...times()),
-    card("Consent", "", consent.length ? pairs(consent) : el("p", { class: "muted" }, "Nothing is recorded of who agreed to being cloned (run --consent FILE).")),
-    card("Corrections", "", history.length ? el("ol", { class: "history" }, ...history.map(correction)) : el("p", { class: "muted" }, "None yet: mark lines with X and take the command.")),
+    card("Consent", "", consent.length ? pairs(consent) : el("p", { class: "muted" }, "No consent is recorded (run --consent FILE).")),
+    card("Corrections", "", history.length ? el("ol", { class: "history" }, ...history.map(correction)) : el("p", { class: "muted" }, "None yet: mark lines with X and copy the command.")),
     settings.length && card("Settings", "", table(settings.map(settingRow))),
     versions.length && card("Versions", "", pairs(versions)),
   ].filter(Boolean);

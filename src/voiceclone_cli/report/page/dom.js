@@ -1,4 +1,4 @@
-// Making elements, and saying numbers. Data becomes text nodes only: nothing here reads markup.
+// Elements and formatted numbers. Data becomes text nodes only and is never parsed as markup.
 
 const $ = (id) => document.getElementById(id);
 
@@ -49,7 +49,7 @@ function command(words) {
 }
 
 function copyText(words, button) {
-  // Not the clipboard's own interface: browsers refuse it to pages that were opened as files.
+  // The Clipboard API is not available to pages that were opened as files.
   const field = el("textarea", { class: "unseen" });
   field.value = words;
   document.body.append(field);
@@ -58,7 +58,7 @@ function copyText(words, button) {
   field.remove();
   button.focus();
   if (done) announce("Copied");
-  else warn("The browser does not let it be copied");
+  else warn("The browser refused to copy the text");
   if (done) {
     const label = button.textContent;
     button.textContent = "Copied";
@@ -66,21 +66,21 @@ function copyText(words, button) {
   }
 }
 
-/** For screen readers. */
+/** A message for screen readers. */
 function announce(words) {
   $("live").textContent = words;
   $("live").className = "unseen";
 }
 
-/** For everybody, until something else is announced or some seconds have passed. */
+/** A visible message, for some seconds or until the next one. */
 function warn(words) {
   announce(words);
   $("live").className = "toast";
   setTimeout(() => { if ($("live").textContent === words) $("live").className = "unseen"; }, 5000);
 }
 
-/** A canvas in device pixels, cleared; its context draws in CSS pixels. */
-function prepared(canvas) {
+/** Resize a canvas to device pixels and clear it; its context draws in CSS pixels. */
+function prepareCanvas(canvas) {
   const scale = window.devicePixelRatio || 1;
   const width = canvas.clientWidth;
   const height = canvas.clientHeight;

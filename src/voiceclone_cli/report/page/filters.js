@@ -1,4 +1,4 @@
-// What stands above the list: search, filters, order, and the lines that are marked for a redo.
+// Above the list: search, filters, order, and the lines that are marked for a redo.
 
 function fillFilters() {
   const statuses = [...new Set(lines.map((line) => line.status))];
@@ -7,7 +7,7 @@ function fillFilters() {
   $("filter-speaker").append(option("", "All speakers"), ...speakers.map((one) => option(one.name, one.name)));
   $("filter-status").append(option("", "Any status"), ...statuses.map((name) => option(name, `${name} (${count((line) => line.status === name)})`)));
   $("filter-flag").append(
-    option("", "Flagged or not"),
+    option("", "With or without flags"),
     option("any", `Any flag (${count((line) => line.flags.length)})`),
     ...flags.map((name) => option(`=${name}`, `${name} (${count((line) => line.flags.includes(name))})`)),
     option("unchecked", `not checked (${count((line) => !line.check && line.status === "done")})`),
@@ -19,7 +19,7 @@ function fillFilters() {
 for (const [id, name] of [["search", "search"], ["filter-speaker", "speaker"], ["filter-status", "status"], ["filter-flag", "flag"]]) {
   $(id).addEventListener("input", (event) => {
     state.filters[name] = event.target.value;
-    choose();
+    applyFilters();
     announce(`${state.visible.length} of ${plural(lines.length, "line")}`);
   });
 }
@@ -29,16 +29,16 @@ document.querySelector(".filters").addEventListener("submit", (event) => event.p
 function toggleWorst() {
   const worst = state.order.by === "badness" && state.order.down;
   orderBy(worst ? "start" : "badness", !worst);
-  announce(worst ? "In the order of time" : "Worst first");
+  announce(worst ? "Sorted by time" : "Worst first");
 }
 $("worst").addEventListener("click", toggleWorst);
 
-/** Whether there was anything to clear. */
+/** Clear all filters; return whether one was set. */
 function clearFilters() {
   const any = Object.values(state.filters).some(Boolean);
   for (const id of ["search", "filter-speaker", "filter-status", "filter-flag"]) $(id).value = "";
   state.filters = { search: "", speaker: "", status: "", flag: "" };
-  if (any) choose();
+  if (any) applyFilters();
   return any;
 }
 
@@ -48,9 +48,9 @@ on("marks", () => {
   $("marked-count").textContent = `${plural(ids.length, "line")} to redo`;
   $("redo").value = `${content.commands.redo} ${ids.map(quoted).join(" ")}`;
 });
-/** A word for a POSIX shell. */
+/** Quote a word for a POSIX shell. */
 const quoted = (word) => (/^[\w.,:@%+=/-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
 $("redo").addEventListener("focus", () => $("redo").select());
 $("redo-copy").addEventListener("click", () => copyText($("redo").value, $("redo-copy")));
-$("redo-clear").addEventListener("click", () => { state.marks.clear(); tell("marks"); });
+$("redo-clear").addEventListener("click", () => { state.marks.clear(); emit("marks"); });
 fillFilters();

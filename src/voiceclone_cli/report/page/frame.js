@@ -1,4 +1,4 @@
-// The top of the page, its notices, the three views, the theme.
+// Header, notices, the three views, the theme.
 
 function fillTop() {
   const { outcome } = content;
@@ -16,21 +16,21 @@ function fillFigures() {
   const done = lines.filter((line) => line.status === "done").length;
   const flagged = lines.filter((line) => line.flags.length).length;
   const figures = [
-    ["lines spoken", `${done.toLocaleString("en")} of ${lines.length.toLocaleString("en")}`],
-    ["with a flag", flagged.toLocaleString("en")],
-    ["made faster", lines.filter((line) => line.stretch > 1.005).length.toLocaleString("en")],
+    ["lines synthesized", `${done.toLocaleString("en")} of ${lines.length.toLocaleString("en")}`],
+    ["flagged", flagged.toLocaleString("en")],
+    ["sped up", lines.filter((line) => line.stretch > 1.005).length.toLocaleString("en")],
     ["past their slot", lines.filter((line) => line.flags.includes("overflow")).length.toLocaleString("en")],
     ["similarity", summary.similarity, (value) => fixed(value, 2)],
     ["margin", summary.margin, (value) => signed(value, 2)],
     ["word errors", summary.wer, percent],
     ["MOS", summary.mos, (value) => fixed(value, 1)],
-    ["time it took", content.timing.total, duration],
+    ["run time", content.timing.total, duration],
   ];
   const known = figures.filter(([, value]) => has(value));
-  $("figures").append(...terms(known.map(([name, value, say]) => [name, say ? say(value) : value])));
+  $("figures").append(...terms(known.map(([name, value, format]) => [name, format ? format(value) : value])));
 }
 
-/** A line is named so that it can be gone to. */
+/** A message with a button that selects its line. */
 function problem({ code, message, segment }) {
   const place = lineIndex.has(segment) ? el("button", { type: "button", class: "quiet", onclick: () => goTo(lineIndex.get(segment)) }, segment) : null;
   return el("li", {}, place, el("span", { dir: "auto" }, message), code ? el("span", { class: "code" }, ` (${code})`) : null);
@@ -47,11 +47,11 @@ function fillNotices() {
   const found = [];
   const list = (items) => el("ul", {}, ...items);
   if (errors.length) found.push(el("details", { class: "notice error", open: errors.length <= 5 }, el("summary", {}, plural(errors.length, "error")), list(errors.map(problem))));
-  if (content.gates.length) found.push(el("details", { class: "notice error", open: content.gates.length <= 5 }, el("summary", {}, `The check missed ${plural(content.gates.length, "gate")}`), list(content.gates.map(problem))));
+  if (content.gates.length) found.push(el("details", { class: "notice error", open: content.gates.length <= 5 }, el("summary", {}, `${plural(content.gates.length, "gate")} failed in the check`), list(content.gates.map(problem))));
   if (notes.length) found.push(el("details", { class: "notice", open: notes.length <= 3 }, el("summary", {}, plural(notes.length, "note")), list(notes.map((words) => el("li", { dir: "auto" }, words)))));
   const unchecked = lines.filter((line) => line.status === "done" && !line.check).length;
   if (unchecked) {
-    const words = content.checked ? `${plural(unchecked, "line")} not checked, or changed since: ` : "Not checked. Similarity, word errors and quality come from ";
+    const words = content.checked ? `${plural(unchecked, "line")} not checked, or changed since the check: ` : "Not checked. For similarity, word errors and quality run ";
     found.push(el("p", { class: "notice plain" }, words, command(content.commands.check)));
   }
   $("notices").append(...found);
@@ -66,7 +66,7 @@ function openView(name) {
     $(`tab-${one}`).tabIndex = one === name ? 0 : -1;
   }
   if (name === "lines") redrawRows();
-  tell("view");
+  emit("view");
 }
 
 VIEWS.forEach((name, n) => {
@@ -86,19 +86,19 @@ $("skip").addEventListener("click", (event) => { event.preventDefault(); openVie
 const darkSystem = window.matchMedia("(prefers-color-scheme: dark)");
 const THEME = "voiceclone-theme";
 function chosenTheme() {
-  // Some browsers keep nothing for pages that were opened as files.
+  // Some browsers have no storage for pages that were opened as files.
   try { return localStorage.getItem(THEME); } catch { return null; }
 }
 function setTheme(name) {
   document.documentElement.dataset.theme = name;
   $("theme").textContent = name === "dark" ? "☀ Light" : "☾ Dark";
   $("theme").setAttribute("aria-label", name === "dark" ? "Light colours" : "Dark colours");
-  tell("theme");
+  emit("theme");
 }
 const systemTheme = () => (darkSystem.matches ? "dark" : "light");
 $("theme").addEventListener("click", () => {
   const name = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-  try { localStorage.setItem(THEME, name); } catch { /* It lasts as long as the page, then. */ }
+  try { localStorage.setItem(THEME, name); } catch { /* Then it lasts as long as the page. */ }
   setTheme(name);
 });
 darkSystem.addEventListener("change", () => { if (!chosenTheme()) setTheme(systemTheme()); });

@@ -1,23 +1,23 @@
-// The list of lines. Only the rows in the window are in the document; the others are counted in aria-rowcount.
+// The list of lines. Only rows in the window are in the document; aria-rowcount counts the others.
 
 const narrow = window.matchMedia("(max-width: 760px)");
 const grid = $("grid");
 const box = $("rows");
 const drawn = new Map(); // index of a line -> its row
-const SPARE = 6; // rows beyond either edge
+const SPARE = 6; // rows beyond both edges
 const rowHeight = () => (narrow.matches ? 96 : 54);
 
-const isChecked = new Set(["similarity", "margin", "wer", "mos"]); // columns that only a check fills
-const ofVoice = new Set(["similarity", "margin", "mos"]); // and what takes a second of speech to tell
+const checkColumns = new Set(["similarity", "margin", "wer", "mos"]); // columns of a check
+const voiceColumns = new Set(["similarity", "margin", "mos"]); // and what takes a second of speech to emit
 const cell = (type, ...children) => el("div", { role: "gridcell", class: type }, ...children);
 
 function rowOf(index) {
   const line = lines[index];
   const box = el("input", { type: "checkbox", tabindex: "-1", "aria-label": `Mark ${line.id} for a redo`, onclick: (event) => { event.stopPropagation(); mark(index); } });
-  const row = el("div", { role: "row", class: `line${line.flags.length || line.stale ? " flagged" : ""}`, id: `line-${index}`, onclick: () => select(index, { hear: true }), ondblclick: () => play(cloneOf(index) || originalOf(index)) },
+  const row = el("div", { role: "row", class: `line${line.flags.length || line.stale ? " flagged" : ""}`, id: `line-${index}`, onclick: () => select(index, { withSound: true }), ondblclick: () => play(cloneOf(index) || originalOf(index)) },
     cell("mark", box),
     cell("id", line.id),
-    cell("speaker", who(line.speaker)),
+    cell("speaker", speakerTag(line.speaker)),
     cell("time", clock(line.start)),
     el("div", { role: "gridcell", class: "text", dir: "auto", lang: line.language || null }, line.text),
     cell("sound wide", line.peaks || content.original ? el("canvas", { "aria-hidden": "true" }) : NONE),
@@ -30,13 +30,13 @@ function rowOf(index) {
 
 function numberCell(one, line) {
   const flagged = one.flag && line.flags.includes(one.flag);
-  const unsure = ofVoice.has(one.by) && line.check && !line.check.judged;
+  const unsure = voiceColumns.has(one.by) && line.check && !line.check.scored;
   const shown = cell(`${typeOf(one)}${unsure ? " unsure" : flagged ? (SEVERE.has(one.flag) ? " bad" : " warn") : ""}`, one.show(line));
-  if (unsure) shown.title = "too short to tell";
+  if (unsure) shown.title = "too short to compare";
   return shown;
 }
 
-const typeOf = (one) => `${one.type || ""}${isChecked.has(one.by) ? " checked" : ""}`;
+const typeOf = (one) => `${one.type || ""}${checkColumns.has(one.by) ? " checked" : ""}`;
 const flagsOf = (line) => (line.stale ? [flag("not checked"), ...line.flags.map(flag)] : line.flags.map(flag));
 
 /** The worst flag, and how many more there are. */
@@ -46,7 +46,7 @@ function fewFlags(line) {
   return [worst, more].filter(Boolean);
 }
 
-/** A row's figures in one line, for narrow windows. */
+/** The measures of a row in one line, for narrow windows. */
 function measuresOf(line) {
   const plain = { stretch: (value) => value < 1.005, overflow: (value) => value < 0.005 };
   const known = COLUMNS.filter((one) => one.show && has(one.key(line)) && !plain[one.by]?.(one.key(line)));
@@ -56,15 +56,15 @@ function measuresOf(line) {
 /** Original above, clone below, on one scale. */
 function drawPair(canvas, index) {
   const line = lines[index];
-  const { context, width, height } = prepared(canvas);
+  const { context, width, height } = prepareCanvas(canvas);
   const seconds = Math.max(line.end - line.start, line.seconds || 0, 0.1);
   const half = { x: 0, height: height / 2 - 2 };
   if (content.original) drawWave(context, content.original.peaks, { ...half, from: line.start, to: line.end, y: 0, width: (line.end - line.start) / seconds * width, colour: colours.original });
   if (line.peaks) drawWave(context, line.peaks, { ...half, from: 0, to: line.seconds, y: height / 2 + 1, width: line.seconds / seconds * width, colour: colourOf(line.speaker) });
 }
 
-/** Put the rows of the window in place, and take the others away; the chosen one always stays. */
-function layRows() {
+/** Add the rows in the window and remove the others; the selected row always stays. */
+function layoutRows() {
   if ($("lines").hidden) return;
   const height = rowHeight();
   const top = -box.getBoundingClientRect().top;
@@ -72,19 +72,19 @@ function layRows() {
   const last = Math.min(state.visible.length, Math.ceil((top + window.innerHeight) / height) + SPARE);
   const wanted = new Map();
   for (let at = first; at < last; at++) wanted.set(state.visible[at], at);
-  const chosen = state.visible.indexOf(state.selected);
-  if (chosen >= 0) wanted.set(state.selected, chosen);
+  const selected = state.visible.indexOf(state.selected);
+  if (selected >= 0) wanted.set(state.selected, selected);
   for (const [index, row] of drawn) {
     if (!wanted.has(index)) {
       row.remove();
       drawn.delete(index);
     }
   }
-  for (const [index, at] of wanted) layRow(index, at, height);
+  for (const [index, at] of wanted) layoutRow(index, at, height);
 }
 
-/** Only rows that are new: the others lie where they are until the list is drawn anew. */
-function layRow(index, at, height) {
+/** Add a row unless it is there already. */
+function layoutRow(index, at, height) {
   if (drawn.has(index)) return;
   const row = rowOf(index);
   drawn.set(index, row);
@@ -92,7 +92,7 @@ function layRow(index, at, height) {
   row.style.height = `${height}px`;
   row.setAttribute("aria-rowindex", at + 2);
   showState(row, index);
-  // In the order of the list, which is the order in which a screen reader meets them.
+  // In the order of the list, for screen readers.
   box.insertBefore(row, [...box.children].find((other) => Number(other.ariaRowIndex) > at + 2) || null);
   const canvas = row.querySelector("canvas");
   if (canvas && canvas.clientWidth) drawPair(canvas, index);
@@ -104,7 +104,7 @@ function showState(row, index) {
 }
 
 function showStates() {
-  layRows();
+  layoutRows();
   for (const [index, row] of drawn) showState(row, index);
 }
 
@@ -112,10 +112,10 @@ function redrawRows() {
   for (const row of drawn.values()) row.remove();
   drawn.clear();
   box.style.height = `${state.visible.length * rowHeight()}px`;
-  layRows();
+  layoutRows();
 }
 
-/** Scroll a row into the part of the window that nothing covers. */
+/** Scroll a row into the uncovered part of the window. */
 function scrollTo(index) {
   const at = state.visible.indexOf(index);
   if (at < 0 || $("lines").hidden) return;
@@ -127,7 +127,7 @@ function scrollTo(index) {
   else if (top + height > below) window.scrollBy(0, top + height - below);
 }
 
-function layColumns() {
+function layoutColumns() {
   const head = $("columns");
   head.append(el("div", { role: "columnheader" }, el("span", { class: "unseen" }, "Marked")));
   for (const one of COLUMNS) {
@@ -139,10 +139,10 @@ function layColumns() {
 
 function showOrder() {
   for (const header of $("columns").querySelectorAll("[data-by]")) {
-    const isIt = header.dataset.by === state.order.by;
+    const isCurrent = header.dataset.by === state.order.by;
     const button = header.querySelector("button");
-    button.textContent = column(header.dataset.by).label + (isIt ? (state.order.down ? " ↓" : " ↑") : "");
-    if (isIt) header.setAttribute("aria-sort", state.order.down ? "descending" : "ascending");
+    button.textContent = column(header.dataset.by).label + (isCurrent ? (state.order.down ? " ↓" : " ↑") : "");
+    if (isCurrent) header.setAttribute("aria-sort", state.order.down ? "descending" : "ascending");
     else header.removeAttribute("aria-sort");
   }
   const worst = state.order.by === "badness" && state.order.down;
@@ -150,13 +150,13 @@ function showOrder() {
   $("sort").value = `${state.order.by}${state.order.down ? "-" : "+"}`;
 }
 
-layColumns();
+layoutColumns();
 grid.classList.toggle("unchecked", lines.every((line) => !line.check));
-on("choice", () => {
+on("filtered", () => {
   grid.setAttribute("aria-rowcount", state.visible.length + 1);
   $("shown").textContent = state.visible.length === lines.length ? "" : `${state.visible.length.toLocaleString("en")} of ${plural(lines.length, "line")}`;
   $("nothing").hidden = state.visible.length > 0;
-  $("nothing").textContent = lines.length ? "No line is like that. Esc clears what was chosen." : "There are no lines yet.";
+  $("nothing").textContent = lines.length ? "No line matches. Press Esc to clear the filters." : "There are no lines yet.";
   grid.hidden = !state.visible.length;
   showOrder();
   redrawRows();
@@ -169,6 +169,6 @@ on("selection", () => {
 on("marks", showStates);
 on("theme", redrawRows);
 narrow.addEventListener("change", redrawRows);
-window.addEventListener("scroll", layRows, { passive: true });
-window.addEventListener("resize", layRows);
+window.addEventListener("scroll", layoutRows, { passive: true });
+window.addEventListener("resize", layoutRows);
 on("width", redrawRows);

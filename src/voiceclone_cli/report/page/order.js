@@ -1,19 +1,19 @@
-// Which lines are shown, and in what order.
+// Filtering and sorting of lines.
 
 const measure = (name) => (line) => (line.check ? line.check[name] : null);
 const COLUMNS = [
   { by: "id", label: "Line", key: (line) => line.id, meaning: "The line's id" },
-  { by: "speaker", label: "Speaker", key: (line) => line.speaker, meaning: "Who speaks" },
-  { by: "start", label: "Time", key: (line) => line.start, meaning: "When the original begins" },
-  { by: "text", label: "Text", key: (line) => line.text, meaning: "What is to be said" },
-  { by: "sound", label: "Sound", key: (line) => line.seconds, meaning: "Original above, clone below; sorts by the clone's seconds", type: "sound wide" },
-  { by: "stretch", label: "Stretch", key: (line) => line.stretch, show: (line) => (has(line.stretch) ? `${fixed(line.stretch, 2)}×` : NONE), meaning: "How much faster it was made", type: "number", falls: true },
-  { by: "overflow", label: "Overflow", key: (line) => line.overflow, show: (line) => (line.overflow > 0.005 ? `${signed(line.overflow, 2)} s` : has(line.overflow) ? "0" : NONE), meaning: "Seconds past its slot", type: "number", falls: true, flag: "overflow" },
-  { by: "similarity", label: "Similarity", short: "sim", key: measure("similarity"), show: (line) => fixed(measure("similarity")(line), 2), meaning: "To the speaker's own voice, 1 is the same", type: "number", flag: "wrong speaker" },
-  { by: "margin", label: "Margin", short: "margin", key: measure("margin"), show: (line) => signed(measure("margin")(line), 2), meaning: "How much more like this speaker than like the nearest other", type: "number wide", flag: "wrong speaker" },
-  { by: "wer", label: "WER", short: "WER", key: measure("wer"), show: (line) => percent(measure("wer")(line)), meaning: "Words that were understood otherwise", type: "number", falls: true, flag: "wrong words" },
-  { by: "mos", label: "MOS", short: "MOS", key: measure("mos"), show: (line) => fixed(measure("mos")(line), 1), meaning: "Quality from 1 to 5, as DNSMOS hears it", type: "number wide" },
-  { by: "badness", label: "Flags", key: (line) => line.badness, meaning: "What is the matter; sorts by how much", type: "flags", falls: true },
+  { by: "speaker", label: "Speaker", key: (line) => line.speaker, meaning: "The speaker" },
+  { by: "start", label: "Time", key: (line) => line.start, meaning: "Start of the original" },
+  { by: "text", label: "Text", key: (line) => line.text, meaning: "Text of the script" },
+  { by: "sound", label: "Sound", key: (line) => line.seconds, meaning: "Original above, clone below; sorts by the clone's duration", type: "sound wide" },
+  { by: "stretch", label: "Stretch", key: (line) => line.stretch, show: (line) => (has(line.stretch) ? `${fixed(line.stretch, 2)}×` : NONE), meaning: "Speed-up to fit the slot", type: "number", falls: true },
+  { by: "overflow", label: "Overflow", key: (line) => line.overflow, show: (line) => (line.overflow > 0.005 ? `${signed(line.overflow, 2)} s` : has(line.overflow) ? "0" : NONE), meaning: "Seconds past the end of the slot", type: "number", falls: true, flag: "overflow" },
+  { by: "similarity", label: "Similarity", short: "sim", key: measure("similarity"), show: (line) => fixed(measure("similarity")(line), 2), meaning: "Similarity to the speaker's voice, 1 is identical", type: "number", flag: "wrong speaker" },
+  { by: "margin", label: "Margin", short: "margin", key: measure("margin"), show: (line) => signed(measure("margin")(line), 2), meaning: "Similarity to the speaker minus similarity to the nearest other", type: "number wide", flag: "wrong speaker" },
+  { by: "wer", label: "WER", short: "WER", key: measure("wer"), show: (line) => percent(measure("wer")(line)), meaning: "Word error rate of the transcript", type: "number", falls: true, flag: "wrong words" },
+  { by: "mos", label: "MOS", short: "MOS", key: measure("mos"), show: (line) => fixed(measure("mos")(line), 1), meaning: "Quality from 1 to 5 (DNSMOS)", type: "number wide" },
+  { by: "badness", label: "Flags", key: (line) => line.badness, meaning: "Problems; sorts by severity", type: "flags", falls: true },
 ];
 const column = (by) => COLUMNS.find((one) => one.by === by);
 
@@ -23,7 +23,7 @@ function compare(a, b) {
   return typeof a === "string" ? names.compare(a, b) : a - b;
 }
 
-/** Lines in the order asked for; what was not measured comes last, either way. */
+/** Indices in the order of a column; lines without a value come last in both directions. */
 function sorted(indices, { by, down }) {
   const { key } = column(by);
   const order = (a, b) => {
@@ -40,17 +40,17 @@ function passes(line, { search, speaker, status, flag: wanted }) {
   if (wanted === "any" && !line.flags.length) return false;
   if (wanted === "unchecked" && (line.check || line.status !== "done")) return false;
   if (wanted.startsWith("=") && !line.flags.includes(wanted.slice(1))) return false;
-  const heard = (line.check && line.check.heard) || "";
-  return !search || `${line.id}\n${line.speaker}\n${line.text}\n${heard}`.toLowerCase().includes(search.toLowerCase());
+  const transcript = (line.check && line.check.transcript) || "";
+  return !search || `${line.id}\n${line.speaker}\n${line.text}\n${transcript}`.toLowerCase().includes(search.toLowerCase());
 }
 
-function choose() {
+function applyFilters() {
   const kept = lines.map((_, index) => index).filter((index) => passes(lines[index], state.filters));
   state.visible = sorted(kept, state.order);
-  tell("choice");
+  emit("filtered");
 }
 
 function orderBy(by, down) {
   state.order = { by, down };
-  choose();
+  applyFilters();
 }

@@ -1,10 +1,10 @@
-// One thing is heard at a time. A clip: {kind, file, from, to, name, index}; times are seconds of its file.
+// Playback of one clip at a time. A clip is {kind, file, from, to, name, index}; times are seconds in its file.
 
-const voices = { original: $("audio-original"), mix: $("audio-mix"), clone: $("audio-clip"), reference: $("audio-clip") };
-if (content.original) voices.original.src = content.original.file;
-if (content.mix) voices.mix.src = content.mix.file;
+const audioElements = { original: $("audio-original"), mix: $("audio-mix"), clone: $("audio-clip"), reference: $("audio-clip") };
+if (content.original) audioElements.original.src = content.original.file;
+if (content.mix) audioElements.mix.src = content.mix.file;
 
-const player = { clip: null, playing: false, next: null };
+const player = { clip: null, playing: false, next: null, frame: 0 };
 
 const originalOf = (index) => content.original && {
   kind: "original", file: content.original.file, from: lines[index].start, to: lines[index].end,
@@ -13,7 +13,7 @@ const originalOf = (index) => content.original && {
 const cloneOf = (index) => lines[index].file && {
   kind: "clone", file: lines[index].file, from: 0, to: null, name: `clone of ${lines[index].id}`, index,
 };
-/** The line in the mix, with a second around it. */
+/** The line in the mix, with a second before and after it. */
 const mixOf = (index) => content.mix && {
   kind: "mix", file: content.mix.file, name: `${lines[index].id} in the mix`, index,
   from: Math.max(0, lines[index].start - 1),
@@ -24,55 +24,55 @@ const referenceOf = (speaker) => speaker.reference && {
 };
 const whole = (kind, from) => content[kind] && { kind, file: content[kind].file, from, to: null, name: kind, index: -1 };
 
-/** Hear a clip, `at` seconds into its file if that is given; then `next`, if there is one. */
+/** Play a clip, from `at` seconds in its file if that is given; then `next`, if there is one. */
 function play(clip, { at = null, next = null } = {}) {
   if (!clip) return;
   pause();
-  const voice = voices[clip.kind];
-  if (voice.getAttribute("src") !== clip.file) voice.setAttribute("src", clip.file);
+  const audio = audioElements[clip.kind];
+  if (audio.getAttribute("src") !== clip.file) audio.setAttribute("src", clip.file);
   Object.assign(player, { clip, next });
   const begin = () => {
     if (player.clip !== clip) return;
-    voice.currentTime = at ?? clip.from;
-    start(clip, voice);
+    audio.currentTime = at ?? clip.from;
+    start(clip, audio);
   };
-  if (voice.readyState >= HTMLMediaElement.HAVE_METADATA) begin();
-  else voice.addEventListener("loadedmetadata", begin, { once: true });
+  if (audio.readyState >= HTMLMediaElement.HAVE_METADATA) begin();
+  else audio.addEventListener("loadedmetadata", begin, { once: true });
   if (!next) announce(`Playing ${clip.name}`);
 }
 
-function start(clip, voice) {
+function start(clip, audio) {
   player.playing = true;
-  voice.play().then(watch, (error) => {
-    // A newer clip, or a pause, has taken its place.
+  audio.play().then(followPlayback, (error) => {
+    // A newer clip or a pause has replaced it.
     if (error.name === "AbortError" || player.clip !== clip) return;
     player.playing = false;
     warn(`${clip.name} cannot be played`);
-    tell("sound");
+    emit("sound");
   });
-  tell("sound");
+  emit("sound");
 }
 
 function pause() {
-  if (player.clip) voices[player.clip.kind].pause();
+  if (player.clip) audioElements[player.clip.kind].pause();
   player.playing = false;
   player.next = null;
-  tell("sound");
+  emit("sound");
 }
 
-/** Pause, go on, or begin with the clone of the chosen line. */
+/** Pause, resume, or start with the clone of the selected line. */
 function toggle() {
   if (player.playing) return pause();
   const { clip } = player;
-  const isChosen = clip && (clip.index < 0 || clip.index === state.selected);
-  if (!isChosen) return state.selected >= 0 ? play(cloneOf(state.selected) || originalOf(state.selected)) : play(whole("mix", 0));
-  const at = voices[clip.kind].currentTime;
+  const isSelected = clip && (clip.index < 0 || clip.index === state.selected);
+  if (!isSelected) return state.selected >= 0 ? play(cloneOf(state.selected) || originalOf(state.selected)) : play(whole("mix", 0));
+  const at = audioElements[clip.kind].currentTime;
   play(clip, { at: isOver(clip) ? clip.from : at });
 }
 
 function isOver(clip) {
-  const voice = voices[clip.kind];
-  return voice.ended || voice.currentTime >= (clip.to ?? Infinity) - 0.01;
+  const audio = audioElements[clip.kind];
+  return audio.ended || audio.currentTime >= (clip.to ?? Infinity) - 0.01;
 }
 
 function audition(index) {
@@ -80,13 +80,14 @@ function audition(index) {
   else play(cloneOf(index));
 }
 
-/** Follow the sound while it lasts, and end a clip where it ends: the file may go on. */
-function watch() {
+/** Redraw in every frame of the playback, and end it at the end of the clip: the file may be longer. */
+function followPlayback() {
+  cancelAnimationFrame(player.frame); // one loop, also when a clip replaces another
   const { clip } = player;
   if (!player.playing || !clip) return;
   if (isOver(clip)) finish();
-  else requestAnimationFrame(watch);
-  tell("sound");
+  else player.frame = requestAnimationFrame(followPlayback);
+  emit("sound");
 }
 
 function finish() {
@@ -95,27 +96,27 @@ function finish() {
   if (next) play(next);
 }
 
-for (const voice of new Set(Object.values(voices))) {
-  // Where no frames are drawn (a tab behind others), these still come.
-  voice.addEventListener("timeupdate", () => { if (player.playing && isOver(player.clip) && voices[player.clip.kind] === voice) finish(); });
-  voice.addEventListener("error", () => {
-    if (!player.clip || voices[player.clip.kind] !== voice) return;
+for (const audio of new Set(Object.values(audioElements))) {
+  // In a background tab no frames are drawn, but these events are sent.
+  audio.addEventListener("timeupdate", () => { if (player.playing && isOver(player.clip) && audioElements[player.clip.kind] === audio) finish(); });
+  audio.addEventListener("error", () => {
+    if (!player.clip || audioElements[player.clip.kind] !== audio) return;
     player.playing = false;
     warn(`${player.clip.name} cannot be played`);
-    tell("sound");
+    emit("sound");
   });
 }
 
-/** Seconds into the file that is heard. */
-const heardAt = () => (player.clip ? voices[player.clip.kind].currentTime : 0);
+/** Seconds into the file that plays. */
+const playbackTime = () => (player.clip ? audioElements[player.clip.kind].currentTime : 0);
 
-/** Where that is on the recording's timeline; null for what has no place there. */
+/** The same on the timeline of the recording; null for clips that are not on it. */
 function playhead() {
   const { clip } = player;
   if (!clip || clip.kind === "reference") return null;
-  if (clip.kind !== "clone") return heardAt();
+  if (clip.kind !== "clone") return playbackTime();
   const line = lines[clip.index];
-  return has(line.placed_at) && line.seconds ? line.placed_at + (heardAt() / line.seconds) * line.placed_seconds : null;
+  return has(line.placed_at) && line.seconds ? line.placed_at + (playbackTime() / line.seconds) * line.placed_seconds : null;
 }
 
 const isPlaying = (kind, index) => player.playing && player.clip.kind === kind && player.clip.index === index;

@@ -1,12 +1,12 @@
-// Everything is defined: show it. An address that ends in #0007 goes to that line.
+// Draw the page. An address that ends in #0007 selects that line.
 
 fillTop();
 fillFigures();
 fillNotices();
 openView("lines");
-choose();
+applyFilters();
 setTheme(chosenTheme() || systemTheme());
-tell("sound");
+emit("sound");
 
 function goToAddress() {
   const name = location.hash.slice(1);

@@ -1,4 +1,4 @@
-// The run, and what is chosen of it just now. Views listen for "selection", "choice", "marks", "sound", "view", "theme", "width".
+// The run and the state of the page. Views listen for "selection", "filtered", "marks", "sound", "view", "theme", "width".
 
 const content = JSON.parse($("content").textContent);
 const lines = content.lines;
@@ -19,20 +19,20 @@ const state = {
   order: { by: "start", down: false },
   filters: { search: "", speaker: "", status: "", flag: "" },
   marks: new Set(), // indices
-  audition: "", // what is heard when a line is chosen: "", "b", "ab"
+  audition: "", // what plays when a line is selected: "", "b", "ab"
 };
 
-// When the window gets wider or narrower; a phone's address bar changes only its height.
+// Only changes of the width: the address bar of a phone changes the height.
 let windowWidth = window.innerWidth;
 window.addEventListener("resize", () => {
   if (windowWidth === window.innerWidth) return;
   windowWidth = window.innerWidth;
-  tell("width");
+  emit("width");
 });
 
 const listeners = {};
 const on = (what, listener) => (listeners[what] = listeners[what] || []).push(listener);
-const tell = (what) => (listeners[what] || []).forEach((listener) => listener());
+const emit = (what) => (listeners[what] || []).forEach((listener) => listener());
 
 const PALETTE = 8;
 let colours = {};
@@ -48,7 +48,7 @@ on("theme", readColours);
 const colourOf = (name) => colours.speakers[(speakerIndex.get(name) || 0) % PALETTE];
 
 /** A speaker's name beside its colour. */
-function who(name) {
+function speakerTag(name) {
   const dot = el("i", { "aria-hidden": "true" });
   dot.style.background = `var(--s${(speakerIndex.get(name) || 0) % PALETTE})`;
   return el("span", { class: "who" }, dot, el("span", { dir: "auto", title: name }, name));
@@ -58,23 +58,23 @@ const SEVERE = new Set(["failed", "file missing", "silent", "wrong speaker", "wr
 const CALM = new Set(["planned", "stretched"]);
 const flag = (name) => el("span", { class: `flag${SEVERE.has(name) ? " severe" : CALM.has(name) ? " calm" : ""}` }, name);
 
-/** Choose a line; -1 chooses none. */
-function select(index, { hear = false } = {}) {
+/** Select a line; -1 selects none. */
+function select(index, { withSound = false } = {}) {
   state.selected = index;
-  tell("selection");
-  if (hear && index >= 0 && state.audition) audition(index);
+  emit("selection");
+  if (withSound && index >= 0 && state.audition) audition(index);
 }
 
-/** Choose the line that is `step` further down the list. */
+/** Select the line `step` rows further down the list. */
 function move(step) {
   if (!state.visible.length) return;
   const at = state.visible.indexOf(state.selected);
   const next = at < 0 ? (step > 0 ? 0 : state.visible.length - 1) : at + step;
-  select(state.visible[Math.min(state.visible.length - 1, Math.max(0, next))], { hear: true });
+  select(state.visible[Math.min(state.visible.length - 1, Math.max(0, next))], { withSound: true });
 }
 
 function mark(index) {
   if (index < 0) return;
   if (!state.marks.delete(index)) state.marks.add(index);
-  tell("marks");
+  emit("marks");
 }

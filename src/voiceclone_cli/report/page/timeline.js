@@ -1,20 +1,20 @@
-// The timeline: a lane for each speaker, the original's turns above, the clones below.
+// Drawing the timeline: a lane for each speaker with the turns of the original above and the clones below.
 
 const LABEL = 18;
 const RULER = 22;
-const THIN = 5; // pixels: a box too small for a wave within it is filled
+const THIN = 5; // pixels: smaller boxes are filled, without a waveform
 const lane = speakers.length > 4 ? { original: 16, clone: 22, gap: 8 } : { original: 24, clone: 34, gap: 12 };
 lane.height = LABEL + lane.original + 2 + lane.clone + lane.gap;
 const view = { from: 0, to: total };
-const board = $("timeline");
+const timeline = $("timeline");
 const overview = $("overview");
-board.style.height = `${RULER + Math.max(1, speakers.length) * lane.height}px`;
+timeline.style.height = `${RULER + Math.max(1, speakers.length) * lane.height}px`;
 
 const overlaps = overlapsOf(content.turns);
-const linesOf = speakers.map((speaker) => lines.map((_, index) => index).filter((index) => lines[index].speaker === speaker.name));
-const turnsOf = speakers.map((speaker) => content.turns.filter((turn) => turn.speaker === speaker.name));
+const laneLines = speakers.map((speaker) => lines.map((_, index) => index).filter((index) => lines[index].speaker === speaker.name));
+const laneTurns = speakers.map((speaker) => content.turns.filter((turn) => turn.speaker === speaker.name));
 
-/** Where two or more speak at once. */
+/** Spans in which two or more speak. */
 function overlapsOf(turns) {
   const edges = turns.flatMap((turn) => [[turn.start, 1], [turn.end, -1]]).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   const found = [];
@@ -27,12 +27,12 @@ function overlapsOf(turns) {
   return found.filter((one) => one.end > one.start);
 }
 
-const spanOf = (line) => (has(line.placed_at) ? { start: line.placed_at, end: line.placed_at + (line.placed_seconds || 0) } : { start: line.start, end: line.slot_end });
+const cloneSpan = (line) => (has(line.placed_at) ? { start: line.placed_at, end: line.placed_at + (line.placed_seconds || 0) } : { start: line.start, end: line.slot_end });
 const isSeen = ({ start, end }) => end >= view.from && start <= view.to;
 const laneTop = (n) => RULER + n * lane.height + LABEL;
 
 function drawTimeline() {
-  const { context, width, height } = prepared(board);
+  const { context, width, height } = prepareCanvas(timeline);
   const x = (time) => (time - view.from) / (view.to - view.from) * width;
   context.font = "12px system-ui, sans-serif";
   context.textBaseline = "middle";
@@ -63,10 +63,10 @@ function drawLane(context, x, speaker, n, width) {
   const top = laneTop(n);
   context.fillStyle = colours.shade;
   context.fillRect(0, top + lane.original + 2 + lane.clone + lane.gap / 2 - 1, width, 1);
-  for (const turn of turnsOf[n].filter(isSeen)) drawTurn(context, x, turn, top, width);
-  for (const index of linesOf[n]) {
+  for (const turn of laneTurns[n].filter(isSeen)) drawTurn(context, x, turn, top, width);
+  for (const index of laneLines[n]) {
     const line = lines[index];
-    const span = spanOf(line);
+    const span = cloneSpan(line);
     if (isSeen({ start: Math.min(line.start, span.start), end: Math.max(line.slot_end, span.end) })) drawLine(context, x, index, top + lane.original + 2, width);
   }
   context.fillStyle = colourOf(speaker.name);
@@ -75,7 +75,7 @@ function drawLane(context, x, speaker, n, width) {
   context.fillText(speaker.name, 14, top - LABEL / 2 + 1);
 }
 
-/** A wave within a box on the timeline, only as much of it as is in view. */
+/** Draw the visible part of a waveform into a box. */
 function drawInside(context, peaks, { start, end, left, right, y, height, colour, width }) {
   const [x0, x1] = [Math.max(0, left), Math.min(width, right)];
   if (x1 - x0 < 3) return;
@@ -96,13 +96,13 @@ function drawTurn(context, x, turn, top, width) {
 
 function drawLine(context, x, index, top, width) {
   const line = lines[index];
-  const span = spanOf(line);
+  const span = cloneSpan(line);
   const [left, right] = [x(span.start), Math.max(x(span.start) + 2, x(span.end))];
   const slotEnd = x(line.slot_end);
   const colour = colourOf(line.speaker);
   context.fillStyle = colours.line;
   context.fillRect(x(line.start), top + lane.clone - 2, Math.max(1, slotEnd - x(line.start)), 2);
-  if (line.status !== "done") drawUnspoken(context, line, left, right, top);
+  if (line.status !== "done") drawMissing(context, line, left, right, top);
   else {
     context.globalAlpha = right - left < THIN ? 0.8 : 0.2;
     context.fillStyle = colour;
@@ -121,16 +121,16 @@ function drawLine(context, x, index, top, width) {
   }
 }
 
-function tag(context, words, x, y) {
+function tag(context, text, x, y) {
   context.globalAlpha = 0.85;
   context.fillStyle = colours.card;
-  context.fillRect(x, y, context.measureText(words).width + 6, 15);
+  context.fillRect(x, y, context.measureText(text).width + 6, 15);
   context.globalAlpha = 1;
   context.fillStyle = colours.text;
-  context.fillText(words, x + 3, y + 8);
+  context.fillText(text, x + 3, y + 8);
 }
 
-function drawUnspoken(context, line, left, right, top) {
+function drawMissing(context, line, left, right, top) {
   context.save();
   context.strokeStyle = line.status === "planned" ? colours.firm : colours.bad;
   context.lineWidth = 1.5;
@@ -142,7 +142,7 @@ function drawUnspoken(context, line, left, right, top) {
   context.fillText("✕", Math.max(0, left) + 5, top + (lane.clone - 3) / 2);
 }
 
-/** Stripes over what runs past its slot. */
+/** Draw stripes over the part past the slot. */
 function hatch(context, left, top, right, height) {
   context.save();
   context.beginPath();
@@ -160,7 +160,7 @@ function hatch(context, left, top, right, height) {
 }
 
 function drawOverview() {
-  const { context, width, height } = prepared(overview);
+  const { context, width, height } = prepareCanvas(overview);
   const x = (time) => time / total * width;
   context.fillStyle = colours.shade;
   context.fillRect(0, 0, width, height);

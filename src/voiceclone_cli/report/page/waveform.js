@@ -1,4 +1,4 @@
-// Waveforms from the peaks that lie in the page.
+// Drawing waveforms from the peaks in the page.
 
 const decoded = new WeakMap();
 function bytesOf(peaks) {
@@ -10,11 +10,11 @@ function bytesOf(peaks) {
   return bytes;
 }
 
-const most = (all) => all.reduce((loudest, peaks) => (peaks ? bytesOf(peaks).reduce((a, b) => Math.max(a, b), loudest) : loudest), 1);
-const scales = new WeakMap(); // what is as high as its box: peaks -> loudest byte
-/** Clones share one scale, so that a quiet line looks quiet; so do the pieces of the original. */
+const maximum = (all) => all.reduce((loudest, peaks) => (peaks ? bytesOf(peaks).reduce((a, b) => Math.max(a, b), loudest) : loudest), 1);
+const scales = new WeakMap(); // peaks -> byte that fills the height of a box
+/** Give waveforms one scale, so that a quiet line looks quiet. */
 function scaleTogether(all) {
-  const scale = most(all);
+  const scale = maximum(all);
   for (const peaks of all) if (peaks) scales.set(peaks, scale);
 }
 scaleTogether(lines.map((line) => line.peaks));
@@ -31,7 +31,7 @@ function loudest(peaks, from, to) {
   return Math.min(1, peak / scales.get(peaks)) ** 0.8;
 }
 
-/** Bars with a pixel between, of `peaks` from..to, into the box x, y, width, height; none narrower than a peak. */
+/** Draw bars with a pixel between them, of `peaks` from..to, into the box x, y, width, height; none narrower than a peak. */
 function drawWave(context, peaks, { from, to, x, y, width, height, colour, step: least = 3 }) {
   const middle = y + height / 2;
   const step = Math.max(least, width / Math.max(1, (to - from) * peaks.per_second));
@@ -43,9 +43,9 @@ function drawWave(context, peaks, { from, to, x, y, width, height, colour, step:
   }
 }
 
-/** A clip alone in a canvas, `seconds` wide, with where it is being heard. */
+/** Draw one clip into a canvas that is `seconds` wide, with the playback position. */
 function drawClip(canvas, peaks, { from, to, seconds, colour, at = null }) {
-  const { context, width, height } = prepared(canvas);
+  const { context, width, height } = prepareCanvas(canvas);
   const used = Math.max(2, width * Math.min(1, (to - from) / seconds));
   drawWave(context, peaks, { from, to, x: 0, y: 2, width: used, height: height - 4, colour });
   context.fillStyle = colours.line;

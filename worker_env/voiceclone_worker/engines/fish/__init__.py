@@ -1,13 +1,13 @@
-"""The production engine: fish-speech's models, with a decoding loop that speaks many lines at once.
+"""The production engine: fish-speech's models, with a batched decoding loop.
 
 ``EngineSpec`` of this engine:
 
 checkpoint: folder in the layout of openaudio-s1-mini.
-device: auto, cpu, cuda, cuda:1, mps. precision: auto, float32, bf16, fp16, int8 (see ``device.py``).
-batch_size: lines that are spoken at a time.
-options: ``source`` = a checkout of fish-speech to use in place of the installed one; ``compile`` = have
-torch compile the transformers first; ``threads`` = processor threads; ``temperature``, ``top_p``,
-``repetition_penalty``, ``max_new_tokens`` = as upstream's.
+device: auto, cpu, cuda, cuda:1, mps. precision: auto, float32, bf16, fp16, int8 (see ``checkpoint.choose_device``).
+batch_size: lines that are decoded at a time.
+options: ``source`` = a checkout of fish-speech to use instead of the installed one; ``compile`` = have torch compile
+the transformers first; ``threads`` = processor threads; ``temperature``, ``top_p``, ``repetition_penalty``,
+``max_new_tokens`` as upstream's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from voiceclone_worker.protocol import EngineSpec
 
 
 def load(spec: EngineSpec, emit: Emit) -> Engine:
-    """The engine, ready to speak. Raises EngineError."""
+    """Return the engine, loaded. Raises EngineError."""
     from voiceclone_worker.engines.fish.engine import FishEngine
 
     return FishEngine(spec, emit)

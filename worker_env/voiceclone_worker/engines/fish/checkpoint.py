@@ -1,7 +1,9 @@
-"""A checkpoint in the layout of openaudio-s1-mini, loaded into upstream's own modules.
+"""A checkpoint in the layout of openaudio-s1-mini, loaded into upstream's own modules; its device and precision.
 
-Upstream's loaders initialise every weight before they overwrite it, want a project root, register
-global resolvers and refuse keys they do not know; the files themselves are plain.
+Upstream's loaders initialise every weight before they overwrite it, need a project root, register global resolvers and
+refuse unknown keys; the files themselves are plain. A checkpoint may come from a stranger: its configuration is only
+built when the weights beside it can fill it, and ``codec.yaml``, which names classes, may only name those of the
+published codec.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ import types
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,13 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from voiceclone_worker.engines.base import EngineError
 from voiceclone_worker.engines.fish.transformer import int8_works
 
-# A checkpoint's small files, read as what they are: words and numbers from a stranger.
-#
-# What they describe is only built once it is known to be something that the weights beside it can fill,
-# and ``codec.yaml``, which names classes, may name those of the published codec alone.
+REQUIRED_FILES = ("config.json", "model.pth", "tokenizer.tiktoken", "special_tokens.json", "codec.pth")
 
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.bfloat16}
+"""Precisions, and the type of their activations; int8 concerns the weights only."""
+
+WORKER_VARIABLE = "VOICECLONE_WORKER"
+"""Number of the worker in its pool, from 1; the workers are spread over the GPUs by it."""
 
 _CLASSES = frozenset(
     {
@@ -50,10 +53,10 @@ _MOST_OF = (
     (("max_seq_len", "block_size"), 32_768),
     (("",), 2**31 - 1),
 )
-"""The largest number for names that end so: how often a layer is repeated, how long a context is (whose
-mask is a square), anything else. What the weights do not fill cannot be measured by them."""
+"""Largest number for names with these endings: how often a layer is repeated, how long a context is (its mask is a
+square), anything else. The size of the weights does not limit these."""
 _DEEPEST = 20
-"""Levels of codec.yaml, which has five. Reading takes the square of them."""
+"""Levels of codec.yaml; the published one has five. Reading takes the square of them."""
 _MOST_BYTES = {
     "config.json": 1 << 20,
     "codec.yaml": 1 << 16,
@@ -63,7 +66,7 @@ _MOST_BYTES = {
 
 
 def check_sizes(folder: Path, *names: str) -> None:
-    """Raises ValueError where a file is far too large to be what its name says, OSError."""
+    """Check that files are not far too large to be what their names say. Raises ValueError, OSError."""
     for name in names:
         size = (folder / name).stat().st_size
         if size > _MOST_BYTES[name]:
@@ -71,7 +74,7 @@ def check_sizes(folder: Path, *names: str) -> None:
 
 
 def model_arguments(folder: Path, arguments: Any) -> dict[str, Any]:
-    """The fields of ``config.json`` that the dataclass ``arguments`` has. Raises ValueError, OSError."""
+    """Return the fields of ``config.json`` that the dataclass ``arguments`` has. Raises ValueError, OSError."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except RecursionError as error:
@@ -82,24 +85,26 @@ def model_arguments(folder: Path, arguments: Any) -> dict[str, Any]:
     kinds = {field.name: str(field.type) for field in dataclasses.fields(arguments)}
     known = {key: value for key, value in config.items() if key in kinds}
     for key, value in known.items():
-        takes = next(kind for kind in (str, float, int, bool) if kind.__name__ in kinds[key])
-        # A whole number is a float as well, and true a whole number.
-        if value is not None and not isinstance(value, (takes, int) if takes is float else takes):
-            raise ValueError(f"{key} is {value!r:.40}, where a {takes.__name__} belongs")
+        expected = next(kind for kind in (str, float, int, bool) if kind.__name__ in kinds[key])
+        # A whole number is also a float.
+        if value is not None and not isinstance(value, (expected, int) if expected is float else expected):
+            raise ValueError(f"{key} is {value!r:.40}, where a {expected.__name__} belongs")
         _check_value(key, value)
     return known
 
 
 def published_codec() -> Path:
-    """The codec's configuration that fish-speech ships."""
+    """Return the path of the codec's configuration that fish-speech ships."""
     import fish_speech
 
     return Path(next(iter(fish_speech.__path__))) / "configs" / "modded_dac_vq.yaml"
 
 
-def codec_plan(folder: Path) -> dict[str, Any]:
-    """The configuration of a checkpoint's codec, for hydra to build: its ``codec.yaml`` where there is one, else
-    the published one. Raises ValueError, OSError."""
+def codec_config(folder: Path) -> dict[str, Any]:
+    """Return the configuration of a checkpoint's codec, for hydra to build: its ``codec.yaml``, else the published one.
+
+    Raises ValueError, OSError.
+    """
     import yaml
 
     own = folder / "codec.yaml"
@@ -114,20 +119,20 @@ def codec_plan(folder: Path) -> dict[str, Any]:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _DEEPEST:
                 raise ValueError("it is nested too deeply")
-        plan = yaml.safe_load(text)
+        config = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError("it is no YAML") from error
-    if not isinstance(plan, dict) or "_target_" not in plan:
+        raise ValueError("it is not YAML") from error
+    if not isinstance(config, dict) or "_target_" not in config:
         raise ValueError("it describes no codec")
-    for key, value in _leaves("", plan):
-        _check_plan(key, value)
-    return plan
+    for key, value in _leaves("", config):
+        _check_codec_value(key, value)
+    return config
 
 
-def _check_plan(key: str, value: Any) -> None:
+def _check_codec_value(key: str, value: Any) -> None:
     if key == "_target_" and value not in _CLASSES:
         raise ValueError(f"it names {value!r:.60}, which is no part of the published codec")
-    # hydra and omegaconf take these, and text with ${...}, as orders.
+    # hydra and omegaconf execute these, and text with ${...}.
     if key.startswith("_") and key not in ("_target_", "_partial_"):
         raise ValueError(f"it holds {key!r:.40}, which is no part of a codec")
     if isinstance(value, str) and "${" in value:
@@ -151,7 +156,7 @@ def _check_value(key: str, value: Any) -> None:
 
 
 def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Every value that holds no others, with the name nearest to it."""
+    """Yield every scalar value with the nearest name."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _leaves(str(name), inner)
@@ -162,16 +167,13 @@ def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-REQUIRED_FILES = ("config.json", "model.pth", "tokenizer.tiktoken", "special_tokens.json", "codec.pth")
-
-
 def missing_files(folder: Path) -> list[str]:
-    """Which files of a checkpoint are not in ``folder``."""
+    """Return the files of a checkpoint that are not in ``folder``."""
     return [name for name in REQUIRED_FILES if not (folder / name).is_file()]
 
 
 def check_checkpoint(folder: Path) -> None:
-    """Raises EngineError ``checkpoint_incomplete``, naming what is missing."""
+    """Raise EngineError ``checkpoint_incomplete`` where a file is missing."""
     missing = missing_files(folder)
     if missing:
         raise EngineError(
@@ -181,23 +183,23 @@ def check_checkpoint(folder: Path) -> None:
 
 
 def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
-    """Upstream's DualARTransformer with the checkpoint's weights and tokenizer, without caches.
+    """Return upstream's DualARTransformer with the checkpoint's weights and tokenizer, without caches.
 
-    On the CPU and in the precision of the file, weights stay mapped from it: workers on one machine
-    then share them. Raises EngineError ``checkpoint_incomplete``, ``checkpoint_unusable``.
+    On the CPU and in the precision of the file, weights stay mapped from the file, so that workers on one machine
+    share them. Raises EngineError ``checkpoint_incomplete``, ``checkpoint_unusable``.
     """
     check_checkpoint(folder)
     from fish_speech.models.text2semantic.llama import DualARModelArgs, DualARTransformer
     from fish_speech.tokenizer import FishTokenizer
 
-    with _told_plainly(folder, "config.json"):
+    with _friendly_errors(folder, "config.json"):
         check_sizes(folder, "config.json")
         arguments = DualARModelArgs(**model_arguments(folder, DualARModelArgs))
-    with _told_plainly(folder, "the tokenizer (tokenizer.tiktoken, special_tokens.json)"):
+    with _friendly_errors(folder, "the tokenizer (tokenizer.tiktoken, special_tokens.json)"):
         check_sizes(folder, "tokenizer.tiktoken", "special_tokens.json")
         tokenizer = FishTokenizer.from_pretrained(str(folder))
         _check_tokens(tokenizer, arguments.vocab_size)
-    with _told_plainly(folder, "model.pth"):
+    with _friendly_errors(folder, "model.pth"):
         weights = _weights(folder / "model.pth")
         model = _built(lambda: DualARTransformer(arguments, tokenizer), folder / "model.pth")
         weights = {key.removeprefix("model."): value for key, value in weights.items()}
@@ -209,22 +211,22 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
 
 
 def load_codec(folder: Path, device: torch.device) -> Any:
-    """Upstream's DAC, float32. Raises EngineError as ``load_model`` does."""
+    """Return upstream's DAC in float32. Raises EngineError as ``load_model`` does."""
     check_checkpoint(folder)
     from hydra.utils import instantiate
 
-    with _told_plainly(folder, "codec.yaml"):
-        plan = codec_plan(folder)
-    with _told_plainly(folder, "codec.pth"):
+    with _friendly_errors(folder, "codec.yaml"):
+        config = codec_config(folder)
+    with _friendly_errors(folder, "codec.pth"):
         weights = _weights(folder / "codec.pth")
-        codec = _built(lambda: instantiate(plan), folder / "codec.pth")
+        codec = _built(lambda: instantiate(config), folder / "codec.pth")
         if any("generator." in key for key in weights):
             weights = {k.replace("generator.", ""): v for k, v in weights.items() if "generator." in k}
         missing = codec.load_state_dict(weights, strict=False, assign=True).missing_keys
-        # Tables of positions and masks are made on construction; files may carry them or not.
-        lost = [key for key in missing if not key.endswith(("freqs_cis", "causal_mask"))]
-        if lost:
-            raise ValueError(f"it lacks {len(lost)} weights, {lost[0]} for one")
+        # Tables of positions and masks are computed on construction; files may have them or not.
+        missing = [key for key in missing if not key.endswith(("freqs_cis", "causal_mask"))]
+        if missing:
+            raise ValueError(f"it lacks {len(missing)} weights, {missing[0]} for one")
         codec = codec.to(device=device, dtype=torch.float32)
     return codec.eval().requires_grad_(False)
 
@@ -239,18 +241,17 @@ def _check_tokens(tokenizer: Any, vocabulary: int) -> None:
 
 
 def _built(build: Callable[[], Any], weights: Path) -> Any:
-    """What ``build`` makes of torch's modules, as long as the file ``weights`` can fill it.
+    """Return the torch module that ``build`` makes. Raises ValueError where the file ``weights`` cannot fill it.
 
-    Memory that was asked for is not taken before it is written to; so a configuration that asks for
-    more than the file holds is met as soon as it does. A weight takes two bytes at least, and is seen
-    twice at most (where its norm is kept apart). Raises ValueError.
+    Allocated memory is not used before it is written to, so counting during the construction is early enough. A
+    weight takes at least two bytes, and is counted at most twice (where its norm is a separate parameter).
     """
-    room = weights.stat().st_size
+    budget = weights.stat().st_size
 
     def count(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter | None) -> None:
-        nonlocal room
-        room -= 0 if parameter is None else parameter.numel()
-        if room < 0:
+        nonlocal budget
+        budget -= 0 if parameter is None else parameter.numel()
+        if budget < 0:
             raise ValueError("its configuration asks for more weights than the file can hold")
 
     counting = register_module_parameter_registration_hook(count)
@@ -264,13 +265,13 @@ def _built(build: Callable[[], Any], weights: Path) -> Any:
 
 
 def _weights(path: Path) -> Mapping[str, torch.Tensor]:
-    # A file of torch.save is a zip archive, whose end says what is in it.
+    # A file of torch.save is a zip archive with its directory at the end.
     if not zipfile.is_zipfile(path):
-        raise ValueError("it is no file of weights, or the beginning of one")
+        raise ValueError("it is not a file of weights, or an incomplete one")
     try:
         content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch's own words tell how to run such a file all the same.
+        # torch's own message explains how to run such a file all the same.
         raise ValueError("it holds other things than weights, which may be a program") from error
     weights = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(each, torch.Tensor) for each in weights.values()):
@@ -280,10 +281,10 @@ def _weights(path: Path) -> Mapping[str, torch.Tensor]:
 
 @contextlib.contextmanager
 def _uninitialised() -> Iterator[None]:
-    """Modules made here keep what memory they were given: their weights are assigned right after.
+    """Let modules leave their memory uninitialised: their weights are assigned right after.
 
-    torch's constructors and upstream's own ``_init_weights`` fill in place; with 870 million
-    parameters that takes longer than reading the file.
+    torch's constructors and upstream's ``_init_weights`` fill in place; with 870 million parameters that takes longer
+    than reading the file.
     """
     names = ("normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "xavier_uniform_")
     kept = {name: getattr(torch.nn.init, name) for name in names}
@@ -304,7 +305,7 @@ def _uninitialised() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told_plainly(folder: Path, name: str) -> Iterator[None]:
+def _friendly_errors(folder: Path, name: str) -> Iterator[None]:
     try:
         yield
     except EngineError:
@@ -321,55 +322,33 @@ def _told_plainly(folder: Path, name: str) -> Iterator[None]:
         ) from error
 
 
-# Where and in which numbers fish-speech computes.
+def choose_device(device: str, precision: str, worker: int | None = None) -> tuple[torch.device, str]:
+    """Return the device and the precision (of ``PRECISIONS``) of a worker.
 
-
-WORKER_VARIABLE = "VOICECLONE_WORKER"
-"""The worker's number among its fellows, from 1; they spread over the GPUs by it."""
-
-PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.bfloat16}
-"""What activations are held in. int8 is a matter of the weights."""
-
-_SIGNS_OF_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
-
-
-@dataclass(frozen=True)
-class DeviceChoice:
-    """A device, and the numbers it computes in."""
-
-    device: torch.device
-    precision: str
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return PRECISIONS[self.precision]
-
-    @property
-    def int8(self) -> bool:
-        return self.precision == "int8"
-
-
-def choose_device(device: str, precision: str, worker: int | None = None) -> DeviceChoice:
-    """The place for a worker.
-
-    auto takes CUDA (bfloat16 where the GPU has it, else float16), then Metal (float16), then the CPU
-    (float32); workers take the GPUs in turn. Raises EngineError ``bad_device`` for a device that is
-    not here, ``bad_precision`` for numbers that it does not compute in.
+    auto is CUDA (bfloat16 where the GPU has it, else float16), then Metal (float16), then the CPU (float32); workers
+    take the GPUs in turn. Raises EngineError ``bad_device`` for a device that this machine does not have,
+    ``bad_precision`` for a precision that the device does not have.
     """
     number = int(os.environ.get(WORKER_VARIABLE, "1")) if worker is None else worker
     found = _device(device, number)
     if precision == "auto":
-        precision = _usual(found)
+        precision = _default_precision(found)
     if precision not in PRECISIONS:
         raise EngineError(
             "bad_precision", f"the precision must be auto, {', '.join(PRECISIONS)}, not {precision!r}"
         )
-    _check(found, precision)
-    return DeviceChoice(found, precision)
+    possible = precisions(found)
+    if precision not in possible:
+        raise EngineError(
+            "bad_precision",
+            f"{precision} is not computed on {found.type} here; "
+            f"use --precision {', '.join(possible[:-1])} or {possible[-1]}",
+        )
+    return found, precision
 
 
 def precisions(device: torch.device) -> list[str]:
-    """Return what ``device`` computes in, of ``PRECISIONS`` and in their order."""
+    """Return the precisions of ``device``, in the order of ``PRECISIONS``."""
     if device.type != "cpu":
         return [name for name in PRECISIONS if name != "int8"]
     # int8's product is made for x86. bf16 works on every CPU: where oneDNN refuses it, by the ordinary product.
@@ -377,11 +356,11 @@ def precisions(device: torch.device) -> list[str]:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether this is how a device says that it has no memory left; torch has a class of its own for CUDA only."""
+    """Return whether a device has no memory left; torch has a class for that only for CUDA."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    text = str(error).lower()
-    return any(sign in text for sign in _SIGNS_OF_NO_MEMORY)
+    phrases = ("out of memory", "not enough memory", "can't allocate memory")
+    return any(phrase in str(error).lower() for phrase in phrases)
 
 
 def _device(name: str, worker: int) -> torch.device:
@@ -406,32 +385,11 @@ def _device(name: str, worker: int) -> torch.device:
     return device
 
 
-def _usual(device: torch.device) -> str:
+def _default_precision(device: torch.device) -> str:
     if device.type == "cuda":
-        return "bf16" if _has_bf16(device) else "fp16"
+        # Ampere and later have bfloat16; earlier GPUs only emulate it, slowly.
+        return "bf16" if torch.cuda.get_device_capability(device)[0] >= 8 else "fp16"
     return "fp16" if device.type == "mps" else "float32"
-
-
-def _has_bf16(device: torch.device) -> bool:
-    # Ampere and later compute in it; earlier GPUs only emulate it, slowly.
-    return torch.cuda.get_device_capability(device)[0] >= 8
-
-
-def _check(device: torch.device, precision: str) -> None:
-    works = precisions(device)
-    if precision not in works:
-        raise EngineError(
-            "bad_precision",
-            f"{precision} is not computed on {device.type} here; "
-            f"use --precision {', '.join(works[:-1])} or {works[-1]}",
-        )
-
-
-# fish-speech's own code, made importable.
-#
-# Its model code imports four modules that inference never uses (transformers, librosa, torchaudio,
-# tensorboard). Where they are not installed an empty stand-in takes their place, so that the fish
-# environment stays small; where they are, they are left alone.
 
 
 _UNUSED = {
@@ -441,24 +399,28 @@ _UNUSED = {
     "torchaudio.functional": (),
     "torch.utils.tensorboard": ("SummaryWriter",),
 }
-"""Modules that upstream imports in vain, and the names it takes from them."""
+"""Modules that upstream's model code imports but inference never uses, and the names it takes from them. Where one is
+not installed, an empty module replaces it, so that the fish environment stays small."""
 
 
 def open_upstream(source: str = "") -> None:
-    """Make ``fish_speech`` and what it is built on importable in this process.
+    """Make ``fish_speech`` importable in this process, and reduce its logging to errors (it writes 9 KB per segment).
 
-    ``source`` is a checkout of fish-speech that goes before an installed one. Upstream's logging is
-    cut to errors: it writes some 9 KB for every segment.
-
-    Raises EngineError: ``fish_missing``, ``fish_generation`` (a checkout of the S2 generation, whose
-    model this engine does not speak).
+    ``source`` is a checkout of fish-speech that goes before an installed one. Raises EngineError: ``fish_missing``,
+    ``fish_generation`` (a checkout of the S2 generation, whose model this engine does not support).
     """
     if source:
-        _put_first(Path(source))
+        if not (Path(source) / "fish_speech").is_dir():
+            raise EngineError(
+                "fish_missing",
+                f"FISH_SPEECH_DIR ({source}) is not a checkout of fish-speech: it has no fish_speech/",
+            )
+        if source not in sys.path:
+            sys.path.insert(0, source)
     try:
         importlib.import_module("torch.utils")
-        for name, taken in _UNUSED.items():
-            _stand_in(name, taken)
+        for name, attributes in _UNUSED.items():
+            _replace_if_missing(name, attributes)
         importlib.import_module("fish_speech.models.text2semantic.llama")
         dac = importlib.import_module("fish_speech.models.dac.modded_dac")
     except ImportError as error:
@@ -473,20 +435,12 @@ def open_upstream(source: str = "") -> None:
             f"the fish-speech in {source or 'this interpreter'} is of the S2 generation, whose models are "
             "others; use fish-speech 0.1.0 (leave FISH_SPEECH_DIR unset, or check out commit 80db25e)",
         )
-    _quieten()
+    loguru = importlib.import_module("loguru")
+    loguru.logger.remove()
+    loguru.logger.add(sys.stderr, level="ERROR")
 
 
-def _put_first(source: Path) -> None:
-    if not (source / "fish_speech").is_dir():
-        raise EngineError(
-            "fish_missing",
-            f"FISH_SPEECH_DIR ({source}) is no checkout of fish-speech: it has no fish_speech/",
-        )
-    if str(source) not in sys.path:
-        sys.path.insert(0, str(source))
-
-
-def _stand_in(name: str, taken: tuple[str, ...]) -> None:
+def _replace_if_missing(name: str, attributes: tuple[str, ...]) -> None:
     if name in sys.modules:
         return
     try:
@@ -495,12 +449,12 @@ def _stand_in(name: str, taken: tuple[str, ...]) -> None:
     except Exception as error:
         # Broken counts as missing: torchaudio and tensorboard raise all kinds of errors when they do
         # not fit the torch or protobuf beside them.
-        logging.getLogger(__name__).debug("%s stands empty: %s", name, error)
+        logging.getLogger(__name__).debug("%s is replaced by an empty module: %s", name, error)
         for loaded in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
             del sys.modules[loaded]
     module = types.ModuleType(name)
     module.__path__ = []
-    for attribute in taken:
+    for attribute in attributes:
         setattr(module, attribute, type(attribute, (), {"__init__": _refuse}))
     sys.modules[name] = module
     parent, _, child = name.rpartition(".")
@@ -510,9 +464,3 @@ def _stand_in(name: str, taken: tuple[str, ...]) -> None:
 
 def _refuse(self: object, *arguments: Any, **named: Any) -> None:
     raise ImportError(f"{type(self).__name__} is not installed in the fish environment")
-
-
-def _quieten() -> None:
-    loguru = importlib.import_module("loguru")
-    loguru.logger.remove()
-    loguru.logger.add(sys.stderr, level="ERROR")

@@ -1,7 +1,12 @@
 """The codec: references to codes, codes to speech, with upstream's DAC.
 
-Float32 on every device. What a row becomes depends on its own codes only: not on the rows beside it,
-nor on the number of threads.
+Float32 on every device. The speech of a row depends on its own codes only: not on the other rows, nor on the number
+of threads. Torch divides one operation among its threads, and the order of its sums, so the last bit of a sample,
+depends on how many there are; so each item is computed on one thread, and several items at once (``compute_all``).
+
+Long signals go through the causal layers at the highest rates in stretches (``Stretches``): four seconds of speech are
+tensors of 70 MB there. Memory of that size is returned to the system after every layer and fetched again, which costs
+up to a third of the decoding; the memory of a stretch is kept, and does not grow with the length.
 """
 
 from __future__ import annotations
@@ -28,24 +33,48 @@ from voiceclone_worker.engines.base import EngineError, SegmentError
 from voiceclone_worker.engines.fish.checkpoint import is_out_of_memory, load_codec
 from voiceclone_worker.protocol import ReferenceSpec
 
-# Whether a device decodes rows together: tried on the first batches, not assumed.
-#
-# Together saves starting kernels and pays for padding; and kernels are chosen by the shape of a batch, so
-# sums may come out in another order and samples one step higher or lower. Rows go together only where
-# that was faster and left every byte as it was.
-
-
 TRIALS = 3
 """Batches that are decoded both ways. The first only warms up: kernels are loaded and chosen in it."""
+
+LONGEST = 30.0
+"""Seconds of a reference that fit into the prompt beside the text."""
+
+SHORTEST = 0.5
+"""Seconds of a reference below which there is no voice."""
+
+_SILENT = 1e-3
+_KERNEL_VALUES = 50_000_000
+
+_CODES_VERSION = "voiceclone.fish-codes/1"
+"""Part of the inputs of codes: to be increased when a reference is prepared in another way."""
+
+_SAMPLE = 1 << 20
+
+_MAX_BYTES = 1 << 24
+"""Of a file of codes: half an hour, where a reference has seconds."""
+
+_RESIDUAL_UNITS = sum(6 * dilation for dilation in (1, 3, 9))
+"""Samples that the three residual units of a codec block look back (kernel 7, dilations 1, 3, 9)."""
+
+_OUTER_CONVOLUTION = 6
+"""Samples that the codec's first and last convolution look back (kernel 7)."""
+
+_FAST_DECODER_BLOCKS = 3
+"""Last blocks of the decoder, at the highest rates, that are computed in stretches. The blocks before them look back
+so far that stretches would cost more than they save."""
+
+_FAST_ENCODER_BLOCKS = 2
+"""First blocks of the encoder, at the highest rates, that are computed in stretches."""
 
 Decode = Callable[[Sequence[torch.Tensor]], list[bytes | SegmentError]]
 
 
 class Batching:
-    """``alone`` and ``together`` decode the same rows; a call takes the better way for the device.
+    """Decoding of rows one by one (``alone``) or as a batch (``together``), whichever is better on the device.
 
-    ``note`` hears in a sentence what was decided. Where ``together`` runs out of memory, ``alone``
-    takes over for good.
+    A batch starts fewer kernels, but has padding; and kernels are chosen by its shape, so sums may come out in another
+    order and samples one step higher or lower. A batch is used only where it was faster in the first calls and left
+    every byte as it was; where it runs out of memory, ``alone`` is used from then on. ``note`` gets the decision.
     """
 
     def __init__(self, alone: Decode, together: Decode, note: Callable[[str], None]) -> None:
@@ -56,6 +85,7 @@ class Batching:
         self._trials: list[tuple[float, float]] = []
 
     def __call__(self, rows: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
+        """Decode codes of shape (codebooks, frames) each, in the faster of the two ways."""
         if len(rows) < 2 or self._chosen is self._alone:
             return self._alone(rows)
         try:
@@ -63,60 +93,45 @@ class Batching:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        # Here, not above: while the error is at hand it holds on to the batch's tensors.
-        self._settle(self._alone, "one by one: there was no memory to decode them together")
+        # Outside the handler, since the error refers to the batch's tensors.
+        self._choose(self._alone, "one by one: there was no memory to decode them together")
         return self._alone(rows)
 
     def _trial(self, rows: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
         started = time.perf_counter()
-        made = self._alone(rows)
+        sounds = self._alone(rows)
         between = time.perf_counter()
-        if self._together(rows) != made:
-            self._settle(self._alone, "one by one: decoding them together changed samples")
-            return made
+        if self._together(rows) != sounds:
+            self._choose(self._alone, "one by one: decoding them together changed samples")
+            return sounds
         self._trials.append((between - started, time.perf_counter() - between))
         if len(self._trials) == TRIALS:
-            self._decide()
-        return made
+            alone, together = (sum(times) for times in zip(*self._trials[1:], strict=True))
+            measured = f"{together:.2f} s together, {alone:.2f} s one by one"
+            if together < alone:
+                self._choose(self._together, f"together, with the same samples ({measured})")
+            else:
+                self._choose(self._alone, f"one by one ({measured})")
+        return sounds
 
-    def _decide(self) -> None:
-        alone, together = (sum(times) for times in zip(*self._trials[1:], strict=True))
-        measured = f"{together:.2f} s together, {alone:.2f} s one by one"
-        if together < alone:
-            self._settle(self._together, f"together, with the same samples ({measured})")
-        else:
-            self._settle(self._alone, f"one by one ({measured})")
-
-    def _settle(self, chosen: Decode, how: str) -> None:
+    def _choose(self, chosen: Decode, how: str) -> None:
         self._chosen = chosen
         self._note(f"the codec decodes lines {how}")
 
 
-# References as codes: the file, and when one can be used again.
-
-
-_STEPS = "voiceclone.fish-codes/1"
-"""Part of what codes are made from: to be raised when a reference is prepared in another way."""
-
-_SAMPLE = 1 << 20
-
-_MOST_BYTES = 1 << 24
-"""Of a file of codes: those of half an hour, where a reference has seconds."""
-
-
 def read_codes(path: str, codebooks: int, size: int = 4096) -> torch.Tensor:
-    """The codes in a file: int64 [codebooks, frames], every code from 0 to ``size`` - 1.
+    """Return the codes in a file: int64 [codebooks, frames], every code from 0 to ``size`` - 1.
 
     Raises SegmentError ``codes_unusable``.
     """
     again = "encode the reference again (delete the file and run once more)"
     try:
-        if Path(path).stat().st_size > _MOST_BYTES:
+        if Path(path).stat().st_size > _MAX_BYTES:
             raise ValueError("it is far too large for a reference's")
         codes = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
         raise SegmentError("codes_unusable", f"the codes {path} are not there: {again}") from error
-    except Exception as error:  # a damaged file fails in many ways, one that promises 2**50 codes in others
+    except Exception as error:  # a damaged file fails in many ways
         raise SegmentError("codes_unusable", f"the codes {path} cannot be read ({error}): {again}") from error
     if not isinstance(codes, np.ndarray) or codes.dtype.kind not in "iu":
         raise SegmentError("codes_unusable", f"{path} holds no whole numbers: {again}")
@@ -129,10 +144,7 @@ def read_codes(path: str, codebooks: int, size: int = 4096) -> torch.Tensor:
 
 
 def write_codes(path: Path, codes: torch.Tensor, inputs: str) -> None:
-    """Write codes [codebooks, frames], and beside them (``codes.json``) what they were made from.
-
-    Raises OSError.
-    """
+    """Write codes [codebooks, frames], and beside them (``codes.json``) their inputs. Raises OSError."""
     content = io.BytesIO()
     np.save(content, codes.cpu().numpy().astype(np.int64), allow_pickle=False)
     note = {"made_from": inputs, "sha256": hashlib.sha256(content.getbuffer()).hexdigest()}
@@ -141,7 +153,7 @@ def write_codes(path: Path, codes: torch.Tensor, inputs: str) -> None:
 
 
 def are_current(path: Path, inputs: str) -> bool:
-    """Whether the codes in ``path`` are whole and were made from just this."""
+    """Return whether the codes in ``path`` are undamaged and were made from these inputs."""
     try:
         note: Any = json.loads(_note_of(path).read_text(encoding="utf-8"))
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -151,8 +163,8 @@ def are_current(path: Path, inputs: str) -> bool:
 
 
 def audio_fingerprint(audio: Path, codec: str) -> str:
-    """What codes are made from: the reference's bytes and the codec. Raises OSError."""
-    digest = hashlib.sha256(f"{_STEPS}\n{codec}\n".encode())
+    """Return a hash of the inputs of codes: the reference's bytes and the codec. Raises OSError."""
+    digest = hashlib.sha256(f"{_CODES_VERSION}\n{codec}\n".encode())
     with audio.open("rb") as file:
         while block := file.read(_SAMPLE):
             digest.update(block)
@@ -160,11 +172,10 @@ def audio_fingerprint(audio: Path, codec: str) -> str:
 
 
 def codec_identity(checkpoint: Path) -> str:
-    """Names the codec's weights and shape without reading 1.9 GB. Raises OSError.
+    """Return a hash of the codec's weights and configuration without reading 1.9 GB. Raises OSError.
 
-    The first and last MiB and the size of ``codec.pth`` tell it: a file of ``torch.save`` is a zip
-    archive, and the list at its end has the CRC-32 of every weight. Neither path nor time of change
-    counts, so a copy of the checkpoint is the same codec.
+    It covers the first and last MiB and the size of ``codec.pth``: a file of ``torch.save`` is a zip archive, and the
+    directory at its end has the CRC-32 of every weight. Path and time do not count, so a copy is the same codec.
     """
     digest = hashlib.sha256()
     configuration = checkpoint / "codec.yaml"
@@ -183,43 +194,22 @@ def _note_of(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-# A reference's audio file as the codec wants it: mono, at the codec's rate, not too long.
+def read_reference(path: str, rate: int) -> tuple[torch.Tensor, bool]:
+    """Return the first ``LONGEST`` seconds of a file as mono at ``rate`` Hz, and whether the file is longer.
 
-
-LONGEST = 30.0
-"""Seconds: what fits into the prompt beside the text to be spoken."""
-
-SHORTEST = 0.5
-"""Seconds: less is no voice."""
-
-_SILENT = 1e-3
-_KERNEL_VALUES = 50_000_000
-
-
-@dataclass(frozen=True)
-class ReferenceAudio:
-    """``samples``: float32 [samples]. ``cut``: whether the file was longer than ``LONGEST``."""
-
-    samples: torch.Tensor
-    cut: bool
-
-
-def read_reference(path: str, rate: int) -> ReferenceAudio:
-    """The first ``LONGEST`` seconds of a file at ``rate`` Hz, all channels mixed.
-
-    Raises SegmentError ``reference_unusable``: unreadable, shorter than ``SHORTEST``, silent, with
-    values that are no numbers, or at a sampling rate that cannot be converted.
+    Raises SegmentError ``reference_unusable``: unreadable, shorter than ``SHORTEST``, silent, with values that are no
+    numbers, or at a sampling rate that cannot be converted.
     """
     try:
         # Opened here: libsndfile's wrapper takes no name that is not Unicode.
         with open(path, "rb") as opened, soundfile.SoundFile(opened) as file:
             own_rate = int(file.samplerate)
             limit = int(LONGEST * own_rate)
-            heard = file.read(limit, dtype="float32", always_2d=True)
+            signal = file.read(limit, dtype="float32", always_2d=True)
             cut = file.frames > limit
     except (OSError, RuntimeError, ValueError) as error:
         raise _unusable(path, f"cannot be read ({error}); give a wav or flac file") from error
-    samples = torch.from_numpy(heard).mean(dim=1)
+    samples = torch.from_numpy(signal).mean(dim=1)
     if len(samples) < SHORTEST * own_rate:
         raise _unusable(
             path, f"is {len(samples) / own_rate:.2f} s long; give at least {SHORTEST} s of speech"
@@ -228,79 +218,53 @@ def read_reference(path: str, rate: int) -> ReferenceAudio:
         raise _unusable(path, "holds values that are no numbers; write it anew, as 16-bit PCM for instance")
     if samples.abs().max() < _SILENT:
         raise _unusable(path, "is silent; give a file with speech")
-    if _kernel_values(own_rate, rate) > _KERNEL_VALUES:
-        raise _unusable(path, f"has a sampling rate of {own_rate} Hz; convert it to {rate} Hz")
-    return ReferenceAudio(resample_frac(samples, own_rate, rate), cut)
-
-
-def _kernel_values(own_rate: int, rate: int) -> int:
-    # One filter for each of the positions that the two rates can have to each other.
+    # The resampler has one filter for each of the positions that the two rates can have to each other.
     common = math.gcd(own_rate, rate)
-    return (own_rate // common) * (rate // common)
+    if (own_rate // common) * (rate // common) > _KERNEL_VALUES:
+        raise _unusable(path, f"has a sampling rate of {own_rate} Hz; convert it to {rate} Hz")
+    return resample_frac(samples, own_rate, rate), cut
 
 
 def _unusable(path: str, what: str) -> SegmentError:
     return SegmentError("reference_unusable", f"the reference {path} {what}")
 
 
-# The same sums on any number of threads.
-#
-# Torch shares one operation among its threads, and the order of its sums, so the last bit of a sample,
-# depends on how many there are: about one in five thousand samples of decoded speech comes out one step
-# higher or lower. Workers that share a machine have fewer threads than one that has it alone, and a
-# segment must not sound different for it. So each piece of work is computed on one thread, and the
-# threads are used by computing several pieces at once, which costs less waiting as well.
+Item = TypeVar("Item")
+Output = TypeVar("Output")
 
 
-Piece = TypeVar("Piece")
-Made = TypeVar("Made")
+def compute_all(
+    function: Callable[[Item], Output], items: Sequence[Item], device: torch.device
+) -> list[Output]:
+    """Return ``function`` of every item, in order, in inference mode.
 
-
-def spread(make: Callable[[Piece], Made], pieces: Sequence[Piece], device: torch.device) -> list[Made]:
-    """``make`` of every piece, in order, in inference mode.
-
-    On the CPU: each on one thread, as many at a time as torch has threads. Other devices take them one
-    after the other. Raises what ``make`` raises.
+    On the CPU each on one thread, as many at a time as torch has threads; on other devices one after the other.
     """
 
-    def make_one(piece: Piece) -> Made:
+    def compute(item: Item) -> Output:
         # Inference mode belongs to a thread.
         with torch.inference_mode():
-            return make(piece)
+            return function(item)
 
-    if device.type != "cpu" or not pieces:
-        return [make_one(piece) for piece in pieces]
+    if device.type != "cpu" or not items:
+        return [compute(item) for item in items]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        # Made anew each time: a thread keeps the number that was set when it first computed.
-        with ThreadPoolExecutor(min(threads, len(pieces)), thread_name_prefix="codec") as pool:
-            return list(pool.map(make_one, pieces))
+        # A new pool each time: a thread keeps the number of threads that was set when it first computed.
+        with ThreadPoolExecutor(min(threads, len(items)), thread_name_prefix="codec") as pool:
+            return list(pool.map(compute, items))
     finally:
         torch.set_num_threads(threads)
 
 
-# Causal convolutions over a long signal, a stretch at a time.
-#
-# At the codec's highest rates four seconds of speech are tensors of 70 MB each. Memory of that size is
-# given back to the system after every layer and fetched anew, which costs up to a third of the decoding;
-# that of a stretch is kept, and no longer grows with the length. A causal layer looks back only, and only
-# so far; each stretch is computed together with what its layers look back on, which is then cut off.
-
-
-_RESIDUAL_UNITS = sum(6 * dilation for dilation in (1, 3, 9))
-"""Samples that the three residual units of a codec block look back (kernel 7, dilations 1, 3, 9)."""
-
-_OUTER_CONVOLUTION = 6
-"""Samples that the codec's first and last convolution look back (kernel 7)."""
-
-
 @dataclass(frozen=True)
 class Stretches:
-    """``layers``: causal, (batch, channels, samples) to the same at ``up / down`` of the rate.
+    """Causal layers over a long signal, a stretch at a time.
 
-    ``length`` of a stretch and the ``context`` that the layers look back count input samples; both are
-    multiples of ``down``.
+    ``layers``: (batch, channels, samples) to the same at ``up / down`` of the rate. ``length`` of a stretch and
+    ``context``, which the layers look back, are in input samples, multiples of ``down``. Each stretch is computed with
+    its context, whose output is then cut off.
     """
 
     layers: Callable[[torch.Tensor], torch.Tensor]
@@ -310,22 +274,22 @@ class Stretches:
     down: int = 1
 
     def starts(self, signal: torch.Tensor) -> range:
-        """Where the stretches of ``signal`` begin."""
+        """Return the starts of the stretches of ``signal``."""
         return range(0, signal.shape[-1], self.length)
 
     def one(self, signal: torch.Tensor, start: int) -> torch.Tensor:
-        """The output that belongs to the stretch from ``start`` on."""
+        """Return the output of the stretch from ``start`` on."""
         before = max(0, start - self.context)
-        made = self.layers(signal[..., before : start + self.length])
-        return made[..., (start - before) * self.up // self.down :]
+        output = self.layers(signal[..., before : start + self.length])
+        return output[..., (start - before) * self.up // self.down :]
 
     def all(self, signal: torch.Tensor) -> torch.Tensor:
-        """The output of the whole ``signal``."""
+        """Return the output of the whole ``signal``."""
         return torch.cat([self.one(signal, start) for start in self.starts(signal)], dim=-1)
 
 
 def upsampling_context(rates: Sequence[int]) -> int:
-    """How far a decoder's blocks of these rates, and what follows them, look back: input samples."""
+    """Return the input samples that a decoder's blocks of these rates, and what follows them, look back."""
     context = _OUTER_CONVOLUTION
     for rate in reversed(rates):
         # A transposed convolution of kernel 2 * rate spreads each sample over its own step and the next.
@@ -334,7 +298,7 @@ def upsampling_context(rates: Sequence[int]) -> int:
 
 
 def downsampling_context(rates: Sequence[int]) -> int:
-    """How far an encoder's first convolution and blocks of these rates look back: input samples."""
+    """Return the input samples that an encoder's first convolution and blocks of these rates look back."""
     context = 0
     for rate in reversed(rates):
         # A strided convolution of kernel 2 * rate reads its own step and the one before.
@@ -343,18 +307,10 @@ def downsampling_context(rates: Sequence[int]) -> int:
     return math.ceil((context + _OUTER_CONVOLUTION) / step) * step
 
 
-# Codes to samples, with upstream's DAC.
-
-
-_FAST_DECODER_BLOCKS = 3
-"""The decoder's last blocks, those at the highest rates, are computed in stretches. What comes before them
-looks back so far that stretches would cost more than they save."""
-
-
 class SpeechDecoder:
     """Rows of codes, int64 [codebooks, frames], to 16-bit little-endian mono PCM.
 
-    ``stretch_frames``: how many frames of speech the last blocks make at a time.
+    ``stretch_frames``: frames of speech in a stretch of the last blocks.
     """
 
     def __init__(self, dac: Any, device: torch.device, stretch_frames: int) -> None:
@@ -372,29 +328,29 @@ class SpeechDecoder:
         )
 
     def alone(self, rows: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
-        """Each row for itself: its bytes depend on its own codes only."""
-        made: list[bytes | SegmentError] = []
+        """Decode each row by itself: its bytes depend on its own codes only."""
+        sounds: list[bytes | SegmentError] = []
         together = torch.get_num_threads() if self._device.type == "cpu" else 1
         for first in range(0, len(rows), together):
-            made += self._at_a_time(rows[first : first + together])
-        return made
+            sounds += self._decode_at_once(rows[first : first + together])
+        return sounds
 
     def together(self, rows: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
-        """All rows as one batch, padded on the right: nothing causal looks there."""
+        """Decode all rows as one batch, padded on the right, where no causal layer looks."""
         padded = torch.nn.utils.rnn.pad_sequence([row.T for row in rows], batch_first=True)
-        slow = spread(self._slow, [padded.mT], self._device)[0]
+        slow = compute_all(self._slow, [padded.mT], self._device)[0]
         starts = self._fast.starts(slow)
-        parts = spread(lambda start: self._fast.one(slow, start), starts, self._device)
+        parts = compute_all(lambda start: self._fast.one(slow, start), starts, self._device)
         speech = torch.cat(parts, dim=-1)[:, 0]
         frame_length = int(self._dac.frame_length)
         return [_pcm(line[: row.shape[-1] * frame_length]) for line, row in zip(speech, rows, strict=True)]
 
-    def _at_a_time(self, rows: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
-        slow = spread(lambda row: self._slow(row[None]), rows, self._device)
-        pieces = [(row, start) for row, signal in enumerate(slow) for start in self._fast.starts(signal)]
-        parts = spread(lambda piece: self._fast.one(slow[piece[0]], piece[1]), pieces, self._device)
+    def _decode_at_once(self, rows: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
+        slow = compute_all(lambda row: self._slow(row[None]), rows, self._device)
+        stretches = [(row, start) for row, signal in enumerate(slow) for start in self._fast.starts(signal)]
+        parts = compute_all(lambda at: self._fast.one(slow[at[0]], at[1]), stretches, self._device)
         lines: list[list[torch.Tensor]] = [[] for _ in rows]
-        for (row, _), part in zip(pieces, parts, strict=True):
+        for (row, _), part in zip(stretches, parts, strict=True):
             lines[row].append(part[0, 0])
         return [_pcm(torch.cat(line)) for line in lines]
 
@@ -404,7 +360,7 @@ class SpeechDecoder:
 
 
 def _pcm(samples: torch.Tensor) -> bytes | SegmentError:
-    """Full scale is 32767; what goes beyond is cut there, the rest rounded to the nearest step."""
+    """Return 16-bit samples: full scale is 32767, clipped there, rounded to the nearest step."""
     if not torch.isfinite(samples).all():
         return SegmentError(
             "speech_unusable",
@@ -414,13 +370,6 @@ def _pcm(samples: torch.Tensor) -> bytes | SegmentError:
     steps = (samples.clamp(-1.0, 1.0) * 32767.0).round().to(torch.int16)
     pcm: bytes = steps.cpu().numpy().astype("<i2").tobytes()
     return pcm
-
-
-# Samples to codes, with upstream's DAC.
-
-
-_FAST_ENCODER_BLOCKS = 2
-"""The encoder's first blocks, those at the highest rates, are computed in stretches."""
 
 
 class CodesEncoder:
@@ -440,8 +389,7 @@ class CodesEncoder:
         self._slow_layers = dac.encoder.block[fast:]
 
     def __call__(self, samples: torch.Tensor) -> torch.Tensor:
-        """``samples`` [samples] at the codec's rate: int64 codes [codebooks, frames]; the last frame is
-        filled up with silence."""
+        """Encode ``samples`` at the codec's rate to int64 codes [codebooks, frames]; silence fills the last frame."""
         missing = -len(samples) % int(self._dac.frame_length)
         signal = torch.nn.functional.pad(samples, (0, missing)).to(self._device)[None, None]
         codes: torch.Tensor = self._dac.quantizer(self._slow_layers(self._fast.all(signal))).codes
@@ -452,10 +400,10 @@ Encoded = tuple[ReferenceSpec, SegmentError | None]
 
 
 class Codec:
-    """Loaded once. ``note`` hears, a sentence at a time, what the user should know.
+    """The codec of a checkpoint, loaded once. ``note`` gets sentences for the user.
 
-    ``rate``: Hz. ``frame_length``: samples of a frame. ``codebooks``: codes of a frame. ``identity``
-    names the weights. Raises EngineError ``checkpoint_incomplete``, ``checkpoint_unusable``.
+    ``rate``: Hz. ``frame_length``: samples of a frame. ``codebooks``: codes of a frame. ``identity``: hash of the
+    weights. Raises EngineError ``checkpoint_incomplete``, ``checkpoint_unusable``.
     """
 
     def __init__(self, checkpoint: Path, device: torch.device, note: Callable[[str], None]) -> None:
@@ -472,7 +420,7 @@ class Codec:
         self._most_frames = int(dac.quantizer.post_module.config.block_size)
         self._device = device
         self._note = note
-        # On the CPU measured; elsewhere stretches only bound the memory, and few long ones start fewer kernels.
+        # Measured on the CPU; elsewhere stretches only bound the memory, and a few long ones start fewer kernels.
         stretch_frames = 8 if device.type == "cpu" else 128
         self._encoder = CodesEncoder(dac, device, stretch_frames)
         decoder = SpeechDecoder(dac, device, stretch_frames)
@@ -484,9 +432,8 @@ class Codec:
     def encode(self, references: Sequence[ReferenceSpec]) -> Iterator[Encoded]:
         """Write the codes of each reference to its ``codes``, and yield it when it is done.
 
-        Codes that were made from the same audio by the same codec stay as they are; the text is no part
-        of them. One reference's failure is its own: SegmentError ``reference_unusable``,
-        ``codes_missing`` (no place to write to), ``codes_unwritable``.
+        Codes of the same audio by the same codec are kept; they do not depend on the text. Failures of a reference:
+        ``reference_unusable``, ``codes_missing`` (no file is named), ``codes_unwritable``.
         """
         new: list[tuple[ReferenceSpec, str]] = []
         for reference in references:
@@ -499,24 +446,23 @@ class Codec:
                 yield reference, None
             else:
                 new.append((reference, inputs))
-        at_a_time = torch.get_num_threads() if self._device.type == "cpu" else 1
-        for first in range(0, len(new), at_a_time):
-            yield from spread(self._encode_one, new[first : first + at_a_time], self._device)
+        count = torch.get_num_threads() if self._device.type == "cpu" else 1
+        for first in range(0, len(new), count):
+            yield from compute_all(self._encode_one, new[first : first + count], self._device)
 
     def decode(self, rows: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
-        """Speech of each row of codes, int64 [codebooks, frames] with at least one frame: mono 16-bit
-        little-endian PCM, ``frame_length`` samples a frame. A row that cannot be spoken is a SegmentError
-        ``speech_unusable`` in its place.
-        """
-        fitting = [index for index, row in enumerate(rows) if 0 < row.shape[-1] <= self._most_frames]
-        spoken = dict(zip(fitting, self._decode([rows[index] for index in fitting]), strict=True))
-        return [spoken.get(index) or self._no_length(row) for index, row in enumerate(rows)]
+        """Return the speech of rows of codes, int64 [codebooks, frames]: mono 16-bit little-endian PCM.
 
-    def _no_length(self, row: torch.Tensor) -> SegmentError:
-        return SegmentError(
-            "speech_unusable",
-            f"{row.shape[-1]} frames cannot be made speech: the codec takes 1 to {self._most_frames}",
-        )
+        A row that cannot be decoded is a SegmentError ``speech_unusable`` in its place.
+        """
+        valid = [index for index, row in enumerate(rows) if 0 < row.shape[-1] <= self._most_frames]
+        sounds = dict(zip(valid, self._decode([rows[index] for index in valid]), strict=True))
+        error = "{} frames cannot be made speech: the codec takes 1 to {}"
+        return [
+            sounds.get(index)
+            or SegmentError("speech_unusable", error.format(row.shape[-1], self._most_frames))
+            for index, row in enumerate(rows)
+        ]
 
     def _inputs(self, reference: ReferenceSpec) -> str:
         if not reference.codes:
@@ -534,15 +480,15 @@ class Codec:
     def _encode_one(self, new: tuple[ReferenceSpec, str]) -> Encoded:
         reference, inputs = new
         try:
-            audio = read_reference(reference.audio, self.rate)
-            write_codes(Path(reference.codes), self._encoder(audio.samples), inputs)
+            samples, is_cut = read_reference(reference.audio, self.rate)
+            write_codes(Path(reference.codes), self._encoder(samples), inputs)
         except SegmentError as error:
             return reference, error
         except OSError as error:
             return reference, SegmentError(
                 "codes_unwritable", f"{reference.codes} cannot be written ({error.strerror or error})"
             )
-        if audio.cut:
+        if is_cut:
             self._note(
                 f"the reference of {reference.speaker} is longer than {LONGEST:.0f} s: only its first "
                 f"{LONGEST:.0f} s are used, so its text should end there too"
@@ -551,8 +497,10 @@ class Codec:
 
 
 def _join_weight_norms(dac: Any) -> None:
-    """Keep every weight as it is used: upstream's layers make it of a length and a direction anew for
-    every call, which takes a tenth of a second (and with stretches, for every stretch)."""
+    """Compute every weight once: upstream's layers compute it from a length and a direction at every call.
+
+    That takes a tenth of a second, with stretches for every stretch.
+    """
     for module in list(dac.modules()):
         if torch.nn.utils.parametrize.is_parametrized(module, "weight"):
             torch.nn.utils.parametrize.remove_parametrizations(module, "weight")

@@ -1,9 +1,8 @@
-"""How many threads speak fastest: tried on the first steps, not assumed.
+"""Batched decoding of lines to codes, with rows that come and go.
 
-A step is hundreds of short products that wait for memory. Two threads that share them must meet after
-each, and on a machine whose cores share their memory, or have other work, that costs more than it brings:
-one thread was up to 1.6 times as fast as two on a virtual machine of two cores. Elsewhere all threads
-are. Either way the numbers are the same, so that the choice is free.
+A row is one line. It gets a slot of the batch, begins with its speaker's prompt (read once per speaker and copied),
+and leaves the slot to the next waiting line as soon as it has ended, so that a long line never delays a batch. Every
+row has its own position, mask and random numbers: its codes do not depend on the other rows of the batch.
 """
 
 from __future__ import annotations
@@ -26,40 +25,41 @@ from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.fish.model import Model, Sampling, Windows
 from voiceclone_worker.engines.fish.transformer import KeyValueCache
 
-# How long a line may and must be.
-#
-# A language model of speech fails in a few ways that its length shows: it ends before it begins, it
-# leaves words out, or it does not find the end. The bounds are wide: they are to catch those, not to
-# judge anyone's pace.
-
-
-USUAL_UNITS_PER_SECOND = 15.0
-"""Letters and the like a second in ordinary speech."""
-
 FASTEST_UNITS_PER_SECOND = 40.0
 SLOWEST_UNITS_PER_SECOND = 5.0
+"""Letters and the like per second; ordinary speech has about 15. Wide bounds, to catch failures, not a pace."""
+USUAL_UNITS_PER_SECOND = 15.0
 
 SPARE_SECONDS = 1.5
 """For breath, and for the shortest lines, whose pace says little."""
 
 SLOT_SPARE = 1.6
-"""What is longer than so many slots can be fitted into none: it may be stretched by 1.3 at most by
-default."""
+"""What is longer than this many slots fits into none: by default a line is stretched by at most 1.3."""
 
+GRAIN = 64
+"""Positions by which caches, and the attended part of them, grow."""
 
-@dataclass(frozen=True)
-class LengthBounds:
-    """Frames that a line's speech must and may have."""
+MAX_CACHED_VOICES = 16
+"""Voice prompts whose caches are kept; the least recently used one is dropped."""
 
-    least: int
-    most: int
+TRIAL_ROUNDS = 6
+"""Steps for which each number of threads is tried, in turn."""
 
 
 def length_bounds(
     text: str, slot_seconds: float | None, frames_per_second: float, limit: int
-) -> LengthBounds:
-    """From the text's length, its slot (None: it may take its time), and the run's ``limit`` in frames."""
-    units = _units(text)
+) -> tuple[int, int]:
+    """Return the least and the most frames of a line.
+
+    A language model of speech fails in ways that the length shows: it ends before it begins, it skips words, or it
+    does not find the end. The bounds follow from the text, its slot (None: no limit) and the run's ``limit`` in frames.
+    """
+    # A sign that stands for a syllable or a word counts as three letters.
+    units = sum(
+        3.0 if unicodedata.east_asian_width(char) in "WF" else 1.0
+        for char in text
+        if char.isalnum() or unicodedata.category(char).startswith("M")
+    )
     least = max(1, round(units / FASTEST_UNITS_PER_SECOND * frames_per_second))
     seconds = units / SLOWEST_UNITS_PER_SECOND + SPARE_SECONDS
     if slot_seconds is not None:
@@ -67,120 +67,94 @@ def length_bounds(
         unhurried = 2 * units / USUAL_UNITS_PER_SECOND + SPARE_SECONDS
         seconds = min(seconds, max(slot_seconds * SLOT_SPARE, unhurried))
     most = min(limit, max(least + 1, round(seconds * frames_per_second)))
-    return LengthBounds(min(least, most), most)
+    return min(least, most), most
 
 
 def reroll_seed(seed: int, attempt: int) -> int:
-    """The seed of a line's ``attempt`` (from 1, which is its own): the same wherever it is spoken."""
+    """Return the seed of an attempt, from 1 (the line's own seed); it depends on nothing else."""
     if attempt == 1:
         return seed
     digest = hashlib.sha256(f"{seed}:{attempt}".encode()).digest()
     return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 
 
-def _units(text: str) -> float:
-    """Letters and digits; signs that stand for a syllable or a word count as three."""
-    return sum(
-        3.0 if unicodedata.east_asian_width(char) in "WF" else 1.0
-        for char in text
-        if char.isalnum() or unicodedata.category(char).startswith("M")
-    )
-
-
-# Text and references as the tokens that fish-speech reads.
-
-
-@dataclass(frozen=True, eq=False)
-class VoicePrompt:
-    """A speaker's reference as a prompt: [codebooks + 1, tokens]. Compared by identity."""
-
-    name: str
-    tokens: Tensor = field(repr=False)
-
-
-def voice_prompt(name: str, text: str, codes: Tensor, tokenizer: Any) -> VoicePrompt:
-    """``codes`` [codebooks, frames] and the words that are heard in them."""
+def voice_prompt(text: str, codes: Tensor, tokenizer: Any) -> Tensor:
+    """Return the prompt [codebooks + 1, tokens] of a reference: its codes [codebooks, frames] and their words."""
     from fish_speech.content_sequence import ContentSequence, TextPart, VQPart
 
     sequence = ContentSequence(modality="interleave")
-    words = TextPart(tokens=_words(text, tokenizer))
+    words = TextPart(tokens=_text_tokens(text, tokenizer))
     sequence.append([words, VQPart(codes=codes)], add_end=True, speaker=0)
-    tokens, _, _ = sequence.encode_for_inference(tokenizer, num_codebooks=len(codes))
-    return VoicePrompt(name, tokens.long())
+    tokens: Tensor = sequence.encode_for_inference(tokenizer, num_codebooks=len(codes))[0]
+    return tokens.long()
 
 
 def line_prompt(text: str, tokenizer: Any, codebooks: int) -> Tensor:
-    """What follows the voice's prompt: [codebooks + 1, tokens]."""
+    """Return the prompt [codebooks + 1, tokens] of a line, which follows that of the voice."""
     from fish_speech.content_sequence import ContentSequence, TextPart
 
     sequence = ContentSequence()
-    sequence.append([TextPart(tokens=_words(text, tokenizer))], add_end=False, speaker=0)
+    sequence.append([TextPart(tokens=_text_tokens(text, tokenizer))], add_end=False, speaker=0)
     tokens: Tensor = sequence.encode_for_inference(tokenizer, num_codebooks=codebooks)[0]
     return tokens.long()
 
 
-def _words(text: str, tokenizer: Any) -> list[int]:
-    """A text is read as a text: what looks like a control token in it (``<|im_end|>``) is none."""
+def _text_tokens(text: str, tokenizer: Any) -> list[int]:
+    # What looks like a control token in a text (``<|im_end|>``) is text.
     tokens: list[int] = tokenizer.encode(text, allowed_special=False)
     return tokens
 
 
-# Batched generation with rows that come and go.
-#
-# A row is one line to speak. It gets a slot of the batch, begins with its speaker's prompt (read once
-# a speaker and copied), and leaves the slot to the next waiting line as soon as it has ended, so that
-# a long line never holds up a batch. Every row has its own place, mask and random numbers: what is
-# spoken does not depend on who is in the batch.
-
-
-GRAIN = 64
-"""Caches and what is looked at of them grow in steps of so many positions."""
-
-MOST_VOICES = 16
-"""Prompts that are kept read; the one that was used longest ago makes room."""
-
-
 class LineEnding(Enum):
-    SPOKEN = "spoken"
-    """The model ended the line itself."""
+    """How the decoding of a line ended."""
+
+    COMPLETE = "complete"
+    """The model ended it."""
     CUT_OFF = "cut off"
-    """It was still speaking at its cap."""
+    """The model was still speaking at ``most_frames``."""
     BROKEN = "broken"
-    """Its numbers were none any more."""
+    """Its numbers overflowed."""
+    OUT_OF_MEMORY = "out of memory"
+    """There was no memory for it, even alone."""
 
 
 @dataclass(eq=False)
 class DecoderLine:
-    """A line to speak. ``text``: [codebooks + 1, tokens] as of ``prompt.line``; ``most_frames``: its cap;
-    ``tag``: whatever the caller wants to find again."""
+    """A line to decode, and its state.
 
-    voice: VoicePrompt
-    text: Tensor
+    ``voice`` and ``text`` are prompts (of ``voice_prompt`` and ``line_prompt``). ``attempt``, ``least_frames`` and
+    ``tag`` are the caller's.
+    """
+
+    voice: Tensor = field(repr=False)
+    text: Tensor = field(repr=False)
     seed: int
     most_frames: int
+    least_frames: int = 1
+    attempt: int = 1
     tag: Any = None
+    ending: LineEnding | None = None
+    """None until it has ended."""
+    codes: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.long), repr=False)
+    """int64 [codebooks, frames] on the CPU, once it has ended."""
+    frames: list[Tensor] = field(default_factory=list, repr=False)
+    position: int = 0
+    """Of the next token, in the line's own sequence."""
+    generator: torch.Generator = field(default_factory=torch.Generator, repr=False)
 
+    @property
+    def longest(self) -> int:
+        """Positions that the line may need."""
+        return self.voice.shape[1] + self.text.shape[1] + self.most_frames
 
-@dataclass(frozen=True)
-class DecodedLine:
-    """A finished line. ``codes``: int64 [codebooks, frames] on the CPU."""
-
-    line: DecoderLine
-    codes: Tensor
-    ending: LineEnding
-
-
-@dataclass(eq=False)
-class _BatchRow:
-    line: DecoderLine
-    generator: torch.Generator
-    place: int
-    """Position of the next token in its own sequence."""
-    frames: list[Tensor] = field(default_factory=list)
+    def start(self) -> None:
+        """Begin at the end of the voice's prompt."""
+        self.frames, self.position = [], self.voice.shape[1]
+        self.generator.manual_seed(self.seed)
 
 
 class Decoder:
-    """Speaks lines in batches of up to ``slots``. Not safe to use from several threads."""
+    """Decodes lines in batches of up to ``slots``. Not safe to use from several threads."""
 
     def __init__(
         self,
@@ -192,82 +166,90 @@ class Decoder:
         compiled: bool = False,
         started: Callable[[DecoderLine], None] = lambda line: None,
     ) -> None:
-        """``model``: upstream's DualARTransformer; its weights move into this decoder. ``started`` hears of
-        each line as it gets its slot."""
+        """Take over the weights of ``model``, upstream's DualARTransformer.
+
+        ``started`` is called with each line when it gets its slot.
+        """
         self.model = Model(model, sampling, int8=int8, compiled=compiled)
         self._sampling, self._started = sampling, started
         self.slots = slots
         self._device = self.model.device
         self._waiting: collections.deque[DecoderLine] = collections.deque()
-        self._ended: list[DecodedLine] = []
-        self._voices: collections.OrderedDict[VoicePrompt, KeyValueCache] = collections.OrderedDict()
-        self._forget()
+        self._ended: list[DecoderLine] = []
+        self._voices: collections.OrderedDict[Tensor, KeyValueCache] = collections.OrderedDict()
+        self._reset()
 
     @property
     def busy(self) -> bool:
+        """Whether lines wait, are being decoded, or have ended and were not returned yet."""
         return bool(self._waiting or self._rows or self._ended)
 
     @property
     def active(self) -> int:
+        """Number of lines that are being decoded."""
         return len(self._rows)
 
     def submit(self, line: DecoderLine) -> None:
-        """Put a line in the queue. Raises SegmentError when it cannot fit the model's window."""
-        needed = line.voice.tokens.shape[1] + line.text.shape[1] + line.most_frames
-        if needed > self.model.longest:
+        """Put a line in the queue. Raises SegmentError when it does not fit the model's window."""
+        if line.longest > self.model.longest:
             raise SegmentError(
                 "prompt_too_long",
-                f"the reference, this line and its speech need {needed} positions and the checkpoint has "
+                f"the reference, this line and its speech need {line.longest} positions and the checkpoint has "
                 f"{self.model.longest}; give a shorter reference or split the line",
             )
         self._waiting.append(line)
 
     def progress(self) -> list[tuple[DecoderLine, int]]:
-        """The lines that are being spoken, and how many frames of each there are."""
-        return [(row.line, len(row.frames)) for row in self._rows]
+        """Return the lines that are being decoded, with the number of their frames."""
+        return [(line, len(line.frames)) for line in self._rows]
 
     def clear(self) -> None:
-        """Forget every line and free the slots."""
+        """Drop every line and free the slots."""
         self._waiting.clear()
         self._ended.clear()
         self._voices.clear()
-        self._forget()
+        self._reset()
 
     def halve(self) -> DecoderLine | None:
-        """After running out of memory: free everything, take half as many slots, and begin the rows
-        that were being spoken anew. Where there was one slot only, its line is given up: returned."""
-        ended = {spoken.line for spoken in self._ended}
-        lines = [row.line for row in self._rows if row.line not in ended]
+        """Free everything after running out of memory, halve the slots, and queue the active lines again.
+
+        With a single slot its line is given up and returned.
+        """
+        lines = [line for line in self._rows if line.ending is None]
         given_up = lines.pop(0) if self.slots == 1 and lines else None
+        if given_up is not None:
+            given_up.ending = LineEnding.OUT_OF_MEMORY
         self.slots = max(1, self.slots // 2)
         self._voices.clear()
-        self._forget()
+        self._reset()
         self._waiting.extendleft(reversed(lines))
         return given_up
 
     @torch.inference_mode()
-    def step(self) -> list[DecodedLine]:
-        """One frame for every row; lines that wait get the free slots first. The lines that ended.
+    def step(self) -> list[DecoderLine]:
+        """Decode one frame of every row, after waiting lines got the free slots, and return the lines that ended.
 
-        Where it raises, the lines that were being spoken are still there (see ``halve``), and those that
-        had ended come with the next step.
+        Where it raises, the active lines are still there (see ``halve``), and those that had ended are returned by the
+        next step.
         """
         old = len(self._rows)
         self._admit()
         if self._rows:
-            self._speak(old)
+            self._decode_frame(old)
         ended, self._ended = self._ended, []
         return ended
 
-    def _speak(self, old: int) -> None:
-        """One frame for every row, of which ``old`` were there before."""
+    def _decode_frame(self, old: int) -> None:
+        """Decode one frame of every row; ``old`` rows were there before."""
         logits, hidden = self._advance(old)
-        noise = self._sampling.noise([row.generator for row in self._rows])
-        tokens = self._sampling.token(logits, self._windows.frames, self._windows.spoken, noise[0])
+        noise = self._sampling.noise([line.generator for line in self._rows])
+        tokens = self._sampling.token(logits, self._windows.frames, self._windows.counts, noise[0])
         broken = (~logits.isfinite().all(1)).tolist()
-        said = [token == self._sampling.end for token in tokens.tolist()]
-        over = {index: LineEnding.SPOKEN for index, end in enumerate(said) if end}
-        over |= {index: LineEnding.BROKEN for index, bad in enumerate(broken) if bad}
+        over = {
+            index: LineEnding.BROKEN if broken[index] else LineEnding.COMPLETE
+            for index, token in enumerate(tokens.tolist())
+            if broken[index] or token == self._sampling.end
+        }
         if over:
             left = self._end(over)
             tokens, hidden, noise = tokens[left], hidden[left], [part[left] for part in noise]
@@ -275,45 +257,38 @@ class Decoder:
             return
         frames = self.model.frame(hidden, tokens, self._windows, noise)
         self._windows.push(frames)
-        for row, frame in zip(self._rows, frames, strict=True):
-            row.frames.append(frame)
-        full = [i for i, row in enumerate(self._rows) if len(row.frames) >= row.line.most_frames]
+        for line, frame in zip(self._rows, frames, strict=True):
+            line.frames.append(frame)
+        full = [index for index, line in enumerate(self._rows) if len(line.frames) >= line.most_frames]
         if full:
             self._end(dict.fromkeys(full, LineEnding.CUT_OFF))
 
-    # ------------------------------------------------------------------------- slots
-
-    def _forget(self) -> None:
-        self._rows: list[_BatchRow] = []
+    def _reset(self) -> None:
+        self._rows: list[DecoderLine] = []
         self._cache: KeyValueCache | None = None
-        remembers = self._sampling.remembers_first
-        self._windows = Windows(self.model.codebooks, self._device, remembers_first=remembers)
+        self._windows = Windows(self.model.codebooks, self._device)
 
     def _admit(self) -> None:
-        """Give the free slots to waiting lines, with their voices' prompts."""
+        """Give the free slots to waiting lines, with the prompts of their voices."""
         count = min(self.slots - len(self._rows), len(self._waiting))
         lines = [self._waiting.popleft() for _ in range(count)]
         first = len(self._rows)
+        # Added before memory is allocated, so that no line is lost when there is none.
+        self._rows += lines
         for line in lines:
-            generator = torch.Generator().manual_seed(line.seed)
-            # Held before memory is asked for, so that nothing is lost when there is none.
-            self._rows.append(_BatchRow(line, generator, line.voice.tokens.shape[1]))
+            line.start()
         if not lines:
             return
         self._make_room()
         self._windows.add_rows(count)
         assert self._cache is not None
         for slot, line in enumerate(lines, first):
-            self._cache.begin(slot, self._read(line.voice))
+            self._cache.begin(slot, self._read_voice(line.voice))
             self._started(line)
 
     def _make_room(self) -> None:
         slots = min(self.slots, len(self._rows) + len(self._waiting))
-        needed = max(
-            row.line.voice.tokens.shape[1] + row.line.text.shape[1] + row.line.most_frames
-            for row in self._rows
-        )
-        positions = _grained(needed)
+        positions = _grained(max(line.longest for line in self._rows))
         old = self._cache
         if old is not None:
             slots, positions = max(slots, old.slots), max(positions, old.positions)
@@ -321,81 +296,85 @@ class Decoder:
                 return
         cache = self.model.cache(slots, positions)
         if old is not None:
-            cache.take_over(old, old.slots)
+            cache.take_over(old)
         self._cache = cache
 
     def _end(self, over: Mapping[int, LineEnding]) -> Tensor:
-        """Free the slots of the rows that are over; the last rows move into them, so that those in use
-        stay side by side. Returns where each row that is left stood before."""
+        """End rows and free their slots; the last rows move there, so that used slots stay adjacent.
+
+        Returns the former index of each remaining row.
+        """
         assert self._cache is not None
         for index, ending in over.items():
-            row = self._rows[index]
+            line = self._rows[index]
             codes = torch.zeros(self.model.codebooks, 0, dtype=torch.long)
-            if row.frames:
-                codes = torch.stack(row.frames, 1)[1:].cpu()
-            self._ended.append(DecodedLine(row.line, codes, ending))
-        stood = list(range(len(self._rows)))
+            line.codes = torch.stack(line.frames, 1)[1:].cpu() if line.frames else codes
+            line.ending, line.frames = ending, []
+            self._ended.append(line)
+        former = list(range(len(self._rows)))
         for index in sorted(over, reverse=True):
             last = len(self._rows) - 1
             if index != last:
-                self._cache.move(last, index, self._rows[last].place)
-                self._rows[index], stood[index] = self._rows[last], stood[last]
+                self._cache.move(last, index, self._rows[last].position)
+                self._rows[index], former[index] = self._rows[last], former[last]
             self._rows.pop()
-            stood.pop()
-        left = torch.tensor(stood, dtype=torch.long, device=self._device)
+            former.pop()
+        left = torch.tensor(former, dtype=torch.long, device=self._device)
         self._windows.keep(left)
         return left
 
-    def _read(self, voice: VoicePrompt) -> KeyValueCache:
-        """What the model makes of a voice's prompt; read once."""
+    def _read_voice(self, voice: Tensor) -> KeyValueCache:
+        """Return the keys and values of a voice's prompt, read once. Prompts are compared by identity."""
         if voice not in self._voices:
-            tokens = voice.tokens.to(self._device)[None]
+            tokens = voice.to(self._device)[None]
             length = tokens.shape[2]
             cache = self.model.cache(1, length)
-            places = torch.arange(length, device=self._device)[None]
-            self.model.read(tokens, cache, 0, places, length)
+            positions = torch.arange(length, device=self._device)[None]
+            self.model.read(tokens, cache, 0, positions, length)
             self._voices[voice] = cache
-            while len(self._voices) > MOST_VOICES:
+            while len(self._voices) > MAX_CACHED_VOICES:
                 self._voices.popitem(last=False)
         self._voices.move_to_end(voice)
         return self._voices[voice]
 
-    # ------------------------------------------------------------------------- the model
-
     def _advance(self, old: int) -> tuple[Tensor, Tensor]:
-        """Logits and hidden states [n, ...] after each row's latest tokens: the frame before for the
-        ``old`` rows, the text for those that have just come."""
+        """Return logits and hidden states [n, ...] after each row's latest tokens.
+
+        These are the previous frame of the ``old`` rows, and the text of the rows that have just come.
+        """
         assert self._cache is not None
         hidden = []
         if old:
-            frames = torch.stack([row.frames[-1] for row in self._rows[:old]])[:, :, None]
-            places = torch.tensor([[row.place] for row in self._rows[:old]], device=self._device)
-            length = _grained(max(row.place for row in self._rows[:old]) + 1)
-            hidden.append(self.model.read(frames, self._cache, 0, places, length)[:, 0])
-            for row in self._rows[:old]:
-                row.place += 1
+            frames = torch.stack([line.frames[-1] for line in self._rows[:old]])[:, :, None]
+            positions = torch.tensor([[line.position] for line in self._rows[:old]], device=self._device)
+            length = _grained(max(line.position for line in self._rows[:old]) + 1)
+            hidden.append(self.model.read(frames, self._cache, 0, positions, length)[:, 0])
+            for line in self._rows[:old]:
+                line.position += 1
         if old < len(self._rows):
             hidden.append(self._read_texts(old))
         states = torch.cat(hidden)
         return self.model.logits(states), states
 
     def _read_texts(self, first: int) -> Tensor:
-        """Hidden states [n, width] at the end of the texts of the rows from ``first`` on. Shorter
-        texts are filled up on the right: what is written there is overwritten before it is seen."""
+        """Return the hidden states [n, width] at the end of the texts of the rows from ``first`` on.
+
+        Shorter texts are padded on the right: what is written there is overwritten before it is attended to.
+        """
         assert self._cache is not None
         rows = self._rows[first:]
-        lengths = torch.tensor([row.line.text.shape[1] for row in rows], device=self._device)
+        lengths = torch.tensor([line.text.shape[1] for line in rows], device=self._device)
         longest = int(lengths.max())
-        texts = torch.stack([F.pad(row.line.text, (0, longest - row.line.text.shape[1])) for row in rows])
-        begins = torch.tensor([row.place for row in rows], device=self._device)
-        # A cap is at least a frame and rows differ: the filling may reach past a slot's last position.
-        places = (begins[:, None] + torch.arange(longest, device=self._device)).clamp(
+        texts = torch.stack([F.pad(line.text, (0, longest - line.text.shape[1])) for line in rows])
+        begins = torch.tensor([line.position for line in rows], device=self._device)
+        # Lines differ in their caps: the padding may reach past the last position of a slot.
+        positions = (begins[:, None] + torch.arange(longest, device=self._device)).clamp(
             max=self._cache.positions - 1
         )
-        length = min(self._cache.positions, _grained(int(places.max()) + 1))
-        states = self.model.read(texts.to(self._device), self._cache, first, places, length)
-        for row, count in zip(rows, lengths.tolist(), strict=True):
-            row.place += count
+        length = min(self._cache.positions, _grained(int(positions.max()) + 1))
+        states = self.model.read(texts.to(self._device), self._cache, first, positions, length)
+        for line, count in zip(rows, lengths.tolist(), strict=True):
+            line.position += count
         return states[torch.arange(len(rows), device=self._device), lengths - 1]
 
 
@@ -403,12 +382,13 @@ def _grained(positions: int) -> int:
     return -(-positions // GRAIN) * GRAIN
 
 
-ROUNDS = 6
-"""Steps that each number of threads is tried for, in turn."""
-
-
 class Threads:
-    """Gives each step its threads, of at most ``most``."""
+    """Number of threads of each decoding step, of at most ``most``; the fastest is found by trial.
+
+    A step is hundreds of short products that wait for memory. Threads that share them meet after each one, and on a
+    machine whose cores share their memory, or have other work, that can cost more than it brings: one thread was up to
+    1.6 times as fast as two on a virtual machine of two cores. The numbers are the same either way.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -417,15 +397,17 @@ class Threads:
 
     @property
     def chosen(self) -> int | None:
-        """What the trial came to; None while it lasts."""
-        if self._steps < ROUNDS * len(self._fastest):
+        """The fastest number of threads; None during the trial."""
+        if self._steps < TRIAL_ROUNDS * len(self._fastest):
             return None
         return min(self._fastest, key=self._fastest.__getitem__)
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Around a step: its threads, and ``most`` again when it is over. The fastest step of each
-        number counts, since some also read the text of a new line."""
+        """Set the threads of a step, and ``most`` again afterwards.
+
+        The fastest step of each number counts, since some steps also read the text of a new line.
+        """
         tried = None if self.chosen else list(self._fastest)[self._steps % len(self._fastest)]
         torch.set_num_threads(tried or self.chosen or self._most)
         started = time.perf_counter()

@@ -4,131 +4,72 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from voiceclone_worker.engines.base import Emit, EngineError, SegmentError, Speech, SpeechRow
-from voiceclone_worker.engines.fish import checkpoint, decoder
-from voiceclone_worker.engines.fish.checkpoint import check_checkpoint, load_model, open_upstream
-from voiceclone_worker.engines.fish.codec import Codec, read_codes
-from voiceclone_worker.engines.fish.decoder import (
-    DecodedLine,
-    Decoder,
-    DecoderLine,
-    LengthBounds,
-    LineEnding,
-    Threads,
-    length_bounds,
-    reroll_seed,
+from voiceclone_worker.engines.fish import decoder
+from voiceclone_worker.engines.fish.checkpoint import (
+    PRECISIONS,
+    check_checkpoint,
+    choose_device,
+    is_out_of_memory,
+    load_model,
+    open_upstream,
 )
-from voiceclone_worker.engines.fish.model import Sampling, SamplingSettings
+from voiceclone_worker.engines.fish.codec import Codec, read_codes
+from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine, LineEnding, Threads, reroll_seed
+from voiceclone_worker.engines.fish.model import Sampling
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec
 
-# A task's engine settings, checked.
-
-
-@dataclass(frozen=True)
-class FishOptions:
-    """What ``EngineSpec.options`` says; see the package's docstring."""
-
-    source: str
-    compile: bool
-    threads: int | None
-    most_frames: int
-    sampling: SamplingSettings
-
-
-def read_fish_options(spec: EngineSpec) -> FishOptions:
-    """Raises EngineError ``bad_option``, in one sentence."""
-    usual = SamplingSettings()
-    return FishOptions(
-        source=_text(spec, "source"),
-        compile=bool(spec.options.get("compile", False)),
-        threads=_whole(spec, "threads", None),
-        most_frames=_whole(spec, "max_new_tokens", 1024) or 1024,
-        sampling=SamplingSettings(
-            temperature=_number(spec, "temperature", usual.temperature, 2.0),
-            top_p=_number(spec, "top_p", usual.top_p, 1.0),
-            repetition_penalty=_number(spec, "repetition_penalty", usual.repetition_penalty, 2.0),
-        ),
-    )
-
-
-def _text(spec: EngineSpec, name: str) -> str:
-    value = spec.options.get(name) or ""
-    if not isinstance(value, str):
-        raise EngineError("bad_option", f'"{name}" must be a text, not {value!r:.40}')
-    return value
-
-
-def _whole(spec: EngineSpec, name: str, usual: int | None) -> int | None:
-    value = spec.options.get(name, usual)
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise EngineError("bad_option", f'"{name}" must be a whole number from 1, not {value!r:.40}')
-    return value
-
-
-def _number(spec: EngineSpec, name: str, usual: float, most: float) -> float:
-    value = spec.options.get(name, usual)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
-        raise EngineError(
-            "bad_option", f'"{name}" must be a number over 0 and up to {most:g}, not {value!r:.40}'
-        )
-    return float(value)
-
-
-MOST_ATTEMPTS = 3
-"""A line is rolled again at most twice."""
+MAX_ATTEMPTS = 3
+"""Attempts at a line, each with another seed."""
 
 PROGRESS_SECONDS = 2.0
 
 Outcome = tuple[SpeechRow, Speech | SegmentError]
 
 
-@dataclass(frozen=True)
-class _Try:
-    """A row on its way through the batch."""
-
-    row: SpeechRow
-    attempt: int
-    bounds: LengthBounds
-
-
 class FishEngine:
-    """See the package's docstring for the options. Raises EngineError where it cannot be loaded."""
+    """The engine; see the package for its options. Raises EngineError where it cannot be loaded."""
 
     def __init__(self, spec: EngineSpec, emit: Emit) -> None:
-        options = read_fish_options(spec)
-        if options.threads is not None:
-            torch.set_num_threads(options.threads)
+        source = spec.options.get("source") or ""
+        if not isinstance(source, str):
+            raise EngineError("bad_option", f'"source" must be a text, not {source!r:.40}')
+        compiled = bool(spec.options.get("compile", False))
+        if "threads" in spec.options:
+            torch.set_num_threads(_whole_option(spec, "threads", 1))
+        self._most_frames = _whole_option(spec, "max_new_tokens", 1024)
+        temperature = _number_option(spec, "temperature", 0.7, 2.0)
+        top_p = _number_option(spec, "top_p", 0.7, 1.0)
+        penalty = _number_option(spec, "repetition_penalty", 1.2, 2.0)
         folder = Path(spec.checkpoint)
         check_checkpoint(folder)
-        open_upstream(options.source)
-        place = checkpoint.choose_device(spec.device, spec.precision)
+        open_upstream(source)
+        self._device, precision = choose_device(spec.device, spec.precision)
+        is_cpu, int8 = self._device.type == "cpu", precision == "int8"
         self._emit = emit
-        self._device = place.device
-        self._most_frames = options.most_frames
-        self._codec = Codec(folder, place.device, self._note)
-        model = load_model(folder, place.device, place.dtype)
+        self._codec = Codec(folder, self._device, self._note)
+        model = load_model(folder, self._device, PRECISIONS[precision])
         self._tokenizer = model.tokenizer
         self._codebook_size = model.config.codebook_size
         self._decoder = Decoder(
             model,
-            Sampling(model, options.sampling, int8=place.int8),
+            Sampling(model, temperature=temperature, top_p=top_p, repetition_penalty=penalty, int8=int8),
             spec.batch_size,
-            int8=place.int8,
-            compiled=options.compile and place.device.type != "cpu",
-            started=self._started,
+            int8=int8,
+            compiled=compiled and not is_cpu,
+            started=self._emit_started,
         )
-        if options.compile and place.device.type == "cpu":
+        if compiled and is_cpu:
             self._note("--compile is for GPUs: on the CPU the weights are laid out anew instead, as always")
-        # On the CPU the codec gives each thread a line of its own.
+        # On the CPU the codec uses one thread for each line.
         threads = torch.get_num_threads()
-        self._spoken_together = threads if place.device.type == "cpu" else spec.batch_size
+        self._codec_batch = threads if is_cpu else spec.batch_size
         self._threads = Threads(threads)
-        self._told = 0.0
+        self._last_progress = 0.0
 
     def encode(
         self, references: Sequence[ReferenceSpec]
@@ -137,53 +78,57 @@ class FishEngine:
         return self._codec.encode(references)
 
     def generate(self, rows: Sequence[SpeechRow]) -> Iterator[Outcome]:
-        """Speak the rows in one rolling batch, the longest first, so that none is left alone at the end."""
-        voices = _PromptCache(self._codec.codebooks, self._codebook_size, self._tokenizer)
-        finished: list[DecodedLine] = []
+        """Synthesize the rows in one rolling batch, the longest first, so that none is alone at the end."""
+        voices: dict[str, torch.Tensor] = {}
+        decoded: list[DecoderLine] = []
         try:
             for row in sorted(rows, key=lambda row: -len(row.segment.text)):
+                codes = row.reference.codes
                 try:
-                    self._submit(row, voices.of(row.reference), 1)
+                    if codes not in voices:
+                        voices[codes] = self._voice_prompt(row.reference)
+                    self._submit(row, voices[codes], 1)
                 except SegmentError as error:
                     yield row, error
             while self._decoder.busy:
-                for spoken in self._step():
-                    if isinstance(spoken, DecoderLine):
-                        yield spoken.tag.row, _no_memory()
-                        continue
-                    reason = _fault(spoken)
-                    if reason is None:
-                        finished.append(spoken)
-                    elif spoken.line.tag.attempt < MOST_ATTEMPTS:
-                        self._submit(spoken.line.tag.row, spoken.line.voice, spoken.line.tag.attempt + 1)
+                for line in self._step():
+                    error_or_none = _check_line(line)
+                    if error_or_none is None:
+                        decoded.append(line)
+                    elif line.ending is not LineEnding.OUT_OF_MEMORY and line.attempt < MAX_ATTEMPTS:
+                        self._submit(line.tag, line.voice, line.attempt + 1)
                     else:
-                        yield spoken.line.tag.row, _given_up(spoken, reason)
-                if len(finished) >= self._spoken_together or not self._decoder.busy:
-                    yield from self._speak(finished)
-                    finished = []
-                self._tell_progress()
+                        yield line.tag, error_or_none
+                if len(decoded) >= self._codec_batch or not self._decoder.busy:
+                    yield from self._decode_speech(decoded)
+                    decoded = []
+                self._emit_progress()
         finally:
             self._decoder.clear()
 
-    def _submit(self, row: SpeechRow, voice: decoder.VoicePrompt, attempt: int) -> None:
+    def _voice_prompt(self, reference: ReferenceSpec) -> torch.Tensor:
+        codes = read_codes(reference.codes, self._codec.codebooks, self._codebook_size)
+        return decoder.voice_prompt(reference.text, codes, self._tokenizer)
+
+    def _submit(self, row: SpeechRow, voice: torch.Tensor, attempt: int) -> None:
         segment = row.segment
         text = decoder.line_prompt(segment.text, self._tokenizer, self._codec.codebooks)
         per_second = self._codec.rate / self._codec.frame_length
-        limits = length_bounds(segment.text, segment.max_seconds, per_second, self._most_frames)
+        least, most = decoder.length_bounds(segment.text, segment.max_seconds, per_second, self._most_frames)
         seed = reroll_seed(segment.seed, attempt)
-        self._decoder.submit(DecoderLine(voice, text, seed, limits.most, _Try(row, attempt, limits)))
+        self._decoder.submit(DecoderLine(voice, text, seed, most, least, attempt, row))
 
-    def _step(self) -> Sequence[DecodedLine | DecoderLine]:
-        """What ended with the next frame; a Line is one that even alone found no memory."""
+    def _step(self) -> Sequence[DecoderLine]:
+        """Return the lines that end with the next frame."""
         lines = self._decoder.active
         try:
             with self._threads.step():
                 return self._decoder.step()
         except (RuntimeError, MemoryError) as error:
-            if not checkpoint.is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             lines = max(lines, self._decoder.active)
-        # Here, not above: while the error is at hand it holds on to the batch's tensors.
+        # Outside the handler, since the error refers to the batch's tensors.
         given_up = self._decoder.halve()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -195,86 +140,81 @@ class FishEngine:
         )
         return []
 
-    def _speak(self, finished: Sequence[DecodedLine]) -> Iterator[Outcome]:
-        if not finished:
+    def _decode_speech(self, lines: Sequence[DecoderLine]) -> Iterator[Outcome]:
+        if not lines:
             return
         started = time.perf_counter()
-        sounds = self._sounds([spoken.codes for spoken in finished])
+        sounds = self._sounds([line.codes for line in lines])
         self._emit("spent", stage="decode", seconds=time.perf_counter() - started)
-        for spoken, sound in zip(finished, sounds, strict=True):
-            line = spoken.line
+        for line, sound in zip(lines, sounds, strict=True):
             if isinstance(sound, SegmentError):
-                yield line.tag.row, sound
+                yield line.tag, sound
             else:
-                yield line.tag.row, Speech(sound, self._codec.rate, line.seed, line.tag.attempt)
+                yield line.tag, Speech(sound, self._codec.rate, line.seed, line.attempt)
 
-    def _sounds(self, rows: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
-        """The codec's part; where memory runs out, a row at a time, and then it is that row's failure."""
+    def _sounds(self, codes: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
+        """Return the PCM of each row; where memory runs out, one row at a time."""
         try:
-            return self._codec.decode(rows)
+            return self._codec.decode(codes)
         except (RuntimeError, MemoryError) as error:
-            if not checkpoint.is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
-        if len(rows) == 1:
+        if len(codes) == 1:
             return [_no_memory()]
         self._note("out of memory while lines were made sound together: went on one by one")
-        return [sound for row in rows for sound in self._sounds([row])]
+        return [sound for row in codes for sound in self._sounds([row])]
 
-    def _started(self, line: DecoderLine) -> None:
-        segment = line.tag.row.segment
-        self._emit("segment_started", task=line.tag.row.task, id=segment.id)
+    def _emit_started(self, line: DecoderLine) -> None:
+        self._emit("segment_started", task=line.tag.task, id=line.tag.segment.id)
 
-    def _tell_progress(self) -> None:
-        """So that whoever waits sees that a long line is being spoken, and does not take it for hung."""
+    def _emit_progress(self) -> None:
+        """Report the lines that are being decoded, so that a long one is not taken for a hung worker."""
         now = time.monotonic()
-        if now - self._told < PROGRESS_SECONDS:
+        if now - self._last_progress < PROGRESS_SECONDS:
             return
-        self._told = now
+        self._last_progress = now
         for line, frames in self._decoder.progress():
-            row = line.tag.row
-            self._emit("segment_progress", task=row.task, id=row.segment.id, frames=frames)
+            self._emit("segment_progress", task=line.tag.task, id=line.tag.segment.id, frames=frames)
 
     def _note(self, sentence: str) -> None:
         self._emit("note", message=sentence)
 
 
-class _PromptCache:
-    """The prompts of one call, each built once."""
-
-    def __init__(self, codebooks: int, codebook_size: int, tokenizer: object) -> None:
-        self._codebooks = codebooks
-        self._codebook_size = codebook_size
-        self._tokenizer = tokenizer
-        self._made: dict[str, decoder.VoicePrompt] = {}
-
-    def of(self, reference: ReferenceSpec) -> decoder.VoicePrompt:
-        """Raises SegmentError ``codes_unusable``."""
-        if reference.codes not in self._made:
-            codes = read_codes(reference.codes, self._codebooks, self._codebook_size)
-            voice = decoder.voice_prompt(reference.speaker, reference.text, codes, self._tokenizer)
-            self._made[reference.codes] = voice
-        return self._made[reference.codes]
+def _whole_option(spec: EngineSpec, name: str, default: int) -> int:
+    value = spec.options.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise EngineError("bad_option", f'"{name}" must be a whole number from 1, not {value!r:.40}')
+    return value
 
 
-def _fault(spoken: DecodedLine) -> tuple[str, str] | None:
-    """Code and reason why what was spoken cannot be the line; None where it may."""
-    frames, limits = spoken.codes.shape[1], spoken.line.tag.bounds
-    if spoken.ending is LineEnding.BROKEN:
-        return "speech_broken", "the model's numbers overflowed; another --precision may help"
-    if frames == 0:
-        return "speech_empty", "the model ended before it said anything"
-    if spoken.ending is LineEnding.CUT_OFF:
-        return "speech_cut_off", f"the model was still speaking after {limits.most} frames"
-    if frames < limits.least:
-        return "speech_too_short", f"{frames} frames are too few for the text, which needs {limits.least}"
-    return None
+def _number_option(spec: EngineSpec, name: str, default: float, most: float) -> float:
+    value = spec.options.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+        raise EngineError(
+            "bad_option", f'"{name}" must be a number over 0 and up to {most:g}, not {value!r:.40}'
+        )
+    return float(value)
 
 
-def _given_up(spoken: DecodedLine, reason: tuple[str, str]) -> SegmentError:
-    code, sentence = reason
-    own = spoken.line.tag.row.segment.seed
-    seeds = ", ".join(str(reroll_seed(own, attempt)) for attempt in range(1, MOST_ATTEMPTS + 1))
-    return SegmentError(code, f"{sentence} (seeds {seeds})")
+def _check_line(line: DecoderLine) -> SegmentError | None:
+    """Return why a decoded line cannot be used; None where it can."""
+    frames = line.codes.shape[1]
+    if line.ending is LineEnding.OUT_OF_MEMORY:
+        return _no_memory()
+    if line.ending is LineEnding.BROKEN:
+        code, reason = "speech_broken", "the model's numbers overflowed; another --precision may help"
+    elif frames == 0:
+        code, reason = "speech_empty", "the model ended before it said anything"
+    elif line.ending is LineEnding.CUT_OFF:
+        code, reason = "speech_cut_off", f"the model was still speaking after {line.most_frames} frames"
+    elif frames < line.least_frames:
+        needed = line.least_frames
+        code, reason = "speech_too_short", f"{frames} frames are too few for the text, which needs {needed}"
+    else:
+        return None
+    own = line.tag.segment.seed
+    seeds = ", ".join(str(reroll_seed(own, attempt)) for attempt in range(1, MAX_ATTEMPTS + 1))
+    return SegmentError(code, f"{reason} (seeds {seeds})")
 
 
 def _no_memory() -> SegmentError:

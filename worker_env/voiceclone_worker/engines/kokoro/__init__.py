@@ -1,12 +1,12 @@
-"""The embedded default: Kokoro-82M speaking with a mixture of its own voices, matched to each speaker.
+"""The embedded default engine: Kokoro-82M with a mixture of its voices, matched to each speaker.
 
-This is voice *matching*: the right voice for the right person, not the fidelity of a cloner that
-listens to the reference while it speaks. ``EngineSpec`` of this engine:
+This is voice *matching*: a fitting voice for each person, without the fidelity of a cloner that conditions on the
+reference. ``EngineSpec`` of this engine:
 
 checkpoint: folder with ``kokoro-v1.0.int8.onnx``.
-options: ``encoder`` = folder with CAM++ (``campplus_cn_en_common.pt``, ``camplusplus.py``), asked for
-when references are encoded only; ``threads`` = how many lines are spoken at a time (default: all
-cores); ``language`` = language of the references' texts (default: en).
+options: ``encoder`` = folder with CAM++ (``campplus_cn_en_common.pt``, ``camplusplus.py``), needed to encode
+references; ``threads`` = lines that are synthesized at a time (default: all cores); ``language`` = language of the
+references' texts (default: en).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from voiceclone_worker.protocol import EngineSpec
 
 
 def load(spec: EngineSpec, emit: Emit) -> Engine:
-    """The engine, ready to speak. Raises EngineError."""
+    """Return the engine, loaded. Raises EngineError."""
     from voiceclone_worker.engines.kokoro.engine import KokoroEngine
 
     return KokoroEngine(spec, emit)

@@ -1,7 +1,7 @@
-"""Long-term spectra, and the equaliser that gives a line the spectrum of its speaker.
+"""Signal processing: trimming, long-term spectra, and the equaliser that gives a line the spectrum of its speaker.
 
-The equaliser works on the short-time spectrum with zero phase, so it keeps the network's waveform
-intact. It is numpy alone: synthesis must start fast, and scipy.signal alone takes a second to import.
+The equaliser works on the short-time spectrum with zero phase, so it keeps the network's waveform intact. Only numpy
+is used: synthesis must start fast, and scipy.signal takes a second to import.
 """
 
 from __future__ import annotations
@@ -13,18 +13,15 @@ from numpy.typing import NDArray
 
 from voiceclone_worker.engines.kokoro.model import RATE, Floats
 
-# Small measures of a signal that reference, probe and spoken line share.
-
-
 _FRAME_SECONDS = 0.01
 _ENDS_BELOW_DB, _PAUSES_BELOW_DB = 40.0, 35.0
-"""Under the loudest frame: quieter is no part of what is said."""
+"""Below the loudest frame: what is quieter is not speech."""
 _PAUSE_SECONDS = 0.15
 _DIGITAL_SILENCE = 1e-4
 
 
 def trim(signal: Floats, rate: int, *, keep_seconds: float = 0.0) -> Floats:
-    """``signal`` without the ends that lie 40 dB under its loudest 10 ms; ``keep_seconds`` stay at each."""
+    """Return ``signal`` without ends that are 40 dB below its loudest 10 ms; ``keep_seconds`` of each end stay."""
     power = _frame_power(signal, rate)
     if len(power) < 3:
         return signal
@@ -36,7 +33,7 @@ def trim(signal: Floats, rate: int, *, keep_seconds: float = 0.0) -> Floats:
 
 
 def speech_seconds(signal: Floats, rate: int) -> float:
-    """How long somebody speaks in ``signal``: its length without ends and pauses, which are 0.15 s or longer."""
+    """Return the duration of speech in ``signal``: without its ends and its pauses of 0.15 s or longer."""
     power = _frame_power(signal, rate)
     if not len(power):
         return 0.0
@@ -49,9 +46,9 @@ def speech_seconds(signal: Floats, rate: int) -> float:
 
 
 def without_gaps(signal: Floats, rate: int) -> Floats:
-    """``signal`` without its 10 ms frames of digital silence, such as stand between a reference's pieces.
+    """Return ``signal`` without its 10 ms frames of digital silence, as between the parts of a reference.
 
-    No recording of a voice holds them, and the logarithm of nothing would weigh heavily in its embedding.
+    No recording of a voice has them, and the logarithm of zero would weigh heavily in its embedding.
     """
     frame = round(rate * _FRAME_SECONDS)
     whole = len(signal) // frame * frame
@@ -61,7 +58,7 @@ def without_gaps(signal: Floats, rate: int) -> Floats:
 
 
 def level(signal: Floats) -> float:
-    """Root mean square."""
+    """Return the root mean square."""
     return float(np.sqrt(np.mean(np.square(signal, dtype=np.float64)))) if len(signal) else 0.0
 
 
@@ -79,15 +76,15 @@ _WINDOW = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FFT) / FFT)
 _CEPSTRA = 40
 _LIMIT = 5.0
 """In units of log power: 5 is 22 dB."""
-_MOST_APART = 1.5
-"""6.5 dB: speakers who differ by more (another microphone, another room) are apart already."""
+_MAX_EXAGGERATION = 1.5
+"""6.5 dB: speakers who differ by more (another microphone, another room) need no exaggeration."""
 _SPEECH_BINS = slice(round(60 / (RATE / FFT)), round(8000 / (RATE / FFT)))
 
 Doubles = NDArray[np.float64]
 
 
 def short_time_spectrum(signal: Floats) -> NDArray[np.complex128]:
-    """(frames, BINS), Hann window, HOP apart, the first frame centred on the first sample."""
+    """Return (frames, BINS): Hann window, HOP apart, the first frame centred on the first sample."""
     frames = -(-len(signal) // HOP) + 1
     padded = np.zeros((frames - 1) * HOP + FFT)
     padded[FFT // 2 : FFT // 2 + len(signal)] = signal
@@ -96,7 +93,7 @@ def short_time_spectrum(signal: Floats) -> NDArray[np.complex128]:
 
 
 def resynthesize(spectrum: NDArray[np.complex128], samples: int) -> Doubles:
-    """The signal of a short-time spectrum: weighted overlap-add (Griffin and Lim, 1984)."""
+    """Return the signal of a short-time spectrum by weighted overlap-add (Griffin and Lim, 1984)."""
     frames = np.fft.irfft(spectrum, FFT) * _WINDOW * _WINDOW.sum()
     signal, weight = np.zeros((len(frames) - 1) * HOP + FFT), np.zeros((len(frames) - 1) * HOP + FFT)
     for index, frame in enumerate(frames):
@@ -107,10 +104,7 @@ def resynthesize(spectrum: NDArray[np.complex128], samples: int) -> Doubles:
 
 
 def long_term_spectrum(signal: Floats) -> Doubles:
-    """(BINS,) mean log power of the louder frames, each frame at equal weight, smoothed to 40 cepstra.
-
-    ``signal`` is at RATE.
-    """
+    """Return (BINS,): mean log power of the louder frames of a signal at RATE, at equal weight, smoothed to 40 cepstra."""
     power = np.abs(short_time_spectrum(signal)) ** 2 + 1e-12
     energy = power.sum(1)
     speaking = energy > energy.max() * 1e-5
@@ -122,27 +116,26 @@ def long_term_spectrum(signal: Floats) -> Doubles:
     return np.fft.rfft(cepstrum).real
 
 
-def spectral_distance(own: Doubles, others: Sequence[Doubles]) -> Doubles:
-    """(BINS,) a speaker's long-term spectrum, drawn away from the mean of the other speakers' by as
-    much again as it differs, but by no more than 6.5 dB anywhere.
+def exaggerate_spectrum(own: Doubles, others: Sequence[Doubles]) -> Doubles:
+    """Return (BINS,): a speaker's long-term spectrum, with twice its difference from the mean of the other speakers.
 
-    A mixture of Kokoro's voices keeps little of what sets two similar speakers apart, so this part of
-    it is exaggerated, as a caricature does. Measured with an encoder that takes no part in the fit, on
-    pyannote's sample and two pairs of Kokoro voices that were hidden from the table and sent through a
-    telephone band: nearer to its own speaker than to the other by .092 instead of .056 in the mean, and
-    no less like its own (.740, before .735). The strength was chosen on these same cases.
+    The difference is increased by at most 6.5 dB in each bin. A mixture of Kokoro's voices keeps little of what
+    distinguishes two similar speakers, so it is exaggerated. Measured with an encoder that takes no part in the fit, on
+    pyannote's sample and two pairs of Kokoro voices that were left out of the table and sent through a telephone band:
+    nearer to its own speaker than to the other by .092 instead of .056 in the mean, and as similar to its own (.740,
+    before .735). The strength was chosen on these same cases.
     """
     if not others:
         return own
     difference = own - np.mean(others, axis=0)
     difference = difference - difference[_SPEECH_BINS].mean()
-    return np.asarray(own + np.clip(difference, -_MOST_APART, _MOST_APART), np.float64)
+    return np.asarray(own + np.clip(difference, -_MAX_EXAGGERATION, _MAX_EXAGGERATION), np.float64)
 
 
 def design_equaliser(target: Doubles, own: Doubles) -> Floats:
-    """(BINS,) gains that carry a voice of long-term spectrum ``own`` to ``target``.
+    """Return (BINS,) gains from the long-term spectrum ``own`` to ``target``, none above 8 kHz.
 
-    Above 8 kHz nothing is touched: many recordings hold nothing there.
+    Many recordings have nothing above 8 kHz.
     """
     frequency = np.linspace(0, RATE / 2, BINS)
     band = np.clip((8000 - frequency) / 600, 0, 1)
@@ -152,7 +145,7 @@ def design_equaliser(target: Doubles, own: Doubles) -> Floats:
 
 
 def apply_equaliser(signal: Floats, gains: Floats, level: float) -> Floats:
-    """``signal`` through the gains, brought to the root mean square ``level``, its peak at most .98."""
+    """Return ``signal`` with the gains, at the root mean square ``level``, its peak at most .98."""
     shaped = resynthesize(short_time_spectrum(signal) * gains, len(signal))
     shaped *= level / (np.sqrt(np.mean(shaped**2)) + 1e-9)
     return np.asarray(shaped * min(1.0, 0.98 / (np.abs(shaped).max() + 1e-9)), np.float32)

@@ -1,4 +1,4 @@
-"""The kokoro engine: fits the voices of a recording together, then speaks each line on its own."""
+"""The kokoro engine: fits the voices of a recording together, then synthesizes each line by itself."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ import numpy as np
 from voiceclone_worker.atomic import write_failure
 from voiceclone_worker.engines.base import Emit, EngineError, SegmentError, Speech, SpeechRow
 from voiceclone_worker.engines.kokoro import dsp, phonemes
-from voiceclone_worker.engines.kokoro.dsp import trim
 from voiceclone_worker.engines.kokoro.model import MAX_TOKENS, RATE, Floats, SpeechModel
 from voiceclone_worker.engines.kokoro.voices import (
     FittedVoice,
@@ -25,61 +25,63 @@ from voiceclone_worker.engines.kokoro.voices import (
 )
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
-# A line of text in a fitted voice, as long as its slot allows.
-
-
 FASTEST = 1.6
+"""Speed up to which a line is rendered to fit its slot."""
 BRISKER, CALMER = (0.7, 0.87), (1.2, 2.0)
-"""Of other takes, see ``reading_of``. Nearer to 1 they are hardly another take."""
+"""Of other takes, see ``reading_of_take``. Nearer to 1 they are hardly another take."""
 _EXTRA_RENDERS = 2
 _SLACK = 1.02
-"""Kokoro's durations are whole frames, so a line comes out a little longer than its speed says."""
+"""Kokoro's durations are whole frames, so a line is a little longer than its speed says."""
 _EDGE_SECONDS = 0.02
 _PAUSE_SECONDS = 0.2
 
 
 def speak_line(segment: SegmentSpec, voice: FittedVoice, model: SpeechModel, table: VoiceTable) -> Speech:
-    """``segment`` in ``voice``, the same bytes whatever is spoken beside it. Raises SegmentError."""
-    read = phonemes.to_phonemes(segment.text, segment.language)
-    pieces = [phonemes.to_tokens(piece) for piece in phonemes.split(read, MAX_TOKENS)]
-    pieces = [tokens for tokens in pieces if tokens]
-
-    reading = phonemes_of(segment.take)
+    """Synthesize a segment; its bytes depend on no other segment. Raises SegmentError."""
+    parts = phonemes.split(phonemes.to_phonemes(segment.text, segment.language), MAX_TOKENS)
+    token_lists = [tokens for tokens in map(phonemes.to_tokens, parts) if tokens]
+    reading = reading_of_take(segment.take)
+    pause = np.zeros(round(_PAUSE_SECONDS * RATE), np.float32)
 
     def render(speed: float) -> Floats:
-        return _join([_piece(tokens, voice, model, table, speed, reading) for tokens in pieces])
+        signals: list[Floats] = []
+        for tokens in token_lists:
+            style = table.style(voice.acoustic, voice.prosody, len(tokens), reading)
+            signal = model.speak(tokens, style, speed)
+            signals += [pause, dsp.trim(signal, RATE, keep_seconds=_EDGE_SECONDS)]
+        return np.concatenate(signals[1:])
 
-    spoken = fit_length(render, voice.speed, segment.max_seconds)
-    shaped = dsp.apply_equaliser(spoken, voice.gains, voice.level)
+    signal = fit_length(render, voice.speed, segment.max_seconds)
+    shaped = dsp.apply_equaliser(signal, voice.gains, voice.level)
     pcm = np.clip(np.round(shaped * 32767.0), -32768, 32767).astype("<i2").tobytes()
     return Speech(pcm=pcm, rate=RATE, seed=segment.seed)
 
 
 def fit_length(render: Callable[[float], Floats], speed: float, max_seconds: float | None) -> Floats:
-    """What ``render`` says at ``speed``, or faster (up to FASTEST) where that runs past ``max_seconds``.
+    """Render at ``speed``, or faster (up to FASTEST) where the result is longer than ``max_seconds``.
 
-    Speaking faster sounds better than stretching afterwards; what is still too long is the timeline's.
+    Speaking faster sounds better than stretching afterwards; what is still too long is left to the mixing.
     """
-    spoken = render(speed)
+    signal = render(speed)
     if max_seconds is None or max_seconds <= 0:
-        return spoken
+        return signal
     for _ in range(_EXTRA_RENDERS):
-        excess = len(spoken) / RATE / max_seconds
+        excess = len(signal) / RATE / max_seconds
         faster = min(FASTEST, speed * excess * _SLACK)
         if excess <= 1 or faster <= speed + 0.01:
             break
         speed = faster
-        spoken = render(speed)
-    return spoken
+        signal = render(speed)
+    return signal
 
 
-def phonemes_of(take: int) -> float:
-    """How a take is read: with the melody and pace of a text so many times as long as the line.
+def reading_of_take(take: int) -> float:
+    """Return the factor of a take: it is read with the melody and pace of a text that is longer by this factor.
 
-    Kokoro has a style for each length of text. Those of other lengths are as natural, and the voice stays:
-    from 0.7 to 0.87 times the length a line is read more briskly, from 1.2 to 2 times more calmly.
-    Measured over 24 takes of 6 lines: up to 9 % longer or shorter, a median F0 up to 9 Hz away, and as like
-    their speaker as the first take (.407 instead of .411, by CAM++).
+    Kokoro has a style for each length of text. Those of other lengths are as natural, and keep the voice: from 0.7 to
+    0.87 times the length a line is read more briskly, from 1.2 to 2 times more calmly. Measured over 24 takes of 6
+    lines: up to 9 % longer or shorter, a median F0 up to 9 Hz away, and as similar to their speaker as the first take
+    (.407 instead of .411, by CAM++).
     """
     if take == 0:
         return 1.0
@@ -88,21 +90,8 @@ def phonemes_of(take: int) -> float:
     return float(least * (most / least) ** share)
 
 
-def _piece(
-    tokens: list[int], voice: FittedVoice, model: SpeechModel, table: VoiceTable, speed: float, reading: float
-) -> Floats:
-    style = table.style(voice.mixture.acoustic, voice.mixture.prosody, len(tokens), reading)
-    return trim(model.speak(tokens, style, speed), RATE, keep_seconds=_EDGE_SECONDS)
-
-
-def _join(pieces: list[Floats]) -> Floats:
-    pause = np.zeros(round(_PAUSE_SECONDS * RATE), np.float32)
-    joined = [part for piece in pieces for part in (pause, piece)]
-    return np.concatenate(joined[1:])
-
-
 class KokoroEngine:
-    """See the package's docstring for the options. Raises EngineError where the model cannot be loaded."""
+    """The engine; see the package for its options. Raises EngineError where the model cannot be loaded."""
 
     def __init__(self, spec: EngineSpec, emit: Emit) -> None:
         self._emit = emit
@@ -124,10 +113,10 @@ class KokoroEngine:
         if not self._encoder_folder:
             raise EngineError("encoder_missing", 'the task\'s engine names no "encoder" folder (CAM++).')
         encoder = fitting.SpeakerEncoder(Path(self._encoder_folder))
-        heard: list[fitting.ReferenceTraits] = []
+        traits: list[fitting.ReferenceTraits] = []
         for spec in references:
             try:
-                heard.append(fitting.measure_reference(spec, encoder))
+                traits.append(fitting.measure_reference(spec, encoder))
             except SegmentError as error:
                 yield spec, error
 
@@ -139,25 +128,25 @@ class KokoroEngine:
             self._emit("encoding", speaker=speaker, completed=probes[speaker], total=fitting.PROBES)
 
         voices = fitting.fit_voices(
-            heard,
+            traits,
             model=self._model,
             encoder=encoder,
             table=self._table,
             language=self._language,
             threads=self._threads,
-            heard=count,
+            probed=count,
         )
         for reference, voice in voices:
             yield reference.spec, _write(voice, reference.spec)
 
     def generate(self, rows: Sequence[SpeechRow]) -> Iterator[tuple[SpeechRow, Speech | SegmentError]]:
-        """Speak the rows, as many at a time as there are threads. No row depends on another."""
-        voices = _VoiceCache(self._table.names)
+        """Synthesize the rows, as many at a time as there are threads. No row depends on another."""
+        read = cache(lambda codes: read_voice(Path(codes), self._table.names))
 
-        def say(row: SpeechRow) -> Speech | SegmentError:
+        def synthesize(row: SpeechRow) -> Speech | SegmentError:
             self._emit("segment_started", task=row.task, id=row.segment.id)
             try:
-                return speak_line(row.segment, voices.of(row.reference), self._model, self._table)
+                return speak_line(row.segment, read(row.reference.codes), self._model, self._table)
             except SegmentError as error:
                 return error
 
@@ -165,27 +154,14 @@ class KokoroEngine:
         waiting: dict[Future[Speech | SegmentError], SpeechRow] = {}
         try:
             for row in rows:
-                waiting[pool.submit(say, row)] = row
-                # One ahead of the threads and no more, or an hour's speech would pile up here.
+                waiting[pool.submit(synthesize, row)] = row
+                # No more than one ahead of the threads, or an hour of speech would accumulate here.
                 if len(waiting) > self._threads:
                     yield from _finished(waiting)
             while waiting:
                 yield from _finished(waiting)
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-class _VoiceCache:
-    """The fitted voices of one call, each read once."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._names = names
-        self._read: dict[str, FittedVoice] = {}
-
-    def of(self, reference: ReferenceSpec) -> FittedVoice:
-        if reference.codes not in self._read:
-            self._read[reference.codes] = read_voice(Path(reference.codes), self._names)
-        return self._read[reference.codes]
 
 
 def _finished(
@@ -197,7 +173,7 @@ def _finished(
 
 
 def _write(voice: FittedVoice, spec: ReferenceSpec) -> SegmentError | None:
-    """Why it was not written; None where it was."""
+    """Write a voice; return why that failed, else None."""
     if not spec.codes:
         return SegmentError("codes_missing", f'the reference of {spec.speaker} names no "codes" to write.')
     try:

@@ -1,4 +1,4 @@
-"""Fitting the voices of a recording's speakers, all together."""
+"""Fitting of a recording's speakers to mixtures of Kokoro's voices, all together."""
 
 from __future__ import annotations
 
@@ -19,17 +19,14 @@ from voiceclone_worker.engines.kokoro.model import RATE, Floats, SpeechModel
 from voiceclone_worker.engines.kokoro.voices import FittedVoice, VoiceTable
 from voiceclone_worker.protocol import ReferenceSpec
 
-# What a voice sounds like, as numbers: its CAM++ embedding and its median F0.
-
-
 TRAITS_RATE = 16_000
-"""Hz, of everything that is measured here."""
+"""Hz, of all signals that are measured here."""
 WEIGHTS_FILE = "campplus_cn_en_common.pt"
 NETWORK_FILE = "camplusplus.py"
 
 
 class SpeakerEncoder:
-    """CAM++ (Wang et al., 2023; 3D-Speaker, Apache-2.0). The same bytes in, the same embedding out."""
+    """CAM++ (Wang et al., 2023; 3D-Speaker, Apache-2.0); the same input gives the same embedding."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -45,7 +42,7 @@ class SpeakerEncoder:
         self._network = _camplus(folder)
 
     def embed(self, signal: Floats) -> Floats:
-        """(192,) unit embedding of a signal at 16 kHz, without its silent ends."""
+        """Return the (192,) unit embedding of a signal at 16 kHz, without its silent ends."""
         import torch
 
         features = log_mel(trim(signal, TRAITS_RATE))
@@ -55,7 +52,7 @@ class SpeakerEncoder:
 
 
 def log_mel(signal: Floats) -> Floats:
-    """(frames, 80) log mel energies of a signal at 16 kHz, as Kaldi computes them (25 ms, 10 ms apart)."""
+    """Return (frames, 80) log mel energies of a signal at 16 kHz, as Kaldi computes them (25 ms, 10 ms apart)."""
     import kaldi_native_fbank as kaldi
 
     options = kaldi.FbankOptions()
@@ -70,9 +67,9 @@ def log_mel(signal: Floats) -> Floats:
 
 
 def median_f0(signal: Floats) -> float | None:
-    """Median F0 in Hz of a signal at 16 kHz; None where hardly anything is voiced.
+    """Return the median F0 in Hz of a signal at 16 kHz; None where hardly anything is voiced.
 
-    DIO refined by StoneMask (Morise, 2009 and 2016); a second median leaves out octave errors.
+    DIO refined by StoneMask (Morise, 2009 and 2016); a second median excludes octave errors.
     """
     import pyworld
 
@@ -87,6 +84,7 @@ def median_f0(signal: Floats) -> float | None:
 
 
 def semitones(hertz: float) -> float:
+    """Return 12 log2 of a frequency."""
     return 12 * math.log2(hertz)
 
 
@@ -101,57 +99,47 @@ def _camplus(folder: Path) -> Any:
     try:
         weights = torch.load(folder / WEIGHTS_FILE, map_location="cpu", weights_only=True)
         network.load_state_dict(weights, strict=True)
-    except Exception as error:  # torch.load raises whatever the unpickler meets
+    except Exception as error:  # torch.load raises many kinds of errors
         raise EngineError("encoder_unusable", f"{folder / WEIGHTS_FILE} is not CAM++: {error}") from error
     return network.eval()
 
 
 PROBES = 4
-"""Mixtures rendered and heard for each speaker. Six are no better since the spectra are drawn apart:
-a margin of .092 instead of .091 over the other speaker, by the measure of spectra.apart."""
+"""Mixtures that are synthesized and measured for each speaker. Six are no better: a margin of .092 instead of .091 over
+the other speaker, by the measure of ``dsp.exaggerate_spectrum``."""
 _PROBE_TEXT = "We were away a year ago, and nothing much has changed."
 _SHORTEST_SECONDS = 0.3
 _QUIETEST = 1e-3
 _UNKNOWN_F0_HZ = 150.0
 _LEVELS = (0.01, 0.3)
 _SPEEDS = (0.8, 1.25)
-_ENOUGH_TEXT_SECONDS = 2.0
-"""Below this a reference says too little about how fast its speaker talks."""
+_MIN_RATE_SECONDS = 2.0
+"""Shorter references say too little about the speaking rate."""
 
 
 @dataclass(frozen=True)
 class ReferenceTraits:
-    """A speaker as heard in the reference."""
+    """Measurements of a speaker's reference."""
 
     spec: ReferenceSpec
     signal: Floats
-    """At traits.RATE."""
+    """At TRAITS_RATE."""
     embedding: Floats
     f0_hz: float | None
     spectrum: Doubles
-    """spectra.long_term_spectrum at RATE."""
+    """Of ``dsp.long_term_spectrum``, at RATE."""
 
     @property
-    def speaker(self) -> voices.SpeakerTraits:
-        return voices.SpeakerTraits(self.embedding, semitones(self.f0_hz or _UNKNOWN_F0_HZ))
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A mixture as it was heard, after its equaliser."""
-
-    mixture: voices.VoiceMixture
-    gains: Floats
-    seconds: float
-    score: float
-    similarity: float
+    def semitones(self) -> float:
+        """F0 in semitones; that of 150 Hz where none was found."""
+        return semitones(self.f0_hz or _UNKNOWN_F0_HZ)
 
 
 def measure_reference(spec: ReferenceSpec, encoder: SpeakerEncoder) -> ReferenceTraits:
-    """The reference of a speaker, measured. Raises SegmentError where it cannot be used."""
+    """Measure a speaker's reference. Raises SegmentError where it cannot be used."""
     signal = _read(spec)
     if not np.isfinite(signal).all():
-        raise SegmentError("reference_unusable", f"{spec.audio} holds samples that are not numbers.")
+        raise SegmentError("reference_unusable", f"{spec.audio} has samples that are not numbers.")
     if not len(signal) or float(np.abs(signal).max()) < _QUIETEST:
         raise SegmentError("reference_silent", f"{spec.audio} is silent: give another with --reference.")
     signal = without_gaps(signal, TRAITS_RATE)
@@ -159,7 +147,7 @@ def measure_reference(spec: ReferenceSpec, encoder: SpeakerEncoder) -> Reference
     if seconds < _SHORTEST_SECONDS:
         raise SegmentError(
             "reference_too_short",
-            f"{spec.audio} holds {seconds:.2f} s of speech, too little to tell a voice: give a longer one.",
+            f"{spec.audio} holds {seconds:.2f} s of speech, too little for a voice: give a longer one.",
         )
     import soxr
 
@@ -180,89 +168,76 @@ def fit_voices(
     table: VoiceTable,
     language: str,
     threads: int,
-    heard: Callable[[ReferenceTraits], None],
+    probed: Callable[[ReferenceTraits], None],
 ) -> Iterator[tuple[ReferenceTraits, FittedVoice]]:
-    """The voice of each reference, unlike those of the others. ``heard`` is called after each of PROBES probes."""
+    """Yield the voice of each reference, unlike those of the others; call ``probed`` after each of PROBES probes."""
     tokens = phonemes.to_tokens(phonemes.to_phonemes(_PROBE_TEXT, "en"))
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for reference in references:
             rest = [other for other in references if other is not reference]
             others = [other.embedding for other in rest]
-            target = dsp.spectral_distance(reference.spectrum, [other.spectrum for other in rest])
-            mixtures = voices.propose_mixtures(reference.speaker, others, table, count=PROBES)
+            target = dsp.exaggerate_spectrum(reference.spectrum, [other.spectrum for other in rest])
+            mixtures = voices.propose_mixtures(
+                reference.embedding, reference.semitones, others, table, count=PROBES
+            )
 
-            def render(mixture: voices.VoiceMixture) -> Floats:
-                return model.speak(tokens, table.style(mixture.acoustic, mixture.prosody, len(tokens)), 1.0)
+            def render(mixture: tuple[Floats, Floats]) -> Floats:
+                return model.speak(tokens, table.style(*mixture, len(tokens)), 1.0)
 
-            best: Probe | None = None
-            for mixture, spoken in zip(mixtures, pool.map(render, mixtures), strict=True):
-                probe = _hear(reference, others, target, mixture, spoken, encoder)
-                best = probe if best is None or probe.score > best.score else best
-                heard(reference)
-            assert best is not None
+            probes = []
+            for mixture, signal in zip(mixtures, pool.map(render, mixtures), strict=True):
+                gains, embedding, f0 = _measure_probe(signal, target, encoder)
+                score = voices.score_probe(reference.embedding, reference.semitones, others, embedding, f0)
+                probes.append((score, mixture, gains, signal, float(embedding @ reference.embedding)))
+                probed(reference)
+            _, (acoustic, prosody), gains, signal, similarity = max(probes, key=lambda probe: probe[0])
+            own_rate = _speaking_rate(reference, language)
+            kokoro_rate = len(tokens) / speech_seconds(signal, RATE)
             yield (
                 reference,
-                _voice(reference, best, table, rate=len(tokens) / best.seconds, language=language),
+                FittedVoice(
+                    names=table.names,
+                    acoustic=acoustic,
+                    prosody=prosody,
+                    gains=gains,
+                    level=float(np.clip(level(trim(reference.signal, TRAITS_RATE)), *_LEVELS)),
+                    speed=1.0 if own_rate is None else float(np.clip(own_rate / kokoro_rate, *_SPEEDS)),
+                    embedding=reference.embedding,
+                    f0_hz=reference.f0_hz or 0.0,
+                    similarity=similarity,
+                ),
             )
 
 
-def _hear(
-    reference: ReferenceTraits,
-    others: Sequence[Floats],
-    target: Doubles,
-    mixture: voices.VoiceMixture,
-    spoken: Floats,
-    encoder: SpeakerEncoder,
-) -> Probe:
-    # The channel of a recording is in its embedding too, so a probe is heard through its equaliser.
+def _measure_probe(
+    signal: Floats, target: Doubles, encoder: SpeakerEncoder
+) -> tuple[Floats, Floats, float | None]:
+    """Return the gains that give a probe the spectrum ``target``, its embedding with them, and its F0 in semitones.
+
+    The channel of a recording is part of its embedding, so a probe is measured through its equaliser.
+    """
     import soxr
 
-    gains = dsp.design_equaliser(target, dsp.long_term_spectrum(trim(spoken, RATE)))
-    shaped = soxr.resample(dsp.apply_equaliser(spoken, gains, level(spoken)), RATE, TRAITS_RATE)
-    embedding = encoder.embed(shaped)
-    f0 = median_f0(soxr.resample(spoken, RATE, TRAITS_RATE))
-    return Probe(
-        mixture=mixture,
-        gains=gains,
-        seconds=speech_seconds(spoken, RATE),
-        score=voices.score_mixture(
-            reference.speaker, others, embedding, None if f0 is None else semitones(f0)
-        ),
-        similarity=float(embedding @ reference.embedding),
-    )
-
-
-def _voice(
-    reference: ReferenceTraits, probe: Probe, table: VoiceTable, *, rate: float, language: str
-) -> FittedVoice:
-    """``rate``: tokens a second of the probe at speed 1."""
-    own_rate = _speaking_rate(reference, language)
-    return FittedVoice(
-        names=table.names,
-        mixture=probe.mixture,
-        gains=probe.gains,
-        level=float(np.clip(level(trim(reference.signal, TRAITS_RATE)), *_LEVELS)),
-        speed=1.0 if own_rate is None else float(np.clip(own_rate / rate, *_SPEEDS)),
-        embedding=reference.embedding,
-        f0_hz=reference.f0_hz or 0.0,
-        similarity=probe.similarity,
-    )
+    gains = dsp.design_equaliser(target, dsp.long_term_spectrum(trim(signal, RATE)))
+    shaped = soxr.resample(dsp.apply_equaliser(signal, gains, level(signal)), RATE, TRAITS_RATE)
+    f0 = median_f0(soxr.resample(signal, RATE, TRAITS_RATE))
+    return gains, encoder.embed(shaped), None if f0 is None else semitones(f0)
 
 
 def _speaking_rate(reference: ReferenceTraits, language: str) -> float | None:
-    """Tokens a second of the speaker; None where text or time are too little to tell."""
+    """Return the speaker's tokens per second; None where text or duration are too short."""
     seconds = speech_seconds(reference.signal, TRAITS_RATE)
-    if seconds < _ENOUGH_TEXT_SECONDS or not any(letter.isalnum() for letter in reference.spec.text):
+    if seconds < _MIN_RATE_SECONDS or not any(letter.isalnum() for letter in reference.spec.text):
         return None
     try:
         tokens = phonemes.to_tokens(phonemes.to_phonemes(reference.spec.text, language))
     except SegmentError:
-        return None  # a language that cannot be read: Kokoro's own rate then
+        return None  # a language without phonemes: Kokoro's own rate is used
     return len(tokens) / seconds
 
 
 def _read(spec: ReferenceSpec) -> Floats:
-    """Mono at traits.RATE."""
+    """Return the audio of a reference as mono at TRAITS_RATE."""
     import soundfile
     import soxr
 

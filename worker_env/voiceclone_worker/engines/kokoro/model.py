@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from voiceclone_worker.engines.base import EngineError, SegmentError
 
 RATE = 24_000
-"""Hz, of everything Kokoro says."""
+"""Hz, of Kokoro's output."""
 MODEL_FILE = "kokoro-v1.0.int8.onnx"
 MAX_TOKENS = 500
 """Kokoro's context holds 510 tokens with the two that frame them."""
@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 
 
 class SpeechModel:
-    """The network alone. ``speak`` may be called from several threads at once."""
+    """The network; ``speak`` may be called from several threads at once."""
 
     def __init__(self, folder: Path) -> None:
         path = folder / MODEL_FILE
@@ -31,9 +31,9 @@ class SpeechModel:
         self._session = _session(path)
 
     def speak(self, tokens: list[int], style: Floats, speed: float) -> Floats:
-        """What ``tokens`` (1 to MAX_TOKENS ids) sound like in ``style`` (256,): float32 at RATE, shape (samples,).
+        """Synthesize ``tokens`` (1 to MAX_TOKENS ids) in ``style`` (256,): float32 at RATE, shape (samples,).
 
-        Raises SegmentError when the network fails or answers with anything but audible numbers.
+        Raises SegmentError when the network fails, or its output is silent or not finite.
         """
         feeds = {
             "tokens": np.array([[0, *tokens, 0]], np.int64),
@@ -41,14 +41,14 @@ class SpeechModel:
             "speed": np.array([speed], np.float32),
         }
         try:
-            spoken = np.asarray(self._session.run(None, feeds)[0], np.float32).ravel()
+            signal = np.asarray(self._session.run(None, feeds)[0], np.float32).ravel()
         except Exception as error:  # onnxruntime's own errors share no other root
             raise SegmentError("synthesis_failed", f"Kokoro failed on this line: {error}") from error
-        if not np.isfinite(spoken).all():
-            raise SegmentError("synthesis_failed", "Kokoro answered with numbers that are not finite.")
-        if not len(spoken) or float(np.abs(spoken).max()) < 1e-3:
-            raise SegmentError("silent", "Kokoro answered this line with silence.")
-        return spoken
+        if not np.isfinite(signal).all():
+            raise SegmentError("synthesis_failed", "Kokoro made numbers that are not finite of this line.")
+        if not len(signal) or float(np.abs(signal).max()) < 1e-3:
+            raise SegmentError("silent", "Kokoro made silence of this line.")
+        return signal
 
 
 def _session(path: Path) -> Any:
@@ -57,8 +57,8 @@ def _session(path: Path) -> Any:
     except ImportError as error:
         raise EngineError("package_missing", f"the kokoro engine needs onnxruntime ({error}).") from error
     options = onnxruntime.SessionOptions()
-    # One thread a call: lines run side by side instead, which is faster and gives the same bytes
-    # at any number of threads. Spinning would steal the core from the line beside.
+    # One thread for each call: lines run in parallel instead, which is faster and gives the same bytes at any
+    # number of threads. Spinning would take the core of another line.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3

@@ -1,7 +1,7 @@
 """Text to phonemes in Kokoro's alphabet, and phonemes to tokens.
 
-English goes through hibari (Apache-2.0; misaki's rules, which Kokoro was trained on), Spanish through
-rules of our own, every other language through the espeak-ng program where it is installed. Chinese and
+English uses hibari (Apache-2.0; misaki's rules, with which Kokoro was trained), Spanish the rules below, every other
+language the espeak-ng program where it is installed; a program and never a library, since it is GPL. Chinese and
 Japanese would need Kokoro's own tone and mora alphabets, which espeak-ng does not write.
 """
 
@@ -19,13 +19,98 @@ from typing import Any
 
 from voiceclone_worker.engines.base import EngineError, SegmentError
 
-# Phonemes by the espeak-ng program, where it is installed. A program beside ours, never a library in it: it is GPL.
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
+_CLAUSE_END = re.compile(r"(?<=[,;:—])\s+")
+_BLANK = re.compile(r"\s+")
+_UNSUPPORTED = ("zh", "cmn", "yue", "ja", "ko")
+_lock = threading.Lock()
+
+
+def to_phonemes(text: str, language: str) -> str:
+    """Return ``text`` in Kokoro's alphabet. ``language`` is a BCP 47 code ("en", "en-GB", "es-MX", "fr").
+
+    Raises SegmentError: "nothing_to_speak" for a text without a sound, "language" for an unsupported language.
+    """
+    words = " ".join(text.split())
+    if not any(character.isalnum() for character in words):
+        raise SegmentError("nothing_to_speak", f"there is nothing to speak in {text!r:.60}.")
+    code = language.lower().replace("_", "-")
+    family = code.partition("-")[0]
+    if family == "en":
+        phonemes = _english(words, british=code in ("en-gb", "en-uk"))
+    elif family == "es":
+        phonemes = spanish_phonemes(words, seseo=code not in ("es", "es-es"))
+    elif family in _UNSUPPORTED:
+        raise SegmentError(
+            "language", f'the kokoro engine cannot read "{language}": use --engine fish for this language.'
+        )
+    else:
+        phonemes = espeak_phonemes(words, code)
+    if not any(character.isalpha() for character in phonemes):
+        raise SegmentError("nothing_to_speak", f"there is nothing to speak in {text!r:.60}.")
+    return phonemes
+
+
+def to_tokens(phonemes: str) -> list[int]:
+    """Return the ids of the symbols that Kokoro knows, without the others."""
+    ids = vocabulary()
+    return [ids[symbol] for symbol in phonemes if symbol in ids]
+
+
+def split(phonemes: str, limit: int) -> list[str]:
+    """Split ``phonemes`` into parts of at most ``limit`` symbols.
+
+    They are cut at sentence ends, else at clause ends, else at blanks, and inside a word only when it alone is longer.
+    """
+    return _split(phonemes.strip(), limit, (_SENTENCE_END, _CLAUSE_END, _BLANK))
+
+
+@cache
+def vocabulary() -> dict[str, int]:
+    """Return the ids of Kokoro's symbols."""
+    path = Path(__file__).parent / "data" / "vocab.json"
+    symbols: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
+    return symbols
+
+
+def _split(phonemes: str, limit: int, cuts: tuple[re.Pattern[str], ...]) -> list[str]:
+    if len(phonemes) <= limit:
+        return [phonemes] if phonemes else []
+    if not cuts:
+        return [phonemes[start : start + limit] for start in range(0, len(phonemes), limit)]
+    joined: list[str] = []
+    for part in cuts[0].split(phonemes):
+        if joined and len(joined[-1]) + 1 + len(part) <= limit:
+            joined[-1] = f"{joined[-1]} {part}"
+        else:
+            joined += _split(part, limit, cuts[1:])
+    return joined
+
+
+def _english(text: str, *, british: bool) -> str:
+    from hibari.tts import Hibari
+
+    with (
+        _lock
+    ):  # the lexicon is loaded once, and its network for unknown words is not known to be thread-safe
+        read = _english_reader(british)
+        sentences = (read(sentence) for sentence in Hibari.split_sentences(text))
+        return " ".join(phonemes for phonemes in sentences if phonemes)
+
+
+@cache
+def _english_reader(british: bool) -> Any:
+    try:
+        from hibari.g2p import G2P
+    except ImportError as error:
+        raise EngineError("package_missing", f"English text needs hibari-tts ({error}).") from error
+    return G2P(british=british)
 
 
 _VOICES = {"fr": "fr-fr", "pt": "pt-br", "pt-pt": "pt", "it": "it", "hi": "hi", "no": "nb"}
 _TIMEOUT_SECONDS = 30
 _ESPEAK_PUNCTUATION = re.compile(r"([;:,.!?—…\"“”()]+)(?=\s|$)|\s([—–-])\s|([¿¡«»“”\"()])")
-# Kokoro learned from misaki, which writes these ties of espeak-ng as one symbol.
+# Kokoro was trained with misaki, which writes these ties of espeak-ng as one symbol.
 _MERGED = {
     "a^ɪ": "I", "a^ʊ": "W", "e^ɪ": "A", "o^ʊ": "O", "ə^ʊ": "Q", "ɔ^ɪ": "Y",
     "d^z": "ʣ", "d^ʒ": "ʤ", "t^s": "ʦ", "t^ʃ": "ʧ", "s^s": "S",
@@ -34,7 +119,7 @@ _LANGUAGE_SWITCH = re.compile(r"\([a-z-]+\)")
 
 
 def espeak_phonemes(text: str, language: str) -> str:
-    """``text`` in Kokoro's alphabet, its punctuation kept. Raises SegmentError with code "language"."""
+    """Return ``text`` in Kokoro's alphabet with its punctuation. Raises SegmentError ``language``."""
     program = shutil.which("espeak-ng")
     if program is None:
         raise SegmentError(
@@ -43,13 +128,12 @@ def espeak_phonemes(text: str, language: str) -> str:
             "espeak-ng) or use --engine fish.",
         )
     voice = _VOICES.get(language, _VOICES.get(language.partition("-")[0], language))
-    pieces = []
-    for piece in _ESPEAK_PUNCTUATION.split(text):
-        if not piece or piece.isspace():
-            continue
-        spoken = any(character.isalnum() for character in piece)
-        pieces.append(" " + _ipa(program, voice, language, piece) if spoken else _mark(piece))
-    return re.sub(r"\s+", " ", "".join(pieces)).strip()
+    phonemes = ""
+    for part in _ESPEAK_PUNCTUATION.split(text):
+        if part and not part.isspace():
+            has_words = any(character.isalnum() for character in part)
+            phonemes += " " + _ipa(program, voice, language, part) if has_words else _punctuation(part)
+    return re.sub(r"\s+", " ", phonemes).strip()
 
 
 def _ipa(program: str, voice: str, language: str, text: str) -> str:
@@ -70,14 +154,11 @@ def _ipa(program: str, voice: str, language: str, text: str) -> str:
     return phonemes.replace("^", "").replace("-", "")
 
 
-def _mark(piece: str) -> str:
-    piece = "".join(mark for mark in piece if mark not in '¿¡"')
-    if piece and piece in "–-":
+def _punctuation(marks: str) -> str:
+    marks = "".join(mark for mark in marks if mark not in '¿¡"')
+    if marks and marks in "–-":
         return " —"
-    return {"«": " “", "»": "”"}.get(piece, piece)
-
-
-# Digits, units and abbreviations of a Spanish text as words.
+    return {"«": " “", "»": "”"}.get(marks, marks)
 
 
 _UNITS = [
@@ -101,7 +182,7 @@ _NUMBER = re.compile(r"\d{1,3}(?:[.\u00a0\u202f]\d{3})+(?:,\d+)?(?!\d)|\d+(?:[.,
 
 
 def spell_out(text: str) -> str:
-    """``text`` with every number, currency sign and common abbreviation in words."""
+    """Return a Spanish text with every number, currency sign and common abbreviation in words."""
     for pattern, word in _WORDS.items():
         text = re.sub(pattern, word, text, flags=re.IGNORECASE)
     text = re.sub(r"([€$£])\s?(\d[\d.,]*\d|\d)", r"\2 \1", text)
@@ -113,7 +194,7 @@ def spell_out(text: str) -> str:
 
 
 def cardinal(number: int) -> str:
-    """0 to 999,999,999,999 in words."""
+    """Return a number from 0 to 999,999,999,999 in Spanish words."""
     if number < 30:
         return _UNITS[number]
     if number < 100:
@@ -148,7 +229,7 @@ def _whole(digits: str) -> str:
 
 
 def _before_noun(words: str) -> str:
-    """ "veintiuno" loses its o before what it counts."""
+    # "veintiuno" loses its o before a noun.
     if words.endswith("veintiuno"):
         return words[:-3] + "ún"
     return words[:-1] if words.endswith("uno") else words
@@ -156,12 +237,6 @@ def _before_noun(words: str) -> str:
 
 def _minutes(digits: str) -> str:
     return {"00": "en punto", "15": "y cuarto", "30": "y media"}.get(digits, f"y {int(digits)}")
-
-
-# Spanish spelling to Kokoro's phonemes. The spelling says nearly all: sounds, syllables and stress.
-#
-# Written as espeak-ng would, since Kokoro learned Spanish from it: stress stands before the stressed
-# vowel, b d g soften between open sounds, falling diphthongs are one symbol where Kokoro has one.
 
 
 _TOKEN = re.compile(r"[^\W\d_]+|[;:,.!?…—–\"“”()«»]")
@@ -173,11 +248,11 @@ _UNSTRESSED = frozenset([
     "por", "con", "sin", "se", "me", "te", "le", "les", "nos", "os", "mi", "mis", "tu", "tus", "su",
     "sus", "si",
 ])  # fmt: skip
-"""Words that lean on the next one."""
+"""Words without stress."""
 _LIGHT = frozenset(
     ["para", "sobre", "desde", "hasta", "entre", "pero", "como", "porque", "aunque", "donde", "cuando"]
 )
-"""Words with a light stress only, on their first syllable."""
+"""Words with a secondary stress only, on their first syllable."""
 _SPECIAL = {
     "méxico": "méjico",
     "mexicano": "mejicano",
@@ -185,7 +260,7 @@ _SPECIAL = {
     "texas": "tejas",
     "oaxaca": "oajaca",
 }
-"""Written with the x of old."""
+"""Words with an x that is pronounced as j."""
 _LETTERS = {
     "f": "f", "k": "k", "q": "k", "l": "l", "m": "m", "n": "n", "ñ": "ɲ", "p": "p", "s": "s", "t": "t", "w": "w",
     "b": "b", "v": "b", "d": "d", "g": "ɡ", "j": "x", "c": "k", "ç": "s", "h": "",
@@ -198,7 +273,11 @@ _NASAL = re.compile(r"n(?= ?[pbmf])")
 
 
 def spanish_phonemes(text: str, *, seseo: bool = False) -> str:
-    """``text`` in Kokoro's alphabet. ``seseo``: z and soft c as s, ll as y, as in the Americas."""
+    """Return a Spanish text in Kokoro's alphabet. ``seseo``: z and soft c as s, ll as y, as in the Americas.
+
+    As espeak-ng writes it, since Kokoro was trained with that: stress is written before the stressed vowel, b d g
+    soften between open sounds, falling diphthongs are one symbol where Kokoro has one.
+    """
     spelled = unicodedata.normalize("NFC", spell_out(text)).lower()
     phonemes = ""
     for token in _TOKEN.findall(spelled):
@@ -227,7 +306,7 @@ def _word(word: str, *, seseo: bool) -> str:
 
 
 def _sounds(word: str, *, seseo: bool) -> list[str]:
-    """One entry a consonant, glide or vowel; an accented vowel carries ´."""
+    """Return one entry for each consonant, glide or vowel; an accented vowel has ´."""
     sounds: list[str] = []
     index = 0
     while index < len(word):
@@ -243,7 +322,7 @@ def _sounds(word: str, *, seseo: bool) -> list[str]:
 
 
 def _consonant(word: str, index: int, *, seseo: bool) -> tuple[str, int]:
-    """The sound of the consonant at ``index`` and how many letters write it."""
+    """Return the sound of the consonant at ``index`` and its number of letters."""
     two, letter, following = word[index : index + 2], word[index], word[index + 1 : index + 2]
     front = following in tuple("eiéí")
     sibilant = "s" if seseo else "θ"
@@ -276,7 +355,7 @@ def _consonant(word: str, index: int, *, seseo: bool) -> tuple[str, int]:
 
 
 def _vowels(run: str) -> list[str]:
-    """A run of vowels as glides and nuclei: weak i and u lean on the vowel beside them."""
+    """Return a run of vowels as glides and nuclei; weak i and u join the adjacent vowel."""
     sounds: list[str] = []
     while run:
         if len(run) > 1 and run[0] in "iu" and run[0] != run[1]:
@@ -305,7 +384,7 @@ def _spell_letter(letter: str) -> str:
 
 
 def _soften(phonemes: str) -> str:
-    """b, d and g are stops after a pause and a nasal (d after l too), and soft elsewhere, across words as well."""
+    """Soften b, d and g except after a pause and a nasal (d also after l), across words as well."""
     softened, before = [], ""
     for symbol, following in zip(phonemes, (phonemes + " ")[1:], strict=True):
         stop = before in ("", "m", "n", "ɲ", "ŋ") or (
@@ -316,88 +395,3 @@ def _soften(phonemes: str) -> str:
             continue
         before = symbol if symbol.isalpha() else ""
     return "".join(softened)
-
-
-_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
-_CLAUSE_END = re.compile(r"(?<=[,;:—])\s+")
-_BLANK = re.compile(r"\s+")
-_WITHOUT_ROUTE = ("zh", "cmn", "yue", "ja", "ko")
-_lock = threading.Lock()
-
-
-def to_phonemes(text: str, language: str) -> str:
-    """``text`` in Kokoro's alphabet. ``language`` is a BCP 47 code ("en", "en-GB", "es-MX", "fr").
-
-    Raises SegmentError: "nothing_to_speak" for a text without a sound, "language" without a route.
-    """
-    words = " ".join(text.split())
-    if not any(character.isalnum() for character in words):
-        raise SegmentError("nothing_to_speak", f"there is nothing to speak in {text!r:.60}.")
-    code = language.lower().replace("_", "-")
-    family = code.partition("-")[0]
-    if family == "en":
-        phonemes = _english(words, british=code in ("en-gb", "en-uk"))
-    elif family == "es":
-        phonemes = spanish_phonemes(words, seseo=code not in ("es", "es-es"))
-    elif family in _WITHOUT_ROUTE:
-        raise SegmentError(
-            "language", f'the kokoro engine cannot read "{language}": use --engine fish for this language.'
-        )
-    else:
-        phonemes = espeak_phonemes(words, code)
-    if not any(character.isalpha() for character in phonemes):
-        raise SegmentError("nothing_to_speak", f"there is nothing to speak in {text!r:.60}.")
-    return phonemes
-
-
-def to_tokens(phonemes: str) -> list[int]:
-    """Ids of the symbols Kokoro knows; others are left out."""
-    ids = vocabulary()
-    return [ids[symbol] for symbol in phonemes if symbol in ids]
-
-
-def split(phonemes: str, limit: int) -> list[str]:
-    """``phonemes`` in pieces of ``limit`` symbols at most, cut at sentence ends where there are any.
-
-    Else at clause ends, else at blanks, and inside a word only when it alone is longer than that.
-    """
-    return _split(phonemes.strip(), limit, (_SENTENCE_END, _CLAUSE_END, _BLANK))
-
-
-@cache
-def vocabulary() -> dict[str, int]:
-    path = Path(__file__).parent / "data" / "vocab.json"
-    symbols: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
-    return symbols
-
-
-def _split(phonemes: str, limit: int, cuts: tuple[re.Pattern[str], ...]) -> list[str]:
-    if len(phonemes) <= limit:
-        return [phonemes] if phonemes else []
-    if not cuts:
-        return [phonemes[start : start + limit] for start in range(0, len(phonemes), limit)]
-    pieces: list[str] = []
-    for part in cuts[0].split(phonemes):
-        if pieces and len(pieces[-1]) + 1 + len(part) <= limit:
-            pieces[-1] = f"{pieces[-1]} {part}"
-        else:
-            pieces += _split(part, limit, cuts[1:])
-    return pieces
-
-
-def _english(text: str, *, british: bool) -> str:
-    from hibari.tts import Hibari
-
-    with _lock:  # the lexicon is loaded once, and its unknown-word network is not ours to share
-        read = _english_reader(british)
-        sentences = (read(sentence) for sentence in Hibari.split_sentences(text))
-        return " ".join(phonemes for phonemes in sentences if phonemes)
-
-
-@cache
-def _english_reader(british: bool) -> Any:
-    try:
-        from hibari.g2p import G2P
-    except ImportError as error:
-        raise EngineError("package_missing", f"English text needs hibari-tts ({error}).") from error
-    return G2P(british=british)

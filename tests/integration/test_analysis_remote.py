@@ -1,4 +1,4 @@
-"""Real models in a child process hear what they hear in this one, also a second time, and leave nothing."""
+"""Real models in a worker process find what they find in this one, also a second time, and leave nothing."""
 
 from __future__ import annotations
 
@@ -15,16 +15,49 @@ import pytest
 
 from hearing import sample_text, word_error_rate
 from processes import children, gone
-from voiceclone_cli.analysis.analyzer import LOCAL_ANALYZER, CachedModels
+from voiceclone_cli.analysis.analyzer import (
+    LOCAL_ANALYZER,
+    Analyzer,
+    CachedModels,
+    diarization_from_dict,
+    diarization_task,
+    transcript_from_dict,
+    transcription_task,
+)
 from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount, choose_diarizer
-from voiceclone_cli.analysis.remote import ProcessAnalyzer
+from voiceclone_cli.analysis.remote import RemoteAnalyzer, local_launcher
 from voiceclone_cli.analysis.transcription import transcribe
 from voiceclone_cli.audio import reader
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.types import ANALYSIS_RATE, ProgressEvent, Recording, no_progress
+from voiceclone_cli.types import (
+    ANALYSIS_RATE,
+    Diarization,
+    Progress,
+    ProgressEvent,
+    Recording,
+    Transcript,
+    no_progress,
+)
 
 pytestmark = pytest.mark.engine
+
+
+def diarized(
+    analyzer: Analyzer,
+    recording: Recording,
+    model: DiarizationModel,
+    count: SpeakerCount,
+    settings: Settings,
+    progress: Progress,
+) -> Diarization:
+    return diarization_from_dict(analyzer.run(diarization_task(recording, model, count, settings), progress))
+
+
+def transcribed(
+    analyzer: Analyzer, recording: Recording, folder: Path, settings: Settings, progress: Progress
+) -> Transcript:
+    return transcript_from_dict(analyzer.run(transcription_task(recording, folder, settings), progress))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +71,7 @@ def part(recording: Recording, start: int, end: int) -> Recording:
 
 
 @pytest.fixture(scope="module")
-def stack(model_folders: Mapping[str, Path]) -> DiarizationModel:
+def model(model_folders: Mapping[str, Path]) -> DiarizationModel:
     return choose_diarizer(
         "embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None
     )
@@ -50,38 +83,38 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="module")
-def ears() -> Iterator[ProcessAnalyzer]:
-    with ProcessAnalyzer(children=1) as ears:
-        yield ears
+def analyzer() -> Iterator[RemoteAnalyzer]:
+    with RemoteAnalyzer(local_launcher(1)) as analyzer:
+        yield analyzer
 
 
 def test_turns_are_the_same_in_a_child_the_first_time_and_the_second(
-    ears: ProcessAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings
+    analyzer: RemoteAnalyzer, recording: Recording, model: DiarizationModel, settings: Settings
 ) -> None:
-    own = LOCAL_ANALYZER.turns(recording, stack, SpeakerCount(), settings, no_progress)
-    told: list[ProgressEvent] = []
-    assert ears.turns(recording, stack, SpeakerCount(), settings, told.append) == own
-    assert ears.turns(part(recording, 0, 5), stack, SpeakerCount(1), settings, no_progress) != own
-    assert ears.turns(recording, stack, SpeakerCount(), settings, no_progress) == own
-    completed = [event.completed for event in told]
+    own = diarized(LOCAL_ANALYZER, recording, model, SpeakerCount(), settings, no_progress)
+    events: list[ProgressEvent] = []
+    assert diarized(analyzer, recording, model, SpeakerCount(), settings, events.append) == own
+    assert diarized(analyzer, part(recording, 0, 5), model, SpeakerCount(1), settings, no_progress) != own
+    assert diarized(analyzer, recording, model, SpeakerCount(), settings, no_progress) == own
+    completed = [event.completed for event in events]
     assert completed == sorted(completed)
     assert (completed[0], completed[-1], len(own.speakers)) == (0.0, recording.seconds, 2)
 
 
 def test_words_are_the_same_in_a_child_the_first_time_and_the_second(
-    ears: ProcessAnalyzer, recording: Recording, model_folders: Mapping[str, Path], settings: Settings
+    analyzer: RemoteAnalyzer, recording: Recording, model_folders: Mapping[str, Path], settings: Settings
 ) -> None:
     folder = model_folders["whisper-base"]
-    own = LOCAL_ANALYZER.words(recording, folder, settings, no_progress)
+    own = transcribed(LOCAL_ANALYZER, recording, folder, settings, no_progress)
     for _ in range(2):
-        assert ears.words(recording, folder, settings, no_progress) == own
-    assert ears.peak_mb > 100
+        assert transcribed(analyzer, recording, folder, settings, no_progress) == own
+    assert analyzer.peak_mb > 100
     # The line that the recording's end cuts off, at 18 s of the sample, is left out.
     text = "".join(word.text for word in own.words if word.start < 18 - 6)
     assert word_error_rate(sample_text(6, 18), text) <= 0.35, text
 
 
-def test_what_was_decoded_by_sampling_is_heard_the_same_the_next_time(
+def test_what_was_decoded_by_sampling_is_found_the_same_the_next_time(
     recording: Recording, model_folders: Mapping[str, Path]
 ) -> None:
     """A model that goes on with its random generator would hear other words in such noise."""
@@ -90,75 +123,80 @@ def test_what_was_decoded_by_sampling_is_heard_the_same_the_next_time(
     own = transcribe(noisy, folder, language=None, threads=1)
     kept = CachedModels()
     for _ in range(2):
-        assert kept.words(noisy, folder, language=None, threads=1, progress=no_progress) == own
+        assert transcribe(noisy, folder, language=None, threads=1, load=kept.load_whisper) == own
 
 
-def test_what_is_wrong_with_a_recording_or_a_model_is_told_as_it_is_here(
-    ears: ProcessAnalyzer, recording: Recording, stack: DiarizationModel, settings: Settings, tmp_path: Path
+def test_what_is_wrong_with_a_recording_or_a_model_is_events_as_it_is_here(
+    analyzer: RemoteAnalyzer,
+    recording: Recording,
+    model: DiarizationModel,
+    settings: Settings,
+    tmp_path: Path,
 ) -> None:
     silence = replace(recording, samples=np.zeros_like(recording.samples))
     with pytest.raises(InputError, match="No speech found in sample") as caught:
-        ears.turns(silence, stack, SpeakerCount(), settings, no_progress)
+        diarized(analyzer, silence, model, SpeakerCount(), settings, no_progress)
     assert caught.value.code == "no_speech"
     with pytest.raises(PreflightError) as refused:
-        ears.words(recording, tmp_path, settings, no_progress)
+        transcribed(analyzer, recording, tmp_path, settings, no_progress)
     assert refused.value.code == "asr_model_incomplete"
 
 
 def test_a_child_that_is_killed_while_it_listens_costs_nothing_but_time(
-    recording: Recording, stack: DiarizationModel, settings: Settings
+    recording: Recording, model: DiarizationModel, settings: Settings
 ) -> None:
     killed: list[int] = []
-    with ProcessAnalyzer(children=1) as ears:
+    with RemoteAnalyzer(local_launcher(1)) as analyzer:
 
         def kill_once(event: ProgressEvent) -> None:
             if event.completed > 0 and not killed:
-                killed.extend(ears.pids)
+                killed.extend(children(os.getpid()))
                 os.kill(killed[0], signal.SIGKILL)
 
-        heard = ears.turns(recording, stack, SpeakerCount(), settings, kill_once)
+        found = diarized(analyzer, recording, model, SpeakerCount(), settings, kill_once)
     assert len(killed) == 1
-    assert heard == LOCAL_ANALYZER.turns(recording, stack, SpeakerCount(), settings, no_progress)
+    assert found == diarized(LOCAL_ANALYZER, recording, model, SpeakerCount(), settings, no_progress)
 
 
-CONTROLLER = """
+COORDINATOR = """
 import os, pathlib, sys
 from voiceclone_cli.audio.reader import read_recording
 from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount
-from voiceclone_cli.analysis.remote import ProcessAnalyzer
+from voiceclone_cli.analysis.analyzer import diarization_task
+from voiceclone_cli.analysis.remote import RemoteAnalyzer, local_launcher
 from voiceclone_cli.config import resolve
 
 recording = read_recording(pathlib.Path(sys.argv[1]))
 folders = {"segmentation-3.0": pathlib.Path(sys.argv[2]), "campplus": pathlib.Path(sys.argv[3])}
 
-def tell(event):
+def report(event):
     print(event.completed, sorted({"torch", "pyannote.audio"} & set(sys.modules)), flush=True)
 
-with ProcessAnalyzer(children=1) as ears:
-    ears.turns(recording, DiarizationModel("embedded", folders, ""), SpeakerCount(), resolve({}), tell)
+with RemoteAnalyzer(local_launcher(1)) as analyzer:
+    analyzer.run(diarization_task(recording, DiarizationModel("embedded", folders, ""), SpeakerCount(), resolve({})), report)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who is there")
-def test_a_controller_that_is_killed_leaves_no_child_and_no_file(
+def test_a_coordinator_that_is_killed_leaves_no_child_and_no_file(
     sample_wav: Path, model_folders: Mapping[str, Path], tmp_path: Path
 ) -> None:
     folders = (str(model_folders[name]) for name in ("segmentation-3.0", "campplus"))
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     path = os.pathsep.join(each for each in sys.path if each)
-    controller = subprocess.Popen(
-        [sys.executable, "-c", CONTROLLER, str(sample_wav), *folders],
+    coordinator = subprocess.Popen(
+        [sys.executable, "-c", COORDINATOR, str(sample_wav), *folders],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(temporary)},
     )
-    assert controller.stdout is not None
-    with controller, controller.stdout as told:
-        assert told.readline() == "0.0 []\n", "the controller itself imports no model library"
-        (child,) = children(controller.pid)
-        assert os.getsid(child) == child, "a Ctrl-C of the terminal is the controller's alone"
-        told.readline()
-        controller.kill()
+    assert coordinator.stdout is not None
+    with coordinator, coordinator.stdout as printed:
+        assert printed.readline() == "0.0 []\n", "the coordinator itself imports no model library"
+        (child,) = children(coordinator.pid)
+        assert os.getsid(child) == child, "a Ctrl-C of the terminal is the coordinator's alone"
+        printed.readline()
+        coordinator.kill()
     assert gone([child])
     assert list(temporary.iterdir()) == []

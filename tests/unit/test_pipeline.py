@@ -1,4 +1,4 @@
-"""Other takes of a line: what the engines that do not sample make of them."""
+"""Fingerprints and takes of segments, and the disk space of a run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pytest
 
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import FISH_SAMPLING, EngineChoice
+from voiceclone_cli.pipeline.prepare import bytes_of_run, free_space_note
 from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints, synthesis_tasks
 from voiceclone_cli.rundir.directory import resume_directory
-from voiceclone_cli.types import Reference, Script, Segment, segment_seed
-from voiceclone_worker.engines.kokoro.engine import BRISKER, CALMER, phonemes_of
+from voiceclone_cli.types import Recording, Reference, Script, Segment, segment_seed
+from voiceclone_worker.engines.kokoro.engine import BRISKER, CALMER, reading_of_take
 from voiceclone_worker.engines.kokoro.voices import ACOUSTIC, voice_table
 from voiceclone_worker.protocol import SegmentSpec
 
@@ -28,12 +29,10 @@ def fish(tmp_path: Path) -> EngineChoice:
     checkpoint.mkdir()
     for name in ("model.pth", "codec.pth"):
         (checkpoint / name).write_bytes(b"weights")
-    return EngineChoice(
-        "fish", "asked", "python", "codes.npy", str(checkpoint), FISH_SAMPLING, "cuda:0", "bf16"
-    )
+    return EngineChoice("fish", "asked", "python", str(checkpoint), FISH_SAMPLING, "cuda:0", "bf16")
 
 
-def heard(folder: Path, engine: EngineChoice, **flags: Any) -> dict[str, str]:
+def fingerprints(folder: Path, engine: EngineChoice, **flags: Any) -> dict[str, str]:
     segment = Segment("0001", "S0", 0.0, 1.0, "a line", "en")
     run_dir = resume_directory(folder / "run", "input")
     return segment_fingerprints(
@@ -51,30 +50,34 @@ def heard(folder: Path, engine: EngineChoice, **flags: Any) -> dict[str, str]:
         {"options": {**FISH_SAMPLING, "source": "/another/fish-speech"}},
     ],
 )
-def test_what_changes_the_numbers_is_heard(
+def test_what_changes_the_audio_is_in_the_fingerprint(
     tmp_path: Path, fish: EngineChoice, change: dict[str, Any]
 ) -> None:
-    assert heard(tmp_path, replace(fish, **change)) != heard(tmp_path, fish)
+    assert fingerprints(tmp_path, replace(fish, **change)) != fingerprints(tmp_path, fish)
 
 
 @pytest.mark.parametrize("change", [{"device": "cuda:3"}, {"options": {**FISH_SAMPLING, "compile": True}}])
-def test_which_gpu_it_was_and_how_it_was_compiled_is_not(
+def test_the_gpu_and_its_compilation_are_not_in_the_fingerprint(
     tmp_path: Path, fish: EngineChoice, change: dict[str, Any]
 ) -> None:
-    assert heard(tmp_path, replace(fish, **change)) == heard(tmp_path, fish)
+    assert fingerprints(tmp_path, replace(fish, **change)) == fingerprints(tmp_path, fish)
 
 
 @pytest.mark.parametrize("flags", [{"threads": 7}, {"mode": "parallel", "workers": 4}, {"batch_size": 9}])
-def test_how_the_work_is_shared_is_not(tmp_path: Path, fish: EngineChoice, flags: dict[str, Any]) -> None:
-    assert heard(tmp_path, fish, **flags) == heard(tmp_path, fish)
+def test_the_number_of_workers_is_not_in_the_fingerprint(
+    tmp_path: Path, fish: EngineChoice, flags: dict[str, Any]
+) -> None:
+    assert fingerprints(tmp_path, fish, **flags) == fingerprints(tmp_path, fish)
 
 
 @pytest.mark.parametrize("name", ["model.pth", "codec.pth"])
-def test_other_weights_under_the_same_name_are_heard(tmp_path: Path, fish: EngineChoice, name: str) -> None:
-    before = heard(tmp_path, fish)
+def test_other_weights_under_the_same_name_are_fingerprints(
+    tmp_path: Path, fish: EngineChoice, name: str
+) -> None:
+    before = fingerprints(tmp_path, fish)
     weights = Path(fish.checkpoint) / name
     os.utime(weights, ns=(0, weights.stat().st_mtime_ns + 1_000_000_000))
-    assert heard(tmp_path, fish) != before
+    assert fingerprints(tmp_path, fish) != before
 
 
 LINE = Segment("0001", "A", 0.0, 1.0, "a line", "en")
@@ -86,7 +89,7 @@ def spec(folder: Path, line: Segment, seed: int) -> SegmentSpec:
         {"A": Reference("A", folder / "a.wav", "", 1.0, ())},
         {"0001": 1.0},
         resume_directory(folder / "run", "input"),
-        EngineChoice("kokoro", "asked", None, "voice.npz"),
+        EngineChoice("kokoro", "asked", None),
         resolve({"seed": seed}),
     )
     ((segment,),) = [task.segments for task in synthesis_tasks(job, [line])]
@@ -103,9 +106,11 @@ def test_a_line_with_its_own_seed_is_the_take_of_a_run_with_that_seed(tmp_path: 
 
 
 def test_the_first_take_is_read_as_long_as_it_is_and_others_are_clearly_not() -> None:
-    assert phonemes_of(0) == 1.0
-    readings = [phonemes_of(take) for take in range(1, 500)]
-    assert len(set(readings)) == len(readings) and readings == [phonemes_of(take) for take in range(1, 500)]
+    assert reading_of_take(0) == 1.0
+    readings = [reading_of_take(take) for take in range(1, 500)]
+    assert len(set(readings)) == len(readings) and readings == [
+        reading_of_take(take) for take in range(1, 500)
+    ]
     brisk, calm = [r for r in readings if r < 1], [r for r in readings if r > 1]
     assert len(brisk) == pytest.approx(len(calm), abs=2)
     assert min(brisk) >= BRISKER[0] and max(brisk) <= BRISKER[1]
@@ -121,3 +126,22 @@ def test_another_reading_has_the_same_timbre_and_another_prosody() -> None:
     assert np.array_equal(other[ACOUSTIC:], table.style(one, one, 60)[ACOUSTIC:])
     assert not np.array_equal(first[ACOUSTIC:], other[ACOUSTIC:])
     assert table.style(one, one, 1, reading=0.1).shape == table.style(one, one, 10**6, reading=9.0).shape
+
+
+# Disk space
+
+
+def test_the_space_of_a_run_holds_every_slot_the_mix_and_the_stems() -> None:
+    recording = Recording(Path("a.wav"), np.zeros(16_000, np.float32), 480_000, 48_000, 1, False)
+    line = Segment("0001", "S0", 1.0, 2.0, "hello", "en")
+    wavs = 2 * 44_100 * 3 + 3 * 2 * 48_000 * 10
+    assert wavs <= bytes_of_run(recording, [line], {"0001": 4.0}, speakers=2) <= wavs + 5_000_000
+
+
+def test_enough_free_space_has_no_note(tmp_path: Path) -> None:
+    assert free_space_note(tmp_path / "not" / "there yet", 1) is None
+
+
+def test_too_little_free_space_is_a_note_with_the_folder_and_the_figures(tmp_path: Path) -> None:
+    note = free_space_note(tmp_path / "run", 10**18)
+    assert note is not None and str(tmp_path / "run") in note and "1000000000000 MB" in note

@@ -1,4 +1,4 @@
-"""References cut from a real recording, against who people heard when."""
+"""References cut from a real recording, compared with a human reference."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def references(
     )
 
 
-def heard(turns: list[Turn], start: float, end: float) -> dict[str, float]:
+def seconds_by_speaker(turns: list[Turn], start: float, end: float) -> dict[str, float]:
     """Seconds of each speaker within a span."""
     seconds: dict[str, float] = {}
     for turn in turns:
@@ -46,13 +46,13 @@ def heard(turns: list[Turn], start: float, end: float) -> dict[str, float]:
     return seconds
 
 
-def test_a_reference_holds_one_persons_speech(references: dict[str, Reference], sample_wav: Path) -> None:
+def test_a_reference_has_the_speech_of_one_person(references: dict[str, Reference], sample_wav: Path) -> None:
     turns = read_rttm(sample_wav.with_suffix(".rttm").read_text(encoding="utf-8"))
     owners = set()
     for reference in references.values():
         seconds: dict[str, float] = {}
         for start, end in reference.spans:
-            for person, shared in heard(turns, start, end).items():
+            for person, shared in seconds_by_speaker(turns, start, end).items():
                 seconds[person] = seconds.get(person, 0.0) + shared
         owner = max(seconds, key=lambda person: seconds[person])
         assert seconds[owner] / sum(seconds.values()) > 0.95

@@ -1,4 +1,4 @@
-"""Where one disturbed run takes place: its folders, its disk, and the command that is given again and again."""
+"""The sandbox of one faulty run: folders, disk, command and environment."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ECHO_FAULTS = Path(__file__).parents[2] / "tests" / "echo_faults.py"
-"""What the echo engine imports to do faults to its own worker."""
+"""Module that the echo engine imports to cause faults in its worker."""
 
 ROOM = 1 << 30
-"""Bytes of a disk that is not meant to be full."""
+"""Bytes of a disk that is not full."""
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
-    """What an undisturbed run of this mode took and made."""
+class ReferenceRun:
+    """Time, size and sounds of a run without faults in the same mode."""
 
     seconds: float
     size: int
@@ -29,12 +29,14 @@ class Usual:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Sandbox:
+    """Folders and parameters of one run."""
+
     scratch: Path
-    material: Path
-    """The folder of harness.material's files."""
+    fixtures: Path
+    """The folder of harness.fixtures' files."""
     workers: int
-    usual: Usual
+    reference: ReferenceRun
     bound: float
     """Seconds after which a command that has not ended is hung."""
 
@@ -54,15 +56,15 @@ class Scene:
     def tmp(self) -> Path:
         return self.scratch / "tmp"
 
-    def lay_out(self) -> None:
+    def create_folders(self) -> None:
         for folder in (self.disk, self.faults, self.tmp):
             folder.mkdir(parents=True)
 
     def command(self, *, on_terminal: bool = False) -> list[str]:
-        """The same each time: only what happens to it differs."""
+        """Return the command, which is the same in every round."""
         return [
-            *(sys.executable, "-m", "voiceclone_cli", "run", str(self.material / "input.wav")),
-            *("--turns", str(self.material / "turns.rttm"), "--script", str(self.material / "script.json")),
+            *(sys.executable, "-m", "voiceclone_cli", "run", str(self.fixtures / "input.wav")),
+            *("--turns", str(self.fixtures / "turns.rttm"), "--script", str(self.fixtures / "script.json")),
             *("--engine", "echo", "--language", "en", "--out", str(self.run_dir)),
             *(("--mode", "parallel", "--workers", str(self.workers)) if self.workers else ()),
             *(() if on_terminal else ("--json", "--progress", "plain")),
@@ -83,21 +85,21 @@ class Scene:
 
     # ----------------------------------------------------------------------- the disk
 
-    def own_disk(self) -> None:
-        """A file system of its own, for runs whose disk is to be full. Needs a mount namespace."""
+    def mount_disk(self) -> None:
+        """Mount a separate file system, for runs with a full disk. Requires a mount namespace."""
         mount("-t", "tmpfs", "-o", f"size={ROOM}", "none", str(self.disk))
 
-    def shrink_disk(self, luck: float) -> None:
-        """Room for a part of what a run usually writes; 4 KiB at least, a tmpfs counts in pages."""
+    def shrink_disk(self, choice: float) -> None:
+        """Leave space for a part of what a run writes; at least 4 KiB, since a tmpfs counts in pages."""
         taken = shutil.disk_usage(self.disk).used
-        left = max(0, self.usual.size - taken)
-        mount("-o", f"remount,size={taken + max(4096, int(luck * left))}", str(self.disk))
+        left = max(0, self.reference.size - taken)
+        mount("-o", f"remount,size={taken + max(4096, int(choice * left))}", str(self.disk))
 
     def enlarge_disk(self) -> None:
         mount("-o", f"remount,size={ROOM}", str(self.disk))
 
     def make_read_only(self) -> None:
-        """A second mount over the first: a mount that somebody writes to cannot be made read-only itself.
+        """Mount the disk again, read-only: a mount with files open for writing cannot be made read-only.
 
         Raises CalledProcessError, and leaves all as it was, when a file was opened through it already.
         """
@@ -120,7 +122,7 @@ def mount(*arguments: str) -> None:
 
 
 def namespace() -> list[str] | None:
-    """What to put before a command so that it may mount; None where the system does not let us."""
+    """Return the prefix of a command that allows mounting; None where the system refuses it."""
     for prefix in (["unshare", "--mount"], ["unshare", "--map-root-user", "--mount"]):
         tried = [*prefix, "mount", "-t", "tmpfs", "none", "/mnt"]
         try:

@@ -1,4 +1,4 @@
-"""What a benchmark speaks: generated lines and references, the same for the same seed on any machine."""
+"""Generated lines and references of a benchmark, the same for the same seed on any machine."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if typing.TYPE_CHECKING:
 RATE = 44_100
 REFERENCE_SECONDS = 6.0
 SHORTEST, LONGEST = 20, 120
-"""Characters of a line, unless other limits are asked for."""
+"""Default limits of the characters of a line."""
 SLOT_SECONDS = 30.0
-"""More than any line needs: no engine has to hurry."""
+"""More than any line needs."""
 SKEWED_SHARE = 0.8
-"""Of the lines, the first speaker's in a skewed cast."""
+"""Share of lines of the first speaker, if it is skewed."""
 
 _WORDS = (
     "about after again always another answer around autumn because before better between bright bring "
@@ -36,21 +36,25 @@ _WORDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class BenchmarkScript:
+    """Lines and references of a benchmark."""
+
     script: Script
     references: Mapping[str, Reference]
     """By speaker."""
 
     def only(self, names: Sequence[str]) -> Script:
-        """The script of the segments with these ids."""
+        """Return the script of the segments with these ids."""
         return Script(tuple(segment for segment in self.script.segments if segment.id in names))
 
 
-def make_material(
+def make_fixtures(
     folder: Path, speakers: int, segments: int, *, seed: int, skewed: bool, longest: int = LONGEST
-) -> Material:
-    """Lines of 20 to ``longest`` characters, shared out evenly among the speakers, or (``skewed``) four
-    fifths of them to the first; the lines themselves are the same. References are written to ``folder``."""
+) -> BenchmarkScript:
+    """Return lines of 20 to ``longest`` characters, and write references to ``folder``.
+
+    Lines are distributed evenly among the speakers, or (``skewed``) four fifths of them to the first one.
+    """
     names = [f"SPEAKER_{number:02d}" for number in range(speakers)]
     lines = tuple(
         Segment(
@@ -63,23 +67,25 @@ def make_material(
         )
         for number in range(segments)
     )
-    heard = {segment.speaker for segment in lines}
+    used = {segment.speaker for segment in lines}
     references = {
-        name: _reference(folder, name, number, seed) for number, name in enumerate(names) if name in heard
+        name: _reference(folder, name, number, seed) for number, name in enumerate(names) if name in used
     }
-    return Material(Script(lines), references)
+    return BenchmarkScript(Script(lines), references)
 
 
 def spread_sample(script: Script, count: int) -> list[str]:
-    """The ids of ``count`` segments (all where there are fewer) that stand for the whole: the middle
-    one of each of ``count`` groups of equal size, from the shortest lines to the longest."""
+    """Return the ids of ``count`` representative segments (all, if there are fewer).
+
+    They are the middle ones of ``count`` groups of equal size, sorted by length.
+    """
     by_length = sorted(script.segments, key=lambda segment: (len(segment.text), segment.id))
     count = min(count, len(by_length))
     return sorted(by_length[(2 * n + 1) * len(by_length) // (2 * count)].id for n in range(count))
 
 
 def line(seed: str, shortest: int = SHORTEST, longest: int = LONGEST) -> str:
-    """An English sentence without much sense, of ``shortest`` to ``longest`` characters."""
+    """Return a random English sentence of ``shortest`` to ``longest`` characters."""
     chance, known = random.Random(seed), _WORDS.split()
     wanted = chance.randint(shortest, longest - 1)
     words = [chance.choice(known)]
@@ -93,9 +99,9 @@ def line(seed: str, shortest: int = SHORTEST, longest: int = LONGEST) -> str:
 def _speaker(number: int, segments: int, speakers: int, skewed: bool) -> int:
     if not skewed or speakers == 1:
         return number % speakers
-    # Spread over the script, as a talkative person is: whole multiples of the share are the first's.
-    mine = int((number + 1) * SKEWED_SHARE) - int(number * SKEWED_SHARE)
-    return 0 if mine else 1 + (number - int(number * SKEWED_SHARE)) % (speakers - 1)
+    # Spread over the script: whole multiples of the share are those of the first speaker.
+    is_first = int((number + 1) * SKEWED_SHARE) - int(number * SKEWED_SHARE)
+    return 0 if is_first else 1 + (number - int(number * SKEWED_SHARE)) % (speakers - 1)
 
 
 def _reference(folder: Path, name: str, number: int, seed: int) -> Reference:
@@ -110,8 +116,10 @@ def _reference(folder: Path, name: str, number: int, seed: int) -> Reference:
 
 
 def speech_like(number: int) -> NDArray[np.int16]:
-    """Something with the pitch, resonances and syllables of speech, another for each number: int16,
-    6 s at 44.1 kHz."""
+    """Return a signal with pitch, resonances and syllables like speech, different for each number.
+
+    int16, 6 s at 44.1 kHz.
+    """
     import numpy as np
 
     time = np.arange(round(REFERENCE_SECONDS * RATE)) / RATE

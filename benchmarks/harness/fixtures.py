@@ -1,4 +1,4 @@
-"""A conversation that nobody had: a recording of tone syllables, its turns, and a script for it."""
+"""Generated conversations: a recording of tone syllables, its turns, and a script."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ RATE = 16_000
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """The files that `voiceclone run INPUT --turns ... --script ...` takes."""
+class Fixture:
+    """Files for `voiceclone run INPUT --turns ... --script ...`."""
 
     wav: Path
     turns: Path
@@ -20,20 +20,20 @@ class Material:
     lines: int
 
 
-def make_material(
+def make_fixture(
     folder: Path, *, speakers: int, turns: int, turn_seconds: float, lines_a_turn: int
-) -> Material:
-    """Speakers in turn, ``turn_seconds`` each; written turn by turn, so that any length fits into memory."""
-    made = Material(folder / "input.wav", folder / "turns.rttm", folder / "script.json", turns * lines_a_turn)
+) -> Fixture:
+    """Write a conversation with turns of ``turn_seconds``, one by one, so that any length fits into memory."""
+    made = Fixture(folder / "input.wav", folder / "turns.rttm", folder / "script.json", turns * lines_a_turn)
     rows, segments = [], []
     with wave.open(str(made.wav), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(RATE)
-        voices = [make_speech(number, turn_seconds) for number in range(speakers)]
+        speech = [make_speech(number, turn_seconds) for number in range(speakers)]
         for turn in range(turns):
             speaker, start = f"SPEAKER_{turn % speakers:02d}", turn * turn_seconds
-            out.writeframes(voices[turn % speakers])
+            out.writeframes(speech[turn % speakers])
             rows.append(
                 f"SPEAKER talk 1 {start:.3f} {turn_seconds - 0.1:.3f} <NA> <NA> {speaker} <NA> <NA>\n"
             )
@@ -44,7 +44,7 @@ def make_material(
 
 
 def _lines(turn: int, count: int, start: float, seconds: float, speaker: str) -> list[dict[str, object]]:
-    """``count`` lines that share a turn; each third one is too long for its slot."""
+    """Return ``count`` lines of one turn; every third one is too long for its slot."""
     length = seconds / count
     lines: list[dict[str, object]] = []
     for place in range(count):
@@ -64,7 +64,7 @@ def _lines(turn: int, count: int, start: float, seconds: float, speaker: str) ->
 
 
 def make_speech(speaker: int, seconds: float) -> bytes:
-    """Four syllables a second at the speaker's own pitch, a little noise, a pause at the end."""
+    """Return 16-bit samples: four syllables a second at the speaker's pitch, a little noise, a pause at the end."""
     import numpy as np
 
     time = np.arange(round(seconds * RATE)) / RATE

@@ -1,4 +1,4 @@
-"""Machines for the pool's tests: slots that are threads, whose files come as bytes, and that can be slow or lost."""
+"""Machines for the pool's tests: workers that are threads, whose files come as bytes, and that can be slow or lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from voiceclone_cli.workers.protocol import (
     Lease,
     Message,
     ResultMessage,
-    WakeMessage,
     WorkerExited,
     make_folders,
 )
@@ -36,31 +35,31 @@ def tone(text: str) -> bytes:
 
 @dataclass
 class FarLauncher:
-    """A launcher of ``slots`` machines; ``delay`` (by the slot's number) is what one takes for a segment."""
+    """A launcher of ``workers`` machines; ``delay`` (by the worker's number) is what one takes for a segment."""
 
-    slots: int = 2
+    workers: int = 2
     delay: Callable[[int], float] = lambda number: 0.0
-    dies: Callable[[FarSlot, str], bool] = lambda slot, id: False
+    dies: Callable[[FarWorker, str], bool] = lambda worker, id: False
     """Whether the machine goes away instead of speaking this segment."""
     ready_after: Callable[[int], float] = lambda number: 0.0
-    started: list[FarSlot] = field(default_factory=list)
-    spoken: list[tuple[str, str]] = field(default_factory=list)
-    """(slot, segment id) of everything that was spoken anywhere."""
+    started: list[FarWorker] = field(default_factory=list)
+    synthesized: list[tuple[str, str]] = field(default_factory=list)
+    """(worker, segment id) of everything that was synthesized anywhere."""
     closed: bool = False
 
     def room(self) -> int:
-        return self.slots
+        return self.workers
 
-    def start(self, name: str, number: int, inbox: Inbox) -> FarSlot:
-        slot = FarSlot(name, number, inbox, self)
-        self.started.append(slot)
-        return slot
+    def start(self, name: str, number: int, inbox: Inbox) -> FarWorker:
+        worker = FarWorker(name, number, inbox, self)
+        self.started.append(worker)
+        return worker
 
     def close(self) -> None:
         self.closed = True
 
 
-class FarSlot:
+class FarWorker:
     def __init__(self, name: str, number: int, inbox: Inbox, machines: FarLauncher) -> None:
         self.name = name
         self.number = number
@@ -79,7 +78,7 @@ class FarSlot:
         threading.Thread(target=self._work, args=(lease, self._leases), daemon=True).start()
         return self._leases
 
-    def answered(self) -> None:
+    def release(self) -> None:
         pass
 
     def taken(self, message: Message) -> None:
@@ -104,7 +103,7 @@ class FarSlot:
 
     def _get_ready(self) -> None:
         self.ready = True
-        self._inbox.put(WakeMessage())
+        self._inbox.put(None)
 
     def _work(self, lease: Lease, number: int) -> None:
         rows = []
@@ -112,19 +111,25 @@ class FarSlot:
             assert isinstance(task, SynthesisTask)
             for segment in task.segments:
                 begun = {"event": "segment_started", "task": task_number, "id": segment.id}
-                self._tell({**begun, "lease": number})
+                self._report({**begun, "lease": number})
                 if self._ended.wait(self._machines.delay(self.number)):
                     return
                 if self._machines.dies(self, segment.id):
                     self.lose("went away")
                     return
                 file = str(Path(task.output_dir) / f"{segment.id}.wav")
-                self._machines.spoken.append((self.name, segment.id))
+                self._machines.synthesized.append((self.name, segment.id))
                 rows.append(SegmentRow(task_number, segment.id, "done", file, 0.0125, 100, segment.seed))
-                told = {"task": task_number, "id": segment.id, "status": "done", "file": file, "frames": 100}
-                self._tell({"event": "segment_done", "lease": number, **told}, tone(segment.text))
+                reported = {
+                    "task": task_number,
+                    "id": segment.id,
+                    "status": "done",
+                    "file": file,
+                    "frames": 100,
+                }
+                self._report({"event": "segment_done", "lease": number, **reported}, tone(segment.text))
         self._inbox.put(ResultMessage(self, Result(segments=tuple(rows), lease=number)))
 
-    def _tell(self, event: dict[str, object], payload: bytes | None = None) -> None:
+    def _report(self, event: dict[str, object], payload: bytes | None = None) -> None:
         self.last_event = time.monotonic()
         self._inbox.put(EventMessage(self, event, payload))
