@@ -20,20 +20,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from voiceclone_worker import protocol
 from voiceclone_worker.atomic import write_bytes_atomic, write_failure
 from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.engines.base import Emit, Engine, EngineError, Load, SegmentError, Speech, SpeechRow
-from voiceclone_worker.protocol import (
-    EncodeTask,
-    EngineSpec,
-    Failure,
-    ReferenceRow,
-    Result,
-    SegmentRow,
-    SynthesisTask,
-    Task,
-    read_task,
-)
 from voiceclone_worker.validation import ContractError, file_key
 
 BACKLOG = 32
@@ -65,7 +55,7 @@ class Session:
 
         self._emit: Emit = emit_in_lease
 
-    def run(self, paths: Sequence[str]) -> Result:
+    def run(self, paths: Sequence[str]) -> protocol.Result:
         """Run the task files of a lease: first every reference, then all segments in one go.
 
         A task that cannot be read or an engine that cannot be loaded is the result's ``error``; the failure of
@@ -73,10 +63,10 @@ class Session:
         """
         self._leases += 1
         try:
-            tasks = [read_task(path) for path in paths]
+            tasks = [protocol.read_task(path) for path in paths]
             _check_output_files(tasks)
         except ContractError as error:
-            return Result(error=Failure("task_unusable", str(error)), lease=self._leases)
+            return protocol.Result(error=protocol.Failure("task_unusable", str(error)), lease=self._leases)
         lease = self._lease = LeaseRun(self._leases, tasks, self._emit)
         for spec, numbers in _group_by_engine(tasks):
             try:
@@ -88,12 +78,12 @@ class Session:
                 lease.generate(engine, numbers)
         return lease.result()
 
-    def refuse(self, reason: str) -> Result:
+    def refuse(self, reason: str) -> protocol.Result:
         """Return the result of a request that names no task files; it counts as a lease, as for the coordinator."""
         self._leases += 1
-        return Result(error=Failure("bad_request", reason), lease=self._leases)
+        return protocol.Result(error=protocol.Failure("bad_request", reason), lease=self._leases)
 
-    def _engine(self, spec: EngineSpec, lease: LeaseRun) -> Engine:
+    def _engine(self, spec: protocol.EngineSpec, lease: LeaseRun) -> Engine:
         key = json.dumps(asdict(spec), sort_keys=True)
         if key not in self._engines:
             self._emit("loading", engine=spec.name)
@@ -105,7 +95,7 @@ class Session:
         return self._engines[key]
 
 
-def _load_engine(spec: EngineSpec, emit: Emit) -> Engine:
+def _load_engine(spec: protocol.EngineSpec, emit: Emit) -> Engine:
     if spec.name not in ENGINES:
         names = ", ".join(ENGINES)
         raise EngineError("unknown_engine", f"no engine is called {spec.name!r}; there are {names}")
@@ -128,15 +118,15 @@ def _load_engine(spec: EngineSpec, emit: Emit) -> Engine:
 class LeaseRun:
     """The rows of one lease while they are made."""
 
-    def __init__(self, number: int, tasks: Sequence[Task], emit: Emit) -> None:
+    def __init__(self, number: int, tasks: Sequence[protocol.Task], emit: Emit) -> None:
         self._number = number
         self._tasks = tasks
         self._emit = emit
-        self._segments: dict[tuple[int, str], SegmentRow] = {}
-        self._references: dict[tuple[int, str], ReferenceRow] = {}
+        self._segments: dict[tuple[int, str], protocol.SegmentRow] = {}
+        self._references: dict[tuple[int, str], protocol.ReferenceRow] = {}
         self._timing: dict[str, float] = {}
         self._notes: list[str] = []
-        self._error: Failure | None = None
+        self._error: protocol.Failure | None = None
 
     def record_event(self, event: str, fields: Mapping[str, Any]) -> None:
         """Put an engine's ``note`` (message) and ``spent`` (stage, seconds) into the result."""
@@ -149,7 +139,7 @@ class LeaseRun:
         """Add to the time of a stage."""
         self._timing[stage] = self._timing.get(stage, 0.0) + seconds
 
-    def fail(self, numbers: Sequence[int], failure: Failure) -> None:
+    def fail(self, numbers: Sequence[int], failure: protocol.Failure) -> None:
         """Fail the lease, and everything in the tasks of these numbers."""
         self._error = failure
         self._fail_rest(numbers, failure)
@@ -158,12 +148,12 @@ class LeaseRun:
         """Encode the references of the encode tasks among ``numbers``."""
         for number in numbers:
             task = self._tasks[number]
-            if isinstance(task, EncodeTask):
+            if isinstance(task, protocol.EncodeTask):
                 started = time.perf_counter()
                 self._fail_rest([number], self._encode(engine, number, task))
                 self.add_seconds("encode", time.perf_counter() - started)
 
-    def _encode(self, engine: Engine, number: int, task: EncodeTask) -> Failure:
+    def _encode(self, engine: Engine, number: int, task: protocol.EncodeTask) -> protocol.Failure:
         """Return the reason of every reference that has no row afterwards."""
         before = time.perf_counter()
         try:
@@ -172,7 +162,9 @@ class LeaseRun:
                 status, file = ("done", reference.codes) if error is None else ("failed", None)
                 failure = None if error is None else error.failure
                 self._add_reference(
-                    ReferenceRow(number, reference.speaker, status, file, round(now - before, 3), failure)
+                    protocol.ReferenceRow(
+                        number, reference.speaker, status, file, round(now - before, 3), failure
+                    )
                 )
                 before = now
         except EngineError as error:
@@ -181,8 +173,8 @@ class LeaseRun:
             traceback.print_exc()
             if isinstance(error, OSError) and error.errno in DISK_ERRNOS:
                 return write_failure(Path(task.references[0].codes), error)
-            return Failure("engine_crashed", f"encoding failed: {_describe(error)}")
-        return Failure("no_outcome", "the engine gave no outcome for this reference")
+            return protocol.Failure("engine_crashed", f"encoding failed: {_describe(error)}")
+        return protocol.Failure("no_outcome", "the engine gave no outcome for this reference")
 
     def generate(self, engine: Engine, numbers: Sequence[int]) -> None:
         """Synthesize the segments of the tasks of these numbers."""
@@ -200,7 +192,7 @@ class LeaseRun:
         self.add_seconds("generate", time.perf_counter() - started - engine_stages)
         self.add_seconds("write", writer.seconds)
 
-    def _generate(self, engine: Engine, rows: Sequence[SpeechRow], writer: Writer) -> Failure:
+    def _generate(self, engine: Engine, rows: Sequence[SpeechRow], writer: Writer) -> protocol.Failure:
         """Return the reason of every segment that has no row afterwards."""
         try:
             outcomes = iter(engine.generate(rows)) if writer.fatal_error is None else iter(())
@@ -213,12 +205,12 @@ class LeaseRun:
                     break
         except Exception as error:
             traceback.print_exc()
-            return Failure("engine_crashed", f"the engine failed: {_describe(error)}")
-        return Failure("no_outcome", "the engine gave no outcome for this segment")
+            return protocol.Failure("engine_crashed", f"the engine failed: {_describe(error)}")
+        return protocol.Failure("no_outcome", "the engine gave no outcome for this segment")
 
-    def result(self) -> Result:
+    def result(self) -> protocol.Result:
         """Return the result, with its rows in the order of the tasks."""
-        return Result(
+        return protocol.Result(
             segments=tuple(
                 self._segments[row.task, row.segment.id] for row in self._rows(range(len(self._tasks)))
             ),
@@ -231,33 +223,35 @@ class LeaseRun:
 
     def _path(self, row: SpeechRow) -> Path:
         task = self._tasks[row.task]
-        assert isinstance(task, SynthesisTask)
+        assert isinstance(task, protocol.SynthesisTask)
         return Path(task.output_dir, f"{row.segment.id}.wav")
 
     def _rows(self, numbers: Sequence[int]) -> list[SpeechRow]:
         rows = []
         for number in numbers:
             task = self._tasks[number]
-            if isinstance(task, SynthesisTask):
+            if isinstance(task, protocol.SynthesisTask):
                 rows += [SpeechRow(number, segment, task.reference) for segment in task.segments]
         return rows
 
-    def _fail_rest(self, numbers: Sequence[int], failure: Failure) -> None:
+    def _fail_rest(self, numbers: Sequence[int], failure: protocol.Failure) -> None:
         """Fail what has no row yet in the tasks of these numbers."""
         for row in self._rows(numbers):
             if (row.task, row.segment.id) not in self._segments:
                 self._add_segment(failed_row(row, failure))
         for number in numbers:
             task = self._tasks[number]
-            for reference in task.references if isinstance(task, EncodeTask) else ():
+            for reference in task.references if isinstance(task, protocol.EncodeTask) else ():
                 if (number, reference.speaker) not in self._references:
-                    self._add_reference(ReferenceRow(number, reference.speaker, "failed", error=failure))
+                    self._add_reference(
+                        protocol.ReferenceRow(number, reference.speaker, "failed", error=failure)
+                    )
 
-    def _add_segment(self, row: SegmentRow) -> None:
+    def _add_segment(self, row: protocol.SegmentRow) -> None:
         self._segments[row.task, row.id] = row
         self._emit("segment_done" if row.status == "done" else "segment_failed", **asdict(row))
 
-    def _add_reference(self, row: ReferenceRow) -> None:
+    def _add_reference(self, row: protocol.ReferenceRow) -> None:
         self._references[row.task, row.speaker] = row
         self._emit("encoded", **asdict(row))
 
@@ -269,13 +263,13 @@ class Writer:
     the sha256 of its row is made again.
     """
 
-    def __init__(self, finished: Callable[[SegmentRow], None]) -> None:
+    def __init__(self, finished: Callable[[protocol.SegmentRow], None]) -> None:
         self._finished = finished
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._backlog = threading.BoundedSemaphore(BACKLOG)
         self._jobs: deque[Future[None]] = deque()
         self.seconds = 0.0
-        self.fatal_error: Failure | None = None
+        self.fatal_error: protocol.Failure | None = None
         """Why no further file can be written: a full disk, a directory that was removed. The lease stops then."""
 
     def make_folders(self, folders: Iterable[str]) -> None:
@@ -306,7 +300,7 @@ class Writer:
     def _write(self, row: SpeechRow, speech: Speech, path: Path) -> None:
         started = time.perf_counter()
         try:
-            result = SegmentRow(
+            result = protocol.SegmentRow(
                 task=row.task,
                 id=row.segment.id,
                 status="done",
@@ -341,14 +335,14 @@ def write_wav(path: Path, speech: Speech) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def failed_row(row: SpeechRow, failure: Failure) -> SegmentRow:
+def failed_row(row: SpeechRow, failure: protocol.Failure) -> protocol.SegmentRow:
     """Return the row of a segment that failed."""
-    return SegmentRow(row.task, row.segment.id, "failed", seed=row.segment.seed, error=failure)
+    return protocol.SegmentRow(row.task, row.segment.id, "failed", seed=row.segment.seed, error=failure)
 
 
-def _group_by_engine(tasks: Sequence[Task]) -> list[tuple[EngineSpec, list[int]]]:
+def _group_by_engine(tasks: Sequence[protocol.Task]) -> list[tuple[protocol.EngineSpec, list[int]]]:
     """Return the numbers of the tasks of each engine, in order; usually there is one engine."""
-    groups: list[tuple[EngineSpec, list[int]]] = []
+    groups: list[tuple[protocol.EngineSpec, list[int]]] = []
     for number, task in enumerate(tasks):
         for spec, numbers in groups:
             if spec == task.engine:
@@ -359,11 +353,11 @@ def _group_by_engine(tasks: Sequence[Task]) -> list[tuple[EngineSpec, list[int]]
     return groups
 
 
-def _check_output_files(tasks: Sequence[Task]) -> None:
+def _check_output_files(tasks: Sequence[protocol.Task]) -> None:
     """Raise ContractError where two segments of a lease would write the same file."""
     seen: set[tuple[str, str]] = set()
     for task in tasks:
-        if isinstance(task, SynthesisTask):
+        if isinstance(task, protocol.SynthesisTask):
             folder = os.path.realpath(task.output_dir)
             for segment in task.segments:
                 key = (folder, file_key(segment.id))

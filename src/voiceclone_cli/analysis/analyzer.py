@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from voiceclone_cli.analysis import transcription
 from voiceclone_cli.analysis.diarization import DIARIZATION_STAGE as DIARIZATION
 from voiceclone_cli.analysis.diarization import (
     DiarizationModel,
@@ -19,12 +20,6 @@ from voiceclone_cli.analysis.diarization import (
     load_diarizer,
 )
 from voiceclone_cli.analysis.transcription import STAGE as TRANSCRIPTION
-from voiceclone_cli.analysis.transcription import (
-    LoadWhisper,
-    drop_outside_speech,
-    load_recogniser,
-    transcribe,
-)
 from voiceclone_cli.config import Settings, expanded, models_home
 from voiceclone_cli.errors import InputError, Stopped
 from voiceclone_cli.models import download, store
@@ -75,7 +70,7 @@ def run_task(
     task: AnalysisTask,
     progress: Progress,
     load_pipeline: LoadPipeline = load_diarizer,
-    load_whisper: LoadWhisper = load_recogniser,
+    load_whisper: transcription.LoadWhisper = transcription.load_recogniser,
 ) -> dict[str, Any]:
     """Do a task in this process; return its result as plain data. Raises what ``diarize`` and ``transcribe`` raise."""
     request, model = task.request, task.request["model"]
@@ -84,7 +79,7 @@ def run_task(
     folders = {name: Path(folder) for name, folder in model["folders"].items()}
     if request["op"] == TRANSCRIBE:
         (folder,) = folders.values()
-        transcript = transcribe(
+        transcript = transcription.transcribe(
             recording,
             folder,
             language=request["language"],
@@ -219,7 +214,7 @@ def transcribe_cached(
         serialize=asdict,
         parse=transcript_from_dict,
     )
-    kept, dropped = drop_outside_speech(transcript.words, diarization.turns)
+    kept, dropped = transcription.drop_outside_speech(transcript.words, diarization.turns)
     if not kept:
         raise InputError(
             f"no words were recognised in {recording.path.name}; give the text with --script",
@@ -246,7 +241,7 @@ def cached_transcript(diarization: Diarization, settings: Settings, cache: Stage
         cached = cache.load(TRANSCRIPTION, TRANSCRIPTION_VERSION, inputs)
         if cached is not None:
             transcript = transcript_from_dict(cached)
-            kept, _ = drop_outside_speech(transcript.words, diarization.turns)
+            kept, _ = transcription.drop_outside_speech(transcript.words, diarization.turns)
             return replace(transcript, words=kept)
     return None
 
@@ -268,7 +263,7 @@ class CachedModels:
         """As ``load_recogniser``."""
 
         def load() -> WhisperModel:
-            whisper = load_recogniser(folder, threads)
+            whisper = transcription.load_recogniser(folder, threads)
             _after_sampling(whisper, self._whisper.forget)
             return whisper
 

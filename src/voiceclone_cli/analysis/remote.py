@@ -23,18 +23,9 @@ from typing import Any
 
 from voiceclone_cli.errors import InputError, PreflightError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.types import Progress, ProgressEvent
+from voiceclone_cli.workers import protocol
 from voiceclone_cli.workers.pool import CHECK_SECONDS, Pool
 from voiceclone_cli.workers.process import LocalLauncher, TaskFiles, WorkerCommand
-from voiceclone_cli.workers.protocol import (
-    AnalysisTask,
-    EventMessage,
-    Launcher,
-    Lease,
-    Message,
-    ResultMessage,
-    Worker,
-    one_lease,
-)
 from voiceclone_cli.workers.queue import Client, Job, copy_error
 from voiceclone_worker.protocol import Result
 from voiceclone_worker.telemetry import SILENCE
@@ -67,7 +58,7 @@ def analysis_command() -> WorkerCommand:
 class AnalysisFiles(TaskFiles):
     """Requests to an analysis worker, and its answers. The only file is that of the samples."""
 
-    def write(self, lease: Lease) -> list[Path]:
+    def write(self, lease: protocol.Lease) -> list[Path]:
         """Write the samples into a file, whose name the worker removes. Raises OSError."""
         import numpy as np
 
@@ -80,26 +71,26 @@ class AnalysisFiles(TaskFiles):
             raise OSError(error.errno, error.strerror, name) from error
         return [Path(name)]
 
-    def request(self, lease: Lease, files: Sequence[Path]) -> Any:
+    def request(self, lease: protocol.Lease, files: Sequence[Path]) -> Any:
         """Return the request, as JSON data."""
         task = _analysis_task(lease)
         return {**task.request, "id": task.id, "samples": str(files[0])}
 
-    def messages(self, worker: Worker, line: str) -> list[Message]:
+    def messages(self, worker: protocol.Worker, line: str) -> list[protocol.Message]:
         """Return the event in a line of stdout; the last one is the result as well. Raises ContractError."""
         try:
             event: dict[str, Any] = json.loads(line)
-            found: list[Message] = [EventMessage(worker, event)]
+            found: list[protocol.Message] = [protocol.EventMessage(worker, event)]
             if event["event"] == "analyzed":
-                found.append(ResultMessage(worker, Result(lease=event["lease"])))
+                found.append(protocol.ResultMessage(worker, Result(lease=event["lease"])))
         except (ValueError, KeyError, TypeError) as error:
             raise ContractError(f"not an event of an analysis: {line:.80}") from error
         return found
 
 
-def _analysis_task(lease: Lease) -> AnalysisTask:
+def _analysis_task(lease: protocol.Lease) -> protocol.AnalysisTask:
     (task,) = lease.tasks
-    assert isinstance(task, AnalysisTask)
+    assert isinstance(task, protocol.AnalysisTask)
     return task
 
 
@@ -116,7 +107,7 @@ class RemoteAnalyzer:
     (``listener_died``). ``workers`` share the threads of the settings.
     """
 
-    def __init__(self, launcher: Launcher, *, workers: int = 1, timeout_scale: float = 1.0) -> None:
+    def __init__(self, launcher: protocol.Launcher, *, workers: int = 1, timeout_scale: float = 1.0) -> None:
         self._workers = workers
         self._pool = Pool(launcher, timeout_scale=timeout_scale, signals=False, stopping_seconds=0.0)
         # Linux ends a process with the thread that started it, so workers need a thread that lives as long.
@@ -138,14 +129,14 @@ class RemoteAnalyzer:
         """Peak resident memory of the largest worker so far; 0 where it is not known."""
         return self._pool.peak_mb
 
-    def run(self, task: AnalysisTask, progress: Progress) -> dict[str, Any]:
+    def run(self, task: protocol.AnalysisTask, progress: Progress) -> dict[str, Any]:
         """As ``Analyzer``; also raises RunError, and Stopped when ``stop`` was called."""
         threads = max(1, task.request["threads"] // self._workers)
         task = replace(task, request={**task.request, "threads": threads})
         name = Path(task.request["recording"]["path"]).name
         events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         client = Client(lambda worker, event: events.put(event), max_losses=MAX_NODE_LOSSES)
-        job = Job(client, one_lease([task]))
+        job = Job(client, protocol.one_lease([task]))
         self._pool.submit(job)
         try:
             document = self._document(job, events, progress)

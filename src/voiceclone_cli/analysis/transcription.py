@@ -6,18 +6,9 @@ import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from voiceclone_cli import types
 from voiceclone_cli.analysis.turns import TurnIndex
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.types import (
-    ANALYSIS_RATE,
-    Progress,
-    ProgressEvent,
-    Recording,
-    Transcript,
-    Turn,
-    Word,
-    no_progress,
-)
 from voiceclone_worker.telemetry import refuse_telemetry
 
 if typing.TYPE_CHECKING:
@@ -84,14 +75,14 @@ LoadWhisper = Callable[[Path, int], "WhisperModel"]
 
 
 def transcribe(
-    recording: Recording,
+    recording: types.Recording,
     model: Path,
     *,
     language: str | None,
     threads: int,
-    progress: Progress = no_progress,
+    progress: types.Progress = types.no_progress,
     load: LoadWhisper = load_recogniser,
-) -> Transcript:
+) -> types.Transcript:
     """Return the words of a recording with their times.
 
     ``model`` is a folder in faster-whisper's layout; ``language`` an ISO 639-1 code, or None to have it
@@ -106,11 +97,11 @@ def transcribe(
     """
     whisper = load(model, threads)
     code = None if language is None else _known_code(language, whisper, model)
-    progress(ProgressEvent(STAGE, 0.0, recording.seconds))
-    words: list[Word] = []
+    progress(types.ProgressEvent(STAGE, 0.0, recording.seconds))
+    words: list[types.Word] = []
     found: tuple[str, float] | None = None
     for start, end in split_at_silence(recording.samples):
-        offset = start / ANALYSIS_RATE
+        offset = start / types.ANALYSIS_RATE
         segments, info = whisper.transcribe(
             recording.samples[start:end],
             language=code or (found and found[0]),
@@ -124,10 +115,10 @@ def transcribe(
         for segment in segments:
             words += _words(segment, offset)
             done = min(offset + float(segment.end), recording.seconds)
-            progress(ProgressEvent(STAGE, done, recording.seconds))
-    progress(ProgressEvent(STAGE, recording.seconds, recording.seconds))
+            progress(types.ProgressEvent(STAGE, done, recording.seconds))
+    progress(types.ProgressEvent(STAGE, recording.seconds, recording.seconds))
     assert found is not None
-    return Transcript(tuple(words), *found, model.name)
+    return types.Transcript(tuple(words), *found, model.name)
 
 
 def _known_code(language: str, whisper: WhisperModel, model: Path) -> str:
@@ -142,10 +133,10 @@ def _known_code(language: str, whisper: WhisperModel, model: Path) -> str:
     return code
 
 
-def _words(segment: RecognisedSegment, offset: float) -> list[Word]:
+def _words(segment: RecognisedSegment, offset: float) -> list[types.Word]:
     """Return the words of a segment of a part that begins at ``offset`` seconds."""
     return [
-        Word(offset + float(word.start), offset + float(word.end), word.word, float(word.probability))
+        types.Word(offset + float(word.start), offset + float(word.end), word.word, float(word.probability))
         for word in segment.words or ()
     ]
 
@@ -155,9 +146,9 @@ def split_at_silence(samples: Samples) -> list[tuple[int, int]]:
     import numpy as np
 
     cuts = [0]
-    within, quiet = round(_CUT_WITHIN * ANALYSIS_RATE), round(_QUIET_SECONDS * ANALYSIS_RATE)
-    while len(samples) - cuts[-1] > WHOLE_SECONDS * ANALYSIS_RATE:
-        about = cuts[-1] + round(PART_SECONDS * ANALYSIS_RATE)
+    within, quiet = round(_CUT_WITHIN * types.ANALYSIS_RATE), round(_QUIET_SECONDS * types.ANALYSIS_RATE)
+    while len(samples) - cuts[-1] > WHOLE_SECONDS * types.ANALYSIS_RATE:
+        about = cuts[-1] + round(PART_SECONDS * types.ANALYSIS_RATE)
         around = samples[about - within : about + within].reshape(-1, quiet)
         quietest = int(np.argmin(np.square(around).mean(axis=1)))
         cuts.append(about - within + quietest * quiet + quiet // 2)
@@ -165,12 +156,12 @@ def split_at_silence(samples: Samples) -> list[tuple[int, int]]:
 
 
 def drop_outside_speech(
-    words: Iterable[Word], turns: Sequence[Turn]
-) -> tuple[tuple[Word, ...], tuple[Word, ...]]:
+    words: Iterable[types.Word], turns: Sequence[types.Turn]
+) -> tuple[tuple[types.Word, ...], tuple[types.Word, ...]]:
     """Return the words near a turn, and those farther than SPEECH_MARGIN from all: hallucinated in silence."""
     index = TurnIndex(turns)
-    kept: list[Word] = []
-    dropped: list[Word] = []
+    kept: list[types.Word] = []
+    dropped: list[types.Word] = []
     for word in words:
         found = index.nearest(word.start, word.end)
         (kept if found is not None and found[1] <= SPEECH_MARGIN else dropped).append(word)

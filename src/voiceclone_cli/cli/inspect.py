@@ -9,18 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from voiceclone_cli.cli.options import (
-    AsJson,
-    Input,
-    MaxSpeakers,
-    MinSpeakers,
-    RunDirArgument,
-    SpeakerCountOption,
-    argument,
-    option,
-    settings_of,
-    with_options,
-)
+from voiceclone_cli.cli import options
 from voiceclone_cli.cli.progress import Display, print_line
 from voiceclone_cli.config import INPUT, OUTPUT, resolve
 from voiceclone_cli.errors import PreflightError
@@ -38,30 +27,32 @@ MAX_STRETCHES = 20
 _GATES = "Gates"
 
 
-@with_options("asr_model")
+@options.with_options("asr_model")
 def check_command(
     ctx: typer.Context,
-    run_dir: RunDirArgument,
+    run_dir: options.RunDirArgument,
     *,
     min_similarity: Annotated[
-        float | None, option("Lowest similarity to the speaker's voice.", _GATES, min=-1, max=1)
+        float | None, options.option("Lowest similarity to the speaker's voice.", _GATES, min=-1, max=1)
     ] = None,
     min_margin: Annotated[
-        float | None, option("Lowest lead over the next speaker's voice.", _GATES, min=-2, max=2)
+        float | None, options.option("Lowest lead over the next speaker's voice.", _GATES, min=-2, max=2)
     ] = None,
     max_wer: Annotated[
-        float | None, option("Highest word error rate; 0.1 is a tenth of the words.", _GATES, min=0)
+        float | None, options.option("Highest word error rate; 0.1 is a tenth of the words.", _GATES, min=0)
     ] = None,
-    min_mos: Annotated[float | None, option("Lowest sound quality (DNSMOS).", _GATES, min=1, max=5)] = None,
+    min_mos: Annotated[
+        float | None, options.option("Lowest sound quality (DNSMOS).", _GATES, min=1, max=5)
+    ] = None,
     baseline: Annotated[
-        Path | None, option("Earlier checked run that this one must not be worse than.", _GATES)
+        Path | None, options.option("Earlier checked run that this one must not be worse than.", _GATES)
     ] = None,
     against: Annotated[
         Literal["auto", "recording", "reference"],
-        option("Audio to compare the voices with.", INPUT, show_default=True),
+        options.option("Audio to compare the voices with.", INPUT, show_default=True),
     ] = "auto",
-    junit: Annotated[Path | None, option("Write JUnit XML for a CI system.")] = None,
-    as_json: AsJson = False,
+    junit: Annotated[Path | None, options.option("Write JUnit XML for a CI system.")] = None,
+    as_json: options.AsJson = False,
     display: Display,
 ) -> None:
     """Measure voices, words, sound and timing of a finished run.
@@ -76,7 +67,7 @@ def check_command(
     from voiceclone_worker.validation import dump_json
 
     gates = GateLimits(min_similarity, min_margin, max_wer, min_mos, baseline)
-    settings = settings_of(ctx)
+    settings = options.settings_of(ctx)
     if junit is not None:
         with friendly_errors(junit.parent):
             check_writable(junit)
@@ -131,15 +122,15 @@ def _number(value: float | None, *, sign: bool = False) -> str:
     return f"{value:+.2f}" if sign else f"{value:.2f}"
 
 
-@with_options("diarizer")
+@options.with_options("diarizer")
 def diarize_command(
     ctx: typer.Context,
-    input: Input,
+    input: options.Input,
     *,
-    speakers: SpeakerCountOption = None,
-    min_speakers: MinSpeakers = None,
-    max_speakers: MaxSpeakers = None,
-    as_json: AsJson = False,
+    speakers: options.SpeakerCountOption = None,
+    min_speakers: options.MinSpeakers = None,
+    max_speakers: options.MaxSpeakers = None,
+    as_json: options.AsJson = False,
     display: Display,
 ) -> None:
     """Print who speaks when, as RTTM or JSON."""
@@ -150,7 +141,7 @@ def diarize_command(
     from voiceclone_cli.analysis.turns import write_rttm
     from voiceclone_cli.audio import reader
 
-    settings = settings_of(ctx)
+    settings = options.settings_of(ctx)
     count = SpeakerCount(speakers, min_speakers, max_speakers)
     with display.progress() as progress:
         diarization = diarize_cached(reader.read_recording(input, progress), settings, count, progress)
@@ -166,11 +157,11 @@ def diarize_command(
         typer.echo(write_rttm(diarization.turns, input.stem), nl=False)
 
 
-@with_options()
+@options.with_options()
 def report_command(
-    run_dir: RunDirArgument,
+    run_dir: options.RunDirArgument,
     *,
-    open_page: Annotated[bool, option("Open the page in the browser.", OUTPUT, "--open")] = False,
+    open_page: Annotated[bool, options.option("Open the page in the browser.", OUTPUT, "--open")] = False,
     display: Display,
 ) -> None:
     """Write a page to see, play and compare every line of a run.
@@ -186,18 +177,18 @@ def report_command(
         print_line(f"note: no browser could be started; open {report} yourself")
 
 
-@with_options("language", "asr_model", "diarizer")
+@options.with_options("language", "asr_model", "diarizer")
 def script_command(
     ctx: typer.Context,
-    input: Input,
+    input: options.Input,
     *,
     output: Annotated[
         Path | None,
-        option("File to write, .json or .srt [default: JSON on stdout].", OUTPUT, "--output", "-o"),
+        options.option("File to write, .json or .srt [default: JSON on stdout].", OUTPUT, "--output", "-o"),
     ] = None,
-    speakers: SpeakerCountOption = None,
-    min_speakers: MinSpeakers = None,
-    max_speakers: MaxSpeakers = None,
+    speakers: options.SpeakerCountOption = None,
+    min_speakers: options.MinSpeakers = None,
+    max_speakers: options.MaxSpeakers = None,
     display: Display,
 ) -> None:
     """Write who says what and when, as a script for `run --script`."""
@@ -208,7 +199,7 @@ def script_command(
     from voiceclone_cli.script import script_file
     from voiceclone_cli.script.segmentation import segments_from_words
 
-    settings = settings_of(ctx)
+    settings = options.settings_of(ctx)
     if output is not None:
         script_file.check_format(output)
         with friendly_errors(output.absolute().parent):
@@ -228,12 +219,12 @@ def script_command(
     display.say(*(f"note: {note}" for note in (*notes, *script.notes)))
 
 
-@with_options("mode", "workers", "watermark")
+@options.with_options("mode", "workers", "watermark")
 def synth_command(
     ctx: typer.Context,
-    tasks: Annotated[list[Path], argument("TASK.json...", "Task files.")],
+    tasks: Annotated[list[Path], options.argument("TASK.json...", "Task files.")],
     *,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
     display: Display,
 ) -> None:
     """Synthesize task files with the same workers as a run.
@@ -243,7 +234,7 @@ def synth_command(
     from voiceclone_cli.pipeline.synth import synthesize_tasks
     from voiceclone_worker.protocol import ReferenceRow, SegmentRow, result_to_json
 
-    settings = settings_of(ctx)
+    settings = options.settings_of(ctx)
     with display.progress() as progress:
         result = synthesize_tasks(tasks, settings, progress)
     if as_json:
@@ -266,20 +257,20 @@ def synth_command(
     raise typer.Exit(0 if done == len(rows) else 3 if done else 1)
 
 
-@with_options()
+@options.with_options()
 def verify_command(
-    file: Annotated[Path, argument("FILE", "Audio or video file.")],
+    file: Annotated[Path, options.argument("FILE", "Audio or video file.")],
     *,
     run_dir: Annotated[
         Path | None,
-        option(
+        options.option(
             "Run directory whose manifest may list the file [default: the one that contains the file].",
             INPUT,
             "--run",
             metavar="RUN_DIR",
         ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
     display: Display,
 ) -> None:
     """Look for the watermark of cloned speech in a file.

@@ -11,20 +11,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from voiceclone_cli import config
 from voiceclone_cli.cli.progress import Display, ProgressMode
-from voiceclone_cli.config import (
-    INPUT,
-    OUTPUT,
-    PROGRESS,
-    SETTINGS,
-    SPEAKERS,
-    VOICES,
-    WORKERS,
-    Settings,
-    resolve,
-)
 
-PANELS = ("Arguments", INPUT, SPEAKERS, VOICES, WORKERS, "Gates", OUTPUT, PROGRESS, "Options")
+PANELS = (
+    "Arguments",
+    config.INPUT,
+    config.SPEAKERS,
+    config.VOICES,
+    config.WORKERS,
+    "Gates",
+    config.OUTPUT,
+    config.PROGRESS,
+    "Options",
+)
 """Groups of parameters in help, in this order."""
 
 
@@ -47,7 +47,9 @@ class GroupedCommand(TyperCommand):
                     formatter.write_dl(records)
 
 
-def option(help: str, panel: str = OUTPUT, *names: str, show_default: bool | str = False, **more: Any) -> Any:
+def option(
+    help: str, panel: str = config.OUTPUT, *names: str, show_default: bool | str = False, **more: Any
+) -> Any:
     """Return a typer option in a group of the help. Its name is by default that of the parameter."""
     return typer.Option(*names, help=help, rich_help_panel=panel, show_default=show_default, **more)
 
@@ -59,22 +61,26 @@ def argument(metavar: str, help: str, **more: Any) -> Any:
 
 Input = Annotated[Path, argument("INPUT", "Audio or video file.")]
 RunDirArgument = Annotated[Path, argument("RUN_DIR", "Run directory of an earlier `voiceclone run`.")]
-SpeakerCountOption = Annotated[int | None, option("Exact number of speakers, if known.", SPEAKERS, min=1)]
-MinSpeakers = Annotated[int | None, option("Lowest possible number of speakers.", SPEAKERS, min=1)]
-MaxSpeakers = Annotated[int | None, option("Highest possible number of speakers.", SPEAKERS, min=1)]
-AsJson = Annotated[bool, option("Print one JSON document on stdout.", OUTPUT, "--json")]
+SpeakerCountOption = Annotated[
+    int | None, option("Exact number of speakers, if known.", config.SPEAKERS, min=1)
+]
+MinSpeakers = Annotated[int | None, option("Lowest possible number of speakers.", config.SPEAKERS, min=1)]
+MaxSpeakers = Annotated[int | None, option("Highest possible number of speakers.", config.SPEAKERS, min=1)]
+AsJson = Annotated[bool, option("Print one JSON document on stdout.", config.OUTPUT, "--json")]
 
 
 def _display(
     progress: Annotated[
-        ProgressMode, option("Form of progress on stderr.", PROGRESS, show_default=True)
+        ProgressMode, option("Form of progress on stderr.", config.PROGRESS, show_default=True)
     ] = ProgressMode.AUTO,
-    quiet: Annotated[bool, option("Print nothing but errors on stderr.", PROGRESS, "--quiet", "-q")] = False,
+    quiet: Annotated[
+        bool, option("Print nothing but errors on stderr.", config.PROGRESS, "--quiet", "-q")
+    ] = False,
     verbose: Annotated[
         bool,
         option(
             "Print log lines of workers, reasons for repeated work and tracebacks too.",
-            PROGRESS,
+            config.PROGRESS,
             "--verbose",
             "-v",
         ),
@@ -120,7 +126,7 @@ def _setting_type(name: str) -> Any:
 
     The text is parsed by `settings_of`, whose errors are documents too where ``--json`` asks for them.
     """
-    setting, default = SETTINGS[name], getattr(Settings(), name)
+    setting, default = config.SETTINGS[name], getattr(config.Settings(), name)
     kind = bool if isinstance(default, bool) else str
     return Annotated[
         kind | None,
@@ -137,7 +143,7 @@ def _setting_type(name: str) -> Any:
     ]
 
 
-def settings_of(ctx: typer.Context) -> Settings:
+def settings_of(ctx: typer.Context) -> config.Settings:
     """Return the settings of a command: its options on the command line, then the environment and .env.
 
     Raises InputError as `resolve` does.
@@ -147,14 +153,16 @@ def settings_of(ctx: typer.Context) -> Settings:
         source = ctx.get_parameter_source(name)
         return source is not None and source.name == "COMMANDLINE"
 
-    return resolve({name: ctx.params[name] for name in ctx.params.keys() & SETTINGS if on_command_line(name)})
+    return config.resolve(
+        {name: ctx.params[name] for name in ctx.params.keys() & config.SETTINGS if on_command_line(name)}
+    )
 
 
 def _completer(name: str) -> Callable[[str], Iterator[str]]:
     """Return what completes a setting's value in a shell. Nothing heavy: it runs at every Tab."""
 
     def complete(incomplete: str) -> Iterator[str]:
-        words = [word for word in SETTINGS[name].values.split("|") if word.islower()]
+        words = [word for word in config.SETTINGS[name].values.split("|") if word.islower()]
         if name == "asr_model":
             words = [model for model in model_names("whisper") if model.startswith("whisper")]
         return (word for word in words if word.startswith(incomplete))

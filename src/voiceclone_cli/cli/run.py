@@ -9,25 +9,14 @@ from typing import Annotated
 
 import typer
 
-from voiceclone_cli.cli import output
-from voiceclone_cli.cli.options import (
-    AsJson,
-    MaxSpeakers,
-    MinSpeakers,
-    RunDirArgument,
-    SpeakerCountOption,
-    argument,
-    option,
-    settings_of,
-    with_options,
-)
+from voiceclone_cli.cli import options, output
 from voiceclone_cli.cli.progress import Display
 from voiceclone_cli.config import INPUT, OUTPUT, SPEAKERS, VOICES, WORKERS
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import Until
 
 
-@with_options(
+@options.with_options(
     "language", "asr_model", "diarizer", "engine", "checkpoint", "device", "precision", "compile", "seed",
     "mode", "workers", "batch_size", "executor", "ray_address", "max_stretch", "background", "watermark",
 )  # fmt: skip
@@ -36,31 +25,35 @@ def run_command(
     *,
     input: Annotated[
         list[Path] | None,
-        argument(
+        options.argument(
             "INPUT", "Audio or video file. Several, a folder or a pattern ('talks/*.m4a') make a batch."
         ),
     ] = None,
     list_file: Annotated[
         Path | None,
-        option("CSV or JSON Lines file with a recording and its options in each row.", INPUT, "--list"),
+        options.option(
+            "CSV or JSON Lines file with a recording and its options in each row.", INPUT, "--list"
+        ),
     ] = None,
     script: Annotated[
         Path | None,
-        option("Script to speak instead, as SRT, VTT, ASS, JSON or CSV.", INPUT, "--script", "-s"),
+        options.option("Script to speak instead, as SRT, VTT, ASS, JSON or CSV.", INPUT, "--script", "-s"),
     ] = None,
-    turns: Annotated[Path | None, option("RTTM file of turns, instead of diarization.", SPEAKERS)] = None,
-    speakers: SpeakerCountOption = None,
-    min_speakers: MinSpeakers = None,
-    max_speakers: MaxSpeakers = None,
+    turns: Annotated[
+        Path | None, options.option("RTTM file of turns, instead of diarization.", SPEAKERS)
+    ] = None,
+    speakers: options.SpeakerCountOption = None,
+    min_speakers: options.MinSpeakers = None,
+    max_speakers: options.MaxSpeakers = None,
     reference: Annotated[
-        list[str] | None, option("Reference audio for a speaker.", VOICES, metavar="SPEAKER=FILE")
+        list[str] | None, options.option("Reference audio for a speaker.", VOICES, metavar="SPEAKER=FILE")
     ] = None,
     consent: Annotated[
-        Path | None, option("Consent of each speaker to be cloned, as JSON or CSV.", VOICES)
+        Path | None, options.option("Consent of each speaker to be cloned, as JSON or CSV.", VOICES)
     ] = None,
     out: Annotated[
         Path | None,
-        option(
+        options.option(
             "Run directory [default: NAME.voiceclone]; for a batch the folder of all run directories "
             "[default: voiceclone-batch].",
             OUTPUT,
@@ -70,23 +63,30 @@ def run_command(
     ] = None,
     keep_original_audio: Annotated[
         bool,
-        option("Keep the original sound as another track of the video.", OUTPUT, "--keep-original-audio"),
+        options.option(
+            "Keep the original sound as another track of the video.", OUTPUT, "--keep-original-audio"
+        ),
     ] = False,
     report: Annotated[
-        bool, option("Write report.html.", OUTPUT, "--report/--no-report", show_default=True)
+        bool, options.option("Write report.html.", OUTPUT, "--report/--no-report", show_default=True)
     ] = True,
-    until: Annotated[Until | None, option("Stop after this stage; a later run continues from there.")] = None,
+    until: Annotated[
+        Until | None, options.option("Stop after this stage; a later run continues from there.")
+    ] = None,
     dry_run: Annotated[
         bool,
-        option("Print the plan of the run without running it, as `plan` does.", OUTPUT, "--dry-run", "-n"),
+        options.option(
+            "Print the plan of the run without running it, as `plan` does.", OUTPUT, "--dry-run", "-n"
+        ),
     ] = False,
     keep_tasks: Annotated[
-        bool, option("Keep the task files of the workers.", WORKERS, "--keep-tasks")
+        bool, options.option("Keep the task files of the workers.", WORKERS, "--keep-tasks")
     ] = False,
     force: Annotated[
-        bool, option("Repeat every stage instead of reusing earlier results.", OUTPUT, "--force", "-f")
+        bool,
+        options.option("Repeat every stage instead of reusing earlier results.", OUTPUT, "--force", "-f"),
     ] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
     display: Display,
 ) -> None:
     """Speak every line of a recording again in its speaker's voice.
@@ -111,7 +111,7 @@ def run_command(
     with output.failure_as_json(failure, plan_schema if dry_run else None, as_json=as_json):
         request = RunRequest(
             input=input[0] if single and input else Path(),
-            settings=settings_of(ctx),
+            settings=options.settings_of(ctx),
             out=out,
             script=script,
             turns=turns,
@@ -149,27 +149,31 @@ def _parse_references(pairs: list[str]) -> dict[str, Path]:
     return references
 
 
-@with_options()
+@options.with_options()
 def redo_command(
-    run_dir: RunDirArgument,
+    run_dir: options.RunDirArgument,
     ids: Annotated[
         list[str] | None,
-        argument("ID", "Lines to speak again; without --text, --speaker or --seed as another take."),
+        options.argument("ID", "Lines to speak again; without --text, --speaker or --seed as another take."),
     ] = None,
     *,
-    input: Annotated[Path | None, option("Path of the recording, if it has moved.", INPUT)] = None,
-    text: Annotated[str | None, option("New text of the line.", INPUT)] = None,
-    speaker: Annotated[str | None, option("New speaker of the lines.", SPEAKERS)] = None,
-    rename: Annotated[list[str] | None, option("Rename a speaker.", SPEAKERS, metavar="OLD=NEW")] = None,
+    input: Annotated[Path | None, options.option("Path of the recording, if it has moved.", INPUT)] = None,
+    text: Annotated[str | None, options.option("New text of the line.", INPUT)] = None,
+    speaker: Annotated[str | None, options.option("New speaker of the lines.", SPEAKERS)] = None,
+    rename: Annotated[
+        list[str] | None, options.option("Rename a speaker.", SPEAKERS, metavar="OLD=NEW")
+    ] = None,
     merge: Annotated[
-        list[str] | None, option("Give all lines of OLD to speaker NEW.", SPEAKERS, metavar="OLD=NEW")
+        list[str] | None, options.option("Give all lines of OLD to speaker NEW.", SPEAKERS, metavar="OLD=NEW")
     ] = None,
     seed: Annotated[
         int | None,
-        option("Seed of the take; the same number gives the same take.", VOICES, min=0, max=2**32 - 1),
+        options.option(
+            "Seed of the take; the same number gives the same take.", VOICES, min=0, max=2**32 - 1
+        ),
     ] = None,
-    undo: Annotated[bool, option("Undo the last redo.", OUTPUT, "--undo")] = False,
-    as_json: AsJson = False,
+    undo: Annotated[bool, options.option("Undo the last redo.", OUTPUT, "--undo")] = False,
+    as_json: options.AsJson = False,
     display: Display,
 ) -> None:
     """Correct takes, words, speakers or names of a run.

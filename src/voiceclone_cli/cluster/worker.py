@@ -15,31 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.analysis.remote import AnalysisFiles, analysis_command
+from voiceclone_cli.cluster import transfer
 from voiceclone_cli.cluster.analysis import node_analysis, portable_request
 from voiceclone_cli.cluster.node import node_engine, node_spec
 from voiceclone_cli.cluster.nodes import Node
-from voiceclone_cli.cluster.transfer import (
-    FileStore,
-    NodeCache,
-    NodeLease,
-    Payload,
-    event_row_name,
-    pack_payload,
-    unpack_payload,
-)
 from voiceclone_cli.errors import VoicecloneError
+from voiceclone_cli.workers import protocol
 from voiceclone_cli.workers.process import BoundedLog, TaskFiles, WorkerProcess, worker_command
-from voiceclone_cli.workers.protocol import (
-    AnalysisTask,
-    EventMessage,
-    Inbox,
-    Lease,
-    LogMessage,
-    Message,
-    ResultMessage,
-    WorkerExited,
-    make_folders,
-)
 from voiceclone_cli.workers.recovery import row_name
 from voiceclone_worker.protocol import ReferenceRow, Result, SegmentRow, Task
 
@@ -82,10 +64,10 @@ class WorkerActor:
     ) -> None:
         self._name, self._number, self._engine = name, number, engine
         self._hints, self._threads, self._job, self._sharing = hints, threads, job, sharing
-        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[protocol.Message] = queue.SimpleQueue()
         self._reports: queue.Queue[Report] = queue.Queue(MAX_WAITING)
         self._worker: WorkerProcess | None = None
-        self._leases: dict[int, NodeLease] = {}
+        self._leases: dict[int, transfer.NodeLease] = {}
         """By their number: the present lease and the one before, of which an event may still be on its way."""
         self._unfit: str | None = None
         # A worker ends with the thread that started it: this one lives as long as the actor does.
@@ -106,12 +88,14 @@ class WorkerActor:
             size += _size(reports[-1])
         return reports
 
-    def give(self, number: int, payload: Payload) -> None:
+    def give(self, number: int, payload: transfer.Payload) -> None:
         """Write the files of a lease and give it to the worker; ``number`` counts this worker's leases from 1."""
         assert self._worker is not None, "the coordinator waits for the worker's start"
         try:
             before = self._cache.fetched
-            lease = unpack_payload(payload, self._folder / str(number), self._cache.fetch, self._convert)
+            lease = transfer.unpack_payload(
+                payload, self._folder / str(number), self._cache.fetch, self._convert
+            )
             if self._cache.fetched > before:
                 self._reports.put(("fetched", self._cache.fetched - before))
             self._leases = {n: kept for n, kept in self._leases.items() if n >= number - 1} | {number: lease}
@@ -137,7 +121,7 @@ class WorkerActor:
             pass
 
     def _start(self) -> None:
-        self._cache = NodeCache(self._job, _node_id(), _get, sharing=self._sharing)
+        self._cache = transfer.NodeCache(self._job, _node_id(), _get, sharing=self._sharing)
         self._folder = Path(tempfile.mkdtemp(prefix=f"worker-{self._number}-", dir=self._cache.folder))
         if self._engine:
             self._choice = node_engine(self._engine, self._hints)
@@ -149,9 +133,9 @@ class WorkerActor:
         )
         self._reports.put(("started", os.getpid(), self._worker.pid))
 
-    def _convert(self, task: Task | AnalysisTask) -> Task | AnalysisTask:
+    def _convert(self, task: Task | protocol.AnalysisTask) -> Task | protocol.AnalysisTask:
         """Return a task adapted to this node. Raises PreflightError where the node lacks its models."""
-        if isinstance(task, AnalysisTask):
+        if isinstance(task, protocol.AnalysisTask):
             task = node_analysis(task, self._hints, self._threads)
             return replace(task, samples=_get(task.samples))
         return replace(task, engine=node_spec(task.engine, self._choice, self._threads))
@@ -160,16 +144,16 @@ class WorkerActor:
         """Report the next message; False after the last."""
         message = self._inbox.get()
         match message:
-            case EventMessage(worker, event):
+            case protocol.EventMessage(worker, event):
                 worker.taken(message)
                 self._report_event(event)
-            case LogMessage(worker, line):
+            case protocol.LogMessage(worker, line):
                 worker.taken(message)
                 self._reports.put(("log", line))
-            case ResultMessage(worker, result):
+            case protocol.ResultMessage(worker, result):
                 worker.release()
                 self._report_result(result, worker.peak_mb())
-            case WorkerExited(_, reason):
+            case protocol.WorkerExited(_, reason):
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._cache.close()
                 self._reports.put(("exited", self._unfit or reason, self._unfit is not None))
@@ -177,7 +161,7 @@ class WorkerActor:
         return True
 
     def _report_event(self, event: dict[str, Any]) -> None:
-        name, lease = event_row_name(event), self._leases.get(event.get("lease", 0))
+        name, lease = transfer.event_row_name(event), self._leases.get(event.get("lease", 0))
         if name is None or lease is None or name not in lease.outputs:
             self._reports.put(("event", event, None))
             return
@@ -255,8 +239,8 @@ class RayWorker:
         name: str,
         node: Node,
         make: Callable[[], Any],
-        store: FileStore,
-        inbox: Inbox,
+        store: transfer.FileStore,
+        inbox: protocol.Inbox,
         log: Path | None,
         on_end: Callable[[RayWorker, str, bool], None],
     ) -> None:
@@ -287,26 +271,26 @@ class RayWorker:
         self._thread = threading.Thread(target=self._follow, name=name, daemon=True)
         self._thread.start()
 
-    def give(self, lease: Lease) -> int:
+    def give(self, lease: protocol.Lease) -> int:
         """As in ``Worker``."""
-        make_folders(lease)  # files come back as bytes, and nothing on its node writes here
+        protocol.make_folders(lease)  # files come back as bytes, and nothing on its node writes here
         self._leases += 1
         tasks = tuple(
             replace(task, request=portable_request(task.request), samples=self._store.put(task.samples))
-            if isinstance(task, AnalysisTask)
+            if isinstance(task, protocol.AnalysisTask)
             else task
             for task in lease.tasks
         )
-        payload = pack_payload(replace(lease, tasks=tasks), self._store.content)
+        payload = transfer.pack_payload(replace(lease, tasks=tasks), self._store.content)
         self._actor.give.remote(self._leases, payload)
         return self._leases
 
     def release(self) -> None:
         """Do nothing: the node removes its files by itself."""
 
-    def taken(self, message: Message) -> None:
+    def taken(self, message: protocol.Message) -> None:
         """As in ``Worker``."""
-        if isinstance(message, EventMessage):
+        if isinstance(message, protocol.EventMessage):
             self._unread.release()
 
     def peak_mb(self) -> int | None:
@@ -375,20 +359,20 @@ class RayWorker:
                 self._put(None)
             case ("event", event, payload):
                 self._unread.acquire()
-                self._put(EventMessage(self, event, payload))
+                self._put(protocol.EventMessage(self, event, payload))
             case ("log", line):
                 log.write(f"{line}\n".encode())
-                self._put(LogMessage(self, line))
+                self._put(protocol.LogMessage(self, line))
             case ("fetched", contents):
                 self.fetched += contents
             case ("result", result, peak_mb):
                 self._peak_mb = max(self._peak_mb or 0, peak_mb or 0) or None
-                self._put(ResultMessage(self, result))
+                self._put(protocol.ResultMessage(self, result))
             case ("exited", reason, unfit):
                 self.unfit = unfit
                 self._end(reason, node_lost=unfit)
 
-    def _put(self, message: Message) -> None:
+    def _put(self, message: protocol.Message) -> None:
         with self._ending:
             if not self._ended.is_set():
                 self._inbox.put(message)
@@ -400,7 +384,7 @@ class RayWorker:
                 return
             self._ended.set()
         self._on_end(self, reason, node_lost)
-        self._inbox.put(WorkerExited(self, reason, node_lost))
+        self._inbox.put(protocol.WorkerExited(self, reason, node_lost))
         if node_lost or self._actor is None or threading.current_thread() is self._thread:
             return  # the thread that follows it releases the actor
         # At once, and by another thread: it asks the head, which may be silent.

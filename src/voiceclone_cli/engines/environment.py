@@ -22,18 +22,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from voiceclone_cli import system
 from voiceclone_cli.config import Settings, models_home, redact
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.files import folder_size, friendly_errors, locked_file, write_text_atomic
-from voiceclone_cli.system import (
-    BUILD_VARIABLES,
-    INTERPRETER_VARIABLES,
-    NETWORK_VARIABLES,
-    PIP_FILES,
-    PIP_PREFIXES,
-    SYSTEM_VARIABLES,
-    filter_environment,
-)
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.process import worker_program
 
@@ -473,15 +465,15 @@ class ChildFailedError(Exception):
 def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables of an interpreter that is probed or checked: no path of another environment, no
     secret."""
-    variables = filter_environment(environ, (*SYSTEM_VARIABLES, *INTERPRETER_VARIABLES))
+    variables = system.filter_environment(environ, (*system.SYSTEM_VARIABLES, *system.INTERPRETER_VARIABLES))
     return variables | {"PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1"}
 
 
 def pip_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables of pip, which installs and compiles: also its settings, the way to its index (whose
     URL may hold a login) and a compiler's."""
-    names = (*NETWORK_VARIABLES, *PIP_FILES, *BUILD_VARIABLES)
-    settings = filter_environment(environ, names, PIP_PREFIXES)
+    names = (*system.NETWORK_VARIABLES, *system.PIP_FILES, *system.BUILD_VARIABLES)
+    settings = system.filter_environment(environ, names, system.PIP_PREFIXES)
     for name in _DECIDED_HERE:
         settings.pop(name, None)
     return child_environment(environ) | settings | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}

@@ -12,6 +12,7 @@ from typing import Any
 from voiceclone_cli.audio.dsp import speech_level_db
 from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import RunError
+from voiceclone_cli.evaluation import model
 from voiceclone_cli.evaluation.gates import (
     check_gates,
     compare_with_baseline,
@@ -29,17 +30,6 @@ from voiceclone_cli.evaluation.metrics import (
     measure_all,
     read_wav,
     weighted_mean,
-)
-from voiceclone_cli.evaluation.model import (
-    Evaluation,
-    EvaluationSummary,
-    FinishedRun,
-    Flag,
-    GateLimits,
-    SegmentScore,
-    SpeakerScore,
-    VoiceSource,
-    read_finished_run,
 )
 from voiceclone_cli.evaluation.output import evaluation_document, to_junit
 from voiceclone_cli.evaluation.text import edit_distance, words_of
@@ -89,20 +79,20 @@ _OFF_DB = 6.0
 def evaluate(
     run_dir: Path,
     settings: Settings,
-    gates: GateLimits | None = None,
+    gates: model.GateLimits | None = None,
     progress: Progress = no_progress,
     *,
-    against: VoiceSource = VoiceSource.AUTO,
-) -> Evaluation:
+    against: model.VoiceSource = model.VoiceSource.AUTO,
+) -> model.Evaluation:
     """Measure every segment of a run, and compare it with the original, the script and the gates.
 
     Measurements are kept in the run directory's ``stages`` and used again while wav, reference and models are the
     same; nothing else is written. Raises InputError (no run, no baseline, a gate out of range), PreflightError (no
     model) and RunError (the run directory cannot be written).
     """
-    gates = gates or GateLimits()
+    gates = gates or model.GateLimits()
     check_gates(gates)
-    finished = read_finished_run(run_dir)
+    finished = model.read_finished_run(run_dir)
     baseline = None if gates.baseline is None else read_baseline(gates.baseline)
     cache = StageCache(finished.root, finished.manifest.input["sha256"])
     models = MetricModels(settings, progress)
@@ -122,10 +112,12 @@ def evaluate(
     failures = find_gate_failures(gates, rows, speakers, summary)
     if baseline is not None:
         failures += compare_with_baseline(rows, summary, baseline)
-    return Evaluation(finished.root, rows, speakers, summary, gates, failures, models.names, tuple(notes))
+    return model.Evaluation(
+        finished.root, rows, speakers, summary, gates, failures, models.names, tuple(notes)
+    )
 
 
-def write_evaluation(evaluation: Evaluation) -> Path:
+def write_evaluation(evaluation: model.Evaluation) -> Path:
     """Write check.json into the run directory, and the report again if there is one; return the path.
 
     Raises RunError where the run directory cannot be written.
@@ -140,7 +132,7 @@ def write_evaluation(evaluation: Evaluation) -> Path:
     return paths.check
 
 
-def write_junit(evaluation: Evaluation, path: Path) -> None:
+def write_junit(evaluation: model.Evaluation, path: Path) -> None:
     """Write the evaluation as JUnit XML. Raises RunError where it cannot be written."""
     with friendly_errors(path.parent):
         write_text_atomic(path, to_junit(evaluation))
@@ -152,16 +144,16 @@ class VoiceSample:
 
     embedding: Embedding
     seconds: float
-    source: VoiceSource
+    source: model.VoiceSource
     """RECORDING or REFERENCE."""
 
 
-VoiceSamples = Mapping[VoiceSource, Mapping[str, VoiceSample]]
+VoiceSamples = Mapping[model.VoiceSource, Mapping[str, VoiceSample]]
 """By source and speaker."""
 
 
 def measure_originals(
-    finished: FinishedRun, models: MetricModels, cache: StageCache, progress: Progress
+    finished: model.FinishedRun, models: MetricModels, cache: StageCache, progress: Progress
 ) -> tuple[VoiceSamples, Mapping[str, float | None]]:
     """Return the speakers' voices, and the recording's active speech level (dBFS) during each segment, by id.
 
@@ -200,7 +192,7 @@ def measure_originals(
         _CACHE, _VERSION, inputs, compute, serialize=lambda measured: measured, parse=lambda entry: entry
     )
     progress(ProgressEvent("voices", 1, 1))
-    sources = {VoiceSource.RECORDING: found["own"], VoiceSource.REFERENCE: found["references"]}
+    sources = {model.VoiceSource.RECORDING: found["own"], model.VoiceSource.REFERENCE: found["references"]}
     samples = {
         source: {
             name: VoiceSample(embedding_from_text(row["embedding"]), row["seconds"], source)
@@ -211,7 +203,7 @@ def measure_originals(
     return samples, found["levels"]
 
 
-def _own_speech(speaker: str, finished: FinishedRun, signal: Samples) -> Samples:
+def _own_speech(speaker: str, finished: model.FinishedRun, signal: Samples) -> Samples:
     import numpy as np
 
     spans = exclusive_intervals(finished.turns, speaker)
@@ -240,7 +232,7 @@ def _resampled(path: Path) -> Samples:
 
 
 def choose_voices(
-    finished: FinishedRun, samples: VoiceSamples, against: VoiceSource
+    finished: model.FinishedRun, samples: VoiceSamples, against: model.VoiceSource
 ) -> tuple[dict[str, VoiceSample], list[str]]:
     """Return the voice that each speaker is compared with, and sentences for the user.
 
@@ -251,18 +243,19 @@ def choose_voices(
     notes: list[str] = []
     for speaker in sorted({segment["speaker"] for segment in finished.manifest.segments}):
         wanted = against
-        if against is VoiceSource.AUTO:
-            wanted = VoiceSource.RECORDING
+        if against is model.VoiceSource.AUTO:
+            wanted = model.VoiceSource.RECORDING
             other = _speaker_of_reference(speaker, samples)
             if speaker in finished.user_references and other is None:
-                wanted = VoiceSource.REFERENCE
+                wanted = model.VoiceSource.REFERENCE
             elif speaker in finished.user_references:
                 notes.append(
                     f"the reference given for {speaker} is the voice of {other} in the recording: {speaker} is "
                     "compared with their own speech there (--against reference takes the reference all the same)"
                 )
         sources = sorted(
-            (VoiceSource.RECORDING, VoiceSource.REFERENCE), key=lambda source: source is not wanted
+            (model.VoiceSource.RECORDING, model.VoiceSource.REFERENCE),
+            key=lambda source: source is not wanted,
         )
         found = (samples[source].get(speaker) for source in sources)
         voice = next((sample for sample in found if sample and sample.seconds >= _LEAST_SPEECH), None)
@@ -278,8 +271,8 @@ def choose_voices(
 
 def _speaker_of_reference(speaker: str, samples: VoiceSamples) -> str | None:
     """Return the other speaker whose voice the reference of ``speaker`` clearly is, if it is another's."""
-    own = samples[VoiceSource.RECORDING]
-    reference = samples[VoiceSource.REFERENCE].get(speaker)
+    own = samples[model.VoiceSource.RECORDING]
+    reference = samples[model.VoiceSource.REFERENCE].get(speaker)
     if reference is None or speaker not in own:
         return None
     similarities = {name: cosine(reference.embedding, sample.embedding) for name, sample in own.items()}
@@ -311,15 +304,17 @@ def score_segment(
     measured: Measured | None,
     voices: Mapping[str, VoiceSample],
     original_level: float | None,
-) -> SegmentScore:
+) -> model.SegmentScore:
     """Return the scores of a segment; ``measured`` is None for one that the run did not synthesize."""
     id, speaker, text = segment["id"], segment["speaker"], segment["text"]
     wanted = words_of(text, segment["language"])
     if measured is None:
-        return SegmentScore(id, speaker, text, len(wanted), (Flag.FAILED,), error=segment["error"])
+        return model.SegmentScore(
+            id, speaker, text, len(wanted), (model.Flag.FAILED,), error=segment["error"]
+        )
     if isinstance(measured, RunError):
         error = {"code": measured.code, "message": measured.message}
-        return SegmentScore(id, speaker, text, len(wanted), (Flag.UNREADABLE,), error=error)
+        return model.SegmentScore(id, speaker, text, len(wanted), (model.Flag.UNREADABLE,), error=error)
     sha256, metrics = measured
     embedding = embedding_from_text(metrics["embedding"]) if metrics["embedding"] else None
     similarity, margin, nearest_other = compare_voices(embedding, speaker, voices)
@@ -327,7 +322,7 @@ def score_segment(
     errors = None if found is None or not wanted else edit_distance(wanted, found)
     duration, level = segment["end"] - segment["start"], metrics["level_db"]
     can_compare = level is not None and original_level is not None and segment["gain_db"] is not None
-    row = SegmentScore(
+    row = model.SegmentScore(
         id=id,
         speaker=speaker,
         text=text,
@@ -352,20 +347,20 @@ def score_segment(
 
 
 def _flags(
-    row: SegmentScore, segment: ManifestSegment, wanted: Sequence[str], found: Sequence[str] | None
-) -> tuple[Flag, ...]:
+    row: model.SegmentScore, segment: ManifestSegment, wanted: Sequence[str], found: Sequence[str] | None
+) -> tuple[model.Flag, ...]:
     """Return the problems of a measured segment; ``wanted`` and ``found`` are words. Only gates make a run fail."""
     is_silent = row.mos is None  # everything audible has a score
     is_short = row.duration_ratio is not None and row.duration_ratio < _TOO_SHORT
     problems = {
-        Flag.ALTERED: segment["sha256"] not in (None, row.sha256),
-        Flag.SILENT: is_silent,
-        Flag.CLIPPED: bool(row.clipped_samples),
-        Flag.WRONG_SPEAKER: row.scored and row.margin is not None and row.margin < _WRONG_MARGIN,
-        Flag.WRONG_WORDS: not is_silent and found is not None and are_other_words(wanted, found),
-        Flag.TOO_LONG: (segment["overflow_seconds"] or 0.0) > _TOO_LONG,
-        Flag.TOO_SHORT: is_short and segment["end"] - segment["start"] >= _TOO_SHORT_FROM,
-        Flag.OFF_LEVEL: row.loudness_db is not None and abs(row.loudness_db) > _OFF_DB,
+        model.Flag.ALTERED: segment["sha256"] not in (None, row.sha256),
+        model.Flag.SILENT: is_silent,
+        model.Flag.CLIPPED: bool(row.clipped_samples),
+        model.Flag.WRONG_SPEAKER: row.scored and row.margin is not None and row.margin < _WRONG_MARGIN,
+        model.Flag.WRONG_WORDS: not is_silent and found is not None and are_other_words(wanted, found),
+        model.Flag.TOO_LONG: (segment["overflow_seconds"] or 0.0) > _TOO_LONG,
+        model.Flag.TOO_SHORT: is_short and segment["end"] - segment["start"] >= _TOO_SHORT_FROM,
+        model.Flag.OFF_LEVEL: row.loudness_db is not None and abs(row.loudness_db) > _OFF_DB,
     }
     return tuple(flag for flag, has_it in problems.items() if has_it)
 
@@ -378,13 +373,13 @@ def are_other_words(wanted: Sequence[str], found: Sequence[str]) -> bool:
     return edit_distance(letters, "".join(found)) > _WRONG_LETTERS * len(letters)
 
 
-def summarise(rows: Sequence[SegmentScore]) -> EvaluationSummary:
+def summarise(rows: Sequence[model.SegmentScore]) -> model.EvaluationSummary:
     """Return the measurements of a run as a whole."""
     scored = [row for row in rows if row.scored]
     counted = [row for row in rows if row.word_errors is not None]
     words = sum(row.words for row in counted)
     ratios = [row.duration_ratio for row in rows if row.duration_ratio is not None]
-    return EvaluationSummary(
+    return model.EvaluationSummary(
         segments=len(rows),
         done=sum(row.sha256 is not None for row in rows),
         scored=len(scored),
@@ -397,7 +392,9 @@ def summarise(rows: Sequence[SegmentScore]) -> EvaluationSummary:
     )
 
 
-def _mean(rows: Sequence[SegmentScore], measure: Callable[[SegmentScore], float | None]) -> float | None:
+def _mean(
+    rows: Sequence[model.SegmentScore], measure: Callable[[model.SegmentScore], float | None]
+) -> float | None:
     """Return the mean of the rows that have the measurement, weighted by seconds."""
     weighted = [(value, row.seconds or 0.0) for row in rows if (value := measure(row)) is not None]
     total = sum(seconds for _, seconds in weighted)
@@ -405,8 +402,8 @@ def _mean(rows: Sequence[SegmentScore], measure: Callable[[SegmentScore], float 
 
 
 def score_speakers(
-    rows: Sequence[SegmentScore], measured: Mapping[str, Measured], voices: Mapping[str, VoiceSample]
-) -> tuple[SpeakerScore, ...]:
+    rows: Sequence[model.SegmentScore], measured: Mapping[str, Measured], voices: Mapping[str, VoiceSample]
+) -> tuple[model.SpeakerScore, ...]:
     """Return the scores of all lines of each speaker together, which are more reliable than those of any line."""
     metrics: dict[str, list[SegmentMetrics]] = {speaker: [] for speaker in voices}
     for row in rows:
@@ -425,6 +422,8 @@ def score_speakers(
         )
         is_scored = sum(seconds for _, seconds in parts) >= _SHORTEST_SCORED
         scores.append(
-            SpeakerScore(speaker, voice.source, voice.seconds, similarity, margin, nearest_other, is_scored)
+            model.SpeakerScore(
+                speaker, voice.source, voice.seconds, similarity, margin, nearest_other, is_scored
+            )
         )
     return tuple(scores)

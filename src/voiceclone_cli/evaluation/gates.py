@@ -9,14 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.evaluation.model import (
-    EvaluationSummary,
-    Flag,
-    GateFailure,
-    GateLimits,
-    SegmentScore,
-    SpeakerScore,
-)
+from voiceclone_cli.evaluation import model
 from voiceclone_cli.rundir.manifest import CHECK_SCHEMA
 
 _MAX_BYTES = 200 * 2**20
@@ -32,9 +25,9 @@ _MAX_SLIPS = 1
 """Wrong words of a segment that are as likely the recogniser's mistake as the clone's; they count in the whole run."""
 _RANGES = {"min_similarity": (-1, 1), "min_margin": (-2, 2), "max_wer": (0, 100), "min_mos": (1, 5)}
 _UNUSABLE = {
-    Flag.FAILED: "was not synthesized",
-    Flag.UNREADABLE: "cannot be read",
-    Flag.SILENT: "is silent",
+    model.Flag.FAILED: "was not synthesized",
+    model.Flag.UNREADABLE: "cannot be read",
+    model.Flag.SILENT: "is silent",
 }
 
 
@@ -79,8 +72,8 @@ def _check(row: Mapping[str, Any], needed: Sequence[str]) -> None:
 
 
 def compare_with_baseline(
-    rows: Sequence[SegmentScore], summary: EvaluationSummary, baseline: Mapping[str, Any]
-) -> tuple[GateFailure, ...]:
+    rows: Sequence[model.SegmentScore], summary: model.EvaluationSummary, baseline: Mapping[str, Any]
+) -> tuple[model.GateFailure, ...]:
     """Return what has become worse by more than the tolerance, or is missing now.
 
     Segments are the same when id and speaker are; new ones only count in the whole run.
@@ -98,12 +91,12 @@ def compare_with_baseline(
 
 
 def _segment_losses(
-    identity: tuple[str, str], before: Mapping[str, Any], row: SegmentScore | None
-) -> Iterator[GateFailure]:
+    identity: tuple[str, str], before: Mapping[str, Any], row: model.SegmentScore | None
+) -> Iterator[model.GateFailure]:
     if before["sha256"] is None:
         return
     if row is None:
-        yield GateFailure("baseline", *identity, "is in the baseline, and not in this run")
+        yield model.GateFailure("baseline", *identity, "is in the baseline, and not in this run")
         return
     if set(_UNUSABLE) & set(row.flags):
         return  # it misses every gate, and is reported once
@@ -126,12 +119,14 @@ def _loss(sign: int, before: float | None, now: float | None) -> float:
 
 def _worse(
     id: str | None, speaker: str | None, measure: str, before: float | None, now: float | None
-) -> GateFailure:
+) -> model.GateFailure:
     is_now = "cannot be measured now" if now is None else f"is {now:.3f}"
-    return GateFailure("baseline", id, speaker, f"{measure} was {before:.3f} in the baseline and {is_now}")
+    return model.GateFailure(
+        "baseline", id, speaker, f"{measure} was {before:.3f} in the baseline and {is_now}"
+    )
 
 
-def check_gates(gates: GateLimits) -> None:
+def check_gates(gates: model.GateLimits) -> None:
     """Raise InputError for a limit that nothing could miss, or that nothing could keep."""
     for name, (lowest, highest) in _RANGES.items():
         value = getattr(gates, name)
@@ -144,11 +139,11 @@ def check_gates(gates: GateLimits) -> None:
 
 
 def find_gate_failures(
-    gates: GateLimits,
-    rows: Sequence[SegmentScore],
-    voices: Sequence[SpeakerScore],
-    summary: EvaluationSummary,
-) -> tuple[GateFailure, ...]:
+    gates: model.GateLimits,
+    rows: Sequence[model.SegmentScore],
+    voices: Sequence[model.SpeakerScore],
+    summary: model.EvaluationSummary,
+) -> tuple[model.GateFailure, ...]:
     """Return the gates that were missed: first by speakers, then by the run, then by segments in their order.
 
     A segment that was not synthesized, cannot be read or is silent misses every gate; one that is too short for
@@ -159,35 +154,37 @@ def find_gate_failures(
     failures = [failure for voice in voices if voice.scored for failure in _too_low(gates, voice)]
     if gates.max_wer is not None and summary.wer is not None and summary.wer > gates.max_wer:
         message = f"wer {summary.wer:.2f} over all segments, wanted at most {gates.max_wer:g}"
-        failures.append(GateFailure("max_wer", None, None, message))
+        failures.append(model.GateFailure("max_wer", None, None, message))
     return (*failures, *(failure for row in rows for failure in _segment_failures(gates, row)))
 
 
-def _segment_failures(gates: GateLimits, row: SegmentScore) -> Iterator[GateFailure]:
+def _segment_failures(gates: model.GateLimits, row: model.SegmentScore) -> Iterator[model.GateFailure]:
     for flag, problem in _UNUSABLE.items():
         if flag in row.flags:
             reason = f": {row.error['message']}" if row.error else ""
-            yield GateFailure(flag.value, row.id, row.speaker, f"{problem}{reason}")
+            yield model.GateFailure(flag.value, row.id, row.speaker, f"{problem}{reason}")
             return
     if not row.scored:
         return
     yield from _too_low(gates, row)
-    is_slip = (row.word_errors or 0) <= _MAX_SLIPS and Flag.WRONG_WORDS not in row.flags
+    is_slip = (row.word_errors or 0) <= _MAX_SLIPS and model.Flag.WRONG_WORDS not in row.flags
     if gates.max_wer is not None and row.wer is not None and row.wer > gates.max_wer and not is_slip:
         recognised = f"{row.transcript!r:.80}" if row.transcript else "no words"
         message = f"wer {row.wer:.2f}, wanted at most {gates.max_wer:g}: recognised {recognised}"
-        yield GateFailure("max_wer", row.id, row.speaker, message)
+        yield model.GateFailure("max_wer", row.id, row.speaker, message)
 
 
-def _too_low(gates: GateLimits, row: SegmentScore | SpeakerScore) -> Iterator[GateFailure]:
+def _too_low(
+    gates: model.GateLimits, row: model.SegmentScore | model.SpeakerScore
+) -> Iterator[model.GateFailure]:
     margin = f"margin over {row.nearest_other}" if row.nearest_other else "margin"
     measures = [
         ("min_similarity", "similarity", row.similarity, gates.min_similarity),
         ("min_margin", margin, row.margin, gates.min_margin),
     ]
-    if isinstance(row, SegmentScore):
+    if isinstance(row, model.SegmentScore):
         measures.append(("min_mos", "mos", row.mos, gates.min_mos))
     for gate, name, value, limit in measures:
         if limit is not None and value is not None and value < limit:
-            id = row.id if isinstance(row, SegmentScore) else None
-            yield GateFailure(gate, id, row.speaker, f"{name} {value:.3f}, wanted at least {limit:g}")
+            id = row.id if isinstance(row, model.SegmentScore) else None
+            yield model.GateFailure(gate, id, row.speaker, f"{name} {value:.3f}, wanted at least {limit:g}")

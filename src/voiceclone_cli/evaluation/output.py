@@ -12,21 +12,14 @@ from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from voiceclone_cli.evaluation.model import (
-    Evaluation,
-    EvaluationSummary,
-    Flag,
-    GateFailure,
-    SegmentScore,
-    SpeakerScore,
-)
+from voiceclone_cli.evaluation import model
 from voiceclone_cli.rundir.manifest import CHECK_SCHEMA
 
 _KEYS = {"scored": "judged", "transcript": "heard"}
 """Keys in check.json of measurements that have another name here."""
 
 
-def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
+def evaluation_document(evaluation: model.Evaluation) -> dict[str, Any]:
     """Return the content of check.json, ``voiceclone.check/1``. What could not be measured is null."""
     gates = evaluation.gates
     return {
@@ -43,7 +36,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _row(measured: SegmentScore | SpeakerScore | EvaluationSummary) -> dict[str, Any]:
+def _row(measured: model.SegmentScore | model.SpeakerScore | model.EvaluationSummary) -> dict[str, Any]:
     # Rounded, since further digits are noise that makes equal documents differ. Plus zero: nothing is -0.0.
     return {
         _KEYS.get(name, name): round(value, 4) + 0.0 if isinstance(value, float) else value
@@ -59,9 +52,9 @@ _MEASURES = (
 )  # fmt: skip
 
 
-def to_junit(evaluation: Evaluation) -> str:
+def to_junit(evaluation: model.Evaluation) -> str:
     """Return the XML document. Measurements and flags of a segment are properties; those without a value are left out."""
-    failures: dict[tuple[str | None, str | None], list[GateFailure]] = {}
+    failures: dict[tuple[str | None, str | None], list[model.GateFailure]] = {}
     for failure in evaluation.gate_failures:
         failures.setdefault((failure.speaker, failure.segment), []).append(failure)
     rows = {(row.speaker, row.id): row for row in evaluation.rows}
@@ -87,7 +80,7 @@ def _suite(name: str, cases: Sequence[ET.Element]) -> ET.Element:
 
 
 def _case(
-    speaker: str, name: str, failures: Iterable[GateFailure], row: SegmentScore | None = None
+    speaker: str, name: str, failures: Iterable[model.GateFailure], row: model.SegmentScore | None = None
 ) -> ET.Element:
     case = ET.Element("testcase", classname=_clean(speaker), name=_clean(name))
     if row is not None:
@@ -96,13 +89,13 @@ def _case(
         case.append(_properties(row))
     messages = [f"{failure.gate}: {failure.message}" for failure in failures]
     if messages:
-        is_missing = row is not None and {Flag.FAILED, Flag.UNREADABLE} & set(row.flags)
+        is_missing = row is not None and {model.Flag.FAILED, model.Flag.UNREADABLE} & set(row.flags)
         problem = ET.SubElement(case, "error" if is_missing else "failure", message=_clean(messages[0]))
         problem.text = _clean("\n".join(messages))
     return case
 
 
-def _properties(row: SegmentScore) -> ET.Element:
+def _properties(row: model.SegmentScore) -> ET.Element:
     properties = ET.Element("properties")
     measures = [(name, getattr(row, name)) for name in _MEASURES]
     for name, value in [*measures, ("flags", " ".join(row.flags) or None)]:

@@ -25,19 +25,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from voiceclone_cli import system
 from voiceclone_cli.config import redact
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.files import file_sha256, folder_size, friendly_errors, locked_file
 from voiceclone_cli.models import registry, store
 from voiceclone_cli.models.registry import HubRepo, ModelEntry, ModelFile, Wheel
 from voiceclone_cli.models.store import ModelStatus, SourceError, home_error
-from voiceclone_cli.system import (
-    NETWORK_VARIABLES,
-    PIP_FILES,
-    PIP_PREFIXES,
-    SYSTEM_VARIABLES,
-    filter_environment,
-)
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_worker.atomic import is_disk_full
 from voiceclone_worker.telemetry import refuse_telemetry
@@ -305,7 +299,11 @@ def clean_environment(environ: Mapping[str, str], temporary: Path) -> dict[str, 
     """Return the variables of pip: its own settings and the way to its index. No token, no interpreter's paths."""
     folder = str(temporary)
     return {
-        **filter_environment(environ, (*SYSTEM_VARIABLES, *NETWORK_VARIABLES, *PIP_FILES), PIP_PREFIXES),
+        **system.filter_environment(
+            environ,
+            (*system.SYSTEM_VARIABLES, *system.NETWORK_VARIABLES, *system.PIP_FILES),
+            system.PIP_PREFIXES,
+        ),
         **{"TMPDIR": folder, "TEMP": folder, "TMP": folder},
         **{"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PYTHONIOENCODING": "utf-8"},
     }

@@ -10,13 +10,7 @@ from pathlib import Path
 from voiceclone_cli.analysis.analyzer import cached_transcript, diarize_cached, transcribe_cached
 from voiceclone_cli.analysis.turns import given_turns, write_rttm
 from voiceclone_cli.audio.formats import MAX_MIX_CHANNELS
-from voiceclone_cli.corrections.edits import (
-    Corrections,
-    describe,
-    read_corrections,
-    rename_turns,
-    write_corrections,
-)
+from voiceclone_cli.corrections import edits
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import write_text_atomic
 from voiceclone_cli.mixing import timeline
@@ -44,7 +38,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
     InputError and PreflightError.
     """
     request, until = ctx.request, ctx.request.until
-    corrections = read_corrections(ctx.run_dir.corrections)
+    corrections = edits.read_corrections(ctx.run_dir.corrections)
     if ctx.run_dir.running() is not None:
         _claim(ctx)
     # 1. Who speaks when.
@@ -74,7 +68,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
         consent, notes = copy_consent(request.consent, ctx.run_dir.consent, speakers)
         ctx.notes.extend(notes)
     # 4. The documents of the run directory.
-    turns = rename_turns(diarization, corrections.name_of)
+    turns = edits.rename_turns(diarization, corrections.name_of)
     write_text_atomic(ctx.run_dir.rttm, write_rttm(turns.turns, request.input.stem))
     if until is not Until.DIARIZATION:
         script_file.write_script(ctx.run_dir.script_json, script)
@@ -107,7 +101,7 @@ def _diarize(ctx: RunContext) -> Diarization:
 
 
 def _find_script(
-    ctx: RunContext, diarization: Diarization, corrections: Corrections
+    ctx: RunContext, diarization: Diarization, corrections: edits.Corrections
 ) -> tuple[Script, tuple[Word, ...], str]:
     """Return the script before corrections, all recognised words, and where the script comes from."""
     request, settings = ctx.request, ctx.request.settings
@@ -149,8 +143,8 @@ def language_tag_of_script(path: Path) -> str | None:
 
 
 def _correct(
-    ctx: RunContext, diarization: Diarization, found: Script, saved: Corrections
-) -> tuple[Corrections, Script]:
+    ctx: RunContext, diarization: Diarization, found: Script, saved: edits.Corrections
+) -> tuple[edits.Corrections, Script]:
     """Apply the corrections of earlier commands and of this one, which are kept from now on."""
     request = ctx.request
     speakers = {*diarization.speakers, *request.references}
@@ -173,9 +167,9 @@ def _correct(
     if is_fed_back:
         _keep_given(ctx)
     if corrections != saved:
-        write_corrections(ctx.run_dir.corrections, corrections)
+        edits.write_corrections(ctx.run_dir.corrections, corrections)
     if new := corrections.log[len(saved.log) :]:
-        ctx.show(f"corrected: {describe(new)}")
+        ctx.show(f"corrected: {edits.describe(new)}")
     elif corrections.log:
         ctx.show(f"corrections of earlier commands hold: {len(corrections.log)} (corrections.json)")
     script = corrections.apply(found)
@@ -208,7 +202,7 @@ def _build_references(
     diarization: Diarization,
     words: Sequence[Word],
     script: Script,
-    corrections: Corrections,
+    corrections: edits.Corrections,
 ) -> dict[str, Reference]:
     """Return a reference for each voice.
 
@@ -222,7 +216,7 @@ def _build_references(
     voices = speaking | ({corrections.voice_of(name) for name in corrections.moved_from} & first_names.keys())
     references = build.cached_references(
         ctx.recording,
-        rename_turns(diarization, corrections.voice_of),
+        edits.rename_turns(diarization, corrections.voice_of),
         words,
         out=ctx.run_dir.speakers,
         given={corrections.voice_of(name): path for name, path in given.items()},

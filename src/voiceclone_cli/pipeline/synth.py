@@ -13,12 +13,8 @@ from voiceclone_cli.engines.fish import fish_python, given_python
 from voiceclone_cli.engines.select import ECHO_VARIABLE
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.pipeline.synthesize import run_leases
+from voiceclone_cli.provenance import watermark
 from voiceclone_cli.provenance.consent import show_first_run_notice
-from voiceclone_cli.provenance.watermark import (
-    SPEAKING_ENGINES,
-    unmarked_notes,
-    watermark_folder,
-)
 from voiceclone_cli.system import add_seconds
 from voiceclone_cli.types import Progress
 from voiceclone_cli.workers.pool import Pool
@@ -71,8 +67,8 @@ def _synthesize(
     engines = {task.engine.name for task in tasks}
     for engine in sorted(engines):
         show_first_run_notice(engine, progress)
-    is_marked = settings.watermark and not engines.isdisjoint(SPEAKING_ENGINES)
-    model = watermark_folder(settings, progress) if is_marked else None
+    is_marked = settings.watermark and not engines.isdisjoint(watermark.SPEAKING_ENGINES)
+    model = watermark.watermark_folder(settings, progress) if is_marked else None
     engine_of = {
         Path(task.output_dir, f"{segment.id}.wav"): task.engine.name
         for task in tasks
@@ -91,7 +87,7 @@ def _synthesize(
     for key, row in outcome.segments.items():
         if row.file is not None:
             outcome.segments[key] = final[row.file]
-    outcome.add_notes(unmarked_notes(unmarked))
+    outcome.add_notes(watermark.unmarked_notes(unmarked))
     return outcome
 
 

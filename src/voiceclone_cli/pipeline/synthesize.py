@@ -22,12 +22,8 @@ from voiceclone_cli.pipeline.tasks import (
     segment_fingerprints,
     synthesis_tasks,
 )
+from voiceclone_cli.provenance import watermark
 from voiceclone_cli.provenance.consent import show_first_run_notice
-from voiceclone_cli.provenance.watermark import (
-    Postprocessor,
-    unmarked_notes,
-    watermark_folder,
-)
 from voiceclone_cli.rundir.cache import NULL_CACHE, StageCache, load_segment_note, save_segment_note
 from voiceclone_cli.rundir.directory import remove_temporary_files
 from voiceclone_cli.rundir.manifest import ERROR, EXIT_CODES, PARTIAL, PLANNED, SUCCESS
@@ -133,7 +129,7 @@ class Synthesis:
         job, result = self._job, self.result
         try:
             with friendly_errors(self._run_dir.root):
-                model = watermark_folder(job.settings, self._progress) if job.watermark else None
+                model = watermark.watermark_folder(job.settings, self._progress) if job.watermark else None
                 with open_pool(job, self._progress, self._report, keep_tasks) as pool:
                     self._encode_references(pool)
                     fingerprints = segment_fingerprints(job)
@@ -154,7 +150,7 @@ class Synthesis:
             result.errors.append(failure)
             self._fail_rest(failure)
         self._fail_vanished()
-        result.notes += unmarked_notes(result.unmarked)
+        result.notes += watermark.unmarked_notes(result.unmarked)
         if not keep_tasks:
             shutil.rmtree(self._run_dir.tasks, ignore_errors=True)
 
@@ -287,7 +283,7 @@ def run_leases(
     ``watermark_model`` is the folder of the watermark's model; None: tags only. ``on_result`` is called with the
     worker's result, the final one, and why the segment could not be marked.
     """
-    with Postprocessor() as postprocessor:
+    with watermark.Postprocessor() as postprocessor:
 
         def take(row: SegmentRow) -> None:
             postprocessor.process(

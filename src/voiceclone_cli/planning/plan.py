@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from voiceclone_cli import types
 from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.config import models_home
 from voiceclone_cli.errors import InputError
@@ -48,16 +49,6 @@ from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.rundir.manifest import PLANNED
 from voiceclone_cli.system import machine_memory
-from voiceclone_cli.types import (
-    ANALYSIS_RATE,
-    Progress,
-    Recording,
-    Reference,
-    Segment,
-    Turn,
-    Until,
-    no_progress,
-)
 from voiceclone_worker.atomic import write_bytes_atomic
 
 PLAN_SCHEMA = "voiceclone.plan/1"
@@ -80,7 +71,7 @@ class RunEstimate:
 
     stages: Mapping[str, tuple[str, str, Estimate | None]]
     """State (KEPT, GIVEN or TO_DO), amount of work in words, and estimate; None where nothing is left to do."""
-    to_synthesize: tuple[Segment, ...]
+    to_synthesize: tuple[types.Segment, ...]
     pool_size: int
 
     @property
@@ -108,7 +99,7 @@ class RunEstimate:
         return max(here, default=0) + self.pool_size * max(there, default=0)
 
 
-def make_plan(request: RunRequest, progress: Progress = no_progress) -> dict[str, Any]:
+def make_plan(request: RunRequest, progress: types.Progress = types.no_progress) -> dict[str, Any]:
     """Return what ``run`` would do with this request now, as ``voiceclone.plan/1``.
 
     Turns, script and references are made as in a run, and cached in the run directory for it; no engine is
@@ -117,7 +108,7 @@ def make_plan(request: RunRequest, progress: Progress = no_progress) -> dict[str
     """
     if request.until is not None:
         raise InputError("a plan is of the whole run: leave --until out", code="plan_until")
-    preparing = replace(request, until=Until.REFERENCES, force=False)
+    preparing = replace(request, until=types.Until.REFERENCES, force=False)
     with open_run(preparing, progress) as real, scratch_directory(real) as ctx:
         job = prepare(ctx)
         speech = cached_speech(job, ctx.cache)
@@ -204,7 +195,7 @@ def estimate_stages(
 
 
 def _states(
-    ctx: RunContext, missing: Sequence[Segment], *, mix_is_cached: bool, force: bool
+    ctx: RunContext, missing: Sequence[types.Segment], *, mix_is_cached: bool, force: bool
 ) -> dict[str, str]:
     """Return the state of every stage that this run has; it will reuse what this plan made or found."""
     request, run_dir = ctx.request, ctx.run_dir
@@ -231,7 +222,9 @@ def _states(
     return states
 
 
-def _works(ctx: RunContext, job: SynthesisJob, missing: Sequence[Segment]) -> dict[str, tuple[float, str]]:
+def _works(
+    ctx: RunContext, job: SynthesisJob, missing: Sequence[types.Segment]
+) -> dict[str, tuple[float, str]]:
     """Return the amount of work of each stage, in its unit and in words."""
     audio = max(0.1, ctx.recording.seconds)
     recording = audio, f"{audio:.0f} s of audio"
@@ -371,7 +364,7 @@ def _lacking(ctx: RunContext, job: SynthesisJob) -> list[str]:
 
 
 def _space(
-    job: SynthesisJob, recording: Recording, run_dir: RunDir, memory_mb: int
+    job: SynthesisJob, recording: types.Recording, run_dir: RunDir, memory_mb: int
 ) -> dict[str, dict[str, int | None]]:
     """Return disk and memory that the run needs at most, and what the machine has; None where it does not report it."""
     speakers = len({segment.speaker for segment in job.script.segments})
@@ -399,7 +392,7 @@ def memory_note(memory: Mapping[str, int | None]) -> str | None:
 
 
 def rate_reference(
-    reference: Reference, recording: Recording, turns: Sequence[Turn]
+    reference: types.Reference, recording: types.Recording, turns: Sequence[types.Turn]
 ) -> tuple[str, SpanQuality]:
     """Return the quality of a reference in a word, and as measured in the recording or in the user's file.
 
@@ -415,7 +408,7 @@ def rate_reference(
     return "noisy" if found.snr_db < NOISY_DB else "good", found
 
 
-def _is_mixed(reference: Reference, turns: Sequence[Turn]) -> bool:
+def _is_mixed(reference: types.Reference, turns: Sequence[types.Turn]) -> bool:
     """Return whether another speaker speaks in it, which is so only where its speaker never speaks alone."""
     others = [turn for turn in turns if turn.speaker != reference.speaker]
     return any(
@@ -425,7 +418,7 @@ def _is_mixed(reference: Reference, turns: Sequence[Turn]) -> bool:
     )
 
 
-def _of_spans(reference: Reference, recording: Recording) -> SpanQuality:
+def _of_spans(reference: types.Reference, recording: types.Recording) -> SpanQuality:
     """Return the mean over the spans, weighted by their length."""
     measured = [
         (end - start, measure_span(recording.samples, (start, end))) for start, end in reference.spans
@@ -438,8 +431,8 @@ def _of_spans(reference: Reference, recording: Recording) -> SpanQuality:
     return SpanQuality(mean("level_db"), mean("snr_db"), mean("clipped"))
 
 
-def _of_file(reference: Reference) -> SpanQuality:
+def _of_file(reference: types.Reference) -> SpanQuality:
     from voiceclone_cli.audio.reader import read_recording
 
     samples = read_recording(reference.audio).samples
-    return measure_span(samples, (0.0, len(samples) / ANALYSIS_RATE))
+    return measure_span(samples, (0.0, len(samples) / types.ANALYSIS_RATE))

@@ -17,14 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from voiceclone_cli.files import file_sha256
-from voiceclone_cli.rundir.manifest import (
-    CHECK_SCHEMA,
-    Manifest,
-    ManifestSegment,
-    ManifestSpeaker,
-    RunPaths,
-    json_object,
-)
+from voiceclone_cli.rundir import manifest
 from voiceclone_cli.types import Progress, ProgressEvent
 
 if typing.TYPE_CHECKING:
@@ -43,7 +36,7 @@ class ReportFolder:
     """A run directory with its documents. Made by ``open_report_folder``."""
 
     root: Path
-    run: Manifest
+    run: manifest.Manifest
     check: Document
     """check.json; empty without an evaluation."""
     notes: tuple[str, ...] = ()
@@ -78,10 +71,10 @@ class ReportFolder:
 def open_report_folder(root: Path) -> ReportFolder:
     """Read the documents of a run directory. Raises InputError, as ``Manifest.load`` does."""
     root = root.absolute()
-    run = Manifest.load(root)
-    file = RunPaths(root).check
-    check = json_object(file)
-    if check.get("schema") == CHECK_SCHEMA:
+    run = manifest.Manifest.load(root)
+    file = manifest.RunPaths(root).check
+    check = manifest.json_object(file)
+    if check.get("schema") == manifest.CHECK_SCHEMA:
         return ReportFolder(root, run, check)
     notes = ("check.json cannot be read: run `voiceclone check` again.",) if file.exists() else ()
     return ReportFolder(root, run, {}, notes)
@@ -334,7 +327,7 @@ def speakers_of(folder: ReportFolder, lines: Sequence[Document]) -> list[dict[st
 
 
 def _speaker(
-    folder: ReportFolder, name: str, speaker: ManifestSpeaker | None, lines: Sequence[Document]
+    folder: ReportFolder, name: str, speaker: manifest.ManifestSpeaker | None, lines: Sequence[Document]
 ) -> dict[str, Any]:
     own = [line for line in lines if line["speaker"] == name]
     scores = {_text(row.get("speaker")): row for row in _objects(folder.check.get("voices"))}
@@ -380,7 +373,7 @@ def lines_of(folder: ReportFolder) -> Iterator[dict[str, Any]]:
 
 
 def _line(
-    folder: ReportFolder, segment: ManifestSegment, found: Document, max_stretch: float | None
+    folder: ReportFolder, segment: manifest.ManifestSegment, found: Document, max_stretch: float | None
 ) -> dict[str, Any]:
     is_done = segment["status"] == "done"
     wav = folder.find(segment["file"]) if is_done else None
@@ -460,7 +453,7 @@ _DEFAULT_WEIGHT = 40.0
 
 
 def flags_of(
-    segment: ManifestSegment, check: Document, *, is_lost: bool, max_stretch: float | None
+    segment: manifest.ManifestSegment, check: Document, *, is_lost: bool, max_stretch: float | None
 ) -> list[str]:
     """Return the problems of a line, from the manifest and from a check, worst first.
 
@@ -480,7 +473,7 @@ def flags_of(
     return sorted(dict.fromkeys(flags), key=lambda flag: -_WEIGHTS.get(flag, _DEFAULT_WEIGHT))
 
 
-def badness(flags: Sequence[str], segment: ManifestSegment, check: Document) -> float:
+def badness(flags: Sequence[str], segment: manifest.ManifestSegment, check: Document) -> float:
     """Return a number that orders lines from best to worst: by flags, then by the distance of measures from ideals."""
     # A second of speech is too little to compare voices.
     voice = {} if check.get("judged") is False else check

@@ -12,20 +12,7 @@ from pathlib import Path
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import are_safe_names, write_text_atomic
-from voiceclone_cli.script.parsers import (
-    MAX_SECONDS,
-    SCHEMA,
-    ScriptLine,
-    clean_text,
-    parse_ass,
-    parse_csv,
-    parse_json,
-    parse_srt,
-    parse_vtt,
-    plain_text,
-    read_text,
-    resembles_srt_times,
-)
+from voiceclone_cli.script import parsers
 from voiceclone_cli.script.speakers import assign_speakers
 from voiceclone_cli.types import Diarization, Script, Segment
 from voiceclone_worker.validation import MAX_TEXT, is_unicode, shown
@@ -35,14 +22,14 @@ MAX_NOTES = 50
 END_TOLERANCE = 0.5
 """Seconds by which a line may end after the recording; it is then cut to the end of the recording."""
 
-_PARSERS: dict[str, Callable[[str], Iterable[ScriptLine]]] = {
-    ".srt": parse_srt,
-    ".vtt": parse_vtt,
-    ".ass": parse_ass,
-    ".ssa": parse_ass,
-    ".json": parse_json,
-    ".csv": parse_csv,
-    ".tsv": parse_csv,
+_PARSERS: dict[str, Callable[[str], Iterable[parsers.ScriptLine]]] = {
+    ".srt": parsers.parse_srt,
+    ".vtt": parsers.parse_vtt,
+    ".ass": parsers.parse_ass,
+    ".ssa": parsers.parse_ass,
+    ".json": parsers.parse_json,
+    ".csv": parsers.parse_csv,
+    ".tsv": parsers.parse_csv,
 }
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
 
@@ -71,14 +58,14 @@ def read_script(
                 f"has an unknown format; use one of {', '.join(_PARSERS)}.", code="script_format"
             )
         # The parsers are lazy, so that a file of millions of lines is rejected early.
-        lines = list(islice(parse(read_text(path)), MAX_LINES + 1))
+        lines = list(islice(parse(parsers.read_text(path)), MAX_LINES + 1))
         return _build_script(lines, diarization, language, speakers, recording_seconds)
     except InputError as error:
         raise InputError(f"Script {path}: {error.message}", code=error.code) from error
 
 
 def _build_script(
-    lines: Sequence[ScriptLine],
+    lines: Sequence[parsers.ScriptLine],
     diarization: Diarization | None,
     language: str,
     speakers: Collection[str],
@@ -108,20 +95,20 @@ def _build_script(
     return Script(tuple(segments), (*notes, *id_notes))
 
 
-def _check_text(line: ScriptLine) -> None:
+def _check_text(line: parsers.ScriptLine) -> None:
     if not is_unicode(line.text):
         raise InputError(f"{line.where} has text that is not Unicode; write it again.", code="script_text")
-    if len(line.text) > MAX_TEXT and len(clean_text(line.text)) > MAX_TEXT:
+    if len(line.text) > MAX_TEXT and len(parsers.clean_text(line.text)) > MAX_TEXT:
         raise InputError(
             f"{line.where} has {len(line.text):,} characters, more than {MAX_TEXT:,}; split it.",
             code="script_text",
         )
 
 
-def _with_checked_times(line: ScriptLine, recording_seconds: float | None) -> ScriptLine:
+def _with_checked_times(line: parsers.ScriptLine, recording_seconds: float | None) -> parsers.ScriptLine:
     """Return the line with times in whole milliseconds, within the recording."""
     start, end = round(line.start, 3), round(line.end, 3)
-    if max(start, end) > MAX_SECONDS:
+    if max(start, end) > parsers.MAX_SECONDS:
         raise InputError(f"{line.where} is after 100 hours; correct its times.", code="script_time")
     if end <= start:
         raise InputError(
@@ -151,7 +138,7 @@ def _ids(given: Sequence[str | None]) -> tuple[list[str], list[str]]:
     return numbered, ["The ids were renumbered: some were missing, duplicate or cannot name a file."]
 
 
-def _segment(line: ScriptLine, id: str, language: str) -> Segment:
+def _segment(line: parsers.ScriptLine, id: str, language: str) -> Segment:
     if line.language is not None and not _LANGUAGE.fullmatch(line.language):
         raise InputError(
             f'{line.where}: {shown(line.language)} is not a language code; write one like "en" or "es".',
@@ -185,7 +172,7 @@ def check_format(path: Path) -> None:
 def to_json(script: Script) -> str:
     """Return a script as JSON (schema ``voiceclone.script/1``), without its notes."""
     document = {
-        "schema": SCHEMA,
+        "schema": parsers.SCHEMA,
         "language": script.language,
         "segments": [
             {key: value for key, value in asdict(segment).items() if key != "seed" or value is not None}
@@ -216,6 +203,6 @@ def _clock(seconds: float) -> str:
 def _cue_text(segment: Segment) -> str:
     """Return ``[SPEAKER_00] text``, with entities if it would otherwise be read as formatting or times."""
     text = f"[{segment.speaker}] {segment.text}"
-    if plain_text(text) == text and not resembles_srt_times(text):
+    if parsers.plain_text(text) == text and not parsers.resembles_srt_times(text):
         return text
     return "".join(f"&#{ord(character)};" if character in "&<>{\\:" else character for character in text)

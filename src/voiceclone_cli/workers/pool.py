@@ -21,19 +21,7 @@ from typing import NamedTuple
 
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.system import listening_for_stop
-from voiceclone_cli.workers import recovery
-from voiceclone_cli.workers.protocol import (
-    EventMessage,
-    Inbox,
-    Launcher,
-    Lease,
-    LogMessage,
-    Message,
-    PoolResult,
-    ResultMessage,
-    Worker,
-    WorkerExited,
-)
+from voiceclone_cli.workers import protocol, recovery
 from voiceclone_cli.workers.queue import Client, Job, JobQueue, OnEvent, OnLog, OnSegment, copy_error, ignore
 from voiceclone_cli.workers.recovery import Assignment, DeadlineWatch
 from voiceclone_worker.protocol import Failure, Result, SegmentRow
@@ -65,7 +53,7 @@ class Usage(NamedTuple):
 class WorkerState:
     """A living worker and the lease that it holds."""
 
-    worker: Worker
+    worker: protocol.Worker
     number: int
     """Its place among the workers, from 1: the replacement of a dead one takes it over (and so its GPU)."""
     watch: DeadlineWatch
@@ -79,13 +67,13 @@ class WorkerState:
 class WorkerSet:
     """The living workers: which are free, when another may be started, which take too long."""
 
-    def __init__(self, launcher: Launcher, inbox: Inbox, timeout_scale: float) -> None:
+    def __init__(self, launcher: protocol.Launcher, inbox: protocol.Inbox, timeout_scale: float) -> None:
         self._launcher = launcher
         self._inbox = inbox
         self._timeout_scale = timeout_scale
         self._names = (f"worker {number}" for number in itertools.count(1))
-        self._states: dict[Worker, WorkerState] = {}
-        self._idle: dict[Worker, WorkerState] = {}
+        self._states: dict[protocol.Worker, WorkerState] = {}
+        self._idle: dict[protocol.Worker, WorkerState] = {}
         """Trusted and without a lease; perhaps not ready yet."""
         self._checked = time.monotonic()
         self._most = 0
@@ -109,7 +97,7 @@ class WorkerSet:
         span = self._ended - self._began if self._began is not None else 0.0
         return Usage(self._most, self._busy_seconds, span)
 
-    def state(self, worker: Worker) -> WorkerState | None:
+    def state(self, worker: protocol.Worker) -> WorkerState | None:
         """Return the state of a worker; None once it has ended."""
         return self._states.get(worker)
 
@@ -151,7 +139,7 @@ class WorkerSet:
             self._idle[state.worker] = state
         self._count(state)
 
-    def remove(self, worker: Worker) -> Assignment | None:
+    def remove(self, worker: protocol.Worker) -> Assignment | None:
         """Forget a worker that has ended; return the lease that it held."""
         self._idle.pop(worker, None)
         state = self._states.pop(worker, None)
@@ -229,7 +217,7 @@ class Pool:
 
     def __init__(
         self,
-        launcher: Launcher,
+        launcher: protocol.Launcher,
         *,
         on_event: OnEvent = ignore,
         on_log: OnLog = ignore,
@@ -237,7 +225,7 @@ class Pool:
         signals: bool = True,
         stopping_seconds: float | None = None,
     ) -> None:
-        self._inbox: queue.SimpleQueue[Message | Job] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[protocol.Message | Job] = queue.SimpleQueue()
         self._workers = WorkerSet(launcher, self._inbox, timeout_scale)
         self._jobs = JobQueue()
         self._jobs_of: dict[Assignment, Job] = {}
@@ -268,7 +256,9 @@ class Pool:
         if self._ending is not None and not self._ending_raised:
             raise self._ending from error
 
-    def run(self, leases: Iterable[Lease], on_segment: OnSegment = lambda row: None) -> PoolResult:
+    def run(
+        self, leases: Iterable[protocol.Lease], on_segment: OnSegment = lambda row: None
+    ) -> protocol.PoolResult:
         """Do all leases; return when every row has a result.
 
         ``on_segment`` is called with each segment's row once, as soon as it is known. A pool that has given up
@@ -356,7 +346,7 @@ class Pool:
             self._assign(state, job, job.waiting.popleft())
             self._jobs.conclude(job)
 
-    def _assign(self, state: WorkerState, job: Job, lease: Lease) -> None:
+    def _assign(self, state: WorkerState, job: Job, lease: protocol.Lease) -> None:
         """Give a lease to a free worker. A lease that cannot be written fails."""
         assignment = Assignment(lease, state.worker.name)
         try:
@@ -384,31 +374,31 @@ class Pool:
         match message:
             case Job():
                 self._admit(message)
-            case EventMessage(worker):
+            case protocol.EventMessage(worker):
                 worker.taken(message)
                 if state := self._workers.state(worker):
                     self._take_event(state, message)
-            case LogMessage(worker, line):
+            case protocol.LogMessage(worker, line):
                 worker.taken(message)
                 self._client_of(worker).on_log(worker.name, line)
-            case ResultMessage(worker, result):
+            case protocol.ResultMessage(worker, result):
                 state = self._workers.state(worker)
                 if state is not None and state.assignment is not None and state.trusted:
                     self._take_result(state, state.assignment, result)
-            case WorkerExited(worker):
+            case protocol.WorkerExited(worker):
                 assignment = self._workers.remove(worker)
                 if assignment is not None:
                     self._recover(assignment, message)
         self._workers.end_overdue()
 
-    def _client_of(self, worker: Worker) -> Client:
+    def _client_of(self, worker: protocol.Worker) -> Client:
         """Return whose lease a worker holds; the pool's own client where it holds none."""
         state = self._workers.state(worker)
         if state is None or state.assignment is None:
             return self._client
         return self._jobs_of[state.assignment].client
 
-    def _take_event(self, state: WorkerState, message: EventMessage) -> None:
+    def _take_event(self, state: WorkerState, message: protocol.EventMessage) -> None:
         assignment, event = state.assignment, message.event
         # Events and results come through two pipes: an event may arrive after the result of its lease.
         of_lease = assignment is not None and event.get("lease") == assignment.number
@@ -456,7 +446,7 @@ class Pool:
             self._jobs.record_success()
         self._jobs.conclude(job)
 
-    def _recover(self, assignment: Assignment, message: WorkerExited) -> None:
+    def _recover(self, assignment: Assignment, message: protocol.WorkerExited) -> None:
         """Put what a worker that has ended had not finished back into the queue."""
         job = self._take_back(assignment)
         if job.error is None and message.node_lost:
@@ -475,7 +465,9 @@ class PoolClient:
         self._pool = pool
         self._client = Client(on_event, on_log)
 
-    def run(self, leases: Iterable[Lease], on_segment: OnSegment = lambda row: None) -> PoolResult:
+    def run(
+        self, leases: Iterable[protocol.Lease], on_segment: OnSegment = lambda row: None
+    ) -> protocol.PoolResult:
         """As ``Pool.run``, whose thread does the work and calls ``on_segment``."""
         job = Job(self._client, leases, on_segment)
         self._pool.submit(job)

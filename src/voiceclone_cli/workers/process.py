@@ -19,25 +19,9 @@ from importlib import util
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from voiceclone_cli import system
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.system import (
-    DEVICE_PREFIXES,
-    DEVICE_VARIABLES,
-    SYSTEM_VARIABLES,
-    filter_environment,
-    peak_memory_mb,
-)
-from voiceclone_cli.workers.protocol import (
-    AnalysisTask,
-    EventMessage,
-    Inbox,
-    Lease,
-    LogMessage,
-    Message,
-    ResultMessage,
-    Worker,
-    WorkerExited,
-)
+from voiceclone_cli.workers import protocol
 from voiceclone_worker.atomic import write_bytes_atomic
 from voiceclone_worker.protocol import TOOL_SCHEMA, parse_event, result_from_json, task_to_json
 from voiceclone_worker.telemetry import OFFLINE, SILENCE
@@ -83,7 +67,9 @@ def worker_environment(threads: int, environ: Mapping[str, str]) -> dict[str, st
     It holds no token, no PYTHON* that leads to the other environment's site-packages, and no proxy. A worker
     is given every file it needs, so its libraries are told that there is no hub.
     """
-    return filter_environment(environ, (*SYSTEM_VARIABLES, *DEVICE_VARIABLES), DEVICE_PREFIXES) | {
+    return system.filter_environment(
+        environ, (*system.SYSTEM_VARIABLES, *system.DEVICE_VARIABLES), system.DEVICE_PREFIXES
+    ) | {
         "VOICECLONE_COORDINATED": "1",
         "PYTHONUTF8": "1",
         "PYTHONUNBUFFERED": "1",
@@ -108,12 +94,12 @@ class TaskFiles:
         self._keep = keep
         self._numbers = itertools.count(1)
 
-    def write(self, lease: Lease) -> list[Path]:
+    def write(self, lease: protocol.Lease) -> list[Path]:
         """Write a file for each task of the lease. Raises OSError, and then leaves none of them."""
         files: list[Path] = []
         try:
             for task in lease.tasks:
-                assert not isinstance(task, AnalysisTask)
+                assert not isinstance(task, protocol.AnalysisTask)
                 path = self.folder / f"task-{next(self._numbers):05d}.json"
                 # Not flushed: these files do not outlive their reader, and there is one for every few lines.
                 data = task_to_json(task).encode("utf-8")
@@ -124,13 +110,13 @@ class TaskFiles:
             raise
         return files
 
-    def request(self, lease: Lease, files: Sequence[Path]) -> Any:
+    def request(self, lease: protocol.Lease, files: Sequence[Path]) -> Any:
         """Return the request that names these files, as JSON data."""
         return [str(path) for path in files]
 
-    def messages(self, worker: Worker, line: str) -> list[Message]:
+    def messages(self, worker: protocol.Worker, line: str) -> list[protocol.Message]:
         """Return what a line of the worker's stdout says. Raises ContractError."""
-        return [ResultMessage(worker, result_from_json(line))]
+        return [protocol.ResultMessage(worker, result_from_json(line))]
 
     def remove(self, files: Iterable[Path]) -> None:
         """Remove the files of a lease that is over."""
@@ -179,7 +165,7 @@ class WorkerProcess:
         self,
         name: str,
         command: WorkerCommand,
-        inbox: Inbox,
+        inbox: protocol.Inbox,
         task_files: TaskFiles,
         log: Path | None = None,
     ) -> None:
@@ -210,9 +196,9 @@ class WorkerProcess:
 
     def peak_mb(self) -> int | None:
         """As in ``Worker``."""
-        return peak_memory_mb(self._process.pid)
+        return system.peak_memory_mb(self._process.pid)
 
-    def give(self, lease: Lease) -> int:
+    def give(self, lease: protocol.Lease) -> int:
         """As in ``Worker``."""
         self._files = self._task_files.write(lease)
         request = self._task_files.request(lease, self._files)
@@ -229,11 +215,11 @@ class WorkerProcess:
         self._task_files.remove(self._files)
         self._files = []
 
-    def taken(self, message: Message) -> None:
+    def taken(self, message: protocol.Message) -> None:
         """As in ``Worker``."""
-        if isinstance(message, EventMessage):
+        if isinstance(message, protocol.EventMessage):
             self._unread.release()
-        elif isinstance(message, LogMessage):
+        elif isinstance(message, protocol.LogMessage):
             self._unread_log.release()
 
     def finish(self) -> None:
@@ -275,14 +261,14 @@ class WorkerProcess:
                 if first and (plain := plain_line(line)):
                     self._last_words.add(plain)
                     if self._unread_log.acquire(blocking=False):
-                        self._inbox.put(LogMessage(self, plain))
+                        self._inbox.put(protocol.LogMessage(self, plain))
         if log.fault is not None:
             self._last_words.add(f"({log.fault})")
 
     def _put_event(self, event: dict[str, Any]) -> None:
         self._unread.acquire()
         self.last_event = time.monotonic()
-        self._inbox.put(EventMessage(self, event))
+        self._inbox.put(protocol.EventMessage(self, event))
 
     def _read_results(self) -> None:
         assert self._process.stdout is not None
@@ -297,7 +283,7 @@ class WorkerProcess:
                     self._reject(f"its answer cannot be read ({error})")
                     break
                 for message in messages:
-                    if isinstance(message, EventMessage):
+                    if isinstance(message, protocol.EventMessage):
                         self._put_event(message.event)
                     else:
                         self._inbox.put(message)
@@ -318,7 +304,9 @@ class WorkerProcess:
         deadline = time.monotonic() + DRAIN_SECONDS
         for reader in self._readers:
             reader.join(timeout=max(0.0, deadline - time.monotonic()))
-        self._inbox.put(WorkerExited(self, diagnosis(self.name, code, self._fault, str(self._last_words))))
+        self._inbox.put(
+            protocol.WorkerExited(self, diagnosis(self.name, code, self._fault, str(self._last_words)))
+        )
 
 
 class LocalLauncher:
@@ -346,7 +334,7 @@ class LocalLauncher:
         """As in ``Launcher``."""
         return self._size
 
-    def start(self, name: str, number: int, inbox: Inbox) -> WorkerProcess:
+    def start(self, name: str, number: int, inbox: protocol.Inbox) -> WorkerProcess:
         """As in ``Launcher``."""
         log = self._log_dir / f"{name.replace(' ', '-')}.log" if self._log_dir else None
         return WorkerProcess(name, self._command.numbered(number), inbox, self._task_files, log)

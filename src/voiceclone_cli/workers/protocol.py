@@ -8,17 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 from voiceclone_cli.config import PARALLEL, RAY, Settings
-from voiceclone_worker.protocol import (
-    EncodeTask,
-    EngineSpec,
-    Failure,
-    ReferenceRow,
-    ReferenceSpec,
-    Result,
-    SegmentRow,
-    SynthesisTask,
-    Task,
-)
+from voiceclone_worker import protocol
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +29,7 @@ class AnalysisTask:
 class Lease:
     """Tasks that one worker does in one go. ``cost`` is in characters to synthesize."""
 
-    tasks: tuple[Task | AnalysisTask, ...]
+    tasks: tuple[protocol.Task | AnalysisTask, ...]
     cost: int
 
 
@@ -48,18 +38,18 @@ MAX_LEASE_SEGMENTS = 1_000
 many batches make the pause between two leases vanish."""
 
 
-def one_lease(tasks: Sequence[Task | AnalysisTask]) -> list[Lease]:
+def one_lease(tasks: Sequence[protocol.Task | AnalysisTask]) -> list[Lease]:
     """Return one lease of all tasks; none without tasks."""
     return [Lease(tuple(tasks), sum(map(_cost, tasks)))] if tasks else []
 
 
-def large_leases(tasks: Sequence[SynthesisTask], largest: int = MAX_LEASE_SEGMENTS) -> list[Lease]:
+def large_leases(tasks: Sequence[protocol.SynthesisTask], largest: int = MAX_LEASE_SEGMENTS) -> list[Lease]:
     """Return the leases of the sequential mode: as few as hold ``largest`` segments each.
 
     Batches form across speakers.
     """
     leases: list[Lease] = []
-    collected: list[SynthesisTask] = []
+    collected: list[protocol.SynthesisTask] = []
     room = largest
     for task in tasks:
         rest = task.segments
@@ -72,7 +62,7 @@ def large_leases(tasks: Sequence[SynthesisTask], largest: int = MAX_LEASE_SEGMEN
     return leases + one_lease(collected)
 
 
-def shared_leases(tasks: Sequence[SynthesisTask], workers: int, batch_size: int) -> list[Lease]:
+def shared_leases(tasks: Sequence[protocol.SynthesisTask], workers: int, batch_size: int) -> list[Lease]:
     """Return the leases of the parallel mode: runs of one speaker's segments, the longest first.
 
     A speaker with most of the lines is cut into as many runs as any other text of that length, so
@@ -90,7 +80,7 @@ def shared_leases(tasks: Sequence[SynthesisTask], workers: int, batch_size: int)
 
 
 def leases_of(
-    tasks: Sequence[SynthesisTask], settings: Settings, workers: int, batch_size: int
+    tasks: Sequence[protocol.SynthesisTask], settings: Settings, workers: int, batch_size: int
 ) -> list[Lease]:
     """Return the leases of the tasks in the configured mode. A cluster has many workers, so its mode is parallel."""
     if settings.mode == PARALLEL or settings.executor == RAY:
@@ -98,19 +88,19 @@ def leases_of(
     return large_leases(tasks)
 
 
-def warm_up(engine: EngineSpec, workers: int) -> list[Lease]:
+def warm_up(engine: protocol.EngineSpec, workers: int) -> list[Lease]:
     """Return leases without segments, which make workers load their engine before there are lines."""
-    reference = ReferenceSpec("", "", "", "")
-    return [Lease((SynthesisTask("", engine, reference, "", ()),), 0)] * workers
+    reference = protocol.ReferenceSpec("", "", "", "")
+    return [Lease((protocol.SynthesisTask("", engine, reference, "", ()),), 0)] * workers
 
 
 def make_folders(lease: Lease) -> None:
     """Create the folders that a lease writes into, for a worker on another machine. Raises OSError."""
     for task in lease.tasks:
-        if isinstance(task, EncodeTask):
+        if isinstance(task, protocol.EncodeTask):
             for reference in task.references:
                 os.makedirs(os.path.dirname(reference.codes), exist_ok=True)
-        elif isinstance(task, SynthesisTask) and task.output_dir:
+        elif isinstance(task, protocol.SynthesisTask) and task.output_dir:
             os.makedirs(task.output_dir, exist_ok=True)
 
 
@@ -120,13 +110,13 @@ RowName = tuple[int, str]
 
 def part(lease: Lease, names: Collection[RowName]) -> list[Lease]:
     """Return a lease of the named rows only; no lease where none of them is in it."""
-    tasks: list[Task | AnalysisTask] = []
+    tasks: list[protocol.Task | AnalysisTask] = []
     for number, task in enumerate(lease.tasks):
         match task:
-            case EncodeTask():
+            case protocol.EncodeTask():
                 references = tuple(ref for ref in task.references if (number, ref.speaker) in names)
                 tasks += [replace(task, references=references)] if references else []
-            case SynthesisTask():
+            case protocol.SynthesisTask():
                 segments = tuple(segment for segment in task.segments if (number, segment.id) in names)
                 tasks += [replace(task, segments=segments)] if segments else []
             case AnalysisTask():
@@ -134,11 +124,11 @@ def part(lease: Lease, names: Collection[RowName]) -> list[Lease]:
     return one_lease(tasks)
 
 
-def _cost(task: Task | AnalysisTask) -> int:
+def _cost(task: protocol.Task | AnalysisTask) -> int:
     match task:
-        case EncodeTask():
+        case protocol.EncodeTask():
             return len(task.references)
-        case SynthesisTask():
+        case protocol.SynthesisTask():
             return sum(len(segment.text) + 1 for segment in task.segments)
         case AnalysisTask():
             return round(task.seconds)
@@ -150,10 +140,10 @@ class AnalysisRow(NamedTuple):
     task: int
     id: str
     document: dict[str, Any] | None = None
-    error: Failure | None = None
+    error: protocol.Failure | None = None
 
 
-Row = SegmentRow | ReferenceRow | AnalysisRow
+Row = protocol.SegmentRow | protocol.ReferenceRow | AnalysisRow
 
 SegmentKey = tuple[str, str]
 """(output folder, segment id)."""
@@ -165,12 +155,12 @@ MAX_NOTES = 100
 class PoolResult:
     """Results of leases: a row for every segment, reference and analysis."""
 
-    segments: dict[SegmentKey, SegmentRow] = field(default_factory=dict)
-    references: dict[str, ReferenceRow] = field(default_factory=dict)
+    segments: dict[SegmentKey, protocol.SegmentRow] = field(default_factory=dict)
+    references: dict[str, protocol.ReferenceRow] = field(default_factory=dict)
     analyses: dict[str, AnalysisRow] = field(default_factory=dict)
     timing: dict[str, float] = field(default_factory=dict)
     """Seconds by stage, summed over the workers."""
-    errors: list[Failure] = field(default_factory=list)
+    errors: list[protocol.Failure] = field(default_factory=list)
     """What stopped a lease as a whole."""
     notes: list[str] = field(default_factory=list)
     """What the user should know although nothing failed, each sentence once."""
@@ -265,7 +255,7 @@ class ResultMessage:
     """The result of a lease."""
 
     worker: Worker
-    result: Result
+    result: protocol.Result
 
 
 @dataclass(frozen=True, slots=True)

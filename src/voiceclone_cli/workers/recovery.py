@@ -9,16 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.workers.protocol import AnalysisRow, AnalysisTask, Lease, Row, RowName, part
-from voiceclone_worker.protocol import (
-    EncodeTask,
-    Failure,
-    ReferenceRow,
-    Result,
-    SegmentRow,
-    SynthesisTask,
-    reference_row_from_dict,
-    segment_row_from_dict,
-)
+from voiceclone_worker import protocol
 from voiceclone_worker.validation import ContractError
 
 
@@ -37,12 +28,12 @@ class Assignment:
         self._characters: dict[RowName, int] = {}
         for number_of_task, task in enumerate(lease.tasks):
             match task:
-                case SynthesisTask():
+                case protocol.SynthesisTask():
                     for segment in task.segments:
                         name = (number_of_task, segment.id)
                         self.files[name] = os.path.join(task.output_dir, f"{segment.id}.wav")
                         self._characters[name] = len(segment.text)
-                case EncodeTask():
+                case protocol.EncodeTask():
                     for reference in task.references:
                         self.files[number_of_task, reference.speaker] = reference.codes
                 case AnalysisTask():
@@ -65,16 +56,16 @@ class Assignment:
 
     def is_reference(self, name: RowName) -> bool:
         """Return whether the row is a reference to encode."""
-        return isinstance(self.lease.tasks[name[0]], EncodeTask)
+        return isinstance(self.lease.tasks[name[0]], protocol.EncodeTask)
 
-    def without_result(self, name: RowName, failure: Failure) -> Row:
+    def without_result(self, name: RowName, failure: protocol.Failure) -> Row:
         """Return the row of something that has failed."""
         number, which = name
         match self.lease.tasks[number]:
-            case SynthesisTask():
-                return SegmentRow(number, which, "failed", error=failure)
-            case EncodeTask():
-                return ReferenceRow(number, which, "failed", error=failure)
+            case protocol.SynthesisTask():
+                return protocol.SegmentRow(number, which, "failed", error=failure)
+            case protocol.EncodeTask():
+                return protocol.ReferenceRow(number, which, "failed", error=failure)
             case AnalysisTask():
                 return AnalysisRow(number, which, error=failure)
 
@@ -85,7 +76,7 @@ WAV_HEADER = 44
 
 def row_name(row: Row) -> RowName:
     """Return the name of a row in its lease."""
-    return (row.task, row.speaker if isinstance(row, ReferenceRow) else row.id)
+    return (row.task, row.speaker if isinstance(row, protocol.ReferenceRow) else row.id)
 
 
 def row_from_event(event: dict[str, Any]) -> Row | RowName | None:
@@ -100,9 +91,9 @@ def row_from_event(event: dict[str, Any]) -> Row | RowName | None:
                 raise ContractError("a row is named by a number and a text")
             return task, row_id
         case "segment_done" | "segment_failed":
-            return segment_row_from_dict(event)
+            return protocol.segment_row_from_dict(event)
         case "encoded":
-            return reference_row_from_dict(event)
+            return protocol.reference_row_from_dict(event)
         case "analyzed":
             return AnalysisRow(event["task"], event["id"], event["document"])
     return None
@@ -118,18 +109,20 @@ def row_fault(row: Row, file: str) -> str | None:
         size = os.path.getsize(file)
     except OSError:
         return f"it reported {file}, but the file does not exist"
-    if isinstance(row, SegmentRow) and (row.frames is None or size != WAV_HEADER + 2 * row.frames):
+    if isinstance(row, protocol.SegmentRow) and (row.frames is None or size != WAV_HEADER + 2 * row.frames):
         return f"{file} has {size} bytes, which does not fit the {row.frames} samples that it reported"
     return None if size else f"{file} is empty"
 
 
-def validate_result(assignment: Assignment, result: Result) -> tuple[list[Row], dict[RowName, Failure]]:
+def validate_result(
+    assignment: Assignment, result: protocol.Result
+) -> tuple[list[Row], dict[RowName, protocol.Failure]]:
     """Return the usable rows of a result among those without one yet, and the faults of all others.
 
     Rows that are not of the lease, and a second row for the same segment, are ignored.
     """
     rows: dict[RowName, Row] = {}
-    faults: dict[RowName, Failure] = {}
+    faults: dict[RowName, protocol.Failure] = {}
     reported: list[Row] = [*result.segments, *result.references]
     for row in reported:
         name = row_name(row)
@@ -139,10 +132,12 @@ def validate_result(assignment: Assignment, result: Result) -> tuple[list[Row], 
         if fault is None:
             rows[name] = row
         else:
-            faults[name] = Failure("result_wrong", f"{assignment.worker} gave a wrong result: {fault}")
+            faults[name] = protocol.Failure(
+                "result_wrong", f"{assignment.worker} gave a wrong result: {fault}"
+            )
     for name in assignment.unfinished:
         if name not in rows and name not in faults:
-            faults[name] = Failure("no_outcome", f"{assignment.worker} gave no outcome for it")
+            faults[name] = protocol.Failure("no_outcome", f"{assignment.worker} gave no outcome for it")
     return list(rows.values()), faults
 
 

@@ -9,15 +9,7 @@ from pathlib import Path
 import torch
 
 from voiceclone_worker.engines.base import Emit, EngineError, SegmentError, Speech, SpeechRow
-from voiceclone_worker.engines.fish import decoder
-from voiceclone_worker.engines.fish.checkpoint import (
-    PRECISIONS,
-    check_checkpoint,
-    choose_device,
-    is_out_of_memory,
-    load_model,
-    open_upstream,
-)
+from voiceclone_worker.engines.fish import checkpoint, decoder
 from voiceclone_worker.engines.fish.codec import Codec, read_codes
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine, LineEnding, Threads, reroll_seed
 from voiceclone_worker.engines.fish.model import Sampling
@@ -46,13 +38,13 @@ class FishEngine:
         top_p = _number_option(spec, "top_p", 0.7, 1.0)
         penalty = _number_option(spec, "repetition_penalty", 1.2, 2.0)
         folder = Path(spec.checkpoint)
-        check_checkpoint(folder)
-        open_upstream(source)
-        self._device, precision = choose_device(spec.device, spec.precision)
+        checkpoint.check_checkpoint(folder)
+        checkpoint.open_upstream(source)
+        self._device, precision = checkpoint.choose_device(spec.device, spec.precision)
         is_cpu, int8 = self._device.type == "cpu", precision == "int8"
         self._emit = emit
         self._codec = Codec(folder, self._device, self._note)
-        model = load_model(folder, self._device, PRECISIONS[precision])
+        model = checkpoint.load_model(folder, self._device, checkpoint.PRECISIONS[precision])
         self._tokenizer = model.tokenizer
         self._codebook_size = model.config.codebook_size
         self._decoder = Decoder(
@@ -125,7 +117,7 @@ class FishEngine:
             with self._threads.step():
                 return self._decoder.step()
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if not checkpoint.is_out_of_memory(error):
                 raise
             lines = max(lines, self._decoder.active)
         # Outside the handler, since the error refers to the batch's tensors.
@@ -157,7 +149,7 @@ class FishEngine:
         try:
             return self._codec.decode(codes)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if not checkpoint.is_out_of_memory(error):
                 raise
         if len(codes) == 1:
             return [_no_memory()]
