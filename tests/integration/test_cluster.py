@@ -112,7 +112,7 @@ def test_slots_of_one_node_fetch_what_they_need_once_between_them(there: Machine
     assert sum(worker.fetched for worker in workers) <= 6 * 3
 
 
-def test_no_shelf_and_no_worker_is_left(there: Machines, tmp_path: Path) -> None:
+def test_no_cache_and_no_worker_is_left(there: Machines, tmp_path: Path) -> None:
     settings = there.settings()
     with closing(RayLauncher(settings, choose_engine(settings), sharing=False)) as launcher:
         with Pool(launcher) as pool:
