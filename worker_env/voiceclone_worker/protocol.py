@@ -191,14 +191,14 @@ def result_to_json(result: Result) -> str:
 def result_from_json(text: str) -> Result:
     """Return the result in a line. Raises ContractError."""
     document = validation.document(text, RESULT_SCHEMA)
-    timing = validation.fields(document, "timing", {})
+    timing = {validation.one_line(stage): s for stage, s in validation.fields(document, "timing", {}).items()}
     notes = validation.items(document, "notes", MAX_SEGMENTS, [])
     return Result(
         segments=tuple(map(segment_row_from_dict, validation.rows(document, "segments", MAX_SEGMENTS))),
         references=tuple(
             map(reference_row_from_dict, validation.rows(document, "references", MAX_REFERENCES, []))
         ),
-        timing={validation.one_line(stage): validation.number(timing, stage, MAX_WORK) for stage in timing},
+        timing={stage: validation.number(timing, stage, MAX_WORK) for stage in timing},
         notes=tuple(validation.sentence({"note": note}, "note") for note in notes),
         error=optional(_failure, document, "error"),
         lease=validation.whole(document, "lease", default=0),
