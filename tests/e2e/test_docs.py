@@ -24,7 +24,7 @@ import soundfile
 from command import TONES, benchmark_environment, expect_understood, path_with_the_command, voiceclone
 from media_samples import write_media
 from voiceclone_cli.__main__ import main
-from voiceclone_cli.analysis import analyzer
+from voiceclone_cli.analysis import analyzer, transcription
 from voiceclone_cli.batch import run
 from voiceclone_cli.models import download
 from voiceclone_cli.types import Recording
@@ -70,9 +70,9 @@ def test_each_command_runs(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", path_with_the_command())
     _lay_out(tmp_path, sample_wav, finished)
-    for name in ("diarize", "transcribe"):
-        monkeypatch.setattr(analyzer, name, _once(getattr(analyzer, name), analyses))
-    # A batch listens in a child, which remembers nothing of the other pages (tests/e2e/test_batch.py has it real).
+    for module, name in ((analyzer, "diarize"), (transcription, "transcribe")):
+        monkeypatch.setattr(module, name, _once(getattr(module, name), analyses))
+    # A batch analyzes in a child process, which shares nothing with the other pages (tests/e2e/test_batch.py is real).
     monkeypatch.setattr(run, "open_analyzer", lambda settings, progress: nullcontext(analyzer.LOCAL_ANALYZER))
     for line in commands(path):
         words = shlex.split(line)
@@ -80,7 +80,7 @@ def test_each_command_runs(
         out, err = capfd.readouterr()
         # Tones carry no watermark, which `verify` says by its exit code.
         assert code in ((0, 3) if words[:2] == ["voiceclone", "verify"] else (0,)), f"{line}\n{err}"
-        assert out or words[0] in ("make", "cp"), line
+        assert out or words[0] in ("make", "cp"), f"{line}\n{err}"
 
 
 @pytest.mark.parametrize("path", [*DOCS, CHINESE], ids=lambda path: path.name)

@@ -26,7 +26,6 @@ from voiceclone_cli.errors import InputError, Stopped
 from voiceclone_cli.files import file_sha256
 from voiceclone_cli.models import download
 from voiceclone_cli.pipeline import synth
-from voiceclone_cli.pipeline import synthesize as pipeline_synthesize
 from voiceclone_cli.pipeline.synthesize import SynthesisResult, synthesize
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.provenance import watermark as provenance_watermark
@@ -266,7 +265,7 @@ def test_segments_before_a_stop_are_processed(echo_makes_speech: None, tmp_path:
 def test_unusable_model_fails_every_segment_without_a_wav(
     echo_makes_speech: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline_synthesize, "watermark_folder", lambda settings, progress: tmp_path)
+    monkeypatch.setattr(provenance_watermark, "watermark_folder", lambda settings, progress: tmp_path)
     work = job(tmp_path)
     result = synthesize(work, no_progress)
     assert {row.error.code for row in result.segments.values() if row.error} == {"watermark_failed"}
