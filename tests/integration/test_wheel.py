@@ -33,7 +33,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_holds_the_worker_its_tables_and_the_pins_of_the_fish_environment(installed: Path) -> None:
     worker = installed / "voiceclone_worker"
-    assert (worker / "__main__.py").is_file() and (worker / "contract" / "__init__.py").is_file()
+    assert (worker / "__main__.py").is_file() and (worker / "protocol.py").is_file()
     assert (worker / "requirements-fish.txt").read_bytes() == (
         ROOT / "worker_env" / "requirements-fish.txt"
     ).read_bytes()
