@@ -22,15 +22,20 @@ from voiceclone_worker.protocol import Failure
 
 
 @contextmanager
-def atomic_path(final: Path, *, sync: bool = True, make_folder: bool = True) -> Iterator[Path]:
-    """Yield a temporary path with the folder and suffix of ``final``, which replaces it when the block ends.
+def atomic_path(
+    final: Path, *, sync: bool = True, make_folder: bool = True, keep_suffix: bool = True
+) -> Iterator[Path]:
+    """Yield a temporary path in the folder of ``final``, which replaces it when the block ends.
 
+    ``keep_suffix``: with the suffix of ``final``, for a writer that takes the format from it. Without it, no pattern
+    such as ``*.wav`` finds what a killed process left.
     When the block raises, the temporary file is removed and ``final`` stays as it was. Raises OSError.
     """
     if make_folder:
         final.parent.mkdir(parents=True, exist_ok=True)
     # The stem is cut so that a long name does not pass the file system's limit.
-    temporary = final.with_name(f".{final.stem[:40]}.{secrets.token_hex(4)}.part{final.suffix}")
+    suffix = final.suffix if keep_suffix else ""
+    temporary = final.with_name(f".{final.stem[:40]}.{secrets.token_hex(4)}.part{suffix}")
     temporary.touch(exist_ok=False)
     try:
         yield temporary
@@ -47,7 +52,7 @@ def atomic_path(final: Path, *, sync: bool = True, make_folder: bool = True) -> 
 
 def write_bytes_atomic(final: Path, data: bytes, *, sync: bool = True, make_folder: bool = True) -> None:
     """Write a file; readers see the old content or all of the new. Raises OSError."""
-    with atomic_path(final, sync=sync, make_folder=make_folder) as temporary:
+    with atomic_path(final, sync=sync, make_folder=make_folder, keep_suffix=False) as temporary:
         temporary.write_bytes(data)
 
 
