@@ -187,8 +187,7 @@ def test_short_file_is_refused_in_one_sentence(speech: Signal, tmp_path: Path) -
 
 @pytest.fixture
 def echo_makes_speech(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (provenance_watermark, synth):
-        monkeypatch.setattr(module, "SPEAKING_ENGINES", frozenset({"echo"}))
+    monkeypatch.setattr(provenance_watermark, "SPEAKING_ENGINES", frozenset({"echo"}))
 
 
 def job(folder: Path, **flags: Any) -> SynthesisJob:
