@@ -9,7 +9,7 @@ import sys
 from types import FrameType
 
 from voiceclone_cli.errors import Stopped, VoicecloneError
-from voiceclone_cli.system import request_stop
+from voiceclone_cli.system import raise_if_stopped, request_stop
 from voiceclone_worker.telemetry import refuse_telemetry
 
 _SIGNALS = [
@@ -76,6 +76,7 @@ def _run_command() -> int:
 
     from voiceclone_cli.cli.app import app
 
+    raise_if_stopped()
     try:
         return int(app(standalone_mode=False) or 0)
     except VoicecloneError as error:

@@ -87,7 +87,8 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Record the block as the stage ``name``."""
+        """Record the block as the stage ``name``. Raises Stopped where a request to stop was lost."""
+        raise_if_stopped()
         started = time.perf_counter()
         try:
             yield
@@ -148,18 +149,30 @@ Listener = Callable[[Stopped], None]
 # Most work can be stopped anywhere: ``Stopped`` is raised, and half-written files are removed. The pool cannot: it has
 # workers to end and finished results to keep. It listens instead, and raises ``Stopped`` itself when it is ready.
 _listeners: list[Listener] = []
+_raised: list[Stopped] = []
 
 
 def request_stop(stop: Stopped) -> None:
     """Pass a request to stop (Ctrl-C, SIGTERM) to the innermost listener; raise ``stop`` where there is none."""
     if not _listeners:
+        _raised.append(stop)
         raise stop
     _listeners[-1](stop)
+
+
+def raise_if_stopped() -> None:
+    """Raise a request to stop again that was raised before, and lost.
+
+    Python ignores exceptions in finalizers, and some libraries ignore all of them while they are loaded.
+    """
+    if _raised:
+        raise _raised[-1]
 
 
 @contextmanager
 def listening_for_stop(listener: Listener) -> Iterator[None]:
     """Pass requests to stop to ``listener`` during the block."""
+    raise_if_stopped()
     _listeners.append(listener)
     try:
         yield

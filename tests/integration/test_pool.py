@@ -17,6 +17,7 @@ import pytest
 from echo_faults import with_faults
 from echo_pool import instead_of_the_worker
 from factories import synthesis_task
+from voiceclone_cli import system
 from voiceclone_cli.errors import PreflightError, Stopped
 from voiceclone_cli.system import request_stop
 from voiceclone_cli.workers.pool import Pool
@@ -264,10 +265,13 @@ def test_a_stop_does_not_wait_for_what_takes_too_long(
     assert len(pids) == 1 and not _alive(pids[0])
 
 
-def test_a_stop_between_two_runs_is_raised_when_the_pool_is_left(tmp_path: Path) -> None:
+def test_a_stop_between_two_runs_is_raised_when_the_pool_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(Stopped), pool(tmp_path, 1) as workers:
         workers.run(one_lease([task(tmp_path)]))
         request_stop(Stopped(129))
+    monkeypatch.setattr(system, "_raised", [])
     with pytest.raises(Stopped):
         request_stop(Stopped(130))  # nobody listens any more
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from voiceclone_cli import system
 from voiceclone_cli.engines.environment import child_environment, pip_environment
+from voiceclone_cli.errors import Stopped
 from voiceclone_cli.models.download import clean_environment
-from voiceclone_cli.system import Memory, machine_memory
+from voiceclone_cli.system import Clock, Memory, listening_for_stop, machine_memory, request_stop
 from voiceclone_cli.workers.process import worker_environment
 from voiceclone_worker.telemetry import OFFLINE, SILENCE, refuse_telemetry
 
@@ -107,3 +110,15 @@ def test_this_machine_reports_its_memory() -> None:
     found = machine_memory()
     assert found is not None
     assert GB // 4 < found.available <= found.total
+
+
+def test_a_request_to_stop_that_a_library_ignored_ends_the_next_stage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(system, "_raised", [])
+    with suppress(Stopped):  # as Python does in a finalizer
+        request_stop(Stopped(130))
+    with pytest.raises(Stopped), Clock().stage("media"):
+        pass
+    with pytest.raises(Stopped), listening_for_stop(lambda stop: None):
+        pass

@@ -19,6 +19,7 @@ from voiceclone_cli.workers.recovery import (
     FailureCounter,
     RestartPolicy,
 )
+from voiceclone_worker import protocol
 from voiceclone_worker.protocol import (
     ReferenceRow,
     Result,
@@ -285,8 +286,8 @@ def test_a_row_is_given_up_after_as_many_lost_nodes_as_its_client_allows() -> No
         assignment.start((0, "words"))
         plans.append(failures.after_loss(assignment)[2])
     assert plans == [[], [], [(0, "words")]]
-    assert assignment.without_result((0, "words"), recovery.Failure("node_lost", "lost")) == AnalysisRow(
-        0, "words", None, recovery.Failure("node_lost", "lost")
+    assert assignment.without_result((0, "words"), protocol.Failure("node_lost", "lost")) == AnalysisRow(
+        0, "words", None, protocol.Failure("node_lost", "lost")
     )
 
 
