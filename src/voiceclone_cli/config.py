@@ -105,6 +105,12 @@ def _text(text: str) -> str:
     return text
 
 
+def _track(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,3}|[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", text):
+        raise ValueError(f"must be a number from 1 or a language code such as en, not {text!r:.60}")
+    return text.lower()
+
+
 def _amounts(text: str) -> dict[str, float]:
     amounts = {}
     for pair in text.split(","):
@@ -187,6 +193,26 @@ class Settings:
     language: str | None = _setting(
         None, "VOICECLONE_LANGUAGE", _language, "Language code of the recording, or of the script.",
         ("--language", "-l"), INPUT, "CODE",
+    )
+    audio_track: str | None = _setting(
+        None, "VOICECLONE_AUDIO_TRACK", _track,
+        "Audio track of the recording, by its number (from 1) or language [default: the track that players choose].",
+        ("--audio-track",), INPUT, "NUMBER|LANGUAGE",
+    )
+    speaker_labels: bool = _setting(
+        True, "VOICECLONE_SPEAKER_LABELS", _boolean,
+        "Take names before the lines of a script ([ANNA], ANNA:) as speakers, or as text.",
+        ("--speaker-labels/--no-speaker-labels",), SPEAKERS,
+    )
+    speak_sounds: bool = _setting(
+        False, "VOICECLONE_SPEAK_SOUNDS", _boolean,
+        "Speak what a script describes without being speech ([door slams], credits), or leave it out.",
+        ("--speak-sounds/--no-speak-sounds",), INPUT,
+    )
+    strict: bool = _setting(
+        False, "VOICECLONE_STRICT", _boolean,
+        "Refuse a script with a damaged line, and end with exit code 3 where a word was not spoken.",
+        ("--strict/--no-strict",), OUTPUT,
     )
     max_stretch: float = _setting(
         1.3, "VOICECLONE_MAX_STRETCH", _number(1.0, 2.0),

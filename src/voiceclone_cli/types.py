@@ -136,12 +136,26 @@ def segment_seed(run_seed: int, segment_id: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class OmittedText:
+    """Text of a script that is not spoken, with the reason. Times in seconds; None where they cannot be read."""
+
+    where: str
+    """Position in the file: "cue 3"."""
+    start: float | None
+    end: float | None
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """The segments to synthesize, in the order of their start."""
 
     segments: tuple[Segment, ...]
     notes: tuple[str, ...] = ()
     """Sentences for the user on what was guessed while reading: a line that fitted no turn, a dropped empty cue."""
+    omitted: tuple[OmittedText, ...] = ()
+    """All other text of the file, in its order. A line can be spoken in part."""
 
     @property
     def language(self) -> str | None:

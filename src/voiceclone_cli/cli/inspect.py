@@ -122,7 +122,7 @@ def _number(value: float | None, *, sign: bool = False) -> str:
     return f"{value:+.2f}" if sign else f"{value:.2f}"
 
 
-@options.with_options("diarizer")
+@options.with_options("diarizer", "audio_track")
 def diarize_command(
     ctx: typer.Context,
     input: options.Input,
@@ -177,7 +177,7 @@ def report_command(
         print_line(f"note: no browser could be started; open {report} yourself")
 
 
-@options.with_options("language", "asr_model", "diarizer")
+@options.with_options("language", "asr_model", "audio_track", "diarizer")
 def script_command(
     ctx: typer.Context,
     input: options.Input,
