@@ -13,6 +13,7 @@ from pathlib import Path
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import are_safe_names, write_text_atomic
 from voiceclone_cli.script import parsers
+from voiceclone_cli.script.sounds import omitted_note
 from voiceclone_cli.script.speakers import assign_speakers
 from voiceclone_cli.types import Diarization, Script, Segment
 from voiceclone_worker.validation import MAX_TEXT, is_unicode, shown
@@ -41,13 +42,16 @@ def read_script(
     language: str,
     speakers: Collection[str] = (),
     recording_seconds: float | None = None,
+    labels: bool = True,
+    sounds: bool = False,
+    strict: bool = False,
 ) -> Script:
     """Read the lines of a script file, sorted by their start.
 
     ``language`` is the default for lines without one; ``speakers`` are names with a voice besides those of
     the diarization; ``recording_seconds`` is the length of the recording, if known. For the speaker of a
-    line see :mod:`voiceclone_cli.script.speakers`. Lines without a letter or digit are dropped; ids are
-    renumbered if some are missing, duplicate or cannot name a file; the notes of the script report both.
+    line see :mod:`voiceclone_cli.script.speakers`, also for ``labels``, ``sounds`` and ``strict``. Text that is not
+    spoken is in ``omitted``; ids are renumbered, with a note, if some are missing, duplicate or cannot name a file.
 
     Raises only InputError, with the name of the file and the line.
     """
@@ -59,7 +63,16 @@ def read_script(
             )
         # The parsers are lazy, so that a file of millions of lines is rejected early.
         lines = list(islice(parse(parsers.read_text(path)), MAX_LINES + 1))
-        return _build_script(lines, diarization, language, speakers, recording_seconds)
+        return _build_script(
+            lines,
+            diarization,
+            language,
+            speakers,
+            recording_seconds,
+            labels=labels,
+            sounds=sounds,
+            strict=strict,
+        )
     except InputError as error:
         raise InputError(f"Script {path}: {error.message}", code=error.code) from error
 
@@ -70,6 +83,10 @@ def _build_script(
     language: str,
     speakers: Collection[str],
     recording_seconds: float | None,
+    *,
+    labels: bool,
+    sounds: bool,
+    strict: bool,
 ) -> Script:
     if len(lines) > MAX_LINES:
         raise InputError(f"has more than {MAX_LINES:,} lines; split it.", code="script_too_long")
@@ -78,13 +95,8 @@ def _build_script(
     timed = sorted(
         (_with_checked_times(line, recording_seconds) for line in lines), key=lambda line: line.start
     )
-    assigned, notes = assign_speakers(timed, diarization, speakers)
-    kept = []
-    for line, (speaker, text) in zip(timed, assigned, strict=True):
-        if text:
-            kept.append(replace(line, speaker=speaker, text=text))
-        else:
-            notes.append(f"{line.where} is skipped: it has no words.")
+    assigned = assign_speakers(timed, diarization, speakers, labels=labels, sounds=sounds, strict=strict)
+    kept, notes, omitted = assigned.lines, assigned.notes, assigned.omitted
     if not kept:
         raise InputError("has no line with words; check that it is the right file.", code="script_empty")
     ids, id_notes = _ids([line.id for line in kept])
@@ -92,7 +104,9 @@ def _build_script(
     more = len(notes) - MAX_NOTES
     if more > 0:
         notes[MAX_NOTES:] = [f"And {more:,} more notes like these."]
-    return Script(tuple(segments), (*notes, *id_notes))
+    if omitted:
+        id_notes = [*id_notes, omitted_note(omitted)]
+    return Script(tuple(segments), (*notes, *id_notes), tuple(omitted), dict(assigned.found_by))
 
 
 def _check_text(line: parsers.ScriptLine) -> None:
