@@ -10,6 +10,7 @@ import pytest
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.script import script_file
+from voiceclone_cli.script.parsers import ScriptLine, share_time
 from voiceclone_cli.types import Diarization, OmittedText, Script, Turn
 
 TURNS = (Turn(0.0, 10.0, "SPEAKER_00"), Turn(10.0, 20.0, "SPEAKER_01"))
@@ -343,3 +344,19 @@ def test_ids_that_cannot_name_files_are_renumbered(tmp_path: Path, ids: tuple[st
     result = read(tmp_path, "a.json", json.dumps(lines))
     assert [line.id for line in result.segments] == ["0001", "0002"]
     assert "renumbered" in result.notes[0]
+
+
+def test_texts_share_the_time_of_a_line_by_their_length() -> None:
+    line = ScriptLine("cue 3", 1.0, 5.0, "", speaker="Anna", id="3")
+    parts = share_time(line, ["Did you see it?", "No.", "..."])
+    assert [(part.start, part.end, part.text, part.id) for part in parts] == [
+        (1.0, 4.141, "Did you see it?", "3"),
+        (4.141, 4.713, "No.", None),
+        (4.713, 5.0, "...", None),
+    ]
+    assert {part.where for part in parts} == {"cue 3"}
+
+
+def test_a_line_of_a_millisecond_is_not_shared() -> None:
+    parts = share_time(ScriptLine("cue 1", 1.0, 1.001, ""), ["One.", "Two."])
+    assert [(part.start, part.end) for part in parts] == [(1.0, 1.001)] * 2

@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,29 @@ class ScriptLine:
     id: str | None = None
     language: str | None = None
     seed: int | None = None
+
+
+def share_time(line: ScriptLine, texts: Sequence[str]) -> list[ScriptLine]:
+    """Return a line for each text; together they take the time of the line, shared by length of text.
+
+    Times are whole milliseconds. The first line keeps the id, the others have none. A line of fewer
+    milliseconds than texts cannot be shared: each text then takes all of its time.
+    """
+    sizes = [max(1, sum(map(str.isalnum, text))) for text in texts]
+    start, end = round(line.start * 1000), round(line.end * 1000)
+    whole = sum(sizes)
+    # Every text has a millisecond; the rest is shared by length.
+    rest = end - start - len(texts)
+    cuts = [start + at + rest * size // whole for at, size in enumerate(accumulate(sizes, initial=0))]
+    times = (
+        [(line.start, line.end)] * len(texts)
+        if rest < 0
+        else [(first / 1000, last / 1000) for first, last in pairwise(cuts)]
+    )
+    return [
+        replace(line, start=first, end=last, text=text, id=None if at else line.id)
+        for at, (text, (first, last)) in enumerate(zip(texts, times, strict=True))
+    ]
 
 
 def read_text(path: Path) -> str:

@@ -19,7 +19,7 @@ from voiceclone_cli.analysis.turns import TurnIndex
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import check_speaker_names
 from voiceclone_cli.script.labels import Part, label_key, learn_labels, strip_marks, voiceless_note
-from voiceclone_cli.script.parsers import ScriptLine, clean_text
+from voiceclone_cli.script.parsers import ScriptLine, clean_text, share_time
 from voiceclone_cli.script.sounds import (
     CREDIT,
     DIRECTION,
@@ -190,12 +190,14 @@ class _Assigner:
             if len(self._result.omitted) == omitted_before:
                 self._omit(line, clean_text(line.text), NO_WORDS)
             return
-        spans = share_time(line.start, line.end, [text for _, text in parts])
+        lines = share_time(line, [text for _, text in parts])
         given = [self._spelled(part.name) for part, _ in parts]
-        speakers = self._speakers(line, [part for part, _ in parts], given, spans)
-        for number, ((_, text), (start, end), speaker) in enumerate(zip(parts, spans, speakers, strict=True)):
+        speakers = self._speakers(
+            line, [part for part, _ in parts], given, [(each.start, each.end) for each in lines]
+        )
+        for number, (each, speaker) in enumerate(zip(lines, speakers, strict=True)):
             id = line.id if not number or line.id is None else f"{line.id.zfill(4)}{_suffix(number)}"
-            self._result.lines.append(replace(line, start=start, end=end, text=text, speaker=speaker, id=id))
+            self._result.lines.append(replace(each, speaker=speaker, id=id))
 
     def _parts(self, line: ScriptLine) -> list[Part]:
         if line.speaker:
@@ -321,20 +323,6 @@ class _Assigner:
             if self._strict:
                 raise InputError(note, code="script_speaker")
             notes.append(note)
-
-
-def share_time(start: float, end: float, texts: Sequence[str]) -> list[Span]:
-    """Return a span for each text, in the order of the texts, by their lengths; in whole milliseconds."""
-    first, last = round(start * 1000), round(end * 1000)
-    if last - first < len(texts):
-        return [(start, end)] * len(texts)
-    total = sum(map(len, texts)) or len(texts)
-    done, edges = 0, [first]
-    for number, text in enumerate(texts, 1):
-        done += len(text)
-        edge = first + round((last - first) * done / total)
-        edges.append(min(max(edge, edges[-1] + 1), last - len(texts) + number))
-    return [(a / 1000, b / 1000) for a, b in pairwise(edges)]
 
 
 def _never(content: str) -> bool:
