@@ -392,7 +392,7 @@ def parse_ass(text: str) -> Iterator[Parsed]:
     """Parse the Dialogue lines of an ASS or SSA file, with their Name (actor) as speaker; skip drawings.
 
     Lines with the same times are shown one above the other, like the rows of a cue: they share their time,
-    except those with a position of their own on the picture.
+    except those with a given position on the picture.
     """
     found: list[tuple[Parsed, bool]] = []
     fields: Sequence[str] = _ASS_FORMAT
@@ -429,7 +429,7 @@ def _ass_fields(names: str) -> Sequence[str] | None:
 
 
 def _dialogue(row: str, fields: Sequence[str], where: str, count: int) -> tuple[list[Parsed], bool]:
-    """Return the line and the hidden text of a Dialogue row, and whether it has a position of its own."""
+    """Return the line and the hidden text of a Dialogue row, and whether it has a given position."""
     cells = row.split(",", len(fields) - 1)
     values = dict(zip(fields, cells, strict=False))
     times = [_ASS_TIME.fullmatch(values.get(name, "")) for name in ("start", "end")]
