@@ -179,10 +179,13 @@ milliseconds = st.integers(0, 359_000_000)
 @st.composite
 def scripts(draw: st.DrawFn) -> Script:
     lines = []
-    for number, start in enumerate(sorted(draw(st.lists(milliseconds, min_size=1, max_size=8))), 1):
+    starts = draw(st.lists(milliseconds, min_size=1, max_size=8, unique=True))
+    for number, start in enumerate(sorted(starts), 1):
         end = start + draw(st.integers(1, 90_000))
         speaker = draw(st.sampled_from(["SPEAKER_00", "SPEAKER_01"]))
-        lines.append(Segment(f"{number:04d}", speaker, start / 1000, end / 1000, draw(texts), "es"))
+        lines.append(
+            Segment(f"{number:04d}", speaker, start / 1000, end / 1000, f"{draw(texts)} {number}", "es")
+        )
     return Script(tuple(lines))
 
 

@@ -33,6 +33,7 @@ SOUND, MUSIC, CREDIT, DIRECTION, NO_WORDS, LABEL = (
     "label",
 )
 """Reasons of OmittedText."""
+REPEATED, OTHER = "repeated", "other"
 _PLURALS = {
     SOUND: "sounds",
     MUSIC: "music",
@@ -40,7 +41,15 @@ _PLURALS = {
     DIRECTION: "stage directions",
     NO_WORDS: "without words",
     LABEL: "labels",
+    REPEATED: "repeated",
+    OTHER: "others",
 }
+_KINDS = {
+    **{reason: reason for reason in (SOUND, MUSIC, CREDIT, DIRECTION, NO_WORDS, LABEL)},
+    "the same text is spoken at the same time": REPEATED,
+    "repeated from the cue before": REPEATED,
+}
+"""Kinds of reasons in a summary; damage has a reason for each line."""
 
 SOUND_WORDS = re.compile(
     r"\b(?:laugh|chuckl|giggl|cackl|snicker|sigh|gasp|groan|moan|grunt|pant(?:s|ing)\b|exhal|inhal|sob(?:s|bing)\b|"
@@ -91,10 +100,12 @@ def omit_sounds(text: str, keeps: Callable[[str], bool] = bool) -> tuple[str, li
     found: list[Omission] = []
     if not _SIGNIFICANT.search(text):
         return text, found
-    text = _omit_music(text, found)
     text = _join_open_brackets(text)
-    # Twice, for brackets within brackets.
-    for _ in range(2):
+    number = -1
+    # What stands within or beside another one can be read when that is gone.
+    while len(found) != number:
+        number = len(found)
+        text = _omit_music(text, found)
         text = _omit(text, _SQUARE, lambda content, before, after: not keeps(content), found)
         text = _omit(text, _STARRED, _is_starred_sound, found)
         text = _omit(text, _ROUND, _is_round_sound, found)
@@ -236,17 +247,17 @@ def is_credit(text: str, *, at_edge: bool) -> bool:
 
 
 def omitted_summary(reasons: Sequence[str]) -> str:
-    """Return the number of texts that are not spoken, and of each reason: "3 texts (2 sounds, 1 credit)"."""
-    counts = Counter(reasons)
-    kinds = ", ".join(f"{count:,} {_noun(reason, count)}" for reason, count in counts.most_common())
+    """Return the number of texts that are not spoken, and of each kind: "3 texts (2 sounds, 1 credit)"."""
+    counts = Counter(_KINDS.get(reason, OTHER) for reason in reasons)
+    kinds = ", ".join(f"{count:,} {_noun(kind, count)}" for kind, count in counts.most_common())
     return f"{len(reasons):,} text{'' if len(reasons) == 1 else 's'} ({kinds})"
 
 
 def omitted_note(omitted: Sequence[OmittedText]) -> str:
     """Return a sentence about the texts of a script that are not spoken."""
     summary = omitted_summary([omission.reason for omission in omitted])
-    return f"Not spoken: {summary}; the report and run.json list them, and --speak-sounds keeps sounds."
+    return f"Not spoken: {summary}; run.json and the report list them."
 
 
-def _noun(reason: str, count: int) -> str:
-    return _PLURALS.get(reason, reason) if count > 1 or reason == NO_WORDS else reason
+def _noun(kind: str, count: int) -> str:
+    return _PLURALS[kind] if count > 1 or kind == NO_WORDS else kind
