@@ -185,7 +185,7 @@ _HEADINGS = frozenset(
         "주의",
     ]
 )
-"""Words before a colon that begin ordinary sentences, and name nobody unless a speaker has this very name."""
+"""Words before a colon that begin ordinary sentences, and name no person unless a speaker has this very name."""
 
 
 def strip_marks(text: str) -> str:
