@@ -71,6 +71,12 @@ def _without_copies(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list
         same = places.get(key)
         if same is None:
             same = places[key] = {}
+        elif _is_next_step(steps[key][1], line):
+            at = steps[key][0]
+            kept[at] = replace(kept[at], end=line.end)
+            steps[key] = at, line
+            copies.append(OmittedText(line.where, line.start, line.end, line.text, _REPEATED))
+            continue
         elif any(
             (other := same.get((first, last))) is not None and _is_same_time(line, other)
             for first in (start, start - 1, start + 1)
@@ -78,12 +84,6 @@ def _without_copies(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list
         ):
             reason = "the same text is spoken at the same time"
             copies.append(OmittedText(line.where, line.start, line.end, line.text, reason))
-            continue
-        elif _is_next_step(steps[key][1], line):
-            at = steps[key][0]
-            kept[at] = replace(kept[at], end=line.end)
-            steps[key] = at, line
-            copies.append(OmittedText(line.where, line.start, line.end, line.text, _REPEATED))
             continue
         same[start, end] = line
         steps[key] = len(kept), line
@@ -123,7 +123,7 @@ def _unroll(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list[Omitted
     for at, line in enumerate(lines):
         overlap = overlaps[at] if rolling[at] else 0
         if not overlap:
-            shown.append(_Shown(line, rows[at], line.end))
+            shown.append(_Shown(line, list(rows[at]), line.end))
             continue
         latest = shown[-1]
         latest.rolls = True
@@ -148,8 +148,10 @@ def _overlap(before: Sequence[str], rows: Sequence[str]) -> int:
     """Return how many rows at the start of a cue are the last ones of the cue before; the last may have grown."""
     for count in range(min(len(before), len(rows), MAX_ROWS), 0, -1):
         last, row = before[-1], rows[count - 1]
-        if (row == last or (last and row.startswith(f"{last} "))) and list(before[-count:-1]) == list(
-            rows[: count - 1]
+        if (
+            last
+            and (row == last or row.startswith(f"{last} "))
+            and list(before[-count:-1]) == list(rows[: count - 1])
         ):
             return count
     return 0
@@ -162,7 +164,9 @@ def _rolling(
     evidence = [False] * len(lines)
     for at in range(1, len(lines)):
         before, own, overlap = rows[at - 1], rows[at], overlaps[at]
-        is_carried = lines[at].end - lines[at].start <= FLASH or len(before) > len(own) or len(own) > 1
+        is_carried = lines[at].start <= lines[at - 1].end + SAME_TIME and (
+            lines[at].end - lines[at].start <= FLASH or len(before) > len(own) or len(own) > 1
+        )
         has_news = len(own) > overlap or own[overlap - 1] != before[-1]
         evidence[at] = overlap > 0 and (has_news or is_carried)
     count = sum(evidence)
