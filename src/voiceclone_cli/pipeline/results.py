@@ -149,7 +149,7 @@ def _segment(
         "stretch": placement.stretch if placement else None,
         "overflow_seconds": placement.overflow_seconds if placement else None,
         "gain_db": placement.gain_db if placement else None,
-        "warnings": list(placement.warnings) if placement else [],
+        "warnings": [*row.warnings, *(placement.warnings if placement else ())],
         "unmarked": speech.unmarked.get(segment.id),
     }
 
