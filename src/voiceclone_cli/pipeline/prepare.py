@@ -127,6 +127,7 @@ def _find_script(
             language=language,
             speakers={*request.references, *corrections.names, *corrections.names.values()},
             recording_seconds=ctx.recording.seconds,
+            strict=settings.strict,
         )
         words, script_from = earlier.words if earlier else (), str(request.script.absolute())
     if not script.segments:
