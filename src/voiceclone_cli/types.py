@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import typing
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -178,6 +178,8 @@ class Script:
     """Sentences for the user on what was guessed while reading: a line that fitted no turn, a dropped empty cue."""
     omitted: tuple[OmittedText, ...] = ()
     """All other text of the file, in its order. A line can be spoken in part."""
+    found_by: Mapping[str, int] = field(default_factory=dict)
+    """Number of segments by the way to find their speaker: "label", "time", "dash", "nearest"."""
 
     @property
     def language(self) -> str | None:
