@@ -218,6 +218,8 @@ def _input(ctx: RunContext) -> dict[str, Any]:
         "rate": recording.source_rate,
         "channels": recording.channels,
         "video": recording.has_video,
+        "audio": asdict(recording.audio),
+        "moved_frames": recording.moved_frames,
     }
 
 
