@@ -11,7 +11,7 @@ import pytest
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.script import script_file
 from voiceclone_cli.script.parsers import ScriptLine, share_time
-from voiceclone_cli.types import Diarization, Script, Turn
+from voiceclone_cli.types import Diarization, OmittedText, Script, Turn
 
 TURNS = (Turn(0.0, 10.0, "SPEAKER_00"), Turn(10.0, 20.0, "SPEAKER_01"))
 TWO_PEOPLE = Diarization(TURNS, TURNS, "test")
@@ -65,12 +65,14 @@ def test_formatting_and_entities_are_removed(tmp_path: Path) -> None:
     assert texts(read(tmp_path, "a.srt", SRT.replace("Hello", cue)))[0] == "Salt & pepper, 1 < 2 <3 there."
 
 
-def test_empty_cues_and_sounds_are_dropped_and_noted(tmp_path: Path) -> None:
-    result = read(tmp_path, "a.srt", SRT.replace("Hi.", "[music]") + "\n3\n00:00:13,000 --> 00:00:14,000\n\n")
+def test_empty_cues_and_sounds_are_omitted(tmp_path: Path) -> None:
+    result = read(
+        tmp_path, "a.srt", SRT.replace("Hi.", "[thunder]") + "\n3\n00:00:13,000 --> 00:00:14,000\n\n"
+    )
     assert texts(result) == ["Hello there."]
-    assert result.notes == (
-        "cue 2 is skipped: it has no words.",
-        "cue 3 is skipped: it has no words.",
+    assert result.omitted == (
+        OmittedText("cue 2", 11.0, 12.0, "[thunder]", "sound"),
+        OmittedText("cue 3", 13.0, 14.0, "", "no words"),
     )
 
 
@@ -186,7 +188,7 @@ def test_vtt_reads_cues_alone(tmp_path: Path) -> None:
     )
     assert rows(read(tmp_path, "a.vtt", vtt)) == [
         ("0001", "SPEAKER_00", 1.5, 3.0, "Hello there."),
-        ("0002", "SPEAKER_01", 11.0, 12.0, "- Hi."),
+        ("0002", "SPEAKER_01", 11.0, 12.0, "Hi."),
     ]
 
 
@@ -239,7 +241,7 @@ def test_json_gives_everything_and_fills_in_the_language(tmp_path: Path) -> None
     }
     result = read(tmp_path, "a.json", json.dumps(document))
     assert rows(result) == [
-        ("0005", "SPEAKER_01", 1.5, 3.0, "[Music] plays"),
+        ("0005", "SPEAKER_01", 1.5, 3.0, "plays"),
         ("b", "SPEAKER_01", 11.0, 12.0, "Hi."),
     ]
     assert [line.language for line in result.segments] == ["es", "en"]
@@ -401,8 +403,8 @@ def test_a_number_alone_in_a_vtt_cue_is_its_text(tmp_path: Path) -> None:
 
 
 def test_notes_beyond_fifty_are_counted(tmp_path: Path) -> None:
-    cues = "".join(f"{n}\n00:00:01,000 --> 00:00:02,000\n...\n\n" for n in range(1, 61))
-    result = read(tmp_path, "a.srt", cues + "61\n00:00:01,000 --> 00:00:02,000\nHello.\n")
+    cues = "".join(f"{n}\n{n:02d}:00:00,000 --> {n:02d}:00:01,000\nHello.\n\n" for n in range(1, 61))
+    result = read(tmp_path, "a.srt", cues)
     assert len(result.notes) == 51 and result.notes[-1] == "And 10 more notes like these."
 
 

@@ -127,6 +127,8 @@ def _find_script(
             language=language,
             speakers={*request.references, *corrections.names, *corrections.names.values()},
             recording_seconds=ctx.recording.seconds,
+            labels=settings.speaker_labels,
+            sounds=settings.speak_sounds,
             strict=settings.strict,
         )
         words, script_from = earlier.words if earlier else (), str(request.script.absolute())

@@ -15,6 +15,7 @@ from voiceclone_cli.files import are_safe_names, write_text_atomic
 from voiceclone_cli.script import parsers, subtitles
 from voiceclone_cli.script.parsers import DamagedLine, ScriptLine
 from voiceclone_cli.script.repeats import remove_repeats
+from voiceclone_cli.script.sounds import omitted_note
 from voiceclone_cli.script.speakers import assign_speakers
 from voiceclone_cli.types import Diarization, OmittedText, Script, Segment
 from voiceclone_worker.validation import MAX_TEXT, is_unicode, shown
@@ -47,16 +48,18 @@ def read_script(
     language: str,
     speakers: Collection[str] = (),
     recording_seconds: float | None = None,
+    labels: bool = True,
+    sounds: bool = False,
     strict: bool = False,
 ) -> Script:
     """Read the lines of a script file, sorted by their start.
 
     ``language`` is the default for lines without one; ``speakers`` are names with a voice besides those of
     the diarization; ``recording_seconds`` is the length of the recording, if known. For the speaker of a
-    line see :mod:`voiceclone_cli.script.speakers`, for repeated text :mod:`voiceclone_cli.script.repeats`.
-    Text that is not spoken is in ``omitted``, with its reason; a damaged line costs only itself, or with
-    ``strict`` the file. Ids are renumbered if some are missing, duplicate or cannot name a file. The notes of
-    the script report all this.
+    line see :mod:`voiceclone_cli.script.speakers`, also for ``labels`` and ``sounds``; for repeated text see
+    :mod:`voiceclone_cli.script.repeats`. Text that is not spoken is in ``omitted``, with its reason; a damaged line
+    costs only itself, or with ``strict`` the file. Ids are renumbered if some are missing, duplicate or cannot name
+    a file. The notes of the script report all this.
 
     Raises only InputError, with the name of the file and the line.
     """
@@ -69,7 +72,9 @@ def read_script(
         found = _Contents(recording_seconds)
         for item in parse(parsers.read_text(path)):
             found.add(item)
-        return _build_script(found, diarization, language, speakers, strict)
+        return _build_script(
+            found, diarization, language, speakers, labels=labels, sounds=sounds, strict=strict
+        )
     except InputError as error:
         raise InputError(f"Script {path}: {error.message}", code=error.code) from error
 
@@ -182,6 +187,9 @@ def _build_script(
     diarization: Diarization | None,
     language: str,
     speakers: Collection[str],
+    *,
+    labels: bool,
+    sounds: bool,
     strict: bool,
 ) -> Script:
     faults = found.damaged
@@ -196,17 +204,10 @@ def _build_script(
         notes.append(f"Cut to the length of the recording: {_list_faults(found.cut)}.")
     timed = sorted(found.lines, key=lambda line: line.start)
     timed, repeated, repeat_notes = remove_repeats(timed)
-    assigned, speaker_notes = assign_speakers(timed, diarization, speakers)
-    notes += [*repeat_notes, *speaker_notes]
-    omitted = [*found.omitted, *repeated]
-    kept = []
-    for line, (speaker, text) in zip(timed, assigned, strict=True):
-        if text:
-            kept.append(replace(line, speaker=speaker, text=text))
-            continue
-        notes.append(f"{line.where} is skipped: it has no words.")
-        if line.text:
-            omitted.append(OmittedText(line.where, line.start, line.end, line.text, "it has no words"))
+    assigned = assign_speakers(timed, diarization, speakers, labels=labels, sounds=sounds, strict=strict)
+    notes += [*repeat_notes, *assigned.notes]
+    omitted = found.in_order([*found.omitted, *repeated, *assigned.omitted])
+    kept = assigned.lines
     if not kept:
         if faults:
             raise InputError(
@@ -221,7 +222,9 @@ def _build_script(
     more = len(notes) - MAX_NOTES
     if more > 0:
         notes[MAX_NOTES:] = [f"And {more:,} more notes like these."]
-    return Script(tuple(segments), (*notes, *id_notes), found.in_order(omitted))
+    if len(omitted) > len(faults):
+        id_notes = [*id_notes, omitted_note(omitted)]
+    return Script(tuple(segments), (*notes, *id_notes), omitted, dict(assigned.found_by))
 
 
 def _ids(given: Sequence[str | None]) -> tuple[list[str], list[str]]:
