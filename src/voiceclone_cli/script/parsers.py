@@ -210,7 +210,8 @@ def _csv_line(cells: list[str], columns: dict[str, int], width: int, where: str)
 def parse_json(text: str) -> Iterator[ScriptLine]:
     """Parse an object with "schema", "language" and "segments", or a plain list of segments.
 
-    A segment has start, end and text, and optionally id, speaker, language and seed.
+    A segment has start, end and text, and optionally id, speaker, language and seed. The language of the whole
+    document is not given to the segments: see :mod:`voiceclone_cli.script.language`.
     """
     try:
         document = parse_document(text)
@@ -228,11 +229,11 @@ def parse_json(text: str) -> Iterator[ScriptLine]:
         raise InputError(
             f'has the schema {shown(schema)}; this version reads "{SCHEMA}".', code="script_format"
         )
-    language = _text(document, "language", "the document")
-    return (_json_line(row, f"segment {at}", language) for at, row in enumerate(document["segments"], 1))
+    _text(document, "language", "the document")
+    return (_json_line(row, f"segment {at}") for at, row in enumerate(document["segments"], 1))
 
 
-def _json_line(row: Any, where: str, language: str | None) -> ScriptLine:
+def _json_line(row: Any, where: str) -> ScriptLine:
     if not isinstance(row, dict):
         raise InputError(f"{where} must be an object, not {shown(row)}.", code="script_format")
     for key in ("start", "end", "text"):
@@ -245,7 +246,7 @@ def _json_line(row: Any, where: str, language: str | None) -> ScriptLine:
         _text(row, "text", where) or "",
         speaker=_text(row, "speaker", where),
         id=_text(row, "id", where),
-        language=_text(row, "language", where) or language,
+        language=_text(row, "language", where),
         seed=_seed(row, where),
     )
 
