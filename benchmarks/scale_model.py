@@ -1,7 +1,7 @@
-"""How a batch grows with slots: an event simulation from measured rates.
+"""How a batch grows with workers: an event simulation from measured rates.
 
-    python benchmarks/scale_model.py --engine kokoro --executor ray --segments 1000000 --slots 1,10,100,1000
-    python benchmarks/scale_model.py --check        against real batches on this machine, at 1, 2 and 4 slots
+    python benchmarks/scale_model.py --engine kokoro --executor ray --segments 1000000 --workers 1,10,100,1000
+    python benchmarks/scale_model.py --check        against real batches on this machine, at 1, 2 and 4 workers
 
 Rates stand in scale/rates.json; --rates FILE lays yours over them, --set engines.kokoro.row.each=0.05 a single one.
 docs/scale.md tells what is modelled, and what is not.
@@ -33,12 +33,12 @@ def main() -> None:
         Simulation(
             rates,
             Work(segments, min(segments, options.segments_a_file), options.speakers, options.dominant),
-            slots,
+            workers,
             batch_size=options.batch_size,
             seed=options.seed,
         ).run()
         for segments in options.segments
-        for slots in options.slots
+        for workers in options.workers
     ]
     if options.json:
         print(
@@ -55,7 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engine", default="kokoro", help="echo, kokoro, fish, or one of your rates")
     parser.add_argument("--executor", default="ray", choices=("local", "ray"))
-    parser.add_argument("--slots", type=_numbers, default=[1, 10, 100, 1000], metavar="N,N")
+    parser.add_argument("--workers", type=_numbers, default=[1, 10, 100, 1000], metavar="N,N")
     parser.add_argument("--segments", type=_numbers, default=[100_000], metavar="N,N")
     parser.add_argument("--segments-a-file", type=int, default=1000, help="about an hour of talk")
     parser.add_argument("--speakers", type=int, default=4, help="of a file")
@@ -82,14 +82,14 @@ def _documents(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield (
-        f"{'segments':>9} {'slots':>5} {'wall':>10} {'perfect':>10} {'efficiency':>10}   {'limit':10}"
-        f"{'speaking':>9} {'starved':>8} {'tail':>7} {'loop':>7} {'network':>8} {'tail, slot s':>13}"
+        f"{'segments':>9} {'workers':>5} {'wall':>10} {'perfect':>10} {'efficiency':>10}   {'limit':10}"
+        f"{'speaking':>9} {'starved':>8} {'tail':>7} {'loop':>7} {'network':>8} {'tail, worker s':>13}"
     )
     for outcome in outcomes:
-        total = outcome.slots * outcome.wall
+        total = outcome.workers * outcome.wall
         seconds = outcome.seconds
         yield (
-            f"{outcome.segments:9d} {outcome.slots:5d} {_duration(outcome.wall):>10} {_duration(outcome.perfect):>10} "
+            f"{outcome.segments:9d} {outcome.workers:5d} {_duration(outcome.wall):>10} {_duration(outcome.perfect):>10} "
             f"{outcome.efficiency:10.3f}   {outcome.limit:10}{seconds.speaking / total:9.1%} "
             f"{seconds.starved / total:8.1%} {seconds.tail / total:7.1%} {outcome.busy['loop']:7.1%} "
             f"{outcome.busy['network']:8.1%} {seconds.tail:13.0f}"

@@ -1,1 +1,1 @@
-"""A model of a batch: files, slots, the controller and the network between them, as events in time."""
+"""A model of a batch: files, workers, the coordinator and the network between them, as events in time."""

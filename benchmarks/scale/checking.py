@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.commands import load, run_command
 from harness.talks import LINE_SECONDS, make_talk, write_list
-from scale.rates import Controller, Cost, Engine, Faults, Rates, Transport
+from scale.rates import Coordinator, Cost, Engine, Faults, Rates, Transport
 from scale.simulation import Simulation
 from scale.work import Work
 
@@ -48,27 +48,27 @@ def check() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="scale-") as name:
         folder = Path(name)
         rates = measured_rates(folder)
-        rows = [_compared(folder, rates, slots) for slots in (1, 2, 4)]
+        rows = [_compared(folder, rates, workers) for workers in (1, 2, 4)]
     return {"rates": asdict(rates), "rows": rows, "within": all(abs(row["off"]) <= NEAR for row in rows)}
 
 
-def _compared(folder: Path, rates: Rates, slots: int) -> dict[str, Any]:
+def _compared(folder: Path, rates: Rates, workers: int) -> dict[str, Any]:
     work = Work(FILES * LINES, LINES, SPEAKERS, DOMINANT, pauses=LINE_SECONDS / 2.7 - 1)
-    predicted = Simulation(rates, work, slots).run()
+    predicted = Simulation(rates, work, workers).run()
     before = load()
-    real = _batch(folder / f"slots{slots}", FILES, LINES, slots, PREDICTED_DELAY)
+    real = _batch(folder / f"workers{workers}", FILES, LINES, workers, PREDICTED_DELAY)
     return {
-        "slots": slots,
+        "workers": workers,
         "predicted_seconds": round(predicted.wall, 2),
         "measured_seconds": round(real.wall, 2),
         "off": round(predicted.wall / real.wall - 1, 4),
-        "perfect_seconds": round(FILES * LINES * PREDICTED_DELAY / slots, 2),
+        "perfect_seconds": round(FILES * LINES * PREDICTED_DELAY / workers, 2),
         "load": [round(before, 1), round(load(), 1)],
     }
 
 
 def measured_rates(folder: Path) -> Rates:
-    """From four batches on one slot: one of next to nothing, several such files, many lines, and the same in small
+    """From four batches on one worker: one of next to nothing, several such files, many lines, and the same in small
     leases."""
     one = _batch(folder / "one", 1, SHORT, 1, MEASURED_DELAY)
     several = _batch(folder / "several", 5, SHORT, 1, MEASURED_DELAY)
@@ -77,13 +77,13 @@ def measured_rates(folder: Path) -> Rates:
     a_row = max(0.0, (long.stages["speaking"] - one.stages["speaking"]) / (LONG - SHORT) - MEASURED_DELAY)
     a_lease = max(0.0, (leased.stages["speaking"] - long.stages["speaking"]) / (LONG / 5))
     a_file = max(0.0, (several.wall - one.wall) / 4 - SHORT * (MEASURED_DELAY + a_row))
-    a_slot = max(0.0, one.stages["speaking"] - SHORT * (MEASURED_DELAY + a_row))
+    a_worker = max(0.0, one.stages["speaking"] - SHORT * (MEASURED_DELAY + a_row))
     reading, casting, timeline = (_slope(one, long, stages) for stages in (READING, CASTING, ("timeline",)))
     nothing = Cost(0.0, 0.0)
     return Rates(
         Engine(0.0, nothing, Cost(PREDICTED_DELAY + a_row, 0.0), 0.0, 0.0, 0.0, 0.0, 0.0),
-        Transport(a_slot, 0.0, a_lease, 0.0, 0.0, 0.0),
-        Controller(
+        Transport(a_worker, 0.0, a_lease, 0.0, 0.0, 0.0),
+        Coordinator(
             command=max(0.0, one.wall - one.stages["speaking"] - a_file) / 2,
             reading=Cost(a_file / 2, reading),
             listening=nothing,
@@ -103,7 +103,7 @@ def _slope(short: Batch, long: Batch, stages: tuple[str, ...]) -> float:
 
 
 def _batch(
-    folder: Path, files: int, lines: int, slots: int, delay: float, *, parallel: bool = False
+    folder: Path, files: int, lines: int, workers: int, delay: float, *, parallel: bool = False
 ) -> Batch:
     """A real batch of the command."""
     folder.mkdir()
@@ -112,8 +112,8 @@ def _batch(
         for number in range(files)
     ]
     arguments = ["--list", str(write_list(folder / "list.jsonl", talks)), "--engine", "echo", "--no-report"]
-    if slots > 1 or parallel:
-        arguments += ["--mode", "parallel", "--workers", str(slots)]
+    if workers > 1 or parallel:
+        arguments += ["--mode", "parallel", "--workers", str(workers)]
     environ = {"VOICECLONE_ECHO": json.dumps({"delay": delay})}
     run = run_command([*arguments, "--out", str(folder / "out")], environ)
     stages: dict[str, float] = {}
@@ -127,11 +127,11 @@ def _batch(
 
 def table(summary: dict[str, Any]) -> Iterator[str]:
     yield f"{FILES} files of {LINES} lines of {PREDICTED_DELAY} s, {DOMINANT:.0%} of them of one speaker"
-    yield f"{'slots':>5} {'predicted':>11} {'measured':>10} {'off':>8} {'perfect':>9}   load"
+    yield f"{'workers':>5} {'predicted':>11} {'measured':>10} {'off':>8} {'perfect':>9}   load"
     for row in summary["rows"]:
         before, after = row["load"]
         yield (
-            f"{row['slots']:5d} {row['predicted_seconds']:9.2f} s {row['measured_seconds']:8.2f} s "
+            f"{row['workers']:5d} {row['predicted_seconds']:9.2f} s {row['measured_seconds']:8.2f} s "
             f"{row['off']:+8.1%} {row['perfect_seconds']:7.2f} s   {before} to {after}"
         )
     yield f"all within {NEAR:.0%}" if summary["within"] else f"not all within {NEAR:.0%}"

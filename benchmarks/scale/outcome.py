@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 GOOD = 0.9
-"""From this efficiency on it is the slots that limit: more of them would make it faster."""
+"""From this efficiency on it is the workers that limit: more of them would make it faster."""
 
 
 NEARLY_ALWAYS = 0.8
@@ -15,7 +15,7 @@ NEARLY_ALWAYS = 0.8
 
 @dataclass(slots=True)
 class SlotSeconds:
-    """Where the time of all slots went; together it is slots times wall time."""
+    """Where the time of all workers went; together it is workers times wall time."""
 
     start: float = 0.0
     """Before the first lease: the command, reading and analysis of the first file, the start of the workers."""
@@ -25,7 +25,7 @@ class SlotSeconds:
     answering: float = 0.0
     """Between a result and the next lease: the coordinator's loop and the transport."""
     network: float = 0.0
-    """In the line for the controller's network."""
+    """In the line for the coordinator's network."""
     starved: float = 0.0
     """Nothing to lease, though more was to come."""
     tail: float = 0.0
@@ -41,14 +41,14 @@ class SlotSeconds:
 
     @property
     def idle(self) -> dict[str, float]:
-        """What keeps slots from speaking."""
+        """What keeps workers from speaking."""
         names = ("start", "loading", "encoding", "answering", "network", "starved", "tail", "finish", "lost")
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    slots: int
+    workers: int
     segments: int
     files: int
     wall: float
@@ -60,7 +60,7 @@ class Outcome:
     leases: int
     seconds: SlotSeconds
     busy: dict[str, float]
-    """Share of the wall time for which these worked: the controller's loop and network, its threads that mark and
+    """Share of the wall time for which these worked: the coordinator's loop and network, its threads that mark and
     those that read, cast and mix files; and who listens."""
     deaths: int
     losses: int
@@ -73,7 +73,7 @@ class Outcome:
     def limit(self) -> str:
         """What keeps the batch from being faster."""
         if self.efficiency >= GOOD:
-            return "slots"
+            return "workers"
         name = max(self.seconds.idle.items(), key=lambda item: item[1])[0]
         busiest, share = max(self.busy.items(), key=lambda item: item[1])
         if name == "starved" and share < NEARLY_ALWAYS:
@@ -83,9 +83,9 @@ class Outcome:
         return {"answering": "loop"}.get(name, name)
 
     def document(self) -> dict[str, Any]:
-        total = self.slots * self.wall
+        total = self.workers * self.wall
         return {
-            "slots": self.slots,
+            "workers": self.workers,
             "segments": self.segments,
             "files": self.files,
             "wall_seconds": round(self.wall, 3),
@@ -93,12 +93,12 @@ class Outcome:
             "efficiency": round(self.efficiency, 4),
             "limit": self.limit,
             "leases": self.leases,
-            "shares_of_slot_time": {
+            "shares_of_worker_time": {
                 field.name: round(getattr(self.seconds, field.name) / total, 5)
                 for field in fields(self.seconds)
             },
             "busy": {name: round(share, 4) for name, share in self.busy.items()},
-            "tail_slot_seconds": round(self.seconds.tail, 1),
+            "tail_worker_seconds": round(self.seconds.tail, 1),
             "deaths": self.deaths,
             "node_losses": self.losses,
         }

@@ -31,7 +31,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A slot that holds this engine. Seconds, but for ``spread``."""
+    """A worker that holds this engine. Seconds, but for ``spread``."""
 
     load: float
     encode: Cost
@@ -47,34 +47,34 @@ class Engine:
     reference_bytes: float
     """What a node must have of a speaker."""
     marking: float
-    """Seconds of the controller for a second of speech: the watermark. 0: none."""
+    """Seconds of the coordinator for a second of speech: the watermark. 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """Between the controller and a slot: pipes here, Ray there."""
+    """Between the coordinator and a worker: pipes here, Ray there."""
 
     start: float
-    """Seconds until a slot can load its engine."""
+    """Seconds until a worker can load its engine."""
     trip: float
     """Seconds between a worker's result and its next lease, without the coordinator's time."""
     hand_out: float
-    """Seconds of the controller for a lease: its task file, its result."""
+    """Seconds of the coordinator for a lease: its task file, its result."""
     hear: float
-    """Seconds of the controller for a line: its events, its note."""
+    """Seconds of the coordinator for a line: its events, its note."""
     store: float
-    """Seconds of the controller for a byte that it has to write itself."""
+    """Seconds of the coordinator for a byte that it has to write itself."""
     bytes_a_second: float
-    """Of the controller's network, each way; 0: files are shared, nothing travels."""
+    """Of the coordinator's network, each way; 0: files are shared, nothing travels."""
 
     @property
     def isolated(self) -> bool:
-        """Whether files travel between the controller and the nodes."""
+        """Whether files travel between the coordinator and the nodes."""
         return self.bytes_a_second > 0
 
 
 @dataclass(frozen=True, slots=True)
-class Controller:
+class Coordinator:
     """The process of the command. A unit is a second of the recording."""
 
     command: float
@@ -86,7 +86,7 @@ class Controller:
     marking_model: float
     """Seconds to load the watermark's model, once a file."""
     threads: int
-    """Files whose speech can be marked at once: the controller's cores."""
+    """Files whose speech can be marked at once: the coordinator's cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +94,16 @@ class Faults:
     """Failures and slow workers."""
 
     worker_deaths: float
-    """A slot and hour."""
+    """A worker and hour."""
     node_losses: float
     """A node and hour."""
-    slots_a_node: int
+    workers_a_node: int
     notice: float
     """Seconds until a lost node is missed."""
     back: float
     """Seconds until a lost node is there again."""
     slow_share: float
-    """Of the slots."""
+    """Of the workers."""
     slow_times: float
     """How much longer those take."""
 
@@ -112,7 +112,7 @@ class Faults:
 class Rates:
     engine: Engine
     transport: Transport
-    controller: Controller
+    coordinator: Coordinator
     faults: Faults
 
 
@@ -140,7 +140,7 @@ def rates_of(tables: Mapping[str, Any], engine: str, executor: str) -> Rates:
         return Rates(
             _part(Engine, tables["engines"][engine], f"engines.{engine}"),
             _part(Transport, tables["executors"][executor], f"executors.{executor}"),
-            _part(Controller, tables["controller"], "controller"),
+            _part(Coordinator, tables["coordinator"], "coordinator"),
             _part(Faults, tables["faults"], "faults"),
         )
     except KeyError as error:

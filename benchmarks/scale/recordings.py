@@ -16,21 +16,21 @@ class Recordings:
     """Start, read, analyze, prepare references, lease, mark lines, mix."""
 
     def __init__(
-        self, clock: Clock, rates: Rates, work: Work, slots: int, *, batch_size: int, seed: int
+        self, clock: Clock, rates: Rates, work: Work, workers: int, *, batch_size: int, seed: int
     ) -> None:
-        self._clock, self._rates, self._work, self._slots = clock, rates, work, slots
+        self._clock, self._rates, self._work, self._workers = clock, rates, work, workers
         self._chance = np.random.default_rng(seed)
         self._shapes = shapes(work, batch_size, self._chance)
         self._files: dict[int, File] = {}
         self._begun = self._ended = 0
-        nodes = -(-slots // rates.faults.slots_a_node)
+        nodes = -(-workers // rates.faults.workers_a_node)
         self._ears = nodes if rates.transport.isolated else 1
         self._listeners = Servers(self._ears)
-        self._markers = Servers(rates.controller.threads)
+        self._markers = Servers(rates.coordinator.threads)
         self._computing = Server()
         self.last_end = 0.0
         self.needed = self.speech = 0.0
-        """Seconds that all leases take in the hands of usual slots, and of the speech in them."""
+        """Seconds that all leases take in the hands of usual workers, and of the speech in them."""
         self.rows = 0
 
     def __getitem__(self, number: int) -> File:
@@ -41,7 +41,7 @@ class Recordings:
         return self._work.files - self._ended
 
     def begin_first(self, now: float) -> None:
-        for _ in range(min(EXTRA_OPEN, MAX_OPEN + self._slots, self._work.files)):
+        for _ in range(min(EXTRA_OPEN, MAX_OPEN + self._workers, self._work.files)):
             self._begin(now)
 
     def _begin(self, now: float) -> None:
@@ -51,17 +51,17 @@ class Recordings:
 
     def read(self, now: float, number: int) -> None:
         self._files[number] = File(self._shapes[number % len(self._shapes)])
-        self._compute(now, self._rates.controller.reading, Event.READ, number)
+        self._compute(now, self._rates.coordinator.reading, Event.READ, number)
 
     def analyze(self, now: float, number: int) -> None:
-        cost = self._rates.controller.listening.of(self._files[number].shape.audio)
+        cost = self._rates.coordinator.listening.of(self._files[number].shape.audio)
         self._clock.schedule(self._listeners.serve(now, cost), Event.ANALYZED, number)
 
     def prepare(self, now: float, number: int) -> None:
-        self._compute(now, self._rates.controller.casting, Event.PREPARED, number)
+        self._compute(now, self._rates.coordinator.casting, Event.PREPARED, number)
 
     def mix(self, now: float, number: int) -> None:
-        self._compute(now, self._rates.controller.timeline, Event.MIXED, number)
+        self._compute(now, self._rates.coordinator.timeline, Event.MIXED, number)
 
     def _compute(self, now: float, cost: Cost, then: Event, number: int) -> None:
         """Files are read, cast and mixed one at a time."""
@@ -77,7 +77,7 @@ class Recordings:
     def cut(self, number: int) -> list[Lease]:
         """The leases of a file, with the seconds that this time they will take."""
         engine, file = self._rates.engine, self._files[number]
-        cut = file.shape.cut(self._slots_for_each())
+        cut = file.shape.cut(self._workers_for_each())
         file.leases = file.left = len(cut.rows)
         spread = engine.spread / np.sqrt(cut.rows)
         noise = np.exp(self._chance.normal(-(spread**2) / 2, spread))
@@ -88,18 +88,18 @@ class Recordings:
         parts = (cut.rows.tolist(), cut.speech.tolist(), cut.speaker.tolist(), seconds.tolist())
         return [Lease(number, *each) for each in zip(*parts, strict=True)]
 
-    def _slots_for_each(self) -> int:
-        """For how many slots a file is cut: those that there are for each file that is left (batch/conducting.py).
+    def _workers_for_each(self) -> int:
+        """For how many workers a file is cut: those that there are for each file that is left (batch/conducting.py).
         A single local worker is the sequential mode."""
-        if self._slots == 1 and not self._rates.transport.isolated:
+        if self._workers == 1 and not self._rates.transport.isolated:
             return 0
-        return max(1, -(-self._slots // max(1, self.left)))
+        return max(1, -(-self._workers // max(1, self.left)))
 
     def take(self, now: float, lease: Lease) -> bool:
         """The lines of a lease are here, to be marked by their file's own thread; whether they were the last."""
-        file, controller = self._files[lease.file], self._rates.controller
+        file, coordinator = self._files[lease.file], self._rates.coordinator
         if self._rates.engine.marking:
-            model = controller.marking_model if file.left == file.leases else 0.0
+            model = coordinator.marking_model if file.left == file.leases else 0.0
             file.marked = self._markers.serve(now, self._rates.engine.marking * lease.speech + model)
         file.left -= 1
         if file.left == 0:
@@ -110,6 +110,6 @@ class Recordings:
         """Shares of so many seconds."""
         return {
             "listening": self._listeners.busy / seconds / self._ears,
-            "marking": self._markers.busy / seconds / self._rates.controller.threads,
+            "marking": self._markers.busy / seconds / self._rates.coordinator.threads,
             "files": self._computing.busy / seconds,
         }

@@ -26,19 +26,19 @@ from scale.work import Work
 class Simulation:
     """One batch on a number of workers."""
 
-    def __init__(self, rates: Rates, work: Work, slots: int, *, batch_size: int = 5, seed: int = 1) -> None:
+    def __init__(self, rates: Rates, work: Work, workers: int, *, batch_size: int = 5, seed: int = 1) -> None:
         self._rates, self._work = rates, work
         self._chance = random.Random(seed)
         self._clock = Clock()
-        self._files = Recordings(self._clock, rates, work, slots, batch_size=batch_size, seed=seed)
+        self._files = Recordings(self._clock, rates, work, workers, batch_size=batch_size, seed=seed)
         self._queue: collections.deque[Lease] = collections.deque()
         self._encodes: collections.deque[Lease] = collections.deque()
         self._loop = Server()
         self._uplink, self._downlink = Server(), Server()
-        slow = round(rates.faults.slow_share * slots)
-        self._pace = [rates.faults.slow_times] * slow + [1.0] * (slots - slow)
-        self._assignments: list[Assignment | None] = [None] * slots
-        self._cold = [True] * slots
+        slow = round(rates.faults.slow_share * workers)
+        self._pace = [rates.faults.slow_times] * slow + [1.0] * (workers - slow)
+        self._assignments: list[Assignment | None] = [None] * workers
+        self._cold = [True] * workers
         self._has_started = False
         self._idle: dict[int, float] = {}
         """Idle workers, and since when."""
@@ -47,8 +47,8 @@ class Simulation:
         self._leases = self._deaths = self._losses = 0
 
     def run(self) -> Outcome:
-        files, slots = self._files, len(self._assignments)
-        files.begin_first(self._rates.controller.command)
+        files, workers = self._files, len(self._assignments)
+        files.begin_first(self._rates.coordinator.command)
         self._plan_losses()
         acts: dict[Event, Callable[[float, int, Assignment | None], None]] = {
             Event.BEGIN: lambda now, number, assignment: files.read(now, number),
@@ -65,11 +65,11 @@ class Simulation:
         while files.left:
             now, event, number, assignment = self._clock.next()
             acts[event](now, number, assignment)
-        end = files.last_end + self._rates.controller.command
+        end = files.last_end + self._rates.coordinator.command
         for since in self._idle.values():
             self._seconds.starved += max(0.0, self._last_arrival - since)
             self._seconds.tail += max(0.0, self._synthesized_at - max(since, self._last_arrival))
-        self._seconds.finish = slots * (end - self._synthesized_at)
+        self._seconds.finish = workers * (end - self._synthesized_at)
         return self._outcome(end)
 
     # ------------------------------------------------------------------------- leases
@@ -87,36 +87,36 @@ class Simulation:
         """Give new leases to idle workers."""
         self._last_arrival = now
         while self._idle and (self._encodes or self._queue):
-            slot, since = self._idle.popitem()
+            worker, since = self._idle.popitem()
             self._seconds.starved += max(0.0, now - since)
-            self._assign(max(now, since), slot)
+            self._assign(max(now, since), worker)
 
-    def _assign(self, now: float, slot: int) -> None:
-        self._lease(now, slot, self._encodes.popleft() if self._encodes else self._queue.popleft())
+    def _assign(self, now: float, worker: int) -> None:
+        self._lease(now, worker, self._encodes.popleft() if self._encodes else self._queue.popleft())
 
-    def _lease(self, now: float, slot: int, lease: Lease) -> Assignment:
+    def _lease(self, now: float, worker: int, lease: Lease) -> Assignment:
         transport = self._rates.transport
         there = self._loop.serve(now, transport.hand_out) + transport.trip
-        begins = self._send(there, slot, lease)
-        load = transport.start + self._rates.engine.load if self._cold[slot] else 0.0
-        self._cold[slot] = False
+        begins = self._send(there, worker, lease)
+        load = transport.start + self._rates.engine.load if self._cold[worker] else 0.0
+        self._cold[worker] = False
         self._leases += 1
         self._seconds.answering += there - now
         self._seconds.network += begins - there
-        seconds = lease.seconds * self._pace[slot]
+        seconds = lease.seconds * self._pace[worker]
         assignment = Assignment(lease, begins, load, seconds, begins + load + seconds)
         if rate := self._rates.faults.worker_deaths:
             dies = begins + self._chance.expovariate(rate / 3600)
             assignment.dies = dies < assignment.ends
             assignment.ends = min(dies, assignment.ends)
-        self._assignments[slot] = assignment
-        self._clock.schedule(assignment.ends, Event.DONE, slot, assignment)
+        self._assignments[worker] = assignment
+        self._clock.schedule(assignment.ends, Event.DONE, worker, assignment)
         return assignment
 
-    def _send(self, now: float, slot: int, lease: Lease) -> float:
+    def _send(self, now: float, worker: int, lease: Lease) -> float:
         """Return the time at which the worker's node has the reference of the speaker."""
         transport = self._rates.transport
-        sent, node = self._files[lease.file].sent, slot // self._rates.faults.slots_a_node
+        sent, node = self._files[lease.file].sent, worker // self._rates.faults.workers_a_node
         if not transport.isolated or (node, lease.speaker) in sent:
             return now
         sent.add((node, lease.speaker))
@@ -132,16 +132,16 @@ class Simulation:
         self._downlink.serve(now, a_row * (lease.rows - 1))
         return arrived
 
-    def _finish(self, now: float, slot: int, assignment: Assignment | None) -> None:
+    def _finish(self, now: float, worker: int, assignment: Assignment | None) -> None:
         assert assignment is not None
-        if self._assignments[slot] is not assignment:
+        if self._assignments[worker] is not assignment:
             return  # its node was lost
-        self._assignments[slot] = None
+        self._assignments[worker] = None
         self._account(now, assignment)
         if assignment.dies:
             self._deaths += 1
             self._requeue(now, assignment)
-            self._restart(now, slot, 0.0)
+            self._restart(now, worker, 0.0)
             return
         lease, transport = assignment.lease, self._rates.transport
         arrived = self._carry(now, lease)
@@ -151,7 +151,7 @@ class Simulation:
         self._seconds.network += arrived - now
         self._seconds.answering += received - arrived
         self._complete(received, assignment)
-        self._free(received, slot)
+        self._free(received, worker)
         self._loop.serve(received, a_row * max(0, lease.rows - 1))
 
     def _account(self, now: float, assignment: Assignment) -> None:
@@ -175,11 +175,11 @@ class Simulation:
         if self._files.take(now, lease):
             self._synthesized_at = now
 
-    def _free(self, now: float, slot: int) -> None:
+    def _free(self, now: float, worker: int) -> None:
         if self._encodes or self._queue:
-            self._assign(now, slot)
+            self._assign(now, worker)
             return
-        self._idle[slot] = now
+        self._idle[worker] = now
 
     # ------------------------------------------------------------------------- faults
 
@@ -189,14 +189,14 @@ class Simulation:
         (self._encodes if lease.speaker == ENCODING else self._queue).appendleft(lease)
         self._assign_idle(now)
 
-    def _restart(self, now: float, slot: int, seconds: float) -> None:
-        self._cold[slot] = True
+    def _restart(self, now: float, worker: int, seconds: float) -> None:
+        self._cold[worker] = True
         self._seconds.lost += seconds
-        self._clock.schedule(now + seconds, Event.BACK, slot)
+        self._clock.schedule(now + seconds, Event.BACK, worker)
 
     def _plan_losses(self) -> None:
         if self._rates.faults.node_losses:
-            for node in range(-(-len(self._assignments) // self._rates.faults.slots_a_node)):
+            for node in range(-(-len(self._assignments) // self._rates.faults.workers_a_node)):
                 self._plan_loss(0.0, node)
 
     def _plan_loss(self, now: float, node: int) -> None:
@@ -207,25 +207,25 @@ class Simulation:
     def _lose(self, now: float, node: int) -> None:
         faults = self._rates.faults
         self._losses += 1
-        first = node * faults.slots_a_node
-        for slot in range(first, min(first + faults.slots_a_node, len(self._assignments))):
-            assignment, self._assignments[slot] = self._assignments[slot], None
+        first = node * faults.workers_a_node
+        for worker in range(first, min(first + faults.workers_a_node, len(self._assignments))):
+            assignment, self._assignments[worker] = self._assignments[worker], None
             if assignment is not None:
                 assignment.dies = True
                 self._account(now, assignment)
-                self._clock.schedule(now + faults.notice, Event.MISSED, slot, assignment)
-            elif (since := self._idle.pop(slot, None)) is not None:
+                self._clock.schedule(now + faults.notice, Event.MISSED, worker, assignment)
+            elif (since := self._idle.pop(worker, None)) is not None:
                 self._seconds.starved += max(0.0, now - since)
             else:
                 continue  # it is not running
-            self._restart(now, slot, faults.back)
+            self._restart(now, worker, faults.back)
         self._plan_loss(now + faults.back, node)
 
     def _outcome(self, end: float) -> Outcome:
         capacity = sum(1 / pace for pace in self._pace)
         network = max(self._uplink.busy, self._downlink.busy)
         return Outcome(
-            slots=len(self._assignments),
+            workers=len(self._assignments),
             segments=self._files.rows,
             files=self._work.files,
             wall=end,

@@ -61,18 +61,20 @@ class Shape:
         self.audio = characters * SECONDS_A_CHARACTER * (1 + work.pauses)
         """Seconds of the recording."""
 
-    def cut(self, slots: int) -> Cut:
-        """Into leases for so many slots; 0: for the sequential mode."""
-        if slots not in self._cuts:
+    def cut(self, workers: int) -> Cut:
+        """Into leases for so many workers; 0: for the sequential mode."""
+        if workers not in self._cuts:
             leases = (
-                shared_leases(self._tasks, slots, self._batch_size) if slots else large_leases(self._tasks)
+                shared_leases(self._tasks, workers, self._batch_size)
+                if workers
+                else large_leases(self._tasks)
             )
-            self._cuts[slots] = Cut(
+            self._cuts[workers] = Cut(
                 np.array([sum(len(task.segments) for task in _tasks_of(lease)) for lease in leases]),
                 np.array([_characters(lease) * SECONDS_A_CHARACTER for lease in leases]),
                 np.array([_speaker(lease) for lease in leases]),
             )
-        return self._cuts[slots]
+        return self._cuts[workers]
 
 
 def shapes(work: Work, batch_size: int, chance: np.random.Generator) -> list[Shape]:

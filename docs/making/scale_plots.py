@@ -34,24 +34,24 @@ IDLE = {
     "speaking": "speaking",
     "start": "start",
     "loading": "loading, fitting",
-    "answering": "controller",
+    "answering": "coordinator",
     "network": "network",
     "starved": "waiting for files",
     "tail": "tail",
 }
-"""Parts of a slot's time, and what they are called."""
+"""Parts of a worker's time, and what they are called."""
 
 
 def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     for engine in ("kokoro", "fish"):
-        lines = {size: [_outcome(engine, size, slots) for slots in SLOTS] for size in SIZES}
+        lines = {size: [_outcome(engine, size, workers) for workers in SLOTS] for size in SIZES}
         _write(f"scale-{engine}.svg", efficiency(f"{engine} on Ray: efficiency", lines))
-        _write(f"scale-{engine}-slots.svg", shares(f"{engine}, 1,000 h: what slots do", lines[1_000_000]))
+        _write(f"scale-{engine}-workers.svg", shares(f"{engine}, 1,000 h: what workers do", lines[1_000_000]))
 
 
-def _outcome(engine: str, size: int, slots: int) -> Outcome:
-    return Simulation(rates_of(read_tables(), engine, "ray"), Work(size), slots).run()
+def _outcome(engine: str, size: int, workers: int) -> Outcome:
+    return Simulation(rates_of(read_tables(), engine, "ray"), Work(size), workers).run()
 
 
 def _write(name: str, parts: Iterator[str]) -> None:
@@ -65,7 +65,7 @@ def _write(name: str, parts: Iterator[str]) -> None:
 def efficiency(title: str, lines: dict[int, list[Outcome]]) -> Iterator[str]:
     yield from _frame(title, "of perfect division")
     for colour, (size, outcomes) in zip(COLOURS, lines.items(), strict=False):
-        points = [(_x(outcome.slots), _y(outcome.efficiency)) for outcome in outcomes]
+        points = [(_x(outcome.workers), _y(outcome.efficiency)) for outcome in outcomes]
         yield _line(points, colour)
         yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{colour}"/>' for x, y in points)
         yield _label(list(lines).index(size), colour, SIZES[size])
@@ -77,7 +77,7 @@ def shares(title: str, outcomes: Sequence[Outcome]) -> Iterator[str]:
     below = [0.0] * len(outcomes)
     for place, (name, label) in enumerate(IDLE.items()):
         above = [low + _share(outcome, name) for low, outcome in zip(below, outcomes, strict=True)]
-        xs = [_x(outcome.slots) for outcome in outcomes]
+        xs = [_x(outcome.workers) for outcome in outcomes]
         upper = [f"{x:.1f},{_y(y):.1f}" for x, y in zip(xs, above, strict=True)]
         lower = [f"{x:.1f},{_y(y):.1f}" for x, y in zip(xs, below, strict=True)]
         colour = (*COLOURS, "#d4a5a5")[place]
@@ -89,7 +89,7 @@ def shares(title: str, outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 def _share(outcome: Outcome, name: str) -> float:
     seconds = getattr(outcome.seconds, name) + (outcome.seconds.encoding if name == "loading" else 0.0)
-    return float(seconds / (outcome.slots * outcome.wall))
+    return float(seconds / (outcome.workers * outcome.wall))
 
 
 def _frame(title: str, what: str) -> Iterator[str]:
@@ -98,19 +98,19 @@ def _frame(title: str, what: str) -> Iterator[str]:
         y = _y(tenth / 10)
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tenth * 10} %</text>'
-    for slots in SLOTS:
-        x = _x(slots)
+    for workers in SLOTS:
+        x = _x(workers)
         yield f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{_y(0):.1f}" y2="{_y(0) + 4:.1f}"/>'
-        yield f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 19}" text-anchor="middle">{slots}</text>'
+        yield f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 19}" text-anchor="middle">{workers}</text>'
     yield f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_y(0):.1f}" y2="{_y(0):.1f}"/>'
     middle = (LEFT + WIDTH - RIGHT) / 2
-    yield f'<text x="{middle:.0f}" y="{HEIGHT - 10}" text-anchor="middle">slots</text>'
+    yield f'<text x="{middle:.0f}" y="{HEIGHT - 10}" text-anchor="middle">workers</text>'
     yield f'<text x="{WIDTH - RIGHT}" y="22" text-anchor="end">{escape(what)}</text>'
 
 
-def _x(slots: int) -> float:
+def _x(workers: int) -> float:
     span = WIDTH - LEFT - RIGHT - 20
-    return LEFT + 10 + span * math.log(slots) / math.log(SLOTS[-1])
+    return LEFT + 10 + span * math.log(workers) / math.log(SLOTS[-1])
 
 
 def _y(share: float) -> float:

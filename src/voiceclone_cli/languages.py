@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 EXAMPLES = "en, es-419, pt-BR or zh-Hans"
 """Of codes, for messages."""
@@ -103,6 +104,7 @@ _BY_NAME = {name.casefold().replace(" ", "-"): code for code, name in _NAMES.ite
 _TAG_OF_ALIAS = dict(_rows(_ALIASES, 2))
 
 
+@lru_cache(maxsize=1000)
 def language_of(text: str) -> str | None:
     """Return the BCP 47 tag of a code or name as people write it: ``es_MX``, ``spa``, ``zh_cn``, ``Spanish``, ``jp``.
 
@@ -146,11 +148,11 @@ def is_name(text: str) -> bool:
 
 
 def three_letter_code(tag: str, *, bibliographic: bool) -> str | None:
-    """Return the code of ISO 639-2 or 639-3 of ``es`` or ``es-419``, here ``spa``; None for unknown languages.
+    """Return the code of ISO 639-2 or 639-3 of ``es``, ``es-419`` or ``spa``, here ``spa``; None for what is no code.
 
     Of French it is ``fra``, or ``fre`` as the bibliographic code.
     """
     main = main_language(tag)
     is_code = len(main) == 3 and main.isascii() and main.isalpha()
-    code = _TERMINOLOGICAL.get(main, main if is_code else None)
+    code = _TERMINOLOGICAL.get(_MAIN.get(main, main), main if is_code else None)
     return _IN_MATROSKA.get(code, code) if code is not None and bibliographic else code

@@ -13,68 +13,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis_tasks import diarized, excerpt, transcribed
 from hearing import sample_text, word_error_rate
 from processes import children, gone
 from voiceclone_cli.analysis.analyzer import (
     LOCAL_ANALYZER,
-    Analyzer,
     CachedModels,
-    diarization_from_dict,
-    diarization_task,
-    transcript_from_dict,
-    transcription_task,
 )
-from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount, choose_diarizer
+from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount
 from voiceclone_cli.analysis.remote import RemoteAnalyzer, local_launcher
 from voiceclone_cli.analysis.transcription import transcribe
 from voiceclone_cli.audio import reader
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.types import (
-    ANALYSIS_RATE,
-    Diarization,
-    Progress,
     ProgressEvent,
     Recording,
-    Transcript,
-    no_progress,
 )
 
 pytestmark = pytest.mark.engine
 
 
-def diarized(
-    analyzer: Analyzer,
-    recording: Recording,
-    model: DiarizationModel,
-    count: SpeakerCount,
-    settings: Settings,
-    progress: Progress,
-) -> Diarization:
-    return diarization_from_dict(analyzer.run(diarization_task(recording, model, count, settings), progress))
-
-
-def transcribed(
-    analyzer: Analyzer, recording: Recording, folder: Path, settings: Settings, progress: Progress
-) -> Transcript:
-    return transcript_from_dict(analyzer.run(transcription_task(recording, folder, settings), progress))
-
-
 @pytest.fixture(scope="module")
 def recording(sample_wav: Path) -> Recording:
-    return part(reader.read_recording(sample_wav), 6, 20)
-
-
-def part(recording: Recording, start: int, end: int) -> Recording:
-    samples = recording.samples[start * ANALYSIS_RATE : end * ANALYSIS_RATE]
-    return replace(recording, samples=samples, source_rate=ANALYSIS_RATE, source_frames=len(samples))
-
-
-@pytest.fixture(scope="module")
-def model(model_folders: Mapping[str, Path]) -> DiarizationModel:
-    return choose_diarizer(
-        "embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None
-    )
+    return excerpt(reader.read_recording(sample_wav), 6, 20)
 
 
 @pytest.fixture
@@ -89,13 +51,16 @@ def analyzer() -> Iterator[RemoteAnalyzer]:
 
 
 def test_turns_are_the_same_in_a_child_the_first_time_and_the_second(
-    analyzer: RemoteAnalyzer, recording: Recording, model: DiarizationModel, settings: Settings
+    analyzer: RemoteAnalyzer, recording: Recording, embedded_diarizer: DiarizationModel, settings: Settings
 ) -> None:
-    own = diarized(LOCAL_ANALYZER, recording, model, SpeakerCount(), settings, no_progress)
+    own = diarized(LOCAL_ANALYZER, recording, embedded_diarizer, settings)
     events: list[ProgressEvent] = []
-    assert diarized(analyzer, recording, model, SpeakerCount(), settings, events.append) == own
-    assert diarized(analyzer, part(recording, 0, 5), model, SpeakerCount(1), settings, no_progress) != own
-    assert diarized(analyzer, recording, model, SpeakerCount(), settings, no_progress) == own
+    assert diarized(analyzer, recording, embedded_diarizer, settings, events.append) == own
+    assert (
+        diarized(analyzer, excerpt(recording, 0, 5), embedded_diarizer, settings, count=SpeakerCount(1))
+        != own
+    )
+    assert diarized(analyzer, recording, embedded_diarizer, settings) == own
     completed = [event.completed for event in events]
     assert completed == sorted(completed)
     assert (completed[0], completed[-1], len(own.speakers)) == (0.0, recording.seconds, 2)
@@ -105,9 +70,9 @@ def test_words_are_the_same_in_a_child_the_first_time_and_the_second(
     analyzer: RemoteAnalyzer, recording: Recording, model_folders: Mapping[str, Path], settings: Settings
 ) -> None:
     folder = model_folders["whisper-base"]
-    own = transcribed(LOCAL_ANALYZER, recording, folder, settings, no_progress)
+    own = transcribed(LOCAL_ANALYZER, recording, folder, settings)
     for _ in range(2):
-        assert transcribed(analyzer, recording, folder, settings, no_progress) == own
+        assert transcribed(analyzer, recording, folder, settings) == own
     assert analyzer.peak_mb > 100
     # The line that the recording's end cuts off, at 18 s of the sample, is left out.
     text = "".join(word.text for word in own.words if word.start < 18 - 6)
@@ -129,21 +94,21 @@ def test_what_was_decoded_by_sampling_is_found_the_same_the_next_time(
 def test_what_is_wrong_with_a_recording_or_a_model_is_events_as_it_is_here(
     analyzer: RemoteAnalyzer,
     recording: Recording,
-    model: DiarizationModel,
+    embedded_diarizer: DiarizationModel,
     settings: Settings,
     tmp_path: Path,
 ) -> None:
     silence = replace(recording, samples=np.zeros_like(recording.samples))
     with pytest.raises(InputError, match="No speech found in sample") as caught:
-        diarized(analyzer, silence, model, SpeakerCount(), settings, no_progress)
+        diarized(analyzer, silence, embedded_diarizer, settings)
     assert caught.value.code == "no_speech"
     with pytest.raises(PreflightError) as refused:
-        transcribed(analyzer, recording, tmp_path, settings, no_progress)
+        transcribed(analyzer, recording, tmp_path, settings)
     assert refused.value.code == "asr_model_incomplete"
 
 
 def test_a_child_that_is_killed_while_it_listens_costs_nothing_but_time(
-    recording: Recording, model: DiarizationModel, settings: Settings
+    recording: Recording, embedded_diarizer: DiarizationModel, settings: Settings
 ) -> None:
     killed: list[int] = []
     others = set(children(os.getpid()))
@@ -154,9 +119,9 @@ def test_a_child_that_is_killed_while_it_listens_costs_nothing_but_time(
                 killed.extend(set(children(os.getpid())) - others)
                 os.kill(killed[0], signal.SIGKILL)
 
-        found = diarized(analyzer, recording, model, SpeakerCount(), settings, kill_once)
+        found = diarized(analyzer, recording, embedded_diarizer, settings, kill_once)
     assert len(killed) == 1
-    assert found == diarized(LOCAL_ANALYZER, recording, model, SpeakerCount(), settings, no_progress)
+    assert found == diarized(LOCAL_ANALYZER, recording, embedded_diarizer, settings)
 
 
 COORDINATOR = """

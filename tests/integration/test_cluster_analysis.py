@@ -13,51 +13,28 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_limits
 
+from analysis_tasks import diarized, excerpt, transcribed
 from cluster import Machines, machines
 from hearing import sample_text, word_error_rate
 from processes import descendants, gone
 from voiceclone_cli.analysis.analyzer import (
     LOCAL_ANALYZER,
-    Analyzer,
-    diarization_from_dict,
-    diarization_task,
-    transcript_from_dict,
-    transcription_task,
 )
-from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount, choose_diarizer
+from voiceclone_cli.analysis.diarization import DiarizationModel
 from voiceclone_cli.analysis.remote import RemoteAnalyzer
 from voiceclone_cli.audio import reader
 from voiceclone_cli.cluster.launcher import AnalysisLauncher
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import InputError, RunError, Stopped
 from voiceclone_cli.types import (
-    ANALYSIS_RATE,
     Diarization,
     Progress,
     ProgressEvent,
     Recording,
-    Transcript,
     no_progress,
 )
 
 pytestmark = pytest.mark.engine
-
-
-def diarized(
-    analyzer: Analyzer,
-    recording: Recording,
-    model: DiarizationModel,
-    count: SpeakerCount,
-    settings: Settings,
-    progress: Progress,
-) -> Diarization:
-    return diarization_from_dict(analyzer.run(diarization_task(recording, model, count, settings), progress))
-
-
-def transcribed(
-    analyzer: Analyzer, recording: Recording, folder: Path, settings: Settings, progress: Progress
-) -> Transcript:
-    return transcript_from_dict(analyzer.run(transcription_task(recording, folder, settings), progress))
 
 
 @pytest.fixture(scope="module")
@@ -68,16 +45,7 @@ def cluster(model_folders: object) -> Iterator[Machines]:
 
 @pytest.fixture(scope="module")
 def recording(sample_wav: Path) -> Recording:
-    whole = reader.read_recording(sample_wav)
-    samples = whole.samples[6 * ANALYSIS_RATE : 18 * ANALYSIS_RATE]
-    return replace(whole, samples=samples, source_rate=ANALYSIS_RATE, source_frames=len(samples))
-
-
-@pytest.fixture(scope="module")
-def model(model_folders: Mapping[str, Path]) -> DiarizationModel:
-    return choose_diarizer(
-        "embedded", models=lambda names: {name: model_folders[name] for name in names}, token=None
-    )
+    return excerpt(reader.read_recording(sample_wav), 6, 18)
 
 
 @pytest.fixture
@@ -94,8 +62,8 @@ def analyzer_of(settings: Settings, progress: Progress) -> RemoteAnalyzer:
 
 
 @pytest.fixture(scope="module")
-def own(recording: Recording, model: DiarizationModel) -> Diarization:
-    return diarized(LOCAL_ANALYZER, recording, model, SpeakerCount(), resolve({"threads": 1}), no_progress)
+def own(recording: Recording, embedded_diarizer: DiarizationModel) -> Diarization:
+    return diarized(LOCAL_ANALYZER, recording, embedded_diarizer, resolve({"threads": 1}))
 
 
 @pytest.fixture
@@ -131,7 +99,7 @@ def kill_actors() -> None:
 def test_two_recordings_are_found_on_two_nodes_at_once_and_as_here(
     analyzer: RemoteAnalyzer,
     recording: Recording,
-    model: DiarizationModel,
+    embedded_diarizer: DiarizationModel,
     settings: Settings,
     own: Diarization,
 ) -> None:
@@ -144,8 +112,7 @@ def test_two_recordings_are_found_on_two_nodes_at_once_and_as_here(
 
     with ThreadPoolExecutor(2) as threads:
         pending = [
-            threads.submit(diarized, analyzer, recording, model, SpeakerCount(), settings, meet)
-            for _ in range(2)
+            threads.submit(diarized, analyzer, recording, embedded_diarizer, settings, meet) for _ in range(2)
         ]
         assert [each.result() for each in pending] == [own, own]
     assert len(actors()) == 2
@@ -162,7 +129,7 @@ def test_words_are_those_that_are_found_here(
     found = transcribed(analyzer, recording, model_folders["whisper-base"], settings, events.append)
     # Ray gives an actor of one CPU one thread for numpy, whose products differ in their last bits with that number.
     with threadpool_limits(1, "blas"):
-        own = transcribed(LOCAL_ANALYZER, recording, model_folders["whisper-base"], settings, no_progress)
+        own = transcribed(LOCAL_ANALYZER, recording, model_folders["whisper-base"], settings)
     assert found == own
     text = "".join(word.text for word in own.words)
     assert word_error_rate(sample_text(6, 18), text) <= 0.35, text
@@ -171,18 +138,18 @@ def test_words_are_those_that_are_found_here(
 
 
 def test_what_is_wrong_with_a_recording_is_events_as_it_is_here(
-    analyzer: RemoteAnalyzer, recording: Recording, model: DiarizationModel, settings: Settings
+    analyzer: RemoteAnalyzer, recording: Recording, embedded_diarizer: DiarizationModel, settings: Settings
 ) -> None:
     silence = replace(recording, samples=recording.samples * 0)
     with pytest.raises(InputError, match="No speech found") as caught:
-        diarized(analyzer, silence, model, SpeakerCount(), settings, no_progress)
+        diarized(analyzer, silence, embedded_diarizer, settings)
     assert caught.value.code == "no_speech"
 
 
 def test_an_actor_that_is_killed_while_it_listens_loses_nothing(
     analyzer: RemoteAnalyzer,
     recording: Recording,
-    model: DiarizationModel,
+    embedded_diarizer: DiarizationModel,
     settings: Settings,
     own: Diarization,
 ) -> None:
@@ -193,12 +160,12 @@ def test_an_actor_that_is_killed_while_it_listens_loses_nothing(
             killed.extend(actors())
             kill_actors()
 
-    assert diarized(analyzer, recording, model, SpeakerCount(), settings, kill_once) == own
+    assert diarized(analyzer, recording, embedded_diarizer, settings, kill_once) == own
     assert len(killed) == 1
 
 
 def test_a_recording_that_is_lost_three_times_is_given_up(
-    analyzer: RemoteAnalyzer, recording: Recording, model: DiarizationModel, settings: Settings
+    analyzer: RemoteAnalyzer, recording: Recording, embedded_diarizer: DiarizationModel, settings: Settings
 ) -> None:
     begun: list[ProgressEvent] = []
 
@@ -208,24 +175,24 @@ def test_a_recording_that_is_lost_three_times_is_given_up(
             kill_actors()
 
     with pytest.raises(RunError, match=r"sample\.wav could not be analyzed") as caught:
-        diarized(analyzer, recording, model, SpeakerCount(), settings, kill_each)
+        diarized(analyzer, recording, embedded_diarizer, settings, kill_each)
     assert (caught.value.code, len(begun)) == ("listener_died", 3)
 
 
 def test_a_stop_reaches_who_is_found_and_who_comes_later(
-    analyzer: RemoteAnalyzer, recording: Recording, model: DiarizationModel, settings: Settings
+    analyzer: RemoteAnalyzer, recording: Recording, embedded_diarizer: DiarizationModel, settings: Settings
 ) -> None:
     def stop(event: ProgressEvent) -> None:
         analyzer.stop(Stopped(143))
 
     for progress in (stop, no_progress):
         with pytest.raises(Stopped) as stopped:
-            diarized(analyzer, recording, model, SpeakerCount(), settings, progress)
+            diarized(analyzer, recording, embedded_diarizer, settings, progress)
         assert stopped.value.exit_code == 143
 
 
 def test_a_node_that_is_lost_loses_nothing(
-    recording: Recording, model: DiarizationModel, own: Diarization, model_folders: object
+    recording: Recording, embedded_diarizer: DiarizationModel, own: Diarization, model_folders: object
 ) -> None:
     lost: list[int] = []
     # A head that computes nothing, as the coordinator's connection is through it.
@@ -239,18 +206,22 @@ def test_a_node_that_is_lost_loses_nothing(
                 cluster.lose(lost[0])
 
         with analyzer_of(settings_of(cluster), no_progress) as analyzer:
-            found = diarized(analyzer, recording, model, SpeakerCount(), settings_of(cluster), lose_once)
+            found = diarized(analyzer, recording, embedded_diarizer, settings_of(cluster), lose_once)
     assert len(lost) == 1
     assert found == own
 
 
 def test_where_no_node_has_the_models_this_machine_listens_and_says_so(
-    recording: Recording, model: DiarizationModel, own: Diarization, notes: list[str], tmp_path: Path
+    recording: Recording,
+    embedded_diarizer: DiarizationModel,
+    own: Diarization,
+    notes: list[str],
+    tmp_path: Path,
 ) -> None:
     with machines(1, environment={"VOICECLONE_HOME": str(tmp_path)}) as cluster:
         settings = settings_of(cluster)
         with analyzer_of(settings, lambda event: notes.append(event.note)) as analyzer:
-            assert diarized(analyzer, recording, model, SpeakerCount(), settings, no_progress) == own
+            assert diarized(analyzer, recording, embedded_diarizer, settings) == own
     assert (
         "gets no analysis worker: the model files of segmentation-3.0 and campplus are not there" in notes[0]
     )

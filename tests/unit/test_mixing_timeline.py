@@ -20,9 +20,9 @@ from media_samples import Signal, syllables, tone, write_wav
 from voiceclone_cli.audio.dsp import speech_level_db
 from voiceclone_cli.errors import InputError, RunError
 from voiceclone_cli.mixing.render import render_mix
-from voiceclone_cli.mixing.timeline import GUARD_SECONDS, mix_rate, slot_ends
+from voiceclone_cli.mixing.timeline import GUARD_SECONDS, MAX_DEVIATION_DB, mix_rate, slot_ends
 from voiceclone_cli.rundir.manifest import RunPaths
-from voiceclone_cli.types import Placement, ProgressEvent, Recording, Segment
+from voiceclone_cli.types import Placement, ProgressEvent, Recording, Segment, Turn
 
 
 def line(name: str, start: float, end: float, speaker: str = "A") -> Segment:
@@ -57,14 +57,20 @@ class Renderer:
     def add(self, name: str, samples: Signal, rate: int = 24_000) -> None:
         self.files[name] = write_wav(self.folder / f"{name}.segment.wav", samples, rate)
 
-    def render(self, segments: Sequence[Segment], recording: Recording, max_stretch: float = 1.3) -> Rendered:
+    def render(
+        self,
+        segments: Sequence[Segment],
+        recording: Recording,
+        max_stretch: float = 1.3,
+        turns: Sequence[Turn] = (),
+    ) -> Rendered:
         out = self.folder / "out"
         rendering = render_mix(
             segments,
             self.files,
             recording,
             paths=RunPaths(out),
-            turns=(),
+            turns=turns,
             settings=replace(settings(), max_stretch=max_stretch),
             info={},
             progress=self.events.append,
@@ -106,6 +112,15 @@ def test_a_segment_with_an_overlapped_end_has_only_its_own_time() -> None:
     assert slot_ends([line("1", 0, 3, "A"), line("2", 2, 5, "B")], 10.0) == {"1": 3, "2": 10}
 
 
+def test_a_slot_ends_at_the_next_start_of_its_speaker_whatever_the_segments_say() -> None:
+    segments = [line("1", 1, 6, "A"), line("2", 4, 8, "A"), line("3", 5, 9, "B")]
+    assert slot_ends(segments, 20.0) == {"1": 4, "2": 8, "3": 20.0}
+
+
+def test_different_speakers_may_overlap() -> None:
+    assert slot_ends([line("1", 1, 6, "A"), line("2", 4, 8, "B")], 20.0)["1"] == 6
+
+
 times = st.floats(0, 100)
 
 
@@ -116,8 +131,10 @@ def test_slots_neither_depend_on_the_order_nor_exceed_the_recording(
     segments = [line(str(i), min(span), max(span)) for i, span in enumerate(spans)]
     ends = slot_ends(segments, 80.0)
     assert ends == slot_ends(list(reversed(segments)), 80.0)
+    starts = sorted({segment.start for segment in segments})
     for segment in segments:
-        assert min(segment.end, 80.0) <= ends[segment.id] <= 80.0
+        own_next = min((start for start in starts if start > segment.start), default=80.0)
+        assert min(segment.end, own_next, 80.0) <= ends[segment.id] <= 80.0
 
 
 @pytest.mark.parametrize(
@@ -344,6 +361,50 @@ def test_silent_speech_is_reported_and_not_amplified(renderer: Renderer) -> None
     placement = renderer.render([line("1", 1, 3)], recorded()).placements["1"]
     assert placement.gain_db == 0.0
     assert placement.warnings
+
+
+def test_noise_outside_of_the_turns_of_a_speaker_is_not_their_level(renderer: Renderer) -> None:
+    original = 0.003 * np.random.default_rng(1).standard_normal(160_000).astype(np.float32)  # -50 dBFS
+    original[32_000:64_000] += tone(2.0, level=0.1)
+    segments = [line("1", 0.5, 1.5), line("2", 2.0, 4.0), line("3", 3.5, 6.0), line("4", 8.0, 9.0)]
+    for segment in segments:
+        renderer.add(segment.id, tone(0.4, 24_000, level=0.05))
+    found = renderer.render(segments, recorded(samples=original), turns=[Turn(2.0, 4.0, "A")]).placements
+    assert len({round(found[segment.id].gain_db, 1) for segment in segments}) == 1, (
+        "narration, and a line half over it"
+    )
+
+
+def test_a_speaker_without_a_line_over_speech_has_the_level_of_their_turns(renderer: Renderer) -> None:
+    original = np.zeros(160_000, np.float32)
+    original[16_000:32_000] = tone(1.0, level=0.2)
+    original[80_000:96_000] = tone(1.0, level=0.02)
+    turns = [Turn(1.0, 2.0, "A"), Turn(5.0, 6.0, "B")]
+    segments = [line("1", 7, 8, "A"), line("2", 8, 9, "B"), line("3", 5, 6, "NARRATOR")]
+    for segment in segments:
+        renderer.add(segment.id, tone(0.8, 24_000, level=0.07))
+    found = renderer.render(segments, recorded(samples=original), turns=turns).placements
+    assert found["1"].gain_db - found["2"].gain_db == pytest.approx(20.0, abs=0.2)
+    assert found["3"].gain_db == pytest.approx(found["2"].gain_db, abs=0.2), "where anyone speaks"
+
+
+def test_one_line_is_not_much_softer_than_the_others_of_its_speaker(renderer: Renderer) -> None:
+    original = tone(10.0, level=0.2)
+    original[:32_000] *= 0.02  # 34 dB
+    segments = [line("1", 0, 2), line("2", 3, 5), line("3", 6, 8)]
+    for segment in segments:
+        renderer.add(segment.id, tone(1.0, 24_000, level=0.07))
+    found = renderer.render(segments, recorded(samples=original), turns=[Turn(0, 10, "A")]).placements
+    assert found["2"].gain_db - found["1"].gain_db == pytest.approx(MAX_DEVIATION_DB, abs=0.1)
+
+
+def test_two_lines_of_a_speaker_at_the_same_time_are_reported(renderer: Renderer) -> None:
+    segments = [line("1", 1, 3), line("2", 1, 4), line("3", 1, 4, "B")]
+    for segment in segments:
+        renderer.add(segment.id, tone(1.0, 24_000, level=0.07))
+    found = renderer.render(segments, recorded()).placements
+    warned = {id for id, placement in found.items() if "same time" in " ".join(placement.warnings)}
+    assert warned == {"1", "2"}
 
 
 def test_loud_voices_at_once_do_not_clip(renderer: Renderer) -> None:

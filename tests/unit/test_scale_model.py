@@ -25,7 +25,7 @@ def ideal(executor: str = "local", **faults: Any) -> Rates:
         replace(rates.engine, load=0.0, encode=none, row=Cost(1.0, 0.0), lease=0.0, spread=0.0, marking=0.0),
         replace(rates.transport, start=0.0, trip=0.0, hand_out=0.0, hear=0.0, store=0.0),
         replace(
-            rates.controller,
+            rates.coordinator,
             command=0.0,
             reading=none,
             listening=none,
@@ -36,16 +36,16 @@ def ideal(executor: str = "local", **faults: Any) -> Rates:
     )
 
 
-def simulate(rates: Rates, slots: int, lines: int = 1000, files: int = 5, **more: Any) -> Outcome:
-    return Simulation(rates, Work(lines, lines // files, **more), slots).run()
+def simulate(rates: Rates, workers: int, lines: int = 1000, files: int = 5, **more: Any) -> Outcome:
+    return Simulation(rates, Work(lines, lines // files, **more), workers).run()
 
 
 def test_work_without_overhead_is_divided_perfectly() -> None:
-    for slots in (1, 4, 10):
-        outcome = simulate(ideal(), slots)
+    for workers in (1, 4, 10):
+        outcome = simulate(ideal(), workers)
         assert outcome.segments == 1000
-        assert outcome.wall == pytest.approx(1000 / slots, rel=0.01)
-        assert outcome.limit == "slots"
+        assert outcome.wall == pytest.approx(1000 / workers, rel=0.01)
+        assert outcome.limit == "workers"
 
 
 def test_dominant_speaker_does_not_delay_the_rest() -> None:
@@ -54,9 +54,9 @@ def test_dominant_speaker_does_not_delay_the_rest() -> None:
 
 def test_every_second_of_every_worker_is_accounted_for() -> None:
     rates = rates_of(read_tables(), "kokoro", "ray")
-    for slots in (1, 7, 300):
-        outcome = simulate(rates, slots, 5000)
-        assert outcome.seconds.total == pytest.approx(slots * outcome.wall)
+    for workers in (1, 7, 300):
+        outcome = simulate(rates, workers, 5000)
+        assert outcome.seconds.total == pytest.approx(workers * outcome.wall)
 
 
 def test_slow_loop_is_the_limit() -> None:
@@ -78,14 +78,14 @@ def test_slow_network_is_the_limit() -> None:
 
 def test_slow_analysis_is_the_limit_with_many_workers() -> None:
     rates = ideal()
-    slow = replace(rates, controller=replace(rates.controller, listening=Cost(100.0, 0.0)))
+    slow = replace(rates, coordinator=replace(rates.coordinator, listening=Cost(100.0, 0.0)))
     outcome = simulate(slow, 10)
     assert outcome.limit in ("start", "listening")
     assert outcome.wall > 500
 
 
 def test_no_line_is_lost_with_failures() -> None:
-    for faults in ({"worker_deaths": 60}, {"node_losses": 30, "slots_a_node": 2, "notice": 5, "back": 20}):
+    for faults in ({"worker_deaths": 60}, {"node_losses": 30, "workers_a_node": 2, "notice": 5, "back": 20}):
         outcome = simulate(ideal("ray", **faults), 8)
         assert outcome.segments == 1000
         assert outcome.deaths + outcome.losses > 0
@@ -112,9 +112,9 @@ def test_server_processes_one_thing_at_a_time() -> None:
 def test_given_rates_override_the_defaults(tmp_path: Path) -> None:
     own = tmp_path / "rates.json"
     own.write_text(json.dumps({"engines": {"kokoro": {"row": {"each": 0.01}}}}), encoding="utf-8")
-    rates = rates_of(read_tables(own, ["faults.slots_a_node=8"]), "kokoro", "ray")
+    rates = rates_of(read_tables(own, ["faults.workers_a_node=8"]), "kokoro", "ray")
     assert rates.engine.row.each == 0.01
-    assert rates.faults.slots_a_node == 8
+    assert rates.faults.workers_a_node == 8
     assert rates.engine.load == rates_of(read_tables(), "kokoro", "ray").engine.load
 
 

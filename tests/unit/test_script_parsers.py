@@ -10,7 +10,8 @@ import pytest
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.script import script_file
-from voiceclone_cli.types import Diarization, Script, Turn
+from voiceclone_cli.script.parsers import ScriptLine, share_time
+from voiceclone_cli.types import Diarization, OmittedText, Script, Turn
 
 TURNS = (Turn(0.0, 10.0, "SPEAKER_00"), Turn(10.0, 20.0, "SPEAKER_01"))
 TWO_PEOPLE = Diarization(TURNS, TURNS, "test")
@@ -64,12 +65,14 @@ def test_formatting_and_entities_are_removed(tmp_path: Path) -> None:
     assert texts(read(tmp_path, "a.srt", SRT.replace("Hello", cue)))[0] == "Salt & pepper, 1 < 2 <3 there."
 
 
-def test_empty_cues_and_sounds_are_dropped_and_noted(tmp_path: Path) -> None:
-    result = read(tmp_path, "a.srt", SRT.replace("Hi.", "[music]") + "\n3\n00:00:13,000 --> 00:00:14,000\n\n")
+def test_empty_cues_and_sounds_are_omitted(tmp_path: Path) -> None:
+    result = read(
+        tmp_path, "a.srt", SRT.replace("Hi.", "[thunder]") + "\n3\n00:00:13,000 --> 00:00:14,000\n\n"
+    )
     assert texts(result) == ["Hello there."]
-    assert result.notes == (
-        "cue 2 is skipped: it has no words.",
-        "cue 3 is skipped: it has no words.",
+    assert result.omitted == (
+        OmittedText("cue 2", 11.0, 12.0, "[thunder]", "sound"),
+        OmittedText("cue 3", 13.0, 14.0, "", "no words"),
     )
 
 
@@ -78,24 +81,103 @@ def test_overlapping_cues_are_allowed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "times",
+    ("times", "reason"),
     [
-        "00:00:03,000 --> 00:00:01,500",
-        "00:00:03,000 --> 00:00:03,000",
-        "-00:00:01,500 --> 00:00:03,000",
-        "100:00:01,500 --> 100:00:03,000",
-        "00:00:01 --> 00:00:03",
-        "00:00:01,500 -> 00:00:03,000",
-        "00:00:01,500 --> 00:00:03,000 00:00:04,000",
+        ("00:00:03,000 --> 00:00:01,500", "ends at 1.500 s, not after its start at 3.000 s"),
+        ("00:00:03,000 --> 00:00:03,000", "ends at 3.000 s, not after its start at 3.000 s"),
+        ("-00:00:03,000 --> -00:00:01,500", "ends at -1.500 s, before the recording"),
+        (
+            "01:00:01,500 --> 01:00:03,000",
+            "starts at 3601.500 s, after the recording, which ends at 20.000 s",
+        ),
+        ("100:00:01,500 --> 100:00:03,000", "is after 100 hours"),
+        ("00:00:01,500 --> soon", "its times are '00:00:01,500 --> soon'"),
+        ("00:00:01,500 --> 00:00:03,000 00:00:04,000", "its times are"),
     ],
 )
-def test_impossible_srt_times_are_rejected(tmp_path: Path, times: str) -> None:
-    assert rejection(tmp_path, "a.srt", f"1\n{times}\nHello.\n").code == "script_time"
+def test_a_cue_of_impossible_times_costs_one_cue(tmp_path: Path, times: str, reason: str) -> None:
+    content = f"{SRT}\n3\n{times}\nGood\nbye.\n\n4\n00:00:13,000 --> 00:00:14,000\nLast.\n"
+    result = read(tmp_path, "a.srt", content, seconds=20.0)
+    assert texts(result) == ["Hello there.", "Hi.", "Last."]
+    (omitted,) = result.omitted
+    assert (omitted.where, omitted.text) == ("cue 3", "Good\nbye.")
+    assert omitted.reason.startswith(reason)
+    (note,) = result.notes
+    assert note.startswith(f"1 line is damaged and not spoken: cue 3: {reason}")
 
 
-def test_lines_beyond_the_recording_are_rejected_but_a_little_is_cut(tmp_path: Path) -> None:
-    assert rejection(tmp_path, "a.srt", SRT, seconds=8.0).code == "script_time"
-    assert read(tmp_path, "a.srt", SRT, seconds=11.9).segments[1].end == 11.9
+@pytest.mark.parametrize(
+    "times",
+    [
+        "00:00:01.500 --> 00:00:03.000",
+        "0:0:1,5-->0:0:3,0",
+        "00:01,500 --> 00:03,000",
+        "00: 00: 01,500 --> 00: 00: 03,000",
+        "00:00:01,500 -> 00:00:03,000",
+        "00:00:01,500 —> 00:00:03,000",
+        "00:00:01,500 00:00:03,000",
+        "00:00:01,500 --> 00:00:03,000  X1:100 X2:200 Y1:10 Y2:20",
+        "00:00:01,500 --> 00:00:03,000 align:start position:0%",
+    ],
+)
+def test_times_as_people_and_programs_write_them_are_read(tmp_path: Path, times: str) -> None:
+    assert rows(read(tmp_path, "a.srt", f"1\n{times}\nHello.\n")) == [
+        ("0001", "SPEAKER_00", 1.5, 3.0, "Hello.")
+    ]
+
+
+def test_text_behind_the_times_is_spoken(tmp_path: Path) -> None:
+    result = read(tmp_path, "a.srt", "1\n00:00:01 --> 00:00:03 Hello\nthere.\n")
+    assert rows(result) == [("0001", "SPEAKER_00", 1.0, 3.0, "Hello there.")]
+
+
+def test_a_cue_may_start_at_the_first_moment_or_before_it(tmp_path: Path) -> None:
+    content = "1\n00:00:00,000 --> 00:00:01,000\nHello.\n\n2\n-00:00:01,000 --> 00:00:02,500\nHi.\n"
+    result = read(tmp_path, "a.srt", content, seconds=20.0)
+    assert [(line.start, line.end, line.text) for line in result.segments] == [
+        (0.0, 1.0, "Hello."),
+        (0.0, 2.5, "Hi."),
+    ]
+    assert result.notes == (
+        "Cut to the length of the recording: cue 2: lasts from -1.000 to 2.500 s, longer than the recording.",
+    )
+
+
+def test_a_line_that_outlasts_the_recording_is_cut_and_noted_unless_it_is_a_little(tmp_path: Path) -> None:
+    little = read(tmp_path, "a.srt", SRT, seconds=11.9)
+    assert little.segments[1].end == 11.9 and not little.notes
+    more = read(tmp_path, "a.srt", SRT, seconds=11.1)
+    assert more.segments[1].end == 11.1
+    assert "cue 2: lasts from 11.000 to 12.000 s" in more.notes[0]
+
+
+def test_all_faults_are_told_at_once_and_strict_refuses_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.srt"
+    cues = [(1, 2), (4, 3), (5, 5), (9, 12), (30, 31)]
+    path.write_text(
+        "\n".join(
+            f"{n}\n00:00:{start:02d},000 --> 00:00:{end:02d},000\nLine {n}.\n"
+            for n, (start, end) in enumerate(cues, 1)
+        ),
+        encoding="utf-8",
+    )
+    loose = script_file.read_script(path, TWO_PEOPLE, language="en", recording_seconds=10.0)
+    assert texts(loose) == ["Line 1.", "Line 4."]
+    assert [text.where for text in loose.omitted] == ["cue 2", "cue 3", "cue 5"]
+    assert loose.notes[0].startswith("3 lines are damaged and not spoken: cue 2: ends at 3.000 s")
+    with pytest.raises(InputError) as caught:
+        script_file.read_script(path, TWO_PEOPLE, language="en", recording_seconds=10.0, strict=True)
+    assert all(f"cue {n}: " in caught.value.message for n in (2, 3, 4, 5))
+    assert caught.value.code == "script_time"
+
+
+def test_many_faults_are_counted(tmp_path: Path) -> None:
+    cues = "".join(f"{n}\n00:00:05,000 --> 00:00:05,000\nLine {n}.\n\n" for n in range(1, 1001))
+    result = read(tmp_path, "a.srt", cues + "1001\n00:00:01,000 --> 00:00:02,000\nHello.\n")
+    assert len(result.omitted) == 1000 and len(result.segments) == 1
+    assert result.notes[0].startswith("1,000 lines are damaged") and len(result.notes[0]) < 500
+    assert result.notes[0].endswith(" more.")
+    assert "no line that can be spoken: cue 1: ends at" in rejection(tmp_path, "a.srt", cues).message
 
 
 def test_vtt_reads_cues_alone(tmp_path: Path) -> None:
@@ -106,7 +188,7 @@ def test_vtt_reads_cues_alone(tmp_path: Path) -> None:
     )
     assert rows(read(tmp_path, "a.vtt", vtt)) == [
         ("0001", "SPEAKER_00", 1.5, 3.0, "Hello there."),
-        ("0002", "SPEAKER_01", 11.0, 12.0, "- Hi."),
+        ("0002", "SPEAKER_01", 11.0, 12.0, "Hi."),
     ]
 
 
@@ -115,9 +197,12 @@ def test_a_vtt_voice_is_the_speaker(tmp_path: Path) -> None:
     assert rows(read(tmp_path, "a.vtt", vtt)) == [("0001", "SPEAKER_01", 1.5, 3.0, "Hello.")]
 
 
-def test_a_vtt_cue_of_two_voices_is_rejected(tmp_path: Path) -> None:
-    vtt = "WEBVTT\n\n00:01.500 --> 00:03.000\n<v Anna>Hello.</v> <v Ben>Hi.</v>\n"
-    assert "cue 1 has the voices of Anna and Ben" in rejection(tmp_path, "a.vtt", vtt).message
+def test_voices_of_one_cue_share_its_time(tmp_path: Path) -> None:
+    vtt = "WEBVTT\n\n00:01.000 --> 00:05.000\n<v SPEAKER_01>Did you see it?</v> <v SPEAKER_00>No.</v>\n<v SPEAKER_00>Not yet.\n"
+    assert rows(read(tmp_path, "a.vtt", vtt)) == [
+        ("0001", "SPEAKER_01", 1.0, 3.315, "Did you see it?"),
+        ("0002", "SPEAKER_00", 3.315, 5.0, "No. Not yet."),
+    ]
 
 
 ASS = (
@@ -139,9 +224,10 @@ def test_ass_gives_actors_and_text_without_overrides_comments_and_drawings(tmp_p
 
 
 def test_an_ass_line_with_broken_times_is_named(tmp_path: Path) -> None:
-    assert (
-        "line 7 is not a Dialogue" in rejection(tmp_path, "a.ass", ASS.replace("0:00:01.50", "soon")).message
-    )
+    result = read(tmp_path, "a.ass", ASS.replace("0:00:01.50", "soon"))
+    assert texts(result) == ["Hi."]
+    assert [(text.where, text.text) for text in result.omitted] == [("line 7", "Hello,\nthere.")]
+    assert "line 7: is not a Dialogue line of 10 fields" in result.notes[0]
 
 
 def test_json_gives_everything_and_its_segments_only_their_own_language(tmp_path: Path) -> None:
@@ -155,7 +241,7 @@ def test_json_gives_everything_and_its_segments_only_their_own_language(tmp_path
     }
     result = read(tmp_path, "a.json", json.dumps(document))
     assert rows(result) == [
-        ("0005", "SPEAKER_01", 1.5, 3.0, "[Music] plays"),
+        ("0005", "SPEAKER_01", 1.5, 3.0, "plays"),
         ("b", "SPEAKER_01", 11.0, 12.0, "Hi."),
     ]
     result = read(tmp_path, "b.json", json.dumps({**document, "language": "fr"}))
@@ -181,7 +267,7 @@ def test_json_gives_everything_and_its_segments_only_their_own_language(tmp_path
         ('[{"start": 1, "end": ' + "9" * 5000 + ', "text": "a"}]', "script_format"),
         ('[{"start": 1, "end": ' + "[" * 900 + "]" * 900 + ', "text": "a"}]', "script_time"),
         ('{"segments": [], "schema": ' + "[" * 900 + "]" * 900 + "}", "script_format"),
-        ('[{"start": -1, "end": 2, "text": "a"}]', "script_time"),
+        ('[{"start": -2, "end": -1, "text": "a"}]', "script_time"),
         ('[{"start": true, "end": 2, "text": "a"}]', "script_time"),
         ('[{"start": 1, "end": ' + "9" * 400 + ', "text": "a"}]', "script_time"),
         ('[{"start": 1, "end": 1.0004, "text": "a"}]', "script_time"),
@@ -222,11 +308,10 @@ def test_csv_takes_decimal_commas_ids_and_languages(tmp_path: Path) -> None:
         ("start,end,text\n", "no line with words"),
         ("from,to,text\n1,2,a\n", "start and end are missing"),
         ("start,end,text,text\n1,2,a,b\n", 'more than one column "text"'),
-        ("start,end,text\n1,2,Well, no\n", "line 2 has more cells"),
+        ("start,end,text\n1,2,Well, no\n", "line 2: has more cells"),
         ("start,end,text\n1,,a\n", "line 2: '' is not a time"),
-        ("start,end,text\n-1,2,a\n", "line 2: '-1' is not a time"),
         ("start,end,text\nnan,2,a\n", "line 2: 'nan' is not a time"),
-        ('start,end,text\n1,2,"a\n', "line 2 is not valid CSV"),
+        ('start,end,text\n1,2,"a\n', "line 2: is not valid CSV"),
     ],
 )
 def test_csv_that_is_not_a_script_is_rejected(tmp_path: Path, content: str, part: str) -> None:
@@ -286,17 +371,17 @@ def test_a_file_of_too_many_rows_or_bytes_is_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "more"),
     [
-        ("a.srt", SRT.replace("Hello", "a" * 5001)),
-        ("a.srt", SRT.replace("Hello", "<i>" * 40_000)),
-        ("a.ass", ASS.replace("Hello", "a" * 5001)),
-        ("a.csv", f"start,end,text\n1,2,{'a' * 5001}\n"),
+        ("a.srt", SRT.replace("Hello", "a" * 5001), ""),
+        ("a.srt", SRT.replace("Hello", "<i>" * 40_000), ""),
+        ("a.ass", ASS.replace("Hello", "a" * 5001), ""),
+        ("a.csv", f"start,end,text\n1,2,{'a' * 5001}\n", "3,4,b\n"),
     ],
 )
-def test_a_line_of_too_much_text_is_rejected(tmp_path: Path, name: str, content: str) -> None:
-    refused = rejection(tmp_path, name, content)
-    assert refused.code == "script_text" and "split it" in refused.message
+def test_a_line_of_too_much_text_is_omitted(tmp_path: Path, name: str, content: str, more: str) -> None:
+    damaged = [text for text in read(tmp_path, name, content + more).omitted if len(text.text) > 4000]
+    assert len(damaged) == 1 and "more than" in damaged[0].reason
 
 
 def test_a_time_beyond_a_hundred_hours_is_rejected(tmp_path: Path) -> None:
@@ -319,8 +404,8 @@ def test_a_number_alone_in_a_vtt_cue_is_its_text(tmp_path: Path) -> None:
 
 
 def test_notes_beyond_fifty_are_counted(tmp_path: Path) -> None:
-    cues = "".join(f"{n}\n00:00:01,000 --> 00:00:02,000\n...\n\n" for n in range(1, 61))
-    result = read(tmp_path, "a.srt", cues + "61\n00:00:01,000 --> 00:00:02,000\nHello.\n")
+    cues = "".join(f"{n}\n{n:02d}:00:00,000 --> {n:02d}:00:01,000\nHello.\n\n" for n in range(1, 61))
+    result = read(tmp_path, "a.srt", cues)
     assert len(result.notes) == 51 and result.notes[-1] == "And 10 more notes like these."
 
 
@@ -342,3 +427,19 @@ def test_ids_that_cannot_name_files_are_renumbered(tmp_path: Path, ids: tuple[st
     result = read(tmp_path, "a.json", json.dumps(lines))
     assert [line.id for line in result.segments] == ["0001", "0002"]
     assert "renumbered" in result.notes[0]
+
+
+def test_texts_share_the_time_of_a_line_by_their_length() -> None:
+    line = ScriptLine("cue 3", 1.0, 5.0, "", speaker="Anna", id="3")
+    parts = share_time(line, ["Did you see it?", "No.", "..."])
+    assert [(part.start, part.end, part.text, part.id) for part in parts] == [
+        (1.0, 4.141, "Did you see it?", "3"),
+        (4.141, 4.713, "No.", None),
+        (4.713, 5.0, "...", None),
+    ]
+    assert {part.where for part in parts} == {"cue 3"}
+
+
+def test_a_line_of_a_millisecond_is_not_shared() -> None:
+    parts = share_time(ScriptLine("cue 1", 1.0, 1.001, ""), ["One.", "Two."])
+    assert [(part.start, part.end) for part in parts] == [(1.0, 1.001)] * 2

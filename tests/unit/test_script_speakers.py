@@ -99,10 +99,13 @@ def test_a_name_with_its_own_reference_needs_no_diarization(tmp_path: Path) -> N
     assert said(read(tmp_path, "[Anna] Hello.", speakers=("Anna",))) == [("Anna", "Hello.")]
 
 
-def test_a_sound_in_brackets_is_not_a_speaker(tmp_path: Path) -> None:
-    result = read(tmp_path, "One.", "[laughs] Two.", "Three.", "[Music]")
-    assert said(result) == [("SPEAKER_00", "One."), ("SPEAKER_00", "[laughs] Two."), ("SPEAKER_00", "Three.")]
-    assert "Read as text, not as speakers: [laughs]." in result.notes
+def test_a_sound_in_brackets_is_neither_a_speaker_nor_speech(tmp_path: Path) -> None:
+    result = read(tmp_path, "One.", "[laughs] Two.", "Three.", "[thunder]")
+    assert said(result) == [("SPEAKER_00", "One."), ("SPEAKER_00", "Two."), ("SPEAKER_00", "Three.")]
+    assert [(text.where, text.text, text.reason) for text in result.omitted] == [
+        ("cue 2", "[laughs]", "sound"),
+        ("cue 4", "[thunder]", "sound"),
+    ]
 
 
 def test_without_known_speakers_brackets_name_the_speaker(tmp_path: Path) -> None:
@@ -115,7 +118,10 @@ def test_without_known_speakers_a_line_needs_a_name(tmp_path: Path) -> None:
     assert caught.value.code == "script_speaker_missing"
 
 
-def test_a_label_without_words_is_skipped(tmp_path: Path) -> None:
+def test_a_label_without_words_is_omitted(tmp_path: Path) -> None:
     result = read(tmp_path, "One.", "[SPEAKER_01]", "SPEAKER_01:")
     assert said(result) == [("SPEAKER_00", "One.")]
-    assert len(result.notes) == 2
+    assert [(text.text, text.reason) for text in result.omitted] == [
+        ("[SPEAKER_01]", "no words"),
+        ("SPEAKER_01:", "no words"),
+    ]

@@ -190,7 +190,7 @@ class Corrections:
             )
             if ids
         ]
-        return Script(tuple(segments), (*script.notes, *notes))
+        return replace(script, segments=tuple(segments), notes=(*script.notes, *notes))
 
     def _corrected(self, segment: Segment) -> Segment | None:
         """Return the corrected segment; None without a correction, and where that was made of another text."""

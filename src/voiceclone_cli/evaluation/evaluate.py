@@ -5,11 +5,10 @@ from __future__ import annotations
 import statistics
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.audio.dsp import speech_level_db
 from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import RunError
 from voiceclone_cli.evaluation import model
@@ -34,17 +33,18 @@ from voiceclone_cli.evaluation.metrics import (
 from voiceclone_cli.evaluation.output import evaluation_document, to_junit
 from voiceclone_cli.evaluation.text import edit_distance, words_of
 from voiceclone_cli.files import file_sha256, friendly_errors, write_text_atomic
+from voiceclone_cli.mixing.timeline import original_levels
 from voiceclone_cli.references.selection import cut, exclusive_intervals, merge_intervals
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.manifest import ManifestSegment, RunPaths
-from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent, no_progress
+from voiceclone_cli.types import ANALYSIS_RATE, AudioChoice, Progress, ProgressEvent, Segment, no_progress
 from voiceclone_worker.validation import dump_json
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.evaluation.metrics import Embedding
     from voiceclone_cli.types import Samples
 
-_CACHE, _VERSION = "check-originals", 1
+_CACHE, _VERSION = "check-originals", 2
 """Entry in the cache, and version of the measurements: another one measures everything again."""
 _MOST_SPEECH = 60.0
 """Seconds of a speaker's own speech; more hardly moves an embedding."""
@@ -161,26 +161,40 @@ def measure_originals(
     decoded, RunError where the run directory cannot be written.
     """
     segments, references = finished.manifest.segments, finished.references()
-    inputs = {
+    inputs: dict[str, Any] = {
         "model": models.identity(EMBEDDING_MODEL),
         "turns": [[turn.start, turn.end, turn.speaker] for turn in finished.turns],
-        "lines": [[segment["id"], segment["start"], segment["end"]] for segment in segments],
+        "lines": [[segment[name] for name in ("id", "speaker", "start", "end")] for segment in segments],
         "references": {name: file_sha256(path) for name, path in references.items()},
         "recording": finished.recording is not None,
     }
+    if finished.manifest.input.get("moved_frames"):
+        # Earlier versions measured a film by the samples of its sound, without holes.
+        inputs["moved_frames"] = finished.manifest.input["moved_frames"]
+    if finished.audio not in (AudioChoice(), AudioChoice("1")):
+        inputs["audio"] = asdict(finished.audio)
 
     def compute() -> dict[str, Any]:
         own, levels = {}, {}
         if finished.recording is not None:
             from voiceclone_cli.audio.reader import read_recording
 
-            signal = read_recording(finished.recording).samples
+            recording = read_recording(finished.recording, audio=finished.audio)
+            signal = recording.samples
             speakers = sorted({turn.speaker for turn in finished.turns})
             own = {speaker: _own_speech(speaker, finished, signal) for speaker in speakers}
-            levels = {
-                segment["id"]: speech_level_db(cut(signal, (segment["start"], segment["end"])), ANALYSIS_RATE)
+            lines = [
+                Segment(
+                    segment["id"],
+                    segment["speaker"],
+                    segment["start"],
+                    segment["end"],
+                    segment["text"],
+                    segment["language"],
+                )
                 for segment in segments
-            }
+            ]
+            levels = original_levels(lines, recording, finished.turns)
         return {
             "own": _embedded(own.items(), models),
             "references": _embedded(((name, _resampled(path)) for name, path in references.items()), models),

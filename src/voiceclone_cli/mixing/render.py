@@ -40,7 +40,7 @@ if typing.TYPE_CHECKING:
 
 
 MIXING_STAGE = "timeline"
-VERSION = 1
+VERSION = 2
 """Increase this when the same inputs give another mix."""
 BLOCK_SECONDS = 30.0
 
@@ -159,7 +159,7 @@ def render_mix(
         )
     models = separation_model_folders(settings, progress)
     # Ducking bridges shorter pauses, so a block needs the segments that follow it.
-    speech = SpeechTimeline(segments, files, recording, settings.max_stretch, lookahead=GAP_SECONDS)
+    speech = SpeechTimeline(segments, files, recording, turns, settings.max_stretch, lookahead=GAP_SECONDS)
     rate, total = speech.rate, speech.frames
     turn_spans = [(turn.start, turn.end) for turn in turns]
     size = round(BLOCK_SECONDS * rate)
@@ -170,7 +170,7 @@ def render_mix(
             nullcontext()
             if settings.background == NONE
             else open_background(
-                recording.path,
+                recording,
                 layout,
                 rate,
                 kind=settings.background,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import typing
 from bisect import bisect_left, bisect_right
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
@@ -14,7 +15,8 @@ from pathlib import Path
 from voiceclone_cli.audio.dsp import limit, speech_level_db, stretch
 from voiceclone_cli.audio.writer import to_pcm16
 from voiceclone_cli.errors import RunError
-from voiceclone_cli.types import ANALYSIS_RATE, Placement, Recording, Segment, Span
+from voiceclone_cli.references.selection import merge_intervals
+from voiceclone_cli.types import ANALYSIS_RATE, Placement, Recording, Segment, Span, Turn
 
 if typing.TYPE_CHECKING:
     import numpy as np
@@ -27,6 +29,8 @@ GUARD_SECONDS = 0.03
 """Pause before the next segment, so that two lines do not touch."""
 MAX_GAIN_DB = 15.0
 """Maximum change of loudness. A greater difference means that one of the two is not speech."""
+MAX_DEVIATION_DB = 12.0
+"""Largest difference between a line and its speaker's median: people shout and whisper within it."""
 
 _CUT_FADE_SECONDS = 0.02
 
@@ -45,6 +49,7 @@ class SpeechTimeline:
         segments: Sequence[Segment],
         files: Mapping[str, Path],
         recording: Recording,
+        turns: Sequence[Turn],
         max_stretch: float,
         lookahead: float,
     ) -> None:
@@ -56,7 +61,8 @@ class SpeechTimeline:
         self._files = files
         self._max_stretch = max_stretch
         self._lookahead = round(lookahead * self.rate)
-        self._levels = _original_levels(segments, recording)
+        self._levels = original_levels(segments, recording, turns)
+        self._simultaneous = _same_speaker_and_start(segments)
         ends = slot_ends(segments, recording.seconds)
         self._slots = {
             segment.id: (
@@ -108,6 +114,8 @@ class SpeechTimeline:
         if len(fitted) > available:
             fitted = _cut(fitted, available, self.rate)
             warnings += ("It exceeds the end of the recording and was cut there.",)
+        if segment.id in self._simultaneous:
+            warnings += ("Another line of its speaker starts at the same time.",)
         placement = Placement(
             segment_id=segment.id,
             start_frame=start,
@@ -133,9 +141,13 @@ def slot_ends(segments: Sequence[Segment], recording_seconds: float) -> dict[str
 
     A slot extends to the start of the next segment of any speaker, minus a guard; the last one extends to the
     end of the recording, which limits all slots. A segment that overlaps with the start or the end of another
-    one keeps its own end: people who talk over each other do so for as long as they did.
+    one keeps its own end: people who talk over each other do so for as long as they did. No slot goes on past the
+    speaker's own next start, whatever the segments say: subtitles often overlap, a speaker does not.
     """
     ordered = sorted(segments, key=lambda segment: segment.start)
+    own_starts: dict[str, list[float]] = {}
+    for segment in ordered:
+        own_starts.setdefault(segment.speaker, []).append(segment.start)
     starts = [segment.start for segment in ordered]
     latest_ends = list(accumulate((segment.end for segment in ordered), max))
     ends = {}
@@ -148,8 +160,18 @@ def slot_ends(segments: Sequence[Segment], recording_seconds: float) -> dict[str
             end = max(segment.end, starts[following] - GUARD_SECONDS)
         else:
             end = recording_seconds
+        own = own_starts[segment.speaker]
+        own_following = bisect_right(own, segment.start)
+        if own_following < len(own):
+            end = min(end, own[own_following])
         ends[segment.id] = min(end, recording_seconds)
     return ends
+
+
+def _same_speaker_and_start(segments: Sequence[Segment]) -> set[str]:
+    """Return the ids of segments whose speaker starts another one at the same time."""
+    counts = Counter((segment.speaker, segment.start) for segment in segments)
+    return {segment.id for segment in segments if counts[segment.speaker, segment.start] > 1}
 
 
 def mix_rate(source_rate: int, speech_rates: Sequence[int]) -> int:
@@ -160,24 +182,53 @@ def mix_rate(source_rate: int, speech_rates: Sequence[int]) -> int:
     return source_rate * max(1, -(-max(speech_rates, default=0) // source_rate))
 
 
-def _original_levels(segments: Sequence[Segment], recording: Recording) -> Mapping[str, float | None]:
+def original_levels(
+    segments: Sequence[Segment], recording: Recording, turns: Sequence[Turn]
+) -> dict[str, float | None]:
     """Return the speech level to reach for each segment id, in dBFS.
 
-    It is the level of the recording between the segment's times. If there is no speech then, it is the
-    median of the speaker's other segments, or else of all segments; None without any speech.
+    It is the level of the recording where the segment's speaker speaks between the segment's times, within
+    MAX_DEVIATION_DB of the median of that speaker's segments. Where they do not speak then (narration, a translation
+    that begins earlier), it is that median, else the level of all their turns, else the median of all segments; None
+    without any speech. A speaker without turns has the level of anyone's speech.
     """
-    own = {}
-    for segment in segments:
-        start, end = (max(0, round(time * ANALYSIS_RATE)) for time in (segment.start, segment.end))
-        own[segment.id] = speech_level_db(recording.samples[start:end], ANALYSIS_RATE)
-    known = [(segment.speaker, level) for segment in segments if (level := own[segment.id]) is not None]
-    overall = statistics.median(level for _, level in known) if known else None
-    levels = {}
-    for segment in segments:
-        speaker = [level for name, level in known if name == segment.speaker]
-        usual = statistics.median(speaker) if speaker else overall
-        levels[segment.id] = usual if own[segment.id] is None else own[segment.id]
-    return levels
+    by_speaker = {
+        speaker: merge_intervals((turn.start, turn.end) for turn in turns if turn.speaker == speaker)
+        for speaker in {turn.speaker for turn in turns}
+    }
+    anyone = merge_intervals((turn.start, turn.end) for turn in turns) if turns else [(0.0, math.inf)]
+
+    def level(speaker: str, start: float, end: float) -> float | None:
+        return _level(recording, by_speaker.get(speaker, anyone), start, end)
+
+    own = {segment.id: level(segment.speaker, segment.start, segment.end) for segment in segments}
+    found = [(segment.speaker, value) for segment in segments if (value := own[segment.id]) is not None]
+    overall = statistics.median(value for _, value in found) if found else None
+    usual: dict[str, float | None] = {}
+    for speaker in {segment.speaker for segment in segments}:
+        values = [value for name, value in found if name == speaker]
+        of_turns = level(speaker, 0.0, recording.seconds)
+        usual[speaker] = statistics.median(values) if values else overall if of_turns is None else of_turns
+    return {segment.id: _bounded(own[segment.id], usual[segment.speaker]) for segment in segments}
+
+
+def _bounded(level: float | None, usual: float | None) -> float | None:
+    if level is None or usual is None:
+        return usual
+    return max(usual - MAX_DEVIATION_DB, min(usual + MAX_DEVIATION_DB, level))
+
+
+def _level(recording: Recording, spans: Sequence[Span], start: float, end: float) -> float | None:
+    """Return the speech level of the recording from ``start`` to ``end``, in dBFS, within the spans alone."""
+    import numpy as np
+
+    first = bisect_right(spans, start, key=lambda span: span[1])
+    last = bisect_left(spans, end, key=lambda span: span[0])
+    parts = [
+        recording.samples[round(max(start, from_) * ANALYSIS_RATE) : round(min(end, to) * ANALYSIS_RATE)]
+        for from_, to in spans[first:last]
+    ]
+    return speech_level_db(np.concatenate(parts), ANALYSIS_RATE) if parts else None
 
 
 def _speech_rate(path: Path) -> int:

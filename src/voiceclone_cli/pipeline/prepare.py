@@ -126,6 +126,9 @@ def _find_script(
             language="",
             speakers={*request.references, *corrections.names, *corrections.names.values()},
             recording_seconds=ctx.recording.seconds,
+            labels=settings.speaker_labels,
+            sounds=settings.speak_sounds,
+            strict=settings.strict,
         )
         script, language = choose_language(
             read,

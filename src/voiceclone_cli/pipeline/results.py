@@ -151,7 +151,7 @@ def _segment(
         "stretch": placement.stretch if placement else None,
         "overflow_seconds": placement.overflow_seconds if placement else None,
         "gain_db": placement.gain_db if placement else None,
-        "warnings": list(placement.warnings) if placement else [],
+        "warnings": [*row.warnings, *(placement.warnings if placement else ())],
         "unmarked": speech.unmarked.get(segment.id),
     }
 
@@ -220,6 +220,8 @@ def _input(ctx: RunContext) -> dict[str, Any]:
         "rate": recording.source_rate,
         "channels": recording.channels,
         "video": recording.has_video,
+        "audio": asdict(recording.audio),
+        "moved_frames": recording.moved_frames,
     }
 
 

@@ -18,8 +18,8 @@ from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, Se
 
 ENCODING_VERSION = 1
 """To be counted up when the same references give other codes."""
-SPEECH_VERSION = 1
-"""To be counted up when the same inputs give other speech."""
+SPEECH_VERSIONS = {"kokoro": 2}
+"""By engine, 1 for the others. To be counted up when the same inputs give other speech."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def segment_fingerprints(job: SynthesisJob) -> dict[str, str]:
     return {
         segment.id: fingerprint(
             {
-                "version": SPEECH_VERSION,
+                "version": SPEECH_VERSIONS.get(job.engine.name, 1),
                 "segment": asdict(_segment(job, segment)),
                 "engine": _engine_inputs(job.engine),
                 "voice": voices.get(segment.speaker, ""),

@@ -124,12 +124,11 @@ def choose_language(
     ``given``: tag of the option, which ``given_by`` names for messages; ``earlier``: language of a transcription of
     the same recording. Raises InputError for a language of the file that is not one.
     """
-    own = _own_languages(script, path)
     lines = [segment for segment in script.segments if not segment.language]
     texts = [segment.text for segment in lines]
     warnings: list[str] = []
     if not lines:
-        tags = Counter(own[segment.language] for segment in script.segments)
+        tags = Counter(segment.language for segment in script.segments)
         code = tags.most_common(1)[0][0]
         choice = LanguageChoice(code, "the script names it with each line")
         if given is not None and given not in tags:
@@ -141,18 +140,15 @@ def choose_language(
         choice = _choose(path, TextLook.of(texts), given, given_by, earlier)
         warnings += [*choice.warnings, *_foreign_lines(lines, choice.code)]
         if len(lines) < len(script.segments):
-            names = ", ".join(sorted(set(own.values())))
+            names = ", ".join(sorted({segment.language for segment in script.segments} - {""}))
             others = len(script.segments) - len(lines)
             choice = replace(
                 choice, why=f"{choice.why}; {_count(others)} with a language of their own ({names})"
             )
-    warnings += _own_warnings(script.segments, own)
-    tags_of = {**own, "": choice.code}
+    warnings += _own_warnings(script.segments)
     segments = tuple(
-        segment if tags_of[segment.language] == segment.language
-        else replace(segment, language=tags_of[segment.language])
-        for segment in script.segments
-    )  # fmt: skip
+        segment if segment.language else replace(segment, language=choice.code) for segment in script.segments
+    )
     return replace(script, segments=segments), replace(choice, warnings=tuple(warnings))
 
 
@@ -160,31 +156,12 @@ def _count(lines: int) -> str:
     return f"{lines:,} line{'' if lines == 1 else 's'}"
 
 
-def _own_languages(script: Script, path: Path) -> dict[str, str]:
-    """Return the tag of each language that segments name. Raises InputError for one that is not a language."""
-    tags: dict[str, str] = {}
-    for segment in script.segments:
-        if segment.language and segment.language not in tags:
-            tags[segment.language] = _tag_of_file(segment.language, f"Script {path}: line {segment.id}")
-    return tags
-
-
-def _tag_of_file(text: str, where: str) -> str:
-    tag = language_of(text)
-    if tag is None:
-        raise InputError(
-            f"{where}: {shown(text)} is not a language code; write one like {EXAMPLES}.",
-            code="script_language",
-        )
-    return tag
-
-
-def _own_warnings(segments: Sequence[Segment], own: Mapping[str, str]) -> Iterator[str]:
+def _own_warnings(segments: Sequence[Segment]) -> Iterator[str]:
     """Yield a warning for each language whose lines look like another one."""
     texts: dict[str, list[str]] = {}
     for segment in segments:
         if segment.language:
-            texts.setdefault(own[segment.language], []).append(segment.text)
+            texts.setdefault(segment.language, []).append(segment.text)
     for tag, of_tag in texts.items():
         look = TextLook.of(of_tag)
         if look.contradicts(tag):
@@ -308,7 +285,14 @@ def _language_of_file(path: Path) -> str | None:
     if suffix == ".json":
         document: Any = json.loads(parsers.read_text(path))
         text = document.get("language") if isinstance(document, dict) else None
-        return _tag_of_file(text, f"Script {path}") if text else None
+        if not text:
+            return None
+        if (tag := language_of(text)) is None:
+            raise InputError(
+                f"Script {path}: its language {shown(text)} is not a language code; write one like {EXAMPLES}.",
+                code="script_language",
+            )
+        return tag
     if suffix == ".vtt":
         header = parsers.read_text(path).lstrip("\n").partition("\n\n")[0]
         found = re.search(r"^Language:[ \t]*(\S+)", header, re.MULTILINE | re.IGNORECASE)

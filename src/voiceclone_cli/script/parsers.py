@@ -1,23 +1,25 @@
-"""Parsers of script files: SRT, WebVTT, ASS, JSON and CSV; each turns the text of a file into ScriptLines.
+"""What all parsers of script files share, and those of JSON and CSV; for subtitles see :mod:`.subtitles`.
 
-These are our own parsers because they reject damaged cues instead of skipping them, with the line number, and
-because they take time in proportion to the text, whatever it contains.
+A parser takes the text of a file and yields what it finds, in the order of the file: lines, text that is not
+spoken (a damaged line is a DamagedLine) and notes for the user (str). It raises InputError only where the whole
+file cannot be read. These are our own parsers because no text may be lost in silence, and because they take
+time in proportion to the text, whatever it contains.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
-import html
-import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.types import OmittedText
 from voiceclone_worker.protocol import MAX_SEED
 from voiceclone_worker.validation import ContractError, shown
 from voiceclone_worker.validation import parse_json as parse_document
@@ -39,7 +41,9 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d+)?)", re.ASCII)
+_CLOCK = re.compile(r"(-?)(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d+)?)", re.ASCII)
+_JOINT = re.compile(r"(?<!\n)\ufeff(?=WEBVTT|\[Script Info\]|\d{1,9}[ \t]*\n[^\n]*-->)|(?<=\n)\ufeff")
+"""The byte order mark of a file that was appended to another one; the last row of that may have no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,46 @@ class ScriptLine:
     seed: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DamagedLine(OmittedText):
+    """A line that cannot be spoken because of a fault; ``reason`` is a clause that fits behind ``where``."""
+
+    code: str = "script_format"
+
+
+Parsed = ScriptLine | OmittedText | str
+"""A line, text that is not spoken, or a note for the user."""
+
+
+def damaged(where: str, text: str, fault: InputError, times: Sequence[float | None] = ()) -> DamagedLine:
+    """Return the text of a line that has a fault, with its start and end if they are known."""
+    start, end = times or (None, None)
+    return DamagedLine(where, start, end, text, fault.message, code=fault.code)
+
+
+def share_time(line: ScriptLine, texts: Sequence[str]) -> list[ScriptLine]:
+    """Return a line for each text; together they take the time of the line, shared by length of text.
+
+    Times are whole milliseconds. The first line keeps the id, the others have none. A line of fewer
+    milliseconds than texts cannot be shared: each text then takes all of its time.
+    """
+    sizes = [max(1, sum(map(str.isalnum, text))) for text in texts]
+    start, end = round(line.start * 1000), round(line.end * 1000)
+    whole = sum(sizes)
+    # Every text has a millisecond; the rest is shared by length.
+    rest = end - start - len(texts)
+    cuts = [start + at + rest * size // whole for at, size in enumerate(accumulate(sizes, initial=0))]
+    times = (
+        [(line.start, line.end)] * len(texts)
+        if rest < 0
+        else [(first / 1000, last / 1000) for first, last in pairwise(cuts)]
+    )
+    return [
+        replace(line, start=first, end=last, text=text, id=None if at else line.id)
+        for at, (text, (first, last)) in enumerate(zip(texts, times, strict=True))
+    ]
+
+
 def read_text(path: Path) -> str:
     """Read a file as UTF-8, or by its byte order mark, with line ends as ``\\n``.
 
@@ -76,6 +120,7 @@ def read_text(path: Path) -> str:
     if len(data) > MAX_BYTES:
         raise InputError(f"is larger than {MAX_BYTES // 2**20} MB; split it.", code="script_too_long")
     text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")
+    text = _JOINT.sub(lambda mark: "" if text[mark.start() - 1] == "\n" else "\n", text)
     if text.count("\n") > MAX_ROWS:
         raise InputError(f"has more than {MAX_ROWS:,} rows; split it.", code="script_too_long")
     return text
@@ -102,37 +147,26 @@ def clean_text(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", text).split())
 
 
-def parse_time(value: object, where: str) -> float:
-    """Parse seconds from a number or text like ``83.5``, ``1:23.5`` or ``0:01:23,500``. Raises InputError."""
+def parse_time(value: object) -> float:
+    """Parse seconds from a number or text like ``83.5``, ``-1:23.5`` or ``0:01:23,500``.
+
+    Raises InputError with a clause for :func:`damaged`.
+    """
     seconds = math.nan
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         # An integer in JSON may exceed the range of floats.
         seconds = float(value) if abs(value) <= MAX_SECONDS else math.inf
     elif isinstance(value, str) and (clock := _CLOCK.fullmatch(value.strip())):
-        hours, minutes, rest = clock.groups(default="0")
+        sign, hours, minutes, rest = clock.groups(default="0")
         seconds = float(hours) * 3600 + float(minutes) * 60 + float(rest.replace(",", "."))
-    if not 0 <= seconds <= MAX_SECONDS:
+        seconds = -seconds if sign == "-" else seconds
+    if not abs(seconds) <= MAX_SECONDS:
         raise InputError(
-            f"{where}: {shown(value)} is not a time; write seconds (83.5) or h:mm:ss.mmm (0:01:23.500), "
-            "from 0 to below 100 hours.",
+            f"{shown(value)} is not a time; write seconds (83.5) or h:mm:ss.mmm (0:01:23.500), "
+            "below 100 hours",
             code="script_time",
         )
     return seconds
-
-
-def check_markup(text: str, where: str) -> None:
-    """Check the length of a line's text with its formatting. Raises InputError."""
-    if len(text) > MAX_MARKUP:
-        raise InputError(
-            f"{where} has {len(text):,} characters with its formatting, more than {MAX_MARKUP:,}; split it.",
-            code="script_text",
-        )
-
-
-def clock_seconds(hours: str, minutes: str, seconds: str, fraction: str) -> float:
-    """Return the seconds of a time given by its digits; the fraction has up to three."""
-    whole = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
-    return (whole * 1000 + int(fraction.ljust(3, "0"))) / 1000
 
 
 _REQUIRED = ("start", "end", "text")
@@ -140,33 +174,54 @@ _DELIMITERS = ",;\t"
 MAX_COLUMNS = 1_000
 
 
-def parse_csv(text: str) -> Iterator[ScriptLine]:
+def parse_csv(text: str) -> Iterator[Parsed]:
     """Parse a table with the columns start, end, text and optionally speaker, language, id.
 
-    Columns are separated by comma, semicolon or tab; other columns are ignored.
+    Columns are separated by comma, semicolon or tab; other columns are ignored. A line with quotes that do not
+    match is a DamagedLine, and the table goes on in the next row.
     """
-    header = next((row for row in text.split("\n") if row.strip()), "")
+    rows = text.split("\n")
+    header = next((row for row in rows if row.strip()), "")
     delimiter = max(_DELIMITERS, key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     columns: dict[str, int] | None = None
-    width = 0
-    try:
-        for cells in reader:
-            if len(cells) > MAX_COLUMNS:
-                raise InputError(
-                    f"line {reader.line_num} has {len(cells):,} cells, more than {MAX_COLUMNS:,}.",
-                    code="script_format",
-                )
-            if not any(cell.strip() for cell in cells):
-                continue
+    names: list[str] = []
+    for number, cells in _csv_rows(rows, delimiter):
+        where = f"line {number}"
+        if isinstance(cells, InputError):
             if columns is None:
-                columns, width = _columns(cells), len(cells)
-            else:
-                yield _csv_line(cells, columns, width, f"line {reader.line_num}")
-    except csv.Error as error:
-        raise InputError(
-            f"line {reader.line_num} is not valid CSV ({error}).", code="script_format"
-        ) from error
+                raise InputError(f"{where} {cells.message}.", code=cells.code)
+            yield damaged(where, rows[number - 1].strip(), cells)
+        elif len(cells) > MAX_COLUMNS:
+            raise InputError(
+                f"{where} has {len(cells):,} cells, more than {MAX_COLUMNS:,}.", code="script_format"
+            )
+        elif not any(cell.strip() for cell in cells):
+            continue
+        elif columns is None:
+            columns, names = _columns(cells), cells
+        elif cells != names:  # tables that were joined repeat the header
+            yield _csv_line(cells, columns, len(names), where)
+
+
+def _csv_rows(rows: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str] | InputError]]:
+    """Yield the number of the row where each record ends, and its cells or its fault.
+
+    A fault ends its first row: a quote that is not closed takes in the rows up to the next quote, so each row
+    is read at most twice.
+    """
+    first = 0
+    while first < len(rows):
+        remaining = (f"{rows[at]}\n" for at in range(first, len(rows)))
+        reader = csv.reader(remaining, delimiter=delimiter, strict=True)
+        done = 0
+        try:
+            for cells in reader:
+                done = reader.line_num
+                yield first + done, cells
+            return
+        except csv.Error as error:
+            first += done + 1
+            yield first, InputError(f"is not valid CSV ({error})", code="script_format")
 
 
 def _columns(header: list[str]) -> dict[str, int]:
@@ -185,29 +240,32 @@ def _columns(header: list[str]) -> dict[str, int]:
     return {name: at for at, name in enumerate(names)}
 
 
-def _csv_line(cells: list[str], columns: dict[str, int], width: int, where: str) -> ScriptLine:
-    if any(cell.strip() for cell in cells[width:]):
-        raise InputError(
-            f'{where} has more cells than the first row; put text that contains the delimiter in "quotes".',
-            code="script_format",
-        )
-
+def _csv_line(cells: list[str], columns: dict[str, int], width: int, where: str) -> ScriptLine | DamagedLine:
     def cell(name: str) -> str:
         at = columns.get(name)
         return cells[at].strip() if at is not None and at < len(cells) else ""
 
-    return ScriptLine(
-        where,
-        parse_time(cell("start"), where),
-        parse_time(cell("end"), where),
-        cell("text"),
-        speaker=cell("speaker") or None,
-        id=cell("id") or None,
-        language=cell("language") or None,
-    )
+    try:
+        if any(cell.strip() for cell in cells[width:]):
+            raise InputError(
+                'has more cells than the first row; put text that contains the delimiter in "quotes"',
+                code="script_format",
+            )
+        return ScriptLine(
+            where,
+            parse_time(cell("start")),
+            parse_time(cell("end")),
+            cell("text"),
+            speaker=cell("speaker") or None,
+            id=cell("id") or None,
+            language=cell("language") or None,
+        )
+    except InputError as error:
+        text = " ".join([cell("text"), *(cell.strip() for cell in cells[width:])])
+        return damaged(where, text.strip(), error)
 
 
-def parse_json(text: str) -> Iterator[ScriptLine]:
+def parse_json(text: str) -> Iterator[Parsed]:
     """Parse an object with "schema", "language" and "segments", or a plain list of segments.
 
     A segment has start, end and text, and optionally id, speaker, language and seed. The language of the whole
@@ -229,209 +287,50 @@ def parse_json(text: str) -> Iterator[ScriptLine]:
         raise InputError(
             f'has the schema {shown(schema)}; this version reads "{SCHEMA}".', code="script_format"
         )
-    _text(document, "language", "the document")
-    return (_json_line(row, f"segment {at}") for at, row in enumerate(document["segments"], 1))
+    try:
+        _text(document, "language")
+    except InputError as error:
+        raise InputError(f"{error.message}.", code=error.code) from error
+    for number, row in enumerate(document["segments"], 1):
+        yield _json_line(row, f"segment {number}")
 
 
-def _json_line(row: Any, where: str) -> ScriptLine:
-    if not isinstance(row, dict):
-        raise InputError(f"{where} must be an object, not {shown(row)}.", code="script_format")
-    for key in ("start", "end", "text"):
-        if key not in row:
-            raise InputError(f'{where} has no "{key}"; add it.', code="script_format")
-    return ScriptLine(
-        where,
-        parse_time(row["start"], where),
-        parse_time(row["end"], where),
-        _text(row, "text", where) or "",
-        speaker=_text(row, "speaker", where),
-        id=_text(row, "id", where),
-        language=_text(row, "language", where),
-        seed=_seed(row, where),
-    )
+def _json_line(row: Any, where: str) -> ScriptLine | DamagedLine:
+    try:
+        if not isinstance(row, dict):
+            raise InputError(f"must be an object, not {shown(row)}", code="script_format")
+        for key in ("start", "end", "text"):
+            if key not in row:
+                raise InputError(f'has no "{key}"; add it', code="script_format")
+        return ScriptLine(
+            where,
+            parse_time(row["start"]),
+            parse_time(row["end"]),
+            _text(row, "text") or "",
+            speaker=_text(row, "speaker"),
+            id=_text(row, "id"),
+            language=_text(row, "language"),
+            seed=_seed(row),
+        )
+    except InputError as error:
+        text = row.get("text") if isinstance(row, dict) else row
+        return damaged(where, text.strip() if isinstance(text, str) else "", error)
 
 
-def _seed(row: Mapping[str, Any], where: str) -> int | None:
+def _seed(row: Mapping[str, Any]) -> int | None:
     value = row.get("seed")
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SEED):
         return value
     raise InputError(
-        f'{where}: "seed" must be a whole number from 0 to {MAX_SEED}, not {shown(value)}.',
-        code="script_format",
+        f'"seed" must be a whole number from 0 to {MAX_SEED}, not {shown(value)}', code="script_format"
     )
 
 
-def _text(row: Mapping[str, Any], key: str, where: str) -> str | None:
+def _text(row: Mapping[str, Any], key: str) -> str | None:
     """Return the text of a key; None if it is missing, null or blank."""
     value = row.get(key)
     if key == "id" and isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9:
         value = str(value)
     if value is not None and not isinstance(value, str):
-        raise InputError(f'{where}: "{key}" must be text, not {shown(value)}.', code="script_format")
+        raise InputError(f'"{key}" must be text, not {shown(value)}', code="script_format")
     return value.strip() or None if value else None
-
-
-_ASS_FIELDS = 10
-"""Fields of a Dialogue: layer, start, end, style, name, three margins, effect, text (with its commas)."""
-_ASS_TIME = re.compile(r"\s*(\d{1,2}):(\d{1,2}):(\d{1,2})\.(\d{1,3})\s*", re.ASCII)
-_ASS_DRAWING = re.compile(r"\\p[1-9]")
-
-
-def parse_ass(text: str) -> Iterator[ScriptLine]:
-    """Parse the Dialogue lines of an ASS or SSA file, with their Name (actor) as speaker; skip drawings."""
-    position = 0
-    for number, row in enumerate(text.split("\n"), 1):
-        kind, colon, rest = row.strip().partition(":")
-        if kind != "Dialogue" or not colon:
-            continue
-        cells = rest.split(",", _ASS_FIELDS - 1)
-        times = [_ASS_TIME.fullmatch(cell) for cell in cells[1:3]]
-        if len(cells) < _ASS_FIELDS or None in times:
-            raise InputError(
-                f"line {number} is not a Dialogue line of ten fields with times like 0:00:01.50.",
-                code="script_time",
-            )
-        start, end = (clock_seconds(*time.groups()) for time in times if time is not None)
-        check_markup(cells[-1], f"line {number}")
-        overrides, plain = _split_overrides(cells[-1])
-        if not _ASS_DRAWING.search(overrides):
-            position += 1
-            yield ScriptLine(f"dialogue {position}", start, end, plain, cells[4].strip() or None)
-
-
-def _split_overrides(text: str) -> tuple[str, str]:
-    r"""Return a text's overrides (``{\i1}``), joined, and the rest, with blanks for line breaks."""
-    overrides, plain = [], []
-    *closed, last = text.split("}")
-    for part in closed:
-        before, brace, inside = part.partition("{")
-        plain.append(before if brace else part + "}")
-        overrides.append(inside)
-    return "}".join(overrides), _BREAK.sub(" ", "".join((*plain, last)))
-
-
-_TAG = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
-_TIME_TAG = re.compile(r"<\d[\d:.]*>")
-_BREAK = re.compile(r"\\[Nnh]")
-_VOICE = re.compile(r"<v(?:\.[^\s<>.]*)*\s+([^\s<>][^<>]*)>")
-
-
-class _CueTimes:
-    """The row with a cue's times in a format; ``example`` is for messages."""
-
-    def __init__(self, strict: str, loose: str, example: str) -> None:
-        self._row = re.compile(rf"\s*{strict}\s*-->\s*{strict}(?:\s.*)?", re.ASCII)
-        self._time = re.compile(loose, re.ASCII)
-        self._example = example
-
-    def resembles(self, row: str) -> bool:
-        """Tell whether a row looks like the times of a cue to a person or another program."""
-        return "-->" in row or len(self._time.findall(row)) == 2
-
-    def parse(self, row: str, number: int) -> tuple[float, float]:
-        """Parse the row with this line number into start and end in seconds. Raises InputError."""
-        match = self._row.fullmatch(row)
-        # A third time is an error too.
-        if match is None or len(self._time.findall(row)) != 2:
-            raise InputError(
-                f'line {number} should give the times of a cue, like "{self._example}", '
-                f"but is {shown(row.strip())}.",
-                code="script_time",
-            )
-        digits = match.groups(default="0")
-        return clock_seconds(*digits[:4]), clock_seconds(*digits[4:])
-
-
-_SRT = _CueTimes(
-    r"(\d{1,2}):(\d{1,2}):(\d{1,2})[.,](\d{1,3})",
-    r"\d{1,2}:\d{1,2}:\d{1,2}[.,]\d{1,3}",
-    "00:00:01,500 --> 00:00:03,000",
-)
-_VTT = _CueTimes(
-    r"(?:(\d{1,4}):)?(\d{2}):(\d{2})\.(\d{3})",
-    r"(?:\d{1,4}:)?\d{2}:\d{2}\.\d{2,3}",
-    "00:00:01.500 --> 00:00:03.000",
-)
-
-
-def parse_srt(text: str) -> Iterator[ScriptLine]:
-    """Parse the cues of a SubRip file; their numbers become the ids."""
-    cue: ScriptLine | None = None
-    rows: list[str] = []
-    previous = ""
-    count = 0
-    for row_number, row in enumerate(text.split("\n"), 1):
-        if _SRT.resembles(row):
-            times = _SRT.parse(row, row_number)
-            if cue is not None:
-                _drop_next_number(rows)
-                yield _with_text(cue, rows)
-            count += 1
-            id = previous.strip() if re.fullmatch(r"\s*[0-9]{1,9}\s*", previous) else None
-            cue, rows = ScriptLine(f"cue {id or count}", *times, "", id=id), []
-        elif cue is not None:
-            rows.append(row)
-        previous = row
-    if cue is not None:
-        yield _with_text(cue, rows)
-
-
-def _drop_next_number(rows: list[str]) -> None:
-    """Remove the number of the following cue from the rows of a cue, unless it is their only text."""
-    while rows and not rows[-1].strip():
-        rows.pop()
-    if len(rows) > 1 and rows[-1].strip().isdecimal():
-        rows.pop()
-
-
-def parse_vtt(text: str) -> Iterator[ScriptLine]:
-    """Parse the cues of a WebVTT file, with the name in a voice tag (``<v Anna>``) as speaker."""
-    cue: ScriptLine | None = None
-    rows: list[str] = []
-    count = 0
-    for row_number, raw in enumerate(text.split("\n"), 1):
-        row = _TIME_TAG.sub("", raw)
-        # Outside of a cue, names, notes and styles may contain anything but an arrow.
-        if "-->" in row or (cue is not None and _VTT.resembles(row)):
-            times = _VTT.parse(row, row_number)
-            if cue is not None:
-                yield _with_text(cue, rows)
-            count += 1
-            cue, rows = ScriptLine(f"cue {count}", *times, ""), []
-        elif cue is not None and row.strip():
-            rows.append(row)
-        elif cue is not None:
-            yield _with_text(cue, rows)
-            cue = None
-    if cue is not None:
-        yield _with_text(cue, rows)
-
-
-def _with_text(cue: ScriptLine, rows: Sequence[str]) -> ScriptLine:
-    """Return the cue with the plain text of its rows, and the speaker of its voice tag."""
-    text = "\n".join(rows)
-    check_markup(text, cue.where)
-    voices = {name for voice in _VOICE.findall(text) if (name := _unescape(voice).strip())}
-    if len(voices) > 1:
-        names = " and ".join(sorted(voices)) if len(voices) == 2 else f"{len(voices)} speakers"
-        raise InputError(
-            f"{cue.where} has the voices of {names:.100}; write one cue for each.", code="script_speaker"
-        )
-    return replace(cue, text=plain_text(text), speaker=next(iter(voices), None))
-
-
-def plain_text(text: str) -> str:
-    """Remove the formatting of a cue's text: tags, entities and line breaks."""
-    return _unescape(_BREAK.sub(" ", _TAG.sub("", text)))
-
-
-def _unescape(text: str) -> str:
-    try:
-        return html.unescape(text)
-    except ValueError:  # a character reference of thousands of digits
-        return text
-
-
-def resembles_srt_times(row: str) -> bool:
-    """Tell whether a row would be read as the times of a cue in an SRT file."""
-    return _SRT.resembles(row)

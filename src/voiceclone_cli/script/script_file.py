@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import json
 import math
-import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import asdict, replace
-from itertools import islice
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import are_safe_names, write_text_atomic
-from voiceclone_cli.script import parsers
+from voiceclone_cli.languages import EXAMPLES, language_of
+from voiceclone_cli.script import parsers, subtitles
+from voiceclone_cli.script.parsers import DamagedLine, ScriptLine
+from voiceclone_cli.script.repeats import remove_repeats
+from voiceclone_cli.script.sounds import omitted_note
 from voiceclone_cli.script.speakers import assign_speakers
-from voiceclone_cli.types import Diarization, Script, Segment
+from voiceclone_cli.types import Diarization, OmittedText, Script, Segment
 from voiceclone_worker.validation import MAX_TEXT, is_unicode, shown
 
 MAX_LINES = 100_000
 MAX_NOTES = 50
 END_TOLERANCE = 0.5
-"""Seconds by which a line may end after the recording; it is then cut to the end of the recording."""
+"""Seconds by which a line may end after the recording without a note; it is cut to the end of the recording."""
+MAX_FAULTS = 10
+"""Damaged lines that one message names."""
+MAX_FAULT_TEXT = 400
+"""Characters of these in one message."""
 
-_PARSERS: dict[str, Callable[[str], Iterable[parsers.ScriptLine]]] = {
-    ".srt": parsers.parse_srt,
-    ".vtt": parsers.parse_vtt,
-    ".ass": parsers.parse_ass,
-    ".ssa": parsers.parse_ass,
+_PARSERS: dict[str, Callable[[str], Iterable[parsers.Parsed]]] = {
+    ".srt": subtitles.parse_srt,
+    ".vtt": subtitles.parse_vtt,
+    ".ass": subtitles.parse_ass,
+    ".ssa": subtitles.parse_ass,
     ".json": parsers.parse_json,
     ".csv": parsers.parse_csv,
     ".tsv": parsers.parse_csv,
 }
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
 
 
 def read_script(
@@ -41,13 +47,18 @@ def read_script(
     language: str,
     speakers: Collection[str] = (),
     recording_seconds: float | None = None,
+    labels: bool = True,
+    sounds: bool = False,
+    strict: bool = False,
 ) -> Script:
     """Read the lines of a script file, sorted by their start.
 
     ``language`` is the default for lines without one; ``speakers`` are names with a voice besides those of
     the diarization; ``recording_seconds`` is the length of the recording, if known. For the speaker of a
-    line see :mod:`voiceclone_cli.script.speakers`. Lines without a letter or digit are dropped; ids are
-    renumbered if some are missing, duplicate or cannot name a file; the notes of the script report both.
+    line see :mod:`voiceclone_cli.script.speakers`, also for ``labels`` and ``sounds``; for repeated text see
+    :mod:`voiceclone_cli.script.repeats`. Text that is not spoken is in ``omitted``, with its reason; a damaged line
+    costs only itself, or with ``strict`` the file. Ids are renumbered if some are missing, duplicate or cannot name
+    a file. The notes of the script report all this.
 
     Raises only InputError, with the name of the file and the line.
     """
@@ -57,74 +68,169 @@ def read_script(
             raise InputError(
                 f"has an unknown format; use one of {', '.join(_PARSERS)}.", code="script_format"
             )
-        # The parsers are lazy, so that a file of millions of lines is rejected early.
-        lines = list(islice(parse(parsers.read_text(path)), MAX_LINES + 1))
-        return _build_script(lines, diarization, language, speakers, recording_seconds)
+        found = _Contents(recording_seconds)
+        for item in parse(parsers.read_text(path)):
+            found.add(item)
+        return _build_script(
+            found, diarization, language, speakers, labels=labels, sounds=sounds, strict=strict
+        )
     except InputError as error:
         raise InputError(f"Script {path}: {error.message}", code=error.code) from error
 
 
+@dataclass(slots=True)
+class _Contents:
+    """What a parser found in a file, checked against the bounds of a script and of the recording."""
+
+    recording_seconds: float | None
+    lines: list[ScriptLine] = field(default_factory=list)
+    omitted: list[OmittedText] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    cut: list[DamagedLine] = field(default_factory=list)
+    order: dict[str, int] = field(default_factory=dict)
+    """Position of a line in the file, by its name."""
+
+    def add(self, item: parsers.Parsed) -> None:
+        """Check and add an item. Raises InputError for too many."""
+        if isinstance(item, str):
+            self.notes.append(item)
+            return
+        self.order.setdefault(item.where, len(self.order))
+        # Checked for each item, so that a file of millions of lines is rejected early.
+        if len(self.order) > MAX_LINES:
+            raise InputError(f"has more than {MAX_LINES:,} lines; split it.", code="script_too_long")
+        if isinstance(item, OmittedText):
+            self.omitted.append(item)
+            return
+        try:
+            _check_text(item)
+            self.lines.append(self._within_recording(item))
+        except InputError as error:
+            self.omitted.append(parsers.damaged(item.where, item.text, error, (item.start, item.end)))
+
+    def _within_recording(self, line: ScriptLine) -> ScriptLine:
+        """Return the line with times in whole milliseconds, within the recording. Raises InputError."""
+        start, end = round(line.start, 3), round(line.end, 3)
+        if max(start, end) > parsers.MAX_SECONDS:
+            raise InputError("is after 100 hours", code="script_time")
+        if end <= start:
+            raise InputError(f"ends at {end:.3f} s, not after its start at {start:.3f} s", code="script_time")
+        limit = math.inf if self.recording_seconds is None else round(self.recording_seconds, 3)
+        if start >= limit:
+            raise InputError(
+                f"starts at {start:.3f} s, after the recording, which ends at {limit:.3f} s",
+                code="script_time",
+            )
+        if end <= 0:
+            raise InputError(f"ends at {end:.3f} s, before the recording", code="script_time")
+        if start < 0 or end > limit + END_TOLERANCE:
+            fault = InputError(
+                f"lasts from {start:.3f} to {end:.3f} s, longer than the recording", code="script_time"
+            )
+            self.cut.append(parsers.damaged(line.where, line.text, fault, (start, end)))
+        return replace(line, start=max(0.0, start), end=min(end, limit))
+
+    @property
+    def damaged(self) -> list[DamagedLine]:
+        """The damaged lines that are omitted."""
+        return [item for item in self.omitted if isinstance(item, DamagedLine)]
+
+    def in_order(self, omitted: Iterable[OmittedText]) -> tuple[OmittedText, ...]:
+        """Return omitted text in the order of the file, as Unicode."""
+        ordered = sorted(omitted, key=lambda item: self.order.get(item.where, len(self.order)))
+        return tuple(
+            OmittedText(item.where, item.start, item.end, _as_unicode(item.text), item.reason)
+            for item in ordered
+        )
+
+
+def _check_text(line: ScriptLine) -> None:
+    """Check text and language of a line. Raises InputError with a clause."""
+    if not is_unicode(line.text):
+        raise InputError("has text that is not Unicode", code="script_text")
+    if len(line.text) > MAX_TEXT and len(parsers.clean_text(line.text)) > MAX_TEXT:
+        raise InputError(
+            f"has {len(line.text):,} characters, more than {MAX_TEXT:,}; split it", code="script_text"
+        )
+    if line.language is not None and language_of(line.language) is None:
+        raise InputError(
+            f"{shown(line.language)} is not a language code; write one like {EXAMPLES}",
+            code="script_language",
+        )
+
+
+def _as_unicode(text: str) -> str:
+    return text if is_unicode(text) else text.encode("utf-8", errors="replace").decode("utf-8")
+
+
+def _list_faults(faults: Sequence[DamagedLine]) -> str:
+    """Return where and what the faults are, and how many more there are, as parts of a sentence."""
+    parts: list[str] = []
+    for fault in faults[:MAX_FAULTS]:
+        part = f"{fault.where}: {_as_unicode(fault.reason)}"
+        if parts and len("; ".join((*parts, part))) > MAX_FAULT_TEXT:
+            break
+        parts.append(part[:MAX_FAULT_TEXT])
+    more = len(faults) - len(parts)
+    return "; ".join(parts) + (f"; and {more:,} more" if more else "")
+
+
+def _fault_code(faults: Sequence[DamagedLine]) -> str:
+    """Return the commonest code of the faults."""
+    return Counter(fault.code for fault in faults).most_common(1)[0][0]
+
+
 def _build_script(
-    lines: Sequence[parsers.ScriptLine],
+    found: _Contents,
     diarization: Diarization | None,
     language: str,
     speakers: Collection[str],
-    recording_seconds: float | None,
+    *,
+    labels: bool,
+    sounds: bool,
+    strict: bool,
 ) -> Script:
-    if len(lines) > MAX_LINES:
-        raise InputError(f"has more than {MAX_LINES:,} lines; split it.", code="script_too_long")
-    for line in lines:
-        _check_text(line)
-    timed = sorted(
-        (_with_checked_times(line, recording_seconds) for line in lines), key=lambda line: line.start
-    )
-    assigned, notes = assign_speakers(timed, diarization, speakers)
-    kept = []
-    for line, (speaker, text) in zip(timed, assigned, strict=True):
-        if text:
-            kept.append(replace(line, speaker=speaker, text=text))
-        else:
-            notes.append(f"{line.where} is skipped: it has no words.")
+    faults = found.damaged
+    if strict and (faults or found.cut):
+        every = sorted([*faults, *found.cut], key=lambda fault: found.order[fault.where])
+        raise InputError(f"is refused because of --strict: {_list_faults(every)}.", code=_fault_code(every))
+    notes = list(found.notes)
+    if faults:
+        lines = "1 line is" if len(faults) == 1 else f"{len(faults):,} lines are"
+        notes.append(f"{lines} damaged and not spoken: {_list_faults(faults)}.")
+    if found.cut:
+        notes.append(f"Cut to the length of the recording: {_list_faults(found.cut)}.")
+    timed = sorted(found.lines, key=lambda line: line.start)
+    timed, repeated, repeat_notes = remove_repeats(timed)
+    assigned = assign_speakers(timed, diarization, speakers, labels=labels, sounds=sounds, strict=strict)
+    notes += [*repeat_notes, *assigned.notes]
+    omitted = found.in_order([*found.omitted, *repeated, *assigned.omitted])
+    kept = assigned.lines
     if not kept:
+        if faults:
+            raise InputError(
+                f"has no line that can be spoken: {_list_faults(faults)}.", code=_fault_code(faults)
+            )
         raise InputError("has no line with words; check that it is the right file.", code="script_empty")
     ids, id_notes = _ids([line.id for line in kept])
-    segments = [_segment(line, id, language) for line, id in zip(kept, ids, strict=True)]
+    segments = [
+        Segment(
+            id,
+            line.speaker or "",
+            line.start,
+            line.end,
+            line.text,
+            (line.language and language_of(line.language)) or language,
+            line.seed,
+        )
+        for line, id in zip(kept, ids, strict=True)
+    ]
     more = len(notes) - MAX_NOTES
     if more > 0:
         notes[MAX_NOTES:] = [f"And {more:,} more notes like these."]
-    return Script(tuple(segments), (*notes, *id_notes))
-
-
-def _check_text(line: parsers.ScriptLine) -> None:
-    if not is_unicode(line.text):
-        raise InputError(f"{line.where} has text that is not Unicode; write it again.", code="script_text")
-    if len(line.text) > MAX_TEXT and len(parsers.clean_text(line.text)) > MAX_TEXT:
-        raise InputError(
-            f"{line.where} has {len(line.text):,} characters, more than {MAX_TEXT:,}; split it.",
-            code="script_text",
-        )
-
-
-def _with_checked_times(line: parsers.ScriptLine, recording_seconds: float | None) -> parsers.ScriptLine:
-    """Return the line with times in whole milliseconds, within the recording."""
-    start, end = round(line.start, 3), round(line.end, 3)
-    if max(start, end) > parsers.MAX_SECONDS:
-        raise InputError(f"{line.where} is after 100 hours; correct its times.", code="script_time")
-    if end <= start:
-        raise InputError(
-            f"{line.where} ends at {end:.3f} s, not after its start at {start:.3f} s; correct its times.",
-            code="script_time",
-        )
-    limit = math.inf if recording_seconds is None else round(recording_seconds, 3)
-    if end > limit:
-        if start >= limit or end > limit + END_TOLERANCE:
-            raise InputError(
-                f"{line.where} ({start:.3f} to {end:.3f} s) exceeds the recording, which ends at "
-                f"{limit:.3f} s; correct its times or check that it is the right script.",
-                code="script_time",
-            )
-        end = limit
-    return replace(line, start=start, end=end)
+    if len(omitted) > len(faults):
+        id_notes = [*id_notes, omitted_note(omitted)]
+    return Script(tuple(segments), (*notes, *id_notes), omitted, dict(assigned.found_by))
 
 
 def _ids(given: Sequence[str | None]) -> tuple[list[str], list[str]]:
@@ -136,17 +242,6 @@ def _ids(given: Sequence[str | None]) -> tuple[list[str], list[str]]:
     if are_safe_names(ids):
         return ids, []
     return numbered, ["The ids were renumbered: some were missing, duplicate or cannot name a file."]
-
-
-def _segment(line: parsers.ScriptLine, id: str, language: str) -> Segment:
-    if line.language is not None and not _LANGUAGE.fullmatch(line.language):
-        raise InputError(
-            f'{line.where}: {shown(line.language)} is not a language code; write one like "en" or "es".',
-            code="script_language",
-        )
-    return Segment(
-        id, line.speaker or "", line.start, line.end, line.text, line.language or language, line.seed
-    )
 
 
 def write_script(path: Path, script: Script) -> None:
@@ -203,6 +298,6 @@ def _clock(seconds: float) -> str:
 def _cue_text(segment: Segment) -> str:
     """Return ``[SPEAKER_00] text``, with entities if it would otherwise be read as formatting or times."""
     text = f"[{segment.speaker}] {segment.text}"
-    if parsers.plain_text(text) == text and not parsers.resembles_srt_times(text):
+    if subtitles.is_plain(text):
         return text
     return "".join(f"&#{ord(character)};" if character in "&<>{\\:" else character for character in text)

@@ -1,28 +1,35 @@
 """Speakers of script lines: named in the file, or else speaking at that time in the recording.
 
-A line may name its speaker in a field (JSON, CSV, ASS, ``<v Anna>``) or in a label, as ``[Anna] text`` or
-``Anna: text``. Subtitles also begin with sounds (``[laughs]``) and words like ``Note:``, so a label counts as
-a name only if
-
-- it is a known speaker, or has the form SPEAKER_00, or
-- it begins at least two lines, and such labels begin at least half of the file's lines, or
-- it is in brackets and no speakers are known, so that the line would have no speaker without it.
+A line may name its speaker in a field (JSON, CSV, ASS, ``<v Anna>``) or in a label in its text
+(:mod:`voiceclone_cli.script.labels`). Without either it goes to who speaks most at that time by the diarizer's turns,
+or in silence to the nearest speaker. Dialogue dashes say that two rows are by two people: where the turns do not, the
+other speaker who is nearest takes the row that the turns contradict least.
 """
 
 from __future__ import annotations
 
-import re
+import math
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 
 from voiceclone_cli.analysis.turns import TurnIndex
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import check_speaker_names
-from voiceclone_cli.script.parsers import ScriptLine, clean_text
-from voiceclone_cli.types import Diarization, Turn
+from voiceclone_cli.script.labels import Part, label_key, learn_labels, strip_marks, voiceless_note
+from voiceclone_cli.script.parsers import ScriptLine, clean_text, share_time
+from voiceclone_cli.script.sounds import (
+    CREDIT,
+    DIRECTION,
+    EDGE_LINES,
+    LABEL,
+    NO_WORDS,
+    is_credit,
+    omit_sounds,
+)
+from voiceclone_cli.types import Diarization, OmittedText, Span, Turn
 from voiceclone_worker.validation import file_key
 
 
@@ -44,11 +51,18 @@ class SpeakerShares:
         first, last = _microseconds(start), _microseconds(end)
         best, longest = None, 0
         for name in sorted(self._starts):
-            starts, ends = self._starts[name], self._ends[name]
-            share = starts.at(last) - ends.at(last) - starts.at(first) + ends.at(first)
+            share = self._share(name, first, last)
             if share > longest:
                 best, longest = name, share
         return best
+
+    def share(self, name: str, start: float, end: float) -> int:
+        """Return the microseconds that a speaker speaks from ``start`` to ``end`` (seconds)."""
+        return self._share(name, _microseconds(start), _microseconds(end)) if name in self._starts else 0
+
+    def _share(self, name: str, first: int, last: int) -> int:
+        starts, ends = self._starts[name], self._ends[name]
+        return starts.at(last) - ends.at(last) - starts.at(first) + ends.at(first)
 
 
 class _ElapsedSums:
@@ -64,109 +78,260 @@ class _ElapsedSums:
         return count * time - self._sums[count]
 
 
+class _Distances:
+    """The distance in seconds of one speaker's turns from any span; 0.0 where they touch or overlap."""
+
+    def __init__(self, turns: Iterable[Turn]) -> None:
+        self._index = TurnIndex(turns)
+
+    def distance(self, start: float, end: float) -> float:
+        nearest = self._index.nearest(start, end)
+        return math.inf if nearest is None else nearest[1]
+
+
 def _microseconds(seconds: float) -> int:
     return round(seconds * 1_000_000)
 
 
-_BRACKETED = re.compile(r"\[([^\[\]]{1,100})\]\s*(.*)")
-_BEFORE_COLON = re.compile(r"([^\W\d_][\w .'’-]{0,39}?)\s*:(?:\s+(.*)|$)")
-_DIARIZER_NAME = re.compile(r"speaker_\d+")
+MAX_DISTANCE = 10.0
+"""Seconds from a row to the turn of another speaker who can be meant by a dialogue dash."""
+
+BY_LABEL, BY_TIME, BY_DASH, BY_DISTANCE = "label", "time", "dash", "nearest"
+"""Ways to find the speaker of a segment; also the keys of Script.found_by."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Label:
-    """A name in brackets or before a colon at the start of a line, and the text after it."""
+@dataclass(slots=True)
+class Assignment:
+    """What is spoken of a script's lines, by whom, and what is not."""
 
-    name: str
-    text: str
-    bracketed: bool
-
-    @property
-    def key(self) -> str:
-        return file_key(self.name)
-
-    @property
-    def shown(self) -> str:
-        return f"[{self.name}]" if self.bracketed else f"{self.name}:"
+    lines: list[ScriptLine] = field(default_factory=list)
+    """Each with its speaker."""
+    omitted: list[OmittedText] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    found_by: Counter[str] = field(default_factory=Counter)
 
 
 def assign_speakers(
-    lines: Sequence[ScriptLine], diarization: Diarization | None, extra: Collection[str]
-) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return speaker and text of every line (empty text: no words), and notes on uncertain speakers.
+    lines: Sequence[ScriptLine],
+    diarization: Diarization | None,
+    extra: Collection[str],
+    *,
+    labels: bool = True,
+    sounds: bool = False,
+    strict: bool = False,
+) -> Assignment:
+    """Return the lines that are spoken with their speakers, one for each speaker of a cue, and all other text.
 
-    ``extra`` are names with a voice in addition to those of the diarization.
-    Raises InputError if a line names a speaker without a voice, or no speaker is found.
+    ``extra`` are names with a voice in addition to those of the diarization. Without ``labels`` names before a text
+    are part of it; with ``sounds`` everything with words is spoken. Raises InputError if a line names a speaker
+    without a voice (``strict``: also if only a label does, as MAN), or no speaker is found.
     """
-    turns = diarization.turns if diarization is not None else ()
-    diarized = diarization.speakers if diarization is not None else ()
-    known = {file_key(name): name for name in (*diarized, *extra)}
-    labels = [None if line.speaker else _label(clean_text(line.text)) for line in lines]
-    names = _name_keys(labels, known, len(lines))
-    shares, index = SpeakerShares(turns), TurnIndex(turns)
-    spellings = dict(known)
-    assigned: list[tuple[str, str]] = []
-    ignored = [label.shown for label in labels if label and label.text and label.key not in names]
-    notes = (
-        [f"Read as text, not as speakers: {_list_names(list(dict.fromkeys(ignored)))}."] if ignored else []
-    )
-    for line, label in zip(lines, labels, strict=True):
-        speaker, text = line.speaker, clean_text(line.text)
-        if label and label.key in names:
-            speaker, text = label.name, label.text
-        elif label and not label.text:
-            text = ""  # a sound, "[music]"
-        if not any(character.isalnum() for character in text):
-            speaker, text = "", ""
-        elif speaker:
-            speaker = clean_text(speaker)
-            speaker = spellings.setdefault(file_key(speaker), speaker)
-        else:
-            speaker, note = _speaker_at(line, shares, index)
-            notes += note
-        assigned.append((speaker, text))
-    _check_voices({speaker for speaker, _ in assigned if speaker}, known, diarization is not None)
-    return assigned, notes
+    return _Assigner(lines, diarization, extra, labels=labels, sounds=sounds, strict=strict).run()
 
 
-def _label(text: str) -> _Label | None:
-    for pattern, bracketed in ((_BRACKETED, True), (_BEFORE_COLON, False)):
-        if found := pattern.fullmatch(text):
-            return _Label(found[1].strip(), found[2] or "", bracketed)
-    return None
+class _Assigner:
+    def __init__(
+        self,
+        lines: Sequence[ScriptLine],
+        diarization: Diarization | None,
+        extra: Collection[str],
+        *,
+        labels: bool,
+        sounds: bool,
+        strict: bool,
+    ) -> None:
+        self._lines = [replace(line, text=strip_marks(line.text)) for line in lines]
+        turns = diarization.turns if diarization is not None else ()
+        diarized = diarization.speakers if diarization is not None else ()
+        self._known = {file_key(name): name for name in (*diarized, *extra)}
+        self._dresses = {label_key(name): name for name in (*diarized, *extra)}
+        self._has_voices = diarization is not None or bool(self._known)
+        self._shares, self._index = SpeakerShares(turns), TurnIndex(turns)
+        self._by_speaker = {
+            name: _Distances(turn for turn in turns if turn.speaker == name) for name in diarized
+        }
+        self._sounds, self._strict, self._has_labels = sounds, strict, labels
+        self._spellings = dict(self._known)
+        free = [line.text for line in self._lines if not line.speaker]
+        self._reader, self._read_as_text = learn_labels(free, self._known.values())
+        self._voiceless: list[str] = []
+        self._dialogues: defaultdict[bool, list[str]] = defaultdict(list)
+        """Cues whose turns contradict their dashes, by whether another speaker was found."""
+        self._result = Assignment()
 
+    def run(self) -> Assignment:
+        result = self._result
+        if self._has_labels and self._read_as_text:
+            result.notes.append(f"Read as text, not as speakers: {_list_names(self._read_as_text)}.")
+        last = len(self._lines) - 1
+        for number, line in enumerate(self._lines):
+            is_edge = number < EDGE_LINES or number > last - EDGE_LINES
+            if not self._sounds and is_credit(line.text, at_edge=is_edge):
+                self._omit(line, clean_text(line.text), CREDIT)
+            else:
+                self._assign(line)
+        result.lines.sort(key=lambda line: line.start)
+        _check_voices({line.speaker or "" for line in result.lines}, self._known, self._has_voices)
+        self._add_notes()
+        return result
 
-def _name_keys(labels: Sequence[_Label | None], known: Collection[str], lines: int) -> set[str]:
-    """Return the keys of the labels that name a speaker, by the rule at the top of this file."""
-    found = [label for label in labels if label is not None]
-    counts = Counter(label.key for label in found)
-    certain = {
-        label.key
-        for label in found
-        if label.key in known or _DIARIZER_NAME.fullmatch(label.key) or (label.bracketed and not known)
-    }
-    recurring = {key for key, count in counts.items() if count >= 2}
-    if 2 * sum(counts[key] for key in certain | recurring) >= lines:
-        return certain | recurring
-    return certain
-
-
-def _speaker_at(line: ScriptLine, shares: SpeakerShares, index: TurnIndex) -> tuple[str, list[str]]:
-    """Return who speaks most during a line, or else the nearest speaker and a note."""
-    speaker = shares.most(line.start, line.end)
-    if speaker is not None:
-        return speaker, []
-    nearest = index.nearest(line.start, line.end)
-    if nearest is None:
-        raise InputError(
-            f'{line.where} names no speaker, and no turns are known; write "[SPEAKER_00] " before its text.',
-            code="script_speaker_missing",
+    def _assign(self, line: ScriptLine) -> None:
+        """Add the segments of a line, and what is not spoken of it."""
+        omitted_before = len(self._result.omitted)
+        parts = []
+        for part in self._parts(line):
+            for label in part.labels:
+                self._voiceless.append(label.name)
+                self._omit(line, label.shown, LABEL)
+            text = self._speech(line, part)
+            if any(character.isalnum() for character in text):
+                parts.append((part, text))
+        if not parts:
+            if len(self._result.omitted) == omitted_before:
+                self._omit(line, clean_text(line.text), NO_WORDS)
+            return
+        lines = share_time(line, [text for _, text in parts])
+        given = [self._spelled(part.name) for part, _ in parts]
+        speakers = self._speakers(
+            line, [part for part, _ in parts], given, [(each.start, each.end) for each in lines]
         )
-    turn, distance = nearest
-    note = (
-        f"{line.where} is in silence: assigned to {turn.speaker}, the nearest speaker, {distance:.2f} s away."
-    )
-    return turn.speaker, [note]
+        for number, (each, speaker) in enumerate(zip(lines, speakers, strict=True)):
+            id = line.id if not number or line.id is None else f"{line.id.zfill(4)}{_suffix(number)}"
+            self._result.lines.append(replace(each, speaker=speaker, id=id))
+
+    def _parts(self, line: ScriptLine) -> list[Part]:
+        if line.speaker:
+            return self._field_parts(line)
+        if self._has_labels:
+            return self._reader.parts(line.text)
+        return [Part(None, line.text.split("\n"))]
+
+    def _field_parts(self, line: ScriptLine) -> list[Part]:
+        """Return the parts of a line whose speaker is a field; a known name in its text is a label all the same."""
+        text = line.text
+        if not self._has_labels or not self._reader.has_known_label(text):
+            return [Part(line.speaker, text.split("\n"))]
+        parts = self._reader.parts(text)
+        return [replace(part, name=part.name or line.speaker) for part in parts]
+
+    def _speech(self, line: ScriptLine, part: Part) -> str:
+        """Return what is spoken of a part, and list the rest."""
+        rows = "\n".join(part.rows)
+        if self._sounds:
+            return clean_text(" ".join((*part.descriptions, rows)))
+        for description in () if part.labels else part.descriptions:
+            self._omit(line, description, DIRECTION)
+        text, omissions = omit_sounds(rows, self._is_name if not self._has_labels else _never)
+        for omission, reason in omissions:
+            self._omit(line, clean_text(omission), reason)
+        return clean_text(text)
+
+    def _is_name(self, content: str) -> bool:
+        return label_key(content) in self._dresses
+
+    def _omit(self, line: ScriptLine, text: str, reason: str) -> None:
+        self._result.omitted.append(OmittedText(line.where, line.start, line.end, text, reason))
+
+    def _spelled(self, name: str | None) -> str | None:
+        """Return a name as the voices have it, or as the file had it first."""
+        if name is None:
+            return None
+        name = clean_text(name)
+        known = self._known.get(file_key(name)) or self._dresses.get(label_key(name))
+        return known or self._spellings.setdefault(file_key(name), name)
+
+    def _speakers(
+        self, line: ScriptLine, parts: Sequence[Part], given: Sequence[str | None], spans: Sequence[Span]
+    ) -> list[str]:
+        """Return the speaker of each part of a line; ``given`` by the file, ``spans`` in seconds."""
+        speakers, ways, distances = [], [], []
+        for name, span in zip(given, spans, strict=True):
+            speaker, distance = (name, 0.0) if name else self._speaker_at(line, span)
+            speakers.append(speaker)
+            distances.append(distance)
+            ways.append(BY_LABEL if name else BY_DISTANCE if distance else BY_TIME)
+        changes = [number > 0 and part.is_change for number, part in enumerate(parts)]
+        if any(change and a == b for change, (a, b) in zip(changes[1:], pairwise(speakers), strict=True)):
+            others = self._as_dialogue(given, spans, changes)
+            self._dialogues[others is not None].append(line.where)
+            for number, other in enumerate(others or speakers):
+                if other != speakers[number]:
+                    speakers[number], ways[number] = other, BY_DASH
+        for speaker, way, distance in zip(speakers, ways, distances, strict=True):
+            if way == BY_DISTANCE:
+                self._result.notes.append(
+                    f"{line.where} is in silence: assigned to {speaker}, the nearest speaker, {distance:.2f} s away."
+                )
+        self._result.found_by.update(ways)
+        return speakers
+
+    def _speaker_at(self, line: ScriptLine, span: Span) -> tuple[str, float]:
+        """Return who speaks most in a span, or else the nearest speaker, and the distance in seconds."""
+        speaker = self._shares.most(*span)
+        if speaker is not None:
+            return speaker, 0.0
+        nearest = self._index.nearest(*span)
+        if nearest is None:
+            raise InputError(
+                f'{line.where} names no speaker, and no turns are known; write "[SPEAKER_00] " before its text.',
+                code="script_speaker_missing",
+            )
+        turn, distance = nearest
+        return turn.speaker, max(distance, 1e-3)
+
+    def _as_dialogue(
+        self, given: Sequence[str | None], spans: Sequence[Span], changes: Sequence[bool]
+    ) -> list[str] | None:
+        """Return the speakers that agree best with the turns and change wherever they should; None if none do."""
+        start, end = spans[0][0], spans[-1][1]
+        distances = {name: index.distance(start, end) for name, index in self._by_speaker.items()}
+        near = sorted(distances, key=lambda name: (distances[name], name))
+        here = [name for name in near if distances[name] == 0.0 and self._shares.share(name, start, end)]
+        candidates = here if len(here) > 1 else [name for name in near[:2] if distances[name] <= MAX_DISTANCE]
+        # The best sum of agreement for each speaker of the part so far, with the speakers up to there.
+        best: dict[str, tuple[float, list[str]]] = {}
+        for name, span, change in zip(given, spans, changes, strict=True):
+            reached: dict[str, tuple[float, list[str]]] = {}
+            for speaker in [name] if name else candidates:
+                earlier = [value for other, value in best.items() if not (change and other == speaker)]
+                if earlier or not best:
+                    sum_before, path = max(earlier, key=lambda value: value[0], default=(0.0, []))
+                    reached[speaker] = (sum_before + self._agreement(speaker, span), [*path, speaker])
+            if not reached:
+                return None
+            best = reached
+        return max(best.values(), key=lambda value: value[0])[1]
+
+    def _agreement(self, speaker: str, span: Span) -> float:
+        """Return how long a speaker speaks in a span, in seconds; in silence less than 0, the farther the less."""
+        if shared := self._shares.share(speaker, *span):
+            return shared / 1_000_000
+        index = self._by_speaker.get(speaker)
+        return -0.001 * index.distance(*span) if index else 0.0
+
+    def _add_notes(self) -> None:
+        notes = self._result.notes
+        for changed, cues in sorted(self._dialogues.items(), reverse=True):
+            where = f"{_list_names(cues)} ({'a dialogue' if len(cues) == 1 else 'dialogues'} by the dashes)"
+            notes.append(
+                f"{where}: by the turns one speaker says adjacent rows; another speaker who is near was given one."
+                if changed
+                else f"{where}: one speaker says adjacent rows, since the turns have no other speaker near."
+            )
+        if self._voiceless:
+            note = voiceless_note(self._voiceless)
+            if self._strict:
+                raise InputError(note, code="script_speaker")
+            notes.append(note)
+
+
+def _never(content: str) -> bool:
+    return False
+
+
+def _suffix(number: int) -> str:
+    """Return what distinguishes the id of a part from that of its cue: b, c, ..., z, -27."""
+    return chr(ord("a") + number) if number < 26 else f"-{number + 1}"
 
 
 def _check_voices(names: Collection[str], known: dict[str, str], diarized: bool) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
-import math
 import os
 import typing
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
 
+from voiceclone_cli.audio.film import film_zero
 from voiceclone_cli.audio.formats import open_options
 from voiceclone_cli.errors import InputError
 
@@ -104,27 +103,6 @@ def kept_streams(source: InputContainer, *, keep_original_audio: bool) -> list[S
     return [stream for stream in source.streams if stream.type in kinds and not stream.disposition & still]
 
 
-def first_picture_time(source: InputContainer) -> Fraction:
-    """Return the time in seconds that becomes 0 in the output.
-
-    It is 0 for files. Broadcasts (MPEG-TS and the like) have a clock with any start; there it is the start, moved so
-    that the first picture has a whole number of Matroska's milliseconds and is not rounded.
-    """
-    import av
-    from av.format import Flags
-
-    if source.start_time is None or not source.format.flags & typing.cast(int, Flags.ts_discont.value):
-        return Fraction(0)
-    start = Fraction(source.start_time, av.time_base)
-    pictures = [
-        stream.start_time * typing.cast("Fraction", stream.time_base)
-        for stream in source.streams.video
-        if stream.start_time is not None
-    ]
-    first = min(pictures, default=start)
-    return first - Fraction(math.ceil((first - start) * 1000), 1000)
-
-
 def packets(source: InputContainer, path: Path) -> Iterator[Packet[Stream]]:
     """Yield all packets in file order; empty ones at the end flush the decoders. Raises InputError."""
     import av
@@ -202,7 +180,7 @@ class PacketCopier:
     def __init__(self, source: InputContainer, output: OutputContainer, suffix: str) -> None:
         self._output = output
         self._suffix = suffix
-        self.zero = first_picture_time(source)
+        self.zero = film_zero(source)
         self._by_index: dict[int, Stream] = {}
         self._without_dts = "matroska" in source.format.name.split(",")
         self._decoding_times: dict[int, DecodingTimes] = {}

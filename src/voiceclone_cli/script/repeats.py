@@ -1,0 +1,177 @@
+"""Text that subtitles show more than once: rolling captions, layers, and signs that move.
+
+- Rolling captions of video sites and of television repeat the last rows of a cue above the next one, and some
+  write a row word by word. People repeat themselves too ("No." - "No."), so a row counts as rolling only if the
+  file does this throughout, or several times in sequence.
+- Layers of ASS files (outline, glow) and files that were joined show the same text twice at the same time.
+- A sign that moves is a cue for each picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from voiceclone_cli.script.parsers import ScriptLine, clean_text
+from voiceclone_cli.types import OmittedText
+
+SAME_TIME = 0.1
+"""Seconds by which the starts and the ends of two lines may differ that are shown at the same time."""
+FLASH = 0.05
+"""Seconds. A shorter cue only carries rows from one cue to the next."""
+FRAMES = 0.25
+"""Seconds. A shorter cue is a step of a moving sign, if its text goes on in the next one."""
+MAX_ROWS = 8
+"""Rows of a cue that can roll."""
+
+_REPEATED = "repeated from the cue before"
+
+
+def remove_repeats(
+    lines: Sequence[ScriptLine],
+) -> tuple[list[ScriptLine], list[OmittedText], list[str]]:
+    """Return the lines with each text once, the repeated text, and a note for each kind of repetition.
+
+    The lines must be sorted by their start. The text of a line has rows; a row is spoken at the time where it
+    is new, until the next row begins or it is gone.
+    """
+    once, copies = _without_copies(lines)
+    kept, rolled = _unroll(once)
+    notes = []
+    if copies:
+        notes.append(
+            f"{_count(len(copies), 'line shows', 'lines show')} the text of another one at the same time, as "
+            "layers and moving signs do: each text is spoken once."
+        )
+    if rolled:
+        notes.append(
+            f"The captions roll: {_count(len(rolled), 'cue repeats', 'cues repeat')} text of the cue before; each "
+            "text is spoken once, when it is new."
+        )
+    return kept, [*copies, *rolled], notes
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number:,} {one if number == 1 else more}"
+
+
+def _without_copies(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list[OmittedText]]:
+    """Drop lines with the text of another one at the same time, and join the steps of moving signs."""
+    kept: list[ScriptLine] = []
+    copies: list[OmittedText] = []
+    places: dict[tuple[object, ...], int] = {}
+    steps: dict[tuple[str, str | None], int] = {}
+    last_step: dict[int, ScriptLine] = {}
+    for line in lines:
+        if not any(map(str.isalnum, line.text)):
+            kept.append(line)
+            continue
+        key = (clean_text(line.text), line.speaker)
+        start, end = int(line.start / SAME_TIME), int(line.end / SAME_TIME)
+        near = [
+            kept[at]
+            for first in (start, start - 1, start + 1)
+            for last in (end, end - 1, end + 1)
+            if (at := places.get((*key, first, last))) is not None
+        ]
+        step = steps.get(key)
+        if any(_is_same_time(line, other) for other in near):
+            reason = "the same text is spoken at the same time"
+            copies.append(OmittedText(line.where, line.start, line.end, line.text, reason))
+        elif step is not None and _is_next_step(last_step[step], line):
+            kept[step] = replace(kept[step], end=line.end)
+            last_step[step] = line
+            copies.append(OmittedText(line.where, line.start, line.end, line.text, _REPEATED))
+        else:
+            places[(*key, start, end)] = steps[key] = len(kept)
+            last_step[len(kept)] = line
+            kept.append(line)
+    return kept, copies
+
+
+def _is_same_time(line: ScriptLine, other: ScriptLine) -> bool:
+    return abs(line.start - other.start) <= SAME_TIME and abs(line.end - other.end) <= SAME_TIME
+
+
+def _is_next_step(step: ScriptLine, line: ScriptLine) -> bool:
+    """Tell whether a line continues a moving sign: both are short, without a pause between."""
+    return (
+        max(step.end - step.start, line.end - line.start) <= FRAMES
+        and abs(line.start - step.end) <= FLASH / 2
+    )
+
+
+@dataclass(slots=True)
+class _Shown:
+    """A line that is spoken, with its rows and the time until which they are shown."""
+
+    line: ScriptLine
+    rows: list[str]
+    end: float
+    rolls: bool = False
+
+
+def _unroll(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list[OmittedText]]:
+    """Drop the rows that captions repeat from the cue before, and extend each text until the next one begins."""
+    rows = [[clean_text(row) for row in line.text.split("\n")] for line in lines]
+    overlaps = [0] + [_overlap(rows[at - 1], rows[at]) for at in range(1, len(lines))]
+    rolling = _rolling(lines, rows, overlaps)
+    shown: list[_Shown] = []
+    repeated: list[OmittedText] = []
+    for at, line in enumerate(lines):
+        overlap = overlaps[at] if rolling[at] else 0
+        if not overlap:
+            shown.append(_Shown(line, rows[at], line.end))
+            continue
+        latest = shown[-1]
+        latest.rolls = True
+        if line.start <= latest.end + SAME_TIME:
+            latest.end = max(latest.end, line.end)
+        # The last row of the cue before may have grown by some words.
+        latest.rows[-1] = rows[at][overlap - 1]
+        old = [*rows[at][: overlap - 1], rows[at - 1][-1]]
+        repeated.append(OmittedText(line.where, line.start, line.end, "\n".join(old), _REPEATED))
+        if new := rows[at][overlap:]:
+            shown.append(_Shown(line, new, line.end, rolls=True))
+    kept = []
+    for at, item in enumerate(shown):
+        end = item.end
+        if item.rolls and at + 1 < len(shown) and item.line.start < shown[at + 1].line.start:
+            end = min(end, shown[at + 1].line.start)
+        kept.append(replace(item.line, text="\n".join(item.rows), end=end) if item.rolls else item.line)
+    return kept, repeated
+
+
+def _overlap(before: Sequence[str], rows: Sequence[str]) -> int:
+    """Return how many rows at the start of a cue are the last ones of the cue before; the last may have grown."""
+    for count in range(min(len(before), len(rows), MAX_ROWS), 0, -1):
+        last, row = before[-1], rows[count - 1]
+        if (row == last or (last and row.startswith(f"{last} "))) and list(before[-count:-1]) == list(
+            rows[: count - 1]
+        ):
+            return count
+    return 0
+
+
+def _rolling(
+    lines: Sequence[ScriptLine], rows: Sequence[Sequence[str]], overlaps: Sequence[int]
+) -> list[bool]:
+    """Tell for each cue whether it repeats rows of the cue before because the captions roll."""
+    evidence = [False] * len(lines)
+    for at in range(1, len(lines)):
+        before, own, overlap = rows[at - 1], rows[at], overlaps[at]
+        is_carried = lines[at].end - lines[at].start <= FLASH or len(before) > len(own) or len(own) > 1
+        has_news = len(own) > overlap or own[overlap - 1] != before[-1]
+        evidence[at] = overlap > 0 and (has_news or is_carried)
+    count = sum(evidence)
+    if count >= 2 and 3 * count >= len(lines) - 1:
+        return evidence
+    # A part of a file that rolls: at least three cues in sequence.
+    rolling = list(evidence)
+    first = 0
+    for at in range(len(lines) + 1):
+        if at == len(lines) or not evidence[at]:
+            if at - first < 3:
+                rolling[first:at] = [False] * (at - first)
+            first = at + 1
+    return rolling
