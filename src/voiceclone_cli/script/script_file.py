@@ -128,7 +128,8 @@ class _Contents:
                 f"lasts from {start:.3f} to {end:.3f} s, longer than the recording", code="script_time"
             )
             self.cut.append(parsers.damaged(line.where, line.text, fault, (start, end)))
-        return replace(line, start=max(0.0, start), end=min(end, limit))
+        start, end = max(0.0, start), min(end, limit)
+        return line if (start, end) == (line.start, line.end) else replace(line, start=start, end=end)
 
     @property
     def damaged(self) -> list[DamagedLine]:
