@@ -120,6 +120,8 @@ def make_manifest(
         diarizer=diarization.diarizer,
         diarizer_why=diarization.why,
         script_from=job.script_from,
+        language=job.language.code,
+        language_why=job.language.why,
         **describe_request(ctx.request, job.engine.name),
         versions=_versions(),
     )
@@ -149,7 +151,7 @@ def _segment(
         "stretch": placement.stretch if placement else None,
         "overflow_seconds": placement.overflow_seconds if placement else None,
         "gain_db": placement.gain_db if placement else None,
-        "warnings": list(placement.warnings) if placement else [],
+        "warnings": [*row.warnings, *(placement.warnings if placement else ())],
         "unmarked": speech.unmarked.get(segment.id),
     }
 
