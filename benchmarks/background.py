@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "worker_env"), str(ROOT / "tests")
 
 from media_samples import Signal, conversation  # noqa: E402
 from voiceclone_cli.audio.formats import MONO  # noqa: E402
+from voiceclone_cli.audio.reader import read_recording  # noqa: E402
 from voiceclone_cli.mixing import separation  # noqa: E402
 from voiceclone_cli.mixing.background import (  # noqa: E402
     DUCK,
@@ -124,12 +125,16 @@ def measured(
 
 
 def kept(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
-    with open_background(path, MONO, RATE, kind=KEEP, turns=spans, models=folders, threads=1) as background:
+    with open_background(
+        read_recording(path), MONO, RATE, kind=KEEP, turns=spans, models=folders, threads=1
+    ) as background:
         return background.read(SECONDS * RATE)[:, 0]
 
 
 def ducked(path: Path, spans: Sequence[Span], folders: Models) -> Signal:
-    with open_background(path, MONO, RATE, kind=DUCK, turns=[], models=folders, threads=1) as background:
+    with open_background(
+        read_recording(path), MONO, RATE, kind=DUCK, turns=[], models=folders, threads=1
+    ) as background:
         original = background.read(SECONDS * RATE)[:, 0]
     return original * ducking_gains(spans, 0, len(original), RATE)
 

@@ -1,7 +1,7 @@
 """Faults on request: what a worker process can do wrong, done in earnest.
 
 The echo engine imports this file in the worker's process (see ``with_faults``). Its option ``faults``
-({segment id: "fail" | "raise" | one of ``FAULTS``}) does a fault every time that segment is spoken. ``faults_dir`` is
+({segment id: "fail" | "raise" | "skip" (a word) | one of ``FAULTS``}) does a fault every time that segment is spoken. ``faults_dir`` is
 a folder of faults that happen once, as files named ``MOMENT[.NAME].FAULT[.N]``: MOMENT is load, encode or generate;
 NAME a segment's id (a speaker, when encoding), without it any; N tells files apart. The worker that removes the file
 performs the fault, so that each happens once.
@@ -28,20 +28,23 @@ def with_faults(**options: Any) -> dict[str, Any]:
     return {"import": os.path.abspath(__file__), **options}
 
 
-def hook(options: Mapping[str, Any]) -> Callable[[str, str], None]:
+def hook(options: Mapping[str, Any]) -> Callable[[str, str], tuple[str, ...]]:
     """Return what the echo engine calls at each moment."""
     folder = FaultsFolder(str(options.get("faults_dir", "")))
     always = dict(options.get("faults", {}))
 
-    def strike(moment: str, name: str) -> None:
+    def strike(moment: str, name: str) -> tuple[str, ...]:
         folder.strike(moment, name)
         fault = always.get(name) if moment == "generate" else None
         if fault == "fail":
             raise SegmentError("asked_to_fail", "the echo engine was asked to fail here")
         if fault == "raise":
             raise RuntimeError("the echo engine was asked to raise here")
+        if fault == "skip":
+            return ("Not spoken: 你好.",)
         if fault is not None:
             perform(str(fault), name)
+        return ()
 
     return strike
 

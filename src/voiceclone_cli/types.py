@@ -1,6 +1,6 @@
 """The types that pass between the stages of a run (see docs/architecture.md).
 
-Times are seconds from the start of the input, positions are absolute sample indices.
+Times are seconds from the start of the input (of a film: from what a player shows first), positions are absolute sample indices.
 """
 
 from __future__ import annotations
@@ -38,6 +38,16 @@ class Until(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class AudioChoice:
+    """The part of a file's sound that is read."""
+
+    track: str | None = None
+    """Number (from 1) or language of an audio track; None: the track that players choose."""
+    channel: int | None = None
+    """Index of the only channel to read where one signal is needed; None: the mean of all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """An input file, decoded for analysis."""
 
@@ -50,11 +60,23 @@ class Recording:
     """Exact number of samples per channel at source_rate."""
     channels: int
     has_video: bool
+    audio: AudioChoice = AudioChoice()
+    """What was read, with the number of the track: reading it again gives the same."""
+    moved_frames: int = 0
+    """Samples at source_rate of silence that were inserted, plus those that were cut, for the times of a film."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the user on what was chosen or changed."""
 
     @property
     def seconds(self) -> float:
-        """Duration of the file."""
+        """Duration of the sound; of a film, from its start to the end of sound and pictures."""
         return self.source_frames / self.source_rate
+
+    @property
+    def identity(self) -> str:
+        """What tells the sound from that of the first track as decoded; empty where it is the same."""
+        is_plain = self.audio in (AudioChoice(), AudioChoice("1")) and not self.moved_frames
+        return "" if is_plain else f"{self.audio} {self.source_frames} {self.moved_frames}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import soundfile
 
 from media_samples import Signal, conversation, write_wav
 from voiceclone_cli.audio.formats import Layout
+from voiceclone_cli.audio.reader import read_recording
 from voiceclone_cli.mixing.background import KEEP, open_background
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS, DeepFilter, Spleeter, VoiceRemover
 from voiceclone_cli.models import download
@@ -86,7 +87,7 @@ def test_keep_takes_the_voice_and_leaves_the_music(
     music = chords(9, rate)
     path = write_wav(tmp_path / "in.wav", speech + music, rate, "FLOAT")
     with open_background(
-        path, Layout(("FC",)), rate, kind=KEEP, turns=[(2, 7)], models=folders, threads=1
+        read_recording(path), Layout(("FC",)), rate, kind=KEEP, turns=[(2, 7)], models=folders, threads=1
     ) as background:
         kept = background.read(9 * rate)[:, 0]
     inside, before = slice(2 * rate, 7 * rate), slice(0, round(1.7 * rate))

@@ -61,9 +61,14 @@ def test_the_audio_of_a_video_is_read(tmp_path: Path, talk: Signal, suffix: str)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_video_longer_than_its_audio_is_complete(tmp_path: Path, suffix: str) -> None:
+def test_a_video_longer_than_its_audio_ends_with_silence(tmp_path: Path, suffix: str) -> None:
     path = write_media(tmp_path / f"a{suffix}", tone(5.0, 48_000), video=True, seconds=20.0)
-    assert read_recording(path).seconds == pytest.approx(5.0, abs=0.05)
+    recording = read_recording(path)
+    assert recording.seconds == pytest.approx(20.0, abs=0.05)
+    assert not recording.samples[round(5.1 * 16_000) :].any()
+    assert recording.notes == (
+        "the pictures last 14.99 s longer than the sound: the rest is taken as silence",
+    )
 
 
 def test_cover_art_is_not_a_video(tmp_path: Path) -> None:

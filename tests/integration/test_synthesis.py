@@ -35,7 +35,9 @@ from voiceclone_worker.protocol import (
 
 def job(folder: Path, texts: dict[str, str] | None = None, **changes: Any) -> SynthesisJob:
     """Return eight segments of two speakers; ``texts`` replaces texts, ``options`` are the engine's."""
-    flags = {key: changes[key] for key in ("mode", "workers", "batch_size", "seed") if key in changes}
+    flags = {
+        key: changes[key] for key in ("mode", "workers", "batch_size", "seed", "strict") if key in changes
+    }
     segments = tuple(
         segment(id, f"S{n % 2}", n - 1.0, n - 0.5, (texts or {}).get(id, f"this is line {n}"))
         for n in range(1, 9)
@@ -114,6 +116,28 @@ def test_a_failed_segment_is_failed_with_its_reason_and_has_no_wav(tmp_path: Pat
     assert states(result) == ["done"] * 3 + ["failed"] + ["done"] * 4
     assert result.segments["0004"].error is not None and result.segments["0004"].error.code == "asked_to_fail"
     assert "0004.wav" not in sounds(work)
+
+
+@pytest.mark.parametrize("mode", ["sequential", "parallel"])
+def test_a_word_that_an_engine_cannot_read_stays_known_when_the_segment_is_kept(
+    tmp_path: Path, mode: str
+) -> None:
+    options = with_faults(faults={"0003": "skip", "0005": "skip"})
+    for again in (False, True):
+        work = job(tmp_path, options=options, mode=mode)
+        result = synthesize(work, no_progress)
+        assert states(result) == ["done"] * 8 and len(result.reused) == (8 if again else 0)
+        assert result.incomplete_lines == dict.fromkeys(("0003", "0005"), ("Not spoken: 你好.",))
+        expected = "2 lines are not spoken in full: 0003: Not spoken: 你好. 0005: Not spoken: 你好."
+        assert result.notes == [expected]
+        assert (result.status(8), result.exit_code) == ("success", 0)
+    strict = synthesize(job(tmp_path, options=options, mode=mode, strict=True), no_progress)
+    assert len(strict.reused) == 8
+    assert (strict.status(8), strict.exit_code) == ("partial", 3)
+
+
+def test_a_strict_run_that_speaks_every_word_succeeds(tmp_path: Path) -> None:
+    assert synthesize(job(tmp_path, strict=True), no_progress).exit_code == 0
 
 
 def test_a_reference_that_cannot_be_encoded_fails_its_speaker_only(tmp_path: Path) -> None:

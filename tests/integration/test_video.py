@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -166,18 +166,16 @@ def test_codecs_that_mp4_cannot_hold_are_written_to_matroska(tmp_path: Path, suf
 # Sound
 
 
-def sound_offset(path: Path, part: np.ndarray) -> Fraction:
-    """Return the seconds from the first picture to the start of ``part``."""
-    start, rate, sound = decoded(path)
-    first_picture = min(next(track for track in tracks(path) if track.kind == "video").times)
-    return start + Fraction(lag(sound[:, 0], part), rate) - first_picture
+def track_times(path: Path, kind: str) -> Sequence[Fraction]:
+    """Return the times of the packets of the first track of a kind."""
+    return next(track for track in tracks(path) if track.kind == kind).times
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
     ("picture_start", "sound_start"), [(0.0, 0.0), (0.0, 0.4321), (0.0, 2.0), (0.32, 0.0)]
 )
-def test_new_sound_starts_where_the_original_does(
+def test_new_sound_starts_with_the_film_as_subtitles_do(
     tmp_path: Path, suffix: str, picture_start: float, sound_start: float
 ) -> None:
     original = noise(2.5, seed=1)
@@ -185,11 +183,15 @@ def test_new_sound_starts_where_the_original_does(
     source = write_film(tmp_path / f"film{suffix}", film)
     recording = read_recording(source)
     mix = noise(recording.seconds, seed=2)[: recording.source_frames]
-    out = dub(source, mix)
-    start, rate, _ = decoded(source)
-    first_picture = min(next(track for track in tracks(source) if track.kind == "video").times)
-    wanted = start - first_picture
-    assert abs(sound_offset(out, mix) - wanted) * rate < 1
+    out = dub(source, mix, subtitles=SCRIPT)
+    start, rate, sound = decoded(out)
+    assert abs(start + Fraction(lag(sound[:, 0], mix), rate)) * rate < 1
+    assert subtitles_of(out, 0)[0][0] == 0.5
+    # The recording has its sound at the time of the pictures with which a player shows it.
+    if suffix != ".avi":  # whose muxer forgets when a track starts
+        shown = lag(recording.samples, soxr.resample(original, RATE, 16_000)) / 16_000
+        first_picture = float(min(track_times(out, "video")))
+        assert shown - first_picture == pytest.approx(sound_start - picture_start, abs=0.003)
 
 
 def test_sound_in_matroska_is_lossless(tmp_path: Path) -> None:
@@ -203,7 +205,7 @@ def test_sound_in_matroska_is_lossless(tmp_path: Path) -> None:
     assert not sound[len(values) :].any()
 
 
-def test_gap_in_the_original_is_a_gap_in_the_new_sound(tmp_path: Path) -> None:
+def test_gap_in_the_original_is_silence_and_leaves_the_mix_whole(tmp_path: Path) -> None:
     whole = write_film(tmp_path / "whole.mkv", Film(4.0))
     source = remux(
         whole,
@@ -213,11 +215,13 @@ def test_gap_in_the_original_is_a_gap_in_the_new_sound(tmp_path: Path) -> None:
         ),
     )
     recording = read_recording(source)
-    assert recording.seconds == pytest.approx(4.0, abs=0.05)
+    assert recording.seconds == pytest.approx(6.0, abs=0.05)
+    assert not recording.samples[round(2.1 * 16_000) : round(3.9 * 16_000)].any()
+    assert recording.notes == ("a hole of 2.00 s in the sound at 2.01 s is taken as silence",)
     mix = noise(recording.seconds, seed=4)
-    _, rate, sound = decoded(dub(source, mix))
+    _, _, sound = decoded(dub(source, mix))
     assert lag(sound[:, 0], mix[:RATE]) == 0
-    assert lag(sound[:, 0], mix[-RATE:]) == pytest.approx(len(mix) + 2 * RATE - RATE, abs=0.002 * rate)
+    assert lag(sound[:, 0], mix[-RATE:]) == len(mix) - RATE
 
 
 @pytest.mark.parametrize("rate", [16_000, 22_050, 32_000, 33_075, 96_000])

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.phonemes import (
-    cardinal,
-    spell_out,
+    english_rules,
+    read,
     split,
     to_phonemes,
     to_tokens,
     vocabulary,
 )
+from voiceclone_worker.engines.kokoro.phonemes.alphabets import runs
+from voiceclone_worker.engines.kokoro.phonemes.espeak import clean_ipa
+from voiceclone_worker.engines.kokoro.phonemes.spanish import cardinal, spell_out
 
 
 def known(phonemes: str) -> bool:
@@ -100,11 +105,177 @@ def test_spanish_digits_units_and_abbreviations(text: str, spelled: str) -> None
 
 
 @given(st.text(max_size=60))
+@settings(deadline=None)
 def test_any_spanish_text_is_read_or_refused(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")  # a process for each foreign word would take minutes
+        try:
+            assert known(to_phonemes(text, "es"))
+        except SegmentError as error:
+            assert error.code in ("nothing_to_speak", "language")
+
+
+def spoken_forms(language: str) -> list[tuple[str, str]]:
+    """Texts and how they are spoken, in words."""
+    table = Path(__file__).parents[1] / "corpus" / "spoken" / f"{language}.tsv"
+    rows = (line.split("\t") for line in table.read_text(encoding="utf-8").splitlines())
+    return [(text, spoken) for text, spoken in rows]
+
+
+def sounds(text: str, language: str) -> str:
+    """Phonemes without stress and blanks: these depend on how many words a number is written in."""
+    return re.sub("[ˈˌ ]", "", to_phonemes(text, language))
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_there_are_enough_spoken_forms(language: str) -> None:
+    assert len(spoken_forms(language)) >= {"en": 120, "es": 60}[language]
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "spoken"),
+    [(language, *row) for language in ("en", "es") for row in spoken_forms(language)],
+)
+def test_numbers_and_signs_are_read_as_people_say_them(language: str, text: str, spoken: str) -> None:
+    assert sounds(text, language) == sounds(spoken, language)
+    assert read(text, language).warnings == ()
+
+
+def test_a_plain_text_is_left_to_hibari() -> None:
+    from hibari.g2p import G2P
+
+    text = "Oh, hello. I didn't know you were there; \"really\" - well... It's Diane, in New Jersey!"
+    assert english_rules.spell_out(text) == text
+    assert to_phonemes("I thought I heard a beep.", "en") == G2P()("I thought I heard a beep.")
+
+
+def test_an_i_behind_a_noun_is_a_person() -> None:
+    for text in ("the book I read", "James I think is late", "the part I like"):
+        assert "ˌI " in to_phonemes(text, "en"), text
+    assert sounds("see chapter I.", "en") == sounds("see chapter one.", "en")
+
+
+@given(
+    st.text(alphabet=st.sampled_from("ab Ié1250.,:/-−'\"$€£%°#&@½²()[]xX×+=<>~_*^IVXkmM\u00a0"), max_size=24)
+)
+@settings(deadline=None, max_examples=60)
+def test_any_english_text_is_read_or_refused(text: str) -> None:
     try:
-        assert known(to_phonemes(text, "es"))
+        reading = read(text, "en")
     except SegmentError as error:
-        assert error.code == "nothing_to_speak"
+        assert error.code in ("nothing_to_speak", "language")
+    else:
+        assert known(reading.phonemes)
+
+
+def test_words_of_other_alphabets_are_read_or_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # without espeak-ng
+    reading = read("He said 你好 and שלום to everyone, привет!", "en")
+    assert reading.skipped == ("你好", "שלום", "привет")
+    assert "你好, שלום, привет" in reading.warnings[0]
+    assert sounds("He said 你好 to him.", "en") == sounds("He said to him.", "en")
+    assert read("Él dijo 你好.", "es").skipped == ("你好",)
+    with pytest.raises(SegmentError, match="--language"):
+        read("你好", "en")
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "parts"),
+    [
+        (
+            "en",
+            "He said 你好 and שלום.",
+            [("He said", ""), ("你好", "zh"), ("and", ""), ("שלום", "he"), (".", "")],
+        ),
+        (
+            "ru",
+            "Мой iPhone 15 и MP3.",
+            [("Мой", ""), ("iPhone", "en"), ("15 и", ""), ("MP3", "en"), (".", "")],
+        ),
+        ("en", "Привет, мир, my friend", [("Привет", "ru"), (",", ""), ("мир", "ru"), (", my friend", "")]),
+        ("en", "добрый день to you", [("добрый день", "ru"), ("to you", "")]),
+        ("en", "Δ and π", [("Δ and π", "")]),
+        ("hi", "मैं Google पर", [("मैं", ""), ("Google", "en"), ("पर", "")]),
+        ("sr", "Здраво svete", [("Здраво svete", "")]),
+        ("en", "Москвa", [("Москвa", "")]),
+    ],
+)
+def test_a_line_is_parted_by_its_alphabets(language: str, text: str, parts: list[tuple[str, str]]) -> None:
+    found = [(run.text, run.language) for run in runs(text, language)]
+    if text == "Москвa":  # the last letter is Latin
+        assert [part for part, _ in found] == ["Москв", "a"]
+    else:
+        assert found == parts
+
+
+def test_what_is_silent_by_nature_is_no_warning() -> None:
+    assert read("I ❤️ “it” — ♪ la la ♪ 😀 (really)… ™", "en").warnings == ()
+    assert read("Ye\u200bs,\u202a hello\u2069", "en").phonemes == to_phonemes("Yes, hello", "en")
+    assert sounds("１２３ ＡＢＣ", "en") == sounds("123 ABC", "en")
+    assert sounds("Hell\u043e", "en") == sounds("Hello", "en"), "a Cyrillic o in a Latin word"
+
+
+def test_a_sign_without_a_reading_is_named() -> None:
+    assert read("five ₸ left", "en").skipped == ("₸",)
+    assert read("cinco ₸ más", "es").skipped == ("₸",)
+
+
+def test_a_word_longer_than_the_network_reads_is_read_to_its_end() -> None:
+    assert to_phonemes(f"{'ab' * 12}zoo", "en").endswith(("u", "z", "o"))
+
+
+def test_marks_of_espeak_ng_never_reach_the_voice() -> None:
+    printed = "e dy- (^e^n)mˈɑːkɪtɪŋ(^f^r) sə- (^e^n)wˈiːkˈɛnd(^f^r)\n"  # by espeak-ng 1.51
+    assert clean_ipa(printed) == "e dy mˈɑːkɪtɪŋ sə wˈiːkˈɛnd"
+    assert clean_ipa("das (^e^n)ˈʌpde^ɪt(^d^e) (en)fˈuː(fr-fr)(^p^t^-^b^r)") == "das ˈʌpdAt fˈuː"
+
+
+needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="needs the espeak-ng program")
+
+
+@needs_espeak
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("fr", "Nous travaillons avec Microsoft et du marketing ce week-end."),
+        ("fr", "Le smartphone de Steve Jobs est cool."),
+        ("de", "Das Update für dein Smartphone ist da."),
+        ("ru", "Мой iPhone и Google."),
+        ("hi", "मैं Google पर हूँ।"),
+    ],
+)
+def test_foreign_words_are_spoken_and_nothing_else(language: str, text: str) -> None:
+    reading = read(text, language)
+    assert known(reading.phonemes)
+    assert not re.search(r"[()^]", reading.phonemes)
+    assert reading.skipped == ()
+
+
+@needs_espeak
+def test_espeak_ng_reads_words_of_other_alphabets_in_an_english_line() -> None:
+    reading = read("He said שלום and привет to me.", "en")
+    assert "ʃalˈom" in reading.phonemes
+    assert reading.warnings == ()
+
+
+@needs_espeak
+def test_a_hindi_sentence_ends_at_its_danda() -> None:
+    assert len(split(to_phonemes("मैं यहाँ हूँ। नमस्ते।", "hi"), 20)) == 2
+
+
+@needs_espeak
+def test_sounds_that_kokoro_does_not_have_are_named() -> None:
+    reading = read("Dzień dobry, jak się dzisiaj masz?", "pl")
+    assert reading.sounds == ("ʑ",)
+    assert known(reading.phonemes)
+    assert read("Não, então põe.", "pt-br").warnings == ()
+
+
+@needs_espeak
+def test_espeak_ng_reads_signs_or_they_are_named() -> None:
+    assert read("Il fait −5 °C.", "fr").phonemes == to_phonemes("Il fait moins 5 °C.", "fr")
+    assert to_phonemes("£3", "fr") == to_phonemes("3 £", "fr")
+    assert read("मैं 20€ देता हूँ", "hi").skipped == ("€",)
 
 
 @pytest.mark.parametrize("text", ["", "  ", "...", "— ?!", "\n"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from media_samples import Signal, syllables, tone, write_wav
 from voiceclone_cli.audio.formats import MONO, Layout
+from voiceclone_cli.audio.reader import read_recording
 from voiceclone_cli.mixing.background import (
     DEPTH_DB,
     DUCK,
@@ -120,7 +121,9 @@ def test_the_original_is_read_at_the_rate_of_the_mix_in_any_blocks(tmp_path: Pat
     stereo = np.stack([tone(3, 16_000), tone(3, 16_000, 880)], axis=1)
     path = write_wav(tmp_path / "in.wav", stereo, 16_000, "FLOAT")
     layout = Layout(("FL", "FR"))
-    with open_background(path, layout, rate, kind=DUCK, turns=[], models={}, threads=1) as background_track:
+    with open_background(
+        read_recording(path), layout, rate, kind=DUCK, turns=[], models={}, threads=1
+    ) as background_track:
         found = np.concatenate([background_track.read(frames) for frames in (1, 999, 2 * rate, rate)])
     expected = np.stack([tone(3, rate), tone(3, rate, 880)], axis=1)
     inside = slice(rate // 10, -rate // 10 - 1000)
@@ -129,10 +132,12 @@ def test_the_original_is_read_at_the_rate_of_the_mix_in_any_blocks(tmp_path: Pat
 
 
 def test_more_channels_than_a_mix_has_become_their_mean(tmp_path: Path) -> None:
-    samples = np.zeros((1000, 10), np.float32)
+    samples = np.zeros((2000, 10), np.float32)
     samples[:, 3] = 0.5
     path = write_wav(tmp_path / "in.wav", samples, 16_000, "FLOAT")
-    with open_background(path, MONO, 16_000, kind=DUCK, turns=[], models={}, threads=1) as background_track:
+    with open_background(
+        read_recording(path), MONO, 16_000, kind=DUCK, turns=[], models={}, threads=1
+    ) as background_track:
         np.testing.assert_allclose(background_track.read(1000), 0.05, atol=1e-6)
 
 

@@ -143,6 +143,12 @@ def test_every_failed_segment_is_an_error_with_its_id(tmp_path: Path) -> None:
     assert content["segments"][1]["status"] == "failed" and content["segments"][1]["file"] is None
 
 
+def test_a_segment_has_the_warnings_of_its_engine_and_of_its_place(tmp_path: Path) -> None:
+    rows = {"0001": replace(DONE, warnings=("Not spoken: 你好.",)), "0002": FAILED}
+    content = document(tmp_path, rows)
+    assert [row["warnings"] for row in content["segments"]] == [["Not spoken: 你好."], []]
+
+
 def test_no_secret_reaches_the_manifest(tmp_path: Path) -> None:
     written = manifest(tmp_path, {"0001": DONE, "0002": FAILED})
     written.save(tmp_path)

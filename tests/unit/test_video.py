@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from random import Random
 
 import av
@@ -11,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceclone_cli.errors import InputError
+from voiceclone_cli.audio.tracks import language_tag
 from voiceclone_cli.types import Segment
-from voiceclone_cli.video.mux import container_metadata, language_tag
+from voiceclone_cli.video.mux import container_metadata
 from voiceclone_cli.video.source import DecodingTimes, track_metadata
 from voiceclone_cli.video.tracks import (
-    AudioAligner,
     bit_rate,
     caption_cues,
     default_layout,
@@ -56,60 +54,6 @@ class TestCaptionCues:
         for segment in lines:
             parts = [(start, end) for start, end, text in shown if segment.text in text]
             assert sum(end - start for start, end in parts) == (segment.end - segment.start) * 1000
-
-
-class TestAudioAligner:
-    def aligner(self, rate: int = 48_000) -> AudioAligner:
-        return AudioAligner(Path("a.mp4"), rate)
-
-    def test_sound_that_starts_with_the_picture_is_not_moved(self) -> None:
-        aligner = self.aligner()
-        assert aligner.align(0.0, 1024, 48_000) == (0, 0, 1024)
-        assert aligner.align(1024 / 48_000, 1024, 48_000) == (0, 0, 1024)
-
-    def test_sound_that_starts_later_is_preceded_by_silence(self) -> None:
-        assert self.aligner().align(0.5 + 1 / 48_000, 1024, 48_000) == (24_001, 0, 1024)
-
-    def test_sound_before_time_zero_is_skipped(self) -> None:
-        aligner = self.aligner()
-        assert aligner.align(-1500 / 48_000, 1024, 48_000) == (0, 1024, 0)
-        assert aligner.align(-476 / 48_000, 1024, 48_000) == (0, 476, 548)
-
-    def test_gap_in_the_original_becomes_silence(self) -> None:
-        aligner = self.aligner()
-        aligner.align(0.0, 48_000, 48_000)
-        assert aligner.align(6.0, 48_000, 48_000) == (5 * 48_000, 0, 48_000)
-
-    def test_rounded_times_move_nothing(self) -> None:
-        aligner = self.aligner()
-        for index in range(100):
-            assert aligner.align(round(index * 1024 / 48_000, 3), 1024, 48_000) == (0, 0, 1024)
-
-    def test_mix_at_twice_the_rate_has_twice_the_samples(self) -> None:
-        aligner = self.aligner(32_000)
-        assert aligner.align(0.25, 1000, 16_000) == (8000, 0, 2000)
-
-    def test_frame_without_a_time_follows_the_previous(self) -> None:
-        aligner = self.aligner()
-        aligner.align(1.0, 1024, 48_000)
-        assert aligner.align(None, 1024, 48_000) == (0, 0, 1024)
-
-    @pytest.mark.parametrize("start", [1e6, -60.0])
-    def test_jumping_times_are_refused(self, start: float) -> None:
-        aligner = self.aligner()
-        aligner.align(0.0, 48_000, 48_000)
-        with pytest.raises(InputError, match="jump") as caught:
-            aligner.align(start, 1024, 48_000)
-        assert caught.value.code == "video_times"
-
-    @given(st.lists(st.tuples(st.floats(0, 3), st.integers(1, 4096)), min_size=1, max_size=40))
-    def test_no_sample_of_the_mix_is_lost_or_played_twice(self, frames: list[tuple[float, int]]) -> None:
-        aligner, clock = self.aligner(), 0.0
-        for pause, samples in frames:
-            clock += pause
-            _, skipped, length = aligner.align(clock, samples, 48_000)
-            assert length == samples and not skipped
-            clock += samples / 48_000
 
 
 class TestDecodingTimes:

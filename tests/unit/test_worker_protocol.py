@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from voiceclone_worker.protocol import (
     read_task,
     result_from_json,
     result_to_json,
+    segment_row_from_dict,
     task_from_json,
     task_to_json,
 )
@@ -168,6 +169,7 @@ def test_a_result_survives_its_line() -> None:
         segments=(
             SegmentRow(0, "0001", "done", "/0001.wav", 1.5, 66150, 123, 2),
             SegmentRow(1, "0002", "failed", error=Failure("out_of_memory", "no room at all")),
+            SegmentRow(1, "0003", "done", "/0003.wav", warnings=("Not spoken: 你好.", "And one more.")),
         ),
         references=(ReferenceRow(0, "SPEAKER_00", "done", "/codes.npy", 0.5),),
         timing={"generate": 1.25},
@@ -175,6 +177,12 @@ def test_a_result_survives_its_line() -> None:
     line = result_to_json(result)
     assert "\n" not in line
     assert result_from_json(line) == result
+
+
+def test_a_row_of_an_older_worker_has_no_warnings() -> None:
+    assert segment_row_from_dict({"task": 0, "id": "1", "status": "done"}).warnings == ()
+    row = SegmentRow(0, "1", "done", warnings=("Not spoken: §.",))
+    assert segment_row_from_dict(asdict(row)) == row, "as it comes from a node, without JSON"
 
 
 @pytest.mark.parametrize("line", ["", "null", "[]", "{}", '{"schema": "voiceclone.result/1"}', "{" * 100_000])
@@ -197,6 +205,9 @@ def test_what_is_no_result_is_refused(line: str) -> None:
         {"status": "perhaps"},
         {"error": "none"},
         {"error": {"code": 1, "message": "a"}},
+        {"warnings": "none"},
+        {"warnings": [1]},
+        {"warnings": ["a"] * 101},
     ],
 )
 def test_a_row_with_a_wrong_part_is_refused(row: dict[str, Any]) -> None:

@@ -41,6 +41,8 @@ MAX_SEGMENTS = 100_000
 MAX_REFERENCES = 10_000
 MAX_BATCH = 1024
 MAX_SEED = validation.MAX_INTEGER
+MAX_WARNINGS = 100
+"""Of a segment."""
 MAX_WORK = 1e9
 """Seconds of a stage, summed over workers."""
 CODES_SUFFIXES = (".npy", ".npz", ".txt")
@@ -145,6 +147,8 @@ class SegmentRow:
     attempts: int = 1
     sha256: str | None = None
     error: Failure | None = None
+    warnings: tuple[str, ...] = ()
+    """Sentences for the user on a segment that is done: words that the engine could not read."""
 
 
 @dataclass(frozen=True)
@@ -249,6 +253,12 @@ def _failure(row: Row, key: str) -> Failure:
     return Failure(_short_text(error, "code"), validation.sentence(error, "message"))
 
 
+def _warnings(row: Row, key: str) -> tuple[str, ...]:
+    # An event that comes from a node as an object, not as a line, has a tuple.
+    found = validation.items({key: list(row[key])} if isinstance(row[key], tuple) else row, key, MAX_WARNINGS)
+    return tuple(validation.sentence({key: warning}, key) for warning in found)
+
+
 _ROW_READERS: Mapping[str, Callable[[Row, str], Any]] = {
     **dict.fromkeys(("task", "frames", "seed", "attempts"), validation.whole),
     **dict.fromkeys(("id", "speaker", "sha256"), _short_text),
@@ -256,6 +266,7 @@ _ROW_READERS: Mapping[str, Callable[[Row, str], Any]] = {
     "file": validation.path,
     "seconds": validation.number,
     "error": _failure,
+    "warnings": _warnings,
 }
 
 

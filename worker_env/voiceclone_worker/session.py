@@ -310,6 +310,7 @@ class Writer:
                 seed=speech.seed,
                 attempts=speech.attempts,
                 sha256=write_wav(path, speech),
+                warnings=speech.warnings,
             )
         except OSError as error:
             failure = write_failure(path, error)

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 if typing.TYPE_CHECKING:
+    from av import AudioStream
     from av.container import InputContainer
 
 
@@ -160,14 +161,13 @@ _MAX_CHUNKS = 1000
 """Chunks before the data of a wav. Reading a file made of chunks only would take minutes."""
 
 
-def declared_seconds(path: Path, container: InputContainer) -> float | None:
-    """Return the seconds of audio that the header declares; None if it does not declare them reliably.
+def declared_seconds(path: Path, container: InputContainer, stream: AudioStream) -> float | None:
+    """Return the seconds of a stream of audio that the header declares; None if it does not declare them reliably.
 
     This tells a truncated file from a short one. FFmpeg's own durations do not: they are estimates if the
     header declares none, and follow from the file size if a wav header declares more than there is.
     """
     formats = set(container.format.name.split(","))
-    stream = container.streams.audio[0]
     if "wav" in formats:
         return _wav_seconds(path)
     if "matroska" in formats:

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+from voiceclone_cli.audio.film import (
+    MAX_HOLE_SECONDS,
+    ROUND_SECONDS,
+    FilmClock,
+    film_zero,
+    is_broadcast,
+    picture_streams,
+)
 from voiceclone_cli.audio.formats import declared_seconds, looks_like, open_options, playlist_kind
+from voiceclone_cli.audio.tracks import AudioTrack, choose_track
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent, Recording, Span, no_progress
+from voiceclone_cli.types import (
+    ANALYSIS_RATE,
+    AudioChoice,
+    Progress,
+    ProgressEvent,
+    Recording,
+    Span,
+    no_progress,
+)
 
 if typing.TYPE_CHECKING:
     import numpy as np
     from av import AudioFrame, AudioResampler, Packet
-    from av import AudioStream as AvAudioStream
     from av.container import InputContainer
+    from av.stream import Stream
     from numpy.typing import NDArray
 
     from voiceclone_cli.types import Samples
@@ -25,6 +45,8 @@ if typing.TYPE_CHECKING:
     Channels = NDArray[np.float32]
     """Shape (frames, channels), nominally within [-1, 1]."""
 
+
+DEFAULT_AUDIO = AudioChoice()
 
 STAGE = "media"
 
@@ -45,45 +67,36 @@ _MAX_PLANES = 7
 _HEAD_BYTES = 64
 """Bytes that identify the kind of a file."""
 
+CANCELLED_SHARE = 0.1
+"""Energy of the sum of the channels, as a share of the sum of their energies, below which they cancel each other out.
+For stereo it is a correlation below -0.9; independent channels have 1, equal ones their number."""
+
 _MISSING_SECONDS = 0.5
 _MISSING_SHARE = 0.01
 """A file may be shorter than declared by the larger of these two, since encoders round durations."""
 
 
-def read_recording(path: Path, progress: Progress = no_progress) -> Recording:
+def read_recording(
+    path: Path, progress: Progress = no_progress, audio: AudioChoice = DEFAULT_AUDIO
+) -> Recording:
     """Decode a file for analysis: the mean of its channels at ANALYSIS_RATE.
 
-    Memory holds the mono signal and a block of the source. ``source_frames`` is the number of frames that
-    were decoded. Progress: stage "media", in seconds of audio.
+    Channels that cancel each other out (a cable with wrong polarity) are not averaged: the file is decoded again,
+    and the loudest of them read. Memory holds the mono signal and a block of the source. ``source_frames`` is the
+    number of samples a channel of :meth:`AudioStream.blocks`. Progress: stage "media", in seconds of audio.
 
     Raises InputError with the codes of open_audio, ``media_too_short`` below 0.1 s, and ``media_silent`` if
     the peak of the mono signal is below -80 dBFS.
     """
-    import numpy as np
-
-    signal = _GrowingSignal()
-    frames, peak = 0, 0.0
-    with open_audio(path) as stream:
-
-        def source_blocks() -> Iterator[Samples]:
-            nonlocal frames, peak
-            for block in stream.blocks():
-                frames += len(block)
-                peak = max(peak, float(np.abs(block).max(initial=0.0)))
-                progress(ProgressEvent(STAGE, frames / stream.rate, stream.declared_seconds))
-                yield block
-            progress(ProgressEvent(STAGE, frames / stream.rate, frames / stream.rate))
-
-        for block in resample_blocks(source_blocks(), stream.rate, ANALYSIS_RATE):
-            signal.append(block)
-        recording = Recording(
-            path=path,
-            samples=signal.finish(round(frames * ANALYSIS_RATE / stream.rate)),
-            source_rate=stream.rate,
-            source_frames=frames,
-            channels=stream.channels,
-            has_video=stream.has_video,
+    recording, peak, energy = _read(path, progress, audio)
+    channel = energy.loudest_of_cancelled
+    if channel is not None and audio.channel is None:
+        recording, peak, _ = _read(path, progress, replace(audio, channel=channel))
+        note = (
+            f"the channels of the sound cancel each other out (opposite polarity): only channel {channel + 1} "
+            "of them is used as the original"
         )
+        recording = replace(recording, notes=(*recording.notes, note))
     if recording.seconds < MIN_SECONDS:
         raise InputError(
             f"{path} is too short ({recording.seconds:.3f} s of audio): at least {MIN_SECONDS} s are needed.",
@@ -97,7 +110,44 @@ def read_recording(path: Path, progress: Progress = no_progress) -> Recording:
     return recording
 
 
-def read_spans(path: Path, spans: Sequence[Span]) -> list[Samples]:
+def _read(path: Path, progress: Progress, audio: AudioChoice) -> tuple[Recording, float, _ChannelEnergy]:
+    """Return the recording, its peak, and the energy of its channels."""
+    import numpy as np
+
+    signal = _GrowingSignal()
+    frames, peak = 0, 0.0
+    with open_audio(path, audio) as stream:
+        energy = _ChannelEnergy(stream.channels)
+
+        def source_blocks() -> Iterator[Samples]:
+            nonlocal frames, peak
+            for block in stream.blocks(energy):
+                frames += len(block)
+                peak = max(peak, float(np.abs(block).max(initial=0.0)))
+                seconds = frames / stream.rate
+                # A film may have silence that its header does not count.
+                total = stream.declared_seconds and max(stream.declared_seconds, seconds)
+                progress(ProgressEvent(STAGE, seconds, total))
+                yield block
+            progress(ProgressEvent(STAGE, frames / stream.rate, frames / stream.rate))
+
+        for block in resample_blocks(source_blocks(), stream.rate, ANALYSIS_RATE):
+            signal.append(block)
+        recording = Recording(
+            path=path,
+            samples=signal.finish(round(frames * ANALYSIS_RATE / stream.rate)),
+            source_rate=stream.rate,
+            source_frames=frames,
+            channels=stream.channels,
+            has_video=stream.has_video,
+            audio=AudioChoice(str(stream.track.number), audio.channel),
+            moved_frames=stream.moved_frames,
+            notes=stream.notes,
+        )
+    return recording, peak, energy
+
+
+def read_spans(path: Path, spans: Sequence[Span], audio: AudioChoice = DEFAULT_AUDIO) -> list[Samples]:
     """Read spans (start and end in seconds) as mono float32 at the source rate, in the given order.
 
     The file is read once, up to the last span; memory holds the spans alone. Times are rounded to the nearest
@@ -109,7 +159,7 @@ def read_spans(path: Path, spans: Sequence[Span]) -> list[Samples]:
     for start, end in spans:
         if not 0 <= start <= end:
             raise ValueError(f"not a span of time: {start} to {end} s")
-    with open_audio(path) as stream:
+    with open_audio(path, audio) as stream:
         frames = [(round(start * stream.rate), round(end * stream.rate)) for start, end in spans]
         parts: list[list[Samples]] = [[] for _ in spans]
         last = max((end for _, end in frames), default=0)
@@ -147,33 +197,45 @@ def resample_blocks(blocks: Iterable[Channels], rate: int, target: int) -> Itera
 
 
 @contextmanager
-def open_audio(path: Path) -> Iterator[AudioStream]:
-    """Open the first audio stream of a media file, so that FFmpeg can reach no other file or address.
+def open_audio(path: Path, audio: AudioChoice = DEFAULT_AUDIO) -> Iterator[AudioStream]:
+    """Open an audio track of a media file, so that FFmpeg can reach no other file or address.
 
     Raises InputError with the codes ``media_missing``, ``media_is_folder``, ``media_not_a_file``,
     ``media_unreadable``, ``media_empty``, ``media_playlist``, ``media_not_media``, ``media_truncated``,
-    ``media_no_audio``, ``media_codec``, and those of :class:`AudioStream` and its blocks.
+    ``media_no_audio``, ``audio_track``, ``media_codec``, and those of :class:`AudioStream` and its blocks.
     """
     container = _open_container(path, _read_head(path))
     with container:
-        if not container.streams.audio:
-            raise InputError(f"{path} has no audio: give a recording of speech.", code="media_no_audio")
+        track = choose_track(container, path, audio.track)
         # PyAV has no codec context for a stream without a decoder.
-        if container.streams.audio[0].codec_context is None:
+        if track.stream.codec_context is None:
             raise InputError(
                 f"{path} has audio in a format that cannot be decoded: convert it to wav first.",
                 code="media_codec",
             )
-        yield AudioStream(path, container)
+        yield AudioStream(path, container, track, audio.channel)
 
 
 class AudioStream:
-    """The first audio stream of an open file, whose blocks can be read once; see :func:`open_audio`."""
+    """An audio track of an open file, whose blocks can be read once; see :func:`open_audio`.
 
-    def __init__(self, path: Path, container: InputContainer) -> None:
+    The blocks of a film are on its time line: the first sample is what a player shows first, silence stands where
+    the sound has a hole or the pictures last longer, and sound before the film's start is cut. Those of a file
+    without pictures are as decoded.
+    """
+
+    def __init__(
+        self, path: Path, container: InputContainer, track: AudioTrack, channel: int | None = None
+    ) -> None:
+        """``channel`` is the only one that :meth:`blocks` reads; None: the mean of all."""
         self._path = path
         self._container = container
-        self._stream = container.streams.audio[0]
+        self.track = track
+        self._stream = track.stream
+        self._channel = channel
+        self._pictures = picture_streams(container)
+        self._zero = film_zero(container) if self._pictures else Fraction(0)
+        self._picture_end = 0.0
         self._last_time = 0.0
         self._packer: AudioResampler | None = None
         self._check_channels(self._stream.codec_context.channels)
@@ -187,32 +249,45 @@ class AudioStream:
         self.layout: tuple[str, ...] = tuple(channel.name for channel in layout.channels)
         """FFmpeg's names of the channels, such as "FL" and "FR"; other names if the file has none."""
         self._check_rate()
-        self.declared_seconds = declared_seconds(path, container)
+        self.declared_seconds = declared_seconds(path, container, self._stream)
         if (self.declared_seconds or 0) > MAX_HOURS * 3600:
             raise self._too_long(f"lasts {(self.declared_seconds or 0) / 3600:.1f} hours by its header")
+        self._clock = self._film_clock() if self._pictures else None
 
     @property
     def has_video(self) -> bool:
         """Whether the file has video; cover art does not count."""
-        from av.stream import Disposition
+        return bool(self._pictures)
 
-        return any(
-            not stream.disposition & Disposition.attached_pic for stream in self._container.streams.video
-        )
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user on the track and, after all blocks, on what is silence or cut."""
+        return (*self.track.notes, *(self._clock.notes if self._clock else ()))
+
+    @property
+    def moved_frames(self) -> int:
+        """Samples of silence in the blocks so far that were not decoded, plus decoded ones that were cut."""
+        return self._clock.moved if self._clock else 0
 
     @property
     def tags(self) -> dict[str, str]:
         """The metadata of the stream and the container, with their original names."""
         return {**self._stream.metadata, **self._container.metadata}
 
-    def blocks(self) -> Iterator[Samples]:
+    def blocks(self, energy: _ChannelEnergy | None = None) -> Iterator[Samples]:
         """Yield the mean of the channels, float32, in blocks of about a second at ``rate``.
 
-        Raises InputError: ``media_truncated`` if the file is shorter than its header declares,
+        ``energy`` is given that of all channels. Raises InputError: ``media_truncated`` if the file is shorter than its header declares,
         ``media_too_long`` if it is longer than MAX_HOURS, ``media_not_finite`` for NaN or infinite samples,
         ``media_rate`` if the rate changes.
         """
-        return self._blocks(_to_mono)
+
+        def to_mono(frame: AudioFrame) -> Samples:
+            if energy is not None:
+                energy.add(frame)
+            return _to_mono(frame, self._channel)
+
+        return self._blocks(to_mono)
 
     def channel_blocks(self) -> Iterator[Channels]:
         """Yield blocks as :meth:`blocks` does, of shape (frames, channels).
@@ -225,20 +300,52 @@ class AudioStream:
         import numpy as np
 
         parts: list[NDArray[np.float32]] = []
-        buffered = decoded = 0
-        for frame in self._all_frames():
-            part = convert(self._interleaved(frame))
+        buffered = total = 0
+        for part in self._parts(convert):
             parts.append(part)
             buffered += len(part)
             if buffered >= BLOCK_SECONDS * self.rate:
-                decoded += buffered
-                if decoded > MAX_HOURS * 3600 * self.rate:
+                total += buffered
+                if total > MAX_HOURS * 3600 * self.rate:
                     raise self._too_long(f"is longer than {MAX_HOURS} hours")
                 yield self._checked(np.concatenate(parts))
                 parts, buffered = [], 0
         if buffered:
             yield self._checked(np.concatenate(parts))
-        self._check_length((decoded + buffered) / self.rate)
+
+    def _parts(self, convert: Callable[[AudioFrame], NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Yield the samples of each frame, and silence in parts of at most a second."""
+
+        decoded, shape = 0, (0,)
+        frames: Iterable[tuple[int, AudioFrame, int]] = ((0, frame, 0) for frame in self._all_frames())
+        if self._clock is not None:
+            frames = self._clock.arrange(self._all_frames())
+        for silence, frame, cut in frames:
+            part = convert(self._interleaved(frame))
+            decoded += len(part)
+            shape = part.shape[1:]
+            yield from self._silence(silence, shape)
+            yield part[cut:]
+        self._check_length(decoded / self.rate)
+        if self._clock is not None and decoded:
+            yield from self._silence(self._clock.tail(self._picture_end), shape)
+
+    def _silence(self, samples: int, shape: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
+        import numpy as np
+
+        while samples > 0:
+            part = min(samples, self.rate)
+            yield np.zeros((part, *shape), np.float32)
+            samples -= part
+
+    def _film_clock(self) -> FilmClock:
+        import av
+
+        longest = MAX_HOURS * 3600.0
+        if self._container.duration:
+            longest = min(longest, self._container.duration / av.time_base + _MISSING_SECONDS)
+        clock_round = float(ROUND_SECONDS) if is_broadcast(self._container) else math.inf
+        return FilmClock(self._zero, self.rate, longest, clock_round)
 
     def _all_frames(self) -> Iterator[AudioFrame]:
         if self._first is not None:
@@ -270,8 +377,11 @@ class AudioStream:
 
         try:
             for packet in self._packets():
+                if packet.stream is not self._stream:
+                    self._count_picture(packet)
+                    continue
                 try:
-                    frames = packet.decode()
+                    frames = typing.cast("list[AudioFrame]", packet.decode())
                 except av.error.InvalidDataError:
                     # Broadcasts have damaged packets. _check_length finds greater losses.
                     continue
@@ -287,9 +397,18 @@ class AudioStream:
                 code="media_damaged",
             ) from error
 
-    def _packets(self) -> Iterator[Packet[AvAudioStream]]:
+    def _count_picture(self, packet: Packet[Stream]) -> None:
+        """Note the end of a picture, without decoding it."""
+        if packet.pts is None or packet.time_base is None or packet.is_discard:
+            return
+        end = float((packet.pts + (packet.duration or 0)) * packet.time_base - self._zero)
+        # A leap is a wrong time stamp.
+        if end < self._picture_end + MAX_HOLE_SECONDS:
+            self._picture_end = max(self._picture_end, end)
+
+    def _packets(self) -> Iterator[Packet[Stream]]:
         try:
-            yield from self._container.demux(self._stream)
+            yield from self._container.demux(self._stream, *self._pictures)
         except IndexError:
             # PyAV raises it at the end of a broadcast in which streams appeared later.
             return
@@ -340,11 +459,13 @@ class AudioStream:
             )
 
 
-def _to_mono(frame: AudioFrame) -> Samples:
-    """Return the mean of the channels as float32; integer formats are scaled to [-1, 1)."""
+def _to_mono(frame: AudioFrame, channel: int | None = None) -> Samples:
+    """Return one channel, or the mean of all, as float32; integer formats are scaled to [-1, 1)."""
     import numpy as np
 
     planes = _planes(frame)
+    if channel is not None and channel < len(planes):
+        planes = planes[channel : channel + 1]
     # A double may be too large for a float; it becomes infinite, which the caller reports.
     with np.errstate(over="ignore", invalid="ignore"):
         channels = planes.astype(np.float32)
@@ -429,6 +550,36 @@ def _open_container(path: Path, head: bytes) -> InputContainer:
             f"{path} begins like {kind} but is cut off or damaged: copy or download it again.",
             code="media_truncated",
         ) from error
+
+
+class _ChannelEnergy:
+    """The energy of each channel of a file, and of their sum."""
+
+    def __init__(self, channels: int) -> None:
+        import numpy as np
+
+        self._each = np.zeros(channels)
+        self._sum = 0.0
+
+    def add(self, frame: AudioFrame) -> None:
+        """Add a frame; those with another number of channels do not count."""
+        import numpy as np
+
+        if len(self._each) == 1 or frame.layout.nb_channels != len(self._each):
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            samples = _planes(frame).astype(np.float32)
+            if np.isfinite(samples).all():
+                self._each += np.einsum("cf,cf->c", samples, samples)
+                total = samples.sum(axis=0)
+                self._sum += float(total @ total)
+
+    @property
+    def loudest_of_cancelled(self) -> int | None:
+        """The loudest channel where their sum is far weaker than independent channels would make it; else None."""
+        if not self._sum < CANCELLED_SHARE * self._each.sum():
+            return None
+        return int(self._each.argmax())
 
 
 class _GrowingSignal:

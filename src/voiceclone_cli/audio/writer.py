@@ -11,9 +11,9 @@ from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
-from voiceclone_cli.audio.reader import open_audio, resample_blocks
+from voiceclone_cli.audio.reader import DEFAULT_AUDIO, open_audio, resample_blocks
 from voiceclone_cli.files import friendly_errors
-from voiceclone_cli.types import Progress, ProgressEvent, no_progress
+from voiceclone_cli.types import AudioChoice, Progress, ProgressEvent, no_progress
 from voiceclone_worker.atomic import atomic_path
 
 if typing.TYPE_CHECKING:
@@ -163,11 +163,13 @@ def _info_chunk(info: Mapping[str, str]) -> bytes:
     return struct.pack("<4sI4s", b"LIST", 4 + len(texts), b"INFO") + texts if texts else b""
 
 
-def write_original(source: Path, out: Path, progress: Progress = no_progress) -> Path:
-    """Write the first audio stream of ``source`` as mono 16-bit FLAC at its own rate.
+def write_original(
+    source: Path, out: Path, progress: Progress = no_progress, audio: AudioChoice = DEFAULT_AUDIO
+) -> Path:
+    """Write the audio of ``source`` as mono 16-bit FLAC at its own rate.
 
-    The samples are those that read_recording decodes before resampling: the mean of the channels, clipped at
-    full scale. A rate that FLAC does not support becomes 48 kHz. Streamed in blocks of a second.
+    The samples are those that read_recording decodes before resampling: of a film, from its start; the mean of the
+    channels, clipped at full scale. A rate that FLAC does not support becomes 48 kHz. Streamed in blocks of a second.
 
     Progress: stage "original", in seconds. Raises InputError as open_audio does, and RunError if the file
     cannot be written.
@@ -175,7 +177,7 @@ def write_original(source: Path, out: Path, progress: Progress = no_progress) ->
     import av
 
     with (
-        open_audio(source) as stream,
+        open_audio(source, audio) as stream,
         friendly_errors(out.parent),
         atomic_path(out) as temporary,
         av.open(f"file:{temporary.absolute()}", "w", format="flac") as container,

@@ -140,11 +140,13 @@ def diarize_command(
     from voiceclone_cli.analysis.diarization import SpeakerCount
     from voiceclone_cli.analysis.turns import write_rttm
     from voiceclone_cli.audio import reader
+    from voiceclone_cli.types import AudioChoice
 
     settings = options.settings_of(ctx)
     count = SpeakerCount(speakers, min_speakers, max_speakers)
     with display.progress() as progress:
-        diarization = diarize_cached(reader.read_recording(input, progress), settings, count, progress)
+        recording = reader.read_recording(input, progress, AudioChoice(settings.audio_track))
+        diarization = diarize_cached(recording, settings, count, progress)
     if as_json:
         document = {
             "schema": "voiceclone.turns/1",
@@ -155,6 +157,7 @@ def diarize_command(
         typer.echo(json.dumps(document, ensure_ascii=False))
     else:
         typer.echo(write_rttm(diarization.turns, input.stem), nl=False)
+    display.say(*(f"note: {note}" for note in (*recording.notes, *diarization.notes)))
 
 
 @options.with_options()
@@ -198,6 +201,7 @@ def script_command(
     from voiceclone_cli.files import check_writable, friendly_errors
     from voiceclone_cli.script import script_file
     from voiceclone_cli.script.segmentation import segments_from_words
+    from voiceclone_cli.types import AudioChoice
 
     settings = options.settings_of(ctx)
     if output is not None:
@@ -206,7 +210,7 @@ def script_command(
             check_writable(output)
     count = SpeakerCount(speakers, min_speakers, max_speakers)
     with display.progress() as progress:
-        recording = reader.read_recording(input, progress)
+        recording = reader.read_recording(input, progress, AudioChoice(settings.audio_track))
         diarization = diarize_cached(recording, settings, count, progress)
         transcript, notes = transcribe_cached(recording, diarization, settings, progress)
     script = segments_from_words(transcript, diarization)
@@ -216,7 +220,7 @@ def script_command(
         with friendly_errors(output.absolute().parent):
             script_file.write_script(output, script)
         typer.echo(output)
-    display.say(*(f"note: {note}" for note in (*notes, *script.notes)))
+    display.say(*(f"note: {note}" for note in (*recording.notes, *notes, *script.notes)))
 
 
 @options.with_options("mode", "workers", "watermark")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from voiceclone_cli.mixing.timeline import original_levels
 from voiceclone_cli.references.selection import cut, exclusive_intervals, merge_intervals
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.manifest import ManifestSegment, RunPaths
-from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent, Segment, no_progress
+from voiceclone_cli.types import ANALYSIS_RATE, AudioChoice, Progress, ProgressEvent, Segment, no_progress
 from voiceclone_worker.validation import dump_json
 
 if typing.TYPE_CHECKING:
@@ -161,20 +161,25 @@ def measure_originals(
     decoded, RunError where the run directory cannot be written.
     """
     segments, references = finished.manifest.segments, finished.references()
-    inputs = {
+    inputs: dict[str, Any] = {
         "model": models.identity(EMBEDDING_MODEL),
         "turns": [[turn.start, turn.end, turn.speaker] for turn in finished.turns],
         "lines": [[segment[name] for name in ("id", "speaker", "start", "end")] for segment in segments],
         "references": {name: file_sha256(path) for name, path in references.items()},
         "recording": finished.recording is not None,
     }
+    if finished.manifest.input.get("moved_frames"):
+        # Earlier versions measured a film by the samples of its sound, without holes.
+        inputs["moved_frames"] = finished.manifest.input["moved_frames"]
+    if finished.audio not in (AudioChoice(), AudioChoice("1")):
+        inputs["audio"] = asdict(finished.audio)
 
     def compute() -> dict[str, Any]:
         own, levels = {}, {}
         if finished.recording is not None:
             from voiceclone_cli.audio.reader import read_recording
 
-            recording = read_recording(finished.recording)
+            recording = read_recording(finished.recording, audio=finished.audio)
             signal = recording.samples
             speakers = sorted({turn.speaker for turn in finished.turns})
             own = {speaker: _own_speech(speaker, finished, signal) for speaker in speakers}

@@ -14,7 +14,7 @@ from typing import Any
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import are_safe_names, file_sha256
 from voiceclone_cli.rundir.manifest import RUNNING, Manifest, RunPaths, damaged
-from voiceclone_cli.types import Turn
+from voiceclone_cli.types import AudioChoice, Turn
 
 
 class Flag(StrEnum):
@@ -171,6 +171,8 @@ class FinishedRun:
     """Speakers whose reference the user gave."""
     recording: Path | None
     """Audio of the original; None where it is no longer available."""
+    audio: AudioChoice = AudioChoice()  # noqa: RUF009
+    """The part of it that the run read."""
 
     def wav(self, segment_id: str) -> Path:
         """Return the path of a segment's wav."""
@@ -209,7 +211,11 @@ def read_finished_run(root: Path) -> FinishedRun:
         without_spans = {speaker["name"] for speaker in manifest.speakers if not speaker["reference_spans"]}
         given = without_spans | {*(manifest.request.get("references") or {})}
         turns = tuple(Turn(turn["start"], turn["end"], turn["speaker"]) for turn in manifest.turns)
-        return FinishedRun(root, manifest, turns, frozenset(given & names), _recording(manifest, root))
+        recording = _recording(manifest, root)
+        audio = AudioChoice()
+        if recording != RunPaths(root).original:
+            audio = AudioChoice(**manifest.input.get("audio", {}))
+        return FinishedRun(root, manifest, turns, frozenset(given & names), recording, audio)
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(root, error) from error
 

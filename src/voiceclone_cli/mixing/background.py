@@ -14,7 +14,7 @@ from voiceclone_cli.audio.reader import open_audio, resample_blocks
 from voiceclone_cli.config import Settings, models_home
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS, VoiceRemover
 from voiceclone_cli.models import download
-from voiceclone_cli.types import Progress, Span
+from voiceclone_cli.types import Progress, Recording, Span
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.audio.reader import Channels
@@ -58,7 +58,7 @@ def separation_model_folders(settings: Settings, progress: Progress) -> Mapping[
 
 @contextmanager
 def open_background(
-    path: Path,
+    recording: Recording,
     layout: Layout,
     rate: int,
     *,
@@ -72,7 +72,7 @@ def open_background(
     The voices are removed during ``turns``; ``models`` are those of separation_model_folders. Raises
     InputError as open_audio does.
     """
-    with open_audio(path) as stream:
+    with open_audio(recording.path, recording.audio) as stream:
         blocks = stream.channel_blocks()
         if layout.channels != stream.channels:
             blocks = (block[:, None] for block in stream.blocks())

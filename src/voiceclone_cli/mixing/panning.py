@@ -43,7 +43,7 @@ def layout_and_gains(
 
     if not 1 < recording.channels <= MAX_MIX_CHANNELS:
         return MONO, {speaker: np.ones(1, np.float32) for speaker in speakers}
-    with open_audio(recording.path) as stream:
+    with open_audio(recording.path, recording.audio) as stream:
         layout = Layout.of(stream.layout)
         return layout, speaker_gains(stream.channel_blocks(), stream.rate, layout, turns, speakers)
 

@@ -170,7 +170,7 @@ def render_mix(
             nullcontext()
             if settings.background == NONE
             else open_background(
-                recording.path,
+                recording,
                 layout,
                 rate,
                 kind=settings.background,

@@ -78,6 +78,7 @@ def write_video(ctx: RunContext, job: SynthesisJob, speech: SynthesisResult, mix
             tags=container_tags(job.engine.name),
             cache=ctx.cache,
             progress=ctx.progress,
+            audio_track=ctx.recording.audio.track,
             audio_sha256=mix.sha256.get(job.run_dir.mix.name),
         )
         # Of an earlier run with another container.
@@ -95,7 +96,7 @@ def write_recording(ctx: RunContext, speech: SynthesisResult) -> Path | None:
 
     def write() -> Path:
         with ctx.clock.stage(ORIGINAL):
-            return write_original(ctx.recording.path, ctx.run_dir.original, ctx.progress)
+            return write_original(ctx.recording.path, ctx.run_dir.original, ctx.progress, ctx.recording.audio)
 
     with _errors_added_to(speech):
         return ctx.cache.cached(

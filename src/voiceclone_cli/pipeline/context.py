@@ -19,7 +19,7 @@ from voiceclone_cli.provenance.watermark import watermark_folder, watermark_of
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.directory import RunDir, open_run_dir
 from voiceclone_cli.system import Clock
-from voiceclone_cli.types import Progress, ProgressEvent, Recording, Until
+from voiceclone_cli.types import AudioChoice, Progress, ProgressEvent, Recording, Until
 from voiceclone_cli.video.source import output_suffix
 
 
@@ -59,20 +59,25 @@ def open_run(
     resources = resources or Resources()
     clock = Clock()
     with resources.cpu_lock, clock.stage("media"):
-        recording = reader.read_recording(request.input, progress)
+        recording = reader.read_recording(request.input, progress, AudioChoice(request.settings.audio_track))
         sha256 = _sha256_of(request.input)
     with clock.stage("preflight"):
         engine = choose_engine(request.settings, progress)
         _check_requirements(request, engine, progress)
         suffix, video_notes = _video_suffix(request, recording)
     with _run_dir(request, sha256) as run_dir:
-        cache = StageCache(run_dir.root, sha256, progress)
-        notes = [*request.settings.notes, *engine.notes, *video_notes]
+        cache = StageCache(run_dir.root, cache_input(sha256, recording), progress)
+        notes = [*request.settings.notes, *recording.notes, *engine.notes, *video_notes]
         ctx = RunContext(
             request, recording, sha256, engine, suffix, run_dir, cache, clock, notes, progress, resources
         )
         ctx.show(f"engine: {engine.why}", shared=True)
         yield ctx
+
+
+def cache_input(sha256: str, recording: Recording) -> str:
+    """Return what identifies the sound of an input in the cache, also when one file holds several."""
+    return f"{sha256} {recording.identity}" if recording.identity else sha256
 
 
 def _check_requirements(request: RunRequest, engine: EngineChoice, progress: Progress) -> None:

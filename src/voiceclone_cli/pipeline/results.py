@@ -128,6 +128,8 @@ def make_manifest(
         diarizer=diarization.diarizer,
         diarizer_why=diarization.why,
         script_from=job.script_from,
+        language=job.language.code,
+        language_why=job.language.why,
         **describe_request(ctx.request, job.engine.name),
         versions=_versions(),
     )
@@ -157,7 +159,7 @@ def _segment(
         "stretch": placement.stretch if placement else None,
         "overflow_seconds": placement.overflow_seconds if placement else None,
         "gain_db": placement.gain_db if placement else None,
-        "warnings": list(placement.warnings) if placement else [],
+        "warnings": [*row.warnings, *(placement.warnings if placement else ())],
         "unmarked": speech.unmarked.get(segment.id),
     }
 
@@ -240,6 +242,8 @@ def _input(ctx: RunContext) -> dict[str, Any]:
         "rate": recording.source_rate,
         "channels": recording.channels,
         "video": recording.has_video,
+        "audio": asdict(recording.audio),
+        "moved_frames": recording.moved_frames,
     }
 
 

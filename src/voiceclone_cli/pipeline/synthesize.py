@@ -55,11 +55,18 @@ class SynthesisResult:
     """Of the largest worker."""
     stopped: Stopped | None = None
     """What stopped the work early, if anything did."""
+    strict: bool = False
+    """Whether a segment that is not spoken in full counts as a failure of the run (--strict)."""
 
     @property
     def done(self) -> dict[str, SegmentRow]:
         """Results of the segments that have audio, by id."""
         return {id: result for id, result in self.segments.items() if result.status == "done"}
+
+    @property
+    def incomplete_lines(self) -> dict[str, tuple[str, ...]]:
+        """Why segments that have audio are not spoken in full, by id."""
+        return {id: row.warnings for id, row in self.done.items() if row.warnings}
 
     @property
     def is_complete(self) -> bool:
@@ -68,6 +75,8 @@ class SynthesisResult:
 
     def status(self, planned: int) -> str:
         """Return the status of a run of ``planned`` segments; those without a result were not begun."""
+        if self.strict and self.incomplete_lines:
+            return PARTIAL
         if self.is_complete:
             return SUCCESS if self.done and len(self.done) == planned else PLANNED
         return PARTIAL if self.done else ERROR
@@ -111,11 +120,26 @@ def cached_speech(job: SynthesisJob, cache: StageCache) -> SynthesisResult:
     return synthesis.result
 
 
+MAX_NAMED_LINES = 10
+"""Lines of a note that are named; of others only their number."""
+
+
+def incomplete_notes(result: SynthesisResult) -> list[str]:
+    """Return a sentence on the lines that are not spoken in full."""
+    lines = result.incomplete_lines
+    if not lines:
+        return []
+    named = [f"{id}: {' '.join(lines[id])}" for id in sorted(lines)[:MAX_NAMED_LINES]]
+    more = f" and {len(lines) - MAX_NAMED_LINES} more" if len(lines) > MAX_NAMED_LINES else ""
+    count = "1 line is" if len(lines) == 1 else f"{len(lines)} lines are"
+    return [f"{count} not spoken in full: {' '.join(named)}{more}"]
+
+
 class Synthesis:
     """One synthesis of a job. ``result`` grows while it runs."""
 
     def __init__(self, job: SynthesisJob, progress: Progress, cache: StageCache) -> None:
-        self.result = SynthesisResult()
+        self.result = SynthesisResult(strict=job.settings.strict)
         self._job = job
         self._run_dir = job.run_dir
         self._progress = progress
@@ -150,7 +174,7 @@ class Synthesis:
             result.errors.append(failure)
             self._fail_rest(failure)
         self._fail_vanished()
-        result.notes += watermark.unmarked_notes(result.unmarked)
+        result.notes += [*watermark.unmarked_notes(result.unmarked), *incomplete_notes(result)]
         if not keep_tasks:
             shutil.rmtree(self._run_dir.tasks, ignore_errors=True)
 
@@ -174,6 +198,7 @@ class Synthesis:
                 note.get("seed"),
                 note.get("attempts", 1),
                 note["sha256"],
+                warnings=tuple(map(str, note.get("warnings") or ())),
             )
             self.result.reused.add(segment.id)
 
@@ -232,7 +257,7 @@ class Synthesis:
 
     def _write_note(self, row: SegmentRow, fingerprint: str, unmarked: str | None) -> None:
         """Write the note beside the wav; without one the segment is not done."""
-        kept = ("seed", "seconds", "frames", "attempts", "sha256")
+        kept = ("seed", "seconds", "frames", "attempts", "sha256", "warnings")
         details = {key: getattr(row, key) for key in kept}
         try:
             save_segment_note(

@@ -12,13 +12,14 @@ from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import file_sha256, fingerprint
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.rundir.directory import RunDir
+from voiceclone_cli.script.language import LanguageChoice
 from voiceclone_cli.types import Diarization, Reference, Script, Segment, segment_seed
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 ENCODING_VERSION = 1
 """To be counted up when the same references give other codes."""
-SPEECH_VERSION = 1
-"""To be counted up when the same inputs give other speech."""
+SPEECH_VERSIONS = {"kokoro": 2}
+"""By engine, 1 for the others. To be counted up when the same inputs give other speech."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class SynthesisJob:
     diarization: Diarization = field(default_factory=lambda: Diarization((), (), ""))
     script_from: str = ""
     """A file's path, or the name of the transcription model."""
+    language: LanguageChoice = LanguageChoice("", "")  # noqa: RUF009
     corrections: Sequence[dict[str, Any]] = ()
     """Log of `voiceclone redo`; script, references and turns have them already."""
     consent: Mapping[str, Any] | None = None
@@ -86,7 +88,7 @@ def segment_fingerprints(job: SynthesisJob) -> dict[str, str]:
     return {
         segment.id: fingerprint(
             {
-                "version": SPEECH_VERSION,
+                "version": SPEECH_VERSIONS.get(job.engine.name, 1),
                 "segment": asdict(_segment(job, segment)),
                 "engine": _engine_inputs(job.engine),
                 "voice": voices.get(segment.speaker, ""),

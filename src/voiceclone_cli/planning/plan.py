@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,6 @@ from voiceclone_cli.planning.estimate import (
     stage_costs,
 )
 from voiceclone_cli.references.selection import CLIPPED, ENOUGH, SpanQuality, measure_span
-from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.rundir.manifest import PLANNED
 from voiceclone_cli.system import machine_memory
@@ -149,7 +148,7 @@ def scratch_directory(ctx: RunContext) -> Iterator[RunContext]:
             dirs_exist_ok=True,
         )
         try:
-            yield replace(ctx, run_dir=scratch, cache=StageCache(scratch.root, ctx.sha256, ctx.progress))
+            yield replace(ctx, run_dir=scratch, cache=ctx.cache.moved_to(scratch.root))
         finally:
             for stage in (DIARIZATION, TRANSCRIPTION):
                 found, known = (root / f"{stage}.json" for root in (scratch.stages, run_dir.stages))
@@ -261,6 +260,7 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
             "rate": recording.source_rate,
             "channels": recording.channels,
             "video": recording.has_video,
+            "audio": asdict(recording.audio),
         },
         "engine": {
             "name": engine.name,
@@ -278,6 +278,8 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
         "diarizer": job.diarization.diarizer,
         "diarizer_why": job.diarization.why,
         "script_from": job.script_from,
+        "language": job.language.code,
+        "language_why": job.language.why,
         "speakers_found": dict(job.script.found_by),
         "omitted": omissions(job.script),
         "speakers": _speakers(ctx, job, found),

@@ -75,7 +75,7 @@ def build_references(
         if name not in given
     }
     times = [(span.start, span.end) for spans, _ in selected.values() for span in spans]
-    parts = iter(read_spans(recording.path, times) if times else [])
+    parts = iter(read_spans(recording.path, times, recording.audio) if times else [])
     references = {}
     for done, name in enumerate(names):
         progress(ProgressEvent(STAGE, done, len(names), note=name))
@@ -130,7 +130,7 @@ def read_user_reference(path: Path) -> tuple[Samples, int, str, tuple[str, ...]]
     """
     recording = read_recording(path)
     rate = recording.source_rate
-    (audio,) = read_spans(path, [(0.0, min(recording.seconds, LONGEST))])
+    (audio,) = read_spans(path, [(0.0, min(recording.seconds, LONGEST))], recording.audio)
     text = _text_beside(path)
     if recording.seconds <= LONGEST:
         return audio, rate, text, ()

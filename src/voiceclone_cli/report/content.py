@@ -226,6 +226,7 @@ def facts_of(folder: ReportFolder) -> Pairs:
         "Engine": ": ".join(filter(None, (run.engine, run.engine_why))),
         "Diarizer": ": ".join(filter(None, (run.diarizer, run.diarizer_why))),
         "Script from": run.script_from,
+        "Language": ", because ".join(filter(None, (run.language, run.language_why))),
         "Speakers found": describe_found_by(run.speakers_found),
         "Mode": run.mode,
         "Background": run.background,

@@ -42,6 +42,10 @@ class StageCache:
         self.reused: list[str] = []
         """The stages whose results were reused, in order."""
 
+    def moved_to(self, root: Path) -> StageCache:
+        """Return the cache of the same input in another folder."""
+        return StageCache(root, self._input, self._progress)
+
     def cached(
         self,
         stage: str,

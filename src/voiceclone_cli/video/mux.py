@@ -1,4 +1,4 @@
-"""Write a video with new sound: everything but the first audio track is copied without decoding."""
+"""Write a video with new sound: everything but the audio is copied without decoding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from voiceclone_cli.audio.film import film_zero
 from voiceclone_cli.audio.formats import open_options
+from voiceclone_cli.audio.tracks import choose_track, language_tag
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import file_sha256, friendly_errors
 from voiceclone_cli.rundir.cache import StageCache
@@ -19,7 +21,6 @@ from voiceclone_cli.video.source import (
     FORMATS,
     PacketCopier,
     choose_format,
-    first_picture_time,
     kept_streams,
     open_source,
     packets,
@@ -38,7 +39,7 @@ NEW_TITLE = "Dubbed by voiceclone (synthetic voices)"
 ORIGINAL_TITLE = "Original"
 SCRIPT_TITLE = "Script"
 
-VERSION = 1
+VERSION = 2
 """Version of the algorithm: increase it when the same inputs give another file."""
 _PROGRESS_SECONDS = 1.0
 
@@ -64,6 +65,7 @@ def cached_video(
     tags: Mapping[str, str],
     cache: StageCache,
     progress: Progress,
+    audio_track: str | None = None,
     audio_sha256: str | None = None,
 ) -> Video:
     """Return the video of an earlier run with the same inputs, else write it with ``write_video``.
@@ -90,6 +92,7 @@ def cached_video(
             keep_original_audio=keep_original_audio,
             tags=tags,
             progress=progress,
+            audio_track=audio_track,
         )
 
     return cache.cached(
@@ -113,15 +116,17 @@ def write_video(
     keep_original_audio: bool,
     tags: Mapping[str, str],
     progress: Progress,
+    audio_track: str | None = None,
 ) -> Video:
     """Write ``source`` with ``audio``, a wav of 1 to 8 channels, as the first audio track.
 
     ``out`` has the suffix that ``output_suffix`` returns. Pictures, subtitles, attachments, chapters and metadata are
     copied without decoding. The original audio is dropped, or kept behind the new, default track. ``subtitles``
-    become another track, ``tags`` metadata of the file; ``language`` is an ISO 639-1 code. Times stay the same;
-    only broadcasts, whose clocks have any start, start at 0. The file is a function of the arguments.
+    become another track, ``tags`` metadata of the file; ``language`` is an ISO 639-1 code; ``audio_track`` is that of
+    the original that was read. The first sample of ``audio`` and the time 0 of ``subtitles`` are the start of the
+    film (:func:`film_zero`), which is the time 0 of the output. The file is a function of the arguments.
 
-    Progress: stage "video", in seconds. Raises InputError (``media_damaged``, ``video_codec``, ``video_times``)
+    Progress: stage "video", in seconds. Raises InputError (``media_damaged``, ``video_codec``, ``audio_track``)
     and RunError (``mix_unreadable``, ``output_unwritable``, ``disk_full``).
     """
     from av.stream import Disposition
@@ -134,8 +139,8 @@ def write_video(
         _describe_file(output, container, tags, suffix)
         copier = PacketCopier(container, output, suffix)
         copier.add(_of_type(streams, "video"))
-        original = container.streams.audio[0]
-        with open_soundtrack(audio, output, suffix, original, source, copier.zero) as soundtrack:
+        original = choose_track(container, source, audio_track).stream
+        with open_soundtrack(audio, output, suffix, original) as soundtrack:
             _describe_track(soundtrack.stream, NEW_TITLE, suffix, language_tag(language, suffix))
             soundtrack.stream.disposition = Disposition.default | Disposition.dub
             for stream in copier.add(_of_type(streams, "audio")):
@@ -192,10 +197,10 @@ def _mux_packets(
     reported = 0.0
     for packet in packets(source, path):
         seconds = copier.seconds(packet)
-        if seconds is not None and captions is not None:
-            output.mux(list(captions.until(seconds)))
-        if packet.stream is source.streams.audio[0]:
-            output.mux(list(soundtrack.follow(packet)))
+        if seconds is not None:
+            if captions is not None:
+                output.mux(list(captions.until(seconds)))
+            output.mux(list(soundtrack.until(seconds)))
         output.mux(copier.copy(packet))
         if seconds is not None and seconds >= reported + _PROGRESS_SECONDS:
             reported = seconds
@@ -220,7 +225,7 @@ def _describe_file(
     metadata, options = container_metadata(source.metadata, tags, suffix, cover=bool(cover_streams(source)))
     output.metadata.update(metadata)
     output.container_options.update(options)
-    zero = first_picture_time(source)
+    zero = film_zero(source)
     output.set_chapters([_shifted(chapter, zero) for chapter in source.chapters()])
 
 
@@ -289,47 +294,3 @@ def _itunes_tags(tags: Mapping[str, str]) -> dict[str, str]:
     others = [f"{key}: {text}" for key, text in tags.items() if key not in _ITUNES_KEYS]
     keywords = "; ".join([*([named["keywords"]] if "keywords" in named else []), *others])
     return {**named, "keywords": keywords} if keywords else named
-
-
-UNKNOWN_LANGUAGE = "und"
-
-_ISO_639 = """
-aa aar ab abk ae ave af afr ak aka am amh an arg ar ara as asm av ava ay aym az aze ba bak be bel bg bul bh bih
-bi bis bm bam bn ben bo bod br bre bs bos ca cat ce che ch cha co cos cr cre cs ces cu chu cv chv cy cym da dan
-de deu dv div dz dzo ee ewe el ell en eng eo epo es spa et est eu eus fa fas ff ful fi fin fj fij fo fao fr fra
-fy fry ga gle gd gla gl glg gn grn gu guj gv glv ha hau he heb hi hin ho hmo hr hrv ht hat hu hun hy hye hz her
-ia ina id ind ie ile ig ibo ii iii ik ipk io ido is isl it ita iu iku ja jpn jv jav jw jav ka kat kg kon ki kik
-kj kua kk kaz kl kal km khm kn kan ko kor kr kau ks kas ku kur kv kom kw cor ky kir la lat lb ltz lg lug li lim
-ln lin lo lao lt lit lu lub lv lav mg mlg mh mah mi mri mk mkd ml mal mn mon mr mar ms msa mt mlt my mya na nau
-nb nob nd nde ne nep ng ndo nl nld nn nno no nor nr nbl nv nav ny nya oc oci oj oji om orm or ori os oss pa pan
-pi pli pl pol ps pus pt por qu que rm roh rn run ro ron ru rus rw kin sa san sc srd sd snd se sme sg sag si sin
-sk slk sl slv sm smo sn sna so som sq sqi sr srp ss ssw st sot su sun sv swe sw swa ta tam te tel tg tgk th tha
-ti tir tk tuk tl tgl tn tsn to ton tr tur ts tso tt tat tw twi ty tah ug uig uk ukr ur urd uz uzb ve ven vi vie
-vo vol wa wln wo wol xh xho yi yid yo yor za zha zh zho zu zul
-"""
-"""ISO 639-1 and the terminological code of ISO 639-2; "jw" is Whisper's code of Javanese."""
-
-_BIBLIOGRAPHIC = """
-bod tib ces cze cym wel deu ger ell gre eus baq fas per fra fre hye arm isl ice kat geo mkd mac mri mao msa may
-mya bur nld dut ron rum slk slo sqi alb zho chi
-"""
-
-
-def _pairs(table: str) -> dict[str, str]:
-    codes = table.split()
-    return dict(zip(codes[::2], codes[1::2], strict=True))
-
-
-_TERMINOLOGICAL = _pairs(_ISO_639)
-_IN_MATROSKA = _pairs(_BIBLIOGRAPHIC)
-
-
-def language_tag(language: str | None, suffix: str) -> str:
-    """Return the three-letter code of ``es`` or ``es-419``, here ``spa``; "und" for unknown languages.
-
-    MP4 takes the terminological code of ISO 639-2, Matroska the bibliographic one (French: fra, fre).
-    """
-    main = (language or "").partition("-")[0].lower()
-    is_code = len(main) == 3 and main.isascii() and main.isalpha()
-    code = _TERMINOLOGICAL.get(main, main if is_code else UNKNOWN_LANGUAGE)
-    return _IN_MATROSKA.get(code, code) if suffix == ".mkv" else code

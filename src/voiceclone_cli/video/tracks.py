@@ -1,4 +1,4 @@
-"""New tracks of a dubbed video: the mix at the times of the original audio, subtitles from the script, covers."""
+"""New tracks of a dubbed video: the mix, subtitles from the script, covers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-from voiceclone_cli.audio.reader import MAX_HOURS
 from voiceclone_cli.audio.writer import fits_flac, to_pcm16
-from voiceclone_cli.errors import InputError, RunError
+from voiceclone_cli.errors import RunError
 from voiceclone_cli.types import Segment
 from voiceclone_cli.video.source import first_packets
 
 if typing.TYPE_CHECKING:
-    from av import AudioFrame, AudioStream, VideoStream
+    from av import AudioStream, VideoStream
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.stream import Stream
@@ -30,10 +29,6 @@ if typing.TYPE_CHECKING:
 Cue = tuple[int, int, str]
 """Start and end in milliseconds, and the text on the screen."""
 
-TOLERANCE_SECONDS = 0.1
-"""Smaller offsets are rounding or jitter; FFmpeg's resampler corrects hard from here on too (``min_hard_comp``)."""
-_MAX_BACKWARD_SECONDS = 10.0
-"""A clock that jumps back further was reset."""
 _BLOCK = 1 << 16
 
 # MP4 gets AAC, which everything plays; the edit list has the encoder's delay, and every player removes it. Matroska
@@ -52,67 +47,39 @@ _AAC_LAYOUTS = {"quad(side)": "quad", "5.0(side)": "5.0", "5.1(side)": "5.1"}
 
 
 class Soundtrack:
-    """The new audio track: turns packets of the original audio into packets of the mix."""
+    """The new audio track: the mix, whose first sample is the start of the film."""
 
-    def __init__(self, wav: SoundFile, encoder: TrackEncoder, aligner: AudioAligner, zero: Fraction) -> None:
+    def __init__(self, wav: SoundFile, encoder: TrackEncoder) -> None:
         self._wav = wav
         self._encoder = encoder
-        self._aligner = aligner
-        self._zero = zero
 
     @property
     def stream(self) -> AudioStream:
         """The track in the output."""
         return self._encoder.stream
 
-    def follow(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """Yield the mix for the duration of a packet of the original audio."""
-        import av
-
-        try:
-            frames = typing.cast("list[AudioFrame]", packet.decode())
-        except av.error.InvalidDataError:
-            # The audio reader skips damaged packets as well: they are not in the mix.
-            return
-        for frame in frames:
-            start = None
-            if frame.pts is not None and frame.time_base is not None:
-                start = float(frame.pts * frame.time_base - self._zero)
-            silence, skipped, length = self._aligner.align(start, frame.samples, frame.sample_rate)
-            yield from self._encode_silence(silence)
-            if skipped:
-                # The mix may end a few samples early, by rounding.
-                self._wav.seek(min(len(self._wav), self._wav.tell() + skipped))
-            yield from self._encode_mix(length)
-
-    def finish(self) -> Iterator[Packet[Stream]]:
-        """Yield the rest of the mix, and what the encoder has delayed."""
-        yield from self._encode_mix(len(self._wav) - self._wav.tell())
-        yield from self._encoder.finish()
-
-    def _encode_silence(self, length: int) -> Iterator[Packet[Stream]]:
-        import numpy as np
-
-        for start in range(0, length, _BLOCK):
-            block = np.zeros((min(_BLOCK, length - start), self._wav.channels), np.float32)
-            yield from self._encoder.encode(block)
-
-    def _encode_mix(self, length: int) -> Iterator[Packet[Stream]]:
-        while length > 0:
+    def until(self, seconds: float) -> Iterator[Packet[Stream]]:
+        """Yield the mix up to this time of the film."""
+        end = min(len(self._wav), round(seconds * self._wav.samplerate))
+        while (length := end - self._wav.tell()) > 0:
             block: Samples = self._wav.read(min(_BLOCK, length), dtype="float32", always_2d=True)
             if not len(block):
                 return
-            length -= len(block)
             yield from self._encoder.encode(block)
+
+    def finish(self) -> Iterator[Packet[Stream]]:
+        """Yield the rest of the mix, and what the encoder has delayed."""
+        yield from self.until(len(self._wav) / self._wav.samplerate)
+        yield from self._encoder.finish()
 
 
 @contextmanager
 def open_soundtrack(
-    wav: Path, output: OutputContainer, suffix: str, original: AudioStream, source: Path, zero: Fraction
+    wav: Path, output: OutputContainer, suffix: str, original: AudioStream
 ) -> Iterator[Soundtrack]:
-    """Add the track that plays ``wav`` to ``output``, at the times of ``original``, an audio stream of ``source``.
+    """Add the track that plays ``wav`` from the start of the film to ``output``.
 
-    The track has the channel layout of ``original`` if the number of channels is the same.
+    It has the channel layout of ``original``, the track that was read, if the number of channels is the same.
     Raises RunError (``mix_unreadable``) when ``wav`` cannot be read.
     """
     import soundfile
@@ -127,7 +94,7 @@ def open_soundtrack(
             sound = stack.enter_context(soundfile.SoundFile(file))
             layout = _layout(original, sound.channels)
             encoder = TrackEncoder(output, suffix, sound.samplerate, layout)
-            yield Soundtrack(sound, encoder, AudioAligner(source, sound.samplerate), zero)
+            yield Soundtrack(sound, encoder)
         except soundfile.LibsndfileError as error:
             raise _unreadable(wav, error) from error
 
@@ -146,50 +113,6 @@ def _layout(original: AudioStream, channels: int) -> str:
 def default_layout(channels: int) -> str:
     """Return FFmpeg's name of the usual layout of 1 to 8 channels."""
     return _LAYOUTS[channels - 1]
-
-
-class AudioAligner:
-    """Places the mix under the frames of the original audio.
-
-    The mix is a continuous count of samples, while frames in a video have times: audio may begin after the pictures
-    and have gaps. All results count samples of the mix.
-    """
-
-    def __init__(self, source: Path, rate: int) -> None:
-        self._source = source
-        self._rate = rate
-        self._written = 0
-        self._read = 0
-        self._original = 0
-        """Samples of the original so far, at its rate."""
-
-    def align(self, start: float | None, samples: int, source_rate: int) -> tuple[int, int, int]:
-        """Return the samples of silence to insert, of the mix to skip, and of the mix to write after that.
-
-        ``start`` is the time in seconds of an original frame of ``samples``; None: right after the previous one.
-        Raises InputError (``video_times``) where the times jump.
-        """
-        silence = skipped = 0
-        if start is not None:
-            offset = round(start * self._rate) - self._written
-            self._check(offset / self._rate)
-            # The start is exact to the sample; later times have a tolerance.
-            if not self._written or abs(offset) > TOLERANCE_SECONDS * self._rate:
-                silence, skipped = max(0, offset), max(0, -offset)
-        self._original += samples
-        due = round(self._original * self._rate / source_rate) - self._read
-        skipped = min(skipped, due)
-        self._read += due
-        self._written += silence + due - skipped
-        return silence, skipped, due - skipped
-
-    def _check(self, offset_seconds: float) -> None:
-        if not -_MAX_BACKWARD_SECONDS < offset_seconds < MAX_HOURS * 3600:
-            raise InputError(
-                f"The times of the audio in {self._source} jump by {offset_seconds:.1f} s: "
-                "convert the video to mp4 first.",
-                code="video_times",
-            )
 
 
 class TrackEncoder:

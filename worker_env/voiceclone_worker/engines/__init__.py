@@ -29,6 +29,10 @@ class EngineInfo:
     """Whether the result is a voice, which is then watermarked and tagged as synthetic."""
     license_notice: str = ""
     """Sentence on the license of its weights, shown at the first run."""
+    languages: frozenset[str] | None = None
+    """ISO 639-1 codes of the languages that its model was made for; None where any text is as good."""
+    unreadable: frozenset[str] = frozenset()
+    """Codes of languages that it refuses."""
 
 
 ENGINES: Mapping[str, EngineInfo] = {
@@ -43,6 +47,8 @@ ENGINES: Mapping[str, EngineInfo] = {
         "voice.npz",
         models={"checkpoint": "kokoro", "encoder": "campplus"},
         license_notice="Kokoro's weights are free for any use (Apache-2.0).",
+        languages=frozenset({"en", "es", "fr", "hi", "it", "ja", "pt", "zh"}),
+        unreadable=frozenset({"zh", "cmn", "yue", "ja", "ko"}),
     ),
     "echo": EngineInfo("codes.txt", interpreter="any", is_speech=False),
 }

@@ -53,6 +53,8 @@ class Speech:
     rate: int
     seed: int
     attempts: int = 1
+    warnings: tuple[str, ...] = ()
+    """Sentences on words of the text that are not in it."""
 
     @property
     def frames(self) -> int:

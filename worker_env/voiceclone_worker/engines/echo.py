@@ -4,7 +4,7 @@ Standard library only, so that it runs in any interpreter. Options: ``rate`` (Hz
 segment), ``import`` (a module to import on loading, by its name or, ending in ``.py``, by the path of its file). If
 that module has a function ``hook(options)``, the function it returns is called with "load", "encode" or "generate"
 and the name of the speaker or the id of the segment; a SegmentError that it raises for a segment is that segment's
-failure. Other options are for the hook.
+failure, a tuple of sentences that it returns for "generate" the segment's warnings. Other options are for the hook.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import importlib.util
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -74,11 +75,11 @@ class EchoEngine:
             if self._delay:
                 time.sleep(self._delay)
             try:
-                self._hook("generate", row.segment.id)
+                found = self._hook("generate", row.segment.id)
             except SegmentError as error:
                 yield row, error
             else:
-                yield row, self._tone(row)
+                yield row, replace(self._tone(row), warnings=found if isinstance(found, tuple) else ())
 
     def _tone(self, row: SpeechRow) -> Speech:
         seconds = max(0.1, len(row.segment.text) * SECONDS_PER_CHARACTER)

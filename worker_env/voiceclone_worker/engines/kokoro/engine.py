@@ -38,15 +38,16 @@ _PAUSE_SECONDS = 0.2
 
 def speak_line(segment: SegmentSpec, voice: FittedVoice, model: SpeechModel, table: VoiceTable) -> Speech:
     """Synthesize a segment; its bytes depend on no other segment. Raises SegmentError."""
-    parts = phonemes.split(phonemes.to_phonemes(segment.text, segment.language), MAX_TOKENS)
+    reading = phonemes.read(segment.text, segment.language)
+    parts = phonemes.split(reading.phonemes, MAX_TOKENS)
     token_lists = [tokens for tokens in map(phonemes.to_tokens, parts) if tokens]
-    reading = reading_of_take(segment.take)
+    length_factor = reading_of_take(segment.take)
     pause = np.zeros(round(_PAUSE_SECONDS * RATE), np.float32)
 
     def render(speed: float) -> Floats:
         signals: list[Floats] = []
         for tokens in token_lists:
-            style = table.style(voice.acoustic, voice.prosody, len(tokens), reading)
+            style = table.style(voice.acoustic, voice.prosody, len(tokens), length_factor)
             signal = model.speak(tokens, style, speed)
             signals += [pause, dsp.trim(signal, RATE, keep_seconds=_EDGE_SECONDS)]
         return np.concatenate(signals[1:])
@@ -54,7 +55,7 @@ def speak_line(segment: SegmentSpec, voice: FittedVoice, model: SpeechModel, tab
     signal = fit_length(render, voice.speed, segment.max_seconds)
     shaped = dsp.apply_equaliser(signal, voice.gains, voice.level)
     pcm = np.clip(np.round(shaped * 32767.0), -32768, 32767).astype("<i2").tobytes()
-    return Speech(pcm=pcm, rate=RATE, seed=segment.seed)
+    return Speech(pcm=pcm, rate=RATE, seed=segment.seed, warnings=reading.warnings)
 
 
 def fit_length(render: Callable[[float], Floats], speed: float, max_seconds: float | None) -> Floats:

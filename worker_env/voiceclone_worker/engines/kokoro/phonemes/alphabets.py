@@ -1,0 +1,174 @@
+"""Writing systems: characters as the readers expect them, and a line in runs of one system each."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+
+_SYSTEMS = {
+    "LATIN": "latin", "GREEK": "greek", "CYRILLIC": "cyrillic", "ARABIC": "arabic", "HEBREW": "hebrew",
+    "DEVANAGARI": "devanagari", "BENGALI": "bengali", "GURMUKHI": "gurmukhi", "GUJARATI": "gujarati", "TAMIL": "tamil",
+    "TELUGU": "telugu", "KANNADA": "kannada", "MALAYALAM": "malayalam", "SINHALA": "sinhala", "THAI": "thai", "LAO": "lao",
+    "MYANMAR": "burmese", "GEORGIAN": "georgian", "ARMENIAN": "armenian", "ETHIOPIC": "ethiopic", "KHMER": "khmer",
+    "CJK": "han", "HIRAGANA": "kana", "KATAKANA": "kana", "KATAKANA-HIRAGANA": "kana", "HANGUL": "hangul",
+    "BOPOMOFO": "han", "IDEOGRAPHIC": "han", "TIBETAN": "tibetan", "HALFWIDTH": "kana",
+}  # fmt: skip
+_SYSTEMS_OF_LANGUAGES = {
+    **dict.fromkeys(("ru", "uk", "bg", "be", "mk", "ky", "tg", "mn", "ba", "cv"), ("cyrillic",)),
+    **dict.fromkeys(("sr", "kk", "uz", "tt", "az"), ("cyrillic", "latin")),
+    **dict.fromkeys(("hi", "mr", "ne", "kok", "sa"), ("devanagari",)),
+    **dict.fromkeys(("ar", "fa", "ur", "ug", "sd", "ps"), ("arabic",)),
+    **dict.fromkeys(("he", "yi"), ("hebrew",)),
+    **dict.fromkeys(("zh", "cmn", "yue"), ("han",)),
+    "ja": ("han", "kana"), "ko": ("hangul", "han"), "el": ("greek",), "grc": ("greek",), "bn": ("bengali",),
+    "as": ("bengali",), "pa": ("gurmukhi",), "gu": ("gujarati",), "ta": ("tamil",), "te": ("telugu",),
+    "kn": ("kannada",), "ml": ("malayalam",), "si": ("sinhala",), "th": ("thai",), "my": ("burmese",),
+    "ka": ("georgian",), "hy": ("armenian",), "am": ("ethiopic",),
+}  # fmt: skip
+"""The others write Latin letters."""
+_LANGUAGES_OF_SYSTEMS = {
+    "latin": "en", "greek": "el", "cyrillic": "ru", "arabic": "ar", "hebrew": "he", "devanagari": "hi", "bengali": "bn",
+    "gurmukhi": "pa", "gujarati": "gu", "tamil": "ta", "telugu": "te", "kannada": "kn", "malayalam": "ml",
+    "sinhala": "si", "thai": "th", "burmese": "my", "georgian": "ka", "armenian": "hy", "ethiopic": "am",
+    "han": "zh", "kana": "ja", "hangul": "ko",
+}  # fmt: skip
+"""Language by whose rules a foreign word is read."""
+_LOOKALIKES = dict(zip("АВЕКМНОРСТХаеорсухіАВЕ", "ABEKMHOPCTXaeopcyxiABE", strict=True))
+"""Cyrillic letters that stand in for Latin ones in words that are otherwise Latin."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A part of a line in one writing system. ``language`` is empty in the line's own."""
+
+    text: str
+    language: str = ""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is written in another system than its line."""
+        return bool(self.language)
+
+
+def clean(text: str) -> str:
+    """Return a text composed (NFC), in plain digits and Latin letters, without invisible characters."""
+    if text.isascii():
+        return text
+    kept = ""
+    for character in unicodedata.normalize("NFC", text):
+        category = unicodedata.category(character)
+        if character in "\u200c\u200d" and kept and system(kept[-1]) not in ("", "latin"):
+            kept += character  # part of the spelling in Arabic and Indic systems
+        elif category == "Cf" or "\ufe00" <= character <= "\ufe0f":
+            continue
+        elif "\uff01" <= character <= "\uff5e" or category in ("Lu", "Ll", "Nd"):
+            plain = unicodedata.normalize("NFKC", character)
+            kept += plain if plain.isascii() or category == "Nd" else character
+        else:
+            kept += {"。": ". ", "、": ", ", "।": ". ", "॥": ". "}.get(character, character)
+    return kept
+
+
+def has_sound(character: str) -> bool:
+    """Return whether a character stands for a word: letters, digits, currencies, mathematics, percent.
+
+    Punctuation, decoration and emoji are silent.
+    """
+    category = unicodedata.category(character)
+    return category[0] in "LN" or category in ("Sc", "Sm") or character in "%‰@#&°§"
+
+
+@cache
+def system(character: str) -> str:
+    """Return the writing system of a letter; empty for what belongs to any."""
+    if not character.isalpha():
+        return ""
+    return _SYSTEMS.get(unicodedata.name(character, "").partition(" ")[0], "")
+
+
+def runs(text: str, language: str) -> list[Run]:
+    """Part a line in runs of one writing system each.
+
+    Blanks, apostrophes and hyphens between foreign letters belong to them, and so do digits that stick to a foreign word
+    ("MP3"). A single Greek letter is a symbol of mathematics.
+    """
+    text = _without_lookalikes(text)
+    found = Counter(map(system, text))
+    del found[""]
+    own = _SYSTEMS_OF_LANGUAGES.get(language, ("latin",))
+    if len(found) == 0 or found.keys() <= set(own):
+        return [Run(text)]
+    result: list[Run] = []
+    position = 0
+    for start, end in _foreign_spans(text, frozenset(own)):
+        if before := text[position:start].strip():
+            result.append(Run(before))
+        result.append(Run(text[start:end], _language_of(text[start:end])))
+        position = end
+    if after := text[position:].strip():
+        result.append(Run(after))
+    return result
+
+
+def _foreign_spans(text: str, own: frozenset[str]) -> list[tuple[int, int]]:
+    """Return where the foreign parts of a line begin and end, each in one system."""
+    kinds = ""
+    for index, character in enumerate(text):
+        name = system(character)
+        around = system(text[index - 1] if index else "") or system(text[index + 1 : index + 2])
+        is_symbol = name == "greek" and around != "greek"
+        if name and name not in own and not is_symbol:
+            # One sign for each system of the line, so that two of them are two parts.
+            kinds += chr(0xE000 + _NAMES.index(name))
+        elif unicodedata.category(character)[0] == "M" and kinds:
+            kinds += kinds[-1]
+        elif character.isdecimal():
+            kinds += "0"
+        else:
+            kinds += character if character in " '’-.·" else "\n"
+    pattern = re.compile("([\ue000-\uf8ff])(?:(?:[ '’.·-]|0)*\\1)*(?:-?0+)?")
+    return [match.span() for match in pattern.finditer(kinds)]
+
+
+_NAMES = sorted(set(_SYSTEMS.values()))
+
+
+def _language_of(text: str) -> str:
+    systems = Counter(filter(None, map(system, text)))
+    name = "kana" if "kana" in systems else systems.most_common(1)[0][0]
+    if name == "cyrillic" and re.search("[іїєґ]", text.lower()):
+        return "uk"
+    if name == "arabic" and re.search("[پچژگ]", text):
+        return "fa"
+    return _LANGUAGES_OF_SYSTEMS.get(name, "und")
+
+
+def _without_lookalikes(text: str) -> str:
+    """Return a text without Cyrillic letters inside Latin words."""
+
+    def plain(word: re.Match[str]) -> str:
+        letters = word.group()
+        systems = set(filter(None, map(system, letters)))
+        if systems != {"latin", "cyrillic"}:
+            return letters
+        folded = "".join(_LOOKALIKES.get(letter, letter) for letter in letters)
+        return folded if all(system(letter) in ("latin", "") for letter in folded) else letters
+
+    return text if text.isascii() else re.sub(r"\w+", plain, text)
+
+
+ROMAN = r"(?=[IVXL])(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
+"""Pattern of a Roman numeral from 1 to 89; those with C, D and M are more often words ("MIX")."""
+_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50}
+
+
+def roman_value(numeral: str) -> int:
+    """Return the value of a Roman numeral."""
+    values = [_ROMAN_VALUES[letter] for letter in numeral]
+    return sum(
+        -value if value < following else value
+        for value, following in zip(values, [*values[1:], 0], strict=True)
+    )

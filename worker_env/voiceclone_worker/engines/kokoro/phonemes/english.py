@@ -1,0 +1,142 @@
+"""English: numbers, signs and abbreviations in words, then hibari's phonemes.
+
+hibari (Apache-2.0; misaki's rules, with which Kokoro was trained) has a normaliser, which reads plain numbers, years,
+most dates, times and units well. ``english_rules`` has what it drops or reads wrong; a text without such signs stays as
+it is.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+from voiceclone_worker.engines.base import EngineError
+from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
+from voiceclone_worker.engines.kokoro.phonemes.english_rules import (
+    PRONOUN,
+    cardinal,
+    fraction_words,
+    spell_out,
+)
+
+_lock = threading.Lock()
+
+
+def english_phonemes(text: str, *, british: bool = False) -> tuple[str, list[str]]:
+    """Return an English text in Kokoro's alphabet, and the words and signs in it that have no reading."""
+    from hibari.tts import Hibari
+
+    spelled, skipped = _readable(spell_out(text, british=british))
+    with (
+        _lock
+    ):  # the lexicon is loaded once, and its network for unknown words is not known to be thread-safe
+        reader = _reader(british)
+        sentences = [_sentence(reader, sentence) for sentence in Hibari.split_sentences(spelled)]
+    phonemes = " ".join(read for read, _ in sentences if read)
+    return phonemes, skipped + [word for _, words in sentences for word in words]
+
+
+@cache
+def _reader(british: bool) -> Any:
+    try:
+        from hibari.g2p import G2P
+    except ImportError as error:
+        raise EngineError("package_missing", f"English text needs hibari-tts ({error}).") from error
+    return G2P(british=british)
+
+
+def _sentence(reader: Any, sentence: str) -> tuple[str, list[str]]:
+    """Return the phonemes as hibari joins them, and the words that it has none for."""
+    from hibari.g2p.normalize import normalize
+
+    tokens = reader.phonemize_tokens(reader.tokenize(normalize(sentence).replace(PRONOUN, "I")))
+    phonemes = "".join((token.phonemes or "") + (" " if token.whitespace else "") for token in tokens)
+    silent = [token.text for token in tokens if not token.phonemes and any(map(str.isalnum, token.text))]
+    return phonemes.strip(), silent
+
+
+_LONGEST_WORD = 24
+"""Letters that hibari's network for unknown words reads; it drops those after."""
+_MARKUP_LINK = re.compile(r"\](?=\()")
+
+
+def _readable(text: str) -> tuple[str, list[str]]:
+    """Return the text in characters that hibari reads, and the letters and signs that are none."""
+    skipped: list[str] = []
+    kept = ""
+    for character in text:
+        if character.isascii() or not has_sound(character) or character == PRONOUN:
+            kept += character
+        elif character.isalpha():
+            kept += _latin(character, skipped)
+        elif character.isnumeric():
+            kept += f" {_numeric(character)} "
+        else:
+            skipped.append(character)
+            kept += " "
+    # hibari takes [text](/sounds/) for markup, and says nothing of the second part.
+    kept = _MARKUP_LINK.sub("] ", kept)
+    return re.sub(rf"[^\W\d_]{{{_LONGEST_WORD + 1},}}", _halved, kept), skipped
+
+
+_NO_BASE = dict(
+    zip(
+        "łŁøØđĐßẞæÆœŒþÞðÐıħĦŋ",
+        [
+            "l",
+            "L",
+            "o",
+            "O",
+            "d",
+            "D",
+            "ss",
+            "SS",
+            "ae",
+            "AE",
+            "oe",
+            "OE",
+            "th",
+            "TH",
+            "th",
+            "TH",
+            "i",
+            "h",
+            "H",
+            "ng",
+        ],
+        strict=True,
+    )
+)
+
+
+def _latin(letter: str, skipped: list[str]) -> str:
+    """Return a letter as hibari's network knows it, without its accents if need be."""
+    if letter in _known_letters():
+        return letter
+    plain = _NO_BASE.get(letter) or unicodedata.normalize("NFKD", letter)[0]
+    if plain.isascii() and plain.isalpha():
+        return plain
+    skipped.append(letter)
+    return " "
+
+
+@cache
+def _known_letters() -> frozenset[str]:
+    with _lock:
+        return frozenset(_reader(False).oov.cin) | frozenset("’‘")
+
+
+def _numeric(character: str) -> str:
+    value = Fraction(unicodedata.numeric(character)).limit_denominator(1000)
+    return cardinal(value.numerator) if value.denominator == 1 else fraction_words(value)
+
+
+def _halved(word: re.Match[str]) -> str:
+    letters = word.group()
+    parts = -(-len(letters) // _LONGEST_WORD)
+    size = -(-len(letters) // parts)
+    return " ".join(letters[start : start + size] for start in range(0, len(letters), size))
