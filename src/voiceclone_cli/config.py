@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from voiceclone_cli import languages
 from voiceclone_cli.errors import InputError
 from voiceclone_worker.engines import ENGINES
 
@@ -92,10 +93,10 @@ def _device(text: str) -> str:
 
 
 def _language(text: str) -> str:
-    code = text.lower()
-    if not all(part.isalnum() for part in code.split("-")) or not 2 <= len(code.split("-")[0]) <= 3:
-        raise ValueError(f"must be a language code such as en, es or pt-br, not {text!r:.60}")
-    return code
+    tag = languages.language_of(text)
+    if tag is None:
+        raise ValueError(f"must be a language code such as {languages.EXAMPLES}, not {text!r:.60}")
+    return tag
 
 
 def _text(text: str) -> str:
@@ -283,6 +284,13 @@ class Settings:
     def pool_size(self) -> int:
         """Number of workers that the mode asks for."""
         return self.workers if self.mode == PARALLEL else 1
+
+    def origin(self, name: str) -> str:
+        """Return where a setting comes from, for messages: "--language", "VOICECLONE_LANGUAGE (.env)", "run.json"."""
+        source = self.sources[name]
+        if source == "flag":
+            return f"--{name.replace('_', '-')}"
+        return f"{SETTINGS[name].variable} ({source})" if source in ("environment", ".env") else source
 
     @property
     def threads_each(self) -> int:

@@ -217,6 +217,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "mode": "parallel", "workers": 2, "threads_each": 1, "batch_size": 5,
         "background": "duck", "watermark": "perth",
         "diarizer": "embedded", "diarizer_why": "it was asked for", "script_from": "whisper-base",
+        "language": "es", "language_why": "--language says so",
         "speakers": [speaker],
         "segments": {"total": 9, "kept": 2, "to_speak": [f"000{n}" for n in range(3, 10)]},
         "stages": [{**stage, "stage": "diarization", "state": "kept"}, stage, {**stage, "measured_runs": 0}],

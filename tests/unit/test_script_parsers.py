@@ -230,7 +230,7 @@ def test_an_ass_line_with_broken_times_is_named(tmp_path: Path) -> None:
     assert "line 7: is not a Dialogue line of 10 fields" in result.notes[0]
 
 
-def test_json_gives_everything_and_fills_in_the_language(tmp_path: Path) -> None:
+def test_json_gives_everything_and_its_segments_only_their_own_language(tmp_path: Path) -> None:
     document = {
         "schema": "voiceclone.script/1",
         "language": "es",
@@ -244,7 +244,8 @@ def test_json_gives_everything_and_fills_in_the_language(tmp_path: Path) -> None
         ("0005", "SPEAKER_01", 1.5, 3.0, "plays"),
         ("b", "SPEAKER_01", 11.0, 12.0, "Hi."),
     ]
-    assert [line.language for line in result.segments] == ["es", "en"]
+    result = read(tmp_path, "b.json", json.dumps({**document, "language": "fr"}))
+    assert [line.language for line in result.segments] == ["en", "en"], "that of the caller, and its own"
     assert [line.seed for line in result.segments] == [None, 7]
 
 

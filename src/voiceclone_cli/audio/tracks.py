@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.languages import three_letter_code
 
 if typing.TYPE_CHECKING:
     from av import AudioStream as AvAudioStream
@@ -90,46 +91,13 @@ def _language(stream: AvAudioStream) -> str:
 
 UNKNOWN_LANGUAGE = "und"
 
-_ISO_639 = """
-aa aar ab abk ae ave af afr ak aka am amh an arg ar ara as asm av ava ay aym az aze ba bak be bel bg bul bh bih
-bi bis bm bam bn ben bo bod br bre bs bos ca cat ce che ch cha co cos cr cre cs ces cu chu cv chv cy cym da dan
-de deu dv div dz dzo ee ewe el ell en eng eo epo es spa et est eu eus fa fas ff ful fi fin fj fij fo fao fr fra
-fy fry ga gle gd gla gl glg gn grn gu guj gv glv ha hau he heb hi hin ho hmo hr hrv ht hat hu hun hy hye hz her
-ia ina id ind ie ile ig ibo ii iii ik ipk io ido is isl it ita iu iku ja jpn jv jav jw jav ka kat kg kon ki kik
-kj kua kk kaz kl kal km khm kn kan ko kor kr kau ks kas ku kur kv kom kw cor ky kir la lat lb ltz lg lug li lim
-ln lin lo lao lt lit lu lub lv lav mg mlg mh mah mi mri mk mkd ml mal mn mon mr mar ms msa mt mlt my mya na nau
-nb nob nd nde ne nep ng ndo nl nld nn nno no nor nr nbl nv nav ny nya oc oci oj oji om orm or ori os oss pa pan
-pi pli pl pol ps pus pt por qu que rm roh rn run ro ron ru rus rw kin sa san sc srd sd snd se sme sg sag si sin
-sk slk sl slv sm smo sn sna so som sq sqi sr srp ss ssw st sot su sun sv swe sw swa ta tam te tel tg tgk th tha
-ti tir tk tuk tl tgl tn tsn to ton tr tur ts tso tt tat tw twi ty tah ug uig uk ukr ur urd uz uzb ve ven vi vie
-vo vol wa wln wo wol xh xho yi yid yo yor za zha zh zho zu zul
-"""
-"""ISO 639-1 and the terminological code of ISO 639-2; "jw" is Whisper's code of Javanese."""
-
-_BIBLIOGRAPHIC = """
-bod tib ces cze cym wel deu ger ell gre eus baq fas per fra fre hye arm isl ice kat geo mkd mac mri mao msa may
-mya bur nld dut ron rum slk slo sqi alb zho chi
-"""
-
-
-def _pairs(table: str) -> dict[str, str]:
-    codes = table.split()
-    return dict(zip(codes[::2], codes[1::2], strict=True))
-
-
-_TERMINOLOGICAL = _pairs(_ISO_639)
-_IN_MATROSKA = _pairs(_BIBLIOGRAPHIC)
-_FROM_MATROSKA = {short: long for long, short in _IN_MATROSKA.items()}
-
 
 def language_code(language: str | None) -> str:
     """Return the terminological code of ISO 639-2 for ``fr``, ``fre``, ``fra`` or ``fr-CA``, here ``fra``.
 
     "und" for what is no code of a language.
     """
-    main = (language or "").partition("-")[0].lower()
-    is_code = len(main) == 3 and main.isascii() and main.isalpha()
-    return _FROM_MATROSKA.get(main) or _TERMINOLOGICAL.get(main, main if is_code else UNKNOWN_LANGUAGE)
+    return three_letter_code(language or "", bibliographic=False) or UNKNOWN_LANGUAGE
 
 
 def language_tag(language: str | None, suffix: str) -> str:
@@ -137,5 +105,4 @@ def language_tag(language: str | None, suffix: str) -> str:
 
     MP4 takes the terminological code of ISO 639-2, Matroska the bibliographic one (French: fra, fre).
     """
-    code = language_code(language)
-    return _IN_MATROSKA.get(code, code) if suffix == ".mkv" else code
+    return three_letter_code(language or "", bibliographic=suffix == ".mkv") or UNKNOWN_LANGUAGE

@@ -159,6 +159,7 @@ def plan_header(document: dict[str, Any]) -> Iterator[str]:
     )
     yield f"diarizer: {document['diarizer']}, because {document['diarizer_why']}"
     yield f"words: {document['script_from']}"
+    yield f"language: {document['language']}, because {document['language_why']}"
     yield f"watermark: {document['watermark'] or 'none'}; background: {document['background']}"
 
 

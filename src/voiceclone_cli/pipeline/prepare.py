@@ -21,6 +21,7 @@ from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.provenance.consent import copy_consent
 from voiceclone_cli.references import build
 from voiceclone_cli.script import script_file
+from voiceclone_cli.script.language import LanguageChoice, choose_language, transcribed_language
 from voiceclone_cli.script.segmentation import segments_from_words
 from voiceclone_cli.types import Diarization, Recording, Reference, Script, Segment, Until, Word
 from voiceclone_worker.atomic import write_bytes_atomic
@@ -46,14 +47,14 @@ def prepare(ctx: RunContext) -> SynthesisJob:
         diarization = _diarize(ctx)
         ctx.show(f"diarizer: {diarization.diarizer}, because {diarization.why}", shared=True)
         ctx.notes.extend(diarization.notes)
-    script, script_from = Script(()), ""
+    script, script_from, language = Script(()), "", LanguageChoice("", "")
     words: tuple[Word, ...] = ()
     references: dict[str, Reference] = {}
     consent = None
     # 2. Which words.
     if until is not Until.DIARIZATION:
         with ctx.clock.stage("script"):
-            found, words, script_from = _find_script(ctx, diarization, corrections)
+            found, words, script_from, language = _find_script(ctx, diarization, corrections)
             corrections, script = _correct(ctx, diarization, found, corrections)
     # 3. In which voices.
     if until not in (Until.DIARIZATION, Until.SCRIPT):
@@ -82,6 +83,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
         request.settings,
         diarization=turns,
         script_from=script_from,
+        language=language,
         corrections=corrections.log,
         consent=consent,
     )
@@ -102,9 +104,10 @@ def _diarize(ctx: RunContext) -> Diarization:
 
 def _find_script(
     ctx: RunContext, diarization: Diarization, corrections: edits.Corrections
-) -> tuple[Script, tuple[Word, ...], str]:
-    """Return the script before corrections, all recognised words, and where the script comes from."""
+) -> tuple[Script, tuple[Word, ...], str, LanguageChoice]:
+    """Return the script before corrections, all recognised words, where the script comes from, and its language."""
     request, settings = ctx.request, ctx.request.settings
+    given_by = settings.origin("language") if settings.language else None
     if request.script is None:
         transcript, notes = transcribe_cached(
             ctx.recording, diarization, settings, ctx.progress, ctx.cache, ctx.resources.analyzer
@@ -112,37 +115,38 @@ def _find_script(
         ctx.notes.extend(notes)
         script = segments_from_words(transcript, diarization)
         words, script_from = transcript.words, transcript.model
+        language = transcribed_language(transcript, given_by)
     else:
-        # An earlier transcription still gives the words of the references, and the language of a script that
-        # does not name its own.
+        # An earlier transcription still gives the words of the references, and the language of a script whose
+        # own is not known.
         earlier = cached_transcript(diarization, settings, ctx.cache)
-        language = (
-            settings.language
-            or language_tag_of_script(request.script)
-            or (earlier.language if earlier else "en")
-        )
-        script = script_file.read_script(
+        read = script_file.read_script(
             request.script,
             diarization,
-            language=language,
+            language="",
             speakers={*request.references, *corrections.names, *corrections.names.values()},
             recording_seconds=ctx.recording.seconds,
             labels=settings.speaker_labels,
             sounds=settings.speak_sounds,
             strict=settings.strict,
         )
+        script, language = choose_language(
+            read,
+            request.script,
+            given=settings.language,
+            given_by=given_by or "",
+            earlier=earlier.language if earlier else None,
+        )
         words, script_from = earlier.words if earlier else (), str(request.script.absolute())
     if not script.segments:
         raise InputError(
             "the script has no line to speak; check it, or leave --script out", code="empty_script"
         )
-    return script, words, script_from
-
-
-def language_tag_of_script(path: Path) -> str | None:
-    """Return the language in a script's name, as subtitles have it: ``talk.es.srt``."""
-    tag = Path(path.stem).suffix.lstrip(".").lower()
-    return tag if 2 <= len(tag.split("-")[0]) <= 3 and tag.replace("-", "").isalpha() else None
+    ctx.show(f"language: {language.code}, because {language.why}")
+    for warning in language.warnings:
+        ctx.show(f"note: {warning}")
+    ctx.notes.extend(language.warnings)
+    return script, words, script_from, language
 
 
 def _correct(

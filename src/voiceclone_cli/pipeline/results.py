@@ -120,6 +120,8 @@ def make_manifest(
         diarizer=diarization.diarizer,
         diarizer_why=diarization.why,
         script_from=job.script_from,
+        language=job.language.code,
+        language_why=job.language.why,
         **describe_request(ctx.request, job.engine.name),
         versions=_versions(),
     )

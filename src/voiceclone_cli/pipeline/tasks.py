@@ -12,6 +12,7 @@ from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import file_sha256, fingerprint
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.rundir.directory import RunDir
+from voiceclone_cli.script.language import LanguageChoice
 from voiceclone_cli.types import Diarization, Reference, Script, Segment, segment_seed
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
@@ -36,6 +37,7 @@ class SynthesisJob:
     diarization: Diarization = field(default_factory=lambda: Diarization((), (), ""))
     script_from: str = ""
     """A file's path, or the name of the transcription model."""
+    language: LanguageChoice = LanguageChoice("", "")  # noqa: RUF009
     corrections: Sequence[dict[str, Any]] = ()
     """Log of `voiceclone redo`; script, references and turns have them already."""
     consent: Mapping[str, Any] | None = None

@@ -278,6 +278,8 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
         "diarizer": job.diarization.diarizer,
         "diarizer_why": job.diarization.why,
         "script_from": job.script_from,
+        "language": job.language.code,
+        "language_why": job.language.why,
         "speakers": _speakers(ctx, job, found),
         "segments": {
             "total": total,

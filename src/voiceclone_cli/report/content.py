@@ -223,6 +223,7 @@ def facts_of(folder: ReportFolder) -> Pairs:
         "Engine": ": ".join(filter(None, (run.engine, run.engine_why))),
         "Diarizer": ": ".join(filter(None, (run.diarizer, run.diarizer_why))),
         "Script from": run.script_from,
+        "Language": ", because ".join(filter(None, (run.language, run.language_why))),
         "Mode": run.mode,
         "Background": run.background,
         "Watermark": run.watermark or ("none: the audio is not marked as synthetic" if run.versions else ""),

@@ -153,6 +153,9 @@ class Manifest:
     diarizer: str = ""
     diarizer_why: str = ""
     script_from: str = ""
+    language: str = ""
+    """BCP 47 tag; a segment may have another one."""
+    language_why: str = ""
     request: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)

@@ -268,7 +268,8 @@ def _csv_line(cells: list[str], columns: dict[str, int], width: int, where: str)
 def parse_json(text: str) -> Iterator[Parsed]:
     """Parse an object with "schema", "language" and "segments", or a plain list of segments.
 
-    A segment has start, end and text, and optionally id, speaker, language and seed.
+    A segment has start, end and text, and optionally id, speaker, language and seed. The language of the whole
+    document is not given to the segments: see :mod:`voiceclone_cli.script.language`.
     """
     try:
         document = parse_document(text)
@@ -287,14 +288,14 @@ def parse_json(text: str) -> Iterator[Parsed]:
             f'has the schema {shown(schema)}; this version reads "{SCHEMA}".', code="script_format"
         )
     try:
-        language = _text(document, "language")
+        _text(document, "language")
     except InputError as error:
         raise InputError(f"{error.message}.", code=error.code) from error
     for number, row in enumerate(document["segments"], 1):
-        yield _json_line(row, f"segment {number}", language)
+        yield _json_line(row, f"segment {number}")
 
 
-def _json_line(row: Any, where: str, language: str | None) -> ScriptLine | DamagedLine:
+def _json_line(row: Any, where: str) -> ScriptLine | DamagedLine:
     try:
         if not isinstance(row, dict):
             raise InputError(f"must be an object, not {shown(row)}", code="script_format")
@@ -308,7 +309,7 @@ def _json_line(row: Any, where: str, language: str | None) -> ScriptLine | Damag
             _text(row, "text") or "",
             speaker=_text(row, "speaker"),
             id=_text(row, "id"),
-            language=_text(row, "language") or language,
+            language=_text(row, "language"),
             seed=_seed(row),
         )
     except InputError as error:

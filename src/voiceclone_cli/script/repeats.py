@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from voiceclone_cli.script.parsers import ScriptLine, clean_text
+from voiceclone_cli.script.parsers import ScriptLine
 from voiceclone_cli.types import OmittedText
 
 SAME_TIME = 0.1
@@ -59,33 +59,35 @@ def _without_copies(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list
     """Drop lines with the text of another one at the same time, and join the steps of moving signs."""
     kept: list[ScriptLine] = []
     copies: list[OmittedText] = []
-    places: dict[tuple[object, ...], int] = {}
-    steps: dict[tuple[str, str | None], int] = {}
-    last_step: dict[int, ScriptLine] = {}
+    # By text and speaker: the lines with them, by tenths of a second, and the latest step of a sign.
+    places: dict[tuple[str, str | None], dict[tuple[int, int], ScriptLine]] = {}
+    steps: dict[tuple[str, str | None], tuple[int, ScriptLine]] = {}
     for line in lines:
         if not any(map(str.isalnum, line.text)):
             kept.append(line)
             continue
-        key = (clean_text(line.text), line.speaker)
+        key = (line.text, line.speaker)
         start, end = int(line.start / SAME_TIME), int(line.end / SAME_TIME)
-        near = [
-            kept[at]
+        same = places.get(key)
+        if same is None:
+            same = places[key] = {}
+        elif _is_next_step(steps[key][1], line):
+            at = steps[key][0]
+            kept[at] = replace(kept[at], end=line.end)
+            steps[key] = at, line
+            copies.append(OmittedText(line.where, line.start, line.end, line.text, _REPEATED))
+            continue
+        elif any(
+            (other := same.get((first, last))) is not None and _is_same_time(line, other)
             for first in (start, start - 1, start + 1)
             for last in (end, end - 1, end + 1)
-            if (at := places.get((*key, first, last))) is not None
-        ]
-        step = steps.get(key)
-        if any(_is_same_time(line, other) for other in near):
+        ):
             reason = "the same text is spoken at the same time"
             copies.append(OmittedText(line.where, line.start, line.end, line.text, reason))
-        elif step is not None and _is_next_step(last_step[step], line):
-            kept[step] = replace(kept[step], end=line.end)
-            last_step[step] = line
-            copies.append(OmittedText(line.where, line.start, line.end, line.text, _REPEATED))
-        else:
-            places[(*key, start, end)] = steps[key] = len(kept)
-            last_step[len(kept)] = line
-            kept.append(line)
+            continue
+        same[start, end] = line
+        steps[key] = len(kept), line
+        kept.append(line)
     return kept, copies
 
 
@@ -113,7 +115,7 @@ class _Shown:
 
 def _unroll(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list[OmittedText]]:
     """Drop the rows that captions repeat from the cue before, and extend each text until the next one begins."""
-    rows = [[clean_text(row) for row in line.text.split("\n")] for line in lines]
+    rows = [line.text.split("\n") for line in lines]
     overlaps = [0] + [_overlap(rows[at - 1], rows[at]) for at in range(1, len(lines))]
     rolling = _rolling(lines, rows, overlaps)
     shown: list[_Shown] = []
@@ -121,7 +123,7 @@ def _unroll(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list[Omitted
     for at, line in enumerate(lines):
         overlap = overlaps[at] if rolling[at] else 0
         if not overlap:
-            shown.append(_Shown(line, rows[at], line.end))
+            shown.append(_Shown(line, list(rows[at]), line.end))
             continue
         latest = shown[-1]
         latest.rolls = True
@@ -146,8 +148,10 @@ def _overlap(before: Sequence[str], rows: Sequence[str]) -> int:
     """Return how many rows at the start of a cue are the last ones of the cue before; the last may have grown."""
     for count in range(min(len(before), len(rows), MAX_ROWS), 0, -1):
         last, row = before[-1], rows[count - 1]
-        if (row == last or (last and row.startswith(f"{last} "))) and list(before[-count:-1]) == list(
-            rows[: count - 1]
+        if (
+            last
+            and (row == last or row.startswith(f"{last} "))
+            and list(before[-count:-1]) == list(rows[: count - 1])
         ):
             return count
     return 0
@@ -160,7 +164,9 @@ def _rolling(
     evidence = [False] * len(lines)
     for at in range(1, len(lines)):
         before, own, overlap = rows[at - 1], rows[at], overlaps[at]
-        is_carried = lines[at].end - lines[at].start <= FLASH or len(before) > len(own) or len(own) > 1
+        is_carried = lines[at].start <= lines[at - 1].end + SAME_TIME and (
+            lines[at].end - lines[at].start <= FLASH or len(before) > len(own) or len(own) > 1
+        )
         has_news = len(own) > overlap or own[overlap - 1] != before[-1]
         evidence[at] = overlap > 0 and (has_news or is_carried)
     count = sum(evidence)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import are_safe_names, write_text_atomic
+from voiceclone_cli.languages import EXAMPLES, language_of
 from voiceclone_cli.script import parsers, subtitles
 from voiceclone_cli.script.parsers import DamagedLine, ScriptLine
 from voiceclone_cli.script.repeats import remove_repeats
@@ -38,7 +38,6 @@ _PARSERS: dict[str, Callable[[str], Iterable[parsers.Parsed]]] = {
     ".csv": parsers.parse_csv,
     ".tsv": parsers.parse_csv,
 }
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
 
 
 def read_script(
@@ -129,7 +128,8 @@ class _Contents:
                 f"lasts from {start:.3f} to {end:.3f} s, longer than the recording", code="script_time"
             )
             self.cut.append(parsers.damaged(line.where, line.text, fault, (start, end)))
-        return replace(line, start=max(0.0, start), end=min(end, limit))
+        start, end = max(0.0, start), min(end, limit)
+        return line if (start, end) == (line.start, line.end) else replace(line, start=start, end=end)
 
     @property
     def damaged(self) -> list[DamagedLine]:
@@ -153,9 +153,9 @@ def _check_text(line: ScriptLine) -> None:
         raise InputError(
             f"has {len(line.text):,} characters, more than {MAX_TEXT:,}; split it", code="script_text"
         )
-    if line.language is not None and not _LANGUAGE.fullmatch(line.language):
+    if line.language is not None and language_of(line.language) is None:
         raise InputError(
-            f'{shown(line.language)} is not a language code; write one like "en" or "es"',
+            f"{shown(line.language)} is not a language code; write one like {EXAMPLES}",
             code="script_language",
         )
 
@@ -215,7 +215,15 @@ def _build_script(
         raise InputError("has no line with words; check that it is the right file.", code="script_empty")
     ids, id_notes = _ids([line.id for line in kept])
     segments = [
-        Segment(id, line.speaker or "", line.start, line.end, line.text, line.language or language, line.seed)
+        Segment(
+            id,
+            line.speaker or "",
+            line.start,
+            line.end,
+            line.text,
+            (line.language and language_of(line.language)) or language,
+            line.seed,
+        )
         for line, id in zip(kept, ids, strict=True)
     ]
     more = len(notes) - MAX_NOTES

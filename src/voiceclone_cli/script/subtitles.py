@@ -41,6 +41,8 @@ class _Times:
 
 def _parse_times(row: str) -> _Times | None:
     """Return the times in a row; None if it does not look like the times of a cue."""
+    if ":" not in row:
+        return None
     if "-->" in row and _CLOCK.search(row):
         match = _TIMES.fullmatch(row)
     elif row.count(":", 0, 80) >= 4:
@@ -298,7 +300,7 @@ def _cue_lines(
         return
     if len(sections) == 1:
         ((voice, part),) = sections
-        yield replace(cue, text=part, speaker=voice)
+        yield ScriptLine(cue.where, cue.start, cue.end, part, voice, cue.id)
     else:
         lines = share_time(cue, [part for _, part in sections])
         for line, (voice, _) in zip(lines, sections, strict=True):
