@@ -22,7 +22,7 @@ from voiceclone_cli.pipeline.assemble import cached_mix
 from voiceclone_cli.pipeline.context import RunContext, open_run
 from voiceclone_cli.pipeline.prepare import bytes_of_run, check_languages, free_bytes, prepare
 from voiceclone_cli.pipeline.request import RunRequest
-from voiceclone_cli.pipeline.results import write_results
+from voiceclone_cli.pipeline.results import omissions, write_results
 from voiceclone_cli.pipeline.synthesize import cached_speech
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.planning.estimate import (
@@ -281,6 +281,8 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
         "script_from": job.script_from,
         "language": job.language.code,
         "language_why": job.language.why,
+        "speakers_found": dict(job.script.found_by),
+        "omitted": omissions(job.script),
         "speakers": _speakers(ctx, job, found),
         "segments": {
             "total": total,

@@ -120,7 +120,7 @@ def read_text(path: Path) -> str:
     if len(data) > MAX_BYTES:
         raise InputError(f"is larger than {MAX_BYTES // 2**20} MB; split it.", code="script_too_long")
     text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")
-    text = _JOINT.sub(lambda mark: "" if text[mark.start() - 1] == "\n" else "\n", text)
+    text = _JOINT.sub(lambda mark: "" if text[mark.start() - 1] == "\n" else "\n\n", text)
     if text.count("\n") > MAX_ROWS:
         raise InputError(f"has more than {MAX_ROWS:,} rows; split it.", code="script_too_long")
     return text
