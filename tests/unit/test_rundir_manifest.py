@@ -144,9 +144,9 @@ def test_every_failed_segment_is_an_error_with_its_id(tmp_path: Path) -> None:
 
 
 def test_a_segment_has_the_warnings_of_its_engine_and_of_its_place(tmp_path: Path) -> None:
-    rows = {"0001": replace(DONE, warnings=("Not spoken: 你好.",)), "0002": FAILED}
+    rows = {"0001": replace(DONE, warnings=("It lacks 你好.",)), "0002": FAILED}
     content = document(tmp_path, rows)
-    assert [row["warnings"] for row in content["segments"]] == [["Not spoken: 你好."], []]
+    assert [row["warnings"] for row in content["segments"]] == [["It lacks 你好."], []]
 
 
 def test_no_secret_reaches_the_manifest(tmp_path: Path) -> None:

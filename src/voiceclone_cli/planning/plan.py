@@ -20,7 +20,7 @@ from voiceclone_cli.mixing.separation import SEPARATION_MODELS
 from voiceclone_cli.models import download, store
 from voiceclone_cli.pipeline.assemble import cached_mix
 from voiceclone_cli.pipeline.context import RunContext, open_run
-from voiceclone_cli.pipeline.prepare import bytes_of_run, free_bytes, prepare
+from voiceclone_cli.pipeline.prepare import bytes_of_run, check_languages, free_bytes, prepare
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.results import omissions, write_results
 from voiceclone_cli.pipeline.synthesize import cached_speech
@@ -110,6 +110,7 @@ def make_plan(request: RunRequest, progress: types.Progress = types.no_progress)
     preparing = replace(request, until=types.Until.REFERENCES, force=False)
     with open_run(preparing, progress) as real, scratch_directory(real) as ctx:
         job = prepare(ctx)
+        check_languages(ctx, job.script)
         speech = cached_speech(job, ctx.cache)
         mix = cached_mix(ctx, job, speech)
         ctx.clock.stop()

@@ -86,6 +86,8 @@ def share_time(line: ScriptLine, texts: Sequence[str]) -> list[ScriptLine]:
     Times are whole milliseconds. The first line keeps the id, the others have none. A line of fewer
     milliseconds than texts cannot be shared: each text then takes all of its time.
     """
+    if len(texts) == 1:
+        return [line if line.text == texts[0] else replace(line, text=texts[0])]
     sizes = [max(1, sum(map(str.isalnum, text))) for text in texts]
     start, end = round(line.start * 1000), round(line.end * 1000)
     whole = sum(sizes)

@@ -83,7 +83,11 @@ def parse_srt(text: str) -> Iterator[Parsed]:
     rows = text.split("\n")
     for at in _heading_rows(rows):
         rows[at] = ""
-    found = [(at, times) for at, row in enumerate(rows) if (times := _parse_times(row)) is not None]
+    found = [
+        (at, times)
+        for at, row in enumerate(rows)
+        if ":" in row and (times := _parse_times(row)) is not None
+    ]
     numbers = _cue_numbers(rows, [at for at, _ in found])
     breaks = _has_ass_breaks(text)
     if breaks:
@@ -232,7 +236,7 @@ def parse_vtt(text: str) -> Iterator[Parsed]:
     block = 0
     cue: tuple[ScriptLine, _Times, int] | None = None
     for at, row in enumerate(rows):
-        times = _parse_times(row)
+        times = _parse_times(row) if ":" in row else None
         if times is None and row:
             continue
         # An empty row or the times of a cue: the rows since ``block`` are complete.
