@@ -30,6 +30,10 @@ _LOOKAHEAD_SECONDS = 1.0
 _MIN_LOOKAHEAD_SECONDS = 0.25
 _DELAY_SECONDS = 0.05
 """The longest delay of a sound encoder, which a muxer that cannot mark it puts before the first picture."""
+ROUND_SECONDS = Fraction(2**33, 90_000)
+"""After this time, the clock of a broadcast starts anew."""
+_MAX_LEAD_SECONDS = 60.0
+"""Time by which a broadcast may start earlier than FFmpeg takes it to; more is a wrong time stamp."""
 _TAIL_SECONDS = 0.5
 """Pictures nearly always end a little before or after the sound."""
 _NOTABLE_SECONDS = 0.1
@@ -53,20 +57,40 @@ def film_zero(container: InputContainer) -> Fraction:
     milliseconds.
     """
     import av
-    from av.format import Flags
 
     start = Fraction(container.start_time or 0, av.time_base)
-    if start <= 0 and not container.format.flags & typing.cast(int, Flags.ts_discont.value):
+    if start <= 0 and not is_broadcast(container):
         return Fraction(0)
-    pictures = [
-        stream.start_time * typing.cast("Fraction", stream.time_base)
-        for stream in picture_streams(container)
-        if stream.start_time is not None
-    ]
+    pictures, sounds = (
+        [
+            stream.start_time * typing.cast("Fraction", stream.time_base)
+            for stream in streams
+            if stream.start_time is not None
+        ]
+        for streams in (picture_streams(container), container.streams.audio)
+    )
+    if is_broadcast(container):
+        pictures, sounds = ([near(time, start) for time in times] for times in (pictures, sounds))
+        start = min([start, *(time for time in pictures + sounds if start - time < _MAX_LEAD_SECONDS)])
     first = min(pictures, default=start)
     if 0 <= first - start <= _DELAY_SECONDS:
         return first
     return first - Fraction(math.ceil((first - start) * 1000), 1000)
+
+
+def is_broadcast(container: InputContainer) -> bool:
+    """Return whether a container is MPEG-TS or similar, whose clock has any start and starts anew at its end."""
+    from av.format import Flags
+
+    return bool(container.format.flags & typing.cast(int, Flags.ts_discont.value))
+
+
+def near(time: Fraction, other: Fraction) -> Fraction:
+    """Return a time in seconds of a broadcast's clock, moved by whole rounds of it to be near another time.
+
+    A clock of 33 bits at 90 kHz has the time -0.01 s as 95443.71 s.
+    """
+    return time - ROUND_SECONDS * round((time - other) / ROUND_SECONDS)
 
 
 class FilmClock:
@@ -76,11 +100,15 @@ class FilmClock:
     MAX_HOLE_SECONDS or leaves the film, and a clock that is set back, are not: the sound continues there.
     """
 
-    def __init__(self, zero: Fraction, rate: int, longest: float) -> None:
-        """``zero`` is that of :func:`film_zero`, ``rate`` in Hz, ``longest`` the seconds that the film may last."""
+    def __init__(self, zero: Fraction, rate: int, longest: float, clock_round: float = math.inf) -> None:
+        """``zero`` is that of :func:`film_zero`, ``rate`` in Hz, ``longest`` the seconds that the film may last.
+
+        ``clock_round`` is the time in seconds after which the clock of the file starts anew.
+        """
         self._zero = float(zero * rate)
         self._rate = rate
         self._longest = longest
+        self._round = clock_round * rate
         self._position = 0
         self._shift = 0
         """Samples by which time stamps are later after jumps that are not followed."""
@@ -161,7 +189,8 @@ class FilmClock:
         if frame.pts is None or frame.time_base is None:
             return None
         unit = frame.time_base
-        return round(frame.pts * unit.numerator * self._rate / unit.denominator - self._zero)
+        due = frame.pts * unit.numerator * self._rate / unit.denominator - self._zero
+        return round(due - self._round if due > self._round / 2 else due)
 
     def _next(self, upcoming: deque[tuple[AudioFrame, int | None]]) -> tuple[int, AudioFrame, int]:
         frame, due = upcoming.popleft()

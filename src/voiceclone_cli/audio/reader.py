@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import typing
@@ -11,7 +12,14 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from voiceclone_cli.audio.film import MAX_HOLE_SECONDS, FilmClock, film_zero, picture_streams
+from voiceclone_cli.audio.film import (
+    MAX_HOLE_SECONDS,
+    ROUND_SECONDS,
+    FilmClock,
+    film_zero,
+    is_broadcast,
+    picture_streams,
+)
 from voiceclone_cli.audio.formats import declared_seconds, looks_like, open_options, playlist_kind
 from voiceclone_cli.audio.tracks import AudioTrack, choose_track
 from voiceclone_cli.errors import InputError
@@ -336,7 +344,8 @@ class AudioStream:
         longest = MAX_HOURS * 3600.0
         if self._container.duration:
             longest = min(longest, self._container.duration / av.time_base + _MISSING_SECONDS)
-        return FilmClock(self._zero, self.rate, longest)
+        clock_round = float(ROUND_SECONDS) if is_broadcast(self._container) else math.inf
+        return FilmClock(self._zero, self.rate, longest, clock_round)
 
     def _all_frames(self) -> Iterator[AudioFrame]:
         if self._first is not None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from voiceclone_cli.audio.film import film_zero
+from voiceclone_cli.audio.film import film_zero, is_broadcast, near
 from voiceclone_cli.audio.formats import open_options
 from voiceclone_cli.errors import InputError
 
@@ -30,6 +30,8 @@ _MAX_SEARCHED = 10_000
 """Packets that are searched for the first packet of a stream."""
 _MAX_REORDERED = 16
 """Pictures that H.264 and H.265 may hold back (the largest ``max_num_reorder_frames``)."""
+_MAX_FILM_SECONDS = 12 * 3600
+"""A later time of a broadcast is one before its clock started anew."""
 _APPLE_TAGS = frozenset({"hvc1", "dvh1"})
 """Tags of HEVC in MP4 to keep: Apple's players require them, and FFmpeg would write "hev1"."""
 _UNSUPPORTED = {".mp4": frozenset({"vp8", "vp9", "rawvideo"}), ".mkv": frozenset({"rawvideo"})}
@@ -180,7 +182,8 @@ class PacketCopier:
     def __init__(self, source: InputContainer, output: OutputContainer, suffix: str) -> None:
         self._output = output
         self._suffix = suffix
-        self.zero = film_zero(source)
+        self._zero = film_zero(source)
+        self._is_broadcast = is_broadcast(source)
         self._by_index: dict[int, Stream] = {}
         self._without_dts = "matroska" in source.format.name.split(",")
         self._decoding_times: dict[int, DecodingTimes] = {}
@@ -191,8 +194,8 @@ class PacketCopier:
 
     def seconds(self, packet: Packet[Stream]) -> float | None:
         """Return the start of a source packet on the clock of the output."""
-        time = packet.pts if packet.dts is None else packet.dts
-        return None if time is None else float(time * packet.time_base - self.zero)
+        time = self._film_time(packet, packet.pts if packet.dts is None else packet.dts)
+        return None if time is None else float(time * packet.time_base)
 
     def copy(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
         """Return the output packets that are ready after this packet of the source."""
@@ -201,13 +204,20 @@ class PacketCopier:
         is_flush = packet.size == 0 and packet.dts is None and packet.pts is None
         if target is None or is_flush:
             return []
-        if self.zero and packet.time_base:
-            shift = round(self.zero / packet.time_base)
-            packet.pts = None if packet.pts is None else packet.pts - shift
-            packet.dts = None if packet.dts is None else packet.dts - shift
+        if self._zero and packet.time_base:
+            packet.pts, packet.dts = (self._film_time(packet, time) for time in (packet.pts, packet.dts))
         packet.stream = target
         times = self._decoding_times.get(index)
         return [packet] if times is None else times.push(packet)
+
+    def _film_time(self, packet: Packet[Stream], time: int | None) -> int | None:
+        """Return a time of the source on the clock of the output, both in the unit of the packet."""
+        unit = packet.time_base
+        if time is None or not unit:
+            return time
+        if self._is_broadcast and not 0 <= time * unit - self._zero < _MAX_FILM_SECONDS:
+            time = round(near(time * unit, self._zero) / unit)
+        return time - round(self._zero / unit)
 
     def finish(self) -> list[Packet[Stream]]:
         """Return the delayed packets."""
