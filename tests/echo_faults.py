@@ -41,7 +41,7 @@ def hook(options: Mapping[str, Any]) -> Callable[[str, str], tuple[str, ...]]:
         if fault == "raise":
             raise RuntimeError("the echo engine was asked to raise here")
         if fault == "skip":
-            return ("Not spoken: 你好.",)
+            return ("It lacks 你好.",)
         if fault is not None:
             perform(str(fault), name)
         return ()

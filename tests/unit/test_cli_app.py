@@ -227,6 +227,7 @@ def test_an_error_of_the_whole_run_is_printed_once_and_not_for_every_segment() -
             "status": "error",
             "run_dir": "/run",
             "speakers": [],
+            "speakers_found": {"label": 12, "time": 3},
             "notes": ["the checkpoint was generated"],
             "segments": [],
             "errors": errors,
@@ -235,6 +236,7 @@ def test_an_error_of_the_whole_run_is_printed_once_and_not_for_every_segment() -
         }
     )
     assert list(lines) == [
+        "  speakers: 12 by label, 3 by time",
         "  note: the checkpoint was generated",
         "  run failed (checkpoint_unusable): what checkpoint_unusable says",
         "  0051 failed (language): what language says",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines import select
 from voiceclone_cli.engines.fish import REQUIRED_FILES
-from voiceclone_cli.engines.select import EngineChoice, EngineReport, choose_engine, probe
+from voiceclone_cli.engines.select import EngineChoice, EngineReport, choose_engine, language_notes, probe
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.models import download
 
@@ -244,3 +245,28 @@ def test_echo_options_that_are_no_object_are_refused(monkeypatch: pytest.MonkeyP
     with pytest.raises(InputError, match="VOICECLONE_ECHO must be") as caught:
         chosen(engine="echo")
     assert caught.value.code == "bad_setting"
+
+
+def test_a_language_that_kokoro_was_not_made_for_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: f"/bin/{program}")
+    (note,) = language_notes("kokoro", {"pl": 3, "en": 1, "fr-CA": 2, "es-419": 1, "pt-BR": 1})
+    assert note.startswith("kokoro was not made for Polish") and "--engine fish" in note
+    assert language_notes("fish", {"pl": 3, "zh": 2}) == language_notes("echo", {"ja": 1}) == []
+
+
+def test_a_script_that_kokoro_cannot_read_is_refused_before_anything_is_encoded() -> None:
+    with pytest.raises(InputError, match=r"kokoro cannot read Chinese.*--engine fish"):
+        language_notes("kokoro", {"zh-Hans": 9})
+    (note,) = language_notes("kokoro", {"ja": 1, "en": 4})
+    assert note == "1 line will not be spoken, since kokoro cannot read Japanese: use --engine fish"
+
+
+def test_a_language_whose_program_is_missing_is_refused_here_but_not_on_a_cluster(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PreflightError, match=r"needs the espeak-ng program to read French: install it"):
+        language_notes("kokoro", {"fr": 2})
+    assert language_notes("kokoro", {"fr": 2, "en": 1})[0].startswith("2 lines will not be spoken")
+    assert language_notes("kokoro", {"fr": 2}, is_remote=True) == []
+    assert language_notes("kokoro", {"es-MX": 2}) == []

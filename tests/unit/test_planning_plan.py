@@ -30,6 +30,7 @@ from voiceclone_cli.planning.plan import (
 )
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.directory import RunDir, resume_directory
+from voiceclone_cli.script.sounds import omitted_note
 from voiceclone_cli.system import Clock
 from voiceclone_cli.types import ANALYSIS_RATE, Recording, Reference, Turn, no_progress
 
@@ -218,6 +219,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "background": "duck", "watermark": "perth",
         "diarizer": "embedded", "diarizer_why": "it was asked for", "script_from": "whisper-base",
         "language": "es", "language_why": "--language says so",
+        "speakers_found": {}, "omitted": [],
         "speakers": [speaker],
         "segments": {"total": 9, "kept": 2, "to_speak": [f"000{n}" for n in range(3, 10)]},
         "stages": [{**stage, "stage": "diarization", "state": "kept"}, stage, {**stage, "measured_runs": 0}],
@@ -248,6 +250,30 @@ def test_a_plan_is_on_stdout_and_its_directory_on_stderr(
     ):
         assert told in shown.out
     assert shown.err.count("\n") == 1 and "/talk.voiceclone" in shown.err
+
+
+def test_a_plan_lists_what_is_not_spoken(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"where": f"cue {n}", "start": 58.96 + n, "end": 60.0 + n, "text": "[door\nslams]", "reason": "sound"}
+        for n in range(1, 13)
+    ]
+    rows[1] = {
+        "where": "cue 2",
+        "start": None,
+        "end": None,
+        "text": "x" * 99,
+        "reason": "its times are missing",
+    }
+    noted = [omitted_note([row["reason"] for row in rows]), "something to know"]
+    shown_plan = document(omitted=rows, speakers_found={"label": 12, "nearest": 2}, notes=noted)
+    show_plan(shown_plan, as_json=False, display=Display())
+    shown = capsys.readouterr().out.splitlines()
+    assert "speakers: 12 by label, 2 in silence by the nearest" in shown
+    first = shown.index("not spoken: 12 texts (11 sounds, 1 other)")
+    assert shown[first + 1].split() == ["cue", "1", "1:00.0", "[door", "slams]", "sound"]
+    assert shown[first + 2].endswith("xxx...  its times are missing")
+    assert shown[first + 11 : first + 13] == ["  and 2 more, which --json lists", ""]
+    assert [line for line in shown if line.startswith("note: ")] == ["note: something to know"]
 
 
 def test_the_last_lines_say_what_is_left_and_how_sure_that_is() -> None:

@@ -293,6 +293,20 @@ def test_corrections_have_values_before_and_after(folder: Path) -> None:
     assert third["done"] == "kind: of tomorrow"
 
 
+def test_texts_that_are_not_spoken_are_listed(folder: Path) -> None:
+    assert shown(folder)["omitted"] is None
+    rows = [
+        {"where": "cue 2", "start": 3.2, "end": 4.2, "text": "(door slams)", "reason": "sound"},
+        {"where": "cue 5", "start": None, "end": None, "text": "♪ la ♪", "reason": "music"},
+    ]
+    edit(folder, omitted=rows, speakers_found={"label": 2, "time": 1})
+    assert shown(folder)["omitted"] == {"summary": "2 texts (1 sound, 1 music)", "rows": rows}
+    assert ["Speakers found", "2 by label, 1 by time"] in shown(folder)["facts"]
+    edit(folder, omitted=rows * 600)
+    many = shown(folder)["omitted"]
+    assert len(many["rows"]) == 1000 and many["summary"].endswith("; run.json has 200 more")
+
+
 def test_line_without_watermark_has_a_flag(folder: Path) -> None:
     rows = json.loads((folder / "run.json").read_text())["segments"]
     edit(folder, segments=[{**rows[0], "unmarked": "it is too quiet to carry one"}])

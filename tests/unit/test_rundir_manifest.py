@@ -28,6 +28,7 @@ from voiceclone_cli.rundir.manifest import Manifest, failure_document
 from voiceclone_cli.system import Clock
 from voiceclone_cli.types import (
     Diarization,
+    OmittedText,
     Placement,
     Recording,
     Reference,
@@ -37,6 +38,11 @@ from voiceclone_cli.types import (
     no_progress,
 )
 from voiceclone_worker.protocol import Failure, SegmentRow
+
+OMITTED = (
+    OmittedText("cue 3", 3.5, 4.0, "[door slams]", "sound"),
+    OmittedText("cue 4", None, None, "[thunder]", "its times cannot be read"),
+)
 
 
 def manifest(folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = (), **ended: Any) -> Manifest:
@@ -55,7 +61,14 @@ def manifest(folder: Path, rows: dict[str, SegmentRow], notes: Sequence[str] = (
     slot_ends = {"0001": 2.0, "0002": 3.0}
     references = {"SPEAKER_00": reference}
     job = SynthesisJob(
-        Script(segments), references, slot_ends, run_dir, engine, settings, diarization, "whisper-base"
+        Script(segments, (), OMITTED, {"label": 2}),
+        references,
+        slot_ends,
+        run_dir,
+        engine,
+        settings,
+        diarization,
+        "whisper-base",
     )
     placed = (Placement("0001", 16_000, 8_000, 1.1, 0.0, -2.0),)
     speech = SynthesisResult(rows, {"0001"}, notes=list(notes), **ended)
@@ -79,6 +92,19 @@ def test_the_document_has_the_keys_that_scripts_rely_on(tmp_path: Path) -> None:
         "id", "speaker", "start", "end", "text", "status", "file", "seconds", "seed", "stretch", "error",
     } <= content["segments"][0].keys()  # fmt: skip
     assert {"mix", "rttm", "script", "stems", "report"} <= content["outputs"].keys()
+
+
+def test_text_that_is_not_spoken_and_how_speakers_were_found_are_there(tmp_path: Path) -> None:
+    written = manifest(tmp_path, {"0001": DONE, "0002": FAILED})
+    assert written.speakers_found == {"label": 2}
+    assert [row["text"] for row in written.omitted] == ["[door slams]", "[thunder]"]
+    written.save(tmp_path)
+    assert Manifest.load(tmp_path).omitted == written.omitted
+    document = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    document["omitted"][0]["start"] = "soon"
+    (tmp_path / "run.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(InputError, match="omitted"):
+        Manifest.load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -118,9 +144,9 @@ def test_every_failed_segment_is_an_error_with_its_id(tmp_path: Path) -> None:
 
 
 def test_a_segment_has_the_warnings_of_its_engine_and_of_its_place(tmp_path: Path) -> None:
-    rows = {"0001": replace(DONE, warnings=("Not spoken: 你好.",)), "0002": FAILED}
+    rows = {"0001": replace(DONE, warnings=("It lacks 你好.",)), "0002": FAILED}
     content = document(tmp_path, rows)
-    assert [row["warnings"] for row in content["segments"]] == [["Not spoken: 你好."], []]
+    assert [row["warnings"] for row in content["segments"]] == [["It lacks 你好."], []]
 
 
 def test_no_secret_reaches_the_manifest(tmp_path: Path) -> None:

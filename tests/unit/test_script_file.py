@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from properties import changed, examples, expect_one_sentence
+from script_samples import make_sample, words_of
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import are_safe_names, check_speaker_names
 from voiceclone_cli.script import script_file
@@ -163,6 +165,27 @@ def test_a_damaged_json_script_is_a_script_or_a_clear_error(
     path.write_text(script_file.to_json(result), encoding="utf-8")
     again = script_file.read_script(path, diarization, language="en", speakers=("Anna", "Ben"))
     assert again.segments == result.segments
+
+
+@settings(examples, max_examples=max(300, examples.max_examples))
+@given(seed=st.integers(0, 10**9))
+def test_every_word_of_a_file_is_spoken_or_listed_as_omitted(folder: Path, seed: int) -> None:
+    sample = make_sample(seed)
+    path = folder / f"a{sample.suffix}"
+    path.write_bytes(sample.content.encode())
+    try:
+        result = script_file.read_script(
+            path, TWO_PEOPLE, language="en", speakers=("Anna", "Ben"), recording_seconds=12.0
+        )
+    except InputError as error:
+        expect_one_sentence(error)
+        return
+    found = words_of("\n".join(item.text for item in (*result.segments, *result.omitted)))
+    assert sample.words - found == Counter(), sample.content
+    assert found - sample.words - sample.labels == Counter(), sample.content
+    if not result.omitted:  # what is omitted has lost its label
+        labels = set(sample.labels - (found - sample.words))
+        assert labels <= set(words_of(" ".join(line.speaker for line in result.segments))), sample.content
 
 
 special = st.sampled_from(

@@ -91,7 +91,7 @@ def test_overlapping_cues_are_allowed(tmp_path: Path) -> None:
             "starts at 3601.500 s, after the recording, which ends at 20.000 s",
         ),
         ("100:00:01,500 --> 100:00:03,000", "is after 100 hours"),
-        ("00:00:01,500 --> soon", "its times are '00:00:01,500 --> soon'"),
+        ("00:00:01,500 -->", "its times are '00:00:01,500 -->'"),
         ("00:00:01,500 --> 00:00:03,000 00:00:04,000", "its times are"),
     ],
 )

@@ -125,3 +125,195 @@ def test_a_label_without_words_is_omitted(tmp_path: Path) -> None:
         ("[SPEAKER_01]", "no words"),
         ("SPEAKER_01:", "no words"),
     ]
+
+
+TALK = tuple(
+    Turn(start, start + 5.0, f"SPEAKER_0{number % 2}") for number, start in enumerate((1.0, 7.0, 13.0, 19.0))
+)
+TURN_BY_TURN = Diarization(TALK, TALK, "test")
+
+
+def read_srt(folder: Path, *cues: tuple[float, float, str], **options: bool) -> Script:
+    """The script of these cues: start and end in seconds, and text."""
+    path = folder / "talk.srt"
+    rows = [
+        f"{number}\n{clock(start)} --> {clock(end)}\n{text}\n"
+        for number, (start, end, text) in enumerate(cues, 1)
+    ]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    return script_file.read_script(path, TURN_BY_TURN, language="en", recording_seconds=26.0, **options)
+
+
+def clock(seconds: float) -> str:
+    return f"00:00:{seconds:06.3f}".replace(".", ",")
+
+
+HARD_OF_HEARING = (
+    (1.0, 3.0, "[whispering] I know where he is."),
+    (3.2, 4.2, "(door slams)"),
+    (4.5, 6.0, "(sighs) All right then."),
+    (7.0, 8.0, "*laughs*"),
+    (8.2, 9.5, "♪ soft music playing ♪"),
+    (10.0, 12.0, "Come here. [chuckles] Now!"),
+    (13.0, 15.0, "MAN (on radio): Come in."),
+    (16.0, 17.0, "[thunder]"),
+    (19.0, 21.0, "- [gasps]\n- What was that?"),
+)
+
+
+def test_subtitles_for_the_hard_of_hearing_are_spoken_without_their_sounds(tmp_path: Path) -> None:
+    result = read_srt(tmp_path, *HARD_OF_HEARING)
+    assert [(line.id, line.speaker, line.text) for line in result.segments] == [
+        ("0001", "SPEAKER_00", "I know where he is."),
+        ("0003", "SPEAKER_00", "All right then."),
+        ("0006", "SPEAKER_01", "Come here. Now!"),
+        ("0007", "SPEAKER_00", "Come in."),
+        ("0009", "SPEAKER_01", "What was that?"),
+    ]
+    assert [(text.where[4:], text.text, text.reason) for text in result.omitted] == [
+        ("1", "[whispering]", "sound"),
+        ("2", "(door slams)", "sound"),
+        ("3", "(sighs)", "sound"),
+        ("4", "*laughs*", "sound"),
+        ("5", "♪ soft music playing ♪", "music"),
+        ("6", "[chuckles]", "sound"),
+        ("7", "MAN (on radio):", "label"),
+        ("8", "[thunder]", "sound"),
+        ("9", "[gasps]", "sound"),
+    ]
+    assert result.found_by == {"time": 5}
+    labels, summary = result.notes
+    assert labels.startswith("Labels that name no voice: MAN; their lines go to the speaker of their time")
+    assert summary.startswith("Not spoken: 9 texts (7 sounds, 1 music, 1 label)")
+
+
+def test_sounds_are_spoken_on_request(tmp_path: Path) -> None:
+    result = read_srt(tmp_path, *HARD_OF_HEARING, sounds=True)
+    assert [line.text for line in result.segments] == [
+        "[whispering] I know where he is.",
+        "(door slams)",
+        "(sighs) All right then.",
+        "*laughs*",
+        "♪ soft music playing ♪",
+        "Come here. [chuckles] Now!",
+        "(on radio) Come in.",
+        "[thunder]",
+        "[gasps]",
+        "What was that?",
+    ]
+    assert [text.reason for text in result.omitted] == ["label"]
+
+
+def test_strict_refuses_a_label_without_a_voice(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Labels that name no voice: MAN") as caught:
+        read_srt(tmp_path, *HARD_OF_HEARING, strict=True)
+    assert caught.value.code == "script_speaker"
+
+
+def test_two_labels_in_a_cue_are_two_segments_that_share_its_time(tmp_path: Path) -> None:
+    result = read_srt(
+        tmp_path,
+        (1.0, 5.0, "[SPEAKER_00] Have you seen it?\n[SPEAKER_01] No, never."),
+        (7.0, 11.0, "[SPEAKER_01] Fine."),
+    )
+    first, second, third = result.segments
+    assert [line.speaker for line in result.segments] == ["SPEAKER_00", "SPEAKER_01", "SPEAKER_01"]
+    assert [line.text for line in result.segments] == ["Have you seen it?", "No, never.", "Fine."]
+    assert [line.id for line in result.segments] == ["0001", "0001b", "0002"]
+    assert first.start == 1.0 and first.end == second.start and second.end == 5.0
+    assert first.end - first.start > second.end - second.start
+    assert result.found_by == {"label": 3} and third.start == 7.0
+
+
+def test_dialogue_dashes_follow_the_turns(tmp_path: Path) -> None:
+    result = read_srt(tmp_path, (5.0, 8.0, "- One word here.\n- One word there."))
+    assert said(result) == [("SPEAKER_00", "One word here."), ("SPEAKER_01", "One word there.")]
+    assert result.found_by == {"time": 2} and result.notes == ()
+
+
+def test_dialogue_dashes_are_two_people_where_the_turns_have_one(tmp_path: Path) -> None:
+    result = read_srt(
+        tmp_path, (1.0, 5.0, "- Have you seen it?\n- No, never."), (7.0, 11.0, "– Who is it?\n– Me.")
+    )
+    assert said(result) == [
+        ("SPEAKER_00", "Have you seen it?"),
+        ("SPEAKER_01", "No, never."),
+        ("SPEAKER_01", "Who is it?"),
+        ("SPEAKER_00", "Me."),
+    ]
+    assert result.found_by == {"time": 2, "dash": 2}
+    (note,) = result.notes
+    assert note == (
+        "The dialogue dashes of cue 1, cue 2 change the speaker where the turns do not: the nearest other speaker "
+        "says one of the rows."
+    )
+
+
+def test_dialogue_dashes_without_another_speaker_near_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "a.srt"
+    path.write_text("1\n00:00:02,000 --> 00:00:04,000\n- One.\n- Two.\n", encoding="utf-8")
+    alone = Diarization((Turn(0.0, 9.0, "A"),), (), "test")
+    result = script_file.read_script(path, alone, language="en")
+    assert said(result) == [("A", "One."), ("A", "Two.")]
+    assert "no other speaker is near" in result.notes[0]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("[SPEAKER_01]: One.", "[SPEAKER_00]: Two.", "(SPEAKER_01) Three.", "- [SPEAKER_00] Four."),
+        ("SPEAKER_01：One.", "SPEAKER_00：Two.", "【SPEAKER_01】Three.", "（SPEAKER_00）Four."),
+        ("\u200fSPEAKER_01: One.", "\u202b[speaker_00]\u202c Two.", ">> Speaker 01: Three.", "‐ SPEAKER-00 : Four."),
+    ],
+)  # fmt: skip
+def test_labels_win_over_the_turns_in_every_dress(tmp_path: Path, texts: tuple[str, ...]) -> None:
+    result = read_srt(
+        tmp_path, *((at, at + 2.0, text) for at, text in zip((1, 7, 13, 19), texts, strict=True))
+    )
+    assert said(result) == [
+        ("SPEAKER_01", "One."),
+        ("SPEAKER_00", "Two."),
+        ("SPEAKER_01", "Three."),
+        ("SPEAKER_00", "Four."),
+    ]
+    assert result.found_by == {"label": 4} and result.omitted == ()
+
+
+def test_without_labels_names_are_text(tmp_path: Path) -> None:
+    cues = ((1.0, 2.0, "[SPEAKER_01] One."), (2.0, 3.0, "SPEAKER_01: Two."), (3.0, 4.0, "[sighs] - Three."))
+    result = read_srt(tmp_path, *cues, labels=False)
+    assert said(result) == [
+        ("SPEAKER_00", "[SPEAKER_01] One."),
+        ("SPEAKER_00", "SPEAKER_01: Two."),
+        ("SPEAKER_00", "Three."),
+    ]
+    assert result.found_by == {"time": 3}
+
+
+def test_a_field_names_the_speaker_and_a_known_label_in_its_text_is_not_spoken(tmp_path: Path) -> None:
+    texts = ["[SPEAKER_01] One.", "SPEAKER_00: Two.", "Note: three.", "- four"]
+    lines = [
+        {"start": at, "end": at + 1, "text": text, "speaker": "speaker_01"}
+        for at, text in enumerate(texts, 1)
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(lines), encoding="utf-8")
+    result = script_file.read_script(tmp_path / "a.json", TURN_BY_TURN, language="en")
+    assert said(result) == [
+        ("SPEAKER_01", "One."),
+        ("SPEAKER_00", "Two."),
+        ("SPEAKER_01", "Note: three."),
+        ("SPEAKER_01", "- four"),
+    ]
+
+
+def test_credits_are_omitted_at_the_edges_only(tmp_path: Path) -> None:
+    cues = [(float(at), at + 0.9, f"Line {at}.") for at in range(1, 12)]
+    cues[0] = (*cues[0][:2], "Subtitles by Joe")
+    cues[5] = (*cues[5][:2], "Translated by whom?")
+    cues[-1] = (*cues[-1][:2], "Sync by www.example.com")
+    result = read_srt(tmp_path, *cues)
+    assert [(text.where, text.reason) for text in result.omitted] == [
+        ("cue 1", "credit"),
+        ("cue 11", "credit"),
+    ]
+    assert "Translated by whom?" in [line.text for line in result.segments]

@@ -169,7 +169,7 @@ def test_a_result_survives_its_line() -> None:
         segments=(
             SegmentRow(0, "0001", "done", "/0001.wav", 1.5, 66150, 123, 2),
             SegmentRow(1, "0002", "failed", error=Failure("out_of_memory", "no room at all")),
-            SegmentRow(1, "0003", "done", "/0003.wav", warnings=("Not spoken: 你好.", "And one more.")),
+            SegmentRow(1, "0003", "done", "/0003.wav", warnings=("It lacks 你好.", "And one more.")),
         ),
         references=(ReferenceRow(0, "SPEAKER_00", "done", "/codes.npy", 0.5),),
         timing={"generate": 1.25},
@@ -181,7 +181,7 @@ def test_a_result_survives_its_line() -> None:
 
 def test_a_row_of_an_older_worker_has_no_warnings() -> None:
     assert segment_row_from_dict({"task": 0, "id": "1", "status": "done"}).warnings == ()
-    row = SegmentRow(0, "1", "done", warnings=("Not spoken: §.",))
+    row = SegmentRow(0, "1", "done", warnings=("It lacks §.",))
     assert segment_row_from_dict(asdict(row)) == row, "as it comes from a node, without JSON"
 
 

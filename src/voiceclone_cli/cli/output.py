@@ -21,6 +21,8 @@ MAX_BATCH_ROWS = 40
 """Inputs of a batch; of more inputs only the incomplete ones have a row."""
 MAX_NAMES = 5
 MAX_NAME_LENGTH = 40
+MAX_OMITTED = 10
+"""Texts that are not spoken which a plan shows; its document has all."""
 
 
 @contextmanager
@@ -91,6 +93,7 @@ def run_summary(document: dict[str, Any], until: Until | None = None) -> Iterato
             f"  {speaker['name']}: {speaker['segments']} segments, "
             f"reference {speaker['reference_seconds']:.1f} s"
         )
+    yield from _found_by(document, "  ")
     for note in document["notes"]:
         yield f"  note: {note}"
     for row in document["segments"]:
@@ -112,6 +115,14 @@ def run_summary(document: dict[str, Any], until: Until | None = None) -> Iterato
     yield f"{whole}, {document['timing']['total']:.1f} s, in {document['run_dir']}"
     if stopped:
         yield "the same command without --until continues from there"
+
+
+def _found_by(document: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """Yield a line that says how the speakers of a script file were found."""
+    from voiceclone_cli.script.speakers import describe_found_by
+
+    if found_by := document["speakers_found"]:
+        yield f"{indent}speakers: {describe_found_by(found_by)}"
 
 
 def _error_lines(errors: list[dict[str, Any]]) -> Iterator[str]:
@@ -141,7 +152,8 @@ def _plan_note(folder: str) -> str:
 
 def _print_plan(document: dict[str, Any]) -> None:
     tables = (_speaker_rows(document["speakers"]), _stage_rows(document["stages"]))
-    parts = (plan_header(document), *map(columns, tables), plan_totals(document))
+    omitted = [_omitted_rows(document["omitted"])] if document["omitted"] else []
+    parts = (plan_header(document), *omitted, *map(columns, tables), plan_totals(document))
     typer.echo("\n\n".join("\n".join(part) for part in parts))
 
 
@@ -160,11 +172,43 @@ def plan_header(document: dict[str, Any]) -> Iterator[str]:
     yield f"diarizer: {document['diarizer']}, because {document['diarizer_why']}"
     yield f"words: {document['script_from']}"
     yield f"language: {document['language']}, because {document['language_why']}"
+    yield from _found_by(document)
     yield f"watermark: {document['watermark'] or 'none'}; background: {document['background']}"
 
 
+def _omitted_rows(omitted: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line about the texts that are not spoken, and one for each of the first of them."""
+    from voiceclone_cli.script.sounds import omitted_summary
+
+    yield f"not spoken: {omitted_summary([row['reason'] for row in omitted])}"
+    cells = (
+        (
+            row["where"],
+            "" if row["start"] is None else _clock(row["start"]),
+            _shortened(row["text"]),
+            row["reason"],
+        )
+        for row in omitted[:MAX_OMITTED]
+    )
+    yield from (f"  {line}" for line in columns(cells, numeric=(1,)))
+    if len(omitted) > MAX_OMITTED:
+        yield f"  and {len(omitted) - MAX_OMITTED:,} more, which --json lists"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds, 1), 60)
+    return f"{minutes:.0f}:{rest:04.1f}"
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_NAME_LENGTH else f"{text[: MAX_NAME_LENGTH - 3]}..."
+
+
 def plan_totals(document: dict[str, Any]) -> Iterator[str]:
-    """Yield lines about the work, time, memory and disk of a planned run."""
+    """Yield lines about the work, time, memory and disk of a planned run, and notes on what is not listed above."""
+    from voiceclone_cli.script.sounds import omitted_note
+
     segments, total, memory, disk = (document[part] for part in ("segments", "total", "memory", "disk"))
     yield (
         f"segments: {segments['total']}; {len(segments['to_speak'])} to speak, "
@@ -174,8 +218,10 @@ def plan_totals(document: dict[str, Any]) -> Iterator[str]:
     yield f"memory: about {memory['needed_mb']} MB{_free(memory['free_mb'])}"
     free_mb = None if disk["free_bytes"] is None else disk["free_bytes"] / 1e6
     yield f"disk: at most {disk['needed_bytes'] / 1e6:.0f} MB{_free(free_mb)}"
+    listed = omitted_note([row["reason"] for row in document["omitted"]])
     for note in document["notes"]:
-        yield f"note: {note}"
+        if note != listed:
+            yield f"note: {note}"
 
 
 def _guessed(total: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,8 @@ from voiceclone_cli.engines.fish import (
     no_checkpoint,
     require_fish_speech,
 )
-from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.errors import InputError, PreflightError, VoicecloneError
+from voiceclone_cli.languages import name_of
 from voiceclone_cli.models import download
 from voiceclone_cli.types import Progress, no_progress
 from voiceclone_worker.engines import ENGINES
@@ -127,6 +129,41 @@ def choose_engine(settings: Settings, progress: Progress = no_progress) -> Engin
         raise report.problem
     why = f"kokoro, the embedded voice matching, because fish cannot be used here: {report.problem.message}"
     return _registered("kokoro", why, settings, progress)
+
+
+def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = False) -> list[str]:
+    """Return sentences on the languages that an engine speaks badly or in part.
+
+    ``lines``: number of lines by BCP 47 tag. ``is_remote``: the workers are on other machines, whose programs are not
+    known. Raises InputError or PreflightError where no line at all can be spoken.
+    """
+    info, notes = ENGINES[engine], []
+    silent: list[VoicecloneError] = []
+    for tag in lines:
+        name, program = name_of(tag), info.reader_of(tag)
+        if not info.can_speak(tag):
+            silent.append(InputError(f"{engine} cannot read {name}: use --engine fish", code="language"))
+        elif program and not is_remote and shutil.which(program) is None:
+            silent.append(
+                PreflightError(
+                    f"{engine} needs the {program} program to read {name}: install it (apt, brew or winget install "
+                    f"{program}) or use --engine fish",
+                    code="language",
+                )
+            )
+        elif not info.was_made_for(tag):
+            notes.append(
+                f"{engine} was not made for {name}: it is spoken with the sounds of other languages, and may be hard to "
+                "understand; use --engine fish"
+            )
+            continue
+        else:
+            continue
+        count = "1 line" if lines[tag] == 1 else f"{lines[tag]} lines"
+        notes.append(f"{count} will not be spoken, since {silent[-1].message}")
+    if len(silent) == len(lines) and silent:
+        raise silent[0]
+    return notes
 
 
 def _value_or_error(find: Callable[[], T]) -> T | PreflightError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 from voiceclone_cli.analysis.analyzer import cached_transcript, diarize_cached, transcribe_cached
 from voiceclone_cli.analysis.turns import given_turns, write_rttm
 from voiceclone_cli.audio.formats import MAX_MIX_CHANNELS
+from voiceclone_cli.config import RAY
 from voiceclone_cli.corrections import edits
+from voiceclone_cli.engines.select import language_notes
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import write_text_atomic
 from voiceclone_cli.mixing import timeline
@@ -235,6 +238,17 @@ def _build_references(
     for voice, reference in references.items():
         ctx.notes.extend(reference.warnings if voice in speaking else ())
     return references
+
+
+def check_languages(ctx: RunContext, script: Script) -> None:
+    """Note what the engine cannot speak, or not well, before anything is encoded.
+
+    Raises InputError or PreflightError where it can speak no line at all.
+    """
+    lines = Counter(segment.language for segment in script.segments)
+    for note in language_notes(ctx.engine.name, lines, is_remote=ctx.request.settings.executor == RAY):
+        ctx.notes.append(note)
+        ctx.show(f"note: {note}")
 
 
 def bytes_of_run(

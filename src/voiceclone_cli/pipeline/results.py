@@ -17,8 +17,14 @@ from voiceclone_cli.pipeline.request import describe_request
 from voiceclone_cli.pipeline.synthesize import SynthesisResult
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.report.page import write_report
-from voiceclone_cli.rundir.manifest import PLANNED, Manifest, ManifestSegment, ManifestSpeaker
-from voiceclone_cli.types import Placement, Segment, Until
+from voiceclone_cli.rundir.manifest import (
+    PLANNED,
+    Manifest,
+    ManifestOmission,
+    ManifestSegment,
+    ManifestSpeaker,
+)
+from voiceclone_cli.types import Placement, Script, Segment, Until
 from voiceclone_cli.video.mux import Video
 from voiceclone_worker.protocol import SegmentRow
 
@@ -103,6 +109,8 @@ def make_manifest(
         mode=job.settings.mode,
         speakers=_speakers(job),
         segments=segments,
+        omitted=omissions(job.script),
+        speakers_found=dict(job.script.found_by),
         reused=len(speech.reused),
         reused_stages=list(ctx.cache.reused),
         turns=[{"start": turn.start, "end": turn.end, "speaker": turn.speaker} for turn in diarization.turns],
@@ -154,6 +162,20 @@ def _segment(
         "warnings": [*row.warnings, *(placement.warnings if placement else ())],
         "unmarked": speech.unmarked.get(segment.id),
     }
+
+
+def omissions(script: Script) -> list[ManifestOmission]:
+    """Return the text of a script that is not spoken, as the manifest has it."""
+    return [
+        {
+            "where": omission.where,
+            "start": omission.start,
+            "end": omission.end,
+            "text": omission.text,
+            "reason": omission.reason,
+        }
+        for omission in script.omitted
+    ]
 
 
 def _speakers(job: SynthesisJob) -> list[ManifestSpeaker]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voiceclone_cli.pipeline.assemble import cached_mix, render_mix, write_recording, write_video
 from voiceclone_cli.pipeline.context import open_run
-from voiceclone_cli.pipeline.prepare import prepare
+from voiceclone_cli.pipeline.prepare import check_languages, prepare
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.resources import Resources
 from voiceclone_cli.pipeline.results import RunResult, write_results
@@ -26,6 +26,7 @@ def run(
         job = prepare(ctx)
         # 2. One result per segment; where the run ends before, those of an earlier run.
         if request.until in (None, Until.SYNTHESIS):
+            check_languages(ctx, job.script)
             with ctx.clock.stage("speaking"):
                 speech = synthesize(
                     job,

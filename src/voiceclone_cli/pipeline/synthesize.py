@@ -129,7 +129,11 @@ def incomplete_notes(result: SynthesisResult) -> list[str]:
     lines = result.incomplete_lines
     if not lines:
         return []
-    named = [f"{id}: {' '.join(lines[id])}" for id in sorted(lines)[:MAX_NAMED_LINES]]
+    named = [
+        f"{id}{sentence.removeprefix('It')}"
+        for id in sorted(lines)[:MAX_NAMED_LINES]
+        for sentence in lines[id]
+    ]
     more = f" and {len(lines) - MAX_NAMED_LINES} more" if len(lines) > MAX_NAMED_LINES else ""
     count = "1 line is" if len(lines) == 1 else f"{len(lines)} lines are"
     return [f"{count} not spoken in full: {' '.join(named)}{more}"]

@@ -20,9 +20,9 @@ from voiceclone_cli.mixing.separation import SEPARATION_MODELS
 from voiceclone_cli.models import download, store
 from voiceclone_cli.pipeline.assemble import cached_mix
 from voiceclone_cli.pipeline.context import RunContext, open_run
-from voiceclone_cli.pipeline.prepare import bytes_of_run, free_bytes, prepare
+from voiceclone_cli.pipeline.prepare import bytes_of_run, check_languages, free_bytes, prepare
 from voiceclone_cli.pipeline.request import RunRequest
-from voiceclone_cli.pipeline.results import write_results
+from voiceclone_cli.pipeline.results import omissions, write_results
 from voiceclone_cli.pipeline.synthesize import cached_speech
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.planning.estimate import (
@@ -110,6 +110,7 @@ def make_plan(request: RunRequest, progress: types.Progress = types.no_progress)
     preparing = replace(request, until=types.Until.REFERENCES, force=False)
     with open_run(preparing, progress) as real, scratch_directory(real) as ctx:
         job = prepare(ctx)
+        check_languages(ctx, job.script)
         speech = cached_speech(job, ctx.cache)
         mix = cached_mix(ctx, job, speech)
         ctx.clock.stop()
@@ -280,6 +281,8 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
         "script_from": job.script_from,
         "language": job.language.code,
         "language_why": job.language.why,
+        "speakers_found": dict(job.script.found_by),
+        "omitted": omissions(job.script),
         "speakers": _speakers(ctx, job, found),
         "segments": {
             "total": total,

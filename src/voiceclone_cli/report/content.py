@@ -18,6 +18,8 @@ from urllib.parse import quote
 
 from voiceclone_cli.files import file_sha256
 from voiceclone_cli.rundir import manifest
+from voiceclone_cli.script.sounds import omitted_summary
+from voiceclone_cli.script.speakers import describe_found_by
 from voiceclone_cli.types import Progress, ProgressEvent
 
 if typing.TYPE_CHECKING:
@@ -100,6 +102,7 @@ def content_of(folder: ReportFolder, progress: Progress) -> dict[str, Any]:
         "checked": bool(folder.check),
         "facts": facts_of(folder),
         "timing": timing_of(folder),
+        "omitted": omitted_of(folder),
         "settings": [
             {"name": name, "value": plain(row.get("value")), "from": _text(row.get("from"))}
             for name, row in run.settings.items()
@@ -224,6 +227,7 @@ def facts_of(folder: ReportFolder) -> Pairs:
         "Diarizer": ": ".join(filter(None, (run.diarizer, run.diarizer_why))),
         "Script from": run.script_from,
         "Language": ", because ".join(filter(None, (run.language, run.language_why))),
+        "Speakers found": describe_found_by(run.speakers_found),
         "Mode": run.mode,
         "Background": run.background,
         "Watermark": run.watermark or ("none: the audio is not marked as synthetic" if run.versions else ""),
@@ -250,6 +254,22 @@ def timing_of(folder: ReportFolder) -> dict[str, Any]:
         ],
         "reused_stages": run.reused_stages,
         "reused_lines": run.reused,
+    }
+
+
+MAX_OMITTED = 1_000
+"""Texts that are not spoken on the page; run.json has all."""
+
+
+def omitted_of(folder: ReportFolder) -> dict[str, Any] | None:
+    """Return the texts of the script that are not spoken, with a summary; None without any."""
+    omitted = folder.run.omitted
+    if not omitted:
+        return None
+    more = f"; run.json has {len(omitted) - MAX_OMITTED:,} more" if len(omitted) > MAX_OMITTED else ""
+    return {
+        "summary": omitted_summary([row["reason"] for row in omitted]) + more,
+        "rows": omitted[:MAX_OMITTED],
     }
 
 

@@ -123,6 +123,16 @@ class ManifestTurn(TypedDict):
     speaker: str
 
 
+class ManifestOmission(TypedDict):
+    """Text of the script file that is not spoken. Times in seconds; None where the file has none."""
+
+    where: str
+    start: float | None
+    end: float | None
+    text: str
+    reason: str
+
+
 @dataclass(slots=True)
 class Manifest:
     """run.json; the fields are its keys, in its order. Paths are absolute."""
@@ -134,6 +144,9 @@ class Manifest:
     mode: str = ""
     speakers: list[ManifestSpeaker] = field(default_factory=list)
     segments: list[ManifestSegment] = field(default_factory=list)
+    omitted: list[ManifestOmission] = field(default_factory=list)
+    speakers_found: dict[str, int] = field(default_factory=dict)
+    """Number of segments by the way their speaker was found, for a script file."""
     reused: int = 0
     """Number of segments that an earlier run made."""
     reused_stages: list[str] = field(default_factory=list)

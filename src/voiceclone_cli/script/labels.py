@@ -274,6 +274,8 @@ class LabelReader:
 
     def parts(self, text: str) -> list[Part]:
         """Return the parts of a cue's text, whose rows are separated by line breaks."""
+        if not _SIGNIFICANT.search(text):
+            return [Part(None, text.split("\n"))]
         parts: list[Part] = []
         rows = [row for line in text.split("\n") for row in self._split_labels(line)]
         marked = _marked_rows(rows)

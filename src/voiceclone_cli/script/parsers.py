@@ -86,6 +86,8 @@ def share_time(line: ScriptLine, texts: Sequence[str]) -> list[ScriptLine]:
     Times are whole milliseconds. The first line keeps the id, the others have none. A line of fewer
     milliseconds than texts cannot be shared: each text then takes all of its time.
     """
+    if len(texts) == 1:
+        return [line if line.text == texts[0] else replace(line, text=texts[0])]
     sizes = [max(1, sum(map(str.isalnum, text))) for text in texts]
     start, end = round(line.start * 1000), round(line.end * 1000)
     whole = sum(sizes)
@@ -120,7 +122,7 @@ def read_text(path: Path) -> str:
     if len(data) > MAX_BYTES:
         raise InputError(f"is larger than {MAX_BYTES // 2**20} MB; split it.", code="script_too_long")
     text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")
-    text = _JOINT.sub(lambda mark: "" if text[mark.start() - 1] == "\n" else "\n", text)
+    text = _JOINT.sub(lambda mark: "" if text[mark.start() - 1] == "\n" else "\n\n", text)
     if text.count("\n") > MAX_ROWS:
         raise InputError(f"has more than {MAX_ROWS:,} rows; split it.", code="script_too_long")
     return text

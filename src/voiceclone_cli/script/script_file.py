@@ -230,7 +230,7 @@ def _build_script(
     if more > 0:
         notes[MAX_NOTES:] = [f"And {more:,} more notes like these."]
     if len(omitted) > len(faults):
-        id_notes = [*id_notes, omitted_note(omitted)]
+        id_notes = [*id_notes, omitted_note([omission.reason for omission in omitted])]
     return Script(tuple(segments), (*notes, *id_notes), omitted, dict(assigned.found_by))
 
 

@@ -18,8 +18,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from voiceclone_cli.types import OmittedText
-
 OPENING, CLOSING = "[(（［【〔〖﹙﹝", "])）］】〕〗﹚﹞"
 PARENTHESES = "(（﹙"
 SENTENCE_END = ".?!…。？！｡"
@@ -92,10 +90,10 @@ Omission = tuple[str, str]
 """A text that is not speech, and the reason."""
 
 
-def omit_sounds(text: str, keeps: Callable[[str], bool] = bool) -> tuple[str, list[Omission]]:
+def omit_sounds(text: str, names: Callable[[str], bool] | None = None) -> tuple[str, list[Omission]]:
     """Return the speech in the text of a cue, whose rows are separated by line breaks, and what else it holds.
 
-    ``keeps`` is asked for square brackets, with their content, whether they are part of the text.
+    Square brackets with one of ``names`` are part of the text.
     """
     found: list[Omission] = []
     if not _SIGNIFICANT.search(text):
@@ -106,7 +104,7 @@ def omit_sounds(text: str, keeps: Callable[[str], bool] = bool) -> tuple[str, li
     while len(found) != number:
         number = len(found)
         text = _omit_music(text, found)
-        text = _omit(text, _SQUARE, lambda content, before, after: not keeps(content), found)
+        text = _omit(text, _SQUARE, lambda content, before, after: names is None or not names(content), found)
         text = _omit(text, _STARRED, _is_starred_sound, found)
         text = _omit(text, _ROUND, _is_round_sound, found)
     return text, found
@@ -208,10 +206,12 @@ def _can_begin_sentence(before: str) -> bool:
     return before.rstrip()[-1:] in ("", *SENTENCE_END, *'"”’»」』-–—')
 
 
-_LANGUAGE_WORDS = r"(?:\w+\s+){0,3}"
 _CREDIT_START = re.compile(
-    rf"\W*(?:{_LANGUAGE_WORDS}(?:subtitl\w*|caption\w*|transcri\w*|translat\w*|resync\w*|sync\w*|ripped|encoded|"
-    r"timed|timing|corrections?|edited|provided|uploaded)(?:\s+(?:and|&|\+|,)?\s*\w+){0,4}?\s*(?:by\b|:)|"
+    r"\W*(?:(?:(?:\w+\s+){0,2}(?:subtitl(?:es?|ing)|captions?|captioning|transcripts?|transcription)|"
+    r"(?:subtitl|caption|transcrib|translat|resync|sync|encod|edit|provid|upload|correct)\w*|ripped|timing|timed)"
+    r"(?:[\s,&+]+\w+){0,4}?\s*\bby\b|"
+    r"(?:\w+\s+)?(?:subtitles|captions|translation|translated|sync(?:ed)?)"
+    r"(?:[\s,&+]+(?:and|translation|sync|corrections?|timing))*\s*:|"
     r"downloaded from\b|sous-titr\w*(?:\s+\w+){0,3}?\s*(?:par\b|:)|traduction\b.{0,30}?(?:par\b|:)|"
     r"untertitel\w*(?:\s+\w+){0,3}?\s*(?:von\b|:|im auftrag)|übersetz\w*(?:\s+\w+){0,2}?\s*(?:von\b|:)|"
     r"subt[íi]tul\w*(?:\s+\w+){0,3}?\s*(?:por\b|:)|legend\w*(?:\s+\w+){0,3}?\s*(?:por\b|:)|"
@@ -225,6 +225,7 @@ _CREDIT_START = re.compile(
 _ADDRESS = re.compile(
     r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|org|net|tv|io|me|info|co|eu|ru|cn|es|fr|de|it)\b", re.IGNORECASE
 )
+_DOT_IN_WORD = re.compile(r"\w\.\w|://")
 _SITES = re.compile(
     r"open\s?subtitles|addic7ed|subscene|podnapisi|tvsubtitles|subdl|amara\.org|yts\.|yify|argenteam|subtitulos\.es|"
     r"legendas\.tv|zimuku|subhd|assrt|人人影视|射手网|shooter\.cn|titulky|napiprojekt|titlovi|moviesubtitles|subf2m",
@@ -237,7 +238,7 @@ _MAX_CREDIT_LENGTH = 250
 
 def is_credit(text: str, *, at_edge: bool) -> bool:
     """Return whether a whole cue names those who made the subtitles, not the film's people."""
-    if len(text) > _MAX_CREDIT_LENGTH:
+    if len(text) > _MAX_CREDIT_LENGTH or not (at_edge or _DOT_IN_WORD.search(text)):
         return False
     text = " ".join(text.split())
     has_address = _ADDRESS.search(text) is not None
@@ -253,10 +254,9 @@ def omitted_summary(reasons: Sequence[str]) -> str:
     return f"{len(reasons):,} text{'' if len(reasons) == 1 else 's'} ({kinds})"
 
 
-def omitted_note(omitted: Sequence[OmittedText]) -> str:
+def omitted_note(reasons: Sequence[str]) -> str:
     """Return a sentence about the texts of a script that are not spoken."""
-    summary = omitted_summary([omission.reason for omission in omitted])
-    return f"Not spoken: {summary}; run.json and the report list them."
+    return f"Not spoken: {omitted_summary(reasons)}; run.json and the report list them."
 
 
 def _noun(kind: str, count: int) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 
@@ -100,6 +100,19 @@ BY_LABEL, BY_TIME, BY_DASH, BY_DISTANCE = "label", "time", "dash", "nearest"
 """Ways to find the speaker of a segment; also the keys of Script.found_by."""
 
 
+_WAYS = {
+    BY_LABEL: "by label",
+    BY_TIME: "by time",
+    BY_DASH: "by dashes against the turns",
+    BY_DISTANCE: "in silence by the nearest",
+}
+
+
+def describe_found_by(found_by: Mapping[str, int]) -> str:
+    """Return how speakers were found, and how often: "12 by label, 3 by time"."""
+    return ", ".join(f"{found_by[way]:,} {words}" for way, words in _WAYS.items() if found_by.get(way))
+
+
 @dataclass(slots=True)
 class Assignment:
     """What is spoken of a script's lines, by whom, and what is not."""
@@ -140,7 +153,9 @@ class _Assigner:
         sounds: bool,
         strict: bool,
     ) -> None:
-        self._lines = [replace(line, text=strip_marks(line.text)) for line in lines]
+        self._lines = [
+            line if line.text.isascii() else replace(line, text=strip_marks(line.text)) for line in lines
+        ]
         turns = diarization.turns if diarization is not None else ()
         diarized = diarization.speakers if diarization is not None else ()
         self._known = {file_key(name): name for name in (*diarized, *extra)}
@@ -190,11 +205,15 @@ class _Assigner:
             if len(self._result.omitted) == omitted_before:
                 self._omit(line, clean_text(line.text), NO_WORDS)
             return
-        lines = share_time(line, [text for _, text in parts])
         given = [self._spelled(part.name) for part, _ in parts]
-        speakers = self._speakers(
-            line, [part for part, _ in parts], given, [(each.start, each.end) for each in lines]
-        )
+        if len(parts) == 1:
+            ((_, text),) = parts
+            (speaker,) = self._speakers(line, [part for part, _ in parts], given, [(line.start, line.end)])
+            self._result.lines.append(replace(line, text=text, speaker=speaker))
+            return
+        lines = share_time(line, [text for _, text in parts])
+        spans = [(each.start, each.end) for each in lines]
+        speakers = self._speakers(line, [part for part, _ in parts], given, spans)
         for number, (each, speaker) in enumerate(zip(lines, speakers, strict=True)):
             id = line.id if not number or line.id is None else f"{line.id.zfill(4)}{_suffix(number)}"
             self._result.lines.append(replace(each, speaker=speaker, id=id))
@@ -221,7 +240,7 @@ class _Assigner:
             return clean_text(" ".join((*part.descriptions, rows)))
         for description in () if part.labels else part.descriptions:
             self._omit(line, description, DIRECTION)
-        text, omissions = omit_sounds(rows, self._is_name if not self._has_labels else _never)
+        text, omissions = omit_sounds(rows, None if self._has_labels else self._is_name)
         for omission, reason in omissions:
             self._omit(line, clean_text(omission), reason)
         return clean_text(text)
@@ -311,22 +330,18 @@ class _Assigner:
 
     def _add_notes(self) -> None:
         notes = self._result.notes
-        for changed, cues in sorted(self._dialogues.items(), reverse=True):
-            where = f"{_list_names(cues)} ({'a dialogue' if len(cues) == 1 else 'dialogues'} by the dashes)"
+        for was_found, cues in sorted(self._dialogues.items(), reverse=True):
+            dashes = f"The dialogue dashes of {_list_names(cues)} change the speaker where the turns do not"
             notes.append(
-                f"{where}: by the turns one speaker says adjacent rows; another speaker who is near was given one."
-                if changed
-                else f"{where}: one speaker says adjacent rows, since the turns have no other speaker near."
+                f"{dashes}: the nearest other speaker says one of the rows."
+                if was_found
+                else f"{dashes}, and no other speaker is near: one speaker says the rows."
             )
         if self._voiceless:
             note = voiceless_note(self._voiceless)
             if self._strict:
                 raise InputError(note, code="script_speaker")
             notes.append(note)
-
-
-def _never(content: str) -> bool:
-    return False
 
 
 def _suffix(number: int) -> str:

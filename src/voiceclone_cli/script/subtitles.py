@@ -22,7 +22,9 @@ _TIME = r"(-?)(?:(\d{1,4})\s?:\s?)?(\d{1,2})\s?:\s?(\d{1,2})(?:\s?[.,]\s?(\d{1,3
 _FULL_TIME = r"(-?)(\d{1,4}):(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s+(.*))?", re.ASCII)
 _TIMES_WITHOUT_ARROW = re.compile(rf"\s*{_FULL_TIME}\s*(?:\s|-{{1,2}}\s?>|[–—]\s?>|→)\s*{_FULL_TIME}()\s*")
-_CLOCK = re.compile(r"\d\s?:\s?\d", re.ASCII)
+_TIMES_LIKE = re.compile(r"\s*(?:-?\d{1,4}\s?:\s?\d|-->\s*\d+:\d)", re.ASCII)
+_ANY_FULL_TIME = re.compile(r"\d:\d{2}:\d{2}[.,]\d", re.ASCII)
+_TIME_TAG = re.compile(r"<\d{1,4}:\d{2}(?::\d{2})?[.,]\d{1,3}>", re.ASCII)
 _THIRD_TIME = re.compile(r"-?\d+:\d+[:.,]", re.ASCII)
 _CUE_SETTING = re.compile(r"[A-Za-z][\w-]*:\S+", re.ASCII)
 _NUMBER = re.compile(r"\s*(\d{1,9})\s*", re.ASCII)
@@ -43,7 +45,10 @@ def _parse_times(row: str) -> _Times | None:
     """Return the times in a row; None if it does not look like the times of a cue."""
     if ":" not in row:
         return None
-    if "-->" in row and _CLOCK.search(row):
+    if "-->" in row:
+        row = _TIME_TAG.sub("", row)
+        if not _TIMES_LIKE.match(row) and not _ANY_FULL_TIME.search(row):
+            return None
         match = _TIMES.fullmatch(row)
     elif row.count(":", 0, 80) >= 4:
         match = _TIMES_WITHOUT_ARROW.fullmatch(row)
@@ -54,7 +59,8 @@ def _parse_times(row: str) -> _Times | None:
     tail = (match[11] or "").strip() if match else ""
     if match is None or "-->" in tail or _THIRD_TIME.match(tail):
         fault = InputError(f"its times are {shown(row.strip())}, not like {_EXAMPLE}", code="script_time")
-        return _Times(0.0, 0.0, "", fault)
+        words = [word for word in row.split() if any(map(str.isalpha, word))]
+        return _Times(0.0, 0.0, " ".join(words), fault)
     if all(_CUE_SETTING.fullmatch(word) for word in tail.split()):
         tail = ""
     fields = match.groups(default="0")
@@ -77,7 +83,11 @@ def parse_srt(text: str) -> Iterator[Parsed]:
     rows = text.split("\n")
     for at in _heading_rows(rows):
         rows[at] = ""
-    found = [(at, times) for at, row in enumerate(rows) if (times := _parse_times(row)) is not None]
+    found = [
+        (at, times)
+        for at, row in enumerate(rows)
+        if ":" in row and (times := _parse_times(row)) is not None
+    ]
     numbers = _cue_numbers(rows, [at for at, _ in found])
     breaks = _has_ass_breaks(text)
     if breaks:
@@ -121,7 +131,7 @@ def _joined_note(row: int) -> str:
 
 
 _BREAKS_NOTE = (
-    "The file has \\N in its text: read as a line break, as in ASS files; write \\\\N as &#92;N to keep it."
+    "The file has \\N in its text, which is read as a line break, as in ASS files; write &#92;N to keep it."
 )
 _BACKSLASH = re.compile(r"\\(.?)")
 _PATH = re.compile(r"[A-Za-z]:\\|\\\\")
@@ -190,7 +200,8 @@ def _cue_numbers(rows: Sequence[str], times: Sequence[int]) -> list[tuple[int, s
             or complete
             or value == expected
             or (following == value + 1 and (is_numbered or spaced[count]))
-            or (spaced[count] and (is_numbered or value == count + 1 or offsets[value - count] > 1))
+            or (value in (0, 1) and (spaced[count] or values[0] is not None))  # another file begins
+            or (spaced[count] and (is_numbered or value <= count + 1 or offsets[value - count] > 1))
         )
         accepted.append(found[count] if fits else None)
         expected = value + 1 if fits and value is not None else expected + 1 if expected is not None else None
@@ -225,7 +236,7 @@ def parse_vtt(text: str) -> Iterator[Parsed]:
     block = 0
     cue: tuple[ScriptLine, _Times, int] | None = None
     for at, row in enumerate(rows):
-        times = _parse_times(row)
+        times = _parse_times(row) if ":" in row else None
         if times is None and row:
             continue
         # An empty row or the times of a cue: the rows since ``block`` are complete.
@@ -252,7 +263,8 @@ def _outside(rows: Sequence[str], first: int, last: int) -> Iterator[Parsed]:
     """Yield the rows from ``first`` to before ``last`` that have a word, as one text that belongs to no cue."""
     kept = [at for at in range(first, last) if any(map(str.isalnum, rows[at]))]
     if kept:
-        text = "\n".join(rows[at].strip() for at in kept)
+        sections, hidden = _read_markup("\n".join(rows[at] for at in kept), _VTT_MARKUP, False)
+        text = "\n".join([*(part for _, part in sections), *(part for part, _ in hidden)])
         yield DamagedLine(f"line {kept[0] + 1}", None, None, text, "it stands outside of a cue")
 
 
@@ -439,7 +451,8 @@ def _dialogue(row: str, fields: Sequence[str], where: str, count: int) -> tuple[
         fault = InputError(
             f"is not a Dialogue line of {len(fields)} fields with times like 0:00:01.50", code="script_time"
         )
-        return [damaged(where, _read_overrides(values.get("text", row))[0], fault)], False
+        text, hidden, _ = _read_overrides(values.get("text", row))
+        return [damaged(where, "\n".join([text, *(part for part, _ in hidden)]), fault)], False
     start, end = (_seconds(*time.groups(default="0")) for time in times if time is not None)
     if len(cells[-1]) > MAX_MARKUP:
         fault = InputError(

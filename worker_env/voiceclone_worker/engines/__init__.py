@@ -33,6 +33,26 @@ class EngineInfo:
     """ISO 639-1 codes of the languages that its model was made for; None where any text is as good."""
     unreadable: frozenset[str] = frozenset()
     """Codes of languages that it refuses."""
+    built_in: frozenset[str] | None = None
+    """Codes of the languages that it reads without another program; None: all."""
+    reader: str = ""
+    """The program that reads the others."""
+
+    def can_speak(self, language: str) -> bool:
+        """Return whether the engine reads a language (a BCP 47 tag), with its program if need be."""
+        return _family(language) not in self.unreadable
+
+    def was_made_for(self, language: str) -> bool:
+        """Return whether the model knows the sounds of a language."""
+        return self.languages is None or _family(language) in self.languages
+
+    def reader_of(self, language: str) -> str:
+        """Return the program that reads a language; empty where the engine needs none."""
+        return "" if self.built_in is None or _family(language) in self.built_in else self.reader
+
+
+def _family(language: str) -> str:
+    return language.replace("_", "-").partition("-")[0].lower()
 
 
 ENGINES: Mapping[str, EngineInfo] = {
@@ -49,6 +69,8 @@ ENGINES: Mapping[str, EngineInfo] = {
         license_notice="Kokoro's weights are free for any use (Apache-2.0).",
         languages=frozenset({"en", "es", "fr", "hi", "it", "ja", "pt", "zh"}),
         unreadable=frozenset({"zh", "cmn", "yue", "ja", "ko"}),
+        built_in=frozenset({"en", "es"}),
+        reader="espeak-ng",
     ),
     "echo": EngineInfo("codes.txt", interpreter="any", is_speech=False),
 }

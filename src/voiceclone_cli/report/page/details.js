@@ -61,6 +61,10 @@ function settingRow({ name, value, from }) {
   return el("tr", {}, el("th", { scope: "row" }, name), el("td", { class: from === "default" ? "" : "set" }, value), el("td", { class: "from" }, from));
 }
 
+function omittedRow({ where, start, text, reason }) {
+  return el("tr", {}, el("th", { scope: "row" }, where), el("td", {}, has(start) ? clock(start) : NONE), el("td", { dir: "auto" }, text), el("td", { class: "from" }, reason));
+}
+
 function correction({ at, line, done, changes }) {
   const moment = Number.isNaN(Date.parse(at)) ? at : new Date(at).toLocaleString();
   const place = lineIndex.has(line) ? el("button", { type: "button", class: "quiet", onclick: () => goTo(lineIndex.get(line)) }, line) : line;
@@ -69,11 +73,12 @@ function correction({ at, line, done, changes }) {
 }
 
 function runCards() {
-  const { files, facts, timing, consent, history, settings, versions } = content;
+  const { files, facts, timing, omitted, consent, history, settings, versions } = content;
   return [
     files.length && card("Files", "all", el("p", { class: "files" }, ...files.map(([name, link]) => el("a", { href: link }, name)))),
     facts.length && card("Details", "", pairs(facts)),
     timing.stages.length && card(`Time${has(timing.total) ? `: ${duration(timing.total)}` : ""}`, "", ...times()),
+    omitted && card("Not spoken", "all", el("p", { class: "muted" }, omitted.summary), table(omitted.rows.map(omittedRow))),
     card("Consent", "", consent.length ? pairs(consent) : el("p", { class: "muted" }, "No consent is recorded (run --consent FILE).")),
     card("Corrections", "", history.length ? el("ol", { class: "history" }, ...history.map(correction)) : el("p", { class: "muted" }, "None yet: mark lines with X and copy the command.")),
     settings.length && card("Settings", "", table(settings.map(settingRow))),

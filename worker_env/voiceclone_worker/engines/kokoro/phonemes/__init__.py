@@ -46,9 +46,9 @@ class Reading:
         """Sentences for the user; none for a text that is spoken in full."""
         found = []
         if self.skipped:
-            found.append(f"Not spoken, since kokoro cannot read it here: {_listed(self.skipped)}.")
+            found.append(f"It lacks {_listed(self.skipped)}, which kokoro cannot read here.")
         if self.sounds:
-            found.append(f"Kokoro speaks the nearest sounds, or none, for {_listed(self.sounds)}.")
+            found.append(f"It has the nearest sounds, or none, in place of {_listed(self.sounds)}.")
         return tuple(found)
 
 
@@ -105,7 +105,7 @@ def _read_run(text: str, language: str, *, is_foreign: bool) -> tuple[str, list[
         return english_phonemes(text, british=language in ("en-gb", "en-uk"))
     if family == "es":
         return spanish_phonemes(text, seseo=language not in ("es", "es-es"))
-    if family in ENGINES["kokoro"].unreadable:
+    if not ENGINES["kokoro"].can_speak(language):
         raise SegmentError(
             "language", f'the kokoro engine cannot read "{language}": use --engine fish for this language.'
         )

@@ -160,7 +160,7 @@ def _without_lookalikes(text: str) -> str:
     return text if text.isascii() else re.sub(r"\w+", plain, text)
 
 
-ROMAN = r"(?=[IVXL])(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
+ROMAN = r"(?=[IVXL]+\b)(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 """Pattern of a Roman numeral from 1 to 89; those with C, D and M are more often words ("MIX")."""
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50}
 

@@ -49,11 +49,26 @@ def _reader(british: bool) -> Any:
     return G2P(british=british)
 
 
+_HIDDEN = "\ue001"
+
+
+@cache
+def _roman_contexts() -> re.Pattern[str]:
+    """Return a pattern of the words behind which hibari takes letters for Roman numerals; those are in words already."""
+    from hibari.g2p.normalize import ROMAN_CARDINAL, ROMAN_ORDINAL
+
+    words = "|".join(re.escape(word) for word in (*ROMAN_CARDINAL, *ROMAN_ORDINAL))
+    return re.compile(rf"\b({words}) (?=[IVXLC])")
+
+
 def _sentence(reader: Any, sentence: str) -> tuple[str, list[str]]:
     """Return the phonemes as hibari joins them, and the words that it has none for."""
     from hibari.g2p.normalize import normalize
 
-    tokens = reader.phonemize_tokens(reader.tokenize(normalize(sentence).replace(PRONOUN, "I")))
+    # hibari sees a Roman numeral, zero, in "King Charles": a sign in front of the name hides it.
+    normalized = normalize(_roman_contexts().sub(rf"\1 {_HIDDEN}", sentence))
+    normalized = normalized.replace(PRONOUN, "I").replace(_HIDDEN, "")
+    tokens = reader.phonemize_tokens(reader.tokenize(normalized))
     phonemes = "".join((token.phonemes or "") + (" " if token.whitespace else "") for token in tokens)
     silent = [token.text for token in tokens if not token.phonemes and any(map(str.isalnum, token.text))]
     return phonemes.strip(), silent
@@ -69,7 +84,7 @@ def _readable(text: str) -> tuple[str, list[str]]:
     skipped: list[str] = []
     kept = ""
     for character in text:
-        if character.isascii() or not has_sound(character) or character == PRONOUN:
+        if character.isascii() or not has_sound(character):
             kept += character
         elif character.isalpha():
             kept += _latin(character, skipped)

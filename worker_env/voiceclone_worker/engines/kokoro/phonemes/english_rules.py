@@ -76,7 +76,7 @@ def spell_out(text: str, *, british: bool = False) -> str:
         text = re.sub(r"\b(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})\b", _month_first, text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
-    return re.sub(r" +([,.;:!?…])", r"\1", re.sub(r" {2,}", " ", text)).strip()
+    return re.sub(r" +([,.;:!?…])(?!\d)", r"\1", re.sub(r" {2,}", " ", text)).strip()
 
 
 Match = re.Match[str]
@@ -127,9 +127,12 @@ def _address(found: Match) -> str:
             words.append(_SPELLED_SIGNS.get(part, " "))
         else:
             is_short = (
-                len(part) < 3 or part.lower() in ("www", "edu") or re.fullmatch(_FILE_TYPES, part, re.I)
+                len(part) < 3
+                or not re.search("[aeiouy]", part, re.I)
+                or part.lower() == "edu"
+                or re.fullmatch(_FILE_TYPES, part, re.I)
             )
-            as_word = part.lower() in _WORDS_OF_DOMAINS or (len(part) < 3 and part.lower() in _SHORT_WORDS)
+            as_word = part.lower() in _WORDS_OF_DOMAINS or (len(part) == 2 and part.lower() in _SHORT_WORDS)
             words.append(" ".join(part.upper()) if is_short and not as_word else part)
     return f" {' '.join(words)}{closing} "
 
@@ -170,6 +173,7 @@ _rule(r"[\w.+-]*\w@[\w-]+(?:\.[\w-]+)+", _address)
 _rule(rf"(?<![\w@.-]){_HOST}(?:/[^\s<>\"]*)?", _address)
 _rule(rf"(?<![\w/])[\w-]*[A-Za-z][\w-]*\.(?:{_FILE_TYPES})\b(?!\.\w)", _address)
 _rule(r"\b[A-Za-z]:\\[^\s<>\"]*", _address)
+_rule(r"(?<![\w/.])(?:/[\w.-]+){2,}/?(?!\w)", _address)
 _rule(r"(?<![\w<])@(?=\w)", " at ")
 _rule(r"(?<=\w)\\(?=\w)", " backslash ")
 
@@ -214,6 +218,17 @@ _rule(r"(?<!\w)['‘’](\d0)s\b", r"\1s")
 _rule(r"\b(1[1-9]\d\d|20\d\d)\s?[-–]\s?(\d\d)\b(?![-/.:]?\d)", r"\1 to \2")
 
 
+_rule(r"(?<![\d/])(\d{4})/(\d{1,2})/(\d{1,2})(?![\d/])", lambda m: f"{m[1]}-{m[2]:0>2}-{m[3]:0>2}")
+_rule(r"(\d\s?[AaPp]\.?[Mm]\b\.?)\s?[-–]\s?(?=\d)", r"\1 to ")
+_rule(r"(\d(?:st|nd|rd|th))\s?[-–]\s?(?=\d+(?:st|nd|rd|th)\b)", r"\1 to ")
+_DAYS = {
+    "Mon": "Monday", "Tue": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday", "Fri": "Friday", "Sat": "Saturday",
+    "Sun": "Sunday",
+}  # fmt: skip
+_DAY = "|".join(_DAYS)
+_rule(rf"\b({_DAY})\.?\s?[-–]\s?({_DAY})\b", lambda m: f"{_DAYS[m[1]]} to {_DAYS[m[2]]}")
+
+
 # 4. Telephone numbers, digit by digit.
 def _telephone(number: Match) -> str:
     groups = re.findall(r"\+?\d+", number.group())
@@ -224,7 +239,7 @@ _rule(r"(?<![\w.])\+\d{1,3}[\s.-]?(?:\(\d+\)[\s.-]?)?\d+(?:[\s.-]\d{2,})+(?![\w-
 _rule(r"(?<![\w.-])(?:1[-.\s])?(?:\(\d{3}\)\s?|\d{3}[-.\s])\d{3}[-.]\d{4}(?![\w-]|\.\d)", _telephone)
 _rule(r"(?<![\w.-])\(?0\d{2,4}\)?[\s-]\d{3,4}(?:[\s-]\d{3,4})?(?![\w-]|\.\d)", _telephone)
 _rule(r"(?<![\w.-])\d{3}-\d{4}(?![\w-]|\.\d)", _telephone)
-_rule(r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-]|\.\d)", _telephone)
+_rule(r"(?<![\w.-])(?!\d{4}-\d\d-\d\d(?![\d-]))\d+(?:-\d+){2,}(?![\w-]|\.\d)", _telephone)
 _rule(r"(?i)(?<=\b(?:call|dial)\s)(?:911|999|112|411)\b", lambda m: _digits(m.group()))
 
 # 5. Money.
@@ -293,10 +308,11 @@ def _money(found: Match) -> str:
 
 
 _rule(
-    rf"(?<!\w)(?P<sign>{_CURRENCY})\s?(?P<low>{_AMOUNT})\s?[-–]\s?(?:{_CURRENCY})?(?P<high>{_AMOUNT})"
-    rf"(?:\s?(?P<large>{_LARGE_WORD})\b)?",
+    rf"(?<!\w)(?P<sign>{_CURRENCY})\s?(?P<low>{_AMOUNT})(?:\s?(?P<lower>{_LARGE_WORD}))?\s?[-–]\s?(?:{_CURRENCY})?"
+    rf"(?P<high>{_AMOUNT})(?:\s?(?P<large>{_LARGE_WORD})\b)?",
     lambda m: (
-        f"{number_words(_english_amount(m['low']))} to {_money_words(m['sign'], m['high'], m['large'])}"
+        f"{number_words(_english_amount(m['low']))} {_LARGE.get(m['lower'] or '', '')} to "
+        f"{_money_words(m['sign'], m['high'], m['large'])}"
     ),
 )
 _rule(
@@ -337,12 +353,23 @@ def _degrees(found: Match) -> str:
     return minus + _count(found[2], "degree", "degrees") + _SCALES_OF_HEAT.get((found[3] or "").upper(), "")
 
 
-def _inches(digits: str) -> str:
-    return f"{_mixed(digits)} {'inch' if digits == '1' else 'inches'}"
+def _inches(found: Match) -> str:
+    if found["length"] is None:  # a quotation, whose last word may be a number
+        return found.group()
+    is_adjective = re.match(
+        r"-|\s(?!(?:tall|long|wide|deep|high|thick|and|or|of|from|apart|away)\b)[a-zA-Z]",
+        found.string[found.end() :],
+    )
+    return f"{_mixed(found['length'])} {'inch' if is_adjective or found['length'] == '1' else 'inches'}"
 
 
 def _mixed(digits: str) -> str:
-    """Return a number that may end in a fraction sign."""
+    """Return a number that may have a fraction: "5", "5½", "5 1/4"."""
+    if "/" in digits:
+        whole, _, fraction = digits.rpartition(" ")
+        top, bottom = map(int, fraction.split("/"))
+        words = fraction_words(Fraction(top, max(1, bottom)), top, max(1, bottom))
+        return f"{number_words(whole)} and {_with_article(words)}" if whole else words
     if digits[-1].isdecimal():
         return number_words(digits)
     fraction = fraction_words(Fraction(unicodedata.numeric(digits[-1])).limit_denominator(100))
@@ -350,9 +377,9 @@ def _mixed(digits: str) -> str:
 
 
 _VULGAR = "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
-_LENGTHS = rf"\d+(?:\.\d+)?[{_VULGAR}]?"
+_LENGTHS = rf"(?:(?:\d+ )?\d+/\d+|\d+(?:\.\d+)?[{_VULGAR}]?|[{_VULGAR}])"
 _rule(
-    rf"(?P<degrees>{_NUMBER})\s?[°º]\s?(?P<minutes>\d{{1,2}})['′’](?:\s?(?P<seconds>\d+(?:\.\d+)?)[\"″”])?(?:\s?(?P<point>[NSEW]\b))?",
+    rf"(?P<degrees>{_NUMBER})\s?[°º]\s?(?P<minutes>\d{{1,2}})['′’](?:\s?(?P<seconds>\d+(?:\.\d+)?)[\"″”])?(?:\s?(?P<point>[NSEW])\b)?",
     _position,
 )
 _rule(
@@ -360,7 +387,7 @@ _rule(
     _position,
 )
 _rule(rf"(?<![\w.])({_NUMBER})\s?[-–]\s?(?={_NUMBER}\s?[°º])", lambda m: f"{number_words(m[1])} to ")
-_rule(rf"((?<![\w.])[-+])?(?<![\d.,])({_NUMBER})\s?[°º]\s?([CFKcf]\b)?", _degrees)
+_rule(rf"((?<![\w.])[-+])?(?<![\d.,])({_NUMBER})\s?[°º](?:\s?([CFKcf])\b)?", _degrees)
 _rule("°", " degrees ")
 _rule(
     rf"(?<![\w.])(\d{{1,3}})\s?'\s?({_LENGTHS})\s?(?:[\"″”]|'')",
@@ -373,11 +400,7 @@ _rule(
     r"\b(\d+)[\s-]?(?:ft|feet|foot)\.?\s(\d+)[\s-]?in(?:ches|\.|\b)",
     lambda m: f"{_count(m[1], 'foot', 'feet')} {_count(m[2], 'inch', 'inches')}",
 )
-_rule(rf"({_LENGTHS})\s?″", lambda m: _inches(m[1]))
-_rule(
-    rf"({_LENGTHS})\"(?=-|\s(?:tall|long|wide|deep|high|thick|x|by|screen|display|TV|monitor|pipe|vinyl|disk))",
-    lambda m: f"{_mixed(m[1])} inch ",
-)
+_rule(rf"(?<![\d{_VULGAR}])\"[^\"]*\"|(?<![\w./])(?P<length>{_LENGTHS})\s?[\"″]", _inches)
 _rule(
     rf"(?<![\w.'])({_LENGTHS})['′’](?=\s(?:tall|long|wide|deep|high|x|by)\b)",
     lambda m: f"{_mixed(m[1])} feet",
@@ -430,6 +453,8 @@ def _unit(found: Match) -> str:
     words = f"{_mixed(digits.lstrip('-'))} {_POWERS[power or '']}{one if singular else many}"
     if digits.startswith("-"):
         words = f"minus {words}"
+    if per == "s" and per_power:
+        return f"{words} per second {'squared' if per_power == '²' else 'cubed'}"
     return f"{words} per {_POWERS[per_power or '']}{_UNITS[per][0]}" if per else words
 
 
@@ -461,6 +486,17 @@ def _version(found: Match) -> str:
     return " point ".join(number_words(group) for group in groups)
 
 
+_rule(
+    r"(?<![\w.,])\d{1,3}(?:\.\d{3})+,\d+(?![\w,]|\.\d)",
+    lambda m: number_words(m.group().replace(".", "").replace(",", ".")),
+)
+_rule(
+    r"(?<![\w.,])\d{1,3}(?: \d{3}){2,}(?![\w,]|\.\d| \d)", lambda m: number_words(m.group().replace(" ", ""))
+)
+_rule(
+    rf"({_MINUS})?(?<![\w.])\.\d+(?![\w.])",
+    lambda m: f"{'minus ' if m[1] else ''}{number_words(m.group().lstrip('-'))}",
+)
 _rule(r"(?<![\w.,])\d+(?:\.\d+){2,}(?![\w]|\.\d)", _version)
 _rule(r"(?<![\w.,])\d+(?:,\d{3})*\.\d*0(?!\d|\.\d)", lambda m: number_words(m.group()))
 _rule(r"(?<![\w.,])(\d),(\d)(?![\d,.]?\d|\s?%)", r"\1, \2")
@@ -493,7 +529,7 @@ def _slash(found: Match) -> str:
     measured = re.match(
         r"\s?(?:of|inch|mile|cup|teaspoon|tablespoon|second|pound|scale)\b", found.string[found.end() :]
     )
-    if 0 < top < bottom and (bottom <= 10 or measured or bottom > 31):
+    if 0 < top < bottom and (bottom <= 10 or measured or bottom > 31 or found["part"]):
         words = fraction_words(Fraction(top, bottom), top, bottom)
         return f"{found['whole'] or ''} {words}".strip()
     if top <= 12 and bottom <= 31:
@@ -501,7 +537,11 @@ def _slash(found: Match) -> str:
     return f"{found['whole'] or ''} {cardinal(top)} over {cardinal(bottom)}".strip()
 
 
-_rule(r"(?<![\w./])(?:(?P<whole>\d+)[ -])?(?P<top>\d{1,3})/(?P<bottom>\d{1,3})(?![\w/]|\.\d)", _slash)
+_rule(r"(\d)\s?/\s?(?=\d+(?:\.\d+)?\s?=)", r"\1 divided by ")
+_rule(
+    r"(?<![\w./])(?:(?P<whole>\d+)[ -])?(?P<top>\d{1,3})/(?P<bottom>\d{1,3})(?P<part>(?:th|nd|rd)s?\b)?(?![\w/]|\.\d)",
+    _slash,
+)
 _rule(
     r"(?<![\w./])(\d+\.\d+)/(\d+)(?![\w/]|\.\d)",
     lambda m: f"{number_words(m[1])} out of {number_words(m[2])}",
@@ -540,7 +580,7 @@ _RULERS = (
     "Benedict|Leo|John Paul|Paul|John|Ramses|Ramesses|Frederick|Friedrich|Wilhelm|Philip|Felipe|Alexander|Nicholas|Peter|"
     "Catherine|Ivan|Umberto|Victor Emmanuel|Gustav|Christian|Ferdinand|Francis|Franz|Gregory|Innocent|Urban|Clement|Otto|"
     "Ludwig|Leopold|Albert|Alfonso|Juan Carlos|Carlos|Haakon|Harald|Olav|Rama|Selim|Mehmed|Suleiman|Murad|Constantine|"
-    "Robert|David|Malcolm|Stephen|Mary|Margaret|Isabella|Maria|Joseph|Maximilian|Sigismund|Casimir|Ptolemy|Cleopatra|"
+    "Robert|David|Stephen|Mary|Margaret|Isabella|Maria|Joseph|Maximilian|Sigismund|Casimir|Ptolemy|Cleopatra|"
     "Darius|Cyrus|Xerxes|Thutmose|Amenhotep|Seti|Adrian|Hadrian|Sixtus|Julius|Boniface|Celestine|Martin|Eugene|Baldwin|"
     "Baudouin|Rainier|Hussein|Abdullah|Mohammed|Hassan|Haile|Theodore|Michael|Basil|Justinian|Andrew|Edmund|Ethelred"
 )
@@ -556,7 +596,20 @@ PRONOUN = "\ue000"
 """Stands for an I that hibari would take for a numeral."""
 
 
+_SENTENCE_BEGINNINGS = "The|A|An|He|She|It|They|We|You|I|In|On|At|By|For|From|But|And|Or|So|His|Her|Their|This|That|These|When|After|Then"
+
+
+def _is_initial(found: Match) -> bool:
+    """Return whether a letter is that of a name ("James L. Brooks"), not a numeral at the end of a sentence."""
+    after = found.string[found.end() :]
+    return len(found["numeral"]) == 1 and bool(
+        re.match(rf"\.\s?(?!(?:{_SENTENCE_BEGINNINGS})\b)[A-Z]", after)
+    )
+
+
 def _ruler(found: Match) -> str:
+    if _is_initial(found):
+        return found.group()
     follows = re.match(
         r"\s(?!of\b|was\b|is\b|and\b|in\b|who\b|died\b|reigned\b|ruled\b|became\b|had\b)[a-z]",
         found.string[found.end() :],
@@ -602,6 +655,7 @@ _rule(r"\bp\.\s?(?=\d)", "page ")
 _rule(r"\bpp\.\s?(?=\d)", "pages ")
 
 # 13. Letters and digits together.
+_rule("[₀-₉]", lambda m: str(ord(m.group()) - ord("₀")))
 _rule(r"\b(?![BCGP]2[BCGP]\b)([A-Za-z]+)2(?=[A-Z])", r"\1 two ")
 _rule(r"\b([CHNSO])O2\b", r"\1 O two")
 _rule(r"(?<![\w+])C\+\+(?!\w)", "C plus plus")

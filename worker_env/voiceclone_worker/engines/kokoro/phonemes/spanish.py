@@ -44,7 +44,7 @@ _UNITS_AFTER = {
     "kW": ("kilovatio", "kilovatios"), "kWh": ("kilovatio hora", "kilovatios hora"), "V": ("voltio", "voltios"),
     "Hz": ("hercio", "hercios"), "kHz": ("kilohercio", "kilohercios"), "MHz": ("megahercio", "megahercios"),
     "GHz": ("gigahercio", "gigahercios"), "kcal": ("kilocaloría", "kilocalorías"), "ha": ("hectárea", "hectáreas"),
-    "t": ("tonelada", "toneladas"), "dB": ("decibelio", "decibelios"), "″": ("pulgada", "pulgadas"), "mi": ("milla", "millas"),
+    "cv": ("caballo", "caballos"), "CV": ("caballo", "caballos"), "t": ("tonelada", "toneladas"), "dB": ("decibelio", "decibelios"), "″": ("pulgada", "pulgadas"), "mi": ("milla", "millas"),
 }  # fmt: skip
 _MONEY = ("US$", "R$", "USD", "EUR", "MXN", *"€$£¥₹₽₿")
 _UNIT = "|".join(re.escape(unit) for unit in sorted(_UNITS_AFTER, key=len, reverse=True))
@@ -166,7 +166,7 @@ def _telephone(number: Match) -> str:
 
 def _clock(time: Match) -> str:
     hour, minutes = int(time[1]), time[2]
-    return f"{'una' if hour == 1 else cardinal(hour)} {_minutes(minutes)}" if hour <= 24 else time.group()
+    return f"{_feminine(cardinal(hour))} {_minutes(minutes)}" if hour <= 24 else time.group()
 
 
 def _amount(found: Match) -> str:
@@ -182,7 +182,8 @@ def _amount(found: Match) -> str:
     if one == many:
         return f" {minus}{words} {one} "
     words = _feminine(words) if one.endswith("a") else _before_noun(words)
-    return f" {minus}{words} {one if digits == '1' else many} "
+    link = "de " if re.search(r"mill(?:ón|ones)$", words) and unit in _MONEY else ""
+    return f" {minus}{words} {link}{one if digits == '1' else many} "
 
 
 def _feminine(words: str) -> str:
@@ -210,6 +211,11 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     yield r"(?<=\d)\s?−\s?(?=\d)", " menos "
     yield "[−‐‑‒﹣]", "-"
     yield "⁄", "/"
+    yield "[₀-₉]", lambda m: str(ord(m.group()) - ord("₀"))
+    yield r"(?<=\d)['’]s\b", ""
+    yield r"(\d\s?[kcdm]?m)([23])\b", lambda m: m[1] + "²³"[int(m[2]) - 2]
+    yield rf"(?:{_SIGN})\s?(?=[\d.,]+\s?(?:pesos|euros|dólares)\b)", ""
+    yield r"\bv(?=\d+\.\d)", "versión "
     yield "℃", "°C"
     yield r"(?i)\bhttps?://[^\s<>\"]+|\bwww\.[^\s<>\"]+", _address
     yield r"[\w.+-]*\w@[\w-]+(?:\.[\w-]+)+", _address
@@ -225,11 +231,13 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
         r"\betc\.": "etcétera", r"\bp\.\s?ej\.": "por ejemplo", r"\bavd?a?\.(?=\s)": "avenida", r"\bpágs\.": "páginas",
         r"\bpág\.": "página", r"\bart\.(?=\s?\d)": "artículo", r"\btel\.": "teléfono", r"\baprox\.": "aproximadamente",
         r"\ba\.\s?c\.": "antes de Cristo", r"\bd\.\s?c\.": "después de Cristo", r"\ba\.\s?m\.": "a eme",
-        r"\bp\.\s?m\.": "pe eme", r"\bc/(?=\s?[A-Z])": "calle", r"\bcap\.(?=\s)": "capítulo", r"\bdña\.": "doña",
+        r"\bp\.\s?m\.": "pe eme", r"\blic\.(?=\s)": "licenciado", r"\bing\.(?=\s)": "ingeniero", r"\bprof\.": "profesor",
+        r"\bs\.(?=\s[IVX]+\b)": "siglo", r"\bc/(?=\s?[A-Z])": "calle", r"\bcap\.(?=\s)": "capítulo", r"\bdña\.": "doña",
     }.items():  # fmt: skip
         yield f"(?i){pattern}", word
-    yield r"\b[nN](?:\.?\s?[º°o]\.?|úm\.)\s?(?=\d)|№\s?|(?<!\w)#(?=\d)", " número "
+    yield r"\b[nN](?:\.?\s?[º°o]\.?|úm\.|ro\.)\s?(?=\d)|№\s?|(?<!\w)#(?=\d)", " número "
     # Ordinal and Roman numerals.
+    yield r"\b(\d{1,2})(?:r|d|t|m|v|n)([oa])\b", _ordinal_sign
     yield r"(?i)\b(\d{1,2})\.?(er)\b", _ordinal_sign
     yield r"\b(\d{1,2})\.?\s?([ºª])(?![CF]\b)", _ordinal_sign
     yield (
@@ -241,8 +249,8 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
         lambda m: ordinal(roman_value(m[1]), feminine=True),
     )
     yield (
-        rf"\b({ROMAN})(?=\s(?:Congreso|Festival|Concurso|Encuentro|Concilio|Imperio|Premio)\b)",
-        lambda m: ordinal(roman_value(m[1])),
+        rf"\b({ROMAN})(?=\s(?i:congreso|festival|concurso|encuentro|concilio|imperio|premio|aniversario|centenario|torneo|maratón)\b)",
+        lambda m: re.sub(r"(primer|tercer)o$", r"\1", ordinal(roman_value(m[1]))),
     )
     yield rf"\b(?P<name>[Ss]iglos?) (?P<numeral>{ROMAN})\b", _ruler
     yield rf"\b([Ss]iglos? \w+(?: y| al?| o)) ({ROMAN})\b", lambda m: f"{m[1]} {cardinal(roman_value(m[2]))}"
@@ -254,8 +262,16 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
         _long_date,
     )
     yield r"(?<![\d-])(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})(?![\d-])", _long_date
-    yield r"(?<!\d)24/7(?!\d)", "veinticuatro siete"
-    yield r"\b(\d{1,2}):(\d{2})\s?(?:h(?:oras|rs?|s)?\b)?(?!\d|:)", _clock
+    yield r"(?<![\d/])24/7(?![\d/])", "veinticuatro siete"
+    yield r"(?<![\d/])50/50(?![\d/])", "cincuenta cincuenta"
+    yield (
+        r"\b(\d{1,2}):(\d{2}):(\d{2})(?![\d:])",
+        lambda m: (
+            f"{_feminine(cardinal(int(m[1])))} horas {cardinal(int(m[2]))} minutos {cardinal(int(m[3]))} segundos"
+        ),
+    )
+    yield r"\b(\d{1,2})[:.](\d{2})\s?h(?:oras|rs?|s)?\b", _clock
+    yield r"\b(\d{1,2}):(\d{2})(?![\d:])", _clock
     yield (
         r"(?<![\d:])(\d{1,3}):(\d{1,2})(?![\d:])",
         lambda m: f"{cardinal(int(m[1]))} a {cardinal(int(m[2]))}",
@@ -273,10 +289,20 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
         r"(?<![\w.,])(\d{1,2})'\s?(\d{1,2})[\"″”]",
         lambda m: f"{cardinal(int(m[1]))} pies y {cardinal(int(m[2]))} pulgadas",
     )
+    yield r"(?<=\d[°º])\s?(\d{1,2})['′’]", lambda m: f" {cardinal(int(m[1]))} minutos"
+    yield (
+        rf"(?<!\d)\"[^\"]*\"|(?<![\w.,])({_NUMBER})\s?[\"″]",
+        lambda m: f"{_feminine(_number(m[1], ''))} pulgadas" if m[1] else m.group(),
+    )
+    yield (
+        rf"(?<![\w.,])(?P<digits>{_NUMBER})\s?(?P<unit>{_UNIT})/(?P<per>{_UNIT})(?![\w²³/])",
+        lambda m: f"{_number(m['digits'], '')} {_UNITS_AFTER[m['unit']][1]} por {_UNITS_AFTER[m['per']][0]}",
+    )
     yield rf"{minus}(?<![\w.,])(?P<digits>{_NUMBER})\s?(?P<unit>{_UNIT})(?P<large>(?!))?(?![\w²³/])", _amount
     yield rf"(?<!\w)(?:{_SIGN})(?!\w)", lambda m: f" {_UNITS_AFTER[m.group()][0]} "
+    yield r"\s?/\s?(?=(?:segundo|minuto|hora|día|noche|semana|mes|año|persona|noche)s?\b)", " por "
     # Versions, fractions, ranges, sums.
-    yield r"(?<![\w.,])\d+(?:\.\d+){2,}(?![\w]|\.\d)", _version
+    yield r"(?<![\w.,])(?!\d{1,3}(?:\.\d{3})+(?!\d))\d+(?:\.\d+){2,}(?!\w|\.\d)", _version
     yield r"(?<![\w./])(?:(?P<whole>\d+) )?(?P<top>\d{1,3})/(?P<bottom>\d{1,3})(?![\w/]|[.,]\d)", _slash
     yield "(\\d+)?\\s?([¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])", _vulgar
     yield r"(?<=\d)\s?[-–]\s?(?=\d+(?:,\d+)?\s?=)", " menos "
@@ -307,8 +333,6 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
 
 def _version(found: Match) -> str:
     groups = found.group().split(".")
-    if all(len(group) == 3 for group in groups[1:]):
-        return f" {_whole(''.join(groups))} "
     return " punto ".join(_whole(group) for group in groups)
 
 
@@ -337,8 +361,18 @@ def _number(digits: str, after: str) -> str:
     words = _whole(whole)
     if mark:
         return f"{words} {'coma' if mark == ',' else 'punto'} {_whole(decimals)}"
-    counts = re.match(r"\s+(?!(?:de|del|y|o|a|por|más|menos)\b)[a-záéíóúñ]", after)
-    return _before_noun(words) if counts else words
+    noun = re.match(r"\s+(?!(?:de|del|y|o|a|por|más|menos)\b)([a-záéíóúñ]+)", after)
+    if noun is None:
+        return words
+    return _feminine(words) if noun[1].endswith("as") and noun[1] not in _MASCULINE else _before_noun(words)
+
+
+_MASCULINE = frozenset((
+    "días", "problemas", "programas", "sistemas", "temas", "mapas", "planetas", "idiomas", "climas", "poetas", "dramas",
+    "poemas", "esquemas", "diagramas", "gramas", "tranvías", "policías", "guías", "atletas", "artistas", "turistas", "tras",
+    "mientras", "más", "esquemas", "futbolistas", "periodistas", "dentistas", "telegramas", "fantasmas", "aromas",
+))  # fmt: skip
+"""Plurals in -as that are not feminine, or no nouns."""
 
 
 def _whole(digits: str) -> str:
