@@ -23,8 +23,10 @@ START_TOLERANCE_SECONDS = 0.002
 """The same for the first sample: containers round times to milliseconds."""
 MAX_HOLE_SECONDS = 1800.0
 """A longer hole in the sound is a wrong time stamp: silence of any length could be made from a few bytes."""
-_MAX_BACKWARD_SECONDS = 10.0
-"""A clock that jumps back further was reset."""
+_MAX_CUT_SECONDS = 2.0
+_MAX_CUT_SHARE = 0.01
+"""Sound is cut for later sound with the same times up to these two together. A clock that goes back further was set
+anew, or its time stamps are wrong."""
 _LOOKAHEAD_SECONDS = 1.0
 """Later sound that has to agree with a jump. In broadcasts, one time stamp counts for up to half a second."""
 _MIN_LOOKAHEAD_SECONDS = 0.25
@@ -97,7 +99,7 @@ class FilmClock:
     """Puts the frames of a film's sound on its time line, with silence where the film has none.
 
     Only a jump of the time stamps that a second of later sound confirms is followed. A hole that is longer than
-    MAX_HOLE_SECONDS or leaves the film, and a clock that is set back, are not: the sound continues there.
+    MAX_HOLE_SECONDS or leaves the film, and a clock that goes back, are not: the sound continues there.
     """
 
     def __init__(self, zero: Fraction, rate: int, longest: float, clock_round: float = math.inf) -> None:
@@ -155,11 +157,17 @@ class FilmClock:
             notes.append(
                 f"{self._cut / self._rate:.2f} s of the sound have the times of earlier sound and are not used"
             )
-        notes += [
-            f"the time stamps of the sound jump by {jump:+.1f} s at {at:.2f} s, which is not followed: "
-            "the sound continues there"
-            for at, jump in self._jumps[:_MAX_LISTED]
-        ]
+        if len(self._jumps) > _MAX_LISTED:
+            notes.append(
+                f"the time stamps of the sound are wrong in {len(self._jumps)} places and not followed there: "
+                "check that the new voices fit the pictures"
+            )
+        else:
+            notes += [
+                f"the time stamps of the sound jump by {jump:+.1f} s at {at:.2f} s, which is not followed: "
+                "the sound continues there"
+                for at, jump in self._jumps
+            ]
         if self._tail:
             notes.append(
                 f"the pictures last {self._tail / self._rate:.2f} s longer than the sound: the rest is taken as silence"
@@ -214,7 +222,9 @@ class FilmClock:
             return 0
         seconds, at = jump / self._rate, self._position / self._rate
         is_too_long = seconds > MAX_HOLE_SECONDS or at + seconds > self._longest
-        if is_too_long or (seconds < -_MAX_BACKWARD_SECONDS and self._is_started):
+        cut = self._cut / self._rate - seconds
+        is_backward = self._is_started and cut > _MAX_CUT_SECONDS + _MAX_CUT_SHARE * at
+        if is_too_long or is_backward:
             self._shift += jump
             self._jumps.append((at, seconds))
             return 0
