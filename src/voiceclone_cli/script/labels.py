@@ -450,7 +450,7 @@ def learn_labels(texts: Sequence[str], known: Collection[str]) -> tuple[LabelRea
     }
     if keys:
         recurring -= {label.key for label in candidates if _ROLES.fullmatch(label.name)}
-        # Where a file has names in one style, a word in another style is none.
+        # Where a file has names in one style, a word in another style is not one.
         styles = {_style(label) for label in first if label.key in certain}
         recurring &= {label.key for label in candidates if not styles or _style(label) in styles}
     names = certain
