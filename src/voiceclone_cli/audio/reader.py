@@ -13,9 +13,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from voiceclone_cli.audio.film import (
-    MAX_HOLE_SECONDS,
     ROUND_SECONDS,
     FilmClock,
+    ShownPictures,
     film_zero,
     is_broadcast,
     picture_streams,
@@ -234,8 +234,7 @@ class AudioStream:
         self._stream = track.stream
         self._channel = channel
         self._pictures = picture_streams(container)
-        self._zero = film_zero(container) if self._pictures else Fraction(0)
-        self._picture_end = 0.0
+        self._shown = ShownPictures(film_zero(container) if self._pictures else Fraction(0))
         self._last_time = 0.0
         self._packer: AudioResampler | None = None
         self._check_channels(self._stream.codec_context.channels)
@@ -328,7 +327,7 @@ class AudioStream:
             yield part[cut:]
         self._check_length(decoded / self.rate)
         if self._clock is not None and decoded:
-            yield from self._silence(self._clock.tail(self._picture_end), shape)
+            yield from self._silence(self._clock.tail(), shape)
 
     def _silence(self, samples: int, shape: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
         import numpy as np
@@ -345,7 +344,7 @@ class AudioStream:
         if self._container.duration:
             longest = min(longest, self._container.duration / av.time_base + _MISSING_SECONDS)
         clock_round = float(ROUND_SECONDS) if is_broadcast(self._container) else math.inf
-        return FilmClock(self._zero, self.rate, longest, clock_round)
+        return FilmClock(self._shown, self.rate, longest, clock_round)
 
     def _all_frames(self) -> Iterator[AudioFrame]:
         if self._first is not None:
@@ -378,7 +377,7 @@ class AudioStream:
         try:
             for packet in self._packets():
                 if packet.stream is not self._stream:
-                    self._count_picture(packet)
+                    self._shown.add(packet)
                     continue
                 try:
                     frames = typing.cast("list[AudioFrame]", packet.decode())
@@ -396,15 +395,6 @@ class AudioStream:
                 "or convert it to wav first.",
                 code="media_damaged",
             ) from error
-
-    def _count_picture(self, packet: Packet[Stream]) -> None:
-        """Note the end of a picture, without decoding it."""
-        if packet.pts is None or packet.time_base is None or packet.is_discard:
-            return
-        end = float((packet.pts + (packet.duration or 0)) * packet.time_base - self._zero)
-        # A leap is a wrong time stamp.
-        if end < self._picture_end + MAX_HOLE_SECONDS:
-            self._picture_end = max(self._picture_end, end)
 
     def _packets(self) -> Iterator[Packet[Stream]]:
         try:

@@ -84,9 +84,7 @@ def parse_srt(text: str) -> Iterator[Parsed]:
     for at in _heading_rows(rows):
         rows[at] = ""
     found = [
-        (at, times)
-        for at, row in enumerate(rows)
-        if ":" in row and (times := _parse_times(row)) is not None
+        (at, times) for at, row in enumerate(rows) if ":" in row and (times := _parse_times(row)) is not None
     ]
     numbers = _cue_numbers(rows, [at for at, _ in found])
     breaks = _has_ass_breaks(text)
