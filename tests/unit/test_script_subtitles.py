@@ -133,6 +133,7 @@ def test_the_word_webvtt_in_a_text_is_text() -> None:
         "a <- b -> c",
         "home --> work",
         "2 <1>",
+        "<i.e.> <p.12> <b 2>",
     ],
 )
 def test_text_that_only_resembles_formatting_stays(parse: Parser, text: str) -> None:
@@ -184,6 +185,11 @@ def test_a_row_of_a_blank_does_not_end_a_cue_but_an_empty_one_does() -> None:
     assert omitted(parse_vtt, content) == [
         ("line 10", "Stray text\nof two rows", "it stands outside of a cue")
     ]
+
+
+def test_numbers_of_cues_are_no_text_even_without_empty_rows() -> None:
+    content = "WEBVTT\n\n1\n00:01.000 --> 00:02.000\nIn 1984\n2\n00:03.000 --> 00:04.000\nRoom\n12\n\n00:05.000 --> 00:06.000\n7"
+    assert spoken(parse_vtt, content) == ["In 1984", "Room\n12", "7"] and not omitted(parse_vtt, content)
 
 
 def test_notes_and_styles_are_no_text() -> None:

@@ -230,11 +230,18 @@ def parse_vtt(text: str) -> Iterator[Parsed]:
     breaks = _has_ass_breaks(text)
     if breaks:
         yield _BREAKS_NOTE
+    found = {
+        at: times for at, row in enumerate(rows) if ":" in row and (times := _parse_times(row)) is not None
+    }
+    # Without an empty row above it, the number of a cue would be text of the cue before.
+    for number in _cue_numbers(rows, list(found)):
+        if number is not None:
+            rows[number[0]] = ""
     count = 0
     block = 0
     cue: tuple[ScriptLine, _Times, int] | None = None
     for at, row in enumerate(rows):
-        times = _parse_times(row) if ":" in row else None
+        times = found.get(at)
         if times is None and row:
             continue
         # An empty row or the times of a cue: the rows since ``block`` are complete.
@@ -275,7 +282,7 @@ _OVERRIDE_NAMES = (
 _OVERRIDE = rf"\{{(?:\\(?:(?:{_OVERRIDE_NAMES})(?![A-Za-z])|fn|r)[^\\{{}}]*)+\}}"
 _OVERRIDES = re.compile(_OVERRIDE)
 _MARKUP = (
-    rf"<(/?)({_NAMES})(?:\.[^\s<>]*)?{_ATTRIBUTES}/?>"
+    rf"<(/?)({_NAMES})(?:\.[A-Za-z][\w-]*)*{_ATTRIBUTES}/?>"
     r"|</?font\b[^<>]*>|<a\s[^<>]*>|</a>|<lang\s+[\w-]+>|</v>"
     rf"|<\d{{1,4}}:\d{{2}}(?::\d{{2}})?[.,]\d{{1,3}}>|{_OVERRIDE}"
 )
