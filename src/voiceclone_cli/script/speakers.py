@@ -198,6 +198,11 @@ class _Assigner:
             for label in part.labels:
                 self._voiceless.append(label.name)
                 self._omit(line, label.shown, LABEL)
+            if part.others:
+                names = ", ".join(filter(None, map(self._spelled, (part.name, *part.others))))
+                self._result.notes.append(
+                    f"{line.where} is said by {names} together: the first says it alone."
+                )
             text = self._speech(line, part)
             if any(character.isalnum() for character in text):
                 parts.append((part, text))
