@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
 import sys
 from types import FrameType
 
-from voiceclone_cli.errors import Stopped, VoicecloneError
+from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
 from voiceclone_cli.system import raise_if_stopped, request_stop
 from voiceclone_worker.telemetry import refuse_telemetry
 
@@ -16,6 +17,12 @@ _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 ]
 """SIGHUP: the terminal was closed; SIGBREAK: Ctrl-Break on Windows."""
+
+_NO_WORKING_DIRECTORY = (
+    "the working directory was removed, or may not be entered: change to another one (cd), and give the same "
+    "command again."
+)
+"""Every command needs one, for .env and for relative paths."""
 
 
 def main() -> None:
@@ -68,6 +75,9 @@ def _exit_at_once(number: int, frame: FrameType | None) -> None:
 def _run_command() -> int:
     from voiceclone_cli.cli.progress import print_error
 
+    if _is_working_directory_removed():
+        print_error(_NO_WORKING_DIRECTORY)
+        return InputError.exit_code
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A path need not be Unicode: it is printed byte for byte.
         sys.stdout.reconfigure(errors="surrogateescape")
@@ -89,6 +99,14 @@ def _run_command() -> int:
         _discard_stdout()
         return 1
     except OSError as error:
+        if _is_working_directory_removed():
+            print_error(_NO_WORKING_DIRECTORY)
+            return InputError.exit_code
+        if error.errno == errno.ENAMETOOLONG:
+            print_error(
+                f"the name {str(error.filename)!r:.80} is longer than this file system allows: shorten it."
+            )
+            return InputError.exit_code
         if _is_stdout_writable():
             raise
         print_error(f"the result could not be written to stdout ({error.strerror}): redirect it elsewhere")
@@ -101,6 +119,14 @@ def _run_command() -> int:
             raise
         show()
         return int(getattr(error, "exit_code", 2))
+
+
+def _is_working_directory_removed() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
 
 
 def _is_stdout_writable() -> bool:

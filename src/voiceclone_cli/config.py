@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -290,7 +291,9 @@ class Settings:
         source = self.sources[name]
         if source == "flag":
             return f"--{name.replace('_', '-')}"
-        return f"{SETTINGS[name].variable} ({source})" if source in ("environment", ".env") else source
+        if source in ("environment", ".env"):
+            return f"{SETTINGS[name].variable} ({source})"
+        return "the list" if source == "list" else source
 
     @property
     def threads_each(self) -> int:
@@ -319,7 +322,7 @@ def resolve(
     variables = {"environment": environ, ".env": read_dotenv(path)}
     values: dict[str, Any] = {}
     sources = dict.fromkeys(SETTINGS, "default")
-    notes = _exposed_secrets(path, variables[".env"])
+    notes = [*_exposed_secrets(path, variables[".env"]), *_misspelt(variables)]
     for name, setting in SETTINGS.items():
         if flags.get(name) is not None:
             values[name], sources[name] = _parse(setting, flags[name], f"--{name.replace('_', '-')}"), "flag"
@@ -388,6 +391,25 @@ def _exposed_secrets(path: Path, values: Mapping[str, str]) -> list[str]:
         return []
     names = ", ".join(secrets[:3]) + (", ..." if len(secrets) > 3 else "")
     return [f"{path} contains a secret ({names}) and other users can read it: run `chmod 600 {path}`."]
+
+
+_OUR_PREFIXES = ("VOICECLONE_", "FISH_")
+_SIMILAR = 0.85
+"""Similarity of a misspelt name (difflib's ratio): two letters of VOICECLONE_LANGUAGE are exchanged or missing."""
+
+
+def _misspelt(variables: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield a note for each variable that no setting has, but whose name is close to that of one."""
+    known = [
+        name for setting in SETTINGS.values() for name in (setting.variable, setting.old_variable) if name
+    ]
+    for source, values in variables.items():
+        prefixes = (*_OUR_PREFIXES, "HF_") if source == ".env" else _OUR_PREFIXES
+        for name in values:
+            if name in known or not name.upper().startswith(prefixes):
+                continue
+            if close := get_close_matches(name.upper(), known, 1, _SIMILAR):
+                yield f"{name} ({source}) is not a setting and is ignored: if you mean {close[0]}, write it like that."
 
 
 def models_home(settings: Settings) -> Path | None:

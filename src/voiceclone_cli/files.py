@@ -51,6 +51,11 @@ def write_error(folder: Path, error: OSError) -> RunError:
             "the folder alone until it has ended.",
             code="output_vanished",
         )
+    if error.errno == errno.ENAMETOOLONG:
+        return RunError(
+            f"The name {str(error.filename or folder)!r:.80} is longer than the file system allows: choose a shorter one.",
+            code="output_unwritable",
+        )
     return RunError(
         f"Cannot write to {folder} ({error.strerror or error}): check its permissions, or choose another folder.",
         code="output_unwritable",

@@ -184,3 +184,19 @@ def test_a_stderr_that_is_closed_from_the_start_costs_nothing_but_the_words(tmp_
         preexec_fn=lambda: os.close(2),
     )
     assert (done.returncode, done.stdout) == (2, b""), "the sentence goes nowhere, its exit code does not"
+
+
+def test_a_working_directory_that_was_removed_is_one_sentence(tmp_path: Path) -> None:
+    if os.name == "nt":
+        return  # Windows keeps a folder that a program is in
+    for command in ("run x.wav --json", "doctor", "config show", "--version"):
+        script = f"mkdir d; cd d; rmdir ../d; {sys.executable} -m voiceclone_cli {command}"
+        done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "the working directory was removed" in done.stderr and "cd" in done.stderr
+
+
+def test_a_name_longer_than_the_file_system_allows_is_one_sentence(tmp_path: Path) -> None:
+    for words in (["run"], ["run", "--json"], ["diarize"], ["report"], ["run", "--list"]):
+        ended = voiceclone(*words, "x" * 300 + ".csv", cwd=tmp_path)
+        assert ended.code == 2 and ended.err.count("\n") == 1 and "too long" in ended.err, ended.err

@@ -420,3 +420,68 @@ def test_a_secret_is_known_by_its_name(name: str) -> None:
 def test_ordinary_names_are_not_taken_for_secrets(name: str) -> None:
     assert not is_secret_name(name)
     assert contains_secret(name, "https://me:abc@host") and not contains_secret(name, "https://host")
+
+
+# Languages, and names that are nearly those of settings
+
+
+@pytest.mark.parametrize(
+    "text, tag",
+    [
+        ("zh_CN", "zh-CN"),
+        ("es_MX", "es-MX"),
+        ("spa", "es"),
+        ("pt-br", "pt-BR"),
+        ("Spanish", "es"),
+        ("jp", "ja"),
+    ],
+)
+def test_a_language_is_taken_however_it_is_written(text: str, tag: str) -> None:
+    assert resolve({"language": text}, {}).language == tag
+    assert resolve({}, {"VOICECLONE_LANGUAGE": text}).language == tag
+
+
+@pytest.mark.parametrize("text", ["klingon", "xx", "en US GB", "字幕"])
+def test_what_is_no_language_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(
+        InputError, match="--language: must be a language code such as en, es-419, pt-BR or zh-Hans"
+    ):
+        resolve({"language": text}, {})
+
+
+def test_messages_name_where_a_setting_comes_from() -> None:
+    dotenv("VOICECLONE_SEED=3\n")
+    settings = resolve({"language": "es"}, {"VOICECLONE_ENGINE": "echo"})
+    assert settings.origin("language") == "--language"
+    assert settings.origin("engine") == "VOICECLONE_ENGINE (environment)"
+    assert settings.origin("seed") == "VOICECLONE_SEED (.env)"
+
+
+@pytest.mark.parametrize(
+    "name, meant",
+    [
+        ("VOICECLONE_LANGAUGE", "VOICECLONE_LANGUAGE"),
+        ("FISH_PARALEL_MODE", "FISH_PARALLEL_MODE"),
+        ("FISH_NUM_WORKER", "FISH_NUM_WORKERS"),
+        ("HF_TOKN", "HF_TOKEN"),
+        ("voiceclone_language", "VOICECLONE_LANGUAGE"),
+    ],
+)
+def test_a_name_that_is_nearly_a_setting_is_noted(name: str, meant: str) -> None:
+    dotenv(f"{name}=1\n")
+    (note,) = resolve({}, {}).notes
+    assert note == f"{name} (.env) is not a setting and is ignored: if you mean {meant}, write it like that."
+
+
+def test_names_of_other_programs_are_not_noted() -> None:
+    dotenv("LANGUAGE=es\nHF_HOME=/models\nFISH_API_URL=x\nVOICECLONE_ECHO_DELAY=1\nOTHER=2\n")
+    environ = {
+        "HF_TOKN": "1",
+        "PATH": "/bin",
+        "VOICECLONE_COORDINATED": "1",
+        "VOICECLONE_WATERMARKS": "false",
+    }
+    assert resolve({}, environ).notes == (
+        "VOICECLONE_WATERMARKS (environment) is not a setting and is ignored: if you mean VOICECLONE_WATERMARK, "
+        "write it like that.",
+    )

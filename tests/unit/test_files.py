@@ -53,6 +53,13 @@ def test_a_folder_that_vanished_differs_from_one_that_cannot_be_written(tmp_path
     assert write_error(tmp_path, missing).code == "output_unwritable"
 
 
+def test_a_name_that_is_too_long_is_named(tmp_path: Path) -> None:
+    error = OSError(errno.ENAMETOOLONG, "File name too long", f"{tmp_path}/{'x' * 300}.srt")
+    assert (
+        "is longer than the file system allows: choose a shorter one" in write_error(tmp_path, error).message
+    )
+
+
 def test_what_writing_would_meet_can_be_met_before_the_work(tmp_path: Path) -> None:
     check_writable(tmp_path / "new" / "script.json")
     assert list((tmp_path / "new").iterdir()) == []

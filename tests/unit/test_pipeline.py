@@ -13,6 +13,7 @@ import pytest
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import FISH_SAMPLING, EngineChoice
 from voiceclone_cli.pipeline.prepare import bytes_of_run, free_space_note
+from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints, synthesis_tasks
 from voiceclone_cli.rundir.directory import resume_directory
 from voiceclone_cli.types import Recording, Reference, Script, Segment, segment_seed
@@ -145,3 +146,25 @@ def test_enough_free_space_has_no_note(tmp_path: Path) -> None:
 def test_too_little_free_space_is_a_note_with_the_folder_and_the_figures(tmp_path: Path) -> None:
     note = free_space_note(tmp_path / "run", 10**18)
     assert note is not None and str(tmp_path / "run") in note and "1000000000000 MB" in note
+
+
+# The default run directory
+
+
+def default_directory(name: str) -> Path:
+    return RunRequest(Path(name), resolve({}, {})).run_dir
+
+
+def test_the_run_directory_has_the_name_of_the_recording() -> None:
+    assert default_directory("talks/a.b.wav") == Path("a.b.voiceclone")
+    longest = "x" * (255 - len(".voiceclone"))
+    assert default_directory(f"{longest}.ogg") == Path(f"{longest}.voiceclone")
+
+
+@pytest.mark.parametrize("stem", ["x" * 246, "x" * 245, "会" * 83, "🎬 " * 50, "x" * 99 + ". " + "y" * 150])
+def test_a_name_without_room_for_the_suffix_is_cut_and_stays_unique(tmp_path: Path, stem: str) -> None:
+    folder, other = default_directory(f"{stem}.ogg"), default_directory(f"{stem[:-1]}z.ogg")
+    assert folder != other and len(os.fsencode(folder)) < 150
+    assert folder.name.startswith(stem[:20]) and folder.suffix == ".voiceclone"
+    assert folder == default_directory(f"{stem}.wav"), "as with short names, whatever the suffix"
+    (tmp_path / folder).mkdir()

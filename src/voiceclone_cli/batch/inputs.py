@@ -160,7 +160,8 @@ def _items(rows: Sequence[ListRow], root: Path, earlier: Mapping[str, str]) -> I
 
 def is_collection(argument: Path) -> bool:
     """Return whether an argument is a folder or a pattern, not a (perhaps missing) file."""
-    return argument.is_dir() or _is_pattern(argument)
+    # Not Path.is_dir, which raises for a name that is too long.
+    return os.path.isdir(argument) or _is_pattern(argument)
 
 
 def find_inputs(arguments: Iterable[Path]) -> Iterator[Path]:

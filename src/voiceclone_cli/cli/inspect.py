@@ -200,6 +200,7 @@ def script_command(
     from voiceclone_cli.audio import reader
     from voiceclone_cli.files import check_writable, friendly_errors
     from voiceclone_cli.script import script_file
+    from voiceclone_cli.script.language import transcribed_language
     from voiceclone_cli.script.segmentation import segments_from_words
     from voiceclone_cli.types import AudioChoice
 
@@ -214,13 +215,15 @@ def script_command(
         diarization = diarize_cached(recording, settings, count, progress)
         transcript, notes = transcribe_cached(recording, diarization, settings, progress)
     script = segments_from_words(transcript, diarization)
+    language = transcribed_language(transcript, settings.origin("language") if settings.language else None)
     if output is None:
         typer.echo(script_file.to_json(script), nl=False)
     else:
         with friendly_errors(output.absolute().parent):
             script_file.write_script(output, script)
         typer.echo(output)
-    display.say(*(f"note: {note}" for note in (*recording.notes, *notes, *script.notes)))
+    display.say(f"language: {language.code}, because {language.why}")
+    display.say(*(f"note: {note}" for note in (*settings.notes, *recording.notes, *notes, *script.notes)))
 
 
 @options.with_options("mode", "workers", "watermark")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +13,12 @@ from voiceclone_cli.analysis.diarization import SpeakerCount
 from voiceclone_cli.config import SETTINGS, Settings
 from voiceclone_cli.corrections.edits import Edits
 from voiceclone_cli.types import Until
+
+_SUFFIX = ".voiceclone"
+_MAX_NAME = 255
+"""Bytes of a file name, on most systems."""
+_SHORT_STEM = 100
+"""Bytes of a stem that was cut; there is room for the names that other programs make of the directory's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,16 @@ class RunRequest:
     @property
     def run_dir(self) -> Path:
         """The run directory of the request."""
-        return self.out or Path(f"{self.input.stem}.voiceclone")
+        return self.out or Path(default_run_dir(self.input.stem))
+
+
+def default_run_dir(stem: str) -> str:
+    """Return ``STEM.voiceclone``; of a stem that leaves no room for the suffix its beginning, and a hash of the whole."""
+    if len(os.fsencode(stem + _SUFFIX)) <= _MAX_NAME:
+        return stem + _SUFFIX
+    digits = hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
+    short = os.fsencode(stem)[:_SHORT_STEM].decode("utf-8", errors="ignore").rstrip(" .")
+    return f"{short}-{digits}{_SUFFIX}"
 
 
 def describe_request(request: RunRequest, engine: str) -> dict[str, Any]:

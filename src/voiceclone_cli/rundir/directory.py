@@ -183,7 +183,8 @@ def open_run_dir(root: Path, input_sha256: str) -> Iterator[RunDir]:
     cannot be created, or another run is using it.
     """
     root = root.absolute()
-    _check_owner(root, input_sha256)  # before the lock, which leaves a file
+    with _friendly_errors(root):
+        _check_owner(root, input_sha256)  # before the lock, which leaves a file
     with ExitStack() as stack:
         with _friendly_errors(root):
             root.mkdir(parents=True, exist_ok=True)

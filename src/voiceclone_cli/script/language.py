@@ -69,11 +69,11 @@ _KANA = 0.1
 
 _PASSED_OVER = (
     "sdh cc forced default full sign signs song songs sub subs subtitle subtitles caption captions foreign orig "
-    "original auto asr hearing_impaired hearing-impaired closed-captions dubtitle commentary"
+    "original auto asr srt vtt ass ssa hearing_impaired hearing-impaired closed-captions dubtitle commentary"
 )
 """Parts of a name beside its language."""
 _ALSO_WORDS = (
-    "ak am an as ay be bo br ch fo he hi ho id ie in io is it la li lo mi mo my na ne no om or os pa pi sa sc se so su "
+    "ak am an as ay be bo br ch fo he hi ho id ie io is it la li lo mi mo my na ne no om or os pa pi sa sc se so su "
     "ta ti to tw uk za alb arm art bel ben bin bos bur car cat cor cos cre dan div est fin fry ful hat her hun ice ind "
     "kin lit mac mal man mar may min mol mon nap nor ori pan pap per pol por ron rum run sad sag sat sin sot spa sun "
     "tam tat tel ton war wel cop ban chr hil mai scn"
@@ -419,7 +419,7 @@ def _detect(text: str) -> dict[str, float]:
     capitals = sum(map(str.isupper, text))
     if capitals > 0.6 * sum(map(str.isalpha, text)):
         text = text.lower()
-    words = " ".join(re.sub(r"[\d_]+", " ", text).split())
+    words = " ".join(re.sub(r"[\d_]+", " ", unicodedata.normalize("NFKC", text)).split())
     return {code: probability for code, probability in _detector().rank(words) if probability > 0.001}
 
 
