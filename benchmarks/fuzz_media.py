@@ -120,7 +120,7 @@ def valid_files(folder: Path) -> list[Path]:
     files.append(write_wav(folder / "law.au", tone(1.0), subtype="ULAW"))
     files += [write_wav(folder / f"plain.{kind}", tone(1.0)) for kind in ("wav", "aiff", "caf")]
     for suffix in sorted({*CODECS, *RARER_CODECS}):
-        video = suffix in (".mp4", ".mkv", ".avi")
+        video = suffix in (".mp4", ".mkv", ".avi", ".ts")
         files.append(write_media(folder / f"sound{suffix}", speech, channels=2, video=video))
     return files
 

@@ -124,7 +124,9 @@ def _cues(chooser: random.Random, seconds: int) -> list[_Cue]:
             rows.append(str(chooser.choice([12, 1984, 7])))
         if chooser.random() < 0.05:
             rows = [chooser.choice(["...", "♪", ""])]
-        label = chooser.choice(LABELS) if labelled and chooser.random() < 0.8 else ""
+        label = ""
+        if labelled and chooser.random() < 0.8 and not rows[0].startswith(("-", "–", ">>")):
+            label = chooser.choice(LABELS)
         cue = _Cue(at, at + length, rows, label)
         if chooser.random() < 0.05:
             cue.times = chooser.choice(["00:00:05,000 --> soon", "00:01 --> soon", "00:00:05,000 -->"])

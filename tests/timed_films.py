@@ -152,7 +152,9 @@ def original_errors(recording: Recording, played: Signal, film: TimedFilm) -> li
     return errors
 
 
-def dub(folder: Path, source: Path, film: TimedFilm) -> tuple[Path, list[LineTimes]]:
+def dub(
+    folder: Path, source: Path, film: TimedFilm, *, keep_original_audio: bool = False
+) -> tuple[Path, list[LineTimes]]:
     """Dub the film with the echo engine, and return the video and the times of each line in it."""
     script, turns = folder / "script.srt", folder / "turns.rttm"
     script.write_text(
@@ -163,7 +165,15 @@ def dub(folder: Path, source: Path, film: TimedFilm) -> tuple[Path, list[LineTim
     )
     turns.write_text(f"SPEAKER x 1 {max(0, film.sound_start)} {film.seconds - 4} <NA> <NA> A <NA> <NA>\n")
     settings = resolve({"engine": "echo"}, environ={})
-    request = RunRequest(source, settings, folder / "run", script, turns, report=False)
+    request = RunRequest(
+        source,
+        settings,
+        folder / "run",
+        script,
+        turns,
+        keep_original_audio=keep_original_audio,
+        report=False,
+    )
     result = run(request)
     assert result.exit_code == 0, result.document["errors"]
     video = Path(result.document["outputs"]["video"])

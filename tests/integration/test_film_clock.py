@@ -11,7 +11,8 @@ from av.stream import Disposition
 
 from media_samples import Signal, tone, write_wav
 from timed_films import FILMS, SHORT, TimedFilm, dub, make_film, original_errors
-from video_samples import Film, noise, write_film
+from video_samples import Film, noise, tracks, write_film
+from voiceclone_cli.audio.film import ROUND_SECONDS
 from voiceclone_cli.audio.reader import open_audio, read_recording, read_spans
 from voiceclone_cli.config import resolve
 from voiceclone_cli.errors import InputError
@@ -19,8 +20,14 @@ from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.run import run
 from voiceclone_cli.types import AudioChoice
 
+CLOCK_STARTS_ANEW = TimedFilm("anew.ts", sound_start=1.5, clock=float(ROUND_SECONDS) - 5)
 
-@pytest.mark.parametrize("film", [film for film in FILMS if film.name in SHORT], ids=lambda film: film.name)
+
+@pytest.mark.parametrize(
+    "film",
+    [*(film for film in FILMS if film.name in SHORT), CLOCK_STARTS_ANEW],
+    ids=lambda film: film.name,
+)
 def test_a_clone_sounds_with_its_subtitle(tmp_path: Path, film: TimedFilm) -> None:
     source, played = make_film(tmp_path, film)
     assert max(map(abs, original_errors(read_recording(source), played, film))) <= 0.012
@@ -88,11 +95,31 @@ def test_a_run_on_another_track_uses_no_result_of_the_first(tmp_path: Path) -> N
     assert np.abs(original).max() == pytest.approx(np.abs(sounds[1]).max(), rel=0.1)
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".ts"])
+def test_the_original_that_is_kept_is_in_time_with_the_pictures(tmp_path: Path, suffix: str) -> None:
+    film = TimedFilm(f"film{suffix}", sound_start=1.5, clock=60.0)
+    source, _ = make_film(tmp_path, film)
+    out, _ = dub(tmp_path, source, film, keep_original_audio=True)
+    (picture, new, kept), (old_picture, old) = tracks(out)[:3], tracks(source)
+    assert min(picture.times) == pytest.approx(0, abs=0.001) and min(new.times) == 0
+    assert kept.payloads == old.payloads
+    assert float(
+        min(kept.times) - min(old.times) - min(picture.times) + min(old_picture.times)
+    ) == pytest.approx(0, abs=0.001)
+
+
 # Channels in opposite phase
 
 
 def stereo(path: Path, left: Signal, right: Signal) -> Path:
     return write_wav(path, np.stack([left, right], axis=1), subtype="FLOAT")
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "DOUBLE"])
+def test_cancelled_channels_are_found_in_any_sample_format(tmp_path: Path, subtype: str) -> None:
+    speech = tone(1.0)
+    path = write_wav(tmp_path / "a.wav", np.stack([speech, -speech], axis=1), subtype=subtype)
+    np.testing.assert_allclose(np.abs(read_recording(path).samples), np.abs(speech), atol=0.01)
 
 
 @pytest.mark.parametrize("factor", [-1.0, -0.8, -1.1])

@@ -26,6 +26,8 @@ def read(*texts: str, voices: tuple[str, ...] = VOICES) -> list[list[tuple[str |
         "【Anna】Hi.", "（Anna）Hi.", "［Anna］：Hi.", "Anna: Hi.", "Anna:Hi.", "Anna : Hi.", "Anna：Hi.", "ANNA: Hi.",
         "anna: Hi.", "Ａｎｎａ：Hi.", ">> Anna: Hi.", ">>> Anna: Hi.", "&gt;&gt; Anna: Hi.", "≫Anna: Hi.", "- Anna: Hi.",
         "-Anna: Hi.", "– [Anna] Hi.", "— (Anna) Hi.", "－【Anna】Hi.", "\u200f[Anna] Hi.", "\ufeff[Anna] Hi.",
+        "**Anna:** Hi.", "*Anna*: Hi.", "[Anna, whispering] Hi.", "[Anna (on the phone)]: Hi.", "(Anna; off) Hi.",
+        "[ANNA - sighs] Hi.", "Anna:\n- Hi.", "[Anna & SPEAKER_01] Hi.", "Anna and SPEAKER_00: Hi.",
         "\u202b[Anna] Hi.\u202c", "\u2067Anna\u2069: Hi.", "\u200d[Anna]\u200b Hi.", "[Anna]\nHi.", "Anna:\nHi.",
     ],
 )  # fmt: skip
@@ -48,6 +50,8 @@ def test_separators_and_accents_do_not_distinguish_names() -> None:
         ("[Anna] One. [SPEAKER_01] Two.", [("Anna", "One."), ("SPEAKER_01", "Two.")]),
         (">> Anna: One. >> SPEAKER_01: Two.", [("Anna", "One."), ("SPEAKER_01", "Two.")]),
         ("One.\n[Anna] Two.", [(None, "One."), ("Anna", "Two.")]),
+        ("Anna: One. / [SPEAKER_01]: Two.", [("Anna", "One."), ("SPEAKER_01", "Two.")]),
+        ("Anna:\n- One.\n- Two.", [("Anna", "One."), (None, "Two.")]),
         ("- One.\n- Two.", [(None, "One."), (None, "Two.")]),
         ("– One\nmore.\n– Two.", [(None, "One more."), (None, "Two.")]),
         ("- One. - Two.", [(None, "One."), (None, "Two.")]),
@@ -66,7 +70,7 @@ def test_several_people_in_a_cue_are_several_parts(text: str, parts: list[tuple[
     [
         "Question: who is it?", "Note: bring a coat.", "Warning: hot.", "12:30 is late.", "http://example.org", "5 >> 3",
         "I tell you: go.", "-5 degrees.", "He said\n- and I know it -\nthat.", "注意：小心。", "WARNING: hot.", "Ratio 3:2",
-        "It is Anna: she knows.", "a - b", "C:\\new\\house",
+        "It is Anna: she knows.", "Anna, listen: go.", "a - b", "Man: a short history.", "C:\\new\\house",
     ],
 )  # fmt: skip
 def test_ordinary_text_stays_text(text: str) -> None:
@@ -93,6 +97,7 @@ def test_words_with_a_colon_that_recur_are_headings_and_no_names() -> None:
         ("旁白：Come in.", "旁白："),
         ("Ben (on the phone): Come in.", "Ben (on the phone):"),
         (">> Ben Smith: Come in.", "Ben Smith:"),
+        ("Narrator: Come in.", "Narrator:"),
     ],
 )
 def test_a_label_of_someone_without_a_voice_is_no_text(text: str, label: str) -> None:
@@ -112,6 +117,19 @@ def test_names_in_capitals_are_labels_where_a_file_has_several() -> None:
     reader, as_text = learn_labels(shouted, VOICES)
     assert not [label for text in shouted for part in reader.parts(text) for label in part.labels]
     assert as_text == ["BEN:", "CARL:"]
+
+
+def test_a_name_in_capitals_among_labels_in_capitals_is_a_label() -> None:
+    texts = ["ANNA: One.", "SPEAKER_00: Two.", "CARL: Three."]
+    reader, _ = learn_labels(texts, VOICES)
+    assert [label.name for part in reader.parts(texts[2]) for label in part.labels] == ["CARL"]
+
+
+def test_a_word_in_another_style_than_the_labels_of_a_file_is_text() -> None:
+    texts = ["ANNA: One.", "SPEAKER_00: Two.", "Listen: three.", "Listen: four."]
+    reader, as_text = learn_labels(texts, VOICES)
+    assert [part.name for part in reader.parts(texts[2])] == [None]
+    assert as_text == ["Listen:"]
 
 
 def test_without_voices_a_role_is_a_speaker() -> None:

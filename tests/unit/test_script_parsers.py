@@ -434,8 +434,8 @@ def test_texts_share_the_time_of_a_line_by_their_length() -> None:
     parts = share_time(line, ["Did you see it?", "No.", "..."])
     assert [(part.start, part.end, part.text, part.id) for part in parts] == [
         (1.0, 4.141, "Did you see it?", "3"),
-        (4.141, 4.713, "No.", None),
-        (4.713, 5.0, "...", None),
+        (4.141, 4.713, "No.", "0003b"),
+        (4.713, 5.0, "...", "0003c"),
     ]
     assert {part.where for part in parts} == {"cue 3"}
 
@@ -443,3 +443,49 @@ def test_texts_share_the_time_of_a_line_by_their_length() -> None:
 def test_a_line_of_a_millisecond_is_not_shared() -> None:
     parts = share_time(ScriptLine("cue 1", 1.0, 1.001, ""), ["One.", "Two."])
     assert [(part.start, part.end) for part in parts] == [(1.0, 1.001)] * 2
+
+
+def test_a_few_damaged_bytes_cost_their_lines_alone(tmp_path: Path) -> None:
+    content = (
+        SRT.replace("Hello", "Señora, ¿qué tal está?").encode()
+        + b"\n3\n00:00:13,000 --> 00:00:14,000\nYe\xffs.\n"
+    )
+    result = read(tmp_path, "a.srt", content)
+    assert texts(result) == ["Señora, ¿qué tal está? there.", "Hi."]
+    assert [(text.where, text.text, text.reason) for text in result.omitted] == [
+        ("cue 3", "Ye?s.", "has text that is not Unicode")
+    ]
+
+
+def test_one_bad_field_costs_one_line(tmp_path: Path) -> None:
+    rows = [
+        {"start": 1, "end": 2, "text": "One."},
+        {"start": 2, "end": 3, "text": "Two.", "speaker": "../x"},
+        {"start": 3, "end": 4, "text": "Three.", "language": "?"},
+        {"start": 4, "end": 5, "text": "Four.", "seed": -1},
+        {"start": "soon", "end": 6, "text": "Five."},
+        {"start": 6, "end": 7, "text": "Six.", "speaker": 6},
+        7,
+        {"start": 8, "end": 9, "text": "Eight."},
+    ]
+    result = read(tmp_path, "a.json", json.dumps(rows))
+    assert texts(result) == ["One.", "Eight."]
+    assert [text.where for text in result.omitted] == [f"segment {number}" for number in range(2, 8)]
+    assert result.notes[0].startswith(
+        "6 lines are damaged and not spoken: segment 2: the speaker name '../x'"
+    )
+
+
+def test_one_bad_row_of_a_table_costs_one_line(tmp_path: Path) -> None:
+    table = (
+        'start,end,text\n1,2,One.\n2,3,"Two "of" it."\n3,x,Three.\n4,5,"Four,\nand more."\n5,6,Five, six.\n6,7,"Open\n'
+        "start,end,text\n7,8,Eight.\n"
+    )
+    result = read(tmp_path, "a.csv", table)
+    assert texts(result) == ["One.", "Four, and more.", "Eight."]
+    assert [(text.where, text.text) for text in result.omitted] == [
+        ("line 3", '2,3,"Two "of" it."'),
+        ("line 4", "Three."),
+        ("line 7", "Five six."),
+        ("line 8", '6,7,"Open'),
+    ]

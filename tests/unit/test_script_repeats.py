@@ -54,6 +54,36 @@ def test_a_row_that_grows_word_by_word_is_one_line() -> None:
     ) == [(1, 4, "good morning everyone"), (4, 6, "I am Anna")]
 
 
+def test_captions_whose_rows_were_joined_roll_by_words() -> None:
+    assert spoken(
+        line(1, 3, "welcome to the show"),
+        line(3, 3.01, "welcome to the show"),
+        line(3.01, 6, "welcome to the show today we talk about"),
+        line(6, 6.01, "today we talk about"),
+        line(6.01, 9, "today we talk about cats and dogs"),
+        line(9, 11, "cats and dogs and more"),
+    ) == [
+        (1, 3.01, "welcome to the show"),
+        (3.01, 6.01, "today we talk about"),
+        (6.01, 9, "cats and dogs"),
+        (9, 11, "and more"),
+    ]
+
+
+def test_sentences_that_begin_as_the_last_one_ended_are_not_rolling_captions() -> None:
+    lines = [
+        line(1, 2, "I will go home."),
+        line(2, 3, "I will go home."),
+        line(3, 4, "You will."),
+        line(4, 5, "You will. You will see it."),
+        line(5, 6, "see it. And then?"),
+        line(6, 7, "And then we leave."),
+        line(8, 9, "Who is it?"),
+        line(10, 11, "Me."),
+    ]
+    assert spoken(*lines) == [(item.start, item.end, item.text) for item in lines]
+
+
 def test_people_who_repeat_themselves_are_not_rolling_captions() -> None:
     lines = [
         line(1, 2, "No."),

@@ -306,6 +306,12 @@ def test_a_field_names_the_speaker_and_a_known_label_in_its_text_is_not_spoken(t
     ]
 
 
+def test_what_several_people_say_together_is_said_by_the_first_and_noted(tmp_path: Path) -> None:
+    result = read_srt(tmp_path, (1.0, 2.0, "SPEAKER_01 & SPEAKER_00: Yes!"))
+    assert said(result) == [("SPEAKER_01", "Yes!")]
+    assert result.notes == ("cue 1 is said by SPEAKER_01, SPEAKER_00 together: the first says it alone.",)
+
+
 def test_credits_are_omitted_at_the_edges_only(tmp_path: Path) -> None:
     cues = [(float(at), at + 0.9, f"Line {at}.") for at in range(1, 12)]
     cues[0] = (*cues[0][:2], "Subtitles by Joe")

@@ -133,6 +133,7 @@ def test_the_word_webvtt_in_a_text_is_text() -> None:
         "a <- b -> c",
         "home --> work",
         "2 <1>",
+        "<i.e.> <p.12> <b 2>",
     ],
 )
 def test_text_that_only_resembles_formatting_stays(parse: Parser, text: str) -> None:
@@ -186,6 +187,11 @@ def test_a_row_of_a_blank_does_not_end_a_cue_but_an_empty_one_does() -> None:
     ]
 
 
+def test_numbers_of_cues_are_no_text_even_without_empty_rows() -> None:
+    content = "WEBVTT\n\n1\n00:01.000 --> 00:02.000\nIn 1984\n2\n00:03.000 --> 00:04.000\nRoom\n12\n\n00:05.000 --> 00:06.000\n7"
+    assert spoken(parse_vtt, content) == ["In 1984", "Room\n12", "7"] and not omitted(parse_vtt, content)
+
+
 def test_notes_and_styles_are_no_text() -> None:
     content = "WEBVTT title\n\nNOTE\nof two\nrows\n\nSTYLE\n::cue { color: red }\n\n00:01.000 --> 00:02.000\nYes.\n\nNOTE last\n"
     assert spoken(parse_vtt, content) == ["Yes."] and not omitted(parse_vtt, content)
@@ -195,7 +201,7 @@ def test_voices_in_a_cue_are_lines_of_their_speakers() -> None:
     content = "WEBVTT\n\n00:01.000 --> 00:05.000\n- <v Anna>Hello Ben.</v>\n- <v.loud Ben Lee>Hi.</v> <v Ben Lee>Yes."
     lines = [item for item in parse_vtt(content) if isinstance(item, ScriptLine)]
     assert [(line.speaker, line.text) for line in lines] == [
-        ("Anna", "- Hello Ben.\n-"),
+        ("Anna", "Hello Ben."),
         ("Ben Lee", "Hi. Yes."),
     ]
     assert lines[0].start == 1.0 and lines[0].end == lines[1].start and lines[1].end == 5.0

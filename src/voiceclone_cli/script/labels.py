@@ -44,7 +44,8 @@ _INNER_CHANGE = re.compile(rf"(?<=[{_SENTENCE_END}\-–—])\s+(?={_CHEVRONS})")
 _DASH = re.compile(rf"\s*[{DASHES}]{{1,2}}(\s*)(?=\S)")
 _INNER_DASH = re.compile(rf"(?<=[{_SENTENCE_END}])\s+(?=[{DASHES}]\s|[{DASHES}][^\W\d_])")
 _BRACKETED = re.compile(
-    rf"\s*([{re.escape(OPENING)}])\s*([^{re.escape(OPENING + CLOSING)}]{{1,100}}?)\s*([{re.escape(CLOSING)}])\s*"
+    rf"\s*([{re.escape(OPENING)}])\s*([^{re.escape(OPENING + CLOSING)}]{{1,100}}?(?:\s*[(（][^()（）\[\]]{{1,60}}[)）])?)"
+    rf"\s*([{re.escape(CLOSING)}])\s*"
     rf"(?:[(（\[]([^()（）\[\]]{{1,60}})[)）\]]\s*(?=[{COLONS}]))?[{COLONS}]?\s*(.*)",
     re.DOTALL,
 )
@@ -68,6 +69,11 @@ _ROLES = re.compile(
     re.IGNORECASE,
 )
 """People that subtitles name without a name."""
+
+_STRONG_ROLES = re.compile(
+    r"narrat|narrad|announcer|reporter|interviewer|presenter|voice-?over|erzähler", re.IGNORECASE
+)
+"""Roles that are not also the topic of a sentence: "Narrator: ...", but not "Man: a short history"."""
 
 _HEADINGS = frozenset(
     [
@@ -238,6 +244,25 @@ def parse_label(row: str, *, is_marked: bool = False) -> Label | None:
     return None
 
 
+_DECORATION = '*_"“”«»'
+_TOGETHER = re.compile(r"\s*(?:[&+/,、]|\b(?:and|und|y|et|e|и)\b|和|与)\s*")
+_ADDITION = re.compile(r"\s*[,;(（:]|\s+[-–—]\s")
+
+
+def _known_names(label: Label, known: Collection[str]) -> tuple[list[str], str]:
+    """Return the known speakers whom a label names, and what else it holds; ``known`` are keys."""
+    name = label.name.strip(_DECORATION)
+    if label_key(name) in known:
+        return [name], ""
+    together = _TOGETHER.split(name)
+    if len(together) > 1 and all(label_key(each) in known for each in together):
+        return together, ""
+    # Before a colon, "Anna, listen:" speaks to Anna.
+    if label.opening and (found := _ADDITION.search(name)) and label_key(name[: found.start()]) in known:
+        return [name[: found.start()]], name[found.start() :].strip(" ,;:-–—")
+    return [], ""
+
+
 def _description(found: re.Match[str], group: int) -> str:
     return found.string[found.start(group) - 1 : found.end(group) + 1] if found[group] else ""
 
@@ -254,6 +279,8 @@ class Part:
     labels: list[Label] = field(default_factory=list)
     """Labels without a voice."""
     descriptions: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    """Known speakers whom the label names besides ``name``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +310,9 @@ class LabelReader:
         for row in marked:
             part = self._part(row.text, is_marked=row.mark == "chevron")
             has_label = part.name is not None or bool(part.labels)
+            if parts and not has_label and _is_label_alone(parts[-1]):
+                parts[-1].rows += [row.raw] if row.mark == "minus" else part.rows
+                continue
             begins = has_label or not parts
             if (
                 row.mark == "chevron"
@@ -309,10 +339,13 @@ class LabelReader:
         """Read the labels at the start of a row; of several, the last one names the speaker."""
         part, before, rest = Part(None, []), [], row
         while label := parse_label(rest, is_marked=is_marked):
-            if label.key in self._names and (not label.is_tight or label.key in self._known):
-                is_another = part.name is not None and label.key not in self._known
-                if is_another:
-                    break
+            names, addition = _known_names(label, self._known)
+            text = label.text
+            if names:
+                part.name, part.others = names[0], names[1:]
+                part.descriptions += [addition] if addition else []
+                text = text.lstrip("*_ ") if label.name[0] in "*_" else text
+            elif label.key in self._names and not label.is_tight and part.name is None:
                 part.name = label.name
             elif part.name is None and _is_voiceless(label, self._voiceless):
                 part.labels.append(label)
@@ -322,14 +355,18 @@ class LabelReader:
                 break
             if label.description:
                 part.descriptions.append(label.description)
-            rest = label.text
+            rest = text
         part.rows = [" ".join((*before, rest))] if before else [rest]
         return part
 
     def _names_after(self, text: str) -> bool:
         """Return whether a label that counts follows, perhaps after sounds."""
         while label := parse_label(text):
-            if label.key in self._names or _is_voiceless(label, self._voiceless):
+            if (
+                _known_names(label, self._known)[0]
+                or label.key in self._names
+                or _is_voiceless(label, self._voiceless)
+            ):
                 return True
             if not label.opening:
                 return False
@@ -343,7 +380,7 @@ class LabelReader:
             before = row[start : found.start()]
             # After a mark or a sound, the name belongs to what stands before it.
             if label_key(found[1]) in self._known and not _ONLY_MARKS.fullmatch(before):
-                yield before
+                yield before.rstrip(" /|-–—")
                 start = found.start()
         yield row[start:]
 
@@ -372,6 +409,12 @@ def _marked_rows(lines: Iterable[str]) -> list[_Row]:
     return [row for row in rows if row.raw.strip()]
 
 
+def _is_label_alone(part: Part) -> bool:
+    """Return whether a part has a label, and its text is in the next row."""
+    has_text = any(character.isalnum() for row in part.rows for character in row)
+    return not has_text and (part.name is not None or bool(part.labels))
+
+
 def _begins_sentence(row: _Row, parts: Sequence[Part]) -> bool:
     """Return whether a dash can begin what another person says, and is not one within a sentence."""
     before = parts[-1].rows[-1].rstrip() if parts else ""
@@ -394,7 +437,7 @@ def learn_labels(texts: Sequence[str], known: Collection[str]) -> tuple[LabelRea
     certain = {
         label.key
         for label in first
-        if label.key in keys
+        if _known_names(label, keys)[0]
         or _DIARIZER_NAME.fullmatch(label.key)
         or (not keys and _could_name(label) and (label.opening not in ("", *PARENTHESES) or _is_role(label)))
     }
@@ -406,13 +449,14 @@ def learn_labels(texts: Sequence[str], known: Collection[str]) -> tuple[LabelRea
         if counts[label.key] >= 2 and label.opening not in tuple(PARENTHESES)
     }
     if keys:
-        recurring -= {label.key for label in candidates if _is_role(label)}
+        recurring -= {label.key for label in candidates if _ROLES.fullmatch(label.name)}
+        # Where a file has names in one style, a word in another style is not one.
+        styles = {_style(label) for label in first if label.key in certain}
+        recurring &= {label.key for label in candidates if not styles or _style(label) in styles}
     names = certain
     if 2 * sum(label.key in certain | recurring for label in candidates) >= len(texts):
         names = certain | recurring
-    voiceless = (
-        _voiceless_keys([label for label in first if label.key not in names], texts) if keys else set()
-    )
+    voiceless = _voiceless_keys(first, names) if keys else set()
     read_as_text = [
         label.shown
         for label in first
@@ -435,32 +479,47 @@ def _could_name(label: Label) -> bool:
     return file_key(name) not in _HEADINGS
 
 
+def _style(label: Label) -> tuple[bool, bool]:
+    """Return whether a label is in brackets, and whether it is in capitals."""
+    return bool(label.opening), label.name.isupper()
+
+
 def _is_role(label: Label) -> bool:
     return (
-        not (label.is_tight or label.name[0].islower())
-        and len(label.name.split()) <= _MAX_NAME_WORDS
-        and _ROLES.fullmatch(label.name) is not None
-        and not SOUND_WORDS.search(label.name)
+        _could_be_role(label)
         # "Man: a short history" is a title, "MAN:" and "[Man]" are not.
         and (bool(label.opening or label.description) or label.name.upper() == label.name)
     )
 
 
-def _voiceless_keys(labels: Sequence[Label], texts: Sequence[str]) -> set[str]:
-    """Return the keys of labels before a colon that name people without a voice in files that have such labels."""
-    letters = [character for text in texts[:500] for character in text if character.isalpha()]
-    shouts = sum(character.isupper() for character in letters) > 0.6 * len(letters)
+def _could_be_role(label: Label) -> bool:
+    return (
+        not (label.is_tight or label.name[0].islower())
+        and len(label.name.split()) <= _MAX_NAME_WORDS
+        and _ROLES.fullmatch(label.name) is not None
+        and not SOUND_WORDS.search(label.name)
+    )
+
+
+def _voiceless_keys(labels: Sequence[Label], names: Collection[str]) -> set[str]:
+    """Return the keys of labels before a colon that name people without a voice; ``names`` are those of speakers."""
+    letters = [character for label in labels for character in label.text[:100] if character.isalpha()]
+    shouts = sum(map(str.isupper, letters)) > 0.6 * len(letters)
+    counts = Counter(label.key for label in labels)
     possible = [label for label in labels if not label.opening and _could_name(label)]
     capitals = [label for label in possible if _is_capital(label.name)]
     found = {
         label.key
         for label in possible
-        if (label.is_marked or label.description)
-        and not any(word[0].islower() for word in label.name.split())
+        if (
+            (label.is_marked or label.description)
+            and not any(word[0].islower() for word in label.name.split())
+        )
+        or (_could_be_role(label) and (counts[label.key] >= 2 or _STRONG_ROLES.match(label.name)))
     }
     if len(capitals) >= 2 and not shouts:
         found |= {label.key for label in capitals}
-    return found
+    return found - set(names)
 
 
 def _is_capital(name: str) -> bool:

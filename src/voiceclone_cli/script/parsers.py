@@ -40,6 +40,8 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_ASCII = re.compile(r"[\x00-\x7f]+")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _CLOCK = re.compile(r"(-?)(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d+)?)", re.ASCII)
 _JOINT = re.compile(r"(?<!\n)\ufeff(?=WEBVTT|\[Script Info\]|\d{1,9}[ \t]*\n[^\n]*-->)|(?<=\n)\ufeff")
@@ -83,8 +85,8 @@ def damaged(where: str, text: str, fault: InputError, times: Sequence[float | No
 def share_time(line: ScriptLine, texts: Sequence[str]) -> list[ScriptLine]:
     """Return a line for each text; together they take the time of the line, shared by length of text.
 
-    Times are whole milliseconds. The first line keeps the id, the others have none. A line of fewer
-    milliseconds than texts cannot be shared: each text then takes all of its time.
+    Times are whole milliseconds. The first line keeps the id, the others have a letter behind it (3, 0003b).
+    A line of fewer milliseconds than texts cannot be shared: each text then takes all of its time.
     """
     if len(texts) == 1:
         return [line if line.text == texts[0] else replace(line, text=texts[0])]
@@ -100,14 +102,21 @@ def share_time(line: ScriptLine, texts: Sequence[str]) -> list[ScriptLine]:
         else [(first / 1000, last / 1000) for first, last in pairwise(cuts)]
     )
     return [
-        replace(line, start=first, end=last, text=text, id=None if at else line.id)
+        replace(line, start=first, end=last, text=text, id=_part_id(line.id, at))
         for at, (text, (first, last)) in enumerate(zip(texts, times, strict=True))
     ]
+
+
+def _part_id(id: str | None, at: int) -> str | None:
+    if id is None or at == 0:
+        return id
+    return id.zfill(4) + (chr(ord("a") + at) if at < 26 else f"-{at + 1}")
 
 
 def read_text(path: Path) -> str:
     """Read a file as UTF-8, or by its byte order mark, with line ends as ``\\n``.
 
+    A few damaged bytes among many whole characters become unpaired surrogates, which cost only their lines.
     Raises InputError if the file does not exist, is not text, or is larger than MAX_BYTES or MAX_ROWS.
     """
     if path.is_dir():
@@ -133,7 +142,13 @@ def _decode(data: bytes) -> str:
     try:
         text = data[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
-        raise _not_unicode() from error
+        if encoding != "utf-8":
+            raise _not_unicode() from error
+        text = data[len(mark) :].decode(encoding, "surrogateescape")
+        damaged_bytes = len(_SURROGATE.findall(text))
+        whole = len(_ASCII.sub("", text)) - damaged_bytes
+        if whole < 4 * damaged_bytes:
+            raise _not_unicode() from error
     # UTF-16 without a mark decodes as UTF-8 with null characters.
     if "\0" in text:
         raise _not_unicode()

@@ -23,6 +23,9 @@ FRAMES = 0.25
 """Seconds. A shorter cue is a step of a moving sign, if its text goes on in the next one."""
 MAX_ROWS = 8
 """Rows of a cue that can roll."""
+MIN_WORDS = 3
+"""Words that a cue must repeat where the rows of the captions were joined."""
+MAX_WORDS = 40
 
 _REPEATED = "repeated from the cue before"
 
@@ -114,14 +117,20 @@ class _Shown:
 
 
 def _unroll(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list[OmittedText]]:
-    """Drop the rows that captions repeat from the cue before, and extend each text until the next one begins."""
+    """Drop what captions repeat from the cue before, and extend each text until the next one begins."""
     rows = [line.text.split("\n") for line in lines]
-    overlaps = [0] + [_overlap(rows[at - 1], rows[at]) for at in range(1, len(lines))]
-    rolling = _rolling(lines, rows, overlaps)
+    overlaps = _overlaps(lines, rows, MAX_ROWS, 1)
+    joint = "\n"
+    if max(map(len, rows), default=0) == 1:
+        # Some programs join the rows of a cue to one; then the words show whether captions roll.
+        words = [line.text.split() for line in lines]
+        by_word = _overlaps(lines, words, MAX_WORDS, MIN_WORDS)
+        if sum(map(bool, by_word)) > sum(map(bool, overlaps)):
+            rows, overlaps, joint = words, by_word, " "
     shown: list[_Shown] = []
     repeated: list[OmittedText] = []
     for at, line in enumerate(lines):
-        overlap = overlaps[at] if rolling[at] else 0
+        overlap = overlaps[at]
         if not overlap:
             shown.append(_Shown(line, list(rows[at]), line.end))
             continue
@@ -132,7 +141,7 @@ def _unroll(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list[Omitted
         # The last row of the cue before may have grown by some words.
         latest.rows[-1] = rows[at][overlap - 1]
         old = [*rows[at][: overlap - 1], rows[at - 1][-1]]
-        repeated.append(OmittedText(line.where, line.start, line.end, "\n".join(old), _REPEATED))
+        repeated.append(OmittedText(line.where, line.start, line.end, joint.join(old), _REPEATED))
         if new := rows[at][overlap:]:
             shown.append(_Shown(line, new, line.end, rolls=True))
     kept = []
@@ -140,44 +149,51 @@ def _unroll(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list[Omitted
         end = item.end
         if item.rolls and at + 1 < len(shown) and item.line.start < shown[at + 1].line.start:
             end = min(end, shown[at + 1].line.start)
-        kept.append(replace(item.line, text="\n".join(item.rows), end=end) if item.rolls else item.line)
+        kept.append(replace(item.line, text=joint.join(item.rows), end=end) if item.rolls else item.line)
     return kept, repeated
 
 
-def _overlap(before: Sequence[str], rows: Sequence[str]) -> int:
-    """Return how many rows at the start of a cue are the last ones of the cue before; the last may have grown."""
-    for count in range(min(len(before), len(rows), MAX_ROWS), 0, -1):
-        last, row = before[-1], rows[count - 1]
-        if (
-            last
-            and (row == last or row.startswith(f"{last} "))
-            and list(before[-count:-1]) == list(rows[: count - 1])
-        ):
-            return count
-    return 0
+def _overlaps(
+    lines: Sequence[ScriptLine], rows: Sequence[Sequence[str]], limit: int, enough: int
+) -> list[int]:
+    """Return for each cue how many rows (or words) it repeats from the cue before; 0 where captions do not roll.
 
-
-def _rolling(
-    lines: Sequence[ScriptLine], rows: Sequence[Sequence[str]], overlaps: Sequence[int]
-) -> list[bool]:
-    """Tell for each cue whether it repeats rows of the cue before because the captions roll."""
-    evidence = [False] * len(lines)
+    At most ``limit`` rows are compared; fewer than ``enough`` count only if they are all rows of one of the cues.
+    """
+    found = [0] * len(lines)
     for at in range(1, len(lines)):
-        before, own, overlap = rows[at - 1], rows[at], overlaps[at]
-        is_carried = lines[at].start <= lines[at - 1].end + SAME_TIME and (
-            lines[at].end - lines[at].start <= FLASH or len(before) > len(own) or len(own) > 1
-        )
+        before, own = rows[at - 1], rows[at]
+        overlap = _overlap(before, own, limit)
+        if not overlap:
+            continue
+        is_flash = lines[at].end - lines[at].start <= FLASH
         has_news = len(own) > overlap or own[overlap - 1] != before[-1]
-        evidence[at] = overlap > 0 and (has_news or is_carried)
-    count = sum(evidence)
+        if has_news:
+            counts = overlap >= enough or overlap == len(before)
+        else:  # all of it is repeated: a flash between two cues, or the rest of rows that rolled away
+            is_rest = overlap >= enough and (len(before) > len(own) or (enough == 1 and len(own) > 1))
+            counts = (is_flash or is_rest) and lines[at].start <= lines[at - 1].end + SAME_TIME
+        found[at] = overlap if counts else 0
+    count = sum(map(bool, found))
     if count >= 2 and 3 * count >= len(lines) - 1:
-        return evidence
+        return found
     # A part of a file that rolls: at least three cues in sequence.
-    rolling = list(evidence)
     first = 0
     for at in range(len(lines) + 1):
-        if at == len(lines) or not evidence[at]:
+        if at == len(lines) or not found[at]:
             if at - first < 3:
-                rolling[first:at] = [False] * (at - first)
+                found[first:at] = [0] * (at - first)
             first = at + 1
-    return rolling
+    return found
+
+
+def _overlap(before: Sequence[str], rows: Sequence[str], limit: int) -> int:
+    """Return how many rows at the start of a cue are the last ones of the cue before; the last may have grown."""
+    last = before[-1] if before else ""
+    if not last or not rows or not (rows[0] in before or rows[0].startswith(f"{last} ")):
+        return 0
+    for count in range(min(len(before), len(rows), limit), 0, -1):
+        row = rows[count - 1]
+        if (row == last or row.startswith(f"{last} ")) and list(before[-count:-1]) == list(rows[: count - 1]):
+            return count
+    return 0

@@ -18,7 +18,7 @@ from voiceclone_cli.script.repeats import remove_repeats
 from voiceclone_cli.script.sounds import omitted_note
 from voiceclone_cli.script.speakers import assign_speakers
 from voiceclone_cli.types import Diarization, OmittedText, Script, Segment
-from voiceclone_worker.validation import MAX_TEXT, is_unicode, shown
+from voiceclone_worker.validation import MAX_TEXT, is_unicode, name_fault, shown
 
 MAX_LINES = 100_000
 MAX_NOTES = 50
@@ -146,12 +146,17 @@ class _Contents:
 
 
 def _check_text(line: ScriptLine) -> None:
-    """Check text and language of a line. Raises InputError with a clause."""
+    """Check text, speaker and language of a line. Raises InputError with a clause."""
     if not is_unicode(line.text):
         raise InputError("has text that is not Unicode", code="script_text")
     if len(line.text) > MAX_TEXT and len(parsers.clean_text(line.text)) > MAX_TEXT:
         raise InputError(
             f"has {len(line.text):,} characters, more than {MAX_TEXT:,}; split it", code="script_text"
+        )
+    if line.speaker is not None and (fault := name_fault(parsers.clean_text(line.speaker))) is not None:
+        raise InputError(
+            f"the speaker name {shown(line.speaker)} cannot name a folder, because it {fault}",
+            code="unsafe_name",
         )
     if line.language is not None and language_of(line.language) is None:
         raise InputError(

@@ -82,7 +82,7 @@ _SQUARE = re.compile(
     r"\[[^\[\]\n]{0,500}\]|［[^［］\n]{0,500}］|【[^【】\n]{0,500}】|〔[^〔〕\n]{0,500}〕|〖[^〖〗\n]{0,500}〗"
 )
 _STARRED = re.compile(r"(?<![\w*])\*(?![\s*])([^*\n]{1,100})(?<!\s)\*(?![\w*])")
-_ROUND = re.compile(r"\([^()\n]{1,500}\)|（[^（）\n]{1,500}）|﹙[^﹙﹚\n]{1,500}﹚")
+_ROUND = re.compile(r"\([^()\n]{0,500}\)|（[^（）\n]{0,500}）|﹙[^﹙﹚\n]{0,500}﹚")
 _SIGNIFICANT = re.compile(rf"[{re.escape(OPENING)}{_NOTES}#*]")
 """What no text without sounds and music contains."""
 

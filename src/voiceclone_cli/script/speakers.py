@@ -198,6 +198,11 @@ class _Assigner:
             for label in part.labels:
                 self._voiceless.append(label.name)
                 self._omit(line, label.shown, LABEL)
+            if part.others:
+                names = ", ".join(filter(None, map(self._spelled, (part.name, *part.others))))
+                self._result.notes.append(
+                    f"{line.where} is said by {names} together: the first says it alone."
+                )
             text = self._speech(line, part)
             if any(character.isalnum() for character in text):
                 parts.append((part, text))
@@ -214,9 +219,8 @@ class _Assigner:
         lines = share_time(line, [text for _, text in parts])
         spans = [(each.start, each.end) for each in lines]
         speakers = self._speakers(line, [part for part, _ in parts], given, spans)
-        for number, (each, speaker) in enumerate(zip(lines, speakers, strict=True)):
-            id = line.id if not number or line.id is None else f"{line.id.zfill(4)}{_suffix(number)}"
-            self._result.lines.append(replace(each, speaker=speaker, id=id))
+        for each, speaker in zip(lines, speakers, strict=True):
+            self._result.lines.append(replace(each, speaker=speaker))
 
     def _parts(self, line: ScriptLine) -> list[Part]:
         if line.speaker:
@@ -342,11 +346,6 @@ class _Assigner:
             if self._strict:
                 raise InputError(note, code="script_speaker")
             notes.append(note)
-
-
-def _suffix(number: int) -> str:
-    """Return what distinguishes the id of a part from that of its cue: b, c, ..., z, -27."""
-    return chr(ord("a") + number) if number < 26 else f"-{number + 1}"
 
 
 def _check_voices(names: Collection[str], known: dict[str, str], diarized: bool) -> None:

@@ -84,9 +84,7 @@ def parse_srt(text: str) -> Iterator[Parsed]:
     for at in _heading_rows(rows):
         rows[at] = ""
     found = [
-        (at, times)
-        for at, row in enumerate(rows)
-        if ":" in row and (times := _parse_times(row)) is not None
+        (at, times) for at, row in enumerate(rows) if ":" in row and (times := _parse_times(row)) is not None
     ]
     numbers = _cue_numbers(rows, [at for at, _ in found])
     breaks = _has_ass_breaks(text)
@@ -232,11 +230,18 @@ def parse_vtt(text: str) -> Iterator[Parsed]:
     breaks = _has_ass_breaks(text)
     if breaks:
         yield _BREAKS_NOTE
+    found = {
+        at: times for at, row in enumerate(rows) if ":" in row and (times := _parse_times(row)) is not None
+    }
+    # Without an empty row above it, the number of a cue would be text of the cue before.
+    for number in _cue_numbers(rows, list(found)):
+        if number is not None:
+            rows[number[0]] = ""
     count = 0
     block = 0
     cue: tuple[ScriptLine, _Times, int] | None = None
     for at, row in enumerate(rows):
-        times = _parse_times(row) if ":" in row else None
+        times = found.get(at)
         if times is None and row:
             continue
         # An empty row or the times of a cue: the rows since ``block`` are complete.
@@ -277,7 +282,7 @@ _OVERRIDE_NAMES = (
 _OVERRIDE = rf"\{{(?:\\(?:(?:{_OVERRIDE_NAMES})(?![A-Za-z])|fn|r)[^\\{{}}]*)+\}}"
 _OVERRIDES = re.compile(_OVERRIDE)
 _MARKUP = (
-    rf"<(/?)({_NAMES})(?:\.[^\s<>]*)?{_ATTRIBUTES}/?>"
+    rf"<(/?)({_NAMES})(?:\.[A-Za-z][\w-]*)*{_ATTRIBUTES}/?>"
     r"|</?font\b[^<>]*>|<a\s[^<>]*>|</a>|<lang\s+[\w-]+>|</v>"
     rf"|<\d{{1,4}}:\d{{2}}(?::\d{{2}})?[.,]\d{{1,3}}>|{_OVERRIDE}"
 )
@@ -287,6 +292,7 @@ _SRT_MARKUP = re.compile(
     rf"{_MARKUP}|(?:^|(?<=</v>)|(?<=</v>\s)){_VOICE}", re.IGNORECASE | re.ASCII | re.MULTILINE
 )
 """Here ``<v Anna>`` is a voice only at the start of a row, or after the end of another one."""
+_DASHES = re.compile(r"^[-–—]+(?![-–—.,]?\d)\s*|\s*\n[-–—]+\Z")
 _ENTITY = re.compile(r"&(#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _MARKUP_SIGNS = re.compile(r"[<&{\\]")
 
@@ -355,6 +361,8 @@ def _read_markup(
     merged: list[tuple[str | None, str]] = []
     for voice, parts in sections:
         section = plain(parts)
+        if len(sections) > 1:  # the dashes of a dialogue stand outside of its voices
+            section = _DASHES.sub("", section)
         if merged and (merged[-1][0] == voice or not any(map(str.isalnum, section))):
             merged[-1] = merged[-1][0], f"{merged[-1][1]} {section}".strip()
         elif merged and not any(map(str.isalnum, merged[-1][1])):
