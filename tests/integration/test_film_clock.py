@@ -115,6 +115,13 @@ def stereo(path: Path, left: Signal, right: Signal) -> Path:
     return write_wav(path, np.stack([left, right], axis=1), subtype="FLOAT")
 
 
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "DOUBLE"])
+def test_cancelled_channels_are_found_in_any_sample_format(tmp_path: Path, subtype: str) -> None:
+    speech = tone(1.0)
+    path = write_wav(tmp_path / "a.wav", np.stack([speech, -speech], axis=1), subtype=subtype)
+    np.testing.assert_allclose(np.abs(read_recording(path).samples), np.abs(speech), atol=0.01)
+
+
 @pytest.mark.parametrize("factor", [-1.0, -0.8, -1.1])
 def test_channels_that_cancel_each_other_out_are_read_as_the_louder(tmp_path: Path, factor: float) -> None:
     speech = tone(3.0)

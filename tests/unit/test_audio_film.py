@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceclone_cli.audio.film import MAX_HOLE_SECONDS, FilmClock
+from voiceclone_cli.audio.film import MAX_HOLE_SECONDS, FilmClock, ShownPictures
 
 RATE = 48_000
 FRAME = 1024
@@ -39,8 +39,10 @@ def arranged(clock: FilmClock, times: Sequence[float | None]) -> list[tuple[int,
     return [(silence, cut) for silence, _, cut in clock.arrange(frames(times))]
 
 
-def clock(longest: float = 3600.0, zero: float = 0.0) -> FilmClock:
-    return FilmClock(Fraction(zero), RATE, longest)
+def clock(longest: float = 3600.0, zero: float = 0.0, shown: float = 0.0) -> FilmClock:
+    pictures = ShownPictures(Fraction(zero))
+    pictures.end = shown
+    return FilmClock(pictures, RATE, longest)
 
 
 def test_sound_that_starts_with_the_film_is_as_decoded() -> None:
@@ -152,12 +154,18 @@ def test_many_holes_are_counted_and_the_first_are_listed() -> None:
 
 
 def test_pictures_that_last_longer_give_silence_at_the_end() -> None:
-    film = clock()
-    arranged(film, steady(0.0, 75))
-    assert film.tail(1.9) == 0
-    assert film.tail(11.6) == 10 * RATE
-    assert film.notes == ("the pictures last 10.00 s longer than the sound: the rest is taken as silence",)
-    assert clock(longest=5.0).tail(1e6) == 5 * RATE
+    film, long = clock(shown=1.9), clock(shown=11.6)
+    for each in (film, long):
+        arranged(each, steady(0.0, 75))
+    assert (film.tail(), long.tail()) == (0, 10 * RATE)
+    assert long.notes == ("the pictures last 10.00 s longer than the sound: the rest is taken as silence",)
+    assert clock(longest=5.0, shown=1e6).tail() == 5 * RATE
+
+
+def test_sound_may_start_as_late_as_there_are_pictures() -> None:
+    late = 2 * MAX_HOLE_SECONDS
+    assert arranged(clock(2 * late, shown=late), steady(late, 2))[0] == (round(late * RATE), 0)
+    assert arranged(clock(2 * late), steady(late, 2))[0] == (0, 0)
 
 
 @settings(max_examples=50)

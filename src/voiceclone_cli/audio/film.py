@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 if typing.TYPE_CHECKING:
-    from av import AudioFrame
+    from av import AudioFrame, Packet
     from av.container import InputContainer
     from av.stream import Stream
 
@@ -22,7 +22,7 @@ TOLERANCE_SECONDS = 0.03
 START_TOLERANCE_SECONDS = 0.002
 """The same for the first sample: containers round times to milliseconds."""
 MAX_HOLE_SECONDS = 1800.0
-"""A longer hole in the sound is a wrong time stamp: silence of any length could be made from a few bytes."""
+"""A longer hole in the sound, without pictures in it, is a wrong time stamp: a few bytes could ask for hours."""
 _MAX_CUT_SECONDS = 2.0
 _MAX_CUT_SHARE = 0.01
 """Sound is cut for later sound with the same times up to these two together. A clock that goes back further was set
@@ -95,21 +95,43 @@ def near(time: Fraction, other: Fraction) -> Fraction:
     return time - ROUND_SECONDS * round((time - other) / ROUND_SECONDS)
 
 
+class ShownPictures:
+    """The pictures of a film that were read so far, without decoding them."""
+
+    def __init__(self, zero: Fraction) -> None:
+        """``zero`` is that of :func:`film_zero`."""
+        self.zero = zero
+        self.end = 0.0
+        """End of the last of them in seconds of the film."""
+
+    def add(self, packet: Packet[Stream]) -> None:
+        """Add a packet of moving pictures."""
+        if packet.pts is None or packet.time_base is None or packet.is_discard:
+            return
+        end = float((packet.pts + (packet.duration or 0)) * packet.time_base - self.zero)
+        # A leap is a wrong time stamp.
+        if end < self.end + MAX_HOLE_SECONDS:
+            self.end = max(self.end, end)
+
+
 class FilmClock:
     """Puts the frames of a film's sound on its time line, with silence where the film has none.
 
     Only a jump of the time stamps that a second of later sound confirms is followed. A hole that is longer than
-    MAX_HOLE_SECONDS or leaves the film, and a clock that goes back, are not: the sound continues there.
+    MAX_HOLE_SECONDS without pictures or leaves the film, and a clock that goes back, are not: the sound continues there.
     """
 
-    def __init__(self, zero: Fraction, rate: int, longest: float, clock_round: float = math.inf) -> None:
-        """``zero`` is that of :func:`film_zero`, ``rate`` in Hz, ``longest`` the seconds that the film may last.
+    def __init__(
+        self, pictures: ShownPictures, rate: int, longest: float, clock_round: float = math.inf
+    ) -> None:
+        """``rate`` is in Hz, ``longest`` the seconds that the film may last.
 
         ``clock_round`` is the time in seconds after which the clock of the file starts anew.
         """
-        self._zero = float(zero * rate)
+        self._zero = float(pictures.zero * rate)
         self._rate = rate
         self._longest = longest
+        self._pictures = pictures
         self._round = clock_round * rate
         self._position = 0
         self._shift = 0
@@ -187,9 +209,9 @@ class FilmClock:
         while upcoming:
             yield self._next(upcoming)
 
-    def tail(self, seconds: float) -> int:
-        """Return the samples of silence after all frames, in a film whose pictures end at ``seconds``."""
-        missing = round(min(seconds, self._longest) * self._rate) - self._position
+    def tail(self) -> int:
+        """Return the samples of silence after all frames, up to the end of the pictures."""
+        missing = round(min(self._pictures.end, self._longest) * self._rate) - self._position
         self._tail = missing if missing > _TAIL_SECONDS * self._rate else 0
         return self._tail
 
@@ -221,7 +243,8 @@ class FilmClock:
         if abs(jump) <= limit:
             return 0
         seconds, at = jump / self._rate, self._position / self._rate
-        is_too_long = seconds > MAX_HOLE_SECONDS or at + seconds > self._longest
+        is_believable = seconds <= MAX_HOLE_SECONDS or at + seconds <= self._pictures.end
+        is_too_long = not is_believable or at + seconds > self._longest
         cut = self._cut / self._rate - seconds
         is_backward = self._is_started and cut > _MAX_CUT_SECONDS + _MAX_CUT_SHARE * at
         if is_too_long or is_backward:

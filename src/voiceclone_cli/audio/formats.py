@@ -7,6 +7,8 @@ pictures.
 from __future__ import annotations
 
 import math
+import os
+import stat
 import struct
 import typing
 from dataclasses import dataclass
@@ -14,10 +16,15 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
+from voiceclone_cli.errors import InputError
+
 if typing.TYPE_CHECKING:
     from av import AudioStream
     from av.container import InputContainer
 
+
+_HEAD_BYTES = 64
+"""Bytes that identify the kind of a file."""
 
 CONTAINERS = (
     "mov,matroska,avi,asf,flv,live_flv,mpeg,mpegts,mxf,gxf,wtv,dv,rm,nut,"
@@ -65,6 +72,65 @@ def open_options() -> dict[str, str]:
         "format_whitelist": CONTAINERS,
         "codec_whitelist": _audio_decoders(),
     }
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a media file, so that FFmpeg can reach no other file or address.
+
+    Raises InputError with the codes ``media_missing``, ``media_is_folder``, ``media_not_a_file``,
+    ``media_unreadable``, ``media_empty``, ``media_playlist``, ``media_not_media``, ``media_truncated``.
+    """
+    import av
+
+    head = _read_head(path)
+    playlist = playlist_kind(head)
+    if playlist is not None:
+        raise InputError(
+            f"{path} is {playlist}, not a recording, and its entries are not opened: "
+            "save the recording to a file and give that.",
+            code="media_playlist",
+        )
+    try:
+        # With "file:", no name is taken for an address.
+        return av.open(f"file:{os.path.abspath(path)}", metadata_errors="ignore", options=open_options())
+    except av.error.FFmpegError as error:
+        kind = looks_like(head)
+        if kind is None:
+            raise InputError(
+                f"{path} is not an audio or video file that can be read: convert it to wav first.",
+                code="media_not_media",
+            ) from error
+        raise InputError(
+            f"{path} begins like {kind} but is cut off or damaged: copy or download it again.",
+            code="media_truncated",
+        ) from error
+
+
+def _read_head(path: Path) -> bytes:
+    """Read the first bytes of a regular file."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(
+                f"{path} is a folder: give one audio or video file in it.", code="media_is_folder"
+            )
+        if not stat.S_ISREG(mode):
+            raise InputError(
+                f"{path} is not a regular file: save the recording to a file first.", code="media_not_a_file"
+            )
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except (FileNotFoundError, ValueError) as error:
+        # ValueError: the name contains a null character.
+        raise InputError(f"{path} does not exist: check the path.", code="media_missing") from error
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}): check the path and its permissions.",
+            code="media_unreadable",
+        ) from error
+    if not head:
+        raise InputError(f"{path} is empty: copy or download it again.", code="media_empty")
+    return head
 
 
 def looks_like(head: bytes) -> str | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import stat
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,14 +11,14 @@ from fractions import Fraction
 from pathlib import Path
 
 from voiceclone_cli.audio.film import (
-    MAX_HOLE_SECONDS,
     ROUND_SECONDS,
     FilmClock,
+    ShownPictures,
     film_zero,
     is_broadcast,
     picture_streams,
 )
-from voiceclone_cli.audio.formats import declared_seconds, looks_like, open_options, playlist_kind
+from voiceclone_cli.audio.formats import declared_seconds, open_container
 from voiceclone_cli.audio.tracks import AudioTrack, choose_track
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import (
@@ -64,12 +62,10 @@ MAX_HOURS = 12
 _MAX_PLANES = 7
 """PyAV looks for a null after the address of the last plane, and reads invalid memory with eight planes."""
 
-_HEAD_BYTES = 64
-"""Bytes that identify the kind of a file."""
-
 CANCELLED_SHARE = 0.1
 """Energy of the sum of the channels, as a share of the sum of their energies, below which they cancel each other out.
 For stereo it is a correlation below -0.9; independent channels have 1, equal ones their number."""
+_ALL_FRAMES = 500
 
 _MISSING_SECONDS = 0.5
 _MISSING_SHARE = 0.01
@@ -204,8 +200,7 @@ def open_audio(path: Path, audio: AudioChoice = DEFAULT_AUDIO) -> Iterator[Audio
     ``media_unreadable``, ``media_empty``, ``media_playlist``, ``media_not_media``, ``media_truncated``,
     ``media_no_audio``, ``audio_track``, ``media_codec``, and those of :class:`AudioStream` and its blocks.
     """
-    container = _open_container(path, _read_head(path))
-    with container:
+    with open_container(path) as container:
         track = choose_track(container, path, audio.track)
         # PyAV has no codec context for a stream without a decoder.
         if track.stream.codec_context is None:
@@ -234,8 +229,7 @@ class AudioStream:
         self._stream = track.stream
         self._channel = channel
         self._pictures = picture_streams(container)
-        self._zero = film_zero(container) if self._pictures else Fraction(0)
-        self._picture_end = 0.0
+        self._shown = ShownPictures(film_zero(container) if self._pictures else Fraction(0))
         self._last_time = 0.0
         self._packer: AudioResampler | None = None
         self._check_channels(self._stream.codec_context.channels)
@@ -275,11 +269,11 @@ class AudioStream:
         return {**self._stream.metadata, **self._container.metadata}
 
     def blocks(self, energy: _ChannelEnergy | None = None) -> Iterator[Samples]:
-        """Yield the mean of the channels, float32, in blocks of about a second at ``rate``.
+        """Yield the mean of the channels, or the one to read, float32, in blocks of about a second at ``rate``.
 
-        ``energy`` is given that of all channels. Raises InputError: ``media_truncated`` if the file is shorter than its header declares,
-        ``media_too_long`` if it is longer than MAX_HOURS, ``media_not_finite`` for NaN or infinite samples,
-        ``media_rate`` if the rate changes.
+        ``energy`` is given the frames with all their channels. Raises InputError: ``media_truncated`` if the file is
+        shorter than its header declares, ``media_too_long`` if it is longer than MAX_HOURS, ``media_not_finite`` for
+        NaN or infinite samples, ``media_rate`` if the rate changes.
         """
 
         def to_mono(frame: AudioFrame) -> Samples:
@@ -328,7 +322,7 @@ class AudioStream:
             yield part[cut:]
         self._check_length(decoded / self.rate)
         if self._clock is not None and decoded:
-            yield from self._silence(self._clock.tail(self._picture_end), shape)
+            yield from self._silence(self._clock.tail(), shape)
 
     def _silence(self, samples: int, shape: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
         import numpy as np
@@ -345,7 +339,7 @@ class AudioStream:
         if self._container.duration:
             longest = min(longest, self._container.duration / av.time_base + _MISSING_SECONDS)
         clock_round = float(ROUND_SECONDS) if is_broadcast(self._container) else math.inf
-        return FilmClock(self._zero, self.rate, longest, clock_round)
+        return FilmClock(self._shown, self.rate, longest, clock_round)
 
     def _all_frames(self) -> Iterator[AudioFrame]:
         if self._first is not None:
@@ -378,7 +372,7 @@ class AudioStream:
         try:
             for packet in self._packets():
                 if packet.stream is not self._stream:
-                    self._count_picture(packet)
+                    self._shown.add(packet)
                     continue
                 try:
                     frames = typing.cast("list[AudioFrame]", packet.decode())
@@ -396,15 +390,6 @@ class AudioStream:
                 "or convert it to wav first.",
                 code="media_damaged",
             ) from error
-
-    def _count_picture(self, packet: Packet[Stream]) -> None:
-        """Note the end of a picture, without decoding it."""
-        if packet.pts is None or packet.time_base is None or packet.is_discard:
-            return
-        end = float((packet.pts + (packet.duration or 0)) * packet.time_base - self._zero)
-        # A leap is a wrong time stamp.
-        if end < self._picture_end + MAX_HOLE_SECONDS:
-            self._picture_end = max(self._picture_end, end)
 
     def _packets(self) -> Iterator[Packet[Stream]]:
         try:
@@ -499,76 +484,27 @@ def _scaled(samples: NDArray[np.float32], source: np.dtype[np.generic]) -> NDArr
     return samples / full_scale if source.kind == "i" else samples
 
 
-def _read_head(path: Path) -> bytes:
-    """Read the first bytes of a regular file."""
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise InputError(
-                f"{path} is a folder: give one audio or video file in it.", code="media_is_folder"
-            )
-        if not stat.S_ISREG(mode):
-            raise InputError(
-                f"{path} is not a regular file: save the recording to a file first.", code="media_not_a_file"
-            )
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-    except (FileNotFoundError, ValueError) as error:
-        # ValueError: the name contains a null character.
-        raise InputError(f"{path} does not exist: check the path.", code="media_missing") from error
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror or error}): check the path and its permissions.",
-            code="media_unreadable",
-        ) from error
-    if not head:
-        raise InputError(f"{path} is empty: copy or download it again.", code="media_empty")
-    return head
-
-
-def _open_container(path: Path, head: bytes) -> InputContainer:
-    import av
-
-    playlist = playlist_kind(head)
-    if playlist is not None:
-        raise InputError(
-            f"{path} is {playlist}, not a recording, and its entries are not opened: "
-            "save the recording to a file and give that.",
-            code="media_playlist",
-        )
-    try:
-        # With "file:", no name is taken for an address.
-        return av.open(f"file:{os.path.abspath(path)}", metadata_errors="ignore", options=open_options())
-    except av.error.FFmpegError as error:
-        kind = looks_like(head)
-        if kind is None:
-            raise InputError(
-                f"{path} is not an audio or video file that can be read: convert it to wav first.",
-                code="media_not_media",
-            ) from error
-        raise InputError(
-            f"{path} begins like {kind} but is cut off or damaged: copy or download it again.",
-            code="media_truncated",
-        ) from error
-
-
 class _ChannelEnergy:
-    """The energy of each channel of a file, and of their sum."""
+    """The energy of each channel of a file, and of their sum: of its first frames, and of every eighth after them."""
 
     def __init__(self, channels: int) -> None:
         import numpy as np
 
         self._each = np.zeros(channels)
         self._sum = 0.0
+        self._frames = 0
 
     def add(self, frame: AudioFrame) -> None:
         """Add a frame; those with another number of channels do not count."""
         import numpy as np
 
-        if len(self._each) == 1 or frame.layout.nb_channels != len(self._each):
+        self._frames += 1
+        is_skipped = self._frames > _ALL_FRAMES and self._frames % 8
+        if is_skipped or len(self._each) == 1 or frame.layout.nb_channels != len(self._each):
             return
+        planes = _planes(frame)
         with np.errstate(over="ignore", invalid="ignore"):
-            samples = _planes(frame).astype(np.float32)
+            samples = _scaled(planes.astype(np.float32), planes.dtype)
             if np.isfinite(samples).all():
                 self._each += np.einsum("cf,cf->c", samples, samples)
                 total = samples.sum(axis=0)
