@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from voiceclone_cli.script.sounds import CLOSING, OPENING, PARENTHESES, SOUND_WORDS
@@ -528,15 +528,3 @@ def _is_capital(name: str) -> bool:
 
 def _is_voiceless(label: Label, keys: Collection[str]) -> bool:
     return _is_role(label) or (not label.opening and not label.is_tight and label.key in keys)
-
-
-def voiceless_note(labels: Iterable[str]) -> str:
-    """Return a sentence about labels whose lines go to the speaker of their time; ``labels`` are their names."""
-    counts: Mapping[str, int] = Counter(labels)
-    shown = [f"{name:.24}" + (f" ({count})" if count > 1 else "") for name, count in counts.items()]
-    more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
-    first = next(iter(counts))
-    return (
-        f"Labels that name no voice: {', '.join(shown[:5])}{more}; their lines go to the speaker of their time, unless "
-        f'you give a voice with --reference "{first:.40}=voice.wav".'
-    )
