@@ -245,7 +245,8 @@ def _ids(given: Sequence[str | None]) -> tuple[list[str], list[str]]:
     if not any(given):
         return numbered, []
     ids = [id.zfill(4) if id.isdecimal() else id for id in (id or "" for id in given)]
-    if are_safe_names(ids):
+    are_numbers = all(len(id) < 10 and id.isascii() and id.isdecimal() for id in ids)
+    if len(set(ids)) == len(ids) if are_numbers else are_safe_names(ids):
         return ids, []
     return numbered, ["The ids were renumbered: some were missing, duplicate or cannot name a file."]
 
