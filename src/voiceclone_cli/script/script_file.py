@@ -125,7 +125,7 @@ class _Contents:
             raise InputError(f"ends at {end:.3f} s, before the recording", code="script_time")
         if start < 0 or end > limit + END_TOLERANCE:
             fault = InputError(
-                f"lasts from {start:.3f} to {end:.3f} s, longer than the recording", code="script_time"
+                f"lasts from {start:.3f} to {end:.3f} s, beyond the recording", code="script_time"
             )
             self.cut.append(parsers.damaged(line.where, line.text, fault, (start, end)))
         start, end = max(0.0, start), min(end, limit)
