@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,7 @@ def test_words_of_other_alphabets_are_read_or_named(monkeypatch: pytest.MonkeyPa
         ("en", "Δ and π", [("Δ and π", "")]),
         ("hi", "मैं Google पर", [("मैं", ""), ("Google", "en"), ("पर", "")]),
         ("sr", "Здраво svete", [("Здраво svete", "")]),
+        ("km", "សួស្តី", [("សួស្តី", "")]),
         ("en", "Москвa", [("Москвa", "")]),
     ],
 )
@@ -206,6 +208,14 @@ def test_a_line_is_parted_by_its_alphabets(language: str, text: str, parts: list
         assert [part for part, _ in found] == ["Москв", "a"]
     else:
         assert found == parts
+
+
+def test_the_longest_text_of_strange_signs_takes_no_time() -> None:
+    started = time.monotonic()
+    for text in ("a-" * 2500, "1" * 5000, "1.1" * 1600, "a.b" * 1600, '5" ' * 1600, "$1" * 2500):
+        english_rules.spell_out(text)
+        spell_out(text)
+    assert time.monotonic() - started < 20
 
 
 def test_what_is_silent_by_nature_is_no_warning() -> None:

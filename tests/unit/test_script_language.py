@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,8 @@ def chosen(
         ("movie.chs.srt", ZH, "zh-Hans"), ("movie.sc.srt", ZH, "zh-Hans"), ("movie.简体.srt", ZH, "zh-Hans"),
         ("movie.zh-TW.srt", ZH, "zh-TW"), ("movie.jpn.srt", JA, "ja"), ("movie.ja.srt", "東京", "ja"),
         ("movie.English (SDH).srt", EN, "en"), ("movie.[en].srt", EN, "en"), ("movie.en[cc].srt", EN, "en"),
-        ("talk.en-orig.srt", EN, "en"), ("movie.it.srt", SHORT, "it"), ("movie.fr.srt", SHORT, "fr"),
+        ("talk.en-orig.srt", EN, "en"), ("talk.en-US.srt", EN, "en-US"), ("x.es_419.forced.srt", ES, "es-419"),
+        ("Movie.2019.1080p.BluRay.x264-GROUP.en.srt", EN, "en"), ("movie.it.srt", SHORT, "it"), ("movie.fr.srt", SHORT, "fr"),
     ],
 )  # fmt: skip
 def test_a_known_code_before_the_suffix_is_the_language(
@@ -66,14 +68,15 @@ def test_a_known_code_before_the_suffix_is_the_language(
     path = srt(tmp_path, name, text)
     script, choice = chosen(path)
     assert (choice.code, script.language) == (code, code)
-    assert choice.why == f"the name of the script says so ('{name}')"
+    assert re.fullmatch(r'the name of the script has "\.[^."]+"', choice.why)
     assert not choice.warnings or text == SHORT
 
 
 @pytest.mark.parametrize(
     "name",
     ["film.new.srt", "The.End.srt", "it.srt", "film.big.srt", "I.am.No.4.srt", "movie.字幕.srt", "S01E01.1080p.srt",
-     "translation_es.srt", "es.srt", "film.x264.srt", "no.es.title.srt"],
+     "translation_es.srt", "es.srt", "film.x264.srt", "no.es.title.srt", "x.BR-Rip.srt", "x.So-Close.srt",
+     "x.No-Limits.srt", "x.WEB-DL.srt", "Movie.2019.1080p.BluRay.x264-GROUP.srt", "movie_en.srt", "Movie [en].srt"],
 )  # fmt: skip
 @pytest.mark.parametrize("text, code", [(EN, "en"), (FR, "fr"), (ZH, "zh")])
 def test_words_of_a_title_are_no_language(tmp_path: Path, name: str, text: str, code: str) -> None:
@@ -209,6 +212,19 @@ def test_the_language_of_a_json_script_is_a_field_and_the_option_wins(tmp_path: 
     named = tmp_path / "x.de.json"
     path.rename(named)
     assert chosen(named)[1].code == "de"
+
+
+def test_a_name_that_says_otherwise_than_the_file_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "x.de.json"
+    path.write_text(json.dumps({"language": "fr", "segments": rows(None)}), encoding="utf-8")
+    _, choice = chosen(path)
+    assert choice.code == "de" and "German" in choice.warnings[0] and "French" in choice.warnings[0]
+
+
+def test_the_srt_of_a_run_directory_has_the_language_of_its_json(tmp_path: Path) -> None:
+    (tmp_path / "script.json").write_text(json.dumps({"language": "nl", "segments": []}), encoding="utf-8")
+    for name, code in (("script.srt", "nl"), ("script.given.srt", "nl"), ("other.srt", "en")):
+        assert chosen(srt(tmp_path, name, SHORT))[1].code == code
 
 
 def test_lines_keep_a_language_of_their_own(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_sounds_are_spoken_on_request(tmp_path: Path) -> None:
         "*laughs*",
         "♪ soft music playing ♪",
         "Come here. [chuckles] Now!",
-        "(on radio) Come in.",
+        "Come in.",
         "[thunder]",
         "[gasps]",
         "What was that?",

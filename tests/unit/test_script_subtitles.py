@@ -201,7 +201,7 @@ def test_voices_in_a_cue_are_lines_of_their_speakers() -> None:
     content = "WEBVTT\n\n00:01.000 --> 00:05.000\n- <v Anna>Hello Ben.</v>\n- <v.loud Ben Lee>Hi.</v> <v Ben Lee>Yes."
     lines = [item for item in parse_vtt(content) if isinstance(item, ScriptLine)]
     assert [(line.speaker, line.text) for line in lines] == [
-        ("Anna", "- Hello Ben.\n-"),
+        ("Anna", "Hello Ben."),
         ("Ben Lee", "Hi. Yes."),
     ]
     assert lines[0].start == 1.0 and lines[0].end == lines[1].start and lines[1].end == 5.0

@@ -353,7 +353,7 @@ class LabelReader:
                 before.append(label.shown)
             else:
                 break
-            if label.description:
+            if label.description and not part.labels:
                 part.descriptions.append(label.description)
             rest = text
         part.rows = [" ".join((*before, rest))] if before else [rest]

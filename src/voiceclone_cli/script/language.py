@@ -174,29 +174,35 @@ def _own_warnings(segments: Sequence[Segment]) -> Iterator[str]:
 def _choose(
     path: Path, look: TextLook, given: str | None, given_by: str, earlier: str | None
 ) -> LanguageChoice:
-    if given is not None:
-        return _said(given, f"{given_by} says so", given_by, look)
+    named = _language_in_name(path.name, look)
+    in_file = _language_of_file(path)
     doubt = ""
-    if (named := _language_in_name(path.name, look)) is not None:
+    if given is not None:
+        return _checked(_said(given, f"{given_by} says so", given_by, look), in_file)
+    if named is not None:
         part, tag, is_word = named
-        said = _said(
-            tag, f"the name of the script says so ({shown(path.name)})", f'".{part}" in its name', look
-        )
-        if not is_word or look.probability_of(tag) >= LIKELY:
-            return said
-        if look.probability < GUESS:
+        said = _said(tag, f'the name of the script has ".{part}"', f'".{part}" in its name', look)
+        if not is_word or look.probability_of(tag) >= LIKELY or not (look.is_unlikely(tag) or look.is_short):
+            return _checked(said, in_file)
+        if look.is_short and in_file is None:
             warning = f'the script is read as {name_of(tag)} for ".{part}" in its name, and its text is too short to tell'
             return replace(said, warnings=(f"{warning}; say --language if that is wrong.",))
-        if not look.is_unlikely(tag):
-            return said
         doubt = f'the script\'s name ends in ".{part}", which may stand for {name_of(tag)}'
-    if (field_tag := _language_of_file(path)) is not None:
-        return _said(field_tag, "the script says so itself", "the language that the file names", look)
+    if in_file is not None:
+        return _said(in_file, "the script says so itself", "the language that the file names", look)
     choice = _from_text(look, earlier)
     if doubt:
         warning = f"{doubt}, but its text looks like {look.words}: it is read as {name_of(choice.code)}"
         return replace(choice, warnings=(f"{warning}; say --language if that is wrong.",))
     return choice
+
+
+def _checked(choice: LanguageChoice, in_file: str | None) -> LanguageChoice:
+    """Add a warning where the file itself names another language, unless its text contradicts already."""
+    if in_file is None or choice.warnings or main_language(in_file) == main_language(choice.code):
+        return choice
+    warning = f"the script is read as {name_of(choice.code)}, because {choice.why}, but says {name_of(in_file)} itself."
+    return replace(choice, warnings=(warning,))
 
 
 def _said(tag: str, why: str, by: str, look: TextLook) -> LanguageChoice:
@@ -254,7 +260,7 @@ def _language_in_name(name: str, look: TextLook) -> tuple[str, str, bool] | None
         if part in _PASSED_OVER.split() or part.isdecimal():
             is_numbered |= part.isdecimal()
         elif (tag := _tag_of_part(part, look)) is not None:
-            is_word = part in _ALSO_WORDS.split() or is_name(part)
+            is_word = main_language(part) in _ALSO_WORDS.split() or is_name(part)
             return None if is_word and is_numbered else (part, tag, is_word)  # "I.am.No.4.srt"
         else:
             break
@@ -269,18 +275,27 @@ def _without_brackets(part: str) -> str:
 
 def _tag_of_part(part: str, look: TextLook) -> str | None:
     """Return the tag of a part of a name: of two that it may mean, the one that the text looks like."""
-    tag = language_of(part)
-    if tag is None and (found := re.fullmatch(r"([a-z]{2,3})[-_][a-z0-9_-]+", part)):
-        tag = language_of(found[1])  # "en-orig", as video sites name a track
+    main, _, detail = part.replace("_", "-").partition("-")
+    tag = language_of(
+        main if detail in _PASSED_OVER.split() else part
+    )  # "en-orig", as video sites name a track
     other = _COUNTRIES.get(part)
     return other if other is not None and main_language(other) in _family(look.best) else tag
 
 
 # The file itself
 
+_OF_RUNS = ("script.srt", "script.given.srt")
+"""Names of scripts that a run wrote, or keeps."""
+
 
 def _language_of_file(path: Path) -> str | None:
-    """Return the tag of the language that a JSON script or the header of a WebVTT file names, None without one."""
+    """Return the tag of the language that a JSON script or the header of a WebVTT file names, None without one.
+
+    Of the ``script.srt`` of a run directory, ``script.json`` beside it names the language.
+    """
+    if path.name in _OF_RUNS and path.with_name("script.json").is_file():
+        path = path.with_name("script.json")
     suffix = path.suffix.lower()
     if suffix == ".json":
         document: Any = json.loads(parsers.read_text(path))
@@ -355,9 +370,14 @@ class TextLook:
             return False  # short Japanese may have no kana
         return self.probability >= SURE and self.probability_of(tag) < UNLIKELY
 
+    @property
+    def is_short(self) -> bool:
+        """Whether the text does not tell its language."""
+        return self.probability < GUESS
+
     def is_unlikely(self, tag: str) -> bool:
         """Return whether the text is surely in another language, or seems to be."""
-        seems = self.probability >= GUESS and self.probability_of(tag) < self.probability / 4
+        seems = not self.is_short and self.probability_of(tag) < self.probability / 4
         return seems or self.contradicts(tag)
 
 

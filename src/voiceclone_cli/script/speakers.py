@@ -242,7 +242,7 @@ class _Assigner:
         rows = "\n".join(part.rows)
         if self._sounds:
             return clean_text(" ".join((*part.descriptions, rows)))
-        for description in () if part.labels else part.descriptions:
+        for description in part.descriptions:
             self._omit(line, description, DIRECTION)
         text, omissions = omit_sounds(rows, None if self._has_labels else self._is_name)
         for omission, reason in omissions:

@@ -46,10 +46,11 @@ def _parse_times(row: str) -> _Times | None:
     if ":" not in row:
         return None
     if "-->" in row:
-        row = _TIME_TAG.sub("", row)
-        if not _TIMES_LIKE.match(row) and not _ANY_FULL_TIME.search(row):
-            return None
         match = _TIMES.fullmatch(row)
+        if match is None:
+            row = _TIME_TAG.sub("", row)
+            if not _TIMES_LIKE.match(row) and not _ANY_FULL_TIME.search(row):
+                return None
     elif row.count(":", 0, 80) >= 4:
         match = _TIMES_WITHOUT_ARROW.fullmatch(row)
         if match is None:
@@ -292,6 +293,7 @@ _SRT_MARKUP = re.compile(
     rf"{_MARKUP}|(?:^|(?<=</v>)|(?<=</v>\s)){_VOICE}", re.IGNORECASE | re.ASCII | re.MULTILINE
 )
 """Here ``<v Anna>`` is a voice only at the start of a row, or after the end of another one."""
+_DASHES = re.compile(r"^[-–—]+(?![-–—.,]?\d)\s*|\s*\n[-–—]+\Z")
 _ENTITY = re.compile(r"&(#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _MARKUP_SIGNS = re.compile(r"[<&{\\]")
 
@@ -360,6 +362,8 @@ def _read_markup(
     merged: list[tuple[str | None, str]] = []
     for voice, parts in sections:
         section = plain(parts)
+        if len(sections) > 1:  # the dashes of a dialogue stand outside of its voices
+            section = _DASHES.sub("", section)
         if merged and (merged[-1][0] == voice or not any(map(str.isalnum, section))):
             merged[-1] = merged[-1][0], f"{merged[-1][1]} {section}".strip()
         elif merged and not any(map(str.isalnum, merged[-1][1])):

@@ -28,7 +28,7 @@ _SYSTEMS_OF_LANGUAGES = {
     "kn": ("kannada",), "ml": ("malayalam",), "si": ("sinhala",), "th": ("thai",), "my": ("burmese",),
     "ka": ("georgian",), "hy": ("armenian",), "am": ("ethiopic",),
 }  # fmt: skip
-"""The others write Latin letters."""
+"""The others write Latin letters, or else what a line without any has."""
 _LANGUAGES_OF_SYSTEMS = {
     "latin": "en", "greek": "el", "cyrillic": "ru", "arabic": "ar", "hebrew": "he", "devanagari": "hi", "bengali": "bn",
     "gurmukhi": "pa", "gujarati": "gu", "tamil": "ta", "telugu": "te", "kannada": "kn", "malayalam": "ml",
@@ -98,7 +98,7 @@ def runs(text: str, language: str) -> list[Run]:
     text = _without_lookalikes(text)
     found = Counter(map(system, text))
     del found[""]
-    own = _SYSTEMS_OF_LANGUAGES.get(language, ("latin",))
+    own = _SYSTEMS_OF_LANGUAGES.get(language, ("latin",) if "latin" in found else tuple(found))
     if len(found) == 0 or found.keys() <= set(own):
         return [Run(text)]
     result: list[Run] = []
@@ -160,7 +160,7 @@ def _without_lookalikes(text: str) -> str:
     return text if text.isascii() else re.sub(r"\w+", plain, text)
 
 
-ROMAN = r"(?=[IVXL]+\b)(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
+ROMAN = r"(?=[IVXL]+\b)(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?<=[IVXL])"
 """Pattern of a Roman numeral from 1 to 89; those with C, D and M are more often words ("MIX")."""
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50}
 

@@ -94,6 +94,7 @@ def _month_first(date: Match) -> str:
 
 
 # 1. One character for what has many: minus signs, blanks between groups of three digits.
+_rule(rf"(?<![\d.,])\d{{{_MOST_DIGITS + 1},}}", lambda m: f" {_digits(m.group())} ")
 _rule(r"(?<=[\d)])\s?−\s?(?=\d)", " minus ")
 _rule("[−‐‑‒﹣－]", "-")
 _rule("⁄", "/")
@@ -167,11 +168,11 @@ _SHORT_WORDS = frozenset(
         "we",
     ]
 )
-_HOST = rf"(?:[a-zA-Z0-9][\w-]*\.)+(?:{_DOMAINS})\b(?![\w@-])"
+_HOST = rf"(?:[a-zA-Z0-9][\w-]{{0,62}}\.)+(?:{_DOMAINS})\b(?![\w@-])"
 _rule(r"\bhttps?://[^\s<>\"]+|\bwww\.[^\s<>\"]+", _address, re.IGNORECASE)
-_rule(r"[\w.+-]*\w@[\w-]+(?:\.[\w-]+)+", _address)
+_rule(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+", _address)
 _rule(rf"(?<![\w@.-]){_HOST}(?:/[^\s<>\"]*)?", _address)
-_rule(rf"(?<![\w/])[\w-]*[A-Za-z][\w-]*\.(?:{_FILE_TYPES})\b(?!\.\w)", _address)
+_rule(rf"(?<![\w/-])(?=[\d_-]{{0,80}}[A-Za-z])[\w-]{{1,80}}\.(?:{_FILE_TYPES})\b(?!\.\w)", _address)
 _rule(r"\b[A-Za-z]:\\[^\s<>\"]*", _address)
 _rule(r"(?<![\w/.])(?:/[\w.-]+){2,}/?(?!\w)", _address)
 _rule(r"(?<![\w<])@(?=\w)", " at ")
@@ -219,7 +220,7 @@ _rule(r"\b(1[1-9]\d\d|20\d\d)\s?[-–]\s?(\d\d)\b(?![-/.:]?\d)", r"\1 to \2")
 
 
 _rule(r"(?<![\d/])(\d{4})/(\d{1,2})/(\d{1,2})(?![\d/])", lambda m: f"{m[1]}-{m[2]:0>2}-{m[3]:0>2}")
-_rule(r"(\d\s?[AaPp]\.?[Mm]\b\.?)\s?[-–]\s?(?=\d)", r"\1 to ")
+_rule(r"(\d)\s?([AaPp])\.?[Mm]\b\.?\s?[-–]\s?(?=\d)", lambda m: f"{m[1]} {m[2].upper()}M to ")
 _rule(r"(\d(?:st|nd|rd|th))\s?[-–]\s?(?=\d+(?:st|nd|rd|th)\b)", r"\1 to ")
 _DAYS = {
     "Mon": "Monday", "Tue": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday", "Fri": "Friday", "Sat": "Saturday",
@@ -501,7 +502,6 @@ _rule(r"(?<![\w.,])\d+(?:\.\d+){2,}(?![\w]|\.\d)", _version)
 _rule(r"(?<![\w.,])\d+(?:,\d{3})*\.\d*0(?!\d|\.\d)", lambda m: number_words(m.group()))
 _rule(r"(?<![\w.,])(\d),(\d)(?![\d,.]?\d|\s?%)", r"\1, \2")
 _rule(r"(?<![\w.,])(\d+),(\d{1,2})(?![\d,]|\.\d)", lambda m: number_words(f"{m[1]}.{m[2]}"))
-_rule(rf"(?<![\w.,])\d{{{_MOST_DIGITS + 1},}}(?![\w,])", lambda m: _digits(m.group()))
 _rule(r"(?<![\w.,:/-])0\d+(?![\w:/-]|[.,]\d)", lambda m: _digits(m.group()))
 
 # 9. Fractions.

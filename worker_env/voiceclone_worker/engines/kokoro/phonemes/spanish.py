@@ -208,6 +208,7 @@ def _ruler(found: Match) -> str:
 def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     """Yield patterns and what replaces them, in the order in which they are applied."""
     # Minus signs, addresses, telephone numbers.
+    yield rf"(?<![\d.,])\d{{{_MOST_DIGITS + 1},}}", lambda m: f" {_whole(m.group())} "
     yield r"(?<=\d)\s?−\s?(?=\d)", " menos "
     yield "[−‐‑‒﹣]", "-"
     yield "⁄", "/"
@@ -218,8 +219,8 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     yield r"\bv(?=\d+\.\d)", "versión "
     yield "℃", "°C"
     yield r"(?i)\bhttps?://[^\s<>\"]+|\bwww\.[^\s<>\"]+", _address
-    yield r"[\w.+-]*\w@[\w-]+(?:\.[\w-]+)+", _address
-    yield rf"(?<![\w@.-])(?:[a-zA-Z0-9][\w-]*\.)+(?:{_DOMAINS})\b(?![\w@-])(?:/[^\s<>\"]*)?", _address
+    yield r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+", _address
+    yield rf"(?<![\w@.-])(?:[a-zA-Z0-9][\w-]{{0,62}}\.)+(?:{_DOMAINS})\b(?![\w@-])(?:/[^\s<>\"]*)?", _address
     yield r"(?<![\w.,])\+\d{1,3}[\s.-]?\d+(?:[\s.-]\d{2,})+(?![\w-])", _telephone
     yield r"(?<![\w.,-])[6789]\d{2}[\s-]\d{3}[\s-]\d{3}(?![\w-])", _telephone
     yield r"(?<![\w.,-])[6789]\d{1,2}[\s-]\d{2,3}[\s-]\d{2}[\s-]\d{2}(?![\w-])", _telephone
