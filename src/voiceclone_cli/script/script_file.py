@@ -125,7 +125,7 @@ class _Contents:
             raise InputError(f"ends at {end:.3f} s, before the recording", code="script_time")
         if start < 0 or end > limit + END_TOLERANCE:
             fault = InputError(
-                f"lasts from {start:.3f} to {end:.3f} s, longer than the recording", code="script_time"
+                f"lasts from {start:.3f} to {end:.3f} s, beyond the recording", code="script_time"
             )
             self.cut.append(parsers.damaged(line.where, line.text, fault, (start, end)))
         start, end = max(0.0, start), min(end, limit)
@@ -251,7 +251,8 @@ def _ids(given: Sequence[str | None]) -> tuple[list[str], list[str]]:
     if not any(given):
         return numbered, []
     ids = [id.zfill(4) if id.isdecimal() else id for id in (id or "" for id in given)]
-    if are_safe_names(ids):
+    are_numbers = all(len(id) < 10 and id.isascii() and id.isdecimal() for id in ids)
+    if len(set(ids)) == len(ids) if are_numbers else are_safe_names(ids):
         return ids, []
     return numbered, ["The ids were renumbered: some were missing, duplicate or cannot name a file."]
 
