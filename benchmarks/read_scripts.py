@@ -141,11 +141,11 @@ def main() -> None:
         for name, write in WRITERS.items():
             path = Path(folder) / name
             path.write_text(write(lines), encoding="utf-8")
-            started = time.perf_counter()
+            started, started_cpu = time.perf_counter(), time.process_time()
             script = read_script(path, diarization, language="en", recording_seconds=count * 3.0)
-            seconds = time.perf_counter() - started
+            seconds, cpu = time.perf_counter() - started, time.process_time() - started_cpu
             print(
-                f"{name:12} {path.stat().st_size / 1e6:5.1f} MB {seconds:5.2f} s  {len(script.segments):,} lines, "
+                f"{name:12} {path.stat().st_size / 1e6:5.1f} MB {seconds:5.2f} s (CPU {cpu:5.2f} s)  {len(script.segments):,} lines, "
                 f"{len(script.omitted):,} texts omitted"
             )
 

@@ -85,6 +85,18 @@ english-uk en-GB | british-english en-GB | french-canada fr-CA | canadian-french
 _SCRIPTS = (
     "arab beng cyrl deva ethi geor grek guru hang hans hant hebr jpan kore latn mong taml telu thaa thai tibt"
 )
+_REGIONS = """
+ad ae af ag ai al am ao ar as at au aw ax az ba bb bd be bf bg bh bi bj bl bm bn bo bq br bs bt bw by bz ca cc cd cf cg
+ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg eh er es et fi fj fk fm fo fr ga gb gd ge gf gg gh
+gi gl gm gn gp gq gr gt gu gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je jm jo jp ke kg kh ki km kn kp kr kw
+ky kz la lb lc li lk lr ls lt lu lv ly ma mc md me mf mg mh mk ml mm mn mo mp mq mr ms mt mu mv mw mx my mz na nc ne nf
+ng ni nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr ps pt pw py qa re ro rs ru rw sa sb sc sd se sg sh si sj sk sl
+sm sn so sr ss st sv sx sy sz tc td tf tg th tj tk tl tm tn to tr tt tv tw tz ua ug um us uy uz va vc ve vg vi vn vu wf
+ws xk ye yt za zm zw
+"""
+"""Countries (ISO 3166); besides these a region is three digits: 419 is Latin America."""
+_VARIANTS = "1901 1996 arevela arevmda ekavsk ijekavsk monoton oxendict polyton tarask valencia"
+"""Variants of a language that are in use. Another word makes no tag: "no-limits" is no Norwegian."""
 
 
 def _rows(table: str, cells: int) -> Iterator[list[str]]:
@@ -122,9 +134,9 @@ def language_of(text: str) -> str | None:
     for subtag in subtags:
         if subtag in _SCRIPTS.split() and not scripts + regions + variants:
             scripts, code = 1, f"{code}-{subtag.title()}"
-        elif re.fullmatch(r"[a-z]{2}|[0-9]{3}", subtag) and not regions + variants:
+        elif (subtag in _REGIONS.split() or re.fullmatch("[0-9]{3}", subtag)) and not regions + variants:
             regions, code = 1, f"{code}-{subtag.upper()}"
-        elif re.fullmatch(r"[a-z0-9]{5,8}|[0-9][a-z0-9]{3}", subtag):
+        elif subtag in _VARIANTS.split():
             variants, code = 1, f"{code}-{subtag}"
         else:
             return None

@@ -69,7 +69,8 @@ def test_before_the_first_run_everything_is_to_do(tmp_path: Path, talk: ShortTal
         "total": 10, "kept": 0, "to_speak": [f"{n:04d}" for n in range(1, 11)],
     }  # fmt: skip
     assert states(document) == {
-        "media": "to do", "diarization": "given", "transcription": "given", "casting": "kept",
+        "media": "to do", "diarization": "given", "transcription": "given", "script": "to do",
+        "casting": "kept",
         "loading": "to do", "encoding": "to do", "speech": "to do", "timeline": "to do",
         "original": "to do", "report": "to do",
     }  # fmt: skip

@@ -276,6 +276,25 @@ def test_failed_gates_and_corrections_link_to_lines(browser: Browser, tmp_path: 
     page.call("Page.close")
 
 
+def test_texts_that_are_not_spoken_are_a_table(browser: Browser, tmp_path: Path) -> None:
+    omitted = [
+        {"where": "cue 2", "start": 63.2, "end": 64.0, "text": "(door <b>slams</b>)", "reason": "sound"},
+        {"where": "cue 3", "start": None, "end": None, "text": "♪ la ♪", "reason": "music"},
+    ]
+    page = browser.open_page(
+        write_report(write_run(tmp_path / "run", [line(0, "A", "Hi.")], omitted=omitted)).as_uri()
+    )
+    page.press("3")
+    (card,) = page.evaluate(
+        "[...document.querySelectorAll('#run .card')].map((one) => one.innerText).filter((one) => one.includes('la ♪'))"
+    )
+    assert card.split("\n")[0] == "Not spoken" and "2 texts (1 sound, 1 music)" in card
+    assert "cue 2\t1:03.2\t(door <b>slams</b>)\tsound" in card
+    assert "cue 3\t–\t♪ la ♪\tmusic" in card
+    assert page.errors() == []
+    page.call("Page.close")
+
+
 def test_help_lists_the_keys_and_blocks_them(page: Page) -> None:
     page.press("?")
     assert page.evaluate("document.getElementById('help').open")

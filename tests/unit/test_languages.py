@@ -36,7 +36,8 @@ def test_one_language_has_one_tag_however_it_is_written(text: str, tag: str) -> 
 @pytest.mark.parametrize(
     "text",
     ["", "-", "x", "xx", "qq", "klingon", "english please", "字幕", "en-orig", "es-", "en-US.UTF-8", "zh-Hans-Hant",
-     "new", "end", "big", "the", "12", "../x", "en US GB x"],
+     "new", "end", "big", "the", "12", "../x", "en US GB x", "no-limits",
+     "no-go", "en-XX", "so-close"],
 )  # fmt: skip
 def test_what_is_no_language_has_no_tag(text: str) -> None:
     assert language_of(text) is None

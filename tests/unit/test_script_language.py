@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from factories import diarization
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.script.language import LanguageChoice, TextLook, choose_language, transcribed_language
+from voiceclone_cli.script.language import (
+    SURE,
+    LanguageChoice,
+    TextLook,
+    choose_language,
+    transcribed_language,
+)
 from voiceclone_cli.script.script_file import read_script
 from voiceclone_cli.types import Script, Transcript
 
@@ -26,6 +33,121 @@ ZH = "我觉得他今晚不会回来，我们现在就得走。"
 JA = "彼は今夜戻らないと思う。鍵をどこに置いたの？"
 HI = "मुझे नहीं लगता कि वह आज रात लौटेगा।"
 SHORT = "Ok."
+DIALOGUE = {
+    "en": [
+        "Hello there, how are you today, my friend?",
+        "I don't think he is coming back tonight.",
+        "Where did you put the keys?",
+        "We need to leave right now!",
+        "That's the best coffee I've had in years.",
+        "Come on, let's go.",
+    ],
+    "es": [
+        "Hola, ¿cómo estás hoy?",
+        "Mañana vamos al cine.",
+        "No lo sé todavía, pero me gustaría mucho ir contigo.",
+        "¿Dónde pusiste las llaves?",
+        "Tenemos que irnos ahora mismo.",
+        "Es el mejor café que he tomado en años.",
+    ],
+    "fr": [
+        "Bonjour, comment allez-vous aujourd'hui ?",
+        "Je ne crois pas qu'il revienne ce soir.",
+        "Où as-tu mis les clés ?",
+        "Il faut partir tout de suite !",
+        "C'est le meilleur café depuis des années.",
+        "Allez, on y va.",
+    ],
+    "de": [
+        "Hallo, wie geht es dir heute?",
+        "Ich glaube nicht, dass er heute Abend zurückkommt.",
+        "Wo hast du die Schlüssel hingelegt?",
+        "Wir müssen jetzt sofort gehen!",
+        "Das ist der beste Kaffee seit Jahren.",
+        "Komm schon, los geht's.",
+    ],
+    "it": [
+        "Ciao, come stai oggi?",
+        "Non credo che torni stasera.",
+        "Dove hai messo le chiavi?",
+        "Dobbiamo andare via subito!",
+        "È il miglior caffè che abbia bevuto da anni.",
+        "Dai, andiamo.",
+    ],
+    "pt": [
+        "Olá, como você está hoje?",
+        "Acho que ele não volta hoje à noite.",
+        "Onde você colocou as chaves?",
+        "Precisamos ir embora agora mesmo!",
+        "É o melhor café que tomei em anos.",
+        "Vamos, anda logo.",
+    ],
+    "nl": [
+        "Hallo, hoe gaat het vandaag met je?",
+        "Ik denk niet dat hij vanavond terugkomt.",
+        "Waar heb je de sleutels gelegd?",
+        "We moeten nu meteen weg!",
+        "Dit is de beste koffie in jaren.",
+        "Kom op, we gaan.",
+    ],
+    "pl": [
+        "Cześć, jak się dzisiaj masz?",
+        "Nie sądzę, żeby dziś wrócił.",
+        "Gdzie położyłeś klucze?",
+        "Musimy natychmiast wyjść!",
+        "To najlepsza kawa od lat.",
+        "No dalej, idziemy.",
+    ],
+    "sv": [
+        "Hej, hur mår du idag?",
+        "Jag tror inte att han kommer tillbaka ikväll.",
+        "Var la du nycklarna?",
+        "Vi måste gå nu genast!",
+        "Det är det bästa kaffet på flera år.",
+        "Kom igen, nu går vi.",
+    ],
+    "tr": [
+        "Merhaba, bugün nasılsın?",
+        "Bu gece geri geleceğini sanmıyorum.",
+        "Anahtarları nereye koydun?",
+        "Hemen gitmemiz lazım!",
+        "Yıllardır içtiğim en iyi kahve.",
+        "Hadi, gidelim.",
+    ],
+    "ro": [
+        "Bună, ce mai faci astăzi?",
+        "Nu cred că se întoarce în seara asta.",
+        "Unde ai pus cheile?",
+        "Trebuie să plecăm imediat!",
+        "E cea mai bună cafea din ultimii ani.",
+        "Haide, să mergem.",
+    ],
+    "hu": [
+        "Szia, hogy vagy ma?",
+        "Nem hiszem, hogy ma este visszajön.",
+        "Hová tetted a kulcsokat?",
+        "Azonnal indulnunk kell!",
+        "Évek óta ez a legjobb kávé.",
+        "Gyerünk, menjünk.",
+    ],
+    "ru": [
+        "Привет, как дела сегодня?",
+        "Не думаю, что он вернётся сегодня вечером.",
+        "Куда ты положил ключи?",
+        "Нам нужно уходить прямо сейчас!",
+        "Это лучший кофе за многие годы.",
+        "Давай, пошли.",
+    ],
+    "uk": [
+        "Привіт, як справи сьогодні?",
+        "Не думаю, що він повернеться сьогодні ввечері.",
+        "Куди ти поклав ключі?",
+        "Нам треба йти просто зараз!",
+        "Це найкраща кава за багато років.",
+        "Давай, ходімо.",
+    ],
+}
+"""The same six lines in languages whose letters are shared."""
 
 
 def srt(folder: Path, name: str, *texts: str) -> Path:
@@ -57,7 +179,8 @@ def chosen(
         ("movie.chs.srt", ZH, "zh-Hans"), ("movie.sc.srt", ZH, "zh-Hans"), ("movie.简体.srt", ZH, "zh-Hans"),
         ("movie.zh-TW.srt", ZH, "zh-TW"), ("movie.jpn.srt", JA, "ja"), ("movie.ja.srt", "東京", "ja"),
         ("movie.English (SDH).srt", EN, "en"), ("movie.[en].srt", EN, "en"), ("movie.en[cc].srt", EN, "en"),
-        ("talk.en-orig.srt", EN, "en"), ("movie.it.srt", SHORT, "it"), ("movie.fr.srt", SHORT, "fr"),
+        ("talk.en-orig.srt", EN, "en"), ("talk.en-US.srt", EN, "en-US"), ("x.es_419.forced.srt", ES, "es-419"),
+        ("Movie.2019.1080p.BluRay.x264-GROUP.en.srt", EN, "en"), ("movie.it.srt", SHORT, "it"), ("movie.fr.srt", SHORT, "fr"),
     ],
 )  # fmt: skip
 def test_a_known_code_before_the_suffix_is_the_language(
@@ -66,14 +189,15 @@ def test_a_known_code_before_the_suffix_is_the_language(
     path = srt(tmp_path, name, text)
     script, choice = chosen(path)
     assert (choice.code, script.language) == (code, code)
-    assert choice.why == f"the name of the script says so ('{name}')"
+    assert re.fullmatch(r'the name of the script has "\.[^."]+"', choice.why)
     assert not choice.warnings or text == SHORT
 
 
 @pytest.mark.parametrize(
     "name",
     ["film.new.srt", "The.End.srt", "it.srt", "film.big.srt", "I.am.No.4.srt", "movie.字幕.srt", "S01E01.1080p.srt",
-     "translation_es.srt", "es.srt", "film.x264.srt", "no.es.title.srt"],
+     "translation_es.srt", "es.srt", "film.x264.srt", "no.es.title.srt", "x.BR-Rip.srt", "x.So-Close.srt",
+     "x.No-Limits.srt", "x.WEB-DL.srt", "Movie.2019.1080p.BluRay.x264-GROUP.srt", "movie_en.srt", "Movie [en].srt"],
 )  # fmt: skip
 @pytest.mark.parametrize("text, code", [(EN, "en"), (FR, "fr"), (ZH, "zh")])
 def test_words_of_a_title_are_no_language(tmp_path: Path, name: str, text: str, code: str) -> None:
@@ -148,6 +272,36 @@ def test_the_text_tells_the_language(tmp_path: Path, text: str, code: str) -> No
     assert {segment.language for segment in script.segments} == {code}
 
 
+@pytest.mark.parametrize("code", DIALOGUE)
+def test_dialogue_is_told_by_a_passage_and_no_line_contradicts_its_own_language(code: str) -> None:
+    lines = DIALOGUE[code]
+    passage = TextLook.of(lines)
+    assert passage.best == code and passage.probability >= SURE
+    assert not [line for line in lines if TextLook.of([line]).contradicts(code)]
+    assert [other for other in DIALOGUE if passage.contradicts(other)] == [o for o in DIALOGUE if o != code]
+
+
+@pytest.mark.parametrize(
+    "word, code",
+    [("Привет.", "ru"), ("مرحبا", "ar"), ("שלום", "he"), ("नमस्ते", "hi"), ("ありがとう", "ja"),
+     ("你好", "zh"), ("서울", "ko"), ("Ναι.", "el")],
+)  # fmt: skip
+def test_a_word_in_other_letters_is_never_read_as_english(tmp_path: Path, word: str, code: str) -> None:
+    path = srt(tmp_path, "x.srt", word)
+    assert chosen(path)[1].code == code
+    (warning,) = chosen(path, given="en")[1].warnings
+    assert "read as English (--language)" in warning
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Shinjuku, Shibuya, Harajuku.", "La la la la la.", "Oh yeah, na na na na!", "Okay, okay.", "Hasta la vista, baby.",
+     "José García López and Maria Fernández.", "Ciao bella!", "Angela Merkel, Olaf Scholz.", "24/7", "♪ ♪"],
+)  # fmt: skip
+def test_names_and_syllables_contradict_nothing(text: str) -> None:
+    assert not TextLook.of([text]).contradicts("en")
+
+
 def test_a_translation_without_a_word_about_its_language_is_read_as_what_it_is(tmp_path: Path) -> None:
     path = srt(
         tmp_path,
@@ -209,6 +363,19 @@ def test_the_language_of_a_json_script_is_a_field_and_the_option_wins(tmp_path: 
     named = tmp_path / "x.de.json"
     path.rename(named)
     assert chosen(named)[1].code == "de"
+
+
+def test_a_name_that_says_otherwise_than_the_file_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "x.de.json"
+    path.write_text(json.dumps({"language": "fr", "segments": rows(None)}), encoding="utf-8")
+    _, choice = chosen(path)
+    assert choice.code == "de" and "German" in choice.warnings[0] and "French" in choice.warnings[0]
+
+
+def test_the_srt_of_a_run_directory_has_the_language_of_its_json(tmp_path: Path) -> None:
+    (tmp_path / "script.json").write_text(json.dumps({"language": "nl", "segments": []}), encoding="utf-8")
+    for name, code in (("script.srt", "nl"), ("script.given.srt", "nl"), ("other.srt", "en")):
+        assert chosen(srt(tmp_path, name, SHORT))[1].code == code
 
 
 def test_lines_keep_a_language_of_their_own(tmp_path: Path) -> None:

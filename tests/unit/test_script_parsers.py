@@ -139,7 +139,7 @@ def test_a_cue_may_start_at_the_first_moment_or_before_it(tmp_path: Path) -> Non
         (0.0, 2.5, "Hi."),
     ]
     assert result.notes == (
-        "Cut to the length of the recording: cue 2: lasts from -1.000 to 2.500 s, longer than the recording.",
+        "Cut to the length of the recording: cue 2: lasts from -1.000 to 2.500 s, beyond the recording.",
     )
 
 

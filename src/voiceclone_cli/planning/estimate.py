@@ -20,7 +20,9 @@ from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.types import Segment
 
-MEDIA, DIARIZATION, TRANSCRIPTION, REFERENCES = "media", "diarization", "transcription", "casting"
+MEDIA, DIARIZATION, TRANSCRIPTION, SCRIPT, REFERENCES = (
+    "media", "diarization", "transcription", "script", "casting",
+)  # fmt: skip
 LOADING, ENCODING, SPEECH, TIMELINE = "loading", "encoding", "speech", "timeline"
 VIDEO, ORIGINAL, REPORT = "video", "original", "report"
 
@@ -114,6 +116,7 @@ def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict
         MEDIA: ("", 0.1, 0.002, 110),
         DIARIZATION: (f"{diarizer}, {all_threads}", 5.0, diarize * everywhere, 1200),
         TRANSCRIPTION: (f"{Path(settings.asr_model).name}, {all_threads}", 1.5, 0.3 * everywhere, 1300),
+        SCRIPT: ("", 1.0, 0.0005, 250),  # the detector of its language is loaded
         REFERENCES: ("", 0.05, 0.002, 150),
         LOADING: (f"{name}, {settings.pool_size} workers", 0.0, load, worker_mb),
         ENCODING: (f"{name}, {one_worker}", 0.0, encode * there, worker_mb),
@@ -209,11 +212,12 @@ def _measured_by_clock(
     """Return the stages that this process itself runs."""
     clock, skipped = ctx.clock, set(ctx.cache.reused)
     skipped |= {DIARIZATION} if ctx.request.turns else set()
-    skipped |= {TRANSCRIPTION} if ctx.request.script else set()
     skipped |= set() if speech.is_complete else {TIMELINE, VIDEO, ORIGINAL, REPORT}
     found, highest = {}, 0
     for name, seconds in clock.seconds.items():
-        stage, peak = TRANSCRIPTION if name == "script" else name, clock.peak_mb.get(name, 0)
+        # Without a script its stage is the transcription.
+        is_transcription = name == SCRIPT and ctx.request.script is None
+        stage, peak = TRANSCRIPTION if is_transcription else name, clock.peak_mb.get(name, 0)
         if stage in costs and stage not in skipped:
             # The peak is that of the process so far: for a stage that did not raise it, it is unknown.
             raised = peak if peak > highest else None

@@ -33,6 +33,7 @@ from voiceclone_cli.planning.estimate import (
     ORIGINAL,
     REFERENCES,
     REPORT,
+    SCRIPT,
     SPEECH,
     TIMELINE,
     TRANSCRIPTION,
@@ -206,6 +207,7 @@ def _states(
         MEDIA: TO_DO,
         DIARIZATION: GIVEN if request.turns else analyzed,
         TRANSCRIPTION: GIVEN if request.script else analyzed,
+        **({SCRIPT: TO_DO} if request.script else {}),
         REFERENCES: analyzed,
         LOADING: TO_DO if missing or not encoded else KEPT,
         ENCODING: KEPT if encoded else TO_DO,
@@ -231,7 +233,7 @@ def _works(
     speech = speech_seconds(missing)
     workers, references = job.settings.pool_size, len(job.references)
     return {
-        **dict.fromkeys((MEDIA, DIARIZATION, TRANSCRIPTION, TIMELINE, ORIGINAL), recording),
+        **dict.fromkeys((MEDIA, DIARIZATION, TRANSCRIPTION, SCRIPT, TIMELINE, ORIGINAL), recording),
         REFERENCES: (audio, _count(references, "speaker")),
         LOADING: (1.0, f"{ctx.engine.name}, {_count(workers, 'worker')}"),
         ENCODING: (float(references), _count(references, "reference")),

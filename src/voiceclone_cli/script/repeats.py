@@ -62,36 +62,39 @@ def _without_copies(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list
     """Drop lines with the text of another one at the same time, and join the steps of moving signs."""
     kept: list[ScriptLine] = []
     copies: list[OmittedText] = []
-    # By text and speaker: the lines with them, by tenths of a second, and the latest step of a sign.
-    places: dict[tuple[str, str | None], dict[tuple[int, int], ScriptLine]] = {}
-    steps: dict[tuple[str, str | None], tuple[int, ScriptLine]] = {}
+    # By text and speaker: the position of the latest line, and that line or the latest step of its sign.
+    latest: dict[tuple[str, str | None], tuple[int, ScriptLine]] = {}
+    # Of texts that come again: the lines by tenths of a second.
+    places: dict[tuple[str, str | None, int, int], ScriptLine] = {}
     for line in lines:
         if not any(map(str.isalnum, line.text)):
             kept.append(line)
             continue
         key = (line.text, line.speaker)
-        start, end = int(line.start / SAME_TIME), int(line.end / SAME_TIME)
-        same = places.get(key)
-        if same is None:
-            same = places[key] = {}
-        elif _is_next_step(steps[key][1], line):
-            at = steps[key][0]
-            kept[at] = replace(kept[at], end=line.end)
-            steps[key] = at, line
-            copies.append(OmittedText(line.where, line.start, line.end, line.text, _REPEATED))
-            continue
-        elif any(
-            (other := same.get((first, last))) is not None and _is_same_time(line, other)
-            for first in (start, start - 1, start + 1)
-            for last in (end, end - 1, end + 1)
-        ):
-            reason = "the same text is spoken at the same time"
-            copies.append(OmittedText(line.where, line.start, line.end, line.text, reason))
-            continue
-        same[start, end] = line
-        steps[key] = len(kept), line
+        if (before := latest.get(key)) is not None:
+            at, step = before
+            if _is_next_step(step, line):
+                kept[at] = replace(kept[at], end=line.end)
+                latest[key] = at, line
+                copies.append(OmittedText(line.where, line.start, line.end, line.text, _REPEATED))
+                continue
+            places[(*key, *_tenths(step))] = step
+            start, end = _tenths(line)
+            if any(
+                (other := places.get((*key, first, last))) is not None and _is_same_time(line, other)
+                for first in (start, start - 1, start + 1)
+                for last in (end, end - 1, end + 1)
+            ):
+                reason = "the same text is spoken at the same time"
+                copies.append(OmittedText(line.where, line.start, line.end, line.text, reason))
+                continue
+        latest[key] = len(kept), line
         kept.append(line)
     return kept, copies
+
+
+def _tenths(line: ScriptLine) -> tuple[int, int]:
+    return int(line.start / SAME_TIME), int(line.end / SAME_TIME)
 
 
 def _is_same_time(line: ScriptLine, other: ScriptLine) -> bool:

@@ -15,7 +15,7 @@ from voiceclone_cli.languages import EXAMPLES, language_of
 from voiceclone_cli.script import parsers, subtitles
 from voiceclone_cli.script.parsers import DamagedLine, ScriptLine
 from voiceclone_cli.script.repeats import remove_repeats
-from voiceclone_cli.script.sounds import omitted_note
+from voiceclone_cli.script.sounds import omitted_note, omitted_summary
 from voiceclone_cli.script.speakers import assign_speakers
 from voiceclone_cli.types import Diarization, OmittedText, Script, Segment
 from voiceclone_worker.validation import MAX_TEXT, is_unicode, name_fault, shown
@@ -125,7 +125,7 @@ class _Contents:
             raise InputError(f"ends at {end:.3f} s, before the recording", code="script_time")
         if start < 0 or end > limit + END_TOLERANCE:
             fault = InputError(
-                f"lasts from {start:.3f} to {end:.3f} s, longer than the recording", code="script_time"
+                f"lasts from {start:.3f} to {end:.3f} s, beyond the recording", code="script_time"
             )
             self.cut.append(parsers.damaged(line.where, line.text, fault, (start, end)))
         start, end = max(0.0, start), min(end, limit)
@@ -217,6 +217,12 @@ def _build_script(
             raise InputError(
                 f"has no line that can be spoken: {_list_faults(faults)}.", code=_fault_code(faults)
             )
+        if any(character.isalnum() for omission in omitted for character in omission.text):
+            summary = omitted_summary([omission.reason for omission in omitted])
+            raise InputError(
+                f"has no line of speech, only {summary}; check that it is the right file, or give --speak-sounds.",
+                code="script_empty",
+            )
         raise InputError("has no line with words; check that it is the right file.", code="script_empty")
     ids, id_notes = _ids([line.id for line in kept])
     segments = [
@@ -245,7 +251,8 @@ def _ids(given: Sequence[str | None]) -> tuple[list[str], list[str]]:
     if not any(given):
         return numbered, []
     ids = [id.zfill(4) if id.isdecimal() else id for id in (id or "" for id in given)]
-    if are_safe_names(ids):
+    are_numbers = all(len(id) < 10 and id.isascii() and id.isdecimal() for id in ids)
+    if len(set(ids)) == len(ids) if are_numbers else are_safe_names(ids):
         return ids, []
     return numbered, ["The ids were renumbered: some were missing, duplicate or cannot name a file."]
 

@@ -175,7 +175,14 @@ def _closed(before: str, after: str) -> tuple[str, str]:
         return before, after.lstrip(" :：,;，、-–—")
     if after.lstrip(" ")[:1] in (",", ".", "!", "?", ";", ":", "…"):
         return before.rstrip(" "), after.lstrip(" ")
-    return before, after.lstrip(" ") if before[-1:].isspace() else after
+    if before[-1:].isspace():
+        return before, after.lstrip(" ")
+    joins = before[-1].isalnum() and after[:1].isalnum() and min(before[-1], after[0]) < _FIRST_EAST_ASIAN
+    return before, f" {after}" if joins else after
+
+
+_FIRST_EAST_ASIAN = "\u2e80"
+"""Words in scripts from here on are written without blanks."""
 
 
 def _is_round_sound(content: str, before: str, after: str) -> bool:

@@ -46,10 +46,11 @@ def _parse_times(row: str) -> _Times | None:
     if ":" not in row:
         return None
     if "-->" in row:
-        row = _TIME_TAG.sub("", row)
-        if not _TIMES_LIKE.match(row) and not _ANY_FULL_TIME.search(row):
-            return None
         match = _TIMES.fullmatch(row)
+        if match is None:
+            row = _TIME_TAG.sub("", row)
+            if not _TIMES_LIKE.match(row) and not _ANY_FULL_TIME.search(row):
+                return None
     elif row.count(":", 0, 80) >= 4:
         match = _TIMES_WITHOUT_ARROW.fullmatch(row)
         if match is None:
