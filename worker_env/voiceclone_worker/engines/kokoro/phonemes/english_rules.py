@@ -116,7 +116,7 @@ _FILE_TYPES = "pdf|txt|docx?|xlsx?|pptx?|csv|json|xml|html?|md|py|js|ts|exe|zip|
 
 
 def _address(found: Match) -> str:
-    address = re.sub(r"^https?://", "", found.group(), flags=re.IGNORECASE)
+    address = re.sub(r"^(?:https?|ftp)://", "", found.group(), flags=re.IGNORECASE)
     end = re.search(r"[.,;:!?)\"'…]+$", address)
     closing = end.group() if end else ""
     address = address[: len(address) - len(closing)].rstrip("/")
@@ -135,7 +135,8 @@ def _address(found: Match) -> str:
             )
             as_word = part.lower() in _WORDS_OF_DOMAINS or (len(part) == 2 and part.lower() in _SHORT_WORDS)
             words.append(" ".join(part.upper()) if is_short and not as_word else part)
-    return f" {' '.join(words)}{closing} "
+    after = "" if re.match(r"['’]s\b", found.string[found.end() :]) else " "
+    return f" {' '.join(words)}{closing}{after}"
 
 
 _SHORT_WORDS = frozenset(
@@ -169,7 +170,7 @@ _SHORT_WORDS = frozenset(
     ]
 )
 _HOST = rf"(?:[a-zA-Z0-9][\w-]{{0,62}}\.)+(?:{_DOMAINS})\b(?![\w@-])"
-_rule(r"\bhttps?://[^\s<>\"]+|\bwww\.[^\s<>\"]+", _address, re.IGNORECASE)
+_rule(r"\b(?:https?|ftp)://[^\s<>\"]+|\bwww\.[^\s<>\"]+", _address, re.IGNORECASE)
 _rule(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+", _address)
 _rule(rf"(?<![\w@.-]){_HOST}(?:/[^\s<>\"]*)?", _address)
 _rule(rf"(?<![\w/-])(?=[\d_-]{{0,80}}[A-Za-z])[\w-]{{1,80}}\.(?:{_FILE_TYPES})\b(?!\.\w)", _address)
@@ -210,7 +211,7 @@ _rule(r"\b(\d{1,2})\.(\d{2})(?=\s?[ap]\.?m\b)", r"\1:\2", re.IGNORECASE)
 _rule(r"(?<![\d:])(?P<hour>00|0|1[3-9]|2[0-4]):(?P<minute>\d{2})(?![\d:]|\s?[ap]\.?m)", _clock, re.IGNORECASE)
 _rule(r"(?<![\d:.])(\d{1,3}):(\d)(?![\d:])", lambda m: f"{number_words(m[1])} to {number_words(m[2])}")
 _rule(
-    r"(?<![\d/])24/7(?:/365)?(?![\d/])",
+    r"(?<![\d/])24\s?/\s?7(?:/365)?(?![\d/])",
     lambda m: "twenty four seven" + (" three sixty five" if "365" in m[0] else ""),
 )
 _rule(r"(?<![\d/])9/11(?![\d/])", "nine eleven")
@@ -293,6 +294,9 @@ def _money_words(sign: str, digits: str, large: str | None, *, as_adjective: boo
 
 def _count(digits: str, one: str, many: str) -> str:
     return f"{number_words(digits)} {one if digits == '1' else many}"
+
+
+_rule(rf"(?<!\w)({_CURRENCY})\s?-(?=\d)", r"-\1")
 
 
 def _money(found: Match) -> str:
@@ -392,6 +396,7 @@ _rule(
     rf"(?P<degrees>{_NUMBER})\s?°\s?(?P<point>[NSEW])\b(?P<minutes>(?!))?(?P<seconds>(?!))?",
     _position,
 )
+_rule(r"([°º]\s?[CF]?)\s?[-–]\s?(?=\d)", r"\1 to ")
 _rule(rf"(?<![\w.])({_NUMBER})\s?[-–]\s?(?={_NUMBER}\s?[°º])", lambda m: f"{number_words(m[1])} to ")
 _rule(rf"((?<![\w.])[-+])?(?<![\d.,])({_NUMBER})\s?[°º](?:\s?([CFKcf])\b)?", _degrees)
 _rule("°", " degrees ")
@@ -411,6 +416,8 @@ _rule(
     rf"(?<![\w.'])({_LENGTHS})['′’](?=\s(?:tall|long|wide|deep|high|x|by)\b)",
     lambda m: f"{_mixed(m[1])} feet",
 )
+_rule(rf"(?<=x )({_LENGTHS})['’](?!\w)", lambda m: f"{_mixed(m[1])} feet")
+_rule(r"(?<=feet|inch) x (?=\w)", " by ")
 _rule(rf"({_LENGTHS})′", lambda m: f"{_mixed(m[1])} feet")
 
 # 7. Units that hibari does not know.
@@ -571,6 +578,7 @@ _rule(rf"[{_VULGAR}]", lambda m: f" {_mixed(m.group())} ")
 _rule(r"(?<=\d)\s?[-–]\s?(?=\d+(?:\.\d+)?\s?=)", " minus ")
 _rule(rf"{_MINUS}(?={_NUMBER})", "minus ")
 _rule(rf"(?<![\w.-])({_NUMBER})\s?[-–]\s?({_NUMBER})(?![\w-]|[.,]\d)", r"\1 to \2")
+_rule(r"(?<=\d)\s?[-–]\s?(?=\d+(?:\.\d+)?(?:[kKMx]|bn|mn)\b)", " to ")
 _rule(r"(?<![\w-])([A-Z])\s?[-–]\s?([A-Z])(?![\w-])", r"\1 to \2")
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True))
 
