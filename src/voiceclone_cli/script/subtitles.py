@@ -157,8 +157,10 @@ def _heading_rows(rows: Sequence[str]) -> Iterator[int]:
         # In the middle of a file, only a row of this word alone, or one with the usual rows below it.
         after = rows[at + 1].strip() if at + 1 < len(rows) else ""
         is_first = not any(row.strip() for row in rows[:at]) if at < 10 else False
-        is_alone = rows[at].strip() == "WEBVTT" and _parse_times(rows[at - 1]) is None
-        if not (is_first or is_alone or (not rows[at - 1].strip() and _HEADING.match(after))):
+        is_word = rows[at].strip() == "WEBVTT"
+        is_alone = is_word and _parse_times(rows[at - 1]) is None
+        is_followed = (is_word or not rows[at - 1].strip()) and _HEADING.match(after) is not None
+        if not (is_first or is_alone or is_followed):
             at += 1
             continue
         while at < len(rows) and rows[at].strip() and _parse_times(rows[at]) is None:
