@@ -12,6 +12,7 @@ import pytest
 import factories
 from factories import diarization, speech_sound
 from media_samples import syllables, write_wav
+from video_samples import Film, noise, write_film
 from voiceclone_cli.audio import reader, writer
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.references.build import MAX_CHARACTERS, build_references, read_user_reference
@@ -177,6 +178,12 @@ def test_the_words_are_those_of_the_text_file(tmp_path: Path) -> None:
     voice.with_suffix(".txt").write_text("\ufeffThese are\n the  words.\n", encoding="utf-8")
     audio, rate, text, warnings = read_user_reference(voice)
     assert (text, rate, len(audio), warnings) == ("These are the words.", 16_000, 32_000, ())
+
+
+def test_a_reference_from_a_film_has_no_silence_before_its_sound(tmp_path: Path) -> None:
+    film = Film(9.0, sound_start=3.0, sounds=[noise(2.0)], sound_codec="pcm_s16le")
+    audio, rate, _, warnings = read_user_reference(write_film(tmp_path / "film.mkv", film))
+    assert len(audio) / rate == pytest.approx(2.0, abs=0.01) and warnings == ()
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"word " * (MAX_CHARACTERS // 5 + 1)])

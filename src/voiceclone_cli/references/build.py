@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli.audio.reader import read_recording, read_spans
+from voiceclone_cli.audio.reader import SILENCE_PEAK, read_recording, read_spans
 from voiceclone_cli.audio.writer import write_wav
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import (
@@ -23,7 +23,16 @@ from voiceclone_cli.files import (
 )
 from voiceclone_cli.references.selection import ENOUGH, join_spans, quietest_time, select_spans
 from voiceclone_cli.rundir.cache import StageCache
-from voiceclone_cli.types import Diarization, Progress, ProgressEvent, Recording, Reference, Span, Word
+from voiceclone_cli.types import (
+    ANALYSIS_RATE,
+    Diarization,
+    Progress,
+    ProgressEvent,
+    Recording,
+    Reference,
+    Span,
+    Word,
+)
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.types import Samples
@@ -130,15 +139,28 @@ def read_user_reference(path: Path) -> tuple[Samples, int, str, tuple[str, ...]]
     """
     recording = read_recording(path)
     rate = recording.source_rate
-    (audio,) = read_spans(path, [(0.0, min(recording.seconds, LONGEST))], recording.audio)
+    start, end = _sounding(recording)
+    is_whole = end - start <= LONGEST
+    (audio,) = read_spans(path, [(start, min(end, start + LONGEST))], recording.audio)
     text = _text_beside(path)
-    if recording.seconds <= LONGEST:
+    if is_whole:
         return audio, rate, text, ()
     end = quietest_time(audio, rate, (EARLIEST_CUT, LONGEST))
     warning = f"{path.name} is longer than {LONGEST:.0f} s: only its first {end:.1f} s are used"
     if text:
         warning += f", and not {path.with_suffix('.txt').name}, which is the text of the whole file"
     return audio[: round(end * rate)], rate, "", (warning + ".",)
+
+
+def _sounding(recording: Recording) -> Span:
+    """Return the recording's span without the silence that fills a film before and after its sound."""
+    import numpy as np
+
+    # Beside the sound, resampling leaves values near 0.
+    (sounding,) = np.nonzero(np.abs(recording.samples) > SILENCE_PEAK)
+    if not (recording.moved_frames and len(sounding)):
+        return 0.0, recording.seconds
+    return sounding[0] / ANALYSIS_RATE, min(recording.seconds, (sounding[-1] + 1) / ANALYSIS_RATE)
 
 
 def _text_beside(path: Path) -> str:
