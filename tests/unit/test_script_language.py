@@ -10,7 +10,13 @@ import pytest
 
 from factories import diarization
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.script.language import LanguageChoice, TextLook, choose_language, transcribed_language
+from voiceclone_cli.script.language import (
+    SURE,
+    LanguageChoice,
+    TextLook,
+    choose_language,
+    transcribed_language,
+)
 from voiceclone_cli.script.script_file import read_script
 from voiceclone_cli.types import Script, Transcript
 
@@ -27,6 +33,121 @@ ZH = "我觉得他今晚不会回来，我们现在就得走。"
 JA = "彼は今夜戻らないと思う。鍵をどこに置いたの？"
 HI = "मुझे नहीं लगता कि वह आज रात लौटेगा।"
 SHORT = "Ok."
+DIALOGUE = {
+    "en": [
+        "Hello there, how are you today, my friend?",
+        "I don't think he is coming back tonight.",
+        "Where did you put the keys?",
+        "We need to leave right now!",
+        "That's the best coffee I've had in years.",
+        "Come on, let's go.",
+    ],
+    "es": [
+        "Hola, ¿cómo estás hoy?",
+        "Mañana vamos al cine.",
+        "No lo sé todavía, pero me gustaría mucho ir contigo.",
+        "¿Dónde pusiste las llaves?",
+        "Tenemos que irnos ahora mismo.",
+        "Es el mejor café que he tomado en años.",
+    ],
+    "fr": [
+        "Bonjour, comment allez-vous aujourd'hui ?",
+        "Je ne crois pas qu'il revienne ce soir.",
+        "Où as-tu mis les clés ?",
+        "Il faut partir tout de suite !",
+        "C'est le meilleur café depuis des années.",
+        "Allez, on y va.",
+    ],
+    "de": [
+        "Hallo, wie geht es dir heute?",
+        "Ich glaube nicht, dass er heute Abend zurückkommt.",
+        "Wo hast du die Schlüssel hingelegt?",
+        "Wir müssen jetzt sofort gehen!",
+        "Das ist der beste Kaffee seit Jahren.",
+        "Komm schon, los geht's.",
+    ],
+    "it": [
+        "Ciao, come stai oggi?",
+        "Non credo che torni stasera.",
+        "Dove hai messo le chiavi?",
+        "Dobbiamo andare via subito!",
+        "È il miglior caffè che abbia bevuto da anni.",
+        "Dai, andiamo.",
+    ],
+    "pt": [
+        "Olá, como você está hoje?",
+        "Acho que ele não volta hoje à noite.",
+        "Onde você colocou as chaves?",
+        "Precisamos ir embora agora mesmo!",
+        "É o melhor café que tomei em anos.",
+        "Vamos, anda logo.",
+    ],
+    "nl": [
+        "Hallo, hoe gaat het vandaag met je?",
+        "Ik denk niet dat hij vanavond terugkomt.",
+        "Waar heb je de sleutels gelegd?",
+        "We moeten nu meteen weg!",
+        "Dit is de beste koffie in jaren.",
+        "Kom op, we gaan.",
+    ],
+    "pl": [
+        "Cześć, jak się dzisiaj masz?",
+        "Nie sądzę, żeby dziś wrócił.",
+        "Gdzie położyłeś klucze?",
+        "Musimy natychmiast wyjść!",
+        "To najlepsza kawa od lat.",
+        "No dalej, idziemy.",
+    ],
+    "sv": [
+        "Hej, hur mår du idag?",
+        "Jag tror inte att han kommer tillbaka ikväll.",
+        "Var la du nycklarna?",
+        "Vi måste gå nu genast!",
+        "Det är det bästa kaffet på flera år.",
+        "Kom igen, nu går vi.",
+    ],
+    "tr": [
+        "Merhaba, bugün nasılsın?",
+        "Bu gece geri geleceğini sanmıyorum.",
+        "Anahtarları nereye koydun?",
+        "Hemen gitmemiz lazım!",
+        "Yıllardır içtiğim en iyi kahve.",
+        "Hadi, gidelim.",
+    ],
+    "ro": [
+        "Bună, ce mai faci astăzi?",
+        "Nu cred că se întoarce în seara asta.",
+        "Unde ai pus cheile?",
+        "Trebuie să plecăm imediat!",
+        "E cea mai bună cafea din ultimii ani.",
+        "Haide, să mergem.",
+    ],
+    "hu": [
+        "Szia, hogy vagy ma?",
+        "Nem hiszem, hogy ma este visszajön.",
+        "Hová tetted a kulcsokat?",
+        "Azonnal indulnunk kell!",
+        "Évek óta ez a legjobb kávé.",
+        "Gyerünk, menjünk.",
+    ],
+    "ru": [
+        "Привет, как дела сегодня?",
+        "Не думаю, что он вернётся сегодня вечером.",
+        "Куда ты положил ключи?",
+        "Нам нужно уходить прямо сейчас!",
+        "Это лучший кофе за многие годы.",
+        "Давай, пошли.",
+    ],
+    "uk": [
+        "Привіт, як справи сьогодні?",
+        "Не думаю, що він повернеться сьогодні ввечері.",
+        "Куди ти поклав ключі?",
+        "Нам треба йти просто зараз!",
+        "Це найкраща кава за багато років.",
+        "Давай, ходімо.",
+    ],
+}
+"""The same six lines in languages whose letters are shared."""
 
 
 def srt(folder: Path, name: str, *texts: str) -> Path:
@@ -151,6 +272,36 @@ def test_the_text_tells_the_language(tmp_path: Path, text: str, code: str) -> No
     assert {segment.language for segment in script.segments} == {code}
 
 
+@pytest.mark.parametrize("code", DIALOGUE)
+def test_dialogue_is_told_by_a_passage_and_no_line_contradicts_its_own_language(code: str) -> None:
+    lines = DIALOGUE[code]
+    passage = TextLook.of(lines)
+    assert passage.best == code and passage.probability >= SURE
+    assert not [line for line in lines if TextLook.of([line]).contradicts(code)]
+    assert [other for other in DIALOGUE if passage.contradicts(other)] == [o for o in DIALOGUE if o != code]
+
+
+@pytest.mark.parametrize(
+    "word, code",
+    [("Привет.", "ru"), ("مرحبا", "ar"), ("שלום", "he"), ("नमस्ते", "hi"), ("ありがとう", "ja"),
+     ("你好", "zh"), ("서울", "ko"), ("Ναι.", "el")],
+)  # fmt: skip
+def test_a_word_in_other_letters_is_never_read_as_english(tmp_path: Path, word: str, code: str) -> None:
+    path = srt(tmp_path, "x.srt", word)
+    assert chosen(path)[1].code == code
+    (warning,) = chosen(path, given="en")[1].warnings
+    assert "read as English (--language)" in warning
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Shinjuku, Shibuya, Harajuku.", "La la la la la.", "Oh yeah, na na na na!", "Okay, okay.", "Hasta la vista, baby.",
+     "José García López and Maria Fernández.", "Ciao bella!", "Angela Merkel, Olaf Scholz.", "24/7", "♪ ♪"],
+)  # fmt: skip
+def test_names_and_syllables_contradict_nothing(text: str) -> None:
+    assert not TextLook.of([text]).contradicts("en")
+
+
 def test_a_translation_without_a_word_about_its_language_is_read_as_what_it_is(tmp_path: Path) -> None:
     path = srt(
         tmp_path,
@@ -232,7 +383,7 @@ def test_lines_keep_a_language_of_their_own(tmp_path: Path) -> None:
     path.write_text(json.dumps(rows("spa", None, "zh_CN")), encoding="utf-8")
     script, choice = chosen(path, given="en")
     assert [segment.language for segment in script.segments] == ["es", "en", "zh-CN"]
-    assert choice.why == "--language says so; 2 lines with a language of their own (es, zh-CN)"
+    assert choice.why == "--language says so; the file names that of 2 lines (es, zh-CN)"
 
 
 def test_an_option_that_every_line_overrules_is_said_to_change_nothing(tmp_path: Path) -> None:

@@ -205,9 +205,15 @@ def test_sounds_are_spoken_on_request(tmp_path: Path) -> None:
 
 
 def test_strict_refuses_a_label_without_a_voice(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Labels that name no voice: MAN") as caught:
+    with pytest.raises(InputError, match="has labels that name no voice: MAN; give them one") as caught:
         read_srt(tmp_path, *HARD_OF_HEARING, strict=True)
     assert caught.value.code == "script_speaker"
+
+
+def test_a_script_of_sounds_only_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no line of speech, only 2 texts \(1 sound, 1 music\)") as caught:
+        read_srt(tmp_path, (1.0, 2.0, "[thunder]"), (3.0, 4.0, "♪ la ♪"))
+    assert caught.value.code == "script_empty" and "--speak-sounds" in caught.value.message
 
 
 def test_two_labels_in_a_cue_are_two_segments_that_share_its_time(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from voiceclone_cli.script.sounds import CLOSING, OPENING, PARENTHESES, SOUND_WORDS
 from voiceclone_worker.validation import file_key
@@ -33,6 +34,7 @@ _SENTENCE_END = '.?!…。？！｡♪♫)\\]）】"”’»」』'
 _ENDS = frozenset(_SENTENCE_END.replace("\\", ""))
 
 _INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_SEPARATORS = re.compile(r"[\s_-]+")
 _EDGE_JOINERS = re.compile("(?:(?<=\\s)|^)[\u200c\u200d]+|[\u200c\u200d]+(?=\\s|$)")
 """Joiners are part of the spelling within a word, as in Persian and Hindi, and nothing at its edges."""
 
@@ -201,9 +203,10 @@ def strip_marks(text: str) -> str:
     return _EDGE_JOINERS.sub("", _INVISIBLE.sub("", text))
 
 
+@lru_cache(maxsize=8192)
 def label_key(name: str) -> str:
     """Return a key that is equal for a name in any case, width and accent composition, and with any separator."""
-    return re.sub(r"[\s_-]+", "_", file_key(unicodedata.normalize("NFKC", name)).strip())
+    return _SEPARATORS.sub("_", file_key(unicodedata.normalize("NFKC", name)).strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -528,15 +531,3 @@ def _is_capital(name: str) -> bool:
 
 def _is_voiceless(label: Label, keys: Collection[str]) -> bool:
     return _is_role(label) or (not label.opening and not label.is_tight and label.key in keys)
-
-
-def voiceless_note(labels: Iterable[str]) -> str:
-    """Return a sentence about labels whose lines go to the speaker of their time; ``labels`` are their names."""
-    counts: Mapping[str, int] = Counter(labels)
-    shown = [f"{name:.24}" + (f" ({count})" if count > 1 else "") for name, count in counts.items()]
-    more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
-    first = next(iter(counts))
-    return (
-        f"Labels that name no voice: {', '.join(shown[:5])}{more}; their lines go to the speaker of their time, unless "
-        f'you give a voice with --reference "{first:.40}=voice.wav".'
-    )

@@ -15,7 +15,7 @@ from voiceclone_cli.languages import EXAMPLES, language_of
 from voiceclone_cli.script import parsers, subtitles
 from voiceclone_cli.script.parsers import DamagedLine, ScriptLine
 from voiceclone_cli.script.repeats import remove_repeats
-from voiceclone_cli.script.sounds import omitted_note
+from voiceclone_cli.script.sounds import omitted_note, omitted_summary
 from voiceclone_cli.script.speakers import assign_speakers
 from voiceclone_cli.types import Diarization, OmittedText, Script, Segment
 from voiceclone_worker.validation import MAX_TEXT, is_unicode, name_fault, shown
@@ -85,7 +85,8 @@ class _Contents:
     recording_seconds: float | None
     lines: list[ScriptLine] = field(default_factory=list)
     omitted: list[OmittedText] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)
+    """Each note once, in order."""
     cut: list[DamagedLine] = field(default_factory=list)
     order: dict[str, int] = field(default_factory=dict)
     """Position of a line in the file, by its name."""
@@ -93,7 +94,7 @@ class _Contents:
     def add(self, item: parsers.Parsed) -> None:
         """Check and add an item. Raises InputError for too many."""
         if isinstance(item, str):
-            self.notes.append(item)
+            self.notes[item] = None
             return
         self.order.setdefault(item.where, len(self.order))
         # Checked for each item, so that a file of millions of lines is rejected early.
@@ -216,6 +217,12 @@ def _build_script(
         if faults:
             raise InputError(
                 f"has no line that can be spoken: {_list_faults(faults)}.", code=_fault_code(faults)
+            )
+        if any(character.isalnum() for omission in omitted for character in omission.text):
+            summary = omitted_summary([omission.reason for omission in omitted])
+            raise InputError(
+                f"has no line of speech, only {summary}; check that it is the right file, or give --speak-sounds.",
+                code="script_empty",
             )
         raise InputError("has no line with words; check that it is the right file.", code="script_empty")
     ids, id_notes = _ids([line.id for line in kept])

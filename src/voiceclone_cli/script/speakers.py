@@ -18,7 +18,7 @@ from itertools import accumulate, pairwise
 from voiceclone_cli.analysis.turns import TurnIndex
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import check_speaker_names
-from voiceclone_cli.script.labels import Part, label_key, learn_labels, strip_marks, voiceless_note
+from voiceclone_cli.script.labels import Part, label_key, learn_labels, strip_marks
 from voiceclone_cli.script.parsers import ScriptLine, clean_text, share_time
 from voiceclone_cli.script.sounds import (
     CREDIT,
@@ -342,10 +342,20 @@ class _Assigner:
                 else f"{dashes}, and no other speaker is near: one speaker says the rows."
             )
         if self._voiceless:
-            note = voiceless_note(self._voiceless)
+            counts = Counter(self._voiceless)
+            names = _list_names(
+                [f"{name:.24}" + f" ({n})" * (n > 1) for name, n in counts.items()], length=32
+            )
+            example = f'--reference "{next(iter(counts)):.40}=voice.wav"'
             if self._strict:
-                raise InputError(note, code="script_speaker")
-            notes.append(note)
+                raise InputError(
+                    f"has labels that name no voice: {names}; give them one, as {example}, or leave --strict out.",
+                    code="script_speaker",
+                )
+            notes.append(
+                f"Labels that name no voice: {names}; their lines go to the speaker of their time, unless you give a "
+                f"voice with {example}."
+            )
 
 
 def _check_voices(names: Collection[str], known: dict[str, str], diarized: bool) -> None:
@@ -360,7 +370,7 @@ def _check_voices(names: Collection[str], known: dict[str, str], diarized: bool)
         )
 
 
-def _list_names(names: Sequence[str], limit: int = 5) -> str:
-    return ", ".join(f"{name:.24}" for name in names[:limit]) + (
+def _list_names(names: Sequence[str], limit: int = 5, length: int = 24) -> str:
+    return ", ".join(name[:length] for name in names[:limit]) + (
         f" and {len(names) - limit} more" if len(names) > limit else ""
     )

@@ -331,7 +331,10 @@ _rule(
     _money,
 )
 _rule(rf"({_NUMBER})\s?¢", lambda m: _count(m[1], "cent", "cents"))
-_rule(r"(?<=\w)\s?/\s?(?=(?:second|minute|hour|day|night|week|month|year|person|mo|yr|hr)s?\b)", " per ")
+_rule(r"(?<=\w)\s?/\s?(?=(?:second|minute|hour|day|night|week|month|year|person)s?\b)", " per ")
+_SHORT_TIMES = {"hr": "hour", "h": "hour", "yr": "year", "mo": "month", "wk": "week", "min": "minute"}
+_MONEY_WORDS = "dollars?|cents?|euros?|pounds?|pence"
+_rule(rf"\b({_MONEY_WORDS})\s?/\s?({'|'.join(_SHORT_TIMES)})\b", lambda m: f"{m[1]} per {_SHORT_TIMES[m[2]]}")
 _rule(rf"(?<!\w)(?:{_CURRENCY})(?!\w)", lambda m: f" {_MONEY[m.group()][0]} ")
 _rule("¢", " cent ")
 _rule(r"\b(\d+(?:\.\d+)?)\s?(bn|mn|tn)\b", lambda m: f"{number_words(m[1])} {_LARGE[m[2]]}")
@@ -361,7 +364,9 @@ def _inches(found: Match) -> str:
         r"-|\s(?!(?:tall|long|wide|deep|high|thick|and|or|of|from|apart|away)\b)[a-zA-Z]",
         found.string[found.end() :],
     )
-    return f"{_mixed(found['length'])} {'inch' if is_adjective or found['length'] == '1' else 'inches'}"
+    length = found["length"]
+    is_single = is_adjective or length == "1" or not re.match(r"\d+(?: |\.|$)", length)
+    return f"{_mixed(length)} {'inch' if is_single else 'inches'}"
 
 
 def _mixed(digits: str) -> str:
@@ -398,7 +403,7 @@ _rule(
     r"(?<![\w.'])([3-8])['′’](\d|1[01])(?![\w'])", lambda m: f"{number_words(m[1])} foot {number_words(m[2])}"
 )
 _rule(
-    r"\b(\d+)[\s-]?(?:ft|feet|foot)\.?\s(\d+)[\s-]?in(?:ches|\.|\b)",
+    r"\b(\d+)[\s-]?(?:ft|feet|foot)\.?\s(\d+)[\s-]?in(?:ches)?\b",
     lambda m: f"{_count(m[1], 'foot', 'feet')} {_count(m[2], 'inch', 'inches')}",
 )
 _rule(rf"(?<![\d{_VULGAR}])\"[^\"]*\"|(?<![\w./])(?P<length>{_LENGTHS})\s?[\"″]", _inches)
@@ -459,7 +464,18 @@ def _unit(found: Match) -> str:
     return f"{words} per {_POWERS[per_power or '']}{_UNITS[per][0]}" if per else words
 
 
-_SIGNED = rf"(?<![\w.,])(?P<digits>(?:{_MINUS})?(?:{_NUMBER}[{_VULGAR}]?|[{_VULGAR}]))"
+def _part_of_unit(found: Match) -> str:
+    digits, (one, many) = found[1], _UNITS[found[2]]
+    if " " in digits:
+        return f"{_mixed(digits)} {many}"
+    fraction = "half" if digits in ("1/2", "½") else f"{_mixed(digits)} of"
+    return f"{fraction} {'an' if one[0] in 'aeiou' or one == 'hour' else 'a'} {one}"
+
+
+_rule(
+    rf"(?<![\w./])((?:\d+ )?\d{{1,2}}/\d{{1,2}}|(?<!\d )[{_VULGAR}])\s?({_UNIT})(?![\w²³/'’-])", _part_of_unit
+)
+_SIGNED = rf"(?<![\w.,/])(?P<digits>(?:{_MINUS})?(?:{_NUMBER}[{_VULGAR}]?|[{_VULGAR}]))"
 _rule(
     rf"(?<![\w.])({_NUMBER})\s?[-–]\s?(?={_NUMBER}\s?(?:{_UNIT})[²³]?(?![\w²³]))",
     lambda m: f"{number_words(m[1])} to ",
@@ -471,6 +487,7 @@ _rule(rf"{_SIGNED}\s?(?P<unit>{_UNIT})(?P<power>[²³])(?P<per>(?!))?(?P<per_pow
 _rule(
     rf"{_SIGNED}\s?(?P<unit>{_ALONE})(?P<power>(?!))?(?P<per>(?!))?(?P<per_power>(?!))?(?![\w²³/'’-])", _unit
 )
+_rule(rf"\b({_MONEY_WORDS})/({_UNIT})(?![\w²³/])", lambda m: f"{m[1]} per {_UNITS[m[2]][0]}")
 _rule(rf"(?<![\w.,])({_NUMBER})h(?![\w'’])", lambda m: _count(m[1], "hour", "hours"))
 _rule(r"(?<=\d)\s?‰", " per mille")
 
@@ -492,7 +509,8 @@ _rule(
     lambda m: number_words(m.group().replace(".", "").replace(",", ".")),
 )
 _rule(
-    r"(?<![\w.,])\d{1,3}(?: \d{3}){2,}(?![\w,]|\.\d| \d)", lambda m: number_words(m.group().replace(" ", ""))
+    r"(?<![\w.,])\d{1,3}(?:(?: \d{3}){2,}| 000)(?![\w,]|\.\d| \d)",
+    lambda m: number_words(m.group().replace(" ", "")),
 )
 _rule(
     rf"({_MINUS})?(?<![\w.])\.\d+(?![\w.])",
@@ -500,7 +518,7 @@ _rule(
 )
 _rule(r"(?<![\w.,])\d+(?:\.\d+){2,}(?![\w]|\.\d)", _version)
 _rule(r"(?<![\w.,])\d+(?:,\d{3})*\.\d*0(?!\d|\.\d)", lambda m: number_words(m.group()))
-_rule(r"(?<![\w.,])(\d),(\d)(?![\d,.]?\d|\s?%)", r"\1, \2")
+_rule(r"(?<![\w.,])(\d),(\d)(?![\d,.]?\d|\s?%|\s[mb]illion)", r"\1, \2")
 _rule(r"(?<![\w.,])(\d+),(\d{1,2})(?![\d,]|\.\d)", lambda m: number_words(f"{m[1]}.{m[2]}"))
 _rule(r"(?<![\w.,:/-])0\d+(?![\w:/-]|[.,]\d)", lambda m: _digits(m.group()))
 
@@ -567,7 +585,7 @@ def _power(found: Match) -> str:
 
 _rule(r"(?<=[\w)])(⁻?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)", _power)
 _rule(r"(?<=[\w)])\s?\^\s?(?=[\w(-])", " to the power of ")
-_rule(r"(?<=\d)\s?\*\s?(?=\d)", " times ")
+_rule(r"(?<=\d)\s?\*\s?(?=\d)|(?<=\w)\s\*\s(?=\w)", " times ")
 _rule(r"\b(\d+)\s?x\s?(?=\d)", r"\1 by ")
 _rule(
     r"(?<=\d)\s?×\s?(?=\d+\s?(?:cm|mm|m|km|ft|in|px|inch\w*|centimeters|meters|millimeters|feet|pixels)\b)",
@@ -629,14 +647,14 @@ def _numbered(found: Match) -> str:
     return f"{found['name']} {cardinal(roman_value(found['numeral']))}"
 
 
-_rule(rf"\b(?P<name>{_RULERS}) (?P<numeral>{ROMAN})\b(?![.'’]\w)", _ruler)
-_rule(rf"\b(?P<name>(?i:{_NUMBERED})\.?) (?P<numeral>{ROMAN})\b(?![.'’]\w)", _numbered)
+_rule(rf"\b(?P<name>{_RULERS}) (?P<numeral>{ROMAN})\b(?:(?=['’]s\b)|(?![.'’]\w))", _ruler)
+_rule(rf"\b(?P<name>(?i:{_NUMBERED})\.?) (?P<numeral>{ROMAN})\b(?:(?=['’]s\b)|(?![.'’]\w))", _numbered)
 _rule(
     rf"\b({ROMAN})(?=(?:st|nd|rd|th)?\s(?:century|centuries|Century|Olympics|Olympiad|Congress|Amendment|Dynasty|dynasty|Corps)\b)",
     lambda m: ordinal(roman_value(m[1])),
 )
 _rule(
-    rf"\b(?P<name>(?!(?:{_NOT_BEFORE_NUMERALS})\b)[A-Z][\w'’]+) (?P<numeral>(?=[IVX]{{2,}})(?!XX\b|XXX\b){ROMAN})\b(?![.'’]\w)",
+    rf"\b(?P<name>(?!(?:{_NOT_BEFORE_NUMERALS})\b)[A-Z][\w'’]+) (?P<numeral>(?=[IVX]{{2,}})(?!XX\b|XXX\b){ROMAN})\b(?:(?=['’]s\b)|(?![.'’]\w))",
     _numbered,
 )
 
