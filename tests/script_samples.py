@@ -76,6 +76,7 @@ class Sample:
     content: str
     words: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
+    is_numbered: bool = False
 
 
 def words_of(text: str) -> Counter[str]:
@@ -106,6 +107,8 @@ def make_sample(seed: int) -> Sample:
         joint = chooser.choice(["\n\n", "\n\n\ufeff"] if suffix == ".srt" else ["\n\n", "\n", "\ufeff"])
         more = write(chooser, _cues(chooser, seconds=chooser.choice([0, 100])), sample)
         sample.content = sample.content.rstrip("\n") + joint + more
+    elif sample.is_numbered and chooser.random() < 0.1:
+        sample.content = sample.content.replace("\n", "\n\n")
     if chooser.random() < 0.2:
         sample.content = sample.content.replace("\n", "\r\n")
     if chooser.random() < 0.2:
@@ -219,8 +222,14 @@ def _srt(chooser: random.Random, cues: Sequence[_Cue], sample: Sample) -> str:
         times = cue.times or f"{_clock(cue.start)} --> {_clock(cue.end)}"
         if numbered == "all" or (numbered == "some" and chooser.random() < 0.6):
             times = f"{number}\n{times}"
-        text = cue.label + "\n".join(rows)
+        if cue.times is None and chooser.random() < 0.05:
+            times += " behind the times"
+            sample.words += words_of("behind the times")
+        # Some programs leave the breaks of ASS; they are breaks if the cue has no other backslash.
+        row_end = "\\N" if "\\" not in "".join(cue.rows) and chooser.random() < 0.1 else "\n"
+        text = cue.label + row_end.join(rows)
         parts.append(f"{times}\n{text}\n{blank}")
+    sample.is_numbered = numbered == "all"
     return "".join(parts)
 
 

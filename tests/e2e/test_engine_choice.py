@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from command import Ended, voiceclone
+from echo_faults import with_faults
 from factories import engine_spec, synthesis_task
 from media_samples import syllables, write_wav
 from voiceclone_worker.protocol import task_to_json
@@ -75,3 +77,17 @@ def test_a_task_file_whose_engine_does_not_load_ends_with_4_and_one_sentence(
     ended = voiceclone("synth", task, "--progress", "none", timeout=120)
     assert ended.code == 4 and ended.out == "", ended
     assert len(ended.err.splitlines()) == 1 and ended.err.startswith("voiceclone: ")
+
+
+def test_synth_names_the_segments_that_are_not_spoken_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICECLONE_ECHO", "{}")
+    task = tmp_path / "task.json"
+    spec = synthesis_task(tmp_path, count=2)
+    options = with_faults(faults={spec.segments[1].id: "skip"})
+    engine = replace(spec.engine, options={**spec.engine.options, **options})
+    task.write_text(task_to_json(replace(spec, engine=engine)), "utf-8")
+    ended = voiceclone("synth", task, "--progress", "none", timeout=120)
+    assert ended.code == 0 and len(ended.out.splitlines()) == 2, ended
+    assert f"{spec.segments[1].id} lacks 你好." in ended.err

@@ -383,7 +383,7 @@ def test_lines_keep_a_language_of_their_own(tmp_path: Path) -> None:
     path.write_text(json.dumps(rows("spa", None, "zh_CN")), encoding="utf-8")
     script, choice = chosen(path, given="en")
     assert [segment.language for segment in script.segments] == ["es", "en", "zh-CN"]
-    assert choice.why == "--language says so; 2 lines with a language of their own (es, zh-CN)"
+    assert choice.why == "--language says so; the file names that of 2 lines (es, zh-CN)"
 
 
 def test_an_option_that_every_line_overrules_is_said_to_change_nothing(tmp_path: Path) -> None:

@@ -161,11 +161,11 @@ def test_formatting_is_removed(parse: Parser, text: str, plain: str) -> None:
 
 
 def test_line_breaks_of_ass_in_an_srt_file_are_breaks_and_noted() -> None:
-    content = f"1\n{times(1)}\nHello,\\Nthere.\n\n2\n{times(3)}\n{{\\an8}}Yes.\n"
-    assert spoken(parse_srt, content) == ["Hello,\nthere.", "Yes."]
-    assert len(notes(parse_srt, content)) == 1
-    kept = content.replace("Yes.", r"C:\temp")
-    assert spoken(parse_srt, kept) == [r"Hello,\Nthere.", r"C:\temp"] and not notes(parse_srt, kept)
+    content = f"1\n{times(1)}\nHello,\\Nthere.\n\n2\n{times(3)}\n{{\\an8}}Bye\\Nnow.\n\n3\n{times(5)}\nC:\\New\\Notes\n"
+    assert spoken(parse_srt, content) == ["Hello,\nthere.", "Bye\nnow.", r"C:\New\Notes"]
+    assert set(notes(parse_srt, content)) == {
+        r"\N in the text is read as a line break, as in ASS files; write &#92;N to keep it."
+    }
 
 
 def test_the_reading_above_a_ruby_character_is_omitted() -> None:

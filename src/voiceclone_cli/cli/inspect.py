@@ -255,6 +255,8 @@ def synth_command(
             print_line(f"{name} failed ({row.error.code}): {row.error.message}")
         elif row.error is None and not as_json:
             typer.echo(row.file)
+        for sentence in row.warnings if isinstance(row, SegmentRow) else ():
+            print_line(f"{name} {sentence.removeprefix('It ')}")
     for note in result.notes:
         print_line(f"note: {note}")
     if result.error is not None and not done:

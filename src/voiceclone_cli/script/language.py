@@ -151,9 +151,7 @@ def choose_language(
         if len(lines) < len(script.segments):
             names = ", ".join(sorted({segment.language for segment in script.segments} - {""}))
             others = len(script.segments) - len(lines)
-            choice = replace(
-                choice, why=f"{choice.why}; {_count(others)} with a language of their own ({names})"
-            )
+            choice = replace(choice, why=f"{choice.why}; the file names that of {_count(others)} ({names})")
     warnings += _own_warnings(script.segments)
     segments = tuple(
         segment if segment.language else replace(segment, language=choice.code) for segment in script.segments

@@ -85,7 +85,8 @@ class _Contents:
     recording_seconds: float | None
     lines: list[ScriptLine] = field(default_factory=list)
     omitted: list[OmittedText] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)
+    """Each note once, in order."""
     cut: list[DamagedLine] = field(default_factory=list)
     order: dict[str, int] = field(default_factory=dict)
     """Position of a line in the file, by its name."""
@@ -93,7 +94,7 @@ class _Contents:
     def add(self, item: parsers.Parsed) -> None:
         """Check and add an item. Raises InputError for too many."""
         if isinstance(item, str):
-            self.notes.append(item)
+            self.notes[item] = None
             return
         self.order.setdefault(item.where, len(self.order))
         # Checked for each item, so that a file of millions of lines is rejected early.

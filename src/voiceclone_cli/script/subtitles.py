@@ -88,9 +88,6 @@ def parse_srt(text: str) -> Iterator[Parsed]:
         (at, times) for at, row in enumerate(rows) if ":" in row and (times := _parse_times(row)) is not None
     ]
     numbers = _cue_numbers(rows, [at for at, _ in found])
-    breaks = _has_ass_breaks(text)
-    if breaks:
-        yield _BREAKS_NOTE
     where_of = _Names()
     ends = [number[0] if number else at for number, (at, _) in zip(numbers, found, strict=True)]
     yield from _outside(rows, 0, ends[0] if ends else len(rows))
@@ -106,7 +103,7 @@ def parse_srt(text: str) -> Iterator[Parsed]:
         last_start = times.start
         until = ends[count + 1] if count + 1 < len(ends) else len(rows)
         cue = ScriptLine(where, times.start, times.end, "", id=id)
-        yield from _cue_lines(cue, times, rows[at + 1 : until], _SRT_MARKUP, breaks)
+        yield from _cue_lines(cue, times, rows[at + 1 : until], _SRT_MARKUP)
 
 
 class _Names:
@@ -129,17 +126,15 @@ def _joined_note(row: int) -> str:
     )
 
 
-_BREAKS_NOTE = (
-    "The file has \\N in its text, which is read as a line break, as in ASS files; write &#92;N to keep it."
-)
+_BREAKS_NOTE = "\\N in the text is read as a line break, as in ASS files; write &#92;N to keep it."
 _BACKSLASH = re.compile(r"\\(.?)")
 _PATH = re.compile(r"[A-Za-z]:\\|\\\\")
 
 
 def _has_ass_breaks(text: str) -> bool:
-    r"""Tell whether ``\N`` in the text of cues is a line break.
+    r"""Tell whether ``\N`` in the text of a cue is a line break, which some converters leave there.
 
-    Some converters leave it there. It is one if the text has no other backslash, and no path such as ``C:\New``.
+    It is one if the cue has no other backslash, and no path such as ``C:\New``.
     """
     if "\\N" not in text:
         return False
@@ -157,8 +152,10 @@ def _heading_rows(rows: Sequence[str]) -> Iterator[int]:
         # In the middle of a file, only a row of this word alone, or one with the usual rows below it.
         after = rows[at + 1].strip() if at + 1 < len(rows) else ""
         is_first = not any(row.strip() for row in rows[:at]) if at < 10 else False
-        is_alone = rows[at].strip() == "WEBVTT" and _parse_times(rows[at - 1]) is None
-        if not (is_first or is_alone or (not rows[at - 1].strip() and _HEADING.match(after))):
+        is_word = rows[at].strip() == "WEBVTT"
+        is_alone = is_word and _parse_times(rows[at - 1]) is None
+        is_followed = (is_word or not rows[at - 1].strip()) and _HEADING.match(after) is not None
+        if not (is_first or is_alone or is_followed):
             at += 1
             continue
         while at < len(rows) and rows[at].strip() and _parse_times(rows[at]) is None:
@@ -228,9 +225,6 @@ def parse_vtt(text: str) -> Iterator[Parsed]:
     for before, at in zip([-1, *headings], headings, strict=False):
         if at != before + 1 and before >= 0:
             yield _joined_note(at + 1)
-    breaks = _has_ass_breaks(text)
-    if breaks:
-        yield _BREAKS_NOTE
     found = {
         at: times for at, row in enumerate(rows) if ":" in row and (times := _parse_times(row)) is not None
     }
@@ -247,7 +241,7 @@ def parse_vtt(text: str) -> Iterator[Parsed]:
             continue
         # An empty row or the times of a cue: the rows since ``block`` are complete.
         if cue is not None:
-            yield from _cue_lines(*cue[:2], rows[cue[2] : at], _VTT_MARKUP, breaks)
+            yield from _cue_lines(*cue[:2], rows[cue[2] : at], _VTT_MARKUP)
             cue = None
         elif block < at and not _COMMENT.match(rows[block]):
             # The row above the times is the name of the cue.
@@ -257,7 +251,7 @@ def parse_vtt(text: str) -> Iterator[Parsed]:
             count += 1
             cue = ScriptLine(f"cue {count}", times.start, times.end, ""), times, at + 1
     if cue is not None:
-        yield from _cue_lines(*cue[:2], rows[cue[2] :], _VTT_MARKUP, breaks)
+        yield from _cue_lines(*cue[:2], rows[cue[2] :], _VTT_MARKUP)
     elif block < len(rows) and not _COMMENT.match(rows[block]):
         yield from _outside(rows, block, len(rows))
 
@@ -299,7 +293,7 @@ _MARKUP_SIGNS = re.compile(r"[<&{\\]")
 
 
 def _cue_lines(
-    cue: ScriptLine, times: _Times, rows: Sequence[str], markup: re.Pattern[str], breaks: bool
+    cue: ScriptLine, times: _Times, rows: Sequence[str], markup: re.Pattern[str]
 ) -> Iterator[Parsed]:
     """Yield the cue with the plain text of its rows, a line for each of its voices, and its hidden text."""
     text = "\n".join(row for row in (times.text, *rows) if row and not row.isspace())
@@ -309,6 +303,9 @@ def _cue_lines(
         )
         yield damaged(cue.where, text, fault, (cue.start, cue.end))
         return
+    breaks = _has_ass_breaks(text)
+    if breaks:
+        yield _BREAKS_NOTE
     sections, hidden = _read_markup(text, markup, breaks)
     if times.fault is not None:
         yield damaged(

@@ -36,8 +36,8 @@ _LANGUAGES_OF_SYSTEMS = {
     "han": "zh", "kana": "ja", "hangul": "ko",
 }  # fmt: skip
 """Language by whose rules a foreign word is read."""
-_LOOKALIKES = dict(zip("АВЕКМНОРСТХаеорсухіАВЕ", "ABEKMHOPCTXaeopcyxiABE", strict=True))
-"""Cyrillic letters that stand in for Latin ones in words that are otherwise Latin."""
+_LOOKALIKES = dict(zip("АВЕКМНОРСТХІЈЅаеорсухіјѕ", "ABEKMHOPCTXIJSaeopcyxijs", strict=True))
+"""Cyrillic letters, and the Latin ones that look the same and are often typed for them."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def runs(text: str, language: str) -> list[Run]:
     Blanks, apostrophes and hyphens between foreign letters belong to them, and so do digits that stick to a foreign word
     ("MP3"). A single Greek letter is a symbol of mathematics.
     """
-    text = _without_lookalikes(text)
+    text = _without_lookalikes(text, _SYSTEMS_OF_LANGUAGES.get(language, ("latin",)))
     found = Counter(map(system, text))
     del found[""]
     own = _SYSTEMS_OF_LANGUAGES.get(language, ("latin",) if "latin" in found else tuple(found))
@@ -146,18 +146,24 @@ def _language_of(text: str) -> str:
     return _LANGUAGES_OF_SYSTEMS.get(name, "und")
 
 
-def _without_lookalikes(text: str) -> str:
-    """Return a text without Cyrillic letters inside Latin words."""
+def _without_lookalikes(text: str, own: tuple[str, ...]) -> str:
+    """Return a text whose words are not Latin and Cyrillic at once where that is by letters that look the same."""
 
     def plain(word: re.Match[str]) -> str:
         letters = word.group()
-        systems = set(filter(None, map(system, letters)))
-        if systems != {"latin", "cyrillic"}:
+        if set(filter(None, map(system, letters))) != {"latin", "cyrillic"}:
             return letters
-        folded = "".join(_LOOKALIKES.get(letter, letter) for letter in letters)
-        return folded if all(system(letter) in ("latin", "") for letter in folded) else letters
+        latin = "".join(_LOOKALIKES.get(letter, letter) for letter in letters)
+        cyrillic = "".join(_FROM_LATIN.get(letter, letter) for letter in letters)
+        for folded in (cyrillic, latin) if own[0] == "cyrillic" else (latin, cyrillic):
+            if len(set(filter(None, map(system, folded)))) == 1:
+                return folded
+        return letters
 
     return text if text.isascii() else re.sub(r"\w+", plain, text)
+
+
+_FROM_LATIN = {latin: cyrillic for cyrillic, latin in _LOOKALIKES.items()}
 
 
 ROMAN = r"(?=[IVXL]+\b)(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?<=[IVXL])"

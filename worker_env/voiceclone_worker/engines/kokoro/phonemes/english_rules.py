@@ -116,7 +116,7 @@ _FILE_TYPES = "pdf|txt|docx?|xlsx?|pptx?|csv|json|xml|html?|md|py|js|ts|exe|zip|
 
 
 def _address(found: Match) -> str:
-    address = re.sub(r"^https?://", "", found.group(), flags=re.IGNORECASE)
+    address = re.sub(r"^(?:https?|ftp)://", "", found.group(), flags=re.IGNORECASE)
     end = re.search(r"[.,;:!?)\"'…]+$", address)
     closing = end.group() if end else ""
     address = address[: len(address) - len(closing)].rstrip("/")
@@ -135,7 +135,8 @@ def _address(found: Match) -> str:
             )
             as_word = part.lower() in _WORDS_OF_DOMAINS or (len(part) == 2 and part.lower() in _SHORT_WORDS)
             words.append(" ".join(part.upper()) if is_short and not as_word else part)
-    return f" {' '.join(words)}{closing} "
+    after = "" if re.match(r"['’]s\b", found.string[found.end() :]) else " "
+    return f" {' '.join(words)}{closing}{after}"
 
 
 _SHORT_WORDS = frozenset(
@@ -169,7 +170,7 @@ _SHORT_WORDS = frozenset(
     ]
 )
 _HOST = rf"(?:[a-zA-Z0-9][\w-]{{0,62}}\.)+(?:{_DOMAINS})\b(?![\w@-])"
-_rule(r"\bhttps?://[^\s<>\"]+|\bwww\.[^\s<>\"]+", _address, re.IGNORECASE)
+_rule(r"\b(?:https?|ftp)://[^\s<>\"]+|\bwww\.[^\s<>\"]+", _address, re.IGNORECASE)
 _rule(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+", _address)
 _rule(rf"(?<![\w@.-]){_HOST}(?:/[^\s<>\"]*)?", _address)
 _rule(rf"(?<![\w/-])(?=[\d_-]{{0,80}}[A-Za-z])[\w-]{{1,80}}\.(?:{_FILE_TYPES})\b(?!\.\w)", _address)
@@ -210,7 +211,7 @@ _rule(r"\b(\d{1,2})\.(\d{2})(?=\s?[ap]\.?m\b)", r"\1:\2", re.IGNORECASE)
 _rule(r"(?<![\d:])(?P<hour>00|0|1[3-9]|2[0-4]):(?P<minute>\d{2})(?![\d:]|\s?[ap]\.?m)", _clock, re.IGNORECASE)
 _rule(r"(?<![\d:.])(\d{1,3}):(\d)(?![\d:])", lambda m: f"{number_words(m[1])} to {number_words(m[2])}")
 _rule(
-    r"(?<![\d/])24/7(?:/365)?(?![\d/])",
+    r"(?<![\d/])24\s?/\s?7(?:/365)?(?![\d/])",
     lambda m: "twenty four seven" + (" three sixty five" if "365" in m[0] else ""),
 )
 _rule(r"(?<![\d/])9/11(?![\d/])", "nine eleven")
@@ -295,6 +296,9 @@ def _count(digits: str, one: str, many: str) -> str:
     return f"{number_words(digits)} {one if digits == '1' else many}"
 
 
+_rule(rf"(?<!\w)({_CURRENCY})\s?-(?=\d)", r"-\1")
+
+
 def _money(found: Match) -> str:
     sign, digits, large = (found["sign"] or found["after"]), found["digits"], found["large"]
     end = found.string[found.end() :]
@@ -331,7 +335,10 @@ _rule(
     _money,
 )
 _rule(rf"({_NUMBER})\s?¢", lambda m: _count(m[1], "cent", "cents"))
-_rule(r"(?<=\w)\s?/\s?(?=(?:second|minute|hour|day|night|week|month|year|person|mo|yr|hr)s?\b)", " per ")
+_rule(r"(?<=\w)\s?/\s?(?=(?:second|minute|hour|day|night|week|month|year|person)s?\b)", " per ")
+_SHORT_TIMES = {"hr": "hour", "h": "hour", "yr": "year", "mo": "month", "wk": "week", "min": "minute"}
+_MONEY_WORDS = "dollars?|cents?|euros?|pounds?|pence"
+_rule(rf"\b({_MONEY_WORDS})\s?/\s?({'|'.join(_SHORT_TIMES)})\b", lambda m: f"{m[1]} per {_SHORT_TIMES[m[2]]}")
 _rule(rf"(?<!\w)(?:{_CURRENCY})(?!\w)", lambda m: f" {_MONEY[m.group()][0]} ")
 _rule("¢", " cent ")
 _rule(r"\b(\d+(?:\.\d+)?)\s?(bn|mn|tn)\b", lambda m: f"{number_words(m[1])} {_LARGE[m[2]]}")
@@ -361,7 +368,9 @@ def _inches(found: Match) -> str:
         r"-|\s(?!(?:tall|long|wide|deep|high|thick|and|or|of|from|apart|away)\b)[a-zA-Z]",
         found.string[found.end() :],
     )
-    return f"{_mixed(found['length'])} {'inch' if is_adjective or found['length'] == '1' else 'inches'}"
+    length = found["length"]
+    is_single = is_adjective or length == "1" or not re.match(r"\d+(?: |\.|$)", length)
+    return f"{_mixed(length)} {'inch' if is_single else 'inches'}"
 
 
 def _mixed(digits: str) -> str:
@@ -387,6 +396,7 @@ _rule(
     rf"(?P<degrees>{_NUMBER})\s?°\s?(?P<point>[NSEW])\b(?P<minutes>(?!))?(?P<seconds>(?!))?",
     _position,
 )
+_rule(r"([°º]\s?[CF]?)\s?[-–]\s?(?=\d)", r"\1 to ")
 _rule(rf"(?<![\w.])({_NUMBER})\s?[-–]\s?(?={_NUMBER}\s?[°º])", lambda m: f"{number_words(m[1])} to ")
 _rule(rf"((?<![\w.])[-+])?(?<![\d.,])({_NUMBER})\s?[°º](?:\s?([CFKcf])\b)?", _degrees)
 _rule("°", " degrees ")
@@ -398,7 +408,7 @@ _rule(
     r"(?<![\w.'])([3-8])['′’](\d|1[01])(?![\w'])", lambda m: f"{number_words(m[1])} foot {number_words(m[2])}"
 )
 _rule(
-    r"\b(\d+)[\s-]?(?:ft|feet|foot)\.?\s(\d+)[\s-]?in(?:ches|\.|\b)",
+    r"\b(\d+)[\s-]?(?:ft|feet|foot)\.?\s(\d+)[\s-]?in(?:ches)?\b",
     lambda m: f"{_count(m[1], 'foot', 'feet')} {_count(m[2], 'inch', 'inches')}",
 )
 _rule(rf"(?<![\d{_VULGAR}])\"[^\"]*\"|(?<![\w./])(?P<length>{_LENGTHS})\s?[\"″]", _inches)
@@ -406,6 +416,8 @@ _rule(
     rf"(?<![\w.'])({_LENGTHS})['′’](?=\s(?:tall|long|wide|deep|high|x|by)\b)",
     lambda m: f"{_mixed(m[1])} feet",
 )
+_rule(rf"(?<=x )({_LENGTHS})['’](?!\w)", lambda m: f"{_mixed(m[1])} feet")
+_rule(r"(?<=feet|inch) x (?=\w)", " by ")
 _rule(rf"({_LENGTHS})′", lambda m: f"{_mixed(m[1])} feet")
 
 # 7. Units that hibari does not know.
@@ -459,7 +471,18 @@ def _unit(found: Match) -> str:
     return f"{words} per {_POWERS[per_power or '']}{_UNITS[per][0]}" if per else words
 
 
-_SIGNED = rf"(?<![\w.,])(?P<digits>(?:{_MINUS})?(?:{_NUMBER}[{_VULGAR}]?|[{_VULGAR}]))"
+def _part_of_unit(found: Match) -> str:
+    digits, (one, many) = found[1], _UNITS[found[2]]
+    if " " in digits:
+        return f"{_mixed(digits)} {many}"
+    fraction = "half" if digits in ("1/2", "½") else f"{_mixed(digits)} of"
+    return f"{fraction} {'an' if one[0] in 'aeiou' or one == 'hour' else 'a'} {one}"
+
+
+_rule(
+    rf"(?<![\w./])((?:\d+ )?\d{{1,2}}/\d{{1,2}}|(?<!\d )[{_VULGAR}])\s?({_UNIT})(?![\w²³/'’-])", _part_of_unit
+)
+_SIGNED = rf"(?<![\w.,/])(?P<digits>(?:{_MINUS})?(?:{_NUMBER}[{_VULGAR}]?|[{_VULGAR}]))"
 _rule(
     rf"(?<![\w.])({_NUMBER})\s?[-–]\s?(?={_NUMBER}\s?(?:{_UNIT})[²³]?(?![\w²³]))",
     lambda m: f"{number_words(m[1])} to ",
@@ -471,6 +494,7 @@ _rule(rf"{_SIGNED}\s?(?P<unit>{_UNIT})(?P<power>[²³])(?P<per>(?!))?(?P<per_pow
 _rule(
     rf"{_SIGNED}\s?(?P<unit>{_ALONE})(?P<power>(?!))?(?P<per>(?!))?(?P<per_power>(?!))?(?![\w²³/'’-])", _unit
 )
+_rule(rf"\b({_MONEY_WORDS})/({_UNIT})(?![\w²³/])", lambda m: f"{m[1]} per {_UNITS[m[2]][0]}")
 _rule(rf"(?<![\w.,])({_NUMBER})h(?![\w'’])", lambda m: _count(m[1], "hour", "hours"))
 _rule(r"(?<=\d)\s?‰", " per mille")
 
@@ -492,7 +516,8 @@ _rule(
     lambda m: number_words(m.group().replace(".", "").replace(",", ".")),
 )
 _rule(
-    r"(?<![\w.,])\d{1,3}(?: \d{3}){2,}(?![\w,]|\.\d| \d)", lambda m: number_words(m.group().replace(" ", ""))
+    r"(?<![\w.,])\d{1,3}(?:(?: \d{3}){2,}| 000)(?![\w,]|\.\d| \d)",
+    lambda m: number_words(m.group().replace(" ", "")),
 )
 _rule(
     rf"({_MINUS})?(?<![\w.])\.\d+(?![\w.])",
@@ -500,7 +525,7 @@ _rule(
 )
 _rule(r"(?<![\w.,])\d+(?:\.\d+){2,}(?![\w]|\.\d)", _version)
 _rule(r"(?<![\w.,])\d+(?:,\d{3})*\.\d*0(?!\d|\.\d)", lambda m: number_words(m.group()))
-_rule(r"(?<![\w.,])(\d),(\d)(?![\d,.]?\d|\s?%)", r"\1, \2")
+_rule(r"(?<![\w.,])(\d),(\d)(?![\d,.]?\d|\s?%|\s[mb]illion)", r"\1, \2")
 _rule(r"(?<![\w.,])(\d+),(\d{1,2})(?![\d,]|\.\d)", lambda m: number_words(f"{m[1]}.{m[2]}"))
 _rule(r"(?<![\w.,:/-])0\d+(?![\w:/-]|[.,]\d)", lambda m: _digits(m.group()))
 
@@ -553,6 +578,7 @@ _rule(rf"[{_VULGAR}]", lambda m: f" {_mixed(m.group())} ")
 _rule(r"(?<=\d)\s?[-–]\s?(?=\d+(?:\.\d+)?\s?=)", " minus ")
 _rule(rf"{_MINUS}(?={_NUMBER})", "minus ")
 _rule(rf"(?<![\w.-])({_NUMBER})\s?[-–]\s?({_NUMBER})(?![\w-]|[.,]\d)", r"\1 to \2")
+_rule(r"(?<=\d)\s?[-–]\s?(?=\d+(?:\.\d+)?(?:[kKMx]|bn|mn)\b)", " to ")
 _rule(r"(?<![\w-])([A-Z])\s?[-–]\s?([A-Z])(?![\w-])", r"\1 to \2")
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True))
 
@@ -567,7 +593,7 @@ def _power(found: Match) -> str:
 
 _rule(r"(?<=[\w)])(⁻?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)", _power)
 _rule(r"(?<=[\w)])\s?\^\s?(?=[\w(-])", " to the power of ")
-_rule(r"(?<=\d)\s?\*\s?(?=\d)", " times ")
+_rule(r"(?<=\d)\s?\*\s?(?=\d)|(?<=\w)\s\*\s(?=\w)", " times ")
 _rule(r"\b(\d+)\s?x\s?(?=\d)", r"\1 by ")
 _rule(
     r"(?<=\d)\s?×\s?(?=\d+\s?(?:cm|mm|m|km|ft|in|px|inch\w*|centimeters|meters|millimeters|feet|pixels)\b)",
@@ -629,14 +655,14 @@ def _numbered(found: Match) -> str:
     return f"{found['name']} {cardinal(roman_value(found['numeral']))}"
 
 
-_rule(rf"\b(?P<name>{_RULERS}) (?P<numeral>{ROMAN})\b(?![.'’]\w)", _ruler)
-_rule(rf"\b(?P<name>(?i:{_NUMBERED})\.?) (?P<numeral>{ROMAN})\b(?![.'’]\w)", _numbered)
+_rule(rf"\b(?P<name>{_RULERS}) (?P<numeral>{ROMAN})\b(?:(?=['’]s\b)|(?![.'’]\w))", _ruler)
+_rule(rf"\b(?P<name>(?i:{_NUMBERED})\.?) (?P<numeral>{ROMAN})\b(?:(?=['’]s\b)|(?![.'’]\w))", _numbered)
 _rule(
     rf"\b({ROMAN})(?=(?:st|nd|rd|th)?\s(?:century|centuries|Century|Olympics|Olympiad|Congress|Amendment|Dynasty|dynasty|Corps)\b)",
     lambda m: ordinal(roman_value(m[1])),
 )
 _rule(
-    rf"\b(?P<name>(?!(?:{_NOT_BEFORE_NUMERALS})\b)[A-Z][\w'’]+) (?P<numeral>(?=[IVX]{{2,}})(?!XX\b|XXX\b){ROMAN})\b(?![.'’]\w)",
+    rf"\b(?P<name>(?!(?:{_NOT_BEFORE_NUMERALS})\b)[A-Z][\w'’]+) (?P<numeral>(?=[IVX]{{2,}})(?!XX\b|XXX\b){ROMAN})\b(?:(?=['’]s\b)|(?![.'’]\w))",
     _numbered,
 )
 

@@ -32,7 +32,7 @@ _UNITS_AFTER = {
     "MXN": ("peso mexicano", "pesos mexicanos"), "₽": ("rublo", "rublos"), "₿": ("bitcoin", "bitcoins"),
     "%": ("por ciento", "por ciento"), "‰": ("por mil", "por mil"), "°C": ("grado Celsius", "grados Celsius"),
     "°F": ("grado Fahrenheit", "grados Fahrenheit"), "ºC": ("grado Celsius", "grados Celsius"),
-    "ºF": ("grado Fahrenheit", "grados Fahrenheit"), "°": ("grado", "grados"), "km": ("kilómetro", "kilómetros"),
+    "º": ("grado", "grados"), "ºF": ("grado Fahrenheit", "grados Fahrenheit"), "°": ("grado", "grados"), "km": ("kilómetro", "kilómetros"),
     "km/h": ("kilómetro por hora", "kilómetros por hora"), "m/s": ("metro por segundo", "metros por segundo"),
     "km²": ("kilómetro cuadrado", "kilómetros cuadrados"), "m²": ("metro cuadrado", "metros cuadrados"),
     "cm²": ("centímetro cuadrado", "centímetros cuadrados"), "m³": ("metro cúbico", "metros cúbicos"),
@@ -128,12 +128,21 @@ def _long_date(found: Match) -> str:
     return _date(found["day"], found["month"], found["year"]) or found.group()
 
 
+_NOUN = re.compile(r"\s(?!(?:de|del|y|o|por|para|que|en)\b)([a-záéíóúñ]+)")
+
+
+def _half(noun: str) -> str:
+    return "media" if noun.endswith("a") else "medio"
+
+
 def _slash(found: Match) -> str:
     top, bottom = int(found["top"]), int(found["bottom"])
     whole = f"{_whole(found['whole'])} y " if found["whole"] else ""
     if 0 < top < bottom <= 10 and found.string.startswith(" parte", found.end()):
         kind = "tercera" if bottom == 3 else _FRACTIONS[bottom][:-1] + "a"
         return whole + (f"una {kind}" if top == 1 else f"{_feminine(cardinal(top))} {kind}s")
+    if not whole and (top, bottom) == (1, 2) and (noun := _NOUN.match(found.string, found.end())):
+        return _half(noun[1])
     if 0 < top < bottom <= 10:
         return whole + _fraction(top, bottom)
     if not whole and (date := _date(found["top"], found["bottom"], None)):
@@ -149,11 +158,23 @@ def _vulgar(found: Match) -> str:
     value = Fraction(unicodedata.numeric(found[2])).limit_denominator(100)
     words = _fraction(value.numerator, value.denominator)
     if not found[1]:
-        return f" {words.removeprefix('un ') if value == Fraction(1, 2) else words} "
+        noun = _NOUN.match(found.string, found.end())
+        return f" {_half(noun[1] if noun else '') if value == Fraction(1, 2) else words} "
     half, whole = "medio", _whole(found[1])
     if re.match(r"\s\w+as?\b", found.string[found.end() :]):
         half, whole = "media", _feminine(whole)
     return f" {whole} y {half if value == Fraction(1, 2) else words} "
+
+
+def _part_of_unit(found: Match) -> str:
+    value = Fraction(unicodedata.numeric(found[3])).limit_denominator(100) if found[3] else None
+    top, bottom = (value.numerator, value.denominator) if value else (int(found[1]), int(found[2]))
+    unit = _UNITS_AFTER[found[4]][0]
+    if (top, bottom) == (1, 2):
+        return f"{'media' if unit.endswith('a') else 'medio'} {unit}"
+    return (
+        f"{_fraction(top, bottom)} de {unit}" if 0 < top < bottom and bottom in _FRACTIONS else found.group()
+    )
 
 
 def _telephone(number: Match) -> str:
@@ -193,8 +214,10 @@ def _feminine(words: str) -> str:
 
 def _ordinal_sign(found: Match) -> str:
     number, sign = int(found[1]), found[2].lower()
-    if not 1 <= number <= 99:
-        return found.group()
+    if not 1 <= number <= 99 or (
+        number > 12 and sign == "º" and not re.match(r"\s\w", found.string[found.end() :])
+    ):
+        return found.group()  # degrees
     words = ordinal(number, feminine=sign in ("ª", "a"))
     return re.sub(r"(primer|tercer)o$", r"\1", words) if sign == "er" else words
 
@@ -223,7 +246,7 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     yield rf"(?<![\w@.-])(?:[a-zA-Z0-9][\w-]{{0,62}}\.)+(?:{_DOMAINS})\b(?![\w@-])(?:/[^\s<>\"]*)?", _address
     yield r"(?<![\w.,])\+\d{1,3}[\s.-]?\d+(?:[\s.-]\d{2,})+(?![\w-])", _telephone
     yield r"(?<![\w.,-])[6789]\d{2}[\s-]\d{3}[\s-]\d{3}(?![\w-])", _telephone
-    yield r"(?<![\w.,-])[6789]\d{1,2}[\s-]\d{2,3}[\s-]\d{2}[\s-]\d{2}(?![\w-])", _telephone
+    yield r"(?<![\w.,-])\(?[6789]\d{1,2}\)?[\s-]\d{2,3}[\s-]\d{2}[\s-]\d{2}(?![\w-])", _telephone
     yield r"(?<![\w.,-])\d{3}-\d{4}(?![\w-])", _telephone
     # Abbreviations.
     for pattern, word in {
@@ -233,14 +256,14 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
         r"\bpág\.": "página", r"\bart\.(?=\s?\d)": "artículo", r"\btel\.": "teléfono", r"\baprox\.": "aproximadamente",
         r"\ba\.\s?c\.": "antes de Cristo", r"\bd\.\s?c\.": "después de Cristo", r"\ba\.\s?m\.": "a eme",
         r"\bp\.\s?m\.": "pe eme", r"\blic\.(?=\s)": "licenciado", r"\bing\.(?=\s)": "ingeniero", r"\bprof\.": "profesor",
-        r"\bs\.(?=\s[IVX]+\b)": "siglo", r"\bc/(?=\s?[A-Z])": "calle", r"\bcap\.(?=\s)": "capítulo", r"\bdña\.": "doña",
+        r"\bs\.(?=\s[IVX]+\b)": "siglo", r"\bvol\.": "volumen", r"\bmín\.": "mínimo", r"\bmáx\.": "máximo", r"\bc/(?=\s?[A-Z])": "calle", r"\bcap\.(?=\s)": "capítulo", r"\bdña\.": "doña",
     }.items():  # fmt: skip
         yield f"(?i){pattern}", word
     yield r"\b[nN](?:\.?\s?[º°o]\.?|úm\.|ro\.)\s?(?=\d)|№\s?|(?<!\w)#(?=\d)", " número "
     # Ordinal and Roman numerals.
     yield r"\b(\d{1,2})(?:r|d|t|m|v|n)([oa])\b", _ordinal_sign
     yield r"(?i)\b(\d{1,2})\.?(er)\b", _ordinal_sign
-    yield r"\b(\d{1,2})\.?\s?([ºª])(?![CF]\b)", _ordinal_sign
+    yield r"(?<![\w-])(\d{1,2})\.?\s?([ºª])(?![CF]\b)", _ordinal_sign
     yield (
         r"\b(\d{1,2})(?:\.)?°(?=\s?(?:piso|puesto|lugar|grado|aniversario)\b)(?=())",
         lambda m: ordinal(int(m[1])),
@@ -256,7 +279,10 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     yield rf"\b(?P<name>[Ss]iglos?) (?P<numeral>{ROMAN})\b", _ruler
     yield rf"\b([Ss]iglos? \w+(?: y| al?| o)) ({ROMAN})\b", lambda m: f"{m[1]} {cardinal(roman_value(m[2]))}"
     yield rf"(?i:\b({_NUMBERED})) ({ROMAN})\b", lambda m: f"{m[1]} {cardinal(roman_value(m[2]))}"
-    yield rf"\b(?P<name>[A-ZÁÉÍÓÚÑ][a-záéíóúñ]+) (?P<numeral>(?!XXX?\b){ROMAN})\b(?!['’.]\w)", _ruler
+    yield (
+        rf"\b(?P<name>(?!(?:Yo|Tú|El|La|Los|Las|Un|Una|Que|En|De|Al|Se|No|Me|Te|Lo|Si|Ya|Le|Por|Con|Pero)\b)[A-ZÁÉÍÓÚÑ][a-záéíóúñ]+) (?P<numeral>(?!XXX?\b){ROMAN})\b(?!['’.]\w)",
+        _ruler,
+    )
     # Dates and times.
     yield (
         r"(?<![\d/.-])(?P<day>\d{1,2})([/.-])(?P<month>\d{1,2})\2(?P<year>\d{4})(?![\d/]|[.-]\d)",
@@ -299,7 +325,12 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
         rf"(?<![\w.,])(?P<digits>{_NUMBER})\s?(?P<unit>{_UNIT})/(?P<per>{_UNIT})(?![\w²³/])",
         lambda m: f"{_number(m['digits'], '')} {_UNITS_AFTER[m['unit']][1]} por {_UNITS_AFTER[m['per']][0]}",
     )
-    yield rf"{minus}(?<![\w.,])(?P<digits>{_NUMBER})\s?(?P<unit>{_UNIT})(?P<large>(?!))?(?![\w²³/])", _amount
+    yield rf"{minus}(?<![\w.,/])(?P<digits>{_NUMBER})\s?(?P<unit>{_UNIT})(?P<large>(?!))?(?![\w²³/])", _amount
+    yield (
+        rf"\b(euros?|dólares?|pesos?|libras?|centavos?)\s*/\s?({_UNIT})(?!\w)",
+        lambda m: f"{m[1]} por {_UNITS_AFTER[m[2]][0]}",
+    )
+    yield rf"(?<![\w/.,])(?:(\d{{1,2}})/(\d{{1,2}})|([½¼¾⅓⅔]))\s?({_UNIT})(?![\w²³/])", _part_of_unit
     yield rf"(?<!\w)(?:{_SIGN})(?!\w)", lambda m: f" {_UNITS_AFTER[m.group()][0]} "
     yield r"\s?/\s?(?=(?:segundo|minuto|hora|día|noche|semana|mes|año|persona|noche)s?\b)", " por "
     # Versions, fractions, ranges, sums.
