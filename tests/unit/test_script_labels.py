@@ -132,6 +132,20 @@ def test_a_word_in_another_style_than_the_labels_of_a_file_is_text() -> None:
     assert as_text == ["Listen:"]
 
 
+@pytest.mark.parametrize(
+    "sound", ["[Sighs]", "[GROWLS]", "[TIRES SCREECHING]", "(Dog barks)", "[Music]", "[softly]"]
+)
+def test_sounds_that_recur_are_no_names(sound: str) -> None:
+    texts = [f"{sound} One.", f"{sound} Two.", "Three."]
+    reader, _ = learn_labels(texts, VOICES)
+    assert [(part.name, part.labels) for text in texts for part in reader.parts(text)] == [(None, [])] * 3
+
+
+@pytest.mark.parametrize("name", ["Emily", "King", "John Williams", "李明"])
+def test_without_voices_a_name_in_square_brackets_is_the_speaker(name: str) -> None:
+    assert read(f"[{name}] Hi.", voices=()) == [[(name, "Hi.")]]
+
+
 def test_without_voices_a_role_is_a_speaker() -> None:
     assert read("MAN: Hello.", voices=()) == [[("MAN", "Hello.")]]
 

@@ -58,6 +58,8 @@ _BEFORE_COLON = re.compile(
 )
 _NAME = re.compile(r"(?=\w*[^\W\d_])[\w][\w .'’&,/#-]{0,39}")
 _MAX_NAME_WORDS = 5
+_ACTION = re.compile(r".*\s(?:[a-z]\w*|\w+(?:ing|ING))")
+"""Descriptions in brackets: "[TIRES SCREECHING]", "[Dog runs off]"."""
 _DIARIZER_NAME = re.compile(r"speaker_\d+")
 
 _ROLES = re.compile(
@@ -477,7 +479,7 @@ def _could_name(label: Label) -> bool:
     name = label.name.strip()
     if label.is_tight or not _NAME.fullmatch(name) or len(name.split()) > _MAX_NAME_WORDS:
         return False
-    if label.opening and (name[0].islower() or SOUND_WORDS.search(name)):
+    if label.opening and (name[0].islower() or SOUND_WORDS.search(name) or _ACTION.fullmatch(name)):
         return False
     return file_key(name) not in _HEADINGS
 
