@@ -16,12 +16,8 @@ from typing import Any
 
 from voiceclone_worker.engines.base import EngineError
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
-from voiceclone_worker.engines.kokoro.phonemes.english_rules import (
-    PRONOUN,
-    cardinal,
-    fraction_words,
-    spell_out,
-)
+from voiceclone_worker.engines.kokoro.phonemes.english_numbers import cardinal, fraction_words
+from voiceclone_worker.engines.kokoro.phonemes.english_rules import PRONOUN, spell_out
 
 _lock = threading.Lock()
 
