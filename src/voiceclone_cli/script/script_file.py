@@ -13,9 +13,10 @@ from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import are_safe_names, write_text_atomic
 from voiceclone_cli.languages import EXAMPLES, language_of
 from voiceclone_cli.script import parsers, subtitles
+from voiceclone_cli.script.labels import COLONS
 from voiceclone_cli.script.parsers import DamagedLine, ScriptLine
 from voiceclone_cli.script.repeats import remove_repeats
-from voiceclone_cli.script.sounds import omitted_note, omitted_summary
+from voiceclone_cli.script.sounds import OPENING, omitted_note, omitted_summary
 from voiceclone_cli.script.speakers import assign_speakers
 from voiceclone_cli.types import Diarization, OmittedText, Script, Segment
 from voiceclone_worker.validation import MAX_TEXT, is_unicode, name_fault, shown
@@ -311,7 +312,9 @@ def _clock(seconds: float) -> str:
 
 def _cue_text(segment: Segment) -> str:
     """Return ``[SPEAKER_00] text``, with entities if it would otherwise be read as formatting or times."""
-    text = f"[{segment.speaker}] {segment.text}"
+    # Without a colon, what follows could belong to the label: a colon, or a description in brackets.
+    colon = ":" if segment.text[0] in f"{OPENING}{COLONS}" else ""
+    text = f"[{segment.speaker}]{colon} {segment.text}"
     if subtitles.is_plain(text):
         return text
     return "".join(f"&#{ord(character)};" if character in "&<>{\\:" else character for character in text)

@@ -472,11 +472,13 @@ def _dialogue(row: str, fields: Sequence[str], where: str, count: int) -> tuple[
     if plain or not is_drawing:
         items.append(ScriptLine(name, start, end, plain, values.get("name", "").strip() or None))
     items += [OmittedText(name, start, end, part, reason) for part, reason in hidden]
-    return items, _ASS_POSITION.search(cells[-1]) is not None
+    return items, "\\" in cells[-1] and _ASS_POSITION.search(cells[-1]) is not None
 
 
 def _read_overrides(text: str) -> tuple[str, list[tuple[str, str]], bool]:
     r"""Return a text without its overrides (``{\i1}``), the hidden text with its reason, and if it is a drawing."""
+    if "}" not in text:
+        return _ass_plain(text), [], False
     plain: list[str] = []
     hidden: list[tuple[str, str]] = []
     is_drawing = has_drawing = False
@@ -502,14 +504,17 @@ def _read_overrides(text: str) -> tuple[str, list[tuple[str, str]], bool]:
 
 
 def _ass_plain(text: str) -> str:
+    if "\\" not in text:
+        return text.strip()
     return _tidy(_ASS_BREAK.sub("\n", text).replace("\\h", " "))
 
 
 def _shared_times(lines: Sequence[ScriptLine]) -> dict[str, ScriptLine]:
     """Return the lines, by name, that share the time of others; the same text takes the same part of it."""
+    counts = Counter((line.start, line.end) for line in lines)
     groups: dict[tuple[float, float], dict[str, list[ScriptLine]]] = {}
     for line in lines:
-        if any(map(str.isalnum, line.text)):
+        if counts[line.start, line.end] > 1 and any(map(str.isalnum, line.text)):
             groups.setdefault((line.start, line.end), {}).setdefault(line.text, []).append(line)
     return {
         line.where: replace(line, start=part.start, end=part.end)

@@ -15,8 +15,9 @@ from functools import cache
 from typing import Any
 
 from voiceclone_worker.engines.base import EngineError
-from voiceclone_worker.engines.kokoro.phonemes import english_rules
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
+from voiceclone_worker.engines.kokoro.phonemes.english_numbers import cardinal, fraction_words
+from voiceclone_worker.engines.kokoro.phonemes.english_rules import PRONOUN, spell_out
 
 _lock = threading.Lock()
 
@@ -25,7 +26,7 @@ def english_phonemes(text: str, *, british: bool = False) -> tuple[str, list[str
     """Return an English text in Kokoro's alphabet, and the words and signs in it that have no reading."""
     from hibari.tts import Hibari
 
-    spelled, skipped = _readable(english_rules.spell_out(text, british=british))
+    spelled, skipped = _readable(spell_out(text, british=british))
     with (
         _lock
     ):  # the lexicon is loaded once, and its network for unknown words is not known to be thread-safe
@@ -62,7 +63,7 @@ def _sentence(reader: Any, sentence: str) -> tuple[str, list[str]]:
 
     # hibari sees a Roman numeral, zero, in "King Charles": a sign in front of the name hides it.
     normalized = normalize(_roman_contexts().sub(rf"\1 {_HIDDEN}", sentence))
-    normalized = normalized.replace(english_rules.PRONOUN, "I").replace(_HIDDEN, "")
+    normalized = normalized.replace(PRONOUN, "I").replace(_HIDDEN, "")
     tokens = reader.phonemize_tokens(reader.tokenize(normalized))
     phonemes = "".join((token.phonemes or "") + (" " if token.whitespace else "") for token in tokens)
     silent = [token.text for token in tokens if not token.phonemes and any(map(str.isalnum, token.text))]
@@ -142,11 +143,7 @@ def _known_letters() -> frozenset[str]:
 
 def _numeric(character: str) -> str:
     value = Fraction(unicodedata.numeric(character)).limit_denominator(1000)
-    return (
-        english_rules.cardinal(value.numerator)
-        if value.denominator == 1
-        else english_rules.fraction_words(value)
-    )
+    return cardinal(value.numerator) if value.denominator == 1 else fraction_words(value)
 
 
 def _halved(word: re.Match[str]) -> str:

@@ -3,67 +3,21 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from fractions import Fraction
 
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import ROMAN, roman_value
-
-_ONES = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-]  # fmt: skip
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_SCALES = ["", "thousand", "million", "billion", "trillion"]
-_MOST_DIGITS = 15
-"""Longer numbers are read digit by digit."""
-
-
-def cardinal(number: int) -> str:
-    """Return a number from 0 to 999,999,999,999,999 in English words."""
-    if number < 20:
-        return _ONES[number]
-    if number < 100:
-        tens, unit = divmod(number, 10)
-        return _TENS[tens - 2] + (f" {_ONES[unit]}" if unit else "")
-    if number < 1000:
-        hundreds, rest = divmod(number, 100)
-        return f"{_ONES[hundreds]} hundred" + (f" {cardinal(rest)}" if rest else "")
-    words: list[str] = []
-    scale = 0
-    while number:
-        number, group = divmod(number, 1000)
-        if group:
-            words.insert(0, f"{cardinal(group)} {_SCALES[scale]}".strip())
-        scale += 1
-    return " ".join(words)
-
-
-def ordinal(number: int) -> str:
-    """Return an ordinal number in English words."""
-    from hibari.g2p import numbers
-
-    head, _, last = cardinal(number).rpartition(" ")
-    return f"{head} {numbers.ordinal(_ONES.index(last)) if last in _ONES else _ordinal_word(last)}".strip()
-
-
-def _ordinal_word(word: str) -> str:
-    return f"{word[:-1]}ieth" if word.endswith("y") else f"{word}th"
-
-
-def number_words(digits: str) -> str:
-    """Return a number as it is written ("1,234.50", "007", ".5") in words: a count, never a year."""
-    whole, _, decimals = digits.replace(",", "").partition(".")
-    if len(whole) > _MOST_DIGITS or (len(whole) > 1 and whole[0] == "0"):
-        words = _digits(whole)
-    else:
-        words = cardinal(int(whole)) if whole else ""
-    return f"{words} point {_digits(decimals)}".strip() if decimals else words
-
-
-def _digits(digits: Iterable[str]) -> str:
-    return " ".join(_ONES[int(digit)] for digit in digits if digit.isdecimal())
-
+from voiceclone_worker.engines.kokoro.phonemes.english_numbers import (
+    MOST_DIGITS,
+    VULGAR,
+    cardinal,
+    digits_words,
+    fraction_words,
+    mixed_number,
+    number_words,
+    ordinal,
+    with_article,
+)
 
 _NUMBER = r"(?:\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 _MINUS = r"(?<![\w.)\]%°'\"])-"
@@ -94,7 +48,7 @@ def _month_first(date: Match) -> str:
 
 
 # 1. One character for what has many: minus signs, blanks between groups of three digits.
-_rule(rf"(?<![\d.,])\d{{{_MOST_DIGITS + 1},}}", lambda m: f" {_digits(m.group())} ")
+_rule(rf"(?<![\d.,])\d{{{MOST_DIGITS + 1},}}", lambda m: f" {digits_words(m.group())} ")
 _rule(r"(?<=[\d)])\s?−\s?(?=\d)", " minus ")
 _rule("[−‐‑‒﹣－]", "-")
 _rule("⁄", "/")
@@ -123,7 +77,7 @@ def _address(found: Match) -> str:
     words = []
     for part in re.findall(r"[^\W\d_]+|\d+|[^\w\s]|_", address):
         if part.isdecimal():
-            words.append(number_words(part) if len(part) < 5 else _digits(part))
+            words.append(number_words(part) if len(part) < 5 else digits_words(part))
         elif not part.isalpha():
             words.append(_SPELLED_SIGNS.get(part, " "))
         else:
@@ -234,7 +188,7 @@ _rule(rf"\b({_DAY})\.?\s?[-–]\s?({_DAY})\b", lambda m: f"{_DAYS[m[1]]} to {_DA
 # 4. Telephone numbers, digit by digit.
 def _telephone(number: Match) -> str:
     groups = re.findall(r"\+?\d+", number.group())
-    return ", ".join(("plus " if group[0] == "+" else "") + _digits(group) for group in groups)
+    return ", ".join(("plus " if group[0] == "+" else "") + digits_words(group) for group in groups)
 
 
 _rule(r"(?<![\w.])\+\d{1,3}[\s.-]?(?:\(\d+\)[\s.-]?)?\d+(?:[\s.-]\d{2,})+(?![\w-])", _telephone)
@@ -242,7 +196,7 @@ _rule(r"(?<![\w.-])(?:1[-.\s])?(?:\(\d{3}\)\s?|\d{3}[-.\s])\d{3}[-.]\d{4}(?![\w-
 _rule(r"(?<![\w.-])\(?0\d{2,4}\)?[\s-]\d{3,4}(?:[\s-]\d{3,4})?(?![\w-]|\.\d)", _telephone)
 _rule(r"(?<![\w.-])\d{3}-\d{4}(?![\w-]|\.\d)", _telephone)
 _rule(r"(?<![\w.-])(?!\d{4}-\d\d-\d\d(?![\d-]))\d+(?:-\d+){2,}(?![\w-]|\.\d)", _telephone)
-_rule(r"(?i)(?<=\b(?:call|dial)\s)(?:911|999|112|411)\b", lambda m: _digits(m.group()))
+_rule(r"(?i)(?<=\b(?:call|dial)\s)(?:911|999|112|411)\b", lambda m: digits_words(m.group()))
 
 # 5. Money.
 _MONEY = {
@@ -370,24 +324,10 @@ def _inches(found: Match) -> str:
     )
     length = found["length"]
     is_single = is_adjective or length == "1" or not re.match(r"\d+(?: |\.|$)", length)
-    return f"{_mixed(length)} {'inch' if is_single else 'inches'}"
+    return f"{mixed_number(length)} {'inch' if is_single else 'inches'}"
 
 
-def _mixed(digits: str) -> str:
-    """Return a number that may have a fraction: "5", "5½", "5 1/4"."""
-    if "/" in digits:
-        whole, _, fraction = digits.rpartition(" ")
-        top, bottom = map(int, fraction.split("/"))
-        words = fraction_words(Fraction(top, max(1, bottom)), top, max(1, bottom))
-        return f"{number_words(whole)} and {_with_article(words)}" if whole else words
-    if digits[-1].isdecimal():
-        return number_words(digits)
-    fraction = fraction_words(Fraction(unicodedata.numeric(digits[-1])).limit_denominator(100))
-    return f"{number_words(digits[:-1])} and {_with_article(fraction)}" if digits[:-1] else fraction
-
-
-_VULGAR = "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
-_LENGTHS = rf"(?:(?:\d+ )?\d+/\d+|\d+(?:\.\d+)?[{_VULGAR}]?|[{_VULGAR}])"
+_LENGTHS = rf"(?:(?:\d+ )?\d+/\d+|\d+(?:\.\d+)?[{VULGAR}]?|[{VULGAR}])"
 _rule(
     rf"(?P<degrees>{_NUMBER})\s?[°º]\s?(?P<minutes>\d{{1,2}})['′’](?:\s?(?P<seconds>\d+(?:\.\d+)?)[\"″”])?(?:\s?(?P<point>[NSEW])\b)?",
     _position,
@@ -402,7 +342,7 @@ _rule(rf"((?<![\w.])[-+])?(?<![\d.,])({_NUMBER})\s?[°º](?:\s?([CFKcf])\b)?", _
 _rule("°", " degrees ")
 _rule(
     rf"(?<![\w.])(\d{{1,3}})\s?'\s?({_LENGTHS})\s?(?:[\"″”]|'')",
-    lambda m: f"{number_words(m[1])} foot {_mixed(m[2])}",
+    lambda m: f"{number_words(m[1])} foot {mixed_number(m[2])}",
 )
 _rule(
     r"(?<![\w.'])([3-8])['′’](\d|1[01])(?![\w'])", lambda m: f"{number_words(m[1])} foot {number_words(m[2])}"
@@ -411,14 +351,14 @@ _rule(
     r"\b(\d+)[\s-]?(?:ft|feet|foot)\.?\s(\d+)[\s-]?in(?:ches)?\b",
     lambda m: f"{_count(m[1], 'foot', 'feet')} {_count(m[2], 'inch', 'inches')}",
 )
-_rule(rf"(?<![\d{_VULGAR}])\"[^\"]*\"|(?<![\w./])(?P<length>{_LENGTHS})\s?[\"″]", _inches)
+_rule(rf"(?<![\d{VULGAR}])\"[^\"]*\"|(?<![\w./])(?P<length>{_LENGTHS})\s?[\"″]", _inches)
 _rule(
     rf"(?<![\w.'])({_LENGTHS})['′’](?=\s(?:tall|long|wide|deep|high|x|by)\b)",
-    lambda m: f"{_mixed(m[1])} feet",
+    lambda m: f"{mixed_number(m[1])} feet",
 )
-_rule(rf"(?<=x )({_LENGTHS})['’](?!\w)", lambda m: f"{_mixed(m[1])} feet")
+_rule(rf"(?<=x )({_LENGTHS})['’](?!\w)", lambda m: f"{mixed_number(m[1])} feet")
 _rule(r"(?<=feet|inch) x (?=\w)", " by ")
-_rule(rf"({_LENGTHS})′", lambda m: f"{_mixed(m[1])} feet")
+_rule(rf"({_LENGTHS})′", lambda m: f"{mixed_number(m[1])} feet")
 
 # 7. Units that hibari does not know.
 _UNITS = {
@@ -463,7 +403,7 @@ def _unit(found: Match) -> str:
         r"\s[a-z]", found.string[found.end() :]
     )
     singular = digits in ("1", "-1") or as_adjective
-    words = f"{_mixed(digits.lstrip('-'))} {_POWERS[power or '']}{one if singular else many}"
+    words = f"{mixed_number(digits.lstrip('-'))} {_POWERS[power or '']}{one if singular else many}"
     if digits.startswith("-"):
         words = f"minus {words}"
     if per == "s" and per_power:
@@ -474,15 +414,15 @@ def _unit(found: Match) -> str:
 def _part_of_unit(found: Match) -> str:
     digits, (one, many) = found[1], _UNITS[found[2]]
     if " " in digits:
-        return f"{_mixed(digits)} {many}"
-    fraction = "half" if digits in ("1/2", "½") else f"{_mixed(digits)} of"
+        return f"{mixed_number(digits)} {many}"
+    fraction = "half" if digits in ("1/2", "½") else f"{mixed_number(digits)} of"
     return f"{fraction} {'an' if one[0] in 'aeiou' or one == 'hour' else 'a'} {one}"
 
 
 _rule(
-    rf"(?<![\w./])((?:\d+ )?\d{{1,2}}/\d{{1,2}}|(?<!\d )[{_VULGAR}])\s?({_UNIT})(?![\w²³/'’-])", _part_of_unit
+    rf"(?<![\w./])((?:\d+ )?\d{{1,2}}/\d{{1,2}}|(?<!\d )[{VULGAR}])\s?({_UNIT})(?![\w²³/'’-])", _part_of_unit
 )
-_SIGNED = rf"(?<![\w.,/])(?P<digits>(?:{_MINUS})?(?:{_NUMBER}[{_VULGAR}]?|[{_VULGAR}]))"
+_SIGNED = rf"(?<![\w.,/])(?P<digits>(?:{_MINUS})?(?:{_NUMBER}[{VULGAR}]?|[{VULGAR}]))"
 _rule(
     rf"(?<![\w.])({_NUMBER})\s?[-–]\s?(?={_NUMBER}\s?(?:{_UNIT})[²³]?(?![\w²³]))",
     lambda m: f"{number_words(m[1])} to ",
@@ -527,28 +467,15 @@ _rule(r"(?<![\w.,])\d+(?:\.\d+){2,}(?![\w]|\.\d)", _version)
 _rule(r"(?<![\w.,])\d+(?:,\d{3})*\.\d*0(?!\d|\.\d)", lambda m: number_words(m.group()))
 _rule(r"(?<![\w.,])(\d),(\d)(?![\d,.]?\d|\s?%|\s[mb]illion)", r"\1, \2")
 _rule(r"(?<![\w.,])(\d+),(\d{1,2})(?![\d,]|\.\d)", lambda m: number_words(f"{m[1]}.{m[2]}"))
-_rule(r"(?<![\w.,:/-])0\d+(?![\w:/-]|[.,]\d)", lambda m: _digits(m.group()))
+_rule(r"(?<![\w.,:/-])0\d+(?![\w:/-]|[.,]\d)", lambda m: digits_words(m.group()))
+
 
 # 9. Fractions.
-_PARTS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
-
-
-def fraction_words(value: Fraction, top: int | None = None, bottom: int | None = None) -> str:
-    """Return a fraction in words, "three quarters"; ``top`` and ``bottom`` where it is not in lowest terms."""
-    top, bottom = top or value.numerator, bottom or value.denominator
-    one, many = _PARTS.get(bottom) or (ordinal(bottom), f"{ordinal(bottom)}s")
-    return f"{cardinal(top)} {one if top == 1 else many}"
-
-
-def _with_article(fraction: str) -> str:
-    return "a half" if fraction == "one half" else fraction
-
-
 def _slash(found: Match) -> str:
     """Return two numbers with a slash as a fraction where hibari would take them for a date."""
     top, bottom = int(found["top"]), int(found["bottom"])
     if found["whole"] and 0 < top < bottom:
-        return f"{number_words(found['whole'])} and {_with_article(fraction_words(Fraction(top, bottom), top, bottom))}"
+        return f"{number_words(found['whole'])} and {with_article(fraction_words(Fraction(top, bottom), top, bottom))}"
     if top == bottom > 1:
         return f"{found['whole'] or ''} {cardinal(top)} out of {cardinal(bottom)}".strip()
     measured = re.match(
@@ -571,8 +498,8 @@ _rule(
     r"(?<![\w./])(\d+\.\d+)/(\d+)(?![\w/]|\.\d)",
     lambda m: f"{number_words(m[1])} out of {number_words(m[2])}",
 )
-_rule(rf"(?<![\w.])(\d+)\s?([{_VULGAR}])", lambda m: _mixed(m[1] + m[2]))
-_rule(rf"[{_VULGAR}]", lambda m: f" {_mixed(m.group())} ")
+_rule(rf"(?<![\w.])(\d+)\s?([{VULGAR}])", lambda m: mixed_number(m[1] + m[2]))
+_rule(rf"[{VULGAR}]", lambda m: f" {mixed_number(m.group())} ")
 
 # 10. Minus, ranges and sums.
 _rule(r"(?<=\d)\s?[-–]\s?(?=\d+(?:\.\d+)?\s?=)", " minus ")
