@@ -17,9 +17,6 @@ if typing.TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Samples = NDArray[np.float32]
-    """Mono signal, shape (samples,), nominally within [-1, 1]."""
-
 
 ANALYSIS_RATE = 16_000
 """Hz, of the audio for diarization, transcription and speaker embeddings."""
@@ -52,7 +49,7 @@ class Recording:
     """An input file, decoded for analysis."""
 
     path: Path
-    samples: Samples
+    samples: NDArray[np.float32]
     """Mono, shape (samples,) at ANALYSIS_RATE."""
     source_rate: int
     """Hz, as in the file."""

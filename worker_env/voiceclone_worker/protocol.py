@@ -16,16 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from voiceclone_worker import validation
-from voiceclone_worker.validation import (
-    ContractError,
-    Row,
-    clash,
-    dump_json,
-    name_fault,
-    optional,
-    parse_json,
-    shown,
-)
 
 EVENT_TAG = "@voiceclone "
 MAX_EVENT = 2**20
@@ -51,7 +41,7 @@ CODES_SUFFIXES = (".npy", ".npz", ".txt")
 
 def event_line(event: str, **fields: Any) -> str:
     """Return an event as a tagged line of a worker's stderr."""
-    return EVENT_TAG + dump_json({"event": event, **fields})
+    return EVENT_TAG + validation.dump_json({"event": event, **fields})
 
 
 def parse_event(line: str) -> dict[str, Any] | None:
@@ -59,8 +49,8 @@ def parse_event(line: str) -> dict[str, Any] | None:
     if not line.startswith(EVENT_TAG) or len(line) > MAX_EVENT:
         return None
     try:
-        event = parse_json(line[len(EVENT_TAG) :])
-    except ContractError:
+        event = validation.parse_json(line[len(EVENT_TAG) :])
+    except validation.ContractError:
         return None
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
 
@@ -189,7 +179,7 @@ def result_to_json(result: Result) -> str:
     }
     if result.error is not None:
         document["error"] = asdict(result.error)
-    return dump_json(document)
+    return validation.dump_json(document)
 
 
 def result_from_json(text: str) -> Result:
@@ -204,17 +194,17 @@ def result_from_json(text: str) -> Result:
         ),
         timing={stage: validation.number(timing, stage, MAX_WORK) for stage in timing},
         notes=tuple(validation.sentence({"note": note}, "note") for note in notes),
-        error=optional(_failure, document, "error"),
+        error=validation.optional(_failure, document, "error"),
         lease=validation.whole(document, "lease", default=0),
     )
 
 
-def segment_row_from_dict(row: Row) -> SegmentRow:
+def segment_row_from_dict(row: validation.Row) -> SegmentRow:
     """Return a row of a result, or of the event ``segment_done`` or ``segment_failed``. Raises ContractError."""
     return _read_row(SegmentRow, row)
 
 
-def reference_row_from_dict(row: Row) -> ReferenceRow:
+def reference_row_from_dict(row: validation.Row) -> ReferenceRow:
     """Return a row of a result, or of the event ``encoded``. Raises ContractError."""
     return _read_row(ReferenceRow, row)
 
@@ -222,7 +212,7 @@ def reference_row_from_dict(row: Row) -> ReferenceRow:
 _RowType = TypeVar("_RowType", SegmentRow, ReferenceRow)
 
 
-def _read_row(row_type: type[_RowType], row: Row) -> _RowType:
+def _read_row(row_type: type[_RowType], row: validation.Row) -> _RowType:
     names = [each.name for each in fields(row_type)]
     required = {"id", "speaker", "status"}
     return row_type(
@@ -237,29 +227,29 @@ def _read_row(row_type: type[_RowType], row: Row) -> _RowType:
     )
 
 
-def _short_text(row: Row, key: str, default: str | None = None) -> str:
+def _short_text(row: validation.Row, key: str, default: str | None = None) -> str:
     return validation.text(row, key, default, most=validation.MAX_NAME)
 
 
-def _status(row: Row, key: str) -> str:
+def _status(row: validation.Row, key: str) -> str:
     status = validation.text(row, key)
     if status not in ("done", "failed"):
-        raise ContractError(f'"{key}" must be "done" or "failed", not {shown(status)}')
+        raise validation.ContractError(f'"{key}" must be "done" or "failed", not {validation.shown(status)}')
     return status
 
 
-def _failure(row: Row, key: str) -> Failure:
+def _failure(row: validation.Row, key: str) -> Failure:
     error = validation.fields(row, key)
     return Failure(_short_text(error, "code"), validation.sentence(error, "message"))
 
 
-def _warnings(row: Row, key: str) -> tuple[str, ...]:
+def _warnings(row: validation.Row, key: str) -> tuple[str, ...]:
     # An event that comes from a node as an object, not as a line, has a tuple.
     found = validation.items({key: list(row[key])} if isinstance(row[key], tuple) else row, key, MAX_WARNINGS)
     return tuple(validation.sentence({key: warning}, key) for warning in found)
 
 
-_ROW_READERS: Mapping[str, Callable[[Row, str], Any]] = {
+_ROW_READERS: Mapping[str, Callable[[validation.Row, str], Any]] = {
     **dict.fromkeys(("task", "frames", "seed", "attempts"), validation.whole),
     **dict.fromkeys(("id", "speaker", "sha256"), _short_text),
     "status": _status,
@@ -290,7 +280,7 @@ def task_to_json(task: Task) -> str:
             "output_dir": task.output_dir,
             "segments": [asdict(segment) for segment in task.segments],
         }
-    return dump_json(document, indent=1) + "\n"
+    return validation.dump_json(document, indent=1) + "\n"
 
 
 def read_task(path: str | Path) -> Task:
@@ -300,16 +290,16 @@ def read_task(path: str | Path) -> Task:
         with open(path, "rb") as file:
             data = file.read(MAX_TASK_BYTES + 1)
         if len(data) > MAX_TASK_BYTES:
-            raise ContractError(f"larger than {MAX_TASK_BYTES // 2**20} MB; split it")
+            raise validation.ContractError(f"larger than {MAX_TASK_BYTES // 2**20} MB; split it")
         return task_from_json(data.decode("utf-8"))
-    except ContractError as error:
-        raise ContractError(f"task file {name}: {error}") from error
+    except validation.ContractError as error:
+        raise validation.ContractError(f"task file {name}: {error}") from error
     except OSError as error:
-        raise ContractError(f"task file {name}: {error.strerror or error}") from error
+        raise validation.ContractError(f"task file {name}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ContractError(f"task file {name} is not UTF-8 text") from error
+        raise validation.ContractError(f"task file {name} is not UTF-8 text") from error
     except ValueError as error:  # a path that is invalid on every system
-        raise ContractError(f"task file {name}: {error}") from error
+        raise validation.ContractError(f"task file {name}: {error}") from error
 
 
 def task_from_json(text: str) -> Task:
@@ -320,7 +310,9 @@ def task_from_json(text: str) -> Task:
     if operation == "encode":
         return EncodeTask(engine=engine, references=_references_to_encode(document))
     if operation != "synthesize":
-        raise ContractError(f'"op" must be "encode" or "synthesize", not {shown(operation)}')
+        raise validation.ContractError(
+            f'"op" must be "encode" or "synthesize", not {validation.shown(operation)}'
+        )
     segments = tuple(_segment(row) for row in validation.rows(document, "segments", MAX_SEGMENTS))
     _refuse_clash("segment ids", [segment.id for segment in segments])
     # A task without segments only loads its engine: it needs no speaker and no directory.
@@ -334,19 +326,21 @@ def task_from_json(text: str) -> Task:
     )
 
 
-def _name(row: Row, key: str) -> str:
+def _name(row: validation.Row, key: str) -> str:
     """Return a segment's id or a speaker's name, which names files."""
     name = validation.text(row, key)
-    fault = name_fault(name)
+    fault = validation.name_fault(name)
     if fault is not None:
-        raise ContractError(f'"{key}" {shown(name)} cannot name a file: it {fault}')
+        raise validation.ContractError(f'"{key}" {validation.shown(name)} cannot name a file: it {fault}')
     return name
 
 
 def _refuse_clash(what: str, names: Sequence[str]) -> None:
-    pair = clash(names)
+    pair = validation.clash(names)
     if pair is not None:
-        raise ContractError(f"the {what} {shown(pair[0])} and {shown(pair[1])} would name one file")
+        raise validation.ContractError(
+            f"the {what} {validation.shown(pair[0])} and {validation.shown(pair[1])} would name one file"
+        )
 
 
 _ENGINE_FIELDS = ("name", "checkpoint", "device", "precision", "batch_size")
@@ -356,10 +350,10 @@ def _engine_to_dict(engine: EngineSpec) -> dict[str, Any]:
     return {**{key: getattr(engine, key) for key in _ENGINE_FIELDS}, **engine.options}
 
 
-def _engine_from_dict(row: Row) -> EngineSpec:
+def _engine_from_dict(row: validation.Row) -> EngineSpec:
     options = {key: value for key, value in row.items() if key not in _ENGINE_FIELDS}
     if not validation.shallow(options):
-        raise ContractError(f"the engine's options nest more than {validation.MAX_DEPTH} deep")
+        raise validation.ContractError(f"the engine's options nest more than {validation.MAX_DEPTH} deep")
     return EngineSpec(
         name=_short_text(row, "name"),
         checkpoint=validation.path(row, "checkpoint", ""),
@@ -370,7 +364,7 @@ def _engine_from_dict(row: Row) -> EngineSpec:
     )
 
 
-def _references_to_encode(document: Row) -> tuple[ReferenceSpec, ...]:
+def _references_to_encode(document: validation.Row) -> tuple[ReferenceSpec, ...]:
     references = tuple(
         _reference(row, _name(row, "speaker"))
         for row in validation.rows(document, "references", MAX_REFERENCES)
@@ -379,14 +373,14 @@ def _references_to_encode(document: Row) -> tuple[ReferenceSpec, ...]:
     _refuse_clash("codes", [reference.codes for reference in references])
     for reference in references:
         if not reference.codes.endswith(CODES_SUFFIXES) or reference.codes == reference.audio:
-            raise ContractError(
+            raise validation.ContractError(
                 f'"codes" must be a separate file that ends in {", ".join(CODES_SUFFIXES)}, '
-                f"not {shown(reference.codes)}"
+                f"not {validation.shown(reference.codes)}"
             )
     return references
 
 
-def _reference(row: Row, speaker: str) -> ReferenceSpec:
+def _reference(row: validation.Row, speaker: str) -> ReferenceSpec:
     return ReferenceSpec(
         speaker=speaker,
         audio=validation.path(row, "audio", ""),
@@ -395,12 +389,12 @@ def _reference(row: Row, speaker: str) -> ReferenceSpec:
     )
 
 
-def _segment(row: Row) -> SegmentSpec:
+def _segment(row: validation.Row) -> SegmentSpec:
     return SegmentSpec(
         id=_name(row, "id"),
         text=validation.text(row, "text"),
         language=_short_text(row, "language", "en"),
         seed=validation.whole(row, "seed", default=0),
-        max_seconds=optional(validation.number, row, "max_seconds"),
+        max_seconds=validation.optional(validation.number, row, "max_seconds"),
         take=validation.whole(row, "take", default=0),
     )

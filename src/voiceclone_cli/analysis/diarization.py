@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from voiceclone_cli.config import expanded, redact
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.system import torch_threads
@@ -428,7 +430,6 @@ def diarize(
 
 def _apply(pipeline: Pipeline, recording: Recording, count: SpeakerCount, hook: Hook) -> Any:
     """Return pyannote's DiarizeOutput."""
-    import numpy as np
     import torch
 
     samples = np.require(recording.samples, dtype=np.float32, requirements=["C", "W"])

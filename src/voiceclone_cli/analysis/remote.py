@@ -21,6 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from voiceclone_cli.errors import InputError, PreflightError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.types import Progress, ProgressEvent
 from voiceclone_cli.workers import protocol
@@ -60,8 +62,6 @@ class AnalysisFiles(TaskFiles):
 
     def write(self, lease: protocol.Lease) -> list[Path]:
         """Write the samples into a file, whose name the worker removes. Raises OSError."""
-        import numpy as np
-
         descriptor, name = tempfile.mkstemp(prefix="voiceclone-analysis-", suffix=".npy", dir=self.folder)
         try:
             with os.fdopen(descriptor, "wb") as file:

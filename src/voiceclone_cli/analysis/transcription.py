@@ -6,16 +6,17 @@ import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from voiceclone_cli import types
 from voiceclone_cli.analysis.turns import TurnIndex
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_worker.telemetry import refuse_telemetry
 
 if typing.TYPE_CHECKING:
     from faster_whisper import WhisperModel
     from faster_whisper.transcribe import Segment as RecognisedSegment
-
-    from voiceclone_cli.types import Samples
 
 
 STAGE = "transcription"
@@ -143,8 +144,6 @@ def _words(segment: RecognisedSegment, offset: float) -> list[types.Word]:
 
 def split_at_silence(samples: Samples) -> list[tuple[int, int]]:
     """Return the start and end, in samples at ANALYSIS_RATE, of the parts that are transcribed one by one."""
-    import numpy as np
-
     cuts = [0]
     within, quiet = round(_CUT_WITHIN * types.ANALYSIS_RATE), round(_QUIET_SECONDS * types.ANALYSIS_RATE)
     while len(samples) - cuts[-1] > WHOLE_SECONDS * types.ANALYSIS_RATE:

@@ -10,19 +10,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-import typing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from voiceclone_cli.analysis.analyzer import CachedModels, run_task
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.errors import VoicecloneError
 from voiceclone_cli.types import ProgressEvent
 from voiceclone_cli.workers.protocol import AnalysisTask
 from voiceclone_worker.runtime import Channel, exit_with_parent
-
-if typing.TYPE_CHECKING:
-    from voiceclone_cli.types import Samples
 
 
 def main() -> None:
@@ -55,8 +54,6 @@ def _serve(request: dict[str, Any], lease: int, models: CachedModels, channel: C
 
 def _mapped(path: Path) -> Samples:
     """Return the samples in a file, which lives on without its name: nothing stays, whatever is killed."""
-    import numpy as np
-
     # Copy on write, although nothing is written: torch takes no memory that is read-only.
     samples: Samples = np.asarray(np.load(path, mmap_mode="c"))
     if os.name != "nt":

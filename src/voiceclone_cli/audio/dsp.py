@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import typing
 from fractions import Fraction
 
-if typing.TYPE_CHECKING:
-    import av.filter
-    import numpy as np
-    from numpy.typing import NDArray
+import av
+import av.filter
+import numpy as np
+from numpy.typing import NDArray
 
-    from voiceclone_cli.types import Samples
-
+Samples = NDArray[np.float32]
+"""Mono signal, shape (samples,), nominally within [-1, 1]."""
 
 FRAME_SECONDS = 0.02
 GATE_DB = 30.0
@@ -34,8 +33,6 @@ def speech_level_db(samples: Samples, rate: int) -> float | None:
     It is the mean power of the 20 ms frames within 30 dB of the loudest one: a gated level like that of
     ITU-T P.56, so that pauses do not count.
     """
-    import numpy as np
-
     size = round(FRAME_SECONDS * rate)
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     power = np.mean(np.square(frames, dtype=np.float64), axis=1)
@@ -52,8 +49,6 @@ def limit(samples: NDArray[np.floating]) -> NDArray[np.floating]:
     The curve is static (tanh above the knee, with slope 1 at the knee): each output sample depends on its
     input sample only, so that blocks give the same result as the whole signal.
     """
-    import numpy as np
-
     size = np.abs(samples)
     if size.max(initial=0.0) <= LIMITER_KNEE:
         return samples
@@ -69,8 +64,6 @@ def stretch(samples: Samples, rate: int, factor: float) -> Samples:
     Returns exactly round(len(samples) / factor) samples; a factor of 1.0 returns the samples unchanged.
     Raises ValueError for a factor outside of [0.5, 2].
     """
-    import numpy as np
-
     if not 0.5 <= factor <= 2.0:
         raise ValueError(f"stretch factor {factor} is not within 0.5 to 2")
     if factor == 1.0 or not samples.size:
@@ -82,9 +75,6 @@ def stretch(samples: Samples, rate: int, factor: float) -> Samples:
 
 
 def _atempo(samples: Samples, rate: int, factor: float) -> Samples:
-    import av
-    import numpy as np
-
     graph = av.filter.Graph()
     source = graph.add_abuffer(sample_rate=rate, format="flt", layout="mono", time_base=Fraction(1, rate))
     tempo = graph.add("atempo", f"{factor:.9f}")
@@ -107,9 +97,6 @@ def _atempo(samples: Samples, rate: int, factor: float) -> Samples:
 
 def _pull_available(graph: av.filter.Graph) -> list[Samples]:
     """Pull the output that the filter has before it needs more input."""
-    import av
-    import numpy as np
-
     parts: list[Samples] = []
     while True:
         try:

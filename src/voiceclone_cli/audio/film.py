@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
-if typing.TYPE_CHECKING:
-    from av import AudioFrame, Packet
-    from av.container import InputContainer
-    from av.stream import Stream
+import av
+from av import AudioFrame, Packet
+from av.container import InputContainer
+from av.format import Flags
+from av.stream import Disposition, Stream
 
 TOLERANCE_SECONDS = 0.03
 """Smaller offsets between time stamps and samples are rounding or jitter."""
@@ -44,8 +45,6 @@ _MAX_LISTED = 5
 
 def picture_streams(container: InputContainer) -> list[Stream]:
     """Return the streams of moving pictures: no covers and no pictures of chapters."""
-    from av.stream import Disposition
-
     still = Disposition.attached_pic | Disposition.timed_thumbnails
     return [stream for stream in container.streams.video if not stream.disposition & still]
 
@@ -58,8 +57,6 @@ def film_zero(container: InputContainer) -> Fraction:
     else it is moved by less than a millisecond, so that the first picture keeps a whole number of Matroska's
     milliseconds.
     """
-    import av
-
     start = Fraction(container.start_time or 0, av.time_base)
     if start <= 0 and not is_broadcast(container):
         return Fraction(0)
@@ -82,8 +79,6 @@ def film_zero(container: InputContainer) -> Fraction:
 
 def is_broadcast(container: InputContainer) -> bool:
     """Return whether a container is MPEG-TS or similar, whose clock has any start and starts anew at its end."""
-    from av.format import Flags
-
     return bool(container.format.flags & typing.cast(int, Flags.ts_discont.value))
 
 

@@ -10,18 +10,16 @@ import math
 import os
 import stat
 import struct
-import typing
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
+import av
+from av import AudioStream
+from av.container import InputContainer
+
 from voiceclone_cli.errors import InputError
-
-if typing.TYPE_CHECKING:
-    from av import AudioStream
-    from av.container import InputContainer
-
 
 _HEAD_BYTES = 64
 """Bytes that identify the kind of a file."""
@@ -80,8 +78,6 @@ def open_container(path: Path) -> InputContainer:
     Raises InputError with the codes ``media_missing``, ``media_is_folder``, ``media_not_a_file``,
     ``media_unreadable``, ``media_empty``, ``media_playlist``, ``media_not_media``, ``media_truncated``.
     """
-    import av
-
     head = _read_head(path)
     playlist = playlist_kind(head)
     if playlist is not None:
@@ -146,8 +142,6 @@ def playlist_kind(head: bytes) -> str | None:
 
 @cache
 def _audio_decoders() -> str:
-    import av
-
     names = set()
     for name in av.codecs_available:
         try:

@@ -10,41 +10,26 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from voiceclone_cli.audio.film import (
-    ROUND_SECONDS,
-    FilmClock,
-    ShownPictures,
-    film_zero,
-    is_broadcast,
-    picture_streams,
-)
+import av
+import numpy as np
+import soxr
+from av import AudioFrame, AudioResampler, Packet
+from av.container import InputContainer
+from av.stream import Stream
+from numpy.typing import NDArray
+
+from voiceclone_cli import types
+from voiceclone_cli.audio import film
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.audio.formats import declared_seconds, open_container
 from voiceclone_cli.audio.tracks import AudioTrack, choose_track
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.types import (
-    ANALYSIS_RATE,
-    AudioChoice,
-    Progress,
-    ProgressEvent,
-    Recording,
-    Span,
-    no_progress,
-)
 
-if typing.TYPE_CHECKING:
-    import numpy as np
-    from av import AudioFrame, AudioResampler, Packet
-    from av.container import InputContainer
-    from av.stream import Stream
-    from numpy.typing import NDArray
-
-    from voiceclone_cli.types import Samples
-
-    Channels = NDArray[np.float32]
-    """Shape (frames, channels), nominally within [-1, 1]."""
+Channels = NDArray[np.float32]
+"""Shape (frames, channels), nominally within [-1, 1]."""
 
 
-DEFAULT_AUDIO = AudioChoice()
+DEFAULT_AUDIO = types.AudioChoice()
 
 STAGE = "media"
 
@@ -73,8 +58,8 @@ _MISSING_SHARE = 0.01
 
 
 def read_recording(
-    path: Path, progress: Progress = no_progress, audio: AudioChoice = DEFAULT_AUDIO
-) -> Recording:
+    path: Path, progress: types.Progress = types.no_progress, audio: types.AudioChoice = DEFAULT_AUDIO
+) -> types.Recording:
     """Decode a file for analysis: the mean of its channels at ANALYSIS_RATE.
 
     Channels that cancel each other out (a cable with wrong polarity) are not averaged: the file is decoded again,
@@ -106,10 +91,10 @@ def read_recording(
     return recording
 
 
-def _read(path: Path, progress: Progress, audio: AudioChoice) -> tuple[Recording, float, _ChannelEnergy]:
+def _read(
+    path: Path, progress: types.Progress, audio: types.AudioChoice
+) -> tuple[types.Recording, float, _ChannelEnergy]:
     """Return the recording, its peak, and the energy of its channels."""
-    import numpy as np
-
     signal = _GrowingSignal()
     frames, peak = 0, 0.0
     with open_audio(path, audio) as stream:
@@ -123,35 +108,35 @@ def _read(path: Path, progress: Progress, audio: AudioChoice) -> tuple[Recording
                 seconds = frames / stream.rate
                 # A film may have silence that its header does not count.
                 total = stream.declared_seconds and max(stream.declared_seconds, seconds)
-                progress(ProgressEvent(STAGE, seconds, total))
+                progress(types.ProgressEvent(STAGE, seconds, total))
                 yield block
-            progress(ProgressEvent(STAGE, frames / stream.rate, frames / stream.rate))
+            progress(types.ProgressEvent(STAGE, frames / stream.rate, frames / stream.rate))
 
-        for block in resample_blocks(source_blocks(), stream.rate, ANALYSIS_RATE):
+        for block in resample_blocks(source_blocks(), stream.rate, types.ANALYSIS_RATE):
             signal.append(block)
-        recording = Recording(
+        recording = types.Recording(
             path=path,
-            samples=signal.finish(round(frames * ANALYSIS_RATE / stream.rate)),
+            samples=signal.finish(round(frames * types.ANALYSIS_RATE / stream.rate)),
             source_rate=stream.rate,
             source_frames=frames,
             channels=stream.channels,
             has_video=stream.has_video,
-            audio=AudioChoice(str(stream.track.number), audio.channel),
+            audio=types.AudioChoice(str(stream.track.number), audio.channel),
             moved_frames=stream.moved_frames,
             notes=stream.notes,
         )
     return recording, peak, energy
 
 
-def read_spans(path: Path, spans: Sequence[Span], audio: AudioChoice = DEFAULT_AUDIO) -> list[Samples]:
+def read_spans(
+    path: Path, spans: Sequence[types.Span], audio: types.AudioChoice = DEFAULT_AUDIO
+) -> list[Samples]:
     """Read spans (start and end in seconds) as mono float32 at the source rate, in the given order.
 
     The file is read once, up to the last span; memory holds the spans alone. Times are rounded to the nearest
     sample; spans are cut at the end of the file.
     Raises ValueError unless 0 <= start <= end, and InputError as open_audio does.
     """
-    import numpy as np
-
     for start, end in spans:
         if not 0 <= start <= end:
             raise ValueError(f"not a span of time: {start} to {end} s")
@@ -177,8 +162,6 @@ def resample_blocks(blocks: Iterable[Channels], rate: int, target: int) -> Itera
 
     Blocks have the shape (frames,) or (frames, channels).
     """
-    import soxr
-
     if rate == target:
         yield from blocks
         return
@@ -193,7 +176,7 @@ def resample_blocks(blocks: Iterable[Channels], rate: int, target: int) -> Itera
 
 
 @contextmanager
-def open_audio(path: Path, audio: AudioChoice = DEFAULT_AUDIO) -> Iterator[AudioStream]:
+def open_audio(path: Path, audio: types.AudioChoice = DEFAULT_AUDIO) -> Iterator[AudioStream]:
     """Open an audio track of a media file, so that FFmpeg can reach no other file or address.
 
     Raises InputError with the codes ``media_missing``, ``media_is_folder``, ``media_not_a_file``,
@@ -228,8 +211,8 @@ class AudioStream:
         self.track = track
         self._stream = track.stream
         self._channel = channel
-        self._pictures = picture_streams(container)
-        self._shown = ShownPictures(film_zero(container) if self._pictures else Fraction(0))
+        self._pictures = film.picture_streams(container)
+        self._shown = film.ShownPictures(film.film_zero(container) if self._pictures else Fraction(0))
         self._last_time = 0.0
         self._packer: AudioResampler | None = None
         self._check_channels(self._stream.codec_context.channels)
@@ -291,8 +274,6 @@ class AudioStream:
         return self._blocks(lambda frame: _to_channels(frame, self.channels))
 
     def _blocks(self, convert: Callable[[AudioFrame], NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        import numpy as np
-
         parts: list[NDArray[np.float32]] = []
         buffered = total = 0
         for part in self._parts(convert):
@@ -325,21 +306,17 @@ class AudioStream:
             yield from self._silence(self._clock.tail(), shape)
 
     def _silence(self, samples: int, shape: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
-        import numpy as np
-
         while samples > 0:
             part = min(samples, self.rate)
             yield np.zeros((part, *shape), np.float32)
             samples -= part
 
-    def _film_clock(self) -> FilmClock:
-        import av
-
+    def _film_clock(self) -> film.FilmClock:
         longest = MAX_HOURS * 3600.0
         if self._container.duration:
             longest = min(longest, self._container.duration / av.time_base + _MISSING_SECONDS)
-        clock_round = float(ROUND_SECONDS) if is_broadcast(self._container) else math.inf
-        return FilmClock(self._shown, self.rate, longest, clock_round)
+        clock_round = float(film.ROUND_SECONDS) if film.is_broadcast(self._container) else math.inf
+        return film.FilmClock(self._shown, self.rate, longest, clock_round)
 
     def _all_frames(self) -> Iterator[AudioFrame]:
         if self._first is not None:
@@ -356,8 +333,6 @@ class AudioStream:
 
     def _interleaved(self, frame: AudioFrame) -> AudioFrame:
         """Interleave the channels of a frame that has more planes than PyAV can read."""
-        import av
-
         if not frame.format.is_planar or frame.layout.nb_channels <= _MAX_PLANES:
             return frame
         if self._packer is None:
@@ -367,8 +342,6 @@ class AudioStream:
         return packed
 
     def _decode(self) -> Iterator[AudioFrame]:
-        import av
-
         try:
             for packet in self._packets():
                 if packet.stream is not self._stream:
@@ -422,8 +395,6 @@ class AudioStream:
         )
 
     def _checked(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        import numpy as np
-
         if not np.isfinite(block).all():
             raise InputError(
                 f"{self._path} has samples that are not numbers (NaN or infinite): export it again.",
@@ -446,8 +417,6 @@ class AudioStream:
 
 def _to_mono(frame: AudioFrame, channel: int | None = None) -> Samples:
     """Return one channel, or the mean of all, as float32; integer formats are scaled to [-1, 1)."""
-    import numpy as np
-
     planes = _planes(frame)
     if channel is not None and channel < len(planes):
         planes = planes[channel : channel + 1]
@@ -460,8 +429,6 @@ def _to_mono(frame: AudioFrame, channel: int | None = None) -> Samples:
 
 def _to_channels(frame: AudioFrame, channels: int) -> Channels:
     """Return the channels as float32, scaled as in ``_to_mono``."""
-    import numpy as np
-
     if frame.layout.nb_channels != channels:
         return np.repeat(_to_mono(frame)[:, None], channels, axis=1)
     planes = _planes(frame)
@@ -476,8 +443,6 @@ def _planes(frame: AudioFrame) -> NDArray[np.generic]:
 
 
 def _scaled(samples: NDArray[np.float32], source: np.dtype[np.generic]) -> NDArray[np.float32]:
-    import numpy as np
-
     full_scale = np.float32(2 ** (8 * source.itemsize - 1))
     if source.kind == "u":
         return samples / full_scale - np.float32(1)
@@ -488,16 +453,12 @@ class _ChannelEnergy:
     """The energy of each channel of a file, and of their sum: of its first frames, and of every eighth after them."""
 
     def __init__(self, channels: int) -> None:
-        import numpy as np
-
         self._each = np.zeros(channels)
         self._sum = 0.0
         self._frames = 0
 
     def add(self, frame: AudioFrame) -> None:
         """Add a frame; those with another number of channels do not count."""
-        import numpy as np
-
         self._frames += 1
         is_skipped = self._frames > _ALL_FRAMES and self._frames % 8
         if is_skipped or len(self._each) == 1 or frame.layout.nb_channels != len(self._each):
@@ -522,9 +483,7 @@ class _GrowingSignal:
     """A signal of unknown length in one array that is grown in place, without a second copy in memory."""
 
     def __init__(self) -> None:
-        import numpy as np
-
-        self._array = np.zeros(60 * ANALYSIS_RATE, np.float32)
+        self._array = np.zeros(60 * types.ANALYSIS_RATE, np.float32)
         self._length = 0
 
     def append(self, block: Samples) -> None:

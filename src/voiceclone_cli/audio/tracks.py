@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from av import AudioStream as AvAudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.languages import three_letter_code
-
-if typing.TYPE_CHECKING:
-    from av import AudioStream as AvAudioStream
-    from av.container import InputContainer
 
 _MAX_LISTED = 8
 _MAX_TITLE = 40
@@ -69,8 +68,6 @@ def _listed(streams: Sequence[AvAudioStream], taken: int | None = None) -> str:
 
 
 def _described(stream: AvAudioStream) -> str:
-    from av.stream import Disposition
-
     title = "".join(c if c.isprintable() else " " for c in stream.metadata.get("title", ""))
     words = [_language(stream), title.strip()[:_MAX_TITLE]]
     roles = {"commentary": Disposition.comment, "audio description": Disposition.visual_impaired}
@@ -80,8 +77,6 @@ def _described(stream: AvAudioStream) -> str:
 
 
 def _is_default(stream: AvAudioStream) -> bool:
-    from av.stream import Disposition
-
     return bool(stream.disposition & Disposition.default)
 
 

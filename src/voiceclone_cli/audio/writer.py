@@ -11,6 +11,14 @@ from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
+import av
+import numpy as np
+from av import AudioStream
+from av.packet import Packet
+from av.stream import Stream
+from numpy.typing import NDArray
+
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.audio.reader import DEFAULT_AUDIO, open_audio, resample_blocks
 from voiceclone_cli.files import friendly_errors
 from voiceclone_cli.types import AudioChoice, Progress, ProgressEvent, no_progress
@@ -18,14 +26,6 @@ from voiceclone_worker.atomic import atomic_path
 
 if typing.TYPE_CHECKING:
     from typing import BinaryIO
-
-    import numpy as np
-    from av import AudioStream
-    from av.packet import Packet
-    from av.stream import Stream
-    from numpy.typing import NDArray
-
-    from voiceclone_cli.types import Samples
 
 
 NO_INFO: Mapping[str, str] = MappingProxyType({})
@@ -106,8 +106,6 @@ def write_wav(path: Path, samples: Samples, rate: int) -> None:
 
     Raises ValueError for samples that are not finite, and RunError if the file cannot be written.
     """
-    import numpy as np
-
     peak = float(np.abs(samples).max(initial=0.0))
     if not np.isfinite(samples).all():
         raise ValueError(f"samples for {path} are not finite")
@@ -136,8 +134,6 @@ def wav_header(rate: int, frames: int, channels: int, mask: int, info: Mapping[s
 
 def to_pcm16(samples: NDArray[np.floating]) -> NDArray[np.int16]:
     """Round samples in [-1, 1) to 16 bits; the inverse of reading them, to the bit."""
-    import numpy as np
-
     pcm: NDArray[np.int16] = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
     return pcm
 
@@ -174,8 +170,6 @@ def write_original(
     Progress: stage "original", in seconds. Raises InputError as open_audio does, and RunError if the file
     cannot be written.
     """
-    import av
-
     with (
         open_audio(source, audio) as stream,
         friendly_errors(out.parent),
@@ -201,8 +195,6 @@ def fits_flac(rate: int) -> bool:
 
 
 def _encode(track: AudioStream, block: Samples, rate: int, position: int) -> list[Packet[Stream]]:
-    import av
-
     frame = av.AudioFrame.from_ndarray(to_pcm16(block)[None, :], format="s16", layout="mono")
     frame.sample_rate, frame.pts, frame.time_base = rate, position, Fraction(1, rate)
     return track.encode(frame)

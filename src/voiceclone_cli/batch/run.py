@@ -17,21 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.analysis.analyzer import Analyzer
-from voiceclone_cli.batch.model import (
-    BATCH_FILES,
-    INTERRUPTED,
-    Batch,
-    BatchItem,
-    BatchRun,
-    ItemResult,
-    aborted_document,
-    batch_document,
-    exit_code,
-    finished_document,
-    planned_entry,
-    result_entry,
-    write_batch,
-)
+from voiceclone_cli.batch import model
 from voiceclone_cli.engines.select import choose_engine
 from voiceclone_cli.errors import PreflightError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.files import friendly_errors
@@ -57,7 +43,7 @@ ENDING_SECONDS = 20.0
 _WRITING_SHARE = 20
 """Before the end, at most one part in twenty of the time is spent on writing batch.json."""
 
-OnResult = Callable[[ItemResult], None]
+OnResult = Callable[[model.ItemResult], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +54,7 @@ class BatchResult:
     exit_code: int
 
 
-def run_batch(batch: Batch, progress: Progress = no_progress) -> BatchResult:
+def run_batch(batch: model.Batch, progress: Progress = no_progress) -> BatchResult:
     """Run every recording of a batch in its run directory, continuing what an earlier batch in this root left.
 
     Failures of single recordings are in the result. Raises InputError and PreflightError before the first
@@ -103,41 +89,43 @@ def _open_root(root: Path) -> Iterator[None]:
 class _Record:
     """The growing batch.json. Methods may be called from any thread."""
 
-    def __init__(self, batch: Batch, progress: Progress) -> None:
+    def __init__(self, batch: model.Batch, progress: Progress) -> None:
         self._batch = batch
         self._progress = progress
-        self._entries = {item.name: planned_entry(item) for item in batch.items}
+        self._entries = {item.name: model.planned_entry(item) for item in batch.items}
         self._ended = 0
         self._lock = threading.Lock()
         self._next_write = 0.0
         self._write_error: RunError | None = None
-        write_batch(batch.root, batch_document(batch, self._in_order()))
+        model.write_batch(batch.root, model.batch_document(batch, self._in_order()))
         for note in batch.notes:
             progress(ProgressEvent("note", 1, 1, note=note))
-        progress(ProgressEvent(BATCH_FILES, 0, len(batch.items)))
+        progress(ProgressEvent(model.BATCH_FILES, 0, len(batch.items)))
 
-    def add(self, result: ItemResult) -> None:
+    def add(self, result: model.ItemResult) -> None:
         """Record the result of an input, and report its end."""
-        name, entry = result.item.name, result_entry(result)
+        name, entry = result.item.name, model.result_entry(result)
         with self._lock:
             self._entries[name] = entry
-            self._ended += entry["status"] != INTERRUPTED
+            self._ended += entry["status"] != model.INTERRUPTED
             if time.monotonic() >= self._next_write:
-                self._write(batch_document(self._batch, self._in_order()))
+                self._write(model.batch_document(self._batch, self._in_order()))
             self._progress(
-                ProgressEvent(BATCH_FILES, self._ended, len(self._entries), note=_summary(entry), input=name)
+                ProgressEvent(
+                    model.BATCH_FILES, self._ended, len(self._entries), note=_summary(entry), input=name
+                )
             )
 
-    def finish(self, outcome: BatchRun) -> BatchResult:
+    def finish(self, outcome: model.BatchRun) -> BatchResult:
         """Write the final document."""
         with self._lock:
-            self._entries |= {result.item.name: result_entry(result) for result in outcome.results}
+            self._entries |= {result.item.name: model.result_entry(result) for result in outcome.results}
             entries = self._in_order()
-            document = finished_document(self._batch, entries, outcome)
+            document = model.finished_document(self._batch, entries, outcome)
             self._write(document)
             error = self._write_error
             if error is None:
-                return BatchResult(document, exit_code(entries, outcome.stopped))
+                return BatchResult(document, model.exit_code(entries, outcome.stopped))
             reason = {"code": error.code, "message": error.message, "input": None}
             document |= {"status": ERROR, "errors": [reason, *document["errors"]]}
             return BatchResult(document, error.exit_code)
@@ -145,7 +133,7 @@ class _Record:
     def abort(self, error: VoicecloneError | Stopped) -> None:
         """Write the document of a batch that was ended as a whole."""
         with self._lock:
-            self._write(aborted_document(self._batch, self._in_order(), error))
+            self._write(model.aborted_document(self._batch, self._in_order(), error))
 
     def _in_order(self) -> list[dict[str, Any]]:
         return list(self._entries.values())
@@ -154,7 +142,7 @@ class _Record:
         """Write batch.json; an error is reported once, and the next end of an input tries again."""
         started = time.monotonic()
         try:
-            write_batch(self._batch.root, document)
+            model.write_batch(self._batch.root, document)
             self._write_error = None
         except RunError as error:
             if self._write_error is None:
@@ -173,8 +161,8 @@ def _summary(entry: Mapping[str, Any]) -> str:
 
 
 def run_all(
-    batch: Batch, progress: Progress = no_progress, on_result: OnResult = lambda result: None
-) -> BatchRun:
+    batch: model.Batch, progress: Progress = no_progress, on_result: OnResult = lambda result: None
+) -> model.BatchRun:
     """Run every recording of the batch and return their results.
 
     ``on_result`` is called with each result as soon as it is known, one at a time. A stop is part of the returned
@@ -207,7 +195,7 @@ def run_all(
     if runner.callback_error is not None:
         raise runner.callback_error
     usage = pool.usage
-    return BatchRun(
+    return model.BatchRun(
         results=tuple(runner.results[item.name] for item in batch.items if item.name in runner.results),
         stopped=stopped,
         timing={
@@ -237,7 +225,7 @@ class BatchRunner:
 
     def __init__(
         self,
-        items: Sequence[BatchItem],
+        items: Sequence[model.BatchItem],
         analyzer: Analyzer,
         launcher: Launcher,
         pool: Pool,
@@ -248,10 +236,10 @@ class BatchRunner:
         self.launcher = launcher
         self.pool = pool
         self.stopped: Stopped | None = None
-        self.results: dict[str, ItemResult] = {}
+        self.results: dict[str, model.ItemResult] = {}
         self.callback_error: Exception | None = None
         """The first error of ``on_result``; it fails no recording."""
-        self._waiting: queue.SimpleQueue[BatchItem] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[model.BatchItem] = queue.SimpleQueue()
         for item in items:
             self._waiting.put(item)
         self._total = len(items)
@@ -309,7 +297,7 @@ class BatchRunner:
                     self.callback_error = self.callback_error or error
                 self.results[item.name] = result
 
-    def _run_item(self, item: BatchItem) -> ItemResult:
+    def _run_item(self, item: model.BatchItem) -> model.ItemResult:
         started = time.perf_counter()
         document, error = None, None
         try:
@@ -327,9 +315,9 @@ class BatchRunner:
             }
         except Exception as defect:  # the other recordings go on
             code, error = 1, self._describe_defect(item, defect)
-        return ItemResult(item, document, code, error, round(time.perf_counter() - started, 3))
+        return model.ItemResult(item, document, code, error, round(time.perf_counter() - started, 3))
 
-    def _describe_defect(self, item: BatchItem, defect: Exception) -> dict[str, str]:
+    def _describe_defect(self, item: model.BatchItem, defect: Exception) -> dict[str, str]:
         path = self._logs / f"{item.name}.traceback.txt"
         with suppress(OSError):  # a full disk must not cost the recording its result
             path.write_text("".join(traceback.format_exception(defect)), encoding="utf-8", errors="replace")
@@ -377,7 +365,7 @@ class ItemProgress:
             raise
 
 
-def plan_batch(batch: Batch, progress: Progress = no_progress) -> dict[str, Any]:
+def plan_batch(batch: model.Batch, progress: Progress = no_progress) -> dict[str, Any]:
     """Return the plans of all recordings and their sums, as ``voiceclone.batch-plan/1``.
 
     A recording that cannot be planned has an error in its entry.
@@ -389,7 +377,7 @@ def plan_batch(batch: Batch, progress: Progress = no_progress) -> dict[str, Any]
         entry = _plan_item(item, progress)
         entries.append(entry)
         note = entry["error"]["message"] if entry["error"] else "planned"
-        progress(ProgressEvent(BATCH_FILES, count, len(batch.items), note=note, input=item.name))
+        progress(ProgressEvent(model.BATCH_FILES, count, len(batch.items), note=note, input=item.name))
     return {
         "schema": BATCH_PLAN_SCHEMA,
         "root": str(batch.root),
@@ -399,7 +387,7 @@ def plan_batch(batch: Batch, progress: Progress = no_progress) -> dict[str, Any]
     }
 
 
-def _plan_item(item: BatchItem, progress: Progress) -> dict[str, Any]:
+def _plan_item(item: model.BatchItem, progress: Progress) -> dict[str, Any]:
     plan, code, reason = None, 0, None
     try:
         plan = make_plan(item.request, lambda event: progress(replace(event, input=item.name)))

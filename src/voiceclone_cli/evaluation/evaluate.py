@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import statistics
-import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import soxr
+
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import RunError
-from voiceclone_cli.evaluation import model
+from voiceclone_cli.evaluation import metrics, model
 from voiceclone_cli.evaluation.gates import (
     check_gates,
     compare_with_baseline,
     find_gate_failures,
     read_baseline,
-)
-from voiceclone_cli.evaluation.metrics import (
-    EMBEDDING_MODEL,
-    Measured,
-    MetricModels,
-    SegmentMetrics,
-    cosine,
-    embedding_from_text,
-    embedding_to_text,
-    measure_all,
-    read_wav,
-    weighted_mean,
 )
 from voiceclone_cli.evaluation.output import evaluation_document, to_junit
 from voiceclone_cli.evaluation.text import edit_distance, words_of
@@ -39,10 +30,6 @@ from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.manifest import ManifestSegment, RunPaths
 from voiceclone_cli.types import ANALYSIS_RATE, AudioChoice, Progress, ProgressEvent, Segment, no_progress
 from voiceclone_worker.validation import dump_json
-
-if typing.TYPE_CHECKING:
-    from voiceclone_cli.evaluation.metrics import Embedding
-    from voiceclone_cli.types import Samples
 
 _CACHE, _VERSION = "check-originals", 2
 """Entry in the cache, and version of the measurements: another one measures everything again."""
@@ -95,14 +82,14 @@ def evaluate(
     finished = model.read_finished_run(run_dir)
     baseline = None if gates.baseline is None else read_baseline(gates.baseline)
     cache = StageCache(finished.root, finished.manifest.input["sha256"])
-    models = MetricModels(settings, progress)
+    models = metrics.MetricModels(settings, progress)
     samples, levels = measure_originals(finished, models, cache, progress)
     voices, notes = choose_voices(finished, samples, against)
     if finished.recording is None:
         notes.append(
             "the recording is not available: voices are compared with their references, loudness is not compared"
         )
-    measured = measure_all(finished, models, cache, progress)
+    measured = metrics.measure_all(finished, models, cache, progress)
     rows = tuple(
         score_segment(segment, measured.get(segment["id"]), voices, levels.get(segment["id"]))
         for segment in finished.manifest.segments
@@ -142,7 +129,7 @@ def write_junit(evaluation: model.Evaluation, path: Path) -> None:
 class VoiceSample:
     """Speech of one person that clones can be compared with."""
 
-    embedding: Embedding
+    embedding: metrics.Embedding
     seconds: float
     source: model.VoiceSource
     """RECORDING or REFERENCE."""
@@ -153,7 +140,7 @@ VoiceSamples = Mapping[model.VoiceSource, Mapping[str, VoiceSample]]
 
 
 def measure_originals(
-    finished: model.FinishedRun, models: MetricModels, cache: StageCache, progress: Progress
+    finished: model.FinishedRun, models: metrics.MetricModels, cache: StageCache, progress: Progress
 ) -> tuple[VoiceSamples, Mapping[str, float | None]]:
     """Return the speakers' voices, and the recording's active speech level (dBFS) during each segment, by id.
 
@@ -162,7 +149,7 @@ def measure_originals(
     """
     segments, references = finished.manifest.segments, finished.references()
     inputs: dict[str, Any] = {
-        "model": models.identity(EMBEDDING_MODEL),
+        "model": models.identity(metrics.EMBEDDING_MODEL),
         "turns": [[turn.start, turn.end, turn.speaker] for turn in finished.turns],
         "lines": [[segment[name] for name in ("id", "speaker", "start", "end")] for segment in segments],
         "references": {name: file_sha256(path) for name, path in references.items()},
@@ -209,7 +196,7 @@ def measure_originals(
     sources = {model.VoiceSource.RECORDING: found["own"], model.VoiceSource.REFERENCE: found["references"]}
     samples = {
         source: {
-            name: VoiceSample(embedding_from_text(row["embedding"]), row["seconds"], source)
+            name: VoiceSample(metrics.embedding_from_text(row["embedding"]), row["seconds"], source)
             for name, row in rows.items()
         }
         for source, rows in sources.items()
@@ -218,8 +205,6 @@ def measure_originals(
 
 
 def _own_speech(speaker: str, finished: model.FinishedRun, signal: Samples) -> Samples:
-    import numpy as np
-
     spans = exclusive_intervals(finished.turns, speaker)
     if sum(end - start for start, end in spans) < _LEAST_ALONE:
         spans = merge_intervals((turn.start, turn.end) for turn in finished.turns if turn.speaker == speaker)
@@ -227,20 +212,18 @@ def _own_speech(speaker: str, finished: model.FinishedRun, signal: Samples) -> S
     return np.concatenate(parts)[: round(_MOST_SPEECH * ANALYSIS_RATE)]
 
 
-def _embedded(speech: Iterable[tuple[str, Samples]], models: MetricModels) -> dict[str, Any]:
+def _embedded(speech: Iterable[tuple[str, Samples]], models: metrics.MetricModels) -> dict[str, Any]:
     """Return embedding and seconds of speech, by speaker; without those who have too little for an embedding."""
     found = ((name, samples, models.embedder.embed(samples)) for name, samples in speech)
     return {
-        name: {"embedding": embedding_to_text(embedding), "seconds": len(samples) / ANALYSIS_RATE}
+        name: {"embedding": metrics.embedding_to_text(embedding), "seconds": len(samples) / ANALYSIS_RATE}
         for name, samples, embedding in found
         if embedding is not None
     }
 
 
 def _resampled(path: Path) -> Samples:
-    import soxr
-
-    samples, rate = read_wav(path)
+    samples, rate = metrics.read_wav(path)
     resampled: Samples = soxr.resample(samples, rate, ANALYSIS_RATE)
     return resampled
 
@@ -289,23 +272,25 @@ def _speaker_of_reference(speaker: str, samples: VoiceSamples) -> str | None:
     reference = samples[model.VoiceSource.REFERENCE].get(speaker)
     if reference is None or speaker not in own:
         return None
-    similarities = {name: cosine(reference.embedding, sample.embedding) for name, sample in own.items()}
+    similarities = {
+        name: metrics.cosine(reference.embedding, sample.embedding) for name, sample in own.items()
+    }
     nearest = max(similarities, key=lambda name: similarities[name])
     return nearest if nearest != speaker and similarities[nearest] >= _ONE_PERSON else None
 
 
 def compare_voices(
-    embedding: Embedding | None, speaker: str, voices: Mapping[str, VoiceSample]
+    embedding: metrics.Embedding | None, speaker: str, voices: Mapping[str, VoiceSample]
 ) -> tuple[float | None, float | None, str | None]:
     """Return a clone's similarity to its speaker, its margin over the nearest other speaker, and that speaker."""
     if embedding is None or speaker not in voices:
         return None, None, None
     own = voices[speaker].embedding
-    similarity = cosine(embedding, own)
+    similarity = metrics.cosine(embedding, own)
     others = {
-        name: cosine(embedding, voice.embedding)
+        name: metrics.cosine(embedding, voice.embedding)
         for name, voice in voices.items()
-        if name != speaker and cosine(own, voice.embedding) < _SAME_VOICE
+        if name != speaker and metrics.cosine(own, voice.embedding) < _SAME_VOICE
     }
     if not others:
         return similarity, None, None
@@ -315,7 +300,7 @@ def compare_voices(
 
 def score_segment(
     segment: ManifestSegment,
-    measured: Measured | None,
+    measured: metrics.Measured | None,
     voices: Mapping[str, VoiceSample],
     original_level: float | None,
 ) -> model.SegmentScore:
@@ -329,12 +314,12 @@ def score_segment(
     if isinstance(measured, RunError):
         error = {"code": measured.code, "message": measured.message}
         return model.SegmentScore(id, speaker, text, len(wanted), (model.Flag.UNREADABLE,), error=error)
-    sha256, metrics = measured
-    embedding = embedding_from_text(metrics["embedding"]) if metrics["embedding"] else None
+    sha256, values = measured
+    embedding = metrics.embedding_from_text(values["embedding"]) if values["embedding"] else None
     similarity, margin, nearest_other = compare_voices(embedding, speaker, voices)
-    found = None if metrics["words"] is None else words_of(metrics["words"], segment["language"])
+    found = None if values["words"] is None else words_of(values["words"], segment["language"])
     errors = None if found is None or not wanted else edit_distance(wanted, found)
-    duration, level = segment["end"] - segment["start"], metrics["level_db"]
+    duration, level = segment["end"] - segment["start"], values["level_db"]
     can_compare = level is not None and original_level is not None and segment["gain_db"] is not None
     row = model.SegmentScore(
         id=id,
@@ -348,14 +333,14 @@ def score_segment(
         nearest_other=nearest_other,
         wer=None if errors is None else errors / len(wanted),
         word_errors=errors,
-        transcript=metrics["words"],
-        mos=metrics["mos"],
-        duration_ratio=(segment["placed_seconds"] or metrics["seconds"]) / duration if duration > 0 else None,
+        transcript=values["words"],
+        mos=values["mos"],
+        duration_ratio=(segment["placed_seconds"] or values["seconds"]) / duration if duration > 0 else None,
         loudness_db=(level or 0) + (segment["gain_db"] or 0) - (original_level or 0) if can_compare else None,
-        peak_db=metrics["peak_db"],
-        clipped_samples=metrics["clipped_samples"],
-        seconds=metrics["seconds"],
-        scored=metrics["seconds"] >= _SHORTEST_SCORED,
+        peak_db=values["peak_db"],
+        clipped_samples=values["clipped_samples"],
+        seconds=values["seconds"],
+        scored=values["seconds"] >= _SHORTEST_SCORED,
     )
     return replace(row, flags=_flags(row, segment, wanted, found))
 
@@ -416,23 +401,25 @@ def _mean(
 
 
 def score_speakers(
-    rows: Sequence[model.SegmentScore], measured: Mapping[str, Measured], voices: Mapping[str, VoiceSample]
+    rows: Sequence[model.SegmentScore],
+    measured: Mapping[str, metrics.Measured],
+    voices: Mapping[str, VoiceSample],
 ) -> tuple[model.SpeakerScore, ...]:
     """Return the scores of all lines of each speaker together, which are more reliable than those of any line."""
-    metrics: dict[str, list[SegmentMetrics]] = {speaker: [] for speaker in voices}
+    by_speaker: dict[str, list[metrics.SegmentMetrics]] = {speaker: [] for speaker in voices}
     for row in rows:
         found = measured.get(row.id)
-        if row.speaker in metrics and isinstance(found, tuple):
-            metrics[row.speaker].append(found[1])
+        if row.speaker in by_speaker and isinstance(found, tuple):
+            by_speaker[row.speaker].append(found[1])
     scores = []
     for speaker, voice in voices.items():
         parts = [
-            (embedding_from_text(found["embedding"]), found["seconds"])
-            for found in metrics[speaker]
+            (metrics.embedding_from_text(found["embedding"]), found["seconds"])
+            for found in by_speaker[speaker]
             if found["embedding"]
         ]
         similarity, margin, nearest_other = compare_voices(
-            weighted_mean(parts) if parts else None, speaker, voices
+            metrics.weighted_mean(parts) if parts else None, speaker, voices
         )
         is_scored = sum(seconds for _, seconds in parts) >= _SHORTEST_SCORED
         scores.append(

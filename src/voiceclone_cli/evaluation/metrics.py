@@ -6,16 +6,20 @@ Segments are not measured again while wav, language and models are the same.
 from __future__ import annotations
 
 import base64
-import typing
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
 from voiceclone_cli.analysis.analyzer import model_identity, recogniser_folder
 from voiceclone_cli.analysis.diarization import embed, ensure_torchaudio, load_network
 from voiceclone_cli.analysis.transcription import load_recogniser
-from voiceclone_cli.audio.dsp import speech_level_db
+from voiceclone_cli.audio.dsp import Samples, speech_level_db
 from voiceclone_cli.config import Settings, models_home
 from voiceclone_cli.errors import RunError
 from voiceclone_cli.evaluation.model import FinishedRun
@@ -25,14 +29,8 @@ from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.system import torch_threads
 from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent
 
-if typing.TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from voiceclone_cli.types import Samples
-
-    Embedding = NDArray[np.float32]
-    """Shape (192,), of unit length."""
+Embedding = NDArray[np.float32]
+"""Shape (192,), of unit length."""
 
 
 EMBEDDING_MODEL, QUALITY_MODEL = "campplus", "dnsmos"
@@ -54,7 +52,6 @@ class SpeakerEmbedder:
 
     def embed(self, samples: Samples) -> Embedding | None:
         """Return the embedding of a signal at ANALYSIS_RATE; None below a quarter of a second."""
-        import numpy as np
         import torch
 
         if len(samples) < _SHORTEST * ANALYSIS_RATE:
@@ -74,8 +71,6 @@ def cosine(one: Embedding, other: Embedding) -> float:
 
 def weighted_mean(parts: Sequence[tuple[Embedding, float]]) -> Embedding:
     """Return the embedding of several samples, each with its weight; of unit length."""
-    import numpy as np
-
     total = np.sum([embedding * weight for embedding, weight in parts], axis=0)
     return np.asarray(total / np.linalg.norm(total), np.float32)
 
@@ -87,8 +82,6 @@ def embedding_to_text(embedding: Embedding) -> str:
 
 def embedding_from_text(text: str) -> Embedding:
     """Return the embedding that `embedding_to_text` wrote."""
-    import numpy as np
-
     return np.frombuffer(base64.b64decode(text), "<f4").astype(np.float32)
 
 
@@ -124,8 +117,6 @@ class QualityModel:
 
         It is the mean over windows of 9.01 s, one a second. A shorter signal is doubled until it fills one.
         """
-        import numpy as np
-
         if not len(samples):
             return None
         signal = samples
@@ -137,8 +128,6 @@ class QualityModel:
         return float(np.mean(scores))
 
     def _score_window(self, window: Samples) -> float:
-        import numpy as np
-
         (raw,) = self._session.run(None, {"input_1": window[None].astype(np.float32)})
         return float(np.polyval(_CALIBRATION, float(raw[0, _OVERALL])))
 
@@ -235,8 +224,6 @@ class SegmentMetrics(TypedDict):
 
 def measure(path: Path, language: str, models: MetricModels) -> SegmentMetrics:
     """Return the measurements of a wav. Raises RunError (``speech_unreadable``)."""
-    import soxr
-
     samples, rate = read_wav(path)
     speech: Samples = samples if rate == ANALYSIS_RATE else soxr.resample(samples, rate, ANALYSIS_RATE)
     level = speech_level_db(samples, rate)
@@ -254,8 +241,6 @@ def measure(path: Path, language: str, models: MetricModels) -> SegmentMetrics:
 
 def read_wav(path: Path) -> tuple[Samples, int]:
     """Return the mean of a wav's channels, and its rate. Raises RunError (``speech_unreadable``)."""
-    import soundfile
-
     try:
         # Opened here, since libsndfile's wrapper takes no name that is not Unicode.
         with path.open("rb") as file:
@@ -270,8 +255,6 @@ def read_wav(path: Path) -> tuple[Samples, int]:
 
 def clipped_samples(samples: Samples) -> int:
     """Return the number of samples in runs of three and more at full scale."""
-    import numpy as np
-
     full = np.concatenate(([False], np.abs(samples) >= _FULL_SCALE, [False]))
     edges = np.flatnonzero(np.diff(full.astype(np.int8)))
     runs = edges[1::2] - edges[::2]
@@ -279,8 +262,6 @@ def clipped_samples(samples: Samples) -> int:
 
 
 def _peak_db(samples: Samples) -> float | None:
-    import numpy as np
-
     peak = float(np.abs(samples).max(initial=0.0))
     return 20 * float(np.log10(peak)) if peak > 0 else None
 

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.audio.formats import Layout
 from voiceclone_cli.audio.reader import open_audio, resample_blocks
 from voiceclone_cli.config import Settings, models_home
@@ -18,7 +21,6 @@ from voiceclone_cli.types import Progress, Recording, Span
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.audio.reader import Channels
-    from voiceclone_cli.types import Samples
 
 
 NONE, DUCK, KEEP = "none", "duck", "keep"
@@ -92,8 +94,6 @@ class BackgroundTrack:
 
     def read(self, frames: int) -> Channels:
         """Return the next frames, shape (frames, channels); silence after the end of the original."""
-        import numpy as np
-
         result = np.zeros((frames, self._channels), np.float32)
         filled = 0
         while filled < frames:
@@ -113,8 +113,6 @@ def ducking_gains(active: Iterable[Span], first: int, last: int, rate: int) -> S
     ``active`` are the spans of all speech, in any order; those that start more than GAP_SECONDS after
     ``last`` have no effect.
     """
-    import numpy as np
-
     speech = activity(merge_spans(active, GAP_SECONDS), first, last, rate, ATTACK_SECONDS, RELEASE_SECONDS)
     gains: Samples = np.power(np.float32(10), -DEPTH_DB / 20 * speech, dtype=np.float32)
     return gains
@@ -191,8 +189,6 @@ class _Window:
         self.kept -= excess
 
     def _read_until(self, frame: int) -> Channels:
-        import numpy as np
-
         parts = [] if self._buffer is None else [self._buffer]
         missing = frame - self._position + self.kept - sum(map(len, parts))
         while missing > 0 and (block := next(self._blocks, None)) is not None:
@@ -219,8 +215,6 @@ def activity(spans: Sequence[Span], first: int, last: int, rate: int, rise: floa
     Linear ramps rise in the ``rise`` seconds before a span and fall in the ``fall`` seconds after it.
     ``spans`` come from merge_spans with a gap of at least both together, so that ramps do not overlap.
     """
-    import numpy as np
-
     near = [span for span in spans if span[0] - rise < last / rate and span[1] + fall > first / rate]
     times = [time for start, end in near for time in (start - rise, start, end, end + fall)]
     if not times:

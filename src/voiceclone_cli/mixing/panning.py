@@ -5,14 +5,14 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from voiceclone_cli.audio.formats import MAX_MIX_CHANNELS, MONO, Layout
 from voiceclone_cli.audio.reader import open_audio
 from voiceclone_cli.types import Recording, Turn
 
 if typing.TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from voiceclone_cli.audio.reader import Channels
 
     Gains = NDArray[np.float32]
@@ -39,8 +39,6 @@ def layout_and_gains(
 
     More than MAX_MIX_CHANNELS become mono. Raises InputError as open_audio does.
     """
-    import numpy as np
-
     if not 1 < recording.channels <= MAX_MIX_CHANNELS:
         return MONO, {speaker: np.ones(1, np.float32) for speaker in speakers}
     with open_audio(recording.path, recording.audio) as stream:
@@ -88,8 +86,6 @@ def _powers(
     blocks: Iterable[Channels], rate: int, channels: int, passages: Sequence[Turn]
 ) -> dict[str, NDArray[np.float64]]:
     """Return the mean power of each channel for each speaker with enough time, and for all, without noise."""
-    import numpy as np
-
     names = [_SILENCE, *sorted({passage.speaker for passage in passages} - {_SILENCE})]
     energy = {name: np.zeros(channels) for name in names}
     frames = dict.fromkeys(names, 0)
@@ -121,8 +117,6 @@ def _powers(
 
 
 def _to_gains(power: NDArray[np.float64] | None, layout: Layout) -> Gains:
-    import numpy as np
-
     amplitude = mask = np.zeros(layout.channels)
     mask[list(layout.speech_channels or range(layout.channels))] = 1
     if power is not None and np.max(power * mask) >= _AUDIBLE:

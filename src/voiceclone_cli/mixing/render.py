@@ -9,6 +9,9 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from voiceclone_cli.audio.dsp import limit
 from voiceclone_cli.audio.formats import MONO, Layout
 from voiceclone_cli.audio.writer import WavWriter, open_wav, to_pcm16
@@ -32,9 +35,6 @@ from voiceclone_worker.atomic import atomic_path
 from voiceclone_worker.protocol import SegmentRow
 
 if typing.TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from voiceclone_cli.audio.reader import Channels
     from voiceclone_cli.mixing.panning import Gains
 
@@ -203,8 +203,6 @@ def mix_block(
     Sums are limited near full scale. In one channel, where gains are 1, and over silence, this is the plain
     sum of the stems, to the bit.
     """
-    import numpy as np
-
     mix = np.empty(original.shape, np.int16)
     # Channel by channel: half a minute of eight channels in double precision would be 100 MB.
     for channel in range(original.shape[1]):
@@ -216,8 +214,6 @@ def mix_block(
 
 
 def _silence(frames: int, layout: Layout) -> Channels:
-    import numpy as np
-
     return np.zeros((frames, layout.channels), np.float32)
 
 

@@ -20,17 +20,19 @@ import typing
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.audio.formats import Layout
 from voiceclone_cli.system import torch_threads
 
 if typing.TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
     from onnxruntime import InferenceSession
 
     from voiceclone_cli.audio.reader import Channels
-    from voiceclone_cli.types import Samples
 
     Spectra = NDArray[np.complex64]
     """Shape (frames, BINS)."""
@@ -76,8 +78,6 @@ class VoiceRemover:
 
     def __call__(self, samples: Channels) -> Channels:
         """Return the voices in the samples, with the same shape; none in low-frequency channels."""
-        import numpy as np
-
         voices = np.zeros_like(samples)
         for group in self._groups:
             channels = samples[:, group]
@@ -86,8 +86,6 @@ class VoiceRemover:
         return voices
 
     def _voices(self, samples: Channels) -> Channels:
-        import numpy as np
-
         length = len(samples)
         inputs = _resample(samples, self._rate, DEEPFILTER_RATE)
         speech = np.stack([self._deepfilter.speech(channel) for channel in inputs.T], axis=1)
@@ -103,8 +101,6 @@ def analyse(samples: Samples) -> Spectra:
 
     Every sample is in two windows, so that :func:`synthesise` restores the signal.
     """
-    import numpy as np
-
     frames = -(-len(samples) // HOP) + 1
     padded = np.zeros((frames + 1) * HOP, np.float32)
     padded[HOP : HOP + len(samples)] = samples
@@ -115,8 +111,6 @@ def analyse(samples: Samples) -> Spectra:
 
 def synthesise(spectra: Spectra, length: int) -> Samples:
     """Return the signal of the spectra of :func:`analyse`, by overlap and add."""
-    import numpy as np
-
     halves = (np.fft.irfft(spectra, WINDOW, axis=1) * WINDOW * _window()).reshape(-1, 2, HOP)
     signal: Samples = (halves[1:, 0] + halves[:-1, 1]).ravel()[:length].astype(np.float32)
     return signal
@@ -124,8 +118,6 @@ def synthesise(spectra: Spectra, length: int) -> Samples:
 
 def band_features(spectra: Spectra) -> Features:
     """Return the level of each band in dB minus its running mean, divided by 40: shape (frames, BANDS)."""
-    import numpy as np
-
     power = np.square(np.abs(spectra.astype(np.complex128)))
     edges = band_edges()
     level = 10 * np.log10(np.add.reduceat(power, edges[:-1], axis=1) / np.diff(edges) + 1e-10)
@@ -135,8 +127,6 @@ def band_features(spectra: Spectra) -> Features:
 
 def bin_features(spectra: Spectra) -> Features:
     """Return the lowest bins over the root of their mean magnitude: shape (2, frames, FILTERED_BINS)."""
-    import numpy as np
-
     lowest = spectra[:, :FILTERED_BINS].astype(np.complex128)
     mean = _running_mean(np.abs(lowest), np.linspace(*_FIRST_BIN_SIZE, FILTERED_BINS))
     unit = lowest / np.sqrt(mean)
@@ -149,8 +139,6 @@ def band_edges() -> NDArray[np.intp]:
 
     The bands are equally wide in equivalent rectangular bandwidths, but at least two bins wide.
     """
-    import numpy as np
-
     low_frequency_slope = 9.265
     per_hertz = 24.7 * low_frequency_slope
     highest = low_frequency_slope * np.log1p(DEEPFILTER_RATE / 2 / per_hertz)
@@ -166,8 +154,6 @@ def band_edges() -> NDArray[np.intp]:
 @functools.cache
 def _window() -> Samples:
     """Return the power-complementary window of Vorbis."""
-    import numpy as np
-
     sine = np.sin(0.5 * np.pi * (np.arange(WINDOW) + 0.5) / HOP)
     return np.sin(0.5 * np.pi * np.square(sine)).astype(np.float32)
 
@@ -194,15 +180,11 @@ class DeepFilter:
 
     def speech(self, samples: Samples) -> Samples:
         """Return the speech in a mono signal at 48 kHz, sample by sample."""
-        import numpy as np
-
         spectra = analyse(np.pad(samples, (0, _LOOKAHEAD * (BINS - 1))))
         return synthesise(self._enhance(spectra), len(samples))
 
     def _enhance(self, spectra: Spectra) -> Spectra:
         """Return the spectra of the speech, without the last frames, which are lookahead."""
-        import numpy as np
-
         gains, filters = self._predict(band_features(spectra), bin_features(spectra))
         frames = len(gains)
         edges = band_edges()
@@ -308,7 +290,6 @@ class UNets:
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read the data file of a TensorFlow checkpoint: the numbers of all tensors in order of their names."""
-    import numpy as np
     import torch
 
     numbers = np.fromfile(path, "<f4")
@@ -373,7 +354,6 @@ class Spleeter:
 
         The rest is the background: the masks of both add up to one.
         """
-        import numpy as np
         import torch
 
         length, channels = samples.shape
@@ -401,14 +381,10 @@ class Spleeter:
 
 
 def _resample(samples: Channels, rate: int, target: int) -> Channels:
-    import soxr
-
     resampled: Channels = soxr.resample(samples, rate, target) if rate != target else samples
     return resampled
 
 
 def _with_length(samples: Channels, length: int) -> Channels:
     """Cut or pad by the sample that the rounding of two resamplings may leave."""
-    import numpy as np
-
     return np.pad(samples[:length], ((0, max(0, length - len(samples))), (0, 0)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import typing
 from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,18 +11,16 @@ from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 
-from voiceclone_cli.audio.dsp import limit, speech_level_db, stretch
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from voiceclone_cli.audio.dsp import Samples, limit, speech_level_db, stretch
 from voiceclone_cli.audio.writer import to_pcm16
 from voiceclone_cli.errors import RunError
 from voiceclone_cli.references.selection import merge_intervals
 from voiceclone_cli.types import ANALYSIS_RATE, Placement, Recording, Segment, Span, Turn
-
-if typing.TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from voiceclone_cli.types import Samples
-
 
 GUARD_SECONDS = 0.03
 """Pause before the next segment, so that two lines do not touch."""
@@ -77,8 +74,6 @@ class SpeechTimeline:
 
     def block(self, start: int, end: int) -> dict[str, NDArray[np.int16]]:
         """Return each speaker's speech from frame ``start`` to ``end``; call it for blocks in order."""
-        import numpy as np
-
         # A segment that starts at the end of the mix is fitted too, for its warning.
         while self._waiting and self._slots[self._waiting[0].id][0] <= end + self._lookahead:
             segment = self._waiting.popleft()
@@ -220,8 +215,6 @@ def _bounded(level: float | None, usual: float | None) -> float | None:
 
 def _level(recording: Recording, spans: Sequence[Span], start: float, end: float) -> float | None:
     """Return the speech level of the recording from ``start`` to ``end``, in dBFS, within the spans alone."""
-    import numpy as np
-
     first = bisect_right(spans, start, key=lambda span: span[1])
     last = bisect_left(spans, end, key=lambda span: span[0])
     parts = [
@@ -232,17 +225,12 @@ def _level(recording: Recording, spans: Sequence[Span], start: float, end: float
 
 
 def _speech_rate(path: Path) -> int:
-    import soundfile
-
     with _speech_errors(path), path.open("rb") as file:
         return int(soundfile.info(file).samplerate)
 
 
 def _read_speech(path: Path, rate: int) -> Samples:
     """Read a wav as mono float32 at ``rate``."""
-    import soundfile
-    import soxr
-
     with _speech_errors(path), path.open("rb") as file:
         samples, source_rate = soundfile.read(file, dtype="float32", always_2d=True)
     speech: Samples = soxr.resample(samples.mean(axis=1), source_rate, rate)
@@ -255,8 +243,6 @@ def _speech_errors(path: Path) -> Iterator[None]:
 
     Callers open files themselves: libsndfile's wrapper supports only names in Unicode.
     """
-    import soundfile
-
     try:
         yield
     except (soundfile.LibsndfileError, OSError) as error:
@@ -267,8 +253,6 @@ def _speech_errors(path: Path) -> Iterator[None]:
 
 
 def _cut(speech: Samples, frames: int, rate: int) -> Samples:
-    import numpy as np
-
     kept = speech[:frames].copy()
     fade = min(frames, round(_CUT_FADE_SECONDS * rate))
     if fade:

@@ -12,16 +12,8 @@ from pathlib import Path
 
 from voiceclone_cli.errors import PreflightError, RunError, Stopped
 from voiceclone_cli.files import file_sha256, friendly_errors, write_error
+from voiceclone_cli.pipeline import tasks
 from voiceclone_cli.pipeline.resources import OpenPool, WorkerPool, open_local_pool
-from voiceclone_cli.pipeline.tasks import (
-    ENCODING_VERSION,
-    SynthesisJob,
-    codes_files,
-    encode_task,
-    encoding_inputs,
-    segment_fingerprints,
-    synthesis_tasks,
-)
 from voiceclone_cli.provenance import watermark
 from voiceclone_cli.provenance.consent import show_first_run_notice
 from voiceclone_cli.rundir.cache import NULL_CACHE, StageCache, load_segment_note, save_segment_note
@@ -92,7 +84,7 @@ class SynthesisResult:
 
 
 def synthesize(
-    job: SynthesisJob,
+    job: tasks.SynthesisJob,
     progress: Progress,
     *,
     cache: StageCache = NULL_CACHE,
@@ -108,15 +100,18 @@ def synthesize(
     return synthesis.result
 
 
-def cached_speech(job: SynthesisJob, cache: StageCache) -> SynthesisResult:
+def cached_speech(job: tasks.SynthesisJob, cache: StageCache) -> SynthesisResult:
     """Return the segments of an earlier run that are still valid, without changing anything.
 
     Empty while the references are not encoded as this job would do it, since the fingerprint of a segment depends
     on their codes.
     """
     synthesis = Synthesis(job, lambda event: None, cache)
-    if job.references and cache.load(ENCODING, ENCODING_VERSION, encoding_inputs(job)) is not None:
-        synthesis.load_segments(segment_fingerprints(job))
+    if (
+        job.references
+        and cache.load(ENCODING, tasks.ENCODING_VERSION, tasks.encoding_inputs(job)) is not None
+    ):
+        synthesis.load_segments(tasks.segment_fingerprints(job))
     return synthesis.result
 
 
@@ -142,7 +137,7 @@ def incomplete_notes(result: SynthesisResult) -> list[str]:
 class Synthesis:
     """One synthesis of a job. ``result`` grows while it runs."""
 
-    def __init__(self, job: SynthesisJob, progress: Progress, cache: StageCache) -> None:
+    def __init__(self, job: tasks.SynthesisJob, progress: Progress, cache: StageCache) -> None:
         self.result = SynthesisResult(strict=job.settings.strict)
         self._job = job
         self._run_dir = job.run_dir
@@ -160,7 +155,7 @@ class Synthesis:
                 model = watermark.watermark_folder(job.settings, self._progress) if job.watermark else None
                 with open_pool(job, self._progress, self._report, keep_tasks) as pool:
                     self._encode_references(pool)
-                    fingerprints = segment_fingerprints(job)
+                    fingerprints = tasks.segment_fingerprints(job)
                     self.load_segments(fingerprints)
                     missing = [
                         segment for segment in job.script.segments if segment.id not in result.segments
@@ -208,12 +203,12 @@ class Synthesis:
 
     def _encode_references(self, pool: WorkerPool) -> None:
         """Encode all references at once, unless they are cached. A segment whose reference fails has failed."""
-        job, inputs = self._job, encoding_inputs(self._job)
-        if self._cache.load(ENCODING, ENCODING_VERSION, inputs) is not None:
+        job, inputs = self._job, tasks.encoding_inputs(self._job)
+        if self._cache.load(ENCODING, tasks.ENCODING_VERSION, inputs) is not None:
             self._report.references_cached()
             return
         others = 0 if pool.is_shared else min(pool.workers(), len(job.script.segments)) - 1
-        leases = [*one_lease([encode_task(job)]), *warm_up(job.spec(), others)]
+        leases = [*one_lease([tasks.encode_task(job)]), *warm_up(job.spec(), others)]
         encoded = pool.run(leases, lambda row: None)
         self._add(encoded)
         for segment in job.script.segments:
@@ -221,9 +216,11 @@ class Synthesis:
             if found is None or found.status != "done":
                 error = found.error if found else None
                 self._fail(segment.id, error or Failure("no_reference", "its speaker has no reference"))
-        files = {path: file_sha256(path) for path in codes_files(job) if path.is_file()}
+        files = {path: file_sha256(path) for path in tasks.codes_files(job) if path.is_file()}
         if len(files) == len(job.references):
-            self._cache.save(ENCODING, ENCODING_VERSION, inputs, {"speakers": list(job.references)}, files)
+            self._cache.save(
+                ENCODING, tasks.ENCODING_VERSION, inputs, {"speakers": list(job.references)}, files
+            )
 
     def _show_plan(self, missing: int) -> None:
         """Show one sentence where anything is reused: what it is, and what is left to do."""
@@ -255,8 +252,8 @@ class Synthesis:
             if row.status == "done":
                 self._write_note(row, fingerprints[row.id], unmarked)
 
-        tasks = synthesis_tasks(job, missing)
-        leases = leases_of(tasks, job.settings, pool.workers(), job.settings.batch_size)
+        missing_tasks = tasks.synthesis_tasks(job, missing)
+        leases = leases_of(missing_tasks, job.settings, pool.workers(), job.settings.batch_size)
         self._add(run_leases(pool.run, leases, lambda row: job.engine.name, watermark_model, finish))
 
     def _write_note(self, row: SegmentRow, fingerprint: str, unmarked: str | None) -> None:

@@ -25,26 +25,7 @@ from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.results import omissions, write_results
 from voiceclone_cli.pipeline.synthesize import cached_speech
 from voiceclone_cli.pipeline.tasks import SynthesisJob
-from voiceclone_cli.planning.estimate import (
-    DIARIZATION,
-    ENCODING,
-    LOADING,
-    MEDIA,
-    ORIGINAL,
-    REFERENCES,
-    REPORT,
-    SCRIPT,
-    SPEECH,
-    TIMELINE,
-    TRANSCRIPTION,
-    VIDEO,
-    Estimate,
-    estimate,
-    load_measurements,
-    record,
-    speech_seconds,
-    stage_costs,
-)
+from voiceclone_cli.planning import estimate
 from voiceclone_cli.references.selection import CLIPPED, ENOUGH, SpanQuality, measure_span
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.rundir.manifest import PLANNED
@@ -53,7 +34,7 @@ from voiceclone_worker.atomic import write_bytes_atomic
 
 PLAN_SCHEMA = "voiceclone.plan/1"
 
-IN_WORKERS = (LOADING, ENCODING, SPEECH)
+IN_WORKERS = (estimate.LOADING, estimate.ENCODING, estimate.SPEECH)
 """Stages that run in every worker process."""
 
 KEPT, GIVEN, TO_DO = "kept", "given", "to do"
@@ -69,13 +50,13 @@ _TOLERANCE = 0.05
 class RunEstimate:
     """Every stage of the run that would come now, and the segments that it would synthesize."""
 
-    stages: Mapping[str, tuple[str, str, Estimate | None]]
+    stages: Mapping[str, tuple[str, str, estimate.Estimate | None]]
     """State (KEPT, GIVEN or TO_DO), amount of work in words, and estimate; None where nothing is left to do."""
     to_synthesize: tuple[types.Segment, ...]
     pool_size: int
 
     @property
-    def estimates(self) -> dict[str, Estimate]:
+    def estimates(self) -> dict[str, estimate.Estimate]:
         """Estimates of the stages that are left to do."""
         return {stage: found for stage, (_, _, found) in self.stages.items() if found is not None}
 
@@ -117,7 +98,7 @@ def make_plan(request: RunRequest, progress: types.Progress = types.no_progress)
         ctx.clock.stop()
         if ctx is real:
             write_results(ctx, job, speech, mix)
-        record(ctx, job, speech)
+        estimate.record(ctx, job, speech)
         found = estimate_stages(ctx, job, speech.reused, mix_is_cached=mix is not None, force=request.force)
         return _document(ctx, real.run_dir, job, found)
 
@@ -152,7 +133,7 @@ def scratch_directory(ctx: RunContext) -> Iterator[RunContext]:
         try:
             yield replace(ctx, run_dir=scratch, cache=ctx.cache.moved_to(scratch.root))
         finally:
-            for stage in (DIARIZATION, TRANSCRIPTION):
+            for stage in (estimate.DIARIZATION, estimate.TRANSCRIPTION):
                 found, known = (root / f"{stage}.json" for root in (scratch.stages, run_dir.stages))
                 if found.is_file() and not (known.is_file() and found.samefile(known)):
                     write_bytes_atomic(known, found.read_bytes())
@@ -177,20 +158,20 @@ def estimate_stages(
 
     ``reused``: ids of the segments that need not be synthesized. ``force``: no earlier result counts.
     """
-    measured = load_measurements()
+    measured = estimate.load_measurements()
     settings = ctx.request.settings
-    costs = stage_costs(settings, ctx.engine, job.diarization.diarizer)
+    costs = estimate.stage_costs(settings, ctx.engine, job.diarization.diarizer)
     missing = tuple(segment for segment in job.script.segments if force or segment.id not in reused)
     states = _states(ctx, missing, mix_is_cached=mix_is_cached and not force, force=force)
     works = _works(ctx, job, missing)
-    stages: dict[str, tuple[str, str, Estimate | None]] = {}
+    stages: dict[str, tuple[str, str, estimate.Estimate | None]] = {}
     for stage, state in states.items():
         amount, words = works[stage]
         is_left = state == TO_DO
         stages[stage] = (
             state,
             words if is_left else "",
-            estimate(measured, costs[stage], amount) if is_left else None,
+            estimate.estimate(measured, costs[stage], amount) if is_left else None,
         )
     return RunEstimate(stages, missing, settings.pool_size)
 
@@ -201,26 +182,26 @@ def _states(
     """Return the state of every stage that this run has; it will reuse what this plan made or found."""
     request, run_dir = ctx.request, ctx.run_dir
     analyzed = TO_DO if force else KEPT
-    encoded = ENCODING in ctx.cache.reused and not force
+    encoded = estimate.ENCODING in ctx.cache.reused and not force
     is_mixed = mix_is_cached and not missing
     states = {
-        MEDIA: TO_DO,
-        DIARIZATION: GIVEN if request.turns else analyzed,
-        TRANSCRIPTION: GIVEN if request.script else analyzed,
-        **({SCRIPT: TO_DO} if request.script else {}),
-        REFERENCES: analyzed,
-        LOADING: TO_DO if missing or not encoded else KEPT,
-        ENCODING: KEPT if encoded else TO_DO,
-        SPEECH: TO_DO if missing else KEPT,
-        TIMELINE: KEPT if is_mixed else TO_DO,
+        estimate.MEDIA: TO_DO,
+        estimate.DIARIZATION: GIVEN if request.turns else analyzed,
+        estimate.TRANSCRIPTION: GIVEN if request.script else analyzed,
+        **({estimate.SCRIPT: TO_DO} if request.script else {}),
+        estimate.REFERENCES: analyzed,
+        estimate.LOADING: TO_DO if missing or not encoded else KEPT,
+        estimate.ENCODING: KEPT if encoded else TO_DO,
+        estimate.SPEECH: TO_DO if missing else KEPT,
+        estimate.TIMELINE: KEPT if is_mixed else TO_DO,
     }
     if ctx.video_suffix is not None:
         video = run_dir.video(ctx.video_suffix)
-        states[VIDEO] = KEPT if is_mixed and video.is_file() else TO_DO
+        states[estimate.VIDEO] = KEPT if is_mixed and video.is_file() else TO_DO
     if request.report:
-        is_cached = not force and ctx.cache.load(ORIGINAL, ORIGINAL_VERSION, {}) is not None
-        states[ORIGINAL] = KEPT if is_cached else TO_DO
-        states[REPORT] = TO_DO
+        is_cached = not force and ctx.cache.load(estimate.ORIGINAL, ORIGINAL_VERSION, {}) is not None
+        states[estimate.ORIGINAL] = KEPT if is_cached else TO_DO
+        states[estimate.REPORT] = TO_DO
     return states
 
 
@@ -230,16 +211,26 @@ def _works(
     """Return the amount of work of each stage, in its unit and in words."""
     audio = max(0.1, ctx.recording.seconds)
     recording = audio, f"{audio:.0f} s of audio"
-    speech = speech_seconds(missing)
+    speech = estimate.speech_seconds(missing)
     workers, references = job.settings.pool_size, len(job.references)
     return {
-        **dict.fromkeys((MEDIA, DIARIZATION, TRANSCRIPTION, SCRIPT, TIMELINE, ORIGINAL), recording),
-        REFERENCES: (audio, _count(references, "speaker")),
-        LOADING: (1.0, f"{ctx.engine.name}, {_count(workers, 'worker')}"),
-        ENCODING: (float(references), _count(references, "reference")),
-        SPEECH: (speech, f"{_count(len(missing), 'line')}, about {speech:.0f} s"),
-        VIDEO: (audio, "the pictures are copied"),
-        REPORT: (audio, _count(len(job.script.segments), "line")),
+        **dict.fromkeys(
+            (
+                estimate.MEDIA,
+                estimate.DIARIZATION,
+                estimate.TRANSCRIPTION,
+                estimate.SCRIPT,
+                estimate.TIMELINE,
+                estimate.ORIGINAL,
+            ),
+            recording,
+        ),
+        estimate.REFERENCES: (audio, _count(references, "speaker")),
+        estimate.LOADING: (1.0, f"{ctx.engine.name}, {_count(workers, 'worker')}"),
+        estimate.ENCODING: (float(references), _count(references, "reference")),
+        estimate.SPEECH: (speech, f"{_count(len(missing), 'line')}, about {speech:.0f} s"),
+        estimate.VIDEO: (audio, "the pictures are copied"),
+        estimate.REPORT: (audio, _count(len(job.script.segments), "line")),
     }
 
 
@@ -322,7 +313,7 @@ def _speakers(ctx: RunContext, job: SynthesisJob, found: RunEstimate) -> list[di
     return rows
 
 
-def _stage(stage: str, state: str, work: str, found: Estimate | None) -> dict[str, Any]:
+def _stage(stage: str, state: str, work: str, found: estimate.Estimate | None) -> dict[str, Any]:
     return {
         "stage": stage,
         "state": state,
@@ -341,7 +332,7 @@ def _notes(
     ctx: RunContext, job: SynthesisJob, found: RunEstimate, memory: Mapping[str, int | None]
 ) -> list[str]:
     notes = []
-    encodes = found.stages[ENCODING][0] == TO_DO
+    encodes = found.stages[estimate.ENCODING][0] == TO_DO
     if encodes and found.to_synthesize and any(ctx.run_dir.segments.glob("*.json")):
         notes.append(
             "the references will be encoded anew: which of the lines that are there can be kept is known after that"

@@ -11,6 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.audio.reader import open_audio, resample_blocks
 from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import InputError
@@ -29,7 +32,6 @@ from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent, no_prog
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.audio.reader import AudioStream
-    from voiceclone_cli.types import Samples
 
 SCHEMA = "voiceclone.verify/1"
 DETECTION_STAGE = "verify"
@@ -255,7 +257,6 @@ def load_speech_share() -> Callable[[Samples], float]:
 
     It is Silero's voice activity detector, which faster-whisper contains; speech over music or noise counts too.
     """
-    import numpy as np
     from faster_whisper.vad import get_vad_model
 
     model = get_vad_model()
@@ -271,8 +272,6 @@ def load_speech_share() -> Callable[[Samples], float]:
 def _detect_batch(
     batch: list[tuple[float, Samples]], watermark: Watermark, speech_share: Callable[[Samples], float]
 ) -> list[Window]:
-    import numpy as np
-
     confidences = watermark.confidences(np.stack([signal for _, signal in batch]))
     windows = []
     for (start, signal), confidence in zip(batch, confidences, strict=True):
@@ -287,8 +286,6 @@ def _detect_batch(
 
 def is_narrow_band(signal: Samples) -> bool:
     """Return whether the band of a signal at PERTH_RATE ends below the watermark's."""
-    import numpy as np
-
     power = np.abs(np.fft.rfft(signal * np.hanning(len(signal)))) ** 2
     frequencies = np.fft.rfftfreq(len(signal), 1 / PERTH_RATE)
     low, high = (
@@ -302,8 +299,6 @@ def split_windows(blocks: Iterable[Samples]) -> Iterator[tuple[float, Samples]]:
 
     The last window ends with the signal; a shorter signal is one window, if it can carry a mark.
     """
-    import numpy as np
-
     size, hop = round(WINDOW_SECONDS * PERTH_RATE), round(HOP_SECONDS * PERTH_RATE)
     buffer, start = np.zeros(0, np.float32), 0
     last: Samples | None = None

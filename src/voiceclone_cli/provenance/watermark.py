@@ -13,7 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
 from voiceclone_cli import __version__
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.audio.writer import open_wav, to_pcm16
 from voiceclone_cli.config import Settings, models_home
 from voiceclone_cli.errors import PreflightError
@@ -26,11 +31,7 @@ from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import Failure, SegmentRow
 
 if typing.TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
-
-    from voiceclone_cli.types import Samples
 
     Convolutions = list[tuple[Tensor, Tensor]]
     """Weights and bias of each, in order."""
@@ -135,8 +136,6 @@ def watermark_and_tag(path: Path, engine: str, watermark: Watermark | None) -> t
 
 
 def _read(path: Path) -> tuple[Samples, int]:
-    import numpy as np
-
     with wave.open(str(path), "rb") as file:
         if (file.getnchannels(), file.getsampwidth()) != (1, 2):
             raise ValueError(f"{path.name} is not mono with 16 bits")
@@ -254,7 +253,6 @@ class Watermark:
 
         Only the difference is resampled to the signal's rate and added: above 2 kHz nothing changes but rounding.
         """
-        import numpy as np
         import torch
 
         if why_unmarkable(samples, rate) is not None:
@@ -276,7 +274,6 @@ class Watermark:
         ``signals`` at PERTH_RATE, (signals, samples), to (signals,). Long signals should be cut into windows. Raises
         ValueError for signals under a tenth of a second.
         """
-        import numpy as np
         import torch
 
         if signals.shape[1] < MIN_SAMPLES:
@@ -320,9 +317,6 @@ def why_unmarkable(samples: Samples, rate: int) -> str | None:
 
 def resample(samples: Samples, rate: int, target: int) -> Samples:
     """Return a whole signal at another rate (soxr, HQ), float32."""
-    import numpy as np
-    import soxr
-
     found: Samples = samples if rate == target else soxr.resample(samples, rate, target, "HQ")
     return np.ascontiguousarray(found, dtype=np.float32)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from voiceclone_cli import types
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.audio.reader import SILENCE_PEAK, read_recording, read_spans
 from voiceclone_cli.audio.writer import write_wav
 from voiceclone_cli.errors import InputError
@@ -23,20 +26,6 @@ from voiceclone_cli.files import (
 )
 from voiceclone_cli.references.selection import ENOUGH, join_spans, quietest_time, select_spans
 from voiceclone_cli.rundir.cache import StageCache
-from voiceclone_cli.types import (
-    ANALYSIS_RATE,
-    Diarization,
-    Progress,
-    ProgressEvent,
-    Recording,
-    Reference,
-    Span,
-    Word,
-)
-
-if typing.TYPE_CHECKING:
-    from voiceclone_cli.types import Samples
-
 
 STAGE = "casting"
 VERSION = 1
@@ -58,15 +47,15 @@ _OVERLAP_WARNING = (
 
 
 def build_references(
-    recording: Recording,
-    diarization: Diarization,
-    words: Sequence[Word],
+    recording: types.Recording,
+    diarization: types.Diarization,
+    words: Sequence[types.Word],
     *,
     out: Path,
     given: Mapping[str, Path],
     speakers: Sequence[str],
-    progress: Progress,
-) -> dict[str, Reference]:
+    progress: types.Progress,
+) -> dict[str, types.Reference]:
     """Write ``out/<speaker>/reference.wav`` and ``reference.txt`` for each speaker.
 
     The audio is mono, at the rate of its source. ``words`` are those of the whole recording (empty if not
@@ -87,8 +76,8 @@ def build_references(
     parts = iter(read_spans(recording.path, times, recording.audio) if times else [])
     references = {}
     for done, name in enumerate(names):
-        progress(ProgressEvent(STAGE, done, len(names), note=name))
-        spans: tuple[Span, ...] = ()
+        progress(types.ProgressEvent(STAGE, done, len(names), note=name))
+        spans: tuple[types.Span, ...] = ()
         if name in given:
             audio, rate, text, warnings = read_user_reference(given[name])
             seconds = len(audio) / rate
@@ -100,7 +89,7 @@ def build_references(
             seconds = sum(span.seconds for span in selection)
             spans = tuple((round(span.start, 3), round(span.end, 3)) for span in selection)
             warnings = (_OVERLAP_WARNING.format(name=name),) if overlapped else ()
-        references[name] = Reference(
+        references[name] = types.Reference(
             speaker=name,
             audio=_write(out / name, audio, rate, text),
             text=text,
@@ -108,11 +97,11 @@ def build_references(
             spans=spans,
             warnings=(*warnings, *_length_warnings(name, seconds)),
         )
-    progress(ProgressEvent(STAGE, len(names), len(names)))
+    progress(types.ProgressEvent(STAGE, len(names), len(names)))
     return references
 
 
-def _check_names(names: Sequence[str], diarization: Diarization, given: Mapping[str, Path]) -> None:
+def _check_names(names: Sequence[str], diarization: types.Diarization, given: Mapping[str, Path]) -> None:
     known = {*names, *diarization.speakers}
     for name in given:
         if name not in known:
@@ -152,15 +141,13 @@ def read_user_reference(path: Path) -> tuple[Samples, int, str, tuple[str, ...]]
     return audio[: round(end * rate)], rate, "", (warning + ".",)
 
 
-def _sounding(recording: Recording) -> Span:
+def _sounding(recording: types.Recording) -> types.Span:
     """Return the recording's span without the silence that fills a film before and after its sound."""
-    import numpy as np
-
     # Beside the sound, resampling leaves values near 0.
     (sounding,) = np.nonzero(np.abs(recording.samples) > SILENCE_PEAK)
     if not (recording.moved_frames and len(sounding)):
         return 0.0, recording.seconds
-    return sounding[0] / ANALYSIS_RATE, min(recording.seconds, (sounding[-1] + 1) / ANALYSIS_RATE)
+    return sounding[0] / types.ANALYSIS_RATE, min(recording.seconds, (sounding[-1] + 1) / types.ANALYSIS_RATE)
 
 
 def _text_beside(path: Path) -> str:
@@ -204,8 +191,8 @@ def _write(folder: Path, audio: Samples, rate: int, text: str) -> Path:
 
 
 def rename_references(
-    references: Sequence[Reference], names: Sequence[str], out: Path, cache: StageCache
-) -> list[Reference]:
+    references: Sequence[types.Reference], names: Sequence[str], out: Path, cache: StageCache
+) -> list[types.Reference]:
     """Rename references to these names, in order, with their folders and the cache entries of their files.
 
     A run that is killed in between finds files missing, and builds them again. Raises RunError.
@@ -241,17 +228,17 @@ def _rename_in_text(new: str, old: str, text: str) -> str:
 
 
 def cached_references(
-    recording: Recording,
-    diarization: Diarization,
-    words: Sequence[Word],
+    recording: types.Recording,
+    diarization: types.Diarization,
+    words: Sequence[types.Word],
     *,
     out: Path,
     given: Mapping[str, Path],
     speakers: Sequence[str],
     first_names: Mapping[str, str],
     cache: StageCache,
-    progress: Progress,
-) -> dict[str, Reference]:
+    progress: types.Progress,
+) -> dict[str, types.Reference]:
     """Return cached references, or those of :func:`build_references`, which explains the parameters.
 
     ``first_names`` maps renamed speakers to their first names, which identify cached references; their
@@ -269,7 +256,7 @@ def cached_references(
         "speakers": [first(name) for name in speakers],
     }
 
-    def build() -> list[Reference]:
+    def build() -> list[types.Reference]:
         built = build_references(
             recording, diarization, words, out=out, given=given, speakers=speakers, progress=progress
         )
@@ -290,7 +277,7 @@ def cached_references(
     return {reference.speaker: reference for reference in references}
 
 
-def _files(references: Sequence[Reference]) -> dict[Path, str]:
+def _files(references: Sequence[types.Reference]) -> dict[Path, str]:
     """Return the SHA-256 of every file of these references."""
     files: dict[Path, str] = {}
     for reference in references:
@@ -299,7 +286,7 @@ def _files(references: Sequence[Reference]) -> dict[Path, str]:
     return files
 
 
-def _to_dict(references: Sequence[Reference]) -> dict[str, Any]:
+def _to_dict(references: Sequence[types.Reference]) -> dict[str, Any]:
     return {"references": [{**asdict(reference), "audio": reference.audio.name} for reference in references]}
 
 
@@ -308,8 +295,8 @@ def _user_sha256(path: Path) -> list[str | None]:
     return [file_sha256(p) if p.is_file() else None for p in (path, path.with_suffix(".txt"))]
 
 
-def _reference(row: Mapping[str, Any], out: Path) -> Reference:
-    return Reference(
+def _reference(row: Mapping[str, Any], out: Path) -> types.Reference:
+    return types.Reference(
         speaker=row["speaker"],
         audio=out / row["speaker"] / row["audio"],
         text=row["text"],

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 import statistics
-import typing
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.types import ANALYSIS_RATE, Diarization, Span, Turn, Word
-
-if typing.TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from voiceclone_cli.types import Samples
 
 AIM = 10.0
 """Seconds of speech to collect."""
@@ -308,8 +305,6 @@ def subtract_intervals(spans: Sequence[Span], holes: Sequence[Span]) -> list[Spa
 
 def measure_span(samples: Samples, span: Span) -> SpanQuality:
     """Measure a span of a recording at ANALYSIS_RATE."""
-    import numpy as np
-
     inside = cut(samples, span)
     context = cut(samples, (span[0] - _NOISE_CONTEXT, span[1] + _NOISE_CONTEXT))
     speech = float(np.percentile(frame_levels(inside), 90))
@@ -328,8 +323,6 @@ def cut(samples: Samples, span: Span) -> Samples:
 
 def frame_levels(samples: Samples, rate: int = ANALYSIS_RATE) -> NDArray[np.float64]:
     """Return the level of each FRAME in dBFS, at least -80 dB, for at least one frame."""
-    import numpy as np
-
     size = round(FRAME * rate)
     padded = np.pad(samples.astype(np.float64), (0, -len(samples) % size or (0 if len(samples) else size)))
     power = (padded.reshape(-1, size) ** 2).mean(axis=1)
@@ -352,8 +345,6 @@ def pseudo_words(samples: Samples, interval: Span) -> list[Word]:
 
 def quietest_time(samples: Samples, rate: int, within: Span) -> float:
     """Return the middle of the quietest frame between two times of a signal, in seconds."""
-    import numpy as np
-
     start = round(within[0] * rate)
     levels = frame_levels(samples[start : round(within[1] * rate)], rate)
     return start / rate + (int(np.argmin(levels)) + 0.5) * FRAME
@@ -361,8 +352,6 @@ def quietest_time(samples: Samples, rate: int, within: Span) -> float:
 
 def _loud_runs(loud: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
     """Return runs of loud frames (first, one past the last), joined if less than ``gap`` frames apart."""
-    import numpy as np
-
     edges = np.flatnonzero(np.diff(np.concatenate(([False], loud, [False])).astype(np.int8)))
     runs: list[tuple[int, int]] = []
     for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
@@ -375,8 +364,6 @@ def _loud_runs(loud: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
 
 def _split_run(levels: NDArray[np.float64], first: int, last: int, longest: int) -> Iterator[tuple[int, int]]:
     """Split a run into parts of at most ``longest`` frames, at the quietest frame of its middle half."""
-    import numpy as np
-
     if last - first <= longest:
         yield first, last
         return
@@ -388,8 +375,6 @@ def _split_run(levels: NDArray[np.float64], first: int, last: int, longest: int)
 
 def join_spans(spans: Sequence[Samples], rate: int) -> Samples:
     """Join the audio of spans with a short silence between them, each with fades."""
-    import numpy as np
-
     pause = np.zeros(round(PAUSE * rate), np.float32)
     parts: list[Samples] = []
     for span in spans:

@@ -16,15 +16,15 @@ from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
 from voiceclone_cli.files import file_sha256
 from voiceclone_cli.rundir import manifest
 from voiceclone_cli.script.sounds import omitted_summary
 from voiceclone_cli.script.speakers import describe_found_by
 from voiceclone_cli.types import Progress, ProgressEvent
-
-if typing.TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 STAGE = "report"
 
@@ -566,8 +566,6 @@ def read_peaks(path: Path) -> dict[str, Any] | None:
 
     ``seconds``, ``per_second``, and ``base64``: a byte for each peak, 255 is full scale.
     """
-    import soundfile
-
     try:
         # Opened here, since libsndfile's wrapper accepts Unicode names only.
         with path.open("rb") as file, soundfile.SoundFile(file) as sound:
@@ -582,8 +580,6 @@ def read_peaks(path: Path) -> dict[str, Any] | None:
 
 
 def _peaks(sound: typing.Any, frames_each: float) -> NDArray[np.uint8]:
-    import numpy as np
-
     count = int(np.ceil(sound.frames / frames_each))
     # Rounded from exact times, so that a long file does not drift.
     bounds = np.minimum(np.rint(np.arange(count + 1) * frames_each), sound.frames).astype(np.int64)

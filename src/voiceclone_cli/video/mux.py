@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import av
+from av.container import Flags, InputContainer, OutputContainer
+from av.stream import Disposition, Stream
+
 from voiceclone_cli.audio.film import film_zero
 from voiceclone_cli.audio.formats import open_options
 from voiceclone_cli.audio.tracks import choose_track, language_tag
@@ -30,9 +34,7 @@ from voiceclone_cli.video.tracks import CaptionTrack, Soundtrack, add_covers, co
 from voiceclone_worker.atomic import atomic_path
 
 if typing.TYPE_CHECKING:
-    from av.container import InputContainer, OutputContainer
     from av.container.core import Chapter
-    from av.stream import Stream
 
 STAGE = "video"
 NEW_TITLE = "Dubbed by voiceclone (synthetic voices)"
@@ -129,8 +131,6 @@ def write_video(
     Progress: stage "video", in seconds. Raises InputError (``media_damaged``, ``video_codec``, ``audio_track``)
     and RunError (``mix_unreadable``, ``output_unwritable``, ``disk_full``).
     """
-    from av.stream import Disposition
-
     suffix = out.suffix
     with open_source(source) as container, _open_output(source, out) as output:
         streams, notes = choose_format(
@@ -161,9 +161,6 @@ def write_video(
 @contextmanager
 def _open_output(source: Path, out: Path) -> Iterator[OutputContainer]:
     """Open the file for writing; it gets its name when the block ends without an error."""
-    import av
-    from av.container import Flags
-
     try:
         with friendly_errors(out.parent), atomic_path(out) as temporary:
             name = f"file:{temporary.absolute()}"
@@ -191,8 +188,6 @@ def _mux_packets(
     progress: Progress,
 ) -> None:
     """Write the packets of all tracks in the order of the source."""
-    import av
-
     total = source.duration / av.time_base if source.duration else None
     reported = 0.0
     for packet in packets(source, path):

@@ -12,15 +12,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import av
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.codeccontext import VideoCodecContext
+
 from voiceclone_cli.audio.film import film_zero, is_broadcast, near
 from voiceclone_cli.audio.formats import open_options
 from voiceclone_cli.errors import InputError
-
-if typing.TYPE_CHECKING:
-    from av.container import InputContainer, OutputContainer
-    from av.packet import Packet
-    from av.stream import Stream
-    from av.video.codeccontext import VideoCodecContext
 
 FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
 """FFmpeg's container names by suffix."""
@@ -49,8 +49,6 @@ def open_source(path: Path) -> Iterator[InputContainer]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[InputContainer]:
-    import av
-
     try:
         # "file:", or a name could be an address.
         container = av.open(f"file:{os.path.abspath(path)}", metadata_errors="ignore", options=open_options())
@@ -98,8 +96,6 @@ def kept_streams(source: InputContainer, *, keep_original_audio: bool) -> list[S
     Data streams (time code, sensors) are dropped: the time code is in the metadata too, and players show no other.
     Covers are copied by ``tracks.add_covers``; chapter pictures are dropped, since FFmpeg yields no packets of them.
     """
-    from av.stream import Disposition
-
     kinds = (*_COPIED, "audio") if keep_original_audio else _COPIED
     still = Disposition.attached_pic | Disposition.timed_thumbnails
     return [stream for stream in source.streams if stream.type in kinds and not stream.disposition & still]
@@ -107,8 +103,6 @@ def kept_streams(source: InputContainer, *, keep_original_audio: bool) -> list[S
 
 def packets(source: InputContainer, path: Path) -> Iterator[Packet[Stream]]:
     """Yield all packets in file order; empty ones at the end flush the decoders. Raises InputError."""
-    import av
-
     try:
         yield from source.demux()
     except IndexError:
@@ -158,15 +152,11 @@ def choose_format(
 
 
 def _unsupported(streams: Sequence[Stream], suffix: str) -> list[Stream]:
-    import av
-
     with av.open(io.BytesIO(), "w", format=FORMATS[suffix]) as scratch:
         return [stream for stream in streams if not _is_supported(scratch, stream, suffix)]
 
 
 def _is_supported(output: OutputContainer, stream: Stream, suffix: str) -> bool:
-    import av
-
     if (stream.type == "video" and 0 in picture_size(stream)) or _codec(stream) in _UNSUPPORTED[suffix]:
         return False
     try:

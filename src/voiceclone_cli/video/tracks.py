@@ -11,20 +11,22 @@ from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
+import av
+import numpy as np
+import soundfile
+import soxr
+from av import AudioStream, VideoStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.subtitles.stream import SubtitleStream
+from soundfile import SoundFile
+
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.audio.writer import fits_flac, to_pcm16
 from voiceclone_cli.errors import RunError
 from voiceclone_cli.types import Segment
 from voiceclone_cli.video.source import first_packets
-
-if typing.TYPE_CHECKING:
-    from av import AudioStream, VideoStream
-    from av.container import InputContainer, OutputContainer
-    from av.packet import Packet
-    from av.stream import Stream
-    from av.subtitles.stream import SubtitleStream
-    from soundfile import SoundFile
-
-    from voiceclone_cli.types import Samples
 
 Cue = tuple[int, int, str]
 """Start and end in milliseconds, and the text on the screen."""
@@ -82,8 +84,6 @@ def open_soundtrack(
     It has the channel layout of ``original``, the track that was read, if the number of channels is the same.
     Raises RunError (``mix_unreadable``) when ``wav`` cannot be read.
     """
-    import soundfile
-
     with ExitStack() as stack:
         try:
             # Opened here, since libsndfile's wrapper accepts Unicode names only.
@@ -120,8 +120,6 @@ class TrackEncoder:
 
     def __init__(self, output: OutputContainer, suffix: str, rate: int, layout: str) -> None:
         """``rate`` and ``layout`` are those of the samples to encode; the track may have another rate."""
-        import soxr
-
         codec = "flac" if suffix == ".mkv" else "aac"
         self._rate = track_rate(rate, codec)
         self._layout = _AAC_LAYOUTS.get(layout, layout) if codec == "aac" else layout
@@ -144,8 +142,6 @@ class TrackEncoder:
 
     def finish(self) -> list[Packet[Stream]]:
         """Return the delayed packets."""
-        import numpy as np
-
         packets: list[Packet[Stream]] = []
         if self._resampler is not None:
             nothing = np.zeros((0, self.stream.codec_context.channels), np.float32)
@@ -153,8 +149,6 @@ class TrackEncoder:
         return packets + self.stream.encode(None)
 
     def _encode(self, samples: Samples) -> list[Packet[Stream]]:
-        import av
-
         if not len(samples):
             return []
         # Interleaved for every encoder: PyAV reads past the end of eight planes.
@@ -250,8 +244,6 @@ class CaptionTrack:
             self._next = next(self._cues, None)
 
     def _packet(self, start: int, end: int, text: str) -> Packet[Stream]:
-        import av
-
         data = text.encode("utf-8")
         packet = av.Packet(struct.pack(">H", len(data)) + data if self._is_mp4 else data)
         packet.stream, packet.time_base = self.stream, Fraction(1, 1000)
@@ -269,8 +261,6 @@ _COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png"), "bm
 
 def cover_streams(source: InputContainer) -> list[Stream]:
     """Return the covers, which FFmpeg presents as video streams of one packet."""
-    from av.stream import Disposition
-
     return [
         stream
         for stream in source.streams.video
@@ -303,8 +293,6 @@ def add_covers(
 
 
 def _cover_packet(output: OutputContainer, stream: Stream, picture: bytes) -> Packet[Stream]:
-    import av
-
     copy = typing.cast("VideoStream", output.add_stream_from_template(stream, opaque=True))
     copy.disposition = stream.disposition
     if not copy.codec_context.width:

@@ -15,17 +15,6 @@ from voiceclone_cli.system import add_seconds
 from voiceclone_cli.types import SYNTHESIS_STAGE, Progress, ProgressEvent
 from voiceclone_cli.workers import recovery
 from voiceclone_cli.workers.protocol import AnalysisRow, Lease, PoolResult, Row, RowName
-from voiceclone_cli.workers.recovery import (
-    MAX_FAILURES_OF_ALL,
-    MAX_LOSSES,
-    MAX_START_FAILURES_OF_ALL,
-    Assignment,
-    FailureCounter,
-    RestartPolicy,
-    RetryPlan,
-    row_fault,
-    row_name,
-)
 from voiceclone_worker.atomic import write_bytes_atomic, write_failure
 from voiceclone_worker.protocol import EncodeTask, Failure, ReferenceRow, Result, SegmentRow, SynthesisTask
 
@@ -47,12 +36,12 @@ class Client:
     """
 
     def __init__(
-        self, on_event: OnEvent = ignore, on_log: OnLog = ignore, max_losses: int = MAX_LOSSES
+        self, on_event: OnEvent = ignore, on_log: OnLog = ignore, max_losses: int = recovery.MAX_LOSSES
     ) -> None:
         self.on_event = on_event
         self.on_log = on_log
-        self.failures = FailureCounter(max_losses)
-        self.restarts = RestartPolicy()
+        self.failures = recovery.FailureCounter(max_losses)
+        self.restarts = recovery.RestartPolicy()
         self.crash_notes: list[str] = []
         self.given_up: Failure | None = None
         """Why none of its leases gets a worker any more."""
@@ -66,7 +55,7 @@ class Job:
     ) -> None:
         self.client = client
         self.waiting = collections.deque(leases)
-        self.assignments: list[Assignment] = []
+        self.assignments: list[recovery.Assignment] = []
         """Leases that workers hold."""
         self.error: BaseException | None = None
         """Why there will be no result: a callback failed, or a stop was requested."""
@@ -99,12 +88,12 @@ class Job:
         """Pass an event on to the client."""
         self._call(lambda: self.client.on_event(worker, event))
 
-    def record(self, assignment: Assignment, row: Row, payload: bytes | None = None) -> bool:
+    def record(self, assignment: recovery.Assignment, row: Row, payload: bytes | None = None) -> bool:
         """Take a row from an event; return whether it is usable.
 
         ``payload``: contents of its file, from another machine; written whole or not at all.
         """
-        name = row_name(row)
+        name = recovery.row_name(row)
         file = assignment.files.get(name)
         if file is None or name in assignment.finished or self.error is not None:
             return False
@@ -114,15 +103,15 @@ class Job:
         except OSError as error:
             self.finish(assignment, assignment.without_result(name, write_failure(Path(file), error)))
             return False
-        if row_fault(row, file) is not None:
+        if recovery.row_fault(row, file) is not None:
             return False
         self.client.restarts.record_success()
         self.finish(assignment, row)
         return True
 
-    def finish(self, assignment: Assignment, row: Row) -> None:
+    def finish(self, assignment: recovery.Assignment, row: Row) -> None:
         """Keep the result of a row; a second one does not count."""
-        name = row_name(row)
+        name = recovery.row_name(row)
         if name not in assignment.files or name in assignment.finished:
             return
         assignment.finish(name)
@@ -134,7 +123,7 @@ class Job:
             case AnalysisRow():
                 self.results.analyses[row.id] = row
 
-    def take_result(self, assignment: Assignment, result: Result) -> dict[RowName, Failure]:
+    def take_result(self, assignment: recovery.Assignment, result: Result) -> dict[RowName, Failure]:
         """Take the result of a lease; return its rows that are missing or wrong, and why."""
         rows, faults = recovery.validate_result(assignment, result)
         if rows or not faults:
@@ -148,7 +137,7 @@ class Job:
             return {}
         return faults
 
-    def refuse(self, assignment: Assignment, error: OSError) -> None:
+    def refuse(self, assignment: recovery.Assignment, error: OSError) -> None:
         """Fail because a lease could not be written for its worker."""
         folder = os.path.dirname(os.fsdecode(error.filename)) if error.filename else "the disk"
         failure = Failure(
@@ -158,7 +147,7 @@ class Job:
         )
         self.fail_lease(assignment, failure)
 
-    def retry_faults(self, assignment: Assignment, faults: dict[RowName, Failure]) -> Failure:
+    def retry_faults(self, assignment: recovery.Assignment, faults: dict[RowName, Failure]) -> Failure:
         """Have another worker do what is missing or wrong; return what is wrong with the first."""
         failure = next(iter(faults.values()))
         names = recovery.name_rows(name[1] for name in faults)
@@ -167,20 +156,20 @@ class Job:
         self._retry(assignment, plan, lambda name: faults[name])
         return failure
 
-    def recover_crash(self, assignment: Assignment, reason: str) -> None:
+    def recover_crash(self, assignment: recovery.Assignment, reason: str) -> None:
         """Queue again what a worker that died had not finished; what it was doing may be the cause."""
         self.results.add_notes([reason])
         self.client.crash_notes.append(reason)
         failure = Failure("worker_died", f"two workers died while doing it; the last: {reason}")
         self._retry(assignment, self.client.failures.after_crash(assignment), lambda name: failure)
 
-    def recover_loss(self, assignment: Assignment, reason: str) -> None:
+    def recover_loss(self, assignment: recovery.Assignment, reason: str) -> None:
         """Queue again what a worker whose node was lost had not finished."""
         self.results.add_notes([reason])
         failure = Failure("node_lost", f"too many nodes were lost while doing it; the last: {reason}")
         self._retry(assignment, self.client.failures.after_loss(assignment), lambda name: failure)
 
-    def fail_lease(self, assignment: Assignment, failure: Failure) -> None:
+    def fail_lease(self, assignment: recovery.Assignment, failure: Failure) -> None:
         """Fail a lease, and with it all that wait: what stopped one would stop every other."""
         self._fail_rest(assignment, failure)
         self.abandon(failure)
@@ -190,20 +179,22 @@ class Job:
         if failure not in self.results.errors:  # two workers may meet the same one
             self.results.errors.append(failure)
         while self.waiting:
-            self._fail_rest(Assignment(self.waiting.popleft()), failure)
+            self._fail_rest(recovery.Assignment(self.waiting.popleft()), failure)
 
-    def _fail_rest(self, assignment: Assignment, failure: Failure) -> None:
+    def _fail_rest(self, assignment: recovery.Assignment, failure: Failure) -> None:
         for name in assignment.unfinished:
             self.finish(assignment, assignment.without_result(name, failure))
 
-    def _retry(self, assignment: Assignment, plan: RetryPlan, why: Callable[[RowName], Failure]) -> None:
+    def _retry(
+        self, assignment: recovery.Assignment, plan: recovery.RetryPlan, why: Callable[[RowName], Failure]
+    ) -> None:
         first, last, given_up = plan
         for name in given_up:
             self.finish(assignment, assignment.without_result(name, why(name)))
         self.waiting.extendleft(first)
         self.waiting.extend(last)
 
-    def _finish_segment(self, assignment: Assignment, row: SegmentRow) -> None:
+    def _finish_segment(self, assignment: recovery.Assignment, row: SegmentRow) -> None:
         task = assignment.lease.tasks[row.task]
         assert isinstance(task, SynthesisTask)
         key = (task.output_dir, row.id)
@@ -247,7 +238,9 @@ class JobQueue:
 
     def __init__(self) -> None:
         self._jobs: list[Job] = []
-        self._restarts = RestartPolicy(MAX_START_FAILURES_OF_ALL, MAX_FAILURES_OF_ALL)
+        self._restarts = recovery.RestartPolicy(
+            recovery.MAX_START_FAILURES_OF_ALL, recovery.MAX_FAILURES_OF_ALL
+        )
         self._given_up: Failure | None = None
 
     @property

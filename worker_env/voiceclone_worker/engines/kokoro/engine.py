@@ -14,15 +14,8 @@ import numpy as np
 
 from voiceclone_worker.atomic import write_failure
 from voiceclone_worker.engines.base import Emit, EngineError, SegmentError, Speech, SpeechRow
-from voiceclone_worker.engines.kokoro import dsp, phonemes
+from voiceclone_worker.engines.kokoro import dsp, phonemes, voices
 from voiceclone_worker.engines.kokoro.model import MAX_TOKENS, RATE, Floats, SpeechModel
-from voiceclone_worker.engines.kokoro.voices import (
-    FittedVoice,
-    VoiceTable,
-    read_voice,
-    voice_table,
-    write_voice,
-)
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
 FASTEST = 1.6
@@ -36,7 +29,9 @@ _EDGE_SECONDS = 0.02
 _PAUSE_SECONDS = 0.2
 
 
-def speak_line(segment: SegmentSpec, voice: FittedVoice, model: SpeechModel, table: VoiceTable) -> Speech:
+def speak_line(
+    segment: SegmentSpec, voice: voices.FittedVoice, model: SpeechModel, table: voices.VoiceTable
+) -> Speech:
     """Synthesize a segment; its bytes depend on no other segment. Raises SegmentError."""
     reading = phonemes.read(segment.text, segment.language)
     parts = phonemes.split(reading.phonemes, MAX_TOKENS)
@@ -100,7 +95,7 @@ class KokoroEngine:
         self._encoder_folder = str(spec.options.get("encoder", ""))
         self._language = str(spec.options.get("language", "en"))
         self._model = SpeechModel(Path(spec.checkpoint))
-        self._table = voice_table()
+        self._table = voices.voice_table()
 
     def encode(
         self, references: Sequence[ReferenceSpec]
@@ -128,7 +123,7 @@ class KokoroEngine:
             probes[speaker] += 1
             self._emit("encoding", speaker=speaker, completed=probes[speaker], total=fitting.PROBES)
 
-        voices = fitting.fit_voices(
+        fitted = fitting.fit_voices(
             traits,
             model=self._model,
             encoder=encoder,
@@ -137,12 +132,12 @@ class KokoroEngine:
             threads=self._threads,
             probed=count,
         )
-        for reference, voice in voices:
+        for reference, voice in fitted:
             yield reference.spec, _write(voice, reference.spec)
 
     def generate(self, rows: Sequence[SpeechRow]) -> Iterator[tuple[SpeechRow, Speech | SegmentError]]:
         """Synthesize the rows, as many at a time as there are threads. No row depends on another."""
-        read = cache(lambda codes: read_voice(Path(codes), self._table.names))
+        read = cache(lambda codes: voices.read_voice(Path(codes), self._table.names))
 
         def synthesize(row: SpeechRow) -> Speech | SegmentError:
             self._emit("segment_started", task=row.task, id=row.segment.id)
@@ -173,12 +168,12 @@ def _finished(
         yield waiting.pop(future), future.result()
 
 
-def _write(voice: FittedVoice, spec: ReferenceSpec) -> SegmentError | None:
+def _write(voice: voices.FittedVoice, spec: ReferenceSpec) -> SegmentError | None:
     """Write a voice; return why that failed, else None."""
     if not spec.codes:
         return SegmentError("codes_missing", f'the reference of {spec.speaker} names no "codes" to write.')
     try:
-        write_voice(voice, Path(spec.codes))
+        voices.write_voice(voice, Path(spec.codes))
     except OSError as error:
         failure = write_failure(Path(spec.codes), error)
         return SegmentError(failure.code, failure.message)
