@@ -130,6 +130,8 @@ def _unroll(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list[Omitted
         by_word = _overlaps(lines, words, MAX_WORDS, MIN_WORDS)
         if sum(map(bool, by_word)) > sum(map(bool, overlaps)):
             rows, overlaps, joint = words, by_word, " "
+    if not any(overlaps):
+        return list(lines), []
     shown: list[_Shown] = []
     repeated: list[OmittedText] = []
     for at, line in enumerate(lines):

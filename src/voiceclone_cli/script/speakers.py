@@ -62,7 +62,7 @@ class SpeakerShares:
 
     def _share(self, name: str, first: int, last: int) -> int:
         starts, ends = self._starts[name], self._ends[name]
-        return starts.at(last) - ends.at(last) - starts.at(first) + ends.at(first)
+        return starts.between(first, last) - ends.between(first, last)
 
 
 class _ElapsedSums:
@@ -72,10 +72,11 @@ class _ElapsedSums:
         self._moments = sorted(map(_microseconds, seconds))
         self._sums = list(accumulate(self._moments, initial=0))
 
-    def at(self, time: int) -> int:
-        """Return the sum of time - moment over the moments before this time."""
-        count = bisect_left(self._moments, time)
-        return count * time - self._sums[count]
+    def between(self, first: int, last: int) -> int:
+        """Return by how much the sum of time - moment, over the moments before a time, grows from one to the other."""
+        before = bisect_left(self._moments, first)
+        count = bisect_left(self._moments, last, before)
+        return count * last - self._sums[count] - before * first + self._sums[before]
 
 
 class _Distances:
