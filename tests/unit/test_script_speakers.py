@@ -255,6 +255,17 @@ def test_dialogue_dashes_are_two_people_where_the_turns_have_one(tmp_path: Path)
     )
 
 
+def test_a_field_names_the_first_of_two_people_with_dialogue_dashes(tmp_path: Path) -> None:
+    path = tmp_path / "a.ass"
+    path.write_text(
+        "[Events]\nDialogue: 0,0:00:01.00,0:00:04.00,Default,SPEAKER_01,0,0,0,,- Yes.\\N- No.\n"
+        "Dialogue: 0,0:00:05.00,0:00:06.00,Default,SPEAKER_01,0,0,0,,One\\N- two.\n",
+        encoding="utf-8",
+    )
+    result = script_file.read_script(path, TWO_PEOPLE, language="en")
+    assert said(result) == [("SPEAKER_01", "Yes."), ("SPEAKER_00", "No."), ("SPEAKER_01", "One - two.")]
+
+
 def test_dialogue_dashes_without_another_speaker_near_are_noted(tmp_path: Path) -> None:
     path = tmp_path / "a.srt"
     path.write_text("1\n00:00:02,000 --> 00:00:04,000\n- One.\n- Two.\n", encoding="utf-8")

@@ -9,6 +9,7 @@ other speaker who is nearest takes the row that the turns contradict least.
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from itertools import accumulate, pairwise
 from voiceclone_cli.analysis.turns import TurnIndex
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import check_speaker_names
-from voiceclone_cli.script.labels import Part, label_key, learn_labels, strip_marks
+from voiceclone_cli.script.labels import DASHES, Part, label_key, learn_labels, strip_marks
 from voiceclone_cli.script.parsers import ScriptLine, clean_text, share_time
 from voiceclone_cli.script.sounds import (
     CREDIT,
@@ -96,6 +97,7 @@ def _microseconds(seconds: float) -> int:
 
 MAX_DISTANCE = 10.0
 """Seconds from a row to the turn of another speaker who can be meant by a dialogue dash."""
+_DASH_ROW = re.compile(rf"^\s*[{DASHES}]\s*\w", re.MULTILINE)
 
 BY_LABEL, BY_TIME, BY_DASH, BY_DISTANCE = "label", "time", "dash", "nearest"
 """Ways to find the speaker of a segment; also the keys of Script.found_by."""
@@ -231,12 +233,20 @@ class _Assigner:
         return [Part(None, line.text.split("\n"))]
 
     def _field_parts(self, line: ScriptLine) -> list[Part]:
-        """Return the parts of a line whose speaker is a field; a known name in its text is a label all the same."""
+        """Return the parts of a line whose speaker is a field.
+
+        A known name in its text is a label all the same, and of two rows with dialogue dashes the field names the
+        first one's speaker.
+        """
         text = line.text
-        if not self._has_labels or not self._reader.has_known_label(text):
+        is_dialogue = len(_DASH_ROW.findall(text)) > 1
+        if not self._has_labels or not (is_dialogue or self._reader.has_known_label(text)):
             return [Part(line.speaker, text.split("\n"))]
         parts = self._reader.parts(text)
-        return [replace(part, name=part.name or line.speaker) for part in parts]
+        return [
+            part if part.name or (number and is_dialogue) else replace(part, name=line.speaker)
+            for number, part in enumerate(parts)
+        ]
 
     def _speech(self, line: ScriptLine, part: Part) -> str:
         """Return what is spoken of a part, and list the rest."""
