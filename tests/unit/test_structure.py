@@ -132,3 +132,12 @@ def test_the_worker_imports_nothing_of_the_ui_package() -> None:
 def test_what_is_shared_needs_only_the_standard_library(shared: str) -> None:
     for name in imported(SOURCES[shared]):
         assert name in SHARED or name.split(".")[0] in sys.stdlib_module_names, name
+
+
+def test_a_class_name_stands_for_one_thing() -> None:
+    places: dict[str, list[str]] = {}
+    for module, path in SOURCES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}

@@ -117,7 +117,7 @@ def describe_found_by(found_by: Mapping[str, int]) -> str:
 
 
 @dataclass(slots=True)
-class Assignment:
+class SpeakerAssignment:
     """What is spoken of a script's lines, by whom, and what is not."""
 
     lines: list[ScriptLine] = field(default_factory=list)
@@ -135,7 +135,7 @@ def assign_speakers(
     labels: bool = True,
     sounds: bool = False,
     strict: bool = False,
-) -> Assignment:
+) -> SpeakerAssignment:
     """Return the lines that are spoken with their speakers, one for each speaker of a cue, and all other text.
 
     ``extra`` are names with a voice in addition to those of the diarization. Without ``labels`` names before a text
@@ -175,9 +175,9 @@ class _Assigner:
         self._voiceless: list[str] = []
         self._dialogues: defaultdict[bool, list[str]] = defaultdict(list)
         """Cues whose turns contradict their dashes, by whether another speaker was found."""
-        self._result = Assignment()
+        self._result = SpeakerAssignment()
 
-    def run(self) -> Assignment:
+    def run(self) -> SpeakerAssignment:
         result = self._result
         if self._has_labels and self._read_as_text:
             result.notes.append(f"Read as text, not as speakers: {_list_names(self._read_as_text)}.")
