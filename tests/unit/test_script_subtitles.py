@@ -261,3 +261,9 @@ def test_rows_that_are_no_dialogue_are_omitted() -> None:
 )
 def test_text_that_would_be_read_otherwise_is_not_plain(text: str) -> None:
     assert not is_plain(text) and is_plain("R&D <3 {so} \\o/ 10:30")
+
+
+def test_a_heading_with_times_is_a_damaged_cue() -> None:
+    (found,) = parse_vtt("WEBVTT 00:00:01.500 --> 00:00:03.000\nHello.\n")
+    assert isinstance(found, OmittedText) and found.text == "WEBVTT\nHello."
+    assert found.reason.startswith("its times are 'WEBVTT 00:00:01.500")

@@ -155,7 +155,7 @@ def _heading_rows(rows: Sequence[str]) -> Iterator[int]:
         is_word = rows[at].strip() == "WEBVTT"
         is_alone = is_word and _parse_times(rows[at - 1]) is None
         is_followed = (is_word or not rows[at - 1].strip()) and _HEADING.match(after) is not None
-        if not (is_first or is_alone or is_followed):
+        if not (is_first or is_alone or is_followed) or _parse_times(rows[at]) is not None:
             at += 1
             continue
         while at < len(rows) and rows[at].strip() and _parse_times(rows[at]) is None:
