@@ -185,7 +185,7 @@ def _omitted_rows(omitted: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         (
             row["where"],
             "" if row["start"] is None else _clock(row["start"]),
-            _shortened(row["text"]),
+            _shortened(" ".join(row["text"].split())),
             row["reason"],
         )
         for row in omitted[:MAX_OMITTED]
@@ -201,7 +201,6 @@ def _clock(seconds: float) -> str:
 
 
 def _shortened(text: str) -> str:
-    text = " ".join(text.split())
     return text if len(text) <= MAX_NAME_LENGTH else f"{text[: MAX_NAME_LENGTH - 3]}..."
 
 
@@ -315,7 +314,7 @@ def batch_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         name, count = row["name"], row["segments"]
         cells.append(
             (
-                name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 3]}...",
+                _shortened(name),
                 row["status"],
                 f"{count['done']} of {count['total']}" if count["total"] else "-",
                 "-" if row["seconds"] is None else f"{row['seconds']:.1f}",

@@ -202,8 +202,11 @@ def original_levels(
     usual: dict[str, float | None] = {}
     for speaker in {segment.speaker for segment in segments}:
         values = [value for name, value in found if name == speaker]
-        of_turns = level(speaker, 0.0, recording.seconds)
-        usual[speaker] = statistics.median(values) if values else overall if of_turns is None else of_turns
+        if values:
+            usual[speaker] = statistics.median(values)
+        else:
+            of_turns = level(speaker, 0.0, recording.seconds)
+            usual[speaker] = overall if of_turns is None else of_turns
     return {segment.id: _bounded(own[segment.id], usual[segment.speaker]) for segment in segments}
 
 

@@ -46,6 +46,11 @@ class RunContext:
         """Show a sentence now. What belongs into the manifest goes into ``notes``."""
         self.progress(ProgressEvent("note", 1, 1, note=sentence, shared=shared))
 
+    def warn(self, sentence: str) -> None:
+        """Show a sentence now, and keep it for the manifest."""
+        self.notes.append(sentence)
+        self.show(f"note: {sentence}")
+
 
 @contextmanager
 def open_run(

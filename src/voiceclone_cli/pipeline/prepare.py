@@ -147,8 +147,7 @@ def _find_script(
         )
     ctx.show(f"language: {language.code}, because {language.why}")
     for warning in language.warnings:
-        ctx.show(f"note: {warning}")
-    ctx.notes.extend(language.warnings)
+        ctx.warn(warning)
     return script, words, script_from, language
 
 
@@ -247,8 +246,7 @@ def check_languages(ctx: RunContext, script: Script) -> None:
     """
     lines = Counter(segment.language for segment in script.segments)
     for note in language_notes(ctx.engine.name, lines, is_remote=ctx.request.settings.executor == RAY):
-        ctx.notes.append(note)
-        ctx.show(f"note: {note}")
+        ctx.warn(note)
 
 
 def bytes_of_run(
@@ -291,5 +289,4 @@ def _check_free_space(
     """Warn early: a full disk does no harm, but costs the time until then."""
     needed = bytes_of_run(ctx.recording, segments, slot_ends, speakers)
     if ctx.run_dir.is_new and (note := free_space_note(ctx.run_dir.root, needed)):
-        ctx.notes.append(note)
-        ctx.show(f"note: {note}")
+        ctx.warn(note)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from voiceclone_cli.script.parsers import ScriptLine
+from voiceclone_cli.script.sounds import REPEATED_AT_ONCE, REPEATED_CUE
 from voiceclone_cli.types import OmittedText
 
 SAME_TIME = 0.1
@@ -26,8 +27,6 @@ MAX_ROWS = 8
 MIN_WORDS = 3
 """Words that a cue must repeat where the rows of the captions were joined."""
 MAX_WORDS = 40
-
-_REPEATED = "repeated from the cue before"
 
 
 def remove_repeats(
@@ -76,7 +75,7 @@ def _without_copies(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list
             if _is_next_step(step, line):
                 kept[at] = replace(kept[at], end=line.end)
                 latest[key] = at, line
-                copies.append(OmittedText(line.where, line.start, line.end, line.text, _REPEATED))
+                copies.append(OmittedText(line.where, line.start, line.end, line.text, REPEATED_CUE))
                 continue
             places[(*key, *_tenths(step))] = step
             start, end = _tenths(line)
@@ -85,8 +84,7 @@ def _without_copies(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list
                 for first in (start, start - 1, start + 1)
                 for last in (end, end - 1, end + 1)
             ):
-                reason = "the same text is spoken at the same time"
-                copies.append(OmittedText(line.where, line.start, line.end, line.text, reason))
+                copies.append(OmittedText(line.where, line.start, line.end, line.text, REPEATED_AT_ONCE))
                 continue
         latest[key] = len(kept), line
         kept.append(line)
@@ -146,7 +144,7 @@ def _unroll(lines: Sequence[ScriptLine]) -> tuple[list[ScriptLine], list[Omitted
         # The last row of the cue before may have grown by some words.
         latest.rows[-1] = rows[at][overlap - 1]
         old = [*rows[at][: overlap - 1], rows[at - 1][-1]]
-        repeated.append(OmittedText(line.where, line.start, line.end, joint.join(old), _REPEATED))
+        repeated.append(OmittedText(line.where, line.start, line.end, joint.join(old), REPEATED_CUE))
         if new := rows[at][overlap:]:
             shown.append(_Shown(line, new, line.end, rolls=True))
     kept = []

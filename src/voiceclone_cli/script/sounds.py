@@ -30,6 +30,8 @@ SOUND, MUSIC, CREDIT, DIRECTION, NO_WORDS, LABEL = (
     "no words",
     "label",
 )
+REPEATED_CUE = "repeated from the cue before"
+REPEATED_AT_ONCE = "the same text is spoken at the same time"
 """Reasons of OmittedText."""
 REPEATED, OTHER = "repeated", "other"
 _PLURALS = {
@@ -44,8 +46,8 @@ _PLURALS = {
 }
 _KINDS = {
     **{reason: reason for reason in (SOUND, MUSIC, CREDIT, DIRECTION, NO_WORDS, LABEL)},
-    "the same text is spoken at the same time": REPEATED,
-    "repeated from the cue before": REPEATED,
+    REPEATED_AT_ONCE: REPEATED,
+    REPEATED_CUE: REPEATED,
 }
 """Kinds of reasons in a summary; damage has a reason for each line."""
 
