@@ -14,7 +14,7 @@ import numpy as np
 
 from voiceclone_worker.atomic import write_failure
 from voiceclone_worker.engines.base import Emit, EngineError, SegmentError, Speech, SpeechRow
-from voiceclone_worker.engines.kokoro import dsp, phonemes, voices
+from voiceclone_worker.engines.kokoro import dsp, envelope, phonemes, voices
 from voiceclone_worker.engines.kokoro.model import MAX_TOKENS, RATE, Floats, SpeechModel
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
@@ -48,7 +48,7 @@ def speak_line(
         return np.concatenate(signals[1:])
 
     signal = fit_length(render, voice.speed, segment.max_seconds)
-    shaped = dsp.apply_equaliser(signal, voice.gains, voice.level)
+    shaped = dsp.at_level(envelope.convert(signal, voice.conversion), voice.level)
     pcm = np.clip(np.round(shaped * 32767.0), -32768, 32767).astype("<i2").tobytes()
     return Speech(pcm=pcm, rate=RATE, seed=segment.seed, warnings=reading.warnings)
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from voiceclone_worker.engines.base import EngineError, SegmentError
-from voiceclone_worker.engines.kokoro import dsp, phonemes, voices
-from voiceclone_worker.engines.kokoro.dsp import Doubles, level, speech_seconds, trim, without_gaps
+from voiceclone_worker.engines.kokoro import envelope, phonemes, voices
+from voiceclone_worker.engines.kokoro.dsp import level, speech_seconds, trim, without_gaps
+from voiceclone_worker.engines.kokoro.envelope import Conversion, Envelopes
 from voiceclone_worker.engines.kokoro.model import RATE, Floats, SpeechModel
 from voiceclone_worker.engines.kokoro.voices import FittedVoice, VoiceTable
 from voiceclone_worker.protocol import ReferenceSpec
@@ -105,8 +106,7 @@ def _camplus(folder: Path) -> Any:
 
 
 PROBES = 4
-"""Mixtures that are synthesized and measured for each speaker. Six are no better: a margin of .092 instead of .091 over
-the other speaker, by the measure of ``dsp.exaggerate_spectrum``."""
+"""Mixtures that are synthesized and measured for each speaker."""
 _PROBE_TEXT = "We were away a year ago, and nothing much has changed."
 _SHORTEST_SECONDS = 0.3
 _QUIETEST = 1e-3
@@ -126,8 +126,7 @@ class ReferenceTraits:
     """At TRAITS_RATE."""
     embedding: Floats
     f0_hz: float | None
-    spectrum: Doubles
-    """Of ``dsp.long_term_spectrum``, at RATE."""
+    envelopes: Envelopes
 
     @property
     def semitones(self) -> float:
@@ -156,7 +155,7 @@ def measure_reference(spec: ReferenceSpec, encoder: SpeakerEncoder) -> Reference
         signal=signal,
         embedding=encoder.embed(signal),
         f0_hz=median_f0(signal),
-        spectrum=dsp.long_term_spectrum(soxr.resample(signal, TRAITS_RATE, RATE)),
+        envelopes=envelope.measure(soxr.resample(signal, TRAITS_RATE, RATE)),
     )
 
 
@@ -174,9 +173,7 @@ def fit_voices(
     tokens = phonemes.to_tokens(phonemes.to_phonemes(_PROBE_TEXT, "en"))
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for reference in references:
-            rest = [other for other in references if other is not reference]
-            others = [other.embedding for other in rest]
-            target = dsp.exaggerate_spectrum(reference.spectrum, [other.spectrum for other in rest])
+            others = [other.embedding for other in references if other is not reference]
             mixtures = voices.propose_mixtures(
                 reference.embedding, reference.semitones, others, table, count=PROBES
             )
@@ -186,11 +183,11 @@ def fit_voices(
 
             probes = []
             for mixture, signal in zip(mixtures, pool.map(render, mixtures), strict=True):
-                gains, embedding, f0 = _measure_probe(signal, target, encoder)
+                conversion, embedding, f0 = _measure_probe(signal, reference, encoder)
                 score = voices.score_probe(reference.embedding, reference.semitones, others, embedding, f0)
-                probes.append((score, mixture, gains, signal, float(embedding @ reference.embedding)))
+                probes.append((score, mixture, conversion, signal, float(embedding @ reference.embedding)))
                 probed(reference)
-            _, (acoustic, prosody), gains, signal, similarity = max(probes, key=lambda probe: probe[0])
+            _, (acoustic, prosody), conversion, signal, similarity = max(probes, key=lambda probe: probe[0])
             own_rate = _speaking_rate(reference, language)
             kokoro_rate = len(tokens) / speech_seconds(signal, RATE)
             yield (
@@ -199,7 +196,7 @@ def fit_voices(
                     names=table.names,
                     acoustic=acoustic,
                     prosody=prosody,
-                    gains=gains,
+                    conversion=conversion,
                     level=float(np.clip(level(trim(reference.signal, TRAITS_RATE)), *_LEVELS)),
                     speed=1.0 if own_rate is None else float(np.clip(own_rate / kokoro_rate, *_SPEEDS)),
                     embedding=reference.embedding,
@@ -210,18 +207,18 @@ def fit_voices(
 
 
 def _measure_probe(
-    signal: Floats, target: Doubles, encoder: SpeakerEncoder
-) -> tuple[Floats, Floats, float | None]:
-    """Return the gains that give a probe the spectrum ``target``, its embedding with them, and its F0 in semitones.
+    signal: Floats, reference: ReferenceTraits, encoder: SpeakerEncoder
+) -> tuple[Conversion, Floats, float | None]:
+    """Return the conversion of a probe to its speaker, the embedding of what it gives, and the F0 in semitones.
 
-    The channel of a recording is part of its embedding, so a probe is measured through its equaliser.
+    The channel of a recording is part of its embedding, so a probe is measured as its lines will sound.
     """
     import soxr
 
-    gains = dsp.design_equaliser(target, dsp.long_term_spectrum(trim(signal, RATE)))
-    shaped = soxr.resample(dsp.apply_equaliser(signal, gains, level(signal)), RATE, TRAITS_RATE)
+    conversion = envelope.fit(reference.envelopes, envelope.measure(trim(signal, RATE)))
+    converted = soxr.resample(envelope.convert(signal, conversion), RATE, TRAITS_RATE).astype(np.float32)
     f0 = median_f0(soxr.resample(signal, RATE, TRAITS_RATE))
-    return gains, encoder.embed(shaped), None if f0 is None else semitones(f0)
+    return conversion, encoder.embed(converted), None if f0 is None else semitones(f0)
 
 
 def _speaking_rate(reference: ReferenceTraits, language: str) -> float | None:
