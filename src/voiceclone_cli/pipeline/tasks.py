@@ -74,7 +74,11 @@ def encoding_inputs(job: SynthesisJob) -> dict[str, Any]:
     references = [
         [_sha256_or_empty(reference.audio), reference.text] for reference in job.references.values()
     ]
-    return {"engine": _engine_inputs(job.engine), "references": references}
+    return {
+        "engine": _engine_inputs(job.engine),
+        "effort": job.engine.options.get("effort", ""),
+        "references": references,
+    }
 
 
 def codes_files(job: SynthesisJob) -> list[Path]:
