@@ -15,7 +15,7 @@ import numpy as np
 from voiceclone_worker.atomic import write_failure
 from voiceclone_worker.engines.base import Emit, EngineError, SegmentError, Speech, SpeechRow
 from voiceclone_worker.engines.kokoro import dsp, envelope, phonemes, voices
-from voiceclone_worker.engines.kokoro.line_plan import LinePlan, fit_speed
+from voiceclone_worker.engines.kokoro.line_plan import LinePlan, fit_speed, with_pitch
 from voiceclone_worker.engines.kokoro.model import MAX_TOKENS, RATE, Floats, SpeechModel
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
@@ -43,7 +43,10 @@ def speak_line(
         return [model.plan(tokens, style, speed) for tokens, style in zip(token_lists, styles, strict=True)]
 
     plans = fit_speed(plan, voice.speed, slot and max(0.0, slot - edges))
-    sounds = [model.render(*part) for part in zip(plans, styles, strict=True)]
+    sounds = [
+        model.render(with_pitch(part, voice.pitch, voice.own_pitch), style)
+        for part, style in zip(plans, styles, strict=True)
+    ]
     signal = _joined(sounds, _EDGE_SECONDS)
     if slot and len(signal) > slot * RATE:
         signal = _joined(sounds, 0.0)

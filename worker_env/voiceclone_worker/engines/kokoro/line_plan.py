@@ -122,15 +122,15 @@ def pitch_statistics(f0: NDArray[np.floating[Any]]) -> PitchStatistics | None:
     return PitchStatistics(float(np.median(near)), float(near.std()), len(near))
 
 
-def with_pitch(plan: LinePlan, speaker: PitchStatistics, mixture: PitchStatistics) -> LinePlan:
-    """Return ``plan`` with the median and the spread of the speaker's F0.
+def with_pitch(plan: LinePlan, speaker: PitchStatistics | None, mixture: PitchStatistics | None) -> LinePlan:
+    """Return ``plan`` with the median and the spread of the speaker's F0; as it is where one of the pitches is unknown.
 
     ``mixture`` are the statistics of the same voice's plan of a longer text. A line of few voiced frames is high or low
     for a reason (a question, an exclamation): it is moved as that text would be, a long one to the speaker's own values.
     The shift and the factor are bounded to what the decoder has been heard to say well.
     """
     line = pitch_statistics(plan.f0)
-    if line is None:
+    if line is None or speaker is None or mixture is None:
         return plan
     share = line.count / (line.count + _FRAMES_OF_A_VOICE)
     centre = share * line.median + (1 - share) * mixture.median
