@@ -90,10 +90,10 @@ def fill_gaps(
     if not len(decided):
         return
     for window, local in np.argwhere(~known & speaks.any(axis=1)):
-        heard = np.flatnonzero(speaks[window, :, local]) + starts[window]
-        total = votes[heard].sum(axis=0)
+        speech = np.flatnonzero(speaks[window, :, local]) + starts[window]
+        total = votes[speech].sum(axis=0)
         if not total.any():
-            total = votes[decided[np.argmin(np.abs(decided - heard.mean()))]]
+            total = votes[decided[np.argmin(np.abs(decided - speech.mean()))]]
         labels[window, local] = np.argmax(total)
 
 

@@ -241,8 +241,8 @@ def _pipeline_class() -> Any:
             starts = window_starts(segmentations, count.sliding_window)
             for start, labels, speaks in zip(starts, hard_clusters, segmentations.data, strict=True):
                 for label in np.unique(labels[labels >= 0]):
-                    heard = speaks[:, labels == label].max(axis=1)
-                    votes[start : start + frames, label] += heard[: len(votes) - start]
+                    active = speaks[:, labels == label].max(axis=1)
+                    votes[start : start + frames, label] += active[: len(votes) - start]
             most = int(count.data.max())
             if votes.shape[1] < most:
                 votes = np.pad(votes, ((0, 0), (0, most - votes.shape[1])))
