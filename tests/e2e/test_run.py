@@ -140,7 +140,9 @@ def test_a_translation_is_spoken_in_its_language_and_in_the_right_voices(
 
     folder = tmp_path / "spanish"
     turns = heard(sample_run)[:2]
-    spanish = Run(voiceclone("run", sample_wav, *turns, "--script", SPANISH, "--out", folder, "--json"), folder)
+    spanish = Run(
+        voiceclone("run", sample_wav, *turns, "--script", SPANISH, "--out", folder, "--json"), folder
+    )
     assert spanish.ended.code == 0, spanish.ended.err
     assert {row["language"] for row in spanish.segments} == {"es"}
     labels = re.findall(r"^\[(\w+)\]", SPANISH.read_text(encoding="utf-8"), re.MULTILINE)
@@ -155,7 +157,10 @@ def test_other_containers_are_read(suffix: str, sample_wav: Path, sample_run: Ru
     samples, rate = soundfile.read(sample_wav, dtype="float32")
     recording = write_media(tmp_path / f"talk{suffix}", samples, rate, video=suffix == ".mp4")
     folder = tmp_path / "out"
-    run = Run(voiceclone("run", recording, *heard(sample_run), "--engine", "echo", "--out", folder, "--json"), folder)
+    run = Run(
+        voiceclone("run", recording, *heard(sample_run), "--engine", "echo", "--out", folder, "--json"),
+        folder,
+    )
     assert run.ended.code == 0, run.ended.err
     document = run.ended.document
     assert document["input"]["video"] is (suffix == ".mp4") and len(document["speakers"]) == 2
