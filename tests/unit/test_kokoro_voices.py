@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, MAX_FRAMES, Conversion
+from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics
 from voiceclone_worker.engines.kokoro.model import Floats
 from voiceclone_worker.engines.kokoro.voices import (
     FittedVoice,
@@ -133,7 +134,8 @@ def a_voice() -> FittedVoice:
         level=0.05,
         speed=1.1,
         embedding=np.full(192, 192**-0.5, np.float32),
-        f0_hz=123.4,
+        pitch=PitchStatistics(83.4, 2.9, 512),
+        own_pitch=None,
         similarity=0.5,
     )
 

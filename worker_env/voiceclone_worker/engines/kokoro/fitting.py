@@ -16,6 +16,7 @@ from voiceclone_worker.engines.base import EngineError, SegmentError
 from voiceclone_worker.engines.kokoro import envelope, phonemes, voices
 from voiceclone_worker.engines.kokoro.dsp import level, speech_seconds, trim, without_gaps
 from voiceclone_worker.engines.kokoro.envelope import Conversion, Envelopes
+from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics, pitch_statistics, with_pitch
 from voiceclone_worker.engines.kokoro.model import RATE, Floats, SpeechModel
 from voiceclone_worker.engines.kokoro.voices import FittedVoice, VoiceTable
 from voiceclone_worker.protocol import ReferenceSpec
@@ -67,21 +68,17 @@ def log_mel(signal: Floats) -> Floats:
     return np.array(frames, np.float32).reshape(-1, 80)
 
 
-def median_f0(signal: Floats) -> float | None:
-    """Return the median F0 in Hz of a signal at 16 kHz; None where hardly anything is voiced.
+def measure_pitch(signal: Floats) -> PitchStatistics | None:
+    """Return the statistics of the F0 of a signal at 16 kHz; None where hardly anything is voiced.
 
-    DIO refined by StoneMask (Morise, 2009 and 2016); a second median excludes octave errors.
+    DIO refined by StoneMask (Morise, 2009 and 2016).
     """
     import pyworld
 
     samples = np.ascontiguousarray(signal, np.float64)
     rough, times = pyworld.dio(samples, TRAITS_RATE, f0_floor=60, f0_ceil=500, frame_period=10)
-    f0 = pyworld.stonemask(samples, rough, times, TRAITS_RATE)
-    octaves = np.log2(f0[f0 > 0])
-    if len(octaves) < 5:
-        return None
-    near = octaves[np.abs(octaves - np.median(octaves)) < 0.8]
-    return float(2 ** np.median(near))
+    pitch = pitch_statistics(pyworld.stonemask(samples, rough, times, TRAITS_RATE))
+    return pitch if pitch and pitch.count >= _FEWEST_VOICED else None
 
 
 def semitones(hertz: float) -> float:
@@ -111,6 +108,8 @@ _PROBE_TEXT = "We were away a year ago, and nothing much has changed."
 _SHORTEST_SECONDS = 0.3
 _QUIETEST = 1e-3
 _UNKNOWN_F0_HZ = 150.0
+_FEWEST_VOICED = 5
+"""Values of F0, 10 ms apart, that say something of a voice."""
 _LEVELS = (0.01, 0.3)
 _SPEEDS = (0.8, 1.25)
 _MIN_RATE_SECONDS = 2.0
@@ -125,13 +124,13 @@ class ReferenceTraits:
     signal: Floats
     """At TRAITS_RATE."""
     embedding: Floats
-    f0_hz: float | None
+    pitch: PitchStatistics | None
     envelopes: Envelopes
 
     @property
     def semitones(self) -> float:
         """F0 in semitones; that of 150 Hz where none was found."""
-        return semitones(self.f0_hz or _UNKNOWN_F0_HZ)
+        return self.pitch.median if self.pitch else semitones(_UNKNOWN_F0_HZ)
 
 
 def measure_reference(spec: ReferenceSpec, encoder: SpeakerEncoder) -> ReferenceTraits:
@@ -154,7 +153,7 @@ def measure_reference(spec: ReferenceSpec, encoder: SpeakerEncoder) -> Reference
         spec=spec,
         signal=signal,
         embedding=encoder.embed(signal),
-        f0_hz=median_f0(signal),
+        pitch=measure_pitch(signal),
         envelopes=envelope.measure(soxr.resample(signal, TRAITS_RATE, RATE)),
     )
 
@@ -178,16 +177,24 @@ def fit_voices(
                 reference.embedding, reference.semitones, others, table, count=PROBES
             )
 
-            def render(mixture: tuple[Floats, Floats]) -> Floats:
-                return model.speak(tokens, table.style(*mixture, len(tokens)), 1.0)
+            def render(
+                mixture: tuple[Floats, Floats], pitch: PitchStatistics | None = reference.pitch
+            ) -> tuple[Floats, PitchStatistics | None]:
+                style = table.style(*mixture, len(tokens))
+                plan = model.plan(tokens, style, 1.0)
+                own = pitch_statistics(plan.f0)
+                return model.render(with_pitch(plan, pitch, own), style), own
 
             probes = []
-            for mixture, signal in zip(mixtures, pool.map(render, mixtures), strict=True):
+            for mixture, (signal, own_pitch) in zip(mixtures, pool.map(render, mixtures), strict=True):
                 conversion, embedding, f0 = _measure_probe(signal, reference, encoder)
                 score = voices.score_probe(reference.embedding, reference.semitones, others, embedding, f0)
-                probes.append((score, mixture, conversion, signal, float(embedding @ reference.embedding)))
+                similarity = float(embedding @ reference.embedding)
+                probes.append((score, mixture, conversion, signal, similarity, own_pitch))
                 probed(reference)
-            _, (acoustic, prosody), conversion, signal, similarity = max(probes, key=lambda probe: probe[0])
+            _, (acoustic, prosody), conversion, signal, similarity, own_pitch = max(
+                probes, key=lambda probe: probe[0]
+            )
             own_rate = _speaking_rate(reference, language)
             kokoro_rate = len(tokens) / speech_seconds(signal, RATE)
             yield (
@@ -200,7 +207,8 @@ def fit_voices(
                     level=float(np.clip(level(trim(reference.signal, TRAITS_RATE)), *_LEVELS)),
                     speed=1.0 if own_rate is None else float(np.clip(own_rate / kokoro_rate, *_SPEEDS)),
                     embedding=reference.embedding,
-                    f0_hz=reference.f0_hz or 0.0,
+                    pitch=reference.pitch,
+                    own_pitch=own_pitch,
                     similarity=similarity,
                 ),
             )
@@ -217,8 +225,8 @@ def _measure_probe(
 
     conversion = envelope.fit(reference.envelopes, envelope.measure(trim(signal, RATE)))
     converted = soxr.resample(envelope.convert(signal, conversion), RATE, TRAITS_RATE).astype(np.float32)
-    f0 = median_f0(soxr.resample(signal, RATE, TRAITS_RATE))
-    return conversion, encoder.embed(converted), None if f0 is None else semitones(f0)
+    pitch = measure_pitch(soxr.resample(signal, RATE, TRAITS_RATE))
+    return conversion, encoder.embed(converted), pitch.median if pitch else None
 
 
 def _speaking_rate(reference: ReferenceTraits, language: str) -> float | None:

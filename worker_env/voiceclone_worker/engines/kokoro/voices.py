@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from voiceclone_worker.atomic import write_bytes_atomic
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, MAX_FRAMES, Conversion
+from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics
 from voiceclone_worker.engines.kokoro.model import Floats
 
 _DATA = Path(__file__).parent / "data"
@@ -178,7 +179,7 @@ def _pairs_and_singles(voices: NDArray[np.intp], count: int) -> list[Floats]:
     return mixtures
 
 
-FORMAT = "voiceclone.kokoro-voice/2"
+FORMAT = "voiceclone.kokoro-voice/3"
 _MAX_BYTES = 1 << 20
 """Unpacked; four times the size of a voice. A small archive may unpack to much more."""
 
@@ -202,8 +203,10 @@ class FittedVoice:
     """1.0 is Kokoro's own."""
     embedding: Floats
     """(192,): the speaker, by CAM++."""
-    f0_hz: float
-    """The speaker's median F0; 0.0 where none was found."""
+    pitch: PitchStatistics | None
+    """The speaker's; None where hardly anything is voiced."""
+    own_pitch: PitchStatistics | None
+    """Of the mixture, as it plans the probe."""
     similarity: float
     """Cosine of the fitted voice to the speaker, by CAM++."""
 
@@ -222,9 +225,8 @@ def write_voice(voice: FittedVoice, path: Path) -> None:
         "frames": conversion.frames.astype(np.float16),
         "keys": conversion.keys.astype(np.float16),
         "embedding": voice.embedding.astype(np.float32),
-        "scalars": np.array(
-            [voice.level, voice.speed, voice.f0_hz, voice.similarity, conversion.strength], np.float64
-        ),
+        "pitch": np.array([_pitch_row(pitch) for pitch in (voice.pitch, voice.own_pitch)], np.float64),
+        "scalars": np.array([voice.level, voice.speed, voice.similarity, conversion.strength], np.float64),
     }
     write_bytes_atomic(path, _npz(arrays))
 
@@ -248,7 +250,8 @@ def read_voice(path: Path, names: tuple[str, ...]) -> FittedVoice:
         "frames": (kept, BANDS),
         "keys": (kept, KEYS),
         "embedding": (192,),
-        "scalars": (5,),
+        "pitch": (2, 3),
+        "scalars": (4,),
     }
     if str(content.get("format")) != FORMAT or tuple(map(str, content.get("names", ()))) != names:
         raise SegmentError("voice_outdated", f"{path} was made by another version: {again}")
@@ -256,7 +259,7 @@ def read_voice(path: Path, names: tuple[str, ...]) -> FittedVoice:
         array = content.get(key)
         if array is None or array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
             raise SegmentError("voice_unreadable", f'{path} has no valid "{key}": {again}')
-    level, speed, f0_hz, similarity, strength = (float(value) for value in content["scalars"])
+    level, speed, similarity, strength = (float(value) for value in content["scalars"])
     return FittedVoice(
         names=names,
         acoustic=content["acoustic"],
@@ -267,9 +270,19 @@ def read_voice(path: Path, names: tuple[str, ...]) -> FittedVoice:
         level=level,
         speed=speed,
         embedding=content["embedding"],
-        f0_hz=f0_hz,
+        pitch=_pitch(content["pitch"][0]),
+        own_pitch=_pitch(content["pitch"][1]),
         similarity=similarity,
     )
+
+
+def _pitch_row(pitch: PitchStatistics | None) -> list[float]:
+    return [pitch.median, pitch.spread, pitch.count] if pitch else [0.0, 0.0, 0.0]
+
+
+def _pitch(row: NDArray[np.float64]) -> PitchStatistics | None:
+    median, spread, count = (float(value) for value in row)
+    return PitchStatistics(median, spread, round(count)) if count else None
 
 
 def _arrays(path: Path) -> dict[str, Any]:
