@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from judge import Judge
 from voiceclone_worker.engines import kokoro
 from voiceclone_worker.engines.base import Engine, SegmentError, Speech, SpeechRow
-from voiceclone_worker.engines.kokoro.fitting import PROBES
+from voiceclone_worker.engines.kokoro.fitting import EFFORTS
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
 pytestmark = pytest.mark.engine
@@ -58,7 +58,8 @@ def fitted(
         soundfile.write(folder / f"{speaker}.wav", longest(own), RATE)
         codes = folder / speaker / "voice.npz"
         references.append(ReferenceSpec(speaker, str(folder / f"{speaker}.wav"), "", str(codes)))
-    options = {"encoder": str(model_folders["campplus"]), "threads": 2}
+    folders = {"encoder": str(model_folders["campplus"]), "quality": str(model_folders["dnsmos"])}
+    options = {**folders, "threads": 2}
     spec = EngineSpec("kokoro", str(model_folders["kokoro"]), options=options)
     events: list[tuple[str, dict[str, Any]]] = []
     engine = kokoro.load(spec, lambda event, **fields: events.append((event, fields)))
@@ -152,8 +153,8 @@ def test_fitting_again_gives_the_same_voices_and_reports_its_progress(fitted: Fi
     progress = [fields for event, fields in fitted.events if event == "encoding"]
     for reference in fitted.references:
         own = [fields for fields in progress if fields["speaker"] == reference.speaker]
-        assert [fields["completed"] for fields in own] == list(range(1, PROBES + 1))
-        assert {fields["total"] for fields in own} == {PROBES}
+        assert [fields["completed"] for fields in own] == list(range(1, EFFORTS["normal"].probes + 1))
+        assert {fields["total"] for fields in own} == {EFFORTS["normal"].probes}
 
 
 def test_spanish_is_synthesized_and_a_line_is_fitted_to_its_slot(fitted: Fitted) -> None:

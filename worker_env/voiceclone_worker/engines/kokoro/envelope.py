@@ -16,7 +16,7 @@ Only numpy is used: synthesis must start fast, and scipy takes a second to impor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -31,8 +31,6 @@ CEPSTRA = 14
 KEYS = 3 * CEPSTRA
 MAX_FRAMES = 1500
 """Frames of a reference that are kept, evenly spread."""
-MIN_FRAMES = 60
-"""Of a reference: fewer have no covariance to speak of."""
 NEIGHBOURS = 3
 
 _FFT, _HOP = 768, 192
@@ -86,6 +84,14 @@ class Conversion:
     """(frames, KEYS): what each of them is found by."""
     strength: float = 1.0
 
+    def without_frames(self) -> Conversion:
+        """Return the linear map alone."""
+        return replace(self, frames=self.frames[:0], keys=self.keys[:0])
+
+    def mean_only(self) -> Conversion:
+        """Return what carries over the mean alone."""
+        return replace(self.without_frames(), matrix=np.eye(BANDS, dtype=np.float32))
+
 
 @dataclass(frozen=True)
 class Envelopes:
@@ -108,7 +114,7 @@ def measure(signal: Floats) -> Envelopes:
     return Envelopes(bands[loud], _keys(bands)[loud])
 
 
-def fit(reference: Envelopes, probe: Envelopes, *, strength: float = 1.0) -> Conversion:
+def fit(reference: Envelopes, probe: Envelopes) -> Conversion:
     """Return the conversion of the voice of ``probe`` to that of ``reference``, with every step."""
     kept = np.linspace(0, len(reference.bands) - 1, min(len(reference.bands), MAX_FRAMES)).astype(int)
     return Conversion(
@@ -117,7 +123,6 @@ def fit(reference: Envelopes, probe: Envelopes, *, strength: float = 1.0) -> Con
         matrix=_transport(_covariance(probe.bands), _covariance(reference.bands)).astype(np.float32),
         frames=reference.bands[kept].astype(np.float16),
         keys=reference.keys[kept].astype(np.float16),
-        strength=strength,
     )
 
 
