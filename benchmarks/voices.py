@@ -40,7 +40,7 @@ RATE = 16_000
 SECONDS = 10
 SENTENCES = (
     "She takes six tickets to the station, and the last of them is for her sister.",
-    "Nobody in the village could remember when the old bridge had been built.",
+    "The old harbour was quiet, and a thin rain fell on the boats that nobody had used since spring.",
 )
 PEOPLE_TEXTS = (
     "The weather had been fine all week, so they walked along the river until it was dark. "

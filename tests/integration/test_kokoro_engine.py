@@ -15,6 +15,7 @@ from judge import Judge
 from voiceclone_worker.engines import kokoro
 from voiceclone_worker.engines.base import Engine, SegmentError, Speech, SpeechRow
 from voiceclone_worker.engines.kokoro.fitting import EFFORTS
+from voiceclone_worker.engines.kokoro.voices import read_voice, voice_table
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
 pytestmark = pytest.mark.engine
@@ -207,9 +208,14 @@ def test_a_reference_that_cannot_be_used_fails_alone(fitted: Fitted, tmp_path: P
         ReferenceSpec(name, str(tmp_path / f"{name}.wav"), "", str(tmp_path / f"{name}.npz"))
         for name in (*broken, "text", "missing")
     ]
-    good = replace(fitted.references[0], codes=str(tmp_path / "good.npz"))
-    engine = kokoro.load(fitted.spec, lambda event, **fields: None)
-    outcomes = {spec.speaker: error for spec, error in engine.encode([*references, good])}
+    soundfile.write(tmp_path / "brief.wav", fitted.speech["speaker90"][: 2 * RATE], RATE)
+    brief = ReferenceSpec("brief", str(tmp_path / "brief.wav"), "", str(tmp_path / "good.npz"))
+    notes: list[str] = []
+    engine = kokoro.load(
+        replace(fitted.spec, options={**fitted.spec.options, "effort": "fast"}),
+        lambda event, **fields: notes.append(fields["message"]) if event == "note" else None,
+    )
+    outcomes = {spec.speaker: error for spec, error in engine.encode([*references, brief])}
     assert {name: error.code for name, error in outcomes.items() if error} == {
         "silent": "reference_silent",
         "short": "reference_too_short",
@@ -217,4 +223,6 @@ def test_a_reference_that_cannot_be_used_fails_alone(fitted: Fitted, tmp_path: P
         "text": "reference_unreadable",
         "missing": "reference_unreadable",
     }
-    assert (tmp_path / "good.npz").exists()
+    voice = read_voice(tmp_path / "good.npz", voice_table().names)
+    assert not len(voice.conversion.frames), "two seconds are too few for the lookup"
+    assert "The voice of brief is matched by" in notes[0] and "--reference" in notes[0]
