@@ -231,7 +231,7 @@ SIDE_BY_SIDE_BYTES = 3 << 30
 """Memory that has to be free for both analyses at a time: 1.4 GB, and a margin for larger models."""
 
 
-def transcription_ahead(
+def concurrent_transcription(
     recording: Recording, settings: Settings, progress: Progress, cache: StageCache = NULL_CACHE
 ) -> AnalysisTask | None:
     """Return the task to recognize the words while the turns are found.

@@ -226,7 +226,7 @@ class SideBySideAnalyzer:
         self._words_task = words
         self._progress = progress
         self._open = open_analyzer
-        self._words: _Ahead | None = None
+        self._words: _BackgroundTask | None = None
         self.peak_mb = {DIARIZE: 0, TRANSCRIBE: 0}
         """Peak resident memory of each process; 0 where there was none, or it is not known."""
 
@@ -245,7 +245,9 @@ class SideBySideAnalyzer:
         """As ``Analyzer``; also raises RunError. What went wrong with the words is raised when they are asked for."""
         if task.id == DIARIZE and (words := self._words_task()) is not None:
             threads = task.request["threads"]
-            self._words = _Ahead(self._open(), _with_threads(words, threads - threads // 2), self._progress)
+            self._words = _BackgroundTask(
+                self._open(), _with_threads(words, threads - threads // 2), self._progress
+            )
             with self._open() as analyzer:
                 turns = analyzer.run(_with_threads(task, max(1, threads // 2)), progress)
                 self.peak_mb[DIARIZE] = analyzer.peak_mb
@@ -257,7 +259,7 @@ class SideBySideAnalyzer:
         return LOCAL_ANALYZER.run(task, progress)
 
 
-class _Ahead:
+class _BackgroundTask:
     """A task that is done while the caller does something else; its progress is shown meanwhile, from a thread."""
 
     def __init__(self, analyzer: RemoteAnalyzer, task: protocol.AnalysisTask, progress: Progress) -> None:

@@ -197,7 +197,7 @@ def script_command(
     """Write who says what and when, as a script for `run --script`."""
     from functools import partial
 
-    from voiceclone_cli.analysis.analyzer import diarize_cached, transcribe_cached, transcription_ahead
+    from voiceclone_cli.analysis.analyzer import concurrent_transcription, diarize_cached, transcribe_cached
     from voiceclone_cli.analysis.diarization import SpeakerCount
     from voiceclone_cli.analysis.remote import SideBySideAnalyzer
     from voiceclone_cli.audio import reader
@@ -215,7 +215,7 @@ def script_command(
     count = SpeakerCount(speakers, min_speakers, max_speakers)
     with display.progress() as progress:
         recording = reader.read_recording(input, progress, AudioChoice(settings.audio_track))
-        words = partial(transcription_ahead, recording, settings, progress)
+        words = partial(concurrent_transcription, recording, settings, progress)
         with SideBySideAnalyzer(words, progress) as analyzer:
             diarization = diarize_cached(recording, settings, count, progress, analyzer=analyzer)
             transcript, notes = transcribe_cached(

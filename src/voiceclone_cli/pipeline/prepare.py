@@ -16,9 +16,9 @@ from voiceclone_cli.analysis.analyzer import (
     TRANSCRIBE,
     Analyzer,
     cached_transcript,
+    concurrent_transcription,
     diarize_cached,
     transcribe_cached,
-    transcription_ahead,
 )
 from voiceclone_cli.analysis.remote import SideBySideAnalyzer
 from voiceclone_cli.analysis.turns import given_turns, write_rttm
@@ -116,7 +116,7 @@ def _open_analyzer(ctx: RunContext) -> Iterator[Analyzer]:
     if own is not LOCAL_ANALYZER or request.script is not None or request.until is Until.DIARIZATION:
         yield own
         return
-    words = partial(transcription_ahead, ctx.recording, request.settings, ctx.progress, ctx.cache)
+    words = partial(concurrent_transcription, ctx.recording, request.settings, ctx.progress, ctx.cache)
     with SideBySideAnalyzer(words, ctx.progress) as analyzer:
         yield analyzer
     for stage, peak in (("diarization", analyzer.peak_mb[DIARIZE]), ("script", analyzer.peak_mb[TRANSCRIBE])):
