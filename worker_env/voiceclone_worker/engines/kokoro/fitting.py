@@ -249,13 +249,13 @@ def fit_voices(
     def probe(reference: ReferenceTraits, mixture: tuple[Floats, Floats]) -> _Probe:
         style = table.style(*mixture, len(tokens))
         plan = model.plan(tokens, style, 1.0)
-        own_pitch = pitch_statistics(plan.f0)
+        own_pitch = plan.pitch()
         plan = with_pitch(plan, reference.pitch, own_pitch)
         signal = model.render(plan, style)
         conversion = _conversion(reference, signal)
         # The channel of a recording is part of its embedding, so a probe is measured as its lines will sound.
         embedding = encoder.embed(_converted(signal, conversion))
-        return _Probe(mixture, signal, own_pitch, pitch_statistics(plan.f0), conversion, embedding)
+        return _Probe(mixture, signal, own_pitch, plan.pitch(), conversion, embedding)
 
     with ThreadPoolExecutor(max_workers=threads) as pool:
         running = [
