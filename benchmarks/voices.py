@@ -150,7 +150,6 @@ def measure_all(people: Sequence[Person], options: argparse.Namespace) -> list[d
     from judge import Judge, fetch_weights
     from voiceclone_cli.evaluation.metrics import QualityModel, Recogniser
     from voiceclone_cli.models import download
-    from voiceclone_worker.engines.kokoro.fitting import median_f0, semitones
 
     torch.set_num_threads(1)
     names = ["campplus", "dnsmos", "whisper-base", *([] if options.checkpoint else ["kokoro"])]
@@ -160,7 +159,7 @@ def measure_all(people: Sequence[Person], options: argparse.Namespace) -> list[d
     checkpoint = options.checkpoint or folders["kokoro"]
     rows = []
     for person in people:
-        reference, other = clips(person, options.data, checkpoint)
+        reference, other, person_f0 = clips(person, options.data, checkpoint)
         engine = load_engine(
             checkpoint, folders, options.options, omit="" if person.package else person.files
         )
@@ -175,7 +174,6 @@ def measure_all(people: Sequence[Person], options: argparse.Namespace) -> list[d
             words(each) for each in (" ".join(SENTENCES), recogniser.words(np.concatenate(slow), "en") or "")
         )
         aligned = jiwer.process_words(text, heard)
-        f0, wanted = median_f0(np.concatenate(slow)), median_f0(other)
         frames = np.sqrt(np.square(lines[0][: len(lines[0]) // 240 * 240].reshape(-1, 240)).mean(1))
         rms = float(np.sqrt(np.mean(lines[0] ** 2)))
         rows.append(
@@ -186,7 +184,7 @@ def measure_all(people: Sequence[Person], options: argparse.Namespace) -> list[d
                 "wrong": aligned.substitutions + aligned.deletions + aligned.insertions,
                 "words": len(text.split()),
                 "mos": float(np.mean([quality.score(each) for each in slow])),
-                "f0": abs(semitones(f0) - semitones(wanted)) if f0 and wanted else 12.0,
+                "f0": abs(median_pitch(np.concatenate(slow)) - person_f0),
                 "peak": float(np.abs(lines[0]).max()) / rms,
                 "burst": float(frames.max()) / rms,
                 "cpu": cpu,
@@ -261,8 +259,19 @@ def keep(folder: Path, name: str, clips: dict[str, Floats], lines: Sequence[Floa
         soundfile.write(folder / f"{name}-{index}.wav", line, 24_000)
 
 
-def clips(person: Person, data: Path, checkpoint: Path) -> tuple[Floats, Floats]:
-    """Return two clips of a person at RATE, through the channel: what is fitted to, and what is held out."""
+def median_pitch(signal: Floats) -> float:
+    """Return 12 log2 of the median F0 in Hz, by another method than the engine's (Harvest)."""
+    import pyworld
+
+    f0, _ = pyworld.harvest(signal.astype(np.float64), RATE, f0_floor=60, f0_ceil=500, frame_period=10)
+    return float(12 * np.log2(np.median(f0[f0 > 0])))
+
+
+def clips(person: Person, data: Path, checkpoint: Path) -> tuple[Floats, Floats, float]:
+    """Return two clips of a person at RATE, through the channel: what is fitted to, and what is held out.
+
+    The third is the pitch of the latter before the channel, which may take the fundamental.
+    """
     if not person.package:
         parts = spoken_by(person.files, data, checkpoint)
     else:
@@ -270,7 +279,8 @@ def clips(person: Person, data: Path, checkpoint: Path) -> tuple[Floats, Floats]
         longest = [read(path) for path in sorted(paths, key=lambda path: (-path.stat().st_size, path))[:60]]
         order = np.random.default_rng(0).permutation(len(longest))
         parts = tuple(joined(longest[index] for index in half) for half in (order[::2], order[1::2]))
-    return tuple(through(person.channel, part, seed) for seed, part in enumerate(parts))  # type: ignore[return-value]
+    reference, other = (through(person.channel, part, seed) for seed, part in enumerate(parts))
+    return reference, other, median_pitch(parts[1])
 
 
 def unpacked(package: str, data: Path) -> Path:
