@@ -239,8 +239,8 @@ def fit_voices(
 ) -> Iterator[Fit]:
     """Yield the voice of each reference, unlike those of the others; call ``probed`` after each of its probes.
 
-    The probes of all speakers are made at the same time, on so many ``threads``. Without ``quality`` nobody looks at
-    how a converted voice sounds.
+    The probes of all speakers are made at the same time, on ``threads``. Without ``quality`` a conversion is not weakened
+    where it sounds bad.
     """
     tokens = phonemes.to_tokens(phonemes.to_phonemes(effort.text, "en"))
     speakers = [(reference.embedding, reference.semitones) for reference in references]
