@@ -309,7 +309,7 @@ def uncertain_note(turns: Sequence[Turn]) -> tuple[str, ...]:
     uncertain = [turn for turn in turns if turn.is_uncertain]
     if not uncertain:
         return ()
-    # The longest are the ones that matter; where everything is uncertain, a list of all helps nobody.
+    # The longest are the ones that matter.
     longest = sorted(
         sorted(uncertain, key=lambda turn: -turn.seconds)[:_LISTED_TURNS], key=lambda turn: turn.start
     )
