@@ -198,7 +198,8 @@ def measure_all(people: Sequence[Person], options: argparse.Namespace) -> list[d
 
 
 def words(text: str) -> str:
-    return " ".join("".join(sign if sign.isalnum() else " " for sign in text.lower()).split())
+    plain = "".join(sign if sign.isalnum() else " " for sign in text.lower())
+    return " ".join(plain.replace("harbour", "harbor").split())
 
 
 def load_engine(checkpoint: Path, folders: Any, options: dict[str, Any], *, omit: str = "") -> Any:
