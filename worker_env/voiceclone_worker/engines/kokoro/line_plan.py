@@ -112,8 +112,8 @@ _LARGEST_SHIFT = 4.0
 _SPREAD_FACTORS = (0.6, 1.7)
 _SMALLEST_SPREAD = 0.5
 """Semitones."""
-_FRAMES_OF_A_VOICE = 40
-"""Voiced values (0.5 s) of a line at which it is half as good a measure of its voice as that of the probe."""
+_FRAMES_OF_A_VOICE = 20
+"""Voiced values (0.25 s) of a line at which it is half as good a measure of its voice as that of the probe."""
 
 
 @dataclass(frozen=True)
