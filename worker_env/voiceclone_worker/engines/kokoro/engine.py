@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import typing
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,9 @@ from voiceclone_worker.engines.kokoro import dsp, envelope, phonemes, voices
 from voiceclone_worker.engines.kokoro.line_plan import LinePlan, fit_speed, with_pitch
 from voiceclone_worker.engines.kokoro.model import MAX_TOKENS, RATE, Floats, SpeechModel
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
+
+if typing.TYPE_CHECKING:
+    from voiceclone_worker.engines.kokoro.fitting import SpeakerEncoder
 
 BRISKER, CALMER = (0.7, 0.87), (1.2, 2.0)
 """Of other takes, see ``reading_of_take``. Nearer to 1 they are hardly another take."""
@@ -88,6 +92,7 @@ class KokoroEngine:
         self._language = str(spec.options.get("language", "en"))
         self._model = SpeechModel(Path(spec.checkpoint))
         self._table = voices.voice_table()
+        self._encoder: SpeakerEncoder | None = None
 
     def encode(
         self, references: Sequence[ReferenceSpec]
@@ -100,7 +105,9 @@ class KokoroEngine:
 
         if not self._encoder_folder:
             raise EngineError("encoder_missing", 'the task\'s engine names no "encoder" folder (CAM++).')
-        encoder = fitting.SpeakerEncoder(Path(self._encoder_folder))
+        if self._encoder is None:
+            self._encoder = fitting.SpeakerEncoder(Path(self._encoder_folder))
+        encoder = self._encoder
         traits: list[fitting.ReferenceTraits] = []
         for spec in references:
             try:
@@ -128,7 +135,10 @@ class KokoroEngine:
             yield reference.spec, _write(voice, reference.spec)
 
     def generate(self, rows: Sequence[SpeechRow]) -> Iterator[tuple[SpeechRow, Speech | SegmentError]]:
-        """Synthesize the rows, as many at a time as there are threads. No row depends on another."""
+        """Synthesize the rows, as many at a time as there are threads. No row depends on another.
+
+        The longest come first, so that no thread is left with one at the end.
+        """
         read = cache(lambda codes: voices.read_voice(Path(codes), self._table.names))
 
         def synthesize(row: SpeechRow) -> Speech | SegmentError:
@@ -141,7 +151,7 @@ class KokoroEngine:
         pool = ThreadPoolExecutor(max_workers=self._threads)
         waiting: dict[Future[Speech | SegmentError], SpeechRow] = {}
         try:
-            for row in rows:
+            for row in sorted(rows, key=lambda row: -len(row.segment.text)):
                 waiting[pool.submit(synthesize, row)] = row
                 # No more than one ahead of the threads, or an hour of speech would accumulate here.
                 if len(waiting) > self._threads:
