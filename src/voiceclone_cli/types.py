@@ -76,6 +76,10 @@ class Recording:
         return "" if is_plain else f"{self.audio} {self.source_frames} {self.moved_frames}"
 
 
+UNCERTAIN_MARGIN = 0.06
+"""A turn with a smaller margin may well be of another speaker (see docs/usage.md)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """Speech of one speaker from ``start`` to ``end``, in seconds."""
@@ -83,6 +87,14 @@ class Turn:
     start: float
     end: float
     speaker: str
+    margin: float | None = None
+    """By how much the turn's voice is nearer to its speaker than to the next one, as a difference of cosines;
+    0.0 where nothing in it can be compared. None: not measured, as by other diarizers and in RTTM."""
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Return whether the turn may well be of another speaker."""
+        return self.margin is not None and self.margin < UNCERTAIN_MARGIN
 
     @property
     def seconds(self) -> float:

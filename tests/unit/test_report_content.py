@@ -92,6 +92,17 @@ def test_line_that_changed_since_the_check_is_stale(folder: Path) -> None:
     assert not second["stale"] and second["check"]["similarity"] == 0.81
 
 
+def test_line_of_an_uncertain_turn_is_flagged_and_not_under_another_name(folder: Path) -> None:
+    turns = json.loads((folder / "run.json").read_text())["turns"]
+    edit(
+        folder,
+        turns=[{**turn, "margin": margin} for turn, margin in zip(turns, (0.3, 0.0, None), strict=True)],
+    )
+    assert [row["flags"] for row in shown(folder)["lines"]] == [[], ["uncertain speaker"], ["failed"]]
+    edit(folder, turns=[{**turn, "speaker": "SPEAKER_02", "margin": 0.0} for turn in turns])
+    assert shown(folder)["lines"][1]["flags"] == []
+
+
 def test_summary_of_a_check_is_shown_while_no_line_is_stale(folder: Path) -> None:
     write_check(folder, {"0001": {}, "0002": {}})
     check = json.loads((folder / "check.json").read_text())

@@ -210,6 +210,7 @@ def test_a_failure_is_recorded_unless_the_manifest_of_an_earlier_run_is_valid(tm
     [
         ("status", 1),
         ("turns", [{"start": 0.0, "end": float("nan"), "speaker": "A"}]),
+        ("turns", [{"start": 0.0, "end": 1.0, "speaker": "A", "margin": "0.5"}]),
         ("segments", [{"id": "0001", "status": "done"}]),
         ("segments", {"0001": "done"}),
         ("hashes", {"mix.wav": None}),

@@ -10,8 +10,9 @@ import sys
 import types
 import typing
 import warnings
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -294,8 +295,27 @@ def diarize(
     turns, exclusive = _named_turns(output, recording)
     found = len({turn.speaker for turn in turns})
     mismatch = count.mismatch(found)
+    doubts = (*getattr(output, "doubts", ()), *uncertain_note(turns))
     progress(ProgressEvent(DIARIZATION_STAGE, recording.seconds, recording.seconds, note=mismatch or ""))
-    return Diarization(turns, exclusive, model.name, model.why, (mismatch,) if mismatch else ())
+    notes = (*((mismatch,) if mismatch else ()), *doubts)
+    return Diarization(turns, exclusive, model.name, model.why, notes)
+
+
+_LISTED_TURNS = 5
+
+
+def uncertain_note(turns: Sequence[Turn]) -> tuple[str, ...]:
+    """Return a sentence on the turns whose speaker is uncertain; none where there are none."""
+    uncertain = [turn for turn in turns if turn.is_uncertain]
+    if not uncertain:
+        return ()
+    # The longest are the ones that matter.
+    longest = sorted(
+        sorted(uncertain, key=lambda turn: -turn.seconds)[:_LISTED_TURNS], key=lambda turn: turn.start
+    )
+    listed = ", ".join(f"{turn.speaker} {turn.start:.1f}-{turn.end:.1f} s" for turn in longest)
+    more = f", and {len(uncertain) - len(longest)} shorter" if len(uncertain) > len(longest) else ""
+    return (f"the speaker of {len(uncertain)} of {len(turns)} turns is uncertain: {listed}{more}",)
 
 
 def _apply(pipeline: Pipeline, recording: Recording, count: SpeakerCount, hook: Hook) -> Any:
@@ -327,6 +347,9 @@ def _named_turns(output: Any, recording: Recording) -> tuple[tuple[Turn, ...], t
         )
     turns = _turns(output.speaker_diarization, recording.seconds)
     exclusive = _turns(output.exclusive_speaker_diarization, recording.seconds)
+    margins: Margins | None = getattr(output, "margins", None)
+    if margins is not None:
+        turns, exclusive = with_margins(turns, margins), with_margins(exclusive, margins)
     if not turns:
         raise InputError(
             f"No speech found in {recording.path.name}; give a recording with speech.",
@@ -347,5 +370,28 @@ def _turns(annotation: Annotation, seconds: float) -> list[Turn]:
     return sorted((turn for turn in turns if turn.end > turn.start), key=lambda turn: (turn.start, turn.end))
 
 
+Margins = Sequence[tuple[float, float, float]]
+"""Start and end in seconds of pieces of speech, ordered, that do not overlap; and the margin of each."""
+
+
+def with_margins(turns: Sequence[Turn], margins: Margins) -> list[Turn]:
+    """Return the turns with the mean margin of their pieces, weighted by the seconds that they share.
+
+    A turn without a piece has 0.0: it lies in the speech of others, and its own voice was never alone.
+    """
+    starts = [start for start, _, _ in margins]
+    found = []
+    for turn in turns:
+        total = weight = 0.0
+        for start, end, margin in margins[max(0, bisect_right(starts, turn.start) - 1) :]:
+            if start >= turn.end:
+                break
+            shared = min(end, turn.end) - max(start, turn.start)
+            if shared > 0:
+                total, weight = total + shared * margin, weight + shared
+        found.append(replace(turn, margin=round(total / weight, 3) if weight else 0.0))
+    return found
+
+
 def _renamed(turns: list[Turn], names: dict[str, str]) -> tuple[Turn, ...]:
-    return tuple(Turn(turn.start, turn.end, names[turn.speaker]) for turn in turns)
+    return tuple(replace(turn, speaker=names[turn.speaker]) for turn in turns)

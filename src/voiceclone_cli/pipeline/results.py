@@ -113,7 +113,10 @@ def make_manifest(
         speakers_found=dict(job.script.found_by),
         reused=len(speech.reused),
         reused_stages=list(ctx.cache.reused),
-        turns=[{"start": turn.start, "end": turn.end, "speaker": turn.speaker} for turn in diarization.turns],
+        turns=[
+            {"start": turn.start, "end": turn.end, "speaker": turn.speaker, "margin": turn.margin}
+            for turn in diarization.turns
+        ],
         outputs=_outputs(job, mix, video, recording),
         hashes=_hashes(job, speech, mix, video),
         background=job.settings.background,

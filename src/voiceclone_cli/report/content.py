@@ -20,11 +20,12 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from voiceclone_cli.analysis.turns import TurnIndex
 from voiceclone_cli.files import file_sha256
 from voiceclone_cli.rundir import manifest
 from voiceclone_cli.script.sounds import omitted_summary
 from voiceclone_cli.script.speakers import describe_found_by
-from voiceclone_cli.types import Progress, ProgressEvent
+from voiceclone_cli.types import Progress, ProgressEvent, Turn
 
 STAGE = "report"
 
@@ -389,18 +390,44 @@ def lines_of(folder: ReportFolder) -> Iterator[dict[str, Any]]:
     """Yield the content of each segment of the manifest, in its order."""
     checks = {_text(row.get("id")): row for row in _objects(folder.check.get("segments"))}
     max_stretch = _number(folder.run.settings.get("max_stretch", {}).get("value"))
+    uncertain = TurnIndex(
+        turn
+        for row in folder.run.turns
+        if (turn := Turn(row["start"], row["end"], row["speaker"], row.get("margin"))).is_uncertain
+    )
     for segment in folder.run.segments:
-        yield _line(folder, segment, checks.get(segment["id"], {}), max_stretch)
+        is_uncertain = _is_mostly_in(segment, uncertain)
+        yield _line(folder, segment, checks.get(segment["id"], {}), max_stretch, is_uncertain=is_uncertain)
+
+
+def _is_mostly_in(segment: manifest.ManifestSegment, turns: TurnIndex) -> bool:
+    """Return whether turns of the line's speaker cover half of the line."""
+    start, end = segment["start"], segment["end"]
+    shared = sum(
+        seconds for turn, seconds in turns.overlapping(start, end) if turn.speaker == segment["speaker"]
+    )
+    return shared > 0.5 * (end - start)
 
 
 def _line(
-    folder: ReportFolder, segment: manifest.ManifestSegment, found: Document, max_stretch: float | None
+    folder: ReportFolder,
+    segment: manifest.ManifestSegment,
+    found: Document,
+    max_stretch: float | None,
+    *,
+    is_uncertain: bool,
 ) -> dict[str, Any]:
     is_done = segment["status"] == "done"
     wav = folder.find(segment["file"]) if is_done else None
     peaks = read_peaks(wav) if wav else None
     check = found if wav and _is_current(wav, found) else {}
-    flags = flags_of(segment, check, is_lost=is_done and peaks is None, max_stretch=max_stretch)
+    flags = flags_of(
+        segment,
+        check,
+        is_lost=is_done and peaks is None,
+        max_stretch=max_stretch,
+        is_uncertain=is_uncertain,
+    )
     unmarked = segment["unmarked"]
     return {
         "id": segment["id"],
@@ -453,6 +480,7 @@ def _line_check(text: str, check: Document) -> dict[str, Any] | None:
 
 FAILED, PLANNED, LOST = "failed", "planned", "file missing"
 OVERFLOW, STRETCHED, WARNING, UNMARKED = "overflow", "stretched", "warning", "no watermark"
+UNCERTAIN = "uncertain speaker"
 
 _AUDIBLE_OVERFLOW = 0.05
 """Seconds past the slot; less is not noticed."""
@@ -465,6 +493,7 @@ _WEIGHTS = {
     "wrong words": 120.0,
     "clipped": 60.0,
     OVERFLOW: 30.0,
+    UNCERTAIN: 25.0,
     WARNING: 20.0,
     UNMARKED: 15.0,
     STRETCHED: 10.0,
@@ -474,11 +503,16 @@ _DEFAULT_WEIGHT = 40.0
 
 
 def flags_of(
-    segment: manifest.ManifestSegment, check: Document, *, is_lost: bool, max_stretch: float | None
+    segment: manifest.ManifestSegment,
+    check: Document,
+    *,
+    is_lost: bool,
+    max_stretch: float | None,
+    is_uncertain: bool = False,
 ) -> list[str]:
     """Return the problems of a line, from the manifest and from a check, worst first.
 
-    ``is_lost``: whether its wav cannot be read.
+    ``is_lost``: whether its wav cannot be read. ``is_uncertain``: whether its turn may be of another speaker.
     """
     status, stretch = segment["status"], segment["stretch"] or 0.0
     flags = [status] if status in (FAILED, PLANNED) else [LOST] if is_lost else []
@@ -490,6 +524,8 @@ def flags_of(
         flags.append(WARNING)
     if segment["unmarked"]:
         flags.append(UNMARKED)
+    if is_uncertain:
+        flags.append(UNCERTAIN)
     flags += [flag.replace("_", " ") for flag in _texts(check.get("flags"))]
     return sorted(dict.fromkeys(flags), key=lambda flag: -_WEIGHTS.get(flag, _DEFAULT_WEIGHT))
 

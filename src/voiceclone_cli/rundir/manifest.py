@@ -12,7 +12,7 @@ import typing
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
 from voiceclone_cli.files import friendly_errors, write_text_atomic
@@ -121,6 +121,8 @@ class ManifestTurn(TypedDict):
     start: float
     end: float
     speaker: str
+    margin: NotRequired[float | None]
+    """As in ``Turn``; manifests of version 0.15 and before lack it."""
 
 
 class ManifestOmission(TypedDict):
@@ -256,16 +258,17 @@ def has_type(value: Any, hint: Any) -> bool:
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return True
-    if origin in (typing.Union, types.UnionType):
+    if origin in (typing.Union, types.UnionType, NotRequired):
         return any(has_type(value, part) for part in parts)
     if origin is list:
         return isinstance(value, list) and all(has_type(item, parts[0]) for item in value)
     if origin is dict:
         return isinstance(value, dict) and all(has_type(item, parts[1]) for item in value.values())
     if typing.is_typeddict(hint):
-        fields = typing.get_type_hints(hint)
+        fields = typing.get_type_hints(hint, include_extras=True)
         return isinstance(value, dict) and all(
-            name in value and has_type(value[name], part) for name, part in fields.items()
+            has_type(value[name], part) if name in value else typing.get_origin(part) is NotRequired
+            for name, part in fields.items()
         )
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -21,7 +21,7 @@ from voiceclone_worker.engines.kokoro.model import MAX_TOKENS, RATE, Floats, Spe
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
 if typing.TYPE_CHECKING:
-    from voiceclone_worker.engines.kokoro.fitting import SpeakerEncoder
+    from voiceclone_worker.engines.kokoro.fitting import SpeakerEncoder, SpeechQuality
 
 BRISKER, CALMER = (0.7, 0.87), (1.2, 2.0)
 """Of other takes, see ``reading_of_take``. Nearer to 1 they are hardly another take."""
@@ -89,10 +89,13 @@ class KokoroEngine:
         self._emit = emit
         self._threads = _threads(spec)
         self._encoder_folder = str(spec.options.get("encoder", ""))
+        self._quality_folder = str(spec.options.get("quality", ""))
+        self._effort = str(spec.options.get("effort", "normal"))
         self._language = str(spec.options.get("language", "en"))
         self._model = SpeechModel(Path(spec.checkpoint))
         self._table = voices.voice_table()
-        self._encoder: SpeakerEncoder | None = None
+        self._listeners: tuple[SpeakerEncoder, SpeechQuality | None] | None = None
+        """What judges probes; loaded before there are references, where an encode task has none."""
 
     def encode(
         self, references: Sequence[ReferenceSpec]
@@ -105,9 +108,14 @@ class KokoroEngine:
 
         if not self._encoder_folder:
             raise EngineError("encoder_missing", 'the task\'s engine names no "encoder" folder (CAM++).')
-        if self._encoder is None:
-            self._encoder = fitting.SpeakerEncoder(Path(self._encoder_folder))
-        encoder = self._encoder
+        effort = fitting.EFFORTS.get(self._effort)
+        if effort is None:
+            raise EngineError("bad_option", f'"effort" must be one of {", ".join(fitting.EFFORTS)}.')
+        if self._listeners is None:
+            encoder = fitting.SpeakerEncoder(Path(self._encoder_folder))
+            quality = fitting.SpeechQuality(Path(self._quality_folder)) if self._quality_folder else None
+            self._listeners = encoder, quality
+        encoder, quality = self._listeners
         traits: list[fitting.ReferenceTraits] = []
         for spec in references:
             try:
@@ -120,18 +128,22 @@ class KokoroEngine:
         def count(reference: fitting.ReferenceTraits) -> None:
             speaker = reference.spec.speaker
             probes[speaker] += 1
-            self._emit("encoding", speaker=speaker, completed=probes[speaker], total=fitting.PROBES)
+            self._emit("encoding", speaker=speaker, completed=probes[speaker], total=effort.probes)
 
         fitted = fitting.fit_voices(
             traits,
             model=self._model,
             encoder=encoder,
+            quality=quality,
             table=self._table,
+            effort=effort,
             language=self._language,
             threads=self._threads,
             probed=count,
         )
-        for reference, voice in fitted:
+        for reference, voice, notes in fitted:
+            for note in notes:
+                self._emit("note", message=note)
             yield reference.spec, _write(voice, reference.spec)
 
     def generate(self, rows: Sequence[SpeechRow]) -> Iterator[tuple[SpeechRow, Speech | SegmentError]]:
