@@ -261,7 +261,7 @@ class SideBySideAnalyzer:
 
 
 class _BackgroundTask:
-    """A task that a worker process does, on ``threads`` of its own, while the caller goes on.
+    """A task that another process does on ``threads`` while the caller goes on.
 
     ``ended`` is set once it has ended.
     """
