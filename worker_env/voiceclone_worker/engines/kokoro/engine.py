@@ -27,6 +27,7 @@ BRISKER, CALMER = (0.7, 0.87), (1.2, 2.0)
 """Of other takes, see ``reading_of_take``. Nearer to 1 they are hardly another take."""
 _EDGE_SECONDS = 0.02
 _PAUSE_SECONDS = 0.2
+_FADE_SECONDS = 0.02
 
 
 def speak_line(
@@ -40,23 +41,37 @@ def speak_line(
     styles = [
         table.style(voice.acoustic, voice.prosody, len(tokens), length_factor) for tokens in token_lists
     ]
-    edges = 2 * _EDGE_SECONDS * len(styles) + _PAUSE_SECONDS * (len(styles) - 1)
+    between = 2 * _EDGE_SECONDS * len(styles) + _PAUSE_SECONDS * (len(styles) - 1)
     slot = segment.max_seconds or None
 
     def plan(speed: float) -> list[LinePlan]:
         return [model.plan(tokens, style, speed) for tokens, style in zip(token_lists, styles, strict=True)]
 
-    plans = fit_speed(plan, voice.speed, slot and max(0.0, slot - edges))
+    plans = fit_speed(plan, voice.speed, slot and max(0.0, slot - between))
     sounds = [
         model.render(with_pitch(part, voice.pitch, voice.own_pitch), style)
         for part, style in zip(plans, styles, strict=True)
     ]
-    signal = _joined(sounds, _EDGE_SECONDS)
-    if slot and len(signal) > slot * RATE:
-        signal = _joined(sounds, 0.0)
+    signal = join_parts(sounds, plans, slot)
     shaped = dsp.at_level(envelope.convert(signal, voice.conversion), voice.level)
     pcm = np.clip(np.round(shaped * 32767.0), -32768, 32767).astype("<i2").tobytes()
     return Speech(pcm=pcm, rate=RATE, seed=segment.seed, warnings=reading.warnings)
+
+
+def join_parts(sounds: Sequence[Floats], plans: Sequence[LinePlan], slot: float | None) -> Floats:
+    """Return the parts of a line in one signal, which is not longer than ``slot`` seconds if the plans are not."""
+    signal = _joined(sounds, _EDGE_SECONDS)
+    if slot is None or len(signal) <= slot * RATE:
+        return signal
+    signal = _joined(sounds, 0.0)
+    samples = int(slot * RATE)
+    planned = sum(plan.seconds() for plan in plans) + _PAUSE_SECONDS * (len(plans) - 1)
+    if len(signal) > samples and planned <= slot:
+        # What is heard after the planned end is a breath, nearly 40 dB below the line.
+        fade = round(_FADE_SECONDS * RATE)
+        signal = signal[:samples].copy()
+        signal[-fade:] *= np.linspace(1.0, 0.0, len(signal[-fade:]), dtype=np.float32)
+    return signal
 
 
 def _joined(sounds: Sequence[Floats], edge_seconds: float) -> Floats:
