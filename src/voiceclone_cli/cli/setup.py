@@ -22,7 +22,8 @@ if typing.TYPE_CHECKING:
 
     from voiceclone_cli.doctor.checks import CheckRow
     from voiceclone_cli.engines.environment import EnvironmentStatus
-    from voiceclone_cli.models.store import ModelStatus
+    from voiceclone_cli.models.registry import ModelFile
+    from voiceclone_cli.models.store import FileState, ModelStatus
 
 CHECK_COLOURS = {"ok": "green", "note": "yellow", "fail": "bold red"}
 
@@ -314,7 +315,7 @@ def verify_models(names: _ModelNames = None, *, as_json: AsJson = False, display
     Without names the files of the embedded models, and of all others that were downloaded.
     """
     from voiceclone_cli.models import download
-    from voiceclone_cli.models.store import ModelState
+    from voiceclone_cli.models.store import FileState, ModelState
 
     home = models_home(resolve({}))
     embedded = download.embedded_models()
@@ -326,7 +327,13 @@ def verify_models(names: _ModelNames = None, *, as_json: AsJson = False, display
     with display.progress() as progress:
         found = download.verify_models(names, progress, home)
     typer.echo(_models_document(found) if as_json else _models_table(found))
-    unknown = [status.entry.name for status in found if status.state is ModelState.UNVERIFIED]
+    uncut = [status.entry.name for status in found if FileState.UNCUT in status.files]
+    if uncut:
+        display.say(
+            f"{', '.join(uncut)}: from an earlier version; its files are cut out of it when it is used"
+        )
+    unhashed = [status for status in found if status.state is ModelState.UNVERIFIED]
+    unknown = [status.entry.name for status in unhashed if FileState.UNVERIFIED in status.files]
     if unknown:
         display.say(f"{', '.join(unknown)}: installed by hand, and no hash is published to compare with")
     good = (ModelState.READY, ModelState.UNVERIFIED)
@@ -371,12 +378,22 @@ def _model_row(status: ModelStatus) -> dict[str, object]:
         "embedded": entry.embedded,
         "folder": str(status.folder),
         "size": entry.size,
-        "files": [
-            {"path": file.path, "state": state.value, "size": file.size, "sha256": file.sha256}
-            for file, state in zip(entry.files, status.files, strict=True)
-        ],
+        "files": [_file_row(file, state) for file, state in zip(entry.files, status.files, strict=True)],
         "wheels": sorted(
-            {f"{wheel.project}=={wheel.version}" for file in entry.files for wheel, _ in file.members}
+            {f"{wheel.project}=={wheel.version}" for file in entry.files for wheel, _ in file.source.members}
         ),
         "hub": None if hub is None else {"repo": hub.repo, "revision": hub.revision, "gated": hub.gated},
     }
+
+
+def _file_row(file: ModelFile, state: FileState) -> dict[str, object]:
+    row: dict[str, object] = {
+        "path": file.path,
+        "state": state.value,
+        "size": file.size,
+        "sha256": file.sha256,
+    }
+    if file.cut is not None:
+        whole = file.source
+        row["cut_from"] = {"path": whole.path, "size": whole.size, "sha256": whole.sha256}
+    return row

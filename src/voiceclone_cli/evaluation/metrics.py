@@ -17,7 +17,8 @@ import soxr
 from numpy.typing import NDArray
 
 from voiceclone_cli.analysis.analyzer import model_identity, recogniser_folder
-from voiceclone_cli.analysis.diarization import embed, ensure_torchaudio, load_network
+from voiceclone_cli.analysis.diarization import ensure_torchaudio
+from voiceclone_cli.analysis.embedded import embed, load_network
 from voiceclone_cli.analysis.transcription import load_recogniser
 from voiceclone_cli.audio.dsp import Samples, speech_level_db
 from voiceclone_cli.config import Settings, models_home

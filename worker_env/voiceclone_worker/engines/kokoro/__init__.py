@@ -3,7 +3,7 @@
 This is voice *matching*: a fitting voice for each person, without the fidelity of a cloner that conditions on the
 reference. ``EngineSpec`` of this engine:
 
-checkpoint: folder with ``kokoro-v1.0.int8.onnx``.
+checkpoint: folder with Kokoro's front and decoder (``model.FRONT_FILE``, ``model.DECODER_FILE``).
 options: ``encoder`` = folder with CAM++ (``campplus_cn_en_common.pt``, ``camplusplus.py``), needed to encode
 references; ``threads`` = lines that are synthesized at a time (default: all cores); ``language`` = language of the
 references' texts (default: en).

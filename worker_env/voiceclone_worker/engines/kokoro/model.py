@@ -1,7 +1,12 @@
-"""Kokoro-82M as an ONNX session: phoneme tokens, a style and a speed in, a waveform out."""
+"""Kokoro-82M as two ONNX sessions: the front plans a line (what sounds when, and how high), the decoder makes the sound.
+
+Joined they give the samples of the whole graph, to the last bit. The front takes a thirtieth of the decoder's time, so
+a line's length is known at any speed, and its melody can be changed, before anything is rendered.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,43 +17,88 @@ from voiceclone_worker.engines.base import EngineError, SegmentError
 
 RATE = 24_000
 """Hz, of Kokoro's output."""
-MODEL_FILE = "kokoro-v1.0.int8.onnx"
+FRAME = 600
+"""Samples of a frame: 25 ms."""
+FRONT_FILE, DECODER_FILE = "kokoro-v1.0.int8.front.onnx", "kokoro-v1.0.int8.decoder.onnx"
 MAX_TOKENS = 500
 """Kokoro's context holds 510 tokens with the two that frame them."""
+_ACOUSTIC = 128
+"""Of a style's 256 numbers, those that the decoder reads."""
 
 Floats = NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class LinePlan:
+    """A line before it is sound. The first and the last token are those that frame it: pauses."""
+
+    aligned: Floats
+    """(1, 512, frames): the text, at its place in time."""
+    f0: Floats
+    """(2 * frames,) in Hz, every 12.5 ms; about 0 where nothing is voiced."""
+    energy: Floats
+    """(2 * frames,)"""
+    frames_at_1: Floats
+    """(tokens + 2,): frames of each token at speed 1, not rounded."""
+    speed: float
+
+    def token_frames(self, speed: float | None = None) -> NDArray[np.int64]:
+        """Return (tokens + 2,): the frames of each token, here or as they would be at another speed."""
+        exact = self.frames_at_1 / np.float32(self.speed if speed is None else speed)
+        frames: NDArray[np.int64] = np.maximum(1, np.rint(exact)).astype(np.int64)
+        return frames
+
+
 class SpeechModel:
-    """The network; ``speak`` may be called from several threads at once."""
+    """The network; its methods may be called from several threads at once. They raise SegmentError where it fails."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / MODEL_FILE
-        if not path.is_file():
-            raise EngineError(
-                "checkpoint_missing", f"{MODEL_FILE} is not in {folder}: run `voiceclone models pull kokoro`."
-            )
-        self._session = _session(path)
+        for name in (FRONT_FILE, DECODER_FILE):
+            if not (folder / name).is_file():
+                raise EngineError(
+                    "checkpoint_missing", f"{name} is not in {folder}: run `voiceclone models pull kokoro`."
+                )
+        self._front, self._decoder = _session(folder / FRONT_FILE), _session(folder / DECODER_FILE)
+        self._decoder_inputs = [tensor.name for tensor in self._decoder.get_inputs()]
 
-    def speak(self, tokens: list[int], style: Floats, speed: float) -> Floats:
-        """Synthesize ``tokens`` (1 to MAX_TOKENS ids) in ``style`` (256,): float32 at RATE, shape (samples,).
-
-        Raises SegmentError when the network fails, or its output is silent or not finite.
-        """
+    def plan(self, tokens: list[int], style: Floats, speed: float) -> LinePlan:
+        """Plan a line of ``tokens`` (1 to MAX_TOKENS ids) in ``style`` (256,)."""
         feeds = {
             "tokens": np.array([[0, *tokens, 0]], np.int64),
             "style": style.reshape(1, 256).astype(np.float32),
             "speed": np.array([speed], np.float32),
         }
-        try:
-            signal = np.asarray(self._session.run(None, feeds)[0], np.float32).ravel()
-        except Exception as error:  # onnxruntime's own errors share no other root
-            raise SegmentError("synthesis_failed", f"Kokoro failed on this line: {error}") from error
+        aligned, f0, energy, frames = (np.asarray(output, np.float32) for output in _run(self._front, feeds))
+        plan = LinePlan(aligned, f0.ravel(), energy.ravel(), frames.ravel(), speed)
+        if not (np.isfinite(plan.f0).all() and np.isfinite(plan.energy).all()):
+            raise SegmentError("synthesis_failed", "Kokoro made numbers that are not finite of this line.")
+        return plan
+
+    def render(self, plan: LinePlan, style: Floats) -> Floats:
+        """Return the sound of a plan in the timbre of ``style`` (256,): float32 at RATE, FRAME samples a frame.
+
+        Raises SegmentError where the output is silent or not finite, too.
+        """
+        acoustic = style[None, :_ACOUSTIC].astype(np.float32)
+        inputs = (plan.aligned, plan.f0[None], plan.energy[None], acoustic)
+        (output,) = _run(self._decoder, dict(zip(self._decoder_inputs, inputs, strict=True)))
+        signal = np.asarray(output, np.float32).ravel()
         if not np.isfinite(signal).all():
             raise SegmentError("synthesis_failed", "Kokoro made numbers that are not finite of this line.")
         if not len(signal) or float(np.abs(signal).max()) < 1e-3:
             raise SegmentError("silent", "Kokoro made silence of this line.")
         return signal
+
+    def speak(self, tokens: list[int], style: Floats, speed: float) -> Floats:
+        """Plan and render a line."""
+        return self.render(self.plan(tokens, style, speed), style)
+
+
+def _run(session: Any, feeds: dict[str, Any]) -> list[Any]:
+    try:
+        return list(session.run(None, feeds))
+    except Exception as error:  # onnxruntime's own errors share no other root
+        raise SegmentError("synthesis_failed", f"Kokoro failed on this line: {error}") from error
 
 
 def _session(path: Path) -> Any:
