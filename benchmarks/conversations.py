@@ -105,15 +105,15 @@ def decode(path: Path) -> Samples:
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
-def speech_spans(signal: Samples, *, pause: float) -> list[tuple[float, float]]:
-    """Return (start, end) in seconds of what is louder than -35 dB of the loudest, pauses under ``pause`` filled."""
+def speech_spans(signal: Samples, *, floor: float, pause: float) -> list[tuple[float, float]]:
+    """Return (start, end) in seconds of what is louder than ``floor`` dB of the loudest, short pauses filled."""
     hop = RATE // 100
     frames = len(signal) // hop
     if not frames:
         return []
     energy = (signal[: frames * hop].reshape(frames, hop) ** 2).mean(1)
     energy = np.convolve(energy, np.ones(3) / 3, "same")
-    loud = np.flatnonzero(energy > np.percentile(energy, 98) * 10 ** (-3.5))
+    loud = np.flatnonzero(energy > np.percentile(energy, 98) * 10 ** (floor / 10))
     if not len(loud):
         return []
     cuts = np.flatnonzero(np.diff(loud) > pause * 100)
@@ -126,7 +126,7 @@ def _utterances(files: Sequence[Path], seconds: float) -> tuple[Samples, ...]:
     found: list[Samples] = []
     for path in files:
         signal = decode(path)
-        for start, end in speech_spans(signal, pause=0.35):
+        for start, end in speech_spans(signal, floor=-35, pause=0.35):
             if 0.4 <= end - start <= 7:
                 piece = signal[int(start * RATE) : int(end * RATE)]
                 found.append((piece * (0.05 / np.sqrt((piece**2).mean()))).astype(np.float32))
@@ -369,7 +369,8 @@ def _conversation(
     mixed = np.zeros(int((seconds + 12) * RATE), np.float32)
     spoken = np.zeros(speakers)
     turns: list[Turn] = []
-    clock, last = float(rng.uniform(0.2, 1.0)), -1
+    end = 0.0
+    clock, begun, last = float(rng.uniform(0.2, 1.0)), 0.0, -1
     while clock < seconds and any(stock):
         # Who has said least of their share speaks next, with some chance in it, and not twice in a row.
         owed = shares - spoken / max(spoken.sum(), 1) + rng.uniform(0, 0.12, speakers)
@@ -380,17 +381,17 @@ def _conversation(
         pieces = _take(stock[speaker], rng, short=bool(rng.uniform() < condition.short))
         signal = np.concatenate(pieces) * gains[speaker]
         if turns and rng.uniform() < condition.overlap:
-            clock = max(turns[-1].start + 0.2, clock - float(rng.uniform(0.3, 1.5)))
+            clock = max(begun + 0.2, clock - float(rng.uniform(0.3, 1.5)))
         else:
             clock += float(np.clip(rng.normal(0.35, 0.25), 0.05, 1.2))
         start = int(clock * RATE)
         wet = np.convolve(signal, responses[speaker])[: len(mixed) - start] if condition.room else signal
         mixed[start : start + len(wet)] += wet[: len(mixed) - start]
-        spans = speech_spans(signal, pause=0.3)
+        spans = speech_spans(signal, floor=-25, pause=0.3)
         turns += [Turn(clock + a, clock + b, chosen[speaker].name) for a, b in spans]
         spoken[speaker] += len(signal) / RATE
-        clock = max(clock + len(signal) / RATE, max(turn.end for turn in turns))
-        last = speaker
+        begun, clock, last = clock, max(end, clock + len(signal) / RATE), speaker
+        end = clock
     mixed = mixed[: int((max(turn.end for turn in turns) + 0.5) * RATE)]
     if condition.noise is not None:
         mixed += _hum(rng, len(mixed)) * np.sqrt((mixed**2).mean()) * 10 ** (-condition.noise / 20)
