@@ -1,6 +1,6 @@
 # make demo   environment, models, and a run on a real recording of two people
 # make test   the whole suite: style, types, every test
-# make test-avx2   the tests of engines once more, as an x86 CPU without AVX-512 and VNNI computes
+# make test-avx2   the tests of what engines compute once more, as an x86 CPU without AVX-512 and VNNI computes
 # make env    the environment alone, in .venv
 # make fish   the environment of fish-speech, outside .venv (over 1 GB; needs Python 3.11 or 3.12)
 # make docs   docs/cli.md, from the help of every verb;  make pictures   those of the README, from a real run
@@ -9,6 +9,11 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
 PINS := requirements-ui.txt requirements-ray.txt requirements-dev.txt
 BIN := .venv/bin
+# Without restarts: after one, files that were begun are handed out again empty, and pytest-xdist 3.8 waits for ever.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+# Tests of what engines and models compute; the others only use them.
+NUMERICAL := tests/e2e/test_run.py $(addprefix tests/integration/test_,kokoro_engine.py fish_engine.py diarization.py \
+	transcription.py analysis_remote.py references.py watermark.py background.py)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
 export PYANNOTE_METRICS_ENABLED := false
@@ -48,12 +53,12 @@ check: env
 
 test: check models fish
 	@echo "== tests: all of them, the real engines too"
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 test-avx2: models fish
 	@echo "== tests of engines, held to AVX2"
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 CT2_FORCE_CPU_ISA=AVX2 \
-		$(BIN)/python -m pytest -m engine -n 3 --dist loadfile --no-loadscope-reorder
+		$(PYTEST) $(NUMERICAL)
 
 docs: env
 	$(BIN)/python docs/making/cli_reference.py

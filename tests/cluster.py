@@ -6,13 +6,14 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from processes import descendants, gone
-from voiceclone_cli.cluster.connection import reread_token
+from voiceclone_cli.cluster.connection import SESSION_THREAD, reread_token
 from voiceclone_cli.config import Settings, resolve
 
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
@@ -74,13 +75,24 @@ def machines(count: int = 3, **options: Any) -> Iterator[Machines]:
             yield there
             assert foreign_listeners(descendants(os.getpid())) == []
         finally:
+            _await_sessions()
             ours = set(descendants(os.getpid()))
-            cluster.shutdown()
-            _end({pid for pid in ours if _is_ray(pid)})
+            try:
+                cluster.shutdown()
+            finally:
+                _end({pid for pid in ours if _is_ray(pid)})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.environ.clear()
         os.environ.update(before)
+
+
+def _await_sessions() -> None:
+    """Wait for connections that are still being ended, as on a busy machine: Ray ends the whole process where the node
+    goes that it is connected to. Where the head is gone they may last for ever."""
+    for thread in threading.enumerate():
+        if thread.name == SESSION_THREAD:
+            thread.join(30.0)
 
 
 def _add(cluster: Any, environment: Mapping[str, str], options: Mapping[str, Any]) -> Any:

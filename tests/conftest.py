@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,6 +37,12 @@ _MINUTES = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {name: number for number, name in enumerate(_MINUTES)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport) -> None:
+    """Name the test whose process died, at once: the summary comes last, and not at all where a time limit ends the run."""
+    print(f"\n{crashitem}: {report.longrepr}", file=sys.stderr, flush=True)
 
 
 @pytest.fixture(autouse=True)

@@ -34,6 +34,11 @@ def sample_run(
     return Run(voiceclone("run", sample_wav, "--out", folder, "--json", cwd=folder.parent), folder)
 
 
+def heard(run: Run) -> tuple[str | Path, ...]:
+    """Return the options that give another run the turns and the script of this one."""
+    return ("--turns", run.folder / "diarization.rttm", "--script", run.folder / "script.json")
+
+
 def test_it_ends_well_and_stdout_is_one_document(sample_run: Run) -> None:
     assert sample_run.ended.code == 0, sample_run.ended.err
     document = sample_run.ended.document
@@ -112,8 +117,8 @@ def test_the_mix_is_understood(sample_run: Run, model_folders: Mapping[str, Path
     import jiwer
 
     said = words_of(" ".join(row["text"] for row in sample_run.segments))
-    heard = words_of(_transcribed(sample_run.folder / "mix.wav", model_folders, "en"))
-    assert jiwer.wer(said, heard) <= 0.10, heard
+    understood = words_of(_transcribed(sample_run.folder / "mix.wav", model_folders, "en"))
+    assert jiwer.wer(said, understood) <= 0.10, understood
 
 
 def test_parallel_workers_and_another_batch_size_give_the_same_bytes(
@@ -121,7 +126,7 @@ def test_parallel_workers_and_another_batch_size_give_the_same_bytes(
 ) -> None:
     flags = ("--mode", "parallel", "--workers", 2, "--batch-size", 2)
     folder = tmp_path / "parallel"
-    again = Run(voiceclone("run", sample_wav, "--out", folder, "--json", *flags), folder)
+    again = Run(voiceclone("run", sample_wav, *heard(sample_run), "--out", folder, "--json", *flags), folder)
     assert again.ended.code == 0, again.ended.err
     assert again.ended.document["mode"] == "parallel"
     assert again.sounds() == sample_run.sounds()
@@ -129,28 +134,33 @@ def test_parallel_workers_and_another_batch_size_give_the_same_bytes(
 
 
 def test_a_translation_is_spoken_in_its_language_and_in_the_right_voices(
-    sample_wav: Path, tmp_path: Path, model_folders: Mapping[str, Path]
+    sample_run: Run, sample_wav: Path, tmp_path: Path, model_folders: Mapping[str, Path]
 ) -> None:
     import jiwer
 
     folder = tmp_path / "spanish"
-    spanish = Run(voiceclone("run", sample_wav, "--script", SPANISH, "--out", folder, "--json"), folder)
+    turns = heard(sample_run)[:2]
+    spanish = Run(
+        voiceclone("run", sample_wav, *turns, "--script", SPANISH, "--out", folder, "--json"), folder
+    )
     assert spanish.ended.code == 0, spanish.ended.err
     assert {row["language"] for row in spanish.segments} == {"es"}
     labels = re.findall(r"^\[(\w+)\]", SPANISH.read_text(encoding="utf-8"), re.MULTILINE)
     assert [row["speaker"] for row in spanish.segments] == labels
     said = words_of(" ".join(row["text"] for row in spanish.segments))
-    heard = words_of(_transcribed(folder / "mix.wav", model_folders, "es"))
-    assert jiwer.wer(said, heard) <= 0.35, heard
+    understood = words_of(_transcribed(folder / "mix.wav", model_folders, "es"))
+    assert jiwer.wer(said, understood) <= 0.35, understood
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".m4a"])
 def test_other_containers_are_read(suffix: str, sample_wav: Path, sample_run: Run, tmp_path: Path) -> None:
     samples, rate = soundfile.read(sample_wav, dtype="float32")
     recording = write_media(tmp_path / f"talk{suffix}", samples, rate, video=suffix == ".mp4")
-    heard = ("--turns", sample_run.folder / "diarization.rttm", "--script", sample_run.folder / "script.json")
     folder = tmp_path / "out"
-    run = Run(voiceclone("run", recording, *heard, "--engine", "echo", "--out", folder, "--json"), folder)
+    run = Run(
+        voiceclone("run", recording, *heard(sample_run), "--engine", "echo", "--out", folder, "--json"),
+        folder,
+    )
     assert run.ended.code == 0, run.ended.err
     document = run.ended.document
     assert document["input"]["video"] is (suffix == ".mp4") and len(document["speakers"]) == 2

@@ -219,11 +219,11 @@ def test_codes_and_voices_are_no_programs(tmp_path: Path) -> None:
 
 
 def test_a_voice_that_unpacks_to_gigabytes_is_refused_packed(tmp_path: Path) -> None:
-    members = {"gains.npy": bytes(100_000_000), "../../evil.npy": array_that_promises(1)}
+    members = {"frames.npy": bytes(100_000_000), "../../evil.npy": array_that_promises(1)}
     archive(tmp_path / "voice.npz", members)
     with pytest.raises(SegmentError, match="far too large"):
         read_voice(tmp_path / "voice.npz", voice_table().names)
-    archive(tmp_path / "voice.npz", {"gains.npy": array_that_promises(2**50)})
+    archive(tmp_path / "voice.npz", {"frames.npy": array_that_promises(2**50)})
     with pytest.raises(SegmentError) as caught:
         read_voice(tmp_path / "voice.npz", voice_table().names)
     assert caught.value.code == "voice_unreadable"

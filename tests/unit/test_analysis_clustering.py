@@ -51,3 +51,18 @@ def test_a_few_stray_embeddings_are_no_speaker() -> None:
 @pytest.mark.parametrize("rows", [0, 1])
 def test_one_embedding_or_none_is_one_cluster(rows: int) -> None:
     assert clustering.cluster(voices(rows), 1, 1).tolist() == [0] * rows
+
+
+def test_a_speaker_without_an_embedding_is_whom_other_windows_hear_there() -> None:
+    core = pytest.importorskip("pyannote.core")
+    windows, frames, step = 3, 10, 0.5
+    speaks = np.zeros((windows, frames, 2), np.float32)
+    # Windows start 5 frames apart; the second numbers its speakers the other way round.
+    speaks[0, 5:, 0] = speaks[1, :5, 1] = 1
+    speaks[1, 5:, 0] = speaks[2, :5, 0] = 1
+    known = np.zeros((windows, 2), bool)
+    known[0, 0] = known[2, 0] = True
+    labels = np.array([[3, 0], [0, 0], [4, 0]])
+    segmentations = core.SlidingWindowFeature(speaks, core.SlidingWindow(duration=1.0, step=step))
+    clustering.fill_gaps(labels, known, segmentations, core.SlidingWindow(duration=0.1, step=0.1))
+    assert labels.tolist() == [[3, 0], [4, 3], [4, 0]]

@@ -1,50 +1,15 @@
-"""A line's speed is fitted to its slot."""
+"""What the kokoro engine refuses to start with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from voiceclone_worker.engines import kokoro
 from voiceclone_worker.engines.base import EngineError
-from voiceclone_worker.engines.kokoro.engine import FASTEST, fit_length
-from voiceclone_worker.engines.kokoro.model import DECODER_FILE, FRONT_FILE, RATE, Floats
+from voiceclone_worker.engines.kokoro.model import DECODER_FILE, FRONT_FILE
 from voiceclone_worker.protocol import EngineSpec
-
-
-def renderer(seconds: float, speeds: list[float]) -> Callable[[float], Floats]:
-    """Return a function that renders a line of ``seconds`` at speed 1, and records the speeds."""
-
-    def render(speed: float) -> Floats:
-        speeds.append(speed)
-        return np.ones(round(seconds / speed * RATE), np.float32)
-
-    return render
-
-
-def test_a_line_that_fits_is_rendered_once_at_the_speakers_speed() -> None:
-    speeds: list[float] = []
-    fit_length(renderer(2.0, speeds), 0.9, 5.0)
-    fit_length(renderer(2.0, speeds), 1.1, None)
-    assert speeds == [0.9, 1.1]
-
-
-def test_a_longer_line_is_rendered_faster_until_it_fits() -> None:
-    speeds: list[float] = []
-    signal = fit_length(renderer(2.4, speeds), 1.0, 2.0)
-    assert len(signal) / RATE <= 2.0
-    assert len(speeds) == 2
-
-
-def test_speed_has_a_limit_and_the_rest_is_kept() -> None:
-    speeds: list[float] = []
-    signal = fit_length(renderer(4.0, speeds), 1.0, 1.0)
-    assert max(speeds) == FASTEST
-    assert len(signal) == round(4.0 / FASTEST * RATE)
-    assert len(speeds) <= 3
 
 
 def test_a_checkpoint_that_is_not_there_says_what_to_run(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceclone_worker.engines.base import SegmentError
+from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, MAX_FRAMES, Conversion
+from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics
 from voiceclone_worker.engines.kokoro.model import Floats
 from voiceclone_worker.engines.kokoro.voices import (
     FittedVoice,
@@ -121,11 +123,19 @@ def a_voice() -> FittedVoice:
         names=NAMES,
         acoustic=weights,
         prosody=weights[::-1].copy(),
-        gains=np.linspace(0.5, 2, 513, dtype=np.float32),
+        conversion=Conversion(
+            own=np.linspace(-4, -2, BANDS, dtype=np.float32),
+            target=np.linspace(-2, -4, BANDS, dtype=np.float32),
+            matrix=np.eye(BANDS, dtype=np.float32),
+            frames=np.linspace(-5, 0, 7 * BANDS, dtype=np.float16).reshape(7, BANDS),
+            keys=np.linspace(-9, 9, 7 * KEYS, dtype=np.float16).reshape(7, KEYS),
+            strength=0.7,
+        ),
         level=0.05,
         speed=1.1,
         embedding=np.full(192, 192**-0.5, np.float32),
-        f0_hz=123.4,
+        pitch=PitchStatistics(83.4, 2.9, 512),
+        own_pitch=None,
         similarity=0.5,
     )
 
@@ -133,9 +143,11 @@ def a_voice() -> FittedVoice:
 def test_a_voice_comes_back_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "speakers" / "SPEAKER_00" / "voice.npz"
     write_voice(a_voice(), path)
-    for field in dataclasses.fields(FittedVoice):
-        read, written = getattr(read_voice(path, NAMES), field.name), getattr(a_voice(), field.name)
-        assert np.array_equal(read, written)
+    read, written = read_voice(path, NAMES), a_voice()
+    for one, two in ((read, written), (read.conversion, written.conversion)):
+        for field in dataclasses.fields(one):
+            if field.name != "conversion":
+                assert np.array_equal(getattr(one, field.name), getattr(two, field.name))
 
 
 def test_the_same_voice_gives_the_same_bytes_and_nothing_is_left_beside(tmp_path: Path) -> None:
@@ -168,7 +180,18 @@ def test_a_cut_or_changed_file(tmp_path: Path) -> None:
 
 def test_numbers_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "voice.npz"
-    write_voice(dataclasses.replace(a_voice(), gains=np.full(513, np.nan, np.float32)), path)
+    without_numbers = dataclasses.replace(
+        a_voice().conversion, frames=np.full((7, BANDS), np.nan, np.float16)
+    )
+    write_voice(dataclasses.replace(a_voice(), conversion=without_numbers), path)
+    assert code_of(path) == "voice_unreadable"
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (7, BANDS + 1), (MAX_FRAMES + 1, BANDS)])
+def test_frames_of_another_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = tmp_path / "voice.npz"
+    other = dataclasses.replace(a_voice().conversion, frames=np.zeros(shape, np.float16))
+    write_voice(dataclasses.replace(a_voice(), conversion=other), path)
     assert code_of(path) == "voice_unreadable"
 
 
@@ -181,6 +204,12 @@ def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
 def test_a_voice_of_other_tables(tmp_path: Path) -> None:
     path = tmp_path / "voice.npz"
     write_voice(dataclasses.replace(a_voice(), names=("other", *NAMES[1:])), path)
+    assert code_of(path) == "voice_outdated"
+
+
+def test_a_voice_of_the_first_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "voice.npz"
+    np.savez(path, format=np.array("voiceclone.kokoro-voice/1"), names=np.array(NAMES))
     assert code_of(path) == "voice_outdated"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 if typing.TYPE_CHECKING:
     from numpy.typing import NDArray
-    from pyannote.core import SlidingWindowFeature
+    from pyannote.core import SlidingWindow, SlidingWindowFeature
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Labels = np.ndarray[Any, np.dtype[np.intp]]
@@ -35,6 +35,7 @@ class SpeakerClustering:
         self,
         embeddings: Floats,
         segmentations: SlidingWindowFeature,
+        frames: SlidingWindow,
         num_clusters: int | None = None,
         min_clusters: float | None = None,
         max_clusters: float | None = None,
@@ -43,8 +44,8 @@ class SpeakerClustering:
         """Return the speaker of each embedding, its similarity to every speaker, and the speakers' centroids.
 
         embeddings: (windows, local speakers, dimension); a row of NaN where there was too little speech.
-        segmentations: (windows, frames, local speakers), 1 where that speaker speaks. Any number of clusters
-        may be infinite or None. Shapes of the result: (windows, local speakers), that and (speakers,),
+        segmentations: (windows, frames, local speakers), 1 where that speaker speaks; ``frames`` has the length
+        of a frame. Any number of clusters may be infinite or None. Shapes of the result: (windows, local speakers), that and (speakers,),
         (speakers, dimension).
         """
         clean = clean_rows(embeddings, segmentations.data)
@@ -58,7 +59,10 @@ class SpeakerClustering:
         if most < 2:
             return np.zeros(clean.shape, dtype=np.intp), similarity, speakers
         # Those that were clustered as well: the nearest centroid is right more often than the tree.
-        return np.argmax(similarity, axis=2), similarity, speakers
+        labels = np.argmax(similarity, axis=2)
+        known = np.asarray(~np.isnan(embeddings).any(axis=2))
+        fill_gaps(labels, known, segmentations, frames)
+        return labels, similarity, speakers
 
 
 def clean_rows(embeddings: Floats, segmentations: Floats) -> NDArray[np.bool_]:
@@ -67,6 +71,37 @@ def clean_rows(embeddings: Floats, segmentations: Floats) -> NDArray[np.bool_]:
     enough = np.sum(alone, axis=1) >= _CLEAN_SHARE * segmentations.shape[1]
     clean: NDArray[np.bool_] = enough & ~np.isnan(embeddings).any(axis=2)
     return clean
+
+
+def fill_gaps(
+    labels: Labels, known: NDArray[np.bool_], segmentations: SlidingWindowFeature, frames: SlidingWindow
+) -> None:
+    """Set the labels that are not ``known`` by those of other windows that hear the same speech.
+
+    Where no window knows whose it is, the speaker stays who speaks nearest to it.
+    """
+    speaks: Floats = segmentations.data
+    size = speaks.shape[1]
+    starts = window_starts(segmentations, frames)
+    votes = np.zeros((int(starts[-1]) + size, int(labels.max()) + 1), dtype=np.float32)
+    for window, local in np.argwhere(known):
+        votes[starts[window] : starts[window] + size, labels[window, local]] += speaks[window, :, local]
+    decided = np.flatnonzero(votes.any(axis=1))
+    if not len(decided):
+        return
+    for window, local in np.argwhere(~known & speaks.any(axis=1)):
+        speech = np.flatnonzero(speaks[window, :, local]) + starts[window]
+        total = votes[speech].sum(axis=0)
+        if not total.any():
+            total = votes[decided[np.argmin(np.abs(decided - speech.mean()))]]
+        labels[window, local] = np.argmax(total)
+
+
+def window_starts(segmentations: SlidingWindowFeature, frames: SlidingWindow) -> Labels:
+    """Return the frame at which each window starts."""
+    hop = segmentations.sliding_window.step / frames.step
+    starts: Labels = np.rint(np.arange(len(segmentations.data)) * hop).astype(np.intp)
+    return starts
 
 
 def bounds(rows: int, exactly: float | None, least: float | None, most: float | None) -> tuple[int, int]:

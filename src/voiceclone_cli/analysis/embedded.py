@@ -7,17 +7,24 @@ using context-aware masking" (Interspeech 2023).
 
 from __future__ import annotations
 
+import functools
 import runpy
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from voiceclone_cli.analysis.clustering import SpeakerClustering
+import numpy as np
+
+from voiceclone_cli.analysis.clustering import Floats, Labels, SpeakerClustering, window_starts
+from voiceclone_cli.system import torch_threads
 from voiceclone_cli.types import ANALYSIS_RATE
 
 if typing.TYPE_CHECKING:
     import torch
     from pyannote.audio import Model, Pipeline
+    from pyannote.core import SlidingWindowFeature
 
 EMBEDDED_MODELS = ("segmentation-3.0", "campplus")
 """Registry entries of the embedded model."""
@@ -30,20 +37,25 @@ _SHORTEST = 25
 """Frames of 10 ms. Less speech than this makes no embedding but NaN, which the clustering passes over."""
 _ROUNDING = 100
 """Frames. Lengths are rounded up to whole seconds, so that many excerpts share one batch."""
+_BATCH_FRAMES = 2000
+"""Frames that CAM++ is given at once: more of them no longer fit into the caches of a CPU."""
 
 _STEP = 0.1
 """Hop of the segmentation window, as a share of its 10 s."""
-_BATCH = 32
+LONG_SECONDS = 30 * 60
+"""Recordings that are longer have their windows at _LONG_STEP, every second of them with embeddings."""
+_LONG_STEP = 0.25
+_BATCH = 4
+"""Windows that are computed at once."""
 
 
 def load_embedded(folders: Mapping[str, Path]) -> Pipeline:
     """Return the pipeline of the embedded model; ``folders`` holds those of EMBEDDED_MODELS."""
     from pyannote.audio import Model
     from pyannote.audio.core.plda import PLDA
-    from pyannote.audio.pipelines import SpeakerDiarization
 
     segmentation = Model.from_pretrained(folders["segmentation-3.0"] / "pytorch_model.bin")
-    pipeline = SpeakerDiarization(
+    pipeline: Pipeline = _pipeline_class()(
         segmentation=typing.cast(Model, segmentation),
         segmentation_step=_STEP,
         embedding=_embedding_model(folders["campplus"]),
@@ -51,8 +63,6 @@ def load_embedded(folders: Mapping[str, Path]) -> Pipeline:
         # Neither is used; they keep the defaults from being downloaded.
         plda=PLDA.__new__(PLDA),
         clustering="AgglomerativeClustering",
-        segmentation_batch_size=_BATCH,
-        embedding_batch_size=_BATCH,
     )
     del pipeline.clustering
     pipeline.clustering = SpeakerClustering()
@@ -93,9 +103,11 @@ def embed(
             continue
         length = -(-len(speech) // _ROUNDING) * _ROUNDING
         by_length.setdefault(length, []).append((row, _repeat_to(length, speech - speech.mean(0))))
-    for group in by_length.values():
-        rows = [row for row, _ in group]
-        embeddings[rows] = network(torch.stack([speech for _, speech in group]))
+    for length, group in by_length.items():
+        at_once = max(1, _BATCH_FRAMES // length)
+        for first in range(0, len(group), at_once):
+            rows, speeches = zip(*group[first : first + at_once], strict=True)
+            embeddings[list(rows)] = network(torch.stack(speeches))
     return embeddings
 
 
@@ -141,3 +153,135 @@ def _embedding_model(folder: Path) -> Model:
             return embed(self.network, waveforms, weights)
 
     return CamPlusPlus()
+
+
+Hook = Callable[..., None]
+
+
+def _pipeline_class() -> Any:
+    """Return a ``SpeakerDiarization`` that uses all threads of torch, and memory for hours of sound.
+
+    What pyannote computes window after window is computed here in as many windows at once as there are threads:
+    operations on one window are too small to be shared by threads.
+    """
+    import torch
+    from pyannote.audio.pipelines import SpeakerDiarization
+    from pyannote.core import SlidingWindow, SlidingWindowFeature
+
+    class EmbeddedDiarization(SpeakerDiarization):
+        def get_segmentations(
+            self, file: Mapping[str, Any], hook: Hook | None = None
+        ) -> SlidingWindowFeature:
+            """Return (windows, frames, local speakers), 1 where that speaker speaks."""
+            samples: torch.Tensor = file["waveform"][0]
+            duration = self._segmentation.duration
+            long = len(samples) > LONG_SECONDS * ANALYSIS_RATE
+            step = (_LONG_STEP if long else _STEP) * duration
+            size, hop = round(duration * ANALYSIS_RATE), round(step * ANALYSIS_RATE)
+            windows = 1 + max(0, -(-(len(samples) - size) // hop))
+
+            def segment(first: int) -> Floats:
+                starts = [window * hop for window in range(first, min(first + _BATCH, windows))]
+                batch = torch.stack([_padded(samples[start : start + size], size)[None] for start in starts])
+                return typing.cast(Floats, self._segmentation.infer(batch))
+
+            batches = range(0, windows, _BATCH)
+            progress = _Count(hook, "segmentation", len(batches))
+            found = np.concatenate([progress.after(batch) for batch in _in_threads(segment, batches)])
+            return SlidingWindowFeature(found, SlidingWindow(start=0.0, duration=duration, step=step))
+
+        def get_embeddings(
+            self,
+            file: Mapping[str, Any],
+            binary_segmentations: SlidingWindowFeature,
+            exclude_overlap: bool = False,
+            hook: Hook | None = None,
+        ) -> Floats:
+            """Return (windows, local speakers, dimension); NaN for windows that are passed over, and for silence."""
+            samples: torch.Tensor = file["waveform"][0]
+            speaks: Floats = binary_segmentations.data
+            window = binary_segmentations.sliding_window
+            size, hop = (round(seconds * ANALYSIS_RATE) for seconds in (window.duration, window.step))
+            count, frames, speakers = speaks.shape
+            enough = -(-_SHORTEST * frames * ANALYSIS_RATE // (100 * size))
+            every = 1 if window.step <= _STEP * window.duration else 2
+
+            def embed_window(index: int) -> Floats:
+                weights: Any = speaks[index]
+                alone = weights * (weights.sum(axis=1, keepdims=True) < 2)
+                # Where a speaker is hardly ever alone, all of their speech is better than nothing.
+                weights = np.where(alone.sum(axis=0) > enough, alone, weights)
+                excerpt = _padded(samples[index * hop : index * hop + size], size)
+                with torch.inference_mode():
+                    found = embed(
+                        self._embedding.model_.network,
+                        excerpt[None, None].expand(speakers, -1, -1),
+                        torch.from_numpy(weights.T.copy()),
+                    )
+                rows: Floats = found.numpy()
+                return rows
+
+            embeddings = np.full((count, speakers, DIMENSION), np.nan, dtype=np.float32)
+            chosen = range(0, count, every)
+            progress = _Count(hook, "embeddings", len(chosen))
+            for index, rows in zip(chosen, _in_threads(embed_window, chosen), strict=True):
+                embeddings[index] = progress.after(rows)
+            return embeddings
+
+        def reconstruct(
+            self, segmentations: SlidingWindowFeature, hard_clusters: Labels, count: SlidingWindowFeature
+        ) -> SlidingWindowFeature:
+            """Return (frames, speakers), 1 where that speaker speaks: as many at once as were counted.
+
+            Of all speakers those speak whom most windows hear. pyannote's own has one copy of all windows for
+            each speaker: 1 GB for 3 hours.
+            """
+            votes = np.zeros((len(count.data), int(hard_clusters.max()) + 1), dtype=np.float32)
+            frames = segmentations.data.shape[1]
+            starts = window_starts(segmentations, count.sliding_window)
+            for start, labels, speaks in zip(starts, hard_clusters, segmentations.data, strict=True):
+                for label in np.unique(labels[labels >= 0]):
+                    active = speaks[:, labels == label].max(axis=1)
+                    votes[start : start + frames, label] += active[: len(votes) - start]
+            most = int(count.data.max())
+            if votes.shape[1] < most:
+                votes = np.pad(votes, ((0, 0), (0, most - votes.shape[1])))
+            order = np.argsort(-votes, axis=1, kind="stable")
+            ranks = np.empty_like(order)
+            np.put_along_axis(ranks, order, np.arange(votes.shape[1])[None], axis=1)
+            return SlidingWindowFeature((ranks < count.data).astype(np.float32), count.sliding_window)
+
+    return EmbeddedDiarization
+
+
+class _Count:
+    """Reports each of ``total`` results to pyannote's hook."""
+
+    def __init__(self, hook: Hook | None, step: str, total: int) -> None:
+        self._hook = hook
+        self._step = step
+        self._total = total
+        self._done = 0
+
+    def after(self, result: Floats) -> Floats:
+        """Count ``result``, and return it."""
+        self._done += 1
+        if self._hook is not None:
+            self._hook(self._step, None, completed=self._done, total=self._total)
+        return result
+
+
+def _in_threads(compute: Callable[[int], Floats], items: Sequence[int]) -> Iterator[Floats]:
+    """Yield the results in order; as many at once as torch has threads, each then with a single one."""
+    import torch
+
+    threads = torch.get_num_threads()
+    single = functools.partial(torch.set_num_threads, 1)
+    with torch_threads(threads), ThreadPoolExecutor(threads, initializer=single) as pool:
+        yield from pool.map(compute, items)
+
+
+def _padded(samples: torch.Tensor, size: int) -> torch.Tensor:
+    import torch
+
+    return torch.nn.functional.pad(samples, (0, size - len(samples)))

@@ -32,6 +32,9 @@ JOIN_SECONDS = 60.0
 
 LEAVE_SECONDS = 15.0
 
+SESSION_THREAD = "ray session"
+"""Name of the thread that is connected."""
+
 _LOCAL_PREFIX = "vc-ray-"
 
 _LONGEST_BASE = 24
@@ -229,7 +232,7 @@ class _Session:
         self._home = home
         self._joined, self._leaving = threading.Event(), threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._live, name="ray session", daemon=True)
+        self._thread = threading.Thread(target=self._live, name=SESSION_THREAD, daemon=True)
 
     def join(self) -> None:
         """Join within JOIN_SECONDS. Raises PreflightError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
@@ -14,17 +14,13 @@ import numpy as np
 
 from voiceclone_worker.atomic import write_failure
 from voiceclone_worker.engines.base import Emit, EngineError, SegmentError, Speech, SpeechRow
-from voiceclone_worker.engines.kokoro import dsp, phonemes, voices
+from voiceclone_worker.engines.kokoro import dsp, envelope, phonemes, voices
+from voiceclone_worker.engines.kokoro.line_plan import LinePlan, fit_speed, with_pitch
 from voiceclone_worker.engines.kokoro.model import MAX_TOKENS, RATE, Floats, SpeechModel
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
-FASTEST = 1.6
-"""Speed up to which a line is rendered to fit its slot."""
 BRISKER, CALMER = (0.7, 0.87), (1.2, 2.0)
 """Of other takes, see ``reading_of_take``. Nearer to 1 they are hardly another take."""
-_EXTRA_RENDERS = 2
-_SLACK = 1.02
-"""Kokoro's durations are whole frames, so a line is a little longer than its speed says."""
 _EDGE_SECONDS = 0.02
 _PAUSE_SECONDS = 0.2
 
@@ -37,38 +33,33 @@ def speak_line(
     parts = phonemes.split(reading.phonemes, MAX_TOKENS)
     token_lists = [tokens for tokens in map(phonemes.to_tokens, parts) if tokens]
     length_factor = reading_of_take(segment.take)
-    pause = np.zeros(round(_PAUSE_SECONDS * RATE), np.float32)
+    styles = [
+        table.style(voice.acoustic, voice.prosody, len(tokens), length_factor) for tokens in token_lists
+    ]
+    edges = 2 * _EDGE_SECONDS * len(styles) + _PAUSE_SECONDS * (len(styles) - 1)
+    slot = segment.max_seconds or None
 
-    def render(speed: float) -> Floats:
-        signals: list[Floats] = []
-        for tokens in token_lists:
-            style = table.style(voice.acoustic, voice.prosody, len(tokens), length_factor)
-            signal = model.speak(tokens, style, speed)
-            signals += [pause, dsp.trim(signal, RATE, keep_seconds=_EDGE_SECONDS)]
-        return np.concatenate(signals[1:])
+    def plan(speed: float) -> list[LinePlan]:
+        return [model.plan(tokens, style, speed) for tokens, style in zip(token_lists, styles, strict=True)]
 
-    signal = fit_length(render, voice.speed, segment.max_seconds)
-    shaped = dsp.apply_equaliser(signal, voice.gains, voice.level)
+    plans = fit_speed(plan, voice.speed, slot and max(0.0, slot - edges))
+    sounds = [
+        model.render(with_pitch(part, voice.pitch, voice.own_pitch), style)
+        for part, style in zip(plans, styles, strict=True)
+    ]
+    signal = _joined(sounds, _EDGE_SECONDS)
+    if slot and len(signal) > slot * RATE:
+        signal = _joined(sounds, 0.0)
+    shaped = dsp.at_level(envelope.convert(signal, voice.conversion), voice.level)
     pcm = np.clip(np.round(shaped * 32767.0), -32768, 32767).astype("<i2").tobytes()
     return Speech(pcm=pcm, rate=RATE, seed=segment.seed, warnings=reading.warnings)
 
 
-def fit_length(render: Callable[[float], Floats], speed: float, max_seconds: float | None) -> Floats:
-    """Render at ``speed``, or faster (up to FASTEST) where the result is longer than ``max_seconds``.
-
-    Speaking faster sounds better than stretching afterwards; what is still too long is left to the mixing.
-    """
-    signal = render(speed)
-    if max_seconds is None or max_seconds <= 0:
-        return signal
-    for _ in range(_EXTRA_RENDERS):
-        excess = len(signal) / RATE / max_seconds
-        faster = min(FASTEST, speed * excess * _SLACK)
-        if excess <= 1 or faster <= speed + 0.01:
-            break
-        speed = faster
-        signal = render(speed)
-    return signal
+def _joined(sounds: Sequence[Floats], edge_seconds: float) -> Floats:
+    """Return the parts of a line with pauses between; ``edge_seconds`` of the silence around each stay."""
+    pause = np.zeros(round(_PAUSE_SECONDS * RATE), np.float32)
+    signals = [each for sound in sounds for each in (pause, dsp.trim(sound, RATE, keep_seconds=edge_seconds))]
+    return np.concatenate(signals[1:])
 
 
 def reading_of_take(take: int) -> float:

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from voiceclone_worker.engines.base import EngineError, SegmentError
-from voiceclone_worker.engines.kokoro import dsp, phonemes, voices
-from voiceclone_worker.engines.kokoro.dsp import Doubles, level, speech_seconds, trim, without_gaps
+from voiceclone_worker.engines.kokoro import envelope, phonemes, voices
+from voiceclone_worker.engines.kokoro.dsp import level, speech_seconds, trim, without_gaps
+from voiceclone_worker.engines.kokoro.envelope import Conversion, Envelopes
+from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics, pitch_statistics, with_pitch
 from voiceclone_worker.engines.kokoro.model import RATE, Floats, SpeechModel
 from voiceclone_worker.engines.kokoro.voices import FittedVoice, VoiceTable
 from voiceclone_worker.protocol import ReferenceSpec
@@ -66,21 +68,17 @@ def log_mel(signal: Floats) -> Floats:
     return np.array(frames, np.float32).reshape(-1, 80)
 
 
-def median_f0(signal: Floats) -> float | None:
-    """Return the median F0 in Hz of a signal at 16 kHz; None where hardly anything is voiced.
+def measure_pitch(signal: Floats) -> PitchStatistics | None:
+    """Return the statistics of the F0 of a signal at 16 kHz; None where hardly anything is voiced.
 
-    DIO refined by StoneMask (Morise, 2009 and 2016); a second median excludes octave errors.
+    DIO refined by StoneMask (Morise, 2009 and 2016).
     """
     import pyworld
 
     samples = np.ascontiguousarray(signal, np.float64)
     rough, times = pyworld.dio(samples, TRAITS_RATE, f0_floor=60, f0_ceil=500, frame_period=10)
-    f0 = pyworld.stonemask(samples, rough, times, TRAITS_RATE)
-    octaves = np.log2(f0[f0 > 0])
-    if len(octaves) < 5:
-        return None
-    near = octaves[np.abs(octaves - np.median(octaves)) < 0.8]
-    return float(2 ** np.median(near))
+    pitch = pitch_statistics(pyworld.stonemask(samples, rough, times, TRAITS_RATE))
+    return pitch if pitch and pitch.count >= _FEWEST_VOICED else None
 
 
 def semitones(hertz: float) -> float:
@@ -105,12 +103,13 @@ def _camplus(folder: Path) -> Any:
 
 
 PROBES = 4
-"""Mixtures that are synthesized and measured for each speaker. Six are no better: a margin of .092 instead of .091 over
-the other speaker, by the measure of ``dsp.exaggerate_spectrum``."""
+"""Mixtures that are synthesized and measured for each speaker."""
 _PROBE_TEXT = "We were away a year ago, and nothing much has changed."
 _SHORTEST_SECONDS = 0.3
 _QUIETEST = 1e-3
 _UNKNOWN_F0_HZ = 150.0
+_FEWEST_VOICED = 5
+"""Values of F0, 10 ms apart, that say something of a voice."""
 _LEVELS = (0.01, 0.3)
 _SPEEDS = (0.8, 1.25)
 _MIN_RATE_SECONDS = 2.0
@@ -125,14 +124,13 @@ class ReferenceTraits:
     signal: Floats
     """At TRAITS_RATE."""
     embedding: Floats
-    f0_hz: float | None
-    spectrum: Doubles
-    """Of ``dsp.long_term_spectrum``, at RATE."""
+    pitch: PitchStatistics | None
+    envelopes: Envelopes
 
     @property
     def semitones(self) -> float:
         """F0 in semitones; that of 150 Hz where none was found."""
-        return semitones(self.f0_hz or _UNKNOWN_F0_HZ)
+        return self.pitch.median if self.pitch else semitones(_UNKNOWN_F0_HZ)
 
 
 def measure_reference(spec: ReferenceSpec, encoder: SpeakerEncoder) -> ReferenceTraits:
@@ -155,8 +153,8 @@ def measure_reference(spec: ReferenceSpec, encoder: SpeakerEncoder) -> Reference
         spec=spec,
         signal=signal,
         embedding=encoder.embed(signal),
-        f0_hz=median_f0(signal),
-        spectrum=dsp.long_term_spectrum(soxr.resample(signal, TRAITS_RATE, RATE)),
+        pitch=measure_pitch(signal),
+        envelopes=envelope.measure(soxr.resample(signal, TRAITS_RATE, RATE)),
     )
 
 
@@ -174,23 +172,29 @@ def fit_voices(
     tokens = phonemes.to_tokens(phonemes.to_phonemes(_PROBE_TEXT, "en"))
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for reference in references:
-            rest = [other for other in references if other is not reference]
-            others = [other.embedding for other in rest]
-            target = dsp.exaggerate_spectrum(reference.spectrum, [other.spectrum for other in rest])
+            others = [other.embedding for other in references if other is not reference]
             mixtures = voices.propose_mixtures(
                 reference.embedding, reference.semitones, others, table, count=PROBES
             )
 
-            def render(mixture: tuple[Floats, Floats]) -> Floats:
-                return model.speak(tokens, table.style(*mixture, len(tokens)), 1.0)
+            def render(
+                mixture: tuple[Floats, Floats], pitch: PitchStatistics | None = reference.pitch
+            ) -> tuple[Floats, PitchStatistics | None]:
+                style = table.style(*mixture, len(tokens))
+                plan = model.plan(tokens, style, 1.0)
+                own = pitch_statistics(plan.f0)
+                return model.render(with_pitch(plan, pitch, own), style), own
 
             probes = []
-            for mixture, signal in zip(mixtures, pool.map(render, mixtures), strict=True):
-                gains, embedding, f0 = _measure_probe(signal, target, encoder)
+            for mixture, (signal, own_pitch) in zip(mixtures, pool.map(render, mixtures), strict=True):
+                conversion, embedding, f0 = _measure_probe(signal, reference, encoder)
                 score = voices.score_probe(reference.embedding, reference.semitones, others, embedding, f0)
-                probes.append((score, mixture, gains, signal, float(embedding @ reference.embedding)))
+                similarity = float(embedding @ reference.embedding)
+                probes.append((score, mixture, conversion, signal, similarity, own_pitch))
                 probed(reference)
-            _, (acoustic, prosody), gains, signal, similarity = max(probes, key=lambda probe: probe[0])
+            _, (acoustic, prosody), conversion, signal, similarity, own_pitch = max(
+                probes, key=lambda probe: probe[0]
+            )
             own_rate = _speaking_rate(reference, language)
             kokoro_rate = len(tokens) / speech_seconds(signal, RATE)
             yield (
@@ -199,29 +203,30 @@ def fit_voices(
                     names=table.names,
                     acoustic=acoustic,
                     prosody=prosody,
-                    gains=gains,
+                    conversion=conversion,
                     level=float(np.clip(level(trim(reference.signal, TRAITS_RATE)), *_LEVELS)),
                     speed=1.0 if own_rate is None else float(np.clip(own_rate / kokoro_rate, *_SPEEDS)),
                     embedding=reference.embedding,
-                    f0_hz=reference.f0_hz or 0.0,
+                    pitch=reference.pitch,
+                    own_pitch=own_pitch,
                     similarity=similarity,
                 ),
             )
 
 
 def _measure_probe(
-    signal: Floats, target: Doubles, encoder: SpeakerEncoder
-) -> tuple[Floats, Floats, float | None]:
-    """Return the gains that give a probe the spectrum ``target``, its embedding with them, and its F0 in semitones.
+    signal: Floats, reference: ReferenceTraits, encoder: SpeakerEncoder
+) -> tuple[Conversion, Floats, float | None]:
+    """Return the conversion of a probe to its speaker, the embedding of what it gives, and the F0 in semitones.
 
-    The channel of a recording is part of its embedding, so a probe is measured through its equaliser.
+    The channel of a recording is part of its embedding, so a probe is measured as its lines will sound.
     """
     import soxr
 
-    gains = dsp.design_equaliser(target, dsp.long_term_spectrum(trim(signal, RATE)))
-    shaped = soxr.resample(dsp.apply_equaliser(signal, gains, level(signal)), RATE, TRAITS_RATE)
-    f0 = median_f0(soxr.resample(signal, RATE, TRAITS_RATE))
-    return gains, encoder.embed(shaped), None if f0 is None else semitones(f0)
+    conversion = envelope.fit(reference.envelopes, envelope.measure(trim(signal, RATE)))
+    converted = soxr.resample(envelope.convert(signal, conversion), RATE, TRAITS_RATE).astype(np.float32)
+    pitch = measure_pitch(soxr.resample(signal, RATE, TRAITS_RATE))
+    return conversion, encoder.embed(converted), pitch.median if pitch else None
 
 
 def _speaking_rate(reference: ReferenceTraits, language: str) -> float | None:

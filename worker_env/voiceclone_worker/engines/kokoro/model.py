@@ -6,47 +6,24 @@ a line's length is known at any speed, and its melody can be changed, before any
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voiceclone_worker.engines.base import EngineError, SegmentError
+from voiceclone_worker.engines.kokoro.line_plan import FRAME_SECONDS, LinePlan
+from voiceclone_worker.engines.kokoro.line_plan import Floats as Floats
 
 RATE = 24_000
 """Hz, of Kokoro's output."""
-FRAME = 600
-"""Samples of a frame: 25 ms."""
+FRAME = round(FRAME_SECONDS * RATE)
+"""Samples of a frame."""
 FRONT_FILE, DECODER_FILE = "kokoro-v1.0.int8.front.onnx", "kokoro-v1.0.int8.decoder.onnx"
 MAX_TOKENS = 500
 """Kokoro's context holds 510 tokens with the two that frame them."""
 _ACOUSTIC = 128
 """Of a style's 256 numbers, those that the decoder reads."""
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class LinePlan:
-    """A line before it is sound. The first and the last token are those that frame it: pauses."""
-
-    aligned: Floats
-    """(1, 512, frames): the text, at its place in time."""
-    f0: Floats
-    """(2 * frames,) in Hz, every 12.5 ms; about 0 where nothing is voiced."""
-    energy: Floats
-    """(2 * frames,)"""
-    frames_at_1: Floats
-    """(tokens + 2,): frames of each token at speed 1, not rounded."""
-    speed: float
-
-    def token_frames(self, speed: float | None = None) -> NDArray[np.int64]:
-        """Return (tokens + 2,): the frames of each token, here or as they would be at another speed."""
-        exact = self.frames_at_1 / np.float32(self.speed if speed is None else speed)
-        frames: NDArray[np.int64] = np.maximum(1, np.rint(exact)).astype(np.int64)
-        return frames
 
 
 class SpeechModel:

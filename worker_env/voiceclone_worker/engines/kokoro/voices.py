@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from voiceclone_worker.atomic import write_bytes_atomic
 from voiceclone_worker.engines.base import SegmentError
-from voiceclone_worker.engines.kokoro.dsp import BINS
+from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, MAX_FRAMES, Conversion
+from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics
 from voiceclone_worker.engines.kokoro.model import Floats
 
 _DATA = Path(__file__).parent / "data"
@@ -178,9 +179,9 @@ def _pairs_and_singles(voices: NDArray[np.intp], count: int) -> list[Floats]:
     return mixtures
 
 
-FORMAT = "voiceclone.kokoro-voice/1"
+FORMAT = "voiceclone.kokoro-voice/3"
 _MAX_BYTES = 1 << 20
-"""Unpacked; a hundred times the size of a voice. A small archive may unpack to much more."""
+"""Unpacked; four times the size of a voice. A small archive may unpack to much more."""
 
 
 @dataclass(frozen=True)
@@ -188,36 +189,44 @@ class FittedVoice:
     """A speaker's voice: everything that synthesis needs, fixed when the voice is fitted.
 
     Nothing about a line may depend on the speaker's other lines, since a lease may have only some of them; so the
-    equaliser, the level and the speed are part of the voice. ``names`` are Kokoro's voices in the order of the weights.
+    conversion, the level and the speed are part of the voice. ``names`` are Kokoro's voices in the order of the weights.
     """
 
     names: tuple[str, ...]
     acoustic: Floats
     prosody: Floats
-    gains: Floats
-    """(BINS,): the equaliser."""
+    conversion: Conversion
+    """From the envelopes of the mixture to those of the speaker."""
     level: float
     """Root mean square of a line."""
     speed: float
     """1.0 is Kokoro's own."""
     embedding: Floats
     """(192,): the speaker, by CAM++."""
-    f0_hz: float
-    """The speaker's median F0; 0.0 where none was found."""
+    pitch: PitchStatistics | None
+    """The speaker's; None where hardly anything is voiced."""
+    own_pitch: PitchStatistics | None
+    """Of the mixture, as it plans the probe."""
     similarity: float
     """Cosine of the fitted voice to the speaker, by CAM++."""
 
 
 def write_voice(voice: FittedVoice, path: Path) -> None:
     """Write a voice; the same voice gives the same bytes. Raises OSError."""
+    conversion = voice.conversion
     arrays = {
         "format": np.array(FORMAT),
         "names": np.array(voice.names),
         "acoustic": voice.acoustic.astype(np.float32),
         "prosody": voice.prosody.astype(np.float32),
-        "gains": voice.gains.astype(np.float32),
+        "own": conversion.own.astype(np.float32),
+        "target": conversion.target.astype(np.float32),
+        "matrix": conversion.matrix.astype(np.float32),
+        "frames": conversion.frames.astype(np.float16),
+        "keys": conversion.keys.astype(np.float16),
         "embedding": voice.embedding.astype(np.float32),
-        "scalars": np.array([voice.level, voice.speed, voice.f0_hz, voice.similarity]),
+        "pitch": np.array([_pitch_row(pitch) for pitch in (voice.pitch, voice.own_pitch)], np.float64),
+        "scalars": np.array([voice.level, voice.speed, voice.similarity, conversion.strength], np.float64),
     }
     write_bytes_atomic(path, _npz(arrays))
 
@@ -231,11 +240,17 @@ def read_voice(path: Path, names: tuple[str, ...]) -> FittedVoice:
         raise SegmentError("voice_missing", f"{path} is not there: {again}") from error
     except Exception as error:  # a damaged archive fails in many ways
         raise SegmentError("voice_unreadable", f"{path} cannot be read ({error}): {again}") from error
+    kept = min(len(np.atleast_1d(content.get("frames", ()))), MAX_FRAMES)
     shapes = {
         "acoustic": (len(names),),
         "prosody": (len(names),),
-        "gains": (BINS,),
+        "own": (BANDS,),
+        "target": (BANDS,),
+        "matrix": (BANDS, BANDS),
+        "frames": (kept, BANDS),
+        "keys": (kept, KEYS),
         "embedding": (192,),
+        "pitch": (2, 3),
         "scalars": (4,),
     }
     if str(content.get("format")) != FORMAT or tuple(map(str, content.get("names", ()))) != names:
@@ -244,18 +259,30 @@ def read_voice(path: Path, names: tuple[str, ...]) -> FittedVoice:
         array = content.get(key)
         if array is None or array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
             raise SegmentError("voice_unreadable", f'{path} has no valid "{key}": {again}')
-    level, speed, f0_hz, similarity = (float(value) for value in content["scalars"])
+    level, speed, similarity, strength = (float(value) for value in content["scalars"])
     return FittedVoice(
         names=names,
         acoustic=content["acoustic"],
         prosody=content["prosody"],
-        gains=content["gains"],
+        conversion=Conversion(
+            **{key: content[key] for key in ("own", "target", "matrix", "frames", "keys")}, strength=strength
+        ),
         level=level,
         speed=speed,
         embedding=content["embedding"],
-        f0_hz=f0_hz,
+        pitch=_pitch(content["pitch"][0]),
+        own_pitch=_pitch(content["pitch"][1]),
         similarity=similarity,
     )
+
+
+def _pitch_row(pitch: PitchStatistics | None) -> list[float]:
+    return [pitch.median, pitch.spread, pitch.count] if pitch else [0.0, 0.0, 0.0]
+
+
+def _pitch(row: NDArray[np.float64]) -> PitchStatistics | None:
+    median, spread, count = (float(value) for value in row)
+    return PitchStatistics(median, spread, round(count)) if count else None
 
 
 def _arrays(path: Path) -> dict[str, Any]:
