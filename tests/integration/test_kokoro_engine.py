@@ -170,7 +170,8 @@ def test_a_long_text_is_complete(fitted: Fitted) -> None:
     once = SpeechRow(0, SegmentSpec("once", " ".join(LINES), "en", seed=1), fitted.references[0])
     twice = SpeechRow(0, SegmentSpec("twice", " ".join(LINES * 2), "en", seed=1), fitted.references[0])
     outcomes = synthesize(fitted.engine, [once, twice])
-    assert len(signal_of(outcomes["twice"])) > 1.8 * len(signal_of(outcomes["once"]))
+    # A longer text is read more briskly. One that is cut after the network's 500 tokens is 1.5 times as long.
+    assert len(signal_of(outcomes["twice"])) > 1.65 * len(signal_of(outcomes["once"]))
 
 
 def test_a_row_that_cannot_be_made_fails_alone(fitted: Fitted, tmp_path: Path) -> None:

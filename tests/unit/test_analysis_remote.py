@@ -16,13 +16,29 @@ import numpy as np
 import pytest
 
 from factories import recording
+from voiceclone_cli.analysis import analyzer as analyzer_module
 from voiceclone_cli.analysis import remote
-from voiceclone_cli.analysis.analyzer import transcript_from_dict, transcription_task
-from voiceclone_cli.analysis.remote import RemoteAnalyzer, analysis_command, local_launcher
+from voiceclone_cli.analysis.analyzer import (
+    DIARIZE,
+    TRANSCRIBE,
+    concurrent_transcription,
+    diarization_task,
+    transcript_from_dict,
+    transcription_task,
+)
+from voiceclone_cli.analysis.diarization import DiarizationModel, SpeakerCount
+from voiceclone_cli.analysis.remote import (
+    RemoteAnalyzer,
+    SideBySideAnalyzer,
+    analysis_command,
+    local_launcher,
+)
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import InputError, RunError, Stopped
+from voiceclone_cli.system import Memory
 from voiceclone_cli.types import ProgressEvent, Transcript, no_progress
 from voiceclone_cli.workers import recovery
+from voiceclone_cli.workers.protocol import AnalysisTask
 
 WORKER = """
 import json, os, pathlib, signal, sys, time
@@ -291,3 +307,90 @@ def test_a_disk_that_takes_no_samples_is_one_sentence(transcribe: Transcriber, f
     with pytest.raises(RunError, match="temporary"):
         transcribe("talk")
     folder.mkdir()
+
+
+Ask = Callable[[str], AnalysisTask]
+
+
+@pytest.fixture
+def turns_of(tmp_path: Path) -> Ask:
+    """Return a function that makes the task to find the turns of a recording with this name, on four threads."""
+
+    def task(name: str) -> AnalysisTask:
+        talk = recording(np.ones(8, np.float32), path=tmp_path / f"{name}.wav")
+        return diarization_task(
+            talk, DiarizationModel("embedded", {}, ""), SpeakerCount(), resolve({"threads": 4})
+        )
+
+    return task
+
+
+@pytest.fixture
+def words_of(tmp_path: Path) -> Ask:
+    def task(name: str) -> AnalysisTask:
+        talk = recording(np.ones(8, np.float32), path=tmp_path / f"{name}.wav")
+        return transcription_task(talk, tmp_path, resolve({"threads": 4}))
+
+    return task
+
+
+def test_words_are_recognised_while_the_turns_are_found(
+    turns_of: Ask, words_of: Ask, tmp_path: Path, folder: Path
+) -> None:
+    words, ended_by_words = words_of("talk"), tmp_path / "waits.wav"
+    with SideBySideAnalyzer(lambda: words, lambda event: ended_by_words.touch()) as analyzer:
+        turns = analyzer.run(turns_of("waits"), no_progress)  # would wait for ever if the words waited for it
+        found = analyzer.run(words, no_progress)
+    assert turns["language"] == found["language"] == "8.0"
+    workers = {int(turns["model"]), int(found["model"])}
+    assert len(workers) == 2 and not any(map(is_alive, workers)), "a process each, which ends with its task"
+    assert analyzer.peak_mb[DIARIZE] > 0 < analyzer.peak_mb[TRANSCRIBE]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_failure_of_the_words_is_raised_once_the_turns_are_known(turns_of: Ask, words_of: Ask) -> None:
+    words = words_of("silent")
+    with SideBySideAnalyzer(lambda: words, no_progress) as analyzer:
+        assert analyzer.run(turns_of("talk"), no_progress)["language"] == "8.0"
+        with pytest.raises(InputError, match="nobody speaks") as caught:
+            analyzer.run(words, no_progress)
+    assert caught.value.code == "no_speech"
+
+
+def test_a_failure_of_the_turns_ends_the_words(turns_of: Ask, words_of: Ask, folder: Path) -> None:
+    begun = threading.Event()
+    with (
+        pytest.raises(InputError, match="nobody speaks"),
+        SideBySideAnalyzer(lambda: words_of("hangs"), lambda event: begun.set()) as analyzer,
+    ):
+        analyzer.run(turns_of("silent"), lambda event: begun.wait(30) and None)
+    assert list(folder.glob("*.npy")) == [], "the worker had it, and is ended"
+    assert not [thread for thread in threading.enumerate() if thread.name in ("words", "analysis")]
+
+
+def test_a_stop_ends_both(turns_of: Ask, words_of: Ask) -> None:
+    def stop(event: ProgressEvent) -> None:
+        raise Stopped(143)
+
+    with (
+        pytest.raises(Stopped),
+        SideBySideAnalyzer(lambda: words_of("hangs"), no_progress) as analyzer,
+    ):
+        analyzer.run(turns_of("hangs"), stop)
+    assert not [thread for thread in threading.enumerate() if thread.name in ("words", "analysis")]
+
+
+def test_one_thread_or_too_little_memory_does_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = recording(np.ones(8, np.float32), path=tmp_path / "talk.wav")
+    two = resolve({"threads": 2, "asr_model": str(tmp_path)})
+    assert (
+        concurrent_transcription(talk, resolve({"threads": 1, "asr_model": str(tmp_path)}), no_progress)
+        is None
+    )
+    monkeypatch.setattr(analyzer_module, "machine_memory", lambda: Memory(8 << 30, 2 << 30))
+    assert concurrent_transcription(talk, two, no_progress) is None
+    monkeypatch.setattr(analyzer_module, "machine_memory", lambda: Memory(8 << 30, 6 << 30))
+    task = concurrent_transcription(talk, two, no_progress)
+    assert task is not None and task.id == TRANSCRIBE

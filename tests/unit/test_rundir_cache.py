@@ -9,6 +9,7 @@ import pytest
 
 from voiceclone_cli.files import file_sha256
 from voiceclone_cli.rundir.cache import NULL_CACHE, StageCache
+from voiceclone_cli.types import ProgressEvent
 
 MADE_FROM = {"model": ["a", 1], "count": None}
 VALUE = {"turns": [[0.1, 2.0, "SPEAKER_00"]], "why": "it was asked for, é"}
@@ -27,6 +28,17 @@ def test_a_result_is_reused_for_the_same_input_and_the_same_inputs_of_its_stage(
     assert stage_cache(tmp_path).load("diarization", 1, {**MADE_FROM, "count": 2}) is None
     other = stage_cache(tmp_path, "another input")
     assert other.load("diarization", 1, MADE_FROM) is None and other.reused == []
+
+
+def test_whether_an_entry_is_held_is_asked_without_reusing_it(tmp_path: Path) -> None:
+    events: list[ProgressEvent] = []
+    cache = StageCache(tmp_path, "input", events.append)
+    assert not cache.holds("diarization", 1, MADE_FROM)
+    cache.save("diarization", 1, MADE_FROM, VALUE)
+    assert cache.holds("diarization", 1, MADE_FROM)
+    assert not cache.holds("diarization", 2, MADE_FROM)
+    assert not cache.holds("diarization", 1, {**MADE_FROM, "count": 2})
+    assert cache.reused == [] and events == []
 
 
 @pytest.mark.parametrize("version", [None, 1, 3])

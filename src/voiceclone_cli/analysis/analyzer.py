@@ -24,6 +24,7 @@ from voiceclone_cli.config import Settings, expanded, models_home
 from voiceclone_cli.errors import InputError, Stopped
 from voiceclone_cli.models import download, store
 from voiceclone_cli.rundir.cache import NULL_CACHE, StageCache
+from voiceclone_cli.system import machine_memory
 from voiceclone_cli.types import Diarization, Progress, Recording, Transcript, Turn, Word
 from voiceclone_cli.workers.protocol import AnalysisTask
 
@@ -205,11 +206,10 @@ def transcribe_cached(
 ) -> tuple[Transcript, list[str]]:
     """Return the words, and notes on those that were dropped because they lie outside any speech."""
     folder = recogniser_folder(settings, progress)
-    inputs = {"model": model_identity(folder), "language": settings.language}
     transcript = cache.cached(
         TRANSCRIPTION,
         TRANSCRIPTION_VERSION,
-        inputs,
+        _transcription_inputs(folder, settings.language),
         lambda: transcript_from_dict(analyzer.run(transcription_task(recording, folder, settings), progress)),
         serialize=asdict,
         parse=transcript_from_dict,
@@ -227,6 +227,31 @@ def transcribe_cached(
     return replace(transcript, words=kept), notes
 
 
+SIDE_BY_SIDE_BYTES = 3 << 30
+"""Memory that has to be free for both analyses at a time: 1.4 GB, and a margin for larger models."""
+
+
+def concurrent_transcription(
+    recording: Recording, settings: Settings, progress: Progress, cache: StageCache = NULL_CACHE
+) -> AnalysisTask | None:
+    """Return the task to recognize the words while the turns are found.
+
+    None where an earlier run has recognised them, and where there is one thread only or too little memory.
+    """
+    memory = machine_memory()
+    needed = SIDE_BY_SIDE_BYTES + 4 * recording.samples.nbytes
+    if settings.threads < 2 or (memory is not None and memory.available < needed):
+        return None
+    folder = recogniser_folder(settings, progress)
+    if cache.holds(TRANSCRIPTION, TRANSCRIPTION_VERSION, _transcription_inputs(folder, settings.language)):
+        return None
+    return transcription_task(recording, folder, settings)
+
+
+def _transcription_inputs(folder: Path, language: str | None) -> dict[str, Any]:
+    return {"model": model_identity(folder), "language": language}
+
+
 def cached_transcript(diarization: Diarization, settings: Settings, cache: StageCache) -> Transcript | None:
     """Return the transcript of an earlier run in the same directory with the same model; None where there is none."""
     folder = expanded(settings.asr_model)
@@ -237,7 +262,7 @@ def cached_transcript(diarization: Diarization, settings: Settings, cache: Stage
             return None
         folder = status.folder
     for language in dict.fromkeys((settings.language, None)):
-        inputs = {"model": model_identity(folder), "language": language}
+        inputs = _transcription_inputs(folder, language)
         cached = cache.load(TRANSCRIPTION, TRANSCRIPTION_VERSION, inputs)
         if cached is not None:
             transcript = transcript_from_dict(cached)

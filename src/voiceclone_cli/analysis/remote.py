@@ -1,5 +1,7 @@
 """Diarization and transcription in worker processes, which keep their models from one recording to the next.
 
+Those of a single recording are done at the same time, each in its own process (``SideBySideAnalyzer``).
+
 torch and pyannote are imported there only, and once. The processes are workers of a pool (see
 ``voiceclone_cli.workers``): an analysis is a task with one row, and what holds for speech workers holds for
 them. Between coordinator and worker pass lines of JSON: a request on stdin, events of the lease on stdout (see
@@ -15,7 +17,7 @@ import queue
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from voiceclone_cli.analysis.analyzer import DIARIZE, LOCAL_ANALYZER, TRANSCRIBE
 from voiceclone_cli.errors import InputError, PreflightError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.types import Progress, ProgressEvent
 from voiceclone_cli.workers import protocol
@@ -144,6 +147,7 @@ class RemoteAnalyzer:
                 failure = job.result().analyses[task.id].error
                 assert failure is not None
                 raise RunError(f"{name} could not be analyzed: {failure.message}", code="listener_died")
+            job.done.wait(CHECK_SECONDS)  # the worker's peak memory is known a moment later
         except PreflightError as error:
             if error.code != "worker_interpreter":
                 raise
@@ -198,3 +202,89 @@ class RemoteAnalyzer:
             elif event["event"] == "analyzed":
                 document: dict[str, Any] = event["document"]
                 return document
+
+
+def _with_threads(task: protocol.AnalysisTask, threads: int) -> protocol.AnalysisTask:
+    return replace(task, request={**task.request, "threads": threads})
+
+
+class SideBySideAnalyzer:
+    """Analyzer of one recording, whose words it begins to recognize as soon as turns are asked for.
+
+    Each of the two has a process and half of the threads, with the results of ``run_task``; a process ends with its
+    task. ``words`` is called with the task to find the turns, and returns that to recognize the words, or None:
+    then everything is done in this process, one after the other. A context manager: leaving it ends both.
+    """
+
+    def __init__(
+        self,
+        words: Callable[[], protocol.AnalysisTask | None],
+        progress: Progress,
+        *,
+        open_analyzer: Callable[[], RemoteAnalyzer] = lambda: RemoteAnalyzer(local_launcher(1)),
+    ) -> None:
+        self._words_task = words
+        self._progress = progress
+        self._open = open_analyzer
+        self._words: _BackgroundTask | None = None
+        self.peak_mb = {DIARIZE: 0, TRANSCRIBE: 0}
+        """Peak resident memory of each process; 0 where there was none, or it is not known."""
+
+    def __enter__(self) -> SideBySideAnalyzer:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End what is still running."""
+        if self._words is not None:
+            self._words.close()
+
+    def run(self, task: protocol.AnalysisTask, progress: Progress) -> dict[str, Any]:
+        """As ``Analyzer``; also raises RunError. What went wrong with the words is raised when they are asked for."""
+        if task.id == DIARIZE and (words := self._words_task()) is not None:
+            threads = task.request["threads"]
+            self._words = _BackgroundTask(
+                self._open(), _with_threads(words, threads - threads // 2), self._progress
+            )
+            with self._open() as analyzer:
+                turns = analyzer.run(_with_threads(task, max(1, threads // 2)), progress)
+                self.peak_mb[DIARIZE] = analyzer.peak_mb
+                return turns
+        if task.id == TRANSCRIBE and self._words is not None:
+            found = self._words.result()
+            self.peak_mb[TRANSCRIBE] = self._words.analyzer.peak_mb
+            return found
+        return LOCAL_ANALYZER.run(task, progress)
+
+
+class _BackgroundTask:
+    """A task that is done while the caller does something else; its progress is shown meanwhile, from a thread."""
+
+    def __init__(self, analyzer: RemoteAnalyzer, task: protocol.AnalysisTask, progress: Progress) -> None:
+        self.analyzer = analyzer
+        self._found: dict[str, Any] = {}
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(task, progress), name="words", daemon=True)
+        self._thread.start()
+
+    def result(self) -> dict[str, Any]:
+        """Wait for the result. Raises what the task raised."""
+        while self._thread.is_alive():
+            self._thread.join(CHECK_SECONDS)  # in steps: no signal ends a wait without a limit on Windows
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+    def close(self) -> None:
+        """End the task, if it has not ended."""
+        self.analyzer.close()
+        self._thread.join(CLOSING_SECONDS)
+
+    def _run(self, task: protocol.AnalysisTask, progress: Progress) -> None:
+        try:
+            with self.analyzer:
+                self._found = self.analyzer.run(task, progress)
+        except BaseException as error:  # raised where the result is asked for
+            self._error = error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +33,10 @@ _CUT_WITHIN = 30.0
 """Seconds around the end of a part in which the quietest half second is looked for."""
 _QUIET_SECONDS = 0.5
 
+_SHORTEST_TAIL = 0.3
+"""Seconds. Less than this after the last word holds no other, but whisper decodes it for as long as 30 s of speech,
+to the end of its window: it repeats itself, and is tried again by sampling."""
+
 _MODEL_FILES = ("model.bin", "config.json", "tokenizer.json")
 _VOCABULARIES = ("vocabulary.txt", "vocabulary.json")
 _LANGUAGE_WINDOWS = 4
@@ -56,7 +62,7 @@ def load_recogniser(model: Path, threads: int) -> WhisperModel:
     ctranslate2.set_random_seed(0)
     cuda = ctranslate2.get_cuda_device_count() > 0
     try:
-        return WhisperModel(
+        whisper = WhisperModel(
             str(model),
             device="cuda" if cuda else "cpu",
             compute_type="auto" if cuda else "int8",
@@ -69,6 +75,23 @@ def load_recogniser(model: Path, threads: int) -> WhisperModel:
             f"The speech recognition model in {model} cannot be loaded ({error}); download it again.",
             code="asr_model_broken",
         ) from error
+    _encode_once(whisper)
+    return whisper
+
+
+def _encode_once(whisper: WhisperModel) -> None:
+    """Keep the last encoded window: the first is encoded for its language, and again for its words."""
+    encode = whisper.encode
+    kept: tuple[bytes, Any] = b"", None
+
+    def encode_or_reuse(features: Any) -> Any:
+        nonlocal kept
+        window = hashlib.sha256(features.tobytes()).digest()
+        if window != kept[0]:
+            kept = window, encode(features)
+        return kept[1]
+
+    whisper.encode = encode_or_reuse
 
 
 LoadWhisper = Callable[[Path, int], "WhisperModel"]
@@ -117,6 +140,8 @@ def transcribe(
             words += _words(segment, offset)
             done = min(offset + float(segment.end), recording.seconds)
             progress(types.ProgressEvent(STAGE, done, recording.seconds))
+            if float(segment.end) > (end - start) / types.ANALYSIS_RATE - _SHORTEST_TAIL:
+                break
     progress(types.ProgressEvent(STAGE, recording.seconds, recording.seconds))
     assert found is not None
     return types.Transcript(tuple(words), *found, model.name)

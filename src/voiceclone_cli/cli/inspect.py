@@ -195,8 +195,11 @@ def script_command(
     display: Display,
 ) -> None:
     """Write who says what and when, as a script for `run --script`."""
-    from voiceclone_cli.analysis.analyzer import diarize_cached, transcribe_cached
+    from functools import partial
+
+    from voiceclone_cli.analysis.analyzer import concurrent_transcription, diarize_cached, transcribe_cached
     from voiceclone_cli.analysis.diarization import SpeakerCount
+    from voiceclone_cli.analysis.remote import SideBySideAnalyzer
     from voiceclone_cli.audio import reader
     from voiceclone_cli.files import check_writable, friendly_errors
     from voiceclone_cli.script import script_file
@@ -212,8 +215,12 @@ def script_command(
     count = SpeakerCount(speakers, min_speakers, max_speakers)
     with display.progress() as progress:
         recording = reader.read_recording(input, progress, AudioChoice(settings.audio_track))
-        diarization = diarize_cached(recording, settings, count, progress)
-        transcript, notes = transcribe_cached(recording, diarization, settings, progress)
+        words = partial(concurrent_transcription, recording, settings, progress)
+        with SideBySideAnalyzer(words, progress) as analyzer:
+            diarization = diarize_cached(recording, settings, count, progress, analyzer=analyzer)
+            transcript, notes = transcribe_cached(
+                recording, diarization, settings, progress, analyzer=analyzer
+            )
     script = segments_from_words(transcript, diarization)
     language = transcribed_language(transcript, settings.origin("language") if settings.language else None)
     if output is None:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from voiceclone_cli.analysis.analyzer import cached_transcript, diarize_cached, transcribe_cached
+from voiceclone_cli.analysis.analyzer import (
+    DIARIZE,
+    LOCAL_ANALYZER,
+    TRANSCRIBE,
+    Analyzer,
+    cached_transcript,
+    concurrent_transcription,
+    diarize_cached,
+    transcribe_cached,
+)
+from voiceclone_cli.analysis.remote import SideBySideAnalyzer
 from voiceclone_cli.analysis.turns import given_turns, write_rttm
 from voiceclone_cli.audio.formats import MAX_MIX_CHANNELS
 from voiceclone_cli.config import RAY
@@ -45,20 +57,21 @@ def prepare(ctx: RunContext) -> SynthesisJob:
     corrections = edits.read_corrections(ctx.run_dir.corrections)
     if ctx.run_dir.running() is not None:
         _claim(ctx)
-    # 1. Who speaks when.
-    with ctx.clock.stage("diarization"):
-        diarization = _diarize(ctx)
-        ctx.show(f"diarizer: {diarization.diarizer}, because {diarization.why}", shared=True)
-        ctx.notes.extend(diarization.notes)
     script, script_from, language = Script(()), "", LanguageChoice("", "")
     words: tuple[Word, ...] = ()
     references: dict[str, Reference] = {}
     consent = None
-    # 2. Which words.
-    if until is not Until.DIARIZATION:
-        with ctx.clock.stage("script"):
-            found, words, script_from, language = _find_script(ctx, diarization, corrections)
-            corrections, script = _correct(ctx, diarization, found, corrections)
+    with _open_analyzer(ctx) as analyzer:
+        # 1. Who speaks when.
+        with ctx.clock.stage("diarization"):
+            diarization = _diarize(ctx, analyzer)
+            ctx.show(f"diarizer: {diarization.diarizer}, because {diarization.why}", shared=True)
+            ctx.notes.extend(diarization.notes)
+        # 2. Which words.
+        if until is not Until.DIARIZATION:
+            with ctx.clock.stage("script"):
+                found, words, script_from, language = _find_script(ctx, diarization, corrections, analyzer)
+                corrections, script = _correct(ctx, diarization, found, corrections)
     # 3. In which voices.
     if until not in (Until.DIARIZATION, Until.SCRIPT):
         _claim(ctx)
@@ -96,24 +109,38 @@ def _claim(ctx: RunContext) -> None:
     ctx.run_dir.claim(**describe_request(ctx.request, ctx.engine.name))
 
 
-def _diarize(ctx: RunContext) -> Diarization:
+@contextmanager
+def _open_analyzer(ctx: RunContext) -> Iterator[Analyzer]:
+    """Yield the analyzer of a batch, or one that recognizes the words while it finds the turns."""
+    request, own = ctx.request, ctx.resources.analyzer
+    if own is not LOCAL_ANALYZER or request.script is not None or request.until is Until.DIARIZATION:
+        yield own
+        return
+    words = partial(concurrent_transcription, ctx.recording, request.settings, ctx.progress, ctx.cache)
+    with SideBySideAnalyzer(words, ctx.progress) as analyzer:
+        yield analyzer
+    for stage, peak in (("diarization", analyzer.peak_mb[DIARIZE]), ("script", analyzer.peak_mb[TRANSCRIBE])):
+        ctx.clock.peak_mb[stage] = max(peak, ctx.clock.peak_mb.get(stage, 0))
+
+
+def _diarize(ctx: RunContext, analyzer: Analyzer) -> Diarization:
     request = ctx.request
     if request.turns is not None:
         return given_turns(request.turns, ctx.recording.seconds)
     return diarize_cached(
-        ctx.recording, request.settings, request.speakers, ctx.progress, ctx.cache, ctx.resources.analyzer
+        ctx.recording, request.settings, request.speakers, ctx.progress, ctx.cache, analyzer
     )
 
 
 def _find_script(
-    ctx: RunContext, diarization: Diarization, corrections: edits.Corrections
+    ctx: RunContext, diarization: Diarization, corrections: edits.Corrections, analyzer: Analyzer
 ) -> tuple[Script, tuple[Word, ...], str, LanguageChoice]:
     """Return the script before corrections, all recognised words, where the script comes from, and its language."""
     request, settings = ctx.request, ctx.request.settings
     given_by = settings.origin("language") if settings.language else None
     if request.script is None:
         transcript, notes = transcribe_cached(
-            ctx.recording, diarization, settings, ctx.progress, ctx.cache, ctx.resources.analyzer
+            ctx.recording, diarization, settings, ctx.progress, ctx.cache, analyzer
         )
         ctx.notes.extend(notes)
         script = segments_from_words(transcript, diarization)

@@ -76,24 +76,35 @@ class StageCache:
 
         ``version`` is that of the stage's algorithm. Changes nothing.
         """
+        value, reason = self._find(stage, version, inputs)
+        if reason:
+            self._progress(
+                ProgressEvent("log", 1, 1, note=f"{stage}: what was kept is not used, because {reason}")
+            )
+        if value is not None:
+            self.reused.append(stage)
+        return value
+
+    def holds(self, stage: str, version: int, inputs: Mapping[str, Any]) -> bool:
+        """Return whether ``load`` would find an entry; nothing is counted as reused, or shown."""
+        return self._find(stage, version, inputs)[0] is not None
+
+    def _find(
+        self, stage: str, version: int, inputs: Mapping[str, Any]
+    ) -> tuple[dict[str, Any] | None, str | None]:
+        """Return the value of a valid entry, or None and why there is none; without a reason where no file is."""
         if self._root is None:
-            return None
+            return None, None
         path = _entry_path(self._root, stage)
         try:
             entry = json.loads(path.read_text(encoding="utf-8"))
             value: dict[str, Any] = entry["value"]
             reason = self._why_invalid(self._root, entry, version, inputs)
         except FileNotFoundError:
-            return None
+            return None, None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            reason = f"{path.name} cannot be read"
-        if reason is not None:
-            self._progress(
-                ProgressEvent("log", 1, 1, note=f"{stage}: what was kept is not used, because {reason}")
-            )
-            return None
-        self.reused.append(stage)
-        return value
+            return None, f"{path.name} cannot be read"
+        return (value, None) if reason is None else (None, reason)
 
     def save(
         self,

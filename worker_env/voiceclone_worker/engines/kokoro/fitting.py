@@ -182,7 +182,7 @@ def fit_voices(
             ) -> tuple[Floats, PitchStatistics | None]:
                 style = table.style(*mixture, len(tokens))
                 plan = model.plan(tokens, style, 1.0)
-                own = pitch_statistics(plan.f0)
+                own = plan.pitch()
                 return model.render(with_pitch(plan, pitch, own), style), own
 
             probes = []
