@@ -343,7 +343,9 @@ def conversations(work: Path, half: str) -> Iterator[Conversation]:
         for _ in range(3):
             family = FAMILIES[number % len(FAMILIES)]
             pool = [voice for voice in voices if family in ("mixed", voice.family)]
-            yield _conversation(f"{half}-{number:02d}-{family}", half, condition, pool, 2 + (number + number // 5) % 5)
+            yield _conversation(
+                f"{half}-{number:02d}-{family}", half, condition, pool, 2 + (number + number // 5) % 5
+            )
             number += 1
     yield from meetings(work, half)
 
@@ -458,7 +460,17 @@ def meetings(work: Path, half: str) -> Iterator[Conversation]:
     """Yield the meetings of a half."""
     archives = sorted(work.glob("pyannote_audio-*.tar.gz"))
     if not archives:
-        command = ["pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(work), MEETINGS_PACKAGE]
+        command = [
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "--no-binary",
+            ":all:",
+            "-d",
+            str(work),
+            MEETINGS_PACKAGE,
+        ]
         subprocess.run(command, check=True)
         archives = sorted(work.glob("pyannote_audio-*.tar.gz"))
     root = work / "meetings"

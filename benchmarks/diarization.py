@@ -35,7 +35,9 @@ class Score:
 def main() -> None:
     """Print a line for each recording, and the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("diarization-set"), help="folder for what is downloaded and made")
+    parser.add_argument(
+        "--work", type=Path, default=Path("diarization-set"), help="folder for what is downloaded and made"
+    )
     parser.add_argument("--half", choices=HALVES, help="only this half")
     arguments = parser.parse_args()
 
@@ -101,7 +103,9 @@ def _score(conversation: Conversation, hypothesis: Any) -> Score:
     for track, turn in enumerate(conversation.turns):
         reference[Segment(turn.start, turn.end), track] = turn.speaker
     whole = Timeline([Segment(0, len(conversation.samples) / RATE)])
-    found = DiarizationErrorRate(collar=0.0, skip_overlap=False)(reference, hypothesis, uem=whole, detailed=True)
+    found = DiarizationErrorRate(collar=0.0, skip_overlap=False)(
+        reference, hypothesis, uem=whole, detailed=True
+    )
     return Score(
         error=found["diarization error rate"],
         confusion=found["confusion"] / found["total"],

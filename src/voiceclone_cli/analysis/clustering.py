@@ -20,12 +20,10 @@ from typing import Any
 
 import numpy as np
 
-if typing.TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from pyannote.core import SlidingWindow, SlidingWindowFeature
+from voiceclone_cli.analysis.evidence import Floats, Labels, Speakers, contradiction
 
-Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
-Labels = np.ndarray[Any, np.dtype[np.intp]]
+if typing.TYPE_CHECKING:
+    from pyannote.core import SlidingWindow, SlidingWindowFeature
 
 MAX_SPEAKERS = 20
 """The most that are found; more may be requested."""
@@ -52,7 +50,9 @@ _SPEAKER_ROOT = 0.13
 _GAP_GAIN = 0.1
 """Mean cosine that the whole range of the eigenvalues is worth, as the gap after the last speaker."""
 _MOST_ROWS = 1200
-"""Of a graph. Of more pieces, evenly spread ones are clustered, and the others given to the nearest speaker."""
+"""Of a graph, and so of a block. More pieces are clustered in blocks first."""
+_LEAST_ROWS = 12
+"""That a cluster of a block gives to the graph of all blocks."""
 _ROUNDS = 5
 
 
@@ -62,7 +62,8 @@ class Pieces:
 
     ``spans`` (pieces, 2) are frames of the count of speakers, ``seconds`` (pieces,). ``embeddings``
     (pieces, dimension) has a row of NaN for a piece that is too short for one. ``labels`` and ``margins`` (pieces,)
-    are set by the clustering: the speaker of each, and by how much its cosine exceeds that of the next speaker.
+    are set by the clustering: the speaker of each, and by how much its cosine exceeds that of the next speaker;
+    so is ``doubt``, a sentence where the voices contradict the requested number of speakers.
     """
 
     spans: Labels
@@ -70,6 +71,7 @@ class Pieces:
     embeddings: Floats
     labels: Labels = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
     margins: Floats = field(default_factory=lambda: np.zeros(0))
+    doubt: str | None = None
 
 
 class SpeakerClustering:
@@ -97,9 +99,13 @@ class SpeakerClustering:
         shares = window_shares(pieces.spans, segmentations, frames)
         usable = int(np.sum(~np.isnan(pieces.embeddings).any(axis=1)))
         least, most = bounds(usable, num_clusters, min_clusters, max_clusters)
-        pieces.labels, means, pieces.margins = cluster(
-            pieces.embeddings, pieces.seconds, same_speaker(shares, len(pieces.spans)), least, most
-        )
+        links = same_speaker(shares, len(pieces.spans))
+        pieces.labels, means, pieces.margins = cluster(pieces.embeddings, pieces.seconds, links, least, most)
+        if least > 1 or most < usable:
+            free, free_means, _ = cluster(pieces.embeddings, pieces.seconds, links)
+            pieces.doubt = contradiction(
+                Speakers(pieces.labels, means), Speakers(free, free_means), pieces.seconds
+            )
         return local_speakers(pieces, shares, segmentations), None, means
 
 
@@ -224,7 +230,7 @@ def cluster(
     if len(rows) < max(least, 2):
         rows = np.arange(len(known))
     if len(rows) > _MOST_ROWS:
-        rows = rows[np.linspace(0, len(rows) - 1, _MOST_ROWS).astype(int)]
+        rows = _from_blocks(unit, weights, links[known][:, known], rows)
     near = links[known[rows]][:, known[rows]].toarray()
     seeds = _spectral(unit[rows], weights[rows], near, least, most)
     means = _means(unit[rows], weights[rows], seeds)
@@ -240,6 +246,22 @@ def cluster(
     margins = np.zeros(pieces)
     margins[known] = similarity[:, -1] - similarity[:, -2] if len(means) > 1 else 1.0
     return labels.reshape(-1)[last].astype(np.intp), means, margins
+
+
+def _from_blocks(unit: Floats, weights: Floats, links: Any, rows: Labels) -> Labels:
+    """Return about _MOST_ROWS of the rows, which stand for all of them.
+
+    A block of rows, one after the other, is clustered by itself; every cluster gives its share of rows, and at least
+    _LEAST_ROWS: whoever speaks in one block only is not lost between the others.
+    """
+    chosen = []
+    for block in np.array_split(rows, -(-len(rows) // _MOST_ROWS)):
+        found = _spectral(unit[block], weights[block], links[block][:, block].toarray(), 1, MAX_SPEAKERS)
+        for label in np.unique(found):
+            members = block[found == label]
+            share = max(_LEAST_ROWS, len(members) * _MOST_ROWS // len(rows))
+            chosen.append(members[np.linspace(0, len(members) - 1, min(share, len(members))).astype(int)])
+    return np.sort(np.concatenate(chosen))
 
 
 def _spectral(unit: Floats, weights: Floats, near: Floats, least: int, most: int) -> Labels:
