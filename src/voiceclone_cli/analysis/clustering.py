@@ -1,107 +1,108 @@
-"""Clustering of speaker embeddings: which excerpts of a recording are of one speaker.
+"""Clustering of speech: which pieces of a recording are of one speaker, and how many speakers there are.
 
-Agglomerative clustering with centroid linkage of embeddings of unit length, cut at a distance.
+The recording is cut into pieces of one speaker each: where nobody speaks, where the segmentation hears another speaker,
+and after 2.5 s. A piece has one embedding, of its own sound alone, so no sound is counted twice. Clustering is
+spectral: each piece is linked to its nearest ones, so what counts is which pieces are nearer than others, not how near;
+a telephone, a room or a synthetic voice moves all similarities together. The number of speakers is the one for which
+the pieces are nearest to their speaker's mean, at a price for each speaker, helped by the gap between eigenvalues.
+(After Park et al., "Auto-tuning spectral clustering for speaker diarization using normalized maximum eigengap",
+IEEE Signal Processing Letters 27, 2020.) All pieces then go to the nearest mean until none changes.
+
+The constants were chosen on the first half of the development set (benchmarks/diarization.py).
 """
 
 from __future__ import annotations
 
 import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 if typing.TYPE_CHECKING:
-    from numpy.typing import NDArray
     from pyannote.core import SlidingWindow, SlidingWindowFeature
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Labels = np.ndarray[Any, np.dtype[np.intp]]
 
-# Chosen on 14 recordings of 2 to 6 speakers; the threshold has a plateau from .62 to .72.
-_THRESHOLD = 0.68
-"""Euclidean distance of the centroids of two clusters, beyond which they are two speakers."""
-_SMALLEST_CLUSTER = 4
-"""Embeddings. A smaller cluster is no speaker: it joins the nearest that is one."""
-_CLEAN_SHARE = 0.2
-"""Share of a window that a speaker must speak alone there for the embedding to be clustered."""
+MAX_SPEAKERS = 20
+"""The most that are found; more may be requested."""
+
+_LONGEST = 2.5
+"""Seconds of a piece."""
+_SHORTEST = 0.35
+"""Seconds between two cuts."""
+_CHANGE_VOTES = 0.25
+"""Share of the windows that must hear a change of speakers for a cut."""
+_CLUSTERED = 0.8
+"""Seconds. Shorter pieces are given to a speaker, but have no say in who the speakers are."""
+_NEIGHBOURS = (4, 5, 6)
+"""Links of each piece. Three graphs are averaged: none of the numbers is right for all recordings."""
+_WEAK_LINKS = 0.002
+"""Weight of a link between pieces that are no neighbours, times their cosine."""
+_SAME_WINDOW = 0.05
+"""Cosine that it is worth if the segmentation hears two pieces as one speaker, or as two."""
+_TRUSTED_WINDOWS = 3.0
+_SPEAKER_COST = 0.01
+"""Mean cosine that a further speaker must gain. In short recordings, in which means fit by chance, it is more."""
+_SPEAKER_SECONDS = 0.85
+"""The gain times the seconds of speech."""
+_SPEAKER_ROOT = 0.13
+"""The gain times the root of the seconds of speech."""
+_GAP_GAIN = 0.1
+"""Mean cosine that the whole range of the eigenvalues is worth, as the gap after the last speaker."""
+_MOST_ROWS = 1200
+"""Of a graph. Of more pieces, evenly spread ones are clustered, and the others given to the nearest speaker."""
+_ROUNDS = 5
+
+
+@dataclass
+class Pieces:
+    """What is clustered: stretches of speech of one speaker, in order of time.
+
+    ``spans`` (pieces, 2) are frames of the count of speakers, ``seconds`` (pieces,). ``embeddings``
+    (pieces, dimension) has a row of NaN for a piece that is too short for one. ``labels`` and ``margins`` (pieces,)
+    are set by the clustering: the speaker of each, and by how much its cosine exceeds that of the next speaker.
+    """
+
+    spans: Labels
+    seconds: Floats
+    embeddings: Floats
+    labels: Labels = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    margins: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 class SpeakerClustering:
-    """The clustering of a pyannote ``SpeakerDiarization``."""
+    """The clustering of a pyannote ``SpeakerDiarization`` whose embeddings are Pieces."""
 
     expects_num_clusters = False
 
     def __call__(
         self,
-        embeddings: Floats,
+        embeddings: Pieces,
         segmentations: SlidingWindowFeature,
         frames: SlidingWindow,
         num_clusters: int | None = None,
         min_clusters: float | None = None,
         max_clusters: float | None = None,
         **_: Any,
-    ) -> tuple[Labels, Floats, Floats]:
-        """Return the speaker of each embedding, its similarity to every speaker, and the speakers' centroids.
+    ) -> tuple[Labels, None, Floats]:
+        """Return the speaker of each local speaker of each window, None, and the speakers' mean embeddings.
 
-        embeddings: (windows, local speakers, dimension); a row of NaN where there was too little speech.
-        segmentations: (windows, frames, local speakers), 1 where that speaker speaks; ``frames`` has the length
-        of a frame. Any number of clusters may be infinite or None. Shapes of the result: (windows, local speakers), that and (speakers,),
-        (speakers, dimension).
+        The pieces' own labels are set. segmentations: (windows, frames, local speakers), 1 where that speaker
+        speaks; ``frames`` has the length of a frame. Any number of clusters may be infinite or None. Shapes of
+        the result: (windows, local speakers) and (speakers, dimension).
         """
-        clean = clean_rows(embeddings, segmentations.data)
-        least, most = bounds(int(clean.sum()), num_clusters, min_clusters, max_clusters)
-        if most < 2:
-            labels = np.zeros(int(clean.sum()), dtype=np.intp)
-        else:
-            labels = cluster(embeddings[clean], least, most)
-        speakers = centroids(embeddings[clean], labels)
-        similarity = 2.0 - cosine_distances(embeddings, speakers)
-        if most < 2:
-            return np.zeros(clean.shape, dtype=np.intp), similarity, speakers
-        # Those that were clustered as well: the nearest centroid is right more often than the tree.
-        labels = np.argmax(similarity, axis=2)
-        known = np.asarray(~np.isnan(embeddings).any(axis=2))
-        fill_gaps(labels, known, segmentations, frames)
-        return labels, similarity, speakers
-
-
-def clean_rows(embeddings: Floats, segmentations: Floats) -> NDArray[np.bool_]:
-    """Return a mask (windows, local speakers) of embeddings of enough speech without another's."""
-    alone = segmentations * (np.sum(segmentations, axis=2, keepdims=True) == 1)
-    enough = np.sum(alone, axis=1) >= _CLEAN_SHARE * segmentations.shape[1]
-    clean: NDArray[np.bool_] = enough & ~np.isnan(embeddings).any(axis=2)
-    return clean
-
-
-def fill_gaps(
-    labels: Labels, known: NDArray[np.bool_], segmentations: SlidingWindowFeature, frames: SlidingWindow
-) -> None:
-    """Set the labels that are not ``known`` by those of other windows that hear the same speech.
-
-    Where no window knows whose it is, the speaker stays who speaks nearest to it.
-    """
-    speaks: Floats = segmentations.data
-    size = speaks.shape[1]
-    starts = window_starts(segmentations, frames)
-    votes = np.zeros((int(starts[-1]) + size, int(labels.max()) + 1), dtype=np.float32)
-    for window, local in np.argwhere(known):
-        votes[starts[window] : starts[window] + size, labels[window, local]] += speaks[window, :, local]
-    decided = np.flatnonzero(votes.any(axis=1))
-    if not len(decided):
-        return
-    for window, local in np.argwhere(~known & speaks.any(axis=1)):
-        speech = np.flatnonzero(speaks[window, :, local]) + starts[window]
-        total = votes[speech].sum(axis=0)
-        if not total.any():
-            total = votes[decided[np.argmin(np.abs(decided - speech.mean()))]]
-        labels[window, local] = np.argmax(total)
-
-
-def window_starts(segmentations: SlidingWindowFeature, frames: SlidingWindow) -> Labels:
-    """Return the frame at which each window starts."""
-    hop = segmentations.sliding_window.step / frames.step
-    starts: Labels = np.rint(np.arange(len(segmentations.data)) * hop).astype(np.intp)
-    return starts
+        pieces = embeddings
+        shares = window_shares(pieces.spans, segmentations, frames)
+        usable = int(np.sum(~np.isnan(pieces.embeddings).any(axis=1)))
+        least, most = bounds(usable, num_clusters, min_clusters, max_clusters)
+        pieces.labels, means, pieces.margins = cluster(
+            pieces.embeddings, pieces.seconds, same_speaker(shares, len(pieces.spans)), least, most
+        )
+        return local_speakers(pieces, shares, segmentations), None, means
 
 
 def bounds(rows: int, exactly: float | None, least: float | None, most: float | None) -> tuple[int, int]:
@@ -111,66 +112,244 @@ def bounds(rows: int, exactly: float | None, least: float | None, most: float | 
     return int(lower), int(upper)
 
 
-def cluster(embeddings: Floats, least: int, most: int) -> Labels:
-    """Return the cluster of each embedding, from 0; between ``least`` and ``most`` of them, where that can be."""
-    from scipy.cluster.hierarchy import fcluster, linkage
+def cut(segmentations: SlidingWindowFeature, count: SlidingWindowFeature) -> Labels:
+    """Return the spans (pieces, 2), in frames of ``count``, in which one person speaks.
 
-    rows = len(embeddings)
-    if rows < 2:
-        return np.zeros(rows, dtype=np.intp)
-    unit = _unit(embeddings)
-    tree = linkage(unit, method="centroid", metric="euclidean")
-    smallest = min(_SMALLEST_CLUSTER, max(1, round(0.1 * rows)))
-    labels = fcluster(tree, _THRESHOLD, criterion="distance")
-    found = int(np.sum(np.unique(labels, return_counts=True)[1] >= smallest))
-    if not least <= found <= most:
-        wanted = least if found < least else most
-        merges = _merges_for(tree, wanted, smallest)
-        # Heights of centroid linkage may decrease; the order of the merges never does.
-        order = np.column_stack((tree[:, :2], np.arange(rows - 1), tree[:, 3]))
-        labels = fcluster(order, merges - 1, criterion="distance")
-    return _without_small(unit, labels, smallest)
-
-
-def _merges_for(tree: Floats, wanted: int, smallest: int) -> int:
-    """Return how many merges leave ``wanted`` large clusters, or nearly: the number nearest to the threshold."""
-    rows = len(tree) + 1
-    sizes = np.concatenate((np.ones(rows), tree[:, 3]))
-    large = sizes >= smallest
-    children = tree[:, :2].astype(int)
-    change = large[rows:].astype(int) - large[children].sum(axis=1)
-    count = large[:rows].sum() + np.cumsum(change)
-    off = np.abs(count - wanted)
-    far = np.abs(tree[:, 2] - _THRESHOLD)
-    # Merges of small clusters change nothing that counts.
-    candidates = np.flatnonzero(tree[:, 3] >= smallest)
-    return int(candidates[np.lexsort((far[candidates], off[candidates]))[0]]) + 1
+    segmentations: (windows, frames, local speakers); count: (frames, 1), the number of people who speak.
+    """
+    frame = count.sliding_window.step
+    longest, shortest = _LONGEST / frame, round(_SHORTEST / frame)
+    changes = _change_votes(segmentations, count)
+    single = np.concatenate(([0], (count.data[:, 0] == 1).astype(int), [0]))
+    edges = np.flatnonzero(np.diff(single))
+    spans = []
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        cuts = [int(start), *_cuts(changes, int(start), int(end), shortest), int(end)]
+        for left, right in pairwise(cuts):
+            parts = int(np.ceil((right - left) / longest))
+            ends = np.linspace(left, right, parts + 1).astype(int)
+            spans += list(pairwise(ends))
+    return np.array(spans, dtype=np.intp).reshape(-1, 2)
 
 
-def _without_small(unit: Floats, labels: Labels, smallest: int) -> Labels:
-    """Return labels from 0, those of small clusters replaced by that of the nearest large one."""
-    names, sizes = np.unique(labels, return_counts=True)
-    large = names[sizes >= smallest]
-    if not len(large):
-        return np.zeros(len(labels), dtype=np.intp)
-    centers = np.stack([unit[labels == name].mean(axis=0) for name in names])
-    nearest = large[np.argmin(cosine_distances(centers, centers[sizes >= smallest]), axis=1)]
-    nearest[sizes >= smallest] = large
-    merged = nearest[np.searchsorted(names, labels)]
-    return np.unique(merged, return_inverse=True)[1].reshape(-1)
+def _change_votes(segmentations: SlidingWindowFeature, count: SlidingWindowFeature) -> Floats:
+    """Return for each frame the share of its windows that hear other speakers from about there on."""
+    size = segmentations.data.shape[1]
+    starts = window_starts(segmentations, count.sliding_window)
+    heard, windows = np.zeros(starts[-1] + size), np.zeros(starts[-1] + size)
+    for start, speaks in zip(starts, segmentations.data, strict=True):
+        heard[start + 1 : start + size] += np.any(np.diff(speaks, axis=0) != 0, axis=1)
+        windows[start : start + size] += 1
+    # Windows do not agree to the frame; of several frames with the same votes, the middle one is highest.
+    around = np.convolve(heard, [0.97, 0.98, 0.99, 1.0, 0.99, 0.98, 0.97], "same")
+    votes: Floats = np.zeros(len(count.data))
+    known = min(len(votes), len(around))
+    votes[:known] = (around / windows)[:known]
+    return votes
 
 
-def centroids(embeddings: Floats, labels: Labels) -> Floats:
-    """Return the mean of the embeddings of each label: (labels, dimension)."""
-    if not len(labels):
-        return np.full((1, embeddings.shape[1]), np.nan)
-    return np.stack([embeddings[labels == label].mean(axis=0) for label in range(int(labels.max()) + 1)])
+def _cuts(changes: Floats, start: int, end: int, shortest: int) -> list[int]:
+    """Return the frames at which a span is cut, in order; the changes that most windows hear come first."""
+    inner = np.arange(start + 1, end - 1)
+    near = [changes[max(start, frame - 8) : frame + 9].max() for frame in inner]
+    peaks = inner[(changes[inner] >= _CHANGE_VOTES) & (changes[inner] == near)]
+    chosen = [start, end]
+    for frame in peaks[np.argsort(-changes[peaks], kind="stable")]:
+        if min(abs(frame - other) for other in chosen) >= shortest:
+            chosen.append(int(frame))
+    return sorted(chosen[2:])
 
 
-def cosine_distances(embeddings: Floats, speakers: Floats) -> Floats:
-    """Return the distances, 0 to 2, of embeddings (..., dimension) to centroids: (..., centroids)."""
-    distances: Floats = 1.0 - _unit(embeddings) @ _unit(speakers).T
-    return distances
+def window_starts(segmentations: SlidingWindowFeature, frames: SlidingWindow) -> Labels:
+    """Return the frame at which each window starts."""
+    hop = segmentations.sliding_window.step / frames.step
+    starts: Labels = np.rint(np.arange(len(segmentations.data)) * hop).astype(np.intp)
+    return starts
+
+
+Share = tuple[int, int, Floats]
+"""A window, a piece, and the share of the piece in which each local speaker of the window speaks."""
+
+
+def window_shares(spans: Labels, segmentations: SlidingWindowFeature, frames: SlidingWindow) -> list[Share]:
+    """Return the shares of all pieces in all windows that hear some of them, window after window."""
+    size = segmentations.data.shape[1]
+    shares: list[Share] = []
+    for window, start in enumerate(window_starts(segmentations, frames)):
+        first = int(np.searchsorted(spans[:, 1], start, side="right"))
+        last = int(np.searchsorted(spans[:, 0], start + size))
+        for piece in range(first, last):
+            left, right = spans[piece]
+            speaks = segmentations.data[window, max(left - start, 0) : right - start].sum(axis=0)
+            shares.append((window, piece, speaks / (right - left)))
+    return shares
+
+
+def same_speaker(shares: Sequence[Share], pieces: int) -> Any:
+    """Return a sparse matrix (pieces, pieces): 1 where windows hear two pieces as one speaker, -1 as two."""
+    from scipy.sparse import csr_matrix
+
+    rows, columns, same, both = [], [], [], []
+    by_window: dict[int, list[tuple[int, Floats]]] = {}
+    for window, piece, speaks in shares:
+        by_window.setdefault(window, []).append((piece, speaks))
+    for heard in by_window.values():
+        names = [piece for piece, _ in heard]
+        activity = np.stack([speaks for _, speaks in heard])
+        rows += np.repeat(names, len(names)).tolist()
+        columns += names * len(names)
+        same += (activity @ activity.T).ravel().tolist()
+        both += np.outer(activity.sum(axis=1), activity.sum(axis=1)).ravel().tolist()
+    shape = (pieces, pieces)
+    agree, seen = csr_matrix((same, (rows, columns)), shape), csr_matrix((both, (rows, columns)), shape)
+    seen.data = np.maximum(seen.data, 1e-9)
+    ratio = agree.multiply(seen.power(-1))
+    trust = seen.minimum(_TRUSTED_WINDOWS) / _TRUSTED_WINDOWS
+    return (ratio * 2 - (seen > 0).astype(float)).multiply(trust).tocsr()
+
+
+def cluster(
+    embeddings: Floats, seconds: Floats, links: Any, least: int = 1, most: int = MAX_SPEAKERS
+) -> tuple[Labels, Floats, Floats]:
+    """Return the speaker of each piece, from 0, the speakers' mean embeddings, and the margins of the pieces.
+
+    embeddings: (pieces, dimension); a row of NaN goes to the speaker of the piece before it. ``links``: a sparse
+    matrix (pieces, pieces), from -1 for two speakers to 1 for one. There are ``least`` to ``most`` speakers if the
+    embeddings can be told apart. A margin is 1 where there is one speaker, and 0 for a row of NaN.
+    """
+    pieces, dimension = embeddings.shape
+    known = np.flatnonzero(~np.isnan(embeddings).any(axis=1))
+    if not len(known):
+        return np.zeros(pieces, dtype=np.intp), np.full((1, dimension), np.nan), np.zeros(pieces)
+    unit = _unit(embeddings[known])
+    weights = seconds[known]
+    rows = np.flatnonzero(weights >= _CLUSTERED)
+    if len(rows) < max(least, 2):
+        rows = np.arange(len(known))
+    if len(rows) > _MOST_ROWS:
+        rows = rows[np.linspace(0, len(rows) - 1, _MOST_ROWS).astype(int)]
+    near = links[known[rows]][:, known[rows]].toarray()
+    seeds = _spectral(unit[rows], weights[rows], near, least, most)
+    means = _means(unit[rows], weights[rows], seeds)
+    labels = np.argmax(unit @ means.T, axis=1)
+    for _ in range(_ROUNDS):
+        means = _means(unit, weights, labels, means)
+        labels = np.argmax(unit @ means.T, axis=1)
+    if len(np.unique(labels)) < min(least, len(known)):
+        labels = _k_means(unit, weights, min(least, len(known)))
+        means = _means(unit, weights, labels, np.zeros((int(labels.max()) + 1, dimension)))
+    used, labels = np.unique(labels, return_inverse=True)
+    means = means[used]
+    similarity = np.sort(unit @ means.T, axis=1)
+    # A piece without embedding is of whoever spoke last.
+    last: Labels = np.maximum(np.searchsorted(known, np.arange(pieces), side="right") - 1, 0)
+    margins = np.zeros(pieces)
+    margins[known] = similarity[:, -1] - similarity[:, -2] if len(means) > 1 else 1.0
+    return labels.reshape(-1)[last].astype(np.intp), means, margins
+
+
+def _spectral(unit: Floats, weights: Floats, near: Floats, least: int, most: int) -> Labels:
+    """Return the cluster of each row by spectral clustering; the number of clusters is from ``least`` to ``most``."""
+    rows = len(unit)
+    highest = min(most, rows, max(MAX_SPEAKERS, least))
+    if highest < 2 or rows < 3:
+        return np.arange(rows) if least > 1 else np.zeros(rows, dtype=np.intp)
+    values, vectors = _eigen(unit @ unit.T + _SAME_WINDOW * near, highest + 1)
+    speech = float(weights.sum())
+    cost = max(_SPEAKER_COST, _SPEAKER_SECONDS / speech, _SPEAKER_ROOT / speech**0.5)
+    best, best_score = np.zeros(rows, dtype=np.intp), -np.inf
+    for number in range(min(least, highest), highest + 1):
+        labels = _k_means(_unit(vectors[:, :number]), weights, number)
+        means = _means(unit, weights, labels)
+        for _ in range(_ROUNDS - 2):
+            labels = np.argmax(unit @ means.T, axis=1)
+            means = _means(unit, weights, labels, means)
+        nearest = float(np.average((unit @ means.T).max(axis=1), weights=weights))
+        gap = values[number] - values[number - 1] if number < len(values) else 0.0
+        score = nearest - cost * number + _GAP_GAIN * float(gap)
+        if score > best_score:
+            best, best_score = labels, score
+    return best
+
+
+def _eigen(affinity: Floats, number: int) -> tuple[Floats, Floats]:
+    """Return the ``number`` smallest eigenvalues of the mean graph's Laplacian, and their vectors (rows, number)."""
+    from scipy.linalg import eigh
+
+    rows = len(affinity)
+    order = np.argsort(-affinity, axis=1, kind="stable")
+    # Graphs may fall into parts; weak links between all rows say which parts are nearer.
+    weak = _WEAK_LINKS * np.maximum(affinity, 0.0)
+    np.fill_diagonal(weak, 0)
+    laplacian = np.diag(weak.sum(axis=1)) - weak
+    for neighbours in _NEIGHBOURS:
+        links = min(neighbours, rows - 1)
+        graph = np.zeros((rows, rows))
+        np.put_along_axis(graph, order[:, :links], 1.0, axis=1)
+        graph = (graph + graph.T) / 2
+        np.fill_diagonal(graph, 0)
+        laplacian += (np.diag(graph.sum(axis=1)) - graph) / (links * len(_NEIGHBOURS))
+    values, vectors = eigh(laplacian, subset_by_index=[0, min(number, rows) - 1])
+    return values, vectors
+
+
+def _k_means(points: Floats, weights: Floats, number: int) -> Labels:
+    """Return the cluster of each point (points, number), all of unit length; it begins with points far apart."""
+    centers = [points[int(np.argmax(weights))]]
+    while len(centers) < number:
+        centers.append(points[int(np.argmin(np.max(points @ np.array(centers).T, axis=1)))])
+    means: Floats = np.array(centers)
+    labels: Labels = np.argmax(points @ means.T, axis=1)
+    for _ in range(30):
+        means = _means(points, weights, labels, means)
+        labels, before = np.argmax(points @ means.T, axis=1), labels
+        if np.array_equal(labels, before):
+            break
+    return labels
+
+
+def _means(unit: Floats, weights: Floats, labels: Labels, before: Floats | None = None) -> Floats:
+    """Return the mean of each label, of unit length; that of ``before`` for a label that nothing has."""
+    used = np.unique(labels)
+    number = len(used) if before is None else len(before)
+    names = used if before is None else np.arange(number)
+    member = (labels[None] == names[:, None]) * weights
+    sums = member @ unit
+    if before is not None:
+        empty = ~member.any(axis=1)
+        sums[empty] = before[empty]
+    return _unit(sums)
+
+
+def local_speakers(pieces: Pieces, shares: Sequence[Share], segmentations: SlidingWindowFeature) -> Labels:
+    """Return the speaker of each local speaker of each window: the one whose pieces they speak most.
+
+    Two local speakers of a window are two people, as far as there are speakers. One who only speaks while another
+    does has no piece, and is who speaks nearest to that window.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    windows, _, speakers = segmentations.data.shape
+    number = int(pieces.labels.max(initial=0)) + 1
+    evidence = np.zeros((windows, speakers, number))
+    for window, piece, speaks in shares:
+        evidence[window, :, pieces.labels[piece]] += speaks * pieces.seconds[piece]
+    presence = evidence.sum(axis=1)
+    when = np.arange(windows)
+    for label in range(number):
+        heard = np.flatnonzero(presence[:, label])
+        if len(heard):
+            after = np.clip(np.searchsorted(heard, when), 0, len(heard) - 1)
+            before = np.maximum(after - 1, 0)
+            away = np.minimum(np.abs(heard[after] - when), np.abs(heard[before] - when))
+            evidence[:, :, label] += 1e-3 / (1.0 + away)[:, None]
+    labels: Labels = np.argmax(evidence, axis=2)
+    active = segmentations.data.any(axis=1)
+    for window in np.flatnonzero(active.sum(axis=1) > 1).tolist():
+        local = np.flatnonzero(active[window])
+        chosen, names = linear_sum_assignment(evidence[window, local], maximize=True)
+        labels[window, local[chosen]] = names
+    return labels
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from voiceclone_cli.analysis.clustering import Floats, Labels, SpeakerClustering, window_starts
+from voiceclone_cli.analysis.clustering import Floats, Labels, Pieces, SpeakerClustering, cut, window_starts
 from voiceclone_cli.system import torch_threads
 from voiceclone_cli.types import ANALYSIS_RATE
 
@@ -43,7 +43,7 @@ _BATCH_FRAMES = 2000
 _STEP = 0.1
 """Hop of the segmentation window, as a share of its 10 s."""
 LONG_SECONDS = 30 * 60
-"""Recordings that are longer have their windows at _LONG_STEP, every second of them with embeddings."""
+"""Recordings that are longer have their windows at _LONG_STEP."""
 _LONG_STEP = 0.25
 _BATCH = 4
 """Windows that are computed at once."""
@@ -196,53 +196,53 @@ def _pipeline_class() -> Any:
             binary_segmentations: SlidingWindowFeature,
             exclude_overlap: bool = False,
             hook: Hook | None = None,
-        ) -> Floats:
-            """Return (windows, local speakers, dimension); NaN for windows that are passed over, and for silence."""
+        ) -> Pieces:
+            """Return the pieces of the recording in which one person speaks, with their embeddings."""
             samples: torch.Tensor = file["waveform"][0]
-            speaks: Floats = binary_segmentations.data
-            window = binary_segmentations.sliding_window
-            size, hop = (round(seconds * ANALYSIS_RATE) for seconds in (window.duration, window.step))
-            count, frames, speakers = speaks.shape
-            enough = -(-_SHORTEST * frames * ANALYSIS_RATE // (100 * size))
-            every = 1 if window.step <= _STEP * window.duration else 2
+            count = self.speaker_count(
+                binary_segmentations, self._segmentation.model.receptive_field, warm_up=(0.0, 0.0)
+            )
+            spans = cut(binary_segmentations, count)
+            frame = count.sliding_window
+            bounds = np.rint((frame.start + spans * frame.step) * ANALYSIS_RATE).astype(int).clip(0)
 
-            def embed_window(index: int) -> Floats:
-                weights: Any = speaks[index]
-                alone = weights * (weights.sum(axis=1, keepdims=True) < 2)
-                # Where a speaker is hardly ever alone, all of their speech is better than nothing.
-                weights = np.where(alone.sum(axis=0) > enough, alone, weights)
-                excerpt = _padded(samples[index * hop : index * hop + size], size)
+            def embed_piece(index: int) -> Floats:
+                start, end = bounds[index]
+                if min(int(end), len(samples)) - start < _SHORTEST * ANALYSIS_RATE // 100:
+                    return np.full(DIMENSION, np.nan, dtype=np.float32)
                 with torch.inference_mode():
-                    found = embed(
-                        self._embedding.model_.network,
-                        excerpt[None, None].expand(speakers, -1, -1),
-                        torch.from_numpy(weights.T.copy()),
-                    )
-                rows: Floats = found.numpy()
-                return rows
+                    found = embed(self._embedding.model_.network, samples[None, None, start:end])
+                row: Floats = found[0].numpy()
+                return row
 
-            embeddings = np.full((count, speakers, DIMENSION), np.nan, dtype=np.float32)
-            chosen = range(0, count, every)
-            progress = _Count(hook, "embeddings", len(chosen))
-            for index, rows in zip(chosen, _in_threads(embed_window, chosen), strict=True):
-                embeddings[index] = progress.after(rows)
-            return embeddings
+            embeddings = np.full((len(spans), DIMENSION), np.nan, dtype=np.float32)
+            progress = _Count(hook, "embeddings", len(spans))
+            for index, row in enumerate(_in_threads(embed_piece, range(len(spans)))):
+                embeddings[index] = progress.after(row)
+            # The clustering labels them, and ``reconstruct`` needs the labels.
+            self._pieces = Pieces(spans, np.diff(spans)[:, 0] * frame.step, embeddings)
+            return self._pieces
 
         def reconstruct(
             self, segmentations: SlidingWindowFeature, hard_clusters: Labels, count: SlidingWindowFeature
         ) -> SlidingWindowFeature:
             """Return (frames, speakers), 1 where that speaker speaks: as many at once as were counted.
 
-            Of all speakers those speak whom most windows hear. pyannote's own has one copy of all windows for
-            each speaker: 1 GB for 3 hours.
+            In a piece it is the piece's speaker, elsewhere those whom most windows hear. pyannote's own has one copy
+            of all windows for each speaker: 1 GB for 3 hours.
             """
-            votes = np.zeros((len(count.data), int(hard_clusters.max()) + 1), dtype=np.float32)
+            pieces = self._pieces
+            speakers = 1 + max(int(hard_clusters.max()), int(pieces.labels.max(initial=0)))
+            votes = np.zeros((len(count.data), speakers), dtype=np.float32)
             frames = segmentations.data.shape[1]
             starts = window_starts(segmentations, count.sliding_window)
             for start, labels, speaks in zip(starts, hard_clusters, segmentations.data, strict=True):
                 for label in np.unique(labels[labels >= 0]):
                     active = speaks[:, labels == label].max(axis=1)
                     votes[start : start + frames, label] += active[: len(votes) - start]
+            for (first, last), label in zip(pieces.spans, pieces.labels, strict=True):
+                votes[first:last] = 0
+                votes[first:last, label] = 1
             most = int(count.data.max())
             if votes.shape[1] < most:
                 votes = np.pad(votes, ((0, 0), (0, most - votes.shape[1])))
