@@ -63,7 +63,7 @@ def model_folders() -> Mapping[str, Path]:
     """The embedded models, fetched once and kept in the ordinary cache."""
     from voiceclone_cli.models import download
 
-    return download.ensure_models(["segmentation-3.0", "campplus", "whisper-base", "kokoro"])
+    return download.ensure_models(["segmentation-3.0", "campplus", "whisper-base", "kokoro", "dnsmos"])
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ LOCAL, RAY = "local", "ray"
 _ENGINES = "|".join(("auto", *ENGINES))
 _PRECISIONS = "auto|float32|bf16|fp16|int8"
 _BACKGROUNDS = "none|duck|keep"
+_EFFORTS = "fast|normal|best"
 _MODES, _EXECUTORS = f"{SEQUENTIAL}|{PARALLEL}", f"{LOCAL}|{RAY}"
 INPUT, SPEAKERS, VOICES, WORKERS, OUTPUT, PROGRESS = (
     "Input", "Speakers", "Voices", "Workers", "Output", "Progress",
@@ -232,6 +233,11 @@ class Settings:
     seed: int = _setting(
         0, "VOICECLONE_SEED", _integer(0, 2**32 - 1), "Random seed; another seed gives other takes of the lines.",
         ("--seed",), VOICES, "INTEGER",
+    )
+    voice_effort: str = _setting(
+        "normal", "VOICECLONE_VOICE_EFFORT", _one_of(_EFFORTS),
+        "Time that the kokoro engine takes to match a voice: fast (2 s of a core for each speaker), normal (5 s) or "
+        "best (12 s).", ("--voice-effort",), VOICES, _EFFORTS,
     )
     threads: int = _setting(
         cores, "VOICECLONE_THREADS", _integer(1, 1024), "Number of CPU threads, shared by all workers."

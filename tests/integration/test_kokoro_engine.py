@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from judge import Judge
 from voiceclone_worker.engines import kokoro
 from voiceclone_worker.engines.base import Engine, SegmentError, Speech, SpeechRow
-from voiceclone_worker.engines.kokoro.fitting import PROBES
+from voiceclone_worker.engines.kokoro.fitting import EFFORTS
+from voiceclone_worker.engines.kokoro.voices import read_voice, voice_table
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
 pytestmark = pytest.mark.engine
@@ -58,7 +59,8 @@ def fitted(
         soundfile.write(folder / f"{speaker}.wav", longest(own), RATE)
         codes = folder / speaker / "voice.npz"
         references.append(ReferenceSpec(speaker, str(folder / f"{speaker}.wav"), "", str(codes)))
-    options = {"encoder": str(model_folders["campplus"]), "threads": 2}
+    folders = {"encoder": str(model_folders["campplus"]), "quality": str(model_folders["dnsmos"])}
+    options = {**folders, "threads": 2}
     spec = EngineSpec("kokoro", str(model_folders["kokoro"]), options=options)
     events: list[tuple[str, dict[str, Any]]] = []
     engine = kokoro.load(spec, lambda event, **fields: events.append((event, fields)))
@@ -152,8 +154,8 @@ def test_fitting_again_gives_the_same_voices_and_reports_its_progress(fitted: Fi
     progress = [fields for event, fields in fitted.events if event == "encoding"]
     for reference in fitted.references:
         own = [fields for fields in progress if fields["speaker"] == reference.speaker]
-        assert [fields["completed"] for fields in own] == list(range(1, PROBES + 1))
-        assert {fields["total"] for fields in own} == {PROBES}
+        assert [fields["completed"] for fields in own] == list(range(1, EFFORTS["normal"].probes + 1))
+        assert {fields["total"] for fields in own} == {EFFORTS["normal"].probes}
 
 
 def test_spanish_is_synthesized_and_a_line_is_fitted_to_its_slot(fitted: Fitted) -> None:
@@ -207,9 +209,14 @@ def test_a_reference_that_cannot_be_used_fails_alone(fitted: Fitted, tmp_path: P
         ReferenceSpec(name, str(tmp_path / f"{name}.wav"), "", str(tmp_path / f"{name}.npz"))
         for name in (*broken, "text", "missing")
     ]
-    good = replace(fitted.references[0], codes=str(tmp_path / "good.npz"))
-    engine = kokoro.load(fitted.spec, lambda event, **fields: None)
-    outcomes = {spec.speaker: error for spec, error in engine.encode([*references, good])}
+    soundfile.write(tmp_path / "brief.wav", fitted.speech["speaker90"][: 2 * RATE], RATE)
+    brief = ReferenceSpec("brief", str(tmp_path / "brief.wav"), "", str(tmp_path / "good.npz"))
+    notes: list[str] = []
+    engine = kokoro.load(
+        replace(fitted.spec, options={**fitted.spec.options, "effort": "fast"}),
+        lambda event, **fields: notes.append(fields["message"]) if event == "note" else None,
+    )
+    outcomes = {spec.speaker: error for spec, error in engine.encode([*references, brief])}
     assert {name: error.code for name, error in outcomes.items() if error} == {
         "silent": "reference_silent",
         "short": "reference_too_short",
@@ -217,4 +224,6 @@ def test_a_reference_that_cannot_be_used_fails_alone(fitted: Fitted, tmp_path: P
         "text": "reference_unreadable",
         "missing": "reference_unreadable",
     }
-    assert (tmp_path / "good.npz").exists()
+    voice = read_voice(tmp_path / "good.npz", voice_table().names)
+    assert not len(voice.conversion.frames), "two seconds are too few for the lookup"
+    assert "The voice of brief is matched by" in notes[0] and "--reference" in notes[0]

@@ -144,6 +144,7 @@ def test_empty_values_do_not_count() -> None:
         ({"device": "cuda:x"}, {}, "--device"),
         ({"precision": "int4"}, {}, "--precision"),
         ({}, {"VOICECLONE_COMPILE": "perhaps"}, "VOICECLONE_COMPILE"),
+        ({"voice_effort": "some"}, {}, "--voice-effort: must be one of fast, normal, best"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_place(

@@ -123,7 +123,7 @@ def test_auto_fetches_no_checkpoint_whatever_token_there_is(
         lambda names, *rest, **options: fetched.extend(names) or {name: Path(name) for name in names},
     )
     choice = chosen()
-    assert choice.name == "kokoro" and fetched == ["kokoro", "campplus"]
+    assert choice.name == "kokoro" and fetched == ["kokoro", "campplus", "dnsmos"]
     assert "voiceclone models pull openaudio-s1-mini" in choice.why and "hf_secret" not in choice.why
 
 
@@ -215,7 +215,8 @@ def test_kokoro_needs_nothing_of_fish(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv("FISH_SPEECH_PYTHON", "/no/such/python")
     choice = chosen(engine="kokoro")
     assert (choice.name, choice.python, choice.why) == ("kokoro", None, "kokoro is requested")
-    assert choice.options == {"encoder": str(tmp_path / "campplus")}
+    folders = {"encoder": str(tmp_path / "campplus"), "quality": str(tmp_path / "dnsmos")}
+    assert choice.options == {**folders, "effort": "normal"}
 
 
 def test_echo_runs_here_or_in_the_interpreter_that_is_set(

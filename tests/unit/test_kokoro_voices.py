@@ -38,7 +38,7 @@ def unit(vector: Floats) -> Floats:
 
 @pytest.mark.parametrize("voice", [0, 13, 30, 53])
 def test_a_stock_voice_is_recognised(voice: int) -> None:
-    acoustic, _ = propose_mixtures(*stock(voice), [], TABLE, count=6)[0]
+    acoustic, _ = propose_mixtures([stock(voice)], TABLE, count=6)[0][0]
     assert acoustic.argmax() == voice
 
 
@@ -46,7 +46,7 @@ def test_a_stock_voice_is_recognised(voice: int) -> None:
 def test_mixtures_are_convex_and_differ(seed: int, semitones: float, others: int) -> None:
     random = np.random.default_rng(seed)
     embeddings = [unit(random.normal(size=192).astype(np.float32)) for _ in range(others + 1)]
-    mixtures = propose_mixtures(embeddings[0], semitones, embeddings[1:], TABLE, count=6)
+    mixtures = propose_mixtures([(each, semitones) for each in embeddings], TABLE, count=6)[0]
     assert len(mixtures) == 6
     for index, mixture in enumerate(mixtures):
         for weights in mixture:
@@ -63,7 +63,7 @@ def test_prosody_moves_to_the_speakers_f0_and_timbre_stays() -> None:
     between = float(TABLE.semitones[low] * 0.6 + TABLE.semitones[high] * 0.4)
     embedding = unit(TABLE.embeddings[low])
     assert fit_f0(alone, embedding, between, TABLE) @ TABLE.semitones == pytest.approx(between, abs=0.01)
-    ((_, prosody),) = propose_mixtures(embedding, between, [], TABLE, count=1)
+    (((_, prosody),),) = propose_mixtures([(embedding, between)], TABLE, count=1)
     assert prosody @ TABLE.semitones == pytest.approx(between, abs=0.25)
 
 
@@ -81,12 +81,33 @@ def test_contrast_draws_similar_speakers_apart(one: int, two: int) -> None:
 
     def margin(others: list[Floats]) -> float:
         """Return how much more the proposed voice is like its own speaker than like the other."""
-        acoustic, _ = propose_mixtures(first, float(TABLE.semitones[one]), others, TABLE, count=1)[0]
+        speakers = [(each, float(TABLE.semitones[one])) for each in (first, *others)]
+        acoustic, _ = propose_mixtures(speakers, TABLE, count=1)[0][0]
         mixed = unit(acoustic @ TABLE.embeddings)
         return float(mixed @ first - mixed @ second)
 
     assert margin([second]) >= margin([])
     assert margin([second]) > 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_two_similar_speakers_get_different_dominant_voices(count: int) -> None:
+    a, b = TABLE.embeddings[0], TABLE.embeddings[9]
+    speakers = [(unit(0.7 * a + 0.3 * b), 95.0), (unit(0.68 * a + 0.32 * b), 95.2)]
+    alone = [propose_mixtures([speaker], TABLE, count=count)[0] for speaker in speakers]
+    together = propose_mixtures(speakers, TABLE, count=count)
+
+    def dominant(mixtures: list[tuple[Floats, Floats]]) -> set[int]:
+        return {int(acoustic.argmax()) for acoustic, _ in mixtures}
+
+    assert dominant(alone[0]) & dominant(alone[1])
+    assert not dominant(together[0]) & dominant(together[1])
+    assert list(map(len, together)) == [count, count]
+
+
+def test_a_crowd_shares_the_voices() -> None:
+    speakers = [stock(index % 54) for index in range(80)]
+    assert all(len(mixtures) == 4 for mixtures in propose_mixtures(speakers, TABLE, count=4))
 
 
 def test_the_score_wants_the_voice_the_f0_and_the_distance_to_others() -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ _CLUSTERED = 0.8
 """Seconds. Shorter pieces are given to a speaker, but have no say in who the speakers are."""
 _NEIGHBOURS = (4, 5, 6)
 """Links of each piece. Three graphs are averaged: none of the numbers is right for all recordings."""
+_WEAK_LINKS = 0.002
+"""Weight of a link between pieces that are no neighbours, times their cosine."""
 _SAME_WINDOW = 0.05
 """Cosine that it is worth if the segmentation hears two pieces as one speaker, or as two."""
 _TRUSTED_WINDOWS = 3.0
@@ -102,10 +105,9 @@ class SpeakerClustering:
         links = same_speaker(shares, len(pieces.spans))
         pieces.labels, means, pieces.margins = cluster(pieces.embeddings, pieces.seconds, links, least, most)
         if least > 1 or most < usable:
-            free, free_means, _ = cluster(pieces.embeddings, pieces.seconds, links)
-            pieces.doubt = contradiction(
-                Speakers(pieces.labels, means), Speakers(free, free_means), pieces.seconds
-            )
+            free, free_means = cluster(pieces.embeddings, pieces.seconds, links)[:2]
+            found = Speakers(pieces.labels, means)
+            pieces.doubt = contradiction(found, Speakers(free, free_means), pieces.seconds)
         return local_speakers(pieces, shares, segmentations), None, means
 
 
@@ -129,10 +131,10 @@ def cut(segmentations: SlidingWindowFeature, count: SlidingWindowFeature) -> Lab
     spans = []
     for start, end in zip(edges[::2], edges[1::2], strict=True):
         cuts = [int(start), *_cuts(changes, int(start), int(end), shortest), int(end)]
-        for left, right in zip(cuts[:-1], cuts[1:], strict=True):
+        for left, right in pairwise(cuts):
             parts = int(np.ceil((right - left) / longest))
             ends = np.linspace(left, right, parts + 1).astype(int)
-            spans += list(zip(ends[:-1], ends[1:], strict=True))
+            spans += list(pairwise(ends))
     return np.array(spans, dtype=np.intp).reshape(-1, 2)
 
 
@@ -144,7 +146,8 @@ def _change_votes(segmentations: SlidingWindowFeature, count: SlidingWindowFeatu
     for start, speaks in zip(starts, segmentations.data, strict=True):
         heard[start + 1 : start + size] += np.any(np.diff(speaks, axis=0) != 0, axis=1)
         windows[start : start + size] += 1
-    around = np.convolve(heard, np.ones(7), "same")  # windows do not agree to the frame
+    # Windows do not agree to the frame; of several frames with the same votes, the middle one is highest.
+    around = np.convolve(heard, [0.97, 0.98, 0.99, 1.0, 0.99, 0.98, 0.97], "same")
     votes: Floats = np.zeros(len(count.data))
     known = min(len(votes), len(around))
     votes[:known] = (around / windows)[:known]
@@ -238,11 +241,14 @@ def cluster(
     for _ in range(_ROUNDS):
         means = _means(unit, weights, labels, means)
         labels = np.argmax(unit @ means.T, axis=1)
+    if len(np.unique(labels)) < min(least, len(known)):
+        labels = _k_means(unit, weights, min(least, len(known)))
+        means = _means(unit, weights, labels, np.zeros((int(labels.max()) + 1, dimension)))
     used, labels = np.unique(labels, return_inverse=True)
     means = means[used]
     similarity = np.sort(unit @ means.T, axis=1)
     # A piece without embedding is of whoever spoke last.
-    last = np.maximum(np.searchsorted(known, np.arange(pieces), side="right") - 1, 0)
+    last: Labels = np.maximum(np.searchsorted(known, np.arange(pieces), side="right") - 1, 0)
     margins = np.zeros(pieces)
     margins[known] = similarity[:, -1] - similarity[:, -2] if len(means) > 1 else 1.0
     return labels.reshape(-1)[last].astype(np.intp), means, margins
@@ -294,7 +300,10 @@ def _eigen(affinity: Floats, number: int) -> tuple[Floats, Floats]:
 
     rows = len(affinity)
     order = np.argsort(-affinity, axis=1, kind="stable")
-    laplacian = np.zeros((rows, rows))
+    # Graphs may fall into parts; weak links between all rows say which parts are nearer.
+    weak = _WEAK_LINKS * np.maximum(affinity, 0.0)
+    np.fill_diagonal(weak, 0)
+    laplacian = np.diag(weak.sum(axis=1)) - weak
     for neighbours in _NEIGHBOURS:
         links = min(neighbours, rows - 1)
         graph = np.zeros((rows, rows))
@@ -358,7 +367,7 @@ def local_speakers(pieces: Pieces, shares: Sequence[Share], segmentations: Slidi
             evidence[:, :, label] += 1e-3 / (1.0 + away)[:, None]
     labels: Labels = np.argmax(evidence, axis=2)
     active = segmentations.data.any(axis=1)
-    for window in np.flatnonzero(active.sum(axis=1) > 1):
+    for window in np.flatnonzero(active.sum(axis=1) > 1).tolist():
         local = np.flatnonzero(active[window])
         chosen, names = linear_sum_assignment(evidence[window, local], maximize=True)
         labels[window, local[chosen]] = names

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from voiceclone_cli.analysis.clustering import Floats, Labels, Pieces, SpeakerClustering, cut, window_starts
+from voiceclone_cli.analysis.clustering import Pieces, SpeakerClustering, cut, window_starts
+from voiceclone_cli.analysis.evidence import Floats, Labels
 from voiceclone_cli.system import torch_threads
 from voiceclone_cli.types import ANALYSIS_RATE
 
@@ -45,7 +46,9 @@ _STEP = 0.1
 LONG_SECONDS = 30 * 60
 """Recordings that are longer have their windows at _LONG_STEP."""
 _LONG_STEP = 0.25
-_LONG_NOTE = "the recording is longer than 30 minutes: who speaks is looked up in windows 2.5 s apart, not 1 s"
+_LONG_NOTE = (
+    "the recording is longer than 30 minutes: who speaks is looked up in windows 2.5 s apart, not 1 s"
+)
 _BATCH = 4
 """Windows that are computed at once."""
 

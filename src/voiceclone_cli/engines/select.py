@@ -182,6 +182,8 @@ def _registered(name: str, why: str, settings: Settings, progress: Progress) -> 
     checkpoint = options.pop("checkpoint", "")
     if name == "echo":
         options |= _echo_options()
+    if name == "kokoro":
+        options["effort"] = settings.voice_effort
     python = given_python(settings) if info.interpreter == "any" else None
     return EngineChoice(name, why, python, checkpoint=checkpoint, options=options)
 

@@ -307,7 +307,7 @@ ENTRIES: tuple[ModelEntry, ...] = (
     ),
     ModelEntry(
         name="dnsmos",
-        role="check: perceived quality of speech",
+        role="check and voice matching: perceived quality of speech",
         licence="MIT",
         attribution="DNSMOS P.835 by Microsoft; carried by the speechmos wheel",
         files=(

@@ -204,8 +204,10 @@ class Synthesis:
     def _encode_references(self, pool: WorkerPool) -> None:
         """Encode all references at once, unless they are cached. A segment whose reference fails has failed."""
         job, inputs = self._job, tasks.encoding_inputs(self._job)
-        if self._cache.load(ENCODING, tasks.ENCODING_VERSION, inputs) is not None:
+        cached = self._cache.load(ENCODING, tasks.ENCODING_VERSION, inputs)
+        if cached is not None:
             self._report.references_cached()
+            self.result.notes += map(str, cached.get("notes") or ())
             return
         others = 0 if pool.is_shared else min(pool.workers(), len(job.script.segments)) - 1
         leases = [*one_lease([tasks.encode_task(job)]), *warm_up(job.spec(), others)]
@@ -219,7 +221,11 @@ class Synthesis:
         files = {path: file_sha256(path) for path in tasks.codes_files(job) if path.is_file()}
         if len(files) == len(job.references):
             self._cache.save(
-                ENCODING, tasks.ENCODING_VERSION, inputs, {"speakers": list(job.references)}, files
+                ENCODING,
+                tasks.ENCODING_VERSION,
+                inputs,
+                {"speakers": list(job.references), "notes": list(encoded.notes)},
+                files,
             )
 
     def _show_plan(self, missing: int) -> None:

@@ -16,9 +16,9 @@ from voiceclone_cli.script.language import LanguageChoice
 from voiceclone_cli.types import Diarization, Reference, Script, Segment, segment_seed
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
-ENCODING_VERSION = 3
+ENCODING_VERSION = 4
 """To be counted up when the same references give other codes."""
-SPEECH_VERSIONS = {"kokoro": 4}
+SPEECH_VERSIONS = {"kokoro": 5}
 """By engine, 1 for the others. To be counted up when the same inputs give other speech."""
 
 
@@ -74,7 +74,11 @@ def encoding_inputs(job: SynthesisJob) -> dict[str, Any]:
     references = [
         [_sha256_or_empty(reference.audio), reference.text] for reference in job.references.values()
     ]
-    return {"engine": _engine_inputs(job.engine), "references": references}
+    return {
+        "engine": _engine_inputs(job.engine),
+        "effort": job.engine.options.get("effort", ""),
+        "references": references,
+    }
 
 
 def codes_files(job: SynthesisJob) -> list[Path]:

@@ -105,7 +105,8 @@ def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict
     # Weights are 16 bits on the disk and float32 in memory, with codec, cache and torch beside them.
     worker_mb = {"kokoro": 1100, "fish": round(2800 + 2 * size * _S1_MINI_BYTES / 1e6)}.get(engine.name, 30)
     load = {"kokoro": 1.2, "fish": 3.0 + 4.0 * size}.get(engine.name, 0.01)
-    encode = {"kokoro": 7.0, "fish": 8.0}.get(engine.name, 0.01)
+    effort = engine.options.get("effort", "")
+    encode = {"kokoro": {"fast": 2.0, "best": 11.0}.get(effort, 5.0), "fish": 8.0}.get(engine.name, 0.01)
     speak = {"kokoro": 0.65, "fish": 0.3 if gpu else 4.2 * size}.get(engine.name, 0.01)
     diarize = 0.2 if diarizer == "embedded" else 0.5
     mix = {"none": (0.05, 0.002, 200), "keep": (0.5, 0.12 * everywhere, 900)}.get(
@@ -119,7 +120,7 @@ def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict
         SCRIPT: ("", 1.0, 0.0005, 250),  # the detector of its language is loaded
         REFERENCES: ("", 0.05, 0.002, 150),
         LOADING: (f"{name}, {settings.pool_size} workers", 0.0, load, worker_mb),
-        ENCODING: (f"{name}, {one_worker}", 0.0, encode * there, worker_mb),
+        ENCODING: (", ".join(filter(None, (name, effort, one_worker))), 0.0, encode * there, worker_mb),
         SPEECH: (f"{name}, {pool}", 0.6, speak * there / settings.pool_size, worker_mb),
         TIMELINE: (f"background {background}, {all_threads}", *mix),
         VIDEO: ("", 0.3, 0.01, 300),

@@ -65,7 +65,7 @@ ENGINES: Mapping[str, EngineInfo] = {
     ),
     "kokoro": EngineInfo(
         "voice.npz",
-        models={"checkpoint": "kokoro", "encoder": "campplus"},
+        models={"checkpoint": "kokoro", "encoder": "campplus", "quality": "dnsmos"},
         license_notice="Kokoro's weights are free for any use (Apache-2.0).",
         languages=frozenset({"en", "es", "fr", "hi", "it", "ja", "pt", "zh"}),
         unreadable=frozenset({"zh", "cmn", "yue", "ja", "ko"}),

@@ -85,6 +85,8 @@ class KokoroEngine:
         self._emit = emit
         self._threads = _threads(spec)
         self._encoder_folder = str(spec.options.get("encoder", ""))
+        self._quality_folder = str(spec.options.get("quality", ""))
+        self._effort = str(spec.options.get("effort", "normal"))
         self._language = str(spec.options.get("language", "en"))
         self._model = SpeechModel(Path(spec.checkpoint))
         self._table = voices.voice_table()
@@ -100,7 +102,11 @@ class KokoroEngine:
 
         if not self._encoder_folder:
             raise EngineError("encoder_missing", 'the task\'s engine names no "encoder" folder (CAM++).')
+        effort = fitting.EFFORTS.get(self._effort)
+        if effort is None:
+            raise EngineError("bad_option", f'"effort" must be one of {", ".join(fitting.EFFORTS)}.')
         encoder = fitting.SpeakerEncoder(Path(self._encoder_folder))
+        quality = fitting.SpeechQuality(Path(self._quality_folder)) if self._quality_folder else None
         traits: list[fitting.ReferenceTraits] = []
         for spec in references:
             try:
@@ -113,18 +119,22 @@ class KokoroEngine:
         def count(reference: fitting.ReferenceTraits) -> None:
             speaker = reference.spec.speaker
             probes[speaker] += 1
-            self._emit("encoding", speaker=speaker, completed=probes[speaker], total=fitting.PROBES)
+            self._emit("encoding", speaker=speaker, completed=probes[speaker], total=effort.probes)
 
         fitted = fitting.fit_voices(
             traits,
             model=self._model,
             encoder=encoder,
+            quality=quality,
             table=self._table,
+            effort=effort,
             language=self._language,
             threads=self._threads,
             probed=count,
         )
-        for reference, voice in fitted:
+        for reference, voice, notes in fitted:
+            for note in notes:
+                self._emit("note", message=note)
             yield reference.spec, _write(voice, reference.spec)
 
     def generate(self, rows: Sequence[SpeechRow]) -> Iterator[tuple[SpeechRow, Speech | SegmentError]]:

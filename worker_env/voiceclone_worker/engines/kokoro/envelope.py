@@ -16,7 +16,7 @@ Only numpy is used: synthesis must start fast, and scipy takes a second to impor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -31,9 +31,9 @@ CEPSTRA = 14
 KEYS = 3 * CEPSTRA
 MAX_FRAMES = 1500
 """Frames of a reference that are kept, evenly spread."""
-MIN_FRAMES = 60
-"""Of a reference: fewer have no covariance to speak of."""
 NEIGHBOURS = 3
+STRENGTH = 1.15
+"""A little further than the frames that are found, as their mean is nearer to the average than each of them."""
 
 _FFT, _HOP = 768, 192
 _BINS = _FFT // 2 + 1
@@ -53,8 +53,8 @@ _LIMIT = 5.0
 _VOWELS, _CONSONANTS = 3.0, 5.5
 """Log power under the line's loud frames (its 90 % quantile): 13 dB, where the lookup has its full weight, and 24 dB,
 where it has none."""
-_GENTLE = 0.6
-"""Strength of the linear map in quiet frames. Consonants carry the words and little of the voice."""
+_GENTLE = 0.4
+"""Share of the strength that the linear map has in quiet frames. Consonants carry the words and little of the voice."""
 _LOUD = 6.9
 """Log power under the loudest frame: 30 dB. What is quieter is no speech."""
 _QUIETEST_SHARE = 0.3
@@ -84,7 +84,15 @@ class Conversion:
     """(frames, BANDS): envelopes of the reference."""
     keys: NDArray[np.float16]
     """(frames, KEYS): what each of them is found by."""
-    strength: float = 1.0
+    strength: float = STRENGTH
+
+    def without_frames(self) -> Conversion:
+        """Return the linear map alone."""
+        return replace(self, frames=self.frames[:0], keys=self.keys[:0])
+
+    def mean_only(self) -> Conversion:
+        """Return what carries over the mean alone."""
+        return replace(self.without_frames(), matrix=np.eye(BANDS, dtype=np.float32))
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,7 @@ def measure(signal: Floats) -> Envelopes:
     return Envelopes(bands[loud], _keys(bands)[loud])
 
 
-def fit(reference: Envelopes, probe: Envelopes, *, strength: float = 1.0) -> Conversion:
+def fit(reference: Envelopes, probe: Envelopes) -> Conversion:
     """Return the conversion of the voice of ``probe`` to that of ``reference``, with every step."""
     kept = np.linspace(0, len(reference.bands) - 1, min(len(reference.bands), MAX_FRAMES)).astype(int)
     return Conversion(
@@ -117,7 +125,6 @@ def fit(reference: Envelopes, probe: Envelopes, *, strength: float = 1.0) -> Con
         matrix=_transport(_covariance(probe.bands), _covariance(reference.bands)).astype(np.float32),
         frames=reference.bands[kept].astype(np.float16),
         keys=reference.keys[kept].astype(np.float16),
-        strength=strength,
     )
 
 

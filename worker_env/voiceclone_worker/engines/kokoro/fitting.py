@@ -6,9 +6,9 @@ import importlib.util
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from voiceclone_worker.engines.kokoro import envelope, phonemes, voices
 from voiceclone_worker.engines.kokoro.dsp import level, speech_seconds, trim, without_gaps
 from voiceclone_worker.engines.kokoro.envelope import Conversion, Envelopes
 from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics, pitch_statistics, with_pitch
-from voiceclone_worker.engines.kokoro.model import RATE, Floats, SpeechModel
+from voiceclone_worker.engines.kokoro.model import RATE, Floats, SpeechModel, open_session
 from voiceclone_worker.engines.kokoro.voices import FittedVoice, VoiceTable
 from voiceclone_worker.protocol import ReferenceSpec
 
@@ -25,6 +25,10 @@ TRAITS_RATE = 16_000
 """Hz, of all signals that are measured here."""
 WEIGHTS_FILE = "campplus_cn_en_common.pt"
 NETWORK_FILE = "camplusplus.py"
+QUALITY_FILE = "sig_bak_ovr.onnx"
+_QUALITY_SAMPLES = 144_160
+_QUALITY_CALIBRATION = (-0.06766283, 1.11546468, 0.04602535)
+"""The overall score's polynomial, highest power first; published with the model."""
 
 
 class SpeakerEncoder:
@@ -53,6 +57,19 @@ class SpeakerEncoder:
         return np.asarray(embedding / np.linalg.norm(embedding), np.float32)
 
 
+class SpeechQuality:
+    """DNSMOS P.835's overall score (Reddy, Gopal and Cutler, ICASSP 2022), of signals of up to 9 s."""
+
+    def __init__(self, folder: Path) -> None:
+        self._session = open_session(folder / QUALITY_FILE)
+
+    def score(self, signal: Floats) -> float:
+        """Return the score, 1 to 5, of a signal at 16 kHz; a shorter one is repeated until it fills the window."""
+        window = np.resize(signal, _QUALITY_SAMPLES)[None].astype(np.float32)
+        (raw,) = self._session.run(None, {"input_1": window})
+        return float(np.polyval(_QUALITY_CALIBRATION, float(raw[0, 2])))
+
+
 def log_mel(signal: Floats) -> Floats:
     """Return (frames, 80) log mel energies of a signal at 16 kHz, as Kaldi computes them (25 ms, 10 ms apart)."""
     import kaldi_native_fbank as kaldi
@@ -71,8 +88,19 @@ def log_mel(signal: Floats) -> Floats:
 def measure_pitch(signal: Floats) -> PitchStatistics | None:
     """Return the statistics of the F0 of a signal at 16 kHz; None where hardly anything is voiced.
 
-    DIO refined by StoneMask (Morise, 2009 and 2016).
+    A telephone band has lost the fundamental of most voices, and a harmonic is found in its place: of ten people's
+    speech through one, the medians were 3 to 18 semitones too high. The rectified signal has the fundamental again. It
+    is less exact (up to 2.6 semitones), so it counts only where the two differ by more.
     """
+    rectified = np.abs(signal)
+    plain, again = _pitch(signal), _pitch(rectified - rectified.mean())
+    if plain is None or again is None:
+        return plain or again
+    return again if abs(plain.median - again.median) > _SAME_PITCH_SEMITONES else plain
+
+
+def _pitch(signal: Floats) -> PitchStatistics | None:
+    """Measure pitch by DIO, refined by StoneMask (Morise, 2009 and 2016)."""
     import pyworld
 
     samples = np.ascontiguousarray(signal, np.float64)
@@ -102,16 +130,29 @@ def _camplus(folder: Path) -> Any:
     return network.eval()
 
 
-PROBES = 4
-"""Mixtures that are synthesized and measured for each speaker."""
-_PROBE_TEXT = "We were away a year ago, and nothing much has changed."
+class Effort(NamedTuple):
+    """Mixtures that are synthesized and measured for each speaker, and the text that they say."""
+
+    probes: int
+    text: str
+
+
+_SHORT_TEXT = "We were away a year ago."
+_LONG_TEXT = "We were away a year ago, and nothing much has changed."
+EFFORTS = {"fast": Effort(1, _SHORT_TEXT), "normal": Effort(2, _LONG_TEXT), "best": Effort(4, _LONG_TEXT)}
 _SHORTEST_SECONDS = 0.3
 _QUIETEST = 1e-3
 _UNKNOWN_F0_HZ = 150.0
 _FEWEST_VOICED = 5
 """Values of F0, 10 ms apart, that say something of a voice."""
+_SAME_PITCH_SEMITONES = 3.0
 _LEVELS = (0.01, 0.3)
 _SPEEDS = (0.8, 1.25)
+_LOOKUP_SECONDS, _MAP_SECONDS = 3.0, 1.5
+"""Of speech in a reference: shorter ones have too few frames for the lookup, or for the variation around the mean."""
+_LOWEST_QUALITY = 2.9
+"""DNSMOS of a converted probe. Below, the conversion is weakened."""
+_WEAKER = 0.7
 _MIN_RATE_SECONDS = 2.0
 """Shorter references say too little about the speaking rate."""
 
@@ -126,6 +167,8 @@ class ReferenceTraits:
     embedding: Floats
     pitch: PitchStatistics | None
     envelopes: Envelopes
+    seconds: float
+    """Of speech, without its pauses."""
 
     @property
     def semitones(self) -> float:
@@ -155,7 +198,31 @@ def measure_reference(spec: ReferenceSpec, encoder: SpeakerEncoder) -> Reference
         embedding=encoder.embed(signal),
         pitch=measure_pitch(signal),
         envelopes=envelope.measure(soxr.resample(signal, TRAITS_RATE, RATE)),
+        seconds=speech_seconds(signal, TRAITS_RATE),
     )
+
+
+class Fit(NamedTuple):
+    """A speaker's voice, and sentences on what could not be done as usual."""
+
+    reference: ReferenceTraits
+    voice: FittedVoice
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """A mixture that was synthesized."""
+
+    mixture: tuple[Floats, Floats]
+    signal: Floats
+    """At RATE, not converted."""
+    own_pitch: PitchStatistics | None
+    """Before it was moved to that of the speaker."""
+    pitch: PitchStatistics | None
+    conversion: Conversion
+    embedding: Floats
+    """After the conversion."""
 
 
 def fit_voices(
@@ -163,82 +230,126 @@ def fit_voices(
     *,
     model: SpeechModel,
     encoder: SpeakerEncoder,
+    quality: SpeechQuality | None,
     table: VoiceTable,
+    effort: Effort,
     language: str,
     threads: int,
     probed: Callable[[ReferenceTraits], None],
-) -> Iterator[tuple[ReferenceTraits, FittedVoice]]:
-    """Yield the voice of each reference, unlike those of the others; call ``probed`` after each of PROBES probes."""
-    tokens = phonemes.to_tokens(phonemes.to_phonemes(_PROBE_TEXT, "en"))
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        for reference in references:
-            others = [other.embedding for other in references if other is not reference]
-            mixtures = voices.propose_mixtures(
-                reference.embedding, reference.semitones, others, table, count=PROBES
-            )
+) -> Iterator[Fit]:
+    """Yield the voice of each reference, unlike those of the others; call ``probed`` after each of its probes.
 
-            def render(
-                mixture: tuple[Floats, Floats], pitch: PitchStatistics | None = reference.pitch
-            ) -> tuple[Floats, PitchStatistics | None]:
-                style = table.style(*mixture, len(tokens))
-                plan = model.plan(tokens, style, 1.0)
-                own = plan.pitch()
-                return model.render(with_pitch(plan, pitch, own), style), own
-
-            probes = []
-            for mixture, (signal, own_pitch) in zip(mixtures, pool.map(render, mixtures), strict=True):
-                conversion, embedding, f0 = _measure_probe(signal, reference, encoder)
-                score = voices.score_probe(reference.embedding, reference.semitones, others, embedding, f0)
-                similarity = float(embedding @ reference.embedding)
-                probes.append((score, mixture, conversion, signal, similarity, own_pitch))
-                probed(reference)
-            _, (acoustic, prosody), conversion, signal, similarity, own_pitch = max(
-                probes, key=lambda probe: probe[0]
-            )
-            own_rate = _speaking_rate(reference, language)
-            kokoro_rate = len(tokens) / speech_seconds(signal, RATE)
-            yield (
-                reference,
-                FittedVoice(
-                    names=table.names,
-                    acoustic=acoustic,
-                    prosody=prosody,
-                    conversion=conversion,
-                    level=float(np.clip(level(trim(reference.signal, TRAITS_RATE)), *_LEVELS)),
-                    speed=1.0 if own_rate is None else float(np.clip(own_rate / kokoro_rate, *_SPEEDS)),
-                    embedding=reference.embedding,
-                    pitch=reference.pitch,
-                    own_pitch=own_pitch,
-                    similarity=similarity,
-                ),
-            )
-
-
-def _measure_probe(
-    signal: Floats, reference: ReferenceTraits, encoder: SpeakerEncoder
-) -> tuple[Conversion, Floats, float | None]:
-    """Return the conversion of a probe to its speaker, the embedding of what it gives, and the F0 in semitones.
-
-    The channel of a recording is part of its embedding, so a probe is measured as its lines will sound.
+    The probes of all speakers are made at the same time, on ``threads``. Without ``quality`` a conversion is not weakened
+    where it sounds bad.
     """
+    tokens = phonemes.to_tokens(phonemes.to_phonemes(effort.text, "en"))
+    speakers = [(reference.embedding, reference.semitones) for reference in references]
+    proposals = voices.propose_mixtures(speakers, table, count=effort.probes)
+
+    def probe(reference: ReferenceTraits, mixture: tuple[Floats, Floats]) -> _Probe:
+        style = table.style(*mixture, len(tokens))
+        plan = model.plan(tokens, style, 1.0)
+        own_pitch = plan.pitch()
+        plan = with_pitch(plan, reference.pitch, own_pitch)
+        signal = model.render(plan, style)
+        conversion = _conversion(reference, signal)
+        # The channel of a recording is part of its embedding, so a probe is measured as its lines will sound.
+        embedding = encoder.embed(_converted(signal, conversion))
+        return _Probe(mixture, signal, own_pitch, plan.pitch(), conversion, embedding)
+
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        running = [
+            [pool.submit(probe, reference, mixture) for mixture in mixtures]
+            for reference, mixtures in zip(references, proposals, strict=True)
+        ]
+        for reference, futures in zip(references, running, strict=True):
+            others = [other.embedding for other in references if other is not reference]
+            probes = []
+            for future in futures:
+                probes.append(future.result())
+                probed(reference)
+
+            def score(found: _Probe, reference: ReferenceTraits = reference, others: Any = others) -> float:
+                f0 = found.pitch.median if found.pitch else None
+                return voices.score_probe(
+                    reference.embedding, reference.semitones, others, found.embedding, f0
+                )
+
+            best = max(probes, key=score)
+            conversion, notes = _checked(reference, best, quality)
+            own_rate = _speaking_rate(reference, language)
+            kokoro_rate = len(tokens) / speech_seconds(best.signal, RATE)
+            acoustic, prosody = best.mixture
+            voice = FittedVoice(
+                names=table.names,
+                acoustic=acoustic,
+                prosody=prosody,
+                conversion=conversion,
+                level=float(np.clip(level(trim(reference.signal, TRAITS_RATE)), *_LEVELS)),
+                speed=1.0 if own_rate is None else float(np.clip(own_rate / kokoro_rate, *_SPEEDS)),
+                embedding=reference.embedding,
+                pitch=reference.pitch,
+                own_pitch=best.own_pitch,
+                similarity=float(best.embedding @ reference.embedding),
+            )
+            yield Fit(reference, voice, notes)
+
+
+def _conversion(reference: ReferenceTraits, probe: Floats) -> Conversion:
+    """Return the conversion of a probe to its speaker, with as many steps as the reference is long enough for."""
+    conversion = envelope.fit(reference.envelopes, envelope.measure(trim(probe, RATE)))
+    if reference.seconds >= _LOOKUP_SECONDS:
+        return conversion
+    return conversion.without_frames() if reference.seconds >= _MAP_SECONDS else conversion.mean_only()
+
+
+def _checked(
+    reference: ReferenceTraits, probe: _Probe, quality: SpeechQuality | None
+) -> tuple[Conversion, list[str]]:
+    """Return the conversion of a probe, weaker where it sounds bad, and sentences on how it is not the usual one."""
+    conversion, speaker, notes = probe.conversion, reference.spec.speaker, []
+    if reference.seconds < _LOOKUP_SECONDS:
+        steps = "the mean and the variation" if reference.seconds >= _MAP_SECONDS else "the mean"
+        notes.append(
+            f"The voice of {speaker} is matched by {steps} of its timbre alone, since its reference has only "
+            f"{reference.seconds:.1f} s of speech: give one of {_LOOKUP_SECONDS:.0f} s or more with --reference."
+        )
+    if quality is None:
+        return conversion, notes
+    whole = quality.score(_converted(probe.signal, conversion))
+    if whole >= _LOWEST_QUALITY:
+        return conversion, notes
+    weaker = replace(conversion, strength=_WEAKER)
+    found = [(quality.score(_converted(probe.signal, each)), each) for each in (weaker, weaker.mean_only())]
+    score, chosen = next(
+        (pair for pair in found if pair[0] >= _LOWEST_QUALITY), max(found, key=lambda pair: pair[0])
+    )
+    if score <= whole:
+        return conversion, notes
+    notes.append(
+        f"The voice of {speaker} is matched less closely, since it would not sound clean (DNSMOS {whole:.2f}, now "
+        f"{score:.2f}): a cleaner reference may help."
+    )
+    return chosen, notes
+
+
+def _converted(signal: Floats, conversion: Conversion) -> Floats:
+    """Return a signal at RATE converted, at TRAITS_RATE."""
     import soxr
 
-    conversion = envelope.fit(reference.envelopes, envelope.measure(trim(signal, RATE)))
-    converted = soxr.resample(envelope.convert(signal, conversion), RATE, TRAITS_RATE).astype(np.float32)
-    pitch = measure_pitch(soxr.resample(signal, RATE, TRAITS_RATE))
-    return conversion, encoder.embed(converted), pitch.median if pitch else None
+    converted = envelope.convert(signal, conversion)
+    return np.asarray(soxr.resample(converted, RATE, TRAITS_RATE), np.float32)
 
 
 def _speaking_rate(reference: ReferenceTraits, language: str) -> float | None:
     """Return the speaker's tokens per second; None where text or duration are too short."""
-    seconds = speech_seconds(reference.signal, TRAITS_RATE)
-    if seconds < _MIN_RATE_SECONDS or not any(letter.isalnum() for letter in reference.spec.text):
+    if reference.seconds < _MIN_RATE_SECONDS or not any(letter.isalnum() for letter in reference.spec.text):
         return None
     try:
         tokens = phonemes.to_tokens(phonemes.to_phonemes(reference.spec.text, language))
     except SegmentError:
         return None  # a language without phonemes: Kokoro's own rate is used
-    return len(tokens) / seconds
+    return len(tokens) / reference.seconds
 
 
 def _read(spec: ReferenceSpec) -> Floats:

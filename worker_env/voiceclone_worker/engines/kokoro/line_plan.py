@@ -112,8 +112,8 @@ _LARGEST_SHIFT = 4.0
 _SPREAD_FACTORS = (0.6, 1.7)
 _SMALLEST_SPREAD = 0.5
 """Semitones."""
-_FRAMES_OF_A_VOICE = 40
-"""Voiced values (0.5 s) of a line at which it is half as good a measure of its voice as that of the probe."""
+_FRAMES_OF_A_VOICE = 20
+"""Voiced values (0.25 s) of a line at which it is half as good a measure of its voice as that of the probe."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,8 @@ def with_pitch(plan: LinePlan, speaker: PitchStatistics | None, mixture: PitchSt
 
     ``mixture`` are the statistics of the same voice's plan of a longer text. A line of few voiced frames is high or low
     for a reason (a question, an exclamation): it is moved as that text would be, a long one to the speaker's own values.
-    The shift and the factor are bounded to what the decoder has been heard to say well.
+    The shift and the factor are bounded. Inside the bounds DNSMOS falls by at most .2 (4 semitones; 3.4 as planned) and
+    is the same at every factor, in the two voices that were measured.
     """
     line = plan.pitch()
     if line is None or speaker is None or mixture is None:

@@ -35,7 +35,7 @@ class SpeechModel:
                 raise EngineError(
                     "checkpoint_missing", f"{name} is not in {folder}: run `voiceclone models pull kokoro`."
                 )
-        self._front, self._decoder = _session(folder / FRONT_FILE), _session(folder / DECODER_FILE)
+        self._front, self._decoder = open_session(folder / FRONT_FILE), open_session(folder / DECODER_FILE)
         self._decoder_inputs = [tensor.name for tensor in self._decoder.get_inputs()]
 
     def plan(self, tokens: list[int], style: Floats, speed: float) -> LinePlan:
@@ -78,7 +78,8 @@ def _run(session: Any, feeds: dict[str, Any]) -> list[Any]:
         raise SegmentError("synthesis_failed", f"Kokoro failed on this line: {error}") from error
 
 
-def _session(path: Path) -> Any:
+def open_session(path: Path) -> Any:
+    """Return an ONNX session of one thread. Raises EngineError."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -92,4 +93,4 @@ def _session(path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # see above
-        raise EngineError("checkpoint_unusable", f"{path} is not a Kokoro model: {error}") from error
+        raise EngineError("checkpoint_unusable", f"{path} cannot be used as a model: {error}") from error

@@ -99,23 +99,58 @@ _MAX_PROSODY_SHARE = 0.9
 
 
 def propose_mixtures(
-    embedding: Floats, semitones: float, others: Sequence[Floats], table: VoiceTable, *, count: int
-) -> list[tuple[Floats, Floats]]:
-    """Return the ``count`` mixtures (acoustic, prosody) with the highest expected score, unlike each other.
+    speakers: Sequence[tuple[Floats, float]], table: VoiceTable, *, count: int
+) -> list[list[tuple[Floats, Floats]]]:
+    """Return for each speaker the ``count`` mixtures (acoustic, prosody) with the highest expected score.
 
-    The speaker has ``embedding`` (192,) of unit length and ``semitones`` = 12 log2 of the F0 in Hz; ``others`` are the
-    embeddings of the recording's other speakers. Nothing is synthesized: the embedding of a mixture is taken as the
-    mixture of embeddings (they agree to a cosine of .84), and contrast is to the mean of the others.
+    A speaker of the recording is an embedding (192,) of unit length, and 12 log2 of the F0 in Hz. The mixtures of a
+    speaker are unlike each other, and a voice that is near to several speakers dominates the mixtures of one of them
+    only, if ``count`` voices are left for each of the others. Nothing is synthesized: the embedding of a mixture is
+    taken as the mixture of embeddings (they agree to a cosine of .84), and contrast is to the mean of the others.
     """
-    cosines = table.embeddings @ embedding
-    contrast = np.zeros_like(cosines)
-    if len(others):
-        contrast = CONTRAST * (cosines - np.mean([table.embeddings @ other for other in others], axis=0))
-    expected = cosines - F0_WEIGHT * np.abs(table.semitones - semitones) + contrast
-    best = np.argsort(expected)[::-1][:_CANDIDATES]
+    embeddings = [embedding for embedding, _ in speakers]
+    contrasts = [
+        _contrast(embedding, embeddings[:index] + embeddings[index + 1 :], table)
+        for index, embedding in enumerate(embeddings)
+    ]
+    expected = np.array(
+        [
+            table.embeddings @ embedding - F0_WEIGHT * np.abs(table.semitones - semitones) + contrast
+            for (embedding, semitones), contrast in zip(speakers, contrasts, strict=True)
+        ]
+    )
+    proposals = []
+    for index, (embedding, semitones) in enumerate(speakers):
+        best = np.argsort(expected[index])[::-1][:_CANDIDATES]
+        dominant = [int(voice) for voice in best if expected[:, voice].argmax() == index]
+        if len(dominant) < count:
+            dominant = [int(voice) for voice in best]
+        proposals.append(_mixtures(embedding, semitones, contrasts[index], table, best, dominant, count))
+    return proposals
 
+
+def _contrast(embedding: Floats, others: Sequence[Floats], table: VoiceTable) -> Floats:
+    """Return (voices,): how much nearer each voice is to a speaker than to the mean of the others."""
+    if not others:
+        return np.zeros(len(table.names), np.float32)
+    away = np.mean([table.embeddings @ other for other in others], axis=0)
+    return np.asarray(CONTRAST * (table.embeddings @ embedding - away), np.float32)
+
+
+def _mixtures(
+    embedding: Floats,
+    semitones: float,
+    contrast: Floats,
+    table: VoiceTable,
+    best: NDArray[np.intp],
+    dominant: Sequence[int],
+    count: int,
+) -> list[tuple[Floats, Floats]]:
+    """Return the ``count`` best mixtures of the voices ``best`` in which one of ``dominant`` has the largest weight."""
     scored = []
     for weights in _pairs_and_singles(best, len(table.names)):
+        if int(weights.argmax()) not in dominant:
+            continue
         mixed = weights @ table.embeddings
         cosine = mixed @ embedding / np.linalg.norm(mixed)
         f0 = abs(weights @ table.semitones - semitones)
