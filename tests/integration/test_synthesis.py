@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from echo_faults import with_faults
@@ -15,6 +16,7 @@ from media_samples import syllables, write_wav
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import InputError, Stopped
+from voiceclone_cli.pipeline.resources import EarlyPool
 from voiceclone_cli.pipeline.synth import synthesize_tasks
 from voiceclone_cli.pipeline.synthesize import SynthesisResult, synthesize
 from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints
@@ -300,3 +302,29 @@ def test_a_stranger_s_task_names_no_code_to_run(tmp_path: Path, engine: str, opt
     with pytest.raises(InputError) as refused:
         synthesize_tasks([written(tmp_path, "task", task)], resolve({}, {}), no_progress)
     assert refused.value.code == "task_names_code"
+
+
+def test_a_worker_that_was_loaded_before_the_job_was_known_does_its_first_lease(tmp_path: Path) -> None:
+    work, events = job(tmp_path), []
+    with EarlyPool(work.settings, work.engine, work.run_dir, keep_tasks=False) as early:
+        early.begin()
+        early.begin()
+        result = synthesize(work, events.append, open_pool=early.open)
+    assert states(result) == ["done"] * 8
+    assert sum("loading" in event.note for event in events) == 1, "one worker, one engine"
+    assert {"load", "encode", "generate", "write"} <= result.timing.keys()
+    other = job(tmp_path / "other")
+    synthesize(other, no_progress)
+    assert sounds(other) == sounds(work)
+
+
+def test_a_worker_that_was_loaded_in_vain_ends_with_the_run(tmp_path: Path) -> None:
+    work = job(tmp_path)
+    with (
+        pytest.raises(Stopped),
+        EarlyPool(work.settings, work.engine, work.run_dir, keep_tasks=False) as early,
+    ):
+        early.begin()
+        raise Stopped(130)
+    assert not psutil.Process().children()
+    assert not list(work.run_dir.tasks.iterdir())

@@ -1,14 +1,15 @@
-"""Clustering of speech: which pieces of a recording are of one speaker, and how many speakers there are.
+"""Clustering of speech: which excerpts of a recording are of one speaker, and how many speakers there are.
 
-The recording is cut into pieces of one speaker each: where nobody speaks, where the segmentation hears another speaker,
-and after 2.5 s. A piece has one embedding, of its own sound alone, so no sound is counted twice. Clustering is
-spectral: each piece is linked to its nearest ones, so what counts is which pieces are nearer than others, not how near;
-a telephone, a room or a synthetic voice moves all similarities together. The number of speakers is the one for which
-the pieces are nearest to their speaker's mean, at a price for each speaker, helped by the gap between eigenvalues.
-(After Park et al., "Auto-tuning spectral clustering for speaker diarization using normalized maximum eigengap",
-IEEE Signal Processing Letters 27, 2020.) All pieces then go to the nearest mean until none changes.
+The recording is cut into excerpts with one speaker each: cuts are at silence, where the segmentation detects another
+speaker, and after 2.5 s. An excerpt has one embedding, of that sound alone, so no sound is counted twice. Clustering is
+spectral: each excerpt is linked to its nearest neighbours, so what counts is which excerpts are nearer than others, not
+how near they are; a telephone, a room or a synthetic voice moves all similarities together. The number of speakers is
+the one with the highest similarity of excerpts to their speaker's centroid, at a cost for each speaker, plus a gain for
+the gap between eigenvalues. After Park et al., "Auto-tuning spectral clustering for speaker diarization using
+normalized maximum eigengap" (IEEE Signal Processing Letters 27, 2020). Then excerpts are assigned to the nearest
+centroid until none changes.
 
-The constants were chosen on the first half of the development set (benchmarks/diarization.py).
+The constants were chosen on the first half of the development set of benchmarks/diarization.py.
 """
 
 from __future__ import annotations
@@ -30,22 +31,22 @@ MAX_SPEAKERS = 20
 """The most that are found; more may be requested."""
 
 _LONGEST = 2.5
-"""Seconds of a piece."""
+"""Seconds of an excerpt."""
 _SHORTEST = 0.35
 """Seconds between two cuts."""
 _CHANGE_VOTES = 0.25
-"""Share of the windows that must hear a change of speakers for a cut."""
+"""Share of the windows that must detect a change of speakers for a cut."""
 _CLUSTERED = 0.8
-"""Seconds. Shorter pieces are given to a speaker, but have no say in who the speakers are."""
+"""Seconds. Shorter excerpts are given to a speaker, but have no say in who the speakers are."""
 _NEIGHBOURS = (4, 5, 6)
-"""Links of each piece. Three graphs are averaged: none of the numbers is right for all recordings."""
+"""Links of each excerpt. Three graphs are averaged: none of the numbers is right for all recordings."""
 _WEAK_LINKS = 0.002
-"""Weight of a link between pieces that are no neighbours, times their cosine."""
+"""Weight of a link between excerpts that are no neighbours, times their cosine."""
 _SAME_WINDOW = 0.05
-"""Cosine that it is worth if the segmentation hears two pieces as one speaker, or as two."""
+"""Cosine that it is worth if the segmentation detects two excerpts as one speaker, or as two."""
 _TRUSTED_WINDOWS = 3.0
 _SPEAKER_COST = 0.01
-"""Mean cosine that a further speaker must gain. In short recordings, in which means fit by chance, it is more."""
+"""Mean cosine that a further speaker must gain. In short recordings, in which centroids fit by chance, it is more."""
 _SPEAKER_SECONDS = 0.85
 """The gain times the seconds of speech."""
 _SPEAKER_ROOT = 0.13
@@ -53,20 +54,19 @@ _SPEAKER_ROOT = 0.13
 _GAP_GAIN = 0.1
 """Mean cosine that the whole range of the eigenvalues is worth, as the gap after the last speaker."""
 _MOST_ROWS = 1200
-"""Of a graph, and so of a block. More pieces are clustered in blocks first."""
+"""Of a graph, and so of a block. More excerpts are clustered in blocks first."""
 _LEAST_ROWS = 12
 """That a cluster of a block gives to the graph of all blocks."""
 _ROUNDS = 5
 
 
 @dataclass
-class Pieces:
+class Excerpts:
     """What is clustered: stretches of speech of one speaker, in order of time.
 
-    ``spans`` (pieces, 2) are frames of the count of speakers, ``seconds`` (pieces,). ``embeddings``
-    (pieces, dimension) has a row of NaN for a piece that is too short for one. ``labels`` and ``margins`` (pieces,)
-    are set by the clustering: the speaker of each, and by how much its cosine exceeds that of the next speaker;
-    so is ``doubt``, a sentence where the voices contradict the requested number of speakers.
+    ``spans`` (excerpts, 2) are frames of the count of speakers, ``seconds`` (excerpts,). ``embeddings``
+    (excerpts, dimension) has a row of NaN for an excerpt that is too short for one. ``labels`` and ``margins``
+    (excerpts,) are set by the clustering: the speaker of each, and by how much its cosine exceeds that of the next speaker.
     """
 
     spans: Labels
@@ -75,16 +75,17 @@ class Pieces:
     labels: Labels = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
     margins: Floats = field(default_factory=lambda: np.zeros(0))
     doubt: str | None = None
+    """A sentence where the voices contradict the requested number of speakers; set by the clustering."""
 
 
 class SpeakerClustering:
-    """The clustering of a pyannote ``SpeakerDiarization`` whose embeddings are Pieces."""
+    """The clustering of a pyannote ``SpeakerDiarization`` whose embeddings are Excerpts."""
 
     expects_num_clusters = False
 
     def __call__(
         self,
-        embeddings: Pieces,
+        embeddings: Excerpts,
         segmentations: SlidingWindowFeature,
         frames: SlidingWindow,
         num_clusters: int | None = None,
@@ -94,21 +95,21 @@ class SpeakerClustering:
     ) -> tuple[Labels, None, Floats]:
         """Return the speaker of each local speaker of each window, None, and the speakers' mean embeddings.
 
-        The pieces' own labels are set. segmentations: (windows, frames, local speakers), 1 where that speaker
+        The excerpts' own labels are set. segmentations: (windows, frames, local speakers), 1 where that speaker
         speaks; ``frames`` has the length of a frame. Any number of clusters may be infinite or None. Shapes of
         the result: (windows, local speakers) and (speakers, dimension).
         """
-        pieces = embeddings
-        shares = window_shares(pieces.spans, segmentations, frames)
-        usable = int(np.sum(~np.isnan(pieces.embeddings).any(axis=1)))
+        excerpts = embeddings
+        shares = window_shares(excerpts.spans, segmentations, frames)
+        usable = int(np.sum(~np.isnan(excerpts.embeddings).any(axis=1)))
         least, most = bounds(usable, num_clusters, min_clusters, max_clusters)
-        links = same_speaker(shares, len(pieces.spans))
-        pieces.labels, means, pieces.margins = cluster(pieces.embeddings, pieces.seconds, links, least, most)
+        links = same_speaker(shares, len(excerpts.spans))
+        given = excerpts.embeddings, excerpts.seconds, links
+        excerpts.labels, centroids, excerpts.margins = cluster(*given, least, most)
         if least > 1 or most < usable:
-            free, free_means = cluster(pieces.embeddings, pieces.seconds, links)[:2]
-            found = Speakers(pieces.labels, means)
-            pieces.doubt = contradiction(found, Speakers(free, free_means), pieces.seconds)
-        return local_speakers(pieces, shares, segmentations), None, means
+            free = Speakers(*cluster(*given)[:2])
+            excerpts.doubt = contradiction(Speakers(excerpts.labels, centroids), free, excerpts.seconds)
+        return local_speakers(excerpts, shares, segmentations), None, centroids
 
 
 def bounds(rows: int, exactly: float | None, least: float | None, most: float | None) -> tuple[int, int]:
@@ -119,7 +120,7 @@ def bounds(rows: int, exactly: float | None, least: float | None, most: float | 
 
 
 def cut(segmentations: SlidingWindowFeature, count: SlidingWindowFeature) -> Labels:
-    """Return the spans (pieces, 2), in frames of ``count``, in which one person speaks.
+    """Return the spans (excerpts, 2), in frames of ``count``, in which one person speaks.
 
     segmentations: (windows, frames, local speakers); count: (frames, 1), the number of people who speak.
     """
@@ -139,15 +140,15 @@ def cut(segmentations: SlidingWindowFeature, count: SlidingWindowFeature) -> Lab
 
 
 def _change_votes(segmentations: SlidingWindowFeature, count: SlidingWindowFeature) -> Floats:
-    """Return for each frame the share of its windows that hear other speakers from about there on."""
+    """Return for each frame the share of its windows that detect other speakers from about there on."""
     size = segmentations.data.shape[1]
     starts = window_starts(segmentations, count.sliding_window)
-    heard, windows = np.zeros(starts[-1] + size), np.zeros(starts[-1] + size)
+    detected, windows = np.zeros(starts[-1] + size), np.zeros(starts[-1] + size)
     for start, speaks in zip(starts, segmentations.data, strict=True):
-        heard[start + 1 : start + size] += np.any(np.diff(speaks, axis=0) != 0, axis=1)
+        detected[start + 1 : start + size] += np.any(np.diff(speaks, axis=0) != 0, axis=1)
         windows[start : start + size] += 1
     # Windows do not agree to the frame; of several frames with the same votes, the middle one is highest.
-    around = np.convolve(heard, [0.97, 0.98, 0.99, 1.0, 0.99, 0.98, 0.97], "same")
+    around = np.convolve(detected, [0.97, 0.98, 0.99, 1.0, 0.99, 0.98, 0.97], "same")
     votes: Floats = np.zeros(len(count.data))
     known = min(len(votes), len(around))
     votes[:known] = (around / windows)[:known]
@@ -155,7 +156,7 @@ def _change_votes(segmentations: SlidingWindowFeature, count: SlidingWindowFeatu
 
 
 def _cuts(changes: Floats, start: int, end: int, shortest: int) -> list[int]:
-    """Return the frames at which a span is cut, in order; the changes that most windows hear come first."""
+    """Return the frames at which a span is cut, in order; the changes that most windows detect come first."""
     inner = np.arange(start + 1, end - 1)
     near = [changes[max(start, frame - 8) : frame + 9].max() for frame in inner]
     peaks = inner[(changes[inner] >= _CHANGE_VOTES) & (changes[inner] == near)]
@@ -174,39 +175,39 @@ def window_starts(segmentations: SlidingWindowFeature, frames: SlidingWindow) ->
 
 
 Share = tuple[int, int, Floats]
-"""A window, a piece, and the share of the piece in which each local speaker of the window speaks."""
+"""A window, an excerpt, and the share of the excerpt in which each local speaker of the window speaks."""
 
 
 def window_shares(spans: Labels, segmentations: SlidingWindowFeature, frames: SlidingWindow) -> list[Share]:
-    """Return the shares of all pieces in all windows that hear some of them, window after window."""
+    """Return the shares of all excerpts in all windows that detect some of them, window after window."""
     size = segmentations.data.shape[1]
     shares: list[Share] = []
     for window, start in enumerate(window_starts(segmentations, frames)):
         first = int(np.searchsorted(spans[:, 1], start, side="right"))
         last = int(np.searchsorted(spans[:, 0], start + size))
-        for piece in range(first, last):
-            left, right = spans[piece]
+        for excerpt in range(first, last):
+            left, right = spans[excerpt]
             speaks = segmentations.data[window, max(left - start, 0) : right - start].sum(axis=0)
-            shares.append((window, piece, speaks / (right - left)))
+            shares.append((window, excerpt, speaks / (right - left)))
     return shares
 
 
-def same_speaker(shares: Sequence[Share], pieces: int) -> Any:
-    """Return a sparse matrix (pieces, pieces): 1 where windows hear two pieces as one speaker, -1 as two."""
+def same_speaker(shares: Sequence[Share], excerpts: int) -> Any:
+    """Return a sparse matrix (excerpts, excerpts): 1 where windows detect two excerpts as one speaker, -1 as two."""
     from scipy.sparse import csr_matrix
 
     rows, columns, same, both = [], [], [], []
     by_window: dict[int, list[tuple[int, Floats]]] = {}
-    for window, piece, speaks in shares:
-        by_window.setdefault(window, []).append((piece, speaks))
-    for heard in by_window.values():
-        names = [piece for piece, _ in heard]
-        activity = np.stack([speaks for _, speaks in heard])
+    for window, excerpt, speaks in shares:
+        by_window.setdefault(window, []).append((excerpt, speaks))
+    for detected in by_window.values():
+        names = [excerpt for excerpt, _ in detected]
+        activity = np.stack([speaks for _, speaks in detected])
         rows += np.repeat(names, len(names)).tolist()
         columns += names * len(names)
         same += (activity @ activity.T).ravel().tolist()
         both += np.outer(activity.sum(axis=1), activity.sum(axis=1)).ravel().tolist()
-    shape = (pieces, pieces)
+    shape = (excerpts, excerpts)
     agree, seen = csr_matrix((same, (rows, columns)), shape), csr_matrix((both, (rows, columns)), shape)
     seen.data = np.maximum(seen.data, 1e-9)
     ratio = agree.multiply(seen.power(-1))
@@ -217,16 +218,16 @@ def same_speaker(shares: Sequence[Share], pieces: int) -> Any:
 def cluster(
     embeddings: Floats, seconds: Floats, links: Any, least: int = 1, most: int = MAX_SPEAKERS
 ) -> tuple[Labels, Floats, Floats]:
-    """Return the speaker of each piece, from 0, the speakers' mean embeddings, and the margins of the pieces.
+    """Return the speaker of each excerpt, from 0, the speakers' mean embeddings, and the margins of the excerpts.
 
-    embeddings: (pieces, dimension); a row of NaN goes to the speaker of the piece before it. ``links``: a sparse
-    matrix (pieces, pieces), from -1 for two speakers to 1 for one. There are ``least`` to ``most`` speakers if the
+    embeddings: (excerpts, dimension); a row of NaN goes to the speaker of the excerpt before it. ``links``: a sparse
+    matrix (excerpts, excerpts), from -1 for two speakers to 1 for one. There are ``least`` to ``most`` speakers if the
     embeddings can be told apart. A margin is 1 where there is one speaker, and 0 for a row of NaN.
     """
-    pieces, dimension = embeddings.shape
+    excerpts, dimension = embeddings.shape
     known = np.flatnonzero(~np.isnan(embeddings).any(axis=1))
     if not len(known):
-        return np.zeros(pieces, dtype=np.intp), np.full((1, dimension), np.nan), np.zeros(pieces)
+        return np.zeros(excerpts, dtype=np.intp), np.full((1, dimension), np.nan), np.zeros(excerpts)
     unit = _unit(embeddings[known])
     weights = seconds[known]
     rows = np.flatnonzero(weights >= _CLUSTERED)
@@ -236,22 +237,22 @@ def cluster(
         rows = _from_blocks(unit, weights, links[known][:, known], rows)
     near = links[known[rows]][:, known[rows]].toarray()
     seeds = _spectral(unit[rows], weights[rows], near, least, most)
-    means = _means(unit[rows], weights[rows], seeds)
-    labels = np.argmax(unit @ means.T, axis=1)
+    centroids = _centroids(unit[rows], weights[rows], seeds)
+    labels = np.argmax(unit @ centroids.T, axis=1)
     for _ in range(_ROUNDS):
-        means = _means(unit, weights, labels, means)
-        labels = np.argmax(unit @ means.T, axis=1)
+        centroids = _centroids(unit, weights, labels, centroids)
+        labels = np.argmax(unit @ centroids.T, axis=1)
     if len(np.unique(labels)) < min(least, len(known)):
-        labels = _k_means(unit, weights, min(least, len(known)))
-        means = _means(unit, weights, labels, np.zeros((int(labels.max()) + 1, dimension)))
+        labels = _partition(unit, weights, min(least, len(known)))
+        centroids = _centroids(unit, weights, labels, np.zeros((int(labels.max()) + 1, dimension)))
     used, labels = np.unique(labels, return_inverse=True)
-    means = means[used]
-    similarity = np.sort(unit @ means.T, axis=1)
-    # A piece without embedding is of whoever spoke last.
-    last: Labels = np.maximum(np.searchsorted(known, np.arange(pieces), side="right") - 1, 0)
-    margins = np.zeros(pieces)
-    margins[known] = similarity[:, -1] - similarity[:, -2] if len(means) > 1 else 1.0
-    return labels.reshape(-1)[last].astype(np.intp), means, margins
+    centroids = centroids[used]
+    similarity = np.sort(unit @ centroids.T, axis=1)
+    # An excerpt without embedding is of the speaker who spoke last.
+    last: Labels = np.maximum(np.searchsorted(known, np.arange(excerpts), side="right") - 1, 0)
+    margins = np.zeros(excerpts)
+    margins[known] = similarity[:, -1] - similarity[:, -2] if len(centroids) > 1 else 1.0
+    return labels.reshape(-1)[last].astype(np.intp), centroids, margins
 
 
 def _from_blocks(unit: Floats, weights: Floats, links: Any, rows: Labels) -> Labels:
@@ -281,12 +282,12 @@ def _spectral(unit: Floats, weights: Floats, near: Floats, least: int, most: int
     cost = max(_SPEAKER_COST, _SPEAKER_SECONDS / speech, _SPEAKER_ROOT / speech**0.5)
     best, best_score = np.zeros(rows, dtype=np.intp), -np.inf
     for number in range(min(least, highest), highest + 1):
-        labels = _k_means(_unit(vectors[:, :number]), weights, number)
-        means = _means(unit, weights, labels)
+        labels = _partition(_unit(vectors[:, :number]), weights, number)
+        centroids = _centroids(unit, weights, labels)
         for _ in range(_ROUNDS - 2):
-            labels = np.argmax(unit @ means.T, axis=1)
-            means = _means(unit, weights, labels, means)
-        nearest = float(np.average((unit @ means.T).max(axis=1), weights=weights))
+            labels = np.argmax(unit @ centroids.T, axis=1)
+            centroids = _centroids(unit, weights, labels, centroids)
+        nearest = float(np.average((unit @ centroids.T).max(axis=1), weights=weights))
         gap = values[number] - values[number - 1] if number < len(values) else 0.0
         score = nearest - cost * number + _GAP_GAIN * float(gap)
         if score > best_score:
@@ -315,55 +316,57 @@ def _eigen(affinity: Floats, number: int) -> tuple[Floats, Floats]:
     return values, vectors
 
 
-def _k_means(points: Floats, weights: Floats, number: int) -> Labels:
+def _partition(points: Floats, weights: Floats, number: int) -> Labels:
     """Return the cluster of each point (points, number), all of unit length; it begins with points far apart."""
     centers = [points[int(np.argmax(weights))]]
     while len(centers) < number:
         centers.append(points[int(np.argmin(np.max(points @ np.array(centers).T, axis=1)))])
-    means: Floats = np.array(centers)
-    labels: Labels = np.argmax(points @ means.T, axis=1)
+    centroids: Floats = np.array(centers)
+    labels: Labels = np.argmax(points @ centroids.T, axis=1)
     for _ in range(30):
-        means = _means(points, weights, labels, means)
-        labels, before = np.argmax(points @ means.T, axis=1), labels
+        centroids = _centroids(points, weights, labels, centroids)
+        labels, before = np.argmax(points @ centroids.T, axis=1), labels
         if np.array_equal(labels, before):
             break
     return labels
 
 
-def _means(unit: Floats, weights: Floats, labels: Labels, before: Floats | None = None) -> Floats:
+def _centroids(unit: Floats, weights: Floats, labels: Labels, before: Floats | None = None) -> Floats:
     """Return the mean of each label, of unit length; that of ``before`` for a label that nothing has."""
     used = np.unique(labels)
     number = len(used) if before is None else len(before)
     names = used if before is None else np.arange(number)
-    member = (labels[None] == names[:, None]) * weights
-    sums = member @ unit
+    weighted = (labels[None] == names[:, None]) * weights
+    sums = weighted @ unit
     if before is not None:
-        empty = ~member.any(axis=1)
+        empty = ~weighted.any(axis=1)
         sums[empty] = before[empty]
     return _unit(sums)
 
 
-def local_speakers(pieces: Pieces, shares: Sequence[Share], segmentations: SlidingWindowFeature) -> Labels:
-    """Return the speaker of each local speaker of each window: the one whose pieces they speak most.
+def local_speakers(
+    excerpts: Excerpts, shares: Sequence[Share], segmentations: SlidingWindowFeature
+) -> Labels:
+    """Return the speaker of each local speaker of each window: the one whose excerpts they speak most.
 
     Two local speakers of a window are two people, as far as there are speakers. One who only speaks while another
-    does has no piece, and is who speaks nearest to that window.
+    does has no excerpt, and is who speaks nearest to that window.
     """
     from scipy.optimize import linear_sum_assignment
 
     windows, _, speakers = segmentations.data.shape
-    number = int(pieces.labels.max(initial=0)) + 1
+    number = int(excerpts.labels.max(initial=0)) + 1
     evidence = np.zeros((windows, speakers, number))
-    for window, piece, speaks in shares:
-        evidence[window, :, pieces.labels[piece]] += speaks * pieces.seconds[piece]
-    presence = evidence.sum(axis=1)
+    for window, excerpt, speaks in shares:
+        evidence[window, :, excerpts.labels[excerpt]] += speaks * excerpts.seconds[excerpt]
+    totals = evidence.sum(axis=1)
     when = np.arange(windows)
     for label in range(number):
-        heard = np.flatnonzero(presence[:, label])
-        if len(heard):
-            after = np.clip(np.searchsorted(heard, when), 0, len(heard) - 1)
+        detected = np.flatnonzero(totals[:, label])
+        if len(detected):
+            after = np.clip(np.searchsorted(detected, when), 0, len(detected) - 1)
             before = np.maximum(after - 1, 0)
-            away = np.minimum(np.abs(heard[after] - when), np.abs(heard[before] - when))
+            away = np.minimum(np.abs(detected[after] - when), np.abs(detected[before] - when))
             evidence[:, :, label] += 1e-3 / (1.0 + away)[:, None]
     labels: Labels = np.argmax(evidence, axis=2)
     active = segmentations.data.any(axis=1)

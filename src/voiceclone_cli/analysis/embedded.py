@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from voiceclone_cli.analysis.clustering import Pieces, SpeakerClustering, cut, window_starts
+from voiceclone_cli.analysis.clustering import Excerpts, SpeakerClustering, cut, window_starts
 from voiceclone_cli.analysis.evidence import Floats, Labels
 from voiceclone_cli.system import torch_threads
 from voiceclone_cli.types import ANALYSIS_RATE
@@ -91,7 +91,7 @@ def embed(
     """Return speaker embeddings, (batch, 192); a row of NaN where there is too little speech.
 
     waveforms: (batch, 1, samples) at ANALYSIS_RATE. weights: (batch, frames), above 0 where the
-    speaker of that row speaks; None means everywhere.
+    speaker of that row speaks; None centroids everywhere.
     """
     import torch
 
@@ -173,24 +173,24 @@ def _pipeline_class() -> Any:
     from pyannote.core import SlidingWindow, SlidingWindowFeature
 
     class EmbeddedDiarization(SpeakerDiarization):
-        _pieces: Pieces
+        _excerpts: Excerpts
 
         def apply(self, file: Any, **options: Any) -> Any:  # type: ignore[override]
-            """Return pyannote's DiarizeOutput, with ``margins`` of the pieces and ``notes`` for the user.
+            """Return pyannote's DiarizeOutput, with ``margins`` of the excerpts and ``notes`` for the user.
 
             Margins are None with a single speaker: there is no other to compare with.
             """
-            self._pieces = Pieces(np.zeros((0, 2), np.intp), np.zeros(0), np.zeros((0, DIMENSION)))
+            self._excerpts = Excerpts(np.zeros((0, 2), np.intp), np.zeros(0), np.zeros((0, DIMENSION)))
             output: Any = super().apply(file, **options)
-            pieces, frames = self._pieces, self._segmentation.model.receptive_field
+            excerpts, frames = self._excerpts, self._segmentation.model.receptive_field
             long = len(file["waveform"][0]) > LONG_SECONDS * ANALYSIS_RATE
-            output.notes = (*((_LONG_NOTE,) if long else ()), *((pieces.doubt,) if pieces.doubt else ()))
+            output.notes = (*((_LONG_NOTE,) if long else ()), *((excerpts.doubt,) if excerpts.doubt else ()))
             output.margins = None
-            if pieces.labels.max(initial=0) > 0:
-                spans = frames.start + pieces.spans * frames.step + 0.5 * frames.duration
+            if excerpts.labels.max(initial=0) > 0:
+                spans = frames.start + excerpts.spans * frames.step + 0.5 * frames.duration
                 output.margins = [
                     (float(start), float(end), float(margin))
-                    for (start, end), margin in zip(spans, pieces.margins, strict=True)
+                    for (start, end), margin in zip(spans, excerpts.margins, strict=True)
                 ]
             return output
 
@@ -221,8 +221,8 @@ def _pipeline_class() -> Any:
             binary_segmentations: SlidingWindowFeature,
             exclude_overlap: bool = False,
             hook: Hook | None = None,
-        ) -> Pieces:
-            """Return the pieces of the recording in which one person speaks, with their embeddings."""
+        ) -> Excerpts:
+            """Return the excerpts of the recording in which one person speaks, with their embeddings."""
             samples: torch.Tensor = file["waveform"][0]
             count = self.speaker_count(
                 binary_segmentations, self._segmentation.model.receptive_field, warm_up=(0.0, 0.0)
@@ -231,7 +231,7 @@ def _pipeline_class() -> Any:
             frame = count.sliding_window
             bounds = np.rint((frame.start + spans * frame.step) * ANALYSIS_RATE).astype(int).clip(0)
 
-            def embed_piece(index: int) -> Floats:
+            def embed_excerpt(index: int) -> Floats:
                 start, end = bounds[index]
                 if min(int(end), len(samples)) - start < _SHORTEST * ANALYSIS_RATE // 100:
                     return np.full(DIMENSION, np.nan, dtype=np.float32)
@@ -242,22 +242,22 @@ def _pipeline_class() -> Any:
 
             embeddings = np.full((len(spans), DIMENSION), np.nan, dtype=np.float32)
             progress = _Count(hook, "embeddings", len(spans))
-            for index, row in enumerate(_in_threads(embed_piece, range(len(spans)))):
+            for index, row in enumerate(_in_threads(embed_excerpt, range(len(spans)))):
                 embeddings[index] = progress.after(row)
             # The clustering labels them, and ``reconstruct`` needs the labels.
-            self._pieces = Pieces(spans, np.diff(spans)[:, 0] * frame.step, embeddings)
-            return self._pieces
+            self._excerpts = Excerpts(spans, np.diff(spans)[:, 0] * frame.step, embeddings)
+            return self._excerpts
 
         def reconstruct(
             self, segmentations: SlidingWindowFeature, hard_clusters: Labels, count: SlidingWindowFeature
         ) -> SlidingWindowFeature:
             """Return (frames, speakers), 1 where that speaker speaks: as many at once as were counted.
 
-            In a piece it is the piece's speaker, elsewhere those whom most windows hear. pyannote's own has one copy
+            In an excerpt it is the excerpt's speaker, elsewhere those whom most windows detect. pyannote's own has one copy
             of all windows for each speaker: 1 GB for 3 hours.
             """
-            pieces = self._pieces
-            speakers = 1 + max(int(hard_clusters.max()), int(pieces.labels.max(initial=0)))
+            excerpts = self._excerpts
+            speakers = 1 + max(int(hard_clusters.max()), int(excerpts.labels.max(initial=0)))
             votes = np.zeros((len(count.data), speakers), dtype=np.float32)
             frames = segmentations.data.shape[1]
             starts = window_starts(segmentations, count.sliding_window)
@@ -265,7 +265,7 @@ def _pipeline_class() -> Any:
                 for label in np.unique(labels[labels >= 0]):
                     active = speaks[:, labels == label].max(axis=1)
                     votes[start : start + frames, label] += active[: len(votes) - start]
-            for (first, last), label in zip(pieces.spans, pieces.labels, strict=True):
+            for (first, last), label in zip(excerpts.spans, excerpts.labels, strict=True):
                 votes[first:last] = 0
                 votes[first:last, label] = 1
             most = int(count.data.max())

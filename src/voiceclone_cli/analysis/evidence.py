@@ -15,7 +15,7 @@ Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Labels = np.ndarray[Any, np.dtype[np.intp]]
 
 # Chosen on the first half of the development set (benchmarks/diarization.py): 98 of 100 speakers have a similarity of
-# more than .66 between the two halves of their own pieces; 98 of 100 pairs of speakers have less than .85.
+# more than .66 between the two halves of their own excerpts; 98 of 100 pairs of speakers have less than .85.
 DIFFERENT = 0.65
 """Similarity (cosine) of mean embeddings under which they are surely those of two speakers."""
 SAME = 0.85
@@ -26,20 +26,20 @@ _LEAST_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Speakers:
-    """Speakers as a clustering found them: of each piece the speaker, from 0, and the mean embedding of each."""
+    """Speakers as a clustering found them: of each excerpt the speaker, from 0, and the mean embedding of each."""
 
     labels: Labels
     means: Floats
 
 
 Margins = Sequence[tuple[float, float, float]]
-"""Start and end in seconds of pieces of speech, ordered, that do not overlap; and the margin of each."""
+"""Start and end in seconds of excerpts of speech, ordered, that do not overlap; and the margin of each."""
 
 
 def with_margins(turns: Sequence[Turn], margins: Margins) -> list[Turn]:
-    """Return the turns with the mean margin of their pieces, weighted by the seconds that they share.
+    """Return the turns with the mean margin of their excerpts, weighted by the seconds that they share.
 
-    A turn without a piece has 0.0: it lies in the speech of others, and its own voice was never alone.
+    A turn without an excerpt has 0.0: it lies in the speech of others, and its own voice was never alone.
     """
     starts = [start for start, _, _ in margins]
     found = []
@@ -74,7 +74,7 @@ def uncertain_note(turns: Sequence[Turn]) -> tuple[str, ...]:
 def contradiction(requested: Speakers, free: Speakers, seconds: Floats) -> str | None:
     """Return one sentence where the requested number of speakers contradicts the voices; None where it may be right.
 
-    ``free``: what the clustering finds by itself. ``seconds``: (pieces,), of speech.
+    ``free``: what the clustering finds by itself. ``seconds``: (excerpts,), of speech.
     """
     if len(free.means) > len(requested.means):
         similarity = _joined(requested, free, seconds)

@@ -204,29 +204,25 @@ class RemoteAnalyzer:
                 return document
 
 
-def _with_threads(task: protocol.AnalysisTask, threads: int) -> protocol.AnalysisTask:
-    return replace(task, request={**task.request, "threads": threads})
-
-
 class SideBySideAnalyzer:
     """Analyzer of one recording, whose words it begins to recognize as soon as turns are asked for.
 
     Each of the two has a process and half of the threads, with the results of ``run_task``; a process ends with its
     task. ``words`` is called with the task to find the turns, and returns that to recognize the words, or None:
-    then everything is done in this process, one after the other. A context manager: leaving it ends both.
+    then everything is done in this process, one after the other. ``core_is_free`` is called once the first of the
+    two has its result. A context manager: leaving it ends both.
     """
 
     def __init__(
         self,
         words: Callable[[], protocol.AnalysisTask | None],
         progress: Progress,
-        *,
-        open_analyzer: Callable[[], RemoteAnalyzer] = lambda: RemoteAnalyzer(local_launcher(1)),
+        core_is_free: Callable[[], None] = lambda: None,
     ) -> None:
         self._words_task = words
         self._progress = progress
-        self._open = open_analyzer
-        self._words: _BackgroundTask | None = None
+        self._core_is_free = core_is_free
+        self._running: dict[str, _BackgroundTask] = {}
         self.peak_mb = {DIARIZE: 0, TRANSCRIBE: 0}
         """Peak resident memory of each process; 0 where there was none, or it is not known."""
 
@@ -238,53 +234,78 @@ class SideBySideAnalyzer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End what is still running."""
-        if self._words is not None:
-            self._words.close()
+        for running in self._running.values():
+            running.close()
 
     def run(self, task: protocol.AnalysisTask, progress: Progress) -> dict[str, Any]:
-        """As ``Analyzer``; also raises RunError. What went wrong with the words is raised when they are asked for."""
+        """As ``Analyzer``, but ``progress`` is called in other threads.
+
+        Also raises RunError. What went wrong with the words is raised when they are asked for.
+        """
         if task.id == DIARIZE and (words := self._words_task()) is not None:
+            ended = threading.Event()
             threads = task.request["threads"]
-            self._words = _BackgroundTask(
-                self._open(), _with_threads(words, threads - threads // 2), self._progress
-            )
-            with self._open() as analyzer:
-                turns = analyzer.run(_with_threads(task, max(1, threads // 2)), progress)
-                self.peak_mb[DIARIZE] = analyzer.peak_mb
-                return turns
-        if task.id == TRANSCRIBE and self._words is not None:
-            found = self._words.result()
-            self.peak_mb[TRANSCRIBE] = self._words.analyzer.peak_mb
-            return found
-        return LOCAL_ANALYZER.run(task, progress)
+            self._running = {
+                TRANSCRIBE: _BackgroundTask(words, threads - threads // 2, self._progress, ended),
+                DIARIZE: _BackgroundTask(task, max(1, threads // 2), progress, ended),
+            }
+            while not ended.wait(CHECK_SECONDS):
+                pass  # in steps: on Windows no signal ends a wait without a limit
+            if not any(running.has_failed for running in self._running.values()):
+                self._core_is_free()
+        if (running := self._running.get(task.id)) is None:
+            return LOCAL_ANALYZER.run(task, progress)
+        found = running.result()
+        self.peak_mb[task.id] = running.peak_mb
+        return found
 
 
 class _BackgroundTask:
-    """A task that is done while the caller does something else; its progress is shown meanwhile, from a thread."""
+    """A task that another process does on ``threads`` while the caller goes on.
 
-    def __init__(self, analyzer: RemoteAnalyzer, task: protocol.AnalysisTask, progress: Progress) -> None:
-        self.analyzer = analyzer
+    ``ended`` is set once it has ended.
+    """
+
+    def __init__(
+        self, task: protocol.AnalysisTask, threads: int, progress: Progress, ended: threading.Event
+    ) -> None:
+        self._task = replace(task, request={**task.request, "threads": threads})
+        self._progress = progress
+        self._ended = ended
+        self._analyzer = RemoteAnalyzer(local_launcher(1))
         self._found: dict[str, Any] = {}
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(task, progress), name="words", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"analysis of {task.id}", daemon=True)
         self._thread.start()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended with an error."""
+        return self._error is not None
+
+    @property
+    def peak_mb(self) -> int:
+        """As in ``RemoteAnalyzer``."""
+        return self._analyzer.peak_mb
 
     def result(self) -> dict[str, Any]:
         """Wait for the result. Raises what the task raised."""
         while self._thread.is_alive():
-            self._thread.join(CHECK_SECONDS)  # in steps: no signal ends a wait without a limit on Windows
+            self._thread.join(CHECK_SECONDS)
         if self._error is not None:
             raise self._error
         return self._found
 
     def close(self) -> None:
         """End the task, if it has not ended."""
-        self.analyzer.close()
+        self._analyzer.close()
         self._thread.join(CLOSING_SECONDS)
 
-    def _run(self, task: protocol.AnalysisTask, progress: Progress) -> None:
+    def _run(self) -> None:
         try:
-            with self.analyzer:
-                self._found = self.analyzer.run(task, progress)
+            with self._analyzer:
+                self._found = self._analyzer.run(self._task, self._progress)
         except BaseException as error:  # raised where the result is asked for
             self._error = error
+        finally:
+            self._ended.set()

@@ -117,7 +117,7 @@ def _open_analyzer(ctx: RunContext) -> Iterator[Analyzer]:
         yield own
         return
     words = partial(concurrent_transcription, ctx.recording, request.settings, ctx.progress, ctx.cache)
-    with SideBySideAnalyzer(words, ctx.progress) as analyzer:
+    with SideBySideAnalyzer(words, ctx.progress, ctx.resources.begin_speech) as analyzer:
         yield analyzer
     for stage, peak in (("diarization", analyzer.peak_mb[DIARIZE]), ("script", analyzer.peak_mb[TRANSCRIBE])):
         ctx.clock.peak_mb[stage] = max(peak, ctx.clock.peak_mb.get(stage, 0))

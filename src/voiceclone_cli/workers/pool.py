@@ -270,6 +270,20 @@ class Pool:
         self._run_until(lambda: job.over)
         return job.result()
 
+    def begin(self, leases: Iterable[protocol.Lease]) -> Job:
+        """Give leases to workers without waiting for a result, and before the pool is entered.
+
+        ``run`` goes on with them. The thread must be that which runs the pool later.
+        """
+        job = Job(self._client, leases, lambda row: None)
+        self._admit(job)
+        self._assign_leases()
+        return job
+
+    def close(self) -> None:
+        """End every worker at once, also of a pool that was never entered."""
+        self._workers.end_all(gracefully=False, hurried=lambda: True)
+
     def submit(self, job: Job) -> None:
         """Queue a job while ``serve`` goes on; from any thread. A job that has an error already ends its worker."""
         self._inbox.put(job)

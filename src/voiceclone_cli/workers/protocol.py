@@ -94,6 +94,11 @@ def warm_up(engine: protocol.EngineSpec, workers: int) -> list[Lease]:
     return [Lease((protocol.SynthesisTask("", engine, reference, "", ()),), 0)] * workers
 
 
+def prepare_encoding(engine: protocol.EngineSpec) -> Lease:
+    """Return a lease without references, which makes a worker load its engine and what encodes references."""
+    return Lease((protocol.EncodeTask(engine, ()),), 0)
+
+
 def make_folders(lease: Lease) -> None:
     """Create the folders that a lease writes into, for a worker on another machine. Raises OSError."""
     for task in lease.tasks:

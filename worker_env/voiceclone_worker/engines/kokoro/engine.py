@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import typing
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,10 +20,14 @@ from voiceclone_worker.engines.kokoro.line_plan import LinePlan, fit_speed, with
 from voiceclone_worker.engines.kokoro.model import MAX_TOKENS, RATE, Floats, SpeechModel
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
+if typing.TYPE_CHECKING:
+    from voiceclone_worker.engines.kokoro.fitting import SpeakerEncoder, SpeechQuality
+
 BRISKER, CALMER = (0.7, 0.87), (1.2, 2.0)
 """Of other takes, see ``reading_of_take``. Nearer to 1 they are hardly another take."""
 _EDGE_SECONDS = 0.02
 _PAUSE_SECONDS = 0.2
+_FADE_SECONDS = 0.02
 
 
 def speak_line(
@@ -36,23 +41,37 @@ def speak_line(
     styles = [
         table.style(voice.acoustic, voice.prosody, len(tokens), length_factor) for tokens in token_lists
     ]
-    edges = 2 * _EDGE_SECONDS * len(styles) + _PAUSE_SECONDS * (len(styles) - 1)
+    between = 2 * _EDGE_SECONDS * len(styles) + _PAUSE_SECONDS * (len(styles) - 1)
     slot = segment.max_seconds or None
 
     def plan(speed: float) -> list[LinePlan]:
         return [model.plan(tokens, style, speed) for tokens, style in zip(token_lists, styles, strict=True)]
 
-    plans = fit_speed(plan, voice.speed, slot and max(0.0, slot - edges))
+    plans = fit_speed(plan, voice.speed, slot and max(0.0, slot - between))
     sounds = [
         model.render(with_pitch(part, voice.pitch, voice.own_pitch), style)
         for part, style in zip(plans, styles, strict=True)
     ]
-    signal = _joined(sounds, _EDGE_SECONDS)
-    if slot and len(signal) > slot * RATE:
-        signal = _joined(sounds, 0.0)
+    signal = join_parts(sounds, plans, slot)
     shaped = dsp.at_level(envelope.convert(signal, voice.conversion), voice.level)
     pcm = np.clip(np.round(shaped * 32767.0), -32768, 32767).astype("<i2").tobytes()
     return Speech(pcm=pcm, rate=RATE, seed=segment.seed, warnings=reading.warnings)
+
+
+def join_parts(sounds: Sequence[Floats], plans: Sequence[LinePlan], slot: float | None) -> Floats:
+    """Return the parts of a line in one signal, which is not longer than ``slot`` seconds if the plans are not."""
+    signal = _joined(sounds, _EDGE_SECONDS)
+    if slot is None or len(signal) <= slot * RATE:
+        return signal
+    signal = _joined(sounds, 0.0)
+    samples = int(slot * RATE)
+    planned = sum(plan.seconds() for plan in plans) + _PAUSE_SECONDS * (len(plans) - 1)
+    if len(signal) > samples and planned <= slot:
+        # What is heard after the planned end is a breath, nearly 40 dB below the line.
+        fade = round(_FADE_SECONDS * RATE)
+        signal = signal[:samples].copy()
+        signal[-fade:] *= np.linspace(1.0, 0.0, len(signal[-fade:]), dtype=np.float32)
+    return signal
 
 
 def _joined(sounds: Sequence[Floats], edge_seconds: float) -> Floats:
@@ -90,6 +109,8 @@ class KokoroEngine:
         self._language = str(spec.options.get("language", "en"))
         self._model = SpeechModel(Path(spec.checkpoint))
         self._table = voices.voice_table()
+        self._listeners: tuple[SpeakerEncoder, SpeechQuality | None] | None = None
+        """What judges probes; loaded before there are references, where an encode task has none."""
 
     def encode(
         self, references: Sequence[ReferenceSpec]
@@ -105,8 +126,11 @@ class KokoroEngine:
         effort = fitting.EFFORTS.get(self._effort)
         if effort is None:
             raise EngineError("bad_option", f'"effort" must be one of {", ".join(fitting.EFFORTS)}.')
-        encoder = fitting.SpeakerEncoder(Path(self._encoder_folder))
-        quality = fitting.SpeechQuality(Path(self._quality_folder)) if self._quality_folder else None
+        if self._listeners is None:
+            encoder = fitting.SpeakerEncoder(Path(self._encoder_folder))
+            quality = fitting.SpeechQuality(Path(self._quality_folder)) if self._quality_folder else None
+            self._listeners = encoder, quality
+        encoder, quality = self._listeners
         traits: list[fitting.ReferenceTraits] = []
         for spec in references:
             try:
@@ -138,7 +162,10 @@ class KokoroEngine:
             yield reference.spec, _write(voice, reference.spec)
 
     def generate(self, rows: Sequence[SpeechRow]) -> Iterator[tuple[SpeechRow, Speech | SegmentError]]:
-        """Synthesize the rows, as many at a time as there are threads. No row depends on another."""
+        """Synthesize the rows, as many at a time as there are threads. No row depends on another.
+
+        The longest come first, so that no thread is left with one at the end.
+        """
         read = cache(lambda codes: voices.read_voice(Path(codes), self._table.names))
 
         def synthesize(row: SpeechRow) -> Speech | SegmentError:
@@ -151,7 +178,7 @@ class KokoroEngine:
         pool = ThreadPoolExecutor(max_workers=self._threads)
         waiting: dict[Future[Speech | SegmentError], SpeechRow] = {}
         try:
-            for row in rows:
+            for row in sorted(rows, key=lambda row: -len(row.segment.text)):
                 waiting[pool.submit(synthesize, row)] = row
                 # No more than one ahead of the threads, or an hour of speech would accumulate here.
                 if len(waiting) > self._threads:
