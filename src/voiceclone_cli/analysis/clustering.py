@@ -259,15 +259,15 @@ def _from_blocks(unit: Floats, weights: Floats, links: Any, rows: Labels) -> Lab
     """Return about _MOST_ROWS of the rows, which stand for all of them.
 
     A block of rows, one after the other, is clustered by itself; every cluster gives its share of rows, and at least
-    _LEAST_ROWS: whoever speaks in one block only is not lost between the others.
+    _LEAST_ROWS: a person who speaks in one block only is not lost among the others.
     """
     chosen = []
     for block in np.array_split(rows, -(-len(rows) // _MOST_ROWS)):
         found = _spectral(unit[block], weights[block], links[block][:, block].toarray(), 1, MAX_SPEAKERS)
         for label in np.unique(found):
-            members = block[found == label]
-            share = max(_LEAST_ROWS, len(members) * _MOST_ROWS // len(rows))
-            chosen.append(members[np.linspace(0, len(members) - 1, min(share, len(members))).astype(int)])
+            own = block[found == label]
+            share = max(_LEAST_ROWS, len(own) * _MOST_ROWS // len(rows))
+            chosen.append(own[np.linspace(0, len(own) - 1, min(share, len(own))).astype(int)])
     return np.sort(np.concatenate(chosen))
 
 

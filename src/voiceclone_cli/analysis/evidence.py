@@ -29,7 +29,7 @@ class Speakers:
     """Speakers as a clustering found them: of each excerpt the speaker, from 0, and the mean embedding of each."""
 
     labels: Labels
-    means: Floats
+    centroids: Floats
 
 
 Margins = Sequence[tuple[float, float, float]]
@@ -76,19 +76,19 @@ def contradiction(requested: Speakers, free: Speakers, seconds: Floats) -> str |
 
     ``free``: what the clustering finds by itself. ``seconds``: (excerpts,), of speech.
     """
-    if len(free.means) > len(requested.means):
+    if len(free.centroids) > len(requested.centroids):
         similarity = _joined(requested, free, seconds)
         if similarity < DIFFERENT:
             return (
-                f"the voices are those of about {len(free.means)} speakers, not of {len(requested.means)} as requested: "
+                f"the voices are those of about {len(free.centroids)} speakers, not of {len(requested.centroids)} as requested: "
                 f"two that had to become one have a similarity of {similarity:.2f}, and one person's speech "
                 f"almost never has less than {DIFFERENT}; check the number"
             )
-    elif len(free.means) < len(requested.means):
+    elif len(free.centroids) < len(requested.centroids):
         similarity = _parted(requested, free, seconds)
         if similarity > SAME:
             return (
-                f"the voices are those of about {len(free.means)} speakers, not of {len(requested.means)} as requested: "
+                f"the voices are those of about {len(free.centroids)} speakers, not of {len(requested.centroids)} as requested: "
                 f"two of them have a similarity of {similarity:.2f}, and different people almost never have more "
                 f"than {SAME}; check the number"
             )
@@ -97,14 +97,14 @@ def contradiction(requested: Speakers, free: Speakers, seconds: Floats) -> str |
 
 def _joined(requested: Speakers, free: Speakers, seconds: Floats) -> float:
     """Return the least similarity of two free speakers, with speech enough, who are one requested speaker."""
-    into = _mostly(free.labels, requested.labels, seconds, len(free.means))
-    spoken = np.bincount(free.labels, weights=seconds, minlength=len(free.means))
+    into = _mostly(free.labels, requested.labels, seconds, len(free.centroids))
+    durations = np.bincount(free.labels, weights=seconds, minlength=len(free.centroids))
     return min(
         (
-            _cosine(free.means[one], free.means[other])
-            for one in range(len(free.means))
+            _cosine(free.centroids[one], free.centroids[other])
+            for one in range(len(free.centroids))
             for other in range(one)
-            if into[one] == into[other] and min(spoken[one], spoken[other]) >= _LEAST_SECONDS
+            if into[one] == into[other] and min(durations[one], durations[other]) >= _LEAST_SECONDS
         ),
         default=1.0,
     )
@@ -112,11 +112,11 @@ def _joined(requested: Speakers, free: Speakers, seconds: Floats) -> float:
 
 def _parted(requested: Speakers, free: Speakers, seconds: Floats) -> float:
     """Return the greatest similarity of two requested speakers who are one free speaker."""
-    out_of = _mostly(requested.labels, free.labels, seconds, len(requested.means))
+    out_of = _mostly(requested.labels, free.labels, seconds, len(requested.centroids))
     return max(
         (
-            _cosine(requested.means[one], requested.means[other])
-            for one in range(len(requested.means))
+            _cosine(requested.centroids[one], requested.centroids[other])
+            for one in range(len(requested.centroids))
             for other in range(one)
             if out_of[one] == out_of[other]
         ),
