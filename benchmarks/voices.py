@@ -106,8 +106,6 @@ def main() -> int:
     sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src"), str(options.source / "worker_env")]
     people = [person for person in PEOPLE if not options.only or person.name in options.only]
     rows = measure_all(people, options)
-    if options.out:
-        options.out.write_text(json.dumps(rows, indent=1) + "\n")
     show(str(options.source), rows)
     return 0
 
@@ -192,13 +190,16 @@ def measure_all(people: Sequence[Person], options: argparse.Namespace) -> list[d
                 "person": own.tolist(),
             }
         )
+        if options.out:
+            options.out.write_text(json.dumps(rows, indent=1) + "\n")
         shown = {key: round(value, 3) for key, value in rows[-1].items() if isinstance(value, int | float)}
         print(f"{person.name:12}", shown, flush=True)
     return rows
 
 
 def words(text: str) -> str:
-    return " ".join("".join(sign if sign.isalnum() else " " for sign in text.lower()).split())
+    plain = "".join(sign if sign.isalnum() else " " for sign in text.lower())
+    return " ".join(plain.replace("harbour", "harbor").split())
 
 
 def load_engine(checkpoint: Path, folders: Any, options: dict[str, Any], *, omit: str = "") -> Any:

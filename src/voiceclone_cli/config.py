@@ -237,7 +237,7 @@ class Settings:
     voice_effort: str = _setting(
         "normal", "VOICECLONE_VOICE_EFFORT", _one_of(_EFFORTS),
         "Time that the kokoro engine takes to match a voice: fast (2 s of a core for each speaker), normal (5 s) or "
-        "best (12 s).", ("--voice-effort",), VOICES, _EFFORTS,
+        "best (9 s).", ("--voice-effort",), VOICES, _EFFORTS,
     )
     threads: int = _setting(
         cores, "VOICECLONE_THREADS", _integer(1, 1024), "Number of CPU threads, shared by all workers."

@@ -106,7 +106,7 @@ def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict
     worker_mb = {"kokoro": 1100, "fish": round(2800 + 2 * size * _S1_MINI_BYTES / 1e6)}.get(engine.name, 30)
     load = {"kokoro": 1.2, "fish": 3.0 + 4.0 * size}.get(engine.name, 0.01)
     effort = engine.options.get("effort", "")
-    encode = {"kokoro": {"fast": 2.0, "best": 11.0}.get(effort, 5.0), "fish": 8.0}.get(engine.name, 0.01)
+    encode = {"kokoro": {"fast": 2.0, "best": 9.0}.get(effort, 5.0), "fish": 8.0}.get(engine.name, 0.01)
     speak = {"kokoro": 0.65, "fish": 0.3 if gpu else 4.2 * size}.get(engine.name, 0.01)
     diarize = 0.2 if diarizer == "embedded" else 0.5
     mix = {"none": (0.05, 0.002, 200), "keep": (0.5, 0.12 * everywhere, 900)}.get(

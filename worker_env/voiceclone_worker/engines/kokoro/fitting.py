@@ -151,8 +151,12 @@ _FEWEST_VOICED = 5
 _SAME_PITCH_SEMITONES = 3.0
 _LEVELS = (0.01, 0.3)
 _SPEEDS = (0.8, 1.25)
-_LOOKUP_SECONDS, _MAP_SECONDS = 3.0, 1.5
-"""Of speech in a reference: shorter ones have too few frames for the lookup, or for the variation around the mean."""
+_LOOKUP_SECONDS, _MAP_SECONDS = 3.0, 1.0
+"""Of speech in a reference: shorter ones have too few frames for the lookup, or for the variation around the mean.
+
+Similarity of seven people's clips of 1, 1.5, 2 and 3 s, by an encoder that takes no part in a fit: with the mean alone
+.66, .67, .68, .67; with the linear map .68, .70, .71, .71; with the lookup .68, .69, .71, .71 (of 10 s .73).
+"""
 _LOWEST_QUALITY = 2.9
 """DNSMOS of a converted probe. Below, the conversion is weakened."""
 _WEAKER = 0.7
