@@ -76,7 +76,7 @@ class Recording:
         return "" if is_plain else f"{self.audio} {self.source_frames} {self.moved_frames}"
 
 
-UNCERTAIN_MARGIN = 0.06
+UNCERTAIN_MARGIN = 0.1
 """A turn with a smaller margin may well be of another speaker (see docs/usage.md)."""
 
 

@@ -168,3 +168,26 @@ def test_two_who_speak_at_once_are_two_people() -> None:
     shares = clustering.window_shares(spans, segmentations, count.sliding_window)
     labels = clustering.local_speakers(found, shares, segmentations)
     assert labels[-1].tolist() == [0, 1]
+
+
+def in_scenes(count: int, length: int, seed: int = 3) -> np.ndarray:
+    """Return who speaks in each of ``length`` excerpts: four of ``count`` people at a time, a hundred excerpts long."""
+    rng = np.random.default_rng(seed)
+    scenes = [rng.choice(rng.permutation(count)[:4], 100) for _ in range(-(-length // 100))]
+    return np.concatenate(scenes)[:length]
+
+
+def test_twelve_speakers_are_the_same_people_in_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clustering, "_MOST_ROWS", 300)
+    which = in_scenes(12, 1500)
+    # Someone speaks in one block only, for half a minute.
+    which[700:760:4] = 12
+    assert same_partition(clustered(excerpts(voices(13), which)), which)
+
+
+def test_what_fits_in_one_block_is_clustered_as_without_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings = excerpts(voices(5), in_scenes(5, 300), spread=1.5)
+    monkeypatch.setattr(clustering, "_MOST_ROWS", 300)
+    in_one_block = clustered(embeddings)
+    monkeypatch.setattr(clustering, "_MOST_ROWS", 10_000)
+    assert clustered(embeddings).tolist() == in_one_block.tolist()

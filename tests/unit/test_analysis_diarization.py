@@ -6,17 +6,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from voiceclone_cli.analysis import diarization
-from voiceclone_cli.analysis.analyzer import diarization_from_dict
-from voiceclone_cli.analysis.diarization import SpeakerCount, progress_hook, uncertain_note, with_margins
+from voiceclone_cli.analysis.diarization import SpeakerCount, progress_hook
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.types import Diarization, ProgressEvent, Turn
+from voiceclone_cli.types import ProgressEvent
 
 
 class Registry:
@@ -206,31 +204,3 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
         f"print(sorted({heavy} & set(sys.modules)))"
     )
     assert fresh_python(code) == "[]"
-
-
-def test_the_margin_of_a_turn_is_the_mean_of_what_it_shares_with_pieces_of_speech() -> None:
-    pieces = [(0.0, 2.0, 0.4), (2.0, 3.0, 0.1), (5.0, 6.0, 0.3)]
-    turns = [Turn(0.0, 3.0, "A"), Turn(1.0, 2.5, "A"), Turn(3.2, 4.8, "B"), Turn(5.5, 9.0, "B")]
-    found = with_margins(turns, pieces)
-    assert [turn.margin for turn in found] == pytest.approx([0.3, 0.3, 0.0, 0.3])
-    assert [(turn.start, turn.end, turn.speaker) for turn in found] == [
-        (turn.start, turn.end, turn.speaker) for turn in turns
-    ]
-
-
-def test_uncertain_turns_are_told_in_one_sentence_the_longest_by_name() -> None:
-    certain = [Turn(0.0, 9.0, "A", 0.4), Turn(9.0, 12.0, "B")]
-    assert uncertain_note(certain) == ()
-    doubtful = [Turn(20.0 + start, 20.5 + start + start / 10, "B", 0.01) for start in range(6)]
-    (note,) = uncertain_note([*certain, *doubtful[:1]])
-    assert note == "the speaker of 1 of 3 turns is uncertain: B 20.0-20.5 s"
-    (note,) = uncertain_note([*certain, *doubtful])
-    assert note.startswith("the speaker of 6 of 8 turns is uncertain: B 21.0-21.6 s, ")
-    assert note.endswith("B 25.0-26.0 s, and 1 shorter")
-
-
-def test_margins_survive_the_cache_and_a_turn_without_one_has_none() -> None:
-    turns = (Turn(0.0, 1.0, "A", 0.25), Turn(1.0, 2.0, "B"))
-    found = Diarization(turns, turns, "embedded")
-    assert diarization_from_dict(asdict(found)) == found
-    assert [turn.is_uncertain for turn in turns] == [False, False]

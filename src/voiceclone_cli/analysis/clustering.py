@@ -22,11 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from voiceclone_cli.analysis.evidence import Floats, Labels, Speakers, contradiction
+
 if typing.TYPE_CHECKING:
     from pyannote.core import SlidingWindow, SlidingWindowFeature
-
-Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
-Labels = np.ndarray[Any, np.dtype[np.intp]]
 
 MAX_SPEAKERS = 20
 """The most that are found; more may be requested."""
@@ -55,7 +54,9 @@ _SPEAKER_ROOT = 0.13
 _GAP_GAIN = 0.1
 """Mean cosine that the whole range of the eigenvalues is worth, as the gap after the last speaker."""
 _MOST_ROWS = 1200
-"""Of a graph. Of more excerpts, evenly spread ones are clustered, and the others given to the nearest speaker."""
+"""Of a graph, and so of a block. More excerpts are clustered in blocks first."""
+_LEAST_ROWS = 12
+"""That a cluster of a block gives to the graph of all blocks."""
 _ROUNDS = 5
 
 
@@ -73,6 +74,8 @@ class Excerpts:
     embeddings: Floats
     labels: Labels = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
     margins: Floats = field(default_factory=lambda: np.zeros(0))
+    doubt: str | None = None
+    """A sentence where the voices contradict the requested number of speakers; set by the clustering."""
 
 
 class SpeakerClustering:
@@ -100,9 +103,12 @@ class SpeakerClustering:
         shares = window_shares(excerpts.spans, segmentations, frames)
         usable = int(np.sum(~np.isnan(excerpts.embeddings).any(axis=1)))
         least, most = bounds(usable, num_clusters, min_clusters, max_clusters)
-        excerpts.labels, centroids, excerpts.margins = cluster(
-            excerpts.embeddings, excerpts.seconds, same_speaker(shares, len(excerpts.spans)), least, most
-        )
+        links = same_speaker(shares, len(excerpts.spans))
+        given = excerpts.embeddings, excerpts.seconds, links
+        excerpts.labels, centroids, excerpts.margins = cluster(*given, least, most)
+        if least > 1 or most < usable:
+            free = Speakers(*cluster(*given)[:2])
+            excerpts.doubt = contradiction(Speakers(excerpts.labels, centroids), free, excerpts.seconds)
         return local_speakers(excerpts, shares, segmentations), None, centroids
 
 
@@ -228,7 +234,7 @@ def cluster(
     if len(rows) < max(least, 2):
         rows = np.arange(len(known))
     if len(rows) > _MOST_ROWS:
-        rows = rows[np.linspace(0, len(rows) - 1, _MOST_ROWS).astype(int)]
+        rows = _from_blocks(unit, weights, links[known][:, known], rows)
     near = links[known[rows]][:, known[rows]].toarray()
     seeds = _spectral(unit[rows], weights[rows], near, least, most)
     centroids = _centroids(unit[rows], weights[rows], seeds)
@@ -247,6 +253,22 @@ def cluster(
     margins = np.zeros(excerpts)
     margins[known] = similarity[:, -1] - similarity[:, -2] if len(centroids) > 1 else 1.0
     return labels.reshape(-1)[last].astype(np.intp), centroids, margins
+
+
+def _from_blocks(unit: Floats, weights: Floats, links: Any, rows: Labels) -> Labels:
+    """Return about _MOST_ROWS of the rows, which stand for all of them.
+
+    A block of rows, one after the other, is clustered by itself; every cluster gives its share of rows, and at least
+    _LEAST_ROWS: a person who speaks in one block only is not lost among the others.
+    """
+    chosen = []
+    for block in np.array_split(rows, -(-len(rows) // _MOST_ROWS)):
+        found = _spectral(unit[block], weights[block], links[block][:, block].toarray(), 1, MAX_SPEAKERS)
+        for label in np.unique(found):
+            own = block[found == label]
+            share = max(_LEAST_ROWS, len(own) * _MOST_ROWS // len(rows))
+            chosen.append(own[np.linspace(0, len(own) - 1, min(share, len(own))).astype(int)])
+    return np.sort(np.concatenate(chosen))
 
 
 def _spectral(unit: Floats, weights: Floats, near: Floats, least: int, most: int) -> Labels:

@@ -10,7 +10,6 @@ import sys
 import types
 import typing
 import warnings
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from voiceclone_cli.analysis.embedded import EMBEDDED_MODELS, load_embedded
+from voiceclone_cli.analysis.evidence import Margins, uncertain_note, with_margins
 from voiceclone_cli.config import expanded, redact
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.system import torch_threads
@@ -134,9 +134,9 @@ Hook = Callable[..., None]
 
 # Where each step of the pipeline begins and ends, as shares of the whole; measured on a CPU.
 _SHARES = {
-    "segmentation": (0.0, 0.3),
-    "speaker_counting": (0.3, 0.3),
-    "embeddings": (0.3, 0.98),
+    "segmentation": (0.0, 0.6),
+    "speaker_counting": (0.6, 0.6),
+    "embeddings": (0.6, 0.98),
     "discrete_diarization": (0.98, 1.0),
 }
 
@@ -301,27 +301,10 @@ def diarize(
     turns, exclusive = _named_turns(output, recording)
     found = len({turn.speaker for turn in turns})
     mismatch = count.mismatch(found)
-    doubts = (*getattr(output, "doubts", ()), *uncertain_note(turns))
     progress(ProgressEvent(DIARIZATION_STAGE, recording.seconds, recording.seconds, note=mismatch or ""))
-    notes = (*((mismatch,) if mismatch else ()), *doubts)
+    of_model: tuple[str, ...] = getattr(output, "notes", ())
+    notes = (*((mismatch,) if mismatch else ()), *of_model, *uncertain_note(turns))
     return Diarization(turns, exclusive, model.name, model.why, notes)
-
-
-_LISTED_TURNS = 5
-
-
-def uncertain_note(turns: Sequence[Turn]) -> tuple[str, ...]:
-    """Return a sentence on the turns whose speaker is uncertain; none where there are none."""
-    uncertain = [turn for turn in turns if turn.is_uncertain]
-    if not uncertain:
-        return ()
-    # The longest are the ones that matter.
-    longest = sorted(
-        sorted(uncertain, key=lambda turn: -turn.seconds)[:_LISTED_TURNS], key=lambda turn: turn.start
-    )
-    listed = ", ".join(f"{turn.speaker} {turn.start:.1f}-{turn.end:.1f} s" for turn in longest)
-    more = f", and {len(uncertain) - len(longest)} shorter" if len(uncertain) > len(longest) else ""
-    return (f"the speaker of {len(uncertain)} of {len(turns)} turns is uncertain: {listed}{more}",)
 
 
 def _apply(pipeline: Pipeline, recording: Recording, count: SpeakerCount, hook: Hook) -> Any:
@@ -374,29 +357,6 @@ def _turns(annotation: Annotation, seconds: float) -> list[Turn]:
         for segment, _, label in annotation.itertracks(yield_label=True)
     ]
     return sorted((turn for turn in turns if turn.end > turn.start), key=lambda turn: (turn.start, turn.end))
-
-
-Margins = Sequence[tuple[float, float, float]]
-"""Start and end in seconds of pieces of speech, ordered, that do not overlap; and the margin of each."""
-
-
-def with_margins(turns: Sequence[Turn], margins: Margins) -> list[Turn]:
-    """Return the turns with the mean margin of their pieces, weighted by the seconds that they share.
-
-    A turn without a piece has 0.0: it lies in the speech of others, and its own voice was never alone.
-    """
-    starts = [start for start, _, _ in margins]
-    found = []
-    for turn in turns:
-        total = weight = 0.0
-        for start, end, margin in margins[max(0, bisect_right(starts, turn.start) - 1) :]:
-            if start >= turn.end:
-                break
-            shared = min(end, turn.end) - max(start, turn.start)
-            if shared > 0:
-                total, weight = total + shared * margin, weight + shared
-        found.append(replace(turn, margin=round(total / weight, 3) if weight else 0.0))
-    return found
 
 
 def _renamed(turns: list[Turn], names: dict[str, str]) -> tuple[Turn, ...]:

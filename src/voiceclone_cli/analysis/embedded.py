@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from voiceclone_cli.analysis.clustering import Excerpts, Floats, Labels, SpeakerClustering, cut, window_starts
+from voiceclone_cli.analysis.clustering import Excerpts, SpeakerClustering, cut, window_starts
+from voiceclone_cli.analysis.evidence import Floats, Labels
 from voiceclone_cli.system import torch_threads
 from voiceclone_cli.types import ANALYSIS_RATE
 
@@ -45,6 +46,9 @@ _STEP = 0.1
 LONG_SECONDS = 30 * 60
 """Recordings that are longer have their windows at _LONG_STEP."""
 _LONG_STEP = 0.25
+_LONG_NOTE = (
+    "the recording is longer than 30 minutes: who speaks is looked up in windows 2.5 s apart, not 1 s"
+)
 _BATCH = 4
 """Windows that are computed at once."""
 
@@ -58,7 +62,7 @@ def load_embedded(folders: Mapping[str, Path]) -> Pipeline:
     pipeline: Pipeline = _pipeline_class()(
         segmentation=typing.cast(Model, segmentation),
         segmentation_step=_STEP,
-        embedding=_embedding_model(folders["campplus"]),
+        embedding=embedding_model(folders["campplus"]),
         embedding_exclude_overlap=True,
         # Neither is used; they keep the defaults from being downloaded.
         plda=PLDA.__new__(PLDA),
@@ -134,7 +138,7 @@ def _repeat_to(length: int, frames: torch.Tensor) -> torch.Tensor:
     return frames.repeat(times, 1)[:length]
 
 
-def _embedding_model(folder: Path) -> Model:
+def embedding_model(folder: Path) -> Model:
     """Return CAM++ as a model of pyannote.audio."""
     from pyannote.audio import Model
 
@@ -169,6 +173,27 @@ def _pipeline_class() -> Any:
     from pyannote.core import SlidingWindow, SlidingWindowFeature
 
     class EmbeddedDiarization(SpeakerDiarization):
+        _excerpts: Excerpts
+
+        def apply(self, file: Any, **options: Any) -> Any:  # type: ignore[override]
+            """Return pyannote's DiarizeOutput, with ``margins`` of the excerpts and ``notes`` for the user.
+
+            Margins are None with a single speaker: there is no other to compare with.
+            """
+            self._excerpts = Excerpts(np.zeros((0, 2), np.intp), np.zeros(0), np.zeros((0, DIMENSION)))
+            output: Any = super().apply(file, **options)
+            excerpts, frames = self._excerpts, self._segmentation.model.receptive_field
+            long = len(file["waveform"][0]) > LONG_SECONDS * ANALYSIS_RATE
+            output.notes = (*((_LONG_NOTE,) if long else ()), *((excerpts.doubt,) if excerpts.doubt else ()))
+            output.margins = None
+            if excerpts.labels.max(initial=0) > 0:
+                spans = frames.start + excerpts.spans * frames.step + 0.5 * frames.duration
+                output.margins = [
+                    (float(start), float(end), float(margin))
+                    for (start, end), margin in zip(spans, excerpts.margins, strict=True)
+                ]
+            return output
+
         def get_segmentations(
             self, file: Mapping[str, Any], hook: Hook | None = None
         ) -> SlidingWindowFeature:
