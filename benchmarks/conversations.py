@@ -1,6 +1,6 @@
 """The development set of diarization: conversations of known turns, made of speech that packages carry.
 
-``gather`` collects speakers, each as short utterances at 16 kHz:
+Speakers are collected as short utterances at 16 kHz:
 
 - *recorded*: people, from Debian's packages RECORDED_PACKAGES (downloaded and unpacked, not installed);
 - *kokoro*: the embedded engine's voices and mixtures of them;
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -460,18 +461,8 @@ def meetings(work: Path, half: str) -> Iterator[Conversation]:
     """Yield the meetings of a half."""
     archives = sorted(work.glob("pyannote_audio-*.tar.gz"))
     if not archives:
-        command = [
-            "pip",
-            "download",
-            "-q",
-            "--no-deps",
-            "--no-binary",
-            ":all:",
-            "-d",
-            str(work),
-            MEETINGS_PACKAGE,
-        ]
-        subprocess.run(command, check=True)
+        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "pyannote.audio"]
+        subprocess.run([*pip, "-d", str(work), MEETINGS_PACKAGE], check=True)
         archives = sorted(work.glob("pyannote_audio-*.tar.gz"))
     root = work / "meetings"
     if not root.is_dir():

@@ -68,7 +68,7 @@ def test_too_many_speakers_are_told_where_two_of_them_have_one_voice() -> None:
     ("requested", "free"),
     [
         (speakers([0, 0, 1, 1], 0, 70), speakers([0, 0, 1, 1], 0, 70)),
-        (speakers([0, 0, 0, 0], 20), speakers([0, 0, 1, 1], 0, 40)),
+        (speakers([0, 0, 0, 0], 15), speakers([0, 0, 1, 1], 0, 30)),
         (speakers([0, 0, 1, 1], 0, 50), speakers([0, 0, 0, 0], 25)),
     ],
 )

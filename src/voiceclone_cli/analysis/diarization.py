@@ -31,6 +31,7 @@ from voiceclone_cli.types import (
     Turn,
     no_progress,
 )
+from voiceclone_worker.runtime import without_garbage_collection
 from voiceclone_worker.telemetry import refuse_telemetry
 
 if typing.TYPE_CHECKING:
@@ -247,8 +248,8 @@ def prepare_import() -> None:
     # OpenMP reads this once, when torch is loaded: threads that spin while they wait made
     # diarization eight times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    ensure_torchaudio()
-    with warnings.catch_warnings():
+    with without_garbage_collection(), warnings.catch_warnings():
+        ensure_torchaudio()
         # torchcodec reads files; the pipeline is only ever given samples.
         warnings.filterwarnings("ignore", message=r"\s*torchcodec is not installed correctly")
         import pyannote.audio  # noqa: F401
@@ -287,11 +288,16 @@ def diarize(
     progress(ProgressEvent(DIARIZATION_STAGE, 0.0, recording.seconds, note=f"{model.name} ({model.why})"))
     hook = progress_hook(progress, recording.seconds)
     try:
-        prepare_import()
+        with without_garbage_collection():
+            prepare_import()
+            with quiet_libraries():
+                pipeline = load(model, token)
         with torch_threads(threads), quiet_libraries():
-            output = _apply(load(model, token), recording, count, hook)
+            output = _apply(pipeline, recording, count, hook)
+        del pipeline
     finally:
-        gc.collect()  # pyannote's pipelines hold themselves in circles, and the workers need their memory
+        if load is load_diarizer:
+            gc.collect()  # pyannote's pipelines hold themselves in circles, and the workers need their memory
     turns, exclusive = _named_turns(output, recording)
     found = len({turn.speaker for turn in turns})
     mismatch = count.mismatch(found)

@@ -62,7 +62,7 @@ def load_embedded(folders: Mapping[str, Path]) -> Pipeline:
     pipeline: Pipeline = _pipeline_class()(
         segmentation=typing.cast(Model, segmentation),
         segmentation_step=_STEP,
-        embedding=_embedding_model(folders["campplus"]),
+        embedding=embedding_model(folders["campplus"]),
         embedding_exclude_overlap=True,
         # Neither is used; they keep the defaults from being downloaded.
         plda=PLDA.__new__(PLDA),
@@ -138,7 +138,7 @@ def _repeat_to(length: int, frames: torch.Tensor) -> torch.Tensor:
     return frames.repeat(times, 1)[:length]
 
 
-def _embedding_model(folder: Path) -> Model:
+def embedding_model(folder: Path) -> Model:
     """Return CAM++ as a model of pyannote.audio."""
     from pyannote.audio import Model
 

@@ -20,6 +20,7 @@ from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics, pitch_st
 from voiceclone_worker.engines.kokoro.model import RATE, Floats, SpeechModel, open_session
 from voiceclone_worker.engines.kokoro.voices import FittedVoice, VoiceTable
 from voiceclone_worker.protocol import ReferenceSpec
+from voiceclone_worker.runtime import without_garbage_collection
 
 TRAITS_RATE = 16_000
 """Hz, of all signals that are measured here."""
@@ -36,7 +37,8 @@ class SpeakerEncoder:
 
     def __init__(self, folder: Path) -> None:
         try:
-            import torch
+            with without_garbage_collection():
+                import torch
         except ImportError as error:
             raise EngineError("package_missing", f"fitting voices needs torch ({error}).") from error
         for name in (WEIGHTS_FILE, NETWORK_FILE):
@@ -45,7 +47,8 @@ class SpeakerEncoder:
                     "encoder_missing", f"{name} is not in {folder}: run `voiceclone models pull campplus`."
                 )
         torch.set_num_threads(1)  # more threads move an embedding's last bits, and with them a fit
-        self._network = _camplus(folder)
+        with without_garbage_collection():
+            self._network = _camplus(folder)
 
     def embed(self, signal: Floats) -> Floats:
         """Return the (192,) unit embedding of a signal at 16 kHz, without its silent ends."""
