@@ -103,14 +103,14 @@ def test_each_clone_is_nearest_to_its_own_speaker(sample_run: Run, sample_wav: P
         speaker: judge.embed(samples, 16_000)
         for speaker, samples in original_speech(sample_wav, sample_run.segments).items()
     }
-    right, long_enough = 0, [row for row in sample_run.segments if row["seconds"] >= 1.5]
+    right, long_enough = 0, [row for row in sample_run.segments if row["seconds"] >= 1.4]
     for row in long_enough:
         samples, rate = soundfile.read(row["file"], dtype="float32")
         clone = judge.embed(samples, rate)
         nearest = max(voices, key=lambda speaker: float(voices[speaker] @ clone))
         right += nearest == row["speaker"]
     assert len(long_enough) >= 6
-    assert right >= len(long_enough) * 5 / 6, f"{right} of {len(long_enough)}"
+    assert right == len(long_enough), f"{right} of {len(long_enough)}"
 
 
 def test_the_mix_is_understood(sample_run: Run, model_folders: Mapping[str, Path]) -> None:
@@ -126,7 +126,10 @@ def test_parallel_workers_and_another_batch_size_give_the_same_bytes(
 ) -> None:
     flags = ("--mode", "parallel", "--workers", 2, "--batch-size", 2)
     folder = tmp_path / "parallel"
-    again = Run(voiceclone("run", sample_wav, *heard(sample_run), "--out", folder, "--json", *flags), folder)
+    # What was analysed is kept, and everything after it is made again.
+    made = ("speakers", "segments", "stems", "mix.wav", "casting.json", "encoding.json", "timeline.json")
+    shutil.copytree(sample_run.folder, folder, ignore=shutil.ignore_patterns(*made))
+    again = Run(voiceclone("run", sample_wav, "--out", folder, "--json", *flags), folder)
     assert again.ended.code == 0, again.ended.err
     assert again.ended.document["mode"] == "parallel"
     assert again.sounds() == sample_run.sounds()

@@ -16,10 +16,17 @@ from media_samples import syllables, write_wav
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import InputError, Stopped
+from voiceclone_cli.files import file_sha256
 from voiceclone_cli.pipeline.resources import EarlyPool
 from voiceclone_cli.pipeline.synth import synthesize_tasks
 from voiceclone_cli.pipeline.synthesize import SynthesisResult, synthesize
-from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints
+from voiceclone_cli.pipeline.tasks import (
+    ENCODING_VERSION,
+    SynthesisJob,
+    codes_files,
+    encoding_inputs,
+    segment_fingerprints,
+)
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.directory import resume_directory
 from voiceclone_cli.system import request_stop
@@ -92,6 +99,17 @@ def test_again_keeps_everything_and_a_changed_line_or_voice_redoes_only_itself(t
     write_wav(other_voice.references["S0"].audio, syllables(1.0, seed=99))
     assert len(synthesize(other_voice, no_progress).reused) == 4
     assert len(synthesize(job(tmp_path, {"0003": "another line"}, seed=5), no_progress).reused) == 0
+
+
+def test_what_was_said_of_a_voice_is_said_again_when_it_is_kept(tmp_path: Path) -> None:
+    work, cache = job(tmp_path), StageCache(tmp_path / "run", "input")
+    synthesize(work, no_progress, cache=cache)
+    files = {path: file_sha256(path) for path in codes_files(work)}
+    said = {"speakers": ["S0", "S1"], "notes": ["The voice of S0 is matched less closely."]}
+    cache.save("encoding", ENCODING_VERSION, encoding_inputs(work), said, files)
+    again = synthesize(job(tmp_path), no_progress, cache=StageCache(tmp_path / "run", "input"))
+    assert len(again.reused) == 8
+    assert again.notes == said["notes"]
 
 
 def test_task_files_are_temporary_unless_they_are_to_be_kept(tmp_path: Path) -> None:

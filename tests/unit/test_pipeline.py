@@ -14,7 +14,12 @@ from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import FISH_SAMPLING, EngineChoice
 from voiceclone_cli.pipeline.prepare import bytes_of_run, free_space_note
 from voiceclone_cli.pipeline.request import RunRequest
-from voiceclone_cli.pipeline.tasks import SynthesisJob, segment_fingerprints, synthesis_tasks
+from voiceclone_cli.pipeline.tasks import (
+    SynthesisJob,
+    encoding_inputs,
+    segment_fingerprints,
+    synthesis_tasks,
+)
 from voiceclone_cli.rundir.directory import resume_directory
 from voiceclone_cli.types import Recording, Reference, Script, Segment, segment_seed
 from voiceclone_worker.engines.kokoro.engine import BRISKER, CALMER, reading_of_take
@@ -31,6 +36,24 @@ def fish(tmp_path: Path) -> EngineChoice:
     for name in ("model.pth", "codec.pth"):
         (checkpoint / name).write_bytes(b"weights")
     return EngineChoice("fish", "asked", "python", str(checkpoint), FISH_SAMPLING, "cuda:0", "bf16")
+
+
+def test_voices_of_another_effort_are_other_voices_and_lines_know_them_by_their_files(tmp_path: Path) -> None:
+    run_dir = resume_directory(tmp_path / "run", "input")
+    line = Script((Segment("0001", "S0", 0.0, 1.0, "a line", "en"),))
+    fast, best = (
+        SynthesisJob(
+            line,
+            {},
+            {"0001": 1.0},
+            run_dir,
+            EngineChoice("kokoro", "", None, "k", {"effort": effort}),
+            resolve({}),
+        )
+        for effort in ("fast", "best")
+    )
+    assert encoding_inputs(fast) != encoding_inputs(best)
+    assert segment_fingerprints(fast) == segment_fingerprints(best)
 
 
 def fingerprints(folder: Path, engine: EngineChoice, **flags: Any) -> dict[str, str]:

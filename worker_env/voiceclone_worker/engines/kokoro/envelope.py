@@ -32,8 +32,6 @@ KEYS = 3 * CEPSTRA
 MAX_FRAMES = 1500
 """Frames of a reference that are kept, evenly spread."""
 NEIGHBOURS = 3
-STRENGTH = 1.15
-"""A little further than the frames that are found, as their mean is nearer to the average than each of them."""
 
 _FFT, _HOP = 768, 192
 _BINS = _FFT // 2 + 1
@@ -53,7 +51,7 @@ _LIMIT = 5.0
 _VOWELS, _CONSONANTS = 3.0, 5.5
 """Log power under the line's loud frames (its 90 % quantile): 13 dB, where the lookup has its full weight, and 24 dB,
 where it has none."""
-_GENTLE = 0.4
+_GENTLE = 0.6
 """Share of the strength that the linear map has in quiet frames. Consonants carry the words and little of the voice."""
 _LOUD = 6.9
 """Log power under the loudest frame: 30 dB. What is quieter is no speech."""
@@ -84,7 +82,9 @@ class Conversion:
     """(frames, BANDS): envelopes of the reference."""
     keys: NDArray[np.float16]
     """(frames, KEYS): what each of them is found by."""
-    strength: float = STRENGTH
+    strength: float = 1.0
+    """At 1.15 seven people were .01 more similar, and one word in nine of a telephone call was misheard, not one in
+    twenty."""
 
     def without_frames(self) -> Conversion:
         """Return the linear map alone."""
