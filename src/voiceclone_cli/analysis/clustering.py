@@ -40,6 +40,8 @@ _CLUSTERED = 0.8
 """Seconds. Shorter excerpts are given to a speaker, but have no say in who the speakers are."""
 _NEIGHBOURS = (4, 5, 6)
 """Links of each excerpt. Three graphs are averaged: none of the numbers is right for all recordings."""
+_FEW_ROWS = 150
+"""Of a graph. With more there are more links in proportion: else what is said twice is linked to itself alone."""
 _WEAK_LINKS = 0.002
 """Weight of a link between excerpts that are no neighbours, times their cosine."""
 _SAME_WINDOW = 0.05
@@ -306,7 +308,7 @@ def _eigen(affinity: Floats, number: int) -> tuple[Floats, Floats]:
     np.fill_diagonal(weak, 0)
     laplacian = np.diag(weak.sum(axis=1)) - weak
     for neighbours in _NEIGHBOURS:
-        links = min(neighbours, rows - 1)
+        links = min(round(neighbours * max(1.0, rows / _FEW_ROWS)), rows - 1)
         graph = np.zeros((rows, rows))
         np.put_along_axis(graph, order[:, :links], 1.0, axis=1)
         graph = (graph + graph.T) / 2
