@@ -48,10 +48,10 @@ _SMOOTHED = 5
 """Frames over which gains are averaged."""
 _LIMIT = 5.0
 """Of gains, in units of log power: 5 is 22 dB."""
-_VOWELS, _CONSONANTS = 2.0, 4.5
-"""Log power under the line's loud frames (its 90 % quantile): 9 dB, where the lookup has its full weight, and 20 dB,
+_VOWELS, _CONSONANTS = 3.0, 5.5
+"""Log power under the line's loud frames (its 90 % quantile): 13 dB, where the lookup has its full weight, and 24 dB,
 where it has none."""
-_GENTLE = 0.4
+_GENTLE = 0.6
 """Share of the strength that the linear map has in quiet frames. Consonants carry the words and little of the voice."""
 _LOUD = 6.9
 """Log power under the loudest frame: 30 dB. What is quieter is no speech."""
@@ -82,9 +82,9 @@ class Conversion:
     """(frames, BANDS): envelopes of the reference."""
     keys: NDArray[np.float16]
     """(frames, KEYS): what each of them is found by."""
-    strength: float = 0.85
-    """At 1 seven people were .012 more similar, and at 1.15 .024; but of a telephone call 4, 5 and 11 % of the words
-    were misheard (of the voices without a conversion 4 %)."""
+    strength: float = 1.0
+    """Of four people, with consonants as here: .725 similar, 1 of 140 words misheard, DNSMOS 3.08; at 0.85, with less of
+    consonants moved (9 to 20 dB, 0.4): .704, 3 of 140, 3.21."""
 
     def without_frames(self) -> Conversion:
         """Return the linear map alone."""
