@@ -63,6 +63,7 @@ def machines(count: int = 3, **options: Any) -> Iterator[Machines]:
     loopback, ends them all, and removes their folder."""
     folder = Path(tempfile.mkdtemp(prefix="vcr-", dir="/tmp"))
     before = dict(os.environ)
+    _await_sessions()
     os.environ.update(RAY_TMPDIR=str(folder), OMP_NUM_THREADS="1")
     try:
         from ray.cluster_utils import Cluster

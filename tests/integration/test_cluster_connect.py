@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cluster import machines
+from voiceclone_cli.cluster import connection
 from voiceclone_cli.cluster.connection import connected
 from voiceclone_cli.errors import PreflightError
 
@@ -44,6 +47,25 @@ def test_after_a_ray_of_its_own_a_process_can_use_a_cluster_and_then_its_own_aga
         assert an_actor_lives()
     assert rays_variables() == before
     assert not (home / ".ray").exists(), "no token is left for other clusters"
+
+
+def test_a_connection_that_takes_long_to_end_is_waited_for_by_the_next(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    end: Callable[..., None] = ray.shutdown
+
+    def end_slowly(**options: bool) -> None:
+        time.sleep(2)
+        end(**options)
+
+    monkeypatch.setattr(ray, "shutdown", end_slowly)
+    monkeypatch.setattr(connection, "LEAVE_SECONDS", 0.1)
+    with machines(1) as cluster:
+        for _ in range(2):
+            with connected(cluster.address):
+                assert an_actor_lives()
 
 
 def test_a_cluster_with_a_token_is_told_as_one(home: Path) -> None:

@@ -31,6 +31,10 @@ JOIN_SECONDS = 60.0
 """Time to join a cluster, or to start a local Ray; three to ten are usual."""
 
 LEAVE_SECONDS = 15.0
+"""Time to leave, before the work goes on without waiting any longer."""
+
+_LEFT_SECONDS = 60.0
+"""Time for a connection that is still being left to end, before the next one begins."""
 
 SESSION_THREAD = "ray session"
 """Name of the thread that is connected."""
@@ -43,6 +47,9 @@ _LONGEST_BASE = 24
 _lock = threading.Lock()
 _users = 0
 _leave: Callable[[], None] | None = None
+_leaving: threading.Thread | None = None
+"""Of the connection that was left last. Ray's state is one of the process: while it still changes here, another change
+would end the process without a word."""
 
 
 @contextmanager
@@ -71,6 +78,10 @@ def connected(address: str | None) -> Iterator[None]:
 def _join(address: str | None) -> Callable[[], None]:
     """Connect; return the function that ends the connection."""
     host = _checked_host(address)
+    if _leaving is not None:
+        _leaving.join(_LEFT_SECONDS)
+        if _leaving.is_alive():
+            raise _unreachable(address, "an earlier connection of this process has not ended yet")
     with ExitStack() as stack:
         stack.enter_context(_quiet(loopback=address is None or _is_loopback(host), local=address is None))
         _require_ray()
@@ -129,7 +140,8 @@ def _quiet(*, loopback: bool, local: bool) -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("RAY_")]:
             del os.environ[name]
         os.environ.update(before)
-        reread_token()
+        if _leaving is None or not _leaving.is_alive():
+            reread_token()
 
 
 def reread_token() -> None:
@@ -244,8 +256,10 @@ class _Session:
         _restore_sigterm()
 
     def leave(self) -> None:
-        """Leave within LEAVE_SECONDS: without its head Ray may wait for ever."""
+        """Leave, and wait for LEAVE_SECONDS: without its head Ray may wait for ever, and on a busy machine for long."""
+        global _leaving
         self._leaving.set()
+        _leaving = self._thread
         self._thread.join(LEAVE_SECONDS)
         if self._home is not None:
             shutil.rmtree(self._home, ignore_errors=True)
