@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -204,3 +205,26 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
         f"print(sorted({heavy} & set(sys.modules)))"
     )
     assert fresh_python(code) == "[]"
+
+
+def test_what_other_threads_print_meanwhile_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    def diarize(name: str) -> None:
+        begun.wait()
+        for _ in range(50):
+            with diarization.quiet_libraries():
+                print("of a library")
+            sys.stdout.write(f"{name}\n")
+
+    begun = threading.Barrier(3)
+    threads = [threading.Thread(target=diarize, args=(name,)) for name in ("one", "two")]
+    stdout = sys.stdout
+    for thread in threads:
+        thread.start()
+    begun.wait()
+    for _ in range(50):
+        sys.stdout.write("three\n")
+    for thread in threads:
+        thread.join()
+    assert sys.stdout is stdout
+    printed = capsys.readouterr().out.split()
+    assert {name: printed.count(name) for name in set(printed)} == {"one": 50, "two": 50, "three": 50}

@@ -7,6 +7,7 @@ import gc
 import io
 import os
 import sys
+import threading
 import types
 import typing
 import warnings
@@ -255,10 +256,32 @@ def prepare_import() -> None:
         import pyannote.audio  # noqa: F401
 
 
+class _OtherThreads(io.TextIOBase):
+    """A stream that takes the output of every thread but this one, whose output goes nowhere."""
+
+    def __init__(self, stream: typing.TextIO) -> None:
+        self._stream = stream
+        self._thread = threading.get_ident()
+
+    def write(self, text: str) -> int:
+        """Write what another thread writes."""
+        return len(text) if threading.get_ident() == self._thread else self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()
+
+
+_quiet = threading.RLock()
+
+
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Suppress pyannote.audio's output about the number of speakers, which the caller checks and reports."""
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    """Suppress pyannote.audio's output about the number of speakers, which the caller checks and reports.
+
+    One thread at a time: what is changed here is changed for the whole process.
+    """
+    with _quiet, contextlib.redirect_stdout(_OtherThreads(sys.stdout)), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\s*The detected number of speakers")
         # The mean of no embeddings, where every bit of speech was too short for one.
         warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"numpy\.")
