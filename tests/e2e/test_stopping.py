@@ -39,9 +39,10 @@ def start(talk: ShortTalk, out: Path, *more: object, **streams: Any) -> subproce
     return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, start_new_session=True, **streams)
 
 
-def until_speaking(out: Path) -> None:
+def until_speaking(out: Path, lines: int = 1) -> None:
+    """Wait until ``lines`` lines are written."""
     deadline = time.monotonic() + 60
-    while not list(out.glob("segments/*.wav")):
+    while len(list(out.glob("segments/*.wav"))) < lines:
         assert time.monotonic() < deadline, "nothing was spoken"
         time.sleep(0.02)
 
@@ -100,7 +101,7 @@ def test_when_the_command_is_killed_no_worker_outlives_it_and_nothing_of_it_stay
 ) -> None:
     out = tmp_path / "run"
     process = start(talk, out, "--mode", "parallel", "--workers", 3)
-    until_speaking(out)
+    until_speaking(out, lines=4)  # so one of the workers has reported its first
     workers = children(process.pid)
     process.kill()
     process.communicate(timeout=5)
