@@ -6,14 +6,13 @@ import os
 import shutil
 import signal
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from processes import descendants, gone
-from voiceclone_cli.cluster.connection import SESSION_THREAD, reread_token
+from voiceclone_cli.cluster.connection import reread_token, wait_until_left
 from voiceclone_cli.config import Settings, resolve
 
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
@@ -22,6 +21,11 @@ LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFF
 # Ray reads the first when it is imported, and would otherwise be found at this machine's outward address.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+
+_LEFT_SECONDS = 30.0
+"""Ray ends the whole process where the node goes that it is still connected to, as it may be on a busy machine. Where the
+head is gone, leaving may last for ever."""
 
 
 class Machines:
@@ -63,7 +67,7 @@ def machines(count: int = 3, **options: Any) -> Iterator[Machines]:
     loopback, ends them all, and removes their folder."""
     folder = Path(tempfile.mkdtemp(prefix="vcr-", dir="/tmp"))
     before = dict(os.environ)
-    _await_sessions()
+    wait_until_left(_LEFT_SECONDS)
     os.environ.update(RAY_TMPDIR=str(folder), OMP_NUM_THREADS="1")
     try:
         from ray.cluster_utils import Cluster
@@ -76,7 +80,7 @@ def machines(count: int = 3, **options: Any) -> Iterator[Machines]:
             yield there
             assert foreign_listeners(descendants(os.getpid())) == []
         finally:
-            _await_sessions()
+            wait_until_left(_LEFT_SECONDS)
             ours = set(descendants(os.getpid()))
             try:
                 cluster.shutdown()
@@ -86,14 +90,6 @@ def machines(count: int = 3, **options: Any) -> Iterator[Machines]:
         shutil.rmtree(folder, ignore_errors=True)
         os.environ.clear()
         os.environ.update(before)
-
-
-def _await_sessions() -> None:
-    """Wait for connections that are still being ended, as on a busy machine: Ray ends the whole process where the node
-    goes that it is connected to. Where the head is gone they may last for ever."""
-    for thread in threading.enumerate():
-        if thread.name == SESSION_THREAD:
-            thread.join(30.0)
 
 
 def _add(cluster: Any, environment: Mapping[str, str], options: Mapping[str, Any]) -> Any:

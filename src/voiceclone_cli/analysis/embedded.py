@@ -91,7 +91,7 @@ def embed(
     """Return speaker embeddings, (batch, 192); a row of NaN where there is too little speech.
 
     waveforms: (batch, 1, samples) at ANALYSIS_RATE. weights: (batch, frames), above 0 where the
-    speaker of that row speaks; None centroids everywhere.
+    speaker of that row speaks; None means everywhere.
     """
     import torch
 
@@ -183,8 +183,8 @@ def _pipeline_class() -> Any:
             self._excerpts = Excerpts(np.zeros((0, 2), np.intp), np.zeros(0), np.zeros((0, DIMENSION)))
             output: Any = super().apply(file, **options)
             excerpts, frames = self._excerpts, self._segmentation.model.receptive_field
-            long = len(file["waveform"][0]) > LONG_SECONDS * ANALYSIS_RATE
-            output.notes = (*((_LONG_NOTE,) if long else ()), *((excerpts.doubt,) if excerpts.doubt else ()))
+            long_note = _LONG_NOTE if _is_long(file["waveform"][0]) else None
+            output.notes = tuple(note for note in (long_note, excerpts.doubt) if note)
             output.margins = None
             if excerpts.labels.max(initial=0) > 0:
                 spans = frames.start + excerpts.spans * frames.step + 0.5 * frames.duration
@@ -200,8 +200,7 @@ def _pipeline_class() -> Any:
             """Return (windows, frames, local speakers), 1 where that speaker speaks."""
             samples: torch.Tensor = file["waveform"][0]
             duration = self._segmentation.duration
-            long = len(samples) > LONG_SECONDS * ANALYSIS_RATE
-            step = (_LONG_STEP if long else _STEP) * duration
+            step = (_LONG_STEP if _is_long(samples) else _STEP) * duration
             size, hop = round(duration * ANALYSIS_RATE), round(step * ANALYSIS_RATE)
             windows = 1 + max(0, -(-(len(samples) - size) // hop))
 
@@ -277,6 +276,10 @@ def _pipeline_class() -> Any:
             return SlidingWindowFeature((ranks < count.data).astype(np.float32), count.sliding_window)
 
     return EmbeddedDiarization
+
+
+def _is_long(samples: torch.Tensor) -> bool:
+    return len(samples) > LONG_SECONDS * ANALYSIS_RATE
 
 
 class _Count:

@@ -36,9 +36,6 @@ LEAVE_SECONDS = 15.0
 _LEFT_SECONDS = 60.0
 """Time for a connection that is still being left to end, before the next one begins."""
 
-SESSION_THREAD = "ray session"
-"""Name of the thread that is connected."""
-
 _LOCAL_PREFIX = "vc-ray-"
 
 _LONGEST_BASE = 24
@@ -75,13 +72,19 @@ def connected(address: str | None) -> Iterator[None]:
                 leave()
 
 
+def wait_until_left(seconds: float) -> bool:
+    """Wait for a connection that is still being left, for so long; return whether none is."""
+    if _leaving is None:
+        return True
+    _leaving.join(seconds)
+    return not _leaving.is_alive()
+
+
 def _join(address: str | None) -> Callable[[], None]:
     """Connect; return the function that ends the connection."""
     host = _checked_host(address)
-    if _leaving is not None:
-        _leaving.join(_LEFT_SECONDS)
-        if _leaving.is_alive():
-            raise _unreachable(address, "an earlier connection of this process has not ended yet")
+    if not wait_until_left(_LEFT_SECONDS):
+        raise _unreachable(address, "an earlier connection of this process has not ended yet")
     with ExitStack() as stack:
         stack.enter_context(_quiet(loopback=address is None or _is_loopback(host), local=address is None))
         _require_ray()
@@ -140,7 +143,7 @@ def _quiet(*, loopback: bool, local: bool) -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("RAY_")]:
             del os.environ[name]
         os.environ.update(before)
-        if _leaving is None or not _leaving.is_alive():
+        if wait_until_left(0):
             reread_token()
 
 
@@ -244,7 +247,7 @@ class _Session:
         self._home = home
         self._joined, self._leaving = threading.Event(), threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._live, name=SESSION_THREAD, daemon=True)
+        self._thread = threading.Thread(target=self._live, name="ray session", daemon=True)
 
     def join(self) -> None:
         """Join within JOIN_SECONDS. Raises PreflightError."""
