@@ -16,9 +16,10 @@ LIBRARY = "voiceclone_cli"
 WORKER = "voiceclone_worker"
 
 SHARED = {
-    f"{WORKER}.{name}" for name in ("protocol", "validation", "telemetry", "runtime", "atomic", "engines")
+    f"{WORKER}.{name}"
+    for name in ("protocol", "validation", "telemetry", "runtime", "atomic", "dnsmos", "engines")
 }
-"""Standard library only: what is said, and how a child of either environment behaves."""
+"""Standard library only: what is said, how a child of either environment behaves, and what both measure."""
 
 WAY_OF_THE_DATA = (
     "audio",
