@@ -16,7 +16,8 @@ LIBRARY = "voiceclone_cli"
 WORKER = "voiceclone_worker"
 
 SHARED = {
-    f"{WORKER}.{name}" for name in ("protocol", "validation", "telemetry", "runtime", "atomic", "engines")
+    f"{WORKER}.{name}"
+    for name in ("protocol", "validation", "telemetry", "runtime", "atomic", "engines", "speech_units")
 }
 """Standard library only: what is said, and how a child of either environment behaves."""
 
