@@ -17,9 +17,12 @@ WORKER = "voiceclone_worker"
 
 SHARED = {
     f"{WORKER}.{name}"
-    for name in ("protocol", "validation", "telemetry", "runtime", "atomic", "engines", "speech_units")
+    for name in (
+        *("protocol", "validation", "telemetry", "runtime", "atomic", "engines"),
+        *("dnsmos", "speech_units"),
+    )
 }
-"""Standard library only: what is said, and how a child of either environment behaves."""
+"""Standard library only: what is said, how a child of either environment behaves, and what both measure."""
 
 WAY_OF_THE_DATA = (
     "audio",
