@@ -18,9 +18,13 @@ LIBRARY = "voiceclone_cli"
 WORKER = "voiceclone_worker"
 
 SHARED = {
-    f"{WORKER}.{name}" for name in ("protocol", "validation", "telemetry", "runtime", "atomic", "engines")
+    f"{WORKER}.{name}"
+    for name in (
+        *("protocol", "validation", "telemetry", "runtime", "atomic", "engines"),
+        *("dnsmos", "speech_units"),
+    )
 }
-"""Standard library only: what is said, and how a child of either environment behaves."""
+"""Standard library only: what is said, how a child of either environment behaves, and what both measure."""
 
 PHONEMES = f"{WORKER}.engines.kokoro.phonemes"
 """How a language is read, for speaking and for checking: standard library only, until a text is read."""
