@@ -196,7 +196,11 @@ def test_words_of_other_alphabets_are_read_or_named(monkeypatch: pytest.MonkeyPa
         ("en", "Привет, мир, my friend", [("Привет", "ru"), (",", ""), ("мир", "ru"), (", my friend", "")]),
         ("en", "добрый день to you", [("добрый день", "ru"), ("to you", "")]),
         ("en", "Δ and π", [("Δ and π", "")]),
-        ("hi", "मैं Google पर", [("मैं", ""), ("Google", "en"), ("पर", "")]),
+        ("mr", "मैं Google पर", [("मैं", ""), ("Google", "en"), ("पर", "")]),
+        ("hi", "मैं Google पर", [("मैं Google पर", "")]),
+        ("zh", "时速120km，用 Google", [("时速120km，用 Google", "")]),
+        ("ja", "Tシャツを2枚", [("Tシャツを2枚", "")]),
+        ("en", "in 東京タワー and 北京", [("in", ""), ("東京タワー", "ja"), ("and", ""), ("北京", "zh")]),
         ("sr", "Здраво svete", [("Здраво svete", "")]),
         ("km", "សួស្តី", [("សួស្តី", "")]),
         ("en", "by Москвa", [("by", ""), ("Москва", "ru")]),  # with a Latin a

@@ -19,7 +19,7 @@ from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, Se
 
 ENCODING_VERSION = 5
 """To be counted up when the same references give other codes."""
-SPEECH_VERSIONS = {"kokoro": 6}
+SPEECH_VERSIONS = {"kokoro": 6, "echo": 2}
 """By engine, 1 for the others. To be counted up when the same inputs give other speech."""
 
 

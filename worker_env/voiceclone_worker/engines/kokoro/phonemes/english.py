@@ -14,18 +14,19 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from voiceclone_worker.engines.base import EngineError
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
 from voiceclone_worker.engines.kokoro.phonemes.english_numbers import cardinal, fraction_words
 from voiceclone_worker.engines.kokoro.phonemes.english_rules import PRONOUN, spell_out
+from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 
 _lock = threading.Lock()
 
 
-def english_phonemes(text: str, *, british: bool = False) -> tuple[str, list[str]]:
+def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     """Return an English text in Kokoro's alphabet, and the words and signs in it that have no reading."""
     from hibari.tts import Hibari
 
+    british = tag in ("en-gb", "en-uk")
     spelled, skipped = _readable(spell_out(text, british=british))
     with (
         _lock
@@ -38,10 +39,8 @@ def english_phonemes(text: str, *, british: bool = False) -> tuple[str, list[str
 
 @cache
 def _reader(british: bool) -> Any:
-    try:
-        from hibari.g2p import G2P
-    except ImportError as error:
-        raise EngineError("package_missing", f"English text needs hibari-tts ({error}).") from error
+    from hibari.g2p import G2P
+
     return G2P(british=british)
 
 

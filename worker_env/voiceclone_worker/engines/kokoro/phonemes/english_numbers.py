@@ -17,7 +17,9 @@ MOST_DIGITS = 15
 
 
 def cardinal(number: int) -> str:
-    """Return a number from 0 to 999,999,999,999,999 in English words."""
+    """Return a number from 0 in English words; digit by digit from 10**15."""
+    if number >= 10**MOST_DIGITS:
+        return digits_words(str(number))
     if number < 20:
         return _ONES[number]
     if number < 100:
