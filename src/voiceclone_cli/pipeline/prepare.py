@@ -58,7 +58,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
     if ctx.run_dir.running() is not None:
         _claim(ctx)
     script, script_from, language = Script(()), "", LanguageChoice("", "")
-    heard: Transcript | None = None
+    recognised: Transcript | None = None
     references: dict[str, Reference] = {}
     consent = None
     with _open_analyzer(ctx) as analyzer:
@@ -70,13 +70,15 @@ def prepare(ctx: RunContext) -> SynthesisJob:
         # 2. Which words.
         if until is not Until.DIARIZATION:
             with ctx.clock.stage("script"):
-                found, heard, script_from, language = _find_script(ctx, diarization, corrections, analyzer)
+                found, recognised, script_from, language = _find_script(
+                    ctx, diarization, corrections, analyzer
+                )
                 corrections, script = _correct(ctx, diarization, found, corrections)
     # 3. In which voices.
     if until not in (Until.DIARIZATION, Until.SCRIPT):
         _claim(ctx)
         with ctx.resources.cpu_lock, ctx.clock.stage("casting"):
-            references = _build_references(ctx, diarization, heard, script, corrections)
+            references = _build_references(ctx, diarization, recognised, script, corrections)
     slot_ends = timeline.slot_ends(script.segments, ctx.recording.seconds)
     if references:
         _check_free_space(ctx, script.segments, slot_ends, len(references))
@@ -138,14 +140,14 @@ def _find_script(
     """Return the script before corrections, what was recognised, where the script comes from, and its language."""
     request, settings = ctx.request, ctx.request.settings
     given_by = settings.origin("language") if settings.language else None
-    heard: Transcript | None
+    recognised: Transcript | None
     if request.script is None:
         transcript, notes = transcribe_cached(
             ctx.recording, diarization, settings, ctx.progress, ctx.cache, analyzer
         )
         ctx.notes.extend(notes)
         script = segments_from_words(transcript, diarization)
-        heard, script_from = transcript, transcript.model
+        recognised, script_from = transcript, transcript.model
         language = transcribed_language(transcript, given_by)
     else:
         # An earlier transcription still gives the words of the references, and the language of a script whose
@@ -168,7 +170,7 @@ def _find_script(
             given_by=given_by or "",
             earlier=earlier.language if earlier else None,
         )
-        heard, script_from = earlier, str(request.script.absolute())
+        recognised, script_from = earlier, str(request.script.absolute())
     if not script.segments:
         raise InputError(
             "the script has no line to speak; check it, or leave --script out", code="empty_script"
@@ -176,7 +178,7 @@ def _find_script(
     ctx.show(f"language: {language.code}, because {language.why}")
     for warning in language.warnings:
         ctx.warn(warning)
-    return script, heard, script_from, language
+    return script, recognised, script_from, language
 
 
 def _correct(
@@ -237,7 +239,7 @@ def _keep_given(ctx: RunContext) -> None:
 def _build_references(
     ctx: RunContext,
     diarization: Diarization,
-    heard: Transcript | None,
+    recognised: Transcript | None,
     script: Script,
     corrections: edits.Corrections,
 ) -> dict[str, Reference]:
@@ -254,8 +256,8 @@ def _build_references(
     references = build.cached_references(
         ctx.recording,
         edits.rename_turns(diarization, corrections.voice_of),
-        heard.words if heard else (),
-        language=heard.language if heard else "",
+        recognised.words if recognised else (),
+        language=recognised.language if recognised else "",
         out=ctx.run_dir.speakers,
         given={corrections.voice_of(name): path for name, path in given.items()},
         speakers=sorted(voices, key=lambda voice: first_names.get(voice, voice)),

@@ -83,7 +83,7 @@ def build_references(
         if name in given:
             audio, rate, text, warnings = read_user_reference(given[name])
             seconds = len(audio) / rate
-            spoken = _language_of_text(text, language)
+            text_language = _language_of_text(text, language)
         else:
             selection, overlapped = selected[name]
             audio = join_spans([next(parts) for _ in selection], recording.source_rate)
@@ -92,7 +92,7 @@ def build_references(
             seconds = sum(span.seconds for span in selection)
             spans = tuple((round(span.start, 3), round(span.end, 3)) for span in selection)
             warnings = (_OVERLAP_WARNING.format(name=name),) if overlapped else ()
-            spoken = language if text else ""
+            text_language = language if text else ""
         references[name] = types.Reference(
             speaker=name,
             audio=_write(out / name, audio, rate, text),
@@ -100,7 +100,7 @@ def build_references(
             seconds=round(seconds, 3),
             spans=spans,
             warnings=(*warnings, *_length_warnings(name, seconds)),
-            language=spoken,
+            language=text_language,
         )
     progress(types.ProgressEvent(STAGE, len(names), len(names)))
     return references
