@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from voiceclone_cli.pipeline.synthesize import SynthesisResult
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.types import Segment
+from voiceclone_worker.speech_units import speech_units
 
 MEDIA, DIARIZATION, TRANSCRIPTION, SCRIPT, REFERENCES = (
     "media", "diarization", "transcription", "script", "casting",
@@ -154,14 +154,8 @@ def _engine_identity(engine: EngineChoice, *, compiled: bool) -> tuple[str, floa
 
 
 def speech_seconds(segments: Iterable[Segment]) -> float:
-    """Return how long these segments will be by their letters: 15 a second, and 0.3 s each beyond that."""
-    return sum(0.3 + _letters(segment.text) / 15.0 for segment in segments)
-
-
-def _letters(text: str) -> float:
-    """Letters and digits; East Asian characters, which stand for a syllable or a word, count as three."""
-    wide = ("W", "F")
-    return sum(3.0 if unicodedata.east_asian_width(char) in wide else 1.0 for char in text if char.isalnum())
+    """Return how long these segments will be: 15 units of speech a second, and 0.3 s each beyond that."""
+    return sum(0.3 + speech_units(segment.text) / 15.0 for segment in segments)
 
 
 def load_measurements() -> dict[str, Measurement]:
