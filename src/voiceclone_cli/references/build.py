@@ -25,11 +25,12 @@ from voiceclone_cli.files import (
     text_sha256,
     write_text_atomic,
 )
+from voiceclone_cli.language_detection import TextLook
 from voiceclone_cli.references.selection import ENOUGH, join_spans, quietest_time, select_spans
 from voiceclone_cli.rundir.cache import StageCache
 
 STAGE = "casting"
-VERSION = 1
+VERSION = 2
 """Increase this when the same inputs give other references."""
 
 TOO_SHORT = 3.0
@@ -54,6 +55,7 @@ def build_references(
     diarization: types.Diarization,
     words: Sequence[types.Word],
     *,
+    language: str,
     out: Path,
     given: Mapping[str, Path],
     speakers: Sequence[str],
@@ -63,8 +65,8 @@ def build_references(
     """Write ``out/<speaker>/reference.wav`` and ``reference.txt`` for each speaker.
 
     The audio is mono, at the rate of its source. ``words`` are those of the whole recording (empty if not
-    known), ``given`` maps speakers to audio files of the user that replace the recording's speech; ``encoding``
-    as in :func:`read_user_reference`.
+    known), in ``language`` (a BCP 47 tag, empty if not known); ``given`` maps speakers to audio files of the user
+    that replace the recording's speech; ``encoding`` as in :func:`read_user_reference`.
 
     Raises InputError for a name in ``given`` that no speaker has, for a speaker without turns and without a
     given file, and for a given file that cannot be used.
@@ -86,6 +88,7 @@ def build_references(
         if name in given:
             audio, rate, text, warnings = read_user_reference(given[name], encoding)
             seconds = len(audio) / rate
+            text_language = _language_of_text(text, language)
         else:
             selection, overlapped = selected[name]
             audio = join_spans([next(parts) for _ in selection], recording.source_rate)
@@ -94,6 +97,7 @@ def build_references(
             seconds = sum(span.seconds for span in selection)
             spans = tuple((round(span.start, 3), round(span.end, 3)) for span in selection)
             warnings = (_OVERLAP_WARNING.format(name=name),) if overlapped else ()
+            text_language = language if text else ""
         references[name] = types.Reference(
             speaker=name,
             audio=_write(out / name, audio, rate, text),
@@ -101,6 +105,7 @@ def build_references(
             seconds=round(seconds, 3),
             spans=spans,
             warnings=(*warnings, *_length_warnings(name, seconds)),
+            language=text_language,
         )
     progress(types.ProgressEvent(STAGE, len(names), len(names)))
     return references
@@ -185,6 +190,16 @@ def _text_beside(path: Path, encoding: str | None) -> tuple[str, tuple[str, ...]
     return " ".join(text.split()), contents.notes(beside.name)
 
 
+def _language_of_text(text: str, language: str) -> str:
+    """Return the language of a user reference's text: that of the recording, unless the text looks like another."""
+    look = TextLook.of([text]) if text else TextLook()
+    if not look.best:
+        return ""
+    if not language:
+        return "" if look.is_short else look.best
+    return look.best if look.is_unlikely(language) else language
+
+
 def _length_warnings(name: str, seconds: float) -> tuple[str, ...]:
     if seconds < TOO_SHORT:
         return (
@@ -246,6 +261,7 @@ def cached_references(
     diarization: types.Diarization,
     words: Sequence[types.Word],
     *,
+    language: str,
     out: Path,
     given: Mapping[str, Path],
     speakers: Sequence[str],
@@ -267,6 +283,7 @@ def cached_references(
         "turns": [asdict(replace(turn, speaker=first(turn.speaker))) for turn in diarization.turns],
         "exclusive": [asdict(replace(turn, speaker=first(turn.speaker))) for turn in diarization.exclusive],
         "words": [asdict(word) for word in words],
+        "language": language,
         "given": {first(name): _user_sha256(path) for name, path in given.items()},
         "speakers": [first(name) for name in speakers],
     }
@@ -278,6 +295,7 @@ def cached_references(
             recording,
             diarization,
             words,
+            language=language,
             out=out,
             given=given,
             speakers=speakers,
@@ -327,4 +345,5 @@ def _reference(row: Mapping[str, Any], out: Path) -> types.Reference:
         seconds=row["seconds"],
         spans=tuple((start, end) for start, end in row["spans"]),
         warnings=tuple(row["warnings"]),
+        language=row["language"],
     )
