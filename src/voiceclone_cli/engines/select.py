@@ -145,7 +145,7 @@ def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = F
         if not info.can_speak(tag):
             silent.append(
                 InputError(
-                    f"{engine} cannot read {name}, and can read {spoken_languages(engine)}: use --engine fish",
+                    f"{engine} cannot read {name}, and can read {trained_languages(engine)}: use --engine fish",
                     code="language",
                 )
             )
@@ -164,7 +164,7 @@ def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = F
                 )
             )
         else:
-            notes += _spoken_differently(engine, tag)
+            notes += _pronunciation_notes(engine, tag)
             continue
         count = "1 line" if lines[tag] == 1 else f"{lines[tag]} lines"
         notes.append(f"{count} will not be spoken, since {silent[-1].message}")
@@ -176,7 +176,7 @@ def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = F
 _CANTONESE_REGIONS = ("zh-hk", "zh-mo", "zh-hant-hk", "zh-hant-mo")
 
 
-def _spoken_differently(engine: str, tag: str) -> list[str]:
+def _pronunciation_notes(engine: str, tag: str) -> list[str]:
     """Return a sentence where a language is spoken otherwise than its name says; none for most."""
     info = ENGINES[engine]
     if not info.was_made_for(tag):
@@ -189,7 +189,7 @@ def _spoken_differently(engine: str, tag: str) -> list[str]:
     return []
 
 
-def spoken_languages(engine: str) -> str:
+def trained_languages(engine: str) -> str:
     """Return the names of the languages that an engine was made for, as part of a sentence; empty where all are."""
     names = sorted(name_of(code) for code in ENGINES[engine].languages or ())
     return f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
