@@ -256,10 +256,10 @@ def test_a_language_that_kokoro_was_not_made_for_is_noted(monkeypatch: pytest.Mo
 
 
 def test_a_script_that_kokoro_cannot_read_is_refused_before_anything_is_encoded() -> None:
-    with pytest.raises(InputError, match=r"kokoro cannot read Chinese.*--engine fish"):
-        language_notes("kokoro", {"zh-Hans": 9})
-    (note,) = language_notes("kokoro", {"ja": 1, "en": 4})
-    assert note == "1 line will not be spoken, since kokoro cannot read Japanese: use --engine fish"
+    with pytest.raises(InputError, match=r"kokoro cannot read Cantonese.*--engine fish"):
+        language_notes("kokoro", {"yue": 9})
+    (note,) = language_notes("kokoro", {"ko": 1, "en": 4})
+    assert note == "1 line will not be spoken, since kokoro cannot read Korean: use --engine fish"
 
 
 def test_a_language_whose_program_is_missing_is_refused_here_but_not_on_a_cluster(

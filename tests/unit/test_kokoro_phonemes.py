@@ -15,6 +15,7 @@ from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.phonemes import (
     english_rules,
     read,
+    registry,
     split,
     to_phonemes,
     to_tokens,
@@ -142,11 +143,40 @@ def test_numbers_and_signs_are_read_as_people_say_them(language: str, text: str,
     assert read(text, language).warnings == ()
 
 
+def plain_words(text: str) -> list[str]:
+    return re.sub("[^\\w' ]", " ", text).lower().split()
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "spoken"),
+    [
+        (language, *row)
+        for language in ("en", "es")
+        for row in spoken_forms(language)
+        if "MP3" not in row[0]  # "B two B" sounds as "B to B" does
+    ],
+)
+def test_checking_spells_numbers_and_signs_as_they_are_spoken(language: str, text: str, spoken: str) -> None:
+    assert plain_words(registry.spell_out(text, language)) == plain_words(
+        registry.spell_out(spoken, language)
+    )
+
+
+@given(st.integers(0, 10**12))
+@settings(deadline=None)
+def test_a_number_is_spelled_in_digits_and_words_alike(number: int) -> None:
+    for language in ("en", "es"):
+        words = registry.module_of(language).cardinal(number)
+        assert registry.spell_out(words, language) == words
+        if len(str(number)) != 4:  # a year, in English
+            assert registry.spell_out(str(number), language) == words
+
+
 def test_a_plain_text_is_left_to_hibari() -> None:
     from hibari.g2p import G2P
 
     text = "Oh, hello. I didn't know you were there; \"really\" - well... It's Diane, in New Jersey!"
-    assert english_rules.spell_out(text) == text
+    assert english_rules.in_readable_words(text) == text
     assert to_phonemes("I thought I heard a beep.", "en") == G2P()("I thought I heard a beep.")
 
 
@@ -196,7 +226,11 @@ def test_words_of_other_alphabets_are_read_or_named(monkeypatch: pytest.MonkeyPa
         ("en", "Привет, мир, my friend", [("Привет", "ru"), (",", ""), ("мир", "ru"), (", my friend", "")]),
         ("en", "добрый день to you", [("добрый день", "ru"), ("to you", "")]),
         ("en", "Δ and π", [("Δ and π", "")]),
-        ("hi", "मैं Google पर", [("मैं", ""), ("Google", "en"), ("पर", "")]),
+        ("mr", "मैं Google पर", [("मैं", ""), ("Google", "en"), ("पर", "")]),
+        ("hi", "मैं Google पर", [("मैं Google पर", "")]),
+        ("zh", "时速120km，用 Google", [("时速120km，用 Google", "")]),
+        ("ja", "Tシャツを2枚", [("Tシャツを2枚", "")]),
+        ("en", "in 東京タワー and 北京", [("in", ""), ("東京タワー", "ja"), ("and", ""), ("北京", "zh")]),
         ("sr", "Здраво svete", [("Здраво svete", "")]),
         ("km", "សួស្តី", [("សួស្តី", "")]),
         ("en", "by Москвa", [("by", ""), ("Москва", "ru")]),  # with a Latin a
@@ -211,7 +245,7 @@ def test_a_line_is_parted_by_its_alphabets(language: str, text: str, parts: list
 def test_the_longest_text_of_strange_signs_takes_no_time() -> None:
     started = time.monotonic()
     for text in ("a-" * 2500, "1" * 5000, "1.1" * 1600, "a.b" * 1600, '5" ' * 1600, "$1" * 2500):
-        english_rules.spell_out(text)
+        english_rules.in_readable_words(text)
         spell_out(text)
     assert time.monotonic() - started < 20
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -16,9 +18,16 @@ LIBRARY = "voiceclone_cli"
 WORKER = "voiceclone_worker"
 
 SHARED = {
-    f"{WORKER}.{name}" for name in ("protocol", "validation", "telemetry", "runtime", "atomic", "engines")
+    f"{WORKER}.{name}"
+    for name in (
+        *("protocol", "validation", "telemetry", "runtime", "atomic", "engines"),
+        *("dnsmos", "speech_units"),
+    )
 }
-"""Standard library only: what is said, and how a child of either environment behaves."""
+"""Standard library only: what is said, how a child of either environment behaves, and what both measure."""
+
+PHONEMES = f"{WORKER}.engines.kokoro.phonemes"
+"""How a language is read, for speaking and for checking: standard library only, until a text is read."""
 
 WAY_OF_THE_DATA = (
     "audio",
@@ -116,10 +125,16 @@ def test_only_the_command_imports_what_draws_and_parses() -> None:
             assert not drawn, module
 
 
+def is_shared(module: str) -> bool:
+    """Whether a module of the worker may be imported by the UI package."""
+    return module in SHARED or module == PHONEMES or module.startswith(f"{PHONEMES}.")
+
+
 def test_the_ui_package_imports_nothing_of_the_worker_but_what_is_made_to_be_shared() -> None:
     for module, path in SOURCES.items():
         if module.split(".")[0] == LIBRARY:
-            assert {name for name in imported(path) if name.split(".")[0] == WORKER} <= SHARED, module
+            names = {name for name in imported(path) if name.split(".")[0] == WORKER}
+            assert not [name for name in names if not is_shared(name)], module
 
 
 def test_the_worker_imports_nothing_of_the_ui_package() -> None:
@@ -131,7 +146,25 @@ def test_the_worker_imports_nothing_of_the_ui_package() -> None:
 @pytest.mark.parametrize("shared", sorted(SHARED))
 def test_what_is_shared_needs_only_the_standard_library(shared: str) -> None:
     for name in imported(SOURCES[shared]):
-        assert name in SHARED or name.split(".")[0] in sys.stdlib_module_names, name
+        assert is_shared(name) or name.split(".")[0] in sys.stdlib_module_names, name
+
+
+def test_the_modules_of_languages_load_nothing_else_before_they_read() -> None:
+    names = sorted(module for module in SOURCES if is_shared(module) and module not in SHARED)
+    assert f"{PHONEMES}.registry" in names and f"{PHONEMES}.spanish" in names
+    program = (
+        f"import sys; before = set(sys.modules); import {', '.join(names)}; print(*set(sys.modules) - before)"
+    )
+    path = os.pathsep.join((str(ROOT / "worker_env"), *filter(None, (os.environ.get("PYTHONPATH"),))))
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        check=True,
+    )
+    loaded = {name.split(".")[0] for name in answer.stdout.decode().split()}
+    assert WORKER in loaded
+    assert loaded - {WORKER} <= set(sys.stdlib_module_names)
 
 
 def test_a_class_name_stands_for_one_thing() -> None:

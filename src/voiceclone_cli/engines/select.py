@@ -28,6 +28,7 @@ from voiceclone_cli.languages import name_of
 from voiceclone_cli.models import download
 from voiceclone_cli.types import Progress, no_progress
 from voiceclone_worker.engines import ENGINES
+from voiceclone_worker.engines.kokoro.phonemes import registry
 from voiceclone_worker.protocol import EngineSpec
 
 T = TypeVar("T")
@@ -143,6 +144,12 @@ def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = F
         name, program = name_of(tag), info.reader_of(tag)
         if not info.can_speak(tag):
             silent.append(InputError(f"{engine} cannot read {name}: use --engine fish", code="language"))
+        elif not is_remote and (missing := info.missing_packages(tag)):
+            silent.append(
+                PreflightError(
+                    f"{registry.needs_packages(name, missing)} or use --engine fish", code="language"
+                )
+            )
         elif program and not is_remote and shutil.which(program) is None:
             silent.append(
                 PreflightError(

@@ -29,6 +29,7 @@ from voiceclone_cli.models import download
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.system import torch_threads
 from voiceclone_cli.types import ANALYSIS_RATE, Progress, ProgressEvent
+from voiceclone_worker import dnsmos
 
 Embedding = NDArray[np.float32]
 """Shape (192,), of unit length."""
@@ -86,22 +87,8 @@ def embedding_from_text(text: str) -> Embedding:
     return np.frombuffer(base64.b64decode(text), "<f4").astype(np.float32)
 
 
-_WINDOW_SECONDS = 9.01
-_WINDOW = int(_WINDOW_SECONDS * ANALYSIS_RATE)
-_HOP = ANALYSIS_RATE
-_OVERALL = 2
-"""Index of the overall score, after those of speech and background."""
-_CALIBRATION = (-0.06766283, 1.11546468, 0.04602535)
-"""The overall score's polynomial, highest power first."""
-
-
 class QualityModel:
-    """DNSMOS P.835, a network trained on people's ratings of speech quality.
-
-    Reddy, Gopal, Cutler, "DNSMOS P.835: A non-intrusive perceptual objective speech quality metric to evaluate
-    noise suppressors" (ICASSP 2022). Windows, hops and calibration are those published with the model
-    (DNSMOS/dnsmos_local.py in Microsoft's DNS-Challenge repository), so that scores are comparable.
-    """
+    """DNSMOS P.835's overall score of signals of any length, by the windows and hops published with the model."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         import onnxruntime
@@ -110,7 +97,7 @@ class QualityModel:
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
-            folder / "sig_bak_ovr.onnx", options, providers=["CPUExecutionProvider"]
+            folder / dnsmos.FILE, options, providers=["CPUExecutionProvider"]
         )
 
     def score(self, samples: Samples) -> float | None:
@@ -121,16 +108,14 @@ class QualityModel:
         if not len(samples):
             return None
         signal = samples
-        while len(signal) < _WINDOW:
+        while len(signal) < dnsmos.WINDOW:
             signal = np.concatenate([signal, signal])
-        hops = int(len(signal) // ANALYSIS_RATE - _WINDOW_SECONDS) + 1
-        windows = [signal[hop * _HOP : hop * _HOP + _WINDOW] for hop in range(hops)]
-        scores = [self._score_window(window) for window in windows if len(window) == _WINDOW]
+        hops = int(len(signal) // dnsmos.RATE - dnsmos.WINDOW / dnsmos.RATE) + 1
+        windows = [signal[hop * dnsmos.RATE :][: dnsmos.WINDOW].astype(np.float32) for hop in range(hops)]
+        scores = [
+            dnsmos.overall_score(self._session, window) for window in windows if len(window) == dnsmos.WINDOW
+        ]
         return float(np.mean(scores))
-
-    def _score_window(self, window: Samples) -> float:
-        (raw,) = self._session.run(None, {"input_1": window[None].astype(np.float32)})
-        return float(np.polyval(_CALIBRATION, float(raw[0, _OVERALL])))
 
 
 class Recogniser:

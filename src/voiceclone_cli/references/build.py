@@ -26,9 +26,10 @@ from voiceclone_cli.files import (
 )
 from voiceclone_cli.references.selection import ENOUGH, join_spans, quietest_time, select_spans
 from voiceclone_cli.rundir.cache import StageCache
+from voiceclone_cli.script.language import TextLook
 
 STAGE = "casting"
-VERSION = 1
+VERSION = 2
 """Increase this when the same inputs give other references."""
 
 TOO_SHORT = 3.0
@@ -51,6 +52,7 @@ def build_references(
     diarization: types.Diarization,
     words: Sequence[types.Word],
     *,
+    language: str,
     out: Path,
     given: Mapping[str, Path],
     speakers: Sequence[str],
@@ -59,7 +61,7 @@ def build_references(
     """Write ``out/<speaker>/reference.wav`` and ``reference.txt`` for each speaker.
 
     The audio is mono, at the rate of its source. ``words`` are those of the whole recording (empty if not
-    known), ``given`` maps speakers to audio files of the user that replace the recording's speech.
+    known), in ``language`` (a BCP 47 tag, empty if not known); ``given`` maps speakers to audio files of the user that replace the recording's speech.
 
     Raises InputError for a name in ``given`` that no speaker has, for a speaker without turns and without a
     given file, and for a given file that cannot be used.
@@ -81,6 +83,7 @@ def build_references(
         if name in given:
             audio, rate, text, warnings = read_user_reference(given[name])
             seconds = len(audio) / rate
+            text_language = _language_of_text(text, language)
         else:
             selection, overlapped = selected[name]
             audio = join_spans([next(parts) for _ in selection], recording.source_rate)
@@ -89,6 +92,7 @@ def build_references(
             seconds = sum(span.seconds for span in selection)
             spans = tuple((round(span.start, 3), round(span.end, 3)) for span in selection)
             warnings = (_OVERLAP_WARNING.format(name=name),) if overlapped else ()
+            text_language = language if text else ""
         references[name] = types.Reference(
             speaker=name,
             audio=_write(out / name, audio, rate, text),
@@ -96,6 +100,7 @@ def build_references(
             seconds=round(seconds, 3),
             spans=spans,
             warnings=(*warnings, *_length_warnings(name, seconds)),
+            language=text_language,
         )
     progress(types.ProgressEvent(STAGE, len(names), len(names)))
     return references
@@ -171,6 +176,16 @@ def _text_beside(path: Path) -> str:
     return " ".join(text.split())
 
 
+def _language_of_text(text: str, language: str) -> str:
+    """Return the language of a user reference's text: that of the recording, unless the text looks like another."""
+    look = TextLook.of([text]) if text else TextLook()
+    if not look.best:
+        return ""
+    if not language:
+        return "" if look.is_short else look.best
+    return look.best if look.is_unlikely(language) else language
+
+
 def _length_warnings(name: str, seconds: float) -> tuple[str, ...]:
     if seconds < TOO_SHORT:
         return (
@@ -232,6 +247,7 @@ def cached_references(
     diarization: types.Diarization,
     words: Sequence[types.Word],
     *,
+    language: str,
     out: Path,
     given: Mapping[str, Path],
     speakers: Sequence[str],
@@ -252,13 +268,21 @@ def cached_references(
         "turns": [asdict(replace(turn, speaker=first(turn.speaker))) for turn in diarization.turns],
         "exclusive": [asdict(replace(turn, speaker=first(turn.speaker))) for turn in diarization.exclusive],
         "words": [asdict(word) for word in words],
+        "language": language,
         "given": {first(name): _user_sha256(path) for name, path in given.items()},
         "speakers": [first(name) for name in speakers],
     }
 
     def build() -> list[types.Reference]:
         built = build_references(
-            recording, diarization, words, out=out, given=given, speakers=speakers, progress=progress
+            recording,
+            diarization,
+            words,
+            language=language,
+            out=out,
+            given=given,
+            speakers=speakers,
+            progress=progress,
         )
         return list(built.values())
 
@@ -303,4 +327,5 @@ def _reference(row: Mapping[str, Any], out: Path) -> types.Reference:
         seconds=row["seconds"],
         spans=tuple((start, end) for start, end in row["spans"]),
         warnings=tuple(row["warnings"]),
+        language=row["language"],
     )

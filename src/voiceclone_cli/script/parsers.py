@@ -21,6 +21,7 @@ from typing import Any
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import OmittedText
 from voiceclone_worker.protocol import MAX_SEED
+from voiceclone_worker.speech_units import speech_units
 from voiceclone_worker.validation import ContractError, shown
 from voiceclone_worker.validation import parse_json as parse_document
 
@@ -83,17 +84,17 @@ def damaged(where: str, text: str, fault: InputError, times: Sequence[float | No
 
 
 def share_time(line: ScriptLine, texts: Sequence[str]) -> list[ScriptLine]:
-    """Return a line for each text; together they take the time of the line, shared by length of text.
+    """Return a line for each text; together they take the time of the line, shared by their units of speech.
 
     Times are whole milliseconds. The first line keeps the id, the others have a letter behind it (3, 0003b).
     A line of fewer milliseconds than texts cannot be shared: each text then takes all of its time.
     """
     if len(texts) == 1:
         return [line if line.text == texts[0] else replace(line, text=texts[0])]
-    sizes = [max(1, sum(map(str.isalnum, text))) for text in texts]
+    sizes = [max(1, speech_units(text)) for text in texts]
     start, end = round(line.start * 1000), round(line.end * 1000)
     whole = sum(sizes)
-    # Every text has a millisecond; the rest is shared by length.
+    # Every text has a millisecond; the rest is shared.
     rest = end - start - len(texts)
     cuts = [start + at + rest * size // whole for at, size in enumerate(accumulate(sizes, initial=0))]
     times = (

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from voiceclone_cli.config import PARALLEL, RAY, Settings
 from voiceclone_worker import protocol
+from voiceclone_worker.speech_units import speech_units
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +28,7 @@ class AnalysisTask:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Tasks that one worker does in one go. ``cost`` is in characters to synthesize."""
+    """Tasks that one worker does in one go. ``cost`` is in units of speech to synthesize."""
 
     tasks: tuple[protocol.Task | AnalysisTask, ...]
     cost: int
@@ -134,7 +135,7 @@ def _cost(task: protocol.Task | AnalysisTask) -> int:
         case protocol.EncodeTask():
             return len(task.references)
         case protocol.SynthesisTask():
-            return sum(len(segment.text) + 1 for segment in task.segments)
+            return sum(speech_units(segment.text) + 1 for segment in task.segments)
         case AnalysisTask():
             return round(task.seconds)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from voiceclone_cli.workers.protocol import AnalysisRow, AnalysisTask, Lease, Row, RowName, part
 from voiceclone_worker import protocol
+from voiceclone_worker.speech_units import speech_units
 from voiceclone_worker.validation import ContractError
 
 
@@ -24,15 +25,15 @@ class Assignment:
         """Every row, in the order of the lease, and the file that it is to be written to ("": no file)."""
         self.finished: set[RowName] = set()
         self.started: dict[RowName, int] = {}
-        """Characters of the rows that are started and not finished."""
-        self._characters: dict[RowName, int] = {}
+        """Units of speech of the rows that are started and not finished."""
+        self._units: dict[RowName, int] = {}
         for number_of_task, task in enumerate(lease.tasks):
             match task:
                 case protocol.SynthesisTask():
                     for segment in task.segments:
                         name = (number_of_task, segment.id)
                         self.files[name] = os.path.join(task.output_dir, f"{segment.id}.wav")
-                        self._characters[name] = len(segment.text)
+                        self._units[name] = speech_units(segment.text)
                 case protocol.EncodeTask():
                     for reference in task.references:
                         self.files[number_of_task, reference.speaker] = reference.codes
@@ -42,7 +43,7 @@ class Assignment:
     def start(self, name: RowName) -> None:
         """Note that the worker has started a row. Rows of other leases are ignored."""
         if name in self.files and name not in self.finished:
-            self.started[name] = self._characters.get(name, 0)
+            self.started[name] = self._units.get(name, 0)
 
     def finish(self, name: RowName) -> None:
         """Note that a row has its result."""
@@ -154,7 +155,7 @@ def name_rows(names: Iterable[str]) -> str:
 SILENT_SECONDS = 60.0
 LOADING_SECONDS = 900.0
 ENCODING_SECONDS, SECONDS_PER_REFERENCE = 300.0, 120.0
-GENERATING_SECONDS, SECONDS_PER_CHARACTER = 300.0, 2.0
+GENERATING_SECONDS, SECONDS_PER_UNIT = 300.0, 2.0
 ANALYZING_SECONDS, ANALYZING_TIMES = 600.0, 5.0
 """An analysis loads models, and some of its steps take as long as the recording (hence the factor)."""
 LOAD_TIMES = 10.0
@@ -169,7 +170,7 @@ class DeadlineWatch:
 
     Two clocks run. Silence: a heartbeat comes every second whatever the engine does, so a process without one
     is stopped or hung. Progress: an engine may hang while the heartbeat goes on; how long is too long depends
-    on the phase. The limits are wide, since an 860 M model on a CPU may take most of a second for a character,
+    on the phase. The limits are wide, since an 860 M model on a CPU may take most of a second for a letter,
     and a healthy worker must never be ended. ``timeout_scale`` multiplies them.
     """
 
@@ -232,7 +233,7 @@ class DeadlineWatch:
         if references and not assignment.started:
             own = ENCODING_SECONDS + SECONDS_PER_REFERENCE * references
             return (own + slow) * self._scale, "encoding references"
-        own = GENERATING_SECONDS + SECONDS_PER_CHARACTER * sum(assignment.started.values())
+        own = GENERATING_SECONDS + SECONDS_PER_UNIT * sum(assignment.started.values())
         return (own + slow) * self._scale, "synthesizing"
 
 

@@ -3,13 +3,15 @@
 An engine is the module ``voiceclone_worker.engines.NAME`` with a function ``load`` (see ``base``) and its entry here.
 The worker, the settings, the selection of an engine, ``doctor`` and provenance read this registry.
 
-Standard library only: both environments use it.
+Standard library only: both environments use it. What kokoro speaks is taken from the registry of its languages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from voiceclone_worker.engines.kokoro.phonemes import registry
 
 
 @dataclass(frozen=True)
@@ -33,26 +35,24 @@ class EngineInfo:
     """ISO 639-1 codes of the languages that its model was made for; None where any text is as good."""
     unreadable: frozenset[str] = frozenset()
     """Codes of languages that it refuses."""
-    built_in: frozenset[str] | None = None
-    """Codes of the languages that it reads without another program; None: all."""
     reader: str = ""
-    """The program that reads the others."""
+    """The program that reads the languages that its model was not made for; empty where it needs none."""
 
     def can_speak(self, language: str) -> bool:
-        """Return whether the engine reads a language (a BCP 47 tag), with its program if need be."""
-        return _family(language) not in self.unreadable
+        """Return whether the engine reads a language (a BCP 47 tag), with its program and packages if need be."""
+        return registry.main_code(language) not in self.unreadable
 
     def was_made_for(self, language: str) -> bool:
         """Return whether the model knows the sounds of a language."""
-        return self.languages is None or _family(language) in self.languages
+        return self.languages is None or registry.main_code(language) in self.languages
 
     def reader_of(self, language: str) -> str:
         """Return the program that reads a language; empty where the engine needs none."""
-        return "" if self.built_in is None or _family(language) in self.built_in else self.reader
+        return "" if self.languages is None or registry.has_module(language) else self.reader
 
-
-def _family(language: str) -> str:
-    return language.replace("_", "-").partition("-")[0].lower()
+    def missing_packages(self, language: str) -> tuple[str, ...]:
+        """Return what pip has to install into this environment before the engine reads a language."""
+        return () if self.languages is None else registry.missing_packages(language)
 
 
 ENGINES: Mapping[str, EngineInfo] = {
@@ -67,9 +67,8 @@ ENGINES: Mapping[str, EngineInfo] = {
         "voice.npz",
         models={"checkpoint": "kokoro", "encoder": "campplus", "quality": "dnsmos"},
         license_notice="Kokoro's weights are free for any use (Apache-2.0).",
-        languages=frozenset({"en", "es", "fr", "hi", "it", "ja", "pt", "zh"}),
-        unreadable=frozenset({"zh", "cmn", "yue", "ja", "ko"}),
-        built_in=frozenset({"en", "es"}),
+        languages=frozenset(registry.LANGUAGES),
+        unreadable=registry.UNREADABLE,
         reader="espeak-ng",
     ),
     "echo": EngineInfo("codes.txt", interpreter="any", is_speech=False),

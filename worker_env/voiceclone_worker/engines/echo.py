@@ -24,9 +24,10 @@ from typing import Any
 from voiceclone_worker.atomic import write_bytes_atomic, write_failure
 from voiceclone_worker.engines.base import Emit, Engine, SegmentError, Speech, SpeechRow
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec
+from voiceclone_worker.speech_units import speech_units
 
-SECONDS_PER_CHARACTER = 0.06
-"""About the pace of English speech."""
+SECONDS_PER_UNIT = 0.06
+"""About the pace of speech; blanks and punctuation take as long as a letter."""
 
 Hook = Callable[[str, str], object]
 """``hook(moment, name)``."""
@@ -82,7 +83,8 @@ class EchoEngine:
                 yield row, replace(self._tone(row), warnings=found if isinstance(found, tuple) else ())
 
     def _tone(self, row: SpeechRow) -> Speech:
-        seconds = max(0.1, len(row.segment.text) * SECONDS_PER_CHARACTER)
+        units = sum(speech_units(character) or 1 for character in row.segment.text)
+        seconds = max(0.1, units * SECONDS_PER_UNIT)
         if row.segment.max_seconds is not None:
             seconds = min(seconds, max(0.1, row.segment.max_seconds))
         period = max(2, round(self._rate / _pitch(row.reference)))

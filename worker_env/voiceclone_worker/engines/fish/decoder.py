@@ -10,7 +10,6 @@ from __future__ import annotations
 import collections
 import hashlib
 import time
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,10 +23,11 @@ from torch import Tensor
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.fish.model import Model, Sampling, Windows
 from voiceclone_worker.engines.fish.transformer import KeyValueCache
+from voiceclone_worker.speech_units import speech_units
 
 FASTEST_UNITS_PER_SECOND = 40.0
 SLOWEST_UNITS_PER_SECOND = 5.0
-"""Letters and the like per second; ordinary speech has about 15. Wide bounds, to catch failures, not a pace."""
+"""Units of speech a second; ordinary speech has about 15. Wide bounds, to catch failures, not a pace."""
 USUAL_UNITS_PER_SECOND = 15.0
 
 SPARE_SECONDS = 1.5
@@ -54,12 +54,7 @@ def length_bounds(
     A language model of speech fails in ways that the length shows: it ends before it begins, it skips words, or it
     does not find the end. The bounds follow from the text, its slot (None: no limit) and the run's ``limit`` in frames.
     """
-    # A sign that stands for a syllable or a word counts as three letters.
-    units = sum(
-        3.0 if unicodedata.east_asian_width(char) in "WF" else 1.0
-        for char in text
-        if char.isalnum() or unicodedata.category(char).startswith("M")
-    )
+    units = speech_units(text)
     least = max(1, round(units / FASTEST_UNITS_PER_SECOND * frames_per_second))
     seconds = units / SLOWEST_UNITS_PER_SECOND + SPARE_SECONDS
     if slot_seconds is not None:

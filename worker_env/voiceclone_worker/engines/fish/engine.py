@@ -14,6 +14,7 @@ from voiceclone_worker.engines.fish.codec import Codec, read_codes
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine, LineEnding, Threads, reroll_seed
 from voiceclone_worker.engines.fish.model import Sampling
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec
+from voiceclone_worker.speech_units import speech_units
 
 MAX_ATTEMPTS = 3
 """Attempts at a line, each with another seed."""
@@ -74,7 +75,7 @@ class FishEngine:
         voices: dict[str, torch.Tensor] = {}
         decoded: list[DecoderLine] = []
         try:
-            for row in sorted(rows, key=lambda row: -len(row.segment.text)):
+            for row in sorted(rows, key=lambda row: -speech_units(row.segment.text)):
                 codes = row.reference.codes
                 try:
                     if codes not in voices:

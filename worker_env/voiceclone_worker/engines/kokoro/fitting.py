@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from voiceclone_worker import dnsmos
 from voiceclone_worker.engines.base import EngineError, SegmentError
 from voiceclone_worker.engines.kokoro import envelope, phonemes, voices
 from voiceclone_worker.engines.kokoro.dsp import level, speech_seconds, trim, without_gaps
@@ -26,10 +27,6 @@ TRAITS_RATE = 16_000
 """Hz, of all signals that are measured here."""
 WEIGHTS_FILE = "campplus_cn_en_common.pt"
 NETWORK_FILE = "camplusplus.py"
-QUALITY_FILE = "sig_bak_ovr.onnx"
-_QUALITY_SAMPLES = 144_160
-_QUALITY_CALIBRATION = (-0.06766283, 1.11546468, 0.04602535)
-"""The overall score's polynomial, highest power first; published with the model."""
 
 
 class SpeakerEncoder:
@@ -61,16 +58,14 @@ class SpeakerEncoder:
 
 
 class SpeechQuality:
-    """DNSMOS P.835's overall score (Reddy, Gopal and Cutler, ICASSP 2022), of signals of up to 9 s."""
+    """DNSMOS P.835's overall score, of signals of up to 9 s."""
 
     def __init__(self, folder: Path) -> None:
-        self._session = open_session(folder / QUALITY_FILE)
+        self._session = open_session(folder / dnsmos.FILE)
 
     def score(self, signal: Floats) -> float:
         """Return the score, 1 to 5, of a signal at 16 kHz; a shorter one is repeated until it fills the window."""
-        window = np.resize(signal, _QUALITY_SAMPLES)[None].astype(np.float32)
-        (raw,) = self._session.run(None, {"input_1": window})
-        return float(np.polyval(_QUALITY_CALIBRATION, float(raw[0, 2])))
+        return dnsmos.overall_score(self._session, np.resize(signal, dnsmos.WINDOW).astype(np.float32))
 
 
 def log_mel(signal: Floats) -> Floats:

@@ -1,8 +1,8 @@
 """Text to phonemes in Kokoro's alphabet, and phonemes to tokens.
 
-A language's rules are one module: English (hibari), Spanish (own rules), every other language by the espeak-ng
-program where it is installed. Chinese, Japanese and Korean would need alphabets of tones and morae that espeak-ng does
-not write. Words in another writing system are read by the rules of their own language.
+Each language that Kokoro was trained on is read by its own module (``registry``), every other one by the espeak-ng
+program where it is installed, with the nearest sounds. Words in another writing system are read by the rules of their
+own language; a language's module reads the English words in its text with the English one.
 """
 
 from __future__ import annotations
@@ -14,12 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.engines.base import SegmentError
-from voiceclone_worker.engines.kokoro.phonemes import alphabets
-from voiceclone_worker.engines.kokoro.phonemes.english import english_phonemes
+from voiceclone_worker.engines.kokoro.phonemes import alphabets, registry
 from voiceclone_worker.engines.kokoro.phonemes.espeak import espeak_phonemes
-from voiceclone_worker.engines.kokoro.phonemes.spanish import spanish_phonemes
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
 _CLAUSE_END = re.compile(r"(?<=[,;:—])\s+")
@@ -71,7 +68,7 @@ def read(text: str, language: str) -> Reading:
     code = language.lower().replace("_", "-")
     parts: list[str] = []
     skipped: list[str] = []
-    for run in alphabets.runs(words, code.partition("-")[0]):
+    for run in alphabets.runs(words, registry.main_code(code)):
         try:
             phonemes, unread = _read_run(run.text, run.language or code, is_foreign=run.is_foreign)
         except SegmentError:
@@ -100,16 +97,17 @@ def _read_run(text: str, language: str, *, is_foreign: bool) -> tuple[str, list[
     """Return the phonemes of a text in one writing system, and what is not in them."""
     if not any(map(alphabets.has_sound, text)):
         return "".join(mark for mark in text if mark in vocabulary()).strip(), []
-    family = language.partition("-")[0]
-    if family == "en":
-        return english_phonemes(text, british=language in ("en-gb", "en-uk"))
-    if family == "es":
-        return spanish_phonemes(text, seseo=language not in ("es", "es-es"))
-    if not ENGINES["kokoro"].can_speak(language):
+    if registry.has_module(language):
+        return registry.module_of(language).to_phonemes(text, language, _read_english)
+    if registry.main_code(language) in registry.UNREADABLE | {"ja", "zh"}:
         raise SegmentError(
             "language", f'the kokoro engine cannot read "{language}": use --engine fish for this language.'
         )
     return espeak_phonemes(text, language)
+
+
+def _read_english(text: str) -> tuple[str, list[str]]:
+    return registry.module_of("en").to_phonemes(text, "en", _read_english)
 
 
 def _in_vocabulary(phonemes: str) -> tuple[str, tuple[str, ...]]:

@@ -19,16 +19,16 @@ _SYSTEMS = {
 _SYSTEMS_OF_LANGUAGES = {
     **dict.fromkeys(("ru", "uk", "bg", "be", "mk", "ky", "tg", "mn", "ba", "cv"), ("cyrillic",)),
     **dict.fromkeys(("sr", "kk", "uz", "tt", "az"), ("cyrillic", "latin")),
-    **dict.fromkeys(("hi", "mr", "ne", "kok", "sa"), ("devanagari",)),
+    **dict.fromkeys(("mr", "ne", "kok", "sa"), ("devanagari",)),
     **dict.fromkeys(("ar", "fa", "ur", "ug", "sd", "ps"), ("arabic",)),
     **dict.fromkeys(("he", "yi"), ("hebrew",)),
-    **dict.fromkeys(("zh", "cmn", "yue"), ("han",)),
-    "ja": ("han", "kana"), "ko": ("hangul", "han"), "el": ("greek",), "grc": ("greek",), "bn": ("bengali",),
+    "zh": ("han", "latin"), "ja": ("han", "kana", "latin"), "hi": ("devanagari", "latin"), "yue": ("han",), "ko": ("hangul", "han"), "el": ("greek",), "grc": ("greek",), "bn": ("bengali",),
     "as": ("bengali",), "pa": ("gurmukhi",), "gu": ("gujarati",), "ta": ("tamil",), "te": ("telugu",),
     "kn": ("kannada",), "ml": ("malayalam",), "si": ("sinhala",), "th": ("thai",), "my": ("burmese",),
     "ka": ("georgian",), "hy": ("armenian",), "am": ("ethiopic",),
 }  # fmt: skip
-"""The others write Latin letters, or else what a line without any has."""
+"""The others write Latin letters, or else what a line without any has. The modules of Chinese, Japanese and Hindi read the
+Latin letters in their text themselves: they are part of its units and names ("5 km", "Tシャツ")."""
 _LANGUAGES_OF_SYSTEMS = {
     "latin": "en", "greek": "el", "cyrillic": "ru", "arabic": "ar", "hebrew": "he", "devanagari": "hi", "bengali": "bn",
     "gurmukhi": "pa", "gujarati": "gu", "tamil": "ta", "telugu": "te", "kannada": "kn", "malayalam": "ml",
@@ -58,7 +58,7 @@ def clean(text: str) -> str:
     if text.isascii():
         return text
     kept = ""
-    for character in unicodedata.normalize("NFC", text):
+    for character in _FULL_WIDTH_MARK.sub(r"\g<0> ", unicodedata.normalize("NFC", text)):
         category = unicodedata.category(character)
         if character in "\u200c\u200d" and kept and system(kept[-1]) not in ("", "latin"):
             kept += character  # part of the spelling in Arabic and Indic systems
@@ -70,6 +70,10 @@ def clean(text: str) -> str:
         else:
             kept += {"。": ". ", "、": ", ", "।": ". ", "॥": ". "}.get(character, character)
     return kept
+
+
+_FULL_WIDTH_MARK = re.compile(r"[！，：；？](?!\d)|(?<!\d)[！，：；？](?=\d)")
+"""Punctuation without a blank after it, as Chinese and Japanese write it; not that of a number or time."""
 
 
 def has_sound(character: str) -> bool:
@@ -121,15 +125,15 @@ def _foreign_spans(text: str, own: frozenset[str]) -> list[tuple[int, int]]:
         around = system(text[index - 1] if index else "") or system(text[index + 1 : index + 2])
         is_symbol = name == "greek" and around != "greek"
         if name and name not in own and not is_symbol:
-            # One sign for each system of the line, so that two of them are two parts.
-            kinds += chr(0xE000 + _NAMES.index(name))
+            # One sign for each system of the line, so that two of them are two parts. Japanese has two in a word.
+            kinds += chr(0xE000 + _NAMES.index("kana" if name == "han" else name))
         elif unicodedata.category(character)[0] == "M" and kinds:
             kinds += kinds[-1]
         elif character.isdecimal():
             kinds += "0"
         else:
-            kinds += character if character in " '’-.·" else "\n"
-    pattern = re.compile("([\ue000-\uf8ff])(?:(?:[ '’.·-]|0)*\\1)*(?:-?0+)?")
+            kinds += character if character in " '’-.·・" else "\n"
+    pattern = re.compile("([\ue000-\uf8ff])(?:(?:[ '’.·・-]|0)*\\1)*(?:-?0+)?")
     return [match.span() for match in pattern.finditer(kinds)]
 
 

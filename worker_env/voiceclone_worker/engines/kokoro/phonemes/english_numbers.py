@@ -17,7 +17,9 @@ MOST_DIGITS = 15
 
 
 def cardinal(number: int) -> str:
-    """Return a number from 0 to 999,999,999,999,999 in English words."""
+    """Return a number from 0 in English words; digit by digit from 10**15."""
+    if number >= 10**MOST_DIGITS:
+        return digits_words(str(number))
     if number < 20:
         return _ONES[number]
     if number < 100:
@@ -47,6 +49,16 @@ def ordinal(number: int) -> str:
     head, _, last = cardinal(number).rpartition(" ")
     regular = f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th"
     return f"{head} {_ORDINALS.get(last, regular)}".strip()
+
+
+def year(number: int) -> str:
+    """Return a year of four digits in English words, "nineteen oh five"; others than years are read the same."""
+    century, rest = divmod(number, 100)
+    if century % 10 == 0 and rest < 10:
+        return cardinal(number)
+    if rest == 0:
+        return f"{cardinal(century)} hundred"
+    return f"{cardinal(century)} {'oh ' if rest < 10 else ''}{cardinal(rest)}"
 
 
 def number_words(digits: str) -> str:

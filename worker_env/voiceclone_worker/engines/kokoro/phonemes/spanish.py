@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import ROMAN, has_sound, roman_value
+from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 
 _UNITS = [
     "cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve", "diez", "once", "doce",
@@ -19,7 +20,7 @@ _TENS = ["treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "n
 _HUNDREDS = (
     "ciento doscientos trescientos cuatrocientos quinientos seiscientos setecientos ochocientos novecientos"
 )
-_MOST_DIGITS = 12
+_MOST_DIGITS = 18
 _NUMBER = r"(?:\d{1,3}(?:[.\u00a0\u202f]\d{3})+(?:,\d+)?(?!\d)|\d+(?:[.,]\d+)?)"
 _MONTHS = [
     "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre",
@@ -369,7 +370,7 @@ def _version(found: Match) -> str:
 
 
 def cardinal(number: int) -> str:
-    """Return a number from 0 to 999,999,999,999 in Spanish words."""
+    """Return a number from 0 in Spanish words; digit by digit from 10**18."""
     if number < 30:
         return _UNITS[number]
     if number < 100:
@@ -380,10 +381,19 @@ def cardinal(number: int) -> str:
         if number == 100:
             return "cien"
         return _HUNDREDS.split()[hundreds - 1] + (f" {cardinal(rest)}" if rest else "")
-    scale, one, many = (1000, "mil", "mil") if number < 10**6 else (10**6, "un millón", "millones")
+    if number >= 10**_MOST_DIGITS:
+        return " ".join(_UNITS[int(digit)] for digit in str(number))
+    scale, one, many = next(row for row in _SCALES if number >= row[0])
     count, rest = divmod(number, scale)
     head = one if count == 1 else f"{_before_noun(cardinal(count))} {many}"
     return head + (f" {cardinal(rest)}" if rest else "")
+
+
+_SCALES = (
+    (10**12, "un billón", "billones"),
+    (10**6, "un millón", "millones"),
+    (1000, "mil", "mil"),
+)
 
 
 def _number(digits: str, after: str) -> str:
@@ -459,13 +469,14 @@ _VOWELS = "aeiouáéíóú"
 _NASAL = re.compile(r"n(?= ?[pbmf])")
 
 
-def spanish_phonemes(text: str, *, seseo: bool = False) -> tuple[str, list[str]]:
+def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     """Return a Spanish text in Kokoro's alphabet, and the words and signs in it that have no reading.
 
-    ``seseo``: z and soft c as s, ll as y, as in the Americas. As espeak-ng writes it, since Kokoro was trained with
+    Outside Spain z and soft c are read as s, ll as y. As espeak-ng writes it, since Kokoro was trained with
     that: stress is written before the stressed vowel, b d g soften between open sounds, falling diphthongs are one
     symbol where Kokoro has one.
     """
+    seseo = tag not in ("es", "es-es")
     spelled = unicodedata.normalize("NFC", spell_out(text)).lower()
     phonemes, position = "", 0
     skipped: list[str] = []

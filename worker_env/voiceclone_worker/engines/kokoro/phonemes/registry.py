@@ -1,0 +1,178 @@
+"""Registry of the languages that Kokoro was trained on: the module that reads each, its voices, its probe.
+
+A language is found by its BCP 47 tag ("pt-BR", "zh-Hant") or by another code of it ("cmn", "jpn"). Its module has the
+three functions of ``LanguageModule`` and is imported when it is first asked for. Standard library only: checking and
+``doctor`` read this registry too.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from typing import NamedTuple, Protocol, cast
+
+from voiceclone_worker.engines.base import SegmentError
+
+Foreign = Callable[[str], tuple[str, list[str]]]
+"""Reads English words inside a text of another language: their phonemes, and what has no reading."""
+
+
+class LanguageModule(Protocol):
+    """The functions of a language's module: pure, and safe to call from several threads."""
+
+    def to_phonemes(self, text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
+        """Return a text in Kokoro's alphabet, and the words and signs in it that have no reading.
+
+        ``tag``: BCP 47, in lower case ("pt-pt").
+        """
+        ...
+
+    def spell_out(self, text: str) -> str:
+        """Return a text with its numbers, signs, units, dates, times and abbreviations in words."""
+        ...
+
+    def cardinal(self, number: int) -> str:
+        """Return a number from 0 in words; digit by digit where the language has no word for its size."""
+        ...
+
+
+class Probe(NamedTuple):
+    """Sentences that a voice says to be compared with a speaker: for the least effort, and for the others."""
+
+    short: str
+    long: str
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language that Kokoro was trained on."""
+
+    name: str
+    module: str
+    """Name of the module in this package."""
+    voices: str
+    """First letters of the names of its native voices: "ab" for ``af_heart`` and ``bm_george``."""
+    tokens_per_second: float
+    """Of Kokoro's native voices at speed 1, pauses left out."""
+    probe: Probe
+    packages: Mapping[str, str]
+    """Python packages that the module needs: the requirement for pip, by the name that is imported."""
+    other_codes: tuple[str, ...] = ()
+    """Codes of ISO 639-2 and 639-3, and what is written instead of them."""
+
+
+LANGUAGES: Mapping[str, Language] = {
+    "en": Language(
+        "English", "english", "ab", 20.8,
+        Probe("We were away a year ago.", "We were away a year ago, and nothing much has changed."),
+        {"hibari": "hibari-tts==0.2.1"}, ("eng",),
+    ),
+    "es": Language(
+        "Spanish", "spanish", "e", 19.3,
+        Probe("Nos fuimos hace un año.", "Nos fuimos hace un año, y no ha cambiado casi nada."),
+        {}, ("spa",),
+    ),
+    "fr": Language(
+        "French", "french", "f", 18.1,
+        Probe("Nous étions loin il y a un an.", "Nous étions loin il y a un an, et presque rien n'a changé."),
+        {}, ("fra", "fre"),
+    ),
+    "hi": Language(
+        "Hindi", "hindi", "h", 17.5,
+        Probe("हम एक साल पहले चले गए थे।", "हम एक साल पहले चले गए थे, और तब से ज़्यादा कुछ नहीं बदला।"),
+        {}, ("hin",),
+    ),
+    "it": Language(
+        "Italian", "italian", "i", 17.8,
+        Probe("Eravamo lontani un anno fa.", "Eravamo lontani un anno fa, e non è cambiato quasi nulla."),
+        {}, ("ita",),
+    ),
+    "ja": Language(
+        "Japanese", "japanese", "j", 15.5,
+        Probe("一年前に離れました。", "一年前にそこを離れましたが、あまり何も変わっていません。"),
+        {"haqumei": "haqumei==0.12.3"}, ("jpn", "jp"),
+    ),
+    "pt": Language(
+        "Portuguese", "portuguese", "p", 20.2,
+        Probe("Fomos embora há um ano.", "Fomos embora há um ano, e quase nada mudou desde então."),
+        {}, ("por",),
+    ),
+    "zh": Language(
+        "Chinese", "chinese", "z", 20.8,
+        Probe("我们一年前离开了那里。", "我们一年前离开了那里，现在没有什么大的变化。"),
+        {"pypinyin": "pypinyin==0.55.0", "rjieba": "rjieba==0.2.2"}, ("zho", "chi", "cmn", "cn"),
+    ),
+}  # fmt: skip
+"""By ISO 639-1 code. The tokens a second of English are the middle of what its voices reach (19 to 22.6)."""
+
+UNREADABLE = frozenset({"ko", "kor", "yue", "wuu", "nan", "hak", "gan", "hsn"})
+"""Korean, and the languages of China other than Mandarin: Kokoro has neither their sounds nor their tones, and Mandarin
+would not be what was said."""
+
+_BY_CODE = {code: main for main, row in LANGUAGES.items() for code in (main, *row.other_codes)}
+
+
+def main_code(tag: str) -> str:
+    """Return the ISO 639-1 code of a language of this registry; the tag's own first part for any other."""
+    code = tag.replace("_", "-").partition("-")[0].lower()
+    return _BY_CODE.get(code, code)
+
+
+def find(tag: str) -> Language | None:
+    """Return the language of a tag; None for one that Kokoro was not trained on."""
+    return LANGUAGES.get(main_code(tag))
+
+
+def has_module(tag: str) -> bool:
+    """Return whether a language is read by a module of this package."""
+    language = find(tag)
+    return language is not None and find_spec(f"{__package__}.{language.module}") is not None
+
+
+def missing_packages(tag: str) -> tuple[str, ...]:
+    """Return pip's requirements of the packages that reading a language needs and that are not installed here."""
+    language = find(tag)
+    needed = language.packages if language else {}
+    return tuple(requirement for package, requirement in needed.items() if find_spec(package) is None)
+
+
+def module_of(tag: str) -> LanguageModule:
+    """Return the module that reads a language, ready to be used. Raises SegmentError ``language``."""
+    if not has_module(tag):
+        raise SegmentError("language", f'kokoro has no rules for "{tag}": use --engine fish.')
+    if missing := missing_packages(tag):
+        language = LANGUAGES[main_code(tag)]
+        raise SegmentError("language", f"{needs_packages(language.name, missing)} or use --engine fish.")
+    return _imported(main_code(tag))
+
+
+def needs_packages(name: str, missing: tuple[str, ...]) -> str:
+    """Return the beginning of a sentence for the user: what a language needs, and how it is installed."""
+    what = "the Python package" if len(missing) == 1 else "the Python packages"
+    return (
+        f"reading {name} needs {what} {' and '.join(missing)}: install it (pip install {' '.join(missing)})"
+    )
+
+
+def spell_out(text: str, tag: str) -> str:
+    """Return a text with its numbers and signs in words; unchanged in a language without a module."""
+    return _imported(main_code(tag)).spell_out(text) if has_module(tag) else text
+
+
+def native_voices(tag: str) -> str:
+    """Return the first letters of the names of a language's voices; empty where Kokoro has none."""
+    language = find(tag)
+    return language.voices if language else ""
+
+
+def probe_of(tag: str) -> Probe:
+    """Return the probe in a language; the English one where Kokoro has no voice of it."""
+    return (find(tag) or LANGUAGES["en"]).probe
+
+
+@cache
+def _imported(code: str) -> LanguageModule:
+    return cast(LanguageModule, importlib.import_module(f"{__package__}.{LANGUAGES[code].module}"))
