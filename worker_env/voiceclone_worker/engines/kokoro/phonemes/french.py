@@ -494,8 +494,8 @@ def _parts(token: Token) -> Iterator[Token]:
         yield token
         return
     for part in re.findall(r"[^']+'?", token.written):
-        pieces = [part] if part.lower() in known else re.findall(r"[^-]+-?", part)
-        yield from (Token(piece.lower(), piece, token.is_acronym) for piece in pieces)
+        halves = [part] if part.lower() in known else re.findall(r"[^-]+-?", part)
+        yield from (Token(half.lower(), half, token.is_acronym) for half in halves)
 
 
 def _sounds_in_context(
