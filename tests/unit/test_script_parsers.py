@@ -334,7 +334,7 @@ def test_unicode_files_of_any_mark_are_read(tmp_path: Path, mark: bytes, encodin
 
 def test_the_encoding_that_the_text_proves_is_taken_and_named(tmp_path: Path) -> None:
     result = read(tmp_path, "a.srt", SRT.replace("Hello", "他今天不会回来了").encode("gbk"))
-    assert texts(result)[0] == "他今天不会回来了 there."
+    assert texts(result)[0] == "他今天不会回来了there."
     assert result.notes[0] == (
         "a.srt is not UTF-8 and was read as gb18030: give --encoding if that is wrong."
     )
