@@ -329,7 +329,7 @@ def test_csv_that_is_not_a_script_is_rejected(tmp_path: Path, content: str, part
 )
 def test_unicode_files_of_any_mark_are_read(tmp_path: Path, mark: bytes, encoding: str) -> None:
     content = mark + SRT.replace("Hello", "Señora, ¿qué tal? 你好").encode(encoding)
-    assert texts(read(tmp_path, "a.srt", content))[0] == "Señora, ¿qué tal? 你好 there."
+    assert texts(read(tmp_path, "a.srt", content))[0] == "Señora, ¿qué tal? 你好there."
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])

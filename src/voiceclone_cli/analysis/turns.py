@@ -17,6 +17,8 @@ from voiceclone_cli.files import check_speaker_names
 from voiceclone_cli.types import Diarization, Turn
 from voiceclone_worker.validation import shown
 
+GIVEN_TURNS = "given"
+"""The diarizer of turns that the user gave."""
 MAX_TURNS = 100_000
 MAX_SECONDS = 100 * 3600
 """The latest end of a turn, as in scripts."""
@@ -133,7 +135,7 @@ def given_turns(path: Path, seconds: float) -> Diarization:
             "check that it is the right file.",
             code="no_speech",
         )
-    return Diarization(turns, exclusive_turns(turns), "given", f"{path} was given")
+    return Diarization(turns, exclusive_turns(turns), GIVEN_TURNS, f"{path} was given")
 
 
 def exclusive_turns(turns: Iterable[Turn]) -> tuple[Turn, ...]:

@@ -27,6 +27,7 @@ from voiceclone_cli.files import (
 from voiceclone_cli.references.selection import ENOUGH, join_spans, quietest_time, select_spans
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.script.language import TextLook
+from voiceclone_cli.script.parsers import clean_text
 
 STAGE = "casting"
 VERSION = 2
@@ -173,7 +174,7 @@ def _text_beside(path: Path) -> str:
             "keep only the words in the audio, or remove the file.",
             code="bad_reference_text",
         )
-    return " ".join(text.split())
+    return clean_text(text)
 
 
 def _language_of_text(text: str, language: str) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.script.typography import join_rows
 from voiceclone_cli.types import OmittedText
 from voiceclone_worker.protocol import MAX_SEED
 from voiceclone_worker.speech_units import speech_units
@@ -161,8 +162,11 @@ def _not_unicode() -> InputError:
 
 
 def clean_text(text: str) -> str:
-    """Put a text on one line: line breaks, tabs, control characters and runs of blanks become one blank."""
-    return " ".join(_CONTROL.sub(" ", text).split())
+    """Put a text on one line: tabs, control characters and runs of blanks become one blank.
+
+    So do line breaks, but beside a character of Chinese or Japanese, where they become nothing.
+    """
+    return " ".join(_CONTROL.sub(" ", join_rows(text)).split())
 
 
 def parse_time(value: object) -> float:

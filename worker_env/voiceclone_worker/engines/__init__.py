@@ -48,7 +48,7 @@ class EngineInfo:
 
     def reader_of(self, language: str) -> str:
         """Return the program that reads a language; empty where the engine needs none."""
-        return "" if self.languages is None or registry.has_module(language) else self.reader
+        return "" if self.was_made_for(language) else self.reader
 
     def missing_packages(self, language: str) -> tuple[str, ...]:
         """Return what pip has to install into this environment before the engine reads a language."""
