@@ -46,29 +46,36 @@ class Catalogue:
         return self.names.get(english, english)
 
     def sentence(self, english: str) -> str:
-        """Return the translation of a sentence or of a name, with the spaces around it."""
+        """Return the translation of a sentence, a name or a list of names, with the spaces around it."""
         text = english.strip()
         if not text or not self.sentences:
             return english
-        translated = self.names.get(text) or self._translated(text)
+        translated = self._listed(text) or self._translated(text)
         return english if translated is None else english.replace(text, translated, 1)
 
     def error(self, code: str, message: str) -> str:
         """Return what an error means, followed by its English message, which has the details."""
-        translated = self._translated(message)
-        if translated is not None:
+        translated = self.sentence(message)
+        if translated != message or code not in self.errors:
             return translated
-        return f"{self.errors[code]}（{code}）\n  {message}" if code in self.errors else message
+        return f"{self.errors[code]}（{code}）\n  {message}"
+
+    def _listed(self, text: str) -> str | None:
+        found = [self.names.get(name.replace("_", " ")) for name in text.split(", ")]
+        return "、".join(filter(None, found)) if all(found) else None
 
     def _translated(self, text: str) -> str | None:
         for pattern, translation in self._patterns:
             if found := pattern.fullmatch(text):
-                values = found.groupdict()
-                return _PLACEHOLDER.sub(
-                    lambda name: self.sentence(values[name[2]]) if name[1] == "+" else values[name[2]],
-                    translation,
-                )
+                return self._filled(translation, found.groupdict())
         return None
+
+    def _filled(self, translation: str, values: Mapping[str, str]) -> str:
+        def value(placeholder: re.Match[str]) -> str:
+            text = values[placeholder[2]]
+            return self.sentence(text) if placeholder[1] == "+" else text
+
+        return _PLACEHOLDER.sub(value, translation)
 
     @cached_property
     def _patterns(self) -> list[tuple[re.Pattern[str], str]]:

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from voiceclone_cli import translation
+from voiceclone_cli.cli.output import run_summary
 from voiceclone_cli.report import page
 from voiceclone_cli.translation import CHINESE, ENGLISH, Catalogue, catalogue, locale_language, placeholders
+from voiceclone_cli.types import Until
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (ROOT / "src" / "voiceclone_cli", ROOT / "worker_env" / "voiceclone_worker")
@@ -41,7 +43,11 @@ def codes() -> set[str]:
     for base in PACKAGES:
         for path in base.rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
+                if (
+                    isinstance(node, ast.keyword)
+                    and node.arg == "code"
+                    and isinstance(node.value, ast.Constant)
+                ):
                     found.add(node.value.value)
     return found
 
@@ -151,7 +157,12 @@ def test_the_locale_says_the_language(environ: dict[str, str], language: str) ->
 
 @pytest.mark.parametrize(
     "name, language",
-    [("Chinese (Simplified)_China", CHINESE), ("zh_CN", CHINESE), ("English_Germany", ENGLISH), (None, ENGLISH)],
+    [
+        ("Chinese (Simplified)_China", CHINESE),
+        ("zh_CN", CHINESE),
+        ("English_Germany", ENGLISH),
+        (None, ENGLISH),
+    ],
 )
 def test_windows_says_the_language_without_variables(
     name: str | None, language: str, monkeypatch: pytest.MonkeyPatch
@@ -170,3 +181,30 @@ def test_what_is_chosen_comes_before_the_locale(monkeypatch: pytest.MonkeyPatch)
     assert translation.current().language == ENGLISH
     translation.choose(None)
     assert translation.current().language == CHINESE
+
+
+def without_chinese(lines: Iterator[str]) -> list[str]:
+    return [line for line in lines if line.strip() and not re.search(r"[\u4e00-\u9fff]", line)]
+
+
+def test_no_line_at_the_end_of_a_run_stays_english() -> None:
+    document = {
+        "status": "partial",
+        "run_dir": "/run",
+        "speakers": [{"name": "ANNA", "segments": 5, "reference_seconds": 9.8}],
+        "speakers_found": {"label": 12, "time": 3},
+        "notes": ["the disk of /run may become full: the run needs up to 10 MB and 5 MB are free; if it does, make room and give the same command again"],
+        "segments": [{"id": "0001", "status": "done", "overflow_seconds": 0.5, "text": "Hello."}],
+        "errors": [{"code": "worker_died", "message": "The worker ended.", "segment": "0002"}],
+        "turns": [{"speaker": "ANNA"}],
+        "reused": 1,
+        "timing": {"total": 1.0},
+    }  # fmt: skip
+    say = catalogue(CHINESE).sentence
+    assert without_chinese(map(say, run_summary(document))) == []
+    assert [say(line) for line in run_summary(document)][-1] == (
+        "部分完成：1 / 1 句，其中 1 句沿用以前的，用时 1.0 秒，结果在 /run"
+    )
+    for until in Until:
+        stopped = {**document, "errors": []}
+        assert without_chinese(map(say, run_summary(stopped, until))) == []
