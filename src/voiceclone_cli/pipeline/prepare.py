@@ -84,7 +84,9 @@ def prepare(ctx: RunContext) -> SynthesisJob:
         _check_free_space(ctx, script.segments, slot_ends, len(references))
     if until is not Until.DIARIZATION:
         speakers = {segment.speaker for segment in script.segments}
-        consent, notes = copy_consent(request.consent, ctx.run_dir.consent, speakers)
+        consent, notes = copy_consent(
+            request.consent, ctx.run_dir.consent, speakers, request.settings.encoding
+        )
         ctx.notes.extend(notes)
     # 4. The documents of the run directory.
     turns = edits.rename_turns(diarization, corrections.name_of)
@@ -128,7 +130,7 @@ def _open_analyzer(ctx: RunContext) -> Iterator[Analyzer]:
 def _diarize(ctx: RunContext, analyzer: Analyzer) -> Diarization:
     request = ctx.request
     if request.turns is not None:
-        return given_turns(request.turns, ctx.recording.seconds)
+        return given_turns(request.turns, ctx.recording.seconds, request.settings.encoding)
     return diarize_cached(
         ctx.recording, request.settings, request.speakers, ctx.progress, ctx.cache, analyzer
     )
@@ -162,6 +164,7 @@ def _find_script(
             labels=settings.speaker_labels,
             sounds=settings.speak_sounds,
             strict=settings.strict,
+            encoding=settings.encoding,
         )
         script, language = choose_language(
             read,
@@ -169,6 +172,7 @@ def _find_script(
             given=settings.language,
             given_by=given_by or "",
             earlier=earlier.language if earlier else None,
+            encoding=settings.encoding,
         )
         recognised, script_from = earlier, str(request.script.absolute())
     if not script.segments:
@@ -264,6 +268,7 @@ def _build_references(
         first_names=first_names,
         cache=ctx.cache,
         progress=ctx.progress,
+        encoding=ctx.request.settings.encoding,
     )
     for voice, reference in references.items():
         ctx.notes.extend(reference.warnings if voice in speaking else ())

@@ -17,9 +17,9 @@ from voiceclone_cli.script.language import LanguageChoice
 from voiceclone_cli.types import Diarization, Reference, Script, Segment, segment_seed
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
-ENCODING_VERSION = 5
+ENCODING_VERSION = 6
 """To be counted up when the same references give other codes."""
-SPEECH_VERSIONS = {"kokoro": 6, "echo": 2}
+SPEECH_VERSIONS = {"kokoro": 7, "echo": 2}
 """By engine, 1 for the others. To be counted up when the same inputs give other speech."""
 
 
