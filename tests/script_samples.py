@@ -80,8 +80,9 @@ class Sample:
 
 
 def words_of(text: str) -> Counter[str]:
-    """Return the words of a text: letters and digits, normalised."""
-    return Counter(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).casefold()))
+    """Return the words of a text: letters and digits, normalised; each Chinese character is one."""
+    normal = unicodedata.normalize("NFKC", text).casefold()
+    return Counter(re.findall(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+", normal))
 
 
 @dataclass(slots=True)

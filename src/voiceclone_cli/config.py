@@ -101,6 +101,12 @@ def _language(text: str) -> str:
     return tag
 
 
+def _encoding(text: str) -> str:
+    from voiceclone_cli.encodings import encoding_named
+
+    return encoding_named(text)
+
+
 def _text(text: str) -> str:
     """Return a name or a path. The system refuses a NUL in one, and a terminal may obey other controls."""
     if any(ord(character) < 32 or ord(character) == 127 for character in text):
@@ -196,6 +202,11 @@ class Settings:
     language: str | None = _setting(
         None, "VOICECLONE_LANGUAGE", _language, "Language code of the recording, or of the script.",
         ("--language", "-l"), INPUT, "CODE",
+    )
+    encoding: str | None = _setting(
+        None, "VOICECLONE_ENCODING", _encoding,
+        "Encoding of text files (script, list, consent, turns) that are not UTF-8 [default: what their text proves].",
+        ("--encoding",), INPUT, "NAME",
     )
     audio_track: str | None = _setting(
         None, "VOICECLONE_AUDIO_TRACK", _track,

@@ -31,11 +31,14 @@ from voiceclone_cli.types import Recording
 
 ROOT = Path(__file__).parents[2]
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
+CHINESE_PAGE = ROOT / "docs" / "dubbing-a-video.zh-CN.md"
 DOCS = [README, *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def commands(path: Path) -> list[str]:
-    blocks = re.findall(r"^```sh\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+def commands(path: Path, shell: str = "sh") -> list[str]:
+    blocks = re.findall(
+        rf"^```{shell}\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
     lines = (re.sub(r"(^|\s)#.*", "", line).strip() for block in blocks for line in block.splitlines())
     return [line for line in lines if line]
 
@@ -95,6 +98,21 @@ def test_each_command_can_be_read(path: Path) -> None:
         # What stands before a verb ends the command by itself.
         if program == "voiceclone" and not words[0].startswith("--"):
             expect_understood(*words)
+
+
+def test_the_installation_on_windows_names_what_is_here() -> None:
+    lines = commands(CHINESE_PAGE, "powershell")
+    assert lines[:2] == ["py -3.12 -m venv .venv", r".venv\Scripts\activate"]
+    for line in lines[2:]:
+        match shlex.split(line):
+            case ["python", "-m", "pip", "install", "-r", requirements]:
+                assert (ROOT / requirements).is_file()
+            case ["python", "-m", "pip", "install", "--no-deps", "."]:
+                assert (ROOT / "pyproject.toml").is_file()
+            case ["voiceclone", *words]:
+                expect_understood(*words)
+            case _:
+                raise AssertionError(line)
 
 
 def test_every_picture_and_page_that_is_named_is_there() -> None:
@@ -184,7 +202,8 @@ def _lay_out(folder: Path, sample_wav: Path, finished: Path) -> None:
     write_media(folder / "input.mp4", samples, rate, video=True)
     shutil.copy(finished / "speakers" / "SPEAKER_01" / "reference.wav", folder / "voice.wav")
     shutil.copytree(ROOT / "examples", folder / "examples")
-    shutil.copy(ROOT / "examples" / "sample.es.srt", folder / "translation.es.srt")
+    for language in ("es", "zh"):
+        shutil.copy(ROOT / "examples" / f"sample.{language}.srt", folder / f"translation.{language}.srt")
     season = folder / "season"
     season.mkdir()
     shutil.copy(folder / "input.wav", season / "E01.wav")

@@ -60,7 +60,8 @@ def fitted(
     for speaker, own in sorted(parts.items()):
         soundfile.write(folder / f"{speaker}.wav", longest(own), RATE)
         codes = folder / speaker / "voice.npz"
-        references.append(ReferenceSpec(speaker, str(folder / f"{speaker}.wav"), "", str(codes)))
+        audio = str(folder / f"{speaker}.wav")
+        references.append(ReferenceSpec(speaker, audio, "", str(codes), speaks=("en", "es")))
     folders = {"encoder": str(model_folders["campplus"]), "quality": str(model_folders["dnsmos"])}
     options = {**folders, "threads": 2}
     spec = EngineSpec("kokoro", str(model_folders["kokoro"]), options=options)
@@ -156,8 +157,9 @@ def test_fitting_again_gives_the_same_voices_and_reports_its_progress(fitted: Fi
     progress = [fields for event, fields in fitted.events if event == "encoding"]
     for reference in fitted.references:
         own = [fields for fields in progress if fields["speaker"] == reference.speaker]
-        assert [fields["completed"] for fields in own] == list(range(1, EFFORTS["normal"].probes + 1))
-        assert {fields["total"] for fields in own} == {EFFORTS["normal"].probes}
+        probes = 2 * EFFORTS["normal"].probes  # of two languages
+        assert [fields["completed"] for fields in own] == list(range(1, probes + 1))
+        assert {fields["total"] for fields in own} == {probes}
 
 
 def test_spanish_is_synthesized_and_a_line_is_fitted_to_its_slot(fitted: Fitted) -> None:
@@ -172,13 +174,13 @@ def test_spanish_is_synthesized_and_a_line_is_fitted_to_its_slot(fitted: Fitted)
 
 def test_a_long_text_is_complete(fitted: Fitted) -> None:
     table = voice_table()
-    voice = read_voice(Path(fitted.references[0].codes), table.names)
+    mixture = read_voice(Path(fitted.references[0].codes), table.names).mixture("en")
     front = SpeechModel(Path(fitted.spec.checkpoint))
     planned = 0.0
     for line in LINES:
         tokens = phonemes.to_tokens(phonemes.to_phonemes(line, "en"))
-        style = table.style(voice.acoustic, voice.prosody, len(tokens))
-        planned += front.plan(tokens, style, voice.speed).seconds()
+        style = table.style(mixture.acoustic, mixture.prosody, len(tokens))
+        planned += front.plan(tokens, style, mixture.speed).seconds()
     row = SpeechRow(0, SegmentSpec("twice", " ".join(LINES * 2), "en", seed=1), fitted.references[0])
     seconds = len(signal_of(synthesize(fitted.engine, [row])["twice"])) / 24_000
     # A longer text is read more briskly, in .9 of the time; cut at the network's 500 tokens it would take .7.
@@ -191,7 +193,8 @@ def test_a_row_that_cannot_be_made_fails_alone(fitted: Fitted, tmp_path: Path) -
         fitted.engine,
         [
             SpeechRow(0, SegmentSpec("mute", "...", "en", seed=1), good),
-            SpeechRow(0, SegmentSpec("foreign", "你好", "zh", seed=1), good),
+            SpeechRow(0, SegmentSpec("foreign", "안녕하세요", "ko", seed=1), good),
+            SpeechRow(0, SegmentSpec("unplanned", "Bonjour à tous.", "fr", seed=1), good),
             SpeechRow(
                 0, SegmentSpec("voiceless", "Hello.", "en", seed=1), replace(good, codes=str(tmp_path / "no"))
             ),
@@ -199,7 +202,12 @@ def test_a_row_that_cannot_be_made_fails_alone(fitted: Fitted, tmp_path: Path) -
         ],
     )
     codes = {name: outcome.code for name, outcome in outcomes.items() if isinstance(outcome, SegmentError)}
-    assert codes == {"mute": "nothing_to_speak", "foreign": "language", "voiceless": "voice_missing"}
+    assert codes == {
+        "mute": "nothing_to_speak",
+        "foreign": "language",
+        "unplanned": "voice_language",
+        "voiceless": "voice_missing",
+    }
     assert len(signal_of(outcomes["good"])) > 0.3 * 24_000
 
 
@@ -234,5 +242,5 @@ def test_a_reference_that_cannot_be_used_fails_alone(fitted: Fitted, tmp_path: P
         "missing": "reference_unreadable",
     }
     voice = read_voice(tmp_path / "good.npz", voice_table().names)
-    assert not len(voice.conversion.frames), "two seconds are too few for the lookup"
+    assert not len(voice.mixture("en").conversion.frames), "two seconds are too few for the lookup"
     assert "The voice of brief is matched by" in notes[0] and "--reference" in notes[0]

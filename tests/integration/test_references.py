@@ -32,7 +32,7 @@ def references(
     found: Diarization = diarize(recording, stack, token=None, count=SpeakerCount(), threads=1)
     out = tmp_path_factory.mktemp("speakers")
     return build_references(
-        recording, found, [], out=out, given={}, speakers=found.speakers, progress=no_progress
+        recording, found, [], language="", out=out, given={}, speakers=found.speakers, progress=no_progress
     )
 
 

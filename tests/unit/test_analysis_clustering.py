@@ -185,6 +185,22 @@ def test_twelve_speakers_are_the_same_people_in_all_blocks(monkeypatch: pytest.M
     assert same_partition(clustered(excerpts(voices(13), which)), which)
 
 
+def test_no_graph_is_much_larger_than_a_block_however_many_people_speak(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spectral, sizes = clustering._spectral, []
+
+    def spied(unit: Any, *rest: Any) -> Any:
+        sizes.append(len(unit))
+        return spectral(unit, *rest)
+
+    monkeypatch.setattr(clustering, "_MOST_ROWS", 60)
+    monkeypatch.setattr(clustering, "_spectral", spied)
+    which = in_scenes(8, 2400)
+    assert same_partition(clustered(excerpts(voices(8), which)), which)
+    assert max(sizes) <= 120
+
+
 def test_what_fits_in_one_block_is_clustered_as_without_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings = excerpts(voices(5), in_scenes(5, 300), spread=1.5)
     monkeypatch.setattr(clustering, "_MOST_ROWS", 300)

@@ -177,7 +177,8 @@ def test_the_turns_of_a_file_are_taken_as_they_are_within_the_recording(tmp_path
         (b"", "no turn within"),
         (b"SPEAKER a 1 9.0 1.0 <NA> <NA> Anna <NA> <NA>\n", "no turn within"),
         (b"hello\n", "line 1"),
-        (b"\xff\xfe\x00", "not UTF-8"),
+        (b"\xff\xfe\x00", "mark of UTF-16-LE"),
+        (b"\xe9\xff\x00", "not UTF-8"),
     ],
 )
 def test_what_is_no_rttm_of_this_recording_is_refused(tmp_path: Path, content: bytes, message: str) -> None:

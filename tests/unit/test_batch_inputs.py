@@ -111,7 +111,7 @@ def common(tmp_path: Path) -> RunRequest:
 def read_rows(tmp_path: Path, common: RunRequest, text: str | bytes, name: str = "list.csv") -> list[ListRow]:
     data = text.encode() if isinstance(text, str) else text
     (tmp_path / name).write_bytes(data)
-    return read_list(tmp_path / name, common)
+    return read_list(tmp_path / name, common)[0]
 
 
 def list_error(tmp_path: Path, common: RunRequest, text: str | bytes, name: str = "list.csv") -> str:

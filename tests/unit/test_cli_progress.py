@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.cells import cell_len
 
 from voiceclone_cli.batch.run import BatchResult
 from voiceclone_cli.cli.output import MAX_BATCH_ROWS, batch_summary, batch_table, main_output, show_batch
@@ -52,6 +53,17 @@ def test_the_table_has_a_line_for_each_input() -> None:
         "  a-longer-name  error      4 of 4     12.3  it is empty",
         "  later          planned         -        -",
     ]
+
+
+def test_chinese_names_are_as_wide_as_two_letters_each() -> None:
+    long = "市场部门每周例会的会议录音第一部分以及第二部分"
+    lines = list(batch_table([row("talk"), row("会议录音"), row(long, 1, "它是空的")]))
+    assert [line[: line.index("4 of 4")].rstrip() for line in lines[1:]] == [
+        f"  talk{' ' * 35}  success",
+        f"  会议录音{' ' * 31}  success",
+        "  市场部门每周例会的会议录音第一部分以...  error",
+    ]
+    assert len({cell_len(line[: line.index("4 of 4")]) for line in lines[1:]}) == 1
 
 
 def test_of_many_inputs_only_incomplete_ones_have_a_line() -> None:

@@ -19,6 +19,7 @@ from voiceclone_cli.doctor.run import engine_row, severity_of_fish
 from voiceclone_cli.engines.select import EngineReport
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.system import Memory
+from voiceclone_worker.engines.kokoro.phonemes import registry
 
 GB = 10**9
 CARD = {"name": "A card", "memory_mb": 8000, "free_mb": 7000, "bf16": True}
@@ -349,3 +350,25 @@ def test_a_terminal_of_80_columns_is_kept(
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert {line[:22].strip() for line in lines} == {"ok    short", "fail  a longer check", ""}
+
+
+def test_doctor_says_which_languages_kokoro_speaks_and_what_others_need(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    languages, program = checks.language_rows()
+    spoken = "Chinese, English, French, Hindi, Italian, Japanese, Portuguese, Spanish"
+    assert languages == CheckRow("languages", CheckState.OK, f"kokoro speaks {spoken}")
+    assert (program.check, program.state) == ("espeak-ng", CheckState.NOTE)
+    assert not any(name in program.advice for name in spoken.split(", "))
+
+
+def test_a_language_whose_package_is_missing_is_a_row_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = registry.find_spec
+    monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "haqumei" else real(name))
+    languages, japanese, _ = checks.language_rows()
+    assert "Japanese" not in languages.found and "Chinese" in languages.found
+    assert (japanese.state, japanese.found) == (CheckState.NOTE, "not Japanese")
+    assert japanese.advice.endswith("install it (pip install haqumei==0.12.3)")

@@ -14,6 +14,7 @@ from voiceclone_cli.engines.fish import REQUIRED_FILES
 from voiceclone_cli.engines.select import EngineChoice, EngineReport, choose_engine, language_notes, probe
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.models import download
+from voiceclone_worker.engines.kokoro.phonemes import registry
 
 
 @pytest.fixture(autouse=True)
@@ -255,19 +256,64 @@ def test_a_language_that_kokoro_was_not_made_for_is_noted(monkeypatch: pytest.Mo
     assert language_notes("fish", {"pl": 3, "zh": 2}) == language_notes("echo", {"ja": 1}) == []
 
 
+def test_the_engine_that_was_made_for_a_language_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: f"/bin/{program}")
+    assert language_notes("kokoro", {"de": 1})[0].endswith("; use --engine fish")
+    assert language_notes("fish", {"hi": 1})[0].endswith("; use --engine kokoro")
+    for engine, other in (("kokoro", "fish"), ("fish", "kokoro")):
+        (note,) = language_notes(engine, {"cs": 1})
+        assert note.endswith(f"; try --engine {other}, which was not made for it either")
+
+
+def test_the_languages_that_kokoro_was_made_for_need_no_program(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    tags = ("zh-Hans", "zh-Hant", "zh-TW", "ja", "fr", "it", "pt-BR", "pt-PT", "hi", "es-MX", "en-GB")
+    assert language_notes("kokoro", dict.fromkeys(tags, 1)) == []
+
+
 def test_a_script_that_kokoro_cannot_read_is_refused_before_anything_is_encoded() -> None:
-    with pytest.raises(InputError, match=r"kokoro cannot read Cantonese.*--engine fish"):
+    with pytest.raises(InputError) as caught:
         language_notes("kokoro", {"yue": 9})
+    assert caught.value.message == (
+        "kokoro cannot read Cantonese, and can read Chinese, English, French, Hindi, Italian, Japanese, Portuguese and "
+        "Spanish: try --engine fish, which was not made for it either"
+    )
     (note,) = language_notes("kokoro", {"ko": 1, "en": 4})
-    assert note == "1 line will not be spoken, since kokoro cannot read Korean: use --engine fish"
+    assert note.startswith(
+        "1 line will not be spoken, since kokoro cannot read Korean, and can read Chinese, "
+    )
+
+
+def test_chinese_of_hong_kong_is_said_to_be_spoken_in_mandarin() -> None:
+    (note,) = language_notes("kokoro", {"zh-HK": 2, "zh": 1})
+    assert note == "Chinese (zh-HK) is spoken in Mandarin, since kokoro has no Cantonese"
+    assert language_notes("fish", {"zh-HK": 2}) == []
+
+
+def test_a_language_whose_package_is_missing_is_refused_here_but_not_on_a_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = registry.find_spec
+    monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "haqumei" else real(name))
+    with pytest.raises(
+        PreflightError, match=r"^reading Japanese needs the Python package haqumei==0\.12\.3: install"
+    ):
+        language_notes("kokoro", {"ja": 2})
+    assert language_notes("kokoro", {"ja": 2, "zh": 1})[0].startswith(
+        "2 lines will not be spoken, since reading"
+    )
+    assert language_notes("kokoro", {"ja": 2}, is_remote=True) == []
+    assert language_notes("fish", {"ja": 2}) == []
 
 
 def test_a_language_whose_program_is_missing_is_refused_here_but_not_on_a_cluster(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(PreflightError, match=r"needs the espeak-ng program to read French: install it"):
-        language_notes("kokoro", {"fr": 2})
-    assert language_notes("kokoro", {"fr": 2, "en": 1})[0].startswith("2 lines will not be spoken")
-    assert language_notes("kokoro", {"fr": 2}, is_remote=True) == []
-    assert language_notes("kokoro", {"es-MX": 2}) == []
+    with pytest.raises(PreflightError, match=r"needs the espeak-ng program to read German: install it"):
+        language_notes("kokoro", {"de": 2})
+    assert language_notes("kokoro", {"de": 2, "en": 1})[0].startswith("2 lines will not be spoken")
+    (note,) = language_notes("kokoro", {"de": 2}, is_remote=True)
+    assert note.startswith("kokoro was not made for German")

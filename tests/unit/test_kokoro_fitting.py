@@ -5,8 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voiceclone_worker.engines.kokoro.fitting import TRAITS_RATE, measure_pitch
+from voiceclone_worker.engines.kokoro import phonemes
+from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, Envelopes
+from voiceclone_worker.engines.kokoro.fitting import (
+    TRAITS_RATE,
+    ReferenceTraits,
+    measure_pitch,
+    speaking_pace,
+    speed_in,
+)
 from voiceclone_worker.engines.kokoro.model import Floats
+from voiceclone_worker.engines.kokoro.phonemes import registry
+from voiceclone_worker.protocol import ReferenceSpec
 
 
 def voiced(f0_hz: float, lowest_hz: float, seconds: float = 2.0) -> Floats:
@@ -33,3 +43,72 @@ def test_the_pitch_is_found_with_and_without_the_fundamental(f0_hz: float, lowes
 
 def test_silence_has_no_pitch() -> None:
     assert measure_pitch(np.zeros(TRAITS_RATE, np.float32)) is None
+
+
+# Speaking rate
+
+TEXTS = {
+    "en": "I have lived in this street for many years, and I know everyone in it.",
+    "es": "He vivido en esta calle muchos años, y conozco a todos los vecinos.",
+}
+
+
+def a_reference(
+    text: str = "", language: str = "", seconds: float = 5.0, speaks: tuple[str, ...] = ()
+) -> ReferenceTraits:
+    return ReferenceTraits(
+        ReferenceSpec("A", "a.wav", text, "a.npz", language, speaks),
+        signal=np.zeros(1, np.float32),
+        embedding=np.zeros(192, np.float32),
+        pitch=None,
+        envelopes=Envelopes(np.zeros((1, BANDS)), np.zeros((1, KEYS))),
+        seconds=seconds,
+    )
+
+
+def said_at(pace: float, language: str) -> ReferenceTraits:
+    """Return a reference in which ``TEXTS`` are said at ``pace`` times the usual rate."""
+    tokens = len(phonemes.to_tokens(phonemes.to_phonemes(TEXTS[language], language)))
+    usual = registry.LANGUAGES[language].tokens_per_second
+    return a_reference(TEXTS[language], language, tokens / usual / pace)
+
+
+@pytest.mark.parametrize("language", list(TEXTS))
+@pytest.mark.parametrize("pace", [0.85, 1.0, 1.1])
+def test_the_pace_of_a_speaker_is_relative_to_the_language_of_the_reference(
+    language: str, pace: float
+) -> None:
+    assert speaking_pace(said_at(pace, language)) == pytest.approx(pace)
+
+
+@pytest.mark.parametrize("language", list(TEXTS))
+@pytest.mark.parametrize("into", ["en", "es", "zh", "ja"])
+def test_a_speaker_who_is_fast_in_one_language_is_as_fast_in_another(language: str, into: str) -> None:
+    usual = registry.LANGUAGES[into].tokens_per_second
+    assert speed_in(said_at(1.1, language), into, kokoro_rate=usual) == pytest.approx(1.1)
+    assert speed_in(said_at(1.0, language), into, kokoro_rate=1.2 * usual) == pytest.approx(1 / 1.2)
+
+
+def test_a_speed_is_bounded() -> None:
+    assert speed_in(said_at(1.5, "en"), "en", 20.8) == 1.25
+    assert speed_in(said_at(0.6, "en"), "en", 20.8) == 0.8
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        a_reference(),
+        a_reference(TEXTS["en"]),
+        a_reference(TEXTS["en"], "en", seconds=1.0),
+        a_reference("Ich wohne seit vielen Jahren hier.", "de"),
+        a_reference("... !", "en"),
+    ],
+)
+def test_a_speaker_of_unknown_pace_is_as_fast_as_kokoro(reference: ReferenceTraits) -> None:
+    assert speaking_pace(reference) is None
+    assert speed_in(reference, "en", kokoro_rate=15.0) == 1.0
+
+
+def test_a_reference_needs_a_mixture_for_each_language_of_its_lines() -> None:
+    assert a_reference().languages == ("en",)
+    assert a_reference(speaks=("zh-Hans", "pt-BR", "zh", "de")).languages == ("zh", "pt", "en")

@@ -15,6 +15,7 @@ from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.phonemes import (
     english_rules,
     read,
+    registry,
     split,
     to_phonemes,
     to_tokens,
@@ -142,11 +143,40 @@ def test_numbers_and_signs_are_read_as_people_say_them(language: str, text: str,
     assert read(text, language).warnings == ()
 
 
+def plain_words(text: str) -> list[str]:
+    return re.sub("[^\\w' ]", " ", text).lower().split()
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "spoken"),
+    [
+        (language, *row)
+        for language in ("en", "es")
+        for row in spoken_forms(language)
+        if "MP3" not in row[0]  # "B two B" sounds as "B to B" does
+    ],
+)
+def test_checking_spells_numbers_and_signs_as_they_are_spoken(language: str, text: str, spoken: str) -> None:
+    assert plain_words(registry.spell_out(text, language)) == plain_words(
+        registry.spell_out(spoken, language)
+    )
+
+
+@given(st.integers(0, 10**12))
+@settings(deadline=None)
+def test_a_number_is_spelled_in_digits_and_words_alike(number: int) -> None:
+    for language in ("en", "es"):
+        words = registry.module_of(language).cardinal(number)
+        assert registry.spell_out(words, language) == words
+        if len(str(number)) != 4:  # a year, in English
+            assert registry.spell_out(str(number), language) == words
+
+
 def test_a_plain_text_is_left_to_hibari() -> None:
     from hibari.g2p import G2P
 
     text = "Oh, hello. I didn't know you were there; \"really\" - well... It's Diane, in New Jersey!"
-    assert english_rules.spell_out(text) == text
+    assert english_rules.in_readable_words(text) == text
     assert to_phonemes("I thought I heard a beep.", "en") == G2P()("I thought I heard a beep.")
 
 
@@ -171,13 +201,13 @@ def test_any_english_text_is_read_or_refused(text: str) -> None:
 
 def test_words_of_other_alphabets_are_read_or_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # without espeak-ng
-    reading = read("He said 你好 and שלום to everyone, привет!", "en")
-    assert reading.skipped == ("你好", "שלום", "привет")
-    assert "你好, שלום, привет" in reading.warnings[0]
-    assert sounds("He said 你好 to him.", "en") == sounds("He said to him.", "en")
-    assert read("Él dijo 你好.", "es").skipped == ("你好",)
+    reading = read("He said 안녕 and שלום to everyone, привет!", "en")
+    assert reading.skipped == ("안녕", "שלום", "привет")
+    assert "안녕, שלום, привет" in reading.warnings[0]
+    assert sounds("He said 안녕 to him.", "en") == sounds("He said to him.", "en")
+    assert read("Él dijo Москва.", "es").skipped == ("Москва",)
     with pytest.raises(SegmentError, match="--language"):
-        read("你好", "en")
+        read("안녕", "en")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +245,7 @@ def test_a_line_is_parted_by_its_alphabets(language: str, text: str, parts: list
 def test_the_longest_text_of_strange_signs_takes_no_time() -> None:
     started = time.monotonic()
     for text in ("a-" * 2500, "1" * 5000, "1.1" * 1600, "a.b" * 1600, '5" ' * 1600, "$1" * 2500):
-        english_rules.spell_out(text)
+        english_rules.in_readable_words(text)
         spell_out(text)
     assert time.monotonic() - started < 20
 
@@ -249,11 +279,10 @@ needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="nee
 @pytest.mark.parametrize(
     ("language", "text"),
     [
-        ("fr", "Nous travaillons avec Microsoft et du marketing ce week-end."),
-        ("fr", "Le smartphone de Steve Jobs est cool."),
         ("de", "Das Update für dein Smartphone ist da."),
+        ("nl", "De smartphone van Steve Jobs is cool."),
         ("ru", "Мой iPhone и Google."),
-        ("hi", "मैं Google पर हूँ।"),
+        ("mr", "मी Google वर आहे।"),
     ],
 )
 def test_foreign_words_are_spoken_and_nothing_else(language: str, text: str) -> None:
@@ -271,8 +300,8 @@ def test_espeak_ng_reads_words_of_other_alphabets_in_an_english_line() -> None:
 
 
 @needs_espeak
-def test_a_hindi_sentence_ends_at_its_danda() -> None:
-    assert len(split(to_phonemes("मैं यहाँ हूँ। नमस्ते।", "hi"), 20)) == 2
+def test_a_marathi_sentence_ends_at_its_danda() -> None:
+    assert len(split(to_phonemes("मी इथे आहे। नमस्कार।", "mr"), 20)) == 2
 
 
 @needs_espeak
@@ -280,14 +309,13 @@ def test_sounds_that_kokoro_does_not_have_are_named() -> None:
     reading = read("Dzień dobry, jak się dzisiaj masz?", "pl")
     assert reading.sounds == ("ʑ",)
     assert known(reading.phonemes)
-    assert read("Não, então põe.", "pt-br").warnings == ()
 
 
 @needs_espeak
 def test_espeak_ng_reads_signs_or_they_are_named() -> None:
-    assert read("Il fait −5 °C.", "fr").phonemes == to_phonemes("Il fait moins 5 °C.", "fr")
-    assert to_phonemes("£3", "fr") == to_phonemes("3 £", "fr")
-    assert read("मैं 20€ देता हूँ", "hi").skipped == ("€",)
+    assert read("Jest −5 °C.", "pl").phonemes == to_phonemes("Jest minus 5 °C.", "pl")
+    assert to_phonemes("£3", "de") == to_phonemes("3 £", "de")
+    assert read("मी 20€ देतो", "mr").skipped == ("€",)
 
 
 @pytest.mark.parametrize("text", ["", "  ", "...", "— ?!", "\n"])
@@ -300,22 +328,21 @@ def test_a_text_without_a_sound_is_refused(text: str) -> None:
 def test_a_language_without_a_route_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SegmentError, match="install it") as refused:
-        to_phonemes("Bonjour.", "fr")
+        to_phonemes("Guten Tag.", "de")
     assert refused.value.code == "language"
-    with pytest.raises(SegmentError, match="--engine fish"):
-        to_phonemes("你好", "zh")
+    for language in ("yue", "ko"):
+        with pytest.raises(SegmentError, match="--engine fish"):
+            to_phonemes("你好", language)
 
 
 def test_other_languages_go_through_the_espeak_program(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     program = tmp_path / "espeak-ng"
-    program.write_text(
-        '#!/bin/sh\ncase "$*" in *"-v fr-fr"*) read text; echo "t^ʃ-$text";; *) exit 1;; esac\n'
-    )
+    program.write_text('#!/bin/sh\ncase "$*" in *"-v nb"*) read text; echo "t^ʃ-$text";; *) exit 1;; esac\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    assert to_phonemes('Salut, "toi" !', "fr") == "ʧSalut, ʧtoi!"
+    assert to_phonemes('nei, "ta" !', "no") == "ʧnei, ʧta!"
     with pytest.raises(SegmentError, match="cannot read"):
         to_phonemes("Hallo", "de")
 

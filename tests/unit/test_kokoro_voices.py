@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +17,13 @@ from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, MAX_FRAMES, C
 from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics
 from voiceclone_worker.engines.kokoro.model import Floats
 from voiceclone_worker.engines.kokoro.voices import (
+    FittedMixture,
     FittedVoice,
     fit_f0,
     propose_mixtures,
     read_voice,
     score_probe,
+    voice_language,
     voice_table,
     write_voice,
 )
@@ -62,7 +66,8 @@ def test_prosody_moves_to_the_speakers_f0_and_timbre_stays() -> None:
     alone[low] = 1.0
     between = float(TABLE.semitones[low] * 0.6 + TABLE.semitones[high] * 0.4)
     embedding = unit(TABLE.embeddings[low])
-    assert fit_f0(alone, embedding, between, TABLE) @ TABLE.semitones == pytest.approx(between, abs=0.01)
+    fitted = fit_f0(alone, embedding, between, TABLE, TABLE.native("en"))
+    assert fitted @ TABLE.semitones == pytest.approx(between, abs=0.01)
     (((_, prosody),),) = propose_mixtures([(embedding, between)], TABLE, count=1)
     assert prosody @ TABLE.semitones == pytest.approx(between, abs=0.25)
 
@@ -70,7 +75,7 @@ def test_prosody_moves_to_the_speakers_f0_and_timbre_stays() -> None:
 def test_an_f0_out_of_reach_is_approached_as_far_as_allowed() -> None:
     alone = np.zeros(54, np.float32)
     alone[int(TABLE.semitones.argmin())] = 1.0
-    fitted = fit_f0(alone, unit(TABLE.embeddings[0]), 200.0, TABLE)
+    fitted = fit_f0(alone, unit(TABLE.embeddings[0]), 200.0, TABLE, TABLE.native("en"))
     assert fitted[int(TABLE.semitones.argmax())] == pytest.approx(0.9)
 
 
@@ -110,6 +115,44 @@ def test_a_crowd_shares_the_voices() -> None:
     assert all(len(mixtures) == 4 for mixtures in propose_mixtures(speakers, TABLE, count=4))
 
 
+@pytest.mark.parametrize("language, voices", [("zh", 8), ("ja", 5), ("fr", 1), ("es", 3), ("en", 54)])
+@pytest.mark.parametrize("speakers", [1, 3])
+def test_a_language_is_spoken_by_its_own_voices(language: str, voices: int, speakers: int) -> None:
+    native = TABLE.native(language)
+    assert native.sum() == voices
+    everyone = [stock(index) for index in (0, 13, 16)[:speakers]]
+    for mixtures in propose_mixtures(everyone, TABLE, count=2, language=language):
+        assert 1 <= len(mixtures) <= 2
+        for weights in (half for mixture in mixtures for half in mixture):
+            assert not weights[~native].any()
+            assert weights.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("language", ["ja", "hi", "zh"])
+def test_similar_people_have_different_voices_in_a_language_of_few(language: str) -> None:
+    a, b = TABLE.embeddings[0], TABLE.embeddings[9]
+    speakers = [(unit(0.7 * a + 0.3 * b), 95.0), (unit(0.3 * a + 0.7 * b), 95.2)]
+    together = propose_mixtures(speakers, TABLE, count=2, language=language)
+    leads = [int(mixtures[0][0].argmax()) for mixtures in together]
+    assert leads[0] != leads[1]
+    for own, others in ((leads[0], together[1]), (leads[1], together[0])):
+        assert own not in {int(acoustic.argmax()) for acoustic, _ in others}
+
+
+def test_nobody_gets_the_voice_of_the_other_sex_to_be_told_apart() -> None:
+    """Italian has a woman and a man, and both speakers are men: pitch and conversion have to tell them apart."""
+    men = [stock(TABLE.names.index(name)) for name in ("am_onyx", "bm_lewis")]
+    for ((acoustic, _),) in propose_mixtures(men, TABLE, count=1, language="it"):
+        assert TABLE.names[int(acoustic.argmax())] == "im_nicola"
+
+
+@pytest.mark.parametrize(
+    "tag, language", [("zh-Hant", "zh"), ("cmn", "zh"), ("pt-PT", "pt"), ("en-GB", "en"), ("de", "en")]
+)
+def test_a_language_without_voices_is_spoken_by_the_english_mixture(tag: str, language: str) -> None:
+    assert voice_language(tag) == language
+
+
 def test_the_score_wants_the_voice_the_f0_and_the_distance_to_others() -> None:
     (speaker, semitones), (other, _) = stock(0), stock(40)
     own = score_probe(speaker, semitones, [], speaker, semitones)
@@ -137,38 +180,78 @@ def test_styles_are_interpolated_between_lengths() -> None:
 NAMES = voice_table().names
 
 
-def a_voice() -> FittedVoice:
+CONVERSION = Conversion(
+    own=np.linspace(-4, -2, BANDS, dtype=np.float32),
+    target=np.linspace(-2, -4, BANDS, dtype=np.float32),
+    matrix=np.eye(BANDS, dtype=np.float32),
+    frames=np.linspace(-5, 0, 7 * BANDS, dtype=np.float16).reshape(7, BANDS),
+    keys=np.linspace(-9, 9, 7 * KEYS, dtype=np.float16).reshape(7, KEYS),
+    strength=0.7,
+)
+
+
+def a_mixture(conversion: Conversion = CONVERSION, speed: float = 1.1) -> FittedMixture:
     weights = np.zeros(54, np.float32)
     weights[[3, 5]] = 0.6, 0.4
+    return FittedMixture(weights, weights[::-1].copy(), conversion, speed, None, similarity=0.5)
+
+
+def a_voice(**mixtures: FittedMixture) -> FittedVoice:
     return FittedVoice(
         names=NAMES,
-        acoustic=weights,
-        prosody=weights[::-1].copy(),
-        conversion=Conversion(
-            own=np.linspace(-4, -2, BANDS, dtype=np.float32),
-            target=np.linspace(-2, -4, BANDS, dtype=np.float32),
-            matrix=np.eye(BANDS, dtype=np.float32),
-            frames=np.linspace(-5, 0, 7 * BANDS, dtype=np.float16).reshape(7, BANDS),
-            keys=np.linspace(-9, 9, 7 * KEYS, dtype=np.float16).reshape(7, KEYS),
-            strength=0.7,
-        ),
+        mixtures=mixtures or {"en": a_mixture()},
         level=0.05,
-        speed=1.1,
         embedding=np.full(192, 192**-0.5, np.float32),
         pitch=PitchStatistics(83.4, 2.9, 512),
-        own_pitch=None,
-        similarity=0.5,
     )
 
 
-def test_a_voice_comes_back_as_it_was(tmp_path: Path) -> None:
+def fields_of(voice: FittedVoice) -> dict[str, Any]:
+    """Return every value of a voice, by its path."""
+    rows: dict[str, Any] = {}
+
+    def add(path: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, each in value.items():
+                add(f"{path}.{key}", each)
+        elif dataclasses.is_dataclass(value):
+            for field in dataclasses.fields(value):
+                add(f"{path}.{field.name}", getattr(value, field.name))
+        else:
+            rows[path] = value
+
+    add("", voice)
+    return rows
+
+
+@pytest.mark.parametrize(
+    "mixtures",
+    [
+        {},
+        {"en": a_mixture(), "zh": a_mixture(speed=0.9)},
+        {"ja": a_mixture(CONVERSION.mean_only()), "fr": a_mixture()},
+        {"ja": a_mixture(CONVERSION.without_frames())},
+    ],
+)
+def test_a_voice_comes_back_as_it_was(tmp_path: Path, mixtures: dict[str, FittedMixture]) -> None:
     path = tmp_path / "speakers" / "SPEAKER_00" / "voice.npz"
-    write_voice(a_voice(), path)
-    read, written = read_voice(path, NAMES), a_voice()
-    for one, two in ((read, written), (read.conversion, written.conversion)):
-        for field in dataclasses.fields(one):
-            if field.name != "conversion":
-                assert np.array_equal(getattr(one, field.name), getattr(two, field.name))
+    write_voice(a_voice(**mixtures), path)
+    read, written = fields_of(read_voice(path, NAMES)), fields_of(a_voice(**mixtures))
+    assert list(read) == list(written)
+    for name, value in read.items():
+        assert np.array_equal(value, written[name]), name
+
+
+def test_a_line_is_spoken_by_the_mixture_of_its_language() -> None:
+    voice = a_voice(en=a_mixture(), zh=a_mixture(speed=0.9))
+    assert voice.mixture("zh-Hans").speed == 0.9
+    assert voice.mixture("en-GB") == voice.mixture("sv") == voice.mixtures["en"]
+
+
+def test_a_language_that_a_voice_was_not_fitted_for_is_refused_with_those_that_it_was() -> None:
+    with pytest.raises(SegmentError, match='fitted for lines in en, zh, not in "fr"') as refused:
+        a_voice(en=a_mixture(), zh=a_mixture()).mixture("fr")
+    assert refused.value.code == "voice_language"
 
 
 def test_the_same_voice_gives_the_same_bytes_and_nothing_is_left_beside(tmp_path: Path) -> None:
@@ -201,19 +284,31 @@ def test_a_cut_or_changed_file(tmp_path: Path) -> None:
 
 def test_numbers_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "voice.npz"
-    without_numbers = dataclasses.replace(
-        a_voice().conversion, frames=np.full((7, BANDS), np.nan, np.float16)
-    )
-    write_voice(dataclasses.replace(a_voice(), conversion=without_numbers), path)
+    without_numbers = dataclasses.replace(CONVERSION, frames=np.full((7, BANDS), np.nan, np.float16))
+    write_voice(a_voice(en=a_mixture(without_numbers)), path)
     assert code_of(path) == "voice_unreadable"
 
 
 @pytest.mark.parametrize("shape", [(), (7,), (7, BANDS + 1), (MAX_FRAMES + 1, BANDS)])
 def test_frames_of_another_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = tmp_path / "voice.npz"
-    other = dataclasses.replace(a_voice().conversion, frames=np.zeros(shape, np.float16))
-    write_voice(dataclasses.replace(a_voice(), conversion=other), path)
+    write_voice(a_voice(), path)
+    rewrite(path, frames=np.zeros(shape, np.float16))
     assert code_of(path) == "voice_unreadable"
+
+
+@pytest.mark.parametrize("languages", [["en", "zh"], []])
+def test_more_or_fewer_languages_than_mixtures(tmp_path: Path, languages: list[str]) -> None:
+    path = tmp_path / "voice.npz"
+    write_voice(a_voice(), path)
+    rewrite(path, languages=np.array(languages))
+    assert code_of(path) == "voice_unreadable"
+
+
+def rewrite(path: Path, **changes: np.ndarray) -> None:
+    with np.load(path) as arrays:
+        content = {**arrays, **changes}
+    np.savez(path, **content)
 
 
 def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
@@ -228,9 +323,10 @@ def test_a_voice_of_other_tables(tmp_path: Path) -> None:
     assert code_of(path) == "voice_outdated"
 
 
-def test_a_voice_of_the_first_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 3, 5])
+def test_a_voice_of_another_format_is_refused(tmp_path: Path, version: int) -> None:
     path = tmp_path / "voice.npz"
-    np.savez(path, format=np.array("voiceclone.kokoro-voice/1"), names=np.array(NAMES))
+    np.savez(path, format=np.array(f"voiceclone.kokoro-voice/{version}"), names=np.array(NAMES))
     assert code_of(path) == "voice_outdated"
 
 

@@ -16,6 +16,7 @@ from voiceclone_cli.pipeline.prepare import bytes_of_run, free_space_note
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.tasks import (
     SynthesisJob,
+    encode_task,
     encoding_inputs,
     segment_fingerprints,
     synthesis_tasks,
@@ -118,6 +119,41 @@ def spec(folder: Path, line: Segment, seed: int) -> SegmentSpec:
     )
     ((segment,),) = [task.segments for task in synthesis_tasks(job, [line])]
     return segment
+
+
+def job_of(folder: Path, engine: str, *lines: Segment, language: str = "en") -> SynthesisJob:
+    """Return a job of two speakers, whose references are in ``language``."""
+    references = {
+        speaker: Reference(speaker, folder / "a.wav", "words", 1.0, (), language=language) for speaker in "AB"
+    }
+    run_dir = resume_directory(folder / "run", "input")
+    choice = EngineChoice(engine, "asked", None)
+    return SynthesisJob(Script(lines), references, {}, run_dir, choice, resolve({}))
+
+
+SPANISH = replace(LINE, id="0002", speaker="B", text="una línea", language="es-MX")
+
+
+def test_every_voice_is_for_the_languages_of_all_lines(tmp_path: Path) -> None:
+    """So a line that is given to another speaker leaves the voices as they are."""
+    job = job_of(tmp_path, "kokoro", LINE, SPANISH, replace(LINE, id="0003"), language="zh")
+    assert {each.speaks for each in encode_task(job).references} == {("en", "es")}
+    assert {each.language for each in encode_task(job).references} == {"zh"}
+    moved = job_of(tmp_path, "kokoro", LINE, replace(SPANISH, speaker="A"), language="zh")
+    assert encoding_inputs(moved) == encoding_inputs(job)
+
+
+def test_voices_are_fitted_again_for_another_language_and_not_for_another_region(tmp_path: Path) -> None:
+    inputs = encoding_inputs(job_of(tmp_path, "kokoro", SPANISH))
+    assert inputs == encoding_inputs(job_of(tmp_path, "kokoro", replace(SPANISH, language="es")))
+    assert inputs != encoding_inputs(job_of(tmp_path, "kokoro", replace(SPANISH, language="fr")))
+    assert inputs != encoding_inputs(job_of(tmp_path, "kokoro", SPANISH, language="fr"))
+
+
+def test_other_engines_encode_once_for_all_languages(tmp_path: Path) -> None:
+    assert encoding_inputs(job_of(tmp_path, "echo", LINE)) == encoding_inputs(
+        job_of(tmp_path, "echo", SPANISH, language="fr")
+    )
 
 
 def test_a_run_of_the_default_seed_is_the_first_take(tmp_path: Path) -> None:

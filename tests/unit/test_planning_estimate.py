@@ -98,6 +98,9 @@ def test_what_the_speed_depends_on_is_in_the_key(monkeypatch: pytest.MonkeyPatch
     assert len(set(keys().values())) == len(keys())
     assert changed(keys(engine=fish)) == in_workers
     assert changed(keys(diarizer="community-1")) == {"diarization"}
+    assert changed(keys(diarizer="given")) == {"diarization", "transcription"}, (
+        "nothing runs beside the words"
+    )
     assert changed(keys(asr_model="whisper-tiny")) == {"transcription"}
     assert changed(keys(batch_size=9)) == {"speech"}
     assert changed(keys(mode="parallel", workers=2)) == in_workers
@@ -276,6 +279,19 @@ def test_reused_and_given_stages_measure_nothing(tmp_path: Path) -> None:
     run.cache.reused.extend(["diarization", "transcription", "timeline"])
     record(run, job(run), speech(reused={"0001", "0002"}, timing={}))
     assert stages_observed() == {"media"}
+
+
+def test_words_that_are_recognized_alone_are_no_measure_of_words_beside_the_turns(tmp_path: Path) -> None:
+    beside, alone = ctx(tmp_path, diarization=7.0, script=3.0), ctx(tmp_path, diarization=0.01, script=9.0)
+    alone.cache.reused.append("diarization")
+    for run in (beside, alone):
+        record(run, job(run), speech())
+    known = load_measurements()
+    expected = {}
+    for diarizer in ("embedded", "given"):
+        cost = stage_costs(beside.request.settings, ECHO, diarizer)["transcription"]
+        expected[diarizer] = estimate(known, cost, 10.0).seconds
+    assert expected == pytest.approx({"embedded": 3.0, "given": 9.0})
 
 
 @pytest.mark.parametrize(

@@ -49,12 +49,14 @@ def build(
     *,
     given: Mapping[str, Path] = {},
     speakers: Sequence[str] | None = None,
+    language: str = "en",
     progress: Progress = no_progress,
 ) -> dict[str, Reference]:
     return build_references(
         recording,
         found,
         words,
+        language=language,
         out=folder / "speakers",
         given=given,
         speakers=speakers or found.speakers,
@@ -130,6 +132,36 @@ def test_a_given_file_without_a_text_has_no_words(tmp_path: Path) -> None:
     assert references["SPEAKER_01"].text == ""
 
 
+@pytest.mark.parametrize(
+    "text, of_recording, expected",
+    [
+        ("我们明天下午三点在公司开会，讨论新的计划。", "en", "zh"),
+        ("I have never seen a city as quiet as this one on a Sunday morning.", "zh", "en"),
+        ("Hola.", "es", "es"),
+        ("Okay.", "", ""),
+        ("", "en", ""),
+    ],
+)
+def test_a_given_file_is_in_the_language_that_its_text_looks_like(
+    tmp_path: Path, text: str, of_recording: str, expected: str
+) -> None:
+    given = tmp_path / "voice.wav"
+    write_wav(given, speech_sound([], 4), ANALYSIS_RATE)
+    given.with_suffix(".txt").write_text(text, encoding="utf-8")
+    (reference, _) = build_for_talk(tmp_path, given={"SPEAKER_00": given}, language=of_recording).values()
+    assert reference.language == expected
+
+
+@pytest.mark.parametrize("language", ["zh", ""])
+def test_what_the_recording_says_is_in_its_language(tmp_path: Path, language: str) -> None:
+    assert {each.language for each in build_for_talk(tmp_path, language=language).values()} == {language}
+
+
+def test_without_words_there_is_no_language(tmp_path: Path) -> None:
+    recording, found, _ = talk(tmp_path)
+    assert {each.language for each in build(tmp_path, recording, found, []).values()} == {""}
+
+
 def test_a_long_given_file_is_cut_at_a_quiet_moment_and_loses_its_words(tmp_path: Path) -> None:
     (tmp_path / "talk.txt").write_text("all of it", encoding="utf-8")
     references = build_for_talk(tmp_path, given={"SPEAKER_01": tmp_path / "talk.wav"})
@@ -142,7 +174,7 @@ def test_a_long_given_file_is_cut_at_a_quiet_moment_and_loses_its_words(tmp_path
 
 def test_a_text_that_is_not_utf_8_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "talk.txt").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(InputError, match="cannot be read as UTF-8") as error:
+    with pytest.raises(InputError, match=r"talk.txt .* save it as UTF-8") as error:
         build_for_talk(tmp_path, given={"SPEAKER_01": tmp_path / "talk.wav"})
     assert error.value.code == "bad_reference_text"
 
@@ -186,7 +218,7 @@ def test_a_reference_from_a_film_has_no_silence_before_its_sound(tmp_path: Path)
     assert len(audio) / rate == pytest.approx(2.0, abs=0.01) and warnings == ()
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"word " * (MAX_CHARACTERS // 5 + 1)])
+@pytest.mark.parametrize("content", [b"\xff\xff", b"word " * (MAX_CHARACTERS // 5 + 1)])
 def test_a_text_that_is_not_text_or_too_long_is_rejected(tmp_path: Path, content: bytes) -> None:
     voice = write_wav(tmp_path / "voice.wav", syllables(2.0))
     voice.with_suffix(".txt").write_bytes(content)

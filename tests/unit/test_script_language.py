@@ -10,13 +10,8 @@ import pytest
 
 from factories import diarization
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.script.language import (
-    SURE,
-    LanguageChoice,
-    TextLook,
-    choose_language,
-    transcribed_language,
-)
+from voiceclone_cli.language_detection import SURE, TextLook
+from voiceclone_cli.script.language import LanguageChoice, choose_language, transcribed_language
 from voiceclone_cli.script.script_file import read_script
 from voiceclone_cli.types import Script, Transcript
 

@@ -329,14 +329,25 @@ def test_csv_that_is_not_a_script_is_rejected(tmp_path: Path, content: str, part
 )
 def test_unicode_files_of_any_mark_are_read(tmp_path: Path, mark: bytes, encoding: str) -> None:
     content = mark + SRT.replace("Hello", "Señora, ¿qué tal? 你好").encode(encoding)
-    assert texts(read(tmp_path, "a.srt", content))[0] == "Señora, ¿qué tal? 你好 there."
+    assert texts(read(tmp_path, "a.srt", content))[0] == "Señora, ¿qué tal? 你好there."
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])
-def test_other_encodings_are_rejected(tmp_path: Path, encoding: str) -> None:
-    refused = rejection(tmp_path, "a.srt", SRT.replace("Hello", "Señora").encode(encoding))
+def test_the_encoding_that_the_text_proves_is_taken_and_named(tmp_path: Path) -> None:
+    result = read(tmp_path, "a.srt", SRT.replace("Hello", "他今天不会回来了").encode("gbk"))
+    assert texts(result)[0] == "他今天不会回来了there."
+    assert result.notes[0] == (
+        "a.srt is not UTF-8 and was read as gb18030: give --encoding if that is wrong."
+    )
+
+
+def test_an_encoding_that_nothing_proves_is_refused_unless_it_is_given(tmp_path: Path) -> None:
+    content = SRT.replace("Hello", "Kovač").encode("cp1250")
+    refused = rejection(tmp_path, "a.srt", content)
     assert refused.code == "script_encoding"
-    assert "save it as UTF-8" in refused.message
+    assert "--encoding" in refused.message and "save it as UTF-8" in refused.message
+    (tmp_path / "a.srt").write_bytes(content)
+    given = script_file.read_script(tmp_path / "a.srt", TWO_PEOPLE, language="en", encoding="cp1250")
+    assert given.segments[0].text == "Kovač there." and not given.notes
 
 
 @pytest.mark.parametrize("name", ["a.srt", "a.vtt", "a.ass", "a.csv"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceclone_cli.script.segmentation import LONGEST, segments_from_words
+from voiceclone_cli.script.typography import break_points
 from voiceclone_cli.types import Diarization, Script, Transcript, Turn, Word
 
 
@@ -101,6 +103,90 @@ def test_a_line_without_letters_is_skipped_and_noted() -> None:
 
 def test_no_words_give_no_lines() -> None:
     assert script_of([], [(0.0, 1.0, "A")]).segments == ()
+
+
+def characters_of(
+    text: str, turns: list[tuple[float, float, str]], language: str = "zh", each: float = 0.2
+) -> Script:
+    """The script of a line whose words are single characters of the same length, each with its punctuation."""
+    words: list[str] = []
+    for character in text:
+        if (
+            (words and not character.isalnum() and character != " ")
+            or (words and words[-1].isspace())
+            or (words and character.isascii() and character.isalpha() and words[-1][-1].isascii())
+        ):
+            words[-1] += character
+        else:
+            words.append(character)
+    transcript = Transcript(
+        tuple(Word(at * each, (at + 1) * each, word, 0.9) for at, word in enumerate(words)),
+        language,
+        0.99,
+        "test",
+    )
+    exclusive = tuple(Turn(*turn) for turn in turns)
+    return segments_from_words(transcript, Diarization(exclusive, exclusive, "test"))
+
+
+class TestChineseAndJapanese:
+    def test_a_change_of_speaker_three_characters_late_moves_to_the_end_of_the_sentence(self) -> None:
+        text = "我们应该换一家快递公司吗?我觉得可以先试用一个月."
+        late = (text.index("可") - 1) * 0.2  # "吗?" is one word
+        script = characters_of(text, [(0.0, late, "A"), (late, 9.0, "B")])
+        assert said(script) == [("A", "我们应该换一家快递公司吗？"), ("B", "我觉得可以先试用一个月。")]
+
+    def test_one_four_characters_late_does_not(self) -> None:
+        text = "我们应该换一家快递公司吗?我也觉得可以先试用."
+        late = (text.index("可") - 1) * 0.2
+        script = characters_of(text, [(0.0, late, "A"), (late, 9.0, "B")])
+        assert said(script) == [("A", "我们应该换一家快递公司吗？我也觉得"), ("B", "可以先试用。")]
+
+    def test_one_inside_a_word_moves_to_its_edge(self) -> None:
+        script = characters_of("我们看看公司怎么说吧", [(0.0, 1.0, "A"), (1.0, 9.0, "B")])
+        assert said(script) == [("A", "我们看看公司"), ("B", "怎么说吧")]
+
+    def test_a_pause_is_the_edge_of_a_word(self) -> None:
+        transcript = Transcript((Word(0.0, 0.2, "好", 0.9), Word(0.9, 1.1, "的", 0.9)), "zh", 0.99, "test")
+        turns = (Turn(0.0, 0.5, "A"), Turn(0.8, 1.2, "B"))
+        script = segments_from_words(transcript, Diarization(turns, turns, "test"))
+        assert said(script) == [("A", "好"), ("B", "的")]
+
+    @pytest.mark.parametrize(
+        ("language", "sentence"),
+        [("zh", "我们应该换一家快递公司"), ("ja", "来週の会議は金曜日の午前から始まりますので")],
+    )
+    def test_a_long_line_without_punctuation_is_never_cut_inside_a_word(
+        self, language: str, sentence: str
+    ) -> None:
+        text = sentence * 12
+        script = characters_of(text, [(0.0, 99.0, "A")], language)
+        lines = [segment.text for segment in script.segments]
+        assert len(lines) > 1
+        assert "".join(lines) == text
+        edges = {
+            at + start
+            for start in range(0, len(text), len(sentence))
+            for at in break_points(sentence, language)
+        }
+        edges |= set(range(0, len(text), len(sentence)))
+        ends = list(accumulate(map(len, lines)))[:-1]
+        assert set(ends) <= edges
+
+    def test_a_long_line_is_cut_after_a_clause(self) -> None:
+        text = (
+            "我们应该换一家快递公司,"
+            + "我们应该换一家快递公司" * 2
+            + ","
+            + "我们应该换一家快递公司" * 3
+            + "."
+        )
+        script = characters_of(text, [(0.0, 99.0, "A")])
+        assert [segment.text[-1] for segment in script.segments] == ["，", "。"]
+
+    def test_words_of_other_letters_keep_their_blanks(self) -> None:
+        script = characters_of("用 Google Cloud查一下", [(0.0, 9.0, "A")])
+        assert said(script) == [("A", "用 Google Cloud查一下")]
 
 
 tenths = st.integers(0, 600).map(lambda at: at / 10)

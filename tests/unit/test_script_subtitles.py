@@ -91,7 +91,7 @@ def test_joined_srt_files_are_read_to_the_end(joint: str, tmp_path_factory: pyte
     part = f"1\n{times(1)}\nHello.\n\n2\n{times(3)}\nIt was\n1984"
     path = tmp_path_factory.mktemp("joined") / "a.srt"
     path.write_text(f"\ufeff{part}{joint}{part}\n", encoding="utf-8")
-    content = read_text(path)
+    content = read_text(path).text
     assert spoken(parse_srt, content) == ["Hello.", "It was\n1984"] * 2
     where = [item.where for item in parse_srt(content) if isinstance(item, ScriptLine)]
     assert len(set(where)) == 4 and where[2].startswith("cue 1 (line ")

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from voiceclone_cli.audio.tracks import language_tag
 from voiceclone_cli.types import Segment
+from voiceclone_cli.video.captions import caption_cues
 from voiceclone_cli.video.mux import container_metadata
 from voiceclone_cli.video.source import DecodingTimes, track_metadata
 from voiceclone_cli.video.tracks import (
     bit_rate,
-    caption_cues,
     default_layout,
     track_rate,
 )
@@ -43,6 +43,19 @@ class TestCaptionCues:
 
     def test_line_without_length_or_text_is_not_shown(self) -> None:
         assert caption_cues([line(1, 1, "Nothing"), line(2, 3, "  ")]) == []
+
+    def test_a_long_line_is_shown_in_parts_by_what_there_is_to_say(self) -> None:
+        text = "上个月的销售额是三百二十万元,比去年同期增长了百分之十五." * 2
+        shown = caption_cues([Segment("0001", "李娜", 1.0, 13.0, text, "zh")])
+        assert shown == [
+            (1000, 7000, "上个月的销售额是三百二十万元，\n比去年同期增长了百分之十五。"),
+            (7000, 13000, "上个月的销售额是三百二十万元，\n比去年同期增长了百分之十五。"),
+        ]
+
+    def test_a_long_line_of_little_time_is_one_cue(self) -> None:
+        ((start, end, text),) = caption_cues([line(2, 3.5, "And so it goes on, and on, and on. " * 5)])
+        assert (start, end) == (2000, 3500)
+        assert text.count("\n") > 2
 
     @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=30))
     def test_cues_never_overlap_and_show_every_moment_of_every_line(

@@ -40,7 +40,7 @@ ENGINE = EngineSpec("fish", "/checkpoint", batch_size=3, options={"temperature":
 TASK = SynthesisTask(
     "SPEAKER_00",
     ENGINE,
-    ReferenceSpec("SPEAKER_00", "/reference.wav", "the words", "/codes.npy"),
+    ReferenceSpec("SPEAKER_00", "/reference.wav", "the words", "/codes.npy", "en", ("de", "en")),
     "/segments",
     (SegmentSpec("0001", "Grüße, 世界", "de", 123, 12.5), SegmentSpec("0002", "no slot", "en", 4, take=7)),
 )
@@ -59,11 +59,30 @@ def test_an_encode_task_survives_its_file() -> None:
     assert task_from_json(task_to_json(task)) == task
 
 
+def test_a_reference_without_languages_is_in_none_and_for_none() -> None:
+    reference = {"audio": "/reference.wav", "text": "the words", "codes": "/codes.npy"}
+    task = task_from_json(document(reference=reference))
+    assert task.reference == replace(TASK.reference, language="", speaks=())  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("languages", [{"language": 7}, {"speaks": "en"}, {"speaks": ["en", 7]}])
+def test_languages_of_another_type_are_refused(languages: dict[str, Any]) -> None:
+    reference = {"audio": "/reference.wav", "text": "the words", "codes": "/codes.npy", **languages}
+    with pytest.raises(ContractError, match=next(iter(languages))):
+        task_from_json(document(reference=reference))
+
+
 def test_the_file_has_the_layout_that_the_design_shows() -> None:
     content = json.loads(task_to_json(TASK))
     assert content["schema"] == "voiceclone.task/1"
     assert content["engine"]["temperature"] == 0.7 and content["engine"]["batch_size"] == 3
-    assert content["reference"] == {"audio": "/reference.wav", "text": "the words", "codes": "/codes.npy"}
+    assert content["reference"] == {
+        "audio": "/reference.wav",
+        "text": "the words",
+        "codes": "/codes.npy",
+        "language": "en",
+        "speaks": ["de", "en"],
+    }
     assert content["segments"][0]["max_seconds"] == 12.5
 
 

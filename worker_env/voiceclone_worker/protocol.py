@@ -29,6 +29,8 @@ MAX_TASK_BYTES = 64 * 2**20
 MAX_SEGMENTS = 100_000
 """Of a task, and rows of a result."""
 MAX_REFERENCES = 10_000
+MAX_LANGUAGES = 1_000
+"""Of a reference's lines."""
 MAX_BATCH = 1024
 MAX_SEED = validation.MAX_INTEGER
 MAX_WARNINGS = 100
@@ -75,6 +77,10 @@ class ReferenceSpec:
     audio: str
     text: str
     codes: str
+    language: str = ""
+    """BCP 47 tag of the text; empty where it is not known."""
+    speaks: tuple[str, ...] = ()
+    """BCP 47 tags of the languages that the voice is for; empty: English. For engines that fit a voice to each."""
 
 
 @dataclass(frozen=True)
@@ -386,6 +392,11 @@ def _reference(row: validation.Row, speaker: str) -> ReferenceSpec:
         audio=validation.path(row, "audio", ""),
         text=validation.text(row, "text", ""),
         codes=validation.path(row, "codes", ""),
+        language=_short_text(row, "language", ""),
+        speaks=tuple(
+            _short_text({"speaks": tag}, "speaks")
+            for tag in validation.items(row, "speaks", MAX_LANGUAGES, [])
+        ),
     )
 
 

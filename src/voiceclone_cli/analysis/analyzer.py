@@ -33,7 +33,7 @@ if typing.TYPE_CHECKING:
     from pyannote.audio import Pipeline
 
 DIARIZATION_VERSION = 2
-TRANSCRIPTION_VERSION = 1
+TRANSCRIPTION_VERSION = 2
 """To be incremented when the same inputs give another result."""
 
 

@@ -58,7 +58,7 @@ _GAP_GAIN = 0.1
 _MOST_ROWS = 1200
 """Of a graph, and so of a block. More excerpts are clustered in blocks first."""
 _LEAST_ROWS = 12
-"""That a cluster of a block gives to the graph of all blocks."""
+"""That a cluster of a block gives to the graph of all blocks, as long as they are at most _MOST_ROWS together."""
 _ROUNDS = 5
 
 
@@ -235,8 +235,7 @@ def cluster(
     rows = np.flatnonzero(weights >= _CLUSTERED)
     if len(rows) < max(least, 2):
         rows = np.arange(len(known))
-    if len(rows) > _MOST_ROWS:
-        rows = _from_blocks(unit, weights, links[known][:, known], rows)
+    rows = _from_blocks(unit, weights, links[known][:, known], rows)
     near = links[known[rows]][:, known[rows]].toarray()
     seeds = _spectral(unit[rows], weights[rows], near, least, most)
     centroids = _centroids(unit[rows], weights[rows], seeds)
@@ -258,19 +257,25 @@ def cluster(
 
 
 def _from_blocks(unit: Floats, weights: Floats, links: Any, rows: Labels) -> Labels:
-    """Return about _MOST_ROWS of the rows, which stand for all of them.
+    """Return at most 2 * _MOST_ROWS of the rows, which stand for all of them.
 
     A block of rows, one after the other, is clustered by itself; every cluster gives its share of rows, and at least
     _LEAST_ROWS: a person who speaks in one block only is not lost among the others.
     """
-    chosen = []
-    for block in np.array_split(rows, -(-len(rows) // _MOST_ROWS)):
-        found = _spectral(unit[block], weights[block], links[block][:, block].toarray(), 1, MAX_SPEAKERS)
-        for label in np.unique(found):
-            own = block[found == label]
-            share = max(_LEAST_ROWS, len(own) * _MOST_ROWS // len(rows))
+    enough = _MOST_ROWS
+    while len(rows) > enough:
+        clusters = []
+        for block in np.array_split(rows, -(-len(rows) // _MOST_ROWS)):
+            found = _spectral(unit[block], weights[block], links[block][:, block].toarray(), 1, MAX_SPEAKERS)
+            clusters += [block[found == label] for label in np.unique(found)]
+        least = max(1, min(_LEAST_ROWS, _MOST_ROWS // len(clusters)))
+        chosen = []
+        for own in clusters:
+            share = max(least, len(own) * _MOST_ROWS // len(rows))
             chosen.append(own[np.linspace(0, len(own) - 1, min(share, len(own))).astype(int)])
-    return np.sort(np.concatenate(chosen))
+        rows = np.sort(np.concatenate(chosen))
+        enough = 2 * _MOST_ROWS
+    return rows
 
 
 def _spectral(unit: Floats, weights: Floats, near: Floats, least: int, most: int) -> Labels:

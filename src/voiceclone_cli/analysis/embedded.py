@@ -174,6 +174,7 @@ def _pipeline_class() -> Any:
 
     class EmbeddedDiarization(SpeakerDiarization):
         _excerpts: Excerpts
+        _count: SlidingWindowFeature
 
         def apply(self, file: Any, **options: Any) -> Any:  # type: ignore[override]
             """Return pyannote's DiarizeOutput, with ``margins`` of the excerpts and ``notes`` for the user.
@@ -213,6 +214,13 @@ def _pipeline_class() -> Any:
             progress = _Count(hook, "segmentation", len(batches))
             found = np.concatenate([progress.after(batch) for batch in _in_threads(segment, batches)])
             return SlidingWindowFeature(found, SlidingWindow(start=0.0, duration=duration, step=step))
+
+        def speaker_count(  # type: ignore[override]  # a static method
+            self, binarized_segmentations: SlidingWindowFeature, frames: SlidingWindow, **options: Any
+        ) -> SlidingWindowFeature:
+            """Return (frames, 1), the number of people who speak; it is kept for the excerpts."""
+            self._count = super().speaker_count(binarized_segmentations, frames, **options)
+            return self._count
 
         def get_embeddings(
             self,

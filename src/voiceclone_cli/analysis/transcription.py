@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import typing
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voiceclone_cli import types
 from voiceclone_cli.analysis.turns import TurnIndex
@@ -56,13 +58,12 @@ def load_recogniser(model: Path, threads: int) -> WhisperModel:
         )
     refuse_telemetry()
     import ctranslate2
-    from faster_whisper import WhisperModel
 
     # A window that decodes badly is decoded again by sampling: a fixed seed gives the same words each time.
     ctranslate2.set_random_seed(0)
     cuda = ctranslate2.get_cuda_device_count() > 0
     try:
-        whisper = WhisperModel(
+        return _whisper_class()(
             str(model),
             device="cuda" if cuda else "cpu",
             compute_type="auto" if cuda else "int8",
@@ -75,23 +76,24 @@ def load_recogniser(model: Path, threads: int) -> WhisperModel:
             f"The speech recognition model in {model} cannot be loaded ({error}); download it again.",
             code="asr_model_broken",
         ) from error
-    _encode_once(whisper)
-    return whisper
 
 
-def _encode_once(whisper: WhisperModel) -> None:
-    """Keep the last encoded window: the first is encoded for its language, and again for its words."""
-    encode = whisper.encode
-    kept: tuple[bytes, Any] = b"", None
+@functools.cache
+def _whisper_class() -> type[WhisperModel]:
+    from faster_whisper import WhisperModel
 
-    def encode_or_reuse(features: Any) -> Any:
-        nonlocal kept
-        window = hashlib.sha256(features.tobytes()).digest()
-        if window != kept[0]:
-            kept = window, encode(features)
-        return kept[1]
+    class OnceEncodingWhisper(WhisperModel):  # type: ignore[misc]  # a package without types
+        """Keeps the last encoded window: the first is encoded for its language, and again for its words."""
 
-    whisper.encode = encode_or_reuse
+        _last: tuple[bytes, Any] = b"", None
+
+        def encode(self, features: NDArray[np.float32]) -> Any:
+            window = hashlib.sha256(features.tobytes()).digest()
+            if window != self._last[0]:
+                self._last = window, super().encode(features)
+            return self._last[1]
+
+    return OnceEncodingWhisper
 
 
 LoadWhisper = Callable[[Path, int], "WhisperModel"]

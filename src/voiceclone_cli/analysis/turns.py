@@ -12,11 +12,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from voiceclone_cli.encodings import decode_whole
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import check_speaker_names
 from voiceclone_cli.types import Diarization, Turn
 from voiceclone_worker.validation import shown
 
+GIVEN_TURNS = "given"
+"""The diarizer of turns that the user gave."""
 MAX_TURNS = 100_000
 MAX_SECONDS = 100 * 3600
 """The latest end of a turn, as in scripts."""
@@ -104,8 +107,10 @@ def _bad_line(number: int, reason: str) -> InputError:
 _MAX_BYTES = 50 * 2**20
 
 
-def given_turns(path: Path, seconds: float) -> Diarization:
+def given_turns(path: Path, seconds: float, encoding: str | None = None) -> Diarization:
     """Return the turns of an RTTM file, for a recording that lasts ``seconds``.
+
+    ``encoding``: that of a file that is not UTF-8, if the user said it.
 
     Raises InputError when the file cannot be read, is not RTTM, or has no turn within the recording.
     """
@@ -114,9 +119,8 @@ def given_turns(path: Path, seconds: float) -> Diarization:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise InputError(f"--turns {path} is larger than 50 MB, which is not RTTM.", code="bad_rttm")
-        found = read_rttm(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise InputError(f"--turns {path} is not UTF-8 text.", code="bad_rttm") from error
+        contents = decode_whole(data, encoding)
+        found = read_rttm(contents.text)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(
@@ -124,7 +128,8 @@ def given_turns(path: Path, seconds: float) -> Diarization:
             code="turns_unreadable",
         ) from error
     except InputError as error:
-        raise InputError(f"--turns {path}: {error.message}", code=error.code) from error
+        code = "bad_rttm" if error.code == "text_encoding" else error.code
+        raise InputError(f"--turns {path}: {error.message}", code=code) from error
     end = round(seconds, 3)
     turns = tuple(replace(turn, end=min(turn.end, end)) for turn in found if turn.start < end)
     if not turns:
@@ -133,7 +138,9 @@ def given_turns(path: Path, seconds: float) -> Diarization:
             "check that it is the right file.",
             code="no_speech",
         )
-    return Diarization(turns, exclusive_turns(turns), "given", f"{path} was given")
+    return Diarization(
+        turns, exclusive_turns(turns), GIVEN_TURNS, f"{path} was given", contents.notes(path.name)
+    )
 
 
 def exclusive_turns(turns: Iterable[Turn]) -> tuple[Turn, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import glob
 import hashlib
@@ -17,6 +16,7 @@ from typing import Any
 from voiceclone_cli.analysis.diarization import SpeakerCount
 from voiceclone_cli.batch.model import Batch, BatchItem, earlier_names
 from voiceclone_cli.config import SETTINGS, redact
+from voiceclone_cli.encodings import DecodedText, decode_whole
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.rundir.manifest import MANIFEST, OWNER
@@ -36,7 +36,7 @@ MEDIA_SUFFIXES = frozenset(_SUFFIXES.split())
 
 _COUNTS = {"speakers": "exactly", "min_speakers": "least", "max_speakers": "most"}
 _FILES = ("script", "turns", "consent")
-_SETTINGS = ("diarizer", "language", "max_stretch", "background", "watermark", "seed")
+_SETTINGS = ("diarizer", "language", "encoding", "max_stretch", "background", "watermark", "seed")
 COLUMNS = ("input", "name", *_FILES, *_COUNTS, *_SETTINGS, "references")
 _DELIMITERS = ",;\t"
 _MAX_LIST_BYTES = 256 * 2**20
@@ -74,7 +74,7 @@ def gather(arguments: Sequence[Path], list_file: Path | None, common: RunRequest
     _check_options(common)
     root = (common.out or DEFAULT_ROOT).absolute()
     _check_root(root)
-    listed = read_list(list_file, common) if list_file is not None else []
+    listed, list_notes = read_list(list_file, common) if list_file is not None else ([], ())
     named = [ListRow("", replace(common, input=path), None) for path in find_inputs(arguments)]
     rows, repeated = _without_repeats(named, listed)
     if not rows:
@@ -83,7 +83,7 @@ def gather(arguments: Sequence[Path], list_file: Path | None, common: RunRequest
     items = tuple(_items(rows, root, earlier))
     current = {str(item.request.input) for item in items}
     removed = {path: name for path, name in earlier.items() if path not in current}
-    notes = list(common.settings.notes)
+    notes = [*common.settings.notes, *list_notes]
     if repeated:
         more = f" and {len(repeated) - 3} more" if len(repeated) > 3 else ""
         notes.append(f"named more than once, taken once: {', '.join(map(str, repeated[:3]))}{more}")
@@ -312,8 +312,8 @@ def _safe_name(name: str) -> str:
 # Lists: a row for each recording with its own options, as CSV or JSON Lines
 
 
-def read_list(path: Path, common: RunRequest) -> list[ListRow]:
-    """Return the rows of a list: the common request with the changes of each row.
+def read_list(path: Path, common: RunRequest) -> tuple[list[ListRow], tuple[str, ...]]:
+    """Return the rows of a list, the common request with the changes of each row; and notes for the user.
 
     Paths are relative to the list's folder. Empty cells and missing keys change nothing. Raises InputError that
     names the row and the column.
@@ -323,17 +323,17 @@ def read_list(path: Path, common: RunRequest) -> list[ListRow]:
     if parse is None:
         raise InputError(f"the list {path} must be called .csv or .jsonl.", code="list_format")
     try:
-        rows = [_row(where, cells, path.parent, common) for where, cells in parse(_list_text(path))]
+        contents = _read(path, common.settings.encoding)
+        rows = [_row(where, cells, path.parent, common) for where, cells in parse(contents.text)]
         if not rows:
             raise InputError("it has no row; add one for each recording.", code="list_format")
         _check_unique_names(rows)
     except InputError as error:
         raise InputError(f"the list {path}: {error.message}", code=error.code) from error
-    return rows
+    return rows, contents.notes(path.name)
 
 
-def _list_text(path: Path) -> str:
-    """Decode UTF-8, with or without a byte order mark, or the UTF-16 of some spreadsheets."""
+def _read(path: Path, encoding: str | None) -> DecodedText:
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_LIST_BYTES + 1)
@@ -344,11 +344,10 @@ def _list_text(path: Path) -> str:
         raise InputError(
             f"it is larger than {_MAX_LIST_BYTES // 2**20} MB; split it.", code="list_unreadable"
         )
-    is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return data.decode("utf-16" if is_wide else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError("it is not UTF-8 text; save it as UTF-8.", code="list_unreadable") from error
+        return decode_whole(data, encoding)
+    except InputError as error:
+        raise InputError(f"it {error.message}", code="list_unreadable") from error
 
 
 def _csv_rows(text: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -20,7 +20,8 @@ if typing.TYPE_CHECKING:
 MAX_BATCH_ROWS = 40
 """Inputs of a batch; of more inputs only the incomplete ones have a row."""
 MAX_NAMES = 5
-MAX_NAME_LENGTH = 40
+MAX_NAME_WIDTH = 40
+"""Cells of the terminal; a Chinese character takes two."""
 MAX_OMITTED = 10
 """Texts that are not spoken which a plan shows; its document has all."""
 
@@ -48,14 +49,19 @@ def _print_json(document: Mapping[str, Any]) -> None:
 
 
 def columns(table: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> Iterator[str]:
-    """Yield each row of a table as a line; cells of ``numeric`` columns end at the same place."""
+    """Yield each row of a table as a line; cells of ``numeric`` columns end at the same place.
+
+    A Chinese character is as wide as two letters.
+    """
+    from rich.cells import cell_len
+
     rows = list(table)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = (
-            f"{cell:{'>' if number in numeric else '<'}{width}}"
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
+        cells = []
+        for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            blanks = " " * (width - cell_len(cell))
+            cells.append(blanks + cell if number in numeric else cell + blanks)
         yield "  ".join(cells).rstrip()
 
 
@@ -201,7 +207,11 @@ def _clock(seconds: float) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= MAX_NAME_LENGTH else f"{text[: MAX_NAME_LENGTH - 3]}..."
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= MAX_NAME_WIDTH:
+        return text
+    return f"{set_cell_size(text, MAX_NAME_WIDTH - 3).rstrip()}..."
 
 
 def plan_totals(document: dict[str, Any]) -> Iterator[str]:

@@ -123,11 +123,12 @@ def doctor_command(ctx: typer.Context, *, as_json: AsJson = False, display: Disp
 
 def check_lines(rows: Sequence[CheckRow]) -> Iterator[str]:
     """Yield a line for each row and one for its advice, never wrapped: for pipes and logs."""
-    width = max(len(row.check) for row in rows)
+    cells: list[tuple[str, str, str]] = []
     for row in rows:
-        yield f"{row.state.value:<4}  {row.check:<{width}}  {row.found}"
+        cells.append((f"{row.state.value:<4}", row.check, row.found))
         if row.advice:
-            yield f"{'':<4}  {'':<{width}}  -> {row.advice}"
+            cells.append(("", "", f"-> {row.advice}"))
+    yield from columns(cells)
 
 
 def print_checks(rows: Sequence[CheckRow]) -> None:

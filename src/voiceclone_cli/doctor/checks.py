@@ -21,9 +21,12 @@ from voiceclone_cli.config import Settings, models_home, path_setting
 from voiceclone_cli.engines.environment import FISH_PYTHONS, version_list
 from voiceclone_cli.engines.fish import PUBLISHED_MODEL, REQUIRED_FILES, is_generated
 from voiceclone_cli.errors import PreflightError, VoicecloneError
+from voiceclone_cli.languages import name_of
 from voiceclone_cli.models import download, store
 from voiceclone_cli.models.store import ModelState
 from voiceclone_cli.system import Memory
+from voiceclone_worker.engines import ENGINES
+from voiceclone_worker.engines.kokoro.phonemes import registry
 
 MB = 1_000_000
 
@@ -267,15 +270,25 @@ def precision_row(examined: Examination, settings: Settings, severity: CheckStat
     return _ok("precision", found)
 
 
-def espeak_row() -> CheckRow:
-    """Return the row of espeak-ng, which reads the languages that kokoro does not read itself."""
-    program = shutil.which("espeak-ng")
+def language_rows() -> list[CheckRow]:
+    """Return the rows of what kokoro reads here: its own languages, and those of espeak-ng."""
+    info = ENGINES["kokoro"]
+    missing = {code: info.missing_packages(code) for code in registry.LANGUAGES}
+    here = [name_of(code) for code, packages in missing.items() if not packages]
+    rows = [_ok("languages", f"kokoro speaks {', '.join(sorted(here))}")]
+    for code, packages in missing.items():
+        if packages:
+            rows.append(
+                _note("languages", f"not {name_of(code)}", registry.needs_packages(name_of(code), packages))
+            )
+    program = shutil.which(info.reader)
     if program:
-        return _ok("espeak-ng", program)
-    advice = (
-        "install it (apt, brew or winget install espeak-ng) for kokoro to speak more than English and Spanish"
-    )
-    return _note("espeak-ng", "not installed", advice)
+        rows.append(_ok(info.reader, f"{program}, for languages that kokoro was not made for"))
+    else:
+        found = "not installed; kokoro's own languages do not need it"
+        advice = f"for any other language, install it (apt, brew or winget install {info.reader}) or use fish"
+        rows.append(_note(info.reader, found, advice))
+    return rows
 
 
 # Memory: estimated from the settings and the files of the checkpoint

@@ -141,36 +141,62 @@ def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = F
     info, notes = ENGINES[engine], []
     silent: list[VoicecloneError] = []
     for tag in lines:
-        name, program = name_of(tag), info.reader_of(tag)
+        name, program, other = name_of(tag), info.reader_of(tag), _other_engine(engine, tag)
         if not info.can_speak(tag):
-            silent.append(InputError(f"{engine} cannot read {name}: use --engine fish", code="language"))
+            readable = trained_languages(engine)
+            silent.append(
+                InputError(f"{engine} cannot read {name}, and can read {readable}: {other}", code="language")
+            )
         elif not is_remote and (missing := info.missing_packages(tag)):
             silent.append(
-                PreflightError(
-                    f"{registry.needs_packages(name, missing)} or use --engine fish", code="language"
-                )
+                PreflightError(f"{registry.needs_packages(name, missing)} or {other}", code="language")
             )
         elif program and not is_remote and shutil.which(program) is None:
             silent.append(
                 PreflightError(
                     f"{engine} needs the {program} program to read {name}: install it (apt, brew or winget install "
-                    f"{program}) or use --engine fish",
+                    f"{program}) or {other}",
                     code="language",
                 )
             )
-        elif not info.was_made_for(tag):
-            notes.append(
-                f"{engine} was not made for {name}: it is spoken with the sounds of other languages, and may be hard to "
-                "understand; use --engine fish"
-            )
-            continue
         else:
+            notes += _pronunciation_notes(engine, tag)
             continue
         count = "1 line" if lines[tag] == 1 else f"{lines[tag]} lines"
         notes.append(f"{count} will not be spoken, since {silent[-1].message}")
     if len(silent) == len(lines) and silent:
         raise silent[0]
     return notes
+
+
+_CANTONESE_REGIONS = ("zh-hk", "zh-mo", "zh-hant-hk", "zh-hant-mo")
+
+
+def _pronunciation_notes(engine: str, tag: str) -> list[str]:
+    """Return a sentence where a language is spoken otherwise than its name says; none for most."""
+    info = ENGINES[engine]
+    if not info.was_made_for(tag):
+        return [
+            f"{engine} was not made for {name_of(tag)}: it is spoken with the sounds of other languages, and may be hard "
+            f"to understand; {_other_engine(engine, tag)}"
+        ]
+    if engine == "kokoro" and tag.lower() in _CANTONESE_REGIONS:
+        return [f"{name_of(tag)} is spoken in Mandarin, since {engine} has no Cantonese"]
+    return []
+
+
+def _other_engine(engine: str, tag: str) -> str:
+    """Return what to do about a language that an engine speaks badly or not at all, as part of a sentence."""
+    other = "kokoro" if engine == "fish" else "fish"
+    if ENGINES[other].was_made_for(tag):
+        return f"use --engine {other}"
+    return f"try --engine {other}, which was not made for it either"
+
+
+def trained_languages(engine: str) -> str:
+    """Return the names of the languages that an engine was made for, as part of a sentence; empty where all are."""
+    names = sorted(name_of(code) for code in ENGINES[engine].languages or ())
+    return f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
 def _value_or_error(find: Callable[[], T]) -> T | PreflightError:

@@ -88,7 +88,7 @@ def cache_input(sha256: str, recording: Recording) -> str:
 def _check_requirements(request: RunRequest, engine: EngineChoice, progress: Progress) -> None:
     """Check before any work what is needed late: the models of watermark and background, and the consent file."""
     if request.consent is not None:
-        read_consent(request.consent, ())
+        read_consent(request.consent, (), request.settings.encoding)
     if request.until is None:
         separation_model_folders(request.settings, progress)
     synthesizes = request.until in (None, Until.SYNTHESIS)

@@ -38,7 +38,7 @@ from voiceclone_cli.references import build
 from voiceclone_cli.script import script_file
 from voiceclone_cli.script.language import LanguageChoice, choose_language, transcribed_language
 from voiceclone_cli.script.segmentation import segments_from_words
-from voiceclone_cli.types import Diarization, Recording, Reference, Script, Segment, Until, Word
+from voiceclone_cli.types import Diarization, Recording, Reference, Script, Segment, Transcript, Until
 from voiceclone_worker.atomic import write_bytes_atomic
 
 _MAX_RATE = 44_100
@@ -58,7 +58,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
     if ctx.run_dir.running() is not None:
         _claim(ctx)
     script, script_from, language = Script(()), "", LanguageChoice("", "")
-    words: tuple[Word, ...] = ()
+    recognised: Transcript | None = None
     references: dict[str, Reference] = {}
     consent = None
     with _open_analyzer(ctx) as analyzer:
@@ -70,19 +70,23 @@ def prepare(ctx: RunContext) -> SynthesisJob:
         # 2. Which words.
         if until is not Until.DIARIZATION:
             with ctx.clock.stage("script"):
-                found, words, script_from, language = _find_script(ctx, diarization, corrections, analyzer)
+                found, recognised, script_from, language = _find_script(
+                    ctx, diarization, corrections, analyzer
+                )
                 corrections, script = _correct(ctx, diarization, found, corrections)
     # 3. In which voices.
     if until not in (Until.DIARIZATION, Until.SCRIPT):
         _claim(ctx)
         with ctx.resources.cpu_lock, ctx.clock.stage("casting"):
-            references = _build_references(ctx, diarization, words, script, corrections)
+            references = _build_references(ctx, diarization, recognised, script, corrections)
     slot_ends = timeline.slot_ends(script.segments, ctx.recording.seconds)
     if references:
         _check_free_space(ctx, script.segments, slot_ends, len(references))
     if until is not Until.DIARIZATION:
         speakers = {segment.speaker for segment in script.segments}
-        consent, notes = copy_consent(request.consent, ctx.run_dir.consent, speakers)
+        consent, notes = copy_consent(
+            request.consent, ctx.run_dir.consent, speakers, request.settings.encoding
+        )
         ctx.notes.extend(notes)
     # 4. The documents of the run directory.
     turns = edits.rename_turns(diarization, corrections.name_of)
@@ -126,7 +130,7 @@ def _open_analyzer(ctx: RunContext) -> Iterator[Analyzer]:
 def _diarize(ctx: RunContext, analyzer: Analyzer) -> Diarization:
     request = ctx.request
     if request.turns is not None:
-        return given_turns(request.turns, ctx.recording.seconds)
+        return given_turns(request.turns, ctx.recording.seconds, request.settings.encoding)
     return diarize_cached(
         ctx.recording, request.settings, request.speakers, ctx.progress, ctx.cache, analyzer
     )
@@ -134,17 +138,18 @@ def _diarize(ctx: RunContext, analyzer: Analyzer) -> Diarization:
 
 def _find_script(
     ctx: RunContext, diarization: Diarization, corrections: edits.Corrections, analyzer: Analyzer
-) -> tuple[Script, tuple[Word, ...], str, LanguageChoice]:
-    """Return the script before corrections, all recognised words, where the script comes from, and its language."""
+) -> tuple[Script, Transcript | None, str, LanguageChoice]:
+    """Return the script before corrections, what was recognised, where the script comes from, and its language."""
     request, settings = ctx.request, ctx.request.settings
     given_by = settings.origin("language") if settings.language else None
+    recognised: Transcript | None
     if request.script is None:
         transcript, notes = transcribe_cached(
             ctx.recording, diarization, settings, ctx.progress, ctx.cache, analyzer
         )
         ctx.notes.extend(notes)
         script = segments_from_words(transcript, diarization)
-        words, script_from = transcript.words, transcript.model
+        recognised, script_from = transcript, transcript.model
         language = transcribed_language(transcript, given_by)
     else:
         # An earlier transcription still gives the words of the references, and the language of a script whose
@@ -159,6 +164,7 @@ def _find_script(
             labels=settings.speaker_labels,
             sounds=settings.speak_sounds,
             strict=settings.strict,
+            encoding=settings.encoding,
         )
         script, language = choose_language(
             read,
@@ -166,8 +172,9 @@ def _find_script(
             given=settings.language,
             given_by=given_by or "",
             earlier=earlier.language if earlier else None,
+            encoding=settings.encoding,
         )
-        words, script_from = earlier.words if earlier else (), str(request.script.absolute())
+        recognised, script_from = earlier, str(request.script.absolute())
     if not script.segments:
         raise InputError(
             "the script has no line to speak; check it, or leave --script out", code="empty_script"
@@ -175,7 +182,7 @@ def _find_script(
     ctx.show(f"language: {language.code}, because {language.why}")
     for warning in language.warnings:
         ctx.warn(warning)
-    return script, words, script_from, language
+    return script, recognised, script_from, language
 
 
 def _correct(
@@ -236,7 +243,7 @@ def _keep_given(ctx: RunContext) -> None:
 def _build_references(
     ctx: RunContext,
     diarization: Diarization,
-    words: Sequence[Word],
+    recognised: Transcript | None,
     script: Script,
     corrections: edits.Corrections,
 ) -> dict[str, Reference]:
@@ -253,13 +260,15 @@ def _build_references(
     references = build.cached_references(
         ctx.recording,
         edits.rename_turns(diarization, corrections.voice_of),
-        words,
+        recognised.words if recognised else (),
+        language=recognised.language if recognised else "",
         out=ctx.run_dir.speakers,
         given={corrections.voice_of(name): path for name, path in given.items()},
         speakers=sorted(voices, key=lambda voice: first_names.get(voice, voice)),
         first_names=first_names,
         cache=ctx.cache,
         progress=ctx.progress,
+        encoding=ctx.request.settings.encoding,
     )
     for voice, reference in references.items():
         ctx.notes.extend(reference.warnings if voice in speaking else ())

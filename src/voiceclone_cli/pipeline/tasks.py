@@ -10,15 +10,16 @@ from typing import Any
 from voiceclone_cli.config import Settings
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import file_sha256, fingerprint
+from voiceclone_cli.languages import main_language
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.script.language import LanguageChoice
 from voiceclone_cli.types import Diarization, Reference, Script, Segment, segment_seed
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
-ENCODING_VERSION = 5
+ENCODING_VERSION = 6
 """To be counted up when the same references give other codes."""
-SPEECH_VERSIONS = {"kokoro": 6, "echo": 2}
+SPEECH_VERSIONS = {"kokoro": 7, "echo": 2}
 """By engine, 1 for the others. To be counted up when the same inputs give other speech."""
 
 
@@ -74,11 +75,15 @@ def encoding_inputs(job: SynthesisJob) -> dict[str, Any]:
     references = [
         [_sha256_or_empty(reference.audio), reference.text] for reference in job.references.values()
     ]
-    return {
+    inputs = {
         "engine": _engine_inputs(job.engine),
         "effort": job.engine.options.get("effort", ""),
         "references": references,
     }
+    if job.engine.name == "kokoro":  # it fits a voice for each language, at the pace of the reference's own
+        inputs["speaks"] = _languages(job)
+        inputs["languages"] = [reference.language for reference in job.references.values()]
+    return inputs
 
 
 def codes_files(job: SynthesisJob) -> list[Path]:
@@ -135,7 +140,22 @@ def _segment(job: SynthesisJob, segment: Segment) -> SegmentSpec:
 
 def _reference(job: SynthesisJob, speaker: str) -> ReferenceSpec:
     reference = job.references[speaker]
-    return ReferenceSpec(speaker, str(reference.audio), reference.text, str(_codes(job, speaker)))
+    return ReferenceSpec(
+        speaker,
+        str(reference.audio),
+        reference.text,
+        str(_codes(job, speaker)),
+        language=reference.language,
+        speaks=_languages(job),
+    )
+
+
+def _languages(job: SynthesisJob) -> tuple[str, ...]:
+    """Return the languages of the script's lines, sorted.
+
+    Of all lines, not of a speaker's own: a line that is given to another speaker leaves the voices as they are.
+    """
+    return tuple(sorted({main_language(segment.language) for segment in job.script.segments}))
 
 
 def _codes(job: SynthesisJob, speaker: str) -> Path:

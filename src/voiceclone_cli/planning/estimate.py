@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from voiceclone_cli.analysis.turns import GIVEN_TURNS
 from voiceclone_cli.config import LOCAL, Settings, cores
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import state_file, write_state
@@ -109,6 +110,8 @@ def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict
     encode = {"kokoro": {"fast": 2.0, "best": 9.0}.get(effort, 5.0), "fish": 8.0}.get(engine.name, 0.01)
     speak = {"kokoro": 0.65, "fish": 0.3 if gpu else 4.2 * size}.get(engine.name, 0.01)
     diarize = 0.2 if diarizer == "embedded" else 0.5
+    # Words that are recognized while the turns are found take only the seconds that are left after the turns.
+    words = f"{Path(settings.asr_model).name}, {all_threads}{'' if diarizer == GIVEN_TURNS else ', beside the turns'}"
     mix = {"none": (0.05, 0.002, 200), "keep": (0.5, 0.12 * everywhere, 900)}.get(
         background, (0.05, 0.005, 200)
     )
@@ -116,7 +119,7 @@ def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict
     table: dict[str, tuple[str, float, float, int]] = {
         MEDIA: ("", 0.1, 0.002, 110),
         DIARIZATION: (f"{diarizer}, {all_threads}", 5.0, diarize * everywhere, 1200),
-        TRANSCRIPTION: (f"{Path(settings.asr_model).name}, {all_threads}", 1.5, 0.3 * everywhere, 1300),
+        TRANSCRIPTION: (words, 1.5, 0.3 * everywhere, 1300),
         SCRIPT: ("", 1.0, 0.0005, 250),  # the detector of its language is loaded
         REFERENCES: ("", 0.05, 0.002, 150),
         LOADING: (f"{name}, {settings.pool_size} workers", 0.0, load, worker_mb),
@@ -208,6 +211,10 @@ def _measured_by_clock(
     clock, skipped = ctx.clock, set(ctx.cache.reused)
     skipped |= {DIARIZATION} if ctx.request.turns else set()
     skipped |= set() if speech.is_complete else {TIMELINE, VIDEO, ORIGINAL, REPORT}
+    if DIARIZATION in skipped:
+        # Nothing else ran while the words were recognized.
+        alone = stage_costs(ctx.request.settings, ctx.engine, GIVEN_TURNS)
+        costs = {**costs, TRANSCRIPTION: alone[TRANSCRIPTION]}
     found, highest = {}, 0
     for name, seconds in clock.seconds.items():
         # Without a script its stage is the transcription.

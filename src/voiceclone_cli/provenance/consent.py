@@ -18,6 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from voiceclone_cli.encodings import DecodedText, decode_whole
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import state_file, write_state, write_text_atomic
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
@@ -33,16 +34,20 @@ _MAX_CHARACTERS = 2_000
 """Of a field."""
 
 
-def read_consent(path: Path, speakers: Collection[str]) -> tuple[dict[str, Any], list[str]]:
+def read_consent(
+    path: Path, speakers: Collection[str], encoding: str | None = None
+) -> tuple[dict[str, Any], list[str]]:
     """Return the record as the document that a run keeps, and notes for the user.
 
-    Notes name speakers without consent, and entries of speakers who are not in the recording. Raises InputError:
+    Notes name speakers without consent, entries of speakers who are not in the recording, and an encoding that was
+    found out; ``encoding`` is that of a file that is not UTF-8, if the user said it. Raises InputError:
     ``consent_unreadable``, ``consent_format``, ``consent_row``.
     """
-    entries = _read_entries(path)
+    contents = _read(path, encoding)
+    entries = _read_entries(path, contents.text)
     covered = {entry["speaker"] for entry in entries}
     missing, unknown = sorted(set(speakers) - covered), sorted(covered - set(speakers))
-    notes = []
+    notes = list(contents.notes(path.name))
     if missing:
         notes.append(f"{path.name} has no consent of {', '.join(missing)}: add a row for each")
     if unknown and speakers:
@@ -52,7 +57,7 @@ def read_consent(path: Path, speakers: Collection[str]) -> tuple[dict[str, Any],
 
 
 def copy_consent(
-    given: Path | None, kept: Path, speakers: Collection[str]
+    given: Path | None, kept: Path, speakers: Collection[str], encoding: str | None = None
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """Return the document of a run's consent record, and notes for the user.
 
@@ -60,7 +65,7 @@ def copy_consent(
     Raises InputError like ``read_consent``, and OSError when the copy cannot be written.
     """
     if given is not None:
-        document, notes = read_consent(given, speakers)
+        document, notes = read_consent(given, speakers, encoding)
         write_text_atomic(kept, dump_json(document, indent=1) + "\n")
         return document, notes
     try:
@@ -74,8 +79,8 @@ def copy_consent(
         ) from error
 
 
-def _read_entries(path: Path) -> list[dict[str, str]]:
-    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
+def _read_entries(path: Path, text: str) -> list[dict[str, str]]:
+    rows = _csv_rows(path, text) if path.suffix.lower() == ".csv" else _json_rows(path, text)
     if not rows:
         raise _bad_format(path, "it has no entry")
     entries = [_entry(path, number, row) for number, row in enumerate(rows, 1)]
@@ -86,9 +91,9 @@ def _read_entries(path: Path) -> list[dict[str, str]]:
     return entries
 
 
-def _json_rows(path: Path) -> list[Any]:
+def _json_rows(path: Path, text: str) -> list[Any]:
     try:
-        document = json.loads(_text(path))
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _bad_format(path, f"it is not JSON ({error})") from error
     rows = document.get("speakers") if isinstance(document, dict) else document
@@ -97,9 +102,9 @@ def _json_rows(path: Path) -> list[Any]:
     return rows
 
 
-def _csv_rows(path: Path) -> list[Any]:
+def _csv_rows(path: Path, text: str) -> list[Any]:
     try:
-        reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
         if missing:
             raise _bad_format(path, f"it has no column {', '.join(missing)}")
@@ -108,15 +113,15 @@ def _csv_rows(path: Path) -> list[Any]:
         raise _bad_format(path, f"it is not CSV ({error})") from error
 
 
-def _text(path: Path) -> str:
+def _read(path: Path, encoding: str | None) -> DecodedText:
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise _bad_format(path, "it is larger than 1 MB")
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _bad_format(path, "it is not UTF-8 text") from error
+        return decode_whole(data, encoding)
+    except InputError as error:
+        raise _bad_format(path, f"it {error.message.rstrip('.')}") from error
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         reason = getattr(error, "strerror", None) or error
         raise InputError(

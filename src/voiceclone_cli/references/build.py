@@ -16,6 +16,7 @@ from voiceclone_cli import types
 from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.audio.reader import SILENCE_PEAK, read_recording, read_spans
 from voiceclone_cli.audio.writer import write_wav
+from voiceclone_cli.encodings import decode_whole
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import (
     check_speaker_names,
@@ -24,11 +25,13 @@ from voiceclone_cli.files import (
     text_sha256,
     write_text_atomic,
 )
+from voiceclone_cli.language_detection import TextLook
 from voiceclone_cli.references.selection import ENOUGH, join_spans, quietest_time, select_spans
 from voiceclone_cli.rundir.cache import StageCache
+from voiceclone_cli.script.parsers import clean_text
 
 STAGE = "casting"
-VERSION = 1
+VERSION = 2
 """Increase this when the same inputs give other references."""
 
 TOO_SHORT = 3.0
@@ -36,6 +39,8 @@ TOO_SHORT = 3.0
 
 MAX_CHARACTERS = 5_000
 """Characters of a user reference's text: five minutes of speech, of which 15 s are used."""
+_MAX_TEXT_BYTES = 4 * MAX_CHARACTERS
+"""No encoding has more for each character."""
 LONGEST = 15.0
 """Seconds. A longer user reference is cut at its quietest moment after EARLIEST_CUT."""
 EARLIEST_CUT = 10.0
@@ -51,15 +56,18 @@ def build_references(
     diarization: types.Diarization,
     words: Sequence[types.Word],
     *,
+    language: str,
     out: Path,
     given: Mapping[str, Path],
     speakers: Sequence[str],
     progress: types.Progress,
+    encoding: str | None = None,
 ) -> dict[str, types.Reference]:
     """Write ``out/<speaker>/reference.wav`` and ``reference.txt`` for each speaker.
 
     The audio is mono, at the rate of its source. ``words`` are those of the whole recording (empty if not
-    known), ``given`` maps speakers to audio files of the user that replace the recording's speech.
+    known), in ``language`` (a BCP 47 tag, empty if not known); ``given`` maps speakers to audio files of the user
+    that replace the recording's speech; ``encoding`` as in :func:`read_user_reference`.
 
     Raises InputError for a name in ``given`` that no speaker has, for a speaker without turns and without a
     given file, and for a given file that cannot be used.
@@ -79,8 +87,9 @@ def build_references(
         progress(types.ProgressEvent(STAGE, done, len(names), note=name))
         spans: tuple[types.Span, ...] = ()
         if name in given:
-            audio, rate, text, warnings = read_user_reference(given[name])
+            audio, rate, text, warnings = read_user_reference(given[name], encoding)
             seconds = len(audio) / rate
+            text_language = _language_of_text(text, language)
         else:
             selection, overlapped = selected[name]
             audio = join_spans([next(parts) for _ in selection], recording.source_rate)
@@ -89,6 +98,7 @@ def build_references(
             seconds = sum(span.seconds for span in selection)
             spans = tuple((round(span.start, 3), round(span.end, 3)) for span in selection)
             warnings = (_OVERLAP_WARNING.format(name=name),) if overlapped else ()
+            text_language = language if text else ""
         references[name] = types.Reference(
             speaker=name,
             audio=_write(out / name, audio, rate, text),
@@ -96,6 +106,7 @@ def build_references(
             seconds=round(seconds, 3),
             spans=spans,
             warnings=(*warnings, *_length_warnings(name, seconds)),
+            language=text_language,
         )
     progress(types.ProgressEvent(STAGE, len(names), len(names)))
     return references
@@ -120,8 +131,10 @@ def _check_names(names: Sequence[str], diarization: types.Diarization, given: Ma
             )
 
 
-def read_user_reference(path: Path) -> tuple[Samples, int, str, tuple[str, ...]]:
+def read_user_reference(path: Path, encoding: str | None = None) -> tuple[Samples, int, str, tuple[str, ...]]:
     """Read at most the first 15 s of an audio file, and its text from ``voice.txt`` next to ``voice.wav``.
+
+    ``encoding`` is that of a text that is not UTF-8, if the user said it.
 
     Returns mono samples, their rate, the text (empty if not known) and warnings. Raises InputError if a file
     cannot be read.
@@ -131,9 +144,9 @@ def read_user_reference(path: Path) -> tuple[Samples, int, str, tuple[str, ...]]
     start, end = _sounding(recording)
     is_whole = end - start <= LONGEST
     (audio,) = read_spans(path, [(start, min(end, start + LONGEST))], recording.audio)
-    text = _text_beside(path)
+    text, notes = _text_beside(path, encoding)
     if is_whole:
-        return audio, rate, text, ()
+        return audio, rate, text, notes
     end = quietest_time(audio, rate, (EARLIEST_CUT, LONGEST))
     warning = f"{path.name} is longer than {LONGEST:.0f} s: only its first {end:.1f} s are used"
     if text:
@@ -150,25 +163,42 @@ def _sounding(recording: types.Recording) -> types.Span:
     return sounding[0] / types.ANALYSIS_RATE, min(recording.seconds, (sounding[-1] + 1) / types.ANALYSIS_RATE)
 
 
-def _text_beside(path: Path) -> str:
+def _text_beside(path: Path, encoding: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a user's reference, and what the user has to know about it."""
     beside = path.with_suffix(".txt")
     if not beside.is_file():
-        return ""
+        return "", ()
     try:
-        with beside.open(encoding="utf-8-sig") as file:
-            text = file.read(MAX_CHARACTERS + 1)
-    except (OSError, UnicodeDecodeError) as error:
+        with beside.open("rb") as file:
+            data = file.read(_MAX_TEXT_BYTES + 1)
+        contents = decode_whole(data if len(data) <= _MAX_TEXT_BYTES else b"", encoding)
+    except OSError as error:
         raise InputError(
-            f"{beside} (the text of {path.name}) cannot be read as UTF-8 text; correct or remove it.",
+            f"{beside} (the text of {path.name}) cannot be read ({error.strerror or error}); correct or remove it.",
             code="bad_reference_text",
         ) from error
-    if len(text) > MAX_CHARACTERS:
+    except InputError as error:
+        raise InputError(
+            f"{beside} (the text of {path.name}) {error.message}", code="bad_reference_text"
+        ) from error
+    text = contents.text
+    if len(data) > _MAX_TEXT_BYTES or len(text) > MAX_CHARACTERS:
         raise InputError(
             f"{beside} (the text of {path.name}) has more than {MAX_CHARACTERS:,} characters; "
             "keep only the words in the audio, or remove the file.",
             code="bad_reference_text",
         )
-    return " ".join(text.split())
+    return clean_text(text), contents.notes(beside.name)
+
+
+def _language_of_text(text: str, language: str) -> str:
+    """Return the language of a user reference's text: that of the recording, unless the text looks like another."""
+    look = TextLook.of([text]) if text else TextLook()
+    if not look.best:
+        return ""
+    if not language:
+        return "" if look.is_short else look.best
+    return look.best if look.is_unlikely(language) else language
 
 
 def _length_warnings(name: str, seconds: float) -> tuple[str, ...]:
@@ -232,12 +262,14 @@ def cached_references(
     diarization: types.Diarization,
     words: Sequence[types.Word],
     *,
+    language: str,
     out: Path,
     given: Mapping[str, Path],
     speakers: Sequence[str],
     first_names: Mapping[str, str],
     cache: StageCache,
     progress: types.Progress,
+    encoding: str | None = None,
 ) -> dict[str, types.Reference]:
     """Return cached references, or those of :func:`build_references`, which explains the parameters.
 
@@ -252,13 +284,24 @@ def cached_references(
         "turns": [asdict(replace(turn, speaker=first(turn.speaker))) for turn in diarization.turns],
         "exclusive": [asdict(replace(turn, speaker=first(turn.speaker))) for turn in diarization.exclusive],
         "words": [asdict(word) for word in words],
+        "language": language,
         "given": {first(name): _user_sha256(path) for name, path in given.items()},
         "speakers": [first(name) for name in speakers],
     }
+    if encoding is not None and given:
+        inputs["encoding"] = encoding
 
     def build() -> list[types.Reference]:
         built = build_references(
-            recording, diarization, words, out=out, given=given, speakers=speakers, progress=progress
+            recording,
+            diarization,
+            words,
+            language=language,
+            out=out,
+            given=given,
+            speakers=speakers,
+            progress=progress,
+            encoding=encoding,
         )
         return list(built.values())
 
@@ -303,4 +346,5 @@ def _reference(row: Mapping[str, Any], out: Path) -> types.Reference:
         seconds=row["seconds"],
         spans=tuple((start, end) for start, end in row["spans"]),
         warnings=tuple(row["warnings"]),
+        language=row["language"],
     )

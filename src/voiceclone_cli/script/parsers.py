@@ -8,7 +8,6 @@ time in proportion to the text, whatever it contains.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import math
 import re
@@ -18,7 +17,9 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
+from voiceclone_cli.encodings import DecodedText, decode
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.script.typography import join_rows
 from voiceclone_cli.types import OmittedText
 from voiceclone_worker.protocol import MAX_SEED
 from voiceclone_worker.speech_units import speech_units
@@ -34,15 +35,6 @@ MAX_MARKUP = 100_000
 
 MAX_BYTES = 32 * 2**20
 MAX_ROWS = 1_000_000
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is a prefix
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_ASCII = re.compile(r"[\x00-\x7f]+")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _CLOCK = re.compile(r"(-?)(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d+)?)", re.ASCII)
 _JOINT = re.compile(r"(?<!\n)\ufeff(?=WEBVTT|\[Script Info\]|\d{1,9}[ \t]*\n[^\n]*-->)|(?<=\n)\ufeff")
@@ -114,8 +106,8 @@ def _part_id(id: str | None, at: int) -> str | None:
     return id.zfill(4) + (chr(ord("a") + at) if at < 26 else f"-{at + 1}")
 
 
-def read_text(path: Path) -> str:
-    """Read a file as UTF-8, or by its byte order mark, with line ends as ``\\n``.
+def read_text(path: Path, encoding: str | None = None) -> DecodedText:
+    """Read a file, with line ends as ``\\n``; for ``encoding`` see :func:`voiceclone_cli.encodings.decode`.
 
     A few damaged bytes among many whole characters become unpaired surrogates, which cost only their lines.
     Raises InputError if the file does not exist, is not text, or is larger than MAX_BYTES or MAX_ROWS.
@@ -131,38 +123,23 @@ def read_text(path: Path) -> str:
         raise InputError(f"cannot be read ({error}).", code="script_unreadable") from error
     if len(data) > MAX_BYTES:
         raise InputError(f"is larger than {MAX_BYTES // 2**20} MB; split it.", code="script_too_long")
-    text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        decoded = decode(data, encoding)
+    except InputError as error:
+        raise InputError(error.message, code="script_encoding") from error
+    text = decoded.text.replace("\r\n", "\n").replace("\r", "\n")
     text = _JOINT.sub(lambda mark: "" if text[mark.start() - 1] == "\n" else "\n\n", text)
     if text.count("\n") > MAX_ROWS:
         raise InputError(f"has more than {MAX_ROWS:,} rows; split it.", code="script_too_long")
-    return text
-
-
-def _decode(data: bytes) -> str:
-    mark, encoding = next((pair for pair in _BYTE_ORDER_MARKS if data.startswith(pair[0])), (b"", "utf-8"))
-    try:
-        text = data[len(mark) :].decode(encoding)
-    except UnicodeDecodeError as error:
-        if encoding != "utf-8":
-            raise _not_unicode() from error
-        text = data[len(mark) :].decode(encoding, "surrogateescape")
-        damaged_bytes = len(_SURROGATE.findall(text))
-        whole = len(_ASCII.sub("", text)) - damaged_bytes
-        if whole < 4 * damaged_bytes:
-            raise _not_unicode() from error
-    # UTF-16 without a mark decodes as UTF-8 with null characters.
-    if "\0" in text:
-        raise _not_unicode()
-    return text
-
-
-def _not_unicode() -> InputError:
-    return InputError("is not UTF-8 text; save it as UTF-8.", code="script_encoding")
+    return replace(decoded, text=text)
 
 
 def clean_text(text: str) -> str:
-    """Put a text on one line: line breaks, tabs, control characters and runs of blanks become one blank."""
-    return " ".join(_CONTROL.sub(" ", text).split())
+    """Put a text on one line: tabs, control characters and runs of blanks become one blank.
+
+    So do line breaks, but beside a character of Chinese or Japanese, where they become nothing.
+    """
+    return " ".join(_CONTROL.sub(" ", join_rows(text)).split())
 
 
 def parse_time(value: object) -> float:

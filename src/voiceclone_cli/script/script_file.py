@@ -51,11 +51,13 @@ def read_script(
     labels: bool = True,
     sounds: bool = False,
     strict: bool = False,
+    encoding: str | None = None,
 ) -> Script:
     """Read the lines of a script file, sorted by their start.
 
     ``language`` is the default for lines without one; ``speakers`` are names with a voice besides those of
-    the diarization; ``recording_seconds`` is the length of the recording, if known. For the speaker of a
+    the diarization; ``recording_seconds`` is the length of the recording, if known; ``encoding`` that of a file that is
+    not UTF-8, if the user said it. For the speaker of a
     line see :mod:`voiceclone_cli.script.speakers`, also for ``labels`` and ``sounds``; for repeated text see
     :mod:`voiceclone_cli.script.repeats`. Text that is not spoken is in ``omitted``, with its reason; a damaged line
     costs only itself, or with ``strict`` the file. Ids are renumbered if some are missing, duplicate or cannot name
@@ -70,7 +72,9 @@ def read_script(
                 f"has an unknown format; use one of {', '.join(_PARSERS)}.", code="script_format"
             )
         found = _Contents(recording_seconds)
-        for item in parse(parsers.read_text(path)):
+        contents = parsers.read_text(path, encoding)
+        found.notes.update(dict.fromkeys(contents.notes(path.name)))
+        for item in parse(contents.text):
             found.add(item)
         return _build_script(
             found, diarization, language, speakers, labels=labels, sounds=sounds, strict=strict

@@ -41,7 +41,7 @@ NEW_TITLE = "Dubbed by voiceclone (synthetic voices)"
 ORIGINAL_TITLE = "Original"
 SCRIPT_TITLE = "Script"
 
-VERSION = 2
+VERSION = 3
 """Version of the algorithm: increase it when the same inputs give another file."""
 _PROGRESS_SECONDS = 1.0
 

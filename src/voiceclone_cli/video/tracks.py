@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import struct
 import typing
 from collections.abc import Iterator, Sequence
@@ -26,10 +24,8 @@ from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.audio.writer import fits_flac, to_pcm16
 from voiceclone_cli.errors import RunError
 from voiceclone_cli.types import Segment
+from voiceclone_cli.video.captions import caption_cues
 from voiceclone_cli.video.source import first_packets
-
-Cue = tuple[int, int, str]
-"""Start and end in milliseconds, and the text on the screen."""
 
 _BLOCK = 1 << 16
 
@@ -193,33 +189,6 @@ Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
 """Header that FFmpeg's subtitle encoders require: white letters at the lower edge, the default of players."""
-
-
-def caption_cues(segments: Sequence[Segment]) -> list[Cue]:
-    """Return cues that do not overlap, as 3GPP timed text (TS 26.245) requires.
-
-    The lines of segments that overlap are in one cue, each with a dash.
-    """
-    lines = sorted(
-        (round(s.start * 1000), index, round(s.end * 1000), s.text.strip())
-        for index, s in enumerate(segments)
-    )
-    times = sorted({time for start, _, end, _ in lines for time in (start, end)})
-    cues: list[Cue] = []
-    active: list[tuple[int, int, str]] = []
-    """Heap of (end, index, text)."""
-    next_line = 0
-    for start, end in itertools.pairwise(times):
-        while next_line < len(lines) and lines[next_line][0] <= start:
-            _, index, line_end, text = lines[next_line]
-            heapq.heappush(active, (line_end, index, text))
-            next_line += 1
-        while active and active[0][0] <= start:
-            heapq.heappop(active)
-        texts = [text for _, _, text in sorted(active, key=lambda line: line[1]) if text]
-        if texts:
-            cues.append((start, end, texts[0] if len(texts) == 1 else "\n".join(f"- {t}" for t in texts)))
-    return cues
 
 
 class CaptionTrack:

@@ -6,8 +6,8 @@ reference. ``EngineSpec`` of this engine:
 checkpoint: folder with Kokoro's front and decoder (``model.FRONT_FILE``, ``model.DECODER_FILE``).
 options: ``encoder`` = folder with CAM++ (``campplus_cn_en_common.pt``, ``camplusplus.py``), needed to encode
 references; ``quality`` = folder with DNSMOS (``sig_bak_ovr.onnx``), by which a conversion that sounds bad is weakened;
-``effort`` = fast, normal (default) or best: how many mixtures are tried for a speaker; ``threads`` = lines that are
-synthesized at a time (default: all cores); ``language`` = language of the references' texts (default: en).
+``effort`` = fast, normal (default) or best: how many mixtures are tried for a speaker in each language; ``threads`` =
+lines that are synthesized at a time (default: all cores).
 """
 
 from __future__ import annotations

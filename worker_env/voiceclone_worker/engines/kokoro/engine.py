@@ -38,8 +38,9 @@ def speak_line(
     parts = phonemes.split(reading.phonemes, MAX_TOKENS)
     token_lists = [tokens for tokens in map(phonemes.to_tokens, parts) if tokens]
     length_factor = reading_of_take(segment.take)
+    mixture = voice.mixture(segment.language)
     styles = [
-        table.style(voice.acoustic, voice.prosody, len(tokens), length_factor) for tokens in token_lists
+        table.style(mixture.acoustic, mixture.prosody, len(tokens), length_factor) for tokens in token_lists
     ]
     between = 2 * _EDGE_SECONDS * len(styles) + _PAUSE_SECONDS * (len(styles) - 1)
     slot = segment.max_seconds or None
@@ -47,13 +48,13 @@ def speak_line(
     def plan(speed: float) -> list[LinePlan]:
         return [model.plan(tokens, style, speed) for tokens, style in zip(token_lists, styles, strict=True)]
 
-    plans = fit_speed(plan, voice.speed, slot and max(0.0, slot - between))
+    plans = fit_speed(plan, mixture.speed, slot and max(0.0, slot - between))
     sounds = [
-        model.render(with_pitch(part, voice.pitch, voice.own_pitch), style)
+        model.render(with_pitch(part, voice.pitch, mixture.pitch), style)
         for part, style in zip(plans, styles, strict=True)
     ]
     signal = join_parts(sounds, plans, slot)
-    shaped = dsp.at_level(envelope.convert(signal, voice.conversion), voice.level)
+    shaped = dsp.at_level(envelope.convert(signal, mixture.conversion), voice.level)
     pcm = np.clip(np.round(shaped * 32767.0), -32768, 32767).astype("<i2").tobytes()
     return Speech(pcm=pcm, rate=RATE, seed=segment.seed, warnings=reading.warnings)
 
@@ -106,7 +107,6 @@ class KokoroEngine:
         self._encoder_folder = str(spec.options.get("encoder", ""))
         self._quality_folder = str(spec.options.get("quality", ""))
         self._effort = str(spec.options.get("effort", "normal"))
-        self._language = str(spec.options.get("language", "en"))
         self._model = SpeechModel(Path(spec.checkpoint))
         self._table = voices.voice_table()
         self._listeners: tuple[SpeakerEncoder, SpeechQuality | None] | None = None
@@ -140,10 +140,10 @@ class KokoroEngine:
 
         probes: Counter[str] = Counter()
 
-        def count(reference: fitting.ReferenceTraits) -> None:
+        def count(reference: fitting.ReferenceTraits, total: int) -> None:
             speaker = reference.spec.speaker
             probes[speaker] += 1
-            self._emit("encoding", speaker=speaker, completed=probes[speaker], total=effort.probes)
+            self._emit("encoding", speaker=speaker, completed=probes[speaker], total=total)
 
         fitted = fitting.fit_voices(
             traits,
@@ -152,7 +152,6 @@ class KokoroEngine:
             quality=quality,
             table=self._table,
             effort=effort,
-            language=self._language,
             threads=self._threads,
             probed=count,
         )

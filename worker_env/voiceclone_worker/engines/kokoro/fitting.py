@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +21,8 @@ from voiceclone_worker.engines.kokoro.dsp import level, speech_seconds, trim, wi
 from voiceclone_worker.engines.kokoro.envelope import Conversion, Envelopes
 from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics, pitch_statistics, with_pitch
 from voiceclone_worker.engines.kokoro.model import RATE, Floats, SpeechModel, open_session
-from voiceclone_worker.engines.kokoro.voices import FittedVoice, VoiceTable
+from voiceclone_worker.engines.kokoro.phonemes import registry
+from voiceclone_worker.engines.kokoro.voices import FittedMixture, FittedVoice, VoiceTable
 from voiceclone_worker.protocol import ReferenceSpec
 from voiceclone_worker.runtime import without_garbage_collection
 
@@ -129,15 +132,13 @@ def _camplus(folder: Path) -> Any:
 
 
 class Effort(NamedTuple):
-    """Mixtures that are synthesized and measured for each speaker, and the text that they say."""
+    """How many mixtures are synthesized and measured for a speaker and a language, and whether they say the short probe."""
 
     probes: int
-    text: str
+    is_short: bool
 
 
-_SHORT_TEXT = "We were away a year ago."
-_LONG_TEXT = "We were away a year ago, and nothing much has changed."
-EFFORTS = {"fast": Effort(1, _SHORT_TEXT), "normal": Effort(2, _LONG_TEXT), "best": Effort(4, _LONG_TEXT)}
+EFFORTS = {"fast": Effort(1, True), "normal": Effort(2, False), "best": Effort(4, False)}
 _SHORTEST_SECONDS = 0.3
 _QUIETEST = 1e-3
 _UNKNOWN_F0_HZ = 150.0
@@ -171,6 +172,11 @@ class ReferenceTraits:
     envelopes: Envelopes
     seconds: float
     """Of speech, without its pauses."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages of the mixtures that the speaker's lines need (``voice_language``)."""
+        return tuple(dict.fromkeys(map(voices.voice_language, self.spec.speaks or ("en",))))
 
     @property
     def semitones(self) -> float:
@@ -235,20 +241,19 @@ def fit_voices(
     quality: SpeechQuality | None,
     table: VoiceTable,
     effort: Effort,
-    language: str,
     threads: int,
-    probed: Callable[[ReferenceTraits], None],
+    probed: Callable[[ReferenceTraits, int], None],
 ) -> Iterator[Fit]:
-    """Yield the voice of each reference, unlike those of the others; call ``probed`` after each of its probes.
+    """Yield the voice of each reference, unlike those of the others, with a mixture for each of its languages.
 
-    The probes of all speakers are made at the same time, on ``threads``. Without ``quality`` a conversion is not weakened
-    where it sounds bad.
+    After each probe of a reference ``probed`` is called, with the number of all its probes. The probes of all speakers
+    are made at the same time, on ``threads``. Without ``quality`` a conversion is not weakened where it sounds bad.
     """
-    tokens = phonemes.to_tokens(phonemes.to_phonemes(effort.text, "en"))
-    speakers = [(reference.embedding, reference.semitones) for reference in references]
-    proposals = voices.propose_mixtures(speakers, table, count=effort.probes)
+    languages = dict.fromkeys(language for reference in references for language in reference.languages)
+    texts = _probe_tokens(languages, effort)
 
-    def probe(reference: ReferenceTraits, mixture: tuple[Floats, Floats]) -> _Probe:
+    def probe(reference: ReferenceTraits, language: str, mixture: tuple[Floats, Floats]) -> _Probe:
+        tokens = texts[language]
         style = table.style(*mixture, len(tokens))
         plan = model.plan(tokens, style, 1.0)
         own_pitch = plan.pitch()
@@ -260,41 +265,60 @@ def fit_voices(
         return _Probe(mixture, signal, own_pitch, plan.pitch(), conversion, embedding)
 
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        running = [
-            [pool.submit(probe, reference, mixture) for mixture in mixtures]
-            for reference, mixtures in zip(references, proposals, strict=True)
-        ]
+        running: list[dict[str, list[Future[_Probe]]]] = [{} for _ in references]
+        for language in texts:
+            speaking = [index for index, each in enumerate(references) if language in each.languages]
+            speakers = [(references[index].embedding, references[index].semitones) for index in speaking]
+            proposals = voices.propose_mixtures(speakers, table, count=effort.probes, language=language)
+            for index, mixtures in zip(speaking, proposals, strict=True):
+                running[index][language] = [
+                    pool.submit(probe, references[index], language, mixture) for mixture in mixtures
+                ]
         for reference, futures in zip(references, running, strict=True):
             others = [other.embedding for other in references if other is not reference]
-            probes = []
-            for future in futures:
-                probes.append(future.result())
-                probed(reference)
-
-            def score(found: _Probe, reference: ReferenceTraits = reference, others: Any = others) -> float:
-                f0 = found.pitch.median if found.pitch else None
-                return voices.score_probe(
-                    reference.embedding, reference.semitones, others, found.embedding, f0
+            fitted, notes = {}, []
+            for language, own in futures.items():
+                probes = []
+                for future in own:
+                    probes.append(future.result())
+                    probed(reference, sum(map(len, futures.values())))
+                best = max(probes, key=partial(_score, reference, others))
+                conversion, found = _checked(reference, best, quality)
+                notes += [note for note in found if note not in notes]
+                fitted[language] = FittedMixture(
+                    *best.mixture,
+                    conversion=conversion,
+                    speed=speed_in(
+                        reference, language, len(texts[language]) / speech_seconds(best.signal, RATE)
+                    ),
+                    pitch=best.own_pitch,
+                    similarity=float(best.embedding @ reference.embedding),
                 )
-
-            best = max(probes, key=score)
-            conversion, notes = _checked(reference, best, quality)
-            own_rate = _speaking_rate(reference, language)
-            kokoro_rate = len(tokens) / speech_seconds(best.signal, RATE)
-            acoustic, prosody = best.mixture
             voice = FittedVoice(
                 names=table.names,
-                acoustic=acoustic,
-                prosody=prosody,
-                conversion=conversion,
+                mixtures=fitted,
                 level=float(np.clip(level(trim(reference.signal, TRAITS_RATE)), *_LEVELS)),
-                speed=1.0 if own_rate is None else float(np.clip(own_rate / kokoro_rate, *_SPEEDS)),
                 embedding=reference.embedding,
                 pitch=reference.pitch,
-                own_pitch=best.own_pitch,
-                similarity=float(best.embedding @ reference.embedding),
             )
             yield Fit(reference, voice, notes)
+
+
+def _probe_tokens(languages: Iterable[str], effort: Effort) -> dict[str, list[int]]:
+    """Return the probe of each language that can be read here: the lines of another one fail, and need no voice."""
+    texts = {}
+    for language in languages:
+        probe = registry.probe_of(language)
+        with suppress(SegmentError):
+            texts[language] = phonemes.to_tokens(
+                phonemes.to_phonemes(probe.short if effort.is_short else probe.long, language)
+            )
+    return texts
+
+
+def _score(reference: ReferenceTraits, others: Sequence[Floats], probe: _Probe) -> float:
+    f0 = probe.pitch.median if probe.pitch else None
+    return voices.score_probe(reference.embedding, reference.semitones, others, probe.embedding, f0)
 
 
 def _conversion(reference: ReferenceTraits, probe: Floats) -> Conversion:
@@ -343,15 +367,29 @@ def _converted(signal: Floats, conversion: Conversion) -> Floats:
     return np.asarray(soxr.resample(converted, RATE, TRAITS_RATE), np.float32)
 
 
-def _speaking_rate(reference: ReferenceTraits, language: str) -> float | None:
-    """Return the speaker's tokens per second; None where text or duration are too short."""
-    if reference.seconds < _MIN_RATE_SECONDS or not any(letter.isalnum() for letter in reference.spec.text):
+def speed_in(reference: ReferenceTraits, language: str, kokoro_rate: float) -> float:
+    """Return the speed at which a mixture speaks a language as fast as the speaker would.
+
+    ``kokoro_rate``: tokens a second of the mixture at speed 1. A speaker who is faster than others in the language of
+    the reference is as much faster in the other.
+    """
+    pace, usual = speaking_pace(reference), registry.LANGUAGES[language].tokens_per_second
+    return 1.0 if pace is None else float(np.clip(pace * usual / kokoro_rate, *_SPEEDS))
+
+
+def speaking_pace(reference: ReferenceTraits) -> float | None:
+    """Return how fast a speaker is, 1.0 as others in that language.
+
+    None where the text, its language or the usual rate of that is not known, and where the speech is too short.
+    """
+    spec, language = reference.spec, registry.find(reference.spec.language)
+    if language is None or reference.seconds < _MIN_RATE_SECONDS:
         return None
     try:
-        tokens = phonemes.to_tokens(phonemes.to_phonemes(reference.spec.text, language))
+        tokens = phonemes.to_tokens(phonemes.to_phonemes(spec.text, spec.language))
     except SegmentError:
-        return None  # a language without phonemes: Kokoro's own rate is used
-    return len(tokens) / reference.seconds
+        return None  # nothing but signs, or a package is missing that reads the language
+    return len(tokens) / reference.seconds / language.tokens_per_second
 
 
 def _read(spec: ReferenceSpec) -> Floats:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,6 +31,7 @@ from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, MAX_FRAMES, Conversion
 from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics
 from voiceclone_worker.engines.kokoro.model import Floats
+from voiceclone_worker.engines.kokoro.phonemes import registry
 
 _DATA = Path(__file__).parent / "data"
 ACOUSTIC = 128
@@ -60,6 +61,11 @@ class VoiceTable:
                 self._mix(prosody, slice(ACOUSTIC, None), tokens * reading - 1),
             ]
         ).astype(np.float32)
+
+    def native(self, language: str) -> NDArray[np.bool_]:
+        """Return (voices,): which voices were recorded in a language; all of them for English."""
+        letters = "" if language == "en" else registry.native_voices(language)
+        return np.array([not letters or name[0] in letters for name in self.names])
 
     def _mix(self, weights: Floats, half: slice, row: float) -> Floats:
         row = min(max(row, 0), int(self.knots[-1]))
@@ -93,15 +99,20 @@ _CANDIDATES = 10
 _SHARES = (0.6, 0.8)
 _MIN_DIFFERENCE = 0.9
 """Of two proposals: the sum of their weights' differences (2 = nothing in common)."""
+_WORSE = 0.2
+"""By how much a voice may be less like its speaker than another one that is left to another speaker."""
 _F0_TOLERANCE = 0.25
 _MAX_PROSODY_SHARE = 0.9
 """Of a voice that is added for its F0."""
 
 
 def propose_mixtures(
-    speakers: Sequence[tuple[Floats, float]], table: VoiceTable, *, count: int
+    speakers: Sequence[tuple[Floats, float]], table: VoiceTable, *, count: int, language: str = "en"
 ) -> list[list[tuple[Floats, Floats]]]:
     """Return for each speaker the ``count`` mixtures (acoustic, prosody) with the highest expected score.
+
+    They are of the voices that are native to ``language`` (``VoiceTable.native``), and fewer than ``count`` where these
+    are too few.
 
     A speaker of the recording is an embedding (192,) of unit length, and 12 log2 of the F0 in Hz. The mixtures of a
     speaker are unlike each other, and a voice that is near to several speakers dominates the mixtures of one of them
@@ -113,20 +124,54 @@ def propose_mixtures(
         _contrast(embedding, embeddings[:index] + embeddings[index + 1 :], table)
         for index, embedding in enumerate(embeddings)
     ]
-    expected = np.array(
+    likeness = np.array(
         [
-            table.embeddings @ embedding - F0_WEIGHT * np.abs(table.semitones - semitones) + contrast
-            for (embedding, semitones), contrast in zip(speakers, contrasts, strict=True)
+            table.embeddings @ embedding - F0_WEIGHT * np.abs(table.semitones - semitones)
+            for embedding, semitones in speakers
         ]
     )
+    expected = likeness + np.array(contrasts)
+    native = table.native(language)
+    expected[:, ~native] = -np.inf
+    candidates = min(_CANDIDATES, int(native.sum()))
+    few = _shared_out(expected, likeness) if candidates < _CANDIDATES else None
     proposals = []
     for index, (embedding, semitones) in enumerate(speakers):
-        best = np.argsort(expected[index])[::-1][:_CANDIDATES]
-        dominant = [int(voice) for voice in best if expected[:, voice].argmax() == index]
-        if len(dominant) < count:
+        best = np.argsort(expected[index])[::-1][:candidates]
+        if few is None:
+            dominant = [int(voice) for voice in best if expected[:, voice].argmax() == index]
+        else:
+            dominant = few[index]
+        if len(dominant) < (count if few is None else 1):
             dominant = [int(voice) for voice in best]
-        proposals.append(_mixtures(embedding, semitones, contrasts[index], table, best, dominant, count))
+        chosen = _mixtures(embedding, semitones, contrasts[index], table, best, dominant, count)
+        proposals.append(
+            [(weights, fit_f0(weights, embedding, semitones, table, native)) for weights in chosen]
+        )
     return proposals
+
+
+def _shared_out(expected: Floats, likeness: Floats) -> list[list[int]]:
+    """Return the voices that each speaker's mixtures may be dominated by, of few voices: in turns, the likest pair first.
+
+    A speaker does not get a voice that is much less like him than another one, of the other sex for example. One who gets
+    none shares: pitch and conversion have to tell speakers with the same voice apart.
+    """
+    left, voices_of = expected.copy(), [list[int]() for _ in expected]
+    waiting: set[int] = set()
+    while np.isfinite(left).any():
+        turns = [speaker for speaker in waiting if np.isfinite(left[speaker]).any()]
+        if not turns:
+            waiting = set(range(len(left)))
+            continue
+        speaker = max(turns, key=lambda index: float(left[index].max()))
+        voice = int(left[speaker].argmax())
+        left[speaker, voice] = -np.inf
+        if likeness[speaker, voice] >= likeness[speaker][np.isfinite(expected[speaker])].max() - _WORSE:
+            voices_of[speaker].append(voice)
+            left[:, voice] = -np.inf
+            waiting.discard(speaker)
+    return voices_of
 
 
 def _contrast(embedding: Floats, others: Sequence[Floats], table: VoiceTable) -> Floats:
@@ -145,7 +190,7 @@ def _mixtures(
     best: NDArray[np.intp],
     dominant: Sequence[int],
     count: int,
-) -> list[tuple[Floats, Floats]]:
+) -> list[Floats]:
     """Return the ``count`` best mixtures of the voices ``best`` in which one of ``dominant`` has the largest weight."""
     scored = []
     for weights in _pairs_and_singles(best, len(table.names)):
@@ -161,11 +206,13 @@ def _mixtures(
     for _, weights in scored:
         if len(chosen) < count and all(np.abs(weights - other).sum() > _MIN_DIFFERENCE for other in chosen):
             chosen.append(weights)
-    return [(weights, fit_f0(weights, embedding, semitones, table)) for weights in chosen]
+    return chosen
 
 
-def fit_f0(weights: Floats, embedding: Floats, semitones: float, table: VoiceTable) -> Floats:
-    """Return prosody weights with the speaker's F0: ``weights`` moved towards one more voice.
+def fit_f0(
+    weights: Floats, embedding: Floats, semitones: float, table: VoiceTable, allowed: NDArray[np.bool_]
+) -> Floats:
+    """Return prosody weights with the speaker's F0: ``weights`` moved towards one more of the ``allowed`` voices.
 
     F0 is linear in the weights, so the share of that voice follows from the distance. Of the voices that can close
     the distance the most similar to the speaker is used; if none can, the one that comes nearest.
@@ -175,14 +222,14 @@ def fit_f0(weights: Floats, embedding: Floats, semitones: float, table: VoiceTab
     if abs(distance) < _F0_TOLERANCE:
         return weights.copy()
     reach = table.semitones - own
-    enough = reach * np.sign(distance) >= abs(distance) / _MAX_PROSODY_SHARE
+    enough = allowed & (reach * np.sign(distance) >= abs(distance) / _MAX_PROSODY_SHARE)
     if enough.any():
         similarity = table.embeddings @ embedding
         similarity = similarity - F0_WEIGHT / 2 * np.abs(table.semitones - semitones)
         voice = int(np.where(enough, similarity, -np.inf).argmax())
         share = min(_MAX_PROSODY_SHARE, distance / float(reach[voice]))
     else:
-        voice = int((reach * np.sign(distance)).argmax())
+        voice = int(np.where(allowed, reach * np.sign(distance), -np.inf).argmax())
         share = _MAX_PROSODY_SHARE
     moved = (1 - share) * weights
     moved[voice] += share
@@ -214,9 +261,30 @@ def _pairs_and_singles(voices: NDArray[np.intp], count: int) -> list[Floats]:
     return mixtures
 
 
-FORMAT = "voiceclone.kokoro-voice/3"
+def voice_language(tag: str) -> str:
+    """Return the language whose mixture speaks a language: its own, or English where Kokoro has no voice of it."""
+    return registry.main_code(tag) if registry.find(tag) else "en"
+
+
+FORMAT = "voiceclone.kokoro-voice/4"
 _MAX_BYTES = 1 << 20
 """Unpacked; four times the size of a voice. A small archive may unpack to much more."""
+
+
+@dataclass(frozen=True)
+class FittedMixture:
+    """The mixture that speaks a speaker's lines in one language."""
+
+    acoustic: Floats
+    prosody: Floats
+    conversion: Conversion
+    """From the envelopes of the mixture to those of the speaker."""
+    speed: float
+    """1.0 is Kokoro's own."""
+    pitch: PitchStatistics | None
+    """As the mixture plans the probe."""
+    similarity: float
+    """Cosine of the mixture to the speaker, by CAM++."""
 
 
 @dataclass(frozen=True)
@@ -228,40 +296,60 @@ class FittedVoice:
     """
 
     names: tuple[str, ...]
-    acoustic: Floats
-    prosody: Floats
-    conversion: Conversion
-    """From the envelopes of the mixture to those of the speaker."""
+    mixtures: Mapping[str, FittedMixture]
+    """By ``voice_language``."""
     level: float
     """Root mean square of a line."""
-    speed: float
-    """1.0 is Kokoro's own."""
     embedding: Floats
     """(192,): the speaker, by CAM++."""
     pitch: PitchStatistics | None
     """The speaker's; None where hardly anything is voiced."""
-    own_pitch: PitchStatistics | None
-    """Of the mixture, as it plans the probe."""
-    similarity: float
-    """Cosine of the fitted voice to the speaker, by CAM++."""
+
+    def mixture(self, tag: str) -> FittedMixture:
+        """Return the mixture that speaks a language. Raises SegmentError where the voice was not fitted for it."""
+        mixture = self.mixtures.get(voice_language(tag))
+        if mixture is None:
+            raise SegmentError(
+                "voice_language",
+                f'the voice was fitted for lines in {", ".join(self.mixtures)}, not in "{tag}": name it in "speaks" of '
+                "the reference, and encode that again.",
+            )
+        return mixture
 
 
 def write_voice(voice: FittedVoice, path: Path) -> None:
     """Write a voice; the same voice gives the same bytes. Raises OSError."""
-    conversion = voice.conversion
+    mixtures = list(voice.mixtures.values())
+    conversions = [mixture.conversion for mixture in mixtures]
+    # The frames of the reference are the same for every language in which they are used.
+    lookup = max(conversions, key=lambda conversion: len(conversion.frames))
     arrays = {
         "format": np.array(FORMAT),
         "names": np.array(voice.names),
-        "acoustic": voice.acoustic.astype(np.float32),
-        "prosody": voice.prosody.astype(np.float32),
-        "own": conversion.own.astype(np.float32),
-        "target": conversion.target.astype(np.float32),
-        "matrix": conversion.matrix.astype(np.float32),
-        "frames": conversion.frames.astype(np.float16),
-        "keys": conversion.keys.astype(np.float16),
+        "languages": np.array(list(voice.mixtures)),
+        "acoustic": np.array([mixture.acoustic for mixture in mixtures], np.float32),
+        "prosody": np.array([mixture.prosody for mixture in mixtures], np.float32),
+        "own": np.array([conversion.own for conversion in conversions], np.float32),
+        "target": lookup.target.astype(np.float32),
+        "matrix": np.array([conversion.matrix for conversion in conversions], np.float32),
+        "frames": lookup.frames.astype(np.float16),
+        "keys": lookup.keys.astype(np.float16),
         "embedding": voice.embedding.astype(np.float32),
-        "pitch": np.array([_pitch_row(pitch) for pitch in (voice.pitch, voice.own_pitch)], np.float64),
-        "scalars": np.array([voice.level, voice.speed, voice.similarity, conversion.strength], np.float64),
+        "pitch": np.array(_pitch_row(voice.pitch), np.float64),
+        "own_pitch": np.array([_pitch_row(mixture.pitch) for mixture in mixtures], np.float64),
+        "level": np.array(voice.level, np.float64),
+        "scalars": np.array(
+            [
+                [
+                    each.speed,
+                    each.similarity,
+                    each.conversion.strength,
+                    float(len(each.conversion.frames) > 0),
+                ]
+                for each in mixtures
+            ],
+            np.float64,
+        ),
     }
     write_bytes_atomic(path, _npz(arrays))
 
@@ -275,38 +363,54 @@ def read_voice(path: Path, names: tuple[str, ...]) -> FittedVoice:
         raise SegmentError("voice_missing", f"{path} is not there: {again}") from error
     except Exception as error:  # a damaged archive fails in many ways
         raise SegmentError("voice_unreadable", f"{path} cannot be read ({error}): {again}") from error
+    if str(content.get("format")) != FORMAT or tuple(map(str, content.get("names", ()))) != names:
+        raise SegmentError("voice_outdated", f"{path} was made by another version: {again}")
+    languages = [str(language) for language in np.atleast_1d(content.get("languages", ()))]
     kept = min(len(np.atleast_1d(content.get("frames", ()))), MAX_FRAMES)
     shapes = {
-        "acoustic": (len(names),),
-        "prosody": (len(names),),
-        "own": (BANDS,),
+        "acoustic": (len(languages), len(names)),
+        "prosody": (len(languages), len(names)),
+        "own": (len(languages), BANDS),
         "target": (BANDS,),
-        "matrix": (BANDS, BANDS),
+        "matrix": (len(languages), BANDS, BANDS),
         "frames": (kept, BANDS),
         "keys": (kept, KEYS),
         "embedding": (192,),
-        "pitch": (2, 3),
-        "scalars": (4,),
+        "pitch": (3,),
+        "own_pitch": (len(languages), 3),
+        "level": (),
+        "scalars": (len(languages), 4),
     }
-    if str(content.get("format")) != FORMAT or tuple(map(str, content.get("names", ()))) != names:
-        raise SegmentError("voice_outdated", f"{path} was made by another version: {again}")
     for key, shape in shapes.items():
         array = content.get(key)
         if array is None or array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
             raise SegmentError("voice_unreadable", f'{path} has no valid "{key}": {again}')
-    level, speed, similarity, strength = (float(value) for value in content["scalars"])
     return FittedVoice(
         names=names,
-        acoustic=content["acoustic"],
-        prosody=content["prosody"],
-        conversion=Conversion(
-            **{key: content[key] for key in ("own", "target", "matrix", "frames", "keys")}, strength=strength
-        ),
-        level=level,
-        speed=speed,
+        mixtures={language: _mixture(content, row) for row, language in enumerate(languages)},
+        level=float(content["level"]),
         embedding=content["embedding"],
-        pitch=_pitch(content["pitch"][0]),
-        own_pitch=_pitch(content["pitch"][1]),
+        pitch=_pitch(content["pitch"]),
+    )
+
+
+def _mixture(content: Mapping[str, Any], row: int) -> FittedMixture:
+    """Return the mixture of one language from the arrays of a file."""
+    speed, similarity, strength, has_lookup = (float(value) for value in content["scalars"][row])
+    frames = slice(None) if has_lookup else slice(0)
+    return FittedMixture(
+        acoustic=content["acoustic"][row],
+        prosody=content["prosody"][row],
+        conversion=Conversion(
+            own=content["own"][row],
+            target=content["target"],
+            matrix=content["matrix"][row],
+            frames=content["frames"][frames],
+            keys=content["keys"][frames],
+            strength=strength,
+        ),
+        speed=speed,
+        pitch=_pitch(content["own_pitch"][row]),
         similarity=similarity,
     )
 

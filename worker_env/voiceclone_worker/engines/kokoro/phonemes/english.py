@@ -1,8 +1,8 @@
 """English: numbers, signs and abbreviations in words, then hibari's phonemes.
 
-hibari (Apache-2.0; misaki's rules, with which Kokoro was trained) has a normaliser, which reads plain numbers, years,
-most dates, times and units well. ``english_rules`` has what it drops or reads wrong; a text without such signs stays as
-it is.
+hibari (Apache-2.0; misaki's rules, with which Kokoro was trained) reads plain numbers, years, most dates, times and
+units well. ``english_rules`` has what it drops or reads wrong; a text without such signs stays as it is. ``spell_out``
+writes down what both of them read, for a comparison with what was heard.
 """
 
 from __future__ import annotations
@@ -15,11 +15,46 @@ from functools import cache
 from typing import Any
 
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
-from voiceclone_worker.engines.kokoro.phonemes.english_numbers import cardinal, fraction_words
-from voiceclone_worker.engines.kokoro.phonemes.english_rules import PRONOUN, spell_out
+from voiceclone_worker.engines.kokoro.phonemes.english_numbers import (
+    cardinal,
+    fraction_words,
+    number_words,
+    ordinal,
+    year,
+)
+from voiceclone_worker.engines.kokoro.phonemes.english_rules import PRONOUN, in_readable_words
 from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 
 _lock = threading.Lock()
+
+
+def spell_out(text: str) -> str:
+    """Return an English text with every number, sign and common abbreviation in words, as it is spoken."""
+    spelled = _normalized(in_readable_words(text)).replace("%", " percent")
+    spelled = _NUMBER.sub(_number, _SHORT.sub(lambda found: _LONG[found.group()], spelled))
+    return re.sub(r" +([,.;:!?…])", r"\1", re.sub(r"\s+", " ", spelled)).strip()
+
+
+_LONG = {"A.M.": "AM", "P.M.": "PM", "&": " and ", "Dr": "Doctor", "Mr": "Mister", "Mrs": "Missus"}
+_SHORT = re.compile(r"\b[AP]\.M\.|&|\b(?:Dr|Mrs?)\b(?= [A-Z])")
+"""What hibari's dictionary reads without a change of the text."""
+_NUMBER = re.compile(
+    r"(?P<digits>\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:(?P<ordinal>st|nd|rd|th)|(?P<plural>'?s))?(?![^\W\d_])|\d+"
+)
+
+
+def _number(found: re.Match[str]) -> str:
+    """Return a number as hibari reads it: four digits without a comma are a year."""
+    digits = found["digits"] or found.group()
+    if found["ordinal"] and "." not in digits:
+        words = ordinal(int(digits.replace(",", "")))
+    elif len(digits) == 4 and digits.isdecimal():
+        words = year(int(digits))
+    else:
+        words = number_words(digits)
+    if found["plural"]:
+        words = f"{words[:-1]}ies" if words.endswith("y") else f"{words}s"
+    return f" {words} "
 
 
 def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
@@ -27,7 +62,7 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     from hibari.tts import Hibari
 
     british = tag in ("en-gb", "en-uk")
-    spelled, skipped = _readable(spell_out(text, british=british))
+    spelled, skipped = _readable(in_readable_words(text, british=british))
     with (
         _lock
     ):  # the lexicon is loaded once, and its network for unknown words is not known to be thread-safe
@@ -58,15 +93,19 @@ def _roman_contexts() -> re.Pattern[str]:
 
 def _sentence(reader: Any, sentence: str) -> tuple[str, list[str]]:
     """Return the phonemes as hibari joins them, and the words that it has none for."""
-    from hibari.g2p.normalize import normalize
-
-    # hibari sees a Roman numeral, zero, in "King Charles": a sign in front of the name hides it.
-    normalized = normalize(_roman_contexts().sub(rf"\1 {_HIDDEN}", sentence))
-    normalized = normalized.replace(PRONOUN, "I").replace(_HIDDEN, "")
-    tokens = reader.phonemize_tokens(reader.tokenize(normalized))
+    tokens = reader.phonemize_tokens(reader.tokenize(_normalized(sentence)))
     phonemes = "".join((token.phonemes or "") + (" " if token.whitespace else "") for token in tokens)
     silent = [token.text for token in tokens if not token.phonemes and any(map(str.isalnum, token.text))]
     return phonemes.strip(), silent
+
+
+def _normalized(text: str) -> str:
+    """Return a text in the words in which hibari reads its dates, times, units and abbreviations."""
+    from hibari.g2p.normalize import normalize
+
+    # hibari sees a Roman numeral, zero, in "King Charles": a sign in front of the name hides it.
+    normalized: str = normalize(_roman_contexts().sub(rf"\1 {_HIDDEN}", text))
+    return normalized.replace(PRONOUN, "I").replace(_HIDDEN, "")
 
 
 _LONGEST_WORD = 24

@@ -51,6 +51,16 @@ def ordinal(number: int) -> str:
     return f"{head} {_ORDINALS.get(last, regular)}".strip()
 
 
+def year(number: int) -> str:
+    """Return a year of four digits in English words, "nineteen oh five"; others than years are read the same."""
+    century, rest = divmod(number, 100)
+    if century % 10 == 0 and rest < 10:
+        return cardinal(number)
+    if rest == 0:
+        return f"{cardinal(century)} hundred"
+    return f"{cardinal(century)} {'oh ' if rest < 10 else ''}{cardinal(rest)}"
+
+
 def number_words(digits: str) -> str:
     """Return a number as it is written ("1,234.50", "007", ".5") in words: a count, never a year."""
     whole, _, decimals = digits.replace(",", "").partition(".")

@@ -24,7 +24,7 @@ _MINUS = r"(?<![\w.)\]%°'\"])-"
 """A minus sign: nothing before it could be the beginning of a range."""
 
 
-def spell_out(text: str, *, british: bool = False) -> str:
+def in_readable_words(text: str, *, british: bool = False) -> str:
     """Return an English text with the numbers and signs in words that hibari drops or reads wrong."""
     if british:  # hibari takes the month to be first
         text = re.sub(r"\b(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})\b", _month_first, text)

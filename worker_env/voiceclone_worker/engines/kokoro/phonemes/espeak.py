@@ -10,7 +10,8 @@ from functools import cache
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
 
-_VOICES = {"fr": "fr-fr", "pt": "pt-br", "pt-pt": "pt", "it": "it", "hi": "hi", "no": "nb"}
+_VOICES = {"no": "nb"}
+"""Names of its voices where they are not the tag."""
 _TIMEOUT_SECONDS = 30
 _PUNCTUATION = re.compile(r"([;:,.!?—…\"“”()]+)(?=\s|$)|\s([—–-])\s|([¿¡«»“”\"()])")
 # Kokoro was trained with misaki, which writes these ties of espeak-ng as one symbol.
@@ -22,8 +23,7 @@ _LANGUAGE_SWITCH = re.compile(r"\([^()]*\)")
 """A mark of espeak-ng where it changes the language: (en) or, with ties, (^e^n). Brackets of the text never reach it."""
 _MINUS = re.compile(r"(?<![\w.)\]%°])[-−–](?=\d)")
 _MINUS_WORDS = {
-    "fr": "moins", "pt": "menos", "ru": "минус", "pl": "minus", "da": "minus", "tr": "eksi", "uk": "мінус", "hu": "mínusz",
-    "hi": "माइनस", "ar": "ناقص", "fa": "منفی",
+    "ru": "минус", "pl": "minus", "da": "minus", "tr": "eksi", "uk": "мінус", "hu": "mínusz", "ar": "ناقص", "fa": "منفی",
 }  # fmt: skip
 """Of languages whose minus sign espeak-ng does not read."""
 _MONEY_FIRST = re.compile(r"(?<!\w)([$€£¥₹])\s?(\d[\d.,]*\d|\d)")

@@ -1,0 +1,446 @@
+"""Text files of users, in whatever encoding they are: the one that the text itself proves, or a refusal.
+
+UTF-8 and byte order marks prove themselves. Any other encoding decodes nearly any bytes, so a text that was decoded
+with it has to look like text: in Chinese, Japanese and Korean most characters are among the few hundred commonest;
+in alphabets other than Latin, most letters are among the dozen commonest; in Latin letters, the language that the
+words show (py3langid) is written with this encoding and has the letters that were found. Where two encodings pass with
+different texts, none is taken. ``benchmarks/encodings.py`` counts right, refused and wrong ones.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+from voiceclone_cli.errors import InputError
+from voiceclone_cli.language_detection import TextLook
+
+EXAMPLES = "gb18030, big5, shift_jis, euc-kr, windows-1251 or windows-1252"
+"""Of names, for messages."""
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is a prefix
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_CODECS = {
+    "gb18030": ("gb18030",),
+    "gbk": ("gb18030",),
+    "gb2312": ("gb18030",),
+    "big5": ("cp950", "big5hkscs"),
+    "shift_jis": ("cp932",),
+    "euc_kr": ("cp949",),
+    "iso8859-1": ("cp1252", "iso8859-1"),
+    "iso8859-9": ("cp1254", "iso8859-9"),
+    "ascii": ("cp1252",),
+}
+"""Codecs that are tried for a name: what programs write under it, which is more than the standard of that name."""
+
+_SAMPLE_LINES, _SAMPLE_CHARACTERS = 400, 8_000
+"""Rows with other characters than ASCII that are looked at, evenly spread, and their characters altogether."""
+_ASCII = re.compile(r"[\x00-\x7f]+")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_NO_TEXT = re.compile(
+    r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufff0-\ufffb\ufffe\uffff"
+    r"\U000f0000-\U0010ffff]"
+)
+"""Controls, private use and what is no character."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedText:
+    """The text of a file, its line ends as they are, and how it was decoded."""
+
+    text: str
+    encoding: str
+    guessed: bool = False
+    """Whether the text proved it, and neither a byte order mark nor the user said it."""
+
+    def notes(self, name: str) -> tuple[str, ...]:
+        """Return a sentence for the user where the encoding of the file ``name`` was found out."""
+        if not self.guessed:
+            return ()
+        return (f"{name} is not UTF-8 and was read as {self.encoding}: give --encoding if that is wrong.",)
+
+
+def encoding_named(text: str) -> str:
+    """Return the name of an encoding as Python writes it. Raises ValueError where there is none of this name."""
+    try:
+        # hex and zip are codecs too, and no encodings of text: these raise LookupError here.
+        "".encode(text.strip())
+        return codecs.lookup(text.strip()).name
+    except (LookupError, ValueError) as error:
+        raise ValueError(f"must be an encoding such as {EXAMPLES}, not {text!r:.60}") from error
+
+
+def decode(data: bytes, given: str | None = None) -> DecodedText:
+    """Return the text of a file's bytes.
+
+    A few damaged bytes among many whole characters of UTF-8 become unpaired surrogates. ``given``: the encoding, from
+    the user, of a file that is not UTF-8. Raises InputError (``text_encoding``), with a clause that fits behind the
+    name of the file, where the bytes are not text in the given encoding, or prove none.
+    """
+    mark, encoding = next((pair for pair in _BYTE_ORDER_MARKS if data.startswith(pair[0])), (b"", ""))
+    if mark:
+        return DecodedText(_with_mark(data[len(mark) :], encoding), encoding)
+    text = _utf8(data)
+    if text is not None and (given is None or not text.isascii()):
+        return DecodedText(text, "utf-8")
+    if given is not None:
+        return DecodedText(_as_given(data, given), given)
+    found = dict[str, str]()
+    for name, decoded in _candidates(data):
+        found.setdefault(decoded, name)
+    if len(found) != 1:
+        raise InputError(
+            f"is not UTF-8 text, and does not show in which encoding it is: give --encoding ({EXAMPLES}), or save "
+            "it as UTF-8.",
+            code="text_encoding",
+        )
+    ((text, name),) = found.items()
+    return DecodedText(text, name, guessed=True)
+
+
+def decode_whole(data: bytes, given: str | None = None) -> DecodedText:
+    """Return what :func:`decode` does. Raises InputError for damaged bytes too: here every character counts."""
+    decoded = decode(data, given)
+    if _SURROGATE.search(decoded.text):
+        raise InputError("has bytes that are not UTF-8: save it as UTF-8.", code="text_encoding")
+    return decoded
+
+
+def _with_mark(data: bytes, encoding: str) -> str:
+    text = _utf8(data) if encoding == "utf-8" else _strictly(data, encoding)
+    if text is None or "\0" in text:
+        raise InputError(
+            f"begins with the mark of {encoding.upper()}, and is damaged behind it: save it as UTF-8.",
+            code="text_encoding",
+        )
+    return text
+
+
+def _utf8(data: bytes) -> str | None:
+    """Return the text of UTF-8, a few damaged bytes as surrogates; None where it is another encoding."""
+    text = data.decode("utf-8", "surrogateescape")
+    damaged = len(_SURROGATE.findall(text))
+    whole = len(_ASCII.sub("", text)) - damaged if damaged else 0
+    # UTF-16 without a mark decodes as UTF-8 with null characters, ISO-2022 with escapes.
+    return None if whole < 4 * damaged or "\0" in text or "\x1b$" in text else text
+
+
+def _as_given(data: bytes, given: str) -> str:
+    name = given.lower().replace("_", "-")
+    texts = (_strictly(data, codec) for codec in _CODECS.get(given, _CODECS.get(name, (given,))))
+    text = next((text for text in texts if text is not None), None)
+    if text is None or "\0" in text:
+        raise InputError(
+            f"is not text in the encoding {given}: give the right --encoding ({EXAMPLES}), or save it as UTF-8.",
+            code="text_encoding",
+        )
+    return text.removeprefix("\ufeff")
+
+
+def _strictly(data: bytes, codec: str) -> str | None:
+    try:
+        return data.decode(codec)
+    except UnicodeDecodeError:
+        return None
+
+
+# What proves an encoding
+
+
+def _candidates(data: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the encodings that the bytes prove, each with the text."""
+    if b"\x1b$" in data:
+        text = _strictly(data, "iso2022_jp_2")
+        if text is not None:
+            yield "iso-2022-jp", text
+        return
+    if b"\0" in data:
+        wide = ((name, _plain(data, name)) for name in ("utf-16-le", "utf-16-be"))
+        yield from ((name, text) for name, text in wide if text is not None)
+        return
+    yield from _by_characters(data)
+    yield from _by_letters(data)
+    yield from _by_language(data)
+
+
+def _plain(data: bytes, *names: str) -> str | None:
+    """Return the text in the first of these codecs that decodes it; None for what is no plain text."""
+    texts = (_strictly(data, name) for name in names)
+    text = next((text for text in texts if text is not None), None)
+    if text is None or _NO_TEXT.search(text) or not _are_assigned(text):
+        return None
+    return text
+
+
+def _are_assigned(text: str) -> bool:
+    return all(unicodedata.category(character) != "Cn" for character in set(text))
+
+
+def _sample(text: str) -> str:
+    """Return rows of the text with other characters than ASCII, evenly spread, each once."""
+    rows = list(dict.fromkeys(row for row in text.splitlines() if not row.isascii()))
+    step = -(-len(rows) // _SAMPLE_LINES) or 1
+    return "\n".join(rows[::step])[:_SAMPLE_CHARACTERS]
+
+
+# Chinese, Japanese, Korean: the commonest characters
+
+_HAN = (
+    "的一是不了在人有我他大中上以和地到主就出可也你生能而子那得下自年成方多作用道行所然家事去法如都同"
+    "日小心她只本前但因想意力它今天好最手第水口再分比重文理名平合位光走性世安海放回品真相告面立打情定"
+    "入明加化代月公信白各己老先并全其外男女王李高少十百千二三四五六七八九早早晚快快早身通南西北使便表"
+    "被提死叫吃喝坐住教做找怕很常怎什知市民政和平太原由反受工目指求正算式完示非空次至反言色火山石木金"
+    "土田林江河城市南京上海村元朋友兄弟姐妹爸爸妈妈父母哥哥弟弟等等直接命任何共直才已如此而且和或者若"
+    "比向往或沿朝以外內底形由於交在具利交句段首首取加步曾曾最更最忘怪忙急怒哭笑吵嘴耳目手足毛心肉血皮"
+    "皮狗牛羊豬鳥花草果苦甜酸辣油米茶酒菜早餐午晚店房屋床桌椅衣服帽鞋包巾洗衣刷牙哈呵啊哦喂哎呀吧呢嗯咱啦"
+    "胡郭何徐朱董蔡潘杜魏方石姚康江尹施洪易武毛邱侯白孟秦史郝曹唐杨梁宋"
+    "保持理由量本特性格星期末半夜份部件器具作品使命令特殊格外感受持待想念保留信用任性住宅作法使命"
+)
+"""Common Chinese characters that are written alike in simplified and traditional script."""
+_SIMPLIFIED = (
+    "们个这来说为国时会对过发后里没还么样开问关话给让听两点几门见从现当动经长进实间机将应种无与头体业"
+    "电东车马鱼鸟风飞龙书写读语请谢谁认识记讲试该设许论诉词谈误课调难离题顾须须愿类觉亲观规视选远运近连"
+    "边达适逻钱银钟错铁闻间闪闭张阳阴陈际随险难华单卖买员响园图圆坏块声处备够头夹奖妇妈娘学宁宝实审宽宾导"
+    "尔尽层属岁岛币师带帮库应庆庙废广庄异弃归录总恋恶惊惯战戏户扫执扩报担拥择挂损换据数断旧显晓术条极构标树"
+    "档检楼楚欢气汉沟济济满热爱爷状独环玛疗疯监盘盖码确离积称穷竞笔签简紧红约级纪纯纸纳练组细织终绍结绝统绿"
+    "维网罗职联肃脑脏脸节艺荣药虑虽虾补装觉觉计订访证评识译诗详谊谋赛赞赢赶跃转轮软轻较辆输辞边迁迟郑邮释钥铺锁"
+    "阶隐静顶项顺领频颜颗额饭饮饿馆驾验骗鸡鸭麦黄齐齿刘吴孙赵周杨叶苏吕许邓韩冯萧卢陆钱严贺贾顾"
+)
+_TRADITIONAL = (
+    "們個這來說為國時會對過發後裡裏沒還麼樣開問關話給讓聽兩點幾門見從現當動經長進實間機將應種無與頭體業"
+    "電東車馬魚鳥風飛龍書寫讀語請謝誰認識記講試該設許論訴詞談誤課調難離題顧須鬚願類覺親觀規視選遠運近連"
+    "邊達適邏錢銀鐘錯鐵聞間閃閉張陽陰陳際隨險難華單賣買員響園圖圓壞塊聲處備夠頭夾獎婦媽孃學寧寶實審寬賓導"
+    "爾盡層屬歲島幣師帶幫庫應慶廟廢廣莊異棄歸錄總戀惡驚慣戰戲戶掃執擴報擔擁擇掛損換據數斷舊顯曉術條極構標樹"
+    "檔檢樓楚歡氣漢溝濟滿熱愛爺狀獨環瑪療瘋監盤蓋碼確離積稱窮競筆簽簡緊紅約級紀純紙納練組細織終紹結絕統綠"
+    "維網羅職聯肅腦臟臉節藝榮藥慮雖蝦補裝計訂訪證評譯詩詳誼謀賽贊贏趕躍轉輪軟輕較輛輸辭遷遲鄭郵釋鑰鋪鎖"
+    "階隱靜頂項順領頻顏顆額飯飲餓館駕驗騙雞鴨麥黃齊齒劉吳孫趙周楊葉蘇呂許鄧韓馮蕭盧陸錢嚴賀賈顧嗎喔妳係咗嘅唔哋啲"
+)
+_KANA = "".join(map(chr, (*range(0x3041, 0x3094), *range(0x30A1, 0x30F7), 0x30FC)))
+_KANJI = (
+    "日一国会人年大十二本中長出三同時政事自行社見月分後前民生連五発間対上部東者地合市業内相方四定今回新場金員九入"
+    "立開手力学問高代明実円関決子動京全目表経通外最言現理体化田当八六約主題下意法不来作性的要用度強気小七成期取都和"
+    "機平加山思家話世受多続進正安数記女初北午指心界点教書活原先得解名交向際面文元重近千考海利知道信集別物引使求所次"
+    "水半死感特情示変打男私始島直朝式確村運終果西台広容必電住争能無再真流有口過少放料語空止送役木聞身切由説転食車夫"
+    "何南石足違消神番声念待試早親追形景落好退頭彼君僕俺誰娘父母兄弟姉妹友達店駅客夜朝昼春夏秋冬雨雪犬猫鳥魚花茶酒飯肉"
+    "野菜飲読書買売帰着寝起遊歩走泣笑怒忙楽嬉悲痛怖強弱悪良古若赤青白黒色音楽映画写真旅病院医薬先生学校教室勉強仕事会社"
+    "願申頼伝教習覚忘待持探見付決始終続変直助守戻渡返申訳有難失礼丈夫大切簡単特別全然本当多分一緒最近昨明曜週毎度佐藤鈴木"
+    "高橋渡辺伊山中村小林加吉井松清斎"
+)
+_HANGUL = (
+    "이다는가을에의고지하를은도로한어나사아기그자리해서시스라있수게인대정보일들전만거니부장없것제오구면마내여안야우"
+    "무너뭐요네죠까습합세주생말당된했었았겠와과으려러드데때저미비소조모동상신원성진선연용공국간관경계문물방번복분불산"
+    "살새식실심알앞약양업영예왜외운위유음임입잘적절점좋중직집차참처초추치친타트파편학할함행형호화회후힘더두뒤등따또란"
+    "람래량력련렇르른름린림갑강같개건걸겁격결고곳괜군그글금김날남났년노녀눈느늘단달닥답던된둘든디떻뜨먹명몇모몸못바밖발"
+    "밤백버벌법변본봐뵙빨빠쁘사서선설셨속손송쉬슨슷십싶써씨악안않았애얘어언얼엄없엇었역열오온올왔요욕우울월은읽잊자작잠"
+    "재저전정젠져졌족존종좀죄준줄즘찮찾책천철청체촌출커큰키탁탕택터테토통투특판팔평포표품피필해향허현혼환황회효"
+)
+_SIGNS = re.compile(
+    r"[\s\u2010-\u203b\u3000-\u303f\uff01-\uff65\uffe0-\uffee·×°\u2190-\u21ff\u2460-\u25ff♪♫★☆①-⑳]"
+)
+"""Punctuation of Chinese, Japanese and Korean, and full-width letters: they prove nothing."""
+
+_LEAST_COMMON = 3
+"""Common characters: less prove nothing."""
+_COMMON_SHARE = 0.45
+"""Share of common characters from which a text is in this language; of their own they have .7 to .95, of others .2."""
+_WORSE = 0.6
+"""The next encoding must have less than this part of the best one's share."""
+
+
+@cache
+def _common_characters() -> tuple[tuple[str, tuple[str, ...], frozenset[str]], ...]:
+    """Return the encodings with characters of two bytes: their names, codecs and common characters."""
+    chinese = frozenset(_HAN + _SIMPLIFIED + _TRADITIONAL)
+    japanese, korean = frozenset(_KANA + _KANJI), frozenset(_HANGUL)
+    return (
+        ("gb18030", _CODECS["gb18030"], chinese),
+        ("big5", _CODECS["big5"], chinese),
+        ("shift_jis", _CODECS["shift_jis"], japanese),
+        ("euc-jp", ("euc_jp",), japanese),
+        ("euc-kr", _CODECS["euc_kr"], korean),
+        *(
+            (name, (name,), common)
+            for name in ("utf-16-le", "utf-16-be")
+            for common in (chinese, japanese, korean)
+        ),
+    )
+
+
+def _by_characters(data: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the encoding whose text is mostly common characters of its language."""
+    shares = []
+    for name, names, common in _common_characters():
+        text = _plain(data, *names)
+        if text is None:
+            continue
+        characters = [each for each in _SIGNS.sub("", _sample(text)) if ord(each) > 127]
+        hits = sum(each in common for each in characters)
+        if hits >= _LEAST_COMMON:
+            shares.append((hits / len(characters), name, text))
+    if not shares:
+        return
+    best, name, text = max(shares)
+    if best >= _COMMON_SHARE and all(share < _WORSE * best or other == text for share, _, other in shares):
+        yield name, text
+
+
+# Other alphabets: the commonest letters
+
+_ALPHABETS = (
+    ("windows-1251", "cp1251", "CYRILLIC"),
+    ("koi8-u", "koi8_u", "CYRILLIC"),
+    ("cp866", "cp866", "CYRILLIC"),
+    ("iso8859-5", "iso8859_5", "CYRILLIC"),
+    ("windows-1253", "cp1253", "GREEK"),
+    ("iso8859-7", "iso8859_7", "GREEK"),
+    ("windows-1255", "cp1255", "HEBREW"),
+    ("windows-1256", "cp1256", "ARABIC"),
+    ("iso8859-6", "iso8859_6", "ARABIC"),
+    ("windows-874", "cp874", "THAI"),
+)
+"""Name, codec, and first word of the Unicode names of its letters."""
+_COMMON_LETTERS = {
+    "CYRILLIC": frozenset("оеаинтсрвлкмі"),
+    "GREEK": frozenset("αοιετσνηυρπκς"),
+    "HEBREW": frozenset("יוהלארמתבשנ"),
+    "ARABIC": frozenset("اليمونرتبعدهة"),
+    "THAI": frozenset("านรอกเงมยลวดทสตะบปคหแไ"),
+}
+_LETTERS_SHARE = 0.6
+"""Share of the commonest letters from which a text is in this alphabet; they have .7 to .85 of it."""
+_LEAST_LETTERS = 12
+_LETTERS_LEAD = 0.15
+"""By which the share must exceed that of any other text."""
+_IN_ALPHABET = 0.97
+"""Share of this alphabet among the letters that are not ASCII."""
+
+
+def _by_letters(data: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the encoding whose text is mostly common letters of its alphabet."""
+    shares = []
+    for name, codec, script in _ALPHABETS:
+        text = _plain(data, codec)
+        if text is None or not _are_words_whole(sample := _sample(text), script):
+            continue
+        plain = unicodedata.normalize("NFD", sample.lower())
+        letters = [each for each in plain if ord(each) > 127 and each.isalpha()]
+        own = [each for each in letters if _script_of(each) == script]
+        if len(own) >= max(_LEAST_LETTERS, _IN_ALPHABET * len(letters)):
+            common = sum(each in _COMMON_LETTERS[script] for each in own)
+            shares.append((common / len(own), name, text))
+    if not shares:
+        return
+    best, name, text = max(shares)
+    others = [share for share, _, other in shares if other != text]
+    if best >= _LETTERS_SHARE and best - max(others, default=0.0) >= _LETTERS_LEAD:
+        yield name, text
+
+
+@cache
+def _script_of(letter: str) -> str:
+    return unicodedata.name(letter, "").partition(" ")[0]
+
+
+_WORD = re.compile(r"[^\W\d_]+")
+_HARMLESS = re.compile(r"[ªºµ\xad]|(?<=m)[²³]")
+"""Signs that count as letters or digits and are none."""
+_IN_WORDS = frozenset("’‘ʼ´·—–…“”„«»‹›")
+"""Signs besides ASCII that may have letters on both sides: apostrophes, dashes, quotes without a blank."""
+_BEFORE_WORDS = _IN_WORDS | frozenset("¿¡‚\xa0§№€£¥♪")
+_BEHIND_WORDS = _IN_WORDS | frozenset("\xa0™®©°،؛؟♪")
+_FEW = 0.02
+"""Share of words with a fault that a text may have: a brand, a slip."""
+
+
+def _are_words_whole(sample: str, script: str) -> bool:
+    """Return whether words are of one alphabet, with capitals in front only, and without signs in them."""
+    sample = _HARMLESS.sub("", sample)
+    words = [word for word in _WORD.findall(sample) if not word.isascii()]
+    faults = sum(_is_odd_word(word, script) for word in words)
+    faults += sum(_is_odd_sign(*each) for each in zip(" " + sample, sample, sample[1:] + " ", strict=False))
+    return faults <= _FEW * len(words)
+
+
+def _is_odd_word(word: str, script: str) -> bool:
+    if any(_script_of(letter) != script for letter in word):
+        return True
+    return any(
+        before.islower() and after.isupper() and not (before.isascii() and after.isascii())
+        for before, after in pairwise(word)
+    )
+
+
+def _is_odd_sign(before: str, sign: str, after: str) -> bool:
+    if sign.isascii() or sign.isspace() or sign.isalnum() or unicodedata.category(sign)[0] == "M":
+        return False
+    if before.isalpha():
+        return sign not in (_IN_WORDS if after.isalpha() else _BEHIND_WORDS)
+    return after.isalpha() and sign not in _BEFORE_WORDS
+
+
+# Latin letters: the language that the words show
+
+_LATIN: Mapping[str, Mapping[str, str]] = {
+    "windows-1252": {
+        "en": "éóäöü", "fr": "àâæçéèêëîïôœùûüÿ", "de": "äöüßé", "es": "áéíóúüñïç", "pt": "áâãàçéêíóôõúü",
+        "it": "àèéìíîòóùú", "nl": "éëïóöüèáíúàêç", "sv": "åäöéàüá", "da": "æøåéäöüá", "nb": "æøåéèêòôóä",
+        "no": "æøåéèêòôóä", "nn": "æøåéèêòôóä", "fi": "äöåéü", "is": "áéíóúýþæöð", "ca": "àçèéíïòóúü", "gl": "áéíóúüñ",
+        "eu": "ñüáéíóú", "ga": "áéíóú", "gd": "àèìòù", "oc": "àáçèéíïòóúü", "sq": "ëç", "et": "äöüõ", "af": "éèêëîïôöûü",
+        "id": "é", "ms": "é", "sw": "", "tl": "éáíóúñ", "lb": "äëéöü", "br": "êñùü", "fy": "âêéôûúëïöü",
+    },
+    "windows-1250": {
+        "pl": "ąćęłńóśźżéöü", "cs": "áčďéěíňóřšťúůýžöüä", "sk": "áäčďéíĺľňóôŕšťúýžöü", "hu": "áéíóöőúüű",
+        "sl": "čšžćđ", "hr": "čćđšž", "bs": "čćđšž", "sr": "čćđšž", "ro": "ăâîşţé", "sq": "ëç",
+    },
+    "windows-1254": {"tr": "çğıiöşüâîûé", "az": "çğıöşü"},
+    "windows-1257": {"lt": "ąčęėįšųūž", "lv": "āčēģīķļņšūž", "et": "äöüõšž"},
+}  # fmt: skip
+"""Encodings, the languages that are written with them, and the letters of these besides ASCII. Those of English are in
+names and loan words, and are at the same place in all these encodings: an English text with a Czech name proves none."""
+_OTHER_CODECS = {"windows-1250": "iso8859-2"}
+_ENGLISH_LOANS = (
+    "façade façades naïve naïveté déjà voilà crème brûlée crêpe crêpes fête señor señora señorita jalapeño jalapeños "
+    "piñata mañana niño château garçon françois zoë chloë noël vis-à-vis à tête-à-tête entrée"
+)
+_LANGUAGE_LEAST = 0.5
+"""Probability of the language."""
+_FOREIGN_LETTERS = 0.05
+"""Share of letters of another language that a text may have: names."""
+_FOREIGN_FROM = 20
+"""Letters besides ASCII from which there may be any."""
+
+
+def _by_language(data: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the encodings in which the text is in a language that is written with them, in its letters."""
+    for name, alphabets in _LATIN.items():
+        for codec in (name, *filter(None, [_OTHER_CODECS.get(name)])):
+            text = _plain(data, codec)
+            if text is None or not _are_words_whole(sample := _sample(text), "LATIN"):
+                continue
+            words = list(dict.fromkeys(re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", sample)))
+            look = TextLook.of([" ".join(words)])
+            if any(
+                look.probability_of(language) >= _LANGUAGE_LEAST and _has_letters(words, language, alphabet)
+                for language, alphabet in alphabets.items()
+            ):
+                yield codec, text
+
+
+def _has_letters(words: Sequence[str], language: str, alphabet: str) -> bool:
+    """Return whether the words have the letters of a language."""
+    words = [word.lower() for word in words]
+    if language == "en":
+        words = [word for word in words if word not in _ENGLISH_LOANS.split()]
+    letters = [letter for word in words for letter in word if not letter.isascii() and letter.isalpha()]
+    foreign = sum(letter not in alphabet for letter in letters)
+    return not foreign or (len(letters) >= _FOREIGN_FROM and foreign <= _FOREIGN_LETTERS * len(letters))
