@@ -337,7 +337,7 @@ _TONES = {"1": "→", "2": "↗", "3": "↓", "4": "↘", "5": ""}
 
 
 def syllable(pinyin: str) -> str:
-    """Return a syllable of pinyin with its tone's number ("zhong1", "lv4") in Kokoro's alphabet; "" for what is none."""
+    """Return a syllable of pinyin with its tone's number ("zhong1", "lv4") in Kokoro's alphabet; "" for other text."""
     letters, tone = (pinyin[:-1], pinyin[-1]) if pinyin[-1:] in _TONES else (pinyin, "5")
     letters = letters.replace("ü", "v")
     initial = next((letters[:size] for size in (2, 1) if letters[:size] in _INITIALS), "")

@@ -26,7 +26,7 @@ _DIGITS = "零一二三四五六七八九"
 _POWERS = ((1000, "千"), (100, "百"), (10, "十"), (1, ""))
 _SCALES = ("", "万", "億", "兆", "京")
 _MOST_DIGITS = 4 * len(_SCALES)
-_SPOKEN_DIGITS = ["ゼロ", "イチ", "ニー", "サン", "ヨン", "ゴー", "ロク", "ナナ", "ハチ", "キュー"]
+_DIGIT_NAMES = ["ゼロ", "イチ", "ニー", "サン", "ヨン", "ゴー", "ロク", "ナナ", "ハチ", "キュー"]
 _NUMBER = r"\d+(?:\.\d+)?"
 _SCALE = "[十百千万億兆]{0,2}"
 _MONEY = {
@@ -112,7 +112,7 @@ def _without_signs(text: str) -> str:
 
 
 def _one_by_one(digits: str) -> str:
-    return "".join(_SPOKEN_DIGITS[int(digit)] for digit in digits)
+    return "".join(_DIGIT_NAMES[int(digit)] for digit in digits)
 
 
 def _telephone(found: Match) -> str:
