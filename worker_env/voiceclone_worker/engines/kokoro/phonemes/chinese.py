@@ -117,12 +117,12 @@ def _han(text: str) -> tuple[str, list[str]]:
     """Return the phonemes of a run of Chinese characters, and the characters that have no reading."""
     words = [word for word in _segmenter()(text.replace("〇", "零")) if word]
     toned = _with_sandhi(words, [_readings(words, place) for place in range(len(words))])
-    spoken, skipped = [], []
+    phonemes, skipped = [], []
     for word, readings in zip(words, toned, strict=True):
         sounds = [syllable(reading) for reading in readings]
         skipped += [sign for sign, sound in zip(word, sounds, strict=True) if not sound]
-        spoken.append("".join(sounds))
-    return " ".join(filter(None, spoken)), skipped
+        phonemes.append("".join(sounds))
+    return " ".join(filter(None, phonemes)), skipped
 
 
 @cache
