@@ -70,7 +70,7 @@ class Rules:
             for pattern, sounds in self._by_letter.get(word[position], ()):
                 match = pattern.match(word, position)
                 if match and match.end() > position:
-                    found += word[position] if sounds == "=" else sounds
+                    found += sounds.replace("=", word[position])
                     position = match.end()
                     break
             else:
@@ -103,7 +103,10 @@ def tokens(text: str) -> tuple[list[Token], list[str]]:
     for match in _TOKEN.finditer(text):
         skipped += filter(has_sound, text[position : match.start()])
         position = match.end()
-        word = match.group()
+        skipped += filter(str.isnumeric, match.group())  # a power or fraction that is not in words
+        word = "".join(character for character in match.group() if not character.isnumeric())
+        if not word:
+            continue
         is_acronym = (
             not shouted and 1 < len(word) <= _LONGEST_ACRONYM and word.isupper() and word not in _SAID_WHOLE
         )
