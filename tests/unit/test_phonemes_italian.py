@@ -164,7 +164,7 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
         ("signora, signor, amore", "siɲˈora, siɲˈor, amˈore"),
         ("l'amico dell'università", "lamˈiko delluniversitˈa"),
         ("un po' di pane", "un pˈɔ di pˈane"),
-        ("quindici anni, 82", "kwˈindiʧɪ ˈannɪ, otːantadˈue"),
+        ("quindici anni, 82, 26", "kwˈindiʧɪ ˈannɪ, otːantadˈue, ventisˈɛi"),
         ("polizia, notizia, democrazia", "poliʦˈia, notˈiʦja, demokraʦˈia"),
         ("la RAI, il PD", "la ɛrɾeaˈi, il pidˈi"),
         ("lo sport e il weekend", "lo spˈɔrt e il wikˈɛnd"),

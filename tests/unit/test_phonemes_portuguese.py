@@ -131,6 +131,7 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
         ("os amigos, as casas, dois dias", "ʊz æmˈiɡʊs, as kˈazæs, dˈoɪz ʤˈiæs"),
         ("muito trabalho", "mwˈiŋtʊ trabˈaljʊ"),
         ("São Paulo e Salvador", "sˌɐ̃ʊ̃ pˈWlʊ i sˌWvadˈor"),
+        ("o voo, eles leem", "ʊ vˈoʊ, ˌelyz lˈeAŋ"),
         ("também, ontem, viagem", "tɐ̃mbˈAŋ, ˈoŋtAŋ, viˈaʒAŋ"),
         ("não põe, vem, têm", "nˌɐ̃ʊ̃ pˈõj, vˈAŋ, tˈAŋ"),
         ("professora, escola, agora", "prˌofesˈoɾæ, eskˈɔlæ, aɡˈɔɾæ"),

@@ -478,7 +478,8 @@ def to_phonemes(
             line.append(spelling.mark(token.text))
             elided = False
             continue
-        sounds = _sounds_in_context(token, following, foreign, skipped)
+        before = words[index - 1].text.rstrip("'-") if index else ""
+        sounds = _sounds_in_context(before, token, following, foreign, skipped)
         if elided and line:
             line[-1] += sounds
         else:
@@ -499,7 +500,11 @@ def _parts(token: Token) -> Iterator[Token]:
 
 
 def _sounds_in_context(
-    token: Token, following: Token | None, foreign: Callable[[str], tuple[str, list[str]]], skipped: list[str]
+    before: str,
+    token: Token,
+    following: Token | None,
+    foreign: Callable[[str], tuple[str, list[str]]],
+    skipped: list[str],
 ) -> str:
     """Return a word's phonemes before the word that follows: with liaison, and numbers under one stress."""
     word = token.text.rstrip("'-")
@@ -534,8 +539,10 @@ def _sounds_in_context(
         and not (word in _NUMERALS and (after in _NUMERALS or after in _NO_NOUNS))
     ):
         sounds += liaison[word]
-    elif word == "vingt" and (after in _NUMERALS or after == "et"):
+    elif word == "vingt" and before != "quatre" and (after in _UNITS[2:10] or after == "et"):
         sounds = "vɛ̃t"
+    elif word == "quatre" and after.startswith("vingt"):
+        sounds = "katʁə"
     elif not joins and word in _BEFORE_CONSONANT and after not in _MONTHS:
         sounds = _BEFORE_CONSONANT[word]
     is_inside_number = word in _NUMERALS and (after in _NUMERALS or after in ("et", "un", "virgule"))

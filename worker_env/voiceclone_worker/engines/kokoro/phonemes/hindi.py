@@ -231,7 +231,11 @@ def _first() -> Iterator[Rule]:
     yield r"(?<![\w\u0900-\u0963])(?:रु|Rs)\.?\s?(?=\d)", "₹"
     yield rf"(?<=\d)\s?(?:रु\.?|Rs\.?)(?!\w){_NOT_IN_WORD}", " ₹"
     # Years: after a month or a word for year, or before "in, until, of".
-    yield r"(?:(?<=सन् )|(?<=सन )|(?<=वर्ष )|(?<=साल )|(?<=ई )|(?<=बर )|(?<=री )|(?<=च )|(?<=ल )|(?<=न )|(?<=त ))(1[1-9]\d\d)(?![\d,.:])", lambda found: _year(int(found[1]))  # fmt: skip
+    named = "|".join((*_MONTHS, "फरवरी", "सितम्बर", "नवम्बर", "दिसम्बर", "सन्", "सन", "वर्ष", "साल"))
+    yield (
+        rf"(?<![\u0900-\u0963])((?:{named}),? )(1[1-9]\d\d)(?![\d,.:])",
+        lambda found: found[1] + _year(int(found[2])),
+    )
     yield (
         rf"(?<![\d,.:])(1[1-9]\d\d)(?=\s?(?:में|ई\.|ईस्वी|तक|वाले){_NOT_IN_WORD})",
         lambda found: _year(int(found[1])),
@@ -348,7 +352,10 @@ def to_phonemes(
     for found in _TOKEN.finditer(spelled):
         skipped += filter(has_sound, spelled[position : found.start()])
         position = found.end()
-        token = found.group()
+        skipped += filter(str.isnumeric, found.group())  # a power or fraction that is not in words
+        token = "".join(character for character in found.group() if not character.isnumeric()).lstrip("'’-")
+        if not token:
+            continue
         if "\u0900" <= token[0] <= "\u097f" and token not in "।॥":
             sounds = _FREQUENT.get(token) or _word(token)
             if not sounds:
@@ -390,7 +397,7 @@ def _word(word: str) -> str:
             vowel = vowel[:-1]
         said += consonant + vowel
     said = said.replace("kʂ", "kʃ")
-    return _DOUBLED.sub(lambda found: found[1] + "ʰ" + found[1] + "ʰ" if found[2] else found[1] + "ː", said)
+    return _DOUBLED.sub(r"\1ː", said.replace("ccʰ", "cʰcʰ"))
 
 
 _BEFORE_CONSONANT = {"ɾ": "r"}
@@ -463,7 +470,7 @@ def _nasal_vowel(letters: list[_Letter], index: int) -> str:
     return letter.vowel
 
 
-_DOUBLED = re.compile(r"([kɡcɟʈɖtdpb])\1(ʰ?)")
+_DOUBLED = re.compile(r"([kɡcɟʈɖtdpb])\1(?!ʰ)")
 
 
 def _stressed_vowel(sounds: list[tuple[str, str]], vowels: list[int]) -> int:

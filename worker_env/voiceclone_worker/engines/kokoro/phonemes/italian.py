@@ -294,6 +294,11 @@ _RULES = spelling.Rules(
         ("s", r"sci(?=[aeouàèéòóù])|sc(?=[eièéìí])", "ʃ"),
         ("s", r"sh", "ʃ"),
         ("s", r"ss", "S"),
+        (
+            "s",
+            r"(?<=venti)s(?=e)|(?<=[ea]nta)s(?=e)|(?<=cento)s(?=e)|(?<=mil[ael])s(?=e)|(?<=mille)s(?=e)",
+            "s",
+        ),
         ("s", r"(?<=[VOWEL])s(?=[VOWEL])|s(?=[bdgvmnlr])", "z"),
         (
             "z",

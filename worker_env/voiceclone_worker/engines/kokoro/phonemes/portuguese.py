@@ -361,7 +361,7 @@ _OPEN_ENDING = re.compile(
     r"(?:el|ol|ela|elas|osa|osas|ete|etes|essa|etro|ério|ógic[oa]|erno|erna|ersos?|ersas?|erva|ert[ao]s?|erra|orre|orte)$"
 )
 _CLOSED_ENDING = re.compile(r"(?:dora|dores|sora|tora|ezas?)$")
-_ENGLISH = re.compile(r"oo|ee|th|sh|ck|[wky]|ph|[^aeiouáéíóúâêôãõmnlrszx]$")
+_ENGLISH = re.compile(r"oo(?!s?$|p|r)|ee(?!m$)|th|sh|ck|[wky]|ph|[^aeiouáéíóúâêôãõmnlrszx]$")
 _LETTER_NAMES = dict(
     zip(
         "abcdefghijklmnopqrstuvwxyz",
