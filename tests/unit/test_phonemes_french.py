@@ -118,6 +118,8 @@ def test_ordinals() -> None:
         ("jean@exemple.fr", "jean arobase exemple point fr"),
         ("2 + 2 = 4", "deux plus deux égale quatre"),
         ("le MP3 et l'A4", "le MP trois et l'A quatre"),
+        ("$1,000.50", "mille dollars cinquante cents"),
+        ("ouvert 24 h/24, 900 €/mois", "ouvert vingt-quatre heures sur vingt-quatre, neuf cents euros par mois"),
         ("rien à changer", "rien à changer"),
     ],
 )  # fmt: skip

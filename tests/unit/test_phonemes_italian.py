@@ -132,6 +132,9 @@ def test_ordinals() -> None:
         ("10-12 anni", "dieci a dodici anni"),
         ("anna@esempio.it", "anna chiocciola esempio punto it"),
         ("2 + 2 = 4", "due più due uguale quattro"),
+        ("l'1 gennaio, dell'8 marzo", "il primo gennaio, dell'otto marzo"),
+        ("gli anni '80, il 2°, la 3a volta", "gli anni ottanta, il secondo, la terza volta"),
+        ("S. Pietro, 900 €/mese", "San Pietro, novecento euro al mese"),
         ("niente da cambiare", "niente da cambiare"),
     ],
 )

@@ -105,6 +105,8 @@ def test_ordinals() -> None:
         ("10-12 anos", "dez a doze anos"),
         ("ana@exemplo.br", "ana arroba exemplo ponto br"),
         ("2 + 2 = 4", "dois mais dois igual a quatro"),
+        ("3ª-feira, 2a feira", "terça-feira, segunda-feira"),
+        ("R$ 900/mês", "novecentos reais por mês"),
         ("nada a mudar", "nada a mudar"),
     ],
 )

@@ -217,7 +217,7 @@ def _roman(found: Match) -> str:
 
 def _first() -> Iterator[Rule]:
     yield from {
-        r"\bMM\.": "messieurs", r"\bM\.(?=\s[A-ZÉÈ])": "monsieur", r"\bM(?:r|\.r)\.?(?=\s[A-ZÉÈ])": "monsieur",
+        r"\bMM\.": "messieurs", r"\bM\.(?=\s(?:[A-ZÉÈ]|l[ea]\b|l['’]))": "monsieur", r"\bM(?:r|\.r)\.?(?=\s[A-ZÉÈ])": "monsieur",
         r"\bMmes\b": "mesdames", r"\bMme\b\.?": "madame", r"\bMlles\b": "mesdemoiselles", r"\bMlle\b\.?": "mademoiselle",
         r"\bDre?\b\.?(?=\s[A-ZÉÈ])": "docteur", r"\bPr\b\.?(?=\s[A-ZÉÈ])": "professeur", r"\bMe\b(?=\s[A-ZÉÈ])": "maître",
         r"\bSt(?=[ -][A-ZÉÈ])": "Saint", r"\bSte(?=[ -][A-ZÉÈ])": "Sainte",
@@ -238,8 +238,9 @@ def _first() -> Iterator[Rule]:
     yield rf"\b(?P<name>(?!(?:{'|'.join(_NO_RULERS)})\b)[A-ZÉÈ][a-zàâéèêëîïôûç]+) (?P<numeral>(?!XXX?\b){ROMAN})\b(?!['’.]\w)", _roman  # fmt: skip
     # Dates, numbers with names of their own.
     yield rf"\b1 (?=(?:{'|'.join(_MONTHS)})\b)", "premier "
-    yield r"(?<![\d/])24/24(?![\d/])", "vingt-quatre heures sur vingt-quatre"
-    yield r"(?<![\d/])7/7(?![\d/])", "sept jours sur sept"
+    yield r"(?<![\d/])24\s?h?/24(?![\d/])", "vingt-quatre heures sur vingt-quatre"
+    yield r"(?<![\d/])7\s?j?/7(?![\d/])", "sept jours sur sept"
+    yield r"\s?/\s?(?=(?:seconde|minute|heure|jour|nuit|semaine|mois|an|personne|litre|kilo)s?\b)", " par "
     yield r"(?<=\d)\s?[°º](?=\s?[NSEO]\b)", " degrés "
 
 

@@ -240,6 +240,8 @@ def _first() -> Iterator[Rule]:
         rf"(?<![\d,.:])(1[1-9]\d\d)(?=\s?(?:में|ई\.|ईस्वी|तक|वाले){_NOT_IN_WORD})",
         lambda found: _year(int(found[1])),
     )
+    yield r"(?<![\d,.])[6-9]\d{9}(?![\d,.])", lambda found: one_by_one(found.group(), cardinal)  # a telephone
+    yield r"\s?/\s?(?=(?:सेकंड|मिनट|घंटा|दिन|माह|महीना|साल|व्यक्ति))", " प्रति "
     # Halves: one and a half, two and a half, others.
     yield r"(?<![\d,.])(\d+)\s?½|(?<![\d,./])(\d+) 1/2(?![\d/])", _and_a_half
     yield rf"(?<![\d:,.])(\d{{1,2}})\.(\d{{2}})(?=\s?बजे{_NOT_IN_WORD})", r"\1:\2"
