@@ -256,6 +256,15 @@ def test_a_language_that_kokoro_was_not_made_for_is_noted(monkeypatch: pytest.Mo
     assert language_notes("fish", {"pl": 3, "zh": 2}) == language_notes("echo", {"ja": 1}) == []
 
 
+def test_the_engine_that_was_made_for_a_language_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: f"/bin/{program}")
+    assert language_notes("kokoro", {"de": 1})[0].endswith("; use --engine fish")
+    assert language_notes("fish", {"hi": 1})[0].endswith("; use --engine kokoro")
+    for engine, other in (("kokoro", "fish"), ("fish", "kokoro")):
+        (note,) = language_notes(engine, {"cs": 1})
+        assert note.endswith(f"; try --engine {other}, which was not made for it either")
+
+
 def test_the_languages_that_kokoro_was_made_for_need_no_program(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -269,7 +278,7 @@ def test_a_script_that_kokoro_cannot_read_is_refused_before_anything_is_encoded(
         language_notes("kokoro", {"yue": 9})
     assert caught.value.message == (
         "kokoro cannot read Cantonese, and can read Chinese, English, French, Hindi, Italian, Japanese, Portuguese and "
-        "Spanish: use --engine fish"
+        "Spanish: try --engine fish, which was not made for it either"
     )
     (note,) = language_notes("kokoro", {"ko": 1, "en": 4})
     assert note.startswith(

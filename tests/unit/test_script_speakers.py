@@ -340,3 +340,39 @@ def test_credits_are_omitted_at_the_edges_only(tmp_path: Path) -> None:
         ("cue 11", "credit"),
     ]
     assert "Translated by whom?" in [line.text for line in result.segments]
+
+
+CHINESE_STYLES = (
+    "{}：{}", "{}:{}", "{}: {}", "{} ：{}", "{}∶{}", "【{}】{}", "【{}】：{}", "【{}】\n{}", "［{}］{}", "[{}] {}", "（{}）{}",
+    "({}){}", "〔{}〕{}", "- {}：{}", "——{}：{}", ">> {}：{}", "{}：\n{}", "<b>{}：</b>{}", "{}（笑着）：{}",
+)  # fmt: skip
+CHINESE_LINES = (
+    ("李娜", "那我们应该换一家快递公司吗？"),
+    ("王芳", "我觉得可以先试用一个月，会议10:30开始。"),
+    ("李娜", "好的，请说。"),
+    ("王芳", "注意：今天用 Google 查。"),
+)
+
+
+@pytest.mark.parametrize("style", CHINESE_STYLES)
+def test_chinese_labels_name_the_speaker_in_every_style(tmp_path: Path, style: str) -> None:
+    turns = (Turn(0.0, 50.0, "王芳"), Turn(60.0, 61.0, "李娜"))
+    lines = [style.format(*line) for line in CHINESE_LINES]
+    found = read(tmp_path, *lines, diarization=Diarization(turns, turns, "test"))
+    assert said(found) == list(CHINESE_LINES)
+
+
+@pytest.mark.parametrize("style", ["{}：{}", "{}:{}", "【{}】{}", "{}：\n{}"])
+def test_chinese_names_without_a_voice_are_refused_and_never_spoken(tmp_path: Path, style: str) -> None:
+    with pytest.raises(InputError, match=r"李娜, 王芳 have no voice") as caught:
+        read(tmp_path, *(style.format(*line) for line in CHINESE_LINES))
+    assert caught.value.code == "script_speaker"
+
+
+def test_the_rows_of_a_chinese_cue_are_joined_without_a_blank(tmp_path: Path) -> None:
+    texts = ("我们应该\n换一家", "用 Google\nCloud查", "Who are\nyou?")
+    assert [text for _, text in said(read(tmp_path, *texts))] == [
+        "我们应该换一家",
+        "用 Google Cloud查",
+        "Who are you?",
+    ]

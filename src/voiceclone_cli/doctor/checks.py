@@ -270,14 +270,12 @@ def precision_row(examined: Examination, settings: Settings, severity: CheckStat
     return _ok("precision", found)
 
 
-def language_rows(engine: str) -> list[CheckRow]:
-    """Return the rows of what an engine of this registry reads here: its own languages, and those of its program."""
-    info = ENGINES[engine]
-    if info.languages is None:
-        return []
-    missing = {code: info.missing_packages(code) for code in sorted(info.languages)}
+def language_rows() -> list[CheckRow]:
+    """Return the rows of what kokoro reads here: its own languages, and those of espeak-ng."""
+    info = ENGINES["kokoro"]
+    missing = {code: info.missing_packages(code) for code in registry.LANGUAGES}
     here = [name_of(code) for code, packages in missing.items() if not packages]
-    rows = [_ok("languages", f"{engine} speaks {', '.join(sorted(here))}")]
+    rows = [_ok("languages", f"kokoro speaks {', '.join(sorted(here))}")]
     for code, packages in missing.items():
         if packages:
             rows.append(
@@ -285,9 +283,9 @@ def language_rows(engine: str) -> list[CheckRow]:
             )
     program = shutil.which(info.reader)
     if program:
-        rows.append(_ok(info.reader, f"{program}, for languages that {engine} was not made for"))
+        rows.append(_ok(info.reader, f"{program}, for languages that kokoro was not made for"))
     else:
-        found = f"not installed; {engine}'s own languages do not need it"
+        found = "not installed; kokoro's own languages do not need it"
         advice = f"for any other language, install it (apt, brew or winget install {info.reader}) or use fish"
         rows.append(_note(info.reader, found, advice))
     return rows

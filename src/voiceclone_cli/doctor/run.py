@@ -86,7 +86,7 @@ def run_checks(
     rows += rows_or_error("models", checks.model_rows(settings), CheckState.FAIL)
     rows.append(checks.hub_row(settings))
     rows += rows_or_error("disk", _disk_rows(report, settings), CheckState.FAIL)
-    rows += checks.language_rows("kokoro")
+    rows += checks.language_rows()
     show(2, "a worker")
     rows += rows_or_error(WORKER_CHECK, _trial_rows(report, trial_seconds), CheckState.FAIL)
     show(3, "done")

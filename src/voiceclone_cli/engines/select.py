@@ -141,25 +141,21 @@ def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = F
     info, notes = ENGINES[engine], []
     silent: list[VoicecloneError] = []
     for tag in lines:
-        name, program = name_of(tag), info.reader_of(tag)
+        name, program, other = name_of(tag), info.reader_of(tag), _other_engine(engine, tag)
         if not info.can_speak(tag):
+            readable = trained_languages(engine)
             silent.append(
-                InputError(
-                    f"{engine} cannot read {name}, and can read {trained_languages(engine)}: use --engine fish",
-                    code="language",
-                )
+                InputError(f"{engine} cannot read {name}, and can read {readable}: {other}", code="language")
             )
         elif not is_remote and (missing := info.missing_packages(tag)):
             silent.append(
-                PreflightError(
-                    f"{registry.needs_packages(name, missing)} or use --engine fish", code="language"
-                )
+                PreflightError(f"{registry.needs_packages(name, missing)} or {other}", code="language")
             )
         elif program and not is_remote and shutil.which(program) is None:
             silent.append(
                 PreflightError(
                     f"{engine} needs the {program} program to read {name}: install it (apt, brew or winget install "
-                    f"{program}) or use --engine fish",
+                    f"{program}) or {other}",
                     code="language",
                 )
             )
@@ -182,11 +178,19 @@ def _pronunciation_notes(engine: str, tag: str) -> list[str]:
     if not info.was_made_for(tag):
         return [
             f"{engine} was not made for {name_of(tag)}: it is spoken with the sounds of other languages, and may be hard "
-            "to understand; use --engine fish"
+            f"to understand; {_other_engine(engine, tag)}"
         ]
-    if info.languages is not None and tag.lower() in _CANTONESE_REGIONS:
+    if engine == "kokoro" and tag.lower() in _CANTONESE_REGIONS:
         return [f"{name_of(tag)} is spoken in Mandarin, since {engine} has no Cantonese"]
     return []
+
+
+def _other_engine(engine: str, tag: str) -> str:
+    """Return what to do about a language that an engine speaks badly or not at all, as part of a sentence."""
+    other = "kokoro" if engine == "fish" else "fish"
+    if ENGINES[other].was_made_for(tag):
+        return f"use --engine {other}"
+    return f"try --engine {other}, which was not made for it either"
 
 
 def trained_languages(engine: str) -> str:

@@ -243,7 +243,9 @@ def parse_label(row: str, *, is_marked: bool = False) -> Label | None:
             return Label(name, text, shown, opening, _description(found, 4), is_marked=is_marked)
     if found := _BEFORE_COLON.fullmatch(row):
         name, _, colon, blank, text = found.groups()
-        is_tight = colon == ":" and not blank and bool(text)
+        # Chinese, Japanese and Korean often have no blank there.
+        is_wide = unicodedata.east_asian_width(name[-1]) in "WF"
+        is_tight = colon == ":" and not blank and bool(text) and not is_wide
         shown = row[found.start(1) : found.end(3)]
         return Label(name, text, shown, "", _description(found, 2), is_tight, is_marked)
     return None

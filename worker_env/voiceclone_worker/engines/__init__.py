@@ -36,7 +36,8 @@ class EngineInfo:
     unreadable: frozenset[str] = frozenset()
     """Codes of languages that it refuses."""
     reader: str = ""
-    """The program that reads the languages that its model was not made for; empty where it needs none."""
+    """The program that turns a text into phonemes in the languages that its model was not made for; those that it was
+    made for have modules in Python. Empty for an engine that takes the text itself."""
 
     def can_speak(self, language: str) -> bool:
         """Return whether the engine reads a language (a BCP 47 tag), with its program and packages if need be."""
@@ -52,7 +53,7 @@ class EngineInfo:
 
     def missing_packages(self, language: str) -> tuple[str, ...]:
         """Return what pip has to install into this environment before the engine reads a language."""
-        return () if self.languages is None else registry.missing_packages(language)
+        return registry.missing_packages(language) if self.reader else ()
 
 
 ENGINES: Mapping[str, EngineInfo] = {
@@ -62,6 +63,8 @@ ENGINES: Mapping[str, EngineInfo] = {
         uses_gpu=True,
         license_notice="The published weights of openaudio-s1-mini are licensed for non-commercial use only "
         "(CC-BY-NC-SA-4.0, https://creativecommons.org/licenses/by-nc-sa/4.0/).",
+        # Of openaudio-s1-mini.
+        languages=frozenset({"ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "zh"}),
     ),
     "kokoro": EngineInfo(
         "voice.npz",

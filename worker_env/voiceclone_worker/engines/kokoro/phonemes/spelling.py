@@ -70,7 +70,7 @@ class Rules:
             for pattern, sounds in self._by_letter.get(word[position], ()):
                 match = pattern.match(word, position)
                 if match and match.end() > position:
-                    found += word[position] if sounds == "=" else sounds
+                    found += sounds.replace("=", word[position])
                     position = match.end()
                     break
             else:
