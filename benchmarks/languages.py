@@ -21,7 +21,6 @@ a few points mean nothing.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import re
 import sys
@@ -37,14 +36,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiceclone_cli.evaluation.text import edit_distance, words_of
+from voiceclone_worker.engines.kokoro.phonemes import registry
 
 FOLDER = Path(__file__).parent / "sentences"
-PHONEMES = "voiceclone_worker.engines.kokoro.phonemes"
 KINDS = ("plain", "numbers", "english")
-MODULES = {
-    "en": "english", "es": "spanish", "fr": "french", "it": "italian", "pt-br": "portuguese", "hi": "hindi",
-    "zh": "chinese", "ja": "japanese",
-}  # fmt: skip
 VOICES = {
     "en": ("af_heart", "am_michael"), "es": ("ef_dora", "em_alex"), "fr": ("ff_siwis",),
     "it": ("if_sara", "im_nicola"), "pt-br": ("pf_dora", "pm_alex"), "hi": ("hf_alpha", "hm_omega"),
@@ -111,28 +106,14 @@ class Speaker:
         return join_parts(sounds, plans, None)
 
 
-def module_of(language: str) -> Any:
-    """Return the module that reads a language."""
-    return importlib.import_module(f"{PHONEMES}.{MODULES[language]}")
-
-
 def phonemes_of(text: str, language: str) -> str:
-    """Return the phonemes of a sentence. Raises SystemExit for what has no reading."""
+    """Return the phonemes of a sentence as the engine reads it. Raises SystemExit for what has no reading."""
     from voiceclone_worker.engines.kokoro.phonemes import read
 
-    module = module_of(language)
-    if language in ("en", "es") or not hasattr(module, "to_phonemes"):
-        return read(text, language).phonemes
-    from voiceclone_worker.engines.kokoro.phonemes.english import english_phonemes
-
-    phonemes, skipped = module.to_phonemes(text, language, english_phonemes)
-    if skipped:
-        raise SystemExit(f"{language}: no reading of {', '.join(skipped)} in {text!r}.")
-    return str(phonemes)
-
-
-def spell_out(text: str, language: str) -> str:
-    return str(module_of(language).spell_out(text))
+    reading = read(text, language)
+    if reading.warnings:
+        raise SystemExit(f"{language}: {text!r}: {' '.join(reading.warnings)}")
+    return reading.phonemes
 
 
 def units(text: str, language: str) -> list[str]:
@@ -140,15 +121,15 @@ def units(text: str, language: str) -> list[str]:
     if language == "zh":
         from voiceclone_worker.engines.kokoro.phonemes import chinese
 
-        plain = chinese.simplified(spell_out(text, language)).casefold()
+        plain = registry.spell_out(chinese.simplified(text), language).casefold()
         return [_SAME_SOUND.get(letter, letter) for letter in plain if letter.isalnum()]
     if language == "ja":
         return [kana for kana in _kana_reader().g2k(unicodedata.normalize("NFKC", text)) if _is_kana(kana)]
     if language == "hi":
-        return list(skeleton(spell_out(text, language)))
+        return list(skeleton(registry.spell_out(text, language)))
     if language == "en":  # numbers in digits
         return words_of(text, language)
-    plain = re.sub(r"[’'ʼ`‘-]", " ", spell_out(text, language).casefold())
+    plain = re.sub(r"[’'ʼ`‘-]", " ", registry.spell_out(text, language).casefold())
     plain = "".join(sign if sign.isalnum() else " " for sign in unicodedata.normalize("NFC", plain))
     return plain.split()
 
@@ -248,7 +229,7 @@ def main() -> None:
     print(
         "| language | set | errors, % | plain | numbers | english | reading, ms a line |\n|---|---|---|---|---|---|---|"
     )
-    for language in options.languages or MODULES:
+    for language in options.languages or VOICES:
         for name in [options.set] if options.set else ["tuned", "held-out"]:
             if not (FOLDER / f"{language}.{name}.txt").is_file():
                 print(f"  {language} has no set {name}", file=sys.stderr)
