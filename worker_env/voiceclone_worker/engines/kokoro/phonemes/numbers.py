@@ -165,7 +165,8 @@ class Speller:
         minus = f"{wording.minus} " if found["minus"] else ""
         if found["large"]:
             scale = wording.large[found["large"]]
-            return f"{minus}{self._number_words(digits)} {scale}{wording.large_link}{money.many}"
+            link = " " if wording.cardinal(2000).endswith(scale) else wording.large_link
+            return f"{minus}{self._number_words(digits)} {scale}{link}{money.many}"
         cents = re.fullmatch(rf"(.*)[{wording.decimal}](\d\d)", digits)
         if not cents or not money.cent:
             return f"{minus}{self._counted(digits, money.one, money.many)}"
