@@ -18,7 +18,9 @@ from voiceclone_worker.engines import kokoro
 from voiceclone_worker.engines.base import Engine, SegmentError, Speech, SpeechRow
 from voiceclone_worker.engines.kokoro import phonemes
 from voiceclone_worker.engines.kokoro.fitting import EFFORTS
+from voiceclone_worker.engines.kokoro.line_plan import FRAME_SECONDS
 from voiceclone_worker.engines.kokoro.model import SpeechModel
+from voiceclone_worker.engines.kokoro.phonemes import registry
 from voiceclone_worker.engines.kokoro.voices import read_voice, voice_table
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
@@ -246,6 +248,27 @@ def test_a_reference_that_cannot_be_used_fails_alone(fitted: Fitted, tmp_path: P
     voice = read_voice(tmp_path / "good.npz", voice_table().names)
     assert not len(voice.mixture("en").conversion.frames), "two seconds are too few for the lookup"
     assert "The voice of brief is matched by" in notes[0] and "--reference" in notes[0]
+
+
+@pytest.mark.parametrize("language", list(registry.LANGUAGES))
+def test_the_rates_of_a_language_are_those_of_its_voices(
+    model_folders: Mapping[str, Path], language: str
+) -> None:
+    """They were measured once; a probe with another text, or read in another way, needs others."""
+    if not registry.has_module(language):
+        pytest.skip(f"{language} has no module yet")
+    table, model, row = voice_table(), SpeechModel(model_folders["kokoro"]), registry.LANGUAGES[language]
+    names = [name for name in table.names if name[0] in row.voices]
+    for text, rate in ((row.probe.short, row.rates.short), (row.probe.long, row.rates.long)):
+        tokens = phonemes.to_tokens(phonemes.to_phonemes(text, language))
+        rates = []
+        for voice in names[:: 3 if language == "en" else 1]:
+            alone = np.array([name == voice for name in table.names], np.float32)
+            plan = model.plan(tokens, table.style(alone, alone, len(tokens)), 1.0)
+            sounding = np.flatnonzero(plan.energy > 0) * FRAME_SECONDS / 2
+            pauses = np.diff(sounding)[np.diff(sounding) > 0.15].sum()
+            rates.append(len(tokens) / (sounding[-1] - sounding[0] - pauses))
+        assert np.mean(rates) == pytest.approx(rate, rel=0.05), text
 
 
 CHINESE_REFERENCE = "上个月的销售额是320万元，比去年同期增长了15%。我们下周五之前拿出一个方案。"
