@@ -374,10 +374,11 @@ def _converted(signal: Floats, conversion: Conversion) -> Floats:
 def speed_of(reference: ReferenceTraits, mixture_pace: float) -> float:
     """Return the speed at which a mixture speaks as fast as the speaker, in whatever language.
 
-    ``mixture_pace``: how fast the mixture is at speed 1, 1.0 as Kokoro's voices in its language.
+    ``mixture_pace``: how fast the mixture is at speed 1, 1.0 as Kokoro's voices in its language. A speaker whose pace is
+    not known is taken for one as fast as others.
     """
     pace = speaking_pace(reference)
-    return 1.0 if pace is None else float(np.clip(pace / mixture_pace, *_SPEEDS))
+    return float(np.clip((1.0 if pace is None else pace) / mixture_pace, *_SPEEDS))
 
 
 def speaking_pace(reference: ReferenceTraits) -> float | None:
