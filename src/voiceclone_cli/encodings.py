@@ -252,7 +252,7 @@ _SIGNS = re.compile(
 _LEAST_COMMON = 3
 """Common characters: less prove nothing."""
 _COMMON_SHARE = 0.45
-"""Share of common characters from which a text is in this language; of their own they have .7 to .95, of others .2."""
+"""Share of common characters from which a text is in this language: it has .7 to .95, and others .2 of them."""
 _WORSE = 0.6
 """The next encoding must have less than this part of the best one's share."""
 
@@ -316,9 +316,19 @@ _COMMON_LETTERS = {
     "ARABIC": frozenset("اليمونرتبعدهة"),
     "THAI": frozenset("านรอกเงมยลวดทสตะบปคหแไ"),
 }
-_LETTERS_SHARE = 0.6
+_LETTERS_SHARE = {"CYRILLIC": 0.6, "GREEK": 0.7, "HEBREW": 0.65, "ARABIC": 0.6, "THAI": 0.65}
 """Share of the commonest letters from which a text is in this alphabet; they have .7 to .85 of it."""
-_LEAST_LETTERS = 12
+_LEAST_LETTERS, _LEAST_CAPITALS = 12, 30
+"""Letters from which a text may prove an alphabet; and of a text in capitals, which small letters become elsewhere."""
+_CYRILLIC = {
+    "ru": "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
+    "uk": "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя",
+    "be": "абвгдеёжзійклмнопрстуўфхцчшыьэюя",
+    "bg": "абвгдежзийклмнопрстуфхцчшщъьюя",
+    "sr": "абвгдђежзијклљмнњопрстћуфхцчџш",
+    "mk": "абвгдѓежзѕијклљмнњопрстќуфхцчџш",
+}
+"""Letters of the languages that are written with these encodings: a text has those of one of them."""
 _LETTERS_LEAD = 0.15
 """By which the share must exceed that of any other text."""
 _IN_ALPHABET = 0.97
@@ -332,18 +342,45 @@ def _by_letters(data: bytes) -> Iterator[tuple[str, str]]:
         text = _plain(data, codec)
         if text is None or not _are_words_whole(sample := _sample(text), script):
             continue
-        plain = unicodedata.normalize("NFD", sample.lower())
-        letters = [each for each in plain if ord(each) > 127 and each.isalpha()]
+        letters = [
+            each for each in unicodedata.normalize("NFD", sample) if ord(each) > 127 and each.isalpha()
+        ]
         own = [each for each in letters if _script_of(each) == script]
-        if len(own) >= max(_LEAST_LETTERS, _IN_ALPHABET * len(letters)):
-            common = sum(each in _COMMON_LETTERS[script] for each in own)
-            shares.append((common / len(own), name, text))
+        is_small = any(map(str.islower, own)) or script in _UNICASE
+        least = _LEAST_LETTERS if is_small else _LEAST_CAPITALS
+        if len(own) < max(least, _IN_ALPHABET * len(letters)) or not _are_of_one_language(sample, script):
+            continue
+        share = sum(each.lower() in _COMMON_LETTERS[script] for each in own) / len(own)
+        if share >= _LETTERS_SHARE[script]:
+            shares.append((share, name, text))
     if not shares:
         return
     best, name, text = max(shares)
     others = [share for share, _, other in shares if other != text]
-    if best >= _LETTERS_SHARE and best - max(others, default=0.0) >= _LETTERS_LEAD:
+    if best - max(others, default=0.0) >= _LETTERS_LEAD:
         yield name, text
+
+
+_UNICASE = ("HEBREW", "ARABIC", "THAI")
+_FINAL_LETTER_INSIDE = re.compile(r"[ςםןץףך](?=[^\W\d_])")
+
+
+_THAI, _THAI_VOWEL = re.compile("[ก-๎]"), re.compile("[ะ-ฺเ-๎]")
+_THAI_VOWELS = 0.25
+"""Share of vowels and tones in a text; Thai has .4."""
+
+
+def _are_of_one_language(sample: str, script: str) -> bool:
+    """Return whether letters are where, and beside others, that a language of this alphabet has."""
+    if _FINAL_LETTER_INSIDE.search(sample):
+        return False
+    if script == "THAI":
+        return len(_THAI_VOWEL.findall(sample)) >= _THAI_VOWELS * len(_THAI.findall(sample))
+    if script != "CYRILLIC":
+        return True
+    letters = [each for each in unicodedata.normalize("NFC", sample.lower()) if _script_of(each) == script]
+    foreign = min(sum(each not in alphabet for each in letters) for alphabet in _CYRILLIC.values())
+    return foreign <= (1 - _IN_ALPHABET) * len(letters) * (len(letters) >= _FOREIGN_FROM)
 
 
 @cache
@@ -357,6 +394,8 @@ _HARMLESS = re.compile(r"[ªºµ\xad]|(?<=m)[²³]")
 _IN_WORDS = frozenset("’‘ʼ´·—–…“”„«»‹›")
 """Signs besides ASCII that may have letters on both sides: apostrophes, dashes, quotes without a blank."""
 _BEFORE_WORDS = _IN_WORDS | frozenset("¿¡‚\xa0§№€£¥♪")
+_LATIN_QUOTES = "‚’"
+"""Open a quotation in Latin letters only; with the letters of others they are a capital of another encoding."""
 _BEHIND_WORDS = _IN_WORDS | frozenset("\xa0™®©°،؛؟♪")
 _FEW = 0.02
 """Share of words with a fault that a text may have: a brand, a slip."""
@@ -367,7 +406,9 @@ def _are_words_whole(sample: str, script: str) -> bool:
     sample = _HARMLESS.sub("", sample)
     words = [word for word in _WORD.findall(sample) if not word.isascii()]
     faults = sum(_is_odd_word(word, script) for word in words)
-    faults += sum(_is_odd_sign(*each) for each in zip(" " + sample, sample, sample[1:] + " ", strict=False))
+    faults += sum(
+        _is_odd_sign(*each, script) for each in zip(" " + sample, sample, sample[1:] + " ", strict=False)
+    )
     return faults <= _FEW * len(words)
 
 
@@ -380,12 +421,12 @@ def _is_odd_word(word: str, script: str) -> bool:
     )
 
 
-def _is_odd_sign(before: str, sign: str, after: str) -> bool:
+def _is_odd_sign(before: str, sign: str, after: str, script: str) -> bool:
     if sign.isascii() or sign.isspace() or sign.isalnum() or unicodedata.category(sign)[0] == "M":
         return False
     if before.isalpha():
         return sign not in (_IN_WORDS if after.isalpha() else _BEHIND_WORDS)
-    return after.isalpha() and sign not in _BEFORE_WORDS
+    return after.isalpha() and (sign not in _BEFORE_WORDS or (sign in _LATIN_QUOTES and script != "LATIN"))
 
 
 # Latin letters: the language that the words show
@@ -416,7 +457,7 @@ _LANGUAGE_LEAST = 0.5
 """Probability of the language."""
 _FOREIGN_LETTERS = 0.05
 """Share of letters of another language that a text may have: names."""
-_FOREIGN_FROM = 20
+_FOREIGN_FROM = 40
 """Letters besides ASCII from which there may be any."""
 
 
@@ -428,6 +469,8 @@ def _by_language(data: bytes) -> Iterator[tuple[str, str]]:
             if text is None or not _are_words_whole(sample := _sample(text), "LATIN"):
                 continue
             words = list(dict.fromkeys(re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", sample)))
+            if sum(map(len, words)) < _LEAST_LETTERS:
+                continue
             look = TextLook.of([" ".join(words)])
             if any(
                 look.probability_of(language) >= _LANGUAGE_LEAST and _has_letters(words, language, alphabet)

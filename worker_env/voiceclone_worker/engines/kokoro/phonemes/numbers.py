@@ -92,7 +92,7 @@ class Speller:
         wording, number = self._wording, self._number
         units = "|".join(map(re.escape, sorted(wording.units, key=len, reverse=True)))
         signs = "|".join(map(re.escape, sorted(self._money, key=len, reverse=True)))
-        large = rf"(?:\s?(?P<large>{'|'.join(sorted(wording.large, key=len, reverse=True))})\b(?:\s(?:d[eo']|di)\b)?)?"
+        large = rf"(?:\s?(?P<large>{'|'.join(sorted(wording.large, key=len, reverse=True))})(?!\w)(?:\s(?:d[eo']|di)\b)?)?"
         minus = r"(?P<minus>(?<![\w.)\]%°])[-−])?"
         yield r"\b(?:https?://|www\.)\S+|\b[\w.+-]+@[\w-]+\.[\w.-]*\w|\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|fr|it|br|pt|in|eu|io)\b(?:/\S*)?", self._address  # fmt: skip
         yield r"(?<![\d/.-])(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})(?![\d-])", self._date
