@@ -139,12 +139,6 @@ def find(tag: str) -> Language | None:
     return LANGUAGES.get(main_code(tag))
 
 
-def has_module(tag: str) -> bool:
-    """Return whether a language is read by a module of this package."""
-    language = find(tag)
-    return language is not None and find_spec(f"{__package__}.{language.module}") is not None
-
-
 def missing_packages(tag: str) -> tuple[str, ...]:
     """Return pip's requirements of the packages that reading a language needs and that are not installed here."""
     language = find(tag)
@@ -154,10 +148,10 @@ def missing_packages(tag: str) -> tuple[str, ...]:
 
 def module_of(tag: str) -> LanguageModule:
     """Return the module that reads a language, ready to be used. Raises SegmentError ``language``."""
-    if not has_module(tag):
+    language = find(tag)
+    if language is None:
         raise SegmentError("language", f'kokoro has no rules for "{tag}": use --engine fish.')
     if missing := missing_packages(tag):
-        language = LANGUAGES[main_code(tag)]
         raise SegmentError("language", f"{needs_packages(language.name, missing)} or use --engine fish.")
     return _imported(main_code(tag))
 
@@ -172,7 +166,7 @@ def needs_packages(name: str, missing: tuple[str, ...]) -> str:
 
 def spell_out(text: str, tag: str) -> str:
     """Return a text with its numbers and signs in words; unchanged in a language without a module."""
-    return _imported(main_code(tag)).spell_out(text) if has_module(tag) else text
+    return _imported(main_code(tag)).spell_out(text) if find(tag) else text
 
 
 def native_voices(tag: str) -> str:
