@@ -255,10 +255,8 @@ def test_the_rates_of_a_language_are_those_of_its_voices(
     model_folders: Mapping[str, Path], language: str
 ) -> None:
     """They were measured once; a probe with another text, or read in another way, needs others."""
-    if not registry.has_module(language):
-        pytest.skip(f"{language} has no module yet")
     table, model, row = voice_table(), SpeechModel(model_folders["kokoro"]), registry.LANGUAGES[language]
-    names = [name for name in table.names if name[0] in row.voices]
+    names = [name for name in table.names if name[0] in row.voices and name != "af_nicole"]  # who whispers
     for text, rate in ((row.probe.short, row.rates.short), (row.probe.long, row.rates.long)):
         tokens = phonemes.to_tokens(phonemes.to_phonemes(text, language))
         rates = []

@@ -49,8 +49,8 @@ class Probe(NamedTuple):
 class Rates(NamedTuple):
     """Tokens a second of a language's voices at speed 1, pauses of 0.15 s and more left out.
 
-    Means of all voices (of every third English one), as the front of the network plans them; of the sound, 2 % more is
-    measured. A single sentence is read at another pace than a longer text.
+    Means of all voices (of every third English one, without af_nicole, who whispers), as the front of the network plans
+    them; of the sound, 2 % more is measured. A single sentence is read at another pace than a longer text.
     """
 
     text: float
