@@ -146,7 +146,7 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
     ("text", "phonemes"),
     [
         ("Buongiorno, come stai?", "bʊonʤˈorno, kˌome stˈai?"),
-        ("gli gnocchi, la campagna", "ʎi ɲˈɔkːɪ, la kampˈaɲɲa"),
+        ("gli gnocchi, la campagna", "ʎɪ ɲˈɔkːɪ, la kampˈaɲɲa"),
         ("figlio, famiglia, negligente", "fˈiʎo, famˈiʎa, neɡliʤˈɛnte"),
         ("scienza, pesce, scuola, schiena", "ʃˈɛnʦa, pˈeʃe, skʊˈɔla, skjˈɛna"),
         ("ciao, cielo, chiesa, cuore", "ʧˈao, ʧˈɛlo, kjˈeza, kʊˈɔre"),
