@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceclone_cli.script import typography
-from voiceclone_cli.script.typography import break_points, captions, cell_width, full_width, join_rows
+from voiceclone_cli.script.typography import (
+    break_points,
+    captions,
+    cell_width,
+    full_width,
+    join_rows,
+    mixes_characters,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +79,20 @@ def test_japanese_has_a_comma_of_its_own() -> None:
 def test_other_languages_keep_their_punctuation() -> None:
     assert full_width("안녕, 하세요?", "ko") == "안녕, 하세요?"
     assert full_width("The sign says 你好, see?", "en") == "The sign says 你好, see?"
+
+
+@pytest.mark.parametrize(
+    ("text", "mixed"),
+    [
+        ("今天的會議現在開始。我觉得可以先试用一个月。", True),
+        ("今天的会议现在开始，用 Google 查里面。", False),
+        ("今天的會議現在開始，用 Google 查裡面。", False),
+        ("大家早上好", False),
+        ("Hello", False),
+    ],
+)
+def test_mixed_characters_are_found(text: str, mixed: bool) -> None:
+    assert mixes_characters(text) is mixed
 
 
 def parted(text: str, language: str) -> str:

@@ -90,6 +90,23 @@ def _is_cjk_mark(spaced: str, sign: str, before: str, after: str) -> bool:
     return is_end and _LATIN_END.search(before) is not None and has_cjk(before)
 
 
+def mixes_characters(text: str) -> bool:
+    """Return whether a Chinese text has characters that only simplified, and some that only traditional texts have."""
+    characters = {character for character in text if not character.isascii() and character.isalpha()}
+    # The national standards of the two scripts: what only one of them has belongs to that script.
+    simplified = {character for character in characters if _is_in(character, "gb2312")}
+    traditional = {character for character in characters if _is_in(character, "big5")}
+    return bool(simplified - traditional) and bool(traditional - simplified)
+
+
+def _is_in(character: str, encoding: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 # Where a row may end
 
 _NO_START = frozenset(

@@ -356,6 +356,8 @@ def to_phonemes(
             line.append(sounds)
         elif token[0].isalpha():
             line.append(spelling.foreign_word(Token(token.lower(), token), foreign, skipped))
+        elif token[0].isnumeric():  # a power or fraction that is not in words
+            skipped.append(token)
         else:
             line.append("." if token in "।॥" else spelling.mark(token))
     skipped += filter(has_sound, spelled[position:])
