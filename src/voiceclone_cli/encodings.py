@@ -47,8 +47,9 @@ _SAMPLE_LINES, _SAMPLE_CHARACTERS = 400, 8_000
 """Rows with other characters than ASCII that are looked at, evenly spread, and their characters altogether."""
 _ASCII = re.compile(r"[\x00-\x7f]+")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_LONG = 1_000
-"""Characters from which no text of another encoding is UTF-8 by chance, with a few faults."""
+_SCRIPTS = 3
+"""Alphabets besides ASCII in which damaged UTF-8 may be; by chance, each character has another one."""
+_ONE_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "FULLWIDTH": "CJK"}
 _NO_TEXT = re.compile(
     r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufff0-\ufffb\ufffe\uffff"
     r"\U000f0000-\U0010ffff]"
@@ -93,15 +94,13 @@ def decode(data: bytes, given: str | None = None) -> DecodedText:
     if mark:
         return DecodedText(_with_mark(data[len(mark) :], encoding), encoding)
     text = _utf8(data)
-    if text is not None and (given is None or not text.isascii()) and not _may_be_chance(text):
+    if text is not None and (given is None or not text.isascii()):
         return DecodedText(text, "utf-8")
     if given is not None:
         return DecodedText(_as_given(data, given), given)
     found = dict[str, str]()
     for name, decoded in _candidates(data):
         found.setdefault(decoded, name)
-    if len(found) != 1 and text is not None:
-        return DecodedText(text, "utf-8")
     if len(found) != 1:
         raise InputError(
             f"is not UTF-8 text, and does not show in which encoding it is: give --encoding ({EXAMPLES}), or save "
@@ -135,13 +134,17 @@ def _utf8(data: bytes) -> str | None:
     text = data.decode("utf-8", "surrogateescape")
     damaged = len(_SURROGATE.findall(text))
     whole = len(_ASCII.sub("", text)) - damaged if damaged else 0
+    if whole < 4 * damaged or (damaged and _has_many_scripts(text)):
+        return None
     # UTF-16 without a mark decodes as UTF-8 with null characters, ISO-2022 with escapes.
-    return None if whole < 4 * damaged or "\0" in text or "\x1b$" in text else text
+    return None if "\0" in text or "\x1b$" in text else text
 
 
-def _may_be_chance(text: str) -> bool:
-    """Return whether damaged UTF-8 is so short that it may be the text of another encoding."""
-    return len(text) < _LONG and _SURROGATE.search(text) is not None
+def _has_many_scripts(text: str) -> bool:
+    names = {
+        _script_of(each) for each in set(text) if ord(each) > 127 and unicodedata.category(each)[0] in "LM"
+    }
+    return len({_ONE_SCRIPT.get(name, name) for name in names}) > _SCRIPTS
 
 
 def _as_given(data: bytes, given: str) -> str:
