@@ -50,13 +50,14 @@ def join_rows(text: str) -> str:
 _FORMS = {",": "，", "?": "？", "!": "！", ":": "：", ";": "；", ".": "。"}
 _JAPANESE_FORMS = {**_FORMS, ",": "、"}
 _MARKS = re.compile(r"[ ]*(\.{3,}|[,?!:;.])(?![.])[ ]*")
+_BESIDE_MARK = re.compile(f" *([{_FULL_WIDTH}]) *")
 _CLOSERS = "\"'”’»)]）」』】〉》〕］｝"
 _LATIN_END = re.compile(rf"{_CJK} ?(?:[^\s{_HAN}{_KANA}{_FULL_WIDTH},?!;]+ ?){{1,3}}$")
 """One to three words of other letters, which are part of a Chinese or Japanese sentence."""
 
 
 def full_width(text: str, language: str) -> str:
-    """Return a line of Chinese or Japanese with its punctuation in full width; other lines as they are.
+    """Return a line of Chinese or Japanese with its punctuation in full width and no blanks beside it; others as they are.
 
     Recognisers write ``早上好,今天`` and ``吗?``. What stands in numbers (``10:30``), addresses and Latin phrases
     stays.
@@ -74,7 +75,7 @@ def full_width(text: str, language: str) -> str:
             written += "……" if len(sign) > 1 else forms[sign]
         else:
             written += mark[0]
-    return written + text[position:]
+    return _BESIDE_MARK.sub(r"\1", written + text[position:])
 
 
 def _is_cjk_mark(spaced: str, sign: str, before: str, after: str) -> bool:
