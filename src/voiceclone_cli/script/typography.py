@@ -18,7 +18,10 @@ from voiceclone_cli.languages import main_language
 
 _CHINESE = ("zh", "yue", "wuu", "nan", "hak")
 _KANA = "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
-_HAN = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c\u3100-\u312f\u31a0-\u31bf\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+_HAN = (
+    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c\u3100-\u312f\u31a0-\u31bf"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+)
 _LETTER = f"[{_HAN}{_KANA}]"
 _LETTERS = re.compile(f"{_LETTER}+")
 _HAS_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
@@ -57,9 +60,9 @@ _LATIN_END = re.compile(rf"{_CJK} ?(?:[^\s{_HAN}{_KANA}{_FULL_WIDTH},?!;]+ ?){{1
 
 
 def full_width(text: str, language: str) -> str:
-    """Return a line of Chinese or Japanese with its punctuation in full width and no blanks beside it; others as they are.
+    """Return a line with its Chinese or Japanese punctuation in full width, without blanks beside it.
 
-    Recognisers write ``早上好,今天`` and ``吗?``. What stands in numbers (``10:30``), addresses and Latin phrases
+    Lines of other languages stay as they are. Recognisers write ``早上好,今天`` and ``吗?``. What stands in numbers (``10:30``), addresses and Latin phrases
     stays.
     """
     main = main_language(language)
