@@ -61,8 +61,16 @@ class Catalogue:
         return f"{self.errors[code]}（{code}）\n  {message}"
 
     def _listed(self, text: str) -> str | None:
-        found = [self.names.get(name.replace("_", " ")) for name in text.split(", ")]
-        return "、".join(filter(None, found)) if all(found) else None
+        """Return the translation of names with commas between them; None where one of them is not known."""
+        found = []
+        for part in text.split(", "):
+            name = self.names.get(part.replace("_", " "))
+            if name is None and part != text:
+                name = self._translated(part)
+            if name is None:
+                return None
+            found.append(name)
+        return "、".join(found)
 
     def _translated(self, text: str) -> str | None:
         for pattern, translation in self._patterns:
@@ -79,9 +87,15 @@ class Catalogue:
 
     @cached_property
     def _patterns(self) -> list[tuple[re.Pattern[str], str]]:
-        """Patterns of the English sentences, those with the most fixed text first."""
-        ordered = sorted(self.sentences.items(), key=lambda pair: -len(_PLACEHOLDER.sub("", pair[0])))
-        return [(_pattern(english), translation) for english, translation in ordered]
+        """Patterns of the English sentences, those that begin with the most fixed text first."""
+        return [
+            (_pattern(english), self.sentences[english]) for english in sorted(self.sentences, key=_fixed)
+        ]
+
+
+def _fixed(template: str) -> tuple[int, int]:
+    """Return how much of a template is fixed text, at its start and in all; less than zero, to sort by."""
+    return -len(_PLACEHOLDER.split(template, 1)[0]), -len(_PLACEHOLDER.sub("", template))
 
 
 def _pattern(template: str) -> re.Pattern[str]:

@@ -105,6 +105,8 @@ def test_ordinals() -> None:
         ("10-12 anos", "dez a doze anos"),
         ("ana@exemplo.br", "ana arroba exemplo ponto br"),
         ("2 + 2 = 4", "dois mais dois igual a quatro"),
+        ("3ª-feira, 2a feira", "terça-feira, segunda-feira"),
+        ("R$ 900/mês", "novecentos reais por mês"),
         ("nada a mudar", "nada a mudar"),
     ],
 )
@@ -131,6 +133,7 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
         ("os amigos, as casas, dois dias", "ʊz æmˈiɡʊs, as kˈazæs, dˈoɪz ʤˈiæs"),
         ("muito trabalho", "mwˈiŋtʊ trabˈaljʊ"),
         ("São Paulo e Salvador", "sˌɐ̃ʊ̃ pˈWlʊ i sˌWvadˈor"),
+        ("o voo, eles leem", "ʊ vˈoʊ, ˌelyz lˈeAŋ"),
         ("também, ontem, viagem", "tɐ̃mbˈAŋ, ˈoŋtAŋ, viˈaʒAŋ"),
         ("não põe, vem, têm", "nˌɐ̃ʊ̃ pˈõj, vˈAŋ, tˈAŋ"),
         ("professora, escola, agora", "prˌofesˈoɾæ, eskˈɔlæ, aɡˈɔɾæ"),

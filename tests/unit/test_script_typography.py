@@ -110,6 +110,8 @@ def parted(text: str, language: str) -> str:
         ("《红楼梦》的作者", "zh", "《红楼梦》的|作者"),
         ("来週の会議は10時半から始まります。", "ja", "来週の|会議は|10時半から|始まります。"),
         ("「はい、ジェット機です」と言いました", "ja", "「はい、|ジェット機です」と|言いました"),
+        ("« Quoi ? » Non !", "fr", "« Quoi ? » |Non !"),
+        ('He said "no" — twice', "en", 'He |said |"no" |— |twice'),
         ("Hello, world (now) or 3 o'clock", "en", "Hello, |world |(now) |or |3 |o'clock"),
     ],
 )

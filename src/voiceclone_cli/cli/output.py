@@ -199,12 +199,13 @@ def _omitted_rows(omitted: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     from voiceclone_cli.script.sounds import omitted_summary
 
     yield f"not spoken: {omitted_summary([row['reason'] for row in omitted])}"
+    say = translation.current().sentence
     cells = (
         (
-            row["where"],
+            say(row["where"]),
             "" if row["start"] is None else _clock(row["start"]),
             _shortened(" ".join(row["text"].split())),
-            row["reason"],
+            say(row["reason"]),
         )
         for row in omitted[:MAX_OMITTED]
     )

@@ -33,7 +33,11 @@ def translated_content(content: Mapping[str, Any], catalogue: Catalogue) -> Mapp
         ],
         "lines": [_line(line, catalogue) for line in content["lines"]],
         "facts": [(say(label), _fact(label, value, catalogue)) for label, value in content["facts"]],
-        "omitted": omitted and {**omitted, "summary": say(omitted["summary"])},
+        "omitted": omitted
+        and {
+            "summary": say(omitted["summary"]),
+            "rows": [{**row, "where": say(row["where"])} for row in omitted["rows"]],
+        },
         "settings": [{**row, "value": say(row["value"])} for row in content["settings"]],
         "gates": [{**row, "message": say(row["message"])} for row in content["gates"]],
         "history": [{**row, "done": say(row["done"])} for row in content["history"]],

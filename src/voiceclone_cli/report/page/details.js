@@ -68,7 +68,7 @@ function omittedRow({ where, start, text, reason }) {
 function correction({ at, line, done, changes }) {
   const moment = Number.isNaN(Date.parse(at)) ? at : new Date(at).toLocaleString();
   const place = lineIndex.has(line) ? el("button", { type: "button", class: "quiet", onclick: () => goTo(lineIndex.get(line)) }, line) : line;
-  const parts = changes.flatMap(([what, before, after]) => [el("br"), `${⟨what⟩}: `, before ? el("del", {}, before) : null, " ", el("ins", {}, after)]);
+  const parts = changes.flatMap(([what, before, after]) => [el("br"), `${⟨what⟩}⟦: ⟧`, before ? el("del", {}, before) : null, " ", el("ins", {}, after)]);
   return el("li", {}, place, " ", done, el("span", { class: "muted" }, ` · ${moment}`), ...parts);
 }
 
@@ -77,7 +77,7 @@ function runCards() {
   return [
     files.length && card("⟦Files⟧", "all", el("p", { class: "files" }, ...files.map(([name, link]) => el("a", { href: link }, name)))),
     facts.length && card("⟦Details⟧", "", pairs(facts)),
-    timing.stages.length && card(`⟦Time⟧${has(timing.total) ? `: ${duration(timing.total)}` : ""}`, "", ...times()),
+    timing.stages.length && card(`⟦Time⟧${has(timing.total) ? `⟦: ⟧${duration(timing.total)}` : ""}`, "", ...times()),
     omitted && card("⟦Not spoken⟧", "all", el("p", { class: "muted" }, omitted.summary), table(omitted.rows.map(omittedRow))),
     card("⟦Consent⟧", "", consent.length ? pairs(consent) : el("p", { class: "muted" }, "⟦No consent is recorded (run --consent FILE).⟧")),
     card("⟦Corrections⟧", "", history.length ? el("ol", { class: "history" }, ...history.map(correction)) : el("p", { class: "muted" }, "⟦None yet: mark lines with X and copy the command.⟧")),

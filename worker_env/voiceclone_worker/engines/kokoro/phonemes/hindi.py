@@ -231,11 +231,17 @@ def _first() -> Iterator[Rule]:
     yield r"(?<![\w\u0900-\u0963])(?:रु|Rs)\.?\s?(?=\d)", "₹"
     yield rf"(?<=\d)\s?(?:रु\.?|Rs\.?)(?!\w){_NOT_IN_WORD}", " ₹"
     # Years: after a month or a word for year, or before "in, until, of".
-    yield r"(?:(?<=सन् )|(?<=सन )|(?<=वर्ष )|(?<=साल )|(?<=ई )|(?<=बर )|(?<=री )|(?<=च )|(?<=ल )|(?<=न )|(?<=त ))(1[1-9]\d\d)(?![\d,.:])", lambda found: _year(int(found[1]))  # fmt: skip
+    named = "|".join((*_MONTHS, "फरवरी", "सितम्बर", "नवम्बर", "दिसम्बर", "सन्", "सन", "वर्ष", "साल"))
+    yield (
+        rf"(?<![\u0900-\u0963])((?:{named}),? )(1[1-9]\d\d)(?![\d,.:])",
+        lambda found: found[1] + _year(int(found[2])),
+    )
     yield (
         rf"(?<![\d,.:])(1[1-9]\d\d)(?=\s?(?:में|ई\.|ईस्वी|तक|वाले){_NOT_IN_WORD})",
         lambda found: _year(int(found[1])),
     )
+    yield r"(?<![\d,.])[6-9]\d{9}(?![\d,.])", lambda found: one_by_one(found.group(), cardinal)  # a telephone
+    yield r"\s?/\s?(?=(?:सेकंड|मिनट|घंटा|दिन|माह|महीना|साल|व्यक्ति))", " प्रति "
     # Halves: one and a half, two and a half, others.
     yield r"(?<![\d,.])(\d+)\s?½|(?<![\d,./])(\d+) 1/2(?![\d/])", _and_a_half
     yield rf"(?<![\d:,.])(\d{{1,2}})\.(\d{{2}})(?=\s?बजे{_NOT_IN_WORD})", r"\1:\2"
@@ -266,49 +272,14 @@ def spell_out(text: str) -> str:
     return _speller(unicodedata.normalize("NFC", text).translate(_DIGITS))
 
 
-_CONSONANTS = dict(
-    zip(
-        "कखगघङचछजझञटठडढणतथदधनपफबभमयरलवशषसहळ",
-        [
-            "k",
-            "kʰ",
-            "ɡ",
-            "ɡʰ",
-            "ŋ",
-            "c",
-            "cʰ",
-            "ɟ",
-            "ɟʰ",
-            "ɲ",
-            "ʈ",
-            "ʈʰ",
-            "ɖ",
-            "ɖʰ",
-            "ɳ",
-            "t",
-            "tʰ",
-            "d",
-            "dʰ",
-            "n",
-            "p",
-            "pʰ",
-            "b",
-            "bʰ",
-            "m",
-            "j",
-            "ɾ",
-            "l",
-            "ʋ",
-            "ʃ",
-            "ʂ",
-            "s",
-            "h",
-            "l",
-        ],
-        strict=True,
-    )
-)
-_WITH_NUKTA = {"क": "q", "ख": "x", "ग": "ɣ", "ज": "z", "फ": "f", "ड": "ɽ", "ढ": "ɽʰ", "झ": "ʒ"}
+_CONSONANTS = {
+    "क": "k", "ख": "kʰ", "ग": "ɡ", "घ": "ɡʰ", "ङ": "ŋ", "च": "c", "छ": "cʰ", "ज": "ɟ", "झ": "ɟʰ", "ञ": "ɲ",
+    "ट": "ʈ", "ठ": "ʈʰ", "ड": "ɖ", "ढ": "ɖʰ", "ण": "ɳ", "त": "t", "थ": "tʰ", "द": "d", "ध": "dʰ", "न": "n",
+    "प": "p", "फ": "pʰ", "ब": "b", "भ": "bʰ", "म": "m", "य": "j", "र": "ɾ", "ल": "l", "व": "ʋ", "श": "ʃ",
+    "ष": "ʂ", "स": "s", "ह": "h", "ळ": "l",
+}  # fmt: skip
+_WITH_NUKTA = {"क": "q", "ख": "x", "ग": "ɣ", "ज": "z", "फ": "f", "ड": "ɖ", "ढ": "ɖʰ", "झ": "ʒ"}
+"""ड़ and ढ़ are flaps, ɽ. Kokoro says its ɽ as l, and ɖ between vowels as the flap (whisper writes it ڑ)."""
 _VOWELS = {
     "अ": "ə", "आ": "aː", "इ": "ɪ", "ई": "iː", "उ": "ʊ", "ऊ": "uː", "ऋ": "ɾɪ", "ए": "eː", "ऐ": "ɛː", "ओ": "oː", "औ": "ɔː",
     "ऑ": "ɔː", "ऍ": "æ", "ऎ": "e", "ऒ": "o",
@@ -348,7 +319,10 @@ def to_phonemes(
     for found in _TOKEN.finditer(spelled):
         skipped += filter(has_sound, spelled[position : found.start()])
         position = found.end()
-        token = found.group()
+        skipped += filter(str.isnumeric, found.group())  # a power or fraction that is not in words
+        token = "".join(character for character in found.group() if not character.isnumeric()).lstrip("'’-")
+        if not token:
+            continue
         if "\u0900" <= token[0] <= "\u097f" and token not in "।॥":
             sounds = _FREQUENT.get(token) or _word(token)
             if not sounds:
@@ -392,7 +366,7 @@ def _word(word: str) -> str:
             vowel = vowel[:-1]
         said += consonant + vowel
     said = said.replace("kʂ", "kʃ")
-    return _DOUBLED.sub(lambda found: found[1] + "ʰ" + found[1] + "ʰ" if found[2] else found[1] + "ː", said)
+    return _DOUBLED.sub(r"\1ː", said.replace("ccʰ", "cʰcʰ"))
 
 
 _BEFORE_CONSONANT = {"ɾ": "r"}
@@ -465,7 +439,7 @@ def _nasal_vowel(letters: list[_Letter], index: int) -> str:
     return letter.vowel
 
 
-_DOUBLED = re.compile(r"([kɡcɟʈɖtdpb])\1(ʰ?)")
+_DOUBLED = re.compile(r"([kɡcɟʈɖtdpb])\1(?!ʰ)")
 
 
 def _stressed_vowel(sounds: list[tuple[str, str]], vowels: list[int]) -> int:

@@ -240,6 +240,7 @@ _NO_RULERS = [
     "Não",
     "Sim",
 ]
+_WEEKDAYS = ("segunda", "terça", "quarta", "quinta", "sexta")
 _QUEENS = ("Elizabeth", "Isabel", "Beatriz")
 
 
@@ -262,12 +263,14 @@ def _first() -> Iterator[Rule]:
     }.items()  # fmt: skip
     # Ordinals, also in Roman numerals.
     yield r"\b([1-9]\d{0,2})\.?(?:º|°(?=\s(?!(?:a|de|e|em|ao|no|na|C|F)\b)[a-zà-ú]))(?!C)", lambda found: ordinal(int(found[1]))  # fmt: skip
-    yield r"\b([1-9]\d{0,2})\.?ª", lambda found: ordinal(int(found[1]), feminine=True)
+    yield r"\b([1-9]\d{0,2})\.?ª(?![ -]feira)", lambda found: ordinal(int(found[1]), feminine=True)
     yield rf"\b({ROMAN})(?=\s(?i:guerra|edição|conferência|república|bienal|jornada)\b)", lambda found: ordinal(roman_value(found[1]), feminine=True)  # fmt: skip
     yield rf"\b({ROMAN})(?=\s(?i:congresso|festival|encontro|concílio|império|prêmio|século)\b)", lambda found: ordinal(roman_value(found[1]))  # fmt: skip
     yield rf"\b(?P<name>(?i:séculos?)) (?P<numeral>{ROMAN})\b", _ruler
     yield rf"\b(?P<name>(?i:capítulo|tomo|volume|parte|ato|cena|livro|fase|anexo|título|artigo|nível|tipo|classe|grupo)) (?P<numeral>{ROMAN})\b", lambda found: f"{found['name']} {cardinal(roman_value(found['numeral']))}"  # fmt: skip
     yield rf"\b(?P<name>(?!(?:{'|'.join(_NO_RULERS)})\b)[A-ZÁÉÍÓÚ][a-zà-ú]+) (?P<numeral>(?!XXX?\b){ROMAN})\b(?!['’.]\w)", _ruler  # fmt: skip
+    yield r"\b([2-6])[aª][ -]feira\b", lambda found: f"{_WEEKDAYS[int(found[1]) - 2]}-feira"
+    yield r"\s?/\s?(?=(?:segundo|minuto|hora|dia|noite|semana|mês|ano|pessoa|litro|quilo)s?\b)", " por "
     yield rf"\b1 (?=de (?:{'|'.join(_MONTHS)})\b)", "primeiro "
     yield r"(?<![\d/])24/7(?![\d/])", "vinte e quatro horas por dia"
     yield r"(?<![\w.,:])(\d{1,2})\s?h\b(?!\s?\d)", lambda found: _clock(int(found[1]), 0, None)
@@ -361,7 +364,7 @@ _OPEN_ENDING = re.compile(
     r"(?:el|ol|ela|elas|osa|osas|ete|etes|essa|etro|ério|ógic[oa]|erno|erna|ersos?|ersas?|erva|ert[ao]s?|erra|orre|orte)$"
 )
 _CLOSED_ENDING = re.compile(r"(?:dora|dores|sora|tora|ezas?)$")
-_ENGLISH = re.compile(r"oo|ee|th|sh|ck|[wky]|ph|[^aeiouáéíóúâêôãõmnlrszx]$")
+_ENGLISH = re.compile(r"oo(?!s?$|p|r)|ee(?!m$)|th|sh|ck|[wky]|ph|[^aeiouáéíóúâêôãõmnlrszx]$")
 _LETTER_NAMES = dict(
     zip(
         "abcdefghijklmnopqrstuvwxyz",

@@ -104,7 +104,7 @@ def tokens(text: str) -> tuple[list[Token], list[str]]:
         skipped += filter(has_sound, text[position : match.start()])
         position = match.end()
         skipped += filter(str.isnumeric, match.group())  # a power or fraction that is not in words
-        word = "".join(character for character in match.group() if not character.isnumeric())
+        word = "".join(character for character in match.group() if not character.isnumeric()).lstrip("'-")
         if not word:
             continue
         is_acronym = (
