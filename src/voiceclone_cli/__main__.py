@@ -90,7 +90,7 @@ def _run_command() -> int:
     try:
         return int(app(standalone_mode=False) or 0)
     except VoicecloneError as error:
-        print_error(error.message)
+        print_error(error.message, error.code)
         return error.exit_code
     except typer.Exit as end:
         return end.exit_code

@@ -47,6 +47,9 @@ _SAMPLE_LINES, _SAMPLE_CHARACTERS = 400, 8_000
 """Rows with other characters than ASCII that are looked at, evenly spread, and their characters altogether."""
 _ASCII = re.compile(r"[\x00-\x7f]+")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SCRIPTS = 3
+"""Alphabets besides ASCII in which damaged UTF-8 may be; by chance, each character has another one."""
+_ONE_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "FULLWIDTH": "CJK"}
 _NO_TEXT = re.compile(
     r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufff0-\ufffb\ufffe\uffff"
     r"\U000f0000-\U0010ffff]"
@@ -131,8 +134,17 @@ def _utf8(data: bytes) -> str | None:
     text = data.decode("utf-8", "surrogateescape")
     damaged = len(_SURROGATE.findall(text))
     whole = len(_ASCII.sub("", text)) - damaged if damaged else 0
+    if whole < 4 * damaged or (damaged and _has_many_scripts(text)):
+        return None
     # UTF-16 without a mark decodes as UTF-8 with null characters, ISO-2022 with escapes.
-    return None if whole < 4 * damaged or "\0" in text or "\x1b$" in text else text
+    return None if "\0" in text or "\x1b$" in text else text
+
+
+def _has_many_scripts(text: str) -> bool:
+    names = {
+        _script_of(each) for each in set(text) if ord(each) > 127 and unicodedata.category(each)[0] in "LM"
+    }
+    return len({_ONE_SCRIPT.get(name, name) for name in names}) > _SCRIPTS
 
 
 def _as_given(data: bytes, given: str) -> str:
@@ -249,10 +261,10 @@ _SIGNS = re.compile(
 )
 """Punctuation of Chinese, Japanese and Korean, and full-width letters: they prove nothing."""
 
-_LEAST_COMMON = 3
+_LEAST_COMMON = 4
 """Common characters: less prove nothing."""
 _COMMON_SHARE = 0.45
-"""Share of common characters from which a text is in this language; of their own they have .7 to .95, of others .2."""
+"""Share of common characters from which a text is in this language: it has .7 to .95, and others .2 of them."""
 _WORSE = 0.6
 """The next encoding must have less than this part of the best one's share."""
 
@@ -316,9 +328,21 @@ _COMMON_LETTERS = {
     "ARABIC": frozenset("اليمونرتبعدهة"),
     "THAI": frozenset("านรอกเงมยลวดทสตะบปคหแไ"),
 }
-_LETTERS_SHARE = 0.6
+_LETTERS_SHARE = {"CYRILLIC": 0.6, "GREEK": 0.7, "HEBREW": 0.65, "ARABIC": 0.6, "THAI": 0.65}
 """Share of the commonest letters from which a text is in this alphabet; they have .7 to .85 of it."""
-_LEAST_LETTERS = 12
+_RIVAL_SHARE = 0.45
+"""Share from which another text speaks against the best one."""
+_LEAST_LETTERS, _LEAST_CAPITALS = 18, 30
+"""Letters from which a text may prove an alphabet; and of a text in capitals, which small letters become elsewhere."""
+_CYRILLIC = {
+    "ru": "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
+    "uk": "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя",
+    "be": "абвгдеёжзійклмнопрстуўфхцчшыьэюя",
+    "bg": "абвгдежзийклмнопрстуфхцчшщъьюя",
+    "sr": "абвгдђежзијклљмнњопрстћуфхцчџш",
+    "mk": "абвгдѓежзѕијклљмнњопрстќуфхцчџш",
+}
+"""Letters of the languages that are written with these encodings: a text has those of one of them."""
 _LETTERS_LEAD = 0.15
 """By which the share must exceed that of any other text."""
 _IN_ALPHABET = 0.97
@@ -326,24 +350,72 @@ _IN_ALPHABET = 0.97
 
 
 def _by_letters(data: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the encoding whose text is mostly common letters of its alphabet."""
-    shares = []
+    """Yield the encoding whose text is mostly common letters of its alphabet, and clearly more than any other's."""
+    shares: list[tuple[float, str, str]] = []
+    passed = set[str]()
     for name, codec, script in _ALPHABETS:
         text = _plain(data, codec)
-        if text is None or not _are_words_whole(sample := _sample(text), script):
+        if text is None:
             continue
-        plain = unicodedata.normalize("NFD", sample.lower())
-        letters = [each for each in plain if ord(each) > 127 and each.isalpha()]
+        sample = _sample(text)
+        letters = [
+            each for each in unicodedata.normalize("NFD", sample) if ord(each) > 127 and each.isalpha()
+        ]
         own = [each for each in letters if _script_of(each) == script]
-        if len(own) >= max(_LEAST_LETTERS, _IN_ALPHABET * len(letters)):
-            common = sum(each in _COMMON_LETTERS[script] for each in own)
-            shares.append((common / len(own), name, text))
+        if not own or len(own) < _IN_ALPHABET * len(letters):
+            continue
+        share = sum(each.lower() in _COMMON_LETTERS[script] for each in own) / len(own)
+        if share < _RIVAL_SHARE or not _are_words_whole(sample, script):
+            continue
+        # What is too short, or strange for its alphabet, proves nothing; yet it speaks against another encoding.
+        shares.append((share, name, text))
+        is_small = any(map(str.islower, own)) or script in _UNICASE
+        least = _LEAST_LETTERS if is_small else _LEAST_CAPITALS
+        if share >= _LETTERS_SHARE[script] and len(own) >= least and _are_of_one_language(sample, script):
+            passed.add(name)
     if not shares:
         return
     best, name, text = max(shares)
     others = [share for share, _, other in shares if other != text]
-    if best >= _LETTERS_SHARE and best - max(others, default=0.0) >= _LETTERS_LEAD:
+    if name in passed and best - max(others, default=0.0) >= _LETTERS_LEAD:
         yield name, text
+
+
+_UNICASE = ("HEBREW", "ARABIC", "THAI")
+_FINAL_LETTER_INSIDE = re.compile(r"[ςםןץףך](?=[^\W\d_])")
+
+
+_ODD_GREEK = 0.1
+"""Share of Greek words with two accents: there are a few before "μου"."""
+
+
+def _is_odd_greek(word: str) -> bool:
+    return len(re.findall("[άέήίόύώΐΰ]", word)) > 1 or bool(re.search("[ΐΰ]", word))
+
+
+_THAI, _THAI_VOWEL = re.compile("[ก-๎]"), re.compile("[ะ-ฺเ-๎]")
+_THAI_MISPLACED = re.compile("(?<![ก-๎])[ัิ-ฺ็-๎]|[เ-ไ](?![ก-ฮ])")
+"""A mark that no letter carries, and a vowel that is written before a consonant and has none."""
+_THAI_VOWELS = 0.25
+"""Share of vowels and tones in a text; Thai has .4."""
+
+
+def _are_of_one_language(sample: str, script: str) -> bool:
+    """Return whether letters are where, and beside others, that a language of this alphabet has."""
+    if _FINAL_LETTER_INSIDE.search(sample):
+        return False
+    if script == "GREEK":
+        words = _other_words(unicodedata.normalize("NFC", sample))
+        return sum(map(_is_odd_greek, words)) <= _ODD_GREEK * len(words)
+    if script == "THAI":
+        if _THAI_MISPLACED.search(sample):
+            return False
+        return len(_THAI_VOWEL.findall(sample)) >= _THAI_VOWELS * len(_THAI.findall(sample))
+    if script != "CYRILLIC":
+        return True
+    letters = [each for each in unicodedata.normalize("NFC", sample.lower()) if _script_of(each) == script]
+    foreign = min(sum(each not in alphabet for each in letters) for alphabet in _CYRILLIC.values())
+    return foreign <= (1 - _IN_ALPHABET) * len(letters) * (len(letters) >= _FOREIGN_FROM)
 
 
 @cache
@@ -354,25 +426,39 @@ def _script_of(letter: str) -> str:
 _WORD = re.compile(r"[^\W\d_]+")
 _HARMLESS = re.compile(r"[ªºµ\xad]|(?<=m)[²³]")
 """Signs that count as letters or digits and are none."""
-_IN_WORDS = frozenset("’‘ʼ´·—–…“”„«»‹›")
+_IN_WORDS = frozenset("’‘ʼ´·—–…׳״־“”„«»‹›")
 """Signs besides ASCII that may have letters on both sides: apostrophes, dashes, quotes without a blank."""
 _BEFORE_WORDS = _IN_WORDS | frozenset("¿¡‚\xa0§№€£¥♪")
+_LATIN_QUOTES = "‚’"
+"""Open a quotation in Latin letters only; with the letters of others they are a capital of another encoding."""
 _BEHIND_WORDS = _IN_WORDS | frozenset("\xa0™®©°،؛؟♪")
 _FEW = 0.02
 """Share of words with a fault that a text may have: a brand, a slip."""
 
 
 def _are_words_whole(sample: str, script: str) -> bool:
-    """Return whether words are of one alphabet, with capitals in front only, and without signs in them."""
-    sample = _HARMLESS.sub("", sample)
-    words = [word for word in _WORD.findall(sample) if not word.isascii()]
-    faults = sum(_is_odd_word(word, script) for word in words)
-    faults += sum(_is_odd_sign(*each) for each in zip(" " + sample, sample, sample[1:] + " ", strict=False))
-    return faults <= _FEW * len(words)
+    """Return whether nearly all words are of one alphabet, with capitals in front only, and without signs in them."""
+    return _word_faults(sample, script) <= _FEW * len(_other_words(sample))
+
+
+def _other_words(sample: str) -> list[str]:
+    """Return the words with other letters than ASCII."""
+    return [word for word in _WORD.findall(_HARMLESS.sub("", sample)) if not word.isascii()]
+
+
+def _word_faults(sample: str, script: str) -> int:
+    """Return how many words and signs beside them no text of this alphabet has."""
+    faults = sum(_is_odd_word(word, script) for word in _other_words(sample))
+    plain = _HARMLESS.sub("", sample)
+    return faults + sum(
+        _is_odd_sign(*each, script) for each in zip(" " + plain, plain, plain[1:] + " ", strict=False)
+    )
 
 
 def _is_odd_word(word: str, script: str) -> bool:
     if any(_script_of(letter) != script for letter in word):
+        return True
+    if script == "LATIN" and len(word) > 2 and not any(map(str.isascii, word)):
         return True
     return any(
         before.islower() and after.isupper() and not (before.isascii() and after.isascii())
@@ -380,12 +466,12 @@ def _is_odd_word(word: str, script: str) -> bool:
     )
 
 
-def _is_odd_sign(before: str, sign: str, after: str) -> bool:
+def _is_odd_sign(before: str, sign: str, after: str, script: str) -> bool:
     if sign.isascii() or sign.isspace() or sign.isalnum() or unicodedata.category(sign)[0] == "M":
         return False
     if before.isalpha():
         return sign not in (_IN_WORDS if after.isalpha() else _BEHIND_WORDS)
-    return after.isalpha() and sign not in _BEFORE_WORDS
+    return after.isalpha() and (sign not in _BEFORE_WORDS or (sign in _LATIN_QUOTES and script != "LATIN"))
 
 
 # Latin letters: the language that the words show
@@ -395,7 +481,7 @@ _LATIN: Mapping[str, Mapping[str, str]] = {
         "en": "éóäöü", "fr": "àâæçéèêëîïôœùûüÿ", "de": "äöüßé", "es": "áéíóúüñïç", "pt": "áâãàçéêíóôõúü",
         "it": "àèéìíîòóùú", "nl": "éëïóöüèáíúàêç", "sv": "åäöéàüá", "da": "æøåéäöüá", "nb": "æøåéèêòôóä",
         "no": "æøåéèêòôóä", "nn": "æøåéèêòôóä", "fi": "äöåéü", "is": "áéíóúýþæöð", "ca": "àçèéíïòóúü", "gl": "áéíóúüñ",
-        "eu": "ñüáéíóú", "ga": "áéíóú", "gd": "àèìòù", "oc": "àáçèéíïòóúü", "sq": "ëç", "et": "äöüõ", "af": "éèêëîïôöûü",
+        "eu": "ñüáéíóú", "ga": "áéíóú", "gd": "àèìòù", "oc": "àáçèéíïòóúü", "sq": "ëç", "et": "äöüõšž", "af": "éèêëîïôöûü",
         "id": "é", "ms": "é", "sw": "", "tl": "éáíóúñ", "lb": "äëéöü", "br": "êñùü", "fy": "âêéôûúëïöü",
     },
     "windows-1250": {
@@ -412,9 +498,11 @@ _ENGLISH_LOANS = (
     "façade façades naïve naïveté déjà voilà crème brûlée crêpe crêpes fête señor señora señorita jalapeño jalapeños "
     "piñata mañana niño château garçon françois zoë chloë noël vis-à-vis à tête-à-tête entrée"
 )
+_LEAST_LATIN = 24
+"""Letters, ASCII too, from which words show a language."""
 _LANGUAGE_LEAST = 0.5
 """Probability of the language."""
-_FOREIGN_LETTERS = 0.05
+_FOREIGN_LETTERS = 0.2
 """Share of letters of another language that a text may have: names."""
 _FOREIGN_FROM = 20
 """Letters besides ASCII from which there may be any."""
@@ -422,25 +510,34 @@ _FOREIGN_FROM = 20
 
 def _by_language(data: bytes) -> Iterator[tuple[str, str]]:
     """Yield the encodings in which the text is in a language that is written with them, in its letters."""
+    found: list[tuple[int, str, str]] = []
     for name, alphabets in _LATIN.items():
         for codec in (name, *filter(None, [_OTHER_CODECS.get(name)])):
             text = _plain(data, codec)
             if text is None or not _are_words_whole(sample := _sample(text), "LATIN"):
                 continue
             words = list(dict.fromkeys(re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", sample)))
+            if sum(map(len, words)) < _LEAST_LATIN:
+                continue
             look = TextLook.of([" ".join(words)])
-            if any(
-                look.probability_of(language) >= _LANGUAGE_LEAST and _has_letters(words, language, alphabet)
+            foreign = [
+                letters
                 for language, alphabet in alphabets.items()
-            ):
-                yield codec, text
+                if look.probability_of(language) >= _LANGUAGE_LEAST
+                and (letters := _foreign_letters(words, language, alphabet)) is not None
+            ]
+            if foreign:
+                found.append((min(foreign) + _word_faults(sample, "LATIN"), codec, text))
+    fewest = min((faults for faults, _, _ in found), default=0)
+    yield from ((codec, text) for faults, codec, text in found if faults == fewest)
 
 
-def _has_letters(words: Sequence[str], language: str, alphabet: str) -> bool:
-    """Return whether the words have the letters of a language."""
+def _foreign_letters(words: Sequence[str], language: str, alphabet: str) -> int | None:
+    """Return how many letters of the words the language does not have; None for more than names explain."""
     words = [word.lower() for word in words]
     if language == "en":
         words = [word for word in words if word not in _ENGLISH_LOANS.split()]
     letters = [letter for word in words for letter in word if not letter.isascii() and letter.isalpha()]
     foreign = sum(letter not in alphabet for letter in letters)
-    return not foreign or (len(letters) >= _FOREIGN_FROM and foreign <= _FOREIGN_LETTERS * len(letters))
+    is_name = len(letters) >= _FOREIGN_FROM and foreign <= _FOREIGN_LETTERS * len(letters)
+    return foreign if not foreign or is_name else None

@@ -200,3 +200,45 @@ def test_a_name_longer_than_the_file_system_allows_is_one_sentence(tmp_path: Pat
     for words in (["run"], ["run", "--json"], ["diarize"], ["report"], ["run", "--list"]):
         ended = voiceclone(*words, "x" * 300 + ".csv", cwd=tmp_path)
         assert ended.code == 2 and ended.err.count("\n") == 1 and "too long" in ended.err, ended.err
+
+
+CHINESE = "voiceclone: 文件不存在，请检查路径。（media_missing）"
+ENGLISH = "voiceclone: missing.wav does not exist"
+
+
+def refusal(folder: Path, *options: str, **environment: str) -> str:
+    """Return the first line that a run of a missing file prints."""
+    ended = voiceclone("run", "missing.wav", *options, cwd=folder, environment=environment)
+    assert ended.code == 2 and ended.out == ""
+    return ended.err.splitlines()[0]
+
+
+def test_an_option_goes_before_the_environment_a_file_and_the_locale(tmp_path: Path) -> None:
+    assert refusal(tmp_path).startswith(ENGLISH)
+    assert refusal(tmp_path, LANG="zh_CN.UTF-8") == CHINESE
+    (tmp_path / ".env").write_text("VOICECLONE_LANG=en\n", encoding="utf-8")
+    assert refusal(tmp_path, LANG="zh_CN.UTF-8").startswith(ENGLISH)
+    assert refusal(tmp_path, LANG="zh_CN.UTF-8", VOICECLONE_LANG="zh") == CHINESE
+    assert refusal(tmp_path, "--lang", "en", VOICECLONE_LANG="zh").startswith(ENGLISH)
+    assert refusal(tmp_path, "--lang", "zh") == CHINESE
+
+
+def test_a_document_is_the_same_in_every_language(tmp_path: Path) -> None:
+    documents = [
+        voiceclone("run", "missing.wav", "--json", "--lang", lang, cwd=tmp_path).document
+        for lang in ("en", "zh")
+    ]
+    assert documents[0] == documents[1]
+
+
+def test_a_language_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    ended = voiceclone("run", "missing.wav", "--lang", "fr", cwd=tmp_path)
+    assert ended.code == 2 and "'fr' is not one of 'en', 'zh'" in ended.err
+    (tmp_path / ".env").write_text("VOICECLONE_LANG=fr\n", encoding="utf-8")
+    ended = voiceclone("run", "missing.wav", cwd=tmp_path)
+    assert ended.code == 2 and "VOICECLONE_LANG (.env): must be one of en, zh" in ended.err
+
+
+def test_help_is_english_in_every_language(tmp_path: Path) -> None:
+    chinese = voiceclone("plan", "--help", cwd=tmp_path, environment={"LANG": "zh_CN.UTF-8"})
+    assert chinese.out == voiceclone("plan", "--help", cwd=tmp_path).out

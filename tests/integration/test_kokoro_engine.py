@@ -12,11 +12,15 @@ import pytest
 from numpy.typing import NDArray
 
 from judge import Judge
+from voiceclone_cli.evaluation.metrics import Recogniser
+from voiceclone_cli.evaluation.text import edit_distance
 from voiceclone_worker.engines import kokoro
 from voiceclone_worker.engines.base import Engine, SegmentError, Speech, SpeechRow
 from voiceclone_worker.engines.kokoro import phonemes
 from voiceclone_worker.engines.kokoro.fitting import EFFORTS
+from voiceclone_worker.engines.kokoro.line_plan import FRAME_SECONDS
 from voiceclone_worker.engines.kokoro.model import SpeechModel
+from voiceclone_worker.engines.kokoro.phonemes import registry
 from voiceclone_worker.engines.kokoro.voices import read_voice, voice_table
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
@@ -244,3 +248,74 @@ def test_a_reference_that_cannot_be_used_fails_alone(fitted: Fitted, tmp_path: P
     voice = read_voice(tmp_path / "good.npz", voice_table().names)
     assert not len(voice.mixture("en").conversion.frames), "two seconds are too few for the lookup"
     assert "The voice of brief is matched by" in notes[0] and "--reference" in notes[0]
+
+
+@pytest.mark.parametrize("language", list(registry.LANGUAGES))
+def test_the_rates_of_a_language_are_those_of_its_voices(
+    model_folders: Mapping[str, Path], language: str
+) -> None:
+    """They were measured once; a probe with another text, or read in another way, needs others."""
+    table, model, row = voice_table(), SpeechModel(model_folders["kokoro"]), registry.LANGUAGES[language]
+    names = [name for name in table.names if name[0] in row.voices and name != "af_nicole"]  # who whispers
+    for text, rate in ((row.probe.short, row.rates.short), (row.probe.long, row.rates.long)):
+        tokens = phonemes.to_tokens(phonemes.to_phonemes(text, language))
+        rates = []
+        for voice in names[:: 3 if language == "en" else 1]:
+            alone = np.array([name == voice for name in table.names], np.float32)
+            plan = model.plan(tokens, table.style(alone, alone, len(tokens)), 1.0)
+            sounding = np.flatnonzero(plan.energy > 0) * FRAME_SECONDS / 2
+            pauses = np.diff(sounding)[np.diff(sounding) > 0.15].sum()
+            rates.append(len(tokens) / (sounding[-1] - sounding[0] - pauses))
+        assert np.mean(rates) == pytest.approx(rate, rel=0.05), text
+
+
+CHINESE_REFERENCE = "上个月的销售额是320万元，比去年同期增长了15%。我们下周五之前拿出一个方案。"
+CHINESE_LINES = ("会议改到明天下午，请大家准时参加。", "我觉得可以先试用一个月，然后再做决定。")
+
+
+def test_a_chinese_speaker_keeps_the_pace_and_is_spoken_by_native_voices(
+    fitted: Fitted, model_folders: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """With English rules only the digits of such a reference were counted, and the speed became 0.80."""
+    import soundfile
+    import soxr
+    from pypinyin import lazy_pinyin
+
+    table = voice_table()
+    alone = np.array([name == "zm_yunyang" for name in table.names], np.float32)
+    tokens = phonemes.to_tokens(phonemes.to_phonemes(CHINESE_REFERENCE, "zh"))
+    model = SpeechModel(Path(fitted.spec.checkpoint))
+    soundfile.write(
+        tmp_path / "zhang.wav", model.speak(tokens, table.style(alone, alone, len(tokens)), 1.0), 24_000
+    )
+    reference = ReferenceSpec(
+        "张伟",
+        str(tmp_path / "zhang.wav"),
+        CHINESE_REFERENCE,
+        str(tmp_path / "voice.npz"),
+        "zh",
+        ("en", "zh"),
+    )
+    assert [error for _, error in fitted.engine.encode([reference])] == [None]
+    voice = read_voice(tmp_path / "voice.npz", table.names)
+    assert list(voice.mixtures) == ["en", "zh"]
+    for mixture in voice.mixtures.values():
+        assert 0.9 <= mixture.speed <= 1.15
+    for weights in (voice.mixture("zh-CN").acoustic, voice.mixture("zh-CN").prosody):
+        assert {name[0] for name, weight in zip(table.names, weights, strict=True) if weight} == {"z"}
+
+    lines = [
+        SpeechRow(0, SegmentSpec(str(n), text, "zh", n), reference) for n, text in enumerate(CHINESE_LINES)
+    ]
+    outcomes = synthesize(fitted.engine, lines)
+    recogniser = Recogniser(model_folders["whisper-base"], 2)
+    wrong = total = 0
+    for row in lines:
+        signal = soxr.resample(signal_of(outcomes[row.segment.id]), 24_000, RATE)
+        # By their sounds, since the recogniser may write other characters for them.
+        wanted, found = (
+            lazy_pinyin("".join(filter(str.isalpha, text)))
+            for text in (row.segment.text, recogniser.words(signal, "zh") or "")
+        )
+        wrong, total = wrong + edit_distance(wanted, found), total + len(wanted)
+    assert wrong <= 0.1 * total

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from browser import Browser, Page, find_chromium, open_browser
 from command import voiceclone
 from report_runs import line, write_check, write_run
+from voiceclone_cli import translation
 from voiceclone_cli.report.page import write_report
 
 CHROMIUM = find_chromium()
@@ -338,6 +341,65 @@ def test_theme_follows_the_system_and_can_be_switched(browser: Browser, talk: Pa
     page.click("#theme")
     assert page.evaluate(ground) == light
     page.evaluate("localStorage.clear()")
+    page.call("Page.close")
+
+
+@pytest.fixture
+def chinese_talk(talk: Path, tmp_path: Path) -> Path:
+    """The same run with a report in Chinese."""
+    folder = tmp_path / "谈话.voiceclone"
+    shutil.copytree(talk, folder)
+    translation.choose("zh")
+    write_report(folder)
+    return folder
+
+
+def test_a_chinese_page_works_like_the_english_one(browser: Browser, chinese_talk: Path) -> None:
+    page = browser.open_page((chinese_talk / "report.html").as_uri(), 1400, 1600)
+    assert page.evaluate("document.documentElement.lang") == "zh-Hans"
+    assert page.evaluate("document.querySelector('#tab-lines').textContent") == "台词 12"
+    set_filter(page, "#filter-flag", "=overflow")
+    assert ids(page) == ["0007"]
+    assert page.evaluate("document.querySelector('.flag').textContent") == "超时"
+    page.press("Escape")
+    page.press("w")
+    assert ids(page)[:3] == ["0005", "0003", "0007"]
+    page.press("j")
+    page.press("j")
+    page.press("b")
+    expect_playing(page, "b")
+    assert page.evaluate("document.getElementById('live').textContent") == "正在播放：0003 的克隆"
+    assert page.errors() == []
+    page.call("Page.close")
+
+
+def test_a_chinese_page_has_no_english_left(browser: Browser, chinese_talk: Path) -> None:
+    page = browser.open_page((chinese_talk / "report.html").as_uri(), 1400, 1600)
+    for key in ("j", "x"):
+        page.press(key)
+    seen = ""
+    for key in "123":
+        page.press(key)
+        seen += page.evaluate("document.body.innerText") + "\n"
+    page.press("1")
+    page.press("?")
+    seen += page.evaluate("document.getElementById('help').innerText")
+    # Names, paths and commands, the texts of the script, and what engineers call it in Chinese too.
+    kept = r"voiceclone\s[^\n]*|SPEAKER_\d\d|/[^\n]*|talk\.wav|MOS|MB|Hz|Esc|Space|echo|engine|run --consent FILE|max_stretch|media|kHz"
+    kept = "|".join(
+        [*map(re.escape, (*TEXTS, "what was said there", "attic.", "archive.", "worker_died")), kept]
+    )
+    words = re.findall(r"[A-Za-z]{3,}", re.sub(kept, " ", seen))
+    assert words == []
+    page.call("Page.close")
+
+
+@pytest.mark.parametrize("width", [390, 1000, 1400])
+def test_no_width_scrolls_sideways_in_chinese(browser: Browser, chinese_talk: Path, width: int) -> None:
+    page = browser.open_page((chinese_talk / "report.html").as_uri(), width, 844, phone=width < 500)
+    for key in ("j", "x", "2", "3"):
+        page.press(key)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, key
     page.call("Page.close")
 
 

@@ -309,6 +309,19 @@ def test_script_becomes_another_subtitle_track(tmp_path: Path, suffix: str, code
     assert tracks(out)[2].metadata["language"] == "spa"
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_long_chinese_line_is_shown_in_two_rows_at_a_time(tmp_path: Path, suffix: str) -> None:
+    text = "上个月的销售额是三百二十万元,比去年同期增长了百分之十五,这个成绩很不错,不过客户的投诉也增加了."
+    line = Segment("0001", "李娜", 0.0, 2.0, text, "zh")
+    shown = subtitles_of(dub(write_film(tmp_path / f"film{suffix}"), subtitles=Script((line,))), 0)
+    assert [rows for _, _, rows in shown] == [
+        "上个月的销售额是三百二十万元，\n比去年同期增长了百分之十五，",
+        "这个成绩很不错，不过客户的投诉也增加了。",
+    ]
+    assert (shown[0][0], shown[1][1]) == (0.0, 2.0)
+    assert shown[0][1] == shown[1][0] == pytest.approx(1.18, abs=0.03)
+
+
 def subtitles_of(path: Path, track: int) -> list[tuple[float, float, str]]:
     shown = []
     with av.open(str(path)) as container:

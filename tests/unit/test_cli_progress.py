@@ -12,6 +12,7 @@ import pytest
 import typer
 from rich.cells import cell_len
 
+from voiceclone_cli import translation
 from voiceclone_cli.batch.run import BatchResult
 from voiceclone_cli.cli.output import MAX_BATCH_ROWS, batch_summary, batch_table, main_output, show_batch
 from voiceclone_cli.cli.progress import (
@@ -352,3 +353,47 @@ def test_a_dumb_terminal_is_sent_text_alone(words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("words", [("run", "--bogus"), ("run",), ("diarize", "nothing.wav")])
 def test_errors_carry_no_colour(words: tuple[str, ...]) -> None:
     assert not COLOUR.search(on_a_terminal(*words))
+
+
+# In Chinese
+
+
+def test_progress_and_notes_are_in_the_language_that_was_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    translation.choose("zh")
+    with Display(ProgressMode.PLAIN).progress() as show:
+        show(ProgressEvent("diarization", 1, 2, note="kept from before"))
+        show(ProgressEvent("note", 1, 1, note="engine: echo is requested: tones, no speech"))
+    assert capsys.readouterr().err.splitlines() == [
+        "说话人分离：50 %（沿用以前的）",
+        "引擎：按要求使用 echo：只有音调，没有语音",
+    ]
+
+
+def test_progress_for_programs_is_english_in_every_language(capsys: pytest.CaptureFixture[str]) -> None:
+    translation.choose("zh")
+    with Display(ProgressMode.JSON).progress() as show:
+        show(ProgressEvent("diarization", 1, 2, note="kept from before"))
+    event = json.loads(capsys.readouterr().err)
+    assert (event["stage"], event["note"]) == ("diarization", "kept from before")
+
+
+def test_bars_are_in_the_language_that_was_chosen() -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    translation.choose("zh")
+    bars = Progress(console=Console(file=io.StringIO()))
+    show = Bars(bars)
+    show(ProgressEvent("transcription", 1, 2, note="kept from before"))
+    (task,) = bars.tasks
+    assert (task.description, task.fields["note"]) == ("语音识别", "沿用以前的")
+
+
+def test_a_table_is_aligned_in_chinese() -> None:
+    translation.choose("zh")
+    assert list(batch_table([row("failed"), row("会议", 2, "it is empty"), row("later", None)])) == [
+        "  名称    状态       句数    秒",
+        "  failed  全部完成  4 / 4  12.3",
+        "  会议    失败      4 / 4  12.3  it is empty",
+        "  later   待合成        -     -",
+    ]

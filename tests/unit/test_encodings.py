@@ -128,3 +128,11 @@ def test_any_bytes_are_text_or_refused(data: bytes) -> None:
         assert "\0" not in decode(data).text
     except InputError as error:
         assert error.code == "text_encoding"
+
+
+def test_a_short_text_that_is_nearly_utf_8_by_chance_is_not_read_as_utf_8() -> None:
+    data = "中斷：停止pipeline...".encode("gbk")
+    assert data.decode("utf-8", "replace").count("\ufffd") == 1
+    with pytest.raises(InputError, match="--encoding"):
+        decode(data)
+    assert decode(data, "gbk").text == "中斷：停止pipeline..."

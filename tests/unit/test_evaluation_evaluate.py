@@ -103,6 +103,36 @@ def test_a_language_that_the_recogniser_does_not_know_has_no_word_errors() -> No
     assert (row.wer, row.transcript, row.flags) == (None, None, ())
 
 
+def test_chinese_has_a_character_error_rate() -> None:
+    row = scored({"text": "她增长了15%。", "language": "zh"}, words="他增長了百分之十四")
+    assert (row.error_rate, row.words, row.word_errors) == ("CER", 8, 1)
+    assert summarise([row]).error_rate == "CER"
+    assert summarise([row, scored()]).error_rate == "WER/CER"
+
+
+@pytest.mark.parametrize(
+    ("recogniser", "words"),
+    [
+        ("whisper-base", "مجھے نہیں لگتا"),
+        ("faster-whisper-tiny", "मुझे नहीं"),
+        ("whisper-small", "مجھے نہیں لگتا"),
+    ],
+)
+def test_hindi_in_urdu_letters_is_not_scored_by_its_words(recogniser: str, words: str) -> None:
+    segment = cast(ManifestSegment, {**SEGMENT, "text": "मुझे नहीं लगता", "language": "hi"})
+    row = score_segment(segment, ("as written", metrics(words=words)), VOICES, -26.0, recogniser=recogniser)
+    assert (row.wer, row.word_errors, row.flags) == (None, None, ())
+    assert row.words_not_scored == f"{recogniser} writes Hindi in Urdu letters" and row.transcript == words
+    assert row.similarity == 1.0
+
+
+def test_hindi_in_its_own_letters_is_scored_by_a_larger_model() -> None:
+    segment = cast(ManifestSegment, {**SEGMENT, "text": "मुझे नहीं लगता", "language": "hi"})
+    measured = ("as written", metrics(words="मुझे नहीं लगता।"))
+    row = score_segment(segment, measured, VOICES, -26.0, recogniser="whisper-small")
+    assert (row.wer, row.words_not_scored) == (0.0, None)
+
+
 def test_a_line_without_words_has_no_word_errors() -> None:
     row = scored({"text": "..."}, words="hm")
     assert (row.wer, row.words, row.flags) == (None, 0, ())

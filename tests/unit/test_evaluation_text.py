@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voiceclone_cli.evaluation import text
 from voiceclone_cli.evaluation.evaluate import are_other_words
-from voiceclone_cli.evaluation.text import edit_distance, words_of
+from voiceclone_cli.evaluation.text import (
+    CER,
+    WER,
+    comparison_notes,
+    edit_distance,
+    error_rate_of,
+    units_of,
+    words_of,
+)
+from voiceclone_worker.engines.kokoro.phonemes import registry
 
 
 @pytest.mark.parametrize(
@@ -39,6 +51,20 @@ from voiceclone_cli.evaluation.text import edit_distance, words_of
         ("cafe\u0301", "CAFÉ", "fr"),
         ("STRASSE", "Straße", "de"),
         ("soft\u00adhyphen", "softhyphen", "en"),
+        ("quatre-vingt-dix-neuf euros", "99 €", "fr"),
+        ("douze virgule cinq pour cent", "12,5 %", "fr"),
+        ("duemilaventiquattro", "2024", "it"),
+        ("增长了百分之十五", "增长了15%", "zh"),
+        ("二百元", "¥200", "zh"),
+        ("两百元", "200元", "zh-Hans"),
+        ("一百二", "120", "zh"),
+        ("早上八点半开会", "早上8:30开会", "zh"),
+        ("這個價格是6999元", "这个价格是6999元", "zh-Hant"),
+        ("Ａ４纸", "A4纸", "zh"),
+        ("佢哋嚟緊", "佢哋嚟紧", "yue"),
+        ("十二点五パーセント", "12.5%", "ja"),
+        ("नमस्ते १५", "नमस्ते 15", "mr"),
+        ("٣ أيام", "3 أيام", "ar"),
     ],
 )
 def test_the_same_words_written_differently_are_the_same(one: str, other: str, language: str) -> None:
@@ -66,13 +92,65 @@ def test_in_scripts_without_blanks_each_character_is_a_word() -> None:
     assert words_of("こんにちは", "ja") == list("こんにちは")
 
 
+def test_chinese_is_counted_by_syllables_with_their_tones() -> None:
+    assert units_of("她做了", "zh") == units_of("他作了", "zh-Hant")
+    assert units_of("高興地說", "zh") == units_of("高兴的说", "zh")
+    assert units_of("买", "zh") != units_of("卖", "zh")
+    assert len(units_of("用Google查2024年", "zh")) == 5
+
+
+def test_japanese_is_counted_by_kana() -> None:
+    assert units_of("子供", "ja") == units_of("こども", "ja") == tuple("コドモ")
+    assert units_of("下さい。", "ja") == units_of("ください", "ja")
+    assert units_of("二十歳", "ja") == units_of("20歳", "ja")
+    assert units_of("グーグル", "ja") == units_of("Google", "ja")
+    assert units_of("橋を", "ja") != units_of("箱を", "ja")
+
+
+def test_without_the_packages_characters_are_counted_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for found in (units_of, text._first_of_reading, text._japanese_reader):
+        found.cache_clear()
+    monkeypatch.setitem(sys.modules, "pypinyin.pinyin_dict", None)
+    monkeypatch.setitem(sys.modules, "haqumei", None)
+    monkeypatch.setattr(registry, "find_spec", lambda name: None)
+    try:
+        assert units_of("她做了", "zh") == ("她", "做", "了")
+        assert units_of("子供", "ja") == ("子", "供")
+        japanese, chinese = comparison_notes(["zh-Hans", "en", "ja", "zh"])
+        assert (
+            chinese.startswith("Chinese was compared by its characters") and "pip install pypinyin" in chinese
+        )
+        assert japanese.startswith("Japanese was compared") and "pip install haqumei" in japanese
+    finally:
+        for found in (units_of, text._first_of_reading, text._japanese_reader):
+            found.cache_clear()
+
+
+def test_nothing_is_said_where_the_packages_are_installed() -> None:
+    assert comparison_notes(["zh", "ja", "en", "th"]) == []
+
+
+@pytest.mark.parametrize("language", ["zh", "zh-Hant-TW", "yue", "ja", "th", "lo", "km", "my", "cmn"])
+def test_languages_without_blanks_have_a_character_error_rate(language: str) -> None:
+    assert error_rate_of(language) == CER
+
+
+@pytest.mark.parametrize("language", ["en", "es-419", "ko", "hi", "vi", "", "xx"])
+def test_other_languages_have_a_word_error_rate(language: str) -> None:
+    assert error_rate_of(language) == WER
+
+
 def test_vowel_signs_stay_with_their_letters() -> None:
     assert words_of("नमस्ते दुनिया", "hi") == ["नमस्ते", "दुनिया"]
     assert words_of("ดี", "th") == ["ดี"]
+    assert words_of("မြန်မာ", "my") == ["မြ", "န်", "မာ"]
 
 
 def test_numbers_of_unknown_languages_stay_as_they_are() -> None:
-    assert words_of("vingt et un", "fr") == ["vingt", "et", "un"]
+    assert words_of("einundzwanzig", "de") == ["einundzwanzig"]
+    assert words_of("21", "de") == ["21"]
 
 
 def test_a_zero_begins_no_number() -> None:
@@ -80,12 +158,13 @@ def test_a_zero_begins_no_number() -> None:
 
 
 def test_a_number_of_thousands_of_digits_is_one_word() -> None:
-    assert words_of("9" * 5000 + " million", "en") == ["9" * 5000 + "1000000"]
+    (word,) = words_of("9" * 5000 + " million", "en")
+    assert word.isdecimal() and len(word) > 5000
 
 
 @given(st.text(max_size=60), st.sampled_from(["en", "es", "pt", "zh", "ja", "fr", "th", "xx"]))
-def test_any_text_has_words_and_none_of_them_is_empty(text: str, language: str) -> None:
-    assert all(words_of(text, language))
+def test_any_text_has_words_and_none_of_them_is_empty(any_text: str, language: str) -> None:
+    assert all(words_of(any_text, language)) and all(units_of(any_text, language))
 
 
 WORDS = st.lists(st.sampled_from("abc"), max_size=8)

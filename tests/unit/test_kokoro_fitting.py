@@ -12,7 +12,7 @@ from voiceclone_worker.engines.kokoro.fitting import (
     ReferenceTraits,
     measure_pitch,
     speaking_pace,
-    speed_in,
+    speed_of,
 )
 from voiceclone_worker.engines.kokoro.model import Floats
 from voiceclone_worker.engines.kokoro.phonemes import registry
@@ -69,7 +69,7 @@ def a_reference(
 def said_at(pace: float, language: str) -> ReferenceTraits:
     """Return a reference in which ``TEXTS`` are said at ``pace`` times the usual rate."""
     tokens = len(phonemes.to_tokens(phonemes.to_phonemes(TEXTS[language], language)))
-    usual = registry.LANGUAGES[language].tokens_per_second
+    usual = registry.LANGUAGES[language].rates.text
     return a_reference(TEXTS[language], language, tokens / usual / pace)
 
 
@@ -82,16 +82,16 @@ def test_the_pace_of_a_speaker_is_relative_to_the_language_of_the_reference(
 
 
 @pytest.mark.parametrize("language", list(TEXTS))
-@pytest.mark.parametrize("into", ["en", "es", "zh", "ja"])
-def test_a_speaker_who_is_fast_in_one_language_is_as_fast_in_another(language: str, into: str) -> None:
-    usual = registry.LANGUAGES[into].tokens_per_second
-    assert speed_in(said_at(1.1, language), into, kokoro_rate=usual) == pytest.approx(1.1)
-    assert speed_in(said_at(1.0, language), into, kokoro_rate=1.2 * usual) == pytest.approx(1 / 1.2)
+@pytest.mark.parametrize("mixture_pace", [0.95, 1.0, 1.2])
+def test_a_mixture_speaks_as_fast_as_the_speaker_does_in_another_language(
+    language: str, mixture_pace: float
+) -> None:
+    assert speed_of(said_at(1.1, language), mixture_pace) == pytest.approx(1.1 / mixture_pace)
 
 
 def test_a_speed_is_bounded() -> None:
-    assert speed_in(said_at(1.5, "en"), "en", 20.8) == 1.25
-    assert speed_in(said_at(0.6, "en"), "en", 20.8) == 0.8
+    assert speed_of(said_at(1.5, "en"), 1.0) == 1.25
+    assert speed_of(said_at(0.6, "en"), 1.0) == 0.8
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_a_speed_is_bounded() -> None:
         a_reference("... !", "en"),
     ],
 )
-def test_a_speaker_of_unknown_pace_is_as_fast_as_kokoro(reference: ReferenceTraits) -> None:
+def test_a_speaker_of_unknown_pace_is_taken_for_one_as_fast_as_others(reference: ReferenceTraits) -> None:
     assert speaking_pace(reference) is None
-    assert speed_in(reference, "en", kokoro_rate=15.0) == 1.0
+    assert speed_of(reference, 1.1) == pytest.approx(1 / 1.1)
 
 
 def test_a_reference_needs_a_mixture_for_each_language_of_its_lines() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.phonemes import (
+    english_numbers,
     english_rules,
     read,
     registry,
@@ -162,7 +163,61 @@ def test_checking_spells_numbers_and_signs_as_they_are_spoken(language: str, tex
     )
 
 
-@given(st.integers(0, 10**12))
+def counted(words: str, first: int = 0, step: int = 1) -> dict[str, int]:
+    return {word: first + step * place for place, word in enumerate(words.split())}
+
+
+ENGLISH = {
+    **counted(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    ),
+    **counted("sixteen seventeen eighteen nineteen", 16),
+    **counted("twenty thirty forty fifty sixty seventy eighty ninety", 20, 10),
+}
+SPANISH = {
+    **counted("cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince"),
+    **counted(
+        "dieciséis diecisiete dieciocho diecinueve veinte veintiuno veintidós veintitrés veinticuatro", 16
+    ),
+    **counted("veinticinco veintiséis veintisiete veintiocho veintinueve treinta", 25),
+    **counted("cuarenta cincuenta sesenta setenta ochenta noventa ciento", 40, 10),
+    **counted(
+        "doscientos trescientos cuatrocientos quinientos seiscientos setecientos ochocientos", 200, 100
+    ),
+    **{"novecientos": 900, "un": 1, "veintiún": 21, "cien": 100, "y": 0},
+}
+
+
+def value_of(words: str, values: dict[str, int], scales: dict[str, int]) -> int:
+    """Read a number back: what comes before a scale is multiplied by it, from the greatest scale on."""
+    parts = words.split()
+    for scale in sorted(scales, key=lambda name: -scales[name]):
+        if scale in parts:
+            place = len(parts) - 1 - parts[::-1].index(scale)
+            before, after = " ".join(parts[:place]), " ".join(parts[place + 1 :])
+            count = value_of(before, values, scales) if before else 1
+            return count * scales[scale] + value_of(after, values, scales)
+    return sum(values[part] for part in parts)
+
+
+NUMBERS = st.one_of(st.integers(0, 10**12), st.integers(0, 10**4))
+
+
+@given(NUMBERS)
+@settings(deadline=None)
+def test_an_english_number_is_read_and_read_back(number: int) -> None:
+    scales = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+    assert value_of(english_numbers.cardinal(number), ENGLISH, scales) == number
+
+
+@given(NUMBERS)
+@settings(deadline=None)
+def test_a_spanish_number_is_read_and_read_back(number: int) -> None:
+    scales = {"mil": 10**3, "millón": 10**6, "millones": 10**6, "billón": 10**12}
+    assert value_of(cardinal(number), SPANISH, scales) == number
+
+
+@given(NUMBERS)
 @settings(deadline=None)
 def test_a_number_is_spelled_in_digits_and_words_alike(number: int) -> None:
     for language in ("en", "es"):

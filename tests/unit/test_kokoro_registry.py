@@ -63,7 +63,7 @@ def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     )
 
 
-@pytest.mark.parametrize("code", ["en", "es"])
+@pytest.mark.parametrize("code", sorted(registry.LANGUAGES))
 def test_a_module_reads_spells_and_counts(code: str) -> None:
     module = registry.module_of(code)
     phonemes, unread = module.to_phonemes("7", code, lambda text: (text, []))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceclone_worker.engines.base import SegmentError
@@ -46,6 +46,7 @@ def test_a_stock_voice_is_recognised(voice: int) -> None:
     assert acoustic.argmax() == voice
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(70, 105), st.integers(0, 3))
 def test_mixtures_are_convex_and_differ(seed: int, semitones: float, others: int) -> None:
     random = np.random.default_rng(seed)

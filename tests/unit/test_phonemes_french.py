@@ -118,6 +118,8 @@ def test_ordinals() -> None:
         ("jean@exemple.fr", "jean arobase exemple point fr"),
         ("2 + 2 = 4", "deux plus deux égale quatre"),
         ("le MP3 et l'A4", "le MP trois et l'A quatre"),
+        ("$1,000.50", "mille dollars cinquante cents"),
+        ("ouvert 24 h/24, 900 €/mois", "ouvert vingt-quatre heures sur vingt-quatre, neuf cents euros par mois"),
         ("rien à changer", "rien à changer"),
     ],
 )  # fmt: skip
@@ -141,7 +143,7 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
         ("Qu'est-ce que c'est, aujourd'hui ?", "kɛs kə sˈɛ, oʒuʁdyˈi?"),
         ("dix ans, dix livres, il y en a dix", "diz ˈɑ̃, di lˈivʁ, il i ɑ̃n a dˈis"),
         ("neuf heures, vingt-deux", "nœv ˈœʁ, vɛ̃tdˈø"),
-        ("99 élèves", "katʁvɛ̃tdiznˈœf elˈɛv"),
+        ("99 élèves, 20 000, 25", "katʁəvɛ̃diznˈœf elˈɛv, vɛ̃ mˈil, vɛ̃tsˈɛ̃k"),
         ("feuille, soleil, travail, grenouille", "fˈœj, solˈɛj, tʁavˈaj, ɡʁənˈuj"),
         ("famille, ville, mille", "famˈij, vˈil, mˈil"),
         ("montagne, philosophie, théâtre", "mɔ̃tˈaɲ, filozofˈi, teˈatʁ"),

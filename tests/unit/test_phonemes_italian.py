@@ -132,6 +132,9 @@ def test_ordinals() -> None:
         ("10-12 anni", "dieci a dodici anni"),
         ("anna@esempio.it", "anna chiocciola esempio punto it"),
         ("2 + 2 = 4", "due più due uguale quattro"),
+        ("l'1 gennaio, dell'8 marzo", "il primo gennaio, dell'otto marzo"),
+        ("gli anni '80, il 2°, la 3a volta", "gli anni ottanta, il secondo, la terza volta"),
+        ("S. Pietro, 900 €/mese", "San Pietro, novecento euro al mese"),
         ("niente da cambiare", "niente da cambiare"),
     ],
 )
@@ -143,7 +146,7 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
     ("text", "phonemes"),
     [
         ("Buongiorno, come stai?", "bʊonʤˈorno, kˌome stˈai?"),
-        ("gli gnocchi, la campagna", "ʎi ɲˈɔkːɪ, la kampˈaɲɲa"),
+        ("gli gnocchi, la campagna", "ʎɪ ɲˈɔkːɪ, la kampˈaɲɲa"),
         ("figlio, famiglia, negligente", "fˈiʎo, famˈiʎa, neɡliʤˈɛnte"),
         ("scienza, pesce, scuola, schiena", "ʃˈɛnʦa, pˈeʃe, skʊˈɔla, skjˈɛna"),
         ("ciao, cielo, chiesa, cuore", "ʧˈao, ʧˈɛlo, kjˈeza, kʊˈɔre"),
@@ -164,7 +167,7 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
         ("signora, signor, amore", "siɲˈora, siɲˈor, amˈore"),
         ("l'amico dell'università", "lamˈiko delluniversitˈa"),
         ("un po' di pane", "un pˈɔ di pˈane"),
-        ("quindici anni, 82", "kwˈindiʧɪ ˈannɪ, otːantadˈue"),
+        ("quindici anni, 82, 26", "kwˈindiʧɪ ˈannɪ, otːantadˈue, ventisˈɛi"),
         ("polizia, notizia, democrazia", "poliʦˈia, notˈiʦja, demokraʦˈia"),
         ("la RAI, il PD", "la ɛrɾeaˈi, il pidˈi"),
         ("lo sport e il weekend", "lo spˈɔrt e il wikˈɛnd"),

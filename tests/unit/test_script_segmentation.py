@@ -106,7 +106,11 @@ def test_no_words_give_no_lines() -> None:
 
 
 def characters_of(
-    text: str, turns: list[tuple[float, float, str]], language: str = "zh", each: float = 0.2
+    text: str,
+    turns: list[tuple[float, float, str]],
+    language: str = "zh",
+    each: float = 0.2,
+    given: str | None = None,
 ) -> Script:
     """The script of a line whose words are single characters of the same length, each with its punctuation."""
     words: list[str] = []
@@ -126,7 +130,7 @@ def characters_of(
         "test",
     )
     exclusive = tuple(Turn(*turn) for turn in turns)
-    return segments_from_words(transcript, Diarization(exclusive, exclusive, "test"))
+    return segments_from_words(transcript, Diarization(exclusive, exclusive, "test"), given)
 
 
 class TestChineseAndJapanese:
@@ -183,6 +187,23 @@ class TestChineseAndJapanese:
         )
         script = characters_of(text, [(0.0, 99.0, "A")])
         assert [segment.text[-1] for segment in script.segments] == ["，", "。"]
+
+    MIXED = "今天的會議現在開始.我觉得可以先试用一个月."
+
+    def test_mixed_characters_become_simplified_with_a_note(self) -> None:
+        script = characters_of(self.MIXED, [(0.0, 1.8, "A"), (1.8, 9.0, "B")])
+        assert said(script) == [("A", "今天的会议现在开始。"), ("B", "我觉得可以先试用一个月。")]
+        assert any("simplified" in note for note in script.notes)
+
+    @pytest.mark.parametrize("given", ["zh-Hant", "zh-TW"])
+    def test_they_stay_where_the_user_asks_for_traditional_ones(self, given: str) -> None:
+        script = characters_of(self.MIXED, [(0.0, 1.8, "A"), (1.8, 9.0, "B")], given=given)
+        assert said(script) == [("A", "今天的會議現在開始。"), ("B", "我觉得可以先试用一个月。")]
+        assert script.notes == ()
+
+    def test_a_traditional_script_stays_traditional(self) -> None:
+        script = characters_of("今天的會議現在開始.", [(0.0, 9.0, "A")])
+        assert said(script) == [("A", "今天的會議現在開始。")]
 
     def test_words_of_other_letters_keep_their_blanks(self) -> None:
         script = characters_of("用 Google Cloud查一下", [(0.0, 9.0, "A")])

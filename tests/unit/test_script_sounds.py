@@ -96,6 +96,11 @@ def test_speech_in_brackets_and_stars_is_spoken(text: str) -> None:
     assert (speech(text), omitted(text)) == (text, [])
 
 
+def test_rows_within_brackets_are_joined_as_their_writing_has_it() -> None:
+    assert speech("他（我想\n是的）走了。") == "他（我想是的）走了。"
+    assert speech("He left (I\nthink) at nine.") == "He left (I think) at nine."
+
+
 def test_each_text_is_listed_with_its_reason() -> None:
     assert omitted("[laughs] One. (soft music) Two.\n♪ la la ♪") == [
         ("♪ la la ♪", "music"),

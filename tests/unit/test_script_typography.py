@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceclone_cli.script import typography
-from voiceclone_cli.script.typography import break_points, captions, cell_width, full_width, join_rows
+from voiceclone_cli.script.typography import (
+    break_points,
+    captions,
+    cell_width,
+    full_width,
+    join_rows,
+    mixes_characters,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +81,20 @@ def test_other_languages_keep_their_punctuation() -> None:
     assert full_width("The sign says 你好, see?", "en") == "The sign says 你好, see?"
 
 
+@pytest.mark.parametrize(
+    ("text", "mixed"),
+    [
+        ("今天的會議現在開始。我觉得可以先试用一个月。", True),
+        ("今天的会议现在开始，用 Google 查里面。", False),
+        ("今天的會議現在開始，用 Google 查裡面。", False),
+        ("大家早上好", False),
+        ("Hello", False),
+    ],
+)
+def test_mixed_characters_are_found(text: str, mixed: bool) -> None:
+    assert mixes_characters(text) is mixed
+
+
 def parted(text: str, language: str) -> str:
     points = [0, *break_points(text, language), len(text)]
     return "|".join(text[start:end] for start, end in pairwise(points))
@@ -89,6 +110,8 @@ def parted(text: str, language: str) -> str:
         ("《红楼梦》的作者", "zh", "《红楼梦》的|作者"),
         ("来週の会議は10時半から始まります。", "ja", "来週の|会議は|10時半から|始まります。"),
         ("「はい、ジェット機です」と言いました", "ja", "「はい、|ジェット機です」と|言いました"),
+        ("« Quoi ? » Non !", "fr", "« Quoi ? » |Non !"),
+        ('He said "no" — twice', "en", 'He |said |"no" |— |twice'),
         ("Hello, world (now) or 3 o'clock", "en", "Hello, |world |(now) |or |3 |o'clock"),
     ],
 )

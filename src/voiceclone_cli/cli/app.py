@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from voiceclone_cli import __version__
-from voiceclone_cli.cli import inspect, run, setup
+from voiceclone_cli.cli import inspect, options, run, setup
 from voiceclone_cli.cli.options import GroupedCommand
 
 HELP = ["-h", "--help"]
@@ -132,7 +132,7 @@ def _root(
         typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    pass
+    options.choose_language(None)
 
 
 _groups: dict[str, Any] = {"": app}

@@ -39,7 +39,12 @@ def check_command(
         float | None, options.option("Lowest lead over the next speaker's voice.", _GATES, min=-2, max=2)
     ] = None,
     max_wer: Annotated[
-        float | None, options.option("Highest word error rate; 0.1 is a tenth of the words.", _GATES, min=0)
+        float | None,
+        options.option(
+            "Highest word error rate (character error rate of Chinese, Japanese, Thai); 0.1 is a tenth.",
+            _GATES,
+            min=0,
+        ),
     ] = None,
     min_mos: Annotated[
         float | None, options.option("Lowest sound quality (DNSMOS).", _GATES, min=1, max=5)
@@ -64,6 +69,8 @@ def check_command(
     from voiceclone_cli.evaluation.model import GateLimits, VoiceSource
     from voiceclone_cli.evaluation.output import evaluation_document
     from voiceclone_cli.files import check_writable, friendly_errors
+    from voiceclone_cli.report.page import write_report
+    from voiceclone_cli.rundir.manifest import RunPaths
     from voiceclone_worker.validation import dump_json
 
     gates = GateLimits(min_similarity, min_margin, max_wer, min_mos, baseline)
@@ -74,6 +81,8 @@ def check_command(
     with display.progress() as progress:
         evaluation = evaluate(run_dir, settings, gates, progress, against=VoiceSource(against))
         path = write_evaluation(evaluation)
+        if RunPaths(evaluation.run_dir).report.exists():
+            write_report(evaluation.run_dir)
     if junit is not None:
         write_junit(evaluation, junit)
     typer.echo(dump_json(evaluation_document(evaluation)) if as_json else path)
@@ -100,7 +109,7 @@ def _evaluation_lines(evaluation: Evaluation) -> list[str]:
     lines.append(
         f"{'passed' if evaluation.passed else 'failed'}: {summary.done} of {summary.segments} segments, "
         f"{summary.flagged} flagged, similarity {_number(summary.similarity)}, "
-        f"margin {_number(summary.margin, sign=True)}, wer {_number(summary.wer)}, mos {_number(summary.mos)}"
+        f"margin {_number(summary.margin, sign=True)}, {summary.error_rate.lower()} {_number(summary.wer)}, mos {_number(summary.mos)}"
     )
     return lines
 
@@ -111,7 +120,7 @@ def _row_line(row: SegmentScore) -> str:
         reason = f": recognised as {row.transcript!r:.60}"
     return (
         f"{row.id}  {row.speaker}  similarity {_number(row.similarity):>5}  "
-        f"margin {_number(row.margin, sign=True):>5}  wer {_number(row.wer):>4}  mos {_number(row.mos):>4}  "
+        f"margin {_number(row.margin, sign=True):>5}  {row.error_rate.lower()} {_number(row.wer):>4}  mos {_number(row.mos):>4}  "
         f"{', '.join(row.flags)}{reason}"
     )
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from voiceclone_cli import config
+from voiceclone_cli import config, translation
 from voiceclone_cli.cli.progress import Display, ProgressMode
+from voiceclone_cli.errors import InputError
 
 PANELS = (
     "Arguments",
@@ -26,6 +28,13 @@ PANELS = (
     "Options",
 )
 """Groups of parameters in help, in this order."""
+
+
+class Lang(StrEnum):
+    """Languages of --lang."""
+
+    EN = translation.ENGLISH
+    ZH = translation.CHINESE
 
 
 class GroupedCommand(TyperCommand):
@@ -85,7 +94,17 @@ def _display(
             "-v",
         ),
     ] = False,
+    lang: Annotated[
+        Lang | None,
+        option(
+            config.SETTINGS["lang"].help,
+            config.PROGRESS,
+            envvar=config.SETTINGS["lang"].variable,
+            case_sensitive=False,
+        ),
+    ] = None,
 ) -> Display:
+    choose_language(lang)
     return Display(progress, quiet=quiet, verbose=verbose)
 
 
@@ -141,6 +160,15 @@ def _setting_type(name: str) -> Any:
             autocompletion=_completer(name),
         ),
     ]
+
+
+def choose_language(lang: str | None) -> None:
+    """Choose the language of messages: that of the option, else of the settings."""
+    try:
+        translation.choose(lang or config.resolve({}).lang)
+    except InputError:
+        # A fault of the settings, which the command reports: in the language of the locale.
+        translation.choose(None)
 
 
 def settings_of(ctx: typer.Context) -> config.Settings:

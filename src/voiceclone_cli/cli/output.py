@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from voiceclone_cli import translation
 from voiceclone_cli.cli.progress import Display
 from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.types import Until
@@ -63,6 +64,13 @@ def columns(table: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> Iter
             blanks = " " * (width - cell_len(cell))
             cells.append(blanks + cell if number in numeric else cell + blanks)
         yield "  ".join(cells).rstrip()
+
+
+def translated_rows(table: Iterable[Sequence[str]], names: Sequence[int] = ()) -> Iterator[Sequence[str]]:
+    """Yield the rows of a table in the user's language; of ``names`` columns only the headings."""
+    say = translation.current().sentence
+    for number, row in enumerate(table):
+        yield [cell if number and column in names else say(cell) for column, cell in enumerate(row)]
 
 
 def show_result(
@@ -157,10 +165,14 @@ def _plan_note(folder: str) -> str:
 
 
 def _print_plan(document: dict[str, Any]) -> None:
-    tables = (_speaker_rows(document["speakers"]), _stage_rows(document["stages"]))
+    tables = (
+        translated_rows(_speaker_rows(document["speakers"]), names=(0,)),
+        translated_rows(_stage_rows(document["stages"])),
+    )
     omitted = [_omitted_rows(document["omitted"])] if document["omitted"] else []
     parts = (plan_header(document), *omitted, *map(columns, tables), plan_totals(document))
-    typer.echo("\n\n".join("\n".join(part) for part in parts))
+    say = translation.current().sentence
+    typer.echo("\n\n".join("\n".join(map(say, part)) for part in parts))
 
 
 def plan_header(document: dict[str, Any]) -> Iterator[str]:
@@ -187,12 +199,13 @@ def _omitted_rows(omitted: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     from voiceclone_cli.script.sounds import omitted_summary
 
     yield f"not spoken: {omitted_summary([row['reason'] for row in omitted])}"
+    say = translation.current().sentence
     cells = (
         (
-            row["where"],
+            say(row["where"]),
             "" if row["start"] is None else _clock(row["start"]),
             _shortened(" ".join(row["text"].split())),
-            row["reason"],
+            say(row["reason"]),
         )
         for row in omitted[:MAX_OMITTED]
     )
@@ -331,7 +344,7 @@ def batch_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 row["error"]["message"] if row["error"] else "",
             )
         )
-    yield from (f"  {line}" for line in columns(cells, numeric=(2, 3)))
+    yield from (f"  {line}" for line in columns(translated_rows(cells, names=(0,)), numeric=(2, 3)))
 
 
 def batch_summary(document: Mapping[str, Any]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 
+from voiceclone_cli import translation
 from voiceclone_cli.config import redact
 from voiceclone_cli.errors import VoicecloneError
 from voiceclone_cli.types import INPUTS_STAGE, SYNTHESIS_STAGE, Progress, ProgressEvent, no_progress
@@ -40,7 +41,12 @@ class ProgressMode(StrEnum):
 
 
 def print_line(line: str) -> None:
-    """Write a line to stderr. A closed stderr ends nothing."""
+    """Write a line for people to stderr, in their language."""
+    _write_line(translation.current().sentence(line))
+
+
+def _write_line(line: str) -> None:
+    """Write a line to stderr as it is. A closed stderr ends nothing."""
     try:
         # In one write, so that lines of two threads never mix.
         sys.stderr.write(f"{line}\n")
@@ -49,9 +55,9 @@ def print_line(line: str) -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
-def print_error(message: str) -> None:
+def print_error(message: str, code: str = "") -> None:
     """Write an error message to stderr, after the name of the program."""
-    print_line(f"voiceclone: {message}")
+    _write_line(f"voiceclone: {translation.current().error(code, message)}")
 
 
 class Display:
@@ -89,7 +95,7 @@ class Display:
                 yield self._guarded(Lines() if mode is ProgressMode.PLAIN else _print_json_line)
         except VoicecloneError as error:
             if self._verbose:
-                print_line(redact("".join(traceback.format_exception(error))).rstrip())
+                _write_line(redact("".join(traceback.format_exception(error))).rstrip())
             raise
 
     def _guarded(self, show: Progress) -> Progress:
@@ -124,7 +130,7 @@ def _print_json_line(event: ProgressEvent) -> None:
     }
     if event.input:
         document["input"] = event.input
-    print_line(json.dumps(document, ensure_ascii=False))
+    _write_line(json.dumps(document, ensure_ascii=False))
 
 
 def _sentence(event: ProgressEvent) -> str:
@@ -246,7 +252,9 @@ class Bars:
         """Show the event in the bar of its stage, or as a line above the bars."""
         with self._lock:
             if event.stage in (NOTE, LOG):
-                self._bars.console.print(_sentence(event), style="dim", markup=False)
+                self._bars.console.print(
+                    translation.current().sentence(_sentence(event)), style="dim", markup=False
+                )
             elif event.worker is not None:
                 self._show_worker(event.worker, event)
             elif event.stage == INPUTS_STAGE:
@@ -323,9 +331,10 @@ class Bars:
     ) -> None:
         from rich.markup import escape
 
-        self._bars.update(task, completed=completed, total=total, note=escape(note), visible=visible)
+        note = escape(translation.current().sentence(note))
+        self._bars.update(task, completed=completed, total=total, note=note, visible=visible)
 
     def _task(self, stage: str) -> TaskID:
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=None, note="")
+            self._tasks[stage] = self._bars.add_task(translation.current().name(stage), total=None, note="")
         return self._tasks[stage]

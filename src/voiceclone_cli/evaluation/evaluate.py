@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import statistics
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,8 +25,9 @@ from voiceclone_cli.evaluation.gates import (
     read_baseline,
 )
 from voiceclone_cli.evaluation.output import evaluation_document, to_junit
-from voiceclone_cli.evaluation.text import edit_distance, words_of
+from voiceclone_cli.evaluation.text import WER, comparison_notes, edit_distance, error_rate_of, units_of
 from voiceclone_cli.files import file_sha256, friendly_errors, write_text_atomic
+from voiceclone_cli.languages import main_language
 from voiceclone_cli.mixing.timeline import original_levels
 from voiceclone_cli.references.selection import cut, exclusive_intervals, merge_intervals
 from voiceclone_cli.rundir.cache import StageCache
@@ -91,9 +95,17 @@ def evaluate(
         )
     measured = metrics.measure_all(finished, models, cache, progress)
     rows = tuple(
-        score_segment(segment, measured.get(segment["id"]), voices, levels.get(segment["id"]))
+        score_segment(
+            segment,
+            measured.get(segment["id"]),
+            voices,
+            levels.get(segment["id"]),
+            recogniser=models.names["words"],
+        )
         for segment in finished.manifest.segments
     )
+    notes += comparison_notes(segment["language"] for segment in finished.manifest.segments)
+    notes += _notes_on_words(rows)
     summary = summarise(rows)
     speakers = score_speakers(rows, measured, voices)
     failures = find_gate_failures(gates, rows, speakers, summary)
@@ -105,17 +117,13 @@ def evaluate(
 
 
 def write_evaluation(evaluation: model.Evaluation) -> Path:
-    """Write check.json into the run directory, and the report again if there is one; return the path.
+    """Write check.json into the run directory; return the path.
 
     Raises RunError where the run directory cannot be written.
     """
     paths = RunPaths(evaluation.run_dir)
     with friendly_errors(evaluation.run_dir):
         write_text_atomic(paths.check, dump_json(evaluation_document(evaluation), indent=1) + "\n")
-    if paths.report.exists():
-        from voiceclone_cli.report.page import write_report
-
-        write_report(evaluation.run_dir)
     return paths.check
 
 
@@ -303,21 +311,30 @@ def score_segment(
     measured: metrics.Measured | None,
     voices: Mapping[str, VoiceSample],
     original_level: float | None,
+    *,
+    recogniser: str = "",
 ) -> model.SegmentScore:
-    """Return the scores of a segment; ``measured`` is None for one that the run did not synthesize."""
-    id, speaker, text = segment["id"], segment["speaker"], segment["text"]
-    wanted = words_of(text, segment["language"])
+    """Return the scores of a segment; ``measured`` is None for one that the run did not synthesize.
+
+    ``recogniser``: name of the model that recognised the words.
+    """
+    id, speaker, text, language = segment["id"], segment["speaker"], segment["text"], segment["language"]
+    wanted = units_of(text, language)
+    rate = error_rate_of(language)
     if measured is None:
         return model.SegmentScore(
-            id, speaker, text, len(wanted), (model.Flag.FAILED,), error=segment["error"]
+            id, speaker, text, len(wanted), (model.Flag.FAILED,), error_rate=rate, error=segment["error"]
         )
     if isinstance(measured, RunError):
         error = {"code": measured.code, "message": measured.message}
-        return model.SegmentScore(id, speaker, text, len(wanted), (model.Flag.UNREADABLE,), error=error)
+        return model.SegmentScore(
+            id, speaker, text, len(wanted), (model.Flag.UNREADABLE,), error_rate=rate, error=error
+        )
     sha256, values = measured
     embedding = metrics.embedding_from_text(values["embedding"]) if values["embedding"] else None
     similarity, margin, nearest_other = compare_voices(embedding, speaker, voices)
-    found = None if values["words"] is None else words_of(values["words"], segment["language"])
+    not_scored = _why_not_scored(values["words"], language, recogniser)
+    found = None if values["words"] is None or not_scored else units_of(values["words"], language)
     errors = None if found is None or not wanted else edit_distance(wanted, found)
     duration, level = segment["end"] - segment["start"], values["level_db"]
     can_compare = level is not None and original_level is not None and segment["gain_db"] is not None
@@ -333,6 +350,8 @@ def score_segment(
         nearest_other=nearest_other,
         wer=None if errors is None else errors / len(wanted),
         word_errors=errors,
+        error_rate=rate,
+        words_not_scored=not_scored,
         transcript=values["words"],
         mos=values["mos"],
         duration_ratio=(segment["placed_seconds"] or values["seconds"]) / duration if duration > 0 else None,
@@ -343,6 +362,31 @@ def score_segment(
         scored=values["seconds"] >= _SHORTEST_SCORED,
     )
     return replace(row, flags=_flags(row, segment, wanted, found))
+
+
+_URDU_WRITERS = re.compile(r"whisper-(tiny|base)\b")
+"""Models that write Hindi, which sounds like Urdu, in the letters of Urdu, whatever language they are told."""
+
+
+def _why_not_scored(transcript: str | None, language: str, recogniser: str) -> str | None:
+    """Return why the words of a transcript say nothing about a line; None where they do."""
+    if not transcript or main_language(language) != "hi":
+        return None
+    urdu = sum("ARABIC" in unicodedata.name(letter, "") for letter in transcript if letter.isalpha())
+    hindi = sum("DEVANAGARI" in unicodedata.name(letter, "") for letter in transcript if letter.isalpha())
+    if _URDU_WRITERS.search(recogniser) or urdu > hindi:
+        return f"{recogniser or 'the recogniser'} writes Hindi in Urdu letters"
+    return None
+
+
+def _notes_on_words(rows: Iterable[model.SegmentScore]) -> list[str]:
+    """Return a sentence for each reason for which words were not compared."""
+    reasons = Counter(row.words_not_scored for row in rows if row.words_not_scored)
+    return [
+        f"the words of {count} line{'' if count == 1 else 's'} were not compared, since {reason}: voices, sound and "
+        "timing were; a larger model (--asr-model) compares the words too"
+        for reason, count in reasons.items()
+    ]
 
 
 def _flags(
@@ -377,6 +421,7 @@ def summarise(rows: Sequence[model.SegmentScore]) -> model.EvaluationSummary:
     scored = [row for row in rows if row.scored]
     counted = [row for row in rows if row.word_errors is not None]
     words = sum(row.words for row in counted)
+    rates = {row.error_rate for row in counted} or {row.error_rate for row in rows} or {WER}
     ratios = [row.duration_ratio for row in rows if row.duration_ratio is not None]
     return model.EvaluationSummary(
         segments=len(rows),
@@ -386,6 +431,7 @@ def summarise(rows: Sequence[model.SegmentScore]) -> model.EvaluationSummary:
         similarity=_mean(scored, lambda row: row.similarity),
         margin=_mean(scored, lambda row: row.margin),
         wer=sum(row.word_errors or 0 for row in counted) / words if words else None,
+        error_rate="/".join(sorted(rates, reverse=True)),
         mos=_mean(scored, lambda row: row.mos),
         duration_ratio=statistics.median(ratios) if ratios else None,
     )

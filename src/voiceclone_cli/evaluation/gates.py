@@ -81,6 +81,8 @@ def compare_with_baseline(
     failures = []
     for measure, (sign, _, tolerance) in _TOLERANCES.items():
         before, now = baseline["summary"].get(measure), getattr(summary, measure)
+        if measure == "wer" and now is None and any(row.words_not_scored for row in rows):
+            continue
         if _loss(sign, before, now) > tolerance:
             failures.append(_worse(None, None, measure, before, now))
     current = {(row.id, row.speaker): row for row in rows}
@@ -103,6 +105,8 @@ def _segment_losses(
     if not row.scored or not before.get("judged"):
         return
     for measure, (sign, tolerance, _) in _TOLERANCES.items():
+        if measure == "wer" and row.words_not_scored:
+            continue
         more_errors = (row.word_errors or 0) - (before.get("word_errors") or 0)
         value = getattr(row, measure)
         is_slip = measure == "wer" and more_errors <= _MAX_SLIPS
@@ -153,7 +157,7 @@ def find_gate_failures(
         return ()
     failures = [failure for voice in voices if voice.scored for failure in _too_low(gates, voice)]
     if gates.max_wer is not None and summary.wer is not None and summary.wer > gates.max_wer:
-        message = f"wer {summary.wer:.2f} over all segments, wanted at most {gates.max_wer:g}"
+        message = f"{summary.error_rate.lower()} {summary.wer:.2f} over all segments, wanted at most {gates.max_wer:g}"
         failures.append(model.GateFailure("max_wer", None, None, message))
     return (*failures, *(failure for row in rows for failure in _segment_failures(gates, row)))
 
@@ -170,7 +174,7 @@ def _segment_failures(gates: model.GateLimits, row: model.SegmentScore) -> Itera
     is_slip = (row.word_errors or 0) <= _MAX_SLIPS and model.Flag.WRONG_WORDS not in row.flags
     if gates.max_wer is not None and row.wer is not None and row.wer > gates.max_wer and not is_slip:
         recognised = f"{row.transcript!r:.80}" if row.transcript else "no words"
-        message = f"wer {row.wer:.2f}, wanted at most {gates.max_wer:g}: recognised {recognised}"
+        message = f"{row.error_rate.lower()} {row.wer:.2f}, wanted at most {gates.max_wer:g}: recognised {recognised}"
         yield model.GateFailure("max_wer", row.id, row.speaker, message)
 
 

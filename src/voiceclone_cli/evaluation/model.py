@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.evaluation.text import WER
 from voiceclone_cli.files import are_safe_names, file_sha256
 from voiceclone_cli.rundir.manifest import RUNNING, Manifest, RunPaths, damaged
 from voiceclone_cli.types import AudioChoice, Turn
@@ -70,7 +71,7 @@ class SegmentScore:
     speaker: str
     text: str
     words: int
-    """Number of words of the text, as they are compared."""
+    """Number of words of the text, or characters, as they are compared."""
     flags: tuple[Flag, ...]
     sha256: str | None = None
     """Of the wav that was measured."""
@@ -81,6 +82,10 @@ class SegmentScore:
     nearest_other: str | None = None
     wer: float | None = None
     word_errors: int | None = None
+    error_rate: str = WER
+    """What ``wer`` and its counts are of: words (WER), or characters (CER)."""
+    words_not_scored: str | None = None
+    """Reason why recognised words were not compared."""
     transcript: str | None = None
     """Recognised words; "heard" in check.json."""
     mos: float | None = None
@@ -127,6 +132,8 @@ class EvaluationSummary:
     mos: float | None
     duration_ratio: float | None
     """Median."""
+    error_rate: str = WER
+    """WER, CER, or both ("WER/CER") where some lines are counted by words and others by characters."""
 
 
 @dataclass(frozen=True, slots=True)

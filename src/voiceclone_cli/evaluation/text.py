@@ -1,11 +1,21 @@
-"""Words of two texts made comparable: those that still differ were said differently, not only spelled differently."""
+"""Two texts made comparable: what still differs was said differently, not only spelled differently.
+
+Numbers, signs and money are spelled out by the module that kokoro speaks the language with
+(:mod:`voiceclone_worker.engines.kokoro.phonemes`); number words then become digits, since 1999 has several readings.
+Chinese is compared by syllables (pypinyin), Japanese by kana (haqumei).
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+from voiceclone_cli.languages import language_of, main_language, name_of
+from voiceclone_worker.engines.kokoro.phonemes import chinese, registry
 
 
 def edit_distance(wanted: Sequence[str], found: Sequence[str]) -> int:
@@ -35,6 +45,8 @@ class Numerals:
     """Words for 1 before a factor or scale: "a hundred"."""
     points: frozenset[str] = frozenset()
     """Words before decimals: "three point five"."""
+    short_tail: bool = False
+    """Whether a digit right behind a factor counts tenths of it: 一百二 is 120."""
 
 
 def _counted(words: str, first: int = 0, step: int = 1) -> dict[str, int]:
@@ -97,13 +109,15 @@ _CHINESE = Numerals(
     scales={"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8},
     joiners=frozenset({"零", "〇"}),
     points=frozenset({"点", "點"}),
+    short_tail=True,
 )
 
-LANGUAGES: Mapping[str, Numerals] = {
+_NUMERALS: Mapping[str, Numerals] = {
     "en": _ENGLISH,
     "es": _SPANISH,
     "pt": _PORTUGUESE,
     "zh": _CHINESE,
+    "yue": _CHINESE,
     "ja": _CHINESE,
 }
 
@@ -117,7 +131,7 @@ def in_digits(words: Sequence[str], language: str) -> list[str]:
 
     A number in digits before "thousand" or "million" belongs to it.
     """
-    numerals = LANGUAGES.get(language)
+    numerals = _NUMERALS.get(language)
     if numerals is None:
         return list(words)
     out: list[str] = []
@@ -137,6 +151,7 @@ def _cardinal(words: Sequence[str], start: int, numerals: Numerals) -> tuple[int
     """Return the number that begins at ``start`` and where it ends; None where none begins."""
     total, hundreds, part = 0, 0, 0
     smallest_scale = 10**18
+    factor_before = 0
     at = start
     while at < len(words):
         value = _value(words, at, start, numerals)
@@ -148,13 +163,17 @@ def _cardinal(words: Sequence[str], start: int, numerals: Numerals) -> tuple[int
                 return 0, at + 1
             part += value
         elif (factor := numerals.within.get(words[at])) is not None:
-            hundreds, part = hundreds + (part or 1) * factor, 0
+            hundreds, part, factor_before = hundreds + (part or 1) * factor, 0, factor
         elif (scale := numerals.scales.get(words[at], smallest_scale)) < smallest_scale:
             total, hundreds, part = total + (hundreds + part or 1) * scale, 0, 0
-            smallest_scale = scale
-        elif not (at > start and words[at] in numerals.joiners and _continues(words, at + 1, part, numerals)):
+            smallest_scale = factor_before = scale
+        elif at > start and words[at] in numerals.joiners and _continues(words, at + 1, part, numerals):
+            factor_before = 0
+        else:
             break
         at += 1
+    if numerals.short_tail and factor_before >= 100 and part < 10:
+        part *= factor_before // 10
     return (None, start) if at == start else (total + hundreds + part, at)
 
 
@@ -200,8 +219,11 @@ def _decimals(words: Sequence[str], at: int, numerals: Numerals) -> tuple[str, i
     return (f".{digits}", at + 1 + len(digits)) if digits else ("", at)
 
 
+WER, CER = "WER", "CER"
+"""Word error rate; character error rate, of languages that are written without blanks between words."""
+
 _APOSTROPHE = re.compile(r"(?<=\w)['’ʼ`´](?=\w)")
-_MONEY = re.compile(r"([$€£])\s?(\d[\d.,]*)")
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 _GROUPED = r"(?<=\d)[{}\u0020\u00a0\u202f](?=\d{{3}}(?!\d))"
 _GROUPED_BY_COMMA, _GROUPED_BY_POINT = (re.compile(_GROUPED.format(mark)) for mark in (",", "."))
 _DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
@@ -210,30 +232,119 @@ _COMMA_IS_DECIMAL = frozenset((
     "nl", "no", "pl", "pt", "ro", "ru", "sv", "tr", "uk", "vi",
 ))  # fmt: skip
 
-_SYMBOLS = {
-    "en": {"%": "percent", "&": "and", "$": "dollars", "€": "euros", "£": "pounds"},
-    "es": {"%": "por ciento", "&": "y", "$": "dólares", "€": "euros", "£": "libras"},
-    "pt": {"%": "por cento", "&": "e", "$": "dólares", "€": "euros", "£": "libras"},
-}
-_WITHOUT_BLANKS = ("CJK UNIFIED", "CJK COMPATIBILITY", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER")
+_CHINESE_LANGUAGES = frozenset(("zh", "yue", "wuu", "nan", "hak", "gan"))
+_BY_CHARACTERS = _CHINESE_LANGUAGES | {"ja", "th", "lo", "km", "my"}
+_WITHOUT_BLANKS = (
+    "CJK UNIFIED",
+    "CJK COMPATIBILITY",
+    "HIRAGANA",
+    "KATAKANA",
+    "THAI",
+    "LAO",
+    "KHMER",
+    "MYANMAR",
+)
 """First words of the Unicode names of characters in scripts without blanks between words."""
+_BY_READINGS = {"zh": ("pypinyin", "syllables"), "ja": ("haqumei", "kana")}
+"""Languages that are compared by how they are read: the package that reads them, and what they become."""
+
+
+def error_rate_of(language: str) -> str:
+    """Return what an error rate of a language counts: WER or CER."""
+    return CER if _main(language) in _BY_CHARACTERS else WER
+
+
+def comparison_notes(languages: Iterable[str]) -> list[str]:
+    """Return sentences for the user on languages that are compared by letters, as a package is not installed."""
+    notes = []
+    for language in sorted({_main(tag) for tag in languages} & _BY_READINGS.keys()):
+        package, units = _BY_READINGS[language]
+        if missing := [each for each in registry.missing_packages(language) if each.startswith(package)]:
+            notes.append(
+                f"{name_of(language)} was compared by its characters, so that two spellings of one sound count as "
+                f"errors: pip install {missing[0]} compares {units}"
+            )
+    return notes
+
+
+@lru_cache(maxsize=4096)
+def units_of(text: str, language: str) -> tuple[str, ...]:
+    """Return what is counted of a text: its words, or the characters of a language without blanks.
+
+    In Chinese all characters of one reading, with its tone, are one character (她 is 他), and in Japanese a text is its
+    kana (子供 is コドモ); without pypinyin and haqumei they stay as they are. Otherwise as :func:`words_of`.
+    """
+    main = _main(language)
+    if main == "ja" and (reader := _japanese_reader()) is not None:
+        return _kana(text, reader)
+    words = words_of(text, language)
+    if main == "zh" and len(words):
+        readings = _first_of_reading()
+        return tuple(readings.get(word, word) for word in words)
+    return tuple(words)
 
 
 def words_of(text: str, language: str) -> list[str]:
     """Return the words of a text as they are compared: no case, punctuation or apostrophes, numbers in digits.
 
-    In scripts without blanks (Chinese, Japanese, Thai, ...) each character is a word. Numbers in words
-    become digits in English, Spanish, Portuguese, Chinese and Japanese; numbers that follow each other
-    are one word, so that "nineteen ninety nine" is "1999". ``language``: a code such as en or pt-br.
+    In scripts without blanks (Chinese, Japanese, Thai, ...) each character is a word; Chinese is in simplified
+    characters. Signs and digits become words in the languages that kokoro speaks, and words of numbers become digits
+    in English, Spanish, Portuguese, Chinese and Japanese; numbers that follow each other are one word, so that
+    "nineteen ninety nine" is "1999". ``language``: a code such as en or pt-br.
     """
-    language = language.lower().replace("_", "-").split("-")[0]
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    plain = _APOSTROPHE.sub("", _MONEY.sub(r"\2 \1", plain))
-    for symbol, name in _SYMBOLS.get(language, {}).items():
-        plain = plain.replace(symbol, f" {name} ")
-    grouped = _GROUPED_BY_POINT if language in _COMMA_IS_DECIMAL else _GROUPED_BY_COMMA
+    main = _main(language)
+    plain = unicodedata.normalize("NFKC", text)
+    if main in _CHINESE_LANGUAGES:
+        plain = chinese.simplified(plain)
+    plain = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit.group())), plain)
+    plain = _APOSTROPHE.sub("", registry.spell_out(plain, main).casefold())
+    grouped = _GROUPED_BY_POINT if main in _COMMA_IS_DECIMAL else _GROUPED_BY_COMMA
     plain = _DECIMAL_COMMA.sub(".", grouped.sub("", plain))
-    return _joined(in_digits(_split(unicodedata.normalize("NFC", plain)), language))
+    return _joined(in_digits(_split(unicodedata.normalize("NFC", plain)), main))
+
+
+def _main(language: str) -> str:
+    return main_language(language_of(language) or language.replace("_", "-"))
+
+
+_PARTICLES = {"得": "的", "地": "的"}
+"""Written as they are meant, and all said "de". Where they are read otherwise, they are hardly taken for each other."""
+
+
+@cache
+def _first_of_reading() -> dict[str, str]:
+    """Return, for each Chinese character, the first one that has its commonest reading; empty without pypinyin."""
+    try:
+        from pypinyin.pinyin_dict import pinyin_dict
+    except ImportError:
+        return {}
+    first: dict[str, str] = {}
+    found = {
+        chr(code): first.setdefault(readings.partition(",")[0], chr(code))
+        for code, readings in pinyin_dict.items()
+    }
+    return found | {sign: found[same] for sign, same in _PARTICLES.items()}
+
+
+@cache
+def _japanese_reader() -> Any:
+    """Return haqumei's reader, which several threads may use; None where it is not installed."""
+    try:
+        from haqumei import Haqumei
+    except ImportError:
+        return None
+    return Haqumei()
+
+
+_NUMBER_IN_KANJI = re.compile("[〇零一二三四五六七八九十百千万億]{2,}")
+
+
+def _kana(text: str, reader: Any) -> tuple[str, ...]:
+    """Return the sounds of a Japanese text, and what of it has none in kana, character by character."""
+    plain = registry.spell_out(unicodedata.normalize("NFKC", text), "ja")
+    # Numbers of several characters in digits: 二十歳 has another reading than 20歳.
+    plain = _NUMBER_IN_KANJI.sub(lambda number: "".join(in_digits(number.group(), "ja")), plain)
+    return tuple(character for character in reader.g2k(plain).casefold() if character.isalnum())
 
 
 def _split(text: str) -> list[str]:

@@ -148,7 +148,7 @@ def _find_script(
             ctx.recording, diarization, settings, ctx.progress, ctx.cache, analyzer
         )
         ctx.notes.extend(notes)
-        script = segments_from_words(transcript, diarization)
+        script = segments_from_words(transcript, diarization, settings.language)
         recognised, script_from = transcript, transcript.model
         language = transcribed_language(transcript, given_by)
     else:

@@ -64,7 +64,7 @@ def default_run_dir(stem: str) -> str:
 
 
 def describe_request(request: RunRequest, engine: str) -> dict[str, Any]:
-    """Return the fields of the manifest that are needed to repeat a run, without the token of the settings."""
+    """Return the fields of the manifest that are needed to repeat a run, without the token of the settings, nor the language of messages."""
 
     def absolute(path: Path | None) -> str | None:
         return None if path is None else str(path.absolute())
@@ -72,7 +72,8 @@ def describe_request(request: RunRequest, engine: str) -> dict[str, Any]:
     settings = {
         name: {"value": getattr(request.settings, name), "from": request.settings.sources[name]}
         for name, setting in SETTINGS.items()
-        if not setting.secret
+        # How people are addressed is no part of what a run makes.
+        if not setting.secret and name != "lang"
     }
     fields = {
         "input": absolute(request.input),

@@ -21,6 +21,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from voiceclone_cli.analysis.turns import TurnIndex
+from voiceclone_cli.evaluation.text import WER, units_of
 from voiceclone_cli.files import file_sha256
 from voiceclone_cli.rundir import manifest
 from voiceclone_cli.script.sounds import omitted_summary
@@ -451,7 +452,7 @@ def _line(
         "seconds": peaks["seconds"] if peaks else None,
         "stretch": segment["stretch"],
         "overflow": segment["overflow_seconds"],
-        "check": _line_check(segment["text"], check),
+        "check": _line_check(segment["text"], segment["language"], check),
         "stale": bool(found) and not check,
     }
 
@@ -464,7 +465,7 @@ def _is_current(wav: Path, check: Document) -> bool:
         return False
 
 
-def _line_check(text: str, check: Document) -> dict[str, Any] | None:
+def _line_check(text: str, language: str, check: Document) -> dict[str, Any] | None:
     if not check:
         return None
     transcript, error = check.get("heard"), check.get("error")
@@ -474,7 +475,9 @@ def _line_check(text: str, check: Document) -> dict[str, Any] | None:
         "nearest_other": _text(check.get("nearest_other")),
         "error": _text(error.get("message") if isinstance(error, dict) else error),
         "transcript": transcript if isinstance(transcript, str) else None,
-        "diff": word_diff(text, transcript) if isinstance(transcript, str) else None,
+        "error_rate": _text(check.get("error_rate")) or WER,
+        "not_scored": _text(check.get("words_not_scored")) or None,
+        "diff": word_diff(text, transcript, language) if isinstance(transcript, str) else None,
     }
 
 
@@ -566,21 +569,62 @@ class DiffOp(StrEnum):
     """In the transcript only."""
 
 
-def word_diff(text: str, transcript: str) -> list[tuple[DiffOp, str]]:
+_WIDEST = 5
+"""Operations that are compared as one: 子供 and 子ども share 子, and are one word."""
+
+
+def word_diff(text: str, transcript: str, language: str = "") -> list[tuple[DiffOp, str]]:
     """Return the parts that lead from the text to the transcript, in reading order.
 
-    Case and punctuation are ignored; SAME parts are spelled as in the text.
+    Case and punctuation are ignored, and what `check` counts as the same: numbers in digits and in words, spellings of
+    one Chinese or Japanese sound. SAME parts are spelled as in the text.
     """
+    if transcript and units_of(text, language) == units_of(transcript, language):
+        return [(DiffOp.SAME, text.strip())]
     expected, found = _TOKEN.findall(text.strip()), _TOKEN.findall(transcript.strip())
     matcher = SequenceMatcher(None, list(map(_letters, expected)), list(map(_letters, found)), autojunk=False)
-    parts: list[tuple[DiffOp, str]] = []
+    steps: list[_Step] = []
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():
         if tag == "equal":
-            parts.append((DiffOp.SAME, "".join(expected[i1:i2])))
+            steps += [
+                (True, [expected[i]], [found[j]]) for i, j in zip(range(i1, i2), range(j1, j2), strict=True)
+            ]
         else:
-            parts.append((DiffOp.MISSING, "".join(filter(_letters, expected[i1:i2]))))
-            parts.append((DiffOp.EXTRA, "".join(filter(_letters, found[j1:j2]))))
+            steps.append((False, expected[i1:i2], found[j1:j2]))
+    parts: list[tuple[DiffOp, str]] = []
+    for is_same, missing, extra in _joined(steps, language):
+        if is_same:
+            before = parts.pop()[1] if parts and parts[-1][0] is DiffOp.SAME else ""
+            parts.append((DiffOp.SAME, before + "".join(missing)))
+        else:
+            parts.append((DiffOp.MISSING, "".join(filter(_letters, missing))))
+            parts.append((DiffOp.EXTRA, "".join(filter(_letters, extra))))
     return [part for part in parts if part[1]]
+
+
+_Step = tuple[bool, list[str], list[str]]
+"""Whether the words are the same, those of the text, and those of the transcript."""
+
+
+def _joined(steps: Sequence[_Step], language: str) -> list[_Step]:
+    """Return the steps, those that say the same together as one step."""
+    steps = list(steps)
+    for width in range(1, _WIDEST + 1):
+        at = 0
+        while at + width <= len(steps):
+            window = steps[at : at + width]
+            if not all(is_same for is_same, _, _ in window):
+                missing = [token for _, tokens, _ in window for token in tokens]
+                extra = [token for _, _, tokens in window for token in tokens]
+                if missing and extra and _are_same("".join(missing), "".join(extra), language):
+                    steps[at : at + width] = [(True, missing, extra)]
+            at += 1
+    return steps
+
+
+def _are_same(one: str, other: str, language: str) -> bool:
+    units = units_of(one, language)
+    return bool(units) and units == units_of(other, language)
 
 
 def _letters(token: str) -> str:

@@ -8,8 +8,10 @@ from itertools import pairwise
 
 from voiceclone_cli.analysis.transcription import SPEECH_MARGIN
 from voiceclone_cli.analysis.turns import TurnIndex
-from voiceclone_cli.script.typography import break_points, full_width, has_cjk
+from voiceclone_cli.languages import main_language
+from voiceclone_cli.script.typography import break_points, full_width, has_cjk, mixes_characters
 from voiceclone_cli.types import Diarization, Script, Segment, Transcript, Turn, Word
+from voiceclone_worker.engines.kokoro.phonemes import chinese
 from voiceclone_worker.speech_units import SYLLABLE_UNITS, speech_units
 
 WORD_REACH, CHARACTER_REACH = 2, 3
@@ -40,14 +42,17 @@ class _AssignedWord:
     """Whether a line may begin with it."""
 
 
-def segments_from_words(transcript: Transcript, diarization: Diarization) -> Script:
+def segments_from_words(
+    transcript: Transcript, diarization: Diarization, given_language: str | None = None
+) -> Script:
     """Segment a transcript into lines of one speaker each, sorted by start, with times in milliseconds.
 
     A word belongs to the exclusive turn with which it overlaps most, or else to the nearest turn within
     SPEECH_MARGIN. Diarization is often a word late or early, so a change of speaker inside a sentence moves
     to the end of a sentence close by, and one inside a word of Chinese or Japanese to its edge. Words without a
     turn, and lines without a letter or digit, are skipped; the notes of the script report both. Punctuation of
-    Chinese and Japanese gets its full width.
+    Chinese and Japanese gets its full width, and Chinese that mixes simplified and traditional characters is
+    simplified throughout, unless ``given_language`` (a BCP 47 tag, from the user) asks for traditional ones.
     """
     assigned, unassigned = _assign_turns(transcript.words, diarization.exclusive)
     assigned = _with_starts(assigned, transcript.language)
@@ -67,11 +72,37 @@ def segments_from_words(transcript: Transcript, diarization: Diarization) -> Scr
         else:
             notes.append(f'The line at {line[0].word.start:.2f} s is skipped: "{text}" has no words.')
     kept.sort(key=lambda row: row[0])
+    if is_mixed := _mixes_characters([text for *_, text in kept], transcript.language, given_language):
+        notes.append(_MIXED_NOTE)
     segments = tuple(
-        Segment(f"{number:04d}", speaker, start, end, text, transcript.language)
+        Segment(
+            f"{number:04d}",
+            speaker,
+            start,
+            end,
+            chinese.simplified(text) if is_mixed else text,
+            transcript.language,
+        )
         for number, (start, end, speaker, text) in enumerate(kept, start=1)
     )
     return Script(segments, tuple(notes))
+
+
+_MIXED_NOTE = (
+    "Some lines were recognised in simplified, some in traditional characters: the script has simplified ones; "
+    "give --language zh-Hant to keep what was recognised."
+)
+_TRADITIONAL = ("hant", "tw", "hk", "mo")
+"""Subtags of Chinese in traditional characters."""
+
+
+def _mixes_characters(texts: Sequence[str], language: str, given_language: str | None) -> bool:
+    subtags = (given_language or "").lower().split("-")[1:]
+    return (
+        main_language(language) == "zh"
+        and not set(subtags) & set(_TRADITIONAL)
+        and mixes_characters("".join(texts))
+    )
 
 
 def _assign_turns(words: Sequence[Word], turns: Sequence[Turn]) -> tuple[list[_AssignedWord], list[Word]]:

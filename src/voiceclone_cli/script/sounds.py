@@ -18,6 +18,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from voiceclone_cli.script.typography import join_rows
+
 OPENING, CLOSING = "[(（［【〔〖﹙﹝", "])）］】〕〗﹚﹞"
 PARENTHESES = "(（﹙"
 SENTENCE_END = ".?!…。？！｡"
@@ -154,7 +156,10 @@ def _join_open_brackets(text: str) -> str:
     """Return the text without the line breaks within brackets."""
     joined, depth = "", 0
     for row in text.split("\n"):
-        joined += (" " if depth > 0 else "\n") + row if joined else row
+        if joined and depth > 0:
+            joined = joined[:-1] + join_rows(f"{joined[-1]}\n{row}")
+        else:
+            joined += f"\n{row}" if joined else row
         depth += sum((character in OPENING) - (character in CLOSING) for character in row)
     return joined
 

@@ -90,6 +90,23 @@ def _is_cjk_mark(spaced: str, sign: str, before: str, after: str) -> bool:
     return is_end and _LATIN_END.search(before) is not None and has_cjk(before)
 
 
+def mixes_characters(text: str) -> bool:
+    """Return whether a Chinese text has characters that only simplified, and some that only traditional texts have."""
+    characters = {character for character in text if not character.isascii() and character.isalpha()}
+    # The national standards of the two scripts: what only one of them has belongs to that script.
+    simplified = {character for character in characters if _is_in(character, "gb2312")}
+    traditional = {character for character in characters if _is_in(character, "big5")}
+    return bool(simplified - traditional) and bool(traditional - simplified)
+
+
+def _is_in(character: str, encoding: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 # Where a row may end
 
 _NO_START = frozenset(
@@ -97,6 +114,8 @@ _NO_START = frozenset(
     ",.!?:;%°" + _CLOSERS
 )
 """What never begins a row (JIS X 4051, GB/T 15834)."""
+_MAY_START = frozenset("\"'—…")
+"""Of these what may begin a row behind a blank."""
 _NO_END = frozenset("（「『【〈《〔［｛“‘«([{￥¥$＄#@№")
 _ENCLITICS = frozenset("的地得了着著过過吗嗎呢吧啊呀嘛们們么麼之等")
 """Chinese words that are spoken with the word before them."""
@@ -128,7 +147,9 @@ def break_points(text: str, language: str) -> list[int]:
 def _may_break(text: str, at: int) -> bool:
     before, after = text[at - 1], text[at]
     if before.isspace():
-        return not after.isspace()
+        # French has blanks before "?" and after "«".
+        opens = after in _MAY_START or after not in _NO_START
+        return opens and not after.isspace() and text[:at].rstrip()[-1:] not in _NO_END
     if after in _NO_START or before in _NO_END or after.isspace():
         return False
     is_word = [_IS_CJK.match(character) is None for character in (before, after)]

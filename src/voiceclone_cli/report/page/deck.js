@@ -18,31 +18,31 @@ function openDeck() {
 }
 
 function deckHead(line, index) {
-  const audition = el("select", { "aria-label": "What plays when a line is selected", "data-do": "audition", oninput: (event) => { state.audition = event.target.value; } },
-    option("", "on selection: silent"), option("b", "on selection: play B"), option("ab", "on selection: play A, then B"));
+  const audition = el("select", { "aria-label": "⟦What plays when a line is selected⟧", "data-do": "audition", oninput: (event) => { state.audition = event.target.value; } },
+    option("", "⟦on selection: silent⟧"), option("b", "⟦on selection: play B⟧"), option("ab", "⟦on selection: play A, then B⟧"));
   audition.value = state.audition;
   const tool = (name, label, text, act) => el("button", { type: "button", "data-do": name, class: name === "close" ? "quiet close" : "", "aria-label": label, title: label, onclick: act }, text);
   return el("div", { class: "deck-head" },
     el("h2", {}, line.id), speakerTag(line.speaker),
     el("span", { class: "muted" }, `${clock(line.start)} – ${clock(line.end)}`),
     el("span", {}, ...flagsOf(line)),
-    tool("close", "Close (Esc)", "✕", () => select(-1)),
+    tool("close", "⟦Close (Esc)⟧", "✕", () => select(-1)),
     el("div", { class: "tools" }, audition,
-      tool("previous", "Previous line (K)", "↑", () => move(-1)),
-      tool("next", "Next line (J)", "↓", () => move(1)),
-      tool("mark", "Mark for a redo (X)", state.marks.has(index) ? "☑ Redo" : "☐ Redo", () => mark(index)),
-      tool("mix", "In the mix (M)", "In the mix", () => play(mixOf(index)))),
+      tool("previous", "⟦Previous line (K)⟧", "↑", () => move(-1)),
+      tool("next", "⟦Next line (J)⟧", "↓", () => move(1)),
+      tool("mark", "⟦Mark for a redo (X)⟧", state.marks.has(index) ? "⟦☑ Redo⟧" : "⟦☐ Redo⟧", () => mark(index)),
+      tool("mix", "⟦In the mix (M)⟧", "⟦In the mix⟧", () => play(mixOf(index)))),
   );
 }
 
 function deckTracks(line, index) {
   const shared = Math.max(line.end - line.start, line.seconds || 0, 0.1);
-  const original = content.original && { name: "a", key: "A", label: "Original", clip: originalOf(index), peaks: content.original.peaks, from: line.start, to: line.end, colour: () => colours.original };
-  const clone = line.peaks && { name: "b", key: "B", label: "Clone", clip: cloneOf(index), peaks: line.peaks, from: 0, to: line.seconds, colour: () => colourOf(line.speaker) };
-  const reason = line.status === "done" ? "" : line.status === "planned" ? "Not synthesized yet." : `Not synthesized: ${line.error || line.status}.`;
+  const original = content.original && { name: "a", key: "A", label: "⟦Original⟧", clip: originalOf(index), peaks: content.original.peaks, from: line.start, to: line.end, colour: () => colours.original };
+  const clone = line.peaks && { name: "b", key: "B", label: "⟦Clone⟧", clip: cloneOf(index), peaks: line.peaks, from: 0, to: line.seconds, colour: () => colourOf(line.speaker) };
+  const reason = line.status === "done" ? "" : line.status === "planned" ? "⟦Not synthesized yet.⟧" : `⟦Not synthesized: ${line.error || ⟨line.status⟩}.⟧`;
   return [
-    original ? track(original, shared) : missingTrack("A", "Original", "The original is not in this directory (original.flac)."),
-    clone ? track(clone, shared) : missingTrack("B", "Clone", reason || "Its file cannot be read."),
+    original ? track(original, shared) : missingTrack("A", "⟦Original⟧", "⟦The original is not in this directory (original.flac).⟧"),
+    clone ? track(clone, shared) : missingTrack("B", "⟦Clone⟧", reason || "⟦Its file cannot be read.⟧"),
   ];
 }
 
@@ -61,14 +61,14 @@ function track(one, seconds) {
 function deckText(line) {
   const parts = [el("p", { class: "words", dir: "auto", lang: line.language || null }, ...scriptText(line))];
   const { check } = line;
-  if (check && check.diff) parts.push(el("p", { class: "transcript", dir: "auto" }, el("b", {}, "transcript"), transcriptOf(check)));
-  else if (line.status === "done") parts.push(el("p", { class: "transcript" }, el("b", {}, line.stale ? "changed since the check" : "not checked"), command(content.commands.check)));
+  if (check && check.diff) parts.push(el("p", { class: "transcript", dir: "auto" }, el("b", {}, "⟦transcript⟧"), transcriptOf(check)));
+  else if (line.status === "done") parts.push(el("p", { class: "transcript" }, el("b", {}, line.stale ? "⟦changed since the check⟧" : "⟦not checked⟧"), command(content.commands.check)));
   parts.push(el("dl", { class: "measured" }, ...terms(measurements(line))));
   for (const words of [...line.warnings, ...(check && check.error ? [check.error] : []), ...(line.error ? [line.error] : [])]) parts.push(el("p", { class: "trouble warn", dir: "auto" }, words));
   return parts;
 }
 
-const transcriptOf = ({ transcript, diff }) => (diff.every(([op]) => op === "same") ? "all words" : transcript || "no words");
+const transcriptOf = ({ transcript, diff }) => (diff.every(([op]) => op === "same") ? "⟦all words⟧" : transcript || "⟦no words⟧");
 
 /** The text, with missing words struck out and the words of the transcript instead. */
 function scriptText(line) {
@@ -83,15 +83,15 @@ function measurements(line) {
   const check = line.check || {};
   const nearest = check.nearest_other ? ` (${check.nearest_other})` : "";
   const all = [
-    ["original", line.end - line.start, duration], ["clone", line.seconds, duration],
-    ["slot", line.slot_end - line.start, duration],
-    ["stretch", line.stretch, (value) => `${fixed(value, 2)}×`], ["overflow", line.overflow, (value) => `${fixed(value, 2)} s`],
-    ["gain", line.gain_db, (value) => `${signed(value, 1)} dB`],
-    ["similarity", check.similarity, (value) => fixed(value, 2)], ["margin", check.margin, (value) => `${signed(value, 2)}${nearest}${check.scored === false ? ", too short to compare" : ""}`],
-    ["WER", check.wer, percent], ["MOS", check.mos, (value) => fixed(value, 2)],
-    ["duration ratio", check.duration_ratio, (value) => fixed(value, 2)],
-    ["level vs. original", check.loudness_db, (value) => `${signed(value, 1)} dB`], ["peak", check.peak_db, (value) => `${fixed(value, 1)} dB`],
-    ["clipped", check.clipped_samples || null, (value) => plural(value, "sample")], ["seed", line.seed, String],
+    ["⟦original⟧", line.end - line.start, duration], ["⟦clone⟧", line.seconds, duration],
+    ["⟦slot⟧", line.slot_end - line.start, duration],
+    ["⟦stretch⟧", line.stretch, (value) => `${fixed(value, 2)}×`], ["⟦overflow⟧", line.overflow, (value) => `⟦${fixed(value, 2)} s⟧`],
+    ["⟦gain⟧", line.gain_db, (value) => `${signed(value, 1)} dB`],
+    ["⟦similarity⟧", check.similarity, (value) => fixed(value, 2)], ["⟦margin⟧", check.margin, (value) => `${signed(value, 2)}${nearest}${check.scored === false ? "⟦, too short to compare⟧" : ""}`],
+    ["⟦WER⟧", check.wer, percent], ["MOS", check.mos, (value) => fixed(value, 2)],
+    ["⟦duration ratio⟧", check.duration_ratio, (value) => fixed(value, 2)],
+    ["⟦level vs. original⟧", check.loudness_db, (value) => `${signed(value, 1)} dB`], ["⟦peak⟧", check.peak_db, (value) => `${fixed(value, 1)} dB`],
+    ["⟦clipped⟧", check.clipped_samples || null, (value) => plural(value, "⟦sample⟧")], ["⟦seed⟧", line.seed, String],
   ];
   return all.filter(([, value]) => has(value)).map(([name, value, format]) => [name, format(value)]);
 }
@@ -100,7 +100,7 @@ function drawDeck() {
   for (const { canvas, button, name, clip, peaks, from, to, seconds, colour, label: words } of tracks) {
     const isCurrent = player.clip && player.clip.kind === clip.kind && player.clip.index === clip.index;
     const playing = isPlaying(clip.kind, clip.index);
-    name.textContent = playing ? "Pause" : words;
+    name.textContent = playing ? "⟦Pause⟧" : words;
     button.setAttribute("aria-pressed", playing);
     drawClip(canvas, peaks, { from, to, seconds, colour: colour(), at: isCurrent ? playbackTime() : null });
   }

@@ -24,7 +24,7 @@ const has = (value) => value !== null && value !== undefined;
 const fixed = (value, digits) => (has(value) ? value.toFixed(digits).replace("-", "−") : NONE);
 const signed = (value, digits) => (has(value) && value > 0 ? `+${value.toFixed(digits)}` : fixed(value, digits));
 const percent = (value) => (has(value) ? `${Math.round(100 * value)} %` : NONE);
-const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "⟦s⟧"}`;
 
 /** 75.25 as "1:15.3", 3675 as "1:01:15.0". */
 function clock(seconds, digits = 1) {
@@ -38,13 +38,13 @@ function clock(seconds, digits = 1) {
 
 function duration(seconds) {
   if (!has(seconds)) return NONE;
-  if (seconds < 60) return `${fixed(seconds, 1)} s`;
-  return seconds < 3600 ? `${clock(seconds, 0)} min` : `${clock(seconds, 0)} h`;
+  if (seconds < 60) return `⟦${fixed(seconds, 1)} s⟧`;
+  return seconds < 3600 ? `⟦${clock(seconds, 0)} min⟧` : `⟦${clock(seconds, 0)} h⟧`;
 }
 
 /** A command to type, with a button that copies it. */
 function command(words) {
-  const copy = el("button", { type: "button", onclick: () => copyText(words, copy) }, "Copy");
+  const copy = el("button", { type: "button", onclick: () => copyText(words, copy) }, "⟦Copy⟧");
   return el("span", { class: "command" }, el("code", {}, words), copy);
 }
 
@@ -57,11 +57,11 @@ function copyText(words, button) {
   const done = document.execCommand("copy");
   field.remove();
   button.focus();
-  if (done) announce("Copied");
-  else warn("The browser refused to copy the text");
+  if (done) announce("⟦Copied⟧");
+  else warn("⟦The browser refused to copy the text⟧");
   if (done) {
     const label = button.textContent;
-    button.textContent = "Copied";
+    button.textContent = "⟦Copied⟧";
     setTimeout(() => { button.textContent = label; }, 1200);
   }
 }

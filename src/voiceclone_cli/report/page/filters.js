@@ -4,23 +4,23 @@ function fillFilters() {
   const statuses = [...new Set(lines.map((line) => line.status))];
   const flags = [...new Set(lines.flatMap((line) => line.flags))].filter((name) => !statuses.includes(name));
   const count = (test) => lines.filter(test).length;
-  $("filter-speaker").append(option("", "All speakers"), ...speakers.map((one) => option(one.name, one.name)));
-  $("filter-status").append(option("", "Any status"), ...statuses.map((name) => option(name, `${name} (${count((line) => line.status === name)})`)));
+  $("filter-speaker").append(option("", "⟦All speakers⟧"), ...speakers.map((one) => option(one.name, one.name)));
+  $("filter-status").append(option("", "⟦Any status⟧"), ...statuses.map((name) => option(name, `${⟨name⟩} (${count((line) => line.status === name)})`)));
   $("filter-flag").append(
-    option("", "With or without flags"),
-    option("any", `Any flag (${count((line) => line.flags.length)})`),
-    ...flags.map((name) => option(`=${name}`, `${name} (${count((line) => line.flags.includes(name))})`)),
-    option("unchecked", `not checked (${count((line) => !line.check && line.status === "done")})`),
+    option("", "⟦With or without flags⟧"),
+    option("any", `⟦Any flag⟧ (${count((line) => line.flags.length)})`),
+    ...flags.map((name) => option(`=${name}`, `${⟨name⟩} (${count((line) => line.flags.includes(name))})`)),
+    option("unchecked", `⟦not checked⟧ (${count((line) => !line.check && line.status === "done")})`),
   );
   const orders = COLUMNS.filter((one) => one.by !== "badness").flatMap((one) => [option(`${one.by}+`, `${one.label} ↑`), option(`${one.by}-`, `${one.label} ↓`)]);
-  $("sort").append(option("badness-", "Worst first"), option("badness+", "Best first"), ...orders);
+  $("sort").append(option("badness-", "⟦Worst first⟧"), option("badness+", "⟦Best first⟧"), ...orders);
 }
 
 for (const [id, name] of [["search", "search"], ["filter-speaker", "speaker"], ["filter-status", "status"], ["filter-flag", "flag"]]) {
   $(id).addEventListener("input", (event) => {
     state.filters[name] = event.target.value;
     applyFilters();
-    announce(`${state.visible.length} of ${plural(lines.length, "line")}`);
+    announce(`⟦${state.visible.length} of ${plural(lines.length, "⟦line⟧")}⟧`);
   });
 }
 $("sort").addEventListener("input", (event) => orderBy(event.target.value.slice(0, -1), event.target.value.endsWith("-")));
@@ -29,7 +29,7 @@ document.querySelector(".filters").addEventListener("submit", (event) => event.p
 function toggleWorst() {
   const worst = state.order.by === "badness" && state.order.down;
   orderBy(worst ? "start" : "badness", !worst);
-  announce(worst ? "Sorted by time" : "Worst first");
+  announce(worst ? "⟦Sorted by time⟧" : "⟦Worst first⟧");
 }
 $("worst").addEventListener("click", toggleWorst);
 
@@ -45,7 +45,7 @@ function clearFilters() {
 on("marks", () => {
   const ids = [...state.marks].sort((a, b) => a - b).map((index) => lines[index].id);
   $("marked").hidden = !ids.length;
-  $("marked-count").textContent = `${plural(ids.length, "line")} to redo`;
+  $("marked-count").textContent = `⟦${plural(ids.length, "⟦line⟧")} to redo⟧`;
   $("redo").value = `${content.commands.redo} ${ids.map(quoted).join(" ")}`;
 });
 /** Quote a word for a POSIX shell. */

@@ -4,9 +4,9 @@ function fillTop() {
   const { outcome } = content;
   const missing = lines.filter((line) => line.status === "failed" || line.status === "file missing").length;
   $("name").textContent = outcome.name;
-  $("summary").textContent = [has(outcome.seconds) && duration(outcome.seconds), outcome.sound, plural(speakers.length, "speaker"), outcome.engine && `engine ${outcome.engine}`].filter(Boolean).join(" · ");
+  $("summary").textContent = [has(outcome.seconds) && duration(outcome.seconds), outcome.sound, plural(speakers.length, "⟦speaker⟧"), outcome.engine && `⟦engine ${outcome.engine}⟧`].filter(Boolean).join(" · ");
   const pill = $("outcome");
-  pill.textContent = [outcome.label, missing ? `${missing} missing` : "", has(outcome.exit_code) ? `exit ${outcome.exit_code}` : ""].filter(Boolean).join(" · ");
+  pill.textContent = [outcome.label, missing ? `⟦${missing} missing⟧` : "", has(outcome.exit_code) ? `⟦exit ${outcome.exit_code}⟧` : ""].filter(Boolean).join(" · ");
   pill.title = outcome.meaning;
   if (/^[a-z]+$/.test(outcome.status)) pill.classList.add(outcome.status);
 }
@@ -16,15 +16,15 @@ function fillFigures() {
   const done = lines.filter((line) => line.status === "done").length;
   const flagged = lines.filter((line) => line.flags.length).length;
   const figures = [
-    ["lines synthesized", `${done.toLocaleString("en")} of ${lines.length.toLocaleString("en")}`],
-    ["flagged", flagged.toLocaleString("en")],
-    ["sped up", lines.filter((line) => line.stretch > 1.005).length.toLocaleString("en")],
-    ["past their slot", lines.filter((line) => line.flags.includes("overflow")).length.toLocaleString("en")],
-    ["similarity", summary.similarity, (value) => fixed(value, 2)],
-    ["margin", summary.margin, (value) => signed(value, 2)],
-    ["word errors", summary.wer, percent],
+    ["⟦lines synthesized⟧", `⟦${done.toLocaleString("en")} of ${lines.length.toLocaleString("en")}⟧`],
+    ["⟦flagged⟧", flagged.toLocaleString("en")],
+    ["⟦sped up⟧", lines.filter((line) => line.stretch > 1.005).length.toLocaleString("en")],
+    ["⟦past their slot⟧", lines.filter((line) => line.flags.includes("overflow")).length.toLocaleString("en")],
+    ["⟦similarity⟧", summary.similarity, (value) => fixed(value, 2)],
+    ["⟦margin⟧", summary.margin, (value) => signed(value, 2)],
+    ["⟦word errors⟧", summary.wer, percent],
     ["MOS", summary.mos, (value) => fixed(value, 1)],
-    ["run time", content.timing.total, duration],
+    ["⟦run time⟧", content.timing.total, duration],
   ];
   const known = figures.filter(([, value]) => has(value));
   $("figures").append(...terms(known.map(([name, value, format]) => [name, format ? format(value) : value])));
@@ -46,12 +46,12 @@ function fillNotices() {
   const { errors, notes } = content.outcome;
   const found = [];
   const list = (items) => el("ul", {}, ...items);
-  if (errors.length) found.push(el("details", { class: "notice error", open: errors.length <= 5 }, el("summary", {}, plural(errors.length, "error")), list(errors.map(problem))));
-  if (content.gates.length) found.push(el("details", { class: "notice error", open: content.gates.length <= 5 }, el("summary", {}, `${plural(content.gates.length, "gate")} failed in the check`), list(content.gates.map(problem))));
-  if (notes.length) found.push(el("details", { class: "notice", open: notes.length <= 3 }, el("summary", {}, plural(notes.length, "note")), list(notes.map((words) => el("li", { dir: "auto" }, words)))));
+  if (errors.length) found.push(el("details", { class: "notice error", open: errors.length <= 5 }, el("summary", {}, plural(errors.length, "⟦error⟧")), list(errors.map(problem))));
+  if (content.gates.length) found.push(el("details", { class: "notice error", open: content.gates.length <= 5 }, el("summary", {}, `⟦${plural(content.gates.length, "⟦gate⟧")} failed in the check⟧`), list(content.gates.map(problem))));
+  if (notes.length) found.push(el("details", { class: "notice", open: notes.length <= 3 }, el("summary", {}, plural(notes.length, "⟦note⟧")), list(notes.map((words) => el("li", { dir: "auto" }, words)))));
   const unchecked = lines.filter((line) => line.status === "done" && !line.check).length;
   if (unchecked) {
-    const words = content.checked ? `${plural(unchecked, "line")} not checked, or changed since the check: ` : "Not checked. For similarity, word errors and quality run ";
+    const words = content.checked ? `⟦${plural(unchecked, "⟦line⟧")} not checked, or changed since the check: ⟧` : "⟦Not checked. For similarity, word errors and quality run ⟧";
     found.push(el("p", { class: "notice plain" }, words, command(content.commands.check)));
   }
   $("notices").append(...found);
@@ -91,8 +91,8 @@ function chosenTheme() {
 }
 function setTheme(name) {
   document.documentElement.dataset.theme = name;
-  $("theme").textContent = name === "dark" ? "☀ Light" : "☾ Dark";
-  $("theme").setAttribute("aria-label", name === "dark" ? "Light colours" : "Dark colours");
+  $("theme").textContent = name === "dark" ? "⟦☀ Light⟧" : "⟦☾ Dark⟧";
+  $("theme").setAttribute("aria-label", name === "dark" ? "⟦Light colours⟧" : "⟦Dark colours⟧");
   emit("theme");
 }
 const systemTheme = () => (darkSystem.matches ? "dark" : "light");

@@ -2,21 +2,21 @@
 
 const selected = () => state.selected;
 const KEYS = [
-  { keys: ["a"], label: ["A"], meaning: "play the original of the line", act: () => selected() >= 0 && play(originalOf(selected())) },
-  { keys: ["b"], label: ["B"], meaning: "play its clone", act: () => selected() >= 0 && play(cloneOf(selected())) },
-  { keys: ["m"], label: ["M"], meaning: "play it in the mix", act: () => selected() >= 0 && play(mixOf(selected())) },
-  { keys: [" "], label: ["Space"], meaning: "pause, resume", act: toggle },
-  { keys: ["j"], label: ["J"], meaning: "next line", act: () => move(1) },
-  { keys: ["k"], label: ["K"], meaning: "previous line", act: () => move(-1) },
-  { keys: ["x"], label: ["X"], meaning: "mark the line for a redo", act: () => mark(selected()) },
-  { keys: ["w"], label: ["W"], meaning: "sort by severity, and back", act: toggleWorst },
-  { keys: ["/"], label: ["/"], meaning: "search", act: () => { openView("lines"); $("search").focus(); $("search").select(); } },
-  { keys: ["+", "="], label: ["+"], meaning: "zoom in", act: () => zoom(2) },
-  { keys: ["-"], label: ["−"], meaning: "zoom out", act: () => zoom(0.5) },
-  { keys: ["0"], label: ["0"], meaning: "show the whole timeline", act: () => showRange(0, total) },
-  { keys: ["1", "2", "3"], label: ["1", "2", "3"], meaning: "show lines, speakers, run", act: (key) => openView(VIEWS[Number(key) - 1]) },
-  { keys: ["Escape"], label: ["Esc"], meaning: "close the line, clear the filters", act: () => (selected() >= 0 ? select(-1) : clearFilters()) },
-  { keys: ["?"], label: ["?"], meaning: "show this help", act: () => $("help").showModal() },
+  { keys: ["a"], label: ["A"], meaning: "⟦play the original of the line⟧", act: () => selected() >= 0 && play(originalOf(selected())) },
+  { keys: ["b"], label: ["B"], meaning: "⟦play its clone⟧", act: () => selected() >= 0 && play(cloneOf(selected())) },
+  { keys: ["m"], label: ["M"], meaning: "⟦play it in the mix⟧", act: () => selected() >= 0 && play(mixOf(selected())) },
+  { keys: [" "], label: ["Space"], meaning: "⟦pause, resume⟧", act: toggle },
+  { keys: ["j"], label: ["J"], meaning: "⟦next line⟧", act: () => move(1) },
+  { keys: ["k"], label: ["K"], meaning: "⟦previous line⟧", act: () => move(-1) },
+  { keys: ["x"], label: ["X"], meaning: "⟦mark the line for a redo⟧", act: () => mark(selected()) },
+  { keys: ["w"], label: ["W"], meaning: "⟦sort by severity, and back⟧", act: toggleWorst },
+  { keys: ["/"], label: ["/"], meaning: "⟦search⟧", act: () => { openView("lines"); $("search").focus(); $("search").select(); } },
+  { keys: ["+", "="], label: ["+"], meaning: "⟦zoom in⟧", act: () => zoom(2) },
+  { keys: ["-"], label: ["−"], meaning: "⟦zoom out⟧", act: () => zoom(0.5) },
+  { keys: ["0"], label: ["0"], meaning: "⟦show the whole timeline⟧", act: () => showRange(0, total) },
+  { keys: ["1", "2", "3"], label: ["1", "2", "3"], meaning: "⟦show lines, speakers, run⟧", act: (key) => openView(VIEWS[Number(key) - 1]) },
+  { keys: ["Escape"], label: ["Esc"], meaning: "⟦close the line, clear the filters⟧", act: () => (selected() >= 0 ? select(-1) : clearFilters()) },
+  { keys: ["?"], label: ["?"], meaning: "⟦show this help⟧", act: () => $("help").showModal() },
 ];
 const byKey = new Map(KEYS.flatMap((one) => one.keys.map((key) => [key, one])));
 

@@ -13,7 +13,7 @@ const cell = (type, ...children) => el("div", { role: "gridcell", class: type },
 
 function rowOf(index) {
   const line = lines[index];
-  const box = el("input", { type: "checkbox", tabindex: "-1", "aria-label": `Mark ${line.id} for a redo`, onclick: (event) => { event.stopPropagation(); mark(index); } });
+  const box = el("input", { type: "checkbox", tabindex: "-1", "aria-label": `⟦Mark ${line.id} for a redo⟧`, onclick: (event) => { event.stopPropagation(); mark(index); } });
   const row = el("div", { role: "row", class: `line${line.flags.length || line.stale ? " flagged" : ""}`, id: `line-${index}`, onclick: () => select(index, { withSound: true }), ondblclick: () => play(cloneOf(index) || originalOf(index)) },
     cell("mark", box),
     cell("id", line.id),
@@ -32,7 +32,7 @@ function numberCell(one, line) {
   const flagged = one.flag && line.flags.includes(one.flag);
   const unsure = voiceColumns.has(one.by) && line.check && !line.check.scored;
   const shown = cell(`${typeOf(one)}${unsure ? " unsure" : flagged ? (SEVERE.has(one.flag) ? " bad" : " warn") : ""}`, one.show(line));
-  if (unsure) shown.title = "too short to compare";
+  if (unsure) shown.title = "⟦too short to compare⟧";
   return shown;
 }
 
@@ -129,7 +129,7 @@ function scrollTo(index) {
 
 function layoutColumns() {
   const head = $("columns");
-  head.append(el("div", { role: "columnheader" }, el("span", { class: "unseen" }, "Marked")));
+  head.append(el("div", { role: "columnheader" }, el("span", { class: "unseen" }, "⟦Marked⟧")));
   for (const one of COLUMNS) {
     const button = el("button", { type: "button", title: one.meaning, onclick: () => orderBy(one.by, state.order.by === one.by ? !state.order.down : Boolean(one.falls)) }, one.label);
     head.append(el("div", { role: "columnheader", class: typeOf(one), "data-by": one.by }, button));
@@ -154,9 +154,9 @@ layoutColumns();
 grid.classList.toggle("unchecked", lines.every((line) => !line.check));
 on("filtered", () => {
   grid.setAttribute("aria-rowcount", state.visible.length + 1);
-  $("shown").textContent = state.visible.length === lines.length ? "" : `${state.visible.length.toLocaleString("en")} of ${plural(lines.length, "line")}`;
+  $("shown").textContent = state.visible.length === lines.length ? "" : `⟦${state.visible.length.toLocaleString("en")} of ${plural(lines.length, "⟦line⟧")}⟧`;
   $("nothing").hidden = state.visible.length > 0;
-  $("nothing").textContent = lines.length ? "No line matches. Press Esc to clear the filters." : "There are no lines yet.";
+  $("nothing").textContent = lines.length ? "⟦No line matches. Press Esc to clear the filters.⟧" : "⟦There are no lines yet.⟧";
   grid.hidden = !state.visible.length;
   showOrder();
   redrawRows();

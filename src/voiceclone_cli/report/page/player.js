@@ -8,21 +8,21 @@ const player = { clip: null, playing: false, next: null, frame: 0 };
 
 const originalOf = (index) => content.original && {
   kind: "original", file: content.original.file, from: lines[index].start, to: lines[index].end,
-  name: `original of ${lines[index].id}`, index,
+  name: `⟦original of ${lines[index].id}⟧`, index,
 };
 const cloneOf = (index) => lines[index].file && {
-  kind: "clone", file: lines[index].file, from: 0, to: null, name: `clone of ${lines[index].id}`, index,
+  kind: "clone", file: lines[index].file, from: 0, to: null, name: `⟦clone of ${lines[index].id}⟧`, index,
 };
 /** The line in the mix, with a second before and after it. */
 const mixOf = (index) => content.mix && {
-  kind: "mix", file: content.mix.file, name: `${lines[index].id} in the mix`, index,
+  kind: "mix", file: content.mix.file, name: `⟦${lines[index].id} in the mix⟧`, index,
   from: Math.max(0, lines[index].start - 1),
   to: Math.min(total, Math.max(lines[index].slot_end, (lines[index].placed_at || 0) + (lines[index].placed_seconds || 0)) + 1),
 };
 const referenceOf = (speaker) => speaker.reference && {
-  kind: "reference", file: speaker.reference, from: 0, to: null, name: `reference of ${speaker.name}`, index: -1,
+  kind: "reference", file: speaker.reference, from: 0, to: null, name: `⟦reference of ${speaker.name}⟧`, index: -1,
 };
-const whole = (kind, from) => content[kind] && { kind, file: content[kind].file, from, to: null, name: kind, index: -1 };
+const whole = (kind, from) => content[kind] && { kind, file: content[kind].file, from, to: null, name: ⟨kind⟩, index: -1 };
 
 /** Play a clip, from `at` seconds in its file if that is given; then `next`, if there is one. */
 function play(clip, { at = null, next = null } = {}) {
@@ -38,7 +38,7 @@ function play(clip, { at = null, next = null } = {}) {
   };
   if (audio.readyState >= HTMLMediaElement.HAVE_METADATA) begin();
   else audio.addEventListener("loadedmetadata", begin, { once: true });
-  if (!next) announce(`Playing ${clip.name}`);
+  if (!next) announce(`⟦Playing ${clip.name}⟧`);
 }
 
 function start(clip, audio) {
@@ -47,7 +47,7 @@ function start(clip, audio) {
     // A newer clip or a pause has replaced it.
     if (error.name === "AbortError" || player.clip !== clip) return;
     player.playing = false;
-    warn(`${clip.name} cannot be played`);
+    warn(`⟦${clip.name} cannot be played⟧`);
     emit("sound");
   });
   emit("sound");
@@ -102,7 +102,7 @@ for (const audio of new Set(Object.values(audioElements))) {
   audio.addEventListener("error", () => {
     if (!player.clip || audioElements[player.clip.kind] !== audio) return;
     player.playing = false;
-    warn(`${player.clip.name} cannot be played`);
+    warn(`⟦${player.clip.name} cannot be played⟧`);
     emit("sound");
   });
 }

@@ -56,7 +56,7 @@ function speakerTag(name) {
 
 const SEVERE = new Set(["failed", "file missing", "silent", "wrong speaker", "wrong words"]);
 const CALM = new Set(["planned", "stretched"]);
-const flag = (name) => el("span", { class: `flag${SEVERE.has(name) ? " severe" : CALM.has(name) ? " calm" : ""}` }, name);
+const flag = (name) => el("span", { class: `flag${SEVERE.has(name) ? " severe" : CALM.has(name) ? " calm" : ""}` }, ⟨name⟩);
 
 /** Select a line; -1 selects none. */
 function select(index, { withSound = false } = {}) {

@@ -59,7 +59,7 @@ function playAt(event) {
   if (part === "clone" && index >= 0) play(cloneOf(index) || originalOf(index));
   else if (part === "original" && (index >= 0 || turn)) {
     const { start, end } = index >= 0 ? lines[index] : turn;
-    play(content.original && { ...whole("original", start), to: end, index, name: index >= 0 ? `original of ${lines[index].id}` : "original" });
+    play(content.original && { ...whole("original", start), to: end, index, name: index >= 0 ? `⟦original of ${lines[index].id}⟧` : "⟦original⟧" });
   } else play(part === "clone" ? whole("mix", time) || whole("original", time) : whole("original", time) || whole("mix", time));
   redraw();
 }
@@ -70,7 +70,7 @@ function hint(event) {
   note.hidden = index < 0;
   if (index < 0) return;
   const line = lines[index];
-  note.textContent = `${line.id} · ${line.speaker} · ${clock(line.start)}${line.flags.length ? ` · ${line.flags.join(", ")}` : ""}\n${line.text}`;
+  note.textContent = `${line.id} · ${line.speaker} · ${clock(line.start)}${line.flags.length ? ` · ${⟨line.flags⟩.join(", ")}` : ""}\n${line.text}`;
   note.style.left = `${Math.min(event.clientX + 12, window.innerWidth - note.offsetWidth - 8)}px`;
   note.style.top = `${event.clientY + 16}px`;
 }
@@ -138,14 +138,14 @@ $("zoom-fit").addEventListener("click", () => showRange(0, total));
 for (const kind of ["original", "mix"]) {
   const button = $(`play-${kind}`);
   button.disabled = !content[kind];
-  button.title = content[kind] ? "From the last click on the timeline" : "Not in this directory";
+  button.title = content[kind] ? "⟦From the last click on the timeline⟧" : "⟦Not in this directory⟧";
   button.addEventListener("click", () => (isPlaying(kind, -1) ? pause() : play(whole(kind, cursor ?? 0))));
 }
 
 on("selection", () => { if (state.selected >= 0) scrollIntoView(lines[state.selected]); else redraw(); });
 on("sound", () => {
   for (const kind of ["original", "mix"]) {
-    const name = kind === "mix" ? "Mix" : "Original";
+    const name = kind === "mix" ? "⟦Mix⟧" : "⟦Original⟧";
     $(`play-${kind}`).textContent = isPlaying(kind, -1) ? `❚❚ ${name}` : `▶ ${name}`;
   }
   const at = playhead();

@@ -283,14 +283,13 @@ def fit_voices(
                     probes.append(future.result())
                     probed(reference, sum(map(len, futures.values())))
                 best = max(probes, key=partial(_score, reference, others))
+                rate = len(texts[language]) / speech_seconds(best.signal, RATE)
                 conversion, found = _checked(reference, best, quality)
                 notes += [note for note in found if note not in notes]
                 fitted[language] = FittedMixture(
                     *best.mixture,
                     conversion=conversion,
-                    speed=speed_in(
-                        reference, language, len(texts[language]) / speech_seconds(best.signal, RATE)
-                    ),
+                    speed=speed_of(reference, rate / _probe_rate(language, effort)),
                     pitch=best.own_pitch,
                     similarity=float(best.embedding @ reference.embedding),
                 )
@@ -314,6 +313,11 @@ def _probe_tokens(languages: Iterable[str], effort: Effort) -> dict[str, list[in
                 phonemes.to_phonemes(probe.short if effort.is_short else probe.long, language)
             )
     return texts
+
+
+def _probe_rate(language: str, effort: Effort) -> float:
+    rates = registry.LANGUAGES[language].rates
+    return rates.short if effort.is_short else rates.long
 
 
 def _score(reference: ReferenceTraits, others: Sequence[Floats], probe: _Probe) -> float:
@@ -367,18 +371,18 @@ def _converted(signal: Floats, conversion: Conversion) -> Floats:
     return np.asarray(soxr.resample(converted, RATE, TRAITS_RATE), np.float32)
 
 
-def speed_in(reference: ReferenceTraits, language: str, kokoro_rate: float) -> float:
-    """Return the speed at which a mixture speaks a language as fast as the speaker would.
+def speed_of(reference: ReferenceTraits, mixture_pace: float) -> float:
+    """Return the speed at which a mixture speaks as fast as the speaker, in whatever language.
 
-    ``kokoro_rate``: tokens a second of the mixture at speed 1. A speaker who is faster than others in the language of
-    the reference is as much faster in the other.
+    ``mixture_pace``: how fast the mixture is at speed 1, 1.0 as Kokoro's voices in its language. A speaker whose pace is
+    not known is taken for one as fast as others.
     """
-    pace, usual = speaking_pace(reference), registry.LANGUAGES[language].tokens_per_second
-    return 1.0 if pace is None else float(np.clip(pace * usual / kokoro_rate, *_SPEEDS))
+    pace = speaking_pace(reference)
+    return float(np.clip((1.0 if pace is None else pace) / mixture_pace, *_SPEEDS))
 
 
 def speaking_pace(reference: ReferenceTraits) -> float | None:
-    """Return how fast a speaker is, 1.0 as others in that language.
+    """Return how fast a speaker is in the language of the reference, 1.0 as Kokoro's voices in that.
 
     None where the text, its language or the usual rate of that is not known, and where the speech is too short.
     """
@@ -389,7 +393,7 @@ def speaking_pace(reference: ReferenceTraits) -> float | None:
         tokens = phonemes.to_tokens(phonemes.to_phonemes(spec.text, spec.language))
     except SegmentError:
         return None  # nothing but signs, or a package is missing that reads the language
-    return len(tokens) / reference.seconds / language.tokens_per_second
+    return len(tokens) / reference.seconds / language.rates.text
 
 
 def _read(spec: ReferenceSpec) -> Floats:

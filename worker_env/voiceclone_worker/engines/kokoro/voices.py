@@ -97,9 +97,9 @@ UNKNOWN_F0_SEMITONES = 12.0
 """F0 difference of a probe in which no F0 is found."""
 _CANDIDATES = 10
 _SHARES = (0.6, 0.8)
-_MIN_DIFFERENCE = 0.9
-"""Of two proposals: the sum of their weights' differences (2 = nothing in common)."""
-_WORSE = 0.2
+_MIN_DIFFERENCE, _OF_FEW = 0.9, 0.7
+"""Of two proposals: the sum of their weights' differences (2 = nothing in common), and where voices are few."""
+_WORSE = 0.1
 """By how much a voice may be less like its speaker than another one that is left to another speaker."""
 _F0_TOLERANCE = 0.25
 _MAX_PROSODY_SHARE = 0.9
@@ -202,9 +202,10 @@ def _mixtures(
         scored.append((float(cosine - F0_WEIGHT * f0 + weights @ contrast), weights))
     scored.sort(key=lambda pair: -pair[0])
 
+    difference = _MIN_DIFFERENCE if len(best) == _CANDIDATES else _OF_FEW
     chosen: list[Floats] = []
     for _, weights in scored:
-        if len(chosen) < count and all(np.abs(weights - other).sum() > _MIN_DIFFERENCE for other in chosen):
+        if len(chosen) < count and all(np.abs(weights - other).sum() > difference for other in chosen):
             chosen.append(weights)
     return chosen
 

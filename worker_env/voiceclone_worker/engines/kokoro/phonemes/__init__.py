@@ -97,9 +97,9 @@ def _read_run(text: str, language: str, *, is_foreign: bool) -> tuple[str, list[
     """Return the phonemes of a text in one writing system, and what is not in them."""
     if not any(map(alphabets.has_sound, text)):
         return "".join(mark for mark in text if mark in vocabulary()).strip(), []
-    if registry.has_module(language):
+    if registry.find(language):
         return registry.module_of(language).to_phonemes(text, language, _read_english)
-    if registry.main_code(language) in registry.UNREADABLE | {"ja", "zh"}:
+    if registry.main_code(language) in registry.UNREADABLE:
         raise SegmentError(
             "language", f'the kokoro engine cannot read "{language}": use --engine fish for this language.'
         )

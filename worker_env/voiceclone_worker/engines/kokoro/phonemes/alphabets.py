@@ -17,6 +17,7 @@ _SYSTEMS = {
     "BOPOMOFO": "han", "IDEOGRAPHIC": "han", "TIBETAN": "tibetan", "HALFWIDTH": "kana",
 }  # fmt: skip
 _SYSTEMS_OF_LANGUAGES = {
+    **dict.fromkeys(("en", "es", "fr", "it", "pt"), ("latin",)),
     **dict.fromkeys(("ru", "uk", "bg", "be", "mk", "ky", "tg", "mn", "ba", "cv"), ("cyrillic",)),
     **dict.fromkeys(("sr", "kk", "uz", "tt", "az"), ("cyrillic", "latin")),
     **dict.fromkeys(("mr", "ne", "kok", "sa"), ("devanagari",)),
@@ -65,11 +66,36 @@ def clean(text: str) -> str:
         elif category == "Cf" or "\ufe00" <= character <= "\ufe0f":
             continue
         elif "\uff01" <= character <= "\uff5e" or category in ("Lu", "Ll", "Nd"):
-            plain = unicodedata.normalize("NFKC", character)
+            plain = _plain(character)
             kept += plain if plain.isascii() or category == "Nd" else character
+        elif category in ("Nl", "No", "So"):
+            kept += _in_plain_characters(character)
         else:
             kept += {"。": ". ", "、": ", ", "।": ". ", "॥": ". "}.get(character, character)
     return kept
+
+
+def _in_plain_characters(character: str) -> str:
+    """Return a number, unit or word that is one character as it is written in several: Ⅱ, ①, ❶, ㎡, ㍿.
+
+    Powers, indices and fractions are left to the languages.
+    """
+    kind = unicodedata.decomposition(character).partition(" ")[0]
+    value = unicodedata.numeric(character, 0.5)
+    if character in "№〇" or kind in ("<super>", "<sub>", "<fraction>"):  # "No" is a word in some languages
+        return character
+    if kind == "<square>":
+        return re.sub("(?<=m)[23]", lambda power: "²³"[int(power.group()) - 2], _plain(character))
+    if kind in ("<circle>", "<compat>") and not value.is_integer():
+        return _plain(character)
+    if value.is_integer():  # an item of a list, or a number of a bygone system
+        numeral = _plain(character)
+        return numeral if numeral.isascii() and numeral.isalpha() else f"{int(value)} "
+    return character
+
+
+def _plain(character: str) -> str:
+    return unicodedata.normalize("NFKC", character)
 
 
 _FULL_WIDTH_MARK = re.compile(r"[！，：；？](?!\d)|(?<!\d)[！，：；？](?=\d)")
@@ -88,7 +114,7 @@ def has_sound(character: str) -> bool:
 @cache
 def system(character: str) -> str:
     """Return the writing system of a letter; empty for what belongs to any."""
-    if not character.isalpha():
+    if not character.isalpha() and character != "〇":
         return ""
     return _SYSTEMS.get(unicodedata.name(character, "").partition(" ")[0], "")
 

@@ -217,7 +217,7 @@ def _roman(found: Match) -> str:
 
 def _first() -> Iterator[Rule]:
     yield from {
-        r"\bMM\.": "messieurs", r"\bM\.(?=\s[A-ZÉÈ])": "monsieur", r"\bM(?:r|\.r)\.?(?=\s[A-ZÉÈ])": "monsieur",
+        r"\bMM\.": "messieurs", r"\bM\.(?=\s(?:[A-ZÉÈ]|l[ea]\b|l['’]))": "monsieur", r"\bM(?:r|\.r)\.?(?=\s[A-ZÉÈ])": "monsieur",
         r"\bMmes\b": "mesdames", r"\bMme\b\.?": "madame", r"\bMlles\b": "mesdemoiselles", r"\bMlle\b\.?": "mademoiselle",
         r"\bDre?\b\.?(?=\s[A-ZÉÈ])": "docteur", r"\bPr\b\.?(?=\s[A-ZÉÈ])": "professeur", r"\bMe\b(?=\s[A-ZÉÈ])": "maître",
         r"\bSt(?=[ -][A-ZÉÈ])": "Saint", r"\bSte(?=[ -][A-ZÉÈ])": "Sainte",
@@ -238,8 +238,9 @@ def _first() -> Iterator[Rule]:
     yield rf"\b(?P<name>(?!(?:{'|'.join(_NO_RULERS)})\b)[A-ZÉÈ][a-zàâéèêëîïôûç]+) (?P<numeral>(?!XXX?\b){ROMAN})\b(?!['’.]\w)", _roman  # fmt: skip
     # Dates, numbers with names of their own.
     yield rf"\b1 (?=(?:{'|'.join(_MONTHS)})\b)", "premier "
-    yield r"(?<![\d/])24/24(?![\d/])", "vingt-quatre heures sur vingt-quatre"
-    yield r"(?<![\d/])7/7(?![\d/])", "sept jours sur sept"
+    yield r"(?<![\d/])24\s?h?/24(?![\d/])", "vingt-quatre heures sur vingt-quatre"
+    yield r"(?<![\d/])7\s?j?/7(?![\d/])", "sept jours sur sept"
+    yield r"\s?/\s?(?=(?:seconde|minute|heure|jour|nuit|semaine|mois|an|personne|litre|kilo)s?\b)", " par "
     yield r"(?<=\d)\s?[°º](?=\s?[NSEO]\b)", " degrés "
 
 
@@ -325,7 +326,6 @@ _RULES = spelling.Rules(
         ("a", r"(?<=er)ai$", "e"),
         ("a", r"a[iîy]e?(?=s?$)", "ɛ"),
         ("a", r"a[iîy]", "ɛ"),
-        ("a", r"a[uû](?=r)", "ɔ"),
         ("a", r"a[uû]", "o"),
         ("aâ", r"[aâ]NASAL", "ɑ̃"),
         ("aàâä", r".", "a"),
@@ -478,7 +478,8 @@ def to_phonemes(
             line.append(spelling.mark(token.text))
             elided = False
             continue
-        sounds = _sounds_in_context(token, following, foreign, skipped)
+        before = words[index - 1].text.rstrip("'-") if index else ""
+        sounds = _sounds_in_context(before, token, following, foreign, skipped)
         if elided and line:
             line[-1] += sounds
         else:
@@ -499,7 +500,11 @@ def _parts(token: Token) -> Iterator[Token]:
 
 
 def _sounds_in_context(
-    token: Token, following: Token | None, foreign: Callable[[str], tuple[str, list[str]]], skipped: list[str]
+    before: str,
+    token: Token,
+    following: Token | None,
+    foreign: Callable[[str], tuple[str, list[str]]],
+    skipped: list[str],
 ) -> str:
     """Return a word's phonemes before the word that follows: with liaison, and numbers under one stress."""
     word = token.text.rstrip("'-")
@@ -534,8 +539,10 @@ def _sounds_in_context(
         and not (word in _NUMERALS and (after in _NUMERALS or after in _NO_NOUNS))
     ):
         sounds += liaison[word]
-    elif word == "vingt" and (after in _NUMERALS or after == "et"):
+    elif word == "vingt" and before != "quatre" and (after in _UNITS[2:10] or after == "et"):
         sounds = "vɛ̃t"
+    elif word == "quatre" and after.startswith("vingt"):
+        sounds = "katʁə"
     elif not joins and word in _BEFORE_CONSONANT and after not in _MONTHS:
         sounds = _BEFORE_CONSONANT[word]
     is_inside_number = word in _NUMERALS and (after in _NUMERALS or after in ("et", "un", "virgule"))

@@ -210,6 +210,9 @@ _NO_RULERS = [
 _FEMININE_NUMBERED = ("parte", "scena", "fase", "edizione", "guerra", "classe")
 
 
+_ARTICLES = {"l": "il", "dell": "del", "all": "al", "dall": "dal", "nell": "nel", "sull": "sul"}
+
+
 def _ruler(found: Match) -> str:
     feminine = found["name"].endswith("a") or found["name"].lower() in _FEMININE_NUMBERED
     return f"{found['name']} {ordinal(roman_value(found['numeral']), feminine=feminine)}"
@@ -227,12 +230,21 @@ def _first() -> Iterator[Rule]:
     }.items()  # fmt: skip
     # Ordinals, also in Roman numerals.
     yield r"\b([1-9]\d{0,2})(?:º|°(?=\s(?!(?:a|di|e|in|nord|sud|est|ovest|sotto|sopra|C|F)\b)[a-zà-ù]))", lambda found: ordinal(int(found[1]))  # fmt: skip
+    yield r"\b(?i:(il|lo|al|del|nel|dal|sul)) ([1-9]\d{0,2})°(?!\s?[CF]\b)", lambda found: f"{found[1]} {ordinal(int(found[2]))}"  # fmt: skip
+    yield r"\b([1-9]\d?)a(?=\s[a-z])", lambda found: ordinal(int(found[1]), feminine=True)
     yield r"\b([1-9]\d{0,2})ª", lambda found: ordinal(int(found[1]), feminine=True)
     yield rf"\b({ROMAN})(?=\s(?:secolo|capitolo|congresso|centenario|anniversario|concilio|premio|piano|posto)\b)", lambda found: ordinal(roman_value(found[1]))  # fmt: skip
     yield rf"\b({ROMAN})(?=\s(?i:guerra|edizione|conferenza|repubblica|giornata|parte|legislatura)\b)", lambda found: ordinal(roman_value(found[1]), feminine=True)  # fmt: skip
     yield rf"\b(?P<name>(?i:secolo|capitolo|tomo|volume|parte|atto|scena|libro|fase|titolo|articolo|livello|tipo|gruppo|canto)) (?P<numeral>{ROMAN})\b", _ruler  # fmt: skip
     yield rf"\b(?P<name>(?!(?:{'|'.join(_NO_RULERS)})\b)[A-Z][a-zàèéìòù]+) (?P<numeral>(?!XXX?\b){ROMAN})\b(?!['’.]\w)", _ruler  # fmt: skip
+    yield rf"\b(?i:(l|dell|all|dall|nell|sull))['’]1 (?=(?:{'|'.join(_MONTHS)})\b)", lambda found: f"{_ARTICLES[found[1].lower()]} primo "  # fmt: skip
     yield rf"\b1 (?=(?:{'|'.join(_MONTHS)})\b)", "primo "
+    yield r"(?<=anni )['’](?=\d0\b)", ""
+    yield r"\bS\.(?=\s(?!Andrea|Luca|Nicola|Mattia)[A-Z]\w+a\b)", "Santa"
+    yield r"\bS\.(?=\s[A-Z]\w)", "San"
+    yield r"\s?/\s?(?=(?:secondo|minuto|giorno|mese|metro|litro|chilo)\b)", " al "
+    yield r"\s?/\s?(?=(?:ora|anno)\b)", " all'"
+    yield r"\s?/\s?(?=(?:persona|testa|notte|settimana)\b)", " a "
     yield r"(?i)\b(alle|ore|dalle|verso le|entro le) (\d{1,2})\.(\d{2})(?![\d.,])", r"\1 \2:\3"
     yield r"(?<![\d/])24/24(?![\d/])", "ventiquattro ore su ventiquattro"
 
@@ -294,6 +306,11 @@ _RULES = spelling.Rules(
         ("s", r"sci(?=[aeouàèéòóù])|sc(?=[eièéìí])", "ʃ"),
         ("s", r"sh", "ʃ"),
         ("s", r"ss", "S"),
+        (
+            "s",
+            r"(?<=venti)s(?=e)|(?<=[ea]nta)s(?=e)|(?<=cento)s(?=e)|(?<=mil[ael])s(?=e)|(?<=mille)s(?=e)",
+            "s",
+        ),
         ("s", r"(?<=[VOWEL])s(?=[VOWEL])|s(?=[bdgvmnlr])", "z"),
         (
             "z",

@@ -92,8 +92,13 @@ class Speller:
         wording, number = self._wording, self._number
         units = "|".join(map(re.escape, sorted(wording.units, key=len, reverse=True)))
         signs = "|".join(map(re.escape, sorted(self._money, key=len, reverse=True)))
-        large = rf"(?:\s?(?P<large>{'|'.join(sorted(wording.large, key=len, reverse=True))})\b(?:\s(?:d[eo']|di)\b)?)?"
+        large = rf"(?:\s?(?P<large>{'|'.join(sorted(wording.large, key=len, reverse=True))})(?!\w)(?:\s(?:d[eo']|di)\b)?)?"
         minus = r"(?P<minus>(?<![\w.)\]%°])[-−])?"
+        if "," not in wording.groups:  # a number as English writes it, when it cannot be read otherwise
+            yield (
+                r"(?<![\d.,])\d{1,3}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})(?![\d.,]\d)",
+                self._written_in_english,
+            )
         yield r"\b(?:https?://|www\.)\S+|\b[\w.+-]+@[\w-]+\.[\w.-]*\w|\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|fr|it|br|pt|in|eu|io)\b(?:/\S*)?", self._address  # fmt: skip
         yield r"(?<![\d/.-])(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})(?![\d-])", self._date
         yield r"(?<![\d/.-])(?P<day>\d{1,2})([/.-])(?P<month>\d{1,2})\2(?P<year>\d{4}|\d{2})(?![\d/]|[.-]\d)", self._date  # fmt: skip
@@ -155,6 +160,9 @@ class Speller:
     def _one_by_one(self, digits: str) -> str:
         return one_by_one(digits, self._wording.cardinal)
 
+    def _written_in_english(self, found: Match) -> str:
+        return found.group().replace(",", "").replace(".", self._wording.decimal[0])
+
     def _plain(self, found: Match) -> str:
         noun = re.match(r"\s([^\W\d_]+)", found.string[found.end() :])
         return self._number_words(found.group(), noun[1].lower() if noun else "")
@@ -165,7 +173,8 @@ class Speller:
         minus = f"{wording.minus} " if found["minus"] else ""
         if found["large"]:
             scale = wording.large[found["large"]]
-            return f"{minus}{self._number_words(digits)} {scale}{wording.large_link}{money.many}"
+            link = " " if wording.cardinal(2000).endswith(scale) else wording.large_link
+            return f"{minus}{self._number_words(digits)} {scale}{link}{money.many}"
         cents = re.fullmatch(rf"(.*)[{wording.decimal}](\d\d)", digits)
         if not cents or not money.cent:
             return f"{minus}{self._counted(digits, money.one, money.many)}"

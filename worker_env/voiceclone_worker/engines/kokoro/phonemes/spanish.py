@@ -483,14 +483,16 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     for token in _TOKEN.finditer(spelled):
         skipped += filter(has_sound, spelled[position : token.start()])
         position = token.end()
-        if token.group()[0].isalpha():
-            letters = "".join(_NO_BASE.get(letter, letter) for letter in token.group())
+        if token.group() in _SPANISH_PUNCTUATION:
+            phonemes += _MARKS.get(token.group(), token.group()) if phonemes else ""
+            continue
+        skipped += (sign for sign in token.group() if not sign.isalpha())  # a power or fraction by itself
+        letters = "".join(_NO_BASE.get(letter, letter) for letter in token.group() if letter.isalpha())
+        if letters:
             sounds = _word(letters, seseo=seseo)
             if not any(map(str.isalpha, sounds)) and letters != "h":
                 skipped.append(token.group())
             phonemes += (" " if phonemes else "") + sounds
-        elif token.group() in _SPANISH_PUNCTUATION:
-            phonemes += _MARKS.get(token.group(), token.group()) if phonemes else ""
     skipped += filter(has_sound, spelled[position:])
     return _soften(_NASAL.sub("m", phonemes)), skipped
 

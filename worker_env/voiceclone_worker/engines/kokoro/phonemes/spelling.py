@@ -103,7 +103,10 @@ def tokens(text: str) -> tuple[list[Token], list[str]]:
     for match in _TOKEN.finditer(text):
         skipped += filter(has_sound, text[position : match.start()])
         position = match.end()
-        word = match.group()
+        skipped += filter(str.isnumeric, match.group())  # a power or fraction that is not in words
+        word = "".join(character for character in match.group() if not character.isnumeric()).lstrip("'-")
+        if not word:
+            continue
         is_acronym = (
             not shouted and 1 < len(word) <= _LONGEST_ACRONYM and word.isupper() and word not in _SAID_WHOLE
         )

@@ -1,0 +1,218 @@
+"""Catalogues: complete, in step with the English of the code, and used for what people read."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from voiceclone_cli import translation
+from voiceclone_cli.cli.output import run_summary
+from voiceclone_cli.report import page
+from voiceclone_cli.translation import CHINESE, ENGLISH, Catalogue, catalogue, locale_language, placeholders
+from voiceclone_cli.types import Until
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = (ROOT / "src" / "voiceclone_cli", ROOT / "worker_env" / "voiceclone_worker")
+
+UNTRANSLATED: frozenset[str] = frozenset()
+"""Codes of errors that stay English: none."""
+
+
+@cache
+def texts_of_code() -> str:
+    """Every text in the code, a line each; f-strings without their values."""
+    trees = (ast.parse(path.read_text("utf-8")) for base in PACKAGES for path in base.rglob("*.py"))
+    return "\n".join(
+        node.value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+def codes() -> set[str]:
+    """The code of every error that the code raises or records."""
+    found = set()
+    for base in PACKAGES:
+        for path in base.rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if (
+                    isinstance(node, ast.keyword)
+                    and node.arg == "code"
+                    and isinstance(node.value, ast.Constant)
+                ):
+                    found.add(node.value.value)
+    return found
+
+
+def texts_of_page() -> Iterator[str]:
+    """Every text that is marked in the source of the report's page."""
+    source = files_of_page()
+    found: dict[str, str] = {}
+    for text in source:
+        page.translated_source(text, lambda text: found.setdefault(text, text), with_names=False)
+    yield from found
+
+
+def files_of_page() -> list[str]:
+    folder = ROOT / "src" / "voiceclone_cli" / "report" / "page"
+    return [path.read_text("utf-8") for path in folder.iterdir() if path.suffix in (".js", ".html")]
+
+
+def test_english_needs_no_catalogue() -> None:
+    assert catalogue(ENGLISH) == Catalogue()
+    assert catalogue(ENGLISH).sentence("note: any words") == "note: any words"
+    assert catalogue(ENGLISH).error("media_missing", "a.wav does not exist") == "a.wav does not exist"
+
+
+def test_the_page_is_translated_as_a_whole_and_nothing_else_is() -> None:
+    assert set(catalogue(CHINESE).page) == set(texts_of_page())
+
+
+def test_a_translation_has_the_values_of_its_english() -> None:
+    chinese = catalogue(CHINESE)
+    for texts in (chinese.page, chinese.sentences):
+        for english, translated in texts.items():
+            assert Counter(placeholders(english)) == Counter(placeholders(translated)), english
+
+
+def test_every_error_is_translated() -> None:
+    assert codes() >= {"media_missing", "disk_full"}
+    assert set(catalogue(CHINESE).errors) | UNTRANSLATED == codes()
+    assert not set(catalogue(CHINESE).errors) & UNTRANSLATED
+
+
+def test_every_error_says_something_of_its_own_in_one_sentence() -> None:
+    for code, sentence in catalogue(CHINESE).errors.items():
+        assert re.fullmatch(r"[^。]*[\u4e00-\u9fff][^。]*。", sentence), code
+
+
+def test_sentences_are_those_of_the_code() -> None:
+    """Every word between two values stands so in the code; a sentence that was changed there is missed here."""
+    code = texts_of_code()
+    for english in catalogue(CHINESE).sentences:
+        for part in re.split(r"\{[+#]?\w+\}", english):
+            assert all(word in code for word in re.findall(r"[^ ,;:()]+", part)), english
+
+
+def test_a_sentence_has_enough_words_to_be_known_by() -> None:
+    for english in catalogue(CHINESE).sentences:
+        fixed = re.sub(r"\{[+#]?\w+\}", "", english)
+        numbers = len(re.findall(r"\{#", english))
+        assert len(fixed.strip()) + 2 * numbers >= 3, english
+
+
+@pytest.mark.parametrize(
+    "english, chinese",
+    [
+        ("  SPEAKER_00: 5 segments, reference 9.8 s", "  SPEAKER_00：5 句，参考音频 9.8 秒"),
+        ("  note: kept from before", "  提示：沿用以前的"),
+        ("diarization: 100 %", "说话人分离：100 %"),
+        ("engine: kokoro is requested", "引擎：按要求使用 kokoro"),
+        ("speakers: 12 by label, 3 by time", "说话人：按标签 12 句、按时间 3 句"),
+        (
+            "not spoken: 4 texts (2 sounds, 1 credit, 1 without words)",
+            "不念的文字：4 处文字（声响 2 处、署名 1 处、没有文字 1 处）",
+        ),
+        ("wrong_words, silent", "字词有误、无声"),
+        ("wrong_words, a word of the user", "wrong_words, a word of the user"),
+        ("about 2 to 3 of them", "about 2 to 3 of them"),
+        ("a note that nothing translates: see --help", "a note that nothing translates: see --help"),
+        ("", ""),
+    ],
+)
+def test_a_line_is_translated_with_its_values_or_left_alone(english: str, chinese: str) -> None:
+    assert catalogue(CHINESE).sentence(english) == chinese
+
+
+def test_text_of_the_user_is_never_translated() -> None:
+    line = "  0007 runs 0.42 s past its slot: failed"
+    assert catalogue(CHINESE).sentence(line) == "  0007 超出时段 0.42 秒：failed"
+
+
+def test_an_error_says_what_to_do_and_then_has_the_details() -> None:
+    assert catalogue(CHINESE).error("media_missing", "a.wav does not exist: check the path.") == (
+        "文件不存在，请检查路径。（media_missing）\n  a.wav does not exist: check the path."
+    )
+    assert catalogue(CHINESE).error("unheard_of", "Anything.") == "Anything."
+
+
+@pytest.mark.parametrize(
+    "environ, language",
+    [
+        ({}, ENGLISH),
+        ({"LANG": "C.UTF-8"}, ENGLISH),
+        ({"LANG": "en_GB.UTF-8"}, ENGLISH),
+        ({"LANG": "zh_CN.UTF-8"}, CHINESE),
+        ({"LANG": "zh_TW.UTF-8"}, CHINESE),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, ENGLISH),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "zh_CN.UTF-8"}, CHINESE),
+        ({"LANG": "en_US.UTF-8", "LANGUAGE": "zh_CN:en"}, CHINESE),
+        ({"LANG": "zh_CN.UTF-8", "LANGUAGE": "en:zh"}, ENGLISH),
+        ({"LANG": "C", "LANGUAGE": "zh"}, ENGLISH),
+    ],
+)
+def test_the_locale_says_the_language(environ: dict[str, str], language: str) -> None:
+    assert locale_language(environ) == language
+
+
+@pytest.mark.parametrize(
+    "name, language",
+    [
+        ("Chinese (Simplified)_China", CHINESE),
+        ("zh_CN", CHINESE),
+        ("English_Germany", ENGLISH),
+        (None, ENGLISH),
+    ],
+)
+def test_windows_says_the_language_without_variables(
+    name: str | None, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "name", "nt")
+    monkeypatch.setattr("locale.getlocale", lambda: (name, None))
+    found = locale_language({})
+    monkeypatch.undo()
+    assert found == language
+
+
+def test_what_is_chosen_comes_before_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translation, "locale_language", lambda: CHINESE)
+    assert translation.current().language == CHINESE
+    translation.choose(ENGLISH)
+    assert translation.current().language == ENGLISH
+    translation.choose(None)
+    assert translation.current().language == CHINESE
+
+
+def without_chinese(lines: Iterator[str]) -> list[str]:
+    return [line for line in lines if line.strip() and not re.search(r"[\u4e00-\u9fff]", line)]
+
+
+def test_no_line_at_the_end_of_a_run_stays_english() -> None:
+    document = {
+        "status": "partial",
+        "run_dir": "/run",
+        "speakers": [{"name": "ANNA", "segments": 5, "reference_seconds": 9.8}],
+        "speakers_found": {"label": 12, "time": 3},
+        "notes": ["the disk of /run may become full: the run needs up to 10 MB and 5 MB are free; if it does, make room and give the same command again"],
+        "segments": [{"id": "0001", "status": "done", "overflow_seconds": 0.5, "text": "Hello."}],
+        "errors": [{"code": "worker_died", "message": "The worker ended.", "segment": "0002"}],
+        "turns": [{"speaker": "ANNA"}],
+        "reused": 1,
+        "timing": {"total": 1.0},
+    }  # fmt: skip
+    say = catalogue(CHINESE).sentence
+    assert without_chinese(map(say, run_summary(document))) == []
+    assert [say(line) for line in run_summary(document)][-1] == (
+        "部分完成：1 / 1 句，其中 1 句沿用以前的，用时 1.0 秒，结果在 /run"
+    )
+    for until in Until:
+        stopped = {**document, "errors": []}
+        assert without_chinese(map(say, run_summary(stopped, until))) == []
