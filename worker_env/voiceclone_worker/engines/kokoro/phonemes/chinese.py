@@ -369,13 +369,19 @@ _LETTERS = {
     "K": "kʰˈei", "L": "ˈɛl", "M": "ˈɛm", "N": "ˈɛn", "O": "ˈou", "P": "pʰˈi", "Q": "kʰjˈu", "R": "ˈɑɹ", "S": "ˈɛs",
     "T": "tʰˈi", "U": "jˈu", "V": "vˈi", "W": "dˈʌbəlju", "X": "ˈɛks", "Y": "wˈai", "Z": "zˈi",
 }  # fmt: skip
-_SPELLED = frozenset(["app", "apps", "ppt", "pdf", "vip", "ai", "ip", "ktv", "pk", "id", "tv", "vs", "ceo", "cpu", "gpu", "usb"])
+_SPELLED = frozenset(
+    ("app", "apps", "ppt", "pdf", "vip", "ai", "ip", "ktv", "id", "tv", "vs", "ceo", "cpu", "gpu", "usb")
+)
 """Abbreviations that are read letter by letter in lower case too."""
-_SAID_AS_WORDS = frozenset(["SIM", "PIN", "GIF", "RAM", "ROM", "FAX", "THE", "AND", "NEW", "FOR", "BIG", "TOP"])
+_SAID_AS_WORDS = frozenset(
+    ["SIM", "PIN", "GIF", "RAM", "ROM", "FAX", "THE", "AND", "NEW", "FOR", "BIG", "TOP"]
+)
 """Of up to three capitals; longer ones are words where they have a vowel (NASA, IKEA)."""
 _VOWEL = "AIOWYaeiouyæɐɑɒɔəɚɛɜɪʊʌᵊᵻ"
 _ASPIRATED = re.compile(rf"(?<!s)([ptk])(?=[ˈˌ]?(?:[{_VOWEL}]|[ɹljw]))|(?<!s)([ptk])(?= |$)")
-_ACCENT = str.maketrans({"A": "ei", "I": "ai", "O": "ou", "W": "au", "Y": "oi", "θ": "s", "T": "tʰ", "ɾ": "tʰ"})
+_ACCENT = str.maketrans(
+    {"A": "ei", "I": "ai", "O": "ou", "W": "au", "Y": "oi", "θ": "s", "T": "tʰ", "ɾ": "tʰ"}
+)
 
 
 def _latin(text: str, foreign: Foreign) -> tuple[str, list[str]]:
