@@ -245,7 +245,7 @@ def test_the_tables_have_what_they_say() -> None:
         ("5G", "u↓ ʤˈi"),
         ("T恤", "tʰˈi ɕy↘"),
         ("去NASA", "ʨʰy↘ mɑ"),
-        ("Google Cloud很快", "mɑ xə↗nkʰwai↘"),
+        ("Google Cloud很快", "mɑ xə↓nkʰwai↘"),
         ("ChatGPT", "mɑ ʤˈi pʰˈi tʰˈi"),
         ("Wi-Fi", "mɑ"),
     ],
