@@ -235,7 +235,7 @@ _TRADITIONAL = (
     "爾盡層屬歲島幣師帶幫庫應慶廟廢廣莊異棄歸錄總戀惡驚慣戰戲戶掃執擴報擔擁擇掛損換據數斷舊顯曉術條極構標樹"
     "檔檢樓楚歡氣漢溝濟滿熱愛爺狀獨環瑪療瘋監盤蓋碼確離積稱窮競筆簽簡緊紅約級紀純紙納練組細織終紹結絕統綠"
     "維網羅職聯肅腦臟臉節藝榮藥慮雖蝦補裝計訂訪證評譯詩詳誼謀賽贊贏趕躍轉輪軟輕較輛輸辭遷遲鄭郵釋鑰鋪鎖"
-    "階隱靜頂項順領頻顏顆額飯飲餓館駕驗騙雞鴨麥黃齊齒劉吳孫趙周楊葉蘇呂許鄧韓馮蕭盧陸錢嚴賀賈顧嗎喔妳係咗嘅唔哋啲"
+    "階隱靜頂項順領頻顏顆額飯飲餓館駕驗騙雞鴨麥黃齊齒劉吳孫趙周楊葉蘇呂許鄧韓馮蕭盧陸錢嚴賀賈顧嗎喔妳係咗嘅唔哋啲佢喺嘢嚟咁睇冇食嘛"
 )
 _KANA = "".join(map(chr, (*range(0x3041, 0x3094), *range(0x30A1, 0x30F7), 0x30FC)))
 _KANJI = (
@@ -345,7 +345,7 @@ _CYRILLIC = {
     "mk": "абвгдѓежзѕијклљмнњопрстќуфхцчџш",
 }
 """Letters of the languages that are written with these encodings: a text has those of one of them."""
-_LETTERS_LEAD, _LETTERS_LEAD_OF_FEW, _FEW_LETTERS = 0.15, 0.25, 40
+_LETTERS_LEAD, _LETTERS_LEAD_OF_FEW, _FEW_LETTERS = 0.15, 0.2, 40
 """By which the share must exceed that of any other text, and that of few letters."""
 _IN_ALPHABET = 0.97
 """Share of this alphabet among the letters that are not ASCII."""

@@ -19,7 +19,7 @@ from importlib.resources import files
 ENGLISH, CHINESE = "en", "zh"
 LANGUAGES = (ENGLISH, CHINESE)
 
-_PLACEHOLDER = re.compile(r"\{([+#]?)(\w+)\}")
+_PLACEHOLDER = re.compile(r"\{([+#!]?)(\w+)\}")
 _VALUES = {"": ".*?", "+": ".+?", "#": r"[-+−]?\d[\d.,]*%?"}
 """What a placeholder stands for: any text, a name or a sentence to translate, a number."""
 
@@ -37,7 +37,7 @@ class Catalogue:
     """What the code names by an English word: states, flags, stages, sources."""
     sentences: Mapping[str, str] = field(default_factory=dict)
     """Sentences and lines, with {name} for what differs, {#name} for a number, and {+name} for a name or a sentence
-    that is translated itself."""
+    that is translated itself. In a translation, {!code} is what the error of this code means."""
     errors: Mapping[str, str] = field(default_factory=dict)
     """What an error means and what to do, by its code."""
 
@@ -81,6 +81,8 @@ class Catalogue:
     def _filled(self, translation: str, values: Mapping[str, str]) -> str:
         def value(placeholder: re.Match[str]) -> str:
             text = values[placeholder[2]]
+            if placeholder[1] == "!":
+                return self.errors.get(text, "")
             return self.sentence(text) if placeholder[1] == "+" else text
 
         return _PLACEHOLDER.sub(value, translation)

@@ -1,4 +1,5 @@
-"""The files under examples/ci/: the script does what it says, the workflow calls nothing that is not there.
+"""The files under examples/: the CI script does what it says, its workflow calls nothing that is not there, and a
+translation of the sample is spoken.
 
 The script's way through run, check, gates and exit codes is the same with any engine, so tones do.
 """
@@ -19,7 +20,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from command import TONES, expect_understood, path_with_the_command
+from command import TONES, expect_understood, path_with_the_command, voiceclone
 from voiceclone_cli.config import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -105,6 +106,32 @@ def test_a_line_that_cannot_be_synthesized_is_exit_code_3(
 def test_unusable_input_is_reported_as_such(sample_wav: Path, tmp_path: Path) -> None:
     assert regression(sample_wav, LINES).returncode == 2
     assert regression(tmp_path / "nothing.wav", LINES, tmp_path / "out").returncode == 2
+
+
+@pytest.mark.engine
+def test_the_sample_is_dubbed_into_chinese_for_a_chinese_reader(
+    sample_wav: Path, tmp_path: Path, model_folders: Any
+) -> None:
+    """tests/unit/test_example_scripts.py reads the other languages; each is spoken in the same way."""
+    folder = tmp_path / "中文.voiceclone"
+    chinese = ("--language", "zh", "--lang", "zh")
+    script = ROOT / "examples" / "sample.zh.srt"
+    run = voiceclone(
+        "run", sample_wav, "--script", script, *chinese, "--engine", "kokoro", "--out", folder, cwd=tmp_path
+    )
+    assert run.code == 0, run.err
+    assert "全部完成：9 / 9 句" in run.err.splitlines()[-1]
+    segments = json.loads((folder / "run.json").read_text(encoding="utf-8"))["segments"]
+    assert [(line["status"], line["language"], line["warnings"]) for line in segments] == [
+        ("done", "zh", [])
+    ] * 9
+    # The translation fits: no line is cut or squeezed.
+    assert max(line["overflow_seconds"] for line in segments) < 0.05
+    assert max(line["stretch"] for line in segments) <= 1.3
+    check = voiceclone("check", folder, "--lang", "zh", "--json", cwd=tmp_path)
+    # Nine short lines with two names in them, heard by whisper-base.
+    assert check.document["summary"]["wer"] < 0.4, check.out
+    assert '<html lang="zh-Hans">' in (folder / "report.html").read_text(encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------- the workflow

@@ -1,4 +1,4 @@
-"""`voiceclone check` as it is typed: what it refuses before anything is listened to."""
+"""`voiceclone check` as it is typed: what it refuses before anything is listened to, and what it prints."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from check_samples import finished_run
+from check_samples import finished_run, row, voice
 from command import voiceclone
+from voiceclone_cli import translation
+from voiceclone_cli.cli.inspect import _evaluation_lines, _gate_lines
+from voiceclone_cli.evaluation.evaluate import summarise
+from voiceclone_cli.evaluation.gates import find_gate_failures
+from voiceclone_cli.evaluation.model import Evaluation, Flag, GateLimits
 
 
 def test_a_folder_that_is_no_run_is_bad_input(tmp_path: Path) -> None:
@@ -45,3 +50,33 @@ def test_a_junit_file_that_cannot_be_written_is_reported_before_the_measurement(
     ended = voiceclone("check", run, "--junit", tmp_path)
     assert ended.code == 1 and str(tmp_path.parent) in ended.err
     assert not (run / "check.json").exists()
+
+
+def test_what_a_check_prints_is_in_the_language_that_was_chosen() -> None:
+    wrong = {"wer": 0.5, "word_errors": 3, "transcript": "We eat.", "flags": (Flag.WRONG_WORDS, Flag.SILENT)}
+    rows = (
+        row("0001", mos=1.5),
+        row("0002", **{**wrong, "flags": (Flag.WRONG_WORDS,)}),
+        row("0003", **wrong),
+    )
+    gates = GateLimits(min_margin=0.3, max_wer=0.1, min_mos=2.0)
+    summary, voices = summarise(rows), (voice(),)
+    failures = find_gate_failures(gates, rows, voices, summary)
+    evaluation = Evaluation(Path("/run"), rows, voices, summary, gates, failures, {}, ())
+    translation.choose("zh")
+    say = translation.current().sentence
+    assert [say(line) for line in _evaluation_lines(evaluation)] == [
+        "  ANNA：相似度 0.60，领先 +0.20，与录音相比（10.0 秒）",
+        "  0002  ANNA  相似度  0.60  领先 +0.20  字词错误率 0.50  音质 3.20  字词有误：识别为 'We eat.'",
+        "  0003  ANNA  相似度  0.60  领先 +0.20  字词错误率 0.50  音质 3.20  字词有误、无声：识别为 'We eat.'",
+        "失败：3 / 3 句，2 句有标记，相似度 0.60，领先 +0.20，字词错误率 0.50，音质 2.63",
+    ]
+    assert list(_gate_lines(evaluation)) == [
+        "全部句子 (ANNA): 对 BERT 的领先 0.200，要求至少 0.3",
+        "本次运行: 总的字词错误率 0.50，要求至多 0.1",
+        "0001 (ANNA): 对 BERT 的领先 0.200，要求至少 0.3",
+        "0001 (ANNA): 音质 1.500，要求至少 2",
+        "0002 (ANNA): 对 BERT 的领先 0.200，要求至少 0.3",
+        "0002 (ANNA): 字词错误率 0.50，要求至多 0.1：识别为 'We eat.'",
+        "0003 (ANNA): 没有声音",
+    ]

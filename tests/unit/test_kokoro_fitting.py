@@ -10,6 +10,7 @@ from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, Envelopes
 from voiceclone_worker.engines.kokoro.fitting import (
     TRAITS_RATE,
     ReferenceTraits,
+    has_lookup,
     measure_pitch,
     speaking_pace,
     speed_of,
@@ -107,6 +108,19 @@ def test_a_speed_is_bounded() -> None:
 def test_a_speaker_of_unknown_pace_is_taken_for_one_as_fast_as_others(reference: ReferenceTraits) -> None:
     assert speaking_pace(reference) is None
     assert speed_of(reference, 1.1) == pytest.approx(1 / 1.1)
+
+
+@pytest.mark.parametrize(
+    "of_reference, of_lines, expected",
+    [
+        *[("en", "en", True), ("zh-Hans", "zh", True), ("zh", "en", True), ("", "en", True)],
+        *[("en", "zh", False), ("", "zh", False), ("es", "fr", False)],
+    ],
+)
+def test_frames_of_the_reference_are_used_for_sounds_that_it_has(
+    of_reference: str, of_lines: str, expected: bool
+) -> None:
+    assert has_lookup(a_reference(language=of_reference), of_lines) is expected
 
 
 def test_a_reference_needs_a_mixture_for_each_language_of_its_lines() -> None:

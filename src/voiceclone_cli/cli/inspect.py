@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from voiceclone_cli import translation
 from voiceclone_cli.cli import options
 from voiceclone_cli.cli.progress import Display, print_line
 from voiceclone_cli.config import INPUT, OUTPUT, resolve
@@ -87,10 +89,18 @@ def check_command(
         write_junit(evaluation, junit)
     typer.echo(dump_json(evaluation_document(evaluation)) if as_json else path)
     display.say(*_evaluation_lines(evaluation))
-    for failure in evaluation.gate_failures:
-        where = failure.segment or ("the run" if failure.speaker is None else "all segments")
-        print_line(f"{where}{f' ({failure.speaker})' if failure.speaker else ''}: {failure.message}")
+    for line in _gate_lines(evaluation):
+        print_line(line)
     raise typer.Exit(0 if evaluation.passed else GATE_FAILED)
+
+
+def _gate_lines(evaluation: Evaluation) -> Iterator[str]:
+    """Yield a line about each gate that was missed, in the user's language."""
+    say = translation.current().sentence
+    for failure in evaluation.gate_failures:
+        where = failure.segment or say("the run" if failure.speaker is None else "all segments")
+        speaker = f" ({failure.speaker})" if failure.speaker else ""
+        yield f"{where}{speaker}: {say(failure.message)}"
 
 
 def _evaluation_lines(evaluation: Evaluation) -> list[str]:
