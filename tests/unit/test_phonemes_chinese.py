@@ -234,3 +234,26 @@ def test_the_tables_have_what_they_say() -> None:
     assert json.dumps(chinese._table())
     for word, readings in chinese._table().items():
         assert len(word) == len(readings) and all(map(syllable, readings)), word
+
+
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [
+        ("用GPU", "jʊ↘ŋ ʤˈi pʰˈi jˈu"),
+        ("下载App", "ɕja↘ʦai↘ ˈei pʰˈi pʰˈi"),
+        ("MP3", "ˈɛm pʰˈi sa→n"),
+        ("5G", "u↓ ʤˈi"),
+        ("T恤", "tʰˈi ɕy↘"),
+        ("去NASA", "ʨʰy↘ mɑ"),
+        ("Google Cloud很快", "mɑ xə↓nkʰwai↘"),
+        ("ChatGPT", "mɑ ʤˈi pʰˈi tʰˈi"),
+        ("Wi-Fi", "mɑ"),
+    ],
+)
+def test_abbreviations_are_read_letter_by_letter_and_words_in_english(text: str, phonemes: str) -> None:
+    assert to_phonemes(text, "zh", lambda _: ("mɑ", [])) == (phonemes, [])
+
+
+def test_english_sounds_are_those_of_chinese_voices() -> None:
+    outlook, skipped = to_phonemes("Outlook", "zh", lambda _: ("ˈWtlˌʊk stˈɑɹ θˈɪT", []))
+    assert (outlook, skipped) == ("ˈautʰlˌʊkʰ stˈɑɹ sˈɪtʰ", [])

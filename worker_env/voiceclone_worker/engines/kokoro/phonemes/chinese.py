@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
 from voiceclone_worker.engines.base import EngineError
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
@@ -115,7 +114,7 @@ def _mark(sign: str) -> str:
 
 def _han(text: str) -> tuple[str, list[str]]:
     """Return the phonemes of a run of Chinese characters, and the characters that have no reading."""
-    words = [word for word in _segmenter()(text.replace("〇", "零")) if word]
+    words = _words(text.replace("〇", "零"))
     toned = _with_sandhi(words, [_readings(words, place) for place in range(len(words))])
     phonemes, skipped = [], []
     for word, readings in zip(words, toned, strict=True):
@@ -125,13 +124,21 @@ def _han(text: str) -> tuple[str, list[str]]:
     return " ".join(filter(None, phonemes)), skipped
 
 
-@cache
-def _segmenter() -> Callable[[str], list[str]]:
+def _words(text: str) -> list[str]:
+    """Return the words of a text.
+
+    rjieba joins characters to names that no dictionary has, and so particles and verbs too (他|高兴|地说): where one of
+    several readings is among them, only words of its dictionary count.
+    """
     try:
-        from rjieba import cut
+        import rjieba
     except ImportError as error:
         raise EngineError("package_missing", f"Chinese text needs rjieba ({error}).") from error
-    return cast(Callable[[str], list[str]], cut)
+    words: list[str] = []
+    for word in rjieba.cut(text):
+        is_doubtful = len(word) > 1 and not _contexts().keys().isdisjoint(word) and not rjieba.has_word(word)
+        words += rjieba.cut(word, False) if is_doubtful else [word]
+    return words
 
 
 @cache
@@ -288,7 +295,7 @@ def _tone_of_one(signs: str, place: int, following: str) -> str:
     """Return the reading of 一: level where it counts or names the first, neutral in 看一看, else rising or falling."""
     before, after = signs[place - 1 : place], signs[place + 1 : place + 2]
     is_scaled = bool(after) and after in _SCALES
-    is_in_number = bool(before) and before in _NUMERALS and not is_scaled
+    is_in_number = bool(before) and before in _NUMERALS[:-1] and not is_scaled
     is_digit = bool(after) and after in _NUMERALS and not is_scaled and after != "点"
     is_decimal = after == "点" and signs[place + 2 : place + 3] in tuple(_NUMERALS)
     is_first = before in ("第", "周", "初", "期", "拜") or after in ("月", "号", "日", "楼", "班", "")
@@ -357,6 +364,54 @@ def syllable(pinyin: str) -> str:
 
 # English inside Chinese.
 
+_LETTERS = {
+    "A": "ˈei", "B": "bˈi", "C": "sˈi", "D": "dˈi", "E": "ˈi", "F": "ˈɛf", "G": "ʤˈi", "H": "ˈeiʧ", "I": "ˈai", "J": "ʤˈei",
+    "K": "kʰˈei", "L": "ˈɛl", "M": "ˈɛm", "N": "ˈɛn", "O": "ˈou", "P": "pʰˈi", "Q": "kʰjˈu", "R": "ˈɑɹ", "S": "ˈɛs",
+    "T": "tʰˈi", "U": "jˈu", "V": "vˈi", "W": "dˈʌbəlju", "X": "ˈɛks", "Y": "wˈai", "Z": "zˈi",
+}  # fmt: skip
+_SPELLED = frozenset(
+    ("app", "apps", "ppt", "pdf", "vip", "ai", "ip", "ktv", "id", "tv", "vs", "ceo", "cpu", "gpu", "usb")
+)
+"""Abbreviations that are read letter by letter in lower case too."""
+_SAID_AS_WORDS = frozenset(
+    ["SIM", "PIN", "GIF", "RAM", "ROM", "FAX", "THE", "AND", "NEW", "FOR", "BIG", "TOP"]
+)
+"""Of up to three capitals; longer ones are words where they have a vowel (NASA, IKEA)."""
+_VOWEL = "AIOWYaeiouyæɐɑɒɔəɚɛɜɪʊʌᵊᵻ"
+_ASPIRATED = re.compile(rf"(?<!s)([ptk])(?=[ˈˌ]?(?:[{_VOWEL}]|[ɹljw]))|(?<!s)([ptk])(?= |$)")
+_ACCENT = str.maketrans(
+    {"A": "ei", "I": "ai", "O": "ou", "W": "au", "Y": "oi", "θ": "s", "T": "tʰ", "ɾ": "tʰ"}
+)
+
 
 def _latin(text: str, foreign: Foreign) -> tuple[str, list[str]]:
-    return foreign(text)
+    """Return the phonemes of English words, and what has none."""
+    parts: list[str] = []
+    skipped: list[str] = []
+    words: list[str] = []
+    for word in [*re.sub("(?<=[a-z])(?=[A-Z]{2})", " ", text).replace("-", " ").split(), ""]:
+        if word and not _is_spelled(word):
+            words.append(word.capitalize() if word.isupper() else word)
+            continue
+        if words:
+            phonemes, unread = foreign(" ".join(words))
+            parts.append(_accented(phonemes))
+            skipped += unread
+            words.clear()
+        parts += [_LETTERS[letter] for letter in word.upper()]
+    return " ".join(filter(None, parts)), skipped
+
+
+def _is_spelled(word: str) -> bool:
+    if word.lower() in _SPELLED:
+        return True
+    is_short = len(word) <= 3 or not set(word) & set("AEIOUY")
+    return word.isascii() and word.isalpha() and word.isupper() and is_short and word not in _SAID_AS_WORDS
+
+
+def _accented(phonemes: str) -> str:
+    """Return English phonemes as Chinese voices say them.
+
+    Their p, t and k without ʰ are heard as b, d and g, and their diphthongs are two vowels.
+    """
+    return _ASPIRATED.sub(r"\1\2ʰ", phonemes).translate(_ACCENT)

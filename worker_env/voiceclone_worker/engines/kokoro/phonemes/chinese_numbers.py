@@ -135,13 +135,13 @@ def _fraction(found: Match) -> str:
     if not 0 < top < bottom:
         return found.group()
     words = f"{cardinal(bottom)}分之{cardinal(top)}"
-    return f"{cardinal(int(found[1]))}又{words}" if found[1] else words
+    return f"{_number(found[1])}又{words}" if found[1] else words
 
 
 def _vulgar(found: Match) -> str:
     value = Fraction(unicodedata.numeric(found[2])).limit_denominator(100)
     words = f"{cardinal(value.denominator)}分之{cardinal(value.numerator)}"
-    return f"{cardinal(int(found[1]))}又{words}" if found[1] else words
+    return f"{_number(found[1])}又{words}" if found[1] else words
 
 
 def _telephone(found: Match) -> str:
@@ -188,6 +188,7 @@ def _year(found: Match) -> str:
 
 def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     """Yield patterns and what replaces them, in the order in which they are applied."""
+    yield rf"\d{{{MOST_DIGITS + 1},}}", lambda m: in_digits(m.group())
     yield "[−﹣‐‑]", "-"
     yield r"(?<=\d),(?=\d{3}(?!\d))", ""
     # Addresses.
