@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from importlib.resources import files
 
 ENGLISH, CHINESE = "en", "zh"
 LANGUAGES = (ENGLISH, CHINESE)
@@ -118,6 +117,8 @@ def catalogue(language: str) -> Catalogue:
     """Return the catalogue of a language; that of English is empty."""
     if language == ENGLISH:
         return ENGLISH_TEXTS
+    from importlib.resources import files
+
     text = files("voiceclone_cli").joinpath("catalogues", f"{language}.json").read_text(encoding="utf-8")
     return Catalogue(language, **json.loads(text))
 
