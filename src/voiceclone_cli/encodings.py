@@ -235,7 +235,7 @@ _TRADITIONAL = (
     "爾盡層屬歲島幣師帶幫庫應慶廟廢廣莊異棄歸錄總戀惡驚慣戰戲戶掃執擴報擔擁擇掛損換據數斷舊顯曉術條極構標樹"
     "檔檢樓楚歡氣漢溝濟滿熱愛爺狀獨環瑪療瘋監盤蓋碼確離積稱窮競筆簽簡緊紅約級紀純紙納練組細織終紹結絕統綠"
     "維網羅職聯肅腦臟臉節藝榮藥慮雖蝦補裝計訂訪證評譯詩詳誼謀賽贊贏趕躍轉輪軟輕較輛輸辭遷遲鄭郵釋鑰鋪鎖"
-    "階隱靜頂項順領頻顏顆額飯飲餓館駕驗騙雞鴨麥黃齊齒劉吳孫趙周楊葉蘇呂許鄧韓馮蕭盧陸錢嚴賀賈顧嗎喔妳係咗嘅唔哋啲"
+    "階隱靜頂項順領頻顏顆額飯飲餓館駕驗騙雞鴨麥黃齊齒劉吳孫趙周楊葉蘇呂許鄧韓馮蕭盧陸錢嚴賀賈顧嗎喔妳係咗嘅唔哋啲佢喺嘢嚟咁睇冇食嘛"
 )
 _KANA = "".join(map(chr, (*range(0x3041, 0x3094), *range(0x30A1, 0x30F7), 0x30FC)))
 _KANJI = (
@@ -263,8 +263,9 @@ _SIGNS = re.compile(
 
 _LEAST_COMMON = 4
 """Common characters: less prove nothing."""
-_COMMON_SHARE = 0.45
-"""Share of common characters from which a text is in this language: it has .7 to .95, and others .2 of them."""
+_COMMON_SHARE, _COMMON_SHARE_OF_FEW, _FEW_CHARACTERS = 0.45, 0.55, 20
+"""Share of common characters from which a text is in this language, and that of a text of few characters: it has .7 to
+.95 of them, and others have .2."""
 _WORSE = 0.6
 """The next encoding must have less than this part of the best one's share."""
 
@@ -298,11 +299,12 @@ def _by_characters(data: bytes) -> Iterator[tuple[str, str]]:
         characters = [each for each in _SIGNS.sub("", _sample(text)) if ord(each) > 127]
         hits = sum(each in common for each in characters)
         if hits >= _LEAST_COMMON:
-            shares.append((hits / len(characters), name, text))
+            least = _COMMON_SHARE_OF_FEW if len(characters) < _FEW_CHARACTERS else _COMMON_SHARE
+            shares.append((hits / len(characters), name, text, least))
     if not shares:
         return
-    best, name, text = max(shares)
-    if best >= _COMMON_SHARE and all(share < _WORSE * best or other == text for share, _, other in shares):
+    best, name, text, least = max(shares)
+    if best >= least and all(share < _WORSE * best or other == text for share, _, other, _ in shares):
         yield name, text
 
 
@@ -343,15 +345,15 @@ _CYRILLIC = {
     "mk": "абвгдѓежзѕијклљмнњопрстќуфхцчџш",
 }
 """Letters of the languages that are written with these encodings: a text has those of one of them."""
-_LETTERS_LEAD = 0.15
-"""By which the share must exceed that of any other text."""
+_LETTERS_LEAD, _LETTERS_LEAD_OF_FEW, _FEW_LETTERS = 0.15, 0.2, 40
+"""By which the share must exceed that of any other text, and that of few letters."""
 _IN_ALPHABET = 0.97
 """Share of this alphabet among the letters that are not ASCII."""
 
 
 def _by_letters(data: bytes) -> Iterator[tuple[str, str]]:
     """Yield the encoding whose text is mostly common letters of its alphabet, and clearly more than any other's."""
-    shares: list[tuple[float, str, str]] = []
+    shares: list[tuple[float, str, str, float]] = []
     passed = set[str]()
     for name, codec, script in _ALPHABETS:
         text = _plain(data, codec)
@@ -368,16 +370,17 @@ def _by_letters(data: bytes) -> Iterator[tuple[str, str]]:
         if share < _RIVAL_SHARE or not _are_words_whole(sample, script):
             continue
         # What is too short, or strange for its alphabet, proves nothing; yet it speaks against another encoding.
-        shares.append((share, name, text))
+        lead = _LETTERS_LEAD if len(own) >= _FEW_LETTERS else _LETTERS_LEAD_OF_FEW
+        shares.append((share, name, text, lead))
         is_small = any(map(str.islower, own)) or script in _UNICASE
         least = _LEAST_LETTERS if is_small else _LEAST_CAPITALS
         if share >= _LETTERS_SHARE[script] and len(own) >= least and _are_of_one_language(sample, script):
             passed.add(name)
     if not shares:
         return
-    best, name, text = max(shares)
-    others = [share for share, _, other in shares if other != text]
-    if name in passed and best - max(others, default=0.0) >= _LETTERS_LEAD:
+    best, name, text, lead = max(shares)
+    others = [share for share, _, other, _ in shares if other != text]
+    if name in passed and best - max(others, default=0.0) >= lead:
         yield name, text
 
 

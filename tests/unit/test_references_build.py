@@ -210,6 +210,8 @@ def test_the_words_are_those_of_the_text_file(tmp_path: Path) -> None:
     voice.with_suffix(".txt").write_text("\ufeffThese are\n the  words.\n", encoding="utf-8")
     audio, rate, text, warnings = read_user_reference(voice)
     assert (text, rate, len(audio), warnings) == ("These are the words.", 16_000, 32_000, ())
+    voice.with_suffix(".txt").write_text("这是我的\n声音。\n", encoding="utf-8")
+    assert read_user_reference(voice)[2] == "这是我的声音。"
 
 
 def test_a_reference_from_a_film_has_no_silence_before_its_sound(tmp_path: Path) -> None:

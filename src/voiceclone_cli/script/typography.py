@@ -62,8 +62,8 @@ _LATIN_END = re.compile(rf"{_CJK} ?(?:[^\s{_HAN}{_KANA}{_FULL_WIDTH},?!;]+ ?){{1
 def full_width(text: str, language: str) -> str:
     """Return a line with its Chinese or Japanese punctuation in full width, without blanks beside it.
 
-    Lines of other languages stay as they are. Recognisers write ``早上好,今天`` and ``吗?``. What stands in numbers (``10:30``), addresses and Latin phrases
-    stays.
+    Lines of other languages stay as they are, and so does what stands in numbers (``10:30``), addresses and Latin
+    phrases. Recognisers write ``早上好,今天`` and ``吗?``.
     """
     main = main_language(language)
     if not has_cjk(text) or (main != "ja" and main not in _CHINESE):
