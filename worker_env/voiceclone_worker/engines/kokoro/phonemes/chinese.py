@@ -379,9 +379,7 @@ _SAID_AS_WORDS = frozenset(
 """Of up to three capitals; longer ones are words where they have a vowel (NASA, IKEA)."""
 _VOWEL = "AIOWYaeiouyæɐɑɒɔəɚɛɜɪʊʌᵊᵻ"
 _ASPIRATED = re.compile(rf"(?<!s)([ptk])(?=[ˈˌ]?(?:[{_VOWEL}]|[ɹljw]))|(?<!s)([ptk])(?= |$)")
-_ACCENT = str.maketrans(
-    {"A": "ei", "I": "ai", "O": "ou", "W": "au", "Y": "oi", "θ": "s", "T": "tʰ", "ɾ": "tʰ"}
-)
+_ACCENT = str.maketrans({"W": "au", "θ": "s", "T": "tʰ", "ɾ": "tʰ"})
 
 
 def _latin(text: str, foreign: Foreign) -> tuple[str, list[str]]:
@@ -412,6 +410,7 @@ def _is_spelled(word: str) -> bool:
 def _accented(phonemes: str) -> str:
     """Return English phonemes as Chinese voices say them.
 
-    Their p, t and k without ʰ are heard as b, d and g, and their diphthongs are two vowels.
+    Their p, t and k without ʰ sound as b, d and g, and au is two vowels (Outlook). Other changes were measured, and not
+    taken: no stress marks, other diphthongs as two vowels, tones on the stressed vowels.
     """
     return _ASPIRATED.sub(r"\1\2ʰ", phonemes).translate(_ACCENT)
