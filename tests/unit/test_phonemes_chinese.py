@@ -116,6 +116,7 @@ PHRASES = """
     成为医生 cheng2 wei2 yi1 sheng1
     为人民服务 wei4 ren2 min2 fu2 wu4
     在干什么 zai4 gan4 shen2 me5
+    诚实地道歉 cheng2 shi2 de5 dao4 qian4
     衣服干了 yi1 fu5 gan1 le5
     他教数学 ta1 jiao1 shu4 xue2
     她在数钱 ta1 zai4 shu3 qian2

@@ -124,6 +124,10 @@ def _han(text: str) -> tuple[str, list[str]]:
     return " ".join(filter(None, phonemes)), skipped
 
 
+_AFTER_PARTICLE = re.compile("(?<=..地)(?=道歉|道别|道谢|面对|点头)")
+"""Where rjieba would see 地道, 地面 or 地点 (诚实地|道歉)."""
+
+
 def _words(text: str) -> list[str]:
     """Return the words of a text.
 
@@ -135,7 +139,7 @@ def _words(text: str) -> list[str]:
     except ImportError as error:
         raise EngineError("package_missing", f"Chinese text needs rjieba ({error}).") from error
     words: list[str] = []
-    for word in rjieba.cut(text):
+    for word in (word for part in _AFTER_PARTICLE.split(text) for word in rjieba.cut(part)):
         is_doubtful = len(word) > 1 and not _contexts().keys().isdisjoint(word) and not rjieba.has_word(word)
         words += rjieba.cut(word, False) if is_doubtful else [word]
     return words
