@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,15 @@ def test_any_text_is_read_or_refused_in_every_language(language: str, text: str)
         assert error.code in ("nothing_to_speak", "language")
     else:
         assert set(reading.phonemes) <= vocabulary().keys()
+
+
+@pytest.mark.parametrize("language", sorted(LINES))
+def test_the_longest_line_of_strange_signs_takes_no_time(language: str) -> None:
+    registry.spell_out("1", language)
+    started = time.process_time()
+    for text in ("1" * 5000, "1.1" * 1500, "1," * 2000, "5 " * 2000, "€1" * 2000, "12:30" * 800, "a-" * 2500):
+        assert not re.search("[0-9]", registry.spell_out(text, language))
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize("language", sorted(LINES))
