@@ -44,7 +44,7 @@ _CODECS = {
 """Codecs that are tried for a name: what programs write under it, which is more than the standard of that name."""
 
 _LARGE, _MANY_ROWS = 500_000, 4_000
-"""Bytes of a file from which only so many of its rows prove the encoding of all."""
+"""Bytes from which a file is large, and the rows of a large file that prove the encoding of all."""
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 400, 8_000
 """Rows with other characters than ASCII that are looked at, evenly spread, and their characters altogether."""
 _ASCII = re.compile(r"[\x00-\x7f]+")
