@@ -18,6 +18,7 @@ from voiceclone_worker.engines.base import EngineError
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
 from voiceclone_worker.engines.kokoro.phonemes.chinese_numbers import cardinal as cardinal
 from voiceclone_worker.engines.kokoro.phonemes.chinese_numbers import spell_out as spell_out
+from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 
 _DATA = Path(__file__).parent / "data"
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f〇"
@@ -52,7 +53,6 @@ _GREEK = dict(
         strict=True,
     )
 )
-Foreign = Callable[[str], tuple[str, list[str]]]
 
 
 def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:

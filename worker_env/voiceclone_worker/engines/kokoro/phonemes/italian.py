@@ -9,12 +9,13 @@ the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache, lru_cache
 
 from voiceclone_worker.engines.kokoro.phonemes import spelling
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import ROMAN, roman_value
 from voiceclone_worker.engines.kokoro.phonemes.numbers import Match, Money, Rule, Speller, Wording, one_by_one
+from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 from voiceclone_worker.engines.kokoro.phonemes.spelling import Token
 
 _UNITS = [
@@ -397,9 +398,7 @@ _LETTER_NAMES = dict(
 )
 
 
-def to_phonemes(
-    text: str, tag: str, foreign: Callable[[str], tuple[str, list[str]]]
-) -> tuple[str, list[str]]:
+def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     """Return an Italian text in Kokoro's alphabet, and the words and signs in it that have no reading.
 
     ``tag`` changes nothing: all of Italian is read alike.

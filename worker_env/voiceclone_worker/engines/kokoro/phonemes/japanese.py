@@ -16,8 +16,8 @@ from typing import Any
 
 from voiceclone_worker.engines.base import EngineError
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
+from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 
-Foreign = Callable[[str], tuple[str, list[str]]]
 Match = re.Match[str]
 
 # Numbers and signs in words.
