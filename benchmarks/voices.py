@@ -103,7 +103,7 @@ def main() -> int:
         for path in options.compare:
             show(path.stem, json.loads(path.read_text()))
         return 0
-    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "src"), str(options.source / "worker_env")]
+    sys.path[:0] = [str(ROOT / "tests"), *(str(options.source / part) for part in ("src", "worker_env"))]
     people = [person for person in PEOPLE if not options.only or person.name in options.only]
     rows = measure_all(people, options)
     show(str(options.source), rows)

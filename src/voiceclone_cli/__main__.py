@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -79,8 +80,8 @@ def _run_command() -> int:
         print_error(_NO_WORKING_DIRECTORY)
         return InputError.exit_code
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A path need not be Unicode: it is printed byte for byte.
-        sys.stdout.reconfigure(errors="surrogateescape")
+        codecs.register_error("voiceclone", _as_bytes_or_escaped)
+        sys.stdout.reconfigure(errors="voiceclone")
     # Outside of the try: its clauses name typer, and a signal may come while it is loaded.
     import typer
 
@@ -119,6 +120,14 @@ def _run_command() -> int:
             raise
         show()
         return int(getattr(error, "exit_code", 2))
+
+
+def _as_bytes_or_escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Print a path that is not Unicode byte for byte, and what the encoding of stdout lacks as an escape."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
 
 
 def _is_working_directory_removed() -> bool:

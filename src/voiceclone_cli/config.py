@@ -115,7 +115,8 @@ def _text(text: str) -> str:
 
 
 def _track(text: str) -> str:
-    if not re.fullmatch(r"[1-9][0-9]{0,3}|[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", text):
+    is_code = re.fullmatch(r"[1-9][0-9]{0,3}|[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", text)
+    if not is_code and languages.language_of(text) is None:
         raise ValueError(f"must be a number from 1 or a language code such as en, not {text!r:.60}")
     return text.lower()
 

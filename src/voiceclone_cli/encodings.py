@@ -43,6 +43,8 @@ _CODECS = {
 }
 """Codecs that are tried for a name: what programs write under it, which is more than the standard of that name."""
 
+_LARGE, _MANY_ROWS = 500_000, 4_000
+"""Bytes from which a file is large, and the rows of a large file that prove the encoding of all."""
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 400, 8_000
 """Rows with other characters than ASCII that are looked at, evenly spread, and their characters altogether."""
 _ASCII = re.compile(r"[\x00-\x7f]+")
@@ -99,8 +101,10 @@ def decode(data: bytes, given: str | None = None) -> DecodedText:
     if given is not None:
         return DecodedText(_as_given(data, given), given)
     found = dict[str, str]()
-    for name, decoded in _candidates(data):
-        found.setdefault(decoded, name)
+    for name, codec in _candidates(data):
+        decoded = _plain(data, codec)
+        if decoded is not None:
+            found.setdefault(decoded, name)
     if len(found) != 1:
         raise InputError(
             f"is not UTF-8 text, and does not show in which encoding it is: give --encoding ({EXAMPLES}), or save "
@@ -170,25 +174,30 @@ def _strictly(data: bytes, codec: str) -> str | None:
 
 
 def _candidates(data: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the encodings that the bytes prove, each with the text."""
+    """Yield the encodings that the bytes prove, each with the codec."""
     if b"\x1b$" in data:
-        text = _strictly(data, "iso2022_jp_2")
-        if text is not None:
-            yield "iso-2022-jp", text
-        return
-    if b"\0" in data:
-        wide = ((name, _plain(data, name)) for name in ("utf-16-le", "utf-16-be"))
-        yield from ((name, text) for name, text in wide if text is not None)
-        return
-    yield from _by_characters(data)
-    yield from _by_letters(data)
-    yield from _by_language(data)
+        yield "iso-2022-jp", "iso2022_jp_2"
+    elif b"\0" in data:
+        yield from ((name, name) for name in ("utf-16-le", "utf-16-be"))
+    else:
+        rows = _rows(data)
+        yield from _by_characters(rows)
+        yield from _by_letters(rows)
+        yield from _by_language(rows)
 
 
-def _plain(data: bytes, *names: str) -> str | None:
-    """Return the text in the first of these codecs that decodes it; None for what is no plain text."""
-    texts = (_strictly(data, name) for name in names)
-    text = next((text for text in texts if text is not None), None)
+def _rows(data: bytes) -> bytes:
+    """Return a file; of a large one rows with other bytes than ASCII, evenly spread."""
+    if len(data) <= _LARGE:
+        return data
+    rows = [row for row in data.split(b"\n") if not row.isascii()]
+    step = -(-len(rows) // _MANY_ROWS) or 1
+    return b"\n".join(rows[::step])
+
+
+def _plain(data: bytes, codec: str) -> str | None:
+    """Return the text in this codec; None for what is no plain text."""
+    text = _strictly(data, codec)
     if text is None or _NO_TEXT.search(text) or not _are_assigned(text):
         return None
     return text
@@ -235,7 +244,7 @@ _TRADITIONAL = (
     "爾盡層屬歲島幣師帶幫庫應慶廟廢廣莊異棄歸錄總戀惡驚慣戰戲戶掃執擴報擔擁擇掛損換據數斷舊顯曉術條極構標樹"
     "檔檢樓楚歡氣漢溝濟滿熱愛爺狀獨環瑪療瘋監盤蓋碼確離積稱窮競筆簽簡緊紅約級紀純紙納練組細織終紹結絕統綠"
     "維網羅職聯肅腦臟臉節藝榮藥慮雖蝦補裝計訂訪證評譯詩詳誼謀賽贊贏趕躍轉輪軟輕較輛輸辭遷遲鄭郵釋鑰鋪鎖"
-    "階隱靜頂項順領頻顏顆額飯飲餓館駕驗騙雞鴨麥黃齊齒劉吳孫趙周楊葉蘇呂許鄧韓馮蕭盧陸錢嚴賀賈顧嗎喔妳係咗嘅唔哋啲"
+    "階隱靜頂項順領頻顏顆額飯飲餓館駕驗騙雞鴨麥黃齊齒劉吳孫趙周楊葉蘇呂許鄧韓馮蕭盧陸錢嚴賀賈顧嗎喔妳係咗嘅唔哋啲佢喺嘢嚟咁睇冇食嘛"
 )
 _KANA = "".join(map(chr, (*range(0x3041, 0x3094), *range(0x30A1, 0x30F7), 0x30FC)))
 _KANJI = (
@@ -263,25 +272,26 @@ _SIGNS = re.compile(
 
 _LEAST_COMMON = 4
 """Common characters: less prove nothing."""
-_COMMON_SHARE = 0.45
-"""Share of common characters from which a text is in this language: it has .7 to .95, and others .2 of them."""
+_COMMON_SHARE, _COMMON_SHARE_OF_FEW, _FEW_CHARACTERS = 0.45, 0.55, 20
+"""Share of common characters from which a text is in this language, and that of a text of few characters: it has .7 to
+.95 of them, and others have .2."""
 _WORSE = 0.6
 """The next encoding must have less than this part of the best one's share."""
 
 
 @cache
-def _common_characters() -> tuple[tuple[str, tuple[str, ...], frozenset[str]], ...]:
-    """Return the encodings with characters of two bytes: their names, codecs and common characters."""
+def _common_characters() -> tuple[tuple[str, str, frozenset[str]], ...]:
+    """Return the encodings with characters of two bytes: name, codec and common characters of each."""
     chinese = frozenset(_HAN + _SIMPLIFIED + _TRADITIONAL)
     japanese, korean = frozenset(_KANA + _KANJI), frozenset(_HANGUL)
     return (
-        ("gb18030", _CODECS["gb18030"], chinese),
-        ("big5", _CODECS["big5"], chinese),
-        ("shift_jis", _CODECS["shift_jis"], japanese),
-        ("euc-jp", ("euc_jp",), japanese),
-        ("euc-kr", _CODECS["euc_kr"], korean),
+        ("gb18030", "gb18030", chinese),
+        *(("big5", codec, chinese) for codec in _CODECS["big5"]),
+        ("shift_jis", "cp932", japanese),
+        ("euc-jp", "euc_jp", japanese),
+        ("euc-kr", "cp949", korean),
         *(
-            (name, (name,), common)
+            (name, name, common)
             for name in ("utf-16-le", "utf-16-be")
             for common in (chinese, japanese, korean)
         ),
@@ -291,19 +301,20 @@ def _common_characters() -> tuple[tuple[str, tuple[str, ...], frozenset[str]], .
 def _by_characters(data: bytes) -> Iterator[tuple[str, str]]:
     """Yield the encoding whose text is mostly common characters of its language."""
     shares = []
-    for name, names, common in _common_characters():
-        text = _plain(data, *names)
+    for name, codec, common in _common_characters():
+        text = _plain(data, codec)
         if text is None:
             continue
         characters = [each for each in _SIGNS.sub("", _sample(text)) if ord(each) > 127]
         hits = sum(each in common for each in characters)
         if hits >= _LEAST_COMMON:
-            shares.append((hits / len(characters), name, text))
+            least = _COMMON_SHARE_OF_FEW if len(characters) < _FEW_CHARACTERS else _COMMON_SHARE
+            shares.append((hits / len(characters), text, least, name, codec))
     if not shares:
         return
-    best, name, text = max(shares)
-    if best >= _COMMON_SHARE and all(share < _WORSE * best or other == text for share, _, other in shares):
-        yield name, text
+    best, text, least, name, codec = max(shares)
+    if best >= least and all(share < _WORSE * best or other == text for share, other, *_ in shares):
+        yield name, codec
 
 
 # Other alphabets: the commonest letters
@@ -343,15 +354,15 @@ _CYRILLIC = {
     "mk": "абвгдѓежзѕијклљмнњопрстќуфхцчџш",
 }
 """Letters of the languages that are written with these encodings: a text has those of one of them."""
-_LETTERS_LEAD = 0.15
-"""By which the share must exceed that of any other text."""
+_LETTERS_LEAD, _LETTERS_LEAD_OF_FEW, _FEW_LETTERS = 0.15, 0.2, 40
+"""By which the share must exceed that of any other text, and that of few letters."""
 _IN_ALPHABET = 0.97
 """Share of this alphabet among the letters that are not ASCII."""
 
 
 def _by_letters(data: bytes) -> Iterator[tuple[str, str]]:
     """Yield the encoding whose text is mostly common letters of its alphabet, and clearly more than any other's."""
-    shares: list[tuple[float, str, str]] = []
+    shares: list[tuple[float, str, float, str, str]] = []
     passed = set[str]()
     for name, codec, script in _ALPHABETS:
         text = _plain(data, codec)
@@ -368,17 +379,18 @@ def _by_letters(data: bytes) -> Iterator[tuple[str, str]]:
         if share < _RIVAL_SHARE or not _are_words_whole(sample, script):
             continue
         # What is too short, or strange for its alphabet, proves nothing; yet it speaks against another encoding.
-        shares.append((share, name, text))
+        lead = _LETTERS_LEAD if len(own) >= _FEW_LETTERS else _LETTERS_LEAD_OF_FEW
+        shares.append((share, text, lead, name, codec))
         is_small = any(map(str.islower, own)) or script in _UNICASE
         least = _LEAST_LETTERS if is_small else _LEAST_CAPITALS
         if share >= _LETTERS_SHARE[script] and len(own) >= least and _are_of_one_language(sample, script):
             passed.add(name)
     if not shares:
         return
-    best, name, text = max(shares)
-    others = [share for share, _, other in shares if other != text]
-    if name in passed and best - max(others, default=0.0) >= _LETTERS_LEAD:
-        yield name, text
+    best, text, lead, name, codec = max(shares)
+    others = [share for share, other, *_ in shares if other != text]
+    if name in passed and best - max(others, default=0.0) >= lead:
+        yield name, codec
 
 
 _UNICASE = ("HEBREW", "ARABIC", "THAI")
@@ -510,7 +522,7 @@ _FOREIGN_FROM = 20
 
 def _by_language(data: bytes) -> Iterator[tuple[str, str]]:
     """Yield the encodings in which the text is in a language that is written with them, in its letters."""
-    found: list[tuple[int, str, str]] = []
+    found: list[tuple[int, str]] = []
     for name, alphabets in _LATIN.items():
         for codec in (name, *filter(None, [_OTHER_CODECS.get(name)])):
             text = _plain(data, codec)
@@ -527,9 +539,9 @@ def _by_language(data: bytes) -> Iterator[tuple[str, str]]:
                 and (letters := _foreign_letters(words, language, alphabet)) is not None
             ]
             if foreign:
-                found.append((min(foreign) + _word_faults(sample, "LATIN"), codec, text))
-    fewest = min((faults for faults, _, _ in found), default=0)
-    yield from ((codec, text) for faults, codec, text in found if faults == fewest)
+                found.append((min(foreign) + _word_faults(sample, "LATIN"), codec))
+    fewest = min((faults for faults, _ in found), default=0)
+    yield from ((codec, codec) for faults, codec in found if faults == fewest)
 
 
 def _foreign_letters(words: Sequence[str], language: str, alphabet: str) -> int | None:

@@ -160,11 +160,11 @@ def is_name(text: str) -> bool:
 
 
 def three_letter_code(tag: str, *, bibliographic: bool) -> str | None:
-    """Return the code of ISO 639-2 or 639-3 of ``es``, ``es-419`` or ``spa``, here ``spa``; None for what is no code.
+    """Return the code of ISO 639-2 or 639-3 of ``es``, ``es-419``, ``spa`` or ``Spanish``, here ``spa``.
 
-    Of French it is ``fra``, or ``fre`` as the bibliographic code.
+    None for what is no code. Of French it is ``fra``, or ``fre`` as the bibliographic code.
     """
-    main = main_language(tag)
+    main = main_language(language_of(tag) or tag)
     is_code = len(main) == 3 and main.isascii() and main.isalpha()
     code = _TERMINOLOGICAL.get(_MAIN.get(main, main), main if is_code else None)
     return _IN_MATROSKA.get(code, code) if code is not None and bibliographic else code

@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from importlib.resources import files
 
 ENGLISH, CHINESE = "en", "zh"
 LANGUAGES = (ENGLISH, CHINESE)
@@ -55,10 +54,13 @@ class Catalogue:
 
     def error(self, code: str, message: str) -> str:
         """Return what an error means, followed by its English message, which has the details."""
+        meaning = self.meaning(code, message)
+        return f"{meaning}（{code}）\n  {message}" if meaning == self.errors.get(code) else meaning
+
+    def meaning(self, code: str, message: str) -> str:
+        """Return what an error means and what to do, in one sentence."""
         translated = self.sentence(message)
-        if translated != message or code not in self.errors:
-            return translated
-        return f"{self.errors[code]}（{code}）\n  {message}"
+        return self.errors.get(code, message) if translated == message else translated
 
     def _listed(self, text: str) -> str | None:
         """Return the translation of names with commas between them; None where one of them is not known."""
@@ -118,6 +120,8 @@ def catalogue(language: str) -> Catalogue:
     """Return the catalogue of a language; that of English is empty."""
     if language == ENGLISH:
         return ENGLISH_TEXTS
+    from importlib.resources import files
+
     text = files("voiceclone_cli").joinpath("catalogues", f"{language}.json").read_text(encoding="utf-8")
     return Catalogue(language, **json.loads(text))
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from command import voiceclone
 from media_samples import cut, syllables, write_media, write_wav
+from report_runs import line, write_run
 from voiceclone_cli import __version__
 
 HEAVY = "torch torchaudio numpy scipy soundfile soxr av onnxruntime pyannote faster_whisper ctranslate2 hibari huggingface_hub dotenv rich pydantic"
@@ -242,3 +243,12 @@ def test_a_language_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
 def test_help_is_english_in_every_language(tmp_path: Path) -> None:
     chinese = voiceclone("plan", "--help", cwd=tmp_path, environment={"LANG": "zh_CN.UTF-8"})
     assert chinese.out == voiceclone("plan", "--help", cwd=tmp_path).out
+
+
+def test_chinese_goes_to_a_stream_that_cannot_show_it_as_escapes(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "谈话", [line(0, "李娜", "你好。")])
+    for encoding, shown in (("utf-8", "谈话"), ("cp1252", "\\u8c08\\u8bdd")):
+        ended = voiceclone(
+            "report", folder, "--lang", "zh", environment={"PYTHONIOENCODING": encoding}, cwd=tmp_path
+        )
+        assert (ended.code, ended.out) == (0, f"{tmp_path}/{shown}/report.html\n")

@@ -90,6 +90,20 @@ def test_a_plan_speaks_nothing_and_the_run_goes_on_from_it(tmp_path: Path, talk:
     assert document["status"] == "success" and "casting" in document["reused_stages"]
 
 
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_language_that_the_engine_cannot_speak_ends_the_command_before_a_worker_starts(
+    tmp_path: Path, talk: ShortTalk, command: str
+) -> None:
+    out = tmp_path / "run"
+    ended = voiceclone(command, *talk.inputs, "--out", out, "--engine", "kokoro", "--language", "yue")
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1] == (
+        "voiceclone: kokoro cannot read Cantonese, and can read Chinese, English, French, Hindi, Italian, Japanese, "
+        "Portuguese and Spanish: try --engine fish, which was not made for it either"
+    )
+    assert not list(out.rglob("*.npz")) and not list(out.rglob("logs/*"))
+
+
 def test_a_dry_run_is_a_plan(tmp_path: Path, talk: ShortTalk) -> None:
     document = planned(voiceclone(*talk.arguments(tmp_path / "run", "--dry-run")))
     assert states(document) == states(plan(talk, tmp_path / "run"))

@@ -188,6 +188,17 @@ def test_what_is_no_rttm_of_this_recording_is_refused(tmp_path: Path, content: b
         given_turns(path, 5.0)
 
 
+def test_turns_of_people_with_chinese_names_are_read_in_gbk(tmp_path: Path) -> None:
+    path = tmp_path / "talk.rttm"
+    path.write_bytes(write_rttm([Turn(0.0, 2.0, "李小明"), Turn(2.0, 4.0, "王大安")], "talk").encode("gbk"))
+    found = given_turns(path, 5.0)
+    assert found.speakers == ("李小明", "王大安") and "read as gb18030" in found.notes[0]
+    path.write_bytes(write_rttm([Turn(0.0, 2.0, "芳")], "talk").encode("gbk"))
+    with pytest.raises(InputError, match="--encoding"):
+        given_turns(path, 5.0)
+    assert given_turns(path, 5.0, "gbk").speakers == ("芳",)
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.rttm", tmp_path):
         with pytest.raises(InputError, match="cannot be read"):

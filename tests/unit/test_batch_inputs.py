@@ -240,6 +240,16 @@ def test_bad_json_line_is_reported_with_its_row(
     assert words in list_error(tmp_path, common, f'{{"input": "fine.wav"}}\n{line}\n', "list.jsonl")
 
 
+def test_a_list_as_a_chinese_spreadsheet_saves_it_is_read_and_its_encoding_named(
+    tmp_path: Path, common: RunRequest
+) -> None:
+    text = "input,language\n会议录音一.wav,zh\n客户电话.wav,zh\n"
+    (tmp_path / "list.csv").write_bytes(text.encode("gbk"))
+    rows, (note,) = read_list(tmp_path / "list.csv", common)
+    assert [row.request.input.name for row in rows] == ["会议录音一.wav", "客户电话.wav"]
+    assert note == "list.csv is not UTF-8 and was read as gb18030: give --encoding if that is wrong."
+
+
 def test_missing_list_and_unknown_format_are_refused(tmp_path: Path, common: RunRequest) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_list(tmp_path / "none.csv", common)

@@ -391,9 +391,11 @@ def test_bars_are_in_the_language_that_was_chosen() -> None:
 
 def test_a_table_is_aligned_in_chinese() -> None:
     translation.choose("zh")
-    assert list(batch_table([row("failed"), row("会议", 2, "it is empty"), row("later", None)])) == [
+    empty = {**row("空", 2), "error": {"code": "media_empty", "message": "空.wav is empty"}}
+    assert list(batch_table([row("failed"), row("会议", 2, "it is empty"), empty, row("later", None)])) == [
         "  名称    状态       句数    秒",
         "  failed  全部完成  4 / 4  12.3",
         "  会议    失败      4 / 4  12.3  it is empty",
+        "  空      失败      4 / 4  12.3  文件是空的，请重新复制或下载。",
         "  later   待合成        -     -",
     ]

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from voiceclone_cli import translation
 from voiceclone_cli.cli.app import app
+from voiceclone_cli.cli.setup import check_lines
+from voiceclone_cli.doctor.checks import CheckRow, CheckState
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.models import registry
 
@@ -118,3 +121,16 @@ def test_an_unknown_name_is_a_usage_error(home: Path, verb: str) -> None:
     _, _, error = run(verb, "nothing")
     assert isinstance(error, InputError)
     assert error.exit_code == 2
+
+
+def test_what_a_doctor_finds_is_in_the_language_that_was_chosen() -> None:
+    translation.choose("zh")
+    rows = [
+        CheckRow("hub", CheckState.OK, "no token; none is needed but for community-1 and openaudio-s1-mini"),
+        CheckRow("disk: here", CheckState.FAIL, "/run cannot be written to", "name a run directory elsewhere with --out"),
+    ]  # fmt: skip
+    assert list(check_lines(rows)) == [
+        "正常    模型站点    没有令牌；只有 community-1 和 openaudio-s1-mini 需要",
+        "失败    磁盘：此处  /run 不可写",
+        "                    -> 请用 --out 把运行目录放到别处",
+    ]

@@ -269,7 +269,7 @@ def test_the_languages_that_kokoro_was_made_for_need_no_program(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    tags = ("zh-Hans", "zh-Hant", "zh-TW", "ja", "fr", "it", "pt-BR", "pt-PT", "hi", "es-MX", "en-GB")
+    tags = ("zh-Hans", "zh-Hant", "zh-TW", "ja", "fr", "it", "pt-BR", "pt", "hi", "es-MX", "en-GB")
     assert language_notes("kokoro", dict.fromkeys(tags, 1)) == []
 
 
@@ -286,7 +286,9 @@ def test_a_script_that_kokoro_cannot_read_is_refused_before_anything_is_encoded(
     )
 
 
-def test_chinese_of_hong_kong_is_said_to_be_spoken_in_mandarin() -> None:
+def test_a_language_of_a_region_that_kokoro_does_not_sound_like_is_noted() -> None:
+    (note,) = language_notes("kokoro", {"pt-PT": 2, "pt": 1, "fr-CA": 1})
+    assert note == "Portuguese (pt-PT) is spoken as in Brazil, since kokoro has no other Portuguese"
     (note,) = language_notes("kokoro", {"zh-HK": 2, "zh": 1})
     assert note == "Chinese (zh-HK) is spoken in Mandarin, since kokoro has no Cantonese"
     assert language_notes("fish", {"zh-HK": 2}) == []

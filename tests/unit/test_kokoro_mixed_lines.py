@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,7 @@ def test_a_line_of_every_language_is_read_in_full_without_a_program(language: st
         ("it", "Buon weekend, Джулия.", ("Джулия",)),
         ("pt", "Um bom show em São Paulo, 東京タワー.", ()),
         ("hi", "मैं Google पर हूँ।", ()),
+        ("es", "El show de Facebook, en Windows.", ()),
         ("es", "Dijo привет y こんにちは.", ("привет",)),
     ],
 )
@@ -105,7 +107,7 @@ def test_a_part_whose_language_lacks_its_package_is_named(monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("without_programs")
-@pytest.mark.parametrize("language", ["fr", "it", "pt"])
+@pytest.mark.parametrize("language", ["es", "fr", "it", "pt"])
 def test_an_english_word_in_a_romance_text_is_read_by_the_english_module(language: str) -> None:
     calls: list[str] = []
 
@@ -116,6 +118,15 @@ def test_an_english_word_in_a_romance_text_is_read_by_the_english_module(languag
     phonemes, _ = registry.module_of(language).to_phonemes("bookshop", language, foreign)
     assert [call.lower() for call in calls] == ["bookshop"]
     assert "X" in phonemes
+
+
+def test_spanish_words_with_strange_letters_are_not_taken_for_english() -> None:
+    words = "kilo kiosco Pekín Irak cooperar microondas zoo leen vikingo anorak vodka distingue sándwich kiwi"
+
+    def foreign(text: str) -> tuple[str, list[str]]:
+        raise AssertionError(text)
+
+    assert registry.module_of("es").to_phonemes(words, "es", foreign)[1] == []
 
 
 @pytest.mark.parametrize("traditional", ["zh-Hant", "zh-TW", "zh-HK", "cmn"])
@@ -167,6 +178,15 @@ def test_any_text_is_read_or_refused_in_every_language(language: str, text: str)
         assert error.code in ("nothing_to_speak", "language")
     else:
         assert set(reading.phonemes) <= vocabulary().keys()
+
+
+@pytest.mark.parametrize("language", sorted(LINES))
+def test_the_longest_line_of_strange_signs_takes_no_time(language: str) -> None:
+    registry.spell_out("1", language)
+    started = time.process_time()
+    for text in ("1" * 5000, "1.1" * 1500, "1," * 2000, "5 " * 2000, "€1" * 2000, "12:30" * 800, "a-" * 2500):
+        assert not re.search("[0-9]", registry.spell_out(text, language))
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize("language", sorted(LINES))

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
+from voiceclone_cli.audio.tracks import language_code, language_tag
+from voiceclone_cli.config import resolve
 from voiceclone_cli.languages import language_of, main_language, name_of, three_letter_code
+from voiceclone_cli.script.language import choose_language
+from voiceclone_cli.script.script_file import read_script
 
 WHISPER = (
     "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg lt la mi ml "
@@ -41,6 +48,42 @@ def test_one_language_has_one_tag_however_it_is_written(text: str, tag: str) -> 
 )  # fmt: skip
 def test_what_is_no_language_has_no_tag(text: str) -> None:
     assert language_of(text) is None
+
+
+@pytest.mark.parametrize(
+    "text, tag, track",
+    [
+        ("chs", "zh-Hans", "zho"), ("cht", "zh-Hant", "zho"), ("tc", "zh-Hant", "zho"), ("jp", "ja", "jpn"),
+        ("cn", "zh-CN", "zho"), ("zh_CN", "zh-CN", "zho"), ("zh-Hant", "zh-Hant", "zho"), ("zh-TW", "zh-TW", "zho"),
+        ("中文", "zh", "zho"), ("简体中文", "zh-Hans", "zho"), ("繁體", "zh-Hant", "zho"), ("粤语", "yue", "yue"),
+        ("日本語", "ja", "jpn"), ("cmn", "zh", "zho"), ("chi", "zh", "zho"), ("zho", "zh", "zho"), ("jpn", "ja", "jpn"),
+    ],
+)  # fmt: skip
+def test_options_file_names_scripts_and_tracks_read_one_table(
+    tmp_path: Path, text: str, tag: str, track: str
+) -> None:
+    spoken = "彼は今夜戻らないと思う。" if track == "jpn" else "我觉得他今晚不会回来，我们现在就得走。"
+    line = {"start": 0, "end": 1, "speaker": "ANNA", "text": spoken}
+    subtitles = tmp_path / f"film.{text}.srt"
+    subtitles.write_text(f"1\n00:00:00,000 --> 00:00:01,000\n[ANNA] {spoken}\n", encoding="utf-8")
+    document, lines = tmp_path / "film.json", tmp_path / "lines.json"
+    document.write_text(json.dumps({"language": text, "segments": [line]}), encoding="utf-8")
+    lines.write_text(json.dumps([{**line, "language": text}]), encoding="utf-8")
+    for path in (subtitles, document, lines):
+        script = read_script(path, None, language="", speakers=["ANNA"])
+        assert choose_language(script, path)[1].code == tag, path.name
+    option = resolve({"language": text, "audio_track": text}, {}, tmp_path / ".env")
+    assert option.language == tag and language_code(option.audio_track) == track
+    assert language_code(text) == language_tag(text, ".mp4") == track
+
+
+def test_sc_is_simplified_chinese_in_the_name_of_a_chinese_script_and_sardinian_as_a_code(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "film.sc.srt"
+    path.write_text("1\n00:00:00,000 --> 00:00:01,000\n[ANNA] 我觉得他今晚不会回来。\n", encoding="utf-8")
+    script = read_script(path, None, language="", speakers=["ANNA"])
+    assert choose_language(script, path)[1].code == "zh-Hans" and language_of("sc") == "sc"
 
 
 def test_every_language_that_whisper_knows_is_its_own_tag_and_has_a_name() -> None:

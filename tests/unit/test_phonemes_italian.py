@@ -159,6 +159,8 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
         ("città, perché, virtù, però", "ʧitːˈa, perkˈe, virtˈu, perˈɔ"),
         ("telefono, macchina, tavolo", "telˈɛfono, mˈakːina, tˈavolo"),
         ("parlano, parlavano, dicono", "pˈarlano, parlˈavano, dˈikono"),
+        ("prenderlo, vederlo, diversi, esserci", "prˈɛnderlo, vedˈɛrlo, divˈɛrsɪ, ˈɛSerʧɪ"),
+        ("aumentano, americano, 13, 16", "aʊmˈɛntano, amerikˈano, trˈediʧɪ, sˈediʧɪ"),
         ("impossibile, velocemente", "impoSˈibile, veloʧemˈente"),
         ("farmacia, storia, fotografia", "farmaʧˈia, stˈɔrja, fotoɡrafˈia"),
         ("Europa, causa, paura, aiuto", "eʊrˈɔpa, kˈaʊza, paˈura, ajˈuto"),

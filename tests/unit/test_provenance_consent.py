@@ -23,6 +23,15 @@ def consent_file(folder: Path, content: object, name: str = "consent.json") -> P
     return path
 
 
+def test_a_table_in_the_encoding_of_a_chinese_spreadsheet_is_read_and_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "consent.csv"
+    table = "speaker,name,agreed_to,date\nSPEAKER_00,李小明,同意用我的声音配音,2026-03-01\n"
+    path.write_bytes(table.encode("gbk"))
+    document, (note,) = read_consent(path, ["SPEAKER_00"])
+    assert document["speakers"][0]["name"] == "李小明"
+    assert note == "consent.csv is not UTF-8 and was read as gb18030: give --encoding if that is wrong."
+
+
 def test_json_and_csv_give_the_same(tmp_path: Path) -> None:
     rows = [ANNA, BERT]
     table = "speaker,name,agreed_to,date,note\n" + "\n".join(

@@ -179,6 +179,19 @@ def test_a_text_that_is_not_utf_8_is_rejected(tmp_path: Path) -> None:
     assert error.value.code == "bad_reference_text"
 
 
+def test_the_text_of_a_reference_is_read_in_the_encoding_that_it_proves_or_that_is_given(
+    tmp_path: Path,
+) -> None:
+    voice = write_wav(tmp_path / "voice.wav", syllables(2.0))
+    voice.with_suffix(".txt").write_bytes("我們昨天見面了，可是他沒有說什麼。".encode("big5"))
+    _, _, text, (note,) = read_user_reference(voice)
+    assert text == "我們昨天見面了，可是他沒有說什麼。" and note.startswith(
+        "voice.txt is not UTF-8 and was read as big5"
+    )
+    voice.with_suffix(".txt").write_bytes("芳".encode("big5"))
+    assert read_user_reference(voice, "big5")[2:] == ("芳", ())
+
+
 def test_a_speaker_of_the_script_without_turns_needs_a_given_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give --reference NARRATOR") as error:
         build_for_talk(tmp_path, speakers=["SPEAKER_00", "NARRATOR"])
@@ -210,6 +223,8 @@ def test_the_words_are_those_of_the_text_file(tmp_path: Path) -> None:
     voice.with_suffix(".txt").write_text("\ufeffThese are\n the  words.\n", encoding="utf-8")
     audio, rate, text, warnings = read_user_reference(voice)
     assert (text, rate, len(audio), warnings) == ("These are the words.", 16_000, 32_000, ())
+    voice.with_suffix(".txt").write_text("这是我的\n声音。\n", encoding="utf-8")
+    assert read_user_reference(voice)[2] == "这是我的声音。"
 
 
 def test_a_reference_from_a_film_has_no_silence_before_its_sound(tmp_path: Path) -> None:

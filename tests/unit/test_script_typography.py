@@ -73,6 +73,10 @@ def test_chinese_gets_its_punctuation(heard: str, written: str) -> None:
 
 
 def test_japanese_has_a_comma_of_its_own() -> None:
+    assert (
+        full_width("はい、わかりました。 Google で調べます 。", "ja")
+        == "はい、わかりました。Google で調べます。"
+    )
     assert full_width("そうですね, 明日10:30に会いましょう.", "ja") == "そうですね、明日10:30に会いましょう。"
 
 

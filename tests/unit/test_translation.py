@@ -13,7 +13,9 @@ import pytest
 
 from voiceclone_cli import translation
 from voiceclone_cli.cli.output import run_summary
+from voiceclone_cli.evaluation.model import Flag
 from voiceclone_cli.report import page
+from voiceclone_cli.report.content import _WEIGHTS
 from voiceclone_cli.translation import CHINESE, ENGLISH, Catalogue, catalogue, locale_language, placeholders
 from voiceclone_cli.types import Until
 
@@ -77,6 +79,18 @@ def test_english_needs_no_catalogue() -> None:
 
 def test_the_page_is_translated_as_a_whole_and_nothing_else_is() -> None:
     assert set(catalogue(CHINESE).page) == set(texts_of_page())
+
+
+def test_a_text_is_a_name_or_a_sentence() -> None:
+    assert not set(catalogue(CHINESE).names) & set(catalogue(CHINESE).sentences)
+
+
+def test_names_that_a_page_filters_by_stay_apart() -> None:
+    names = [
+        catalogue(CHINESE).name(flag) for flag in (*_WEIGHTS, *(flag.replace("_", " ") for flag in Flag))
+    ]
+    assert len(set(names)) == len({*_WEIGHTS, *(flag.replace("_", " ") for flag in Flag)})
+    assert all(re.search(r"[\u4e00-\u9fff]", name) for name in names)
 
 
 def test_a_translation_has_the_values_of_its_english() -> None:

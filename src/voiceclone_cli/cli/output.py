@@ -332,6 +332,7 @@ def batch_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     shown = rows if len(rows) <= MAX_BATCH_ROWS else [row for row in rows if row["exit_code"]]
     if not shown:
         return
+    say_why = translation.current().meaning
     cells = [("name", "status", "segments", "seconds", "")]
     for row in shown:
         name, count = row["name"], row["segments"]
@@ -341,7 +342,7 @@ def batch_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 row["status"],
                 f"{count['done']} of {count['total']}" if count["total"] else "-",
                 "-" if row["seconds"] is None else f"{row['seconds']:.1f}",
-                row["error"]["message"] if row["error"] else "",
+                say_why(row["error"]["code"], row["error"]["message"]) if row["error"] else "",
             )
         )
     yield from (f"  {line}" for line in columns(translated_rows(cells, names=(0,)), numeric=(2, 3)))

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from voiceclone_cli import translation
 from voiceclone_cli.cli.options import AsJson, argument, model_names, option, settings_of, with_options
 from voiceclone_cli.cli.output import columns
 from voiceclone_cli.cli.progress import Display, print_line
@@ -123,11 +124,12 @@ def doctor_command(ctx: typer.Context, *, as_json: AsJson = False, display: Disp
 
 def check_lines(rows: Sequence[CheckRow]) -> Iterator[str]:
     """Yield a line for each row and one for its advice, never wrapped: for pipes and logs."""
+    say = translation.current().sentence
     cells: list[tuple[str, str, str]] = []
     for row in rows:
-        cells.append((f"{row.state.value:<4}", row.check, row.found))
+        cells.append((f"{say(row.state.value):<4}", say(row.check), say(row.found)))
         if row.advice:
-            cells.append(("", "", f"-> {row.advice}"))
+            cells.append(("", "", f"-> {say(row.advice)}"))
     yield from columns(cells)
 
 
@@ -135,12 +137,13 @@ def print_checks(rows: Sequence[CheckRow]) -> None:
     """Print the rows of a doctor on a terminal, wrapped and coloured."""
     from rich.text import Text
 
+    say = translation.current().sentence
     cells = []
     for row in rows:
         colour = CHECK_COLOURS[row.state.value]
-        cells.append([Text(row.state.value, colour), Text(row.check), Text(row.found)])
+        cells.append([Text(say(row.state.value), colour), Text(say(row.check)), Text(say(row.found))])
         if row.advice:
-            cells.append([Text(), Text(), Text.assemble(("-> ", colour), row.advice)])
+            cells.append([Text(), Text(), Text.assemble(("-> ", colour), say(row.advice))])
     _print_grid(cells, fixed=2)
 
 

@@ -169,7 +169,13 @@ def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = F
     return notes
 
 
-_CANTONESE_REGIONS = ("zh-hk", "zh-mo", "zh-hant-hk", "zh-hant-mo")
+_OF_OTHER_REGIONS = {
+    **dict.fromkeys(
+        ("zh-hk", "zh-mo", "zh-hant-hk", "zh-hant-mo"), "in Mandarin, since kokoro has no Cantonese"
+    ),
+    **dict.fromkeys(("pt-pt", "pt-ao", "pt-mz"), "as in Brazil, since kokoro has no other Portuguese"),
+}
+"""How kokoro speaks a language of regions where it is spoken very differently."""
 
 
 def _pronunciation_notes(engine: str, tag: str) -> list[str]:
@@ -180,8 +186,8 @@ def _pronunciation_notes(engine: str, tag: str) -> list[str]:
             f"{engine} was not made for {name_of(tag)}: it is spoken with the sounds of other languages, and may be hard "
             f"to understand; {_other_engine(engine, tag)}"
         ]
-    if engine == "kokoro" and tag.lower() in _CANTONESE_REGIONS:
-        return [f"{name_of(tag)} is spoken in Mandarin, since {engine} has no Cantonese"]
+    if engine == "kokoro" and tag.lower() in _OF_OTHER_REGIONS:
+        return [f"{name_of(tag)} is spoken {_OF_OTHER_REGIONS[tag.lower()]}"]
     return []
 
 

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any
 
@@ -143,6 +144,10 @@ def in_digits(words: Sequence[str], language: str) -> list[str]:
             at += 1
         else:
             decimals, at = _decimals(words, after, numerals)
+            scale = numerals.scales.get(words[at], 0) if decimals and at < len(words) else 0
+            if scale:
+                # "three point five million" is 3500000, as "three million five hundred thousand" is.
+                number, decimals, at = int(Decimal(f"{number}{decimals}") * scale), "", at + 1
             out.append(f"{number}{decimals}")
     return out
 
@@ -216,6 +221,10 @@ def _decimals(words: Sequence[str], at: int, numerals: Numerals) -> tuple[str, i
             if value > 9:
                 break
             digits += str(value)
+        if digits and words[at + 1 + len(digits) : at + 2 + len(digits)] in [
+            [each] for each in numerals.within
+        ]:
+            return "", at  # 两点三十 is a time
     return (f".{digits}", at + 1 + len(digits)) if digits else ("", at)
 
 
@@ -293,14 +302,23 @@ def words_of(text: str, language: str) -> list[str]:
     "nineteen ninety nine" is "1999". ``language``: a code such as en or pt-br.
     """
     main = _main(language)
-    plain = unicodedata.normalize("NFKC", text)
+    plain = _narrow(text)
     if main in _CHINESE_LANGUAGES:
         plain = chinese.simplified(plain)
     plain = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit.group())), plain)
-    plain = _APOSTROPHE.sub("", registry.spell_out(plain, main).casefold())
+    plain = unicodedata.normalize("NFKC", registry.spell_out(plain, main))
+    plain = _APOSTROPHE.sub("", plain.casefold())
     grouped = _GROUPED_BY_POINT if main in _COMMA_IS_DECIMAL else _GROUPED_BY_COMMA
     plain = _DECIMAL_COMMA.sub(".", grouped.sub("", plain))
     return _joined(in_digits(_split(unicodedata.normalize("NFC", plain)), main))
+
+
+_WIDTH = re.compile(r"[\u3000\uff01-\uffef]+")
+
+
+def _narrow(text: str) -> str:
+    """Return a text without full-width letters and half-width kana; ª and ² stay, which the spelling knows."""
+    return _WIDTH.sub(lambda found: unicodedata.normalize("NFKC", found.group()), text)
 
 
 def _main(language: str) -> str:
@@ -341,7 +359,7 @@ _NUMBER_IN_KANJI = re.compile("[〇零一二三四五六七八九十百千万億
 
 def _kana(text: str, reader: Any) -> tuple[str, ...]:
     """Return the sounds of a Japanese text, and what of it has none in kana, character by character."""
-    plain = registry.spell_out(unicodedata.normalize("NFKC", text), "ja")
+    plain = registry.spell_out(_narrow(text), "ja")
     # Numbers of several characters in digits: 二十歳 has another reading than 20歳.
     plain = _NUMBER_IN_KANJI.sub(lambda number: "".join(in_digits(number.group(), "ja")), plain)
     return tuple(character for character in reader.g2k(plain).casefold() if character.isalnum())

@@ -111,6 +111,7 @@ def content_of(folder: ReportFolder, progress: Progress) -> dict[str, Any]:
         ],
         "versions": list(run.versions.items()),
         "summary": summary_of(folder, lines),
+        "error_rate": next((line["check"]["error_rate"] for line in lines if line["check"]), WER),
         "gates": gates_of(folder),
         "history": [_correction(row) for row in run.history],
         "consent": consent_of(folder),
@@ -469,6 +470,7 @@ def _line_check(text: str, language: str, check: Document) -> dict[str, Any] | N
     if not check:
         return None
     transcript, error = check.get("heard"), check.get("error")
+    not_scored = _text(check.get("words_not_scored")) or None
     return {
         **{name: _number(check.get(name)) for name in _MEASURES},
         "scored": check.get("judged") is not False,
@@ -476,8 +478,10 @@ def _line_check(text: str, language: str, check: Document) -> dict[str, Any] | N
         "error": _text(error.get("message") if isinstance(error, dict) else error),
         "transcript": transcript if isinstance(transcript, str) else None,
         "error_rate": _text(check.get("error_rate")) or WER,
-        "not_scored": _text(check.get("words_not_scored")) or None,
-        "diff": word_diff(text, transcript, language) if isinstance(transcript, str) else None,
+        "not_scored": not_scored,
+        "diff": None
+        if not_scored or not isinstance(transcript, str)
+        else word_diff(text, transcript, language),
     }
 
 

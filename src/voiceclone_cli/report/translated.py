@@ -23,7 +23,7 @@ def translated_content(content: Mapping[str, Any], catalogue: Catalogue) -> Mapp
             **outcome,
             "label": say(outcome["label"]),
             "meaning": say(outcome["meaning"]),
-            "sound": ", ".join(map(say, outcome["sound"].split(", "))),
+            "sound": "，".join(map(say, outcome["sound"].split(", "))),
             "notes": [say(note) for note in outcome["notes"]],
             "errors": [_error(row, catalogue) for row in outcome["errors"]],
         },

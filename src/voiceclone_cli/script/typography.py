@@ -18,7 +18,10 @@ from voiceclone_cli.languages import main_language
 
 _CHINESE = ("zh", "yue", "wuu", "nan", "hak")
 _KANA = "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
-_HAN = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c\u3100-\u312f\u31a0-\u31bf\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+_HAN = (
+    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c\u3100-\u312f\u31a0-\u31bf"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+)
 _LETTER = f"[{_HAN}{_KANA}]"
 _LETTERS = re.compile(f"{_LETTER}+")
 _HAS_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
@@ -50,16 +53,17 @@ def join_rows(text: str) -> str:
 _FORMS = {",": "，", "?": "？", "!": "！", ":": "：", ";": "；", ".": "。"}
 _JAPANESE_FORMS = {**_FORMS, ",": "、"}
 _MARKS = re.compile(r"[ ]*(\.{3,}|[,?!:;.])(?![.])[ ]*")
+_BESIDE_MARK = re.compile(f" *([{_FULL_WIDTH}]) *")
 _CLOSERS = "\"'”’»)]）」』】〉》〕］｝"
 _LATIN_END = re.compile(rf"{_CJK} ?(?:[^\s{_HAN}{_KANA}{_FULL_WIDTH},?!;]+ ?){{1,3}}$")
 """One to three words of other letters, which are part of a Chinese or Japanese sentence."""
 
 
 def full_width(text: str, language: str) -> str:
-    """Return a line of Chinese or Japanese with its punctuation in full width; other lines as they are.
+    """Return a line with its Chinese or Japanese punctuation in full width, without blanks beside it.
 
-    Recognisers write ``早上好,今天`` and ``吗?``. What stands in numbers (``10:30``), addresses and Latin phrases
-    stays.
+    Lines of other languages stay as they are, and so does what stands in numbers (``10:30``), addresses and Latin
+    phrases. Recognisers write ``早上好,今天`` and ``吗?``.
     """
     main = main_language(language)
     if not has_cjk(text) or (main != "ja" and main not in _CHINESE):
@@ -74,7 +78,7 @@ def full_width(text: str, language: str) -> str:
             written += "……" if len(sign) > 1 else forms[sign]
         else:
             written += mark[0]
-    return written + text[position:]
+    return _BESIDE_MARK.sub(r"\1", written + text[position:])
 
 
 def _is_cjk_mark(spaced: str, sign: str, before: str, after: str) -> bool:

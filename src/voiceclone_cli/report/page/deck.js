@@ -62,6 +62,7 @@ function deckText(line) {
   const parts = [el("p", { class: "words", dir: "auto", lang: line.language || null }, ...scriptText(line))];
   const { check } = line;
   if (check && check.diff) parts.push(el("p", { class: "transcript", dir: "auto" }, el("b", {}, "⟦transcript⟧"), transcriptOf(check)));
+  else if (check && check.not_scored) parts.push(el("p", { class: "transcript" }, el("b", {}, "⟦not compared⟧"), check.not_scored));
   else if (line.status === "done") parts.push(el("p", { class: "transcript" }, el("b", {}, line.stale ? "⟦changed since the check⟧" : "⟦not checked⟧"), command(content.commands.check)));
   parts.push(el("dl", { class: "measured" }, ...terms(measurements(line))));
   for (const words of [...line.warnings, ...(check && check.error ? [check.error] : []), ...(line.error ? [line.error] : [])]) parts.push(el("p", { class: "trouble warn", dir: "auto" }, words));
@@ -88,7 +89,7 @@ function measurements(line) {
     ["⟦stretch⟧", line.stretch, (value) => `${fixed(value, 2)}×`], ["⟦overflow⟧", line.overflow, (value) => `⟦${fixed(value, 2)} s⟧`],
     ["⟦gain⟧", line.gain_db, (value) => `${signed(value, 1)} dB`],
     ["⟦similarity⟧", check.similarity, (value) => fixed(value, 2)], ["⟦margin⟧", check.margin, (value) => `${signed(value, 2)}${nearest}${check.scored === false ? "⟦, too short to compare⟧" : ""}`],
-    ["⟦WER⟧", check.wer, percent], ["MOS", check.mos, (value) => fixed(value, 2)],
+    [check.error_rate === "CER" ? "⟦CER⟧" : "⟦WER⟧", check.wer, percent], ["MOS", check.mos, (value) => fixed(value, 2)],
     ["⟦duration ratio⟧", check.duration_ratio, (value) => fixed(value, 2)],
     ["⟦level vs. original⟧", check.loudness_db, (value) => `${signed(value, 1)} dB`], ["⟦peak⟧", check.peak_db, (value) => `${fixed(value, 1)} dB`],
     ["⟦clipped⟧", check.clipped_samples || null, (value) => plural(value, "⟦sample⟧")], ["⟦seed⟧", line.seed, String],

@@ -22,7 +22,7 @@ function fillFigures() {
     ["⟦past their slot⟧", lines.filter((line) => line.flags.includes("overflow")).length.toLocaleString("en")],
     ["⟦similarity⟧", summary.similarity, (value) => fixed(value, 2)],
     ["⟦margin⟧", summary.margin, (value) => signed(value, 2)],
-    ["⟦word errors⟧", summary.wer, percent],
+    [content.error_rate === "CER" ? "⟦character errors⟧" : "⟦word errors⟧", summary.wer, percent],
     ["MOS", summary.mos, (value) => fixed(value, 1)],
     ["⟦run time⟧", content.timing.total, duration],
   ];

@@ -1,6 +1,7 @@
 // Filtering and sorting of lines.
 
 const measure = (name) => (line) => (line.check ? line.check[name] : null);
+const isByCharacters = content.error_rate === "CER";
 const COLUMNS = [
   { by: "id", label: "⟦Line⟧", key: (line) => line.id, meaning: "⟦The line's id⟧" },
   { by: "speaker", label: "⟦Speaker⟧", key: (line) => line.speaker, meaning: "⟦The speaker⟧" },
@@ -11,7 +12,7 @@ const COLUMNS = [
   { by: "overflow", label: "⟦Overflow⟧", key: (line) => line.overflow, show: (line) => (line.overflow > 0.005 ? `⟦${signed(line.overflow, 2)} s⟧` : has(line.overflow) ? "0" : NONE), meaning: "⟦Seconds past the end of the slot⟧", type: "number", falls: true, flag: "overflow" },
   { by: "similarity", label: "⟦Similarity⟧", short: "⟦sim⟧", key: measure("similarity"), show: (line) => fixed(measure("similarity")(line), 2), meaning: "⟦Similarity to the speaker's voice, 1 is identical⟧", type: "number", flag: "wrong speaker" },
   { by: "margin", label: "⟦Margin⟧", short: "⟦margin⟧", key: measure("margin"), show: (line) => signed(measure("margin")(line), 2), meaning: "⟦Similarity to the speaker minus similarity to the nearest other⟧", type: "number wide", flag: "wrong speaker" },
-  { by: "wer", label: "⟦WER⟧", short: "⟦WER⟧", key: measure("wer"), show: (line) => percent(measure("wer")(line)), meaning: "⟦Word error rate of the transcript⟧", type: "number", falls: true, flag: "wrong words" },
+  { by: "wer", label: isByCharacters ? "⟦CER⟧" : "⟦WER⟧", short: isByCharacters ? "⟦CER⟧" : "⟦WER⟧", key: measure("wer"), show: (line) => percent(measure("wer")(line)), meaning: isByCharacters ? "⟦Character error rate of the transcript⟧" : "⟦Word error rate of the transcript⟧", type: "number", falls: true, flag: "wrong words" },
   { by: "mos", label: "MOS", short: "MOS", key: measure("mos"), show: (line) => fixed(measure("mos")(line), 1), meaning: "⟦Quality from 1 to 5 (DNSMOS)⟧", type: "number wide" },
   { by: "badness", label: "⟦Flags⟧", key: (line) => line.badness, meaning: "⟦Problems; sorts by severity⟧", type: "flags", falls: true },
 ];

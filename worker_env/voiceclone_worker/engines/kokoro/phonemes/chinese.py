@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
 from voiceclone_worker.engines.base import EngineError
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
 from voiceclone_worker.engines.kokoro.phonemes.chinese_numbers import cardinal as cardinal
 from voiceclone_worker.engines.kokoro.phonemes.chinese_numbers import spell_out as spell_out
+from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 
 _DATA = Path(__file__).parent / "data"
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f〇"
@@ -53,7 +53,6 @@ _GREEK = dict(
         strict=True,
     )
 )
-Foreign = Callable[[str], tuple[str, list[str]]]
 
 
 def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
@@ -115,7 +114,7 @@ def _mark(sign: str) -> str:
 
 def _han(text: str) -> tuple[str, list[str]]:
     """Return the phonemes of a run of Chinese characters, and the characters that have no reading."""
-    words = [word for word in _segmenter()(text.replace("〇", "零")) if word]
+    words = _words(text.replace("〇", "零"))
     toned = _with_sandhi(words, [_readings(words, place) for place in range(len(words))])
     phonemes, skipped = [], []
     for word, readings in zip(words, toned, strict=True):
@@ -125,13 +124,25 @@ def _han(text: str) -> tuple[str, list[str]]:
     return " ".join(filter(None, phonemes)), skipped
 
 
-@cache
-def _segmenter() -> Callable[[str], list[str]]:
+_AFTER_PARTICLE = re.compile("(?<=..地)(?=道歉|道别|道谢|面对|点头)")
+"""Where rjieba would see 地道, 地面 or 地点 (诚实地|道歉)."""
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text.
+
+    rjieba joins characters to names that no dictionary has, and so particles and verbs too (他|高兴|地说): where one of
+    several readings is among them, only words of its dictionary count.
+    """
     try:
-        from rjieba import cut
+        import rjieba
     except ImportError as error:
         raise EngineError("package_missing", f"Chinese text needs rjieba ({error}).") from error
-    return cast(Callable[[str], list[str]], cut)
+    words: list[str] = []
+    for word in (word for part in _AFTER_PARTICLE.split(text) for word in rjieba.cut(part)):
+        is_doubtful = len(word) > 1 and not _contexts().keys().isdisjoint(word) and not rjieba.has_word(word)
+        words += rjieba.cut(word, False) if is_doubtful else [word]
+    return words
 
 
 @cache
@@ -288,7 +299,7 @@ def _tone_of_one(signs: str, place: int, following: str) -> str:
     """Return the reading of 一: level where it counts or names the first, neutral in 看一看, else rising or falling."""
     before, after = signs[place - 1 : place], signs[place + 1 : place + 2]
     is_scaled = bool(after) and after in _SCALES
-    is_in_number = bool(before) and before in _NUMERALS and not is_scaled
+    is_in_number = bool(before) and before in _NUMERALS[:-1] and not is_scaled
     is_digit = bool(after) and after in _NUMERALS and not is_scaled and after != "点"
     is_decimal = after == "点" and signs[place + 2 : place + 3] in tuple(_NUMERALS)
     is_first = before in ("第", "周", "初", "期", "拜") or after in ("月", "号", "日", "楼", "班", "")
@@ -357,6 +368,51 @@ def syllable(pinyin: str) -> str:
 
 # English inside Chinese.
 
+_LETTERS = {
+    "A": "ˈei", "B": "bˈi", "C": "sˈi", "D": "dˈi", "E": "ˈi", "F": "ˈɛf", "G": "ʤˈi", "H": "ˈeiʧ", "I": "ˈai", "J": "ʤˈei",
+    "K": "kʰˈei", "L": "ˈɛl", "M": "ˈɛm", "N": "ˈɛn", "O": "ˈou", "P": "pʰˈi", "Q": "kʰjˈu", "R": "ˈɑɹ", "S": "ˈɛs",
+    "T": "tʰˈi", "U": "jˈu", "V": "vˈi", "W": "dˈʌbəlju", "X": "ˈɛks", "Y": "wˈai", "Z": "zˈi",
+}  # fmt: skip
+_SPELLED = frozenset(
+    ("app", "apps", "ppt", "pdf", "vip", "ai", "ip", "ktv", "id", "tv", "vs", "ceo", "cpu", "gpu", "usb")
+)
+"""Abbreviations that are read letter by letter in lower case too."""
+_SAID_AS_WORDS = frozenset(
+    ["SIM", "PIN", "GIF", "RAM", "ROM", "FAX", "THE", "AND", "NEW", "FOR", "BIG", "TOP"]
+)
+"""Of up to three capitals; longer ones are words where they have a vowel (NASA, IKEA)."""
+_ASPIRATED = re.compile(r"(?<!s)([ptk])(?=[ɹljw]?ˈ)")
+_ACCENT = str.maketrans({"W": "au", "T": "t"})
+
 
 def _latin(text: str, foreign: Foreign) -> tuple[str, list[str]]:
-    return foreign(text)
+    """Return the phonemes of English words, and what has none."""
+    parts: list[str] = []
+    skipped: list[str] = []
+    words: list[str] = []
+    for word in [*re.sub("(?<=[a-z])(?=[A-Z]{2})", " ", text).replace("-", " ").split(), ""]:
+        if word and not _is_spelled(word):
+            words.append(word.capitalize() if word.isupper() else word)
+            continue
+        if words:
+            phonemes, unread = foreign(" ".join(words))
+            parts.append(_accented(phonemes))
+            skipped += unread
+            words.clear()
+        parts += [_LETTERS[letter] for letter in word.upper()]
+    return " ".join(filter(None, parts)), skipped
+
+
+def _is_spelled(word: str) -> bool:
+    if word.lower() in _SPELLED:
+        return True
+    is_short = len(word) <= 3 or not set(word) & set("AEIOUY")
+    return word.isascii() and word.isalpha() and word.isupper() and is_short and word not in _SAID_AS_WORDS
+
+
+def _accented(phonemes: str) -> str:
+    """Return English phonemes as Chinese voices say them: their p, t and k without ʰ sound as b, d and g.
+
+    English aspirates before stressed vowels only. au is two vowels in Chinese, and t between vowels is no tap.
+    """
+    return _ASPIRATED.sub(r"\1ʰ", phonemes).translate(_ACCENT)

@@ -28,7 +28,7 @@ _UNITS = {
     "m³": "立方米", "m3": "立方米", "㎥": "立方米", "cm³": "立方厘米", "cm3": "立方厘米",
     "km": "公里", "KM": "公里", "cm": "厘米", "mm": "毫米", "μm": "微米", "um": "微米", "nm": "纳米", "m": "米", "㎝": "厘米",
     "㎜": "毫米", "㎞": "公里", "kg": "公斤", "KG": "公斤", "Kg": "公斤", "㎏": "公斤", "mg": "毫克", "g": "克", "t": "吨",
-    "L": "升", "l": "升", "ml": "毫升", "mL": "毫升", "ML": "毫升", "℃": "摄氏度", "°C": "摄氏度", "℉": "华氏度", "°F": "华氏度",
+    "L": "升", "l": "升", "ml": "毫升", "mL": "毫升", "ML": "毫升", "℃": "度", "°C": "度", "℉": "华氏度", "°F": "华氏度",
     "°": "度", "h": "小时", "min": "分钟", "s": "秒", "ms": "毫秒", "Hz": "赫兹", "kHz": "千赫", "MHz": "兆赫", "GHz": "吉赫兹",
     "W": "瓦", "kW": "千瓦", "KW": "千瓦", "MW": "兆瓦", "GW": "吉瓦", "kWh": "千瓦时", "V": "伏", "mAh": "毫安时", "mA": "毫安",
     "kcal": "千卡", "kJ": "千焦", "Pa": "帕", "kPa": "千帕", "MPa": "兆帕", "dB": "分贝", "hPa": "百帕", "ha": "公顷",
@@ -135,13 +135,13 @@ def _fraction(found: Match) -> str:
     if not 0 < top < bottom:
         return found.group()
     words = f"{cardinal(bottom)}分之{cardinal(top)}"
-    return f"{cardinal(int(found[1]))}又{words}" if found[1] else words
+    return f"{_number(found[1])}又{words}" if found[1] else words
 
 
 def _vulgar(found: Match) -> str:
     value = Fraction(unicodedata.numeric(found[2])).limit_denominator(100)
     words = f"{cardinal(value.denominator)}分之{cardinal(value.numerator)}"
-    return f"{cardinal(int(found[1]))}又{words}" if found[1] else words
+    return f"{_number(found[1])}又{words}" if found[1] else words
 
 
 def _telephone(found: Match) -> str:
@@ -188,6 +188,7 @@ def _year(found: Match) -> str:
 
 def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     """Yield patterns and what replaces them, in the order in which they are applied."""
+    yield rf"\d{{{MOST_DIGITS + 1},}}", lambda m: in_digits(m.group())
     yield "[−﹣‐‑]", "-"
     yield r"(?<=\d),(?=\d{3}(?!\d))", ""
     # Addresses.

@@ -8,12 +8,13 @@ the same, with the numbers of France; Kokoro's only voice is French.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache, lru_cache
 
 from voiceclone_worker.engines.kokoro.phonemes import spelling
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import ROMAN, roman_value
 from voiceclone_worker.engines.kokoro.phonemes.numbers import Match, Money, Rule, Speller, Wording, one_by_one
+from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 from voiceclone_worker.engines.kokoro.phonemes.spelling import Token
 
 _UNITS = [
@@ -461,9 +462,7 @@ _LETTER_NAMES = {
 }  # fmt: skip
 
 
-def to_phonemes(
-    text: str, tag: str, foreign: Callable[[str], tuple[str, list[str]]]
-) -> tuple[str, list[str]]:
+def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     """Return a French text in Kokoro's alphabet, and the words and signs in it that have no reading.
 
     ``tag`` changes nothing: all of French is read alike.
@@ -503,7 +502,7 @@ def _sounds_in_context(
     before: str,
     token: Token,
     following: Token | None,
-    foreign: Callable[[str], tuple[str, list[str]]],
+    foreign: Foreign,
     skipped: list[str],
 ) -> str:
     """Return a word's phonemes before the word that follows: with liaison, and numbers under one stress."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from voiceclone_worker.engines.kokoro.phonemes import spelling
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
 from voiceclone_worker.engines.kokoro.phonemes.numbers import Match, Money, Rule, Speller, Wording, one_by_one
+from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 from voiceclone_worker.engines.kokoro.phonemes.spelling import Token
 
 _BELOW_100 = [
@@ -308,9 +309,7 @@ _TOKEN = re.compile(
 )
 
 
-def to_phonemes(
-    text: str, tag: str, foreign: Callable[[str], tuple[str, list[str]]]
-) -> tuple[str, list[str]]:
+def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     """Return a Hindi text in Kokoro's alphabet, and the words and signs in it that have no reading."""
     spelled = re.sub("[\u200c\u200d]", "", spell_out(text))
     line: list[str] = []

@@ -9,12 +9,13 @@ the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache, lru_cache
 
 from voiceclone_worker.engines.kokoro.phonemes import spelling
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import ROMAN, roman_value
 from voiceclone_worker.engines.kokoro.phonemes.numbers import Match, Money, Rule, Speller, Wording, one_by_one
+from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 from voiceclone_worker.engines.kokoro.phonemes.spelling import Token
 
 _UNITS = [
@@ -336,14 +337,22 @@ _RULES = spelling.Rules(
     {"VOWEL": _VOWELS},
 )
 _THIRD_FROM_END = re.compile(
-    r"""(?: [ai]bil[ei] | evol[ei] | issim[oaie] | esim[oaie] | log[oaie] | logh[ie] | graf[oaie] | metr[oi] | tudin[ei] | aggin[ei]
-    | (?:[aeiou]|[snrt]|[lt]l|ph)tic(?:[oaie]|h[ie]) | [gnmdflsr]ic(?:[oa]|h[ie]) | [gnmfls]ici | fic(?:[oa]|h[ie])
-    | [aei]vano | [aeis]rono | [aeio]ssero | ebbero | [glrcnsu]gono | scono | [ai]neo | [ai]ne[ai] | [tn]u[oaei] | idu[oaei] | [^aeiou]+ono | col[oaie] | fer[oi] | gen[oaie]
-    | [^aeiou](?:nd|rd|d)ere | [eiu]dere | ndere | rdere | ggere | [sn]cere | gliere | [lrn]gere | ttere | umere | rrere | mpere
-    | [aeiou]n[dt]ere | ivere | [lr]vere | ndit[aei] | abil | cid[oi] | vid[oi]
-    | [rn]alis[ie] | [aeiou]lisi | [ae]tesi | otesi | [aeiou]nim[oaie] | fon[oi] | crat[ie]co | zion[ae]no
+    r"""(?: [aio]bil[ei] | atil[ei] | evol[ei] | issim[oaie] | esim[oaie] | ttim[oaie] | [aeiou]nim[oaie]
+    | log[oaie] | logh[ie] | graf[oaie] | [ol]sof[oaie] | metr[oi] | fon[oi] | tudin[ei] | [aiu]ggin[ei] | [aiu]gine | rdine
+    | ic(?:[oa]|h[ie]) | [gmflst]ici | [aeiou]nici | (?:un|do|tre|tor|quin|se)dici | cid[oi] | vid[oi]
+    | [bcgpt]ol[oaie] | [^aeiou]ul[oaie] | fer[oi] | gen[oaie] | [ai]ne[oai] | [tn]u[oaei] | idu[oaei]
+    | [rn]alis[ie] | [aeiou]lisi | [aeo]tesi | ndit[aei]
+    | [^i]ano | [aeis]rono | [aeio]ssero | ebbero | [^aeiou]+ono | (?<!i)ere
     )$""",
     re.VERBOSE,
+)
+"""Endings of words that are stressed on the third syllable from the end: verbs in the plural, infinitives, adjectives."""
+_PENULTIMATE = re.compile(
+    r"(?:ved|ten|av|pot|dov|vol|sap|cad|sed|tem|god|piac|tac|giac|val|par|man|ol)ere$|[td]ric[ei]$"
+)
+"""Endings among them that are not."""
+_WITH_PRONOUN = re.compile(
+    r"(\w*(?:tt|nd|gg|rd|cc|[irne]ed|sc|ss|mp|[ln]g|criv|viv|[ucr][iu]d)er)(?:l[oaie]|[cmstv]i|ne)"
 )
 _CLOSED_E = re.compile(
     r"""(?: ment[eoi] | ezz[ae] | ett[oaie] | es[eai] | esche? | esc[oai] | evol[ei] | ess[ae] | ere | ete | emo | esti | evo
@@ -397,9 +406,7 @@ _LETTER_NAMES = dict(
 )
 
 
-def to_phonemes(
-    text: str, tag: str, foreign: Callable[[str], tuple[str, list[str]]]
-) -> tuple[str, list[str]]:
+def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     """Return an Italian text in Kokoro's alphabet, and the words and signs in it that have no reading.
 
     ``tag`` changes nothing: all of Italian is read alike.
@@ -516,9 +523,16 @@ def _stressed_vowel(sounds: str, vowels: list[int], word: str) -> int:
         return accented[-1]
     if len(vowels) == 1 or sounds.endswith("ĭ") or word[-1] in "rnl":
         return vowels[-1]
-    if len(vowels) > 2 and word not in _table("penultimate stress") and _THIRD_FROM_END.search(word):
-        return vowels[-3]
-    return vowels[-2]
+    if (infinitive := _WITH_PRONOUN.fullmatch(word)) and _is_stressed_third(f"{infinitive[1]}e"):
+        return vowels[-3] if len(vowels) > 2 else vowels[0]
+    return vowels[-3] if len(vowels) > 2 and _is_stressed_third(word) else vowels[-2]
+
+
+def _is_stressed_third(word: str) -> bool:
+    """Return whether a word is stressed on the third syllable from its end, by its ending."""
+    if word in _table("penultimate stress") or _PENULTIMATE.search(word):
+        return False
+    return bool(_THIRD_FROM_END.search(word))
 
 
 def _quality(vowel: str, before: str, word: str) -> str:

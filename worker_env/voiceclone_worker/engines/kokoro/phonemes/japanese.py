@@ -16,8 +16,8 @@ from typing import Any
 
 from voiceclone_worker.engines.base import EngineError
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
+from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 
-Foreign = Callable[[str], tuple[str, list[str]]]
 Match = re.Match[str]
 
 # Numbers and signs in words.
@@ -98,9 +98,12 @@ def spell_out(text: str) -> str:
 
 def _in_kanji(number: str) -> str:
     whole, _, decimals = number.partition(".")
-    return cardinal(int(whole)) + (
-        f"点{''.join(_DIGITS[int(digit)] for digit in decimals)}" if decimals else ""
+    words = (
+        cardinal(int(whole))
+        if len(whole) <= _MOST_DIGITS
+        else "".join(_DIGITS[int(digit)] for digit in whole)
     )
+    return words + (f"点{''.join(_DIGITS[int(digit)] for digit in decimals)}" if decimals else "")
 
 
 def _without_signs(text: str) -> str:
@@ -161,6 +164,7 @@ def _money(found: Match) -> str:
 
 def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     """Yield patterns and what replaces them, in the order in which they are applied."""
+    yield rf"\d{{{_MOST_DIGITS + 1},}}", lambda m: _one_by_one(m.group())
     yield "[﹣‐‑]", "-"
     yield r"(?<=\d),(?=\d{3}(?!\d))", ""
     # Addresses, telephone numbers, other numbers that are read digit by digit.
@@ -179,7 +183,7 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     yield r"(?<![\d/])()(\d{1,2})/(\d{1,2})(?=\s?[(（][月火水木金土日])", _date
     yield r"(?<![\d:：])(\d{1,2})[:：](\d{2})(?:[:：](\d{2}))?(?![\d:：])", _clock
     yield r"(?<=\d)\s?[:：]\s?(?=\d)", "対"
-    yield rf"(?<![\d.])(?:0\d+|\d{{{_MOST_DIGITS + 1},}})(?![\d.])", lambda m: _one_by_one(m.group())
+    yield r"(?<![\d.])0\d+(?![\d.])", lambda m: _one_by_one(m.group())
     # Money, per cent, fractions, units.
     yield (
         rf"(?<![A-Za-z])(?P<sign>{_SIGN})\s?(?P<amount>{_NUMBER})(?P<scale>{_SCALE})(?:米?ドル|円|ユーロ|ポンド)?",

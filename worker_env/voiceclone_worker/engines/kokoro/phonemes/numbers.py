@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 Match = re.Match[str]
+_MOST_DIGITS = 30
+"""Longer numbers have a word in no language, and Python refuses to parse some thousands of digits."""
 Rule = tuple[str, str | Callable[[Match], str]]
 """A pattern and what replaces it."""
 _FEWEST_DIGITS_OF_TELEPHONE = 7
@@ -151,11 +153,9 @@ class Speller:
         return self._wording.cardinal(int(digits))
 
     def _whole(self, digits: str) -> str:
-        return (
-            self._one_by_one(digits)
-            if len(digits) > 1 and digits[0] == "0"
-            else self._wording.cardinal(int(digits))
-        )
+        if len(digits) > _MOST_DIGITS or (len(digits) > 1 and digits[0] == "0"):
+            return self._one_by_one(digits)
+        return self._wording.cardinal(int(digits))
 
     def _one_by_one(self, digits: str) -> str:
         return one_by_one(digits, self._wording.cardinal)

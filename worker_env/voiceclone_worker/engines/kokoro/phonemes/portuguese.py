@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 from voiceclone_worker.engines.kokoro.phonemes import spelling
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import ROMAN, roman_value
 from voiceclone_worker.engines.kokoro.phonemes.numbers import Match, Money, Rule, Speller, Wording, one_by_one
+from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 from voiceclone_worker.engines.kokoro.phonemes.spelling import Token
 
 _UNITS = [
@@ -318,7 +319,12 @@ _RULES = spelling.Rules(
         ("s", r"(?<=[VOWEL])s(?=[VOWEL])|(?<=tr[aâ]n)s(?=[VOWEL])|s(?=[bdgmnvlr])", "z"),
         ("s", r"s", "s"),
         ("x", r"xc(?=[eiéíê])", "s"),
-        ("x", r"(?<=^e)x(?=h?[VOWEL])|(?<=ine)x(?=[VOWEL])|(?<=^he)x(?=[VOWEL])|(?<=coe)x(?=[VOWEL])", "z"),
+        ("x", r"(?<=se)x(?=[ou])|(?<=[fp]le)x(?=[aeioõ])|(?<=galá)x|(?<=ne)x(?=[aoõ])|(?<=tó)x", "ks"),
+        (
+            "x",
+            r"(?<=^[eê])x(?=h?[VOWEL])|(?<=ine)x(?=[VOWEL])|(?<=^he)x(?=[VOWEL])|(?<=coe)x(?=[VOWEL])",
+            "z",
+        ),
         ("x", r"x(?=[ptckfs])|(?<=pro)x(?=im)|(?<=ma)x(?=im)", "s"),
         ("x", r"x$", "ks"),
         ("x", r"x", "ʃ"),
@@ -335,7 +341,7 @@ _RULES = spelling.Rules(
         ),
         ("q", r"qu?", "k"),
         ("k", r"k", "k"),
-        ("g", r"(?<=lin)gu(?=i)|(?<=pin)gu(?=i)|(?<=^a)gu(?=en)|(?<=bilín)gu|gu(?=[aoáóâã])|gü", "ɡw"),
+        ("g", r"(?<=lin)gu(?=[ií])|(?<=pin)gu(?=i)|(?<=^a)gu(?=en)|(?<=bilín)gu|gu(?=[aoáóâã])|gü", "ɡw"),
         ("g", r"gu(?=[eiéíê])", "ɡ"),
         ("gj", r"j|g(?=[eiéíêy])", "ʒ"),
         ("g", r"g", "ɡ"),
@@ -402,9 +408,7 @@ _LETTER_NAMES = dict(
 _VOICED = tuple("aeiouɐɛɔæʊIAWOybdɡmnvzʒʤlɾ")
 
 
-def to_phonemes(
-    text: str, tag: str, foreign: Callable[[str], tuple[str, list[str]]]
-) -> tuple[str, list[str]]:
+def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     """Return a Portuguese text in Kokoro's alphabet, and the words and signs in it that have no reading.
 
     ``tag`` changes nothing: all of Portuguese is read with the rules of Brazil.

@@ -472,7 +472,7 @@ _NASAL = re.compile(r"n(?= ?[pbmf])")
 def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     """Return a Spanish text in Kokoro's alphabet, and the words and signs in it that have no reading.
 
-    Outside Spain z and soft c are read as s, ll as y. As espeak-ng writes it, since Kokoro was trained with
+    English words are read by ``foreign``. Outside Spain z and soft c are read as s, ll as y. As espeak-ng writes it, since Kokoro was trained with
     that: stress is written before the stressed vowel, b d g soften between open sounds, falling diphthongs are one
     symbol where Kokoro has one.
     """
@@ -480,6 +480,7 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     spelled = unicodedata.normalize("NFC", spell_out(text)).lower()
     phonemes, position = "", 0
     skipped: list[str] = []
+    english: list[str] = []
     for token in _TOKEN.finditer(spelled):
         skipped += filter(has_sound, spelled[position : token.start()])
         position = token.end()
@@ -489,13 +490,28 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
         skipped += (sign for sign in token.group() if not sign.isalpha())  # a power or fraction by itself
         letters = "".join(_NO_BASE.get(letter, letter) for letter in token.group() if letter.isalpha())
         if letters:
+            if _ENGLISH.fullmatch(letters):
+                sounds, unread = foreign(letters)
+                skipped += unread
+                english.append(sounds)
+                phonemes += (" " if phonemes else "") + _ENGLISH_WORD
+                continue
             sounds = _word(letters, seseo=seseo)
             if not any(map(str.isalpha, sounds)) and letters != "h":
                 skipped.append(token.group())
             phonemes += (" " if phonemes else "") + sounds
     skipped += filter(has_sound, spelled[position:])
-    return _soften(_NASAL.sub("m", phonemes)), skipped
+    softened = _soften(_NASAL.sub("m", phonemes))
+    return re.sub(_ENGLISH_WORD, lambda _: english.pop(0), softened), skipped
 
+
+_ENGLISH_WORD = "\ue001"
+"""Stands for the sounds of an English word while the Spanish ones around it are joined."""
+_ENGLISH = re.compile(
+    r"(?=.*[aeiouy])(?!kiwi)[a-z]*?"
+    r"(?:w|sh|th|ck|ph|ight|[lnrs]k$|ee[pt]s?$|^you|[^u]ing$|oo(?:[dfklmnt]$|[gk]|ls$|t[bhs]|d[^aeiou]))[a-z]*"
+)
+"""A word with letters side by side as in English and hardly in Spanish, and without an accent."""
 
 _NO_BASE = {
     "ł": "l",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
+from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 
 PUNCTUATION = frozenset(';:,.!?…—–"“”()«»')
 _MARKS = {"–": "—", "«": "“", "»": "”"}
@@ -134,7 +135,7 @@ def known_letters(word: str, alphabet: str) -> str:
     return kept
 
 
-def foreign_word(token: Token, foreign: Callable[[str], tuple[str, list[str]]], skipped: list[str]) -> str:
+def foreign_word(token: Token, foreign: Foreign, skipped: list[str]) -> str:
     """Return the phonemes of an English word in a text, and put what has none into ``skipped``."""
     phonemes, unread = foreign(token.written)
     skipped += unread
