@@ -124,7 +124,8 @@ def units(text: str, language: str) -> list[str]:
         plain = registry.spell_out(chinese.simplified(text), language).casefold()
         return [_SAME_SOUND.get(letter, letter) for letter in plain if letter.isalnum()]
     if language == "ja":
-        return [kana for kana in _kana_reader().g2k(unicodedata.normalize("NFKC", text)) if _is_kana(kana)]
+        plain = unicodedata.normalize("NFKC", registry.spell_out(text, language))
+        return [kana for kana in _kana_reader().g2k(plain) if _is_kana(kana)]
     if language == "hi":
         return list(skeleton(registry.spell_out(text, language)))
     if language == "en":  # numbers in digits

@@ -43,6 +43,8 @@ _CODECS = {
 }
 """Codecs that are tried for a name: what programs write under it, which is more than the standard of that name."""
 
+_LARGE, _MANY_ROWS = 500_000, 4_000
+"""Bytes from which a file is large, and the rows of a large file that prove the encoding of all."""
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 400, 8_000
 """Rows with other characters than ASCII that are looked at, evenly spread, and their characters altogether."""
 _ASCII = re.compile(r"[\x00-\x7f]+")
@@ -99,8 +101,10 @@ def decode(data: bytes, given: str | None = None) -> DecodedText:
     if given is not None:
         return DecodedText(_as_given(data, given), given)
     found = dict[str, str]()
-    for name, decoded in _candidates(data):
-        found.setdefault(decoded, name)
+    for name, codec in _candidates(data):
+        decoded = _plain(data, codec)
+        if decoded is not None:
+            found.setdefault(decoded, name)
     if len(found) != 1:
         raise InputError(
             f"is not UTF-8 text, and does not show in which encoding it is: give --encoding ({EXAMPLES}), or save "
@@ -170,25 +174,30 @@ def _strictly(data: bytes, codec: str) -> str | None:
 
 
 def _candidates(data: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the encodings that the bytes prove, each with the text."""
+    """Yield the encodings that the bytes prove, each with the codec."""
     if b"\x1b$" in data:
-        text = _strictly(data, "iso2022_jp_2")
-        if text is not None:
-            yield "iso-2022-jp", text
-        return
-    if b"\0" in data:
-        wide = ((name, _plain(data, name)) for name in ("utf-16-le", "utf-16-be"))
-        yield from ((name, text) for name, text in wide if text is not None)
-        return
-    yield from _by_characters(data)
-    yield from _by_letters(data)
-    yield from _by_language(data)
+        yield "iso-2022-jp", "iso2022_jp_2"
+    elif b"\0" in data:
+        yield from ((name, name) for name in ("utf-16-le", "utf-16-be"))
+    else:
+        rows = _rows(data)
+        yield from _by_characters(rows)
+        yield from _by_letters(rows)
+        yield from _by_language(rows)
 
 
-def _plain(data: bytes, *names: str) -> str | None:
-    """Return the text in the first of these codecs that decodes it; None for what is no plain text."""
-    texts = (_strictly(data, name) for name in names)
-    text = next((text for text in texts if text is not None), None)
+def _rows(data: bytes) -> bytes:
+    """Return a file; of a large one rows with other bytes than ASCII, evenly spread."""
+    if len(data) <= _LARGE:
+        return data
+    rows = [row for row in data.split(b"\n") if not row.isascii()]
+    step = -(-len(rows) // _MANY_ROWS) or 1
+    return b"\n".join(rows[::step])
+
+
+def _plain(data: bytes, codec: str) -> str | None:
+    """Return the text in this codec; None for what is no plain text."""
+    text = _strictly(data, codec)
     if text is None or _NO_TEXT.search(text) or not _are_assigned(text):
         return None
     return text
@@ -208,53 +217,50 @@ def _sample(text: str) -> str:
 # Chinese, Japanese, Korean: the commonest characters
 
 _HAN = (
-    "的一是不了在人有我他大中上以和地到主就出可也你生能而子那得下自年成方多作用道行所然家事去法如都同"
-    "日小心她只本前但因想意力它今天好最手第水口再分比重文理名平合位光走性世安海放回品真相告面立打情定"
-    "入明加化代月公信白各己老先并全其外男女王李高少十百千二三四五六七八九早早晚快快早身通南西北使便表"
-    "被提死叫吃喝坐住教做找怕很常怎什知市民政和平太原由反受工目指求正算式完示非空次至反言色火山石木金"
-    "土田林江河城市南京上海村元朋友兄弟姐妹爸爸妈妈父母哥哥弟弟等等直接命任何共直才已如此而且和或者若"
-    "比向往或沿朝以外內底形由於交在具利交句段首首取加步曾曾最更最忘怪忙急怒哭笑吵嘴耳目手足毛心肉血皮"
-    "皮狗牛羊豬鳥花草果苦甜酸辣油米茶酒菜早餐午晚店房屋床桌椅衣服帽鞋包巾洗衣刷牙哈呵啊哦喂哎呀吧呢嗯咱啦"
-    "胡郭何徐朱董蔡潘杜魏方石姚康江尹施洪易武毛邱侯白孟秦史郝曹唐杨梁宋"
-    "保持理由量本特性格星期末半夜份部件器具作品使命令特殊格外感受持待想念保留信用任性住宅作法使命"
+    "的一是不了在人有我他大中上以和地到主就可也你生能而子那得下自年成方多作用道行所然事去法如都日小心她本前但因想意"
+    "力今天好最手第水口再分比重文理名平位光走性世安海放品相告立打情定入明加化代月公信白各己老先全其外男女王李高少十"
+    "百二三四五六七八九早晚快身通南西北使便被提死叫喝坐住做找怕很常怎什知市民政太原由反受工目指求正算式完示非空次至"
+    "言色火山石木金土田林江河城京村元朋友兄弟姐妹爸父母哥等直接命任何共已此且或者若往沿朝底形交具利句段首取步曾更忘"
+    "怪忙急怒哭笑吵嘴耳足毛肉血皮狗牛羊花草苦甜辣油米茶酒菜餐午店房屋桌椅衣服帽鞋包巾洗刷牙哈呵啊哦哎呀吧呢嗯咱啦郭"
+    "徐董蔡潘杜魏姚康尹施洪易武邱侯孟秦史郝曹唐宋保持量特格星期末半夜份部件器令殊感待留宅近楚喔妳咗嘅唔哋啲佢喺嘢嚟"
+    "咁睇冇食嘛"
 )
 """Common Chinese characters that are written alike in simplified and traditional script."""
 _SIMPLIFIED = (
-    "们个这来说为国时会对过发后里没还么样开问关话给让听两点几门见从现当动经长进实间机将应种无与头体业"
-    "电东车马鱼鸟风飞龙书写读语请谢谁认识记讲试该设许论诉词谈误课调难离题顾须须愿类觉亲观规视选远运近连"
-    "边达适逻钱银钟错铁闻间闪闭张阳阴陈际随险难华单卖买员响园图圆坏块声处备够头夹奖妇妈娘学宁宝实审宽宾导"
-    "尔尽层属岁岛币师带帮库应庆庙废广庄异弃归录总恋恶惊惯战戏户扫执扩报担拥择挂损换据数断旧显晓术条极构标树"
-    "档检楼楚欢气汉沟济济满热爱爷状独环玛疗疯监盘盖码确离积称穷竞笔签简紧红约级纪纯纸纳练组细织终绍结绝统绿"
-    "维网罗职联肃脑脏脸节艺荣药虑虽虾补装觉觉计订访证评识译诗详谊谋赛赞赢赶跃转轮软轻较辆输辞边迁迟郑邮释钥铺锁"
-    "阶隐静顶项顺领频颜颗额饭饮饿馆驾验骗鸡鸭麦黄齐齿刘吴孙赵周杨叶苏吕许邓韩冯萧卢陆钱严贺贾顾"
+    "出家同只它合回真面并千表吃教妈才向果酸床喂胡朱杨梁念们个这来说为国时会对过发后里没还么样开问关话给让听两点几门"
+    "见从现当动经长进实间机将应种无与头体业电东车马鱼鸟风飞龙书写读语请谢谁认识记讲试该设许论诉词谈误课调难离题顾须"
+    "愿类觉亲观规视选远运连边达适逻钱银钟错铁闻闪闭张阳阴陈际随险华单卖买员响园图圆坏块声处备够夹奖妇娘学宁宝审宽宾"
+    "导尔尽层属岁岛币师带帮库庆庙废广庄异弃归录总恋恶惊惯战戏户扫执扩报担拥择挂损换据数断旧显晓术条极构标树档检楼欢"
+    "气汉沟济满热爱爷状独环玛疗疯监盘盖码确积称穷竞笔签简紧红约级纪纯纸纳练组细织终绍结绝统绿维网罗职联肃脑脏脸节艺"
+    "荣药虑虽虾补装计订访证评译诗详谊谋赛赞赢赶跃转轮软轻较辆输辞迁迟郑邮释钥铺锁阶隐静顶项顺领频颜颗额饭饮饿馆驾验"
+    "骗鸡鸭麦黄齐齿刘吴孙赵周叶苏吕邓韩冯萧卢陆严贺贾"
 )
 _TRADITIONAL = (
-    "們個這來說為國時會對過發後裡裏沒還麼樣開問關話給讓聽兩點幾門見從現當動經長進實間機將應種無與頭體業"
-    "電東車馬魚鳥風飛龍書寫讀語請謝誰認識記講試該設許論訴詞談誤課調難離題顧須鬚願類覺親觀規視選遠運近連"
-    "邊達適邏錢銀鐘錯鐵聞間閃閉張陽陰陳際隨險難華單賣買員響園圖圓壞塊聲處備夠頭夾獎婦媽孃學寧寶實審寬賓導"
-    "爾盡層屬歲島幣師帶幫庫應慶廟廢廣莊異棄歸錄總戀惡驚慣戰戲戶掃執擴報擔擁擇掛損換據數斷舊顯曉術條極構標樹"
-    "檔檢樓楚歡氣漢溝濟滿熱愛爺狀獨環瑪療瘋監盤蓋碼確離積稱窮競筆簽簡緊紅約級紀純紙納練組細織終紹結絕統綠"
-    "維網羅職聯肅腦臟臉節藝榮藥慮雖蝦補裝計訂訪證評譯詩詳誼謀賽贊贏趕躍轉輪軟輕較輛輸辭遷遲鄭郵釋鑰鋪鎖"
-    "階隱靜頂項順領頻顏顆額飯飲餓館駕驗騙雞鴨麥黃齊齒劉吳孫趙周楊葉蘇呂許鄧韓馮蕭盧陸錢嚴賀賈顧嗎喔妳係咗嘅唔哋啲佢喺嘢嚟咁睇冇食嘛"
+    "內於豬鳥們個這來說為國時會對過發後裡裏沒還麼樣開問關話給讓聽兩點幾門見從現當動經長進實間機將應種無與頭體業電東"
+    "車馬魚風飛龍書寫讀語請謝誰認識記講試該設許論訴詞談誤課調難離題顧須鬚願類覺親觀規視選遠運連邊達適邏錢銀鐘錯鐵聞"
+    "閃閉張陽陰陳際隨險華單賣買員響園圖圓壞塊聲處備夠夾獎婦媽孃學寧寶審寬賓導爾盡層屬歲島幣師帶幫庫慶廟廢廣莊異棄歸"
+    "錄總戀惡驚慣戰戲戶掃執擴報擔擁擇掛損換據數斷舊顯曉術條極構標樹檔檢樓歡氣漢溝濟滿熱愛爺狀獨環瑪療瘋監盤蓋碼確積"
+    "稱窮競筆簽簡緊紅約級紀純紙納練組細織終紹結絕統綠維網羅職聯肅腦臟臉節藝榮藥慮雖蝦補裝計訂訪證評譯詩詳誼謀賽贊贏"
+    "趕躍轉輪軟輕較輛輸辭遷遲鄭郵釋鑰鋪鎖階隱靜頂項順領頻顏顆額飯飲餓館駕驗騙雞鴨麥黃齊齒劉吳孫趙楊葉蘇呂鄧韓馮蕭盧"
+    "陸嚴賀賈嗎係"
 )
 _KANA = "".join(map(chr, (*range(0x3041, 0x3094), *range(0x30A1, 0x30F7), 0x30FC)))
 _KANJI = (
-    "日一国会人年大十二本中長出三同時政事自行社見月分後前民生連五発間対上部東者地合市業内相方四定今回新場金員九入"
-    "立開手力学問高代明実円関決子動京全目表経通外最言現理体化田当八六約主題下意法不来作性的要用度強気小七成期取都和"
-    "機平加山思家話世受多続進正安数記女初北午指心界点教書活原先得解名交向際面文元重近千考海利知道信集別物引使求所次"
-    "水半死感特情示変打男私始島直朝式確村運終果西台広容必電住争能無再真流有口過少放料語空止送役木聞身切由説転食車夫"
-    "何南石足違消神番声念待試早親追形景落好退頭彼君僕俺誰娘父母兄弟姉妹友達店駅客夜朝昼春夏秋冬雨雪犬猫鳥魚花茶酒飯肉"
-    "野菜飲読書買売帰着寝起遊歩走泣笑怒忙楽嬉悲痛怖強弱悪良古若赤青白黒色音楽映画写真旅病院医薬先生学校教室勉強仕事会社"
-    "願申頼伝教習覚忘待持探見付決始終続変直助守戻渡返申訳有難失礼丈夫大切簡単特別全然本当多分一緒最近昨明曜週毎度佐藤鈴木"
-    "高橋渡辺伊山中村小林加吉井松清斎"
+    "日一国会人年大十二本中長出三同時政事自行社見月分後前民生連五発間対上部東者地合市業内相方四定今回新場金員九入立"
+    "開手力学問高代明実円関決子動京全目表経通外最言現理体化田当八六約主題下意法不来作性的要用度強気小七成期取都和機"
+    "平加山思家話世受多続進正安数記女初北午指心界点教書活原先得解名交向際面文元重近千考海利知道信集別物引使求所次水"
+    "半死感特情示変打男私始島直朝式確村運終果西台広容必電住争能無再真流有口過少放料語空止送役木聞身切由説転食車夫何"
+    "南石足違消神番声念待試早親追形景落好退頭彼君僕俺誰娘父母兄弟姉妹友達店駅客夜昼春夏秋冬雨雪犬猫鳥魚花茶酒飯肉野"
+    "菜飲読買売帰着寝起遊歩走泣笑怒忙楽嬉悲痛怖弱悪良古若赤青白黒色音映画写旅病院医薬校室勉仕願申頼伝習覚忘持探付助"
+    "守戻渡返訳難失礼丈簡単然緒昨曜週毎佐藤鈴橋辺伊林吉井松清斎"
 )
 _HANGUL = (
     "이다는가을에의고지하를은도로한어나사아기그자리해서시스라있수게인대정보일들전만거니부장없것제오구면마내여안야우"
-    "무너뭐요네죠까습합세주생말당된했었았겠와과으려러드데때저미비소조모동상신원성진선연용공국간관경계문물방번복분불산"
-    "살새식실심알앞약양업영예왜외운위유음임입잘적절점좋중직집차참처초추치친타트파편학할함행형호화회후힘더두뒤등따또란"
-    "람래량력련렇르른름린림갑강같개건걸겁격결고곳괜군그글금김날남났년노녀눈느늘단달닥답던된둘든디떻뜨먹명몇모몸못바밖발"
-    "밤백버벌법변본봐뵙빨빠쁘사서선설셨속손송쉬슨슷십싶써씨악안않았애얘어언얼엄없엇었역열오온올왔요욕우울월은읽잊자작잠"
-    "재저전정젠져졌족존종좀죄준줄즘찮찾책천철청체촌출커큰키탁탕택터테토통투특판팔평포표품피필해향허현혼환황회효"
+    "무너뭐요네죠까습합세주생말당된했었았겠와과으려러드데때저미비소조모동상신원성진선연용공국간관경계문물방번복분불"
+    "산살새식실심알앞약양업영예왜외운위유음임입잘적절점좋중직집차참처초추치친타트파편학할함행형호화회후힘더두뒤등따"
+    "또란람래량력련렇르른름린림갑강같개건걸겁격결곳괜군글금김날남났년노녀눈느늘단달닥답던둘든디떻뜨먹명몇몸못바밖발"
+    "밤백버벌법변본봐뵙빨빠쁘설셨속손송쉬슨슷십싶써씨악않애얘언얼엄엇역열온올왔욕울월읽잊작잠재젠져졌족존종좀죄준줄"
+    "즘찮찾책천철청체촌출커큰키탁탕택터테토통투특판팔평포표품피필향허현혼환황효"
 )
 _SIGNS = re.compile(
     r"[\s\u2010-\u203b\u3000-\u303f\uff01-\uff65\uffe0-\uffee·×°\u2190-\u21ff\u2460-\u25ff♪♫★☆①-⑳]"
@@ -271,18 +277,18 @@ _WORSE = 0.6
 
 
 @cache
-def _common_characters() -> tuple[tuple[str, tuple[str, ...], frozenset[str]], ...]:
-    """Return the encodings with characters of two bytes: their names, codecs and common characters."""
+def _common_characters() -> tuple[tuple[str, str, frozenset[str]], ...]:
+    """Return the encodings with characters of two bytes: name, codec and common characters of each."""
     chinese = frozenset(_HAN + _SIMPLIFIED + _TRADITIONAL)
     japanese, korean = frozenset(_KANA + _KANJI), frozenset(_HANGUL)
     return (
-        ("gb18030", _CODECS["gb18030"], chinese),
-        ("big5", _CODECS["big5"], chinese),
-        ("shift_jis", _CODECS["shift_jis"], japanese),
-        ("euc-jp", ("euc_jp",), japanese),
-        ("euc-kr", _CODECS["euc_kr"], korean),
+        ("gb18030", "gb18030", chinese),
+        *(("big5", codec, chinese) for codec in _CODECS["big5"]),
+        ("shift_jis", "cp932", japanese),
+        ("euc-jp", "euc_jp", japanese),
+        ("euc-kr", "cp949", korean),
         *(
-            (name, (name,), common)
+            (name, name, common)
             for name in ("utf-16-le", "utf-16-be")
             for common in (chinese, japanese, korean)
         ),
@@ -292,20 +298,20 @@ def _common_characters() -> tuple[tuple[str, tuple[str, ...], frozenset[str]], .
 def _by_characters(data: bytes) -> Iterator[tuple[str, str]]:
     """Yield the encoding whose text is mostly common characters of its language."""
     shares = []
-    for name, names, common in _common_characters():
-        text = _plain(data, *names)
+    for name, codec, common in _common_characters():
+        text = _plain(data, codec)
         if text is None:
             continue
         characters = [each for each in _SIGNS.sub("", _sample(text)) if ord(each) > 127]
         hits = sum(each in common for each in characters)
         if hits >= _LEAST_COMMON:
             least = _COMMON_SHARE_OF_FEW if len(characters) < _FEW_CHARACTERS else _COMMON_SHARE
-            shares.append((hits / len(characters), name, text, least))
+            shares.append((hits / len(characters), text, least, name, codec))
     if not shares:
         return
-    best, name, text, least = max(shares)
-    if best >= least and all(share < _WORSE * best or other == text for share, _, other, _ in shares):
-        yield name, text
+    best, text, least, name, codec = max(shares)
+    if best >= least and all(share < _WORSE * best or other == text for share, other, *_ in shares):
+        yield name, codec
 
 
 # Other alphabets: the commonest letters
@@ -353,7 +359,7 @@ _IN_ALPHABET = 0.97
 
 def _by_letters(data: bytes) -> Iterator[tuple[str, str]]:
     """Yield the encoding whose text is mostly common letters of its alphabet, and clearly more than any other's."""
-    shares: list[tuple[float, str, str, float]] = []
+    shares: list[tuple[float, str, float, str, str]] = []
     passed = set[str]()
     for name, codec, script in _ALPHABETS:
         text = _plain(data, codec)
@@ -371,17 +377,17 @@ def _by_letters(data: bytes) -> Iterator[tuple[str, str]]:
             continue
         # What is too short, or strange for its alphabet, proves nothing; yet it speaks against another encoding.
         lead = _LETTERS_LEAD if len(own) >= _FEW_LETTERS else _LETTERS_LEAD_OF_FEW
-        shares.append((share, name, text, lead))
+        shares.append((share, text, lead, name, codec))
         is_small = any(map(str.islower, own)) or script in _UNICASE
         least = _LEAST_LETTERS if is_small else _LEAST_CAPITALS
         if share >= _LETTERS_SHARE[script] and len(own) >= least and _are_of_one_language(sample, script):
             passed.add(name)
     if not shares:
         return
-    best, name, text, lead = max(shares)
-    others = [share for share, _, other, _ in shares if other != text]
+    best, text, lead, name, codec = max(shares)
+    others = [share for share, other, *_ in shares if other != text]
     if name in passed and best - max(others, default=0.0) >= lead:
-        yield name, text
+        yield name, codec
 
 
 _UNICASE = ("HEBREW", "ARABIC", "THAI")
@@ -513,7 +519,7 @@ _FOREIGN_FROM = 20
 
 def _by_language(data: bytes) -> Iterator[tuple[str, str]]:
     """Yield the encodings in which the text is in a language that is written with them, in its letters."""
-    found: list[tuple[int, str, str]] = []
+    found: list[tuple[int, str]] = []
     for name, alphabets in _LATIN.items():
         for codec in (name, *filter(None, [_OTHER_CODECS.get(name)])):
             text = _plain(data, codec)
@@ -530,9 +536,9 @@ def _by_language(data: bytes) -> Iterator[tuple[str, str]]:
                 and (letters := _foreign_letters(words, language, alphabet)) is not None
             ]
             if foreign:
-                found.append((min(foreign) + _word_faults(sample, "LATIN"), codec, text))
-    fewest = min((faults for faults, _, _ in found), default=0)
-    yield from ((codec, text) for faults, codec, text in found if faults == fewest)
+                found.append((min(foreign) + _word_faults(sample, "LATIN"), codec))
+    fewest = min((faults for faults, _ in found), default=0)
+    yield from ((codec, codec) for faults, codec in found if faults == fewest)
 
 
 def _foreign_letters(words: Sequence[str], language: str, alphabet: str) -> int | None:

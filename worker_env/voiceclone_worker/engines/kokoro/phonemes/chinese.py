@@ -124,6 +124,10 @@ def _han(text: str) -> tuple[str, list[str]]:
     return " ".join(filter(None, phonemes)), skipped
 
 
+_AFTER_PARTICLE = re.compile("(?<=..地)(?=道歉|道别|道谢|面对|点头)")
+"""Where rjieba would see 地道, 地面 or 地点 (诚实地|道歉)."""
+
+
 def _words(text: str) -> list[str]:
     """Return the words of a text.
 
@@ -135,7 +139,7 @@ def _words(text: str) -> list[str]:
     except ImportError as error:
         raise EngineError("package_missing", f"Chinese text needs rjieba ({error}).") from error
     words: list[str] = []
-    for word in rjieba.cut(text):
+    for word in (word for part in _AFTER_PARTICLE.split(text) for word in rjieba.cut(part)):
         is_doubtful = len(word) > 1 and not _contexts().keys().isdisjoint(word) and not rjieba.has_word(word)
         words += rjieba.cut(word, False) if is_doubtful else [word]
     return words
@@ -377,9 +381,8 @@ _SAID_AS_WORDS = frozenset(
     ["SIM", "PIN", "GIF", "RAM", "ROM", "FAX", "THE", "AND", "NEW", "FOR", "BIG", "TOP"]
 )
 """Of up to three capitals; longer ones are words where they have a vowel (NASA, IKEA)."""
-_VOWEL = "AIOWYaeiouyæɐɑɒɔəɚɛɜɪʊʌᵊᵻ"
-_ASPIRATED = re.compile(rf"(?<!s)([ptk])(?=[ˈˌ]?(?:[{_VOWEL}]|[ɹljw]))|(?<!s)([ptk])(?= |$)")
-_ACCENT = str.maketrans({"W": "au", "θ": "s", "T": "tʰ", "ɾ": "tʰ"})
+_ASPIRATED = re.compile(r"(?<!s)([ptk])(?=[ɹljw]?ˈ)")
+_ACCENT = str.maketrans({"W": "au", "T": "t"})
 
 
 def _latin(text: str, foreign: Foreign) -> tuple[str, list[str]]:
@@ -408,9 +411,8 @@ def _is_spelled(word: str) -> bool:
 
 
 def _accented(phonemes: str) -> str:
-    """Return English phonemes as Chinese voices say them.
+    """Return English phonemes as Chinese voices say them: their p, t and k without ʰ sound as b, d and g.
 
-    Their p, t and k without ʰ sound as b, d and g, and au is two vowels (Outlook). Other changes were measured, and not
-    taken: no stress marks, other diphthongs as two vowels, tones on the stressed vowels.
+    English aspirates before stressed vowels only. au is two vowels in Chinese, and t between vowels is no tap.
     """
-    return _ASPIRATED.sub(r"\1\2ʰ", phonemes).translate(_ACCENT)
+    return _ASPIRATED.sub(r"\1ʰ", phonemes).translate(_ACCENT)
