@@ -44,6 +44,20 @@ def test_every_speaker_is_a_cluster(count: int) -> None:
     assert same_partition(clustered(excerpts(voices(count), which)), which)
 
 
+@pytest.mark.parametrize("spread", [0.8, 1.1, 1.4])
+@pytest.mark.parametrize("given", [{}, {"least": 5, "most": 5}])
+def test_who_says_little_is_found_beside_who_says_most(spread: float, given: dict[str, int]) -> None:
+    which = np.random.default_rng(5).permutation(np.repeat(np.arange(5), [40, 3, 3, 3, 3]))
+    assert same_partition(clustered(excerpts(voices(5), which, spread), **given), which)
+
+
+@pytest.mark.parametrize("seconds", [20, 60, 200])
+def test_one_voice_is_one_speaker_however_much_it_varies(seconds: int) -> None:
+    for spread in (0.6, 1.0):
+        which = np.zeros(seconds // 2, int)
+        assert set(clustered(excerpts(voices(1), which, spread)).tolist()) == {0}
+
+
 @pytest.mark.parametrize("wanted", [1, 2, 3, 4, 6])
 def test_the_number_of_clusters_can_be_fixed(wanted: int) -> None:
     which = np.repeat(np.arange(4), 15)

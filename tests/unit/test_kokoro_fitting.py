@@ -107,7 +107,9 @@ def test_a_speed_is_bounded() -> None:
 )
 def test_a_speaker_of_unknown_pace_is_taken_for_one_as_fast_as_others(reference: ReferenceTraits) -> None:
     assert speaking_pace(reference) is None
-    assert speed_of(reference, 1.1) == pytest.approx(1 / 1.1)
+    assert speed_of(reference, 1.05) == pytest.approx(1 / 1.05)
+    assert speed_of(reference, 0.8) == 1.1
+    assert speed_of(reference, 1.4) == 0.9
 
 
 @pytest.mark.parametrize(

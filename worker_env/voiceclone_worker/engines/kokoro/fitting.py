@@ -147,6 +147,7 @@ _FEWEST_VOICED = 5
 _SAME_PITCH_SEMITONES = 3.0
 _LEVELS = (0.01, 0.3)
 _SPEEDS = (0.8, 1.25)
+_SPEEDS_WITHOUT_PACE = (0.9, 1.1)
 _LOOKUP_SECONDS, _MAP_SECONDS = 3.0, 1.0
 """Of speech in a reference: shorter ones have too few frames for the lookup, or for the variation around the mean.
 
@@ -391,10 +392,12 @@ def speed_of(reference: ReferenceTraits, mixture_pace: float) -> float:
     """Return the speed at which a mixture speaks as fast as the speaker, in whatever language.
 
     ``mixture_pace``: how fast the mixture is at speed 1, 1.0 as Kokoro's voices in its language. A speaker whose pace is
-    not known is taken for one as fast as others.
+    not known is taken for one as fast as others, but the mixture's own pace is not changed much for that.
     """
     pace = speaking_pace(reference)
-    return float(np.clip((1.0 if pace is None else pace) / mixture_pace, *_SPEEDS))
+    if pace is None:
+        return float(np.clip(1.0 / mixture_pace, *_SPEEDS_WITHOUT_PACE))
+    return float(np.clip(pace / mixture_pace, *_SPEEDS))
 
 
 def speaking_pace(reference: ReferenceTraits) -> float | None:
