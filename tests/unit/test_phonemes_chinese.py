@@ -257,4 +257,4 @@ def test_abbreviations_are_read_letter_by_letter_and_words_in_english(text: str,
 
 def test_english_sounds_are_those_of_chinese_voices() -> None:
     phonemes, skipped = to_phonemes("Tesla", "zh", lambda _: ("tˈɛslə stˈɑɹ ˈWtlˌʊk twˈɪTəɹ", []))
-    assert (phonemes, skipped) == ("tʰˈɛslə stˈɑɹ ˈautlˌʊk tʰwˈɪtəɹ", [])
+    assert (phonemes, skipped) == ("tʰˈɛslə stˈɑɹ ˈautʰlˌʊkʰ tʰwˈɪtʰəɹ", [])

@@ -381,8 +381,8 @@ _SAID_AS_WORDS = frozenset(
     ["SIM", "PIN", "GIF", "RAM", "ROM", "FAX", "THE", "AND", "NEW", "FOR", "BIG", "TOP"]
 )
 """Of up to three capitals; longer ones are words where they have a vowel (NASA, IKEA)."""
-_ASPIRATED = re.compile(r"(?<!s)([ptk])(?=[ɹljw]?ˈ)")
-_ACCENT = str.maketrans({"W": "au", "T": "t"})
+_VOWEL = "AIOWYaeiouyæɐɑɒɔəɚɛɜɪʊʌᵊᵻ"
+_ASPIRATED = re.compile(rf"(?<!s)([ptk])(?=[ˈˌ]?[{_VOWEL}ɹljw]| |$)")
 
 
 def _latin(text: str, foreign: Foreign) -> tuple[str, list[str]]:
@@ -413,6 +413,6 @@ def _is_spelled(word: str) -> bool:
 def _accented(phonemes: str) -> str:
     """Return English phonemes as Chinese voices say them: their p, t and k without ʰ sound as b, d and g.
 
-    English aspirates before stressed vowels only. au is two vowels in Chinese, and t between vowels is no tap.
+    au is two vowels in Chinese, and t between vowels is no tap. What was measured: benchmarks/results/languages.md.
     """
-    return _ASPIRATED.sub(r"\1ʰ", phonemes).translate(_ACCENT)
+    return _ASPIRATED.sub(r"\1ʰ", phonemes.replace("T", "t")).replace("W", "au")
