@@ -307,7 +307,8 @@ def test_a_chinese_speaker_keeps_the_pace_and_is_spoken_by_native_voices(
         assert 0.9 <= mixture.speed <= 1.15
     chinese, native = voice.mixture("zh-CN"), table.native("zh")
     assert not chinese.prosody[~native].any()
-    assert chinese.acoustic[native].sum() == pytest.approx(NATIVE_SHARE, abs=1e-5)
+    assert chinese.acoustic[native].sum() > NATIVE_SHARE - 0.01
+    assert native[chinese.acoustic.argmax()]
 
     lines = [
         SpeechRow(0, SegmentSpec(str(n), text, "zh", n), reference) for n, text in enumerate(CHINESE_LINES)

@@ -133,6 +133,16 @@ def test_a_language_is_spoken_by_its_own_voices(language: str, voices: int, spea
             assert native[acoustic.argmax()]
 
 
+@pytest.mark.parametrize("voice", ["zm_yunyang", "jf_alpha", "ff_siwis"])
+def test_a_native_speaker_has_a_native_timbre(voice: str) -> None:
+    language = {"z": "zh", "j": "ja", "f": "fr"}[voice[0]]
+    ((acoustic, _),) = propose_mixtures([stock(TABLE.names.index(voice))], TABLE, count=1, language=language)[
+        0
+    ]
+    assert not acoustic[~TABLE.native(language)].any()
+    assert TABLE.names[int(acoustic.argmax())] == voice
+
+
 @pytest.mark.parametrize("language", ["ja", "hi", "zh"])
 def test_similar_people_have_different_voices_in_a_language_of_few(language: str) -> None:
     a, b = TABLE.embeddings[0], TABLE.embeddings[9]

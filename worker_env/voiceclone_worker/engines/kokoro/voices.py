@@ -116,7 +116,8 @@ def propose_mixtures(
     """Return for each speaker the ``count`` mixtures (acoustic, prosody) with the highest expected score.
 
     They are of the voices that are native to ``language`` (``VoiceTable.native``), and fewer than ``count`` where these
-    are too few. The prosody, which carries the pronunciation, is native as a whole, the timbre by NATIVE_SHARE.
+    are too few. The prosody, which carries the pronunciation, is native as a whole; the timbre is by NATIVE_SHARE,
+    or as a whole where that is liker.
 
     A speaker of the recording is an embedding (192,) of unit length, and 12 log2 of the F0 in Hz. The mixtures of a
     speaker are unlike each other, and a voice that is near to several speakers dominates the mixtures of one of them
@@ -156,9 +157,25 @@ def propose_mixtures(
     if native.all():
         return proposals
     return [
-        [(NATIVE_SHARE * acoustic + (1 - NATIVE_SHARE) * other, prosody) for acoustic, prosody in mixtures]
-        for mixtures, (other,) in zip(proposals, best_of(~native, 1), strict=True)
+        [
+            (
+                _likest((acoustic, NATIVE_SHARE * acoustic + (1 - NATIVE_SHARE) * other), embedding, table),
+                prosody,
+            )
+            for acoustic, prosody in mixtures
+        ]
+        for (embedding, _), mixtures, (other,) in zip(speakers, proposals, best_of(~native, 1), strict=True)
     ]
+
+
+def _likest(weights: Sequence[Floats], embedding: Floats, table: VoiceTable) -> Floats:
+    """Return the weights whose expected embedding is nearest to a speaker's."""
+    return max(weights, key=lambda each: _cosine(each, embedding, table))
+
+
+def _cosine(weights: Floats, embedding: Floats, table: VoiceTable) -> float:
+    mixed = weights @ table.embeddings
+    return float(mixed @ embedding / np.linalg.norm(mixed))
 
 
 def _best_mixtures(
@@ -231,8 +248,7 @@ def _mixtures(
     for weights in _pairs_and_singles(best, len(table.names)):
         if int(weights.argmax()) not in dominant:
             continue
-        mixed = weights @ table.embeddings
-        cosine = mixed @ embedding / np.linalg.norm(mixed)
+        cosine = _cosine(weights, embedding, table)
         f0 = abs(weights @ table.semitones - semitones)
         scored.append((float(cosine - F0_WEIGHT * f0 + weights @ contrast), weights))
     scored.sort(key=lambda pair: -pair[0])
