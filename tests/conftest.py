@@ -15,6 +15,10 @@ from voiceclone_cli import translation
 from voiceclone_worker.telemetry import refuse_telemetry
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Messages are tested in English, whatever the locale is.
+os.environ["LANG"] = "C.UTF-8"
+for variable in ("LC_ALL", "LC_MESSAGES", "LANGUAGE"):
+    os.environ.pop(variable, None)
 refuse_telemetry()
 
 # What is started in the background ignores these, and so would the commands under test.
@@ -53,10 +57,6 @@ def isolated_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     if _MODEL_HOME:
         monkeypatch.setenv("VOICECLONE_HOME", _MODEL_HOME)
-    # Messages are tested in English, whatever the locale is.
-    for name in ("LC_ALL", "LC_MESSAGES", "LANGUAGE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("LANG", "C.UTF-8")
     translation.choose(None)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     work = tmp_path / "cwd"

@@ -17,6 +17,7 @@ from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, MAX_FRAMES, C
 from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics
 from voiceclone_worker.engines.kokoro.model import Floats
 from voiceclone_worker.engines.kokoro.voices import (
+    NATIVE_SHARE,
     FittedMixture,
     FittedVoice,
     fit_f0,
@@ -124,9 +125,22 @@ def test_a_language_is_spoken_by_its_own_voices(language: str, voices: int, spea
     everyone = [stock(index) for index in (0, 13, 16)[:speakers]]
     for mixtures in propose_mixtures(everyone, TABLE, count=2, language=language):
         assert 1 <= len(mixtures) <= 2
-        for weights in (half for mixture in mixtures for half in mixture):
-            assert not weights[~native].any()
-            assert weights.sum() == pytest.approx(1.0, abs=1e-5)
+        for acoustic, prosody in mixtures:
+            assert not prosody[~native].any()
+            assert acoustic[native].sum() == pytest.approx(1.0 if native.all() else NATIVE_SHARE, abs=1e-5)
+            assert acoustic.sum() == pytest.approx(1.0, abs=1e-5)
+            assert prosody.sum() == pytest.approx(1.0, abs=1e-5)
+            assert native[acoustic.argmax()]
+
+
+@pytest.mark.parametrize("voice", ["zm_yunyang", "jf_alpha", "ff_siwis"])
+def test_a_native_speaker_has_a_native_timbre(voice: str) -> None:
+    language = {"z": "zh", "j": "ja", "f": "fr"}[voice[0]]
+    ((acoustic, _),) = propose_mixtures([stock(TABLE.names.index(voice))], TABLE, count=1, language=language)[
+        0
+    ]
+    assert not acoustic[~TABLE.native(language)].any()
+    assert TABLE.names[int(acoustic.argmax())] == voice
 
 
 @pytest.mark.parametrize("language", ["ja", "hi", "zh"])

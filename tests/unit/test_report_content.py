@@ -22,8 +22,9 @@ from report_runs import line, write_check, write_run, write_tone
 from voiceclone_cli.errors import InputError, RunError
 from voiceclone_cli.evaluation.text import words_of
 from voiceclone_cli.report import content
-from voiceclone_cli.report.content import DiffOp, badness, flags_of, word_diff
+from voiceclone_cli.report.content import badness, flags_of
 from voiceclone_cli.report.page import json_in_html, write_report
+from voiceclone_cli.report.word_diff import DiffOp, word_diff
 from voiceclone_cli.types import ProgressEvent
 
 HOSTILE = "</script><script>alert(1)</script><!-- \u2028\u202e\"'&"
