@@ -238,21 +238,27 @@ def test_the_tables_have_what_they_say() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "phonemes"),
+    ("text", "words"),
     [
-        ("用GPU", "jʊ↘ŋ ʤˈi pʰˈi jˈu"),
-        ("下载App", "ɕja↘ʦai↘ ˈei pʰˈi pʰˈi"),
-        ("MP3", "ˈɛm pʰˈi sa→n"),
-        ("5G", "u↓ ʤˈi"),
-        ("T恤", "tʰˈi ɕy↘"),
-        ("去NASA", "ʨʰy↘ mɑ"),
-        ("Google Cloud很快", "mɑ xə↓nkʰwai↘"),
-        ("ChatGPT", "mɑ ʤˈi pʰˈi tʰˈi"),
-        ("Wi-Fi", "mɑ"),
+        ("用GPU很快", ["GPU"]),
+        ("下载App", ["A.P.P."]),
+        ("用ppt和cpu", ["PPT", "CPU"]),
+        ("听MP3", ["MP"]),
+        ("Google Cloud很快", ["Google Cloud"]),
+        ("Wi-Fi和T恤", ["Wi-Fi", "T"]),
+        ("appear", ["appear"]),
+        ("没有", []),
     ],
 )
-def test_abbreviations_are_read_letter_by_letter_and_words_in_english(text: str, phonemes: str) -> None:
-    assert to_phonemes(text, "zh", lambda _: ("mɑ", [])) == (phonemes, [])
+def test_english_words_are_read_together_and_abbreviations_as_letters(text: str, words: list[str]) -> None:
+    given: list[str] = []
+
+    def note(word: str) -> tuple[str, list[str]]:
+        given.append(word)
+        return "mɑ", []
+
+    phonemes, skipped = to_phonemes(text, "zh", note)
+    assert given == words and phonemes.count("mɑ") == len(words) and not skipped
 
 
 def test_english_sounds_are_those_of_chinese_voices() -> None:

@@ -144,6 +144,7 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
         ("dix ans, dix livres, il y en a dix", "diz ˈɑ̃, di lˈivʁ, il i ɑ̃n a dˈis"),
         ("neuf heures, vingt-deux", "nœv ˈœʁ, vɛ̃tdˈø"),
         ("99 élèves, 20 000, 25", "katʁəvɛ̃diznˈœf elˈɛv, vɛ̃ mˈil, vɛ̃tsˈɛ̃k"),
+        ("17, 18, 97", "disˈɛt, dizyˈit, katʁəvɛ̃disˈɛt"),
         ("feuille, soleil, travail, grenouille", "fˈœj, solˈɛj, tʁavˈaj, ɡʁənˈuj"),
         ("famille, ville, mille", "famˈij, vˈil, mˈil"),
         ("montagne, philosophie, théâtre", "mɔ̃tˈaɲ, filozofˈi, teˈatʁ"),

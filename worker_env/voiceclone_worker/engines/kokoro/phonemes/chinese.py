@@ -368,51 +368,22 @@ def syllable(pinyin: str) -> str:
 
 # English inside Chinese.
 
-_LETTERS = {
-    "A": "ˈei", "B": "bˈi", "C": "sˈi", "D": "dˈi", "E": "ˈi", "F": "ˈɛf", "G": "ʤˈi", "H": "ˈeiʧ", "I": "ˈai", "J": "ʤˈei",
-    "K": "kʰˈei", "L": "ˈɛl", "M": "ˈɛm", "N": "ˈɛn", "O": "ˈou", "P": "pʰˈi", "Q": "kʰjˈu", "R": "ˈɑɹ", "S": "ˈɛs",
-    "T": "tʰˈi", "U": "jˈu", "V": "vˈi", "W": "dˈʌbəlju", "X": "ˈɛks", "Y": "wˈai", "Z": "zˈi",
-}  # fmt: skip
-_SPELLED = frozenset(
-    ("app", "apps", "ppt", "pdf", "vip", "ai", "ip", "ktv", "id", "tv", "vs", "ceo", "cpu", "gpu", "usb")
+_ABBREVIATION = re.compile(
+    r"(?<![A-Za-z])(?:apps?|ppt|pdf|vip|ai|ip|ktv|id|tv|vs|ceo|cpu|gpu|usb)(?![A-Za-z])", re.IGNORECASE
 )
-"""Abbreviations that are read letter by letter in lower case too."""
-_SAID_AS_WORDS = frozenset(
-    ["SIM", "PIN", "GIF", "RAM", "ROM", "FAX", "THE", "AND", "NEW", "FOR", "BIG", "TOP"]
-)
-"""Of up to three capitals; longer ones are words where they have a vowel (NASA, IKEA)."""
+"""Read letter by letter also where they are not in capitals."""
+_DOTTED = {"APP": "A.P.P.", "APPS": "A.P.P.", "VS": "V.S."}
+"""Words to hibari, letters to Chinese."""
 _VOWEL = "AIOWYaeiouyæɐɑɒɔəɚɛɜɪʊʌᵊᵻ"
 _ASPIRATED = re.compile(rf"(?<!s)([ptk])(?=[ˈˌ]?[{_VOWEL}ɹljw]| |$)")
 
 
 def _latin(text: str, foreign: Foreign) -> tuple[str, list[str]]:
-    """Return the phonemes of English words, and what has none."""
-    parts: list[str] = []
-    skipped: list[str] = []
-    words: list[str] = []
-    for word in [*re.sub("(?<=[a-z])(?=[A-Z]{2})", " ", text).replace("-", " ").split(), ""]:
-        if word and not _is_spelled(word):
-            words.append(word.capitalize() if word.isupper() else word)
-            continue
-        if words:
-            phonemes, unread = foreign(" ".join(words))
-            parts.append(_accented(phonemes))
-            skipped += unread
-            words.clear()
-        parts += [_LETTERS[letter] for letter in word.upper()]
-    return " ".join(filter(None, parts)), skipped
+    """Return the phonemes of English words as Chinese voices say them, and what has none.
 
-
-def _is_spelled(word: str) -> bool:
-    if word.lower() in _SPELLED:
-        return True
-    is_short = len(word) <= 3 or not set(word) & set("AEIOUY")
-    return word.isascii() and word.isalpha() and word.isupper() and is_short and word not in _SAID_AS_WORDS
-
-
-def _accented(phonemes: str) -> str:
-    """Return English phonemes as Chinese voices say them: their p, t and k without ʰ sound as b, d and g.
-
-    au is two vowels in Chinese, and t between vowels is no tap. What was measured: benchmarks/results/languages.md.
+    Their p, t and k without ʰ sound as b, d and g, au is two vowels in Chinese, and t between vowels is no tap. What was
+    measured: benchmarks/results/languages.md.
     """
-    return _ASPIRATED.sub(r"\1ʰ", phonemes.replace("T", "t")).replace("W", "au")
+    capitals = _ABBREVIATION.sub(lambda word: word.group().upper(), text)
+    phonemes, skipped = foreign(_DOTTED.get(capitals, capitals))
+    return _ASPIRATED.sub(r"\1ʰ", phonemes.replace("T", "t")).replace("W", "au"), skipped

@@ -526,7 +526,7 @@ def _sounds_in_context(
     ):
         sounds += "t"
     elif word == "dix" and after in ("sept", "huit", "neuf"):
-        sounds = "dis" if after == "sept" else "diz"
+        sounds = "di" if after == "sept" else "diz"
     elif joins and word in _BEFORE_VOWEL and after not in ("et", "ou"):
         sounds = _BEFORE_VOWEL[word]
     elif joins and word == "neuf" and after in ("heures", "ans"):
