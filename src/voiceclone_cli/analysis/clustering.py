@@ -11,7 +11,8 @@ their speaker's centroid is taken. The number of speakers is the one where that 
 has with itself, at a cost for each speaker, plus a gain for the gap between eigenvalues, is highest. Then excerpts are
 assigned to the nearest centroid until none changes.
 
-The constants were chosen on the first half of the development set of benchmarks/diarization.py.
+The constants were chosen on the first half of the development set of benchmarks/diarization.py, and on a conversation
+of 12 minutes.
 """
 
 from __future__ import annotations
