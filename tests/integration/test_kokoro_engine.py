@@ -263,9 +263,11 @@ def test_the_rates_of_a_language_are_those_of_its_voices(
         for voice in names[:: 3 if language == "en" else 1]:
             alone = np.array([name == voice for name in table.names], np.float32)
             plan = model.plan(tokens, table.style(alone, alone, len(tokens)), 1.0)
-            sounding = np.flatnonzero(plan.energy > 0) * FRAME_SECONDS / 2
-            pauses = np.diff(sounding)[np.diff(sounding) > 0.15].sum()
-            rates.append(len(tokens) / (sounding[-1] - sounding[0] - pauses))
+            sounding = np.flatnonzero(plan.energy > 0)  # half frames
+            gaps = np.diff(sounding) - 1
+            pauses = gaps[gaps >= 0.15 / FRAME_SECONDS * 2].sum()
+            seconds = (sounding[-1] - sounding[0] + 1 - pauses) * FRAME_SECONDS / 2
+            rates.append(len(tokens) / seconds)
         assert np.mean(rates) == pytest.approx(rate, rel=0.05), text
 
 

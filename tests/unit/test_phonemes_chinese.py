@@ -241,7 +241,8 @@ def test_the_tables_have_what_they_say() -> None:
     ("text", "words"),
     [
         ("用GPU很快", ["GPU"]),
-        ("下载App", ["APP"]),
+        ("下载App", ["A.P.P."]),
+        ("用ppt和cpu", ["PPT", "CPU"]),
         ("听MP3", ["MP"]),
         ("Google Cloud很快", ["Google Cloud"]),
         ("Wi-Fi和T恤", ["Wi-Fi", "T"]),

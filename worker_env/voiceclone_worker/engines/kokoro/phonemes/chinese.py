@@ -371,7 +371,9 @@ def syllable(pinyin: str) -> str:
 _ABBREVIATION = re.compile(
     r"(?<![A-Za-z])(?:apps?|ppt|pdf|vip|ai|ip|ktv|id|tv|vs|ceo|cpu|gpu|usb)(?![A-Za-z])", re.IGNORECASE
 )
-"""Read letter by letter also where they are not in capitals: Chinese says A-P-P."""
+"""Read letter by letter also where they are not in capitals."""
+_DOTTED = {"APP": "A.P.P.", "APPS": "A.P.P.", "VS": "V.S."}
+"""Words to hibari, letters to Chinese."""
 _VOWEL = "AIOWYaeiouyæɐɑɒɔəɚɛɜɪʊʌᵊᵻ"
 _ASPIRATED = re.compile(rf"(?<!s)([ptk])(?=[ˈˌ]?[{_VOWEL}ɹljw]| |$)")
 
@@ -382,5 +384,6 @@ def _latin(text: str, foreign: Foreign) -> tuple[str, list[str]]:
     Their p, t and k without ʰ sound as b, d and g, au is two vowels in Chinese, and t between vowels is no tap. What was
     measured: benchmarks/results/languages.md.
     """
-    phonemes, skipped = foreign(_ABBREVIATION.sub(lambda word: word.group().upper(), text))
+    capitals = _ABBREVIATION.sub(lambda word: word.group().upper(), text)
+    phonemes, skipped = foreign(_DOTTED.get(capitals, capitals))
     return _ASPIRATED.sub(r"\1ʰ", phonemes.replace("T", "t")).replace("W", "au"), skipped
