@@ -212,7 +212,7 @@ class Reference:
     """Start and end, in the recording, of the excerpts it consists of; empty when the user gave the file."""
     warnings: tuple[str, ...] = ()
     language: str = ""
-    """BCP 47 tag of the words; empty where it is not known."""
+    """BCP 47 tag of the speech; empty where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

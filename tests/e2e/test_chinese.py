@@ -63,6 +63,19 @@ def test_its_voices_are_their_speakers_and_its_words_are_understood(run: Run) ->
     assert errors <= 0.05 * len(truth), [(row["text"], row["heard"]) for row in rows]
 
 
+def test_a_script_of_its_own_words_is_spoken_nearer_to_its_speakers(
+    talk: ChineseTalk, tmp_path: Path
+) -> None:
+    script = tmp_path / "会议.srt"
+    script.write_text(talk.srt("{}：{}"), encoding="utf-8")
+    given = ("--script", script, "--turns", talk.rttm, "--engine", "kokoro", "--until", "casting")
+    ended = voiceclone("run", talk.wav, *given, "--out", tmp_path / "run")
+    assert ended.code == 0, ended.err
+    kept = json.loads((tmp_path / "run" / "stages" / "casting.json").read_text(encoding="utf-8"))
+    assert {row["language"] for row in kept["value"]["references"]} == {"zh"}
+    assert "spoken in the recording: Chinese, as whisper-base recognised it" in ended.err
+
+
 @pytest.mark.parametrize("style", ["{}：{}", "{}:{}", "【{}】{}", "{}：\n{}"])
 def test_scripts_of_every_style_have_its_speakers(talk: ChineseTalk, tmp_path: Path, style: str) -> None:
     script = tmp_path / "会议.字幕.srt"

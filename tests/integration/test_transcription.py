@@ -10,7 +10,7 @@ import soundfile
 
 from hearing import sample_text, word_error_rate
 from voiceclone_cli.analysis import transcription
-from voiceclone_cli.analysis.transcription import drop_outside_speech, transcribe
+from voiceclone_cli.analysis.transcription import drop_outside_speech, identify_language, transcribe
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.script import script_file
 from voiceclone_cli.script.segmentation import segments_from_words
@@ -52,6 +52,14 @@ def test_the_words_are_those_that_were_said(transcript: Transcript) -> None:
     assert transcript.language == "en"
     assert transcript.language_probability > 0.9
     assert word_error_rate(sample_text(), text) <= 0.35, text
+
+
+def test_the_language_is_identified_without_the_words(
+    recording: Recording, model_folders: Mapping[str, Path]
+) -> None:
+    code, probability = identify_language(recording.samples, model_folders["whisper-base"], threads=1)
+    assert code == "en"
+    assert probability > 0.9
 
 
 def test_word_times_go_forward_within_the_recording(transcript: Transcript, recording: Recording) -> None:

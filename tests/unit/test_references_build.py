@@ -157,9 +157,9 @@ def test_what_the_recording_says_is_in_its_language(tmp_path: Path, language: st
     assert {each.language for each in build_for_talk(tmp_path, language=language).values()} == {language}
 
 
-def test_without_words_there_is_no_language(tmp_path: Path) -> None:
+def test_it_is_in_that_language_also_where_the_words_are_not_known(tmp_path: Path) -> None:
     recording, found, _ = talk(tmp_path)
-    assert {each.language for each in build(tmp_path, recording, found, []).values()} == {""}
+    assert {each.language for each in build(tmp_path, recording, found, [], language="zh").values()} == {"zh"}
 
 
 def test_a_long_given_file_is_cut_at_a_quiet_moment_and_loses_its_words(tmp_path: Path) -> None:

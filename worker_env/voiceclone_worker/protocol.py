@@ -78,7 +78,7 @@ class ReferenceSpec:
     text: str
     codes: str
     language: str = ""
-    """BCP 47 tag of the text; empty where it is not known."""
+    """BCP 47 tag of the speech; empty where it is not known."""
     speaks: tuple[str, ...] = ()
     """BCP 47 tags of the languages that the voice is for; empty: English. For engines that fit a voice to each."""
 

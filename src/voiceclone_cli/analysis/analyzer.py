@@ -9,6 +9,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from voiceclone_cli.analysis import transcription
 from voiceclone_cli.analysis.diarization import DIARIZATION_STAGE as DIARIZATION
 from voiceclone_cli.analysis.diarization import (
@@ -20,12 +22,13 @@ from voiceclone_cli.analysis.diarization import (
     load_diarizer,
 )
 from voiceclone_cli.analysis.transcription import STAGE as TRANSCRIPTION
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.config import Settings, expanded, models_home
 from voiceclone_cli.errors import InputError, Stopped
 from voiceclone_cli.models import download, store
 from voiceclone_cli.rundir.cache import NULL_CACHE, StageCache
 from voiceclone_cli.system import machine_memory
-from voiceclone_cli.types import Diarization, Progress, Recording, Transcript, Turn, Word
+from voiceclone_cli.types import ANALYSIS_RATE, Diarization, Progress, Recording, Transcript, Turn, Word
 from voiceclone_cli.workers.protocol import AnalysisTask
 
 if typing.TYPE_CHECKING:
@@ -37,7 +40,14 @@ TRANSCRIPTION_VERSION = 2
 """To be incremented when the same inputs give another result."""
 
 
-DIARIZE, TRANSCRIBE = "turns", "words"
+DIARIZE, TRANSCRIBE, IDENTIFY = "turns", "words", "language"
+
+IDENTIFICATION = "identification"
+IDENTIFICATION_VERSION = 1
+_SURE_LANGUAGE = 0.5
+"""Probability under which a language is not believed."""
+_IDENTIFIED_SECONDS = 120.0
+"""Of speech, at most."""
 
 
 def diarization_task(
@@ -60,6 +70,21 @@ def transcription_task(recording: Recording, folder: Path, settings: Settings) -
     return _task(recording, {"op": TRANSCRIBE, "model": model, "language": settings.language}, settings)
 
 
+def identification_task(
+    recording: Recording, diarization: Diarization, folder: Path, settings: Settings
+) -> AnalysisTask:
+    """Return the task to identify the language that is spoken, by the speech at the beginning of the recording."""
+    model = {"name": settings.asr_model, "folders": {settings.asr_model: str(folder)}}
+    speech: list[Samples] = []
+    for turn in diarization.exclusive:
+        if sum(map(len, speech)) < _IDENTIFIED_SECONDS * ANALYSIS_RATE:
+            speech.append(
+                recording.samples[round(turn.start * ANALYSIS_RATE) : round(turn.end * ANALYSIS_RATE)]
+            )
+    speech_alone = replace(recording, samples=np.concatenate(speech))
+    return _task(speech_alone, {"op": IDENTIFY, "model": model}, settings)
+
+
 def _task(recording: Recording, request: dict[str, Any], settings: Settings) -> AnalysisTask:
     fields = ("source_rate", "source_frames", "channels", "has_video")
     row = {"path": str(recording.path), **{name: getattr(recording, name) for name in fields}}
@@ -73,11 +98,20 @@ def run_task(
     load_pipeline: LoadPipeline = load_diarizer,
     load_whisper: transcription.LoadWhisper = transcription.load_recogniser,
 ) -> dict[str, Any]:
-    """Do a task in this process; return its result as plain data. Raises what ``diarize`` and ``transcribe`` raise."""
+    """Do a task in this process; return its result as plain data.
+
+    Raises what ``diarize``, ``transcribe`` and ``identify_language`` raise.
+    """
     request, model = task.request, task.request["model"]
     row = request["recording"]
     recording = Recording(**{**row, "path": Path(row["path"]), "samples": task.samples})
     folders = {name: Path(folder) for name, folder in model["folders"].items()}
+    if request["op"] == IDENTIFY:
+        (folder,) = folders.values()
+        language, probability = transcription.identify_language(
+            task.samples, folder, threads=request["threads"], load=load_whisper
+        )
+        return {"language": language, "probability": probability}
     if request["op"] == TRANSCRIBE:
         (folder,) = folders.values()
         transcript = transcription.transcribe(
@@ -254,13 +288,9 @@ def _transcription_inputs(folder: Path, language: str | None) -> dict[str, Any]:
 
 def cached_transcript(diarization: Diarization, settings: Settings, cache: StageCache) -> Transcript | None:
     """Return the transcript of an earlier run in the same directory with the same model; None where there is none."""
-    folder = expanded(settings.asr_model)
-    if not folder.is_dir():
-        try:
-            (status,) = download.models_status([settings.asr_model], home=models_home(settings))
-        except InputError:
-            return None
-        folder = status.folder
+    folder = _known_folder(settings)
+    if folder is None:
+        return None
     for language in dict.fromkeys((settings.language, None)):
         inputs = _transcription_inputs(folder, language)
         cached = cache.load(TRANSCRIPTION, TRANSCRIPTION_VERSION, inputs)
@@ -269,6 +299,46 @@ def cached_transcript(diarization: Diarization, settings: Settings, cache: Stage
             kept, _ = transcription.drop_outside_speech(transcript.words, diarization.turns)
             return replace(transcript, words=kept)
     return None
+
+
+def _known_folder(settings: Settings) -> Path | None:
+    """Return the folder of the transcription model, whether it is there or not; None for a name that is not known."""
+    folder = expanded(settings.asr_model)
+    if folder.is_dir():
+        return folder
+    try:
+        (status,) = download.models_status([settings.asr_model], home=models_home(settings))
+    except InputError:
+        return None
+    return status.folder
+
+
+def identify_language_cached(
+    recording: Recording,
+    diarization: Diarization,
+    settings: Settings,
+    progress: Progress,
+    cache: StageCache = NULL_CACHE,
+    analyzer: Analyzer = LOCAL_ANALYZER,
+) -> str:
+    """Return the language that is spoken (an ISO 639-1 code), without recognizing the words.
+
+    Empty where it is in doubt, where there is no turn, and where the transcription model has not been downloaded, which
+    is not done for this.
+    """
+    folder = _known_folder(settings)
+    if folder is None or not (folder / "model.bin").is_file() or not diarization.exclusive:
+        return ""
+    found = cache.cached(
+        IDENTIFICATION,
+        IDENTIFICATION_VERSION,
+        {"model": model_identity(folder), "turns": [asdict(turn) for turn in diarization.exclusive]},
+        lambda: analyzer.run(identification_task(recording, diarization, folder, settings), progress),
+        serialize=lambda document: document,
+        parse=lambda document: document,
+    )
+    language: str = found["language"]
+    return language if found["probability"] >= _SURE_LANGUAGE else ""
 
 
 class CachedModels:

@@ -149,6 +149,18 @@ def transcribe(
     return types.Transcript(tuple(words), *found, model.name)
 
 
+def identify_language(
+    samples: Samples, model: Path, *, threads: int, load: LoadWhisper = load_recogniser
+) -> tuple[str, float]:
+    """Return the language that is spoken in samples at ANALYSIS_RATE (an ISO 639-1 code), and its probability.
+
+    ``model`` and ``threads`` as in :func:`transcribe`. Raises PreflightError when the folder holds no usable model.
+    """
+    whisper = load(model, threads)
+    code, probability, _ = whisper.detect_language(samples, language_detection_segments=_LANGUAGE_WINDOWS)
+    return code, float(probability)
+
+
 def _known_code(language: str, whisper: WhisperModel, model: Path) -> str:
     """Return the model's code of a language. Raises InputError for one that it does not support."""
     code = language.lower().replace("_", "-").split("-")[0]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.analysis import diarization
-from voiceclone_cli.analysis.analyzer import TRANSCRIBE, model_identity
+from voiceclone_cli.analysis.analyzer import DIARIZE, model_identity
 from voiceclone_cli.cluster.node import node_settings, require_models
 from voiceclone_cli.config import Settings, expanded, models_home
 from voiceclone_cli.errors import PreflightError
@@ -29,10 +29,10 @@ FILES = "files"
 def portable_request(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return a request that a node can check: without the coordinator's token. Raises OSError."""
     model = request["model"]
-    if request["op"] == TRANSCRIBE:
-        in_registry = not expanded(model["name"]).is_dir()
-    else:
+    if request["op"] == DIARIZE:
         in_registry = model["name"] in (diarization.EMBEDDED_DIARIZER, diarization.COMMUNITY_DIARIZER)
+    else:
+        in_registry = not expanded(model["name"]).is_dir()
     files = (
         None if in_registry else {folder: folder_sha256(Path(folder)) for folder in model["folders"].values()}
     )
@@ -49,13 +49,13 @@ def node_analysis(task: AnalysisTask, hints: Mapping[str, str], threads: int) ->
     if files is not None:
         _require_same(files)
         folders = model["folders"]
-    elif task.request["op"] == TRANSCRIBE:
-        folders = _present([model["name"]], settings)
-    else:
+    elif task.request["op"] == DIARIZE:
         chosen = diarization.choose_diarizer(
             model["name"], models=lambda names: _present(names, settings), token=settings.token
         )
         folders = chosen.folders
+    else:
+        folders = _present([model["name"]], settings)
     here = {**model, "folders": {name: str(folder) for name, folder in folders.items()}}
     return replace(task, request={**task.request, "model": here, "token": settings.token, "threads": threads})
 

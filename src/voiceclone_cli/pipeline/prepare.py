@@ -18,6 +18,7 @@ from voiceclone_cli.analysis.analyzer import (
     cached_transcript,
     concurrent_transcription,
     diarize_cached,
+    identify_language_cached,
     transcribe_cached,
 )
 from voiceclone_cli.analysis.remote import SideBySideAnalyzer
@@ -28,6 +29,7 @@ from voiceclone_cli.corrections import edits
 from voiceclone_cli.engines.select import language_notes
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import write_text_atomic
+from voiceclone_cli.languages import main_language, name_of
 from voiceclone_cli.mixing import timeline
 from voiceclone_cli.mixing.timeline import mix_rate
 from voiceclone_cli.pipeline.context import RunContext
@@ -38,8 +40,9 @@ from voiceclone_cli.references import build
 from voiceclone_cli.script import script_file
 from voiceclone_cli.script.language import LanguageChoice, choose_language, transcribed_language
 from voiceclone_cli.script.segmentation import segments_from_words
-from voiceclone_cli.types import Diarization, Recording, Reference, Script, Segment, Transcript, Until
+from voiceclone_cli.types import Diarization, Recording, Reference, Script, Segment, Transcript, Until, Word
 from voiceclone_worker.atomic import write_bytes_atomic
+from voiceclone_worker.engines import ENGINES
 
 _MAX_RATE = 44_100
 """Hz; the highest of any engine."""
@@ -59,6 +62,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
         _claim(ctx)
     script, script_from, language = Script(()), "", LanguageChoice("", "")
     recognised: Transcript | None = None
+    recording_language = ""
     references: dict[str, Reference] = {}
     consent = None
     with _open_analyzer(ctx) as analyzer:
@@ -74,11 +78,16 @@ def prepare(ctx: RunContext) -> SynthesisJob:
                     ctx, diarization, corrections, analyzer
                 )
                 corrections, script = _correct(ctx, diarization, found, corrections)
+                if recognised is not None:
+                    recording_language = recognised.language
+                elif until is not Until.SCRIPT:
+                    recording_language = _identify_language(ctx, diarization, script, analyzer)
     # 3. In which voices.
     if until not in (Until.DIARIZATION, Until.SCRIPT):
         _claim(ctx)
         with ctx.resources.cpu_lock, ctx.clock.stage("casting"):
-            references = _build_references(ctx, diarization, recognised, script, corrections)
+            words = recognised.words if recognised is not None else ()
+            references = _build_references(ctx, diarization, words, recording_language, script, corrections)
     slot_ends = timeline.slot_ends(script.segments, ctx.recording.seconds)
     if references:
         _check_free_space(ctx, script.segments, slot_ends, len(references))
@@ -185,6 +194,25 @@ def _find_script(
     return script, recognised, script_from, language
 
 
+def _identify_language(ctx: RunContext, diarization: Diarization, script: Script, analyzer: Analyzer) -> str:
+    """Return the language that is spoken in the recording, where voices depend on it; else, and in doubt, "".
+
+    kokoro matches a voice more closely in lines of the language that its speaker speaks, and in English lines.
+    """
+    kokoro = ENGINES["kokoro"].languages or frozenset()
+    languages = {main_language(segment.language) for segment in script.segments}
+    if ctx.engine.name != "kokoro" or not languages & kokoro - {"en"}:
+        return ""
+    code = identify_language_cached(
+        ctx.recording, diarization, ctx.request.settings, ctx.progress, ctx.cache, analyzer
+    )
+    if code:
+        ctx.show(
+            f"spoken in the recording: {name_of(code)}, as {ctx.request.settings.asr_model} recognised it"
+        )
+    return code
+
+
 def _correct(
     ctx: RunContext, diarization: Diarization, found: Script, saved: edits.Corrections
 ) -> tuple[edits.Corrections, Script]:
@@ -243,11 +271,12 @@ def _keep_given(ctx: RunContext) -> None:
 def _build_references(
     ctx: RunContext,
     diarization: Diarization,
-    recognised: Transcript | None,
+    words: Sequence[Word],
+    recording_language: str,
     script: Script,
     corrections: edits.Corrections,
 ) -> dict[str, Reference]:
-    """Return a reference for each voice.
+    """Return a reference for each voice. ``words`` and ``recording_language`` of the recording, empty if not known.
 
     A voice whose segments were given to others keeps its reference: engines that fit all voices together would fit
     them differently without it.
@@ -260,8 +289,8 @@ def _build_references(
     references = build.cached_references(
         ctx.recording,
         edits.rename_turns(diarization, corrections.voice_of),
-        recognised.words if recognised else (),
-        language=recognised.language if recognised else "",
+        words,
+        language=recording_language,
         out=ctx.run_dir.speakers,
         given={corrections.voice_of(name): path for name, path in given.items()},
         speakers=sorted(voices, key=lambda voice: first_names.get(voice, voice)),

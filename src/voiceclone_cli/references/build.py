@@ -66,8 +66,8 @@ def build_references(
     """Write ``out/<speaker>/reference.wav`` and ``reference.txt`` for each speaker.
 
     The audio is mono, at the rate of its source. ``words`` are those of the whole recording (empty if not
-    known), in ``language`` (a BCP 47 tag, empty if not known); ``given`` maps speakers to audio files of the user
-    that replace the recording's speech; ``encoding`` as in :func:`read_user_reference`.
+    known), ``language`` is spoken in it (a BCP 47 tag, empty if not known); ``given`` maps speakers to audio files of
+    the user that replace the recording's speech; ``encoding`` as in :func:`read_user_reference`.
 
     Raises InputError for a name in ``given`` that no speaker has, for a speaker without turns and without a
     given file, and for a given file that cannot be used.
@@ -89,7 +89,7 @@ def build_references(
         if name in given:
             audio, rate, text, warnings = read_user_reference(given[name], encoding)
             seconds = len(audio) / rate
-            text_language = _language_of_text(text, language)
+            speech_language = _language_of_text(text, language)
         else:
             selection, overlapped = selected[name]
             audio = join_spans([next(parts) for _ in selection], recording.source_rate)
@@ -98,7 +98,7 @@ def build_references(
             seconds = sum(span.seconds for span in selection)
             spans = tuple((round(span.start, 3), round(span.end, 3)) for span in selection)
             warnings = (_OVERLAP_WARNING.format(name=name),) if overlapped else ()
-            text_language = language if text else ""
+            speech_language = language
         references[name] = types.Reference(
             speaker=name,
             audio=_write(out / name, audio, rate, text),
@@ -106,7 +106,7 @@ def build_references(
             seconds=round(seconds, 3),
             spans=spans,
             warnings=(*warnings, *_length_warnings(name, seconds)),
-            language=text_language,
+            language=speech_language,
         )
     progress(types.ProgressEvent(STAGE, len(names), len(names)))
     return references
