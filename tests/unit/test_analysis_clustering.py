@@ -44,21 +44,6 @@ def test_every_speaker_is_a_cluster(count: int) -> None:
     assert same_partition(clustered(excerpts(voices(count), which)), which)
 
 
-@pytest.mark.parametrize(
-    ("spread", "given"), [(0.8, {}), (0.8, {"least": 5, "most": 5}), (1.4, {"least": 5, "most": 5})]
-)
-def test_who_says_little_is_found_beside_who_says_most(spread: float, given: dict[str, int]) -> None:
-    which = np.random.default_rng(5).permutation(np.repeat(np.arange(5), [40, 3, 3, 3, 3]))
-    assert same_partition(clustered(excerpts(voices(5), which, spread), **given), which)
-
-
-@pytest.mark.parametrize("seconds", [20, 60, 200])
-def test_one_voice_is_one_speaker_however_much_it_varies(seconds: int) -> None:
-    for spread in (0.6, 1.0):
-        which = np.zeros(seconds // 2, int)
-        assert set(clustered(excerpts(voices(1), which, spread)).tolist()) == {0}
-
-
 @pytest.mark.parametrize("wanted", [1, 2, 3, 4, 6])
 def test_the_number_of_clusters_can_be_fixed(wanted: int) -> None:
     which = np.repeat(np.arange(4), 15)
@@ -198,22 +183,6 @@ def test_twelve_speakers_are_the_same_people_in_all_blocks(monkeypatch: pytest.M
     # Someone speaks in one block only, for half a minute.
     which[700:760:4] = 12
     assert same_partition(clustered(excerpts(voices(13), which)), which)
-
-
-def test_no_graph_is_much_larger_than_a_block_however_many_people_speak(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    spectral, sizes = clustering._spectral, []
-
-    def spied(unit: Any, *rest: Any) -> Any:
-        sizes.append(len(unit))
-        return spectral(unit, *rest)
-
-    monkeypatch.setattr(clustering, "_MOST_ROWS", 60)
-    monkeypatch.setattr(clustering, "_spectral", spied)
-    which = in_scenes(8, 2400)
-    assert same_partition(clustered(excerpts(voices(8), which)), which)
-    assert max(sizes) <= 120
 
 
 def test_what_fits_in_one_block_is_clustered_as_without_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

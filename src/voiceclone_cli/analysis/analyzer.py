@@ -35,7 +35,7 @@ if typing.TYPE_CHECKING:
     from faster_whisper import WhisperModel
     from pyannote.audio import Pipeline
 
-DIARIZATION_VERSION = 3
+DIARIZATION_VERSION = 2
 TRANSCRIPTION_VERSION = 2
 """To be incremented when the same inputs give another result."""
 

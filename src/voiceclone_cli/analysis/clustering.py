@@ -3,16 +3,13 @@
 The recording is cut into excerpts with one speaker each: cuts are at silence, where the segmentation detects another
 speaker, and after 2.5 s. An excerpt has one embedding, of that sound alone, so no sound is counted twice. Clustering is
 spectral: each excerpt is linked to its nearest neighbours, so what counts is which excerpts are nearer than others, not
-how near they are; a telephone, a room or a synthetic voice moves all similarities together. After Park et al.,
-"Auto-tuning spectral clustering for speaker diarization using normalized maximum eigengap" (IEEE Signal Processing
-Letters 27, 2020). What eigenvectors give is often not the best that there is: from many speakers to few, it is compared
-with what one speaker more had, the two most similar ones as one, and what has the higher similarity of excerpts to
-their speaker's centroid is taken. The number of speakers is the one where that similarity, without what every excerpt
-has with itself, at a cost for each speaker, plus a gain for the gap between eigenvalues, is highest. Then excerpts are
-assigned to the nearest centroid until none changes.
+how near they are; a telephone, a room or a synthetic voice moves all similarities together. The number of speakers is
+the one with the highest similarity of excerpts to their speaker's centroid, at a cost for each speaker, plus a gain for
+the gap between eigenvalues. After Park et al., "Auto-tuning spectral clustering for speaker diarization using
+normalized maximum eigengap" (IEEE Signal Processing Letters 27, 2020). Then excerpts are assigned to the nearest
+centroid until none changes.
 
-The constants were chosen on the first half of the development set of benchmarks/diarization.py, and on a conversation
-of 12 minutes.
+The constants were chosen on the first half of the development set of benchmarks/diarization.py.
 """
 
 from __future__ import annotations
@@ -50,20 +47,19 @@ _WEAK_LINKS = 0.002
 _SAME_WINDOW = 0.05
 """Cosine that it is worth if the segmentation detects two excerpts as one speaker, or as two."""
 _TRUSTED_WINDOWS = 3.0
-_SPEAKER_SECONDS = 0.7
-"""Seconds of speech, each as near to its speaker as can be, that a further speaker must gain."""
-_SPEAKER_COST = 0.012
-"""Mean cosine that a further speaker must gain at least, however long the recording."""
-_GAP_GAIN = 0.15
+_SPEAKER_COST = 0.01
+"""Mean cosine that a further speaker must gain. In short recordings, in which centroids fit by chance, it is more."""
+_SPEAKER_SECONDS = 0.85
+"""The gain times the seconds of speech."""
+_SPEAKER_ROOT = 0.13
+"""The gain times the root of the seconds of speech."""
+_GAP_GAIN = 0.1
 """Mean cosine that the whole range of the eigenvalues is worth, as the gap after the last speaker."""
-_GAP_SECONDS = 150.0
-"""Of speech, for the whole of that gain: with few excerpts the gaps are chance."""
 _MOST_ROWS = 1200
 """Of a graph, and so of a block. More excerpts are clustered in blocks first."""
 _LEAST_ROWS = 12
-"""That a cluster of a block gives to the graph of all blocks, as long as they are at most _MOST_ROWS together."""
-_ROUNDS = 8
-"""Of assigning excerpts to the nearest centroid."""
+"""That a cluster of a block gives to the graph of all blocks."""
+_ROUNDS = 5
 
 
 @dataclass
@@ -239,7 +235,8 @@ def cluster(
     rows = np.flatnonzero(weights >= _CLUSTERED)
     if len(rows) < max(least, 2):
         rows = np.arange(len(known))
-    rows = _from_blocks(unit, weights, links[known][:, known], rows)
+    if len(rows) > _MOST_ROWS:
+        rows = _from_blocks(unit, weights, links[known][:, known], rows)
     near = links[known[rows]][:, known[rows]].toarray()
     seeds = _spectral(unit[rows], weights[rows], near, least, most)
     centroids = _centroids(unit[rows], weights[rows], seeds)
@@ -261,100 +258,43 @@ def cluster(
 
 
 def _from_blocks(unit: Floats, weights: Floats, links: Any, rows: Labels) -> Labels:
-    """Return at most 2 * _MOST_ROWS of the rows, which stand for all of them.
+    """Return about _MOST_ROWS of the rows, which stand for all of them.
 
     A block of rows, one after the other, is clustered by itself; every cluster gives its share of rows, and at least
     _LEAST_ROWS: a person who speaks in one block only is not lost among the others.
     """
-    enough = _MOST_ROWS
-    while len(rows) > enough:
-        clusters = []
-        for block in np.array_split(rows, -(-len(rows) // _MOST_ROWS)):
-            found = _spectral(unit[block], weights[block], links[block][:, block].toarray(), 1, MAX_SPEAKERS)
-            clusters += [block[found == label] for label in np.unique(found)]
-        least = max(1, min(_LEAST_ROWS, _MOST_ROWS // len(clusters)))
-        chosen = []
-        for own in clusters:
-            share = max(least, len(own) * _MOST_ROWS // len(rows))
+    chosen = []
+    for block in np.array_split(rows, -(-len(rows) // _MOST_ROWS)):
+        found = _spectral(unit[block], weights[block], links[block][:, block].toarray(), 1, MAX_SPEAKERS)
+        for label in np.unique(found):
+            own = block[found == label]
+            share = max(_LEAST_ROWS, len(own) * _MOST_ROWS // len(rows))
             chosen.append(own[np.linspace(0, len(own) - 1, min(share, len(own))).astype(int)])
-        rows = np.sort(np.concatenate(chosen))
-        enough = 2 * _MOST_ROWS
-    return rows
+    return np.sort(np.concatenate(chosen))
 
 
 def _spectral(unit: Floats, weights: Floats, near: Floats, least: int, most: int) -> Labels:
     """Return the cluster of each row by spectral clustering; the number of clusters is from ``least`` to ``most``."""
     rows = len(unit)
-    highest = min(rows, max(MAX_SPEAKERS, least))
-    if min(highest, most) < 2 or rows < 3:
+    highest = min(most, rows, max(MAX_SPEAKERS, least))
+    if highest < 2 or rows < 3:
         return np.arange(rows) if least > 1 else np.zeros(rows, dtype=np.intp)
     values, vectors = _eigen(unit @ unit.T + _SAME_WINDOW * near, highest + 1)
     speech = float(weights.sum())
-    cost = max(_SPEAKER_COST, _SPEAKER_SECONDS / speech)
-    gain = _GAP_GAIN * min(1.0, speech / _GAP_SECONDS)
+    cost = max(_SPEAKER_COST, _SPEAKER_SECONDS / speech, _SPEAKER_ROOT / speech**0.5)
     best, best_score = np.zeros(rows, dtype=np.intp), -np.inf
-    labels: Labels = np.arange(rows)
-    # Also the numbers above ``most`` are computed: what is merged into fewer clusters comes from them.
-    for number in range(highest, min(least, highest) - 1, -1):
-        found = _assigned(unit, weights, _partition(_unit(vectors[:, :number]), weights, number))
-        merged = _assigned(unit, weights, _merged(unit, weights, labels)) if number < highest else found
-        labels = max(found, merged, key=lambda one: _similarity(unit, weights, one))
+    for number in range(min(least, highest), highest + 1):
+        labels = _partition(_unit(vectors[:, :number]), weights, number)
+        centroids = _centroids(unit, weights, labels)
+        for _ in range(_ROUNDS - 2):
+            labels = np.argmax(unit @ centroids.T, axis=1)
+            centroids = _centroids(unit, weights, labels, centroids)
+        nearest = float(np.average((unit @ centroids.T).max(axis=1), weights=weights))
         gap = values[number] - values[number - 1] if number < len(values) else 0.0
-        score = _similarity_of_others(unit, weights, labels) - cost * number + gain * float(gap)
-        if number <= most and score >= best_score:
+        score = nearest - cost * number + _GAP_GAIN * float(gap)
+        if score > best_score:
             best, best_score = labels, score
     return best
-
-
-def _assigned(unit: Floats, weights: Floats, labels: Labels) -> Labels:
-    """Return the labels, from 0, after rows were assigned to the nearest centroid."""
-    centroids = _centroids(unit, weights, labels)
-    for _ in range(_ROUNDS):
-        labels, before = np.argmax(unit @ centroids.T, axis=1), labels
-        if np.array_equal(labels, before):
-            break
-        centroids = _centroids(unit, weights, labels, centroids)
-    found: Labels = np.unique(labels, return_inverse=True)[1].reshape(-1)
-    return found
-
-
-def _merged(unit: Floats, weights: Floats, labels: Labels) -> Labels:
-    """Return the labels, from 0, with those two as one that lose least of ``_similarity``."""
-    sums, _, _ = _sums(unit, weights, labels)
-    lengths = np.linalg.norm(sums, axis=1)
-    squares = lengths[:, None] ** 2 + lengths**2 + 2 * sums @ sums.T
-    loss = lengths[:, None] + lengths - np.sqrt(np.maximum(squares, 0.0))
-    loss[np.tril_indices(len(sums))] = np.inf
-    one, other = np.unravel_index(int(np.argmin(loss)), loss.shape)
-    return np.where(labels == other, one, labels)
-
-
-def _similarity(unit: Floats, weights: Floats, labels: Labels) -> float:
-    """Return the mean similarity of rows to the centroid of their cluster; ``labels`` count from 0."""
-    sums, durations, _ = _sums(unit, weights, labels)
-    # The similarities of a cluster's rows to its centroid add up to the length of their sum.
-    return float(np.linalg.norm(sums, axis=1).sum() / durations.sum())
-
-
-def _similarity_of_others(unit: Floats, weights: Floats, labels: Labels) -> float:
-    """Return what ``_similarity`` is expected to be for other rows of the same speakers.
-
-    Rows are a part of their centroid, so more centroids are always nearer. The squared length of a sum adds up the
-    similarities of all pairs of its rows, and of each row with itself, which is 1: the mean of the pairs takes the
-    place of that 1. Clusters of single rows have no pairs, and the similarity 0.
-    """
-    sums, durations, themselves = _sums(unit, weights, labels)
-    squares = (sums**2).sum(axis=1)
-    pairs = float((durations**2 - themselves).sum())
-    of_pairs = float(np.clip((squares - themselves).sum() / pairs, 0.0, 1.0)) if pairs > 0 else 0.0
-    lengths = np.sqrt(np.maximum(squares - themselves * (1.0 - of_pairs), 0.0))
-    return float(lengths.sum() / durations.sum())
-
-
-def _sums(unit: Floats, weights: Floats, labels: Labels) -> tuple[Floats, Floats, Floats]:
-    """Return of each cluster the weighted sum of its rows, the sum of their weights, and that of the squared weights."""
-    of_cluster = labels[None] == np.arange(int(labels.max()) + 1)[:, None]
-    return (of_cluster * weights) @ unit, of_cluster @ weights, of_cluster @ weights**2
 
 
 def _eigen(affinity: Floats, number: int) -> tuple[Floats, Floats]:

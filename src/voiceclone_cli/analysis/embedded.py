@@ -25,7 +25,7 @@ from voiceclone_cli.types import ANALYSIS_RATE
 if typing.TYPE_CHECKING:
     import torch
     from pyannote.audio import Model, Pipeline
-    from pyannote.core import SlidingWindow, SlidingWindowFeature
+    from pyannote.core import SlidingWindowFeature
 
 EMBEDDED_MODELS = ("segmentation-3.0", "campplus")
 """Registry entries of the embedded model."""
@@ -174,7 +174,6 @@ def _pipeline_class() -> Any:
 
     class EmbeddedDiarization(SpeakerDiarization):
         _excerpts: Excerpts
-        _count: SlidingWindowFeature
 
         def apply(self, file: Any, **options: Any) -> Any:  # type: ignore[override]
             """Return pyannote's DiarizeOutput, with ``margins`` of the excerpts and ``notes`` for the user.
@@ -188,11 +187,10 @@ def _pipeline_class() -> Any:
             output.notes = tuple(note for note in (long_note, excerpts.doubt) if note)
             output.margins = None
             if excerpts.labels.max(initial=0) > 0:
+                spans = frames.start + excerpts.spans * frames.step + 0.5 * frames.duration
                 output.margins = [
                     (float(start), float(end), float(margin))
-                    for (start, end), margin in zip(
-                        _seconds(excerpts.spans, frames), excerpts.margins, strict=True
-                    )
+                    for (start, end), margin in zip(spans, excerpts.margins, strict=True)
                 ]
             return output
 
@@ -216,13 +214,6 @@ def _pipeline_class() -> Any:
             found = np.concatenate([progress.after(batch) for batch in _in_threads(segment, batches)])
             return SlidingWindowFeature(found, SlidingWindow(start=0.0, duration=duration, step=step))
 
-        def speaker_count(  # type: ignore[override]  # a static method
-            self, binarized_segmentations: SlidingWindowFeature, frames: SlidingWindow, **options: Any
-        ) -> SlidingWindowFeature:
-            """Return (frames, 1), the number of people who speak; it is kept for the excerpts."""
-            self._count = super().speaker_count(binarized_segmentations, frames, **options)
-            return self._count
-
         def get_embeddings(
             self,
             file: Mapping[str, Any],
@@ -237,7 +228,7 @@ def _pipeline_class() -> Any:
             )
             spans = cut(binary_segmentations, count)
             frame = count.sliding_window
-            bounds = np.rint(_seconds(spans, frame) * ANALYSIS_RATE).astype(int).clip(0)
+            bounds = np.rint((frame.start + spans * frame.step) * ANALYSIS_RATE).astype(int).clip(0)
 
             def embed_excerpt(index: int) -> Floats:
                 start, end = bounds[index]
@@ -285,12 +276,6 @@ def _pipeline_class() -> Any:
             return SlidingWindowFeature((ranks < count.data).astype(np.float32), count.sliding_window)
 
     return EmbeddedDiarization
-
-
-def _seconds(spans: Labels, frames: SlidingWindow) -> Floats:
-    """Return the times of frames; that of a frame is its middle, as in pyannote's turns."""
-    times: Floats = frames.start + spans * frames.step + 0.5 * frames.duration
-    return times
 
 
 def _is_long(samples: torch.Tensor) -> bool:
