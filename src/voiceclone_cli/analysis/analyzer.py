@@ -77,10 +77,9 @@ def identification_task(
     model = {"name": settings.asr_model, "folders": {settings.asr_model: str(folder)}}
     speech: list[Samples] = []
     for turn in diarization.exclusive:
-        if sum(map(len, speech)) < _IDENTIFIED_SECONDS * ANALYSIS_RATE:
-            speech.append(
-                recording.samples[round(turn.start * ANALYSIS_RATE) : round(turn.end * ANALYSIS_RATE)]
-            )
+        speech.append(recording.samples[round(turn.start * ANALYSIS_RATE) : round(turn.end * ANALYSIS_RATE)])
+        if sum(map(len, speech)) >= _IDENTIFIED_SECONDS * ANALYSIS_RATE:
+            break
     speech_alone = replace(recording, samples=np.concatenate(speech))
     return _task(speech_alone, {"op": IDENTIFY, "model": model}, settings)
 

@@ -12,8 +12,11 @@ lines that are synthesized at a time (default: all cores).
 
 from __future__ import annotations
 
-from voiceclone_worker.engines.base import Emit, Engine
-from voiceclone_worker.protocol import EngineSpec
+import typing
+
+if typing.TYPE_CHECKING:
+    from voiceclone_worker.engines.base import Emit, Engine
+    from voiceclone_worker.protocol import EngineSpec
 
 
 def load(spec: EngineSpec, emit: Emit) -> Engine:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.phonemes import alphabets, registry
-from voiceclone_worker.engines.kokoro.phonemes.espeak import espeak_phonemes
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
 _CLAUSE_END = re.compile(r"(?<=[,;:—])\s+")
@@ -103,6 +102,8 @@ def _read_run(text: str, language: str, *, is_foreign: bool) -> tuple[str, list[
         raise SegmentError(
             "language", f'the kokoro engine cannot read "{language}": use --engine fish for this language.'
         )
+    from voiceclone_worker.engines.kokoro.phonemes.espeak import espeak_phonemes
+
     return espeak_phonemes(text, language)
 
 
