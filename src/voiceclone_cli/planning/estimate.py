@@ -18,6 +18,7 @@ from voiceclone_cli.pipeline.results import RunResult
 from voiceclone_cli.pipeline.synthesize import SynthesisResult
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.provenance.watermark import watermark_of
+from voiceclone_cli.system import has_nvidia_gpu
 from voiceclone_cli.types import Segment
 from voiceclone_worker.speech_units import speech_units
 
@@ -92,7 +93,7 @@ def estimate(measured: Mapping[str, Measurement], cost: StageCost, work: float) 
 
 def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict[str, StageCost]:
     """Return the typical figures of every stage, in the order of a run."""
-    gpu = Path("/proc/driver/nvidia/gpus").is_dir()
+    gpu = has_nvidia_gpu()
     machine = f"{platform.machine()}, {cores()} cores{', NVIDIA' if gpu else ''}"
     all_threads, one_worker = f"{settings.threads} threads", f"{settings.threads_each} threads"
     background = settings.background
