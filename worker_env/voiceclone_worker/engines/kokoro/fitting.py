@@ -179,8 +179,8 @@ class ReferenceTraits:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Languages of the mixtures that the speaker's lines need (``voice_language``)."""
-        return tuple(dict.fromkeys(map(voices.voice_language, self.spec.speaks or ("en",))))
+        """Languages of the mixtures that the speaker's lines need (``registry.voice_language``)."""
+        return tuple(dict.fromkeys(map(registry.voice_language, self.spec.speaks or ("en",))))
 
     @property
     def semitones(self) -> float:

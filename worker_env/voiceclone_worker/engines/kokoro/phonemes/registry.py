@@ -176,6 +176,11 @@ def native_voices(tag: str) -> str:
     return language.voices if language else ""
 
 
+def voice_language(tag: str) -> str:
+    """Return the language whose mixture speaks a language: its own, or English where Kokoro has no voice of it."""
+    return main_code(tag) if find(tag) else "en"
+
+
 def probe_of(tag: str) -> Probe:
     """Return the probe in a language; the English one where Kokoro has no voice of it."""
     return (find(tag) or LANGUAGES["en"]).probe
