@@ -184,7 +184,7 @@ class RayLauncher:
             folder = self._log_dir
             if folder is None or not folder.is_dir():
                 folder = Path(tempfile.gettempdir())
-            prober = NodeProber(engine, path_hints(self._settings), known, folder)
+            prober = NodeProber(engine, path_hints(self._settings, self._engine), known, folder)
             nodes = Nodes(self._stack.enter_context(prober), self._report_fault)
             nodes.await_survey()
             if self._engine is not None and not nodes.fit():
@@ -224,7 +224,7 @@ class RayLauncher:
             name=name,
             number=number,
             engine=self._engine.name if self._engine is not None else "",
-            hints=path_hints(self._settings),
+            hints=path_hints(self._settings, self._engine),
             threads=share.threads,
             job=self.job,
             sharing=self._sharing,
