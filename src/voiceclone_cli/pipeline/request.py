@@ -88,5 +88,7 @@ def describe_request(request: RunRequest, engine: EngineChoice) -> dict[str, Any
         "working_dir": str(Path.cwd()),
         # The one that was chosen, which another time may be another.
         "checkpoint": engine.checkpoint_name or None,
+        # Given where square brackets are no words of a line, whether they are kept or dropped.
+        "tags": engine.options.get("tags"),
     }
     return {"engine": engine.name, "request": fields, "settings": settings}

@@ -90,7 +90,8 @@ _MUSIC_WORDS = re.compile(
 _WIDE_SQUARE = re.compile(
     r"［[^［］\n]{0,500}］|【[^【】\n]{0,500}】|〔[^〔〕\n]{0,500}〕|〖[^〖〗\n]{0,500}〗"
 )
-_SQUARE = re.compile(rf"\[[^\[\]\n]{{0,500}}\]|{_WIDE_SQUARE.pattern}")
+_TAG = re.compile(r"\[[^\[\]\n]{0,500}\]")
+_SQUARE = re.compile(f"{_TAG.pattern}|{_WIDE_SQUARE.pattern}")
 _STARRED = re.compile(r"(?<![\w*])\*(?![\s*])([^*\n]{1,100})(?<!\s)\*(?![\w*])")
 _ROUND = re.compile(r"\([^()\n]{0,500}\)|（[^（）\n]{0,500}）|﹙[^﹙﹚\n]{0,500}﹚")
 _SIGNIFICANT = re.compile(rf"[{re.escape(OPENING)}{_NOTES}#*]")
@@ -125,6 +126,11 @@ def omit_sounds(
         text = _omit(text, _STARRED, _is_starred_sound, found)
         text = _omit(text, _ROUND, _is_round_sound, found)
     return text, found
+
+
+def without_tags(text: str) -> str:
+    """Return the text without what it has in square brackets of plain width, for an engine that speaks none of it."""
+    return " ".join(_TAG.sub(" ", text).split())
 
 
 def _omit_music(text: str, found: list[Omission]) -> str:
