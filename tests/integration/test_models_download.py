@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from hostile_files import archive
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.models import download, registry, store
+from voiceclone_cli.models import download, hub, registry, store
 from voiceclone_cli.models.store import ModelState
 from voiceclone_cli.types import ProgressEvent
 
@@ -381,13 +381,13 @@ def test_a_download_of_any_size_ends_where_the_file_should(
             yield WEIGHTS
 
     file = entry.files[0]
-    hub = registry.HubRepo("someone/tiny", "0" * 40, gated=False)
+    repo = registry.HubRepo("someone/tiny", "0" * 40, gated=False)
     gated = registry.ModelEntry(
-        "tiny", "test", "MIT", "no author", (registry.ModelFile(file.path, file.sha256, file.size),), hub
+        "tiny", "test", "MIT", "no author", (registry.ModelFile(file.path, file.sha256, file.size),), repo
     )
     monkeypatch.setattr(registry, "ENTRIES", (gated,))
     monkeypatch.setattr(
-        download, "download_from_hub", lambda repo, files, *_: dict.fromkeys(files, tmp_path / "file")
+        hub, "download_from_hub", lambda repo, files, *_: ((file, tmp_path / "file") for file in files)
     )
     monkeypatch.setattr(store, "read_chunks", endless)
     with pytest.raises(PreflightError) as caught:
