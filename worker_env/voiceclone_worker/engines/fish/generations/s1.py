@@ -1,6 +1,6 @@
 """The S1 generation (openaudio-s1-mini): its files, its prompt.
 
-The layout of model.pth, the tokenizer's pieces and the prompt are those of fish-speech 0.1.0, whose own classes the
+The layout of model.pth, how the tokenizer cuts a text and the prompt are those of fish-speech 0.1.0, whose own classes the
 tests compare with.
 """
 
@@ -26,7 +26,7 @@ from voiceclone_worker.engines.fish.weights import (
 
 MODEL_TYPE = "dual_ar"
 
-PIECES = "|".join(
+SPLIT_PATTERN = "|".join(
     (
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)",
         r"\p{P}",
@@ -63,14 +63,14 @@ class S1Tokenizer:
         if not isinstance(special, dict):
             raise ValueError("special_tokens.json is no table of tokens")
         lines = (folder / "tokenizer.tiktoken").read_text(encoding="utf-8").splitlines()
-        pieces = [line.split() for line in lines if line]
-        if not pieces or any(len(piece) != 2 for piece in pieces):
-            raise ValueError("tokenizer.tiktoken does not hold a piece and its number in each line")
-        ranks = {base64.b64decode(text): int(rank) for text, rank in pieces if text != "="}
+        rows = [line.split() for line in lines if line]
+        if not rows or any(len(row) != 2 for row in rows):
+            raise ValueError("tokenizer.tiktoken does not hold a token and its number in each line")
+        ranks = {base64.b64decode(text): int(rank) for text, rank in rows if text != "="}
         # By their order, as upstream numbers them, whatever numbers stand there.
         self._special = {name: number for number, name in enumerate(special, len(ranks))}
         self._encoding = tiktoken.Encoding(
-            "fish-speech", pat_str=PIECES, mergeable_ranks=ranks, special_tokens=self._special
+            "fish-speech", pat_str=SPLIT_PATTERN, mergeable_ranks=ranks, special_tokens=self._special
         )
 
     def speech_tokens(self, vocabulary: int, codebook_size: int) -> SpeechTokens:
