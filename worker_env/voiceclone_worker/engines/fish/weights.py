@@ -1,7 +1,7 @@
 """The weights of fish-speech's two transformers, whatever files they came in.
 
 A checkpoint's tensors are brought to one set of names, those of S1's model.pth, and ``read_weights`` takes each of them
-once: a name that is missing, a shape that the configuration does not have, and a tensor that nobody took are refused.
+once: a name that is missing, a shape that the configuration does not have, and a tensor that is left over are refused.
 What comes from a file stays mapped from it until its block is laid out for the device, one block at a time, so that
 host memory never holds the model twice.
 """
