@@ -95,7 +95,7 @@ class Speaker:
         """Return the sound of phonemes at 24 kHz."""
         from voiceclone_worker.engines.kokoro.engine import join_parts
         from voiceclone_worker.engines.kokoro.model import MAX_TOKENS
-        from voiceclone_worker.engines.kokoro.phonemes import split, to_tokens
+        from voiceclone_worker.engines.kokoro.phonemes.reader import split, to_tokens
 
         weights = np.zeros(len(self._table.names), np.float32)
         weights[self._table.names.index(voice)] = 1.0
@@ -108,7 +108,7 @@ class Speaker:
 
 def phonemes_of(text: str, language: str) -> str:
     """Return the phonemes of a sentence as the engine reads it. Raises SystemExit for what has no reading."""
-    from voiceclone_worker.engines.kokoro.phonemes import read
+    from voiceclone_worker.engines.kokoro.phonemes.reader import read
 
     reading = read(text, language)
     if reading.warnings:

@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -54,8 +55,8 @@ class MediaReader:
         """``timeout`` is in seconds; a process that was above ``max_bytes`` is replaced as well."""
         started = time.monotonic()
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(os.fsencode(path) + b"\0")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # a process that died earlier is told by the end of its stdout
+            self._process.stdin.write(os.fsencode(path) + b"\0")
         ready, _, _ = select.select([self._process.stdout], [], [], self._timeout)
         line = self._process.stdout.readline() if ready else b""
         seconds = time.monotonic() - started
@@ -75,6 +76,7 @@ class MediaReader:
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, str(Path(__file__))],
+            bufsize=0,  # nothing is left to be written when the process is gone
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(SOURCE)},

@@ -262,6 +262,11 @@ class Settings:
         None, "VOICECLONE_CHECKPOINT", _text, "Folder of the fish engine's checkpoint.",
         ("--checkpoint",), VOICES, "FOLDER",
     )
+    accept_license: bool = _setting(
+        False, "VOICECLONE_ACCEPT_LICENSE", _boolean,
+        "Accept the licence of a model that asks for it (s2-pro) when it is downloaded.",
+        ("--accept-license",), VOICES,
+    )
     device: str = _setting(
         "auto", "VOICECLONE_DEVICE", _device, "Device of the fish engine.",
         ("--device",), VOICES, "auto|cpu|cuda|cuda:N|mps",

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceclone_worker.engines.base import SegmentError
-from voiceclone_worker.engines.kokoro.phonemes import alphabets, read, registry, to_phonemes, vocabulary
+from voiceclone_worker.engines.kokoro.phonemes import alphabets, registry
+from voiceclone_worker.engines.kokoro.phonemes.reader import read, to_phonemes, vocabulary
 
 LINES = {
     "en": "We paid $20 for it, on 3 May 2024; didn't we?",

@@ -10,8 +10,7 @@ import pytest
 from pypinyin.contrib.tone_convert import to_tone3
 from pypinyin.pinyin_dict import pinyin_dict
 
-from voiceclone_worker.engines.kokoro import phonemes
-from voiceclone_worker.engines.kokoro.phonemes import chinese
+from voiceclone_worker.engines.kokoro.phonemes import chinese, reader
 from voiceclone_worker.engines.kokoro.phonemes.chinese import (
     cardinal,
     simplified,
@@ -50,7 +49,7 @@ def read(text: str) -> str:
 
 
 def test_every_syllable_of_pypinyin_has_sounds_that_kokoro_knows() -> None:
-    known = phonemes.vocabulary()
+    known = reader.vocabulary()
     syllables = {
         to_tone3(reading, neutral_tone_with_five=True)
         for readings in pinyin_dict.values()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceclone_worker.engines.kokoro.phonemes import vocabulary
 from voiceclone_worker.engines.kokoro.phonemes.french import cardinal, ordinal, spell_out, to_phonemes
+from voiceclone_worker.engines.kokoro.phonemes.reader import vocabulary
 
 SMALL = {
     "zéro": 0, "un": 1, "deux": 2, "trois": 3, "quatre": 4, "cinq": 5, "six": 6, "sept": 7, "huit": 8, "neuf": 9,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceclone_worker.engines.kokoro.phonemes import vocabulary
 from voiceclone_worker.engines.kokoro.phonemes.italian import cardinal, ordinal, spell_out, to_phonemes
+from voiceclone_worker.engines.kokoro.phonemes.reader import vocabulary
 
 UNITS = {
     "diciassette": 17, "diciotto": 18, "diciannove": 19, "undici": 11, "dodici": 12, "tredici": 13, "quattordici": 14,

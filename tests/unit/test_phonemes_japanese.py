@@ -5,8 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from voiceclone_worker.engines.kokoro import phonemes
-from voiceclone_worker.engines.kokoro.phonemes import japanese
+from voiceclone_worker.engines.kokoro.phonemes import japanese, reader
 from voiceclone_worker.engines.kokoro.phonemes.japanese import cardinal, spell_out, to_phonemes
 
 DIGITS = {sign: value for value, sign in enumerate("零一二三四五六七八九")}
@@ -38,7 +37,7 @@ def read(text: str) -> str:
 
 
 def test_every_mora_has_sounds_that_kokoro_knows() -> None:
-    known = phonemes.vocabulary().keys() | {"N"}
+    known = reader.vocabulary().keys() | {"N"}
     assert len(japanese._table()) > 160
     for mora, sounds in japanese._table().items():
         assert sounds and set(sounds) <= known, mora

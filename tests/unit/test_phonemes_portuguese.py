@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceclone_worker.engines.kokoro.phonemes import vocabulary
 from voiceclone_worker.engines.kokoro.phonemes.portuguese import cardinal, ordinal, spell_out, to_phonemes
+from voiceclone_worker.engines.kokoro.phonemes.reader import vocabulary
 
 VALUES = {
     "zero": 0, "um": 1, "dois": 2, "três": 3, "quatro": 4, "cinco": 5, "seis": 6, "sete": 7, "oito": 8, "nove": 9,

@@ -174,3 +174,13 @@ def test_a_class_name_stands_for_one_thing() -> None:
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(module)
     assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+
+
+def test_the_registries_that_every_command_reads_load_neither_a_reader_nor_the_protocol() -> None:
+    program = f"import sys, {WORKER}.engines; print(*(name for name in sys.modules if {WORKER!r} in name))"
+    loaded = subprocess.check_output(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT / "worker_env")}, text=True
+    )
+    assert set(loaded.split()) == {
+        *(WORKER, f"{WORKER}.engines", f"{WORKER}.engines.kokoro", PHONEMES, f"{PHONEMES}.registry")
+    }

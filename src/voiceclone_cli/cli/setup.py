@@ -23,7 +23,7 @@ if typing.TYPE_CHECKING:
 
     from voiceclone_cli.doctor.checks import CheckRow
     from voiceclone_cli.engines.environment import EnvironmentStatus
-    from voiceclone_cli.models.registry import ModelFile
+    from voiceclone_cli.models.registry import ModelEntry, ModelFile
     from voiceclone_cli.models.store import FileState, ModelStatus
 
 CHECK_COLOURS = {"ok": "green", "note": "yellow", "fail": "bold red"}
@@ -294,22 +294,42 @@ _ModelNames = Annotated[
 ]
 
 
-@with_options()
-def pull_models(names: _ModelNames = None, *, display: Display) -> None:
+@with_options("accept_license")
+def pull_models(ctx: typer.Context, names: _ModelNames = None, *, display: Display) -> None:
     """Download model files that are missing or corrupt.
 
-    Without names those of all models that need no account.
+    Without names those of all models that need no account. On a terminal it asks for consent to a licence that has
+    to be accepted; elsewhere --accept-license gives it.
     """
     from voiceclone_cli.models import download
 
-    settings = resolve({})
+    settings = settings_of(ctx)
     display.say(*(f"note: {note}" for note in settings.notes))
+    home, wanted = models_home(settings), names or download.embedded_models()
+    unaccepted = () if settings.accept_license else download.models_with_terms(wanted, home)
+    for entry in unaccepted:
+        _ask_for_acceptance(entry)
+    accepted = settings.accept_license or bool(unaccepted)
     with display.progress() as progress:
-        folders = download.ensure_models(
-            names or download.embedded_models(), progress, models_home(settings), settings.token
-        )
+        folders = download.ensure_models(wanted, progress, home, settings.token, accept_license=accepted)
     for name, folder in folders.items():
         typer.echo(f"{name}\t{folder}")
+
+
+def _ask_for_acceptance(entry: ModelEntry) -> None:
+    """Ask whether the user accepts the licence of a model. Raises PreflightError: no, or there is no terminal."""
+    from voiceclone_cli.models.download import license_error
+
+    if not _is_interactive():
+        raise license_error(entry)
+    assert entry.hub is not None
+    print_line(f"{entry.name} is under the {entry.licence}: {entry.terms} ({entry.hub.page}).")
+    if not typer.confirm(translation.current().sentence("Do you accept this licence?"), err=True):
+        raise license_error(entry)
+
+
+def _is_interactive() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 @with_options()

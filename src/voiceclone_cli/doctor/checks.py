@@ -22,7 +22,7 @@ from voiceclone_cli.engines.environment import FISH_PYTHONS, version_list
 from voiceclone_cli.engines.fish import PUBLISHED_MODEL, REQUIRED_FILES, is_generated
 from voiceclone_cli.errors import PreflightError, VoicecloneError
 from voiceclone_cli.languages import name_of
-from voiceclone_cli.models import download, store
+from voiceclone_cli.models import download, hub, store
 from voiceclone_cli.models.store import ModelState
 from voiceclone_cli.system import Memory
 from voiceclone_worker.engines import ENGINES
@@ -219,8 +219,8 @@ def checkpoint_row(checkpoint: Path | PreflightError | None, severity: CheckStat
 
 def can_be_downloaded(settings: Settings) -> bool:
     """Return whether the hub, or its local cache where it must not be asked, may give the published checkpoint."""
-    if not download.is_offline():
-        return download.has_hub_access(settings.token)
+    if not hub.is_offline():
+        return hub.has_hub_access(settings.token)
     from huggingface_hub import try_to_load_from_cache
 
     (entry,) = (entry for entry in download.model_entries() if entry.name == PUBLISHED_MODEL)
@@ -464,7 +464,7 @@ def _diarizer_rows(settings: Settings) -> Iterator[CheckRow]:
     choice = settings.diarizer
     if choice == COMMUNITY_DIARIZER:
         (status,) = download.models_status([COMMUNITY_DIARIZER], models_home(settings))
-        if status.state not in _AVAILABLE and (download.is_offline() or not settings.token):
+        if status.state not in _AVAILABLE and (hub.is_offline() or not settings.token):
             found = f"{COMMUNITY_DIARIZER} is requested and is not here"
             yield _fail(
                 "diarizer", found, "set HF_TOKEN and accept its conditions, or use --diarizer embedded"
@@ -476,11 +476,11 @@ def _diarizer_rows(settings: Settings) -> Iterator[CheckRow]:
 
 def hub_row(settings: Settings) -> CheckRow:
     """Return the row of the token for gated models; its text is never shown."""
-    if download.is_offline():
+    if hub.is_offline():
         advice = "unset HF_HUB_OFFLINE to fetch gated models; those that are here work"
         return _note("hub", "HF_HUB_OFFLINE forbids it", advice)
     if settings.token:
         return _ok("hub", f"HF_TOKEN is set ({settings.sources['token']})")
-    if download.has_hub_access(None):
+    if hub.has_hub_access(None):
         return _ok("hub", "logged in on this machine")
-    return _ok("hub", "no token; none is needed but for community-1 and openaudio-s1-mini")
+    return _ok("hub", "no token; none is needed but for community-1, openaudio-s1-mini and s2-pro")

@@ -13,7 +13,7 @@ from pathlib import Path
 from voiceclone_cli.config import Settings, models_home, path_setting
 from voiceclone_cli.engines.environment import environment_python
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.models import download, store
+from voiceclone_cli.models import download, hub, store
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.process import worker_environment
 
@@ -244,7 +244,7 @@ def _named_checkpoint(settings: Settings) -> Path | None:
 
 
 def _registered_checkpoint(settings: Settings, progress: Progress) -> Path:
-    if local_checkpoint(settings) is None and not download.has_hub_access(settings.token):
+    if local_checkpoint(settings) is None and not hub.has_hub_access(settings.token):
         raise no_checkpoint()
     folders = download.ensure_models(
         [PUBLISHED_MODEL], progress, home=models_home(settings), token=settings.token

@@ -15,6 +15,7 @@ from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.script.language import LanguageChoice
 from voiceclone_cli.types import Diarization, Reference, Script, Segment, segment_seed
+from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 ENCODING_VERSION = 6
@@ -80,10 +81,15 @@ def encoding_inputs(job: SynthesisJob) -> dict[str, Any]:
         "effort": job.engine.options.get("effort", ""),
         "references": references,
     }
-    if job.engine.name == "kokoro":  # it fits a voice for each language, at the pace of the reference's own
+    if ENGINES[job.engine.name].fits_each_language:  # at the pace of the reference's own
         inputs["speaks"] = _languages(job)
         inputs["languages"] = [reference.language for reference in job.references.values()]
     return inputs
+
+
+def encodings(job: SynthesisJob) -> int:
+    """Return how many voices are encoded: one for each reference, and for each language where the engine needs that."""
+    return len(job.references) * ENGINES[job.engine.name].encodings(_languages(job))
 
 
 def codes_files(job: SynthesisJob) -> list[Path]:

@@ -16,7 +16,7 @@ from voiceclone_cli.files import state_file, write_state
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.results import RunResult
 from voiceclone_cli.pipeline.synthesize import SynthesisResult
-from voiceclone_cli.pipeline.tasks import SynthesisJob
+from voiceclone_cli.pipeline.tasks import SynthesisJob, encodings
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.types import Segment
 from voiceclone_worker.speech_units import speech_units
@@ -27,7 +27,7 @@ MEDIA, DIARIZATION, TRANSCRIPTION, SCRIPT, REFERENCES = (
 LOADING, ENCODING, SPEECH, TIMELINE = "loading", "encoding", "speech", "timeline"
 VIDEO, ORIGINAL, REPORT = "video", "original", "report"
 
-SCHEMA = "voiceclone.rates/2"
+SCHEMA = "voiceclone.rates/3"
 MAX_MEASUREMENTS = 200
 """Those that were not renewed for the longest time are dropped first."""
 MAX_FILE_BYTES = 1 << 20
@@ -45,7 +45,7 @@ class Measurement(NamedTuple):
     """What a stage took in the last run that did it."""
 
     work: float
-    """Seconds of audio; starts of the workers for loading, references for encoding."""
+    """Seconds of audio; starts of the workers for loading, voices for encoding."""
     seconds: float
     memory_mb: int | None
     """Peak of the process, 10^6 bytes; None where an earlier stage had a higher one."""
@@ -241,7 +241,7 @@ def _measured_by_workers(
     new = [segment for segment in job.script.segments if segment.id not in speech.reused]
     parts = {
         "load": (LOADING, 1.0, load),
-        "encode": (ENCODING, float(len(job.references)), encode),
+        "encode": (ENCODING, float(encodings(job)), encode),
         "generate": (SPEECH, round(speech_seconds(new), 3), rest),
     }
     return {

@@ -24,7 +24,7 @@ from voiceclone_cli.pipeline.prepare import bytes_of_run, check_languages, free_
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.results import omissions, write_results
 from voiceclone_cli.pipeline.synthesize import cached_speech
-from voiceclone_cli.pipeline.tasks import SynthesisJob
+from voiceclone_cli.pipeline.tasks import SynthesisJob, encodings
 from voiceclone_cli.planning import estimate
 from voiceclone_cli.references.selection import CLIPPED, ENOUGH, SpanQuality, measure_span
 from voiceclone_cli.rundir.directory import RunDir
@@ -212,7 +212,8 @@ def _works(
     audio = max(0.1, ctx.recording.seconds)
     recording = audio, f"{audio:.0f} s of audio"
     speech = estimate.speech_seconds(missing)
-    workers, references = job.settings.pool_size, len(job.references)
+    workers, references, voices = job.settings.pool_size, len(job.references), encodings(job)
+    in_languages = f" in {voices // references} languages" if voices > references else ""
     return {
         **dict.fromkeys(
             (
@@ -227,7 +228,7 @@ def _works(
         ),
         estimate.REFERENCES: (audio, _count(references, "speaker")),
         estimate.LOADING: (1.0, f"{ctx.engine.name}, {_count(workers, 'worker')}"),
-        estimate.ENCODING: (float(references), _count(references, "reference")),
+        estimate.ENCODING: (float(voices), _count(references, "reference") + in_languages),
         estimate.SPEECH: (speech, f"{_count(len(missing), 'line')}, about {speech:.0f} s"),
         estimate.VIDEO: (audio, "the pictures are copied"),
         estimate.REPORT: (audio, _count(len(job.script.segments), "line")),
