@@ -8,7 +8,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,11 +17,14 @@ from voiceclone_worker.engines.fish.checkpoint import open_upstream
 open_upstream()
 
 import fish_speech.models.text2semantic.inference as upstream  # noqa: E402
+from fish_speech.models.text2semantic.llama import DualARTransformer  # noqa: E402
 
 from voiceclone_worker.engines.fish import decoder as fish_decoder  # noqa: E402
-from voiceclone_worker.engines.fish.checkpoint import load_model  # noqa: E402
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine  # noqa: E402
-from voiceclone_worker.engines.fish.model import CODES, WINDOW, Sampling, Windows  # noqa: E402
+from voiceclone_worker.engines.fish.generations import S1  # noqa: E402
+from voiceclone_worker.engines.fish.model import Windows  # noqa: E402
+from voiceclone_worker.engines.fish.sampling import PenaltySampling, SamplingSettings  # noqa: E402
+from voiceclone_worker.engines.fish.weights import Weights  # noqa: E402
 
 TEXTS = (
     "Hello world.",
@@ -38,7 +40,7 @@ CPU = torch.device("cpu")
 upstream.tqdm = lambda steps: steps
 
 
-class UpstreamSampling(Sampling):
+class UpstreamSampling(PenaltySampling):
     """Upstream's own way of sampling.
 
     Every token of the vocabulary is a candidate, the noise comes in upstream's order from torch's exponential, the
@@ -46,15 +48,15 @@ class UpstreamSampling(Sampling):
     generated tokens); see also UpstreamWindows.
     """
 
-    def _considered(self, tokenizer: Any, weight: Tensor) -> Tensor:
-        return torch.arange(len(weight), device=weight.device)
+    def _considered(self, weights: Weights) -> Tensor:
+        return torch.arange(weights.shape.vocabulary)
 
     def noise(self, generators: Sequence[torch.Generator]) -> list[Tensor]:
         def draw(size: int) -> Tensor:
             rows = [torch.empty(size).exponential_(1, generator=generator) for generator in generators]
             return torch.stack(rows).to(self._ids.device)
 
-        return [draw(len(self._ids))] + [draw(CODES) for _ in range(self._codebooks - 1)]
+        return [draw(len(self._ids))] + [draw(self.values) for _ in range(self._codebooks - 1)]
 
     def _penalised(self, window: Tensor) -> Tensor:
         return window[:, :, 0]
@@ -65,9 +67,9 @@ class UpstreamWindows(Windows):
 
     def push(self, frames: Tensor) -> None:
         held = (self.counts - 1).clamp(min=0)
-        full = (held >= WINDOW)[:, None, None]
+        full = (held >= self.length)[:, None, None]
         rolled = torch.where(full, self.frames.roll(-1, 2), self.frames)
-        index = held.clamp(max=WINDOW - 1)[:, None, None].expand(-1, frames.shape[1], 1)
+        index = held.clamp(max=self.length - 1)[:, None, None].expand(-1, frames.shape[1], 1)
         written = rolled.scatter(2, index, frames[:, :, None])
         self.frames = torch.where((self.counts == 0)[:, None, None], self.frames, written)
         self.counts = self.counts + 1
@@ -87,7 +89,7 @@ def references():
 
 
 def upstreams_codes(folder, most_frames, codes):
-    model = load_model(folder, CPU, torch.float32)
+    model = DualARTransformer.from_pretrained(str(folder), load_weights=True).eval()
     model.setup_caches(1, model.config.max_seq_len, torch.float32)
     for number, text in enumerate(TEXTS):
         torch.manual_seed(100 + number)
@@ -107,10 +109,11 @@ def upstreams_codes(folder, most_frames, codes):
                 yield part.codes.long()
 
 
-def our_codes(decoder, voices, tokenizer, most_frames):
+def our_codes(decoder, voices, prompts, most_frames):
     for number, text in enumerate(TEXTS):
-        tokens = fish_decoder.line_prompt(text, tokenizer, 10)
-        decoder.submit(DecoderLine(voices[number % 2], tokens, 100 + number, most_frames, tag=number))
+        decoder.submit(
+            DecoderLine(voices[number % 2], prompts.line(text), 100 + number, most_frames, tag=number)
+        )
     found = {}
     while decoder.busy:
         found |= {line.tag: line.codes for line in decoder.step()}
@@ -127,14 +130,14 @@ def agree(mine, theirs):
 def main(folder, most_frames):
     codes = references()
     theirs = list(upstreams_codes(folder, most_frames, codes))
-    model = load_model(folder, CPU, torch.float32)
-    voices = [fish_decoder.voice_prompt("reference words", reference, model.tokenizer) for reference in codes]
+    weights, prompts = S1.load(folder, CPU, torch.float32)
+    voices = [prompts.voice("reference words", reference) for reference in codes]
     fish_decoder.Windows = UpstreamWindows
-    decoder = Decoder(model, UpstreamSampling(model), 1)
+    decoder = Decoder(weights, UpstreamSampling(weights, SamplingSettings()), 1)
     equal = {}
     for slots in (1, 2, 4, 8, 3):
         decoder.slots = slots
-        mine = our_codes(decoder, voices, model.tokenizer, most_frames)
+        mine = our_codes(decoder, voices, prompts, most_frames)
         equal[slots] = [agree(ours, yours) for ours, yours in zip(mine, theirs, strict=True)]
     return {"equal": equal, "frames": [line.shape[1] for line in theirs]}
 

@@ -12,7 +12,7 @@ from typing import Any
 from voiceclone_cli.config import Settings, models_home, path_setting, resolve
 from voiceclone_cli.engines.checkpoint import GENERATIONS, required_files
 from voiceclone_cli.engines.fish import checkpoint_name, local_checkpoint, no_checkpoint
-from voiceclone_cli.engines.select import EngineChoice, choose_engine
+from voiceclone_cli.engines.select import EngineChoice, choose_engine, missing_reader
 from voiceclone_cli.errors import PreflightError, VoicecloneError
 from voiceclone_cli.files import file_sha256, write_text_atomic
 from voiceclone_cli.models import download, store
@@ -68,10 +68,16 @@ def node_spec(spec: EngineSpec, choice: EngineChoice, threads: int) -> EngineSpe
     return replace(spec, checkpoint=choice.checkpoint, device=device, options=options)
 
 
-def describe_node(engine: str, hints: Mapping[str, str]) -> dict[str, Any]:
-    """Return ``why`` the engine was chosen here, or ``lack``: what keeps it from working; and its ``weights``."""
+def describe_node(engine: str, hints: Mapping[str, str], languages: Sequence[str]) -> dict[str, Any]:
+    """Return ``why`` the engine was chosen here, or ``lack``: what keeps it from working; and its ``weights``.
+
+    ``languages``: BCP 47 tags of the lines. What this node lacks to read one of them keeps the engine from working.
+    """
     try:
         choice = node_engine(engine, hints)
+        speakable = [tag for tag in languages if ENGINES[engine].can_speak(tag)]
+        if lacking := next(filter(None, (missing_reader(engine, tag) for tag in speakable)), None):
+            raise lacking
         return {"why": choice.why, "weights": weights(choice), "checkpoint": choice.checkpoint}
     except VoicecloneError as error:
         return {"lack": error.message, "weights": {}}

@@ -278,7 +278,8 @@ def node_rows(settings: Settings, folder: Path | None = None) -> Iterator[CheckR
         stack.enter_context(connected(settings.ray_address))
         # What nodes are compared with is what this machine has.
         sums = weights(choice) if choice else {}
-        prober = NodeProber(engine, path_hints(settings, choice), sums, folder or Path.cwd())
+        languages = [settings.language] if settings.language else []
+        prober = NodeProber(engine, path_hints(settings, choice), sums, folder or Path.cwd(), languages)
         findings = stack.enter_context(prober).survey(nodes_of_cluster())
     fit = [finding.node for finding in findings if finding.fault is None]
     shares = node_shares(fit, settings, takes_gpu=engine in ENGINES and ENGINES[engine].uses_gpu)

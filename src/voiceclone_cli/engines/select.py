@@ -163,30 +163,19 @@ def licence_of(engine: str, checkpoint: str) -> tuple[str, str]:
 def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = False) -> list[str]:
     """Return sentences on the languages that an engine speaks badly or in part.
 
-    ``lines``: number of lines by BCP 47 tag. ``is_remote``: the workers are on other machines, whose programs are not
-    known. Raises InputError or PreflightError where no line at all can be spoken.
+    ``lines``: number of lines by BCP 47 tag. ``is_remote``: the workers are on other machines, which are asked for
+    their packages and programs themselves. Raises InputError or PreflightError where no line at all can be spoken.
     """
     info, notes = ENGINES[engine], []
     silent: list[VoicecloneError] = []
     for tag in lines:
-        name, program, other = name_of(tag), info.reader_of(tag), _other_engine(engine, tag)
+        lacking = None if is_remote else missing_reader(engine, tag)
         if not info.can_speak(tag):
-            readable = trained_languages(engine)
-            silent.append(
-                InputError(f"{engine} cannot read {name}, and can read {readable}: {other}", code="language")
-            )
-        elif not is_remote and (missing := info.missing_packages(tag)):
-            silent.append(
-                PreflightError(f"{registry.needs_packages(name, missing)} or {other}", code="language")
-            )
-        elif program and not is_remote and shutil.which(program) is None:
-            silent.append(
-                PreflightError(
-                    f"{engine} needs the {program} program to read {name}: install it (apt, brew or winget install "
-                    f"{program}) or {other}",
-                    code="language",
-                )
-            )
+            readable, other = trained_languages(engine), _other_engine(engine, tag)
+            message = f"{engine} cannot read {name_of(tag)}, and can read {readable}: {other}"
+            silent.append(InputError(message, code="language"))
+        elif lacking is not None:
+            silent.append(lacking)
         else:
             notes += _pronunciation_notes(engine, tag)
             continue
@@ -195,6 +184,21 @@ def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = F
     if len(silent) == len(lines) and silent:
         raise silent[0]
     return notes
+
+
+def missing_reader(engine: str, tag: str) -> PreflightError | None:
+    """Return what this machine lacks to read a language (a BCP 47 tag) with an engine that can; None: nothing."""
+    info, name, other = ENGINES[engine], name_of(tag), _other_engine(engine, tag)
+    if missing := info.missing_packages(tag):
+        return PreflightError(f"{registry.needs_packages(name, missing)} or {other}", code="language")
+    program = info.reader_of(tag)
+    if program and shutil.which(program) is None:
+        return PreflightError(
+            f"{engine} needs the {program} program to read {name}: install it (apt, brew or winget install "
+            f"{program}) or {other}",
+            code="language",
+        )
+    return None
 
 
 _OF_OTHER_REGIONS = {

@@ -12,7 +12,8 @@ from voiceclone_worker.engines.base import Emit, EngineError, SegmentError, Spee
 from voiceclone_worker.engines.fish import checkpoint, decoder
 from voiceclone_worker.engines.fish.codec import Codec, read_codes
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine, LineEnding, Threads, reroll_seed
-from voiceclone_worker.engines.fish.model import Sampling
+from voiceclone_worker.engines.fish.generations import check_files, generation_of
+from voiceclone_worker.engines.fish.sampling import SamplingSettings
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec
 from voiceclone_worker.speech_units import speech_units
 
@@ -39,18 +40,18 @@ class FishEngine:
         top_p = _number_option(spec, "top_p", 0.7, 1.0)
         penalty = _number_option(spec, "repetition_penalty", 1.2, 2.0)
         folder = Path(spec.checkpoint)
-        checkpoint.check_checkpoint(folder)
+        generation = generation_of(folder)
+        check_files(folder, generation)
         checkpoint.open_upstream(source)
         self._device, precision = checkpoint.choose_device(spec.device, spec.precision)
         is_cpu, int8 = self._device.type == "cpu", precision == "int8"
         self._emit = emit
         self._codec = Codec(folder, self._device, self._note)
-        model = checkpoint.load_model(folder, self._device, checkpoint.PRECISIONS[precision])
-        self._tokenizer = model.tokenizer
-        self._codebook_size = model.config.codebook_size
+        weights, self._prompts = generation.load(folder, self._device, checkpoint.PRECISIONS[precision])
+        self._codebook_size = weights.shape.codebook_size
         self._decoder = Decoder(
-            model,
-            Sampling(model, temperature=temperature, top_p=top_p, repetition_penalty=penalty, int8=int8),
+            weights,
+            generation.sampling(weights, SamplingSettings(temperature, top_p, penalty), int8=int8),
             spec.batch_size,
             int8=int8,
             compiled=compiled and not is_cpu,
@@ -101,11 +102,11 @@ class FishEngine:
 
     def _voice_prompt(self, reference: ReferenceSpec) -> torch.Tensor:
         codes = read_codes(reference.codes, self._codec.codebooks, self._codebook_size)
-        return decoder.voice_prompt(reference.text, codes, self._tokenizer)
+        return self._prompts.voice(reference.text, codes)
 
     def _submit(self, row: SpeechRow, voice: torch.Tensor, attempt: int) -> None:
         segment = row.segment
-        text = decoder.line_prompt(segment.text, self._tokenizer, self._codec.codebooks)
+        text = self._prompts.line(segment.text)
         per_second = self._codec.rate / self._codec.frame_length
         least, most = decoder.length_bounds(segment.text, segment.max_seconds, per_second, self._most_frames)
         seed = reroll_seed(segment.seed, attempt)
