@@ -38,7 +38,7 @@ _MAX_JSON_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class CheckpointKind:
     """A generation of fish-speech's models."""
 
     name: str
@@ -52,7 +52,7 @@ class Generation:
     """Sentence on the licence of the published weights, shown at the first run."""
 
 
-S1 = Generation(
+S1 = CheckpointKind(
     "S1",
     S1_MINI,
     ("config.json", "tokenizer.tiktoken", "special_tokens.json", "codec.pth"),
@@ -60,7 +60,7 @@ S1 = Generation(
     {"temperature": 0.7, "top_p": 0.7, "repetition_penalty": 1.2, "max_new_tokens": 1024},
     ENGINES["fish"].license_notice,
 )
-S2 = Generation(
+S2 = CheckpointKind(
     "S2",
     S2_PRO,
     ("config.json", "tokenizer.json", "codec.pth"),
@@ -82,7 +82,7 @@ class Checkpoint:
     """A whole checkpoint on this machine."""
 
     folder: Path
-    generation: Generation
+    generation: CheckpointKind
     name: str = ""
     """Of published weights that were found by their name; empty for a folder that the user names."""
     why: str = ""
@@ -118,7 +118,7 @@ def licence_notice(folder: Path) -> tuple[str, str]:
 # Generations and their files
 
 
-def generation_of(folder: Path, what: str = "the checkpoint") -> Generation:
+def generation_of(folder: Path, what: str = "the checkpoint") -> CheckpointKind:
     """Return the generation of the checkpoint in ``folder``, by its content.
 
     ``what`` names the checkpoint in an error. Raises OSError, and PreflightError ``checkpoint_unusable`` for a
