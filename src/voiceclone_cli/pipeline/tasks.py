@@ -20,7 +20,7 @@ from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, Se
 
 ENCODING_VERSION = 6
 """To be counted up when the same references give other codes."""
-SPEECH_VERSIONS = {"kokoro": 7, "echo": 2}
+SPEECH_VERSIONS = {"kokoro": 8, "echo": 2}
 """By engine, 1 for the others. To be counted up when the same inputs give other speech."""
 
 
