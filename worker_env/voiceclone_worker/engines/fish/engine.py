@@ -60,7 +60,7 @@ class FishEngine:
                 f"the model of {folder} has {weights.shape.codebooks} codebooks and its codec {self._codec.codebooks}; "
                 "fetch or make it again",
             )
-        self._spoken_text = generation.spoken_text
+        self._without_tags = generation.without_tags
         self._decoder = Decoder(
             weights,
             generation.sampling(weights, settings, int8=int8),
@@ -118,12 +118,12 @@ class FishEngine:
 
     def _submit(self, row: SpeechRow, voice: torch.Tensor, attempt: int) -> None:
         segment = row.segment
-        spoken = self._spoken_text(segment.text)
-        if spoken != segment.text and not spoken.strip():
+        words = self._without_tags(segment.text)
+        if words != segment.text and not words.strip():
             raise SegmentError("nothing_to_speak", "the line has nothing but tags in square brackets")
-        text = self._prompts.line(segment.text if self._keeps_tags else spoken)
+        text = self._prompts.line(segment.text if self._keeps_tags else words)
         per_second = self._codec.rate / self._codec.frame_length
-        least, most = decoder.length_bounds(spoken, segment.max_seconds, per_second, self._most_frames)
+        least, most = decoder.length_bounds(words, segment.max_seconds, per_second, self._most_frames)
         seed = reroll_seed(segment.seed, attempt)
         self._decoder.submit(DecoderLine(voice, text, seed, most, least, attempt, row))
 

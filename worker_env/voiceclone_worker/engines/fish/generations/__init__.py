@@ -52,11 +52,11 @@ class Generation:
     """Reads a checkpoint of all files; raises EngineError ``checkpoint_unusable``."""
     sampling: MakeSampling
     defaults: SamplingSettings
-    spoken_text: Callable[[str], str]
+    without_tags: Callable[[str], str]
     """What of a line is spoken: it without the tags that stand for how it is said."""
 
 
-S1 = Generation("S1", s1.files, s1.load, PenaltySampling, SamplingSettings(0.7, 0.7, 1.2), s1.spoken_text)
+S1 = Generation("S1", s1.files, s1.load, PenaltySampling, SamplingSettings(0.7, 0.7, 1.2), s1.without_tags)
 S2 = Generation("S2", s2.files, s2.load, RasSampling, SamplingSettings(0.8, 0.8), s2.without_tags)
 
 _BY_MODEL_TYPE = {s1.MODEL_TYPE: S1, s2.MODEL_TYPE: S2}

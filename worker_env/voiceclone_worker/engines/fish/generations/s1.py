@@ -126,7 +126,7 @@ class S1Prompts:
         return row
 
 
-def spoken_text(text: str) -> str:
+def without_tags(text: str) -> str:
     """Return the text as it is: S1 has no tags in square brackets."""
     return text
 
