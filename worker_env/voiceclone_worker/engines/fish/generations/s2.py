@@ -148,7 +148,7 @@ def _joined(tag: re.Match[str]) -> str:
 
 
 def files(folder: Path) -> tuple[str, ...]:
-    """Return the names of a checkpoint's files. Raises EngineError ``checkpoint_unusable`` for an index that is none."""
+    """Return the names of a checkpoint's files. Raises EngineError ``checkpoint_unusable`` for a bad index."""
     shards: tuple[str, ...] = (INDEX,)
     if (folder / INDEX).is_file():
         with friendly_errors(folder, INDEX):
