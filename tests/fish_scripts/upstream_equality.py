@@ -21,19 +21,25 @@ from voiceclone_worker.engines.fish.checkpoint import open_upstream
 open_upstream()
 
 import fish_speech.models.text2semantic.inference as upstream  # noqa: E402
-from fish_speech.models.text2semantic.llama import DualARModelArgs, DualARTransformer  # noqa: E402
+from fish_speech.models.text2semantic.llama import (  # noqa: E402
+    DualARModelArgs,
+    DualARTransformer,
+    precompute_freqs_cis,
+)
+from fish_speech.tokenizer import FISH_TIKTOKEN_PATTERN  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from voiceclone_worker.engines.fish import decoder as fish_decoder  # noqa: E402
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine  # noqa: E402
 from voiceclone_worker.engines.fish.generations import S1, generation_of  # noqa: E402
+from voiceclone_worker.engines.fish.generations.s1 import SPLIT_PATTERN  # noqa: E402
 from voiceclone_worker.engines.fish.model import Windows  # noqa: E402
 from voiceclone_worker.engines.fish.sampling import (  # noqa: E402
     PenaltySampling,
     RasSampling,
     SamplingSettings,
 )
-from voiceclone_worker.engines.fish.weights import Weights  # noqa: E402
+from voiceclone_worker.engines.fish.weights import Weights, rotations  # noqa: E402
 
 TEXTS = (
     "Hello world.",
@@ -260,6 +266,8 @@ def main(folder):
         voices = [prompts.voice("reference words", reference) for reference in codes]
         return our_codes(Decoder(weights, sampling(weights, settings), slots), voices, prompts, most_frames)
 
+    assert SPLIT_PATTERN == FISH_TIKTOKEN_PATTERN
+    assert torch.equal(rotations(3000, 64, 1e6), precompute_freqs_cis(3000, 64, 1_000_000).float())
     answer = {"equal": [], "frames": [], "controls": {}}
     rounds = [(SETTINGS[0], (3,), CUT_OFF)] + [(settings, SLOTS, LONGEST) for settings in SETTINGS]
     for settings, sizes, most_frames in rounds:

@@ -6,8 +6,10 @@ Qwen's in tokenizer.json. Written from the published layout; fish-speech's own c
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from voiceclone_worker.engines.base import EngineError
 from voiceclone_worker.engines.fish.checkpoint import check_sizes, friendly_errors
 from voiceclone_worker.engines.fish.configuration import CheckpointConfig, read_config
 from voiceclone_worker.engines.fish.weights import (
@@ -159,7 +162,11 @@ def files(folder: Path) -> tuple[str, ...]:
 
 
 def load(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[Weights, S2Prompts]:
-    """Return the weights and the prompts of a checkpoint. Raises EngineError ``checkpoint_unusable``."""
+    """Return the weights and the prompts of a checkpoint.
+
+    Raises EngineError ``checkpoint_unusable``, and ``fish_missing`` in an environment of before S2.
+    """
+    _require_packages()
     with friendly_errors(folder, "config.json"):
         config = read_config(folder, MODEL_TYPE)
         shape = model_shape(config)
@@ -172,6 +179,18 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[Weight
         tensors, size = _tensors(folder)
         weights = read_weights(tensors, size, shape, tokens, device, dtype)
     return weights, prompts
+
+
+def _require_packages() -> None:
+    for name in ("safetensors", "tokenizers"):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise EngineError(
+                "fish_missing",
+                f"{name}, which S2 needs, cannot be imported in {sys.executable} ({error}); make the fish environment "
+                "again with `voiceclone env create`, or install it there",
+            ) from error
 
 
 def model_shape(config: CheckpointConfig) -> ModelShape:
