@@ -185,6 +185,7 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     yield r"(?<=\d)\s?[:：]\s?(?=\d)", "対"
     yield r"(?<![\d.])0\d+(?![\d.])", lambda m: _one_by_one(m.group())
     # Money, per cent, fractions, units.
+    yield r"(?<![A-Za-z:\\])\\(?=\d)", "¥"  # the yen sign of Shift-JIS is the backslash of others
     yield (
         rf"(?<![A-Za-z])(?P<sign>{_SIGN})\s?(?P<amount>{_NUMBER})(?P<scale>{_SCALE})(?:米?ドル|円|ユーロ|ポンド)?",
         _money,
