@@ -10,7 +10,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 PINS := requirements-ui.txt requirements-ray.txt requirements-dev.txt
 BIN := .venv/bin
 # Without restarts: after one, files that were begun are handed out again empty, and pytest-xdist 3.8 waits for ever.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --durations 30
 # Tests of what engines and models compute; the others only use them.
 NUMERICAL := tests/e2e/test_run.py $(addprefix tests/integration/test_,kokoro_engine.py fish_engine.py diarization.py \
 	transcription.py analysis_remote.py references.py watermark.py background.py)

@@ -227,7 +227,7 @@ def kokoro_speakers(work: Path) -> Iterator[Speaker]:
     from voiceclone_cli.models.store import default_home, model_folder
     from voiceclone_worker.engines.kokoro.model import RATE as KOKORO_RATE
     from voiceclone_worker.engines.kokoro.model import SpeechModel
-    from voiceclone_worker.engines.kokoro.phonemes import to_phonemes, to_tokens
+    from voiceclone_worker.engines.kokoro.phonemes.reader import to_phonemes, to_tokens
     from voiceclone_worker.engines.kokoro.voices import voice_table
 
     (entry,) = (entry for entry in ENTRIES if entry.name == "kokoro")

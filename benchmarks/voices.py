@@ -322,8 +322,9 @@ def spoken_by(voice: str, data: Path, checkpoint: Path) -> tuple[Floats, Floats]
     """Return what one of Kokoro's voices says; kept, so that every version is fitted to the same."""
     import soundfile
 
-    from voiceclone_worker.engines.kokoro import phonemes, voices
+    from voiceclone_worker.engines.kokoro import voices
     from voiceclone_worker.engines.kokoro.model import SpeechModel
+    from voiceclone_worker.engines.kokoro.phonemes import reader
 
     made = []
     for index, text in enumerate(PEOPLE_TEXTS):
@@ -331,7 +332,7 @@ def spoken_by(voice: str, data: Path, checkpoint: Path) -> tuple[Floats, Floats]
         if not path.exists():
             table = voices.voice_table()
             weights = np.array([name == voice for name in table.names], np.float32)
-            tokens = phonemes.to_tokens(phonemes.to_phonemes(text, "en"))
+            tokens = reader.to_tokens(reader.to_phonemes(text, "en"))
             signal = SpeechModel(checkpoint).speak(tokens, table.style(weights, weights, len(tokens)), 1.0)
             soundfile.write(path, resample(signal, 24_000, RATE), RATE)
         made.append(soundfile.read(path, dtype="float32")[0])

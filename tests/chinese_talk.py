@@ -13,7 +13,7 @@ from benchmarks.languages import Speaker
 from voiceclone_cli.analysis.turns import write_rttm
 from voiceclone_cli.types import Turn
 from voiceclone_worker.engines.kokoro.model import RATE
-from voiceclone_worker.engines.kokoro.phonemes import read
+from voiceclone_worker.engines.kokoro.phonemes.reader import read
 
 VOICES = {"李娜": "zf_xiaoxiao", "张伟": "zm_yunjian"}
 LINES = (

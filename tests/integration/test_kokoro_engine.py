@@ -16,11 +16,10 @@ from voiceclone_cli.evaluation.metrics import Recogniser
 from voiceclone_cli.evaluation.text import edit_distance
 from voiceclone_worker.engines import kokoro
 from voiceclone_worker.engines.base import Engine, SegmentError, Speech, SpeechRow
-from voiceclone_worker.engines.kokoro import phonemes
 from voiceclone_worker.engines.kokoro.fitting import EFFORTS
 from voiceclone_worker.engines.kokoro.line_plan import FRAME_SECONDS
 from voiceclone_worker.engines.kokoro.model import SpeechModel
-from voiceclone_worker.engines.kokoro.phonemes import registry
+from voiceclone_worker.engines.kokoro.phonemes import reader, registry
 from voiceclone_worker.engines.kokoro.voices import NATIVE_SHARE, read_voice, voice_table
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
@@ -182,7 +181,7 @@ def test_a_long_text_is_complete(fitted: Fitted) -> None:
     front = SpeechModel(Path(fitted.spec.checkpoint))
     planned = 0.0
     for line in LINES:
-        tokens = phonemes.to_tokens(phonemes.to_phonemes(line, "en"))
+        tokens = reader.to_tokens(reader.to_phonemes(line, "en"))
         style = table.style(mixture.acoustic, mixture.prosody, len(tokens))
         planned += front.plan(tokens, style, mixture.speed).seconds()
     row = SpeechRow(0, SegmentSpec("twice", " ".join(LINES * 2), "en", seed=1), fitted.references[0])
@@ -258,7 +257,7 @@ def test_the_rates_of_a_language_are_those_of_its_voices(
     table, model, row = voice_table(), SpeechModel(model_folders["kokoro"]), registry.LANGUAGES[language]
     names = [name for name in table.names if name[0] in row.voices and name != "af_nicole"]  # who whispers
     for text, rate in ((row.probe.short, row.rates.short), (row.probe.long, row.rates.long)):
-        tokens = phonemes.to_tokens(phonemes.to_phonemes(text, language))
+        tokens = reader.to_tokens(reader.to_phonemes(text, language))
         rates = []
         for voice in names[:: 3 if language == "en" else 1]:
             alone = np.array([name == voice for name in table.names], np.float32)
@@ -289,7 +288,7 @@ def test_a_chinese_speaker_keeps_the_pace_and_is_spoken_by_native_voices(
     engine = kokoro.load(spec, lambda event, **fields: None)
     table = voice_table()
     alone = np.array([name == "zm_yunyang" for name in table.names], np.float32)
-    tokens = phonemes.to_tokens(phonemes.to_phonemes(CHINESE_REFERENCE, "zh"))
+    tokens = reader.to_tokens(reader.to_phonemes(CHINESE_REFERENCE, "zh"))
     model = SpeechModel(model_folders["kokoro"])
     soundfile.write(
         tmp_path / "zhang.wav", model.speak(tokens, table.style(alone, alone, len(tokens)), 1.0), 24_000

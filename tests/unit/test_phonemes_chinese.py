@@ -10,8 +10,7 @@ import pytest
 from pypinyin.contrib.tone_convert import to_tone3
 from pypinyin.pinyin_dict import pinyin_dict
 
-from voiceclone_worker.engines.kokoro import phonemes
-from voiceclone_worker.engines.kokoro.phonemes import chinese
+from voiceclone_worker.engines.kokoro.phonemes import chinese, reader
 from voiceclone_worker.engines.kokoro.phonemes.chinese import (
     cardinal,
     simplified,
@@ -50,7 +49,7 @@ def read(text: str) -> str:
 
 
 def test_every_syllable_of_pypinyin_has_sounds_that_kokoro_knows() -> None:
-    known = phonemes.vocabulary()
+    known = reader.vocabulary()
     syllables = {
         to_tone3(reading, neutral_tone_with_five=True)
         for readings in pinyin_dict.values()
@@ -191,7 +190,7 @@ def test_a_reader_of_chinese_numbers_gives_every_number_back() -> None:
         ("12.5%", "百分之十二点五"), ("10-15%", "百分之十到十五"), ("-3%", "负百分之三"), ("3‰", "千分之三"), ("1/2", "二分之一"), ("1½杯", "一又二分之一杯"),
         ("¥1,299.00", "一千二百九十九元"), ("￥12.50", "十二点五元"), ("$3.5亿", "三点五亿美元"), ("200元", "两百元"), ("5元/斤", "五元每斤"),
         ("2个", "两个"), ("2楼", "二楼"), ("2月2日", "二月二日"), ("第2名", "第二名"), ("2万人", "两万人"), ("2-3天", "两到三天"), ("2.5个", "二点五个"),
-        ("120km/h", "一百二十公里每小时"), ("5kg", "五公斤"), ("100m²", "一百平方米"), ("-5℃", "零下五度"), ("24-28℃", "二十四到二十八度"),
+        ("120km/h", "一百二十公里每小时"), ("5kg", "五公斤"), ("100m²", "一百平方米"), ("-5℃", "零下五度"), ("-5～3℃", "零下五到三度"), ("-5～-3℃", "零下五到零下三度"), ("24-28℃", "二十四到二十八度"),
         ("16GB", "十六GB"), ("5G", "五G"), ("MP3", "MP三"), ("RTX 4090", "RTX 四零九零"), ("PM2.5", "PM二点五"),
         ("电话13812345678", "电话幺三八幺二三四五六七八"), ("打110", "打幺幺零"), ("010-88886666", "零幺零, 八八八八六六六六"), ("302房间", "三零二房间"),
         ("G1024次列车", "G幺零二四次列车"), ("尾号8888", "尾号八八八八"), ("192.168.1.1", "一九二点一六八点一点一"), ("007", "零零七"),

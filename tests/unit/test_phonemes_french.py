@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceclone_worker.engines.kokoro.phonemes import vocabulary
 from voiceclone_worker.engines.kokoro.phonemes.french import cardinal, ordinal, spell_out, to_phonemes
+from voiceclone_worker.engines.kokoro.phonemes.reader import vocabulary
 
 SMALL = {
     "zéro": 0, "un": 1, "deux": 2, "trois": 3, "quatre": 4, "cinq": 5, "six": 6, "sept": 7, "huit": 8, "neuf": 9,
@@ -136,18 +136,18 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
         ("un grand ami", "œ̃ ɡʁˈɑ̃t amˈi"),
         ("mon ancien bon ami", "mɔ̃n ɑ̃sjˈɛ̃ bɔn amˈi"),
         ("Ils parlent et mangent.", "il pˈaʁl e mˈɑ̃ʒ."),
-        ("le client content, doucement", "lə klijˈɑ̃ kɔ̃tˈɑ̃, dusmˈɑ̃"),
+        ("le client content, doucement", "lə kliˈɑ̃ kɔ̃tˈɑ̃, dusmˈɑ̃"),
         ("ils aiment l'argent, évidemment", "ilz ˈɛm laʁʒˈɑ̃, evidamˈɑ̃"),
         ("il vient, ils viennent", "il vjˈɛ̃, il vjˈɛn"),
         ("Y a-t-il du pain ?", "i atil dy pˈɛ̃?"),
         ("Qu'est-ce que c'est, aujourd'hui ?", "kɛs kə sˈɛ, oʒuʁdyˈi?"),
         ("dix ans, dix livres, il y en a dix", "diz ˈɑ̃, di lˈivʁ, il i ɑ̃n a dˈis"),
         ("neuf heures, vingt-deux", "nœv ˈœʁ, vɛ̃tdˈø"),
-        ("99 élèves, 20 000, 25", "katʁəvɛ̃diznˈœf elˈɛv, vɛ̃ mˈil, vɛ̃tsˈɛ̃k"),
-        ("17, 18, 97", "disˈɛt, dizyˈit, katʁəvɛ̃disˈɛt"),
+        ("99 élèves, 20 000, 25", "kˈatʁvˈɛ̃diznˈœf elˈɛv, vˈɛ̃ mˈil, vɛ̃tsˈɛ̃k"),
+        ("17, 18, 97", "disˈɛt, dizyˈit, kˈatʁvˈɛ̃disˈɛt"),
         ("feuille, soleil, travail, grenouille", "fˈœj, solˈɛj, tʁavˈaj, ɡʁənˈuj"),
         ("famille, ville, mille", "famˈij, vˈil, mˈil"),
-        ("montagne, philosophie, théâtre", "mɔ̃tˈaɲ, filozofˈi, teˈatʁ"),
+        ("montagne, philosophie, théâtre", "mɔ̃tˈaɲ, filozofˈi, teˈaːtʁ"),
         ("nation, question, patience", "nasjˈɔ̃, kɛstjˈɔ̃, pasjˈɑ̃s"),
         ("exemple, texte, deuxième", "ɛɡzˈɑ̃pl, tˈɛkst, døzjˈɛm"),
         ("garçon, guerre, girafe, pigeon", "ɡaʁsˈɔ̃, ɡˈɛʁ, ʒiʁˈaf, piʒˈɔ̃"),
@@ -155,7 +155,13 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
         ("samedi, maintenant, premier", "samdˈi, mɛ̃tnˈɑ̃, pʁəmjˈe"),
         ("un bon vin blanc", "œ̃ bˈɔ̃ vˈɛ̃ blˈɑ̃"),
         ("la loi, le roi, loin, voyage", "la lwˈa, lə ʁwˈa, lwˈɛ̃, vwajˈaʒ"),
-        ("Ils sont tous là, tous les jours", "il sɔ̃ tu lˈa, tu le ʒˈuʁ"),
+        ("Ils sont tous là, tous les jours", "il sˈɔ̃ tu lˈa, tu le ʒˈuʁ"),
+        ("349,90 €, 285 000", "tʁwˈa sˈɑ̃ kaʁˈɑ̃tnˈœf øʁˈo kˈatʁvˈɛ̃dˈis, dˈø sˈɑ̃ kˈatʁvˈɛ̃sˈɛ̃k mˈil"),
+        ("Il faut encore attendre. Pas encore.", "il fo ɑ̃kˌɔʁ atˈɑ̃dʁ. pa ɑ̃kˈɔʁ."),
+        ("un changement dangereux, Jeanne", "œ̃ ʃɑ̃ʒmˈɑ̃ dɑ̃ʒʁˈø, ʒˈan"),
+        ("le rôle, l'âge, bien sûr", "lə ʁˈoːl, lˈaːʒ, bjˈɛ̃ sˈyːʁ"),
+        ("gagner, magnifique, la ligne", "ɡanjˈe, maɲifˈik, la lˈiɲ"),
+        ("un problème, la zone, un poète", "œ̃ pʁɔblˈɛm, la zˈon, œ̃ pɔˈɛt"),
         ("la SNCF et la TVA", "la ɛsɛnseˈɛf e la teveˈa"),
         ("l'État, le tribunal, la forêt", "letˈa, lə tʁibynˈal, la foʁˈɛ"),
         ("le marketing du week-end", "lə maʁketˈiŋ dy wikˈɛnd"),

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceclone_worker.engines.kokoro.phonemes import vocabulary
 from voiceclone_worker.engines.kokoro.phonemes.italian import cardinal, ordinal, spell_out, to_phonemes
+from voiceclone_worker.engines.kokoro.phonemes.reader import vocabulary
 
 UNITS = {
     "diciassette": 17, "diciotto": 18, "diciannove": 19, "undici": 11, "dodici": 12, "tredici": 13, "quattordici": 14,
@@ -149,28 +149,36 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
         ("gli gnocchi, la campagna", "ʎɪ ɲˈɔkːɪ, la kampˈaɲɲa"),
         ("figlio, famiglia, negligente", "fˈiʎo, famˈiʎa, neɡliʤˈɛnte"),
         ("scienza, pesce, scuola, schiena", "ʃˈɛnʦa, pˈeʃe, skʊˈɔla, skjˈɛna"),
-        ("ciao, cielo, chiesa, cuore", "ʧˈao, ʧˈɛlo, kjˈeza, kʊˈɔre"),
+        ("ciao, cielo, chiesa, cuore", "ʧˈao, ʧˈɛlo, kjˈɛza, kʊˈɔre"),
         ("giorno, leggere, ghiaccio", "ʤˈorno, lˈɛʤːere, ɡjˈaʧːo"),
         ("acqua, nacque, quadro", "ˈakːwa, nˈakːwe, kwˈadro"),
-        ("zero, azione, pizza, mezzo", "ʣˈɛro, aʦjˈone, pˈiʦːa, mˈɛʣːo"),
+        ("zero, azione, pizza, mezzo", "ʣˈɛro, aʦiˈone, pˈiʦːa, mˈɛʣːo"),
         ("casa, rosso, sbaglio", "kˈaza, rˈoSo, zbˈaʎo"),
         ("terra, gatto, babbo, mamma", "tˈɛrɾa, ɡˈatːo, bˈabːo, mˈamma"),
         ("lingua, inglese, banco", "lˈiŋɡwa, iŋɡlˈeze, bˈanko"),
-        ("città, perché, virtù, però", "ʧitːˈa, perkˈe, virtˈu, perˈɔ"),
+        ("città, perché, virtù, però", "ʧitːˈa, perkˈe, virtˈu, peɾˈɔ"),
         ("telefono, macchina, tavolo", "telˈɛfono, mˈakːina, tˈavolo"),
         ("parlano, parlavano, dicono", "pˈarlano, parlˈavano, dˈikono"),
         ("prenderlo, vederlo, diversi, esserci", "prˈɛnderlo, vedˈɛrlo, divˈɛrsɪ, ˈɛSerʧɪ"),
         ("aumentano, americano, 13, 16", "aʊmˈɛntano, amerikˈano, trˈediʧɪ, sˈediʧɪ"),
         ("impossibile, velocemente", "impoSˈibile, veloʧemˈente"),
-        ("farmacia, storia, fotografia", "farmaʧˈia, stˈɔrja, fotoɡrafˈia"),
+        ("farmacia, storia, fotografia", "farmaʧˈia, stˈɔria, fotoɡrafˈia"),
         ("Europa, causa, paura, aiuto", "eʊrˈɔpa, kˈaʊza, paˈura, ajˈuto"),
         ("uomo, nuovo, due, io", "wˈɔmo, nʊˈɔvo, dˈue, ˈio"),
         ("parlare, vedere, leggere, aprire", "parlˈare, vedˈere, lˈɛʤːere, aprˈire"),
         ("signora, signor, amore", "siɲˈora, siɲˈor, amˈore"),
-        ("l'amico dell'università", "lamˈiko delluniversitˈa"),
-        ("un po' di pane", "un pˈɔ di pˈane"),
+        ("l'amico dell'università", "lamˈiko dellʊniversitˈa"),
+        ("un po' di pane", "ʊn pˈɔ dɪ pˈane"),
         ("quindici anni, 82, 26", "kwˈindiʧɪ ˈannɪ, otːantadˈue, ventisˈɛi"),
-        ("polizia, notizia, democrazia", "poliʦˈia, notˈiʦja, demokraʦˈia"),
+        ("polizia, notizia, democrazia", "poliʦˈia, notˈiʦia, demokraʦˈia"),
+        ("della cucina, una vicina", "dˌella kʊʧˈina, ˌʊna viʧˈina"),
+        ("Perché no? Non so perché.", "perkˌe nˈɔ? non sˈɔ perkˈe."),
+        ("ospita, ordinano, colpevole, decido", "ˈɔspita, ˈordinano, kolpˈevole, deʧˈido"),
+        ("basandosi, andarsene, parlassimo", "bazˈandozɪ, andˈarsene, parlˈaSimo"),
+        ("idee, aree, coordinare", "idˈɛe, ˈaree, koordinˈare"),
+        ("estranei, obblighi, omicidi", "estrˈanei, ˈɔbːliɡɪ, omiʧˈidɪ"),
+        ("stranieri, occasione, versione", "straniˈɛrɪ, okːaziˈone, versjˈone"),
+        ("progetto, lotta, dopo, noi", "proʤˈɛtːo, lˈɔtːa, dˈopo, nˈoi"),
         ("la RAI, il PD", "la ɛrɾeaˈi, il pidˈi"),
         ("lo sport e il weekend", "lo spˈɔrt e il wikˈɛnd"),
     ],

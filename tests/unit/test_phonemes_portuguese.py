@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceclone_worker.engines.kokoro.phonemes import vocabulary
 from voiceclone_worker.engines.kokoro.phonemes.portuguese import cardinal, ordinal, spell_out, to_phonemes
+from voiceclone_worker.engines.kokoro.phonemes.reader import vocabulary
 
 VALUES = {
     "zero": 0, "um": 1, "dois": 2, "três": 3, "quatro": 4, "cinco": 5, "seis": 6, "sete": 7, "oito": 8, "nove": 9,
@@ -119,29 +119,34 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
     [
         ("Bom dia, tudo bem?", "bˈoŋ ʤˈiæ, tˈudʊ bˈAŋ?"),
         ("coração, mãe, pães, leões", "kˌoɾasˈɐ̃ʊ̃, mˈɐ̃j, pˈɐ̃js, leˈõjs"),
-        ("gente, tarde, noite, cidade", "ʒˈAŋʧy, tˈaɾəʤy, nˈoɪʧy, sidˈaʤy"),
+        ("gente, tarde, noite, cidade", "ʒˈAŋʧy, tˈaɾəʤy, nˈoɪʧy, sˌidˈaʤy"),
         ("carro, rato, honra, caro", "kˈaxʊ, xˈatʊ, ˈoŋxæ, kˈaɾʊ"),
-        ("falam, comeram, irmã", "fˈalɐ̃ʊ̃, komˈeɾɐ̃ʊ̃, iɾəmˈɐ̃"),
-        ("sal, papel, Brasil, difícil, azul", "sˈW, papˈɛʊ, brazˈiʊ, ʤifˈisiʊ, azˈuw"),
-        ("país, saúde, rainha, juiz, sair", "paˈis, saˈuʤy, xaˈiɲæ, ʒuˈis, saˈir"),
-        ("queijo, quase, guerra, água, linguiça", "kˈAʒʊ, kwˈazy, ɡˈɛxæ, ˈaɡwæ, liŋɡwˈisæ"),
-        ("casa, osso, cena, caça, piscina", "kˈazæ, ˈosʊ, sˈenæ, kˈasæ, pisˈinæ"),
-        ("xícara, exato, texto, táxi, próximo", "ʃˈikaɾæ, ezˈatʊ, tˈestʊ, tˈaksi, prˈɔsimʊ"),
+        ("falam, comeram, irmã", "fˈalɐ̃ʊ̃, kˌomˈeɾɐ̃ʊ̃, iɾəmˈɐ̃"),
+        ("sal, papel, Brasil, difícil, azul", "sˈW, papˈɛʊ, brazˈiʊ, ʤˌifˈisiʊ, azˈuw"),
+        ("país, saúde, rainha, juiz, sair", "paˈis, sˌaˈuʤy, xˌaˈiɲæ, ʒuˈis, saˈir"),
+        ("queijo, quase, guerra, água, linguiça", "kˈAʒʊ, kwˈazy, ɡˈɛxæ, ˈaɡwæ, lˌiŋɡwˈisæ"),
+        ("casa, osso, cena, caça, piscina", "kˈazæ, ˈosʊ, sˈenæ, kˈasæ, pˌisˈinæ"),
+        ("xícara, exato, texto, táxi, próximo", "ʃˈikaɾæ, ˌezˈatʊ, tˈestʊ, tˈaksi, prˈɔsimʊ"),
         ("velho, ninho, chuva", "vˈɛljʊ, nˈiɲʊ, ʃˈuvæ"),
         ("rei, mau, pai, boi, viu, ouro", "xˈA, mˈW, pˈI, bˈoɪ, vˈiʊ, ˈowɾʊ"),
-        ("história, família, série", "istˈɔɾjæ, fæmˈiljæ, sˈɛɾjy"),
-        ("os amigos, as casas, dois dias", "ʊz æmˈiɡʊs, as kˈazæs, dˈoɪz ʤˈiæs"),
-        ("muito trabalho", "mwˈiŋtʊ trabˈaljʊ"),
-        ("São Paulo e Salvador", "sˌɐ̃ʊ̃ pˈWlʊ i sˌWvadˈor"),
+        ("história, família, série", "ˌistˈɔɾjæ, fˌæmˈiljæ, sˈɛɾjy"),
+        ("os amigos, as casas, dois dias", "ʊz ˌæmˈiɡʊs, as kˈazæs, dˈoɪz ʤˈiæs"),
+        ("muito trabalho", "mwˈiŋtʊ trˌabˈaljʊ"),
+        ("São Paulo e Salvador", "sɐ̃ʊ̃ pˈWlʊ i sˌWvadˈor"),
         ("o voo, eles leem", "ʊ vˈoʊ, ˌelyz lˈeAŋ"),
-        ("também, ontem, viagem", "tɐ̃mbˈAŋ, ˈoŋtAŋ, viˈaʒAŋ"),
+        ("também, ontem, viagem", "tɐ̃mbˈAŋ, ˈoŋtAŋ, vˌiˈaʒAŋ"),
         ("não põe, vem, têm", "nˌɐ̃ʊ̃ pˈõj, vˈAŋ, tˈAŋ"),
-        ("professora, escola, agora", "prˌofesˈoɾæ, eskˈɔlæ, aɡˈɔɾæ"),
+        ("professora, escola, agora", "prˌofesˈoɾæ, ˌeskˈɔlæ, ˌaɡˈɔɾæ"),
         ("avô, avó, você, café", "avˈo, avˈɔ, vosˈe, kafˈɛ"),
         ("fazê-lo, guarda-chuva", "fazˈe lˈo, ɡwˈaɾədæ ʃˈuvæ"),
-        ("ideia, herói, dinheiro", "idˈɛɪæ, eɾˈɔɪ, ʤiɲˈAɾʊ"),
-        ("frequente, tranquilo, cinquenta", "frekwˈAŋʧy, trɐ̃ŋkwˈilʊ, siŋkwˈAŋtæ"),
-        ("transporte, desde, mesmo", "trɐ̃ŋspˈɔɾəʧy, dˈezʤy, mˈezmʊ"),
+        ("ideia, herói, dinheiro", "ˌidˈɛɪæ, eɾˈɔɪ, ʤˌiɲˈAɾʊ"),
+        ("universidade, cidade, você", "ˌunivˌeɾəsidˈaʤy, sˌidˈaʤy, vosˈe"),
+        ("parece, conhecem, pudesse, fizeram", "pˌaɾˈɛsy, kˌoɲˈɛsAŋ, pˌudˈɛsy, fˌizˈɛɾɐ̃ʊ̃"),
+        ("um mundo, junho, amanhã", "ũŋ mˈũŋdʊ, ʒˈũɲʊ, ˌæmɐ̃ɲˈɐ̃"),
+        ("o governo, a estrela, o jovem", "ʊ ɡˌovˈeɾənʊ, a ˌestrˈelæ, ʊ ʒˈɔvAŋ"),
+        ("Eu não sei. Não.", "eʊ nˌɐ̃ʊ̃ sˈA. nˈɐ̃ʊ̃."),
+        ("frequente, tranquilo, cinquenta", "frˌekwˈAŋʧy, trˌɐ̃ŋkwˈilʊ, sˌiŋkwˈAŋtæ"),
+        ("transporte, desde, mesmo", "trˌɐ̃ŋspˈɔɾəʧy, dˈezʤy, mˈezmʊ"),
         ("o e-mail do shopping", "ʊ imˈAʊ dʊ ʃˈɔpiŋ"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +130,11 @@ ROW = [30.0, 10.0, None]
         "{",
         "[" * 5000,
         "null",
-        '"voiceclone.rates/2"',
+        '"voiceclone.rates/3"',
         '{"schema": "voiceclone.rates/1", "machines": {}}',
-        '{"schema": "voiceclone.rates/2", "measured": []}',
+        '{"schema": "voiceclone.rates/3", "measured": []}',
         "\x00\x01",
-        json.dumps({"schema": "voiceclone.rates/2", "measured": {"a": ROW}}) + " " * MAX_FILE_BYTES,
+        json.dumps({"schema": "voiceclone.rates/3", "measured": {"a": ROW}}) + " " * MAX_FILE_BYTES,
     ],
 )
 def test_a_file_that_cannot_be_read_is_replaced_by_the_next_run(tmp_path: Path, text: str) -> None:
@@ -163,7 +164,7 @@ def test_a_file_that_cannot_be_read_is_replaced_by_the_next_run(tmp_path: Path, 
     ],
 )
 def test_an_invalid_measurement_is_skipped(row: Any) -> None:
-    write({"schema": "voiceclone.rates/2", "measured": {"bad": row, "good": ROW}})
+    write({"schema": "voiceclone.rates/3", "measured": {"bad": row, "good": ROW}})
     assert load_measurements() == {"good": Measurement(30.0, 10.0, None)}
 
 
@@ -176,7 +177,7 @@ def test_an_unwritable_file_is_no_failure(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_file_stays_small_and_the_oldest_measurements_are_dropped(tmp_path: Path) -> None:
-    write({"schema": "voiceclone.rates/2", "measured": {str(n): ROW for n in range(MAX_MEASUREMENTS)}})
+    write({"schema": "voiceclone.rates/3", "measured": {str(n): ROW for n in range(MAX_MEASUREMENTS)}})
     run = ctx(tmp_path, media=0.2, casting=0.1)
     record(run, job(run), speech(timing={}))
     kept = load_measurements()
@@ -253,6 +254,24 @@ def test_a_run_records_the_time_of_each_stage(tmp_path: Path) -> None:
     assert observed("encoding") == [(1.0, 2.0, 70)]
     assert [seconds for _, seconds, _ in observed("speech")] == [4.0], "the rest of speaking"
     assert not observed("script") and not observed("speaking")
+
+
+def test_voices_for_each_language_of_the_script_are_counted_where_the_engine_fits_them(
+    tmp_path: Path,
+) -> None:
+    run = ctx(tmp_path, speaking=9.0)
+    one = job(run)
+    script = Script(
+        tuple(
+            replace(line, language=tag) for line, tag in zip(one.script.segments, ("en", "zh"), strict=True)
+        )
+    )
+    for engine, voices in ((ECHO, 1.0), (EngineChoice("kokoro", "asked", None), 2.0)):
+        used = replace(run, engine=engine)
+        record(used, replace(one, script=script, engine=engine), speech())
+        assert observed("encoding")[-1] == (voices, 2.0, 70)
+        cost = stage_costs(run.request.settings, engine, "embedded")["encoding"]
+        assert estimate(load_measurements(), cost, voices).seconds == pytest.approx(2.0)
 
 
 def test_a_run_that_is_planned_after_one_is_expected_to_take_as_long(tmp_path: Path) -> None:

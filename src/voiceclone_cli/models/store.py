@@ -20,7 +20,7 @@ from pathlib import Path
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.files import write_text_atomic
 from voiceclone_cli.models.onnx_graph import cut_graph
-from voiceclone_cli.models.registry import ModelEntry, ModelFile
+from voiceclone_cli.models.registry import ModelEntry, ModelFile, same_files
 from voiceclone_worker.atomic import atomic_path, is_disk_full
 
 _CHECKSUMS_FILE = ".verified.json"
@@ -53,6 +53,8 @@ class FileState(StrEnum):
     """There, of the right size, not hashed yet; or put there by hand, with no known hash to compare."""
     UNCUT = "uncut"
     """Not there, but the file that it is cut out of is."""
+    SHARED = "shared"
+    """Not there, but another model has the same file."""
     CORRUPT = "corrupt"
     MISSING = "missing"
 
@@ -62,7 +64,7 @@ class ModelState(StrEnum):
 
     READY = "ready"
     UNVERIFIED = "unverified"
-    """All there, but not every file was hashed, or is cut out of its whole yet."""
+    """All there, but not every file was hashed, or is cut out of its whole or taken from another model yet."""
     INCOMPLETE = "incomplete"
     """Some files are missing or corrupt."""
     MISSING = "missing"
@@ -82,7 +84,7 @@ class ModelStatus:
         found = set(self.files)
         if found == {FileState.READY}:
             return ModelState.READY
-        if found == {FileState.MISSING}:
+        if FileState.MISSING in found and found <= {FileState.MISSING, FileState.SHARED}:
             return ModelState.MISSING
         if found & {FileState.MISSING, FileState.CORRUPT}:
             return ModelState.INCOMPLETE
@@ -91,13 +93,21 @@ class ModelStatus:
     @property
     def lacking(self) -> tuple[ModelFile, ...]:
         """The files to fetch: missing or corrupt."""
-        bad = (FileState.MISSING, FileState.CORRUPT)
-        return tuple(file for file, state in zip(self.entry.files, self.files, strict=True) if state in bad)
+        return self._in_state(FileState.MISSING, FileState.CORRUPT)
+
+    @property
+    def unshared(self) -> tuple[ModelFile, ...]:
+        """The files to fetch after ``share_files``: also those of another model whose bytes are wrong."""
+        return self._in_state(FileState.MISSING, FileState.CORRUPT, FileState.SHARED)
+
+    def _in_state(self, *wanted: FileState) -> tuple[ModelFile, ...]:
+        states = zip(self.entry.files, self.files, strict=True)
+        return tuple(file for file, state in states if state in wanted)
 
     @property
     def is_usable(self) -> bool:
         """Whether the files can be used as they are, as far as is known."""
-        return not set(self.files) & {FileState.MISSING, FileState.CORRUPT, FileState.UNCUT}
+        return set(self.files) <= {FileState.READY, FileState.UNVERIFIED}
 
 
 def default_home(environ: Mapping[str, str] = os.environ) -> Path:
@@ -118,8 +128,8 @@ def model_folder(entry: ModelEntry, home: Path) -> Path:
 def check_status(entry: ModelEntry, home: Path) -> ModelStatus:
     """Return the state of a model without hashing anything."""
     checksums = read_checksums(entry, home)
-    folder = model_folder(entry, home)
-    return ModelStatus(entry, folder, tuple(_file_state(folder, file, checksums) for file in entry.files))
+    states = tuple(_file_state(entry, file, home, checksums) for file in entry.files)
+    return ModelStatus(entry, model_folder(entry, home), states)
 
 
 def verify_files(entry: ModelEntry, home: Path, trusted: Checksums, tick: Tick) -> ModelStatus:
@@ -134,7 +144,7 @@ def verify_files(entry: ModelEntry, home: Path, trusted: Checksums, tick: Tick) 
     checksums: dict[str, Checksum] = {}
     for file in entry.files:
         path = folder / file.path
-        state = _file_state(folder, file, trusted)
+        state = _file_state(entry, file, home, trusted)
         sha256 = _expected_sha256(file, earlier)
         if state in (FileState.READY, FileState.UNVERIFIED) and sha256 is not None:
             # Taken before the hash: a file that changes meanwhile no longer looks like its checksum.
@@ -202,6 +212,33 @@ def cut_files(entry: ModelEntry, home: Path) -> None:
         path.unlink()
 
 
+def share_files(entry: ModelEntry, home: Path, tick: Tick) -> None:
+    """Give a model those of its files that another model has, as a second name of the same bytes.
+
+    Where the file system has no hard links they are copied. A file whose bytes are wrong is not taken. The caller
+    holds the lock of ``home``.
+    """
+    for file, state in zip(entry.files, check_status(entry, home).files, strict=True):
+        if state is not FileState.SHARED:
+            continue
+        for owner, other in same_files(file, entry):
+            source, target = model_folder(owner, home) / other.path, model_folder(entry, home) / file.path
+            if not _has_size(source, other) or sha256_of(source, tick) != file.sha256:
+                continue
+            with atomic_path(target) as partial:
+                partial.unlink()
+                try:
+                    os.link(source, partial)
+                except OSError:
+                    shutil.copyfile(source, partial)
+            # A link changes the times of the file that it is made of.
+            for model, path in ((entry, target), (owner, source)):
+                name = path.relative_to(model_folder(model, home)).as_posix()
+                checksums = {**read_checksums(model, home), name: _checksum(path, str(file.sha256))}
+                _write_checksums(model_folder(model, home), checksums)
+            break
+
+
 def read_checksums(entry: ModelEntry, home: Path) -> Checksums:
     """Return the checksums of a model; empty when they cannot be read: then all is hashed again."""
     try:
@@ -263,7 +300,8 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size < 100e6 else f"{size / 1e6:.0f} MB"
 
 
-def _file_state(folder: Path, file: ModelFile, checksums: Checksums) -> FileState:
+def _file_state(entry: ModelEntry, file: ModelFile, home: Path, checksums: Checksums) -> FileState:
+    folder = model_folder(entry, home)
     path = folder / file.path
     if (
         file.cut is not None
@@ -272,7 +310,9 @@ def _file_state(folder: Path, file: ModelFile, checksums: Checksums) -> FileStat
     ):
         return FileState.UNCUT
     if not path.is_file():
-        return FileState.MISSING
+        others = same_files(file, entry)
+        is_shared = any(_has_size(model_folder(owner, home) / other.path, other) for owner, other in others)
+        return FileState.SHARED if is_shared else FileState.MISSING
     if file.sha256 is not None and path.stat().st_size != file.size:
         return FileState.CORRUPT
     sha256 = _expected_sha256(file, checksums)

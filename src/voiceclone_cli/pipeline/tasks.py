@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.config import Settings
+from voiceclone_cli.engines.checkpoint import weight_files
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import file_sha256, fingerprint
 from voiceclone_cli.languages import main_language
@@ -15,11 +16,12 @@ from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.script.language import LanguageChoice
 from voiceclone_cli.types import Diarization, Reference, Script, Segment, segment_seed
+from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 ENCODING_VERSION = 6
 """To be counted up when the same references give other codes."""
-SPEECH_VERSIONS = {"kokoro": 7, "echo": 2}
+SPEECH_VERSIONS = {"kokoro": 8, "echo": 2}
 """By engine, 1 for the others. To be counted up when the same inputs give other speech."""
 
 
@@ -80,10 +82,15 @@ def encoding_inputs(job: SynthesisJob) -> dict[str, Any]:
         "effort": job.engine.options.get("effort", ""),
         "references": references,
     }
-    if job.engine.name == "kokoro":  # it fits a voice for each language, at the pace of the reference's own
+    if ENGINES[job.engine.name].fits_each_language:  # at the pace of the reference's own
         inputs["speaks"] = _languages(job)
         inputs["languages"] = [reference.language for reference in job.references.values()]
     return inputs
+
+
+def encodings(job: SynthesisJob) -> int:
+    """Return how many voices are encoded: one for each reference, and for each language where the engine needs that."""
+    return len(job.references) * ENGINES[job.engine.name].encodings(_languages(job))
 
 
 def codes_files(job: SynthesisJob) -> list[Path]:
@@ -119,7 +126,8 @@ def _engine_inputs(engine: EngineChoice) -> list[Any]:
         return [*inputs, {key: value for key, value in engine.options.items() if key == "rate"}]
     if engine.name != "fish":
         return inputs
-    files = [(Path(engine.checkpoint) / name).stat() for name in ("model.pth", "codec.pth")]
+    folder = Path(engine.checkpoint)
+    files = [(folder / name).stat() for name in (*weight_files(folder), "codec.pth")]
     options = {key: value for key, value in engine.options.items() if key != "compile"}
     weights = [[file.st_size, file.st_mtime_ns] for file in files]
     return [*inputs, weights, engine.precision, engine.device.partition(":")[0], options]

@@ -8,7 +8,7 @@ Standard library only: both environments use it. What kokoro speaks is taken fro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from voiceclone_worker.engines.kokoro.phonemes import registry
@@ -38,6 +38,13 @@ class EngineInfo:
     reader: str = ""
     """The program that turns a text into phonemes in the languages that its model was not made for; those that it was
     made for have modules in Python. Empty for an engine that takes the text itself."""
+
+    fits_each_language: bool = False
+    """Whether a reference is encoded for each language of the lines, not once for all."""
+
+    def encodings(self, languages: Iterable[str]) -> int:
+        """Return how often a reference is encoded for lines in these languages (BCP 47 tags)."""
+        return max(1, len(set(map(registry.voice_language, languages)))) if self.fits_each_language else 1
 
     def can_speak(self, language: str) -> bool:
         """Return whether the engine reads a language (a BCP 47 tag), with its program and packages if need be."""
@@ -73,6 +80,7 @@ ENGINES: Mapping[str, EngineInfo] = {
         languages=frozenset(registry.LANGUAGES),
         unreadable=registry.UNREADABLE,
         reader="espeak-ng",
+        fits_each_language=True,
     ),
     "echo": EngineInfo("codes.txt", interpreter="any", is_speech=False),
 }

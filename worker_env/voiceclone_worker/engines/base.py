@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-# Every command reads the registry of languages, which raises these errors: the protocol would take half of that time.
-if typing.TYPE_CHECKING:
-    from voiceclone_worker.protocol import EngineSpec, Failure, ReferenceSpec, SegmentSpec
+from voiceclone_worker.protocol import EngineSpec, Failure, ReferenceSpec, SegmentSpec
 
 Emit = Callable[..., None]
 """``emit(event, **fields)`` writes one event line; see ``protocol.event_line``. Two events are also part of the
@@ -28,8 +25,6 @@ class _CodedError(Exception):
     @property
     def failure(self) -> Failure:
         """The error as part of a result."""
-        from voiceclone_worker.protocol import Failure
-
         return Failure(self.code, self.message)
 
 
@@ -85,5 +80,5 @@ class Engine(Protocol):
         ...
 
 
-Load = Callable[["EngineSpec", Emit], Engine]
+Load = Callable[[EngineSpec, Emit], Engine]
 """``load(spec, emit)`` of an engine's module. Raises EngineError."""

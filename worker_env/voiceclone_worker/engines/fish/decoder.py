@@ -21,8 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voiceclone_worker.engines.base import SegmentError
-from voiceclone_worker.engines.fish.model import Model, Sampling, Windows
+from voiceclone_worker.engines.fish.model import Model, Windows
+from voiceclone_worker.engines.fish.sampling import Sampling
 from voiceclone_worker.engines.fish.transformer import KeyValueCache
+from voiceclone_worker.engines.fish.weights import Weights
 from voiceclone_worker.speech_units import speech_units
 
 FASTEST_UNITS_PER_SECOND = 40.0
@@ -73,33 +75,6 @@ def reroll_seed(seed: int, attempt: int) -> int:
     return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 
 
-def voice_prompt(text: str, codes: Tensor, tokenizer: Any) -> Tensor:
-    """Return the prompt [codebooks + 1, tokens] of a reference: its codes [codebooks, frames] and their words."""
-    from fish_speech.content_sequence import ContentSequence, TextPart, VQPart
-
-    sequence = ContentSequence(modality="interleave")
-    words = TextPart(tokens=_text_tokens(text, tokenizer))
-    sequence.append([words, VQPart(codes=codes)], add_end=True, speaker=0)
-    tokens: Tensor = sequence.encode_for_inference(tokenizer, num_codebooks=len(codes))[0]
-    return tokens.long()
-
-
-def line_prompt(text: str, tokenizer: Any, codebooks: int) -> Tensor:
-    """Return the prompt [codebooks + 1, tokens] of a line, which follows that of the voice."""
-    from fish_speech.content_sequence import ContentSequence, TextPart
-
-    sequence = ContentSequence()
-    sequence.append([TextPart(tokens=_text_tokens(text, tokenizer))], add_end=False, speaker=0)
-    tokens: Tensor = sequence.encode_for_inference(tokenizer, num_codebooks=codebooks)[0]
-    return tokens.long()
-
-
-def _text_tokens(text: str, tokenizer: Any) -> list[int]:
-    # What looks like a control token in a text (``<|im_end|>``) is text.
-    tokens: list[int] = tokenizer.encode(text, allowed_special=False)
-    return tokens
-
-
 class LineEnding(Enum):
     """How the decoding of a line ended."""
 
@@ -117,7 +92,7 @@ class LineEnding(Enum):
 class DecoderLine:
     """A line to decode, and its state.
 
-    ``voice`` and ``text`` are prompts (of ``voice_prompt`` and ``line_prompt``). ``attempt``, ``least_frames`` and
+    ``voice`` and ``text`` are prompts (of the checkpoint's ``Prompts``). ``attempt``, ``least_frames`` and
     ``tag`` are the caller's.
     """
 
@@ -153,7 +128,7 @@ class Decoder:
 
     def __init__(
         self,
-        model: Any,
+        weights: Weights,
         sampling: Sampling,
         slots: int,
         *,
@@ -161,11 +136,11 @@ class Decoder:
         compiled: bool = False,
         started: Callable[[DecoderLine], None] = lambda line: None,
     ) -> None:
-        """Take over the weights of ``model``, upstream's DualARTransformer.
+        """Take over the ``weights``.
 
         ``started`` is called with each line when it gets its slot.
         """
-        self.model = Model(model, sampling, int8=int8, compiled=compiled)
+        self.model = Model(weights, sampling, int8=int8, compiled=compiled)
         self._sampling, self._started = sampling, started
         self.slots = slots
         self._device = self.model.device
@@ -261,7 +236,7 @@ class Decoder:
     def _reset(self) -> None:
         self._rows: list[DecoderLine] = []
         self._cache: KeyValueCache | None = None
-        self._windows = Windows(self.model.codebooks, self._device)
+        self._windows = Windows(self.model.codebooks, self._sampling.window, self._device)
 
     def _admit(self) -> None:
         """Give the free slots to waiting lines, with the prompts of their voices."""

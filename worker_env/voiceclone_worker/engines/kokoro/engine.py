@@ -15,10 +15,12 @@ import numpy as np
 
 from voiceclone_worker.atomic import write_failure
 from voiceclone_worker.engines.base import Emit, EngineError, SegmentError, Speech, SpeechRow
-from voiceclone_worker.engines.kokoro import dsp, envelope, phonemes, voices
+from voiceclone_worker.engines.kokoro import dsp, envelope, voices
 from voiceclone_worker.engines.kokoro.line_plan import LinePlan, fit_speed, with_pitch
 from voiceclone_worker.engines.kokoro.model import MAX_TOKENS, RATE, Floats, SpeechModel
+from voiceclone_worker.engines.kokoro.phonemes import reader
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
+from voiceclone_worker.speech_units import speech_units
 
 if typing.TYPE_CHECKING:
     from voiceclone_worker.engines.kokoro.fitting import SpeakerEncoder, SpeechQuality
@@ -34,9 +36,9 @@ def speak_line(
     segment: SegmentSpec, voice: voices.FittedVoice, model: SpeechModel, table: voices.VoiceTable
 ) -> Speech:
     """Synthesize a segment; its bytes depend on no other segment. Raises SegmentError."""
-    reading = phonemes.read(segment.text, segment.language)
-    parts = phonemes.split(reading.phonemes, MAX_TOKENS)
-    token_lists = [tokens for tokens in map(phonemes.to_tokens, parts) if tokens]
+    reading = reader.read(segment.text, segment.language)
+    parts = reader.split(reading.phonemes, MAX_TOKENS)
+    token_lists = [tokens for tokens in map(reader.to_tokens, parts) if tokens]
     length_factor = reading_of_take(segment.take)
     mixture = voice.mixture(segment.language)
     styles = [
@@ -177,7 +179,7 @@ class KokoroEngine:
         pool = ThreadPoolExecutor(max_workers=self._threads)
         waiting: dict[Future[Speech | SegmentError], SpeechRow] = {}
         try:
-            for row in sorted(rows, key=lambda row: -len(row.segment.text)):
+            for row in sorted(rows, key=lambda row: -speech_units(row.segment.text)):
                 waiting[pool.submit(synthesize, row)] = row
                 # No more than one ahead of the threads, or an hour of speech would accumulate here.
                 if len(waiting) > self._threads:

@@ -16,12 +16,12 @@ import numpy as np
 
 from voiceclone_worker import dnsmos
 from voiceclone_worker.engines.base import EngineError, SegmentError
-from voiceclone_worker.engines.kokoro import envelope, phonemes, voices
+from voiceclone_worker.engines.kokoro import envelope, voices
 from voiceclone_worker.engines.kokoro.dsp import level, speech_seconds, trim, without_gaps
 from voiceclone_worker.engines.kokoro.envelope import Conversion, Envelopes
 from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics, pitch_statistics, with_pitch
 from voiceclone_worker.engines.kokoro.model import RATE, Floats, SpeechModel, open_session
-from voiceclone_worker.engines.kokoro.phonemes import registry
+from voiceclone_worker.engines.kokoro.phonemes import reader, registry
 from voiceclone_worker.engines.kokoro.voices import FittedMixture, FittedVoice, VoiceTable
 from voiceclone_worker.protocol import ReferenceSpec
 from voiceclone_worker.runtime import without_garbage_collection
@@ -179,8 +179,8 @@ class ReferenceTraits:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Languages of the mixtures that the speaker's lines need (``voice_language``)."""
-        return tuple(dict.fromkeys(map(voices.voice_language, self.spec.speaks or ("en",))))
+        """Languages of the mixtures that the speaker's lines need (``registry.voice_language``)."""
+        return tuple(dict.fromkeys(map(registry.voice_language, self.spec.speaks or ("en",))))
 
     @property
     def semitones(self) -> float:
@@ -313,8 +313,8 @@ def _probe_tokens(languages: Iterable[str], effort: Effort) -> dict[str, list[in
     for language in languages:
         probe = registry.probe_of(language)
         with suppress(SegmentError):
-            texts[language] = phonemes.to_tokens(
-                phonemes.to_phonemes(probe.short if effort.is_short else probe.long, language)
+            texts[language] = reader.to_tokens(
+                reader.to_phonemes(probe.short if effort.is_short else probe.long, language)
             )
     return texts
 
@@ -409,7 +409,7 @@ def speaking_pace(reference: ReferenceTraits) -> float | None:
     if language is None or reference.seconds < _MIN_RATE_SECONDS:
         return None
     try:
-        tokens = phonemes.to_tokens(phonemes.to_phonemes(spec.text, spec.language))
+        tokens = reader.to_tokens(reader.to_phonemes(spec.text, spec.language))
     except SegmentError:
         return None  # nothing but signs, or a package is missing that reads the language
     return len(tokens) / reference.seconds / language.rates.text

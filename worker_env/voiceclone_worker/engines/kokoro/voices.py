@@ -313,11 +313,6 @@ def _pairs_and_singles(voices: NDArray[np.intp], count: int) -> list[Floats]:
     return mixtures
 
 
-def voice_language(tag: str) -> str:
-    """Return the language whose mixture speaks a language: its own, or English where Kokoro has no voice of it."""
-    return registry.main_code(tag) if registry.find(tag) else "en"
-
-
 FORMAT = "voiceclone.kokoro-voice/4"
 _MAX_BYTES = 1 << 20
 """Unpacked; four times the size of a voice. A small archive may unpack to much more."""
@@ -349,7 +344,7 @@ class FittedVoice:
 
     names: tuple[str, ...]
     mixtures: Mapping[str, FittedMixture]
-    """By ``voice_language``."""
+    """By ``registry.voice_language``."""
     level: float
     """Root mean square of a line."""
     embedding: Floats
@@ -359,7 +354,7 @@ class FittedVoice:
 
     def mixture(self, tag: str) -> FittedMixture:
         """Return the mixture that speaks a language. Raises SegmentError where the voice was not fitted for it."""
-        mixture = self.mixtures.get(voice_language(tag))
+        mixture = self.mixtures.get(registry.voice_language(tag))
         if mixture is None:
             raise SegmentError(
                 "voice_language",

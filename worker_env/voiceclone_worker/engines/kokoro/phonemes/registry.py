@@ -14,8 +14,6 @@ from functools import cache
 from importlib.util import find_spec
 from typing import NamedTuple, Protocol, cast
 
-from voiceclone_worker.engines.base import SegmentError
-
 Foreign = Callable[[str], tuple[str, list[str]]]
 """Reads English words inside a text of another language: their phonemes, and what has no reading."""
 
@@ -148,6 +146,9 @@ def missing_packages(tag: str) -> tuple[str, ...]:
 
 def module_of(tag: str) -> LanguageModule:
     """Return the module that reads a language, ready to be used. Raises SegmentError ``language``."""
+    # Not above: every command reads this registry, and few a text.
+    from voiceclone_worker.engines.base import SegmentError
+
     language = find(tag)
     if language is None:
         raise SegmentError("language", f'kokoro has no rules for "{tag}": use --engine fish.')
@@ -173,6 +174,11 @@ def native_voices(tag: str) -> str:
     """Return the first letters of the names of a language's voices; empty where Kokoro has none."""
     language = find(tag)
     return language.voices if language else ""
+
+
+def voice_language(tag: str) -> str:
+    """Return the language whose mixture speaks a language: its own, or English where Kokoro has no voice of it."""
+    return main_code(tag) if find(tag) else "en"
 
 
 def probe_of(tag: str) -> Probe:

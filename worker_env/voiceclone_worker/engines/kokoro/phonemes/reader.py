@@ -1,0 +1,160 @@
+"""Lines to phonemes in Kokoro's alphabet, and phonemes to tokens.
+
+Each language that Kokoro was trained on is read by its own module (``registry``), every other one by the espeak-ng
+program where it is installed, with the nearest sounds. Words in another writing system are read by the rules of their
+own language; a language's module reads the English words in its text with the English one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from voiceclone_worker.engines.base import SegmentError
+from voiceclone_worker.engines.kokoro.phonemes import alphabets, registry
+
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
+_CLAUSE_END = re.compile(r"(?<=[,;:—])\s+")
+_BLANK = re.compile(r"\s+")
+_NEAREST = {
+    "ɫ": "l", "ɭ": "l", "ʑ": "ʒ", "ʉ": "u", "ħ": "h", "ɦ": "h", "ʏ": "y", "ɵ": "ø", "ɱ": "m", "ʀ": "ʁ", "ɘ": "ɨ",
+    "ɞ": "ɜ", "ʍ": "w", "ɮ": "l", "ɺ": "ɾ", "ɶ": "a", "ɓ": "b", "ɗ": "d", "ɠ": "ɡ", "ʕ": "ʔ", "ʐ": "ʒ",
+}  # fmt: skip
+"""Kokoro's symbols next to sounds that it has none for."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text in phonemes, and what of it cannot be heard."""
+
+    phonemes: str
+    skipped: tuple[str, ...] = ()
+    """Words and signs without a reading, as they stand in the text."""
+    sounds: tuple[str, ...] = ()
+    """Sounds that Kokoro has no symbol for; the nearest is spoken, or none."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for the user; none for a text that is spoken in full."""
+        found = []
+        if self.skipped:
+            found.append(f"It lacks {_listed(self.skipped)}, which kokoro cannot read here.")
+        if self.sounds:
+            found.append(f"It has the nearest sounds, or none, in place of {_listed(self.sounds)}.")
+        return tuple(found)
+
+
+_MOST_LISTED = 20
+
+
+def _listed(parts: tuple[str, ...]) -> str:
+    more = f" and {len(parts) - _MOST_LISTED} more" if len(parts) > _MOST_LISTED else ""
+    return ", ".join(f"{part:.100}" for part in parts[:_MOST_LISTED]) + more
+
+
+def read(text: str, language: str) -> Reading:
+    """Return the reading of ``text``. ``language`` is a BCP 47 code ("en", "en-GB", "es-MX", "fr").
+
+    Raises SegmentError: "nothing_to_speak" for a text without a sound, "language" for an unsupported language.
+    """
+    words = " ".join(alphabets.clean(text).split())
+    if not any(map(alphabets.has_sound, words)):
+        raise SegmentError("nothing_to_speak", f"there is nothing to speak in {text!r:.60}.")
+    code = language.lower().replace("_", "-")
+    parts: list[str] = []
+    skipped: list[str] = []
+    for run in alphabets.runs(words, registry.main_code(code)):
+        try:
+            phonemes, unread = _read_run(run.text, run.language or code, is_foreign=run.is_foreign)
+        except SegmentError:
+            if not run.is_foreign:
+                raise
+            phonemes, unread = "", [run.text]
+        parts += [phonemes] if phonemes else []
+        skipped += unread
+    phonemes, sounds = _in_vocabulary(re.sub(r" (?=[,.;:!?…])", "", " ".join(parts)))
+    if not any(character.isalpha() for character in phonemes):
+        if not skipped:
+            raise SegmentError("nothing_to_speak", f"there is nothing to speak in {text!r:.60}.")
+        raise SegmentError(
+            "language",
+            f'the kokoro engine cannot read {text!r:.60} as "{language}": give its --language, or use --engine fish.',
+        )
+    return Reading(phonemes, tuple(dict.fromkeys(skipped)), sounds)
+
+
+def to_phonemes(text: str, language: str) -> str:
+    """Return the phonemes of ``read``."""
+    return read(text, language).phonemes
+
+
+def _read_run(text: str, language: str, *, is_foreign: bool) -> tuple[str, list[str]]:
+    """Return the phonemes of a text in one writing system, and what is not in them."""
+    if not any(map(alphabets.has_sound, text)):
+        return "".join(mark for mark in text if mark in vocabulary()).strip(), []
+    if registry.find(language):
+        return registry.module_of(language).to_phonemes(text, language, _read_english)
+    if registry.main_code(language) in registry.UNREADABLE:
+        raise SegmentError(
+            "language", f'the kokoro engine cannot read "{language}": use --engine fish for this language.'
+        )
+    from voiceclone_worker.engines.kokoro.phonemes.espeak import espeak_phonemes
+
+    return espeak_phonemes(text, language)
+
+
+def _read_english(text: str) -> tuple[str, list[str]]:
+    return registry.module_of("en").to_phonemes(text, "en", _read_english)
+
+
+def _in_vocabulary(phonemes: str) -> tuple[str, tuple[str, ...]]:
+    """Return phonemes in symbols that Kokoro knows, and the sounds that it has none for."""
+    known, kept, sounds = vocabulary(), "", []
+    for symbol in phonemes:
+        for sound in symbol if symbol in known else unicodedata.normalize("NFD", symbol):
+            if sound in known:
+                kept += sound
+            elif unicodedata.category(sound) in ("Ll", "Lu", "Lo"):  # others only colour a sound
+                kept += _NEAREST.get(sound, "")
+                sounds.append(sound)
+    return kept, tuple(dict.fromkeys(sounds))
+
+
+def to_tokens(phonemes: str) -> list[int]:
+    """Return the ids of the symbols that Kokoro knows, without the others."""
+    ids = vocabulary()
+    return [ids[symbol] for symbol in phonemes if symbol in ids]
+
+
+def split(phonemes: str, limit: int) -> list[str]:
+    """Split ``phonemes`` into parts of at most ``limit`` symbols.
+
+    They are cut at sentence ends, else at clause ends, else at blanks, and inside a word only when it alone is longer.
+    """
+    return _split(phonemes.strip(), limit, (_SENTENCE_END, _CLAUSE_END, _BLANK))
+
+
+@cache
+def vocabulary() -> dict[str, int]:
+    """Return the ids of Kokoro's symbols."""
+    path = Path(__file__).parents[1] / "data" / "vocab.json"
+    symbols: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
+    return symbols
+
+
+def _split(phonemes: str, limit: int, cuts: tuple[re.Pattern[str], ...]) -> list[str]:
+    if len(phonemes) <= limit:
+        return [phonemes] if phonemes else []
+    if not cuts:
+        return [phonemes[start : start + limit] for start in range(0, len(phonemes), limit)]
+    joined: list[str] = []
+    for part in cuts[0].split(phonemes):
+        if joined and len(joined[-1]) + 1 + len(part) <= limit:
+            joined[-1] = f"{joined[-1]} {part}"
+        else:
+            joined += _split(part, limit, cuts[1:])
+    return joined
