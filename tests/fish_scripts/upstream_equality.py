@@ -19,7 +19,7 @@ open_upstream()
 import fish_speech.models.text2semantic.inference as upstream  # noqa: E402
 from fish_speech.models.text2semantic.llama import DualARTransformer  # noqa: E402
 
-from voiceclone_worker.engines.fish import decoder as fish_decoder  # noqa: E402
+from voiceclone_worker.engines.fish import frame_step  # noqa: E402
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine  # noqa: E402
 from voiceclone_worker.engines.fish.generations import S1  # noqa: E402
 from voiceclone_worker.engines.fish.model import Windows  # noqa: E402
@@ -66,13 +66,15 @@ class UpstreamWindows(Windows):
     """Upstream's windows, which omit the first frame and have zeros where they are not full."""
 
     def push(self, frames: Tensor) -> None:
-        held = (self.counts - 1).clamp(min=0)
+        n = len(frames)
+        window, counts = self.frames[:n], self.counts[:n]
+        held = (counts - 1).clamp(min=0)
         full = (held >= self.length)[:, None, None]
-        rolled = torch.where(full, self.frames.roll(-1, 2), self.frames)
+        rolled = torch.where(full, window.roll(-1, 2), window)
         index = held.clamp(max=self.length - 1)[:, None, None].expand(-1, frames.shape[1], 1)
         written = rolled.scatter(2, index, frames[:, :, None])
-        self.frames = torch.where((self.counts == 0)[:, None, None], self.frames, written)
-        self.counts = self.counts + 1
+        window.copy_(torch.where((counts == 0)[:, None, None], window, written))
+        counts += 1
 
 
 def references():
@@ -132,7 +134,7 @@ def main(folder, most_frames):
     theirs = list(upstreams_codes(folder, most_frames, codes))
     weights, prompts = S1.load(folder, CPU, torch.float32)
     voices = [prompts.voice("reference words", reference) for reference in codes]
-    fish_decoder.Windows = UpstreamWindows
+    frame_step.Windows = UpstreamWindows
     decoder = Decoder(weights, UpstreamSampling(weights, SamplingSettings()), 1)
     equal = {}
     for slots in (1, 2, 4, 8, 3):

@@ -41,7 +41,10 @@ class Sampling(Protocol):
     """From the slow transformer's states to the logits of the candidates."""
 
     def noise(self, generators: Sequence[torch.Generator]) -> list[Tensor]:
-        """Return the random numbers of a frame for each row: for the token, then for each further codebook."""
+        """Return the random numbers of a frame for each row, [n, ...] each: for the token, then for each codebook.
+
+        They are on the CPU, drawn there from each row's own generator.
+        """
         ...
 
     def token(self, logits: Tensor, window: Tensor, counts: Tensor, noise: Tensor) -> Tensor:
@@ -93,7 +96,7 @@ class PenaltySampling:
         for row, generator in zip(uniform, generators, strict=True):
             row.uniform_(generator=generator)
         noise = uniform.clamp_(min=torch.finfo(torch.float32).tiny).log_().neg_()
-        return list(noise.to(self._ids.device).tensor_split(list(accumulate(sizes))[:-1], 1))
+        return list(noise.tensor_split(list(accumulate(sizes))[:-1], 1))
 
     def token(self, logits: Tensor, window: Tensor, counts: Tensor, noise: Tensor) -> Tensor:
         """Return token ids [n] from the head's logits [n, tokens].
@@ -118,7 +121,7 @@ class PenaltySampling:
         logits = logits.scatter(1, penalised, torch.where(score < 0, score * penalty, score / penalty))
         ranked, order = logits.sort(-1, descending=True)
         beyond = ranked.softmax(-1).cumsum(-1) > self._top_p
-        beyond[:, 0] = False
+        beyond[:, 0].fill_(False)
         ranked = ranked.masked_fill(beyond, float("-inf")) / max(self._temperature, 1e-5)
         # The race runs over the ranked tokens, each with the noise of its index.
         winner = (ranked.softmax(-1) / noise.gather(1, order)).argmax(-1, keepdim=True)
