@@ -15,7 +15,13 @@ from fish_model import CODEBOOKS, prompt, random_weights
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine, LineEnding
 from voiceclone_worker.engines.fish.frame_step import FrameRunner, PlainRunner, RecordedRunner, Repeat
 from voiceclone_worker.engines.fish.model import Model
-from voiceclone_worker.engines.fish.sampling import PenaltySampling, SamplingSettings
+from voiceclone_worker.engines.fish.sampling import (
+    PenaltySampling,
+    RasSampling,
+    Sampling,
+    SamplingSettings,
+)
+from voiceclone_worker.engines.fish.weights import Weights
 
 Ended = dict[int, tuple[LineEnding | None, Tensor]]
 """How each line ended, and its codes, by tag."""
@@ -84,9 +90,14 @@ def lines(count: int, *, most_frames: int = 34) -> list[DecoderLine]:
     ]
 
 
-def decoder_of(make_runner: MakeRunner, slots: int, dtype: torch.dtype = torch.float32) -> Decoder:
+def decoder_of(
+    make_runner: MakeRunner,
+    slots: int,
+    dtype: torch.dtype = torch.float32,
+    rule: Callable[[Weights, SamplingSettings], Sampling] = PenaltySampling,
+) -> Decoder:
     weights = random_weights(dtype)
-    sampling = PenaltySampling(weights, SamplingSettings(top_p=0.9))
+    sampling = rule(weights, SamplingSettings(top_p=0.9))
     return Decoder(weights, sampling, slots, make_runner=make_runner)
 
 
@@ -135,6 +146,11 @@ def test_recorded_frames_are_the_plain_ones_in_large_batches(rows: int) -> None:
 def test_bf16_is_recorded_as_it_is_computed() -> None:
     plain = decode(decoder_of(PlainRunner, 3, torch.bfloat16), lines(5, most_frames=20))
     assert same(decode(decoder_of(recorded(4), 3, torch.bfloat16), lines(5, most_frames=20)), plain)
+
+
+def test_the_sampling_of_s2_is_recorded_as_it_is_computed() -> None:
+    plain = decode(decoder_of(PlainRunner, 1, rule=RasSampling), lines(4, most_frames=20))
+    assert same(decode(decoder_of(recorded(4), 3, rule=RasSampling), lines(4, most_frames=20)), plain)
 
 
 def test_a_step_is_recorded_once_for_each_number_of_rows_and_each_stretch_of_positions() -> None:

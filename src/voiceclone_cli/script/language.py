@@ -46,7 +46,6 @@ _COUNTRIES = {
     "tw": "zh-TW",
     "uk": "en-GB",
     "se": "sv",
-    "sc": "zh-Hans",
     "kr": "ko",
     "my": "ms",
 }

@@ -202,7 +202,8 @@ class RecordedRunner:
         self.block = block
         self._begin(None)
         self._ahead: dict[torch.Generator, Tensor] = {}
-        self._sizes: list[int] = [part.shape[1] for part in model.sampling.noise([torch.Generator()])]
+        self._shapes = [part.shape[1:] for part in model.sampling.noise([torch.Generator()])]
+        self._sizes = [shape.numel() for shape in self._shapes]
 
     def slots(self, rows: int) -> int:
         """Return ``rows`` rounded up."""
@@ -249,8 +250,13 @@ class RecordedRunner:
         codes = torch.zeros(rows, model.codebooks + 1, dtype=torch.long, device=model.device)
         broken = torch.zeros(rows, dtype=torch.bool, device=model.device)
 
+        ends = list(accumulate(self._sizes))[:-1]
+
         def step() -> None:
-            parts = list(noise.tensor_split(list(accumulate(self._sizes))[:-1], 1))
+            parts = [
+                part.view(rows, *shape)
+                for part, shape in zip(noise.tensor_split(ends, 1), self._shapes, strict=True)
+            ]
             tokens, overflowed = choose_tokens(model, batch, rows, parts)
             broken.copy_(overflowed)
             codes.copy_(decode_frames(model, batch, tokens, parts, length))
@@ -289,7 +295,8 @@ class RecordedRunner:
 
     def _draw(self, generator: torch.Generator) -> Tensor:
         sampling = self._model.sampling
-        return torch.cat([torch.cat(sampling.noise([generator]), 1) for _ in range(self.block)])
+        frames = [[part.flatten(1) for part in sampling.noise([generator])] for _ in range(self.block)]
+        return torch.cat([torch.cat(parts, 1) for parts in frames])
 
 
 def runner_for(model: Model, note: Callable[[str], None] = lambda sentence: None) -> FrameRunner:

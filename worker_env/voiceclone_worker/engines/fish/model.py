@@ -113,6 +113,8 @@ class Model:
         ``window`` and ``counts`` are those of ``Windows``, ``noise`` that of ``Sampling.noise``.
         """
         weights, n = self._weights, len(tokens)
+        if weights.shape.fast_reads_normed:
+            states = _last_norm(states, weights.slow.norm)
         cache = KeyValueCache(self._fast, n, self.codebooks)
         code = (tokens - self.sampling.begin).clamp(min=0)
         frame = [tokens, code]
