@@ -21,7 +21,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voiceclone_worker.engines.base import SegmentError
-from voiceclone_worker.engines.fish.frame_step import Batch, FrameRunner, PlainRunner, grained, runner_for
+from voiceclone_worker.engines.fish.frame_step import (
+    SlotStates,
+    FrameRunner,
+    PlainRunner,
+    grained,
+    runner_for,
+)
 from voiceclone_worker.engines.fish.model import Model
 from voiceclone_worker.engines.fish.sampling import Sampling
 from voiceclone_worker.engines.fish.transformer import KeyValueCache
@@ -236,7 +242,7 @@ class Decoder:
 
     def _reset(self) -> None:
         self._rows: list[DecoderLine] = []
-        self._batch: Batch | None = None
+        self._batch: SlotStates | None = None
         self._runner.forget()
 
     def _admit(self) -> None:
@@ -265,7 +271,7 @@ class Decoder:
             slots, positions = max(slots, old.cache.slots), max(positions, old.cache.positions)
             if slots == old.cache.slots and positions == old.cache.positions:
                 return
-        batch = Batch(self.model, slots, positions)
+        batch = SlotStates(self.model, slots, positions)
         if old is not None:
             batch.take_over(old)
         self._batch = batch

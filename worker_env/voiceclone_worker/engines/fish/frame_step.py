@@ -2,7 +2,7 @@
 
 A step is a few thousand small operations. On a GPU the host takes longer to start them than the GPU to compute them,
 so there the step is recorded once, as a CUDA graph, and repeated. That needs fixed shapes, state that stays in the same
-storage (``Batch``), and no look at a result in between: random numbers are drawn in advance, whether a line has ended
+storage (``SlotStates``), and no look at a result in between: random numbers are drawn in advance, whether a line has ended
 is looked at after a block of frames, and what was decoded beyond its end is dropped. On other devices the same step
 runs plainly, frame by frame.
 """
@@ -31,7 +31,7 @@ MOST_DOUBLED = 64
 _WARM_UPS = 2
 
 
-class Batch:
+class SlotStates:
     """The slots of a batch, in storage that stays where it is while rows come and go.
 
     ``states`` [slots, width]: hidden states at the latest token of each row, from which its next frame is chosen.
@@ -66,7 +66,7 @@ class Batch:
         self.states[slot] = 0
         self.positions[slot] = 0
 
-    def take_over(self, other: Batch) -> None:
+    def take_over(self, other: SlotStates) -> None:
         """Copy a batch that is not larger."""
         slots = other.cache.slots
         self.cache.take_over(other.cache)
@@ -103,7 +103,7 @@ class FrameRunner(Protocol):
         """Forget the batch, and the random numbers that were drawn in advance."""
         ...
 
-    def __call__(self, batch: Batch, generators: Sequence[torch.Generator], position: int) -> Frames:
+    def __call__(self, batch: SlotStates, generators: Sequence[torch.Generator], position: int) -> Frames:
         """Decode the next frames of the first rows, one for each of ``generators``.
 
         ``position``: the largest of the rows. Frames of a row behind the first with the end token, or with broken
@@ -112,7 +112,7 @@ class FrameRunner(Protocol):
         ...
 
 
-def choose_tokens(model: Model, batch: Batch, rows: int, noise: list[Tensor]) -> tuple[Tensor, Tensor]:
+def choose_tokens(model: Model, batch: SlotStates, rows: int, noise: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Return the next token [rows] of each row, and whether its numbers have overflowed."""
     windows = batch.windows
     logits = model.logits(batch.states[:rows])
@@ -120,7 +120,9 @@ def choose_tokens(model: Model, batch: Batch, rows: int, noise: list[Tensor]) ->
     return tokens, ~logits.isfinite().all(1)
 
 
-def decode_frames(model: Model, batch: Batch, tokens: Tensor, noise: list[Tensor], length: int) -> Tensor:
+def decode_frames(
+    model: Model, batch: SlotStates, tokens: Tensor, noise: list[Tensor], length: int
+) -> Tensor:
     """Return the frames [rows, codebooks + 1] of these tokens, and read them: the rows are then one frame further.
 
     ``length`` positions of the cache are attended to.
@@ -151,7 +153,7 @@ class PlainRunner:
     def forget(self) -> None:
         """Do nothing: nothing is kept."""
 
-    def __call__(self, batch: Batch, generators: Sequence[torch.Generator], position: int) -> Frames:
+    def __call__(self, batch: SlotStates, generators: Sequence[torch.Generator], position: int) -> Frames:
         """Decode one frame of each row; none where all have ended."""
         model, rows = self._model, len(generators)
         noise = [part.to(model.device) for part in model.sampling.noise(generators)]
@@ -216,7 +218,7 @@ class RecordedRunner:
         self._begin(None)
         self._ahead.clear()
 
-    def __call__(self, batch: Batch, generators: Sequence[torch.Generator], position: int) -> Frames:
+    def __call__(self, batch: SlotStates, generators: Sequence[torch.Generator], position: int) -> Frames:
         """Decode ``block`` frames of each row without waiting for the device in between."""
         if batch is not self._batch:
             self._begin(batch)
@@ -238,13 +240,13 @@ class RecordedRunner:
         count = len(generators)
         return Frames(codes[:, :count].cpu(), broken[:, :count].cpu())
 
-    def _begin(self, batch: Batch | None) -> None:
+    def _begin(self, batch: SlotStates | None) -> None:
         """Forget all recorded steps, which refer to the storage of their batch, for those of another."""
         self._batch = batch
         self._steps: dict[tuple[int, int], _RecordedStep] = {}
         self._record = self._make_record()
 
-    def _recorded(self, batch: Batch, rows: int, length: int) -> _RecordedStep:
+    def _recorded(self, batch: SlotStates, rows: int, length: int) -> _RecordedStep:
         model = self._model
         noise = torch.ones(rows, sum(self._sizes), device=model.device)
         codes = torch.zeros(rows, model.codebooks + 1, dtype=torch.long, device=model.device)
