@@ -22,9 +22,9 @@ from torch import Tensor
 
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.fish.frame_step import (
-    SlotStates,
     FrameRunner,
     PlainRunner,
+    SlotStates,
     grained,
     runner_for,
 )

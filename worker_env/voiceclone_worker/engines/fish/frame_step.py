@@ -96,7 +96,7 @@ class FrameRunner(Protocol):
     """Frames that a call decodes."""
 
     def slots(self, rows: int) -> int:
-        """Return how many slots a batch of so many rows must have."""
+        """Return the number of slots of a batch of ``rows`` rows."""
         ...
 
     def forget(self) -> None:
@@ -130,7 +130,7 @@ def decode_frames(
     rows, windows = len(tokens), batch.windows
     frames = model.frame(batch.states[:rows], tokens, windows.frames[:rows], windows.counts[:rows], noise)
     windows.push(frames)
-    # A row that has ended goes on until somebody looks: at the last position, where only its own slot is written.
+    # A row whose line has ended goes on until the block ends: then at the last position, in its own slot.
     positions = batch.positions[:rows].clamp(max=batch.cache.positions - 1)[:, None]
     batch.states[:rows] = model.read(frames[:, :, None], batch.cache, 0, positions, length)[:, 0]
     batch.positions[:rows] += 1
@@ -200,10 +200,10 @@ class RecordedRunner:
     ) -> None:
         """``make_record`` is called anew for each batch; ``note`` gets sentences for the user."""
         self._model, self._make_record, self._note = model, make_record, note
-        self._told = False
+        self._noted = False
         self.block = block
         self._begin(None)
-        self._ahead: dict[torch.Generator, Tensor] = {}
+        self._prefetched: dict[torch.Generator, Tensor] = {}
         self._shapes = [part.shape[1:] for part in model.sampling.noise([torch.Generator()])]
         self._sizes = [shape.numel() for shape in self._shapes]
 
@@ -216,7 +216,7 @@ class RecordedRunner:
     def forget(self) -> None:
         """Forget all recorded steps with their batch, and what was drawn in advance."""
         self._begin(None)
-        self._ahead.clear()
+        self._prefetched.clear()
 
     def __call__(self, batch: SlotStates, generators: Sequence[torch.Generator], position: int) -> Frames:
         """Decode ``block`` frames of each row without waiting for the device in between."""
@@ -236,7 +236,7 @@ class RecordedRunner:
             codes[number].copy_(step.codes)
             broken[number].copy_(step.broken)
         # The host draws for the next block while the device computes this one.
-        self._ahead = {generator: self._draw(generator) for generator in generators}
+        self._prefetched = {generator: self._draw(generator) for generator in generators}
         count = len(generators)
         return Frames(codes[:, :count].cpu(), broken[:, :count].cpu())
 
@@ -279,8 +279,8 @@ class RecordedRunner:
             if is_out_of_memory(error):
                 raise
             reason = str(error).splitlines()[0]
-        if not self._told:
-            self._told = True
+        if not self._noted:
+            self._noted = True
             self._note(
                 f"the decoding step could not be recorded on this GPU ({reason}): it runs as it is, slower"
             )
@@ -291,8 +291,8 @@ class RecordedRunner:
         pinned = self._model.device.type == "cuda"
         noise = torch.ones(self.block, rows, sum(self._sizes), pin_memory=pinned)
         for row, generator in enumerate(generators):
-            ahead = self._ahead.pop(generator, None)
-            noise[:, row] = self._draw(generator) if ahead is None else ahead
+            prefetched = self._prefetched.pop(generator, None)
+            noise[:, row] = self._draw(generator) if prefetched is None else prefetched
         return noise
 
     def _draw(self, generator: torch.Generator) -> Tensor:
@@ -328,7 +328,7 @@ class CudaGraphs:
             with torch.cuda.graph(graph, pool=self._pool):
                 function()
         except RuntimeError as error:
-            # Ending a recording that ran out of memory fails with an error of its own.
+            # Ending a recording that ran out of memory fails with another error.
             if isinstance(error.__context__, torch.OutOfMemoryError):
                 raise error.__context__ from error
             raise

@@ -97,7 +97,7 @@ class Model:
         return self._slow(self._embed(tokens), cache, first, positions, length, mask)
 
     def states(self, slots: int) -> Tensor:
-        """Return zeros for the hidden states of so many slots."""
+        """Return zeros for the hidden states, [slots, width]."""
         width = self._weights.embeddings.shape[1]
         return torch.zeros(slots, width, dtype=self._dtype, device=self.device)
 
