@@ -36,11 +36,16 @@ class FishEngine:
         if "threads" in spec.options:
             torch.set_num_threads(_whole_option(spec, "threads", 1))
         self._most_frames = _whole_option(spec, "max_new_tokens", 1024)
-        temperature = _number_option(spec, "temperature", 0.7, 2.0)
-        top_p = _number_option(spec, "top_p", 0.7, 1.0)
-        penalty = _number_option(spec, "repetition_penalty", 1.2, 2.0)
+        self._keeps_tags = _tags_option(spec)
         folder = Path(spec.checkpoint)
         generation = generation_of(folder)
+        settings = SamplingSettings(
+            temperature=_number_option(spec, "temperature", generation.defaults.temperature, 2.0),
+            top_p=_number_option(spec, "top_p", generation.defaults.top_p, 1.0),
+            repetition_penalty=_number_option(
+                spec, "repetition_penalty", generation.defaults.repetition_penalty, 2.0
+            ),
+        )
         check_files(folder, generation)
         checkpoint.open_upstream(source)
         self._device, precision = checkpoint.choose_device(spec.device, spec.precision)
@@ -49,9 +54,16 @@ class FishEngine:
         self._codec = Codec(folder, self._device, self._note)
         weights, self._prompts = generation.load(folder, self._device, checkpoint.PRECISIONS[precision])
         self._codebook_size = weights.shape.codebook_size
+        if weights.shape.codebooks != self._codec.codebooks:
+            raise EngineError(
+                "checkpoint_unusable",
+                f"the model of {folder} has {weights.shape.codebooks} codebooks and its codec {self._codec.codebooks}; "
+                "fetch or make it again",
+            )
+        self._without_tags = generation.without_tags
         self._decoder = Decoder(
             weights,
-            generation.sampling(weights, SamplingSettings(temperature, top_p, penalty), int8=int8),
+            generation.sampling(weights, settings, int8=int8),
             spec.batch_size,
             int8=int8,
             compiled=compiled and not is_cpu,
@@ -106,9 +118,12 @@ class FishEngine:
 
     def _submit(self, row: SpeechRow, voice: torch.Tensor, attempt: int) -> None:
         segment = row.segment
-        text = self._prompts.line(segment.text)
+        words = self._without_tags(segment.text)
+        if words != segment.text and not words.strip():
+            raise SegmentError("nothing_to_speak", "the line has nothing but tags in square brackets")
+        text = self._prompts.line(segment.text if self._keeps_tags else words)
         per_second = self._codec.rate / self._codec.frame_length
-        least, most = decoder.length_bounds(segment.text, segment.max_seconds, per_second, self._most_frames)
+        least, most = decoder.length_bounds(words, segment.max_seconds, per_second, self._most_frames)
         seed = reroll_seed(segment.seed, attempt)
         self._decoder.submit(DecoderLine(voice, text, seed, most, least, attempt, row))
 
@@ -172,6 +187,14 @@ class FishEngine:
 
     def _note(self, sentence: str) -> None:
         self._emit("note", message=sentence)
+
+
+def _tags_option(spec: EngineSpec) -> bool:
+    """Return whether tags are kept."""
+    value = spec.options.get("tags", "drop")
+    if value not in ("keep", "drop"):
+        raise EngineError("bad_option", f'"tags" must be "keep" or "drop", not {value!r:.40}')
+    return bool(value == "keep")
 
 
 def _whole_option(spec: EngineSpec, name: str, default: int) -> int:

@@ -98,6 +98,8 @@ class Model:
     def frame(self, states: Tensor, tokens: Tensor, windows: Windows, noise: list[Tensor]) -> Tensor:
         """Return the frame of each row, [n, codebooks + 1], with its token and semantic code first."""
         weights, n = self._weights, len(tokens)
+        if weights.shape.fast_reads_normed:
+            states = _last_norm(states, weights.slow.norm)
         cache = KeyValueCache(self._fast, n, self.codebooks)
         code = (tokens - self.sampling.begin).clamp(min=0)
         frame = [tokens, code]

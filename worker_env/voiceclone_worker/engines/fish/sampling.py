@@ -16,6 +16,12 @@ from voiceclone_worker.engines.fish.weights import Weights
 RESIDUAL_CODES = 1024
 """Values of a residual codebook's code, which the codec has; the models have as many as for the first codebook."""
 
+TOP_K = 30
+"""Candidates that S2 chooses among, at most."""
+
+AGAIN_TEMPERATURE, AGAIN_TOP_P = 1.0, 0.9
+"""How S2 draws what was said within the window again."""
+
 
 @dataclass(frozen=True)
 class SamplingSettings:
@@ -79,21 +85,12 @@ class PenaltySampling:
         self._codebooks = weights.shape.codebooks
 
     def _considered(self, weights: Weights) -> Tensor:
-        tokens = weights.tokens
-        return torch.cat([torch.arange(tokens.begin, tokens.last + 1), torch.tensor([tokens.end])])
+        return _candidates(weights)
 
     def noise(self, generators: Sequence[torch.Generator]) -> list[Tensor]:
-        """Return exponential noise for a frame of each row: [n, tokens], then [n, values] per further codebook.
-
-        Drawn on the CPU from each row's own generator, so that a seed gives the same on every device and in every
-        batch.
-        """
+        """Return exponential noise for a frame of each row: [n, tokens], then [n, values] per further codebook."""
         sizes = [len(self._ids)] + [self.values] * (self._codebooks - 1)
-        uniform = torch.empty(len(generators), sum(sizes))
-        for row, generator in zip(uniform, generators, strict=True):
-            row.uniform_(generator=generator)
-        noise = uniform.clamp_(min=torch.finfo(torch.float32).tiny).log_().neg_()
-        return list(noise.to(self._ids.device).tensor_split(list(accumulate(sizes))[:-1], 1))
+        return _exponential(generators, sizes, self._ids.device)
 
     def token(self, logits: Tensor, window: Tensor, counts: Tensor, noise: Tensor) -> Tensor:
         """Return token ids [n] from the head's logits [n, tokens].
@@ -116,10 +113,71 @@ class PenaltySampling:
         penalty = torch.where(counts > 0, self._penalty, 1.0)[:, None]
         score = logits.gather(1, penalised)
         logits = logits.scatter(1, penalised, torch.where(score < 0, score * penalty, score / penalty))
-        ranked, order = logits.sort(-1, descending=True)
-        beyond = ranked.softmax(-1).cumsum(-1) > self._top_p
-        beyond[:, 0] = False
-        ranked = ranked.masked_fill(beyond, float("-inf")) / max(self._temperature, 1e-5)
-        # The race runs over the ranked tokens, each with the noise of its index.
-        winner = (ranked.softmax(-1) / noise.gather(1, order)).argmax(-1, keepdim=True)
-        return order.gather(1, winner)[:, 0]
+        return _race(logits, self._temperature, self._top_p, None, noise)
+
+
+class RasSampling:
+    """S2's choice: a code that was said in the window is drawn anew, from a wider distribution.
+
+    Every token is drawn twice, with its own random numbers, so that a row takes as many whatever it says. Nucleus and the
+    first ``TOP_K`` are taken of the plain logits, then the temperature is applied. Only codes and the end are candidates,
+    and of the further codebooks the values that the codec has. S2 has no repetition penalty.
+    """
+
+    window = 10
+    values = RESIDUAL_CODES
+
+    def __init__(self, weights: Weights, settings: SamplingSettings, *, int8: bool = False) -> None:
+        self.begin, self.end = weights.tokens.begin, weights.tokens.end
+        self._temperature, self._top_p = settings.temperature, settings.top_p
+        self._ids = _candidates(weights).to(weights.device)
+        self.head = product(weights.head(self._ids), int8=int8)
+        self._codebooks = weights.shape.codebooks
+
+    def noise(self, generators: Sequence[torch.Generator]) -> list[Tensor]:
+        """Return exponential noise: [n, 2, tokens] for both draws, then [n, values] per further codebook."""
+        sizes = [len(self._ids)] * 2 + [self.values] * (self._codebooks - 1)
+        first, again, *rest = _exponential(generators, sizes, self._ids.device)
+        return [torch.stack([first, again], 1), *rest]
+
+    def token(self, logits: Tensor, window: Tensor, counts: Tensor, noise: Tensor) -> Tensor:
+        """Return token ids [n]."""
+        token = self._ids[_race(logits.float(), self._temperature, self._top_p, TOP_K, noise[:, 0])]
+        wider = self._ids[_race(logits.float(), AGAIN_TEMPERATURE, AGAIN_TOP_P, TOP_K, noise[:, 1])]
+        again = (window[:, 0] == token[:, None]).any(1) & (token != self.end)
+        return torch.where(again, wider, token)
+
+    def code(self, logits: Tensor, window: Tensor, counts: Tensor, noise: Tensor, codebook: int) -> Tensor:
+        """Return codes [n] of a residual codebook."""
+        return _race(logits.float(), self._temperature, self._top_p, TOP_K, noise)
+
+
+def _candidates(weights: Weights) -> Tensor:
+    tokens = weights.tokens
+    return torch.cat([torch.arange(tokens.begin, tokens.last + 1), torch.tensor([tokens.end])])
+
+
+def _exponential(
+    generators: Sequence[torch.Generator], sizes: Sequence[int], device: torch.device
+) -> list[Tensor]:
+    """Return exponential noise [n, size] for each of ``sizes``.
+
+    Drawn on the CPU from each row's own generator, so that a seed gives the same on every device and in every batch.
+    """
+    uniform = torch.empty(len(generators), sum(sizes))
+    for row, generator in zip(uniform, generators, strict=True):
+        row.uniform_(generator=generator)
+    noise = uniform.clamp_(min=torch.finfo(torch.float32).tiny).log_().neg_()
+    return list(noise.to(device).tensor_split(list(accumulate(sizes))[:-1], 1))
+
+
+def _race(logits: Tensor, temperature: float, top_p: float, top_k: int | None, noise: Tensor) -> Tensor:
+    """Return the index [n] that wins an exponential race over the ranked logits [n, candidates], each with its noise."""
+    ranked, order = logits.sort(-1, descending=True)
+    beyond = ranked.softmax(-1).cumsum(-1) > top_p
+    if top_k is not None:
+        beyond[:, top_k:] = True
+    beyond[:, 0] = False
+    ranked = ranked.masked_fill(beyond, float("-inf")) / max(temperature, 1e-5)
+    winner = (ranked.softmax(-1) / noise.gather(1, order)).argmax(-1, keepdim=True)
+    return order.gather(1, winner)[:, 0]

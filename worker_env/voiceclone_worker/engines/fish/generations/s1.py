@@ -126,6 +126,11 @@ class S1Prompts:
         return row
 
 
+def without_tags(text: str) -> str:
+    """Return the text as it is: S1 has no tags in square brackets."""
+    return text
+
+
 def files(folder: Path) -> tuple[str, ...]:
     """Return the names of a checkpoint's files."""
     return ("config.json", "model.pth", "tokenizer.tiktoken", "special_tokens.json", "codec.pth")

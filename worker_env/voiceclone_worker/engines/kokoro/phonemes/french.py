@@ -455,9 +455,9 @@ _NUMERALS = frozenset(
     ]
 )
 _NO_NOUNS = ("et", "ou", "un", "une", "à", "au", "en")
-_BEFORE_CONSONANT = {"six": "si", "dix": "di", "huit": "yi"}
+_BEFORE_CONSONANT = {"six": "sˈi", "dix": "dˈi", "huit": "yˈi"}
 _BEFORE_VOWEL = {
-    "un": "œ̃n", "bon": "bɔn", "six": "siz", "dix": "diz", "prochain": "pʁoʃɛn", "certain": "sɛʁtɛn",
+    "un": "œ̃n", "bon": "bɔn", "six": "sˈiz", "dix": "dˈiz", "prochain": "pʁoʃɛn", "certain": "sɛʁtɛn",
     "ancien": "ɑ̃sjɛn", "premier": "pʁəmjɛʁ", "dernier": "dɛʁnjɛʁ", "vieil": "vjɛj",
 }  # fmt: skip
 _ENGLISH = re.compile(r"oo|ee(?!s?$)|sh|ck|[wk]|th(?=e?r?$)|[^u]ing$|^y[aeou]")
@@ -531,11 +531,11 @@ def _sounds_in_context(
     ):
         sounds += "t"
     elif word == "dix" and after in ("sept", "huit", "neuf"):
-        sounds = "di" if after == "sept" else "diz"
+        sounds = "dˈi" if after == "sept" else "dˈiz"
     elif joins and word in _BEFORE_VOWEL and after not in ("et", "ou"):
         sounds = _BEFORE_VOWEL[word]
     elif joins and word == "neuf" and after in ("heures", "ans"):
-        sounds = "nœv"
+        sounds = "nˈœv"
     elif (
         joins
         and word in liaison
@@ -544,7 +544,7 @@ def _sounds_in_context(
     ):
         sounds += liaison[word]
     elif word == "vingt" and before != "quatre" and (after in _UNITS[2:10] or after == "et"):
-        sounds = "vɛ̃t"
+        sounds = "vˈɛ̃t"
     elif not joins and word in _BEFORE_CONSONANT and after not in _MONTHS:
         sounds = _BEFORE_CONSONANT[word]
     return sounds

@@ -330,6 +330,7 @@ _RULES = spelling.Rules(
         ("x", r"x", "ʃ"),
         ("z", r"z$", "s"),
         ("l", r"lh", "lj"),
+        ("l", r"(?<=u)l(?=[^VOWEL])", "w"),
         ("l", r"(?<=[oóô])l$|(?<=[uú])l(?=[^VOWEL])|ll?(?=[VOWEL])", "l"),
         ("l", r"(?<=[VOWEL])ll?", "ŭ"),
         ("l", r"ll?", "l"),
@@ -364,12 +365,12 @@ _DIPHTHONGS = {
     "aĭ": "I", "aŭ": "W", "eĭ": "A", "eŭ": "eʊ", "oĭ": "oɪ", "oŭ": "ow", "uĭ": "uɪ", "iŭ": "iʊ", "ɛĭ": "ɛɪ", "ɛŭ": "ɛʊ",
     "ɔĭ": "ɔɪ", "uŭ": "uw", "ɐ\u0303ŭ": "ɐ\u0303ʊ\u0303", "ɐ\u0303ĭ": "ɐ\u0303j", "o\u0303ĭ": "o\u0303j",
 }  # fmt: skip
-_NASALS = {"a": "ɐ\u0303", "e": "A", "i": "i", "o": "o", "u": "u"}
+_NASALS = {"a": "ɐ\u0303", "e": "A", "i": "i", "o": "o", "u": "u\u0303"}
 _AT_THE_END = {"a": "æ", "e": "y", "o": "ʊ"}
 _OPEN_ENDING = re.compile(
-    r"(?:el|ol|ela|elas|osa|osas|ete|etes|essa|etro|ério|ógic[oa]|erno|erna|ersos?|ersas?|erva|ert[ao]s?|erra|orre|orte)$"
+    r"(?:[^m]ece[ms]?|(?:iv|iz|ud|iss|uis|ouv|oub|vi)esse[ms]?|(?:iv|iz|ud|iss|uis|ouv|oub|d)eram|el|ol|ela|elas|osa|osas|ete|etes|essa|etro|ério|ógic[oa]|erno|erna|ersos?|ersas?|erva|ert[ao]s?|erra|orre|orte)$"
 )
-_CLOSED_ENDING = re.compile(r"(?:dora|dores|sora|tora|ezas?)$")
+_CLOSED_ENDING = re.compile(r"(?:governo|estrelas?|dora|dores|sora|tora|ezas?)$")
 _ENGLISH = re.compile(r"oo(?!s?$|p|r)|ee(?!m$)|th|sh|ck|[wky]|ph|[^aeiouáéíóúâêôãõmnlrszx]$")
 _LETTER_NAMES = dict(
     zip(
@@ -415,7 +416,9 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     """
     found, skipped = spelling.tokens(spell_out(text))
     line: list[str] = []
-    for token in [part for whole in found for part in _parts(whole)]:
+    words = [part for whole in found for part in _parts(whole)]
+    for index, token in enumerate(words):
+        following = words[index + 1] if index + 1 < len(words) else None
         if not token.is_word:
             line.append(spelling.mark(token.text))
             continue
@@ -427,6 +430,8 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
             sounds = _word(token.text)
             if not sounds and token.text != "h":
                 skipped.append(token.written)
+        if "ˈ" not in sounds and not (following and following.is_word):
+            sounds = sounds.replace("ˌ", "ˈ")  # before a pause
         # s at the end is voiced before a vowel and a voiced consonant.
         if line and line[-1].endswith("s") and sounds.lstrip("ˈˌ").startswith(_VOICED):
             line[-1] = line[-1][:-1] + "z"
@@ -503,7 +508,10 @@ def _said(sounds: str, nuclei: list[int], stressed: int, word: str) -> str:
             is_last=is_last,
             word=word,
         )
-        is_secondary = nuclei.index(stressed) > 1 and position == nuclei[0]
+        # Every second syllable before the stressed one, from the first on: "ˌuniˌversiˈdade", but "você".
+        place, distance = nuclei.index(position), nuclei.index(stressed) - nuclei.index(position)
+        is_lone = distance == 1 and stressed == nuclei[-1]
+        is_secondary = place % 2 == 0 and (distance > 1 or (distance == 1 and place == 0 and not is_lone))
         parts.append(("ˈ" if position == stressed else "ˌ" if is_secondary else "") + vowel)
         position += width
     joined = "".join(parts)
@@ -528,8 +536,10 @@ def _vowel(sounds: str, position: int, mark: str, *, is_stressed: bool, is_last:
         sound = {"e": "ɛ", "o": "ɔ"}[letter]
     if mark:
         return _DIPHTHONGS.get(sound + mark, sound + {"ĭ": "ɪ", "ŭ": "ʊ"}[mark])
+    if letter in "auú" and (following == "ɲ" or (is_stressed and letter == "a" and following in tuple("mn"))):
+        return "ɐ\u0303" if letter == "a" else "u\u0303"
     if is_stressed:
-        return "ɐ\u0303" if letter == "a" and following in tuple("mnɲ") else sound
+        return sound
     if is_last:
         return _AT_THE_END.get(letter, sound)
     return "æ" if letter == "a" and following in tuple("mnɲ") else sound
