@@ -145,7 +145,7 @@ def read_words(
 
 
 def is_english(word: str, pattern: re.Pattern[str], *known: Container[str]) -> bool:
-    """Return whether a word is spelled as English is: it has ``pattern``, and is none of the words that are ``known``."""
+    """Return whether a word that is not in ``known`` is spelled as in English, which ``pattern`` finds."""
     return len(word) > 2 and bool(pattern.search(word)) and not any(word in table for table in known)
 
 
