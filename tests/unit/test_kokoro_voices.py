@@ -17,6 +17,8 @@ from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, MAX_FRAMES, C
 from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics
 from voiceclone_worker.engines.kokoro.model import Floats
 from voiceclone_worker.engines.kokoro.voices import (
+    ENOUGH,
+    FOREIGN_CONTRAST,
     FOREIGN_SHARE,
     NATIVE_SHARE,
     FittedMixture,
@@ -201,6 +203,22 @@ def test_the_score_wants_the_voice_the_f0_and_the_distance_to_others() -> None:
     assert score_probe(speaker, semitones, [], speaker, None) < own - 0.2
     assert score_probe(speaker, semitones, [other], speaker, semitones) > own
     assert score_probe(speaker, semitones, [speaker], speaker, semitones) == pytest.approx(own)
+
+
+def test_in_another_language_a_small_lead_counts_more_and_a_large_one_is_enough() -> None:
+    axes = np.eye(192, dtype=np.float32)
+
+    def gain(lead: float) -> float:
+        """Return what a lead over another speaker adds to the score."""
+        probe = 0.5 * axes[0] + (0.5 - lead) * axes[1]
+        alone, beside = (
+            score_probe(axes[0], 90.0, others, probe, 90.0, is_foreign=True) for others in ([], [axes[1]])
+        )
+        return beside - alone
+
+    assert gain(0.05) == pytest.approx(FOREIGN_CONTRAST * 0.05)
+    assert gain(-0.05) == pytest.approx(-FOREIGN_CONTRAST * 0.05)
+    assert gain(0.2) == gain(0.4) == pytest.approx(FOREIGN_CONTRAST * ENOUGH)
 
 
 def test_styles_are_interpolated_between_lengths() -> None:
