@@ -1,6 +1,6 @@
 """A random checkpoint of the fish engine: random weights in the published layout, which speak no words.
 
-    python -m benchmarks.random_checkpoint OUT [--size tiny|small|s1-mini] [--seed N] [--force] [--json]
+    python -m benchmarks.random_checkpoint OUT [--size SIZE] [--seed N] [--force] [--json]
 
 To try, to test and to measure the engine without the published weights. The fish environment does the work
 (random_weights.py).
@@ -23,7 +23,8 @@ from typing import Any
 from benchmarks.program import run_program
 from voiceclone_cli.cli.progress import Display, ProgressMode, print_line
 from voiceclone_cli.config import Settings, path_setting, resolve
-from voiceclone_cli.engines.fish import fish_checkout, fish_python, is_generated, require_fish_speech
+from voiceclone_cli.engines.checkpoint import is_generated
+from voiceclone_cli.engines.fish import fish_checkout, fish_python, require_fish_speech
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import friendly_errors
 from voiceclone_cli.models.store import megabytes
@@ -32,16 +33,12 @@ from voiceclone_cli.workers.process import ask_tool, worker_command
 
 PROGRAM = Path(__file__).with_name("random_weights.py")
 STAGE = "checkpoint"
-FILES = frozenset(
+_EVERY = ("README.txt", "codec.pth", "codec.yaml", "config.json", "generated.json")
+S1_FILES = frozenset((*_EVERY, "model.pth", "special_tokens.json", "tokenizer.tiktoken"))
+S2_FILES = frozenset(
     (
-        "README.txt",
-        "codec.pth",
-        "codec.yaml",
-        "config.json",
-        "generated.json",
-        "model.pth",
-        "special_tokens.json",
-        "tokenizer.tiktoken",
+        *(*_EVERY, "model.safetensors.index.json", "tokenizer.json"),
+        *(f"model-0000{number}-of-00002.safetensors" for number in (1, 2)),
     )
 )
 """All that a generated checkpoint consists of."""
@@ -50,11 +47,14 @@ _DEADLINE_SECONDS = 1800.0
 
 
 class Size(StrEnum):
-    """``s1-mini`` has the shape of the published weights."""
+    """``s1-mini`` and ``s2-pro`` have the shapes of the published weights."""
 
     TINY = "tiny"
     SMALL = "small"
     S1_MINI = "s1-mini"
+    S2_TINY = "s2-tiny"
+    S2_SMALL = "s2-small"
+    S2_PRO = "s2-pro"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +129,10 @@ def _require_usable(folder: Path, force: bool) -> None:
         return
     if not is_generated(folder):
         raise _refusal(f"{folder} is not empty and holds no generated checkpoint: name another folder.")
-    if there - FILES:
+    strange = there - S1_FILES - S2_FILES
+    if strange:
         raise _refusal(
-            f"{folder} holds files beside its generated checkpoint ({', '.join(sorted(there - FILES)[:3])}): move "
+            f"{folder} holds files beside its generated checkpoint ({', '.join(sorted(strange)[:3])}): move "
             "them away, or name another folder."
         )
     if not force:
@@ -194,7 +195,8 @@ def _arguments() -> argparse.Namespace:
         type=Size,
         choices=list(Size),
         default=Size.TINY,
-        help="tiny (27 MB), small (220 MB) or s1-mini (3.6 GB, the shape of the published weights)",
+        help="tiny (27 MB), small (220 MB) or s1-mini (3.6 GB, the published shape); of the S2 generation: s2-tiny "
+        "(30 MB), s2-small (750 MB) or s2-pro (11 GB, the published shape)",
     )
     parser.add_argument("--seed", type=_seed, default=0, help="other weights for another seed")
     parser.add_argument("--force", action="store_true", help="replace the random checkpoint in OUT")

@@ -1,9 +1,9 @@
-"""Checkpoints of random weights in the exact layout of openaudio-s1-mini, for tests and measurements.
+"""Checkpoints of random weights in the exact layouts of openaudio-s1-mini and s2-pro, for tests and measurements.
 
     python random_weights.py --tool make_checkpoint FOLDER SIZE SEED [SOURCE]
 
 `python -m benchmarks.random_checkpoint` runs this in the fish environment's interpreter. Such a checkpoint replaces
-the published one where that is not available: every file loads in fish-speech's own loaders, its codec converts speech
+the published one where that is not available: the weights load in fish-speech's own class, its codec converts speech
 to codes and back, and the length of its speech follows the text, with another sound for each reference and seed.
 """
 
@@ -17,15 +17,20 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 if __name__ == "__main__":
     # In place of this folder, whose modules belong to the other environment.
-    sys.path[0] = str(Path(__file__).resolve().parents[1] / "worker_env")
+    root = Path(__file__).resolve().parents[1]
+    sys.path[:1] = [str(root / "worker_env"), str(root)]
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
+from benchmarks.random_ending import KEY_GAIN, EndingTokens, wire_ending
+from benchmarks.random_s2 import S2_SHAPES, S2_VOCABULARY, s2_ending_tokens, save_shards, write_s2_files
 from voiceclone_worker.engines.base import Emit, EngineError
 from voiceclone_worker.engines.fish.checkpoint import open_upstream, published_codec
 from voiceclone_worker.runtime import Channel, exit_with_parent
@@ -47,7 +52,6 @@ _COMMON: Mapping[str, Any] = {
     "initializer_range": 0.02,
     "is_reward_model": False,
     "scale_codebook_embeddings": True,
-    "tie_word_embeddings": False,
     "use_gradient_checkpointing": False,
 }
 
@@ -73,12 +77,14 @@ class CheckpointSize:
     """Data type of model.pth, as torch names it."""
     shape: Mapping[str, int]
     codec: CodecShape | None
+    s2: bool = False
+    """Whether it is of the S2 generation: tied embeddings, norms that differ, shards of safetensors."""
 
     @property
     def config(self) -> dict[str, Any]:
-        """Content of config.json, with upstream's keys only, since it refuses any other."""
+        """What upstream's class takes, and no other key, since it refuses any: the content of S1's config.json."""
         sizes = {"vocab_size": self.vocabulary, "codebook_size": self.semantic_tokens}
-        return {**_COMMON, **sizes, **self.shape}
+        return {**_COMMON, "tie_word_embeddings": self.s2, **sizes, **self.shape}
 
 
 def _shape(
@@ -136,6 +142,26 @@ SIZES: Mapping[str, CheckpointSize] = {
             ),
             codec=None,
         ),
+        *(
+            CheckpointSize(
+                name=name,
+                vocabulary=S2_VOCABULARY if name != "s2-pro" else 155776,
+                semantic_tokens=4096,
+                weights="bfloat16",
+                shape=shape,
+                codec=codec,
+                s2=True,
+            )
+            for (name, shape), codec in zip(
+                S2_SHAPES.items(),
+                (
+                    CodecShape(channels=4, encoder_layers=1, quantizer_layers=1, semantic_tokens=4096),
+                    CodecShape(channels=16, encoder_layers=1, quantizer_layers=2, semantic_tokens=4096),
+                    None,
+                ),
+                strict=True,
+            )
+        ),
     )
 }
 
@@ -146,7 +172,7 @@ ABOUT = (
 )
 _README = f"""{ABOUT}
 
-Made by `python -m benchmarks.random_checkpoint`, in the layout of openaudio-s1-mini, size {{size}}, seed {{seed}}.
+Made by `python -m benchmarks.random_checkpoint`, in the layout of {{layout}}, size {{size}}, seed {{seed}}.
 Nothing here was trained, and nothing comes from the published weights.
 """
 _SPARE_BYTES = 16_000_000
@@ -168,20 +194,25 @@ def make_checkpoint(folder: Path, size: CheckpointSize, seed: int, emit: Emit) -
     except OSError as error:
         raise _unwritable(folder, error) from error
     codec = empty_codec(codec_configuration)
-    model_parameters = _model_parameters(folder, config)
-    parts = {"model.pth": model_parameters * dtype.itemsize, "codec.pth": _bytes_of(codec.state_dict())}
+    shapes = weight_shapes(config)
+    model_parameters = sum(math.prod(shape) for shape in shapes.values())
+    model_name = "model.safetensors" if size.s2 else "model.pth"
+    parts = {model_name: model_parameters * dtype.itemsize, "codec.pth": _bytes_of(codec.state_dict())}
     require_space(folder, sum(parts.values()))
 
     meter = _Meter(emit, 2 * sum(parts.values()))  # each byte is drawn, then written
     drawing: dict[str, Callable[[], dict[str, Tensor]]] = {
-        "model.pth": lambda: text_model_weights(folder, config, dtype, seed, meter.add),
+        model_name: lambda: text_model_weights(
+            shapes, config, dtype, seed, _ending_tokens(folder, size), meter.add
+        ),
         "codec.pth": lambda: codec_weights(codec, seed, meter.add),
     }
     for name, draw in drawing.items():
         meter.begin(f"drawing {name}")
         weights = draw()
         meter.begin(f"writing {name}")
-        _save(weights, folder / name)
+        save = save_shards if name == "model.safetensors" else torch.save
+        _save(save, weights, folder / name)
         meter.add(parts[name])
         del weights  # of the published size, each takes two gigabytes
     return {
@@ -216,27 +247,41 @@ class _Meter:
 def _write_small_files(
     folder: Path, size: CheckpointSize, codec_configuration: Mapping[str, Any], seed: int
 ) -> None:
-    from fish_speech.tokenizer import ALL_SPECIAL_TOKENS
     from omegaconf import OmegaConf
+
+    write_tokenizer(folder, size)
+    OmegaConf.save(OmegaConf.create(dict(codec_configuration)), folder / "codec.yaml")
+    (folder / "README.txt").write_text(
+        _README.format(layout="s2-pro" if size.s2 else "openaudio-s1-mini", size=size.name, seed=seed),
+        encoding="utf-8",
+    )
+    _write_json(folder / "generated.json", {"size": size.name, "seed": seed, "about": ABOUT})
+
+
+def write_tokenizer(folder: Path, size: CheckpointSize) -> None:
+    """Write config.json, and the files of the tokenizer."""
+    if size.s2:
+        write_s2_files(folder, size.config)
+        return
+    from fish_speech.tokenizer import ALL_SPECIAL_TOKENS
 
     plain = [token for token in ALL_SPECIAL_TOKENS if not token.startswith("<|semantic:")]
     semantic = [f"<|semantic:{number}|>" for number in range(size.semantic_tokens)]
     write_vocabulary(folder, [*plain, *semantic], size.vocabulary)
     _write_json(folder / "config.json", size.config)
-    OmegaConf.save(OmegaConf.create(dict(codec_configuration)), folder / "codec.yaml")
-    (folder / "README.txt").write_text(_README.format(size=size.name, seed=seed), encoding="utf-8")
-    _write_json(folder / "generated.json", {"size": size.name, "seed": seed, "about": ABOUT})
+
+
+def _ending_tokens(folder: Path, size: CheckpointSize) -> EndingTokens:
+    if size.s2:
+        return s2_ending_tokens(size.semantic_tokens)
+    ids = json.loads((folder / "special_tokens.json").read_text(encoding="utf-8"))
+    end, first = ids["<|im_end|>"], ids["<|semantic:0|>"]
+    # A line begins with the 13 bytes of `<|speaker:0|>`, which count as text.
+    return EndingTokens(end, range(first, first + size.semantic_tokens), (end,), (), 127.0)
 
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
-
-
-def _model_parameters(folder: Path, config: Mapping[str, Any]) -> int:
-    from fish_speech.tokenizer import FishTokenizer
-
-    shapes = weight_shapes(FishTokenizer.from_pretrained(str(folder)), config)
-    return sum(math.prod(shape) for shape in shapes.values())
 
 
 def _bytes_of(weights: Mapping[str, Tensor]) -> int:
@@ -254,11 +299,11 @@ def require_space(folder: Path, needed: int) -> None:
         )
 
 
-def _save(weights: Mapping[str, Tensor], path: Path) -> None:
+def _save(save: Callable[[dict[str, Tensor], Path], None], weights: dict[str, Tensor], path: Path) -> None:
     try:
-        torch.save(dict(weights), path)
-    # torch wraps errors of the file system in a RuntimeError.
-    except (OSError, RuntimeError) as error:
+        save(weights, path)
+    # torch wraps errors of the file system in a RuntimeError, safetensors in one of its own.
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise _unwritable(path.parent, error) from error
 
 
@@ -299,38 +344,42 @@ _VARIETY = 2.0
 
 
 def text_model_weights(
-    folder: Path, config: Mapping[str, Any], dtype: torch.dtype, seed: int, filled: Filled
+    shapes: Mapping[str, torch.Size],
+    config: Mapping[str, Any],
+    dtype: torch.dtype,
+    seed: int,
+    tokens: EndingTokens,
+    filled: Filled,
 ) -> dict[str, Tensor]:
-    """Return the content of ``model.pth``. ``folder`` has the tokenizer; ``config`` is config.json."""
-    from fish_speech.tokenizer import IM_END_TOKEN, FishTokenizer
-
-    tokenizer = FishTokenizer.from_pretrained(str(folder))
+    """Return the weights of both transformers, of ``weight_shapes``, by the names of ``model.pth``."""
     random = torch.Generator().manual_seed(seed)
     weights = {}
-    for name, shape in weight_shapes(tokenizer, config).items():
+    for name, shape in shapes.items():
         weights[name] = _drawn_text(name, shape, config, dtype, random)
         filled(weights[name].nbytes)
-    semantic = range(tokenizer.semantic_begin_id, tokenizer.semantic_end_id + 1)
-    wire_ending(weights, config, tokenizer.get_token_id(IM_END_TOKEN), semantic)
+    wire_ending(weights, config, tokens)
     return weights
 
 
-def weight_shapes(tokenizer: Any, config: Mapping[str, Any]) -> dict[str, torch.Size]:
+def weight_shapes(config: Mapping[str, Any]) -> dict[str, torch.Size]:
     """Return the shape of every weight of the model, from upstream's class, without allocating it."""
     from fish_speech.models.text2semantic.llama import DualARModelArgs, DualARTransformer
 
     with torch.device("meta"):
-        model = DualARTransformer(DualARModelArgs(**config), tokenizer)
+        model = DualARTransformer(DualARModelArgs(**config), SimpleNamespace(semantic_id_to_token_id={}))
     return {name: weight.shape for name, weight in model.state_dict().items()}
 
 
 def _drawn_text(
     name: str, shape: torch.Size, config: Mapping[str, Any], dtype: torch.dtype, random: torch.Generator
 ) -> Tensor:
-    if len(shape) == 1:
-        gain = KEY_GAIN if name.endswith(("q_norm.weight", "k_norm.weight")) else 1.0
+    if len(shape) > 1:
+        return torch.empty(shape, dtype=dtype).normal_(0.0, _deviation(name, shape, config), generator=random)
+    gain = KEY_GAIN if name.endswith(("q_norm.weight", "k_norm.weight")) else 1.0
+    if not config["tie_word_embeddings"]:
         return torch.full(shape, gain, dtype=dtype)
-    return torch.empty(shape, dtype=dtype).normal_(0.0, _deviation(name, shape, config), generator=random)
+    # Gains of 1 would hide a norm that is left out.
+    return (gain * (1 + 0.3 * torch.randn(shape, generator=random))).to(dtype)
 
 
 def _deviation(name: str, shape: torch.Size, config: Mapping[str, Any]) -> float:
@@ -357,142 +406,6 @@ def _deviation(name: str, shape: torch.Size, config: Mapping[str, Any]) -> float
             return _VARIETY / math.sqrt(shape[1])
         case part:
             raise ValueError(f"fish-speech has a weight that is not known here: {name} ({part})")
-
-
-# Hand-set weights with which the length of a generated line follows its text.
-#
-# All other weights are random, so without these a line would run to its limit, or end anywhere; the engine and the
-# mixing need speech whose length follows the text. A few channels of the hidden state, which the random weights neither
-# read nor write, have a small circuit:
-#
-# - the embeddings mark every position: ``TEXT``, ``FRAME`` (a semantic token) or ``END`` (the end of
-#   the reference);
-# - a head of the first layer looks for ``END``. Positions behind it find it, and are marked ``CURRENT``:
-#   they belong to the current line, not to the reference;
-# - a head of the second layer looks at all ``CURRENT`` positions alike and takes the mean of what they
-#   weigh: a token of text minus 1.3 frames, a generated frame plus one. This ``BALANCE`` crosses zero when
-#   there are enough frames for the text, whatever its length;
-# - the row of the end token in the output turns it into a logit that climbs over those of all semantic
-#   tokens there.
-#
-# A head finds its positions by the sign of its keys: the norm that this model applies to queries and
-# keys leaves of a single component nothing but its sign. The component belongs to the slowest pair of
-# the rotary embedding, which hardly turns over the longest prompt.
-
-CONSTANT, TEXT, FRAME, END, CURRENT, BALANCE = range(6)
-RESERVED = 6
-"""Channels of the hidden state, from the first, that belong to the circuit. All but the balance are 0 or the square
-root of the width, beside random channels of variance 1."""
-
-KEY_GAIN = 2.0
-"""Weight of the norms of queries and keys: positions that a head looks for then weigh e^32 times the
-others, or more."""
-
-# What a position weighs in the balance, in tenths of a frame. Whole numbers below 128, so that bf16
-# and int8 hold them exactly. Each line begins with the 13 bytes of `<|speaker:0|>`, which count as
-# text; END takes 12.7 frames off again, so that a line has 4.2 frames beyond those of its text.
-_TENTHS = {TEXT: -13.0, FRAME: 10.0, END: 127.0}
-
-_BALANCE_SCALE = 0.04
-"""Keeps the balance, which runs from -13 to 10, below the other channels."""
-
-_LEVEL = 8.0
-"""Logit of the end token at a balance of zero: about the highest of the semantic tokens."""
-
-_SLOPE = 30.0
-"""How steeply it climbs with the balance: lines end within a few frames in a hundred of their length."""
-
-_NEVER = -60.0
-"""Logit of every token that is neither speech nor the end."""
-
-# Root mean square of a hidden state, which the norms divide by: the random channels give 1, what all
-# random blocks add another 1 by the end, and each channel that is set 1.
-_RMS_FIRST, _RMS_SECOND, _RMS_LAST = math.sqrt(3), math.sqrt(4), math.sqrt(5)
-
-
-def wire_ending(weights: Mapping[str, Tensor], config: Mapping[str, Any], end: int, semantic: range) -> None:
-    """Set the circuit into the random weights of a text model, in place.
-
-    ``weights`` are named as in model.pth and ``config`` is config.json, of two layers or more; ``end``
-    and ``semantic`` are the ids of the end token and of the semantic tokens.
-    """
-    _keep_apart(weights)
-    _mark_positions(weights, config, end, semantic)
-    _mark_current(weights, config)
-    _weigh(weights, config)
-    _speak_or_end(weights, config, end, semantic)
-
-
-def _keep_apart(weights: Mapping[str, Tensor]) -> None:
-    """Keep random weights from reading and writing the reserved channels."""
-    for name, weight in weights.items():
-        if name.endswith(("wqkv.weight", "w1.weight", "w3.weight", "output.weight")):
-            weight[:, :RESERVED] = 0
-        elif name.endswith(("wo.weight", "w2.weight")):
-            weight[:RESERVED] = 0
-        elif name.endswith("embeddings.weight"):
-            weight[:, :RESERVED] = 0
-
-
-def _mark_positions(
-    weights: Mapping[str, Tensor], config: Mapping[str, Any], end: int, semantic: range
-) -> None:
-    unit = math.sqrt(config["dim"])
-    embeddings = weights["embeddings.weight"]
-    embeddings[:, CONSTANT] = unit
-    embeddings[:, TEXT] = unit
-    embeddings[end, TEXT], embeddings[end, END] = 0, unit
-    frames = embeddings[semantic.start : semantic.stop]
-    # At these positions the model divides by this, once the codebooks' embeddings are added.
-    scale = math.sqrt(config["num_codebooks"] + 1)
-    frames[:, CONSTANT], frames[:, TEXT], frames[:, FRAME] = scale * unit, 0, scale * unit
-
-
-def _mark_current(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
-    """Make CURRENT one unit behind the end of the reference.
-
-    Before it all keys have the wrong sign: the head then looks everywhere, and finds no END.
-    """
-    value = _set_head(weights, config, layer=0, channel=END)
-    value[END] = 1.0
-    weights["layers.0.attention.wo.weight"][CURRENT, 0] = _RMS_FIRST
-
-
-def _weigh(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
-    value = _set_head(weights, config, layer=1, channel=CURRENT)
-    for channel, tenths in _TENTHS.items():
-        value[channel] = tenths
-    weights["layers.1.attention.wo.weight"][BALANCE, 0] = _BALANCE_SCALE * _RMS_SECOND
-
-
-def _set_head(
-    weights: Mapping[str, Tensor], config: Mapping[str, Any], *, layer: int, channel: int
-) -> Tensor:
-    """Make the first head look at the positions where ``channel`` is set, all alike.
-
-    Returns the row of weights [dim] of the head's first value, zero; its other values stay zero.
-    """
-    width, queries, keys = config["head_dim"], config["n_head"], config["n_local_heads"]
-    wqkv = weights[f"layers.{layer}.attention.wqkv.weight"]
-    query, key, value = (wqkv[first * width : (first + 1) * width] for first in (0, queries, queries + keys))
-    for rows in (query, key, value):
-        rows[:] = 0
-    slowest = width - 2
-    query[slowest, CONSTANT] = 1.0
-    key[slowest, channel], key[slowest, CONSTANT] = 2.0, -1.0
-    return value[0]
-
-
-def _speak_or_end(
-    weights: Mapping[str, Tensor], config: Mapping[str, Any], end: int, semantic: range
-) -> None:
-    unit = math.sqrt(config["dim"])
-    output = weights["output.weight"]
-    output[:, CONSTANT] = _NEVER * _RMS_LAST / unit
-    output[semantic.start : semantic.stop, CONSTANT] = 0
-    output[end] = 0
-    output[end, CONSTANT] = _LEVEL * _RMS_LAST / unit
-    output[end, BALANCE] = _SLOPE * _RMS_LAST / (_BALANCE_SCALE * unit)
 
 
 _HEAD_WIDTH = 64

@@ -86,13 +86,30 @@ def fish_python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, fish_python: Path) -> Path:
-    """A generated checkpoint: it speaks no words, but as long as a text asks. Not to be written into."""
+def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory, fish_python: Path) -> Mapping[str, Path]:
+    """A generated checkpoint of each generation: it speaks no words, but as long as a text asks. Not to be written
+    into."""
     from benchmarks.random_checkpoint import Size, make_checkpoint
     from voiceclone_cli.config import resolve
 
     settings = resolve({}, {"FISH_SPEECH_PYTHON": str(fish_python)}, dotenv=Path(os.devnull))
-    return make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny", Size.TINY, settings).folder
+    folder = tmp_path_factory.mktemp("checkpoint")
+    return {
+        generation: make_checkpoint(folder / size.value, size, settings).folder
+        for generation, size in (("S1", Size.TINY), ("S2", Size.S2_TINY))
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tiny_checkpoints: Mapping[str, Path]) -> Path:
+    """The generated checkpoint of S1, for what does not depend on the generation."""
+    return tiny_checkpoints["S1"]
+
+
+@pytest.fixture(scope="session", params=["S1", "S2"])
+def each_checkpoint(request: pytest.FixtureRequest, tiny_checkpoints: Mapping[str, Path]) -> Path:
+    """Each of the generated checkpoints in turn."""
+    return tiny_checkpoints[request.param]
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import torch
 
     from voiceclone_worker.engines.fish.decoder import Decoder
+    from voiceclone_worker.engines.fish.generations import Prompts
 
 STEPS = ("encode", "generate", "decode")
 
@@ -124,21 +125,21 @@ class UpstreamModels:
     cut window its ``generate`` is called on the same prompt.
 
     ``started`` is when loading began (perf_counter). Raises EngineError as ``open_upstream`` and
-    ``checkpoint.check`` do.
+    ``check_files`` do.
     """
 
     def __init__(self, job: Mapping[str, Any], started: float) -> None:
         import numpy  # noqa: F401 (loading it is a part of loading)
         import soundfile  # noqa: F401 (and so is this)
 
-        from voiceclone_worker.engines.fish import checkpoint
         from voiceclone_worker.engines.fish.checkpoint import PRECISIONS, choose_device
+        from voiceclone_worker.engines.fish.generations import S1, check_files
 
         self.job = job
         self.seconds: dict[str, float] = {}
         self._folder = Path(job["checkpoint"])
         open_upstream(job["source"])
-        checkpoint.check_checkpoint(self._folder)
+        check_files(self._folder, S1)
         self._device, precision = choose_device(job["device"], job["precision"])
         # Upstream has no such int8; it computes in bfloat16 then, which is its default.
         self._dtype = PRECISIONS[precision]
@@ -369,20 +370,22 @@ def measure_roofline(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
     job = _read_job(arguments[0], "roofline_usage")
     import torch
 
-    from voiceclone_worker.engines.fish.checkpoint import PRECISIONS, choose_device, load_model
+    from voiceclone_worker.engines.fish.checkpoint import PRECISIONS, choose_device
     from voiceclone_worker.engines.fish.decoder import Decoder
-    from voiceclone_worker.engines.fish.model import Sampling
+    from voiceclone_worker.engines.fish.generations import generation_of
+    from voiceclone_worker.engines.fish.sampling import SamplingSettings
 
-    open_upstream(job["source"])
     device, precision = choose_device(job["device"], job["precision"])
     delivered, int8 = bandwidth(device), precision == "int8"
-    model = load_model(Path(job["checkpoint"]), device, PRECISIONS[precision])
-    sampling = Sampling(model, int8=int8)
-    decoder = Decoder(model, sampling, max(job["batch_sizes"]), int8=int8, compiled=job["compile"])
+    folder = Path(job["checkpoint"])
+    generation = generation_of(folder)
+    weights, prompts = generation.load(folder, device, PRECISIONS[precision])
+    sampling = generation.sampling(weights, SamplingSettings(), int8=int8)
+    decoder = Decoder(weights, sampling, max(job["batch_sizes"]), int8=int8, compiled=job["compile"])
     limit = delivered / decoder.model.nbytes_per_frame
     measured: list[dict[str, Any]] = []
     for lines in job["batch_sizes"]:
-        speed = lines / step_seconds(decoder, model, lines)
+        speed = lines / step_seconds(decoder, prompts, lines)
         share = round(speed / limit, 4) if lines == 1 else None
         measured.append({"batch_size": lines, "frames_per_second": round(speed, 3), "share": share})
     return {
@@ -409,21 +412,19 @@ def bandwidth(device: torch.device) -> float:
     return best
 
 
-def step_seconds(decoder: Decoder, model: Any, lines: int) -> float:
+def step_seconds(decoder: Decoder, prompts: Prompts, lines: int) -> float:
     """Return the median seconds of a step that decodes a frame for each of ``lines`` lines.
 
     Raises EngineError ``roofline_unmeasured`` when the checkpoint ends its lines before enough steps.
     """
     import torch
 
-    from voiceclone_worker.engines.fish import decoder as fish_decoder
     from voiceclone_worker.engines.fish.decoder import DecoderLine
-    from voiceclone_worker.engines.fish.model import CODES
+    from voiceclone_worker.engines.fish.sampling import RESIDUAL_CODES
 
-    codebooks, tokenizer = model.config.num_codebooks, model.tokenizer
-    codes = torch.randint(CODES, (codebooks, REFERENCE_FRAMES), generator=torch.Generator().manual_seed(0))
-    voice = fish_decoder.voice_prompt(TEXT, codes, tokenizer)
-    text = fish_decoder.line_prompt(TEXT, tokenizer, codebooks)
+    sizes = (decoder.model.codebooks, REFERENCE_FRAMES)
+    codes = torch.randint(RESIDUAL_CODES, sizes, generator=torch.Generator().manual_seed(0))
+    voice, text = prompts.voice(TEXT, codes), prompts.line(TEXT)
     for seed in range(lines):
         decoder.submit(DecoderLine(voice, text, seed, WARM + FRAMES))
     seconds = []

@@ -33,7 +33,7 @@ nd nde North Ndebele | ne nep Nepali | ng ndo Ndonga | nl nld Dutch | nn nno Nor
 no nor Norwegian | nr nbl South Ndebele | nv nav Navajo | ny nya Chichewa | oc oci Occitan | oj oji Ojibwa |
 om orm Oromo | or ori Odia | os oss Ossetian | pa pan Punjabi | pi pli Pali | pl pol Polish |
 ps pus Pashto | pt por Portuguese | qu que Quechua | rm roh Romansh | rn run Rundi | ro ron Romanian |
-ru rus Russian | rw kin Kinyarwanda | sa san Sanskrit | sc srd Sardinian | sd snd Sindhi |
+ru rus Russian | rw kin Kinyarwanda | sa san Sanskrit | sd snd Sindhi |
 se sme Northern Sami | sg sag Sango | si sin Sinhala | sk slk Slovak | sl slv Slovenian | sm smo Samoan |
 sn sna Shona | so som Somali | sq sqi Albanian | sr srp Serbian | ss ssw Swati | st sot Southern Sotho |
 su sun Sundanese | sv swe Swedish | sw swa Swahili | ta tam Tamil | te tel Telugu | tg tgk Tajik |
@@ -57,14 +57,15 @@ cop Coptic | csb Kashubian | dsb Lower Sorbian | fil Filipino | fur Friulian | g
 gsw Swiss German | hak Hakka | haw Hawaiian | hil Hiligaynon | hmn Hmong | hsb Upper Sorbian | ilo Ilocano |
 jbo Lojban | kab Kabyle | kok Konkani | lfn Lingua Franca Nova | lij Ligurian | ltg Latgalian | mai Maithili |
 mni Manipuri | nan Min Nan | nap Neapolitan | nds Low German | pap Papiamento | pcm Nigerian Pidgin | prs Dari |
-quc Kiche | sat Santali | scn Sicilian | sco Scots | shn Shan | szl Silesian | vec Venetian | wuu Wu |
+quc Kiche | sat Santali | scn Sicilian | sco Scots | shn Shan | srd Sardinian | szl Silesian | vec Venetian | wuu Wu |
 yue Cantonese
 """
-"""ISO 639-3 codes of languages without one of two letters, and their names."""
+"""ISO 639-3 codes of languages without one of two letters, and their names. Sardinian has one, sc, but what people call
+so is simplified Chinese."""
 
 _ALIASES = """
 cmn zh | chs zh-Hans | cht zh-Hant | zhs zh-Hans | zht zh-Hant | zh-chs zh-Hans | zh-cht zh-Hant | zh-yue yue |
-tc zh-Hant | 简体 zh-Hans | 简体中文 zh-Hans | 简中 zh-Hans | 简 zh-Hans | 繁体 zh-Hant |
+sc zh-Hans | tc zh-Hant | 简体 zh-Hans | 简体中文 zh-Hans | 简中 zh-Hans | 简 zh-Hans | 繁体 zh-Hant |
 繁體 zh-Hant | 繁体中文 zh-Hant | 繁體中文 zh-Hant | 繁中 zh-Hant | 繁 zh-Hant | 中文 zh | 汉语 zh | 漢語 zh | 国语 zh |
 國語 zh | 普通话 zh | mandarin zh | 粤语 yue | 粵語 yue | cn zh-CN | jp ja | 日本語 ja | 日语 ja | 日語 ja | 日文 ja |
 한국어 ko | 英语 en | 英語 en | 英文 en | cz cs | dk da | ua uk | vn vi | iw he | ji yi | mo ro | sh sr-Latn |

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from voiceclone_worker.engines.base import EngineError
-from voiceclone_worker.engines.fish.checkpoint import load_codec, load_model, open_upstream
+from voiceclone_worker.engines.fish.checkpoint import load_codec, open_upstream
+from voiceclone_worker.engines.fish.generations import check_files, generation_of
 
 open_upstream("")
 CPU = torch.device("cpu")
@@ -15,7 +16,9 @@ CPU = torch.device("cpu")
 
 def load(folder: Path) -> dict[str, object]:
     try:
-        load_model(folder, CPU, torch.float32)
+        generation = generation_of(folder)
+        check_files(folder, generation)
+        generation.load(folder, CPU, torch.float32)
         load_codec(folder, CPU)
     except EngineError as error:
         return {"code": error.code, "message": error.message}

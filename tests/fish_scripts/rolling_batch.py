@@ -11,14 +11,9 @@ from pathlib import Path
 
 import torch
 
-from voiceclone_worker.engines.fish.checkpoint import open_upstream
-
-open_upstream()
-
-from voiceclone_worker.engines.fish import decoder as fish_decoder  # noqa: E402
-from voiceclone_worker.engines.fish.checkpoint import load_model  # noqa: E402
-from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine  # noqa: E402
-from voiceclone_worker.engines.fish.model import Sampling  # noqa: E402
+from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine
+from voiceclone_worker.engines.fish.generations import generation_of
+from voiceclone_worker.engines.fish.sampling import SamplingSettings
 
 TEXTS = ["This one is by far the longest of all the lines that go through the three slots."] + [
     f"Line {number}{' or so' * (number % 3)}." for number in range(11)
@@ -27,27 +22,24 @@ FOLDER = Path(sys.argv[1])
 
 
 def decoder_for(dtype, slots, int8=False):
-    model = load_model(FOLDER, torch.device("cpu"), dtype)
-    sampling = Sampling(model, int8=int8)
+    generation = generation_of(FOLDER)
+    weights, prompts = generation.load(FOLDER, torch.device("cpu"), dtype)
+    sampling = generation.sampling(weights, SamplingSettings(), int8=int8)
     random = torch.Generator().manual_seed(1)
     voices = [
-        fish_decoder.voice_prompt(
-            "words", torch.randint(0, 1000, (10, frames), generator=random), model.tokenizer
-        )
-        for frames in (40, 77)
+        prompts.voice("words", torch.randint(0, 1000, (10, frames), generator=random)) for frames in (40, 77)
     ]
-    return Decoder(model, sampling, slots, int8=int8), voices, model.tokenizer
+    return Decoder(weights, sampling, slots, int8=int8), voices, prompts
 
 
-def submit(decoder, voices, tokenizer):
+def submit(decoder, voices, prompts):
     for number, text in enumerate(TEXTS):
-        line = fish_decoder.line_prompt(text, tokenizer, 10)
-        decoder.submit(DecoderLine(voices[number % 2], line, 100 + number, 400, tag=number))
+        decoder.submit(DecoderLine(voices[number % 2], prompts.line(text), 100 + number, 400, tag=number))
 
 
-def decode(decoder, voices, tokenizer):
+def decode(decoder, voices, prompts):
     """Codes of every line, and how many rows there were at each step."""
-    submit(decoder, voices, tokenizer)
+    submit(decoder, voices, prompts)
     codes, rows = {}, []
     while decoder.busy:
         done = decoder.step()
@@ -62,7 +54,7 @@ def same(one, other):
 
 def out_of_memory(slots):
     """Memory for caches of two rows and no more: what a device without room says."""
-    decoder, voices, tokenizer = decoder_for(torch.float32, slots)
+    decoder, voices, prompts = decoder_for(torch.float32, slots)
     real = decoder.model.cache
 
     def cache(rows, positions):
@@ -71,7 +63,7 @@ def out_of_memory(slots):
         return real(rows, positions)
 
     decoder.model.cache = cache
-    submit(decoder, voices, tokenizer)
+    submit(decoder, voices, prompts)
     codes, tried = {}, []
     while decoder.busy:
         try:

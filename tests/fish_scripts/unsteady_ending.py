@@ -1,6 +1,6 @@
 """Make a generated checkpoint that ends lines by chance only, in place: CHECKPOINT.
 
-The end token then looks away from the balance of text and speech (see benchmarks/random_weights.py): it is about
+The end token then looks away from the balance of text and speech (see benchmarks/random_ending.py): it is about
 as likely at any frame, and some lines find it too late.
 """
 
@@ -16,7 +16,7 @@ open_upstream()
 
 from fish_speech.tokenizer import FishTokenizer  # noqa: E402
 
-from benchmarks.random_weights import BALANCE, CONSTANT  # noqa: E402
+from benchmarks.random_ending import BALANCE, CONSTANT  # noqa: E402
 
 LOWER = 3.4
 """So that about one line in three is still being spoken at its cap."""

@@ -192,6 +192,36 @@ def test_a_node_with_another_version_gets_no_slot_and_the_note_says_why(
     assert shared <= {"the working directory is seen there", "nothing: files travel"} and shared
 
 
+def test_a_node_that_cannot_read_the_languages_of_the_lines_gets_no_worker(
+    there: Machines, tmp_path: Path, model_folders: object
+) -> None:
+    """As if the package had not been installed there."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['haqumei'] = None\n")
+    settings = there.settings(engine="kokoro", language="ja")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    there.add({"PYTHONPATH": path})
+    notes: list[str] = []
+    lack = (
+        "reading Japanese needs the Python package haqumei==0.12.3: install it (pip install haqumei==0.12.3)"
+    )
+    launchers = [
+        RayLauncher(
+            settings,
+            choose_engine(settings),
+            languages=languages,
+            progress=lambda event: notes.append(event.note),
+        )
+        for languages in (("en", "ja"), ("en", "zh", "yue"))
+    ]
+    with closing(launchers[0]), closing(launchers[1]):
+        rooms = [launcher.room() for launcher in launchers]
+    rows = list(node_rows(settings, tmp_path))
+    there.lose(len(there.nodes) - 1)
+    assert rooms == [3, 4], notes
+    assert [note for note in notes if f"gets no worker: {lack}" in note]
+    assert [row for row in rows if lack in row.advice]
+
+
 def test_the_fish_environment_never_imports_ray() -> None:
     program = worker_command(None, threads=1).program
     sources = list(program.rglob("*.py"))

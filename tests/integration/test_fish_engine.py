@@ -203,14 +203,19 @@ def rolling(fish_python: Path, tiny_checkpoint: Path) -> dict[str, Any]:
     return in_fish(fish_python, "rolling_batch.py", tiny_checkpoint)
 
 
-@pytest.mark.parametrize("most_frames", [300, 40], ids=["lines end by themselves", "lines are cut off"])
 def test_the_tokens_are_those_of_upstream_at_every_batch_size(
-    fish_python: Path, tiny_checkpoint: Path, most_frames: int
+    fish_python: Path, each_checkpoint: Path
 ) -> None:
-    answer = in_fish(fish_python, "upstream_equality.py", tiny_checkpoint, most_frames)
-    assert answer["equal"] == {size: [True] * 8 for size in ("1", "2", "4", "8", "3")}
-    assert len(set(answer["frames"])) > 1, "all lines are equally long: mixed lengths were not tried"
-    assert min(answer["frames"]) > 4
+    """Eight lines, three settings, batches of 1, 3 and 8, and lines that are cut off."""
+    answer = in_fish(fish_python, "upstream_equality.py", each_checkpoint)
+    assert answer["equal"] == [[True] * 8] * 10
+    for frames in answer["frames"]:
+        assert len(set(frames)) > 1, "all lines are equally long: mixed lengths were not tried"
+        assert min(frames) > 4
+    assert all(count > 0 for count in answer["controls"].values()), (
+        "what S2 has of its own made no difference"
+    )
+    assert len(answer["controls"]) == (2 if each_checkpoint.name.startswith("s2") else 0)
 
 
 def test_a_line_that_ended_leaves_its_slot_to_the_next_at_once(rolling: dict[str, Any]) -> None:

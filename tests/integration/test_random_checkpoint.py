@@ -7,17 +7,17 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.random_checkpoint import FILES, Size, make_checkpoint
+from benchmarks.random_checkpoint import S1_FILES, S2_FILES, Size, make_checkpoint
 from command import benchmark, benchmark_environment
 from fish_interpreter import in_fish
 from voiceclone_cli.config import Settings, resolve
-from voiceclone_cli.engines.fish import is_generated
+from voiceclone_cli.engines.checkpoint import is_generated
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.types import ProgressEvent
 
@@ -49,16 +49,20 @@ def spoken(
 
 
 def digests(folder: Path) -> dict[str, str]:
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in S1_FILES}
 
 
-def test_it_is_whole_and_says_that_it_speaks_no_words(tiny_checkpoint: Path) -> None:
-    assert {path.name for path in tiny_checkpoint.iterdir()} == FILES
-    assert is_generated(tiny_checkpoint)
-    assert "speak no words" in (tiny_checkpoint / "README.txt").read_text()
-    marked = json.loads((tiny_checkpoint / "generated.json").read_text())
-    assert (marked["size"], marked["seed"]) == ("tiny", 0) and "no words" in marked["about"]
-    assert sum(path.stat().st_size for path in tiny_checkpoint.iterdir()) < 30e6
+def test_it_is_whole_and_says_that_it_speaks_no_words(tiny_checkpoints: Mapping[str, Path]) -> None:
+    for folder, names, size in (
+        (tiny_checkpoints["S1"], S1_FILES, "tiny"),
+        (tiny_checkpoints["S2"], S2_FILES, "s2-tiny"),
+    ):
+        assert {path.name for path in folder.iterdir()} == names
+        assert is_generated(folder)
+        assert "speak no words" in (folder / "README.txt").read_text()
+        marked = json.loads((folder / "generated.json").read_text())
+        assert (marked["size"], marked["seed"]) == (size, 0) and "no words" in marked["about"]
+        assert sum(path.stat().st_size for path in folder.iterdir()) < 31e6
 
 
 @pytest.mark.parametrize("datatype", ["float32", "bfloat16"])
@@ -101,6 +105,10 @@ def test_the_larger_sizes_have_their_shape(fish_python: Path, tmp_path: Path) ->
     assert 855e6 < published["model"] < 875e6 and 390e6 < published["codec"] < 392e6
     assert (published["vocabulary"], published["semantic"], published["window"]) == (155776, 4096, 8192)
     assert 20e6 < sizes["small"]["model"] < 80e6
+    published = sizes["s2-pro"]
+    assert published["model"] == 4_561_852_416 and 390e6 < published["codec"] < 392e6
+    assert (published["vocabulary"], published["semantic"], published["window"]) == (155776, 4096, 32768)
+    assert 300e6 < sizes["s2-small"]["model"] < 350e6
     assert {size["frame"] for size in sizes.values()} == {2048}
     bytes_of_the_text = len("<|speaker:0|>naïve".encode())
     assert {size["tokens"] for size in sizes.values()} == {bytes_of_the_text}

@@ -17,6 +17,7 @@ from voiceclone_cli.cli.setup import check_lines
 from voiceclone_cli.doctor.checks import CheckRow, CheckState
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.models import registry
+from voiceclone_cli.models.store import ModelState
 
 DATA = b"weights " * 100
 
@@ -55,6 +56,21 @@ def test_list_is_an_aligned_table_on_stdout(home: Path) -> None:
     assert tiny.index("MIT") == gated.index("CC-BY-4.0") == header.index("LICENCE")
     assert str(home) in out
     assert (err, error) == ("", None)
+
+
+def test_list_is_in_the_users_language_but_for_names_and_licences(home: Path) -> None:
+    out, _, error = run("list", "--lang", "zh")
+    header, tiny, gated, _, folder = out.splitlines()
+    assert error is None and header.split() == ["名称", "状态", "大小", "许可", "来源", "用途"]
+    assert tiny.split()[:2] == ["tiny", "未校验"] and "MIT" in tiny and "软件包索引" in tiny
+    assert gated.split()[:2] == ["gated", "缺少"] and "CC-BY-4.0" in gated
+    assert folder == f"位于 {home / 'models'}"
+
+
+def test_every_role_and_state_of_a_model_has_a_translation() -> None:
+    say = translation.catalogue(translation.CHINESE).sentence
+    words = [*(entry.role for entry in registry.ENTRIES), *(state.value for state in ModelState)]
+    assert [word for word in words if say(word) == word] == []
 
 
 def test_list_json_says_where_every_file_belongs_and_what_it_must_hash_to(home: Path) -> None:

@@ -142,6 +142,28 @@ def test_nothing_is_said_where_the_packages_are_installed() -> None:
     assert comparison_notes(["zh", "ja", "en", "th"]) == []
 
 
+@pytest.mark.parametrize(
+    "language, written",
+    [
+        ("zh", "-5℃ －5℃ −5°C -5度 零下5度 零下五度"),
+        ("zh", "-5～3℃ 零下5到3度 零下五到三度"),
+        ("zh", "5% 5％ 百分之5 百分之五"),
+        ("zh", "-5% 负百分之五"),
+        ("zh", "$5 ＄5 5美元 US$5 五美元"),
+        ("zh", "￥5 ¥5 5元 五元"),
+        ("zh-Hant", "￥5 五元"),
+        ("ja", "-5℃ －5℃ −5°C マイナス5度 マイナス五度"),
+        ("ja", "5% 5％ 5パーセント 五パーセント"),
+        ("ja", "$5 ＄5 5ドル 五ドル"),
+        ("ja", r"￥5 ¥5 \5 5円 五円"),
+    ],
+)
+def test_signs_count_as_the_words_that_are_spoken_for_them(language: str, written: str) -> None:
+    """One source for speaking and checking."""
+    spoken = registry.spell_out(written.split()[0], language)
+    assert {units_of(each, language) for each in (*written.split(), spoken)} == {units_of(spoken, language)}
+
+
 @pytest.mark.parametrize("language", ["zh", "zh-Hant-TW", "yue", "ja", "th", "lo", "km", "my", "cmn"])
 def test_languages_without_blanks_have_a_character_error_rate(language: str) -> None:
     assert error_rate_of(language) == CER

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from voiceclone_worker.engines import kokoro
-from voiceclone_worker.engines.base import EngineError
+from voiceclone_worker.engines.base import EngineError, Speech, SpeechRow
+from voiceclone_worker.engines.kokoro import engine
 from voiceclone_worker.engines.kokoro.engine import join_parts
 from voiceclone_worker.engines.kokoro.line_plan import Floats, LinePlan
 from voiceclone_worker.engines.kokoro.model import DECODER_FILE, FRONT_FILE, RATE
-from voiceclone_worker.protocol import EngineSpec
+from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
 
 def planned(seconds: float) -> LinePlan:
@@ -51,6 +52,30 @@ def test_a_breath_that_was_not_planned_fades_where_the_slot_ends() -> None:
 
 def test_a_line_that_is_too_long_for_its_slot_at_any_speed_is_kept_whole() -> None:
     assert len(join_parts([sound(1.5)], [planned(1.5)], 1.0)) == round(1.5 * RATE)
+
+
+def test_lines_with_the_most_to_speak_come_first_in_whatever_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve characters of Chinese are more to speak than twenty letters."""
+    monkeypatch.setattr(engine, "SpeechModel", lambda checkpoint: None)
+    monkeypatch.setattr(engine.voices, "read_voice", lambda codes, names: None)
+    monkeypatch.setattr(engine, "speak_line", lambda *line: Speech(b"", RATE, 0))
+    started: list[str] = []
+
+    def emit(event: str, **fields: object) -> None:
+        started.append(str(fields["id"]))
+
+    texts = {
+        "chinese": "我们明天早上再谈这件事吧",
+        "short": "Yes, I know.",
+        "english": "We talk of it later.",
+    }
+    rows = [
+        SpeechRow(0, SegmentSpec(name, text, "en", 0), ReferenceSpec("ANNA", "", "", ""))
+        for name, text in sorted(texts.items(), reverse=True)
+    ]
+    speaking = engine.KokoroEngine(EngineSpec("kokoro", options={"threads": 1}), emit)
+    assert len(list(speaking.generate(rows))) == 3
+    assert started == ["chinese", "english", "short"]
 
 
 def test_a_checkpoint_that_is_not_there_says_what_to_run(tmp_path: Path) -> None:

@@ -48,6 +48,34 @@ def test_a_line_of_every_language_is_read_in_full_without_a_program(language: st
     assert len(reading.phonemes) > 20
 
 
+WORDS = {
+    "en": "word",
+    "es": "casa",
+    "fr": "maison",
+    "hi": "घर",
+    "it": "casa",
+    "ja": "家",
+    "pt": "casa",
+    "zh": "房子",
+}
+
+
+@pytest.mark.usefixtures("without_programs")
+@pytest.mark.parametrize("language", sorted(WORDS))
+@pytest.mark.parametrize("sign", "%‰@#&°§=<>∞√€£¥≠±×÷+→¬％＃＝")
+def test_a_sign_that_stands_alone_is_read_or_named(language: str, sign: str) -> None:
+    word = WORDS[language]
+    reading, without = read(f"{word} {sign} {word}", language), read(f"{word} {word}", language)
+    assert reading.skipped or len(bare(reading.phonemes)) > len(bare(without.phonemes))
+    if reading.skipped:
+        assert set(reading.skipped) <= {sign, alphabets.clean(sign)}
+
+
+@pytest.mark.usefixtures("without_programs")
+def test_a_lone_per_cent_sign_is_read_in_a_japanese_line() -> None:
+    assert to_phonemes("率は%で示す。", "ja") == to_phonemes("率はパーセントで示す。", "ja")
+
+
 @pytest.mark.usefixtures("without_programs")
 @pytest.mark.parametrize(
     ("language", "text", "unread"),

@@ -30,6 +30,7 @@ WHISPER = (
         ("spa", "es"), ("fre", "fr"), ("fra", "fr"), ("ger", "de"), ("deu", "de"), ("chi", "zh"), ("zho", "zh"),
         ("jpn", "ja"), ("eng-US", "en-US"), ("dut", "nl"), ("cze", "cs"), ("ell", "el"), ("nor", "no"),
         ("chs", "zh-Hans"), ("cht", "zh-Hant"), ("tc", "zh-Hant"), ("简体", "zh-Hans"), ("繁体", "zh-Hant"),
+        ("sc", "zh-Hans"), ("SC", "zh-Hans"), ("srd", "srd"), ("Sardinian", "srd"),
         ("中文", "zh"), ("cn", "zh-CN"), ("jp", "ja"), ("cz", "cs"), ("dk", "da"), ("iw", "he"), ("pob", "pt-BR"),
         ("zh-cht", "zh-Hant"), ("yue", "yue"), ("fil", "fil"), ("nb", "nb"), ("br", "br"),
         ("Spanish", "es"), ("ENGLISH", "en"), ("Español", "es"), ("Brazilian Portuguese", "pt-BR"),
@@ -53,7 +54,7 @@ def test_what_is_no_language_has_no_tag(text: str) -> None:
 @pytest.mark.parametrize(
     "text, tag, track",
     [
-        ("chs", "zh-Hans", "zho"), ("cht", "zh-Hant", "zho"), ("tc", "zh-Hant", "zho"), ("jp", "ja", "jpn"),
+        ("chs", "zh-Hans", "zho"), ("cht", "zh-Hant", "zho"), ("sc", "zh-Hans", "zho"), ("tc", "zh-Hant", "zho"), ("jp", "ja", "jpn"),
         ("cn", "zh-CN", "zho"), ("zh_CN", "zh-CN", "zho"), ("zh-Hant", "zh-Hant", "zho"), ("zh-TW", "zh-TW", "zho"),
         ("中文", "zh", "zho"), ("简体中文", "zh-Hans", "zho"), ("繁體", "zh-Hant", "zho"), ("粤语", "yue", "yue"),
         ("日本語", "ja", "jpn"), ("cmn", "zh", "zho"), ("chi", "zh", "zho"), ("zho", "zh", "zho"), ("jpn", "ja", "jpn"),
@@ -77,13 +78,20 @@ def test_options_file_names_scripts_and_tracks_read_one_table(
     assert language_code(text) == language_tag(text, ".mp4") == track
 
 
-def test_sc_is_simplified_chinese_in_the_name_of_a_chinese_script_and_sardinian_as_a_code(
-    tmp_path: Path,
+@pytest.mark.parametrize("given", [None, "sc"])
+def test_where_sc_cannot_be_chinese_a_warning_says_what_it_is_taken_for(
+    tmp_path: Path, given: str | None
 ) -> None:
     path = tmp_path / "film.sc.srt"
-    path.write_text("1\n00:00:00,000 --> 00:00:01,000\n[ANNA] 我觉得他今晚不会回来。\n", encoding="utf-8")
+    spoken = "I do not think that he will come back tonight, so we have to leave right now."
+    path.write_text(f"1\n00:00:00,000 --> 00:00:01,000\n[ANNA] {spoken}\n", encoding="utf-8")
     script = read_script(path, None, language="", speakers=["ANNA"])
-    assert choose_language(script, path)[1].code == "zh-Hans" and language_of("sc") == "sc"
+    option = resolve({"language": given} if given else {}, {}, tmp_path / ".env").language
+    choice = choose_language(script, path, given=option)[1]
+    assert choice.code == ("zh-Hans" if given else "en")
+    (warning,) = choice.warnings
+    assert "Chinese (zh-Hans)" in warning and "English" in warning and "--language" in warning
+    assert three_letter_code("srd", bibliographic=True) == "srd"
 
 
 def test_every_language_that_whisper_knows_is_its_own_tag_and_has_a_name() -> None:

@@ -6,14 +6,17 @@ import ast
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from voiceclone_cli import translation
+from voiceclone_cli.cli.inspect import MAX_STRETCHES, verification_lines
 from voiceclone_cli.cli.output import run_summary
 from voiceclone_cli.evaluation.model import Flag
+from voiceclone_cli.provenance.verify import Detection, Origin, OriginState, Verdict, Verification
 from voiceclone_cli.report import page
 from voiceclone_cli.report.content import _WEIGHTS
 from voiceclone_cli.translation import CHINESE, ENGLISH, Catalogue, catalogue, locale_language, placeholders
@@ -233,3 +236,25 @@ def test_no_line_at_the_end_of_a_run_stays_english() -> None:
     for until in Until:
         stopped = {**document, "errors": []}
         assert without_chinese(map(say, run_summary(stopped, until))) == []
+
+
+def test_no_line_of_a_verification_stays_english() -> None:
+    marked = Detection(90.0, 60, 0, 50, tuple((n, n + 1.0, 0.95) for n in range(MAX_STRETCHES + 2)))
+    found = [
+        Verification(
+            Path("a.wav"), "0" * 64, detection, Origin(state, Path("/run"), "mix.wav"), {"artist": "AI"}
+        )
+        for detection in (
+            marked,
+            Detection(9.0, 5, 0, 0, ()),
+            Detection(9.0, 0, 0, 0, ()),
+            Detection(9.0, 5, 5, 0, ()),
+        )
+        for state in OriginState
+    ]
+    found.append(replace(found[0], origin=Origin(OriginState.UNKNOWN)))
+    lines = [line for each in found for line in verification_lines(each)]
+    assert {each.detection.verdict for each in found} == set(Verdict)
+    say = catalogue(CHINESE).sentence
+    assert without_chinese(map(say, lines)) == []
+    assert say(lines[1]) == "  0:00:00.0 至 0:00:01.0（置信度 0.95）"

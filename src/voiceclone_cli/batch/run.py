@@ -172,6 +172,8 @@ def run_all(
     started = time.perf_counter()
     engine = choose_engine(batch.settings, progress)
     keep_tasks = any(item.request.keep_tasks for item in batch.items)
+    # Those that are not given are found, or read from scripts, while other recordings are spoken already.
+    languages = sorted(filter(None, {item.request.settings.language for item in batch.items}))
     stopped: Stopped | None = None
     with ExitStack() as stack:
         tasks, logs = (
@@ -179,7 +181,13 @@ def run_all(
         )
         launcher = stack.enter_context(
             open_worker_launcher(
-                batch.settings, engine, tasks, log_dir=logs, keep_tasks=keep_tasks, progress=progress
+                batch.settings,
+                engine,
+                tasks,
+                languages=languages,
+                log_dir=logs,
+                keep_tasks=keep_tasks,
+                progress=progress,
             )
         )
         analyzer = stack.enter_context(open_analyzer(batch.settings, progress))

@@ -18,7 +18,7 @@ from voiceclone_cli.errors import PreflightError
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.evaluation.model import Evaluation, SegmentScore
-    from voiceclone_cli.provenance.verify import Detection
+    from voiceclone_cli.provenance.verify import Verification
 
 GATE_FAILED = 3
 """Exit code of a check: everything was measured, and a gate was missed."""
@@ -252,7 +252,7 @@ def script_command(
     display.say(*(f"note: {note}" for note in (*settings.notes, *recording.notes, *notes, *script.notes)))
 
 
-@options.with_options("mode", "workers", "watermark")
+@options.with_options("tags", "mode", "workers", "watermark")
 def synth_command(
     ctx: typer.Context,
     tasks: Annotated[list[Path], options.argument("TASK.json...", "Task files.")],
@@ -321,27 +321,25 @@ def verify_command(
     if as_json:
         typer.echo(dump_json(verification_document(found)))
     else:
-        typer.echo(f"{found.detection.verdict.value}: {found.why}")
-        for line in _stretch_lines(found.detection):
-            typer.echo(f"  {line}")
-        typer.echo(f"origin: {found.origin_in_words}")
-        for name, text in found.tags.items():
-            typer.echo(f"tag {name}: {text}")
+        for line in verification_lines(found):
+            typer.echo(translation.current().sentence(line))
     raise typer.Exit(0 if found.detection.verdict is Verdict.WATERMARKED else 3)
 
 
-def _stretch_lines(detection: Detection) -> list[str]:
-    """Return a line for each stretch with the watermark, and one for the whole file."""
-    lines = [
-        f"{_clock(start)} to {_clock(end)} (confidence {confidence:.2f})"
-        for start, end, confidence in detection.stretches[:MAX_STRETCHES]
-    ]
+def verification_lines(found: Verification) -> Iterator[str]:
+    """Yield the verdict, a line for each stretch with the watermark and one for all, the origin and the tags."""
+    detection = found.detection
+    yield f"{detection.verdict.value}: {found.why}"
+    for start, end, confidence in detection.stretches[:MAX_STRETCHES]:
+        yield f"  {_clock(start)} to {_clock(end)} (confidence {confidence:.2f})"
     if len(detection.stretches) > MAX_STRETCHES:
-        lines.append(f"and {len(detection.stretches) - MAX_STRETCHES} more stretches")
+        yield f"  and {len(detection.stretches) - MAX_STRETCHES} more stretches"
     if detection.stretches:
         share = detection.marked / detection.speech
-        lines.append(f"{share:.0%} of the speech in {_clock(detection.seconds)}")
-    return lines
+        yield f"  {share:.0%} of the speech in {_clock(detection.seconds)}"
+    yield f"origin: {found.origin_in_words}"
+    for name, text in found.tags.items():
+        yield f"tag {name}: {text}"
 
 
 def _clock(seconds: float) -> str:

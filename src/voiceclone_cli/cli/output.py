@@ -183,6 +183,8 @@ def plan_header(document: dict[str, Any]) -> Iterator[str]:
     yield f"engine: {engine['why']}"
     if engine["name"] == "fish":
         yield f"device: {engine['device']}, precision {engine['precision']}, checkpoint {engine['checkpoint']}"
+        if engine.get("memory"):
+            yield f"model of each worker, computed: {engine['memory']['text']}"
     yield (
         f"mode: {document['mode']}, workers: {document['workers']}, threads of each: {document['threads_each']}, "
         f"batch size: {document['batch_size']}"
@@ -382,16 +384,17 @@ def show_batch_plan(document: Mapping[str, Any], *, as_json: bool, display: Disp
         for row in document["inputs"]:
             typer.echo(f"== {row['name']}")
             if row["plan"] is None:
-                typer.echo(row["error"]["message"])
+                typer.echo(translation.current().meaning(row["error"]["code"], row["error"]["message"]))
             else:
                 _print_plan(row["plan"])
             typer.echo()
         total = document["total"]
-        typer.echo(
+        whole = (
             f"in all: {total['inputs']} inputs of {_minutes(total['input_seconds'])}, {total['to_speak']} of "
             f"{total['segments']} segments to speak; about {_duration(total['seconds'])} one after the other"
             f"{_guessed(total)}, disk at most {total['disk_bytes'] / 1e6:.0f} MB"
         )
+        typer.echo(translation.current().sentence(whole))
     errors = [row for row in document["inputs"] if row["error"]]
     display.say(*(f"  {row['name']}: {row['error']['message']}" for row in errors))
     display.say(_plan_note(document["root"]))

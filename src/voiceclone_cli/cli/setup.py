@@ -13,7 +13,7 @@ import typer
 
 from voiceclone_cli import translation
 from voiceclone_cli.cli.options import AsJson, argument, model_names, option, settings_of, with_options
-from voiceclone_cli.cli.output import columns
+from voiceclone_cli.cli.output import columns, translated_rows
 from voiceclone_cli.cli.progress import Display, print_line
 from voiceclone_cli.config import OUTPUT, RAY, SETTINGS, Settings, models_home, resolve
 from voiceclone_cli.errors import InputError, PreflightError
@@ -86,7 +86,7 @@ def _print_grid(rows: Sequence[Sequence[Text]], fixed: int) -> None:
 
 
 @with_options(
-    "asr_model", "diarizer", "engine", "checkpoint", "device", "precision",
+    "asr_model", "diarizer", "engine", "checkpoint", "accept_license", "device", "precision",
     "mode", "workers", "batch_size", "executor", "ray_address",
 )  # fmt: skip
 def doctor_command(ctx: typer.Context, *, as_json: AsJson = False, display: Display) -> None:
@@ -179,15 +179,16 @@ def create_environment(
     typer.echo(environment.environment_python(settings))
 
 
-def show_environment(as_json: AsJson = False) -> None:
+@with_options()
+def show_environment(*, as_json: AsJson = False, display: Display) -> None:
     """Show the fish environment: its folder, contents and state."""
     from voiceclone_cli.engines import environment
 
     settings = resolve({})
     status = environment.environment_status(settings)
     typer.echo(_environment_document(status, settings) if as_json else _environment_text(status))
-    for line in () if as_json else _other_interpreter(settings):
-        print_line(line)
+    if not as_json:
+        display.say(*_other_interpreter(settings))
 
 
 @with_options()
@@ -253,7 +254,7 @@ def _environment_text(found: EnvironmentStatus) -> str:
         rows.append(("to do", "voiceclone env create"))
     if found.stale:
         rows.append(("to do", "voiceclone env remove --all also removes what is stale"))
-    return "\n".join(f"{name:<9}  {value}" for name, value in rows)
+    return "\n".join(columns(translated_rows(rows)))
 
 
 def _environment_document(found: EnvironmentStatus, settings: Settings) -> str:
@@ -275,17 +276,20 @@ def _environment_document(found: EnvironmentStatus, settings: Settings) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2)
 
 
-def list_models(as_json: AsJson = False) -> None:
+@with_options()
+def list_models(*, as_json: AsJson = False, display: Display) -> None:
     """List every model with its state, size, licence and source."""
     from voiceclone_cli.models import download, store
 
-    home = models_home(resolve({}))
+    settings = resolve({})
+    display.say(*(f"note: {note}" for note in settings.notes))
+    home = models_home(settings)
     found = download.models_status(home=home)
     if as_json:
         typer.echo(_models_document(found))
     else:
         typer.echo(_models_table(found))
-        typer.echo(f"\nUnder {(home or store.default_home()) / 'models'}")
+        typer.echo(translation.current().sentence(f"\nUnder {(home or store.default_home()) / 'models'}"))
 
 
 _ModelNames = Annotated[
@@ -379,7 +383,7 @@ def _models_table(found: Sequence[ModelStatus]) -> str:
         rows.append(
             (entry.name, status.state.value, megabytes(entry.size), entry.licence, source, entry.role)
         )
-    return "\n".join(columns(rows))
+    return "\n".join(columns(translated_rows(rows, names=(0,))))
 
 
 def _models_document(found: Sequence[ModelStatus]) -> str:

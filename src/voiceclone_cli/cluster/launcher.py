@@ -51,7 +51,8 @@ _ADVICE = "`voiceclone doctor --executor ray` shows what each node has"
 class RayLauncher:
     """Launcher on the cluster at ``settings.ray_address`` (None: a Ray of our own on this machine).
 
-    ``engine`` is that of speech workers; None: analysis workers. ``sharing``: files that nodes see under the same
+    ``engine`` is that of speech workers; None: analysis workers. ``languages``: BCP 47 tags that a node must be able to
+    read before it gets speech workers. ``sharing``: files that nodes see under the same
     path are read there. Connects when it is first asked for room. Any thread may ask.
     """
 
@@ -60,12 +61,14 @@ class RayLauncher:
         settings: Settings,
         engine: EngineChoice | None,
         *,
+        languages: Sequence[str] = (),
         log_dir: Path | None = None,
         progress: Progress = no_progress,
         sharing: bool = True,
     ) -> None:
         self._settings = settings
         self._engine = engine
+        self._languages = languages
         self._log_dir = log_dir
         self._progress = progress
         self._sharing = sharing
@@ -184,7 +187,8 @@ class RayLauncher:
             folder = self._log_dir
             if folder is None or not folder.is_dir():
                 folder = Path(tempfile.gettempdir())
-            prober = NodeProber(engine, path_hints(self._settings), known, folder)
+            hints = path_hints(self._settings, self._engine)
+            prober = NodeProber(engine, hints, known, folder, self._languages)
             nodes = Nodes(self._stack.enter_context(prober), self._report_fault)
             nodes.await_survey()
             if self._engine is not None and not nodes.fit():
@@ -224,7 +228,7 @@ class RayLauncher:
             name=name,
             number=number,
             engine=self._engine.name if self._engine is not None else "",
-            hints=path_hints(self._settings),
+            hints=path_hints(self._settings, self._engine),
             threads=share.threads,
             job=self.job,
             sharing=self._sharing,

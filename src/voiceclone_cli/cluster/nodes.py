@@ -152,11 +152,17 @@ class NodeProber:
     """Compares nodes with the coordinator. A context manager.
 
     ``engine`` "" and ``weights`` {}: only the version counts. ``weights`` are the coordinator's, SHA-256 by file.
+    ``languages``: BCP 47 tags that a node must be able to read.
     A small file lies in ``folder`` meanwhile, so that nodes can report whether they see that folder.
     """
 
     def __init__(
-        self, engine: str, hints: Mapping[str, str], weights: Mapping[str, str], folder: Path
+        self,
+        engine: str,
+        hints: Mapping[str, str],
+        weights: Mapping[str, str],
+        folder: Path,
+        languages: Sequence[str] = (),
     ) -> None:
         import ray
         from ray import cloudpickle
@@ -165,7 +171,7 @@ class NodeProber:
 
         # By value: it must run where this package is missing, or another version.
         cloudpickle.register_pickle_by_value(probe)
-        self._arguments = engine, dict(hints)
+        self._arguments = engine, dict(hints), list(languages)
         self._weights = weights
         self._examine = ray.remote(probe.examine_node)
         self._text = secrets.token_hex(16)

@@ -9,10 +9,15 @@ from typing import Any
 
 
 def examine_node(
-    version: str, engine: str, hints: dict[str, str], shared_file: str, shared_text: str
+    version: str,
+    engine: str,
+    hints: dict[str, str],
+    languages: list[str],
+    shared_file: str,
+    shared_text: str,
 ) -> dict[str, Any]:
-    """Return what a node has. ``version`` is the coordinator's; ``engine`` ("": none) is looked for only where the
-    node's is the same. ``shared_file`` holds ``shared_text`` where the node sees the coordinator's folder."""
+    """Return what a node has. ``version`` is the coordinator's; ``engine`` ("": none) and what it needs to read
+    ``languages`` are looked for only where the node's is the same. ``shared_file`` holds ``shared_text`` where the node sees the coordinator's folder."""
     import os
     import platform
     import socket
@@ -38,7 +43,7 @@ def examine_node(
         if engine and voiceclone_cli.__version__ == version:
             from voiceclone_cli.cluster.node import describe_node
 
-            found.update(describe_node(engine, hints))
+            found.update(describe_node(engine, hints, languages))
     except Exception as error:  # a damaged installation may raise anything, which is to be found out here
         found["lack"] = f"voiceclone cannot be used there ({type(error).__name__}: {error})"
     return found

@@ -52,7 +52,7 @@ _DECIDED_HERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON
 # the worker provides.
 _IMPORTS = (
     *("torch", "google.protobuf", "fish_speech.models.dac", "fish_speech.tokenizer", "hydra", "omegaconf"),
-    *("tiktoken", "soundfile", "julius", "scipy.signal"),
+    *("tiktoken", "tokenizers", "safetensors.torch", "soundfile", "julius", "scipy.signal"),
 )
 _CHECK = """
 import importlib, importlib.metadata, json, sys

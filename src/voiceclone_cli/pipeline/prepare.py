@@ -119,7 +119,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
 
 
 def _claim(ctx: RunContext) -> None:
-    ctx.run_dir.claim(**describe_request(ctx.request, ctx.engine.name))
+    ctx.run_dir.claim(**describe_request(ctx.request, ctx.engine))
 
 
 @contextmanager
@@ -172,6 +172,7 @@ def _find_script(
             recording_seconds=ctx.recording.seconds,
             labels=settings.speaker_labels,
             sounds=settings.speak_sounds,
+            tags=ctx.engine.keeps_tags,
             strict=settings.strict,
             encoding=settings.encoding,
         )

@@ -35,18 +35,22 @@ def open_worker_launcher(
     engine: EngineChoice,
     task_dir: Path,
     *,
+    languages: Sequence[str],
     log_dir: Path | None,
     keep_tasks: bool,
     progress: Progress,
 ) -> Iterator[Launcher]:
     """Yield what starts the workers that the settings ask for, on request.
 
-    Task files are written into ``task_dir``, logs of workers into ``log_dir``; other machines keep theirs.
+    Task files are written into ``task_dir``, logs of workers into ``log_dir``; other machines keep theirs, and must be
+    able to read ``languages`` (BCP 47 tags).
     """
     if settings.executor == RAY:
         from voiceclone_cli.cluster.launcher import RayLauncher
 
-        with closing(RayLauncher(settings, engine, log_dir=log_dir, progress=progress)) as launcher:
+        with closing(
+            RayLauncher(settings, engine, languages=languages, log_dir=log_dir, progress=progress)
+        ) as launcher:
             yield launcher
     else:
         command = worker_command(engine.python, threads=settings.threads_each)
@@ -95,6 +99,7 @@ def open_local_pool(
             job.settings,
             job.engine,
             job.run_dir.tasks,
+            languages=sorted({segment.language for segment in job.script.segments}),
             log_dir=job.run_dir.logs,
             keep_tasks=keep_tasks,
             progress=progress,

@@ -1,19 +1,16 @@
-"""A checkpoint in the layout of openaudio-s1-mini, loaded into upstream's own modules; its device and precision.
+"""The codec of a checkpoint, loaded into upstream's own modules; device and precision.
 
 Upstream's loaders initialise every weight before they overwrite it, need a project root, register global resolvers and
-refuse unknown keys; the files themselves are plain. A checkpoint may come from a stranger: its configuration is only
-built when the weights beside it can fill it, and ``codec.yaml``, which names classes, may only name those of the
+refuse unknown keys; the files themselves are plain. A checkpoint may come from a stranger: its codec is only built when
+the weights beside its configuration can fill it, and ``codec.yaml``, which names classes, may only name those of the
 published codec.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib
-import json
 import logging
-import math
 import os
 import pickle
 import sys
@@ -28,9 +25,8 @@ import torch
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from voiceclone_worker.engines.base import EngineError
+from voiceclone_worker.engines.fish.configuration import check_value, leaves
 from voiceclone_worker.engines.fish.transformer import int8_works
-
-REQUIRED_FILES = ("config.json", "model.pth", "tokenizer.tiktoken", "special_tokens.json", "codec.pth")
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.bfloat16}
 """Precisions, and the type of their activations; int8 concerns the weights only."""
@@ -48,19 +44,13 @@ _CLASSES = frozenset(
 )
 _RATES = (8_000, 192_000)
 """Hz."""
-_MOST_OF = (
-    (("n_layer", "n_fast_layer", "num_codebooks", "n_codebooks", "transformer_layers"), 1_024),
-    (("max_seq_len", "block_size"), 32_768),
-    (("",), 2**31 - 1),
-)
-"""Largest number for names with these endings: how often a layer is repeated, how long a context is (its mask is a
-square), anything else. The size of the weights does not limit these."""
 _DEEPEST = 20
 """Levels of codec.yaml; the published one has five. Reading takes the square of them."""
 _MOST_BYTES = {
-    "config.json": 1 << 20,
     "codec.yaml": 1 << 16,
+    "model.safetensors.index.json": 1 << 22,
     "special_tokens.json": 1 << 24,
+    "tokenizer.json": 1 << 26,
     "tokenizer.tiktoken": 1 << 26,
 }
 
@@ -71,26 +61,6 @@ def check_sizes(folder: Path, *names: str) -> None:
         size = (folder / name).stat().st_size
         if size > _MOST_BYTES[name]:
             raise ValueError(f"{name} has {size:,} bytes, more than {_MOST_BYTES[name]:,}")
-
-
-def model_arguments(folder: Path, arguments: Any) -> dict[str, Any]:
-    """Return the fields of ``config.json`` that the dataclass ``arguments`` has. Raises ValueError, OSError."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    if not isinstance(config, dict) or config.get("model_type") != "dual_ar":
-        kind = config.get("model_type") if isinstance(config, dict) else type(config).__name__
-        raise ValueError(f"it is of model_type {kind!s:.40}, not 'dual_ar'")
-    kinds = {field.name: str(field.type) for field in dataclasses.fields(arguments)}
-    known = {key: value for key, value in config.items() if key in kinds}
-    for key, value in known.items():
-        expected = next(kind for kind in (str, float, int, bool) if kind.__name__ in kinds[key])
-        # A whole number is also a float.
-        if value is not None and not isinstance(value, (expected, int) if expected is float else expected):
-            raise ValueError(f"{key} is {value!r:.40}, where a {expected.__name__} belongs")
-        _check_value(key, value)
-    return known
 
 
 def published_codec() -> Path:
@@ -124,7 +94,7 @@ def codec_config(folder: Path) -> dict[str, Any]:
         raise ValueError("it is not YAML") from error
     if not isinstance(config, dict) or "_target_" not in config:
         raise ValueError("it describes no codec")
-    for key, value in _leaves("", config):
+    for key, value in leaves("", config):
         _check_codec_value(key, value)
     return config
 
@@ -139,86 +109,17 @@ def _check_codec_value(key: str, value: Any) -> None:
         raise ValueError(f"{key:.40} refers to something outside of it")
     if key == "sample_rate" and not (isinstance(value, int) and _RATES[0] <= value <= _RATES[1]):
         raise ValueError(f"sample_rate is {value!r:.40}, not between {_RATES[0]} and {_RATES[1]}")
-    _check_value(key, value)
-
-
-def _check_value(key: str, value: Any) -> None:
-    for name, leaf in _leaves(key, value):
-        if not isinstance(leaf, (str, int, float, type(None))):
-            raise ValueError(f"{name:.40} is no number")
-        if isinstance(leaf, float) and not math.isfinite(leaf):
-            raise ValueError(f"{name:.40} is {leaf}")
-        if isinstance(leaf, int):
-            # -1 stands for "as many as there are heads".
-            most = next(most for ends, most in _MOST_OF if name.endswith(ends))
-            if not -1 <= leaf <= most:
-                raise ValueError(f"{name:.40} is {leaf:.4g}, not between 0 and {most}")
-
-
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every scalar value with the nearest name."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _leaves(str(name), inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _leaves(key, inner)
-    else:
-        yield key, value
-
-
-def missing_files(folder: Path) -> list[str]:
-    """Return the files of a checkpoint that are not in ``folder``."""
-    return [name for name in REQUIRED_FILES if not (folder / name).is_file()]
-
-
-def check_checkpoint(folder: Path) -> None:
-    """Raise EngineError ``checkpoint_incomplete`` where a file is missing."""
-    missing = missing_files(folder)
-    if missing:
-        raise EngineError(
-            "checkpoint_incomplete",
-            f"the checkpoint {folder} lacks {', '.join(missing)}; it must hold {', '.join(REQUIRED_FILES)}",
-        )
-
-
-def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
-    """Return upstream's DualARTransformer with the checkpoint's weights and tokenizer, without caches.
-
-    On the CPU and in the precision of the file, weights stay mapped from the file, so that workers on one machine
-    share them. Raises EngineError ``checkpoint_incomplete``, ``checkpoint_unusable``.
-    """
-    check_checkpoint(folder)
-    from fish_speech.models.text2semantic.llama import DualARModelArgs, DualARTransformer
-    from fish_speech.tokenizer import FishTokenizer
-
-    with _friendly_errors(folder, "config.json"):
-        check_sizes(folder, "config.json")
-        arguments = DualARModelArgs(**model_arguments(folder, DualARModelArgs))
-    with _friendly_errors(folder, "the tokenizer (tokenizer.tiktoken, special_tokens.json)"):
-        check_sizes(folder, "tokenizer.tiktoken", "special_tokens.json")
-        tokenizer = FishTokenizer.from_pretrained(str(folder))
-        _check_tokens(tokenizer, arguments.vocab_size)
-    with _friendly_errors(folder, "model.pth"):
-        weights = _weights(folder / "model.pth")
-        model = _built(lambda: DualARTransformer(arguments, tokenizer), folder / "model.pth")
-        weights = {key.removeprefix("model."): value for key, value in weights.items()}
-        missing = model.load_state_dict(weights, strict=False, assign=True).missing_keys
-        if missing:
-            raise ValueError(f"it lacks {len(missing)} weights, {missing[0]} for one")
-        model = model.to(device=device, dtype=dtype)
-    return model.eval().requires_grad_(False)
+    check_value(key, value)
 
 
 def load_codec(folder: Path, device: torch.device) -> Any:
-    """Return upstream's DAC in float32. Raises EngineError as ``load_model`` does."""
-    check_checkpoint(folder)
+    """Return upstream's DAC in float32. Raises EngineError ``checkpoint_unusable``."""
     from hydra.utils import instantiate
 
-    with _friendly_errors(folder, "codec.yaml"):
+    with friendly_errors(folder, "codec.yaml"):
         config = codec_config(folder)
-    with _friendly_errors(folder, "codec.pth"):
-        weights = _weights(folder / "codec.pth")
+    with friendly_errors(folder, "codec.pth"):
+        weights = load_tensors(folder / "codec.pth")
         codec = _built(lambda: instantiate(config), folder / "codec.pth")
         if any("generator." in key for key in weights):
             weights = {k.replace("generator.", ""): v for k, v in weights.items() if "generator." in k}
@@ -229,15 +130,6 @@ def load_codec(folder: Path, device: torch.device) -> Any:
             raise ValueError(f"it lacks {len(missing)} weights, {missing[0]} for one")
         codec = codec.to(device=device, dtype=torch.float32)
     return codec.eval().requires_grad_(False)
-
-
-def _check_tokens(tokenizer: Any, vocabulary: int) -> None:
-    for name, token in (
-        ("<|im_end|>", tokenizer.get_token_id("<|im_end|>")),
-        ("the last code", tokenizer.semantic_end_id),
-    ):
-        if not 0 <= token < vocabulary:
-            raise ValueError(f"{name} is token {token} of {vocabulary}")
 
 
 def _built(build: Callable[[], Any], weights: Path) -> Any:
@@ -264,7 +156,8 @@ def _built(build: Callable[[], Any], weights: Path) -> Any:
         counting.remove()
 
 
-def _weights(path: Path) -> Mapping[str, torch.Tensor]:
+def load_tensors(path: Path) -> Mapping[str, torch.Tensor]:
+    """Return the tensors of a file of torch.save, mapped from it. Raises ValueError, OSError, RuntimeError."""
     # A file of torch.save is a zip archive with its directory at the end.
     if not zipfile.is_zipfile(path):
         raise ValueError("it is not a file of weights, or an incomplete one")
@@ -305,7 +198,8 @@ def _uninitialised() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _friendly_errors(folder: Path, name: str) -> Iterator[None]:
+def friendly_errors(folder: Path, name: str) -> Iterator[None]:
+    """Turn what reading ``name`` raises into EngineError ``checkpoint_unusable``."""
     try:
         yield
     except EngineError:
@@ -421,7 +315,6 @@ def open_upstream(source: str = "") -> None:
         importlib.import_module("torch.utils")
         for name, attributes in _UNUSED.items():
             _replace_if_missing(name, attributes)
-        importlib.import_module("fish_speech.models.text2semantic.llama")
         dac = importlib.import_module("fish_speech.models.dac.modded_dac")
     except ImportError as error:
         raise EngineError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,7 +13,9 @@ from voiceclone_worker.engines.base import Emit, EngineError, SegmentError, Spee
 from voiceclone_worker.engines.fish import checkpoint, decoder
 from voiceclone_worker.engines.fish.codec import Codec, read_codes
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine, LineEnding, Threads, reroll_seed
-from voiceclone_worker.engines.fish.model import Sampling
+from voiceclone_worker.engines.fish.frame_step import runner_for
+from voiceclone_worker.engines.fish.generations import check_files, generation_of
+from voiceclone_worker.engines.fish.sampling import SamplingSettings
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec
 from voiceclone_worker.speech_units import speech_units
 
@@ -35,25 +38,38 @@ class FishEngine:
         if "threads" in spec.options:
             torch.set_num_threads(_whole_option(spec, "threads", 1))
         self._most_frames = _whole_option(spec, "max_new_tokens", 1024)
-        temperature = _number_option(spec, "temperature", 0.7, 2.0)
-        top_p = _number_option(spec, "top_p", 0.7, 1.0)
-        penalty = _number_option(spec, "repetition_penalty", 1.2, 2.0)
+        self._keeps_tags = _tags_option(spec)
         folder = Path(spec.checkpoint)
-        checkpoint.check_checkpoint(folder)
+        generation = generation_of(folder)
+        settings = SamplingSettings(
+            temperature=_number_option(spec, "temperature", generation.defaults.temperature, 2.0),
+            top_p=_number_option(spec, "top_p", generation.defaults.top_p, 1.0),
+            repetition_penalty=_number_option(
+                spec, "repetition_penalty", generation.defaults.repetition_penalty, 2.0
+            ),
+        )
+        check_files(folder, generation)
         checkpoint.open_upstream(source)
         self._device, precision = checkpoint.choose_device(spec.device, spec.precision)
         is_cpu, int8 = self._device.type == "cpu", precision == "int8"
         self._emit = emit
         self._codec = Codec(folder, self._device, self._note)
-        model = checkpoint.load_model(folder, self._device, checkpoint.PRECISIONS[precision])
-        self._tokenizer = model.tokenizer
-        self._codebook_size = model.config.codebook_size
+        weights, self._prompts = generation.load(folder, self._device, checkpoint.PRECISIONS[precision])
+        self._codebook_size = weights.shape.codebook_size
+        if weights.shape.codebooks != self._codec.codebooks:
+            raise EngineError(
+                "checkpoint_unusable",
+                f"the model of {folder} has {weights.shape.codebooks} codebooks and its codec {self._codec.codebooks}; "
+                "fetch or make it again",
+            )
+        self._without_tags = generation.without_tags
         self._decoder = Decoder(
-            model,
-            Sampling(model, temperature=temperature, top_p=top_p, repetition_penalty=penalty, int8=int8),
+            weights,
+            generation.sampling(weights, settings, int8=int8),
             spec.batch_size,
             int8=int8,
             compiled=compiled and not is_cpu,
+            make_runner=partial(runner_for, note=self._note),
             started=self._emit_started,
         )
         if compiled and is_cpu:
@@ -101,13 +117,16 @@ class FishEngine:
 
     def _voice_prompt(self, reference: ReferenceSpec) -> torch.Tensor:
         codes = read_codes(reference.codes, self._codec.codebooks, self._codebook_size)
-        return decoder.voice_prompt(reference.text, codes, self._tokenizer)
+        return self._prompts.voice(reference.text, codes)
 
     def _submit(self, row: SpeechRow, voice: torch.Tensor, attempt: int) -> None:
         segment = row.segment
-        text = decoder.line_prompt(segment.text, self._tokenizer, self._codec.codebooks)
+        words = self._without_tags(segment.text)
+        if words != segment.text and not words.strip():
+            raise SegmentError("nothing_to_speak", "the line has nothing but tags in square brackets")
+        text = self._prompts.line(segment.text if self._keeps_tags else words)
         per_second = self._codec.rate / self._codec.frame_length
-        least, most = decoder.length_bounds(segment.text, segment.max_seconds, per_second, self._most_frames)
+        least, most = decoder.length_bounds(words, segment.max_seconds, per_second, self._most_frames)
         seed = reroll_seed(segment.seed, attempt)
         self._decoder.submit(DecoderLine(voice, text, seed, most, least, attempt, row))
 
@@ -171,6 +190,14 @@ class FishEngine:
 
     def _note(self, sentence: str) -> None:
         self._emit("note", message=sentence)
+
+
+def _tags_option(spec: EngineSpec) -> bool:
+    """Return whether tags are kept."""
+    value = spec.options.get("tags", "drop")
+    if value not in ("keep", "drop"):
+        raise EngineError("bad_option", f'"tags" must be "keep" or "drop", not {value!r:.40}')
+    return bool(value == "keep")
 
 
 def _whole_option(spec: EngineSpec, name: str, default: int) -> int:

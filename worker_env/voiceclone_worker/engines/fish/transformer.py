@@ -1,7 +1,7 @@
 """A pass through fish-speech's transformers for rows at different positions.
 
-The weights and their meaning are upstream's (fish_speech.models.text2semantic.llama). The pass is implemented here,
-because upstream's takes one position for all rows and attends to its whole window each time.
+What it computes is what upstream's (fish_speech.models.text2semantic.llama) does, which takes one position for all rows
+and attends to its whole window each time.
 
 Generating is reading weights: every frame reads all of them for a few rows of activations. The ordinary product on the
 CPU is made for many rows and reaches a quarter of the memory's bandwidth at eight; oneDNN's blocked layout, packed
@@ -13,13 +13,20 @@ refuses bfloat16, the ordinary product computes it row by row, with the same pro
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from voiceclone_worker.engines.fish.weights import (
+    BlockWeights,
+    LinearWeights,
+    NormWeights,
+    StackWeights,
+    TransformerShape,
+)
 
 
 class Product(Protocol):
@@ -150,6 +157,11 @@ class KeyValueCache:
         for target, source in zip(self.keys + self.values, prefix.keys + prefix.values, strict=True):
             target[slot, :, : source.shape[2]] = source[0]
 
+    def clear(self, slot: int) -> None:
+        """Set a slot to zero."""
+        for tensor in self.keys + self.values:
+            tensor[slot] = 0
+
     def move(self, source: int, target: int, positions: int) -> None:
         """Copy the first ``positions`` of slot ``source`` to slot ``target``."""
         for tensor in self.keys + self.values:
@@ -162,17 +174,17 @@ class KeyValueCache:
 
 
 class TransformerStack:
-    """Upstream's transformer blocks, with weights laid out for few rows."""
+    """Transformer blocks, with weights laid out for few rows."""
 
-    def __init__(self, blocks: Sequence[Any], rotations: Tensor, *, int8: bool) -> None:
-        """Take over the weights of ``blocks``; ``rotations`` is upstream's table, [positions, head size / 2, 2]."""
-        self.blocks = [_Block(block, int8=int8) for block in blocks]
-        self._rotations = rotations.float()
+    def __init__(self, weights: StackWeights, *, int8: bool) -> None:
+        """Take over the blocks of ``weights``."""
+        shape = weights.shape
+        self.blocks = [_Block(block, shape, int8=int8) for block in weights.take_blocks()]
+        self._rotations = weights.rotations
         self._pass = self._run
-        attention = blocks[0].attention
-        self._shape = (attention.n_local_heads, attention.head_dim)
-        self._shared = attention.n_head // attention.n_local_heads
-        self._norm_weight = blocks[0].attention_norm.weight
+        self._shape = (shape.key_heads, shape.head_size)
+        self._shared = shape.heads // shape.key_heads
+        self._device, self._dtype = weights.device, weights.dtype
 
     @property
     def nbytes(self) -> int:
@@ -191,8 +203,7 @@ class TransformerStack:
         """Return zeros for the keys or values of a layer."""
         heads, size = self._shape
         # Not uninitialised: a masked key must still be a number.
-        empty: Tensor = self._norm_weight.new_zeros(slots, heads, positions, size)
-        return empty
+        return torch.zeros(slots, heads, positions, size, dtype=self._dtype, device=self._device)
 
     def __call__(
         self, x: Tensor, cache: KeyValueCache, first: int, positions: Tensor, length: int, mask: Tensor
@@ -236,20 +247,16 @@ class _PassState:
 
 
 class _Block:
-    def __init__(self, block: Any, *, int8: bool) -> None:
-        attention, feed = block.attention, block.feed_forward
-        self._heads, self._key_heads = attention.n_head, attention.n_local_heads
-        self._size = attention.head_dim
-        self._before, self._after = block.attention_norm, block.ffn_norm
-        self._head_norm = _head_norm(attention)
-        self._qkv = _linear(attention.wqkv, int8)
-        self._out = _linear(attention.wo, int8)
+    def __init__(self, block: BlockWeights, shape: TransformerShape, *, int8: bool) -> None:
+        self._heads, self._key_heads, self._size = shape.heads, shape.key_heads, shape.head_size
+        self._before, self._after = block.before_attention, block.before_feed
+        self._head_norm = _head_norm(block, shape)
+        self._qkv = _linear(block.qkv, int8)
+        self._out = _linear(block.attention_out, int8)
         # One product instead of two: the activations are read once, with one call less.
-        self._gates = product(torch.cat([feed.w1.weight, feed.w3.weight]), int8=int8)
-        self._down = _linear(feed.w2, int8)
+        self._gates = product(torch.cat([block.gate.weight, block.value.weight]), int8=int8)
+        self._down = _linear(block.feed_out, int8)
         self.nbytes = sum(p.nbytes for p in (self._qkv, self._out, self._gates, self._down))
-        for layer in (attention.wqkv, attention.wo, feed.w1, feed.w3, feed.w2):
-            layer.weight = None  # laid out again above; the first copy would only fill memory
 
     def __call__(self, x: Tensor, keys: Tensor, values: Tensor, step: _PassState) -> Tensor:
         x = x + self._attend(_rms(x, self._before), keys, values, step)
@@ -279,20 +286,19 @@ class _Block:
         return self._out(y.reshape(n, t, self._heads * self._size))
 
 
-def _linear(linear: Any, int8: bool) -> Product:
+def _linear(linear: LinearWeights, int8: bool) -> Product:
     return product(linear.weight, linear.bias, int8=int8)
 
 
-def _head_norm(attention: Any) -> tuple[Tensor, float] | None:
+def _head_norm(block: BlockWeights, shape: TransformerShape) -> tuple[Tensor, float] | None:
     """Return the weights of both head norms, [query and key heads, head size], for one call, and their epsilon."""
-    if not attention.attention_qk_norm:
+    query, key = block.query_norm, block.key_norm
+    if query is None or key is None:
         return None
-    query, key = attention.q_norm, attention.k_norm
-    rows = [query.weight] * attention.n_head + [key.weight] * attention.n_local_heads
-    return torch.stack(rows), query.eps
+    return torch.stack([query.weight] * shape.heads + [key.weight] * shape.key_heads), query.eps
 
 
-def _rms(x: Tensor, norm: Any) -> Tensor:
+def _rms(x: Tensor, norm: NormWeights) -> Tensor:
     return F.rms_norm(x, norm.weight.shape, norm.weight, norm.eps)
 
 

@@ -20,6 +20,7 @@ from voiceclone_worker.engines.kokoro.line_plan import LinePlan, fit_speed, with
 from voiceclone_worker.engines.kokoro.model import MAX_TOKENS, RATE, Floats, SpeechModel
 from voiceclone_worker.engines.kokoro.phonemes import reader
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
+from voiceclone_worker.speech_units import speech_units
 
 if typing.TYPE_CHECKING:
     from voiceclone_worker.engines.kokoro.fitting import SpeakerEncoder, SpeechQuality
@@ -178,7 +179,7 @@ class KokoroEngine:
         pool = ThreadPoolExecutor(max_workers=self._threads)
         waiting: dict[Future[Speech | SegmentError], SpeechRow] = {}
         try:
-            for row in sorted(rows, key=lambda row: -len(row.segment.text)):
+            for row in sorted(rows, key=lambda row: -speech_units(row.segment.text)):
                 waiting[pool.submit(synthesize, row)] = row
                 # No more than one ahead of the threads, or an hour of speech would accumulate here.
                 if len(waiting) > self._threads:

@@ -7,12 +7,14 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
+from voiceclone_worker.engines.kokoro.phonemes.alphabets import HAN
+
 DIGITS = "零一二三四五六七八九"
 _POWERS = ((1000, "千"), (100, "百"), (10, "十"), (1, ""))
 _SCALES = ("", "万", "亿", "万亿")
 MOST_DIGITS = 16
 """Longer numbers are read digit by digit."""
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff〇"
+_HAN = f"{HAN}〇"
 _NUMBER = r"\d+(?:\.\d+)?"
 _SCALE = "[十百千万亿]{0,2}"
 Match = re.Match[str]
@@ -241,6 +243,7 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     )
     yield rf"(?P<amount>{_NUMBER})(?P<scale>{_SCALE}[多余几]?)\s?(?P<sign>{_SIGN})(?![A-Za-z])", _money
     yield rf"(?<=[元块钱分人次])/(?=[{_HAN}])", "每"
+    yield rf"(?<![A-Za-z0-9.])-({_NUMBER})(?=\s?[-~～至到]\s?-?{_NUMBER}\s?(?:℃|°C|°|度))", r"零下\1"
     yield rf"(?<![A-Za-z0-9.])-({_NUMBER})(?=\s?[-~～至到]\s?-?\d)", r"负\1"
     yield rf"(?<![A-Za-z0-9.])-({_NUMBER})\s?(℃|°C|°|度)", _below_zero
     yield (
@@ -259,7 +262,7 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
         lambda m: f"{in_digits(m[1])}到{in_digits(m[2])}",
     )
     yield r"(?<=\d)\s-\s(?=\d+\s?=)", "减"
-    yield rf"(?<=[\d十百千万亿{_MEASURES}米度号日月点分半])\s?[-–—~～]\s?(?=负?\d)", "到"
+    yield rf"(?<=[\d十百千万亿{_MEASURES}米度号日月点分半])\s?[-–—~～]\s?(?=(?:负|零下)?\d)", "到"
     yield r"(?<![A-Za-z0-9.)-])-(?=\d)", "负"
     yield rf"(?<![A-Za-z0-9.约{_MEASURES}])~\s?(?=\d)", "约"
     yield r"(?i)(?<![A-Za-z])no\.\s?(?=\d)|№\s?", "第"

@@ -9,7 +9,7 @@ the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 
 from voiceclone_worker.engines.kokoro.phonemes import spelling
@@ -275,9 +275,13 @@ _CLOSED = {"à": "a", "è": "e", "é": "e", "ì": "i", "í": "i", "ò": "o", "ó
 _RULES = spelling.Rules(
     [
         # Vowels stay as they are written until the stress is known; glides: j w, and ĭ ŭ behind a vowel.
+        ("i", r"(?<=[^VOWELcgq])i(?=[ao]$)|(?<=r)i(?=e$)", "ĭ"),
+        ("i", r"(?<=[^VOWELrl][rl])i(?=[aeouàèéòóù])|(?<=[VOWEL][rl])i(?=[aeouàèéòóù])", "ĭ"),
+        ("i", r"(?<=z)i(?=on)|(?<=[VOWEL]s)i(?=on)|(?<=[VOWEL][^VOWEL])i(?=er[aeio]$)", "ĭ"),
+        ("i", r"(?<=[VOWEL][^VOWEL][^VOWEL])i(?=er[aeio]$)", "ĭ"),
         ("i", r"(?<![VOWEL])i(?=[aeouàèéòóù])", "j"),
         ("i", r"(?<=[VOWEL])i(?=[aeouàèéòóù])", "j"),
-        ("i", r"(?<=[aeoàèò])i", "ĭ"),
+        ("i", r"(?<=[aeoàèéòó])i", "ĭ"),
         ("u", r"(?<=[qg])u(?=[VOWEL])|(?<=^)u(?=[VOWEL])", "w"),
         ("u", r"(?<=[^VOWEL])u(?=[oò])(?!o$)", "ʊ"),
         ("u", r"(?<=[ae])u", "ŭ"),
@@ -326,6 +330,7 @@ _RULES = spelling.Rules(
         ),
         ("z", r"z", "ʦ"),
         ("r", r"rr", "rɾ"),
+        ("r", r"(?<=a)r(?=[aoàò])|(?<=[VOWEL])r(?=[àò]$)", "ɾ"),
         ("bdpt", r"(.)\1", "=ː"),
         ("flmnv", r"(.)\1", "=="),
         ("bdflmnprstv", r".", "="),
@@ -339,9 +344,10 @@ _RULES = spelling.Rules(
 _THIRD_FROM_END = re.compile(
     r"""(?: [aio]bil[ei] | atil[ei] | evol[ei] | issim[oaie] | esim[oaie] | ttim[oaie] | [aeiou]nim[oaie]
     | log[oaie] | logh[ie] | graf[oaie] | [ol]sof[oaie] | metr[oi] | fon[oi] | tudin[ei] | [aiu]ggin[ei] | [aiu]gine | rdine
-    | ic(?:[oa]|h[ie]) | [gmflst]ici | [aeiou]nici | (?:un|do|tre|tor|quin|se)dici | cid[oi] | vid[oi]
+    | ic(?:[oa]|h[ie]) | [dgmflst]ici | n?nici | (?:un|do|tre|tor|quin|se)dici
     | [bcgpt]ol[oaie] | [^aeiou]ul[oaie] | fer[oi] | gen[oaie] | [ai]ne[oai] | [tn]u[oaei] | idu[oaei]
     | [rn]alis[ie] | [aeiou]lisi | [aeo]tesi | ndit[aei]
+    | [ae]ndo(?:si|[mtcv]i|l[oaie]|ne) | [aiu]tosi | [aei]r[mtscv]e(?:ne|l[oaie]) | [aei]ssimo
     | [^i]ano | [aeis]rono | [aeio]ssero | ebbero | [^aeiou]+ono | (?<!i)ere
     )$""",
     re.VERBOSE,
@@ -361,13 +367,13 @@ _CLOSED_E = re.compile(
     re.VERBOSE,
 )
 _CLOSED_O = re.compile(
-    r"""(?: on[eio] | or[ei]? | os[aoie] | ond[aoie] | om[eio] | oce | oci | ogn[aoie] | ont[eaoi] | ors[aoie] | orn[oiae] | ott[oaie]
+    r"""(?: on[eio] | or[ei]? | os[aoie] | ond[aoie] | om[eio] | oce | oci | ogn[aoie] | ont[eaoi] | ors[aoie] | orn[oiae] | (?<!nt)ott[oaie]
     | olt[aoi] | ogli[oae] | onn[oi] | omp[aeoi] | omb[aeoir] | ossi | osse | osser[oe] | ogni
     )$""",
     re.VERBOSE,
 )
 _STRESSED_IA = re.compile(r"(?:log|graf|sof|nom|metr|pat|craz|arch|fon|tom|scop|er|fob|lat|iatr|urg)i[ae]$")
-_ENGLISH = re.compile(r"oo|ee|th|sh|ck|[wkyxj]|ou|ph|[^aeiounlrdàèéìòù]$")
+_ENGLISH = re.compile(r"(?<!^c)oo|ee(?!$)|th|sh|ck|[wkyxj]|ou|ph|[^aeiounlrdàèéìòù]$")
 _SHORTENED = ("po'", "mo'", "fa'", "va'", "di'", "da'", "sta'")
 """Words that end in an apostrophe, and are not joined to the next one."""
 _LETTER_NAMES = dict(
@@ -412,40 +418,33 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     ``tag`` changes nothing: all of Italian is read alike.
     """
     found, skipped = spelling.tokens(spell_out(text))
-    line: list[str] = []
-    elided = False
-    for token in [part for whole in found for part in _parts(whole)]:
-        if not token.is_word:
-            line.append(spelling.mark(token.text))
-            elided = False
-            continue
-        word = token.text.rstrip("'")
-        if token.is_acronym:
-            sounds = _letter_by_letter(word)
-        elif not token.text.endswith("'") and _is_english(word):
-            sounds = spelling.foreign_word(Token(word, token.written.rstrip("'")), foreign, skipped)
-        else:
-            sounds = _word(word)
-            if not sounds and word != "h":
-                skipped.append(token.written)
-        elided_here = token.text.endswith("'") and token.text not in _SHORTENED
-        if elided_here:
-            sounds = re.sub("[ˈˌ]", "", sounds)
-        if elided and line:
-            line[-1] += sounds
-        else:
-            line.append(sounds)
-        elided = elided_here
+    whole = _table("english words with an Italian reading")
+    words = [part for token in found for part in spelling.parts(token, whole, "[^'-]+'?")]
+    line = spelling.read_words(words, lambda index: _sounds(words, index, foreign, skipped), _is_elided)
     return spelling.joined(line), skipped
 
 
-def _parts(token: Token) -> Iterator[Token]:
-    """Return the words that a hyphen or an apostrophe joins; an apostrophe stays with the word before it."""
-    if not token.is_word or token.text in _table("english words with an Italian reading"):
-        yield token
-        return
-    for part in re.findall(r"[^'-]+'?", token.written):
-        yield Token(part.lower(), part, token.is_acronym)
+def _sounds(words: Sequence[Token], index: int, foreign: Foreign, skipped: list[str]) -> str:
+    """Return the phonemes of a word in its place: stressed before a pause, without stress where it is elided."""
+    token, word = words[index], words[index].text.rstrip("'")
+    if token.is_acronym:
+        sounds = _letter_by_letter(word)
+    elif not token.text.endswith("'") and _is_english(word):
+        sounds = spelling.foreign_word(Token(word, token.written.rstrip("'")), foreign, skipped)
+    else:
+        sounds = _word(word)
+        if not sounds and word != "h":
+            skipped.append(token.written)
+    is_last = index + 1 == len(words) or not words[index + 1].is_word
+    if _is_elided(token):
+        sounds = re.sub("[ˈˌ]", "", sounds)
+    elif "ˈ" not in sounds and is_last:
+        sounds = sounds.replace("ˌ", "ˈ").replace("ˈʊ", "ˈu")
+    return sounds
+
+
+def _is_elided(token: Token) -> bool:
+    return token.text.endswith("'") and token.text not in _SHORTENED
 
 
 def _table(name: str) -> dict[str, str]:
@@ -453,14 +452,8 @@ def _table(name: str) -> dict[str, str]:
 
 
 def _is_english(word: str) -> bool:
-    return (
-        len(word) > 2
-        and bool(_ENGLISH.search(word))
-        and not any(
-            word in _table(name)
-            for name in ("english words with an Italian reading", "unstressed", "readings")
-        )
-    )
+    names = ("english words with an Italian reading", "unstressed", "readings")
+    return spelling.is_english(word, _ENGLISH, *map(_table, names))
 
 
 @cache
@@ -468,13 +461,23 @@ def _accents() -> dict[str, str]:
     """Return words with an accent on their stressed vowel, by the word without it, in all their endings."""
     found: dict[str, str] = {}
     for word in _table("accents"):
-        endings = {"o": "oaie", "e": "ei", "a": "ae"}.get(word[-1], word[-1])
-        for ending in endings:
-            # c and g stay hard before i and e: "tecnico, tecniche".
-            hard = "h" if word[-1] in "oa" and ending in "ie" and word[-2] in "cg" and ending == "e" else ""
-            form = word[:-1] + hard + ending
+        for form in _endings(word):
             found.setdefault("".join(_PLAIN.get(letter, letter) for letter in form), form)
     return found
+
+
+def _endings(word: str) -> Iterator[str]:
+    """Yield an accented word in all its endings: "tècnico, tècnica, tècnici, tècniche"."""
+    if word.endswith("io"):
+        yield from (word, word[:-1], word[:-1] + "a", word[:-1] + "e")
+        return
+    for ending in {"o": "oaie", "e": "ei", "a": "ae"}.get(word[-1], word[-1]):
+        # c and g stay hard before e, and before i in some words: "mèdici, càrichi".
+        is_hard = word[-1] in "oa" and word[-2] in "cg" and ending in "ie"
+        if not is_hard or ending == "i":
+            yield word[:-1] + ending
+        if is_hard:
+            yield f"{word[:-1]}h{ending}"
 
 
 _PLAIN = {"à": "a", "è": "e", "é": "e", "ì": "i", "í": "i", "ò": "o", "ó": "o", "ù": "u", "ú": "u"}
@@ -509,7 +512,10 @@ def _stressed(sounds: str, word: str, stress: str) -> str:
         if symbol not in _VOWELS:
             said += symbol
         elif index == stressed and stress:
-            said += stress + _quality(symbol, sounds[:index], word)
+            quality = _quality(symbol, sounds[:index], word)
+            said += stress + ("ʊ" if stress == "ˌ" and quality == "u" else quality)
+        elif _CLOSED.get(symbol, symbol) == "u":
+            said += "ʊ"
         else:
             is_last = index == len(sounds) - 1
             said += "ɪ" if symbol == "i" and is_last and len(vowels) > 1 else _CLOSED.get(symbol, symbol)
@@ -540,7 +546,7 @@ def _quality(vowel: str, before: str, word: str) -> str:
     if vowel in _OPENED:
         return _OPENED[vowel]
     if vowel == "e":
-        return "e" if not before.endswith("j") and _CLOSED_E.search(word) else "ɛ"
+        return "e" if not before.endswith(("j", "ĭ")) and _CLOSED_E.search(word) else "ɛ"
     if vowel == "o":
         return "o" if not before.endswith(("ʊ", "w")) and _CLOSED_O.search(word) else "ɔ"
     return vowel

@@ -185,12 +185,13 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     yield r"(?<=\d)\s?[:：]\s?(?=\d)", "対"
     yield r"(?<![\d.])0\d+(?![\d.])", lambda m: _one_by_one(m.group())
     # Money, per cent, fractions, units.
+    yield r"(?<![A-Za-z:\\])\\(?=\d)", "¥"  # the yen sign of Shift-JIS is the backslash of others
     yield (
         rf"(?<![A-Za-z])(?P<sign>{_SIGN})\s?(?P<amount>{_NUMBER})(?P<scale>{_SCALE})(?:米?ドル|円|ユーロ|ポンド)?",
         _money,
     )
     yield rf"(?P<amount>{_NUMBER})(?P<scale>{_SCALE})\s?(?P<sign>{_SIGN})(?![A-Za-z])", _money
-    yield r"(?<=\d)\s?%", "パーセント"
+    yield r"\s?%", "パーセント"
     yield r"(?<=\d)\s?‰", "パーミル"
     yield r"(?<![\d./])(?:(\d+) )?(\d{1,4})\s?[/⁄]\s?(\d{1,4})(?![\d./])", _fraction
     yield r"(\d+)?\s?([¼½¾⅐-⅞])", _vulgar
@@ -205,6 +206,7 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     yield r"(?i)(?<![A-Za-z])no\.\s?(?=\d)|№\s?", "ナンバー"
     yield r"(?<![A-Za-z0-9])#(\d+)", r"\1番"
     yield "±", "プラスマイナス"
+    yield r"\s?=\s?", "イコール"
     yield r"(?<=\d)\s?≥|(?<=\d)≧", "以上"
     yield r"(?<=\d)\s?≤|(?<=\d)≦", "以下"
     yield r"\s?&\s?", "アンド"
@@ -233,14 +235,14 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     phonemes = ""
     skipped: list[str] = []
     for written, said, is_mark in _analysed(_without_signs(text)):
-        plain = unicodedata.normalize("NFKC", written)
+        plain = unicodedata.normalize("NFKC", written).strip()  # haqumei widens signs
         mark = _MARKS.get(written) or _MARKS.get(plain)
         if mark and is_mark:
             phonemes = f"{phonemes.rstrip()} {mark}" if mark in _OPENING else f"{phonemes.rstrip()}{mark} "
             continue
         sounds = "".join(_morae(said))
         if not any(map(str.isalpha, sounds)):
-            sounds, unread = foreign(plain) if plain.isascii() and plain.isalpha() else ("", [written])
+            sounds, unread = foreign(plain) if plain.isascii() and plain.isalpha() else ("", [plain])
             skipped += [word for word in unread if any(map(has_sound, word))]
         if sounds:
             continues = not phonemes or phonemes[-1] in f" {_OPENING}" or sounds[0] in "ːʔN"

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from voiceclone_worker.engines.kokoro.phonemes import spelling
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import ROMAN, roman_value
@@ -330,6 +331,7 @@ _RULES = spelling.Rules(
         ("x", r"x", "ʃ"),
         ("z", r"z$", "s"),
         ("l", r"lh", "lj"),
+        ("l", r"(?<=u)l(?=[^VOWEL])", "w"),
         ("l", r"(?<=[oóô])l$|(?<=[uú])l(?=[^VOWEL])|ll?(?=[VOWEL])", "l"),
         ("l", r"(?<=[VOWEL])ll?", "ŭ"),
         ("l", r"ll?", "l"),
@@ -364,12 +366,12 @@ _DIPHTHONGS = {
     "aĭ": "I", "aŭ": "W", "eĭ": "A", "eŭ": "eʊ", "oĭ": "oɪ", "oŭ": "ow", "uĭ": "uɪ", "iŭ": "iʊ", "ɛĭ": "ɛɪ", "ɛŭ": "ɛʊ",
     "ɔĭ": "ɔɪ", "uŭ": "uw", "ɐ\u0303ŭ": "ɐ\u0303ʊ\u0303", "ɐ\u0303ĭ": "ɐ\u0303j", "o\u0303ĭ": "o\u0303j",
 }  # fmt: skip
-_NASALS = {"a": "ɐ\u0303", "e": "A", "i": "i", "o": "o", "u": "u"}
+_NASALS = {"a": "ɐ\u0303", "e": "A", "i": "i", "o": "o", "u": "u\u0303"}
 _AT_THE_END = {"a": "æ", "e": "y", "o": "ʊ"}
 _OPEN_ENDING = re.compile(
-    r"(?:el|ol|ela|elas|osa|osas|ete|etes|essa|etro|ério|ógic[oa]|erno|erna|ersos?|ersas?|erva|ert[ao]s?|erra|orre|orte)$"
+    r"(?:[^m]ece[ms]?|(?:iv|iz|ud|iss|uis|ouv|oub|vi)esse[ms]?|(?:iv|iz|ud|iss|uis|ouv|oub|d)eram|el|ol|ela|elas|osa|osas|ete|etes|essa|etro|ério|ógic[oa]|erno|erna|ersos?|ersas?|erva|ert[ao]s?|erra|orre|orte)$"
 )
-_CLOSED_ENDING = re.compile(r"(?:dora|dores|sora|tora|ezas?)$")
+_CLOSED_ENDING = re.compile(r"(?:governo|estrelas?|dora|dores|sora|tora|ezas?)$")
 _ENGLISH = re.compile(r"oo(?!s?$|p|r)|ee(?!m$)|th|sh|ck|[wky]|ph|[^aeiouáéíóúâêôãõmnlrszx]$")
 _LETTER_NAMES = dict(
     zip(
@@ -414,33 +416,29 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     ``tag`` changes nothing: all of Portuguese is read with the rules of Brazil.
     """
     found, skipped = spelling.tokens(spell_out(text))
-    line: list[str] = []
-    for token in [part for whole in found for part in _parts(whole)]:
-        if not token.is_word:
-            line.append(spelling.mark(token.text))
-            continue
-        if token.is_acronym:
-            sounds = _letter_by_letter(token.text)
-        elif _is_english(token.text):
-            sounds = spelling.foreign_word(token, foreign, skipped)
-        else:
-            sounds = _word(token.text)
-            if not sounds and token.text != "h":
-                skipped.append(token.written)
-        # s at the end is voiced before a vowel and a voiced consonant.
-        if line and line[-1].endswith("s") and sounds.lstrip("ˈˌ").startswith(_VOICED):
-            line[-1] = line[-1][:-1] + "z"
-        line.append(sounds)
+    whole = _table("english words with a Portuguese reading")
+    words = [part for token in found for part in spelling.parts(token, whole, "[^'-]+")]
+    line = spelling.read_words(words, lambda index: _sounds(words, index, foreign, skipped))
+    # s at the end is voiced before a vowel and a voiced consonant.
+    for index, (sounds, following) in enumerate(pairwise(line)):
+        if sounds.endswith("s") and following.lstrip("ˈˌ").startswith(_VOICED):
+            line[index] = f"{sounds[:-1]}z"
     return unicodedata.normalize("NFD", spelling.joined(line)), skipped
 
 
-def _parts(token: Token) -> Iterator[Token]:
-    """Return the words that a hyphen or an apostrophe joins."""
-    if not token.is_word or token.text in _table("english words with a Portuguese reading"):
-        yield token
-        return
-    for part in re.findall(r"[^'-]+", token.written):
-        yield Token(part.lower(), part, token.is_acronym)
+def _sounds(words: Sequence[Token], index: int, foreign: Foreign, skipped: list[str]) -> str:
+    """Return the phonemes of a word in its place: stressed before a pause."""
+    token = words[index]
+    if token.is_acronym:
+        sounds = _letter_by_letter(token.text)
+    elif _is_english(token.text):
+        sounds = spelling.foreign_word(token, foreign, skipped)
+    else:
+        sounds = _word(token.text)
+        if not sounds and token.text != "h":
+            skipped.append(token.written)
+    is_last = index + 1 == len(words) or not words[index + 1].is_word
+    return sounds.replace("ˌ", "ˈ") if is_last and "ˈ" not in sounds else sounds
 
 
 def _table(name: str) -> dict[str, str]:
@@ -448,8 +446,8 @@ def _table(name: str) -> dict[str, str]:
 
 
 def _is_english(word: str) -> bool:
-    tables = ("english words with a Portuguese reading", "readings", "unstressed")
-    return len(word) > 2 and bool(_ENGLISH.search(word)) and not any(word in _table(name) for name in tables)
+    names = ("english words with a Portuguese reading", "readings", "unstressed")
+    return spelling.is_english(word, _ENGLISH, *map(_table, names))
 
 
 @lru_cache(maxsize=4096)
@@ -503,7 +501,10 @@ def _said(sounds: str, nuclei: list[int], stressed: int, word: str) -> str:
             is_last=is_last,
             word=word,
         )
-        is_secondary = nuclei.index(stressed) > 1 and position == nuclei[0]
+        # Every second syllable before the stressed one, from the first on: "ˌuniˌversiˈdade", but "você".
+        place, distance = nuclei.index(position), nuclei.index(stressed) - nuclei.index(position)
+        is_lone = distance == 1 and stressed == nuclei[-1]
+        is_secondary = place % 2 == 0 and (distance > 1 or (distance == 1 and place == 0 and not is_lone))
         parts.append(("ˈ" if position == stressed else "ˌ" if is_secondary else "") + vowel)
         position += width
     joined = "".join(parts)
@@ -528,8 +529,10 @@ def _vowel(sounds: str, position: int, mark: str, *, is_stressed: bool, is_last:
         sound = {"e": "ɛ", "o": "ɔ"}[letter]
     if mark:
         return _DIPHTHONGS.get(sound + mark, sound + {"ĭ": "ɪ", "ŭ": "ʊ"}[mark])
+    if letter in "auú" and (following == "ɲ" or (is_stressed and letter == "a" and following in tuple("mn"))):
+        return "ɐ\u0303" if letter == "a" else "u\u0303"
     if is_stressed:
-        return "ɐ\u0303" if letter == "a" and following in tuple("mnɲ") else sound
+        return sound
     if is_last:
         return _AT_THE_END.get(letter, sound)
     return "æ" if letter == "a" and following in tuple("mnɲ") else sound

@@ -1,0 +1,86 @@
+"""The generations of fish-speech: what differs between their checkpoints, as values. The decoding asks for none of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from voiceclone_worker.engines.base import EngineError
+from voiceclone_worker.engines.fish.checkpoint import friendly_errors
+from voiceclone_worker.engines.fish.configuration import read_config
+from voiceclone_worker.engines.fish.generations import s1, s2
+from voiceclone_worker.engines.fish.sampling import PenaltySampling, RasSampling, Sampling, SamplingSettings
+from voiceclone_worker.engines.fish.weights import Weights
+
+
+class Prompts(Protocol):
+    """What a model is told."""
+
+    def voice(self, text: str, codes: Tensor) -> Tensor:
+        """Return the prompt [codebooks + 1, tokens] of a reference: its codes [codebooks, frames] and their words.
+
+        What all lines of a voice share ends here.
+        """
+        ...
+
+    def line(self, text: str) -> Tensor:
+        """Return the prompt [codebooks + 1, tokens] of a line, which follows that of the voice."""
+        ...
+
+
+class MakeSampling(Protocol):
+    """Makes the sampling rule of a generation."""
+
+    def __call__(self, weights: Weights, settings: SamplingSettings, *, int8: bool = False) -> Sampling:
+        """Return the rule for these weights."""
+        ...
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A generation."""
+
+    name: str
+    files: Callable[[Path], tuple[str, ...]]
+    """Names of the files that a checkpoint in this folder must have."""
+    load: Callable[[Path, torch.device, torch.dtype], tuple[Weights, Prompts]]
+    """Reads a checkpoint of all files; raises EngineError ``checkpoint_unusable``."""
+    sampling: MakeSampling
+    defaults: SamplingSettings
+    without_tags: Callable[[str], str]
+    """What of a line is spoken: it without the tags that stand for how it is said."""
+
+
+S1 = Generation("S1", s1.files, s1.load, PenaltySampling, SamplingSettings(0.7, 0.7, 1.2), s1.without_tags)
+S2 = Generation("S2", s2.files, s2.load, RasSampling, SamplingSettings(0.8, 0.8), s2.without_tags)
+
+_BY_MODEL_TYPE = {s1.MODEL_TYPE: S1, s2.MODEL_TYPE: S2}
+
+
+def generation_of(folder: Path) -> Generation:
+    """Return the generation of the checkpoint in ``folder``, by the model_type of its config.json.
+
+    Raises EngineError: ``checkpoint_incomplete`` without that file, ``checkpoint_unusable`` for another model.
+    """
+    if not (folder / "config.json").is_file():
+        raise EngineError(
+            "checkpoint_incomplete", f"the checkpoint {folder} lacks config.json; fetch or make it again"
+        )
+    with friendly_errors(folder, "config.json"):
+        return _BY_MODEL_TYPE[read_config(folder, *_BY_MODEL_TYPE).values["model_type"]]
+
+
+def check_files(folder: Path, generation: Generation) -> None:
+    """Raise EngineError ``checkpoint_incomplete`` where a file is missing."""
+    required = generation.files(folder)
+    missing = [name for name in required if not (folder / name).is_file()]
+    if missing:
+        raise EngineError(
+            "checkpoint_incomplete",
+            f"the checkpoint {folder} lacks {', '.join(missing)}; it must hold {', '.join(required)}",
+        )

@@ -1,0 +1,273 @@
+"""The S2 generation (s2-pro): its files, its prompt, and the tags in its lines.
+
+Weights are shards of safetensors with an index, the configuration has a part for each transformer, and the tokenizer is
+Qwen's in tokenizer.json. Written from the published layout; fish-speech's own code for it is never imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from voiceclone_worker.engines.base import EngineError
+from voiceclone_worker.engines.fish.checkpoint import check_sizes, friendly_errors
+from voiceclone_worker.engines.fish.configuration import CheckpointConfig, read_config
+from voiceclone_worker.engines.fish.weights import (
+    ModelShape,
+    SpeechTokens,
+    TransformerShape,
+    Weights,
+    read_weights,
+)
+
+MODEL_TYPE = "fish_qwen3_omni"
+
+INDEX = "model.safetensors.index.json"
+WHOLE = "model.safetensors"
+"""All weights in one file, where there is no index."""
+
+_MOST_SHARDS = 64
+
+_SPEAKER = re.compile(r"<\|speaker:\d+\|>")
+_TAG = re.compile(r"(\s*)\[[^\[\]]*\](\s*)")
+
+
+class S2Tokenizer:
+    """tokenizer.json of a checkpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the file. Raises ValueError, OSError, and what tokenizers raises."""
+        from tokenizers import Tokenizer
+
+        document = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        added = document.pop("added_tokens", None) if isinstance(document, dict) else None
+        if not isinstance(added, list):
+            raise ValueError("it has no added_tokens")
+        self._control = {str(token["content"]): int(token["id"]) for token in added}
+        # Without them a text is only ever a text, whatever looks like a control token in it.
+        self._tokenizer = Tokenizer.from_str(json.dumps(document))
+        # Either would change the length of a prompt.
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+
+    def speech_tokens(self, config: CheckpointConfig, vocabulary: int, codebook_size: int) -> SpeechTokens:
+        """Return the ids of codes and end.
+
+        Raises ValueError where they are not there, codes have gaps, or config.json states others.
+        """
+        named = ["<|im_end|>", *(f"<|semantic:{code}|>" for code in range(codebook_size))]
+        end, *codes = (self.control(name) for name in named)
+        if codes != list(range(codes[0], codes[0] + codebook_size)):
+            raise ValueError("the tokens of the codes do not follow one another")
+        highest = max(*self._control.values(), *self._tokenizer.get_vocab().values())
+        if min(end, codes[0]) < 0 or highest >= vocabulary:
+            raise ValueError(f"it has a token {highest}, and config.json has {vocabulary} in all")
+        for key, token in (
+            ("eos_token_id", end),
+            ("semantic_start_token_id", codes[0]),
+            ("semantic_end_token_id", codes[-1]),
+        ):
+            stated = config.whole(key, token)
+            if stated != token:
+                raise ValueError(f"{key} of config.json is {stated}, and the tokenizer says {token}")
+        return SpeechTokens(codes[0], codes[-1], end)
+
+    def text(self, text: str) -> list[int]:
+        """Return the tokens of a text, among which there is no control token."""
+        tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return tokens
+
+    def control(self, name: str) -> int:
+        """Return a control token. Raises ValueError."""
+        token = self._control.get(name)
+        if token is None:
+            raise ValueError(f"it has no token {name}")
+        return token
+
+
+class S2Prompts:
+    """Prompts of S2: a system turn with the reference, the line as the user's turn, and the head of the answer.
+
+    Each part is tokenised for itself. The speaker's tag is no control token, and is tokenised together with its words.
+    """
+
+    def __init__(self, tokenizer: S2Tokenizer, tokens: SpeechTokens, codebooks: int) -> None:
+        text, control = tokenizer.text, tokenizer.control
+        self._tokenizer, self._begin, self._codebooks = tokenizer, tokens.begin, codebooks
+        self._end = [control("<|im_end|>"), *text("\n")]
+        task = "convert the provided text to speech reference to the following:\n\nText:\n"
+        self._system = [control("<|im_start|>"), *text("system\n"), *text(task)]
+        self._speech = text("\n\nSpeech:\n")
+        self._user = [control("<|im_start|>"), *text("user\n")]
+        self._answer = [control("<|im_start|>"), *text("assistant\n"), control("<|voice|>")]
+
+    def voice(self, text: str, codes: Tensor) -> Tensor:
+        """Return the prompt [codebooks + 1, tokens] of a reference: its codes [codebooks, frames] and their words."""
+        head = self._system + self._words(text) + self._speech
+        frames = torch.cat([codes[:1] + self._begin, codes]).long()
+        return torch.cat([self._row(head), frames, self._row(self._end + self._user)], 1)
+
+    def line(self, text: str) -> Tensor:
+        """Return the prompt [codebooks + 1, tokens] of a line, which follows that of the voice."""
+        return self._row(self._words(text) + self._end + self._answer)
+
+    def _words(self, text: str) -> list[int]:
+        return self._tokenizer.text(f"<|speaker:0|>{without_speakers(text)}")
+
+    def _row(self, tokens: list[int]) -> Tensor:
+        row = torch.zeros(self._codebooks + 1, len(tokens), dtype=torch.long)
+        row[0] = torch.tensor(tokens, dtype=torch.long)
+        return row
+
+
+def without_speakers(text: str) -> str:
+    """Return ``text`` without the tags with which a line would change its speaker."""
+    while (shorter := _SPEAKER.sub("", text)) != text:
+        text = shorter
+    return text
+
+
+def without_tags(text: str) -> str:
+    """Return ``text`` without what stands in square brackets, which this generation takes for stage directions."""
+    while (shorter := _TAG.sub(_joined, text)) != text:
+        text = shorter
+    return text
+
+
+def _joined(tag: re.Match[str]) -> str:
+    before, after = tag.groups()
+    follows = tag.string[tag.end() : tag.end() + 1]
+    if tag.start() == 0 or not follows:
+        return ""
+    return after if after or not follows.isalnum() else before
+
+
+def files(folder: Path) -> tuple[str, ...]:
+    """Return the names of a checkpoint's files. Raises EngineError ``checkpoint_unusable`` for a bad index."""
+    shards: tuple[str, ...] = (INDEX,)
+    if (folder / INDEX).is_file():
+        with friendly_errors(folder, INDEX):
+            shards = (INDEX, *sorted(set(_index(folder).values())))
+    elif (folder / WHOLE).is_file():
+        shards = (WHOLE,)
+    return ("config.json", *shards, "tokenizer.json", "codec.pth")
+
+
+def load(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[Weights, S2Prompts]:
+    """Return the weights and the prompts of a checkpoint.
+
+    Raises EngineError ``checkpoint_unusable``, and ``fish_missing`` in an environment of before S2.
+    """
+    _require_packages()
+    with friendly_errors(folder, "config.json"):
+        config = read_config(folder, MODEL_TYPE)
+        shape = model_shape(config)
+    with friendly_errors(folder, "tokenizer.json"):
+        check_sizes(folder, "tokenizer.json")
+        tokenizer = S2Tokenizer(folder)
+        tokens = tokenizer.speech_tokens(config, shape.vocabulary, shape.codebook_size)
+        prompts = S2Prompts(tokenizer, tokens, shape.codebooks)
+    with friendly_errors(folder, "the weights (*.safetensors)"):
+        tensors, size = _tensors(folder)
+        weights = read_weights(tensors, size, shape, tokens, device, dtype)
+    return weights, prompts
+
+
+def _require_packages() -> None:
+    for name in ("safetensors", "tokenizers"):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise EngineError(
+                "fish_missing",
+                f"{name}, which S2 needs, cannot be imported in {sys.executable} ({error}); make the fish environment "
+                "again with `voiceclone env create`, or install it there",
+            ) from error
+
+
+def model_shape(config: CheckpointConfig) -> ModelShape:
+    """Return the sizes that config.json states. Raises ValueError."""
+    text, audio = config.part("text_config"), config.part("audio_decoder_config")
+    slow, fast = _transformer(text), _transformer(audio)
+    if audio.whole("text_dim", slow.width) != slow.width:
+        raise ValueError("the text_dim of audio_decoder_config is not the dim of text_config")
+    return ModelShape(
+        slow=slow,
+        fast=fast,
+        vocabulary=text.whole("vocab_size"),
+        codebooks=audio.whole("num_codebooks"),
+        codebook_size=audio.whole("vocab_size"),
+        window=text.whole("max_seq_len"),
+        tied_head=text.flag("tie_word_embeddings", True),
+        scaled_frames=True,
+        fast_reads_normed=True,
+    )
+
+
+def _transformer(config: CheckpointConfig) -> TransformerShape:
+    if config.flag("use_moe", False):
+        raise ValueError("it is a mixture of experts, which s2-pro is not")
+    return TransformerShape(
+        width=config.whole("dim"),
+        layers=config.whole("n_layer"),
+        heads=config.whole("n_head"),
+        key_heads=config.whole("n_local_heads"),
+        head_size=config.whole("head_dim"),
+        inner=config.whole("intermediate_size"),
+        norm_eps=config.number("norm_eps"),
+        rope_base=config.number("rope_base"),
+        head_norms=config.flag("attention_qk_norm"),
+        qkv_bias=config.flag("attention_qkv_bias", False),
+        out_bias=config.flag("attention_o_bias", False),
+    )
+
+
+def _index(folder: Path) -> Mapping[str, str]:
+    """Return the shard of each tensor. Raises ValueError, OSError."""
+    check_sizes(folder, INDEX)
+    document: Any = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    table = document.get("weight_map") if isinstance(document, dict) else None
+    if not isinstance(table, dict) or not table:
+        raise ValueError("it has no weight_map")
+    for shard in table.values():
+        # A name in this folder, and no path out of it.
+        if not isinstance(shard, str) or not re.fullmatch(r"[\w.-]{1,100}\.safetensors", shard, re.ASCII):
+            raise ValueError(f"it names {shard!r:.60}, which is no file of weights in this folder")
+    if len(set(table.values())) > _MOST_SHARDS:
+        raise ValueError(f"it names {len(set(table.values()))} files, more than {_MOST_SHARDS}")
+    return table
+
+
+def _tensors(folder: Path) -> tuple[dict[str, Tensor], int]:
+    """Return the tensors of all shards, mapped from the files and named as in S1's model.pth, and the files' bytes."""
+    from safetensors import safe_open
+
+    table = _index(folder) if (folder / INDEX).is_file() else None
+    names = [WHOLE] if table is None else sorted(set(table.values()))
+    tensors: dict[str, Tensor] = {}
+    for name in names:
+        with safe_open(folder / name, framework="pt") as shard:
+            for key in shard.keys():  # noqa: SIM118 (it is no mapping)
+                if table is not None and table.get(key) != name:
+                    raise ValueError(f"{name} has {key:.80}, which the index does not say")
+                tensors[_named(key)] = shard.get_tensor(key)
+    missing = set(map(_named, table or ())) - tensors.keys()
+    if missing:
+        raise ValueError(f"{len(missing)} weights of the index are in no file, {min(missing):.80} for one")
+    return tensors, sum((folder / name).stat().st_size for name in names)
+
+
+def _named(key: str) -> str:
+    """Return what S1's model.pth calls a tensor."""
+    audio = key.removeprefix("audio_decoder.")
+    if audio == key:
+        return key.removeprefix("text_model.model.")
+    return audio if audio.startswith("codebook_embeddings.") else f"fast_{audio}"
