@@ -23,7 +23,8 @@ from typing import Any
 from benchmarks.program import run_program
 from voiceclone_cli.cli.progress import Display, ProgressMode, print_line
 from voiceclone_cli.config import Settings, path_setting, resolve
-from voiceclone_cli.engines.fish import fish_checkout, fish_python, is_generated, require_fish_speech
+from voiceclone_cli.engines.checkpoint import is_generated
+from voiceclone_cli.engines.fish import fish_checkout, fish_python, require_fish_speech
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import friendly_errors
 from voiceclone_cli.models.store import megabytes

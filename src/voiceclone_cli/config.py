@@ -29,6 +29,8 @@ _ENGINES = "|".join(("auto", *ENGINES))
 _PRECISIONS = "auto|float32|bf16|fp16|int8"
 _BACKGROUNDS = "none|duck|keep"
 _EFFORTS = "fast|normal|best"
+KEEP_TAGS, DROP_TAGS = "keep", "drop"
+_TAGS = f"{KEEP_TAGS}|{DROP_TAGS}"
 _MODES, _EXECUTORS = f"{SEQUENTIAL}|{PARALLEL}", f"{LOCAL}|{RAY}"
 INPUT, SPEAKERS, VOICES, WORKERS, OUTPUT, PROGRESS = (
     "Input", "Speakers", "Voices", "Workers", "Output", "Progress",
@@ -259,8 +261,14 @@ class Settings:
         old_variable="VOICECLONE_PATIENCE",
     )
     checkpoint: str | None = _setting(
-        None, "VOICECLONE_CHECKPOINT", _text, "Folder of the fish engine's checkpoint.",
-        ("--checkpoint",), VOICES, "FOLDER",
+        None, "VOICECLONE_CHECKPOINT", _text,
+        "Checkpoint of the fish engine: s2-pro, openaudio-s1-mini or a folder [default: s2-pro where it is here and "
+        "fits the GPU, else openaudio-s1-mini].", ("--checkpoint",), VOICES, "s2-pro|openaudio-s1-mini|FOLDER",
+    )
+    tags: str = _setting(
+        DROP_TAGS, "VOICECLONE_TAGS", _one_of(_TAGS),
+        "Square brackets in a line: s2-pro reads [whisper] as a stage direction. drop leaves them out, since captions "
+        "have sounds in them that are no directions ([music]).", ("--tags",), VOICES, _TAGS,
     )
     accept_license: bool = _setting(
         False, "VOICECLONE_ACCEPT_LICENSE", _boolean,

@@ -17,7 +17,7 @@ from benchmarks.random_checkpoint import S1_FILES, S2_FILES, Size, make_checkpoi
 from command import benchmark, benchmark_environment
 from fish_interpreter import in_fish
 from voiceclone_cli.config import Settings, resolve
-from voiceclone_cli.engines.fish import is_generated
+from voiceclone_cli.engines.checkpoint import is_generated
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.types import ProgressEvent
 

@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fish_checkpoints import S2_FILES, make_s1, make_s2
 from voiceclone_cli.cli.setup import check_lines, print_checks
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.doctor import checks
 from voiceclone_cli.doctor.checks import CheckRow, CheckState, checkpoint_row, rows_or_error
 from voiceclone_cli.doctor.run import engine_row, severity_of_fish
+from voiceclone_cli.engines.checkpoint import CACHE_POSITIONS, S1_MINI, FishMemory, checked, fish_memory
 from voiceclone_cli.engines.select import EngineReport
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.system import Memory
@@ -164,7 +167,7 @@ def written_checkpoint(folder: Path, dtype: str) -> Path:
     import torch
 
     folder.mkdir()
-    config = {"dim": 64, "n_head": 4, "n_local_heads": 2, "n_layer": 3}
+    config = {"model_type": "dual_ar", "dim": 64, "n_head": 4, "n_local_heads": 2, "n_layer": 3}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     torch.save({"w": torch.zeros(1_000_000, dtype=getattr(torch, dtype))}, folder / "model.pth")
     (folder / "codec.pth").write_bytes(b"0" * 500)
@@ -177,18 +180,18 @@ def test_weights_take_what_their_precision_asks_for_whatever_they_are_stored_in(
 ) -> None:
     checkpoint = written_checkpoint(tmp_path / "checkpoint", stored)
     for precision, each in (("float32", 4), ("bf16", 2), ("int8", 1)):
-        weights, codec, cache = checks.fish_memory(checkpoint, precision, batch_size=5)
-        assert weights == pytest.approx(each * 1_000_000, rel=0.01)
-        assert codec == 500
+        memory = fish_memory(checkpoint, precision, 5)
+        assert memory.weights == pytest.approx(each * 1_000_000, rel=0.01)
+        assert memory.codec == 500
         # Keys and values of 3 layers with 2 heads of 16, for every position of every row.
-        assert cache == 2 * 3 * 2 * 16 * max(2, each) * checks.CACHE_POSITIONS * 5
+        assert memory.cache == 2 * 3 * 2 * 16 * max(2, each) * CACHE_POSITIONS * 5
 
 
 def test_files_that_are_no_checkpoint_raise(tmp_path: Path) -> None:
     checkpoint = written_checkpoint(tmp_path / "checkpoint", "float32")
     (checkpoint / "model.pth").write_bytes(b"no zip")
     with pytest.raises(PreflightError, match="fetch or make it again"):
-        checks.fish_memory(checkpoint, "bf16", 5)
+        fish_memory(checkpoint, "bf16", 5)
 
 
 def test_memory_that_can_never_be_enough_fails_and_memory_that_is_taken_is_noted() -> None:
@@ -237,15 +240,14 @@ def test_memory_that_the_system_does_not_report_is_no_failure() -> None:
 
 
 def test_workers_share_the_cuda_devices() -> None:
-    cards = examination(cuda=[CARD, CARD])
+    cards, model = examination(cuda=[CARD, CARD]), FishMemory(3 * GB, GB, 0, rows=5)
     two, three = (
-        checks.cuda_memory_row(cards, 4 * GB, settings(mode="parallel", workers=workers), [])
+        checks.cuda_memory_row(cards, model, settings(mode="parallel", workers=workers), [])
         for workers in (2, 3)
     )
-    one_card = checks.cuda_memory_row(
-        cards, 4 * GB, settings(mode="parallel", workers=3, device="cuda:0"), []
-    )
+    one_card = checks.cuda_memory_row(cards, model, settings(mode="parallel", workers=3, device="cuda:0"), [])
     assert (two.state, three.state, one_card.state) == (CheckState.OK, CheckState.NOTE, CheckState.FAIL)
+    assert "computed: weights 3.0 GB, codec 1.0 GB" in two.found
 
 
 # ------------------------------------------------------------------- models, hub, disk, checkpoint
@@ -302,17 +304,27 @@ def test_too_little_disk_space_for_models_fails(tmp_path: Path) -> None:
 
 
 def test_a_generated_checkpoint_is_noted_with_what_to_take_for_speech(tmp_path: Path) -> None:
-    for name in ("config.json", "model.pth", "tokenizer.tiktoken", "special_tokens.json", "codec.pth"):
-        (tmp_path / name).write_bytes(b"0" * 1500)
-    assert checkpoint_row(tmp_path, CheckState.FAIL).state is CheckState.OK
-    (tmp_path / "generated.json").write_text("{}", encoding="utf-8")
-    row = checkpoint_row(tmp_path, CheckState.FAIL)
+    folder = make_s1(tmp_path / "s1")
+    (folder / "codec.pth").write_bytes(b"0" * 1500)
+    assert checkpoint_row(checked(folder, "it"), CheckState.FAIL, S1_MINI).state is CheckState.OK
+    (folder / "generated.json").write_text("{}", encoding="utf-8")
+    row = checkpoint_row(checked(folder, "it"), CheckState.FAIL, S1_MINI)
     assert row.state is CheckState.NOTE
     assert "codec.pth 1.5 kB" in row.found and "openaudio-s1-mini" in row.advice
 
 
+def test_the_generation_of_a_checkpoint_is_shown_with_its_shards_and_why_it_is_taken(tmp_path: Path) -> None:
+    found = replace(checked(make_s2(tmp_path / "s2"), "it"), why="it fits")
+    row = checkpoint_row(found, CheckState.FAIL, S1_MINI)
+    assert row.state is CheckState.OK
+    assert "S2 generation" in row.found and all(name in row.found for name in S2_FILES)
+    assert row.found.endswith("; it fits")
+
+
 def test_a_checkpoint_that_a_run_would_fetch_is_noted() -> None:
-    assert checkpoint_row(None, CheckState.FAIL).state is CheckState.NOTE
+    for name, size in ((S1_MINI, "3.6 GB"), ("s2-pro", "11.0 GB")):
+        row = checkpoint_row(None, CheckState.FAIL, name)
+        assert row.state is CheckState.NOTE and size in row.found and name in row.advice
 
 
 # ------------------------------------------------------------------------------------ printing

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from fish_checkpoints import S1_FILES, make_checkout, make_s1, make_s2, register
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.engines import fish
+from voiceclone_cli.engines.checkpoint import S1_MINI, S2_PRO, DeviceMemory, missing_files
 from voiceclone_cli.engines.fish import (
-    PUBLISHED_MODEL,
-    REQUIRED_FILES,
-    find_checkpoint,
     fish_checkout,
     fish_python,
     given_python,
     local_checkpoint,
-    missing_files,
     require_fish_speech,
+    s2_checkout,
 )
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.models import store
+from voiceclone_cli.types import Progress, no_progress
 
 MODEL = "fish_speech/models/text2semantic/llama.py"
 CODEC = "fish_speech/models/dac/modded_dac.py"
@@ -82,10 +80,14 @@ def test_the_error_for_a_folder_that_is_no_checkout_says_what_it_is(tmp_path: Pa
         },
     ],
 )
-def test_one_of_the_s2_generation_is_recognised_by_its_files(tmp_path: Path, files: dict[str, str]) -> None:
-    error = checkout_error(checkout(tmp_path, files))
-    assert error.code == "fish_generation"
-    assert "S2" in error.message and "Research License" in error.message
+def test_one_of_the_s2_generation_is_recognised_by_its_files_and_its_code_is_not_used(
+    tmp_path: Path, files: dict[str, str]
+) -> None:
+    folder = checkout(tmp_path, files)
+    assert found(folder) is None
+    assert s2_checkout(resolve({}, {"FISH_SPEECH_DIR": str(folder)})) == folder
+    note = fish.checkout_note(folder)
+    assert str(folder) in note and "S2 generation" in note and "its code is not" in note
 
 
 def test_one_of_before_s1_is_recognised_too(tmp_path: Path) -> None:
@@ -105,23 +107,18 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-def checkpoint(folder: Path, *, without: tuple[str, ...] = (), **config: Any) -> Path:
-    """The files of a checkpoint; whether its weights load is the engine's to find out."""
-    folder.mkdir(parents=True)
-    for name in REQUIRED_FILES:
-        if name not in without:
-            (folder / name).write_bytes(b"weights " * 20)
-    if "config.json" not in without:
-        content = json.dumps({"model_type": "dual_ar", **config})
-        (folder / "config.json").write_text(content, encoding="utf-8")
-    return folder
+checkpoint = make_s1
+empty_checkout = make_checkout
 
 
-def empty_checkout(folder: Path) -> Path:
-    for path in ("text2semantic/llama.py", "dac/modded_dac.py"):
-        (folder / "fish_speech" / "models" / path).parent.mkdir(parents=True)
-        (folder / "fish_speech" / "models" / path).touch()
-    return folder
+def find_checkpoint(settings: Settings, progress: Progress = no_progress) -> Path:
+    """The folder that a run takes."""
+    return fish.find_checkpoint(settings, local_checkpoint(settings), progress).folder
+
+
+def local_folder(settings: Settings) -> Path | None:
+    found = local_checkpoint(settings)
+    return None if found is None else found.folder
 
 
 def named(folder: Path) -> Settings:
@@ -147,14 +144,86 @@ def notes_of(settings: Settings) -> list[str]:
 def test_the_one_that_is_set_comes_first_then_the_checkouts_then_the_registrys(
     tmp_path: Path, empty_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registered = checkpoint(empty_home / "models" / PUBLISHED_MODEL)
-    assert find_checkpoint(resolve({})) == local_checkpoint(resolve({})) == registered
+    registered = checkpoint(empty_home / "models" / S1_MINI)
+    register(monkeypatch, registered)
+    assert find_checkpoint(resolve({})) == local_folder(resolve({})) == registered
     monkeypatch.setenv("FISH_SPEECH_DIR", str(empty_checkout(tmp_path / "fish")))
     assert find_checkpoint(resolve({})) == registered, "a checkout without checkpoints is fine"
-    in_checkout = checkpoint(tmp_path / "fish" / "checkpoints" / PUBLISHED_MODEL)
-    assert find_checkpoint(resolve({})) == local_checkpoint(resolve({})) == in_checkout
+    in_checkout = checkpoint(tmp_path / "fish" / "checkpoints" / S1_MINI)
+    assert find_checkpoint(resolve({})) == local_folder(resolve({})) == in_checkout
     mine = checkpoint(tmp_path / "mine")
-    assert find_checkpoint(named(mine)) == local_checkpoint(named(mine)) == mine
+    assert find_checkpoint(named(mine)) == local_folder(named(mine)) == mine
+
+
+@pytest.mark.parametrize("is_s2", [False, True])
+def test_both_published_ones_are_found_in_a_checkout_of_either_generation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_s2: bool
+) -> None:
+    folder = make_checkout(tmp_path / "fish", is_s2=is_s2)
+    monkeypatch.setenv("FISH_SPEECH_DIR", str(folder))
+    makers = {S2_PRO: make_s2, S1_MINI: make_s1}
+    made = {name: make(folder / "checkpoints" / name) for name, make in makers.items()}
+    for name in made:
+        found = local_checkpoint(resolve({"checkpoint": name}))
+        assert found is not None and (found.folder, found.name, found.why) == (made[name], name, "")
+    assert fish_checkout(resolve({})) == (None if is_s2 else folder)
+
+
+def test_of_two_the_device_decides_and_the_reason_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_checkout(tmp_path / "fish", is_s2=True)
+    monkeypatch.setenv("FISH_SPEECH_DIR", str(folder))
+    make_s1(folder / "checkpoints" / S1_MINI)
+    make_s2(folder / "checkpoints" / S2_PRO)
+    without = local_checkpoint(resolve({}))
+    assert without is not None and without.name == S1_MINI
+    assert "no interpreter of a fish environment to ask" in without.why
+    questions: list[tuple[object, ...]] = []
+
+    def look(*arguments: object) -> DeviceMemory:
+        questions.append(arguments)
+        return DeviceMemory("cuda:0", "bf16", "a card", 24_000_000_000)
+
+    monkeypatch.setattr(fish, "device_memory", look)
+    found = local_checkpoint(resolve({"device": "cuda"}), "python", seconds=3.0)
+    assert found is not None and found.name == S2_PRO and "24.0 GB are free on a card" in found.why
+    assert questions == [("python", "cuda", "auto", 3.0)]
+
+
+def test_a_name_that_is_asked_for_is_fetched_with_its_licence_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = resolve({"checkpoint": S2_PRO, "accept_license": "true"}, {"HF_TOKEN": "hf_token"})
+    fetched: list[object] = []
+
+    def fetch(names: list[str], *_: object, accept_license: bool, **__: object) -> dict[str, Path]:
+        fetched.append((names, accept_license))
+        return {name: make_s2(tmp_path / name) for name in names}
+
+    monkeypatch.setattr("voiceclone_cli.models.download.ensure_models", fetch)
+    assert fish.find_checkpoint(settings, None).name == S2_PRO
+    assert fetched == [([S2_PRO], True)]
+
+
+def test_without_a_token_the_error_names_the_weights_that_were_asked_for() -> None:
+    error = checkpoint_error(resolve({"checkpoint": S2_PRO}))
+    assert error.code == "checkpoint_missing"
+    assert "https://huggingface.co/fishaudio/s2-pro" in error.message
+    assert "voiceclone models pull s2-pro" in error.message and "11007 MB" in error.message
+
+
+def test_a_folder_of_that_name_in_the_working_directory_is_a_folder() -> None:
+    made = make_s2(Path.cwd() / S2_PRO)
+    found = local_checkpoint(resolve({"checkpoint": S2_PRO}))
+    assert found is not None and (found.folder, found.name) == (made, "")
+
+
+def test_what_s2_is_read_with_is_looked_for_too() -> None:
+    s2 = fish.Checkpoint(Path("anywhere"), fish.S2)
+    with pytest.raises(PreflightError) as caught:
+        require_fish_speech(sys.executable, None, s2)
+    assert caught.value.code == "fish_missing" and "no fish_speech" in caught.value.message
 
 
 def test_the_error_without_a_checkpoint_names_every_way_to_one() -> None:
@@ -207,7 +276,7 @@ def test_the_weights_file_is_not_the_folder(tmp_path: Path) -> None:
     assert error.code == "checkpoint_missing" and "is a file" in error.message
 
 
-@pytest.mark.parametrize("lost", [("codec.pth",), ("config.json", "special_tokens.json"), REQUIRED_FILES])
+@pytest.mark.parametrize("lost", [("codec.pth",), ("config.json", "special_tokens.json"), S1_FILES])
 def test_every_missing_file_is_named(tmp_path: Path, lost: tuple[str, ...]) -> None:
     folder = checkpoint(tmp_path / "mine", without=lost)
     assert missing_files(folder) == list(lost)
@@ -226,22 +295,13 @@ def test_what_a_clone_without_git_lfs_leaves_is_not_the_weights(tmp_path: Path) 
 def test_an_incomplete_one_in_the_checkout_is_an_error_and_not_passed_over(
     tmp_path: Path, empty_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoint(empty_home / "models" / PUBLISHED_MODEL)
+    checkpoint(empty_home / "models" / S1_MINI)
     checkpoint(
-        empty_checkout(tmp_path / "fish") / "checkpoints" / PUBLISHED_MODEL,
+        empty_checkout(tmp_path / "fish") / "checkpoints" / S1_MINI,
         without=("codec.pth",),
     )
     monkeypatch.setenv("FISH_SPEECH_DIR", str(tmp_path / "fish"))
     assert "the checkpoint in FISH_SPEECH_DIR" in checkpoint_error(resolve({})).message
-
-
-def test_a_newer_generation_is_named_as_such(tmp_path: Path) -> None:
-    omni = checkpoint(tmp_path / "omni", model_type="fish_qwen3_omni")
-    assert checkpoint_error(named(omni)).code == "checkpoint_generation"
-    safetensors = checkpoint(tmp_path / "safetensors", without=("model.pth", "tokenizer.tiktoken"))
-    (safetensors / "model-00001-of-00002.safetensors").touch()
-    error = checkpoint_error(named(safetensors))
-    assert error.code == "checkpoint_generation" and "S2" in error.message
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from fish_checkpoints import make_checkout, make_s1, make_s2
 from voiceclone_cli.config import resolve
-from voiceclone_cli.engines import select
-from voiceclone_cli.engines.fish import REQUIRED_FILES
+from voiceclone_cli.engines.checkpoint import S1, S2, checked
 from voiceclone_cli.engines.select import EngineChoice, EngineReport, choose_engine, language_notes, probe
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.models import download
@@ -41,10 +40,7 @@ def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "checkpoint"
-    folder.mkdir()
-    for name in REQUIRED_FILES:
-        (folder / name).write_text(json.dumps({"model_type": "dual_ar"}), encoding="utf-8")
+    folder = make_s1(tmp_path / "checkpoint")
     monkeypatch.setenv("VOICECLONE_CHECKPOINT", str(folder))
     return folder
 
@@ -68,18 +64,44 @@ def test_fish_gets_its_interpreter_checkpoint_device_and_precision(python: str, 
     spec = choice.spec(batch_size=7, threads=3)
     assert (spec.checkpoint, spec.device, spec.precision) == (str(checkpoint), "cuda:1", "bf16")
     assert spec.batch_size == 7
-    assert spec.options == {**select.FISH_SAMPLING, "threads": 3}
+    assert spec.options == {**S1.sampling, "threads": 3}
 
 
 def test_a_checkout_and_compiling_are_options_of_fish(
     python: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path in ("text2semantic/llama.py", "dac/modded_dac.py"):
-        (tmp_path / "fish" / "fish_speech" / "models" / path).parent.mkdir(parents=True)
-        (tmp_path / "fish" / "fish_speech" / "models" / path).touch()
+    make_checkout(tmp_path / "fish")
     monkeypatch.setenv("FISH_SPEECH_DIR", str(tmp_path / "fish"))
     options = chosen(engine="fish", compile=True).options
     assert (options["source"], options["compile"]) == (str(tmp_path / "fish"), True)
+
+
+def test_s2_has_a_sampling_and_tags_of_its_own_and_its_checkout_gives_no_code(
+    python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_checkout(tmp_path / "fish", is_s2=True)
+    monkeypatch.setenv("FISH_SPEECH_DIR", str(folder))
+    made = make_s2(folder / "checkpoints" / "s2-pro")
+    choice = chosen(engine="fish")
+    assert (choice.checkpoint, choice.checkpoint_name) == (str(made), "s2-pro")
+    assert choice.options == {**S2.sampling, "tags": "drop"} and not choice.keeps_tags
+    (note,) = choice.notes
+    assert "its checkpoints are used, its code is not" in note
+    assert chosen(engine="fish", tags="keep").keeps_tags
+
+
+def test_s2_was_made_for_more_languages_than_s1() -> None:
+    assert S1.languages < S2.languages and len(S2.languages) > 80
+    (note,) = language_notes("fish", {"hi-IN": 3}, languages=S1.languages)
+    assert "was not made for Hindi" in note
+    assert language_notes("fish", {"hi-IN": 3}, languages=S2.languages) == []
+
+
+def test_tags_that_no_engine_here_reads_are_noted(python: str, checkpoint: Path) -> None:
+    for engine in ("fish", "kokoro", "echo"):
+        choice = chosen(engine=engine, tags="keep")
+        assert not choice.keeps_tags and "tags" not in choice.options
+        assert "only s2-pro" in choice.notes[-1]
 
 
 def test_the_parts_that_fish_lacks_are_errors_one_after_the_other(
@@ -156,8 +178,12 @@ def code_of(part: object) -> str:
 
 def test_a_probe_of_a_complete_fish_has_all_its_parts(python: str, checkpoint: Path) -> None:
     for engine in ("auto", "fish"):
-        assert probed(engine=engine) == EngineReport("fish", python, python, None, checkpoint, None)
-    assert probed(engine="kokoro") == EngineReport("kokoro", None, python, None, checkpoint, None)
+        assert probed(engine=engine) == EngineReport(
+            "fish", python, python, None, checked(checkpoint, "it"), None
+        )
+    assert probed(engine="kokoro") == EngineReport(
+        "kokoro", None, python, None, checked(checkpoint, "it"), None
+    )
     assert probed(engine="echo").python == python
 
 

@@ -133,6 +133,16 @@ def test_hindi_in_its_own_letters_is_scored_by_a_larger_model() -> None:
     assert (row.wer, row.words_not_scored) == (0.0, None)
 
 
+def test_stage_directions_are_no_words_of_an_engine_that_reads_them() -> None:
+    tagged = cast(ManifestSegment, {**SEGMENT, "text": f"[in small voice] {SEGMENT['text']}"})
+    spoken, read = (
+        score_segment(tagged, ("as written", metrics()), VOICES, -26.0, reads_tags=reads_tags)
+        for reads_tags in (False, True)
+    )
+    assert (spoken.words, spoken.word_errors) == (7, 3)
+    assert (read.words, read.word_errors, read.text) == (4, 0, tagged["text"])
+
+
 def test_a_line_without_words_has_no_word_errors() -> None:
     row = scored({"text": "..."}, words="hm")
     assert (row.wer, row.words, row.flags) == (None, 0, ())

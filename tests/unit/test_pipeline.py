@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fish_checkpoints import S2_SHARDS, make_s2
 from voiceclone_cli.config import resolve
+from voiceclone_cli.corrections.edits import Edits
+from voiceclone_cli.engines.checkpoint import S2
 from voiceclone_cli.engines.select import FISH_SAMPLING, EngineChoice
 from voiceclone_cli.pipeline.prepare import bytes_of_run, free_space_note
-from voiceclone_cli.pipeline.request import RunRequest
+from voiceclone_cli.pipeline.redo import previous_request
+from voiceclone_cli.pipeline.request import RunRequest, describe_request
 from voiceclone_cli.pipeline.tasks import (
     SynthesisJob,
     encode_task,
@@ -22,6 +26,7 @@ from voiceclone_cli.pipeline.tasks import (
     synthesis_tasks,
 )
 from voiceclone_cli.rundir.directory import resume_directory
+from voiceclone_cli.rundir.manifest import Manifest
 from voiceclone_cli.types import Recording, Reference, Script, Segment, segment_seed
 from voiceclone_worker.engines.kokoro.engine import BRISKER, CALMER, reading_of_take
 from voiceclone_worker.engines.kokoro.voices import ACOUSTIC, voice_table
@@ -103,6 +108,43 @@ def test_other_weights_under_the_same_name_are_fingerprints(
     weights = Path(fish.checkpoint) / name
     os.utime(weights, ns=(0, weights.stat().st_mtime_ns + 1_000_000_000))
     assert fingerprints(tmp_path, fish) != before
+
+
+@pytest.fixture
+def s2(tmp_path: Path) -> EngineChoice:
+    folder = make_s2(tmp_path / "s2")
+    return EngineChoice(
+        "fish", "asked", "python", str(folder), {**S2.sampling, "tags": "drop"}, "cuda", "bf16"
+    )
+
+
+@pytest.mark.parametrize("name", [*S2_SHARDS, "codec.pth"])
+def test_every_shard_of_s2_is_in_the_fingerprint(tmp_path: Path, s2: EngineChoice, name: str) -> None:
+    before = fingerprints(tmp_path, s2)
+    shard = Path(s2.checkpoint) / name
+    os.utime(shard, ns=(0, shard.stat().st_mtime_ns + 1_000_000_000))
+    assert fingerprints(tmp_path, s2) != before
+
+
+def test_what_becomes_of_tags_is_in_the_fingerprint(tmp_path: Path, s2: EngineChoice) -> None:
+    kept = replace(s2, options={**s2.options, "tags": "keep"})
+    assert fingerprints(tmp_path, kept) != fingerprints(tmp_path, s2)
+
+
+def test_a_redo_takes_the_checkpoint_and_the_tags_of_the_run_whatever_would_be_chosen_today(
+    tmp_path: Path, s2: EngineChoice
+) -> None:
+    recording = tmp_path / "talk.wav"
+    recording.write_bytes(b"sound")
+    choice = replace(s2, checkpoint_name="s2-pro")
+    request = RunRequest(recording, resolve({"tags": "keep"}))
+    fields = describe_request(request, choice)
+    assert fields["request"]["checkpoint"] == "s2-pro" and fields["settings"]["checkpoint"]["value"] is None
+    root = tmp_path / "run"
+    root.mkdir()
+    Manifest("done", str(root), input={"sha256": "0"}, **fields).save(root)
+    again = previous_request(root, Edits()).settings
+    assert (again.engine, again.checkpoint, again.tags) == ("fish", "s2-pro", "keep")
 
 
 LINE = Segment("0001", "A", 0.0, 1.0, "a line", "en")

@@ -96,28 +96,38 @@ def test_missing_or_binary_file_is_reported(tmp_path: Path) -> None:
         assert refused.value.code == code
 
 
+FISH, KOKORO = ("fish", "Fish: CC-BY-NC-SA-4.0, non-commercial."), ("kokoro", "Kokoro: Apache-2.0.")
+
+
 def test_law_and_licence_are_shown_once() -> None:
-    notice = first_run_notice("fish")
+    notice = first_run_notice(*FISH)
     assert notice is not None
     assert "agreed" in notice and "AI Act" in notice and "non-commercial" in notice
-    assert first_run_notice("fish") is None
+    assert first_run_notice(*FISH) is None
 
 
 def test_second_engine_adds_its_licence_only() -> None:
-    first_run_notice("kokoro")
-    notice = first_run_notice("fish")
+    first_run_notice(*KOKORO)
+    notice = first_run_notice(*FISH)
     assert notice is not None and "CC-BY-NC-SA-4.0" in notice and "AI Act" not in notice
 
 
+def test_other_weights_of_an_engine_have_their_own_licence() -> None:
+    first_run_notice(*FISH)
+    notice = first_run_notice("fish-s2", "Fish: Research License.")
+    assert notice is not None and "Research License" in notice and "AI Act" not in notice
+    assert first_run_notice(*FISH) is None
+
+
 def test_tones_need_no_notice() -> None:
-    assert first_run_notice("echo") is None
+    assert first_run_notice("echo", "") is None
 
 
 def test_notice_waits_for_a_caller_who_shows_progress() -> None:
-    show_first_run_notice("kokoro", no_progress)
+    show_first_run_notice(*KOKORO, no_progress)
     seen: list[ProgressEvent] = []
-    show_first_run_notice("kokoro", seen.append)
-    show_first_run_notice("kokoro", seen.append)
+    show_first_run_notice(*KOKORO, seen.append)
+    show_first_run_notice(*KOKORO, seen.append)
     assert len(seen) == 1 and seen[0].stage == "note" and "Apache-2.0" in seen[0].note
 
 
@@ -127,4 +137,4 @@ def test_notice_is_shown_again_if_its_state_cannot_be_saved(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    assert first_run_notice("kokoro") == first_run_notice("kokoro") is not None
+    assert first_run_notice(*KOKORO) == first_run_notice(*KOKORO) is not None

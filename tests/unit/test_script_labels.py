@@ -7,6 +7,17 @@ import pytest
 from voiceclone_cli.script.labels import label_key, learn_labels, strip_marks
 
 VOICES = ("SPEAKER_00", "SPEAKER_01", "Anna")
+TAGGED = ("[Excited] We won!", "[Excited] Again!", "[Anna] Really?", "[SPEAKER_07] Yes.")
+"""Two rows with what could be a name, and two with one."""
+
+
+@pytest.mark.parametrize("voices", [(), ("Anna",)])
+def test_with_tags_only_known_names_in_square_brackets_are_labels(voices: tuple[str, ...]) -> None:
+    reader, _ = learn_labels(TAGGED, voices, tags=True)
+    names = [part.name for text in TAGGED for part in reader.parts(text)]
+    assert names == [None, None, "Anna" if voices else None, "SPEAKER_07"]
+    plain, _ = learn_labels(TAGGED, voices)
+    assert [part.name for text in TAGGED for part in plain.parts(text)][:2] == ["Excited", "Excited"]
 
 
 def read(*texts: str, voices: tuple[str, ...] = VOICES) -> list[list[tuple[str | None, str]]]:

@@ -16,6 +16,19 @@ def omitted(text: str) -> list[tuple[str, str]]:
     return omit_sounds(text)[1]
 
 
+def test_tags_beside_words_are_part_of_the_text_and_alone_they_are_not() -> None:
+    for text in ("[whisper] Come here.", "Come [whisper in small voice] here.", "[angry]\nGet out!"):
+        assert omit_sounds(text, tags=True) == (text, [])
+    assert omit_sounds("[door slams]", tags=True) == ("", [("[door slams]", "sound")])
+    assert omit_sounds("[door slams] ♪ la ♪", tags=True)[0].strip() == ""
+
+
+def test_other_sounds_are_left_out_beside_tags() -> None:
+    text, found = omit_sounds("[whisper] Come (sighs) here. 【音乐】", tags=True)
+    assert clean_text(text) == "[whisper] Come here."
+    assert {shown for shown, _ in found} == {"(sighs)", "【音乐】"}
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -187,6 +187,15 @@ def test_subtitles_for_the_hard_of_hearing_are_spoken_without_their_sounds(tmp_p
     assert summary.startswith("Not spoken: 9 texts (7 sounds, 1 music, 1 label)")
 
 
+def test_stage_directions_stay_in_the_text_on_request(tmp_path: Path) -> None:
+    texts = ("[whisper] Come here.", "[door slams]", "And [laughs] go.")
+    cues = [(float(start), start + 2.0, text) for start, text in zip((1, 4, 7), texts, strict=True)]
+    plain, tagged = (read_srt(tmp_path, *cues, tags=tags) for tags in (False, True))
+    assert [line.text for line in plain.segments] == ["Come here.", "And go."]
+    assert [line.text for line in tagged.segments] == ["[whisper] Come here.", "And [laughs] go."]
+    assert [omission.text for omission in tagged.omitted] == ["[door slams]"]
+
+
 def test_sounds_are_spoken_on_request(tmp_path: Path) -> None:
     result = read_srt(tmp_path, *HARD_OF_HEARING, sounds=True)
     assert [line.text for line in result.segments] == [

@@ -252,7 +252,7 @@ def script_command(
     display.say(*(f"note: {note}" for note in (*settings.notes, *recording.notes, *notes, *script.notes)))
 
 
-@options.with_options("mode", "workers", "watermark")
+@options.with_options("tags", "mode", "workers", "watermark")
 def synth_command(
     ctx: typer.Context,
     tasks: Annotated[list[Path], options.argument("TASK.json...", "Task files.")],

@@ -183,6 +183,8 @@ def plan_header(document: dict[str, Any]) -> Iterator[str]:
     yield f"engine: {engine['why']}"
     if engine["name"] == "fish":
         yield f"device: {engine['device']}, precision {engine['precision']}, checkpoint {engine['checkpoint']}"
+        if engine.get("memory"):
+            yield f"model of each worker, computed: {engine['memory']['text']}"
     yield (
         f"mode: {document['mode']}, workers: {document['workers']}, threads of each: {document['threads_each']}, "
         f"batch size: {document['batch_size']}"

@@ -86,7 +86,7 @@ def _print_grid(rows: Sequence[Sequence[Text]], fixed: int) -> None:
 
 
 @with_options(
-    "asr_model", "diarizer", "engine", "checkpoint", "device", "precision",
+    "asr_model", "diarizer", "engine", "checkpoint", "accept_license", "device", "precision",
     "mode", "workers", "batch_size", "executor", "ray_address",
 )  # fmt: skip
 def doctor_command(ctx: typer.Context, *, as_json: AsJson = False, display: Display) -> None:

@@ -187,7 +187,8 @@ class RayLauncher:
             folder = self._log_dir
             if folder is None or not folder.is_dir():
                 folder = Path(tempfile.gettempdir())
-            prober = NodeProber(engine, path_hints(self._settings), known, folder, self._languages)
+            hints = path_hints(self._settings, self._engine)
+            prober = NodeProber(engine, hints, known, folder, self._languages)
             nodes = Nodes(self._stack.enter_context(prober), self._report_fault)
             nodes.await_survey()
             if self._engine is not None and not nodes.fit():
@@ -227,7 +228,7 @@ class RayLauncher:
             name=name,
             number=number,
             engine=self._engine.name if self._engine is not None else "",
-            hints=path_hints(self._settings),
+            hints=path_hints(self._settings, self._engine),
             threads=share.threads,
             job=self.job,
             sharing=self._sharing,

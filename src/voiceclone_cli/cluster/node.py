@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.config import Settings, models_home, path_setting, resolve
-from voiceclone_cli.engines.fish import REQUIRED_FILES, local_checkpoint, no_checkpoint
+from voiceclone_cli.engines.checkpoint import GENERATIONS, required_files
+from voiceclone_cli.engines.fish import checkpoint_name, local_checkpoint, no_checkpoint
 from voiceclone_cli.engines.select import EngineChoice, choose_engine, missing_reader
 from voiceclone_cli.errors import PreflightError, VoicecloneError
 from voiceclone_cli.files import file_sha256, write_text_atomic
@@ -24,17 +25,22 @@ PATH_OPTIONS = ("source", "encoder")
 _HINTS = ("home", "checkpoint", "fish_speech_dir", "fish_speech_python")
 
 
-def path_hints(settings: Settings) -> dict[str, str]:
-    """Return the coordinator's paths, for nodes that see the same ones."""
+def path_hints(settings: Settings, engine: EngineChoice | None = None) -> dict[str, str]:
+    """Return the coordinator's paths, for nodes that see the same ones, and the name of its engine's checkpoint."""
     given = {name: getattr(settings, name) for name in _HINTS}
-    return {name: str(path_setting(value)) for name, value in given.items() if value}
+    hints = {name: str(path_setting(value)) for name, value in given.items() if value}
+    name = engine.checkpoint_name if engine is not None else checkpoint_name(settings)
+    return {**hints, "checkpoint": name} if name else hints
 
 
 def node_settings(hints: Mapping[str, str], **flags: str) -> Settings:
-    """Return this node's own settings. A path of ``hints`` counts where it exists and the node has set none."""
+    """Return this node's own settings. A path of ``hints`` counts where it exists and the node has set none; the name
+    of a checkpoint always does."""
     own = resolve(flags)
     taken = {
-        name: path for name, path in hints.items() if own.sources[name] == "default" and Path(path).exists()
+        name: hint
+        for name, hint in hints.items()
+        if own.sources[name] == "default" and (hint in GENERATIONS or Path(hint).exists())
     }
     return resolve({**flags, **taken})
 
@@ -48,7 +54,7 @@ def node_engine(engine: str, hints: Mapping[str, str]) -> EngineChoice:
     if engine in ENGINES and ENGINES[engine].models:
         require_models([*ENGINES[engine].models.values()], settings)
     if engine == "fish" and local_checkpoint(settings) is None:
-        raise no_checkpoint()
+        raise no_checkpoint(settings)
     return choose_engine(settings)
 
 
@@ -82,7 +88,7 @@ def weights(choice: EngineChoice) -> dict[str, str]:
     if choice.name == "fish":
         folder = Path(choice.checkpoint)
         try:
-            return {name: _cached_sha256(folder / name) for name in REQUIRED_FILES}
+            return {name: _cached_sha256(folder / name) for name in required_files(folder)}
         except OSError as error:
             raise PreflightError(
                 f"the checkpoint {folder} cannot be read ({error.strerror}): check its permissions",

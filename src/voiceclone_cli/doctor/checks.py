@@ -6,11 +6,9 @@ Nothing is downloaded, and nothing is left behind. Sizes are in bytes; ``MB`` ar
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import math
 import os
 import shutil
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.config import Settings, models_home, path_setting
+from voiceclone_cli.engines.checkpoint import BYTES, Checkpoint, FishMemory, gigabytes, required_files
 from voiceclone_cli.engines.environment import FISH_PYTHONS, version_list
-from voiceclone_cli.engines.fish import PUBLISHED_MODEL, REQUIRED_FILES, is_generated
+from voiceclone_cli.engines.fish import wanted_model
 from voiceclone_cli.errors import PreflightError, VoicecloneError
 from voiceclone_cli.languages import name_of
 from voiceclone_cli.models import download, hub, store
@@ -39,9 +38,6 @@ KOKORO_BYTES = 1100 * MB
 FISH_BYTES = 600 * MB
 """A worker with torch and fish-speech imported and its intermediate results, without weights and cache."""
 
-CACHE_POSITIONS = 1536
-"""Of the key-value cache for each row of a batch: a reference of 15 s, its words, the line, and its speech."""
-
 ENVIRONMENT_BYTES = 1300 * MB
 """The fish environment with the CPU build of torch."""
 
@@ -60,7 +56,6 @@ ANOTHER_PYTHON = (
 )
 _REINSTALL = "install voiceclone again in a fresh environment (`make env` in a checkout)"
 _REBUILD = "run `voiceclone env create`, or install what is missing there"
-_BYTES = {"float32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 _AVAILABLE = (ModelState.READY, ModelState.UNVERIFIED)
 
 Examination = Mapping[str, Any]
@@ -199,22 +194,27 @@ def _major_version(version: str) -> int:
 # Checkpoint of fish
 
 
-def checkpoint_row(checkpoint: Path | PreflightError | None, severity: CheckState) -> CheckRow:
-    """Return the row of fish's checkpoint: a whole one of the S1 generation, None where a run would fetch the
-    published one, or why there is none."""
+def checkpoint_row(
+    checkpoint: Checkpoint | PreflightError | None, severity: CheckState, model: str
+) -> CheckRow:
+    """Return the row of fish's checkpoint: a whole one, None where a run would fetch the published ``model``, or why
+    there is none."""
     check = "checkpoint"
     if checkpoint is None:
-        found = f"{PUBLISHED_MODEL} is not here; a run with fish fetches it (3.6 GB)"
-        return _note(check, found, f"`voiceclone models pull {PUBLISHED_MODEL}` fetches it now")
+        (entry,) = (entry for entry in download.model_entries() if entry.name == model)
+        found = f"{model} is not here; a run with fish fetches it ({gigabytes(entry.size)})"
+        return _note(check, found, f"`voiceclone models pull {model}` fetches it now")
     if isinstance(checkpoint, PreflightError):
-        reasons = {"checkpoint_incomplete": "not complete", "checkpoint_missing": "none"}
+        none = ("checkpoint_missing", "license_not_accepted")
+        reasons = {"checkpoint_incomplete": "not complete", **dict.fromkeys(none, "none")}
         return CheckRow(check, severity, reasons.get(checkpoint.code, "cannot be used"), checkpoint.message)
-    sizes = ", ".join(f"{name} {_file_size(checkpoint / name)}" for name in REQUIRED_FILES)
-    found = f"{checkpoint}, S1 generation: {sizes}"
-    if is_generated(checkpoint):
-        advice = f"for speech, take {PUBLISHED_MODEL}: this one was generated and speaks no words"
+    folder, generation = checkpoint.folder, checkpoint.generation
+    sizes = ", ".join(f"{name} {_file_size(folder / name)}" for name in required_files(folder))
+    found = f"{folder}, {generation.name} generation: {sizes}"
+    if checkpoint.is_generated:
+        advice = f"for speech, take {generation.model}: this one was generated and speaks no words"
         return _note(check, f"{found}; generated, not trained", advice)
-    return _ok(check, found)
+    return _ok(check, f"{found}; {checkpoint.why}" if checkpoint.why else found)
 
 
 def can_be_downloaded(settings: Settings) -> bool:
@@ -223,7 +223,7 @@ def can_be_downloaded(settings: Settings) -> bool:
         return hub.has_hub_access(settings.token)
     from huggingface_hub import try_to_load_from_cache
 
-    (entry,) = (entry for entry in download.model_entries() if entry.name == PUBLISHED_MODEL)
+    (entry,) = (entry for entry in download.model_entries() if entry.name == wanted_model(settings))
     assert entry.hub is not None
     repo, revision = entry.hub.repo, entry.hub.revision
     cached = (try_to_load_from_cache(repo, file.path, revision=revision) for file in entry.files)
@@ -294,35 +294,9 @@ def language_rows() -> list[CheckRow]:
 # Memory: estimated from the settings and the files of the checkpoint
 
 
-def fish_memory(checkpoint: Path, precision: str, batch_size: int) -> tuple[int, int, int]:
-    """Return the bytes of weights, codec and key-value cache of a worker with fish.
-
-    ``precision`` is one of float32, bf16, fp16, int8. Raises PreflightError for files that are no checkpoint.
-    """
-    try:
-        config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-        width = config.get("head_dim") or config["dim"] // config["n_head"]
-        values = 2 * config["n_layer"] * (config.get("n_local_heads") or config["n_head"]) * width
-        model = checkpoint / "model.pth"
-        with zipfile.ZipFile(model) as archive:
-            # The index of a file of torch.save names the type of its numbers.
-            index = archive.read(next(name for name in archive.namelist() if name.endswith("data.pkl")))
-        stored = 2 if b"BFloat16Storage" in index or b"HalfStorage" in index else 4
-        parameters = model.stat().st_size // stored
-        codec = (checkpoint / "codec.pth").stat().st_size
-    except (OSError, ValueError, KeyError, TypeError, StopIteration, zipfile.BadZipFile) as error:
-        raise PreflightError(
-            f"the checkpoint {checkpoint} cannot be read ({error}): fetch or make it again",
-            code="checkpoint_unusable",
-        ) from error
-    # int8 is for the weights alone: the cache stays in a format that sums can be made in.
-    cache = values * max(2, _BYTES[precision]) * CACHE_POSITIONS * batch_size
-    return parameters * _BYTES[precision], codec, cache
-
-
 def smaller_precisions(place: Mapping[str, Any]) -> list[str]:
     """Return the precisions of the tool examine's ``place`` whose weights take less memory than its own."""
-    return [name for name in place["precisions"] if _BYTES[name] < _BYTES[place["precision"]]]
+    return [name for name in place["precisions"] if BYTES[name] < BYTES[place["precision"]]]
 
 
 def memory_row(
@@ -331,22 +305,23 @@ def memory_row(
     worker: int,
     shared: int = 0,
     smaller: Sequence[str] | None = None,
+    model: FishMemory | None = None,
 ) -> CheckRow:
     """Return the row of whether the machine has the memory for the coordinator and its workers.
 
     ``worker`` is what each worker takes, ``shared`` what all of them take together; ``smaller`` are the
-    precisions with which fish would take less, None for another engine.
+    precisions with which fish would take less, None for another engine. ``model`` is what a worker's model takes.
     """
     if memory is None:
         return _note("memory", "this system does not report its memory", "make sure of it yourself")
     base = COORDINATOR_BYTES + shared
-    takes = f"{_gigabytes(base)} and {_gigabytes(worker)} for {_each_of(settings.pool_size)}"
+    takes = f"{gigabytes(base)} and {gigabytes(worker)} for {_each_of(settings.pool_size)}{_computed(model)}"
     advice = _memory_advice(settings.pool_size, smaller)
     return _compare_memory("memory", "", memory, base + settings.pool_size * worker, takes, advice)
 
 
 def cuda_memory_row(
-    examined: Examination, worker: int, settings: Settings, smaller: Sequence[str]
+    examined: Examination, model: FishMemory, settings: Settings, smaller: Sequence[str]
 ) -> CheckRow:
     """Return the row of whether the fullest of the CUDA devices in use has the memory for its workers."""
     _, _, number = settings.device.partition(":")
@@ -354,14 +329,18 @@ def cuda_memory_row(
     card = min(cards, key=lambda card: card["free_mb"])
     memory = Memory(card["memory_mb"] * MB, card["free_mb"] * MB)
     workers = math.ceil(settings.pool_size / len(cards))
-    takes = f"{_gigabytes(worker)} for {_each_of(workers)}"
+    takes = f"{gigabytes(model.total)} for {_each_of(workers)}{_computed(model)}"
     advice = _memory_advice(workers, smaller)
-    return _compare_memory("memory: cuda", f"{card['name']}, ", memory, workers * worker, takes, advice)
+    return _compare_memory("memory: cuda", f"{card['name']}, ", memory, workers * model.total, takes, advice)
+
+
+def _computed(model: FishMemory | None) -> str:
+    return "" if model is None else f"; computed: {model}"
 
 
 def _compare_memory(check: str, name: str, memory: Memory, needed: int, takes: str, advice: str) -> CheckRow:
     """Fail where the whole memory is too little; memory in use may be free when the run needs it."""
-    free = f"{_gigabytes(memory.available)} of {_gigabytes(memory.total)} free"
+    free = f"{gigabytes(memory.available)} of {gigabytes(memory.total)} free"
     found = f"{name}{free}; a run takes about {takes}"
     if needed <= memory.available:
         return _ok(check, found)
@@ -380,10 +359,6 @@ def _memory_advice(workers: int, smaller: Sequence[str] | None) -> str:
     return f"{', or '.join(ways)}; where memory runs out all the same, fish halves its batch and goes on"
 
 
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:.1f} GB"
-
-
 def _each_of(workers: int) -> str:
     return "the worker" if workers == 1 else f"each of {workers} workers"
 
@@ -394,17 +369,17 @@ def _each_of(workers: int) -> str:
 def models_disk_row(home: Path, needed: int) -> CheckRow:
     """Return the row of the disk space for the models that a run would fetch, ``needed`` bytes."""
     free = _free_bytes(home)
-    found = f"{_gigabytes(free)} free at {home}"
+    found = f"{gigabytes(free)} free at {home}"
     if free >= needed:
         return _ok("disk: models", found)
     advice = "make room there, or set VOICECLONE_HOME to another disk"
-    return _fail("disk: models", f"{found}; what is missing takes {_gigabytes(needed)}", advice)
+    return _fail("disk: models", f"{found}; what is missing takes {gigabytes(needed)}", advice)
 
 
 def environment_disk_row(folder: Path) -> CheckRow:
     """Return the row of the disk space for a fish environment that is not built yet."""
     free = _free_bytes(folder)
-    found = f"{_gigabytes(free)} free at {folder}; it takes {_gigabytes(ENVIRONMENT_BYTES)}"
+    found = f"{gigabytes(free)} free at {folder}; it takes {gigabytes(ENVIRONMENT_BYTES)}"
     if free >= ENVIRONMENT_BYTES:
         return _ok("disk: fish", found)
     return _note("disk: fish", found, "make room there before `voiceclone env create`")
@@ -417,9 +392,9 @@ def working_directory_row() -> CheckRow:
     advice = "name a run directory elsewhere with --out"
     if not os.access(folder, os.W_OK):
         return _note("disk: here", f"{folder} cannot be written to", advice)
-    found = f"{_gigabytes(free)} free at {folder}"
+    found = f"{gigabytes(free)} free at {folder}"
     if free < OUTPUT_BYTES:
-        return _note("disk: here", f"{found}; half an hour takes {_gigabytes(OUTPUT_BYTES)}", advice)
+        return _note("disk: here", f"{found}; half an hour takes {gigabytes(OUTPUT_BYTES)}", advice)
     return _ok("disk: here", found)
 
 

@@ -6,10 +6,11 @@ import queue
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from voiceclone_cli.children import wait_in_steps
 from voiceclone_cli.cluster.connection import connected
 from voiceclone_cli.cluster.node import path_hints, weights
 from voiceclone_cli.cluster.nodes import (
@@ -22,8 +23,9 @@ from voiceclone_cli.cluster.nodes import (
 from voiceclone_cli.config import Settings, models_home
 from voiceclone_cli.doctor import checks
 from voiceclone_cli.doctor.checks import ANOTHER_PYTHON, CheckRow, CheckState, Examination, rows_or_error
+from voiceclone_cli.engines.checkpoint import Checkpoint, fish_memory
 from voiceclone_cli.engines.environment import environments_folder
-from voiceclone_cli.engines.fish import PUBLISHED_MODEL, no_checkpoint
+from voiceclone_cli.engines.fish import checkout_note, no_checkpoint, s2_checkout, wanted_model
 from voiceclone_cli.engines.select import EngineChoice, EngineReport, choose_engine, probe
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.models import download, store
@@ -71,6 +73,7 @@ def run_checks(
         else:
             source = None if isinstance(report.checkout, PreflightError) else report.checkout
             fish = _examine(report.fish_python, source, settings, examine_seconds)
+        wait_in_steps(lambda step: bool(wait({future}, step).done))
         own = future.result()
     show(1, "the machine and its models")
     severity = severity_of_fish(report)
@@ -80,8 +83,10 @@ def run_checks(
         rows.append(CheckRow("FISH_SPEECH_DIR", severity, "cannot be used", report.checkout.message))
     else:
         unobtainable = report.checkpoint is None and not checks.can_be_downloaded(settings)
-        checkpoint = no_checkpoint() if unobtainable else report.checkpoint
-        rows.append(checks.checkpoint_row(checkpoint, severity))
+        checkpoint = no_checkpoint(settings) if unobtainable else report.checkpoint or _unaccepted(settings)
+        if (unused := s2_checkout(settings)) is not None:
+            rows.append(CheckRow("FISH_SPEECH_DIR", CheckState.OK, checkout_note(unused)))
+        rows.append(checks.checkpoint_row(checkpoint, severity, wanted_model(settings)))
     rows += _hardware_rows(report, fish, own, settings)
     rows += rows_or_error("models", checks.model_rows(settings), CheckState.FAIL)
     rows.append(checks.hub_row(settings))
@@ -101,6 +106,14 @@ def engine_row(report: EngineReport, settings: Settings) -> CheckRow:
         return CheckRow("engine", CheckState.OK, "fish: its environment and a checkpoint are here")
     found = "kokoro, the embedded voice matching: what fish needs is not all here"
     return CheckRow("engine", CheckState.NOTE, found, "to have fish, do what its rows below say")
+
+
+def _unaccepted(settings: Settings) -> PreflightError | None:
+    """Return why the checkpoint that a run would fetch is not fetched: its licence was not accepted."""
+    if settings.accept_license:
+        return None
+    entries = download.models_with_terms([wanted_model(settings)], models_home(settings))
+    return next(map(download.license_error, entries), None)
 
 
 def severity_of_fish(report: EngineReport) -> CheckState:
@@ -144,23 +157,23 @@ def _memory_rows(report: EngineReport, examined: Examination, settings: Settings
     if report.engine != "fish":
         yield checks.memory_row(memory, settings, checks.KOKORO_BYTES)
         return
-    if not isinstance(report.checkpoint, Path) or "error" in place:
+    if not isinstance(report.checkpoint, Checkpoint) or "error" in place:
         return  # rows above say what to do first
-    weights, codec, cache = checks.fish_memory(report.checkpoint, place["precision"], settings.batch_size)
+    model = fish_memory(report.checkpoint.folder, place["precision"], settings.batch_size)
     smaller = checks.smaller_precisions(place)
     if place["device"].startswith("cuda"):
         yield checks.memory_row(memory, settings, checks.FISH_BYTES, smaller=smaller)
-        yield checks.cuda_memory_row(examined, weights + codec + cache, settings, smaller)
+        yield checks.cuda_memory_row(examined, model, settings, smaller)
     else:
         # The codec's weights stay mapped from their file, which all workers share.
-        worker = checks.FISH_BYTES + weights + cache
-        yield checks.memory_row(memory, settings, worker, shared=codec, smaller=smaller)
+        worker = checks.FISH_BYTES + model.weights + model.cache
+        yield checks.memory_row(memory, settings, worker, shared=model.codec, smaller=smaller, model=model)
 
 
 def _disk_rows(report: EngineReport, settings: Settings) -> Iterator[CheckRow]:
     names = list(download.embedded_models())
     if report.engine == "fish" and report.checkpoint is None and checks.can_be_downloaded(settings):
-        names.append(PUBLISHED_MODEL)
+        names.append(wanted_model(settings))
     home = models_home(settings) or store.default_home()
     yield checks.models_disk_row(home, checks.missing_bytes(settings, names))
     if isinstance(report.fish_python, PreflightError) and settings.fish_speech_python is None:
@@ -201,9 +214,9 @@ def try_worker(python: str | None, *, seconds: float) -> CheckRow:
             return _failed_trial_row(command.python, result, greeted)
         finally:
             worker.finish()
-            if not worker.wait(2.0):
+            if not wait_in_steps(worker.wait, 2.0):
                 worker.kill("it did not end")
-                worker.wait(5.0)
+                wait_in_steps(worker.wait, 5.0)
 
 
 def _wait_for_result(
@@ -268,7 +281,7 @@ def node_rows(settings: Settings, folder: Path | None = None) -> Iterator[CheckR
         # What nodes are compared with is what this machine has.
         sums = weights(choice) if choice else {}
         languages = [settings.language] if settings.language else []
-        prober = NodeProber(engine, path_hints(settings), sums, folder or Path.cwd(), languages)
+        prober = NodeProber(engine, path_hints(settings, choice), sums, folder or Path.cwd(), languages)
         findings = stack.enter_context(prober).survey(nodes_of_cluster())
     fit = [finding.node for finding in findings if finding.fault is None]
     shares = node_shares(fit, settings, takes_gpu=engine in ENGINES and ENGINES[engine].uses_gpu)

@@ -1,4 +1,4 @@
-"""The parts that the fish engine needs on this machine: an interpreter, a checkout of fish-speech, a checkpoint.
+"""The parts that the fish engine needs on this machine: an interpreter, perhaps a checkout of fish-speech, a checkpoint.
 
 Nothing of fish-speech is imported here; files are recognised by their content.
 """
@@ -8,17 +8,28 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+from voiceclone_cli.children import run_child
 from voiceclone_cli.config import Settings, models_home, path_setting
+from voiceclone_cli.engines.checkpoint import (
+    EXAMINE_SECONDS,
+    GENERATIONS,
+    S1_MINI,
+    S2,
+    Checkpoint,
+    DeviceMemory,
+    checked,
+    choose,
+    device_memory,
+    generated_note,
+)
 from voiceclone_cli.engines.environment import environment_python
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.models import download, hub, store
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.process import worker_environment
-
-PUBLISHED_MODEL = "openaudio-s1-mini"
-REQUIRED_FILES = ("config.json", "model.pth", "tokenizer.tiktoken", "special_tokens.json", "codec.pth")
 
 PROBE_SECONDS = 30.0
 """An interpreter that is slow to start may only be on a busy disk."""
@@ -39,8 +50,6 @@ _CHECKOUT_ADVICE = (
     "set FISH_SPEECH_DIR to a checkout of version 0.1.0 with S1's model code (June to November 2025, 80db25e "
     "for one), or leave it unset to use the fish-speech of its environment"
 )
-_MAX_CONFIG_BYTES = 1 << 20
-"""That of a model has a thousand."""
 
 
 # The interpreter
@@ -88,14 +97,22 @@ def given_python(settings: Settings) -> str | None:
     )
 
 
-def require_fish_speech(python: str, checkout: Path | None, *, seconds: float = PROBE_SECONDS) -> None:
-    """Check in a fraction of a second that the interpreter has the packages of fish-speech; nothing heavy is
-    imported.
+def require_fish_speech(
+    python: str,
+    checkout: Path | None,
+    checkpoint: Checkpoint | None = None,
+    *,
+    seconds: float = PROBE_SECONDS,
+) -> None:
+    """Check in a fraction of a second that the interpreter has the packages of fish-speech, and what the checkpoint
+    is read with; nothing heavy is imported.
 
     Raises PreflightError: ``worker_interpreter`` when it is no Python that answers, ``fish_missing``
     when it lacks packages (fish_speech itself may come from ``checkout``).
     """
     needed = ["torch", "hydra", "audiotools"] + ([] if checkout else ["fish_speech"])
+    if checkpoint is not None and checkpoint.generation is S2:
+        needed += ["tokenizers", "safetensors"]
     missing = _missing_packages(python, needed, seconds)
     if missing:
         raise PreflightError(
@@ -107,22 +124,15 @@ def require_fish_speech(python: str, checkout: Path | None, *, seconds: float = 
 
 def _missing_packages(python: str, needed: list[str], seconds: float) -> list[str]:
     try:
-        done = subprocess.run(
-            [python, "-X", "utf8", "-c", _PROBE, *needed],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=seconds,
-            env=worker_environment(1, os.environ),
-        )
+        command = [python, "-X", "utf8", "-c", _PROBE, *needed]
+        done = run_child(command, environment=worker_environment(1, os.environ), seconds=seconds)
         return [str(name) for name in json.loads(done.stdout)]
     except OSError as error:
         problem = f"cannot be started ({error.strerror})"
     except subprocess.TimeoutExpired:
         problem = f"gave no answer in {seconds:.0f} s"
     except (ValueError, TypeError):
-        output = " ".join(done.stderr.split())[-200:]
+        output = " ".join(done.stderr.decode("utf-8", errors="replace").split())[-200:]
         problem = f"ended with exit code {done.returncode} and no answer" + (f" ({output})" if output else "")
     raise PreflightError(
         f"{python} is no Python interpreter that works: it {problem}; {_PYTHON_ADVICE}",
@@ -134,15 +144,36 @@ def _missing_packages(python: str, needed: list[str], seconds: float) -> list[st
 
 
 def fish_checkout(settings: Settings) -> Path | None:
-    """Return the checkout to take fish-speech's code from; None when FISH_SPEECH_DIR is not set.
+    """Return the checkout to take fish-speech's code from; None when FISH_SPEECH_DIR is not set, or is a checkout
+    whose code is not used (`s2_checkout`).
 
-    Raises PreflightError: ``fish_checkout`` when the folder is no checkout, ``fish_generation`` when its models
-    are others than S1's.
+    Raises PreflightError: ``fish_checkout`` when the folder is no checkout, ``fish_generation`` when it is of the
+    1.5 generation.
     """
+    folder = _checkout_folder(settings)
+    return None if folder is None or _is_s2(folder, settings) else folder
+
+
+def s2_checkout(settings: Settings) -> Path | None:
+    """Return the checkout in FISH_SPEECH_DIR if it is of the S2 generation, whose checkpoints are used and whose
+    code is not. Raises PreflightError as ``fish_checkout`` does."""
+    folder = _checkout_folder(settings)
+    return folder if folder is not None and _is_s2(folder, settings) else None
+
+
+def checkout_note(folder: Path) -> str:
+    """Return the sentence for the user of a checkout of the S2 generation."""
+    return (
+        f"FISH_SPEECH_DIR ({folder}) is a fish-speech of the S2 generation: its checkpoints are used, its code is not, "
+        "since voiceclone has its own"
+    )
+
+
+def _checkout_folder(settings: Settings) -> Path | None:
     if settings.fish_speech_dir is None:
         return None
     folder = path_setting(settings.fish_speech_dir)
-    named = f"FISH_SPEECH_DIR ({settings.sources['fish_speech_dir']}) names {folder}"
+    named = _named_checkout(settings)
     if not folder.is_dir():
         problem = "is a file" if folder.exists() else "does not exist"
         raise PreflightError(f"{named}, which {problem}: {_CHECKOUT_ADVICE}", code="fish_checkout")
@@ -157,151 +188,127 @@ def fish_checkout(settings: Settings) -> Path | None:
             f"{named}, which is {kind} (it has no {_CODEC.as_posix()}): {_CHECKOUT_ADVICE}",
             code="fish_generation",
         )
-    if _is_s2(folder, named):
-        raise PreflightError(
-            f"{named}, which is a fish-speech of the S2 generation, whose models are others and whose code and "
-            f"weights are under the Fish Audio Research License (no commercial use): {_CHECKOUT_ADVICE}",
-            code="fish_generation",
-        )
     return folder
 
 
-def _is_s2(folder: Path, named: str) -> bool:
+def _named_checkout(settings: Settings) -> str:
+    assert settings.fish_speech_dir is not None
+    return f"FISH_SPEECH_DIR ({settings.sources['fish_speech_dir']}) names {path_setting(settings.fish_speech_dir)}"
+
+
+def _is_s2(folder: Path, settings: Settings) -> bool:
     """Return whether there is what S2 added: another kind of configuration, or a codec that decodes from indices."""
     marks = {_MODEL: "fish_qwen3_omni", _CODEC: "def from_indices"}
     try:
         return any(mark in (folder / path).read_text("utf-8", "replace") for path, mark in marks.items())
     except OSError as error:
         raise PreflightError(
-            f"{named}, which cannot be read ({error.strerror}): {_CHECKOUT_ADVICE}", code="fish_checkout"
+            f"{_named_checkout(settings)}, which cannot be read ({error.strerror}): {_CHECKOUT_ADVICE}",
+            code="fish_checkout",
         ) from error
 
 
 # The checkpoint
 
 
-def find_checkpoint(settings: Settings, progress: Progress = no_progress) -> Path:
-    """Return the folder of the fish engine's checkpoint, with every file there: the one that is set, that of the
-    checkout in FISH_SPEECH_DIR, or the registry's, fetched from the hub where a token opens it.
+def local_checkpoint(
+    settings: Settings, python: str | None = None, *, seconds: float = EXAMINE_SECONDS
+) -> Checkpoint | None:
+    """Return the checkpoint that is taken without fetching anything, whole; None when there is none.
 
-    Generated weights are reported as a note of the progress. Raises PreflightError: ``checkpoint_missing``, ``checkpoint_incomplete``, ``checkpoint_generation``, ``checkpoint_unusable``,
-    those of ``fish_checkout``, and the model registry's when fetching fails.
+    It is the one that is set, by its folder or by the name of published weights; else the best that the device has
+    the memory for, of those in FISH_SPEECH_DIR and in the model registry. ``python`` is the workers' interpreter,
+    which is started only where the device decides; it has ``seconds`` to answer.
+
+    Raises PreflightError: ``checkpoint_missing`` for a folder that does not exist, ``checkpoint_incomplete``,
+    ``checkpoint_unusable``, and those of ``fish_checkout``.
     """
-    folder = _named_checkpoint(settings) or _registered_checkpoint(settings, progress)
-    if is_generated(folder):
-        progress(ProgressEvent("note", 1, 1, note=generated_note(folder)))
-    return folder
+    _checkout_folder(settings)  # its faults are not passed over, whatever is set besides
+    if settings.checkpoint is not None and checkpoint_name(settings) is None:
+        source = settings.sources["checkpoint"]
+        what = "--checkpoint" if source == "flag" else f"VOICECLONE_CHECKPOINT ({source})"
+        return checked(path_setting(settings.checkpoint), what)
+    names = [name] if (name := checkpoint_name(settings)) else list(GENERATIONS)
+    found = {name: checkpoint for name in names if (checkpoint := _published(name, settings)) is not None}
+    return choose(found, settings, _looker(settings, python, seconds)) if found else None
 
 
-def local_checkpoint(settings: Settings) -> Path | None:
-    """Return the folder that ``find_checkpoint`` would take without fetching anything; None when there is none.
-    Raises PreflightError as ``find_checkpoint`` does."""
-    named = _named_checkpoint(settings)
-    if named is not None:
-        return named
-    (status,) = download.models_status([PUBLISHED_MODEL], home=models_home(settings))
-    if status.state in (store.ModelState.READY, store.ModelState.UNVERIFIED):
-        return _checked(status.folder, "the model registry's checkpoint")
-    return None
+def find_checkpoint(
+    settings: Settings, found: Checkpoint | None, progress: Progress = no_progress
+) -> Checkpoint:
+    """Return the checkpoint of the fish engine, with every file there: ``found`` (see `local_checkpoint`), else
+    that of the registry, fetched from the hub where a token opens it.
+
+    Generated weights are reported as a note of the progress. Raises PreflightError: ``checkpoint_missing``, and
+    the model registry's when fetching fails or a licence was not accepted.
+    """
+    name = found.name if found is not None else wanted_model(settings)
+    statuses = download.models_status([name], home=models_home(settings)) if name else ()
+    if found is None and statuses[0].lacking and not hub.has_hub_access(settings.token):
+        raise no_checkpoint(settings)
+    if found is None or found.folder in [status.folder for status in statuses]:
+        # Also where it is here: its hashes are compared.
+        folders = download.ensure_models(
+            [name],
+            progress,
+            home=models_home(settings),
+            token=settings.token,
+            accept_license=settings.accept_license,
+        )
+        found = found or checked(folders[name], _REGISTERED, name)
+    if found.is_generated:
+        progress(ProgressEvent("note", 1, 1, note=generated_note(found.folder)))
+    return found
 
 
-def no_checkpoint() -> PreflightError:
-    """Return the error for a machine without any checkpoint, which says how to get one."""
-    (entry,) = (entry for entry in download.model_entries() if entry.name == PUBLISHED_MODEL)
+def checkpoint_name(settings: Settings) -> str | None:
+    """Return the name of the published weights that --checkpoint asks for; None for a folder, or without one.
+
+    A folder of that name in the working directory is a folder.
+    """
+    wanted = settings.checkpoint
+    return wanted if wanted in GENERATIONS and not path_setting(wanted).is_dir() else None
+
+
+def wanted_model(settings: Settings) -> str:
+    """Return the name of the published weights that a run fetches where it finds no checkpoint."""
+    return checkpoint_name(settings) or S1_MINI
+
+
+def no_checkpoint(settings: Settings) -> PreflightError:
+    """Return the error for a machine without any checkpoint, or without that which is asked for; it says how to get
+    one."""
+    name = wanted_model(settings)
+    (entry,) = (entry for entry in download.model_entries() if entry.name == name)
     assert entry.hub is not None
     return PreflightError(
         f"the fish engine has no checkpoint here: name its folder with --checkpoint, or accept the conditions on "
-        f"{entry.hub.page}, set HF_TOKEN and run `voiceclone models pull {PUBLISHED_MODEL}` "
+        f"{entry.hub.page}, set HF_TOKEN and run `voiceclone models pull {name}` "
         f"({store.megabytes(entry.size)})",
         code="checkpoint_missing",
     )
 
 
-def missing_files(folder: Path) -> list[str]:
-    """Return the files of a checkpoint that are not in ``folder``; a pointer of git-lfs does not count."""
-    return [name for name in REQUIRED_FILES if not _exists(folder / name)]
+_REGISTERED = "the model registry's checkpoint"
 
 
-def is_generated(folder: Path) -> bool:
-    """Return whether the weights are random, made by `python -m benchmarks.random_checkpoint`."""
-    return (folder / "generated.json").is_file()
-
-
-def generated_note(folder: Path) -> str:
-    """Return the sentence for the user of a generated checkpoint."""
-    return f"the checkpoint {folder} was generated: it speaks no words"
-
-
-def _named_checkpoint(settings: Settings) -> Path | None:
-    checkout = fish_checkout(settings)
-    if settings.checkpoint is not None:
-        source = settings.sources["checkpoint"]
-        what = "--checkpoint" if source == "flag" else f"VOICECLONE_CHECKPOINT ({source})"
-        return _checked(path_setting(settings.checkpoint), what)
-    if checkout is not None and (checkout / "checkpoints" / PUBLISHED_MODEL).is_dir():
-        return _checked(checkout / "checkpoints" / PUBLISHED_MODEL, "the checkpoint in FISH_SPEECH_DIR")
+def _published(name: str, settings: Settings) -> Checkpoint | None:
+    """Return the published weights of this name that are here: in FISH_SPEECH_DIR, else in the registry's folder."""
+    checkout = _checkout_folder(settings)
+    if checkout is not None and (checkout / "checkpoints" / name).is_dir():
+        return checked(checkout / "checkpoints" / name, "the checkpoint in FISH_SPEECH_DIR", name)
+    (status,) = download.models_status([name], home=models_home(settings))
+    if status.state in (store.ModelState.READY, store.ModelState.UNVERIFIED) and status.is_usable:
+        return checked(status.folder, _REGISTERED, name)
     return None
 
 
-def _registered_checkpoint(settings: Settings, progress: Progress) -> Path:
-    if local_checkpoint(settings) is None and not hub.has_hub_access(settings.token):
-        raise no_checkpoint()
-    folders = download.ensure_models(
-        [PUBLISHED_MODEL], progress, home=models_home(settings), token=settings.token
-    )
-    return _checked(folders[PUBLISHED_MODEL], "the model registry's checkpoint")
+def _looker(settings: Settings, python: str | None, seconds: float) -> Callable[[], DeviceMemory | str]:
+    """Return what finds out the device of the workers, when it is called."""
 
+    def look() -> DeviceMemory | str:
+        if python is None:
+            return "there is no interpreter of a fish environment to ask"
+        return device_memory(python, settings.device, settings.precision, seconds)
 
-def _checked(folder: Path, what: str) -> Path:
-    """Return ``folder``, which must hold a whole checkpoint of the S1 generation. Raises PreflightError."""
-    if not folder.is_dir():
-        problem = "is a file, not the folder of a checkpoint" if folder.exists() else "does not exist"
-        raise PreflightError(
-            f"{what}, {folder}, {problem}: name a folder with {', '.join(REQUIRED_FILES)}",
-            code="checkpoint_missing",
-        )
-    try:
-        newer, missing = _is_newer(folder, what), missing_files(folder)
-    except OSError as error:
-        raise PreflightError(
-            f"{what}, {folder}, cannot be read ({error.strerror}): give yourself the right to, or name another",
-            code="checkpoint_unusable",
-        ) from error
-    if newer:
-        raise PreflightError(
-            f"{what}, {folder}, is of a newer generation than this engine speaks (S2, not S1): "
-            f"name one in the layout of {PUBLISHED_MODEL}",
-            code="checkpoint_generation",
-        )
-    if missing:
-        raise PreflightError(
-            f"{what}, {folder}, lacks {', '.join(missing)}: download it again as a whole, "
-            "or name another with --checkpoint",
-            code="checkpoint_incomplete",
-        )
-    return folder
-
-
-def _is_newer(folder: Path, what: str) -> bool:
-    if not (folder / "model.pth").exists() and any(folder.glob("*.safetensors")):
-        return True
-    config = folder / "config.json"
-    if not config.is_file():
-        return False
-    try:
-        with config.open(encoding="utf-8") as file:
-            content = json.loads(file.read(_MAX_CONFIG_BYTES))
-        return bool(content["model_type"] == "fish_qwen3_omni")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise PreflightError(
-            f"config.json of {what}, {folder}, is not that of a fish-speech model: download it again",
-            code="checkpoint_unusable",
-        ) from error
-
-
-def _exists(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        # A clone without git-lfs has such a pointer instead of a large file.
-        return not file.read(40).startswith(b"version https://git-lfs")
+    return look

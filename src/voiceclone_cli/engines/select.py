@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from voiceclone_cli.config import Settings, models_home
+from voiceclone_cli.config import KEEP_TAGS, Settings, models_home
+from voiceclone_cli.engines.checkpoint import S1, S2, Checkpoint, generated_note, licence_notice
 from voiceclone_cli.engines.fish import (
     PROBE_SECONDS,
+    checkout_note,
     find_checkpoint,
     fish_checkout,
     fish_python,
-    generated_note,
     given_python,
-    is_generated,
     local_checkpoint,
     no_checkpoint,
     require_fish_speech,
+    s2_checkout,
 )
 from voiceclone_cli.errors import InputError, PreflightError, VoicecloneError
 from voiceclone_cli.languages import name_of
@@ -33,8 +34,8 @@ from voiceclone_worker.protocol import EngineSpec
 
 T = TypeVar("T")
 
-FISH_SAMPLING = {"temperature": 0.7, "top_p": 0.7, "repetition_penalty": 1.2, "max_new_tokens": 1024}
-"""fish-speech's own values. They are part of the task, so that a segment's fingerprint covers them."""
+FISH_SAMPLING = S1.sampling
+"""Of the S1 generation."""
 
 ECHO_VARIABLE = "VOICECLONE_ECHO"
 """Options of the echo engine, as a JSON object."""
@@ -50,11 +51,21 @@ class EngineChoice:
     python: str | None
     """Interpreter of the workers; None is this one."""
     checkpoint: str = ""
+    """Folder of its weights."""
     options: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
     precision: str = "auto"
     notes: tuple[str, ...] = ()
     """Sentences for the manifest."""
+    languages: frozenset[str] | None = None
+    """ISO 639-1 codes of those that the checkpoint was made for; None: those of the engine."""
+    checkpoint_name: str = ""
+    """Name of the published weights of fish that the checkpoint has, else its folder."""
+
+    @property
+    def keeps_tags(self) -> bool:
+        """Whether square brackets in a line are stage directions of the engine."""
+        return bool(self.options.get("tags") == KEEP_TAGS)
 
     @property
     def codes_name(self) -> str:
@@ -82,8 +93,8 @@ class EngineReport(NamedTuple):
     """Interpreter of the run's workers; None is this one."""
     fish_python: str | PreflightError
     checkout: Path | PreflightError | None
-    """FISH_SPEECH_DIR; None where it is not set."""
-    checkpoint: Path | PreflightError | None
+    """The code of FISH_SPEECH_DIR; None where it is not set, or of the S2 generation, whose code is not used."""
+    checkpoint: Checkpoint | PreflightError | None
     """None where there is none on this machine."""
     problem: PreflightError | None
     """First reason why fish cannot be used. Without a checkpoint ``auto`` does not use it; a fish that is
@@ -99,12 +110,14 @@ def probe(settings: Settings, *, seconds: float = PROBE_SECONDS) -> EngineReport
     is_auto = settings.engine == "auto"
     fish = _value_or_error(lambda: fish_python(settings))
     checkout = _value_or_error(lambda: fish_checkout(settings))
-    checkpoint = _value_or_error(lambda: local_checkpoint(settings))
-    parts = (fish, checkout, (checkpoint or no_checkpoint()) if is_auto else None)
+    interpreter = fish if isinstance(fish, str) else None
+    checkpoint = _value_or_error(lambda: local_checkpoint(settings, interpreter, seconds=seconds))
+    parts = (fish, checkout, (checkpoint or no_checkpoint(settings)) if is_auto else None)
     problem = next((part for part in parts if isinstance(part, PreflightError)), None)
     if problem is None and settings.engine in ("auto", "fish"):
         assert isinstance(fish, str) and not isinstance(checkout, PreflightError)
-        problem = _value_or_error(lambda: require_fish_speech(fish, checkout, seconds=seconds))
+        here = checkpoint if isinstance(checkpoint, Checkpoint) else None
+        problem = _value_or_error(lambda: require_fish_speech(fish, checkout, here, seconds=seconds))
     engine = settings.engine if not is_auto else "fish" if problem is None else "kokoro"
     python: str | PreflightError | None = None
     if ENGINES[engine].interpreter == "fish":
@@ -120,6 +133,16 @@ def choose_engine(settings: Settings, progress: Progress = no_progress) -> Engin
     ``auto`` is fish where its interpreter and a checkpoint are available, else kokoro; it downloads nothing for
     fish.
     """
+    choice = _choose_engine(settings, progress)
+    if settings.tags == KEEP_TAGS and not choice.keeps_tags:
+        note = (
+            "--tags keep has no effect: only s2-pro, a checkpoint of the fish engine, reads stage directions"
+        )
+        return replace(choice, notes=(*choice.notes, note))
+    return choice
+
+
+def _choose_engine(settings: Settings, progress: Progress) -> EngineChoice:
     if settings.engine not in ("auto", "fish"):
         kind = "" if ENGINES[settings.engine].is_speech else ": tones, no speech"
         return _registered(settings.engine, f"{settings.engine} is requested{kind}", settings, progress)
@@ -132,10 +155,24 @@ def choose_engine(settings: Settings, progress: Progress = no_progress) -> Engin
     return _registered("kokoro", why, settings, progress)
 
 
-def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = False) -> list[str]:
+def licence_of(engine: str, checkpoint: str) -> tuple[str, str]:
+    """Return the name and the sentence of the licence of an engine with the weights in the folder ``checkpoint``."""
+    if engine == "fish":
+        return licence_notice(Path(checkpoint))
+    return engine, ENGINES[engine].license_notice if engine in ENGINES else ""
+
+
+def language_notes(
+    engine: str,
+    lines: Mapping[str, int],
+    *,
+    is_remote: bool = False,
+    languages: Collection[str] | None = None,
+) -> list[str]:
     """Return sentences on the languages that an engine speaks badly or in part.
 
-    ``lines``: number of lines by BCP 47 tag. ``is_remote``: the workers are on other machines, which are asked for
+    ``lines``: number of lines by BCP 47 tag. ``languages``: codes of those that its checkpoint was made for, where these
+    are not the engine's. ``is_remote``: the workers are on other machines, which are asked for
     their packages and programs themselves. Raises InputError or PreflightError where no line at all can be spoken.
     """
     info, notes = ENGINES[engine], []
@@ -149,7 +186,8 @@ def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = F
         elif lacking is not None:
             silent.append(lacking)
         else:
-            notes += _pronunciation_notes(engine, tag)
+            if languages is None or registry.main_code(tag) not in languages:
+                notes += _pronunciation_notes(engine, tag)
             continue
         count = "1 line" if lines[tag] == 1 else f"{lines[tag]} lines"
         notes.append(f"{count} will not be spoken, since {silent[-1].message}")
@@ -246,24 +284,37 @@ def _echo_options() -> dict[str, Any]:
 
 
 def _fish(settings: Settings, report: EngineReport, progress: Progress) -> EngineChoice:
-    python, checkout = report.fish_python, report.checkout
-    assert isinstance(python, str) and not isinstance(checkout, PreflightError)
+    python, checkout, found = report.fish_python, report.checkout, report.checkpoint
+    assert isinstance(python, str)
+    assert not isinstance(checkout, PreflightError)
+    if isinstance(found, PreflightError):
+        raise found
     why = "fish is requested"
     if settings.engine == "auto":
         why = "fish, because its environment and a checkpoint are here (for voice matching: --engine kokoro)"
-    checkpoint = find_checkpoint(settings, progress)
-    options: dict[str, Any] = dict(FISH_SAMPLING)
+    checkpoint = find_checkpoint(settings, found, progress)
+    options: dict[str, Any] = dict(checkpoint.generation.sampling)
+    if checkpoint.generation is S2:
+        options["tags"] = settings.tags
     if checkout is not None:
         options["source"] = str(checkout)
     if settings.compile:
         options["compile"] = True
+    unused = s2_checkout(settings)
+    notes = (
+        checkout_note(unused) if unused is not None else "",
+        checkpoint.why,
+        generated_note(checkpoint.folder) if checkpoint.is_generated else "",
+    )
     return EngineChoice(
         "fish",
         why,
         python,
-        checkpoint=str(checkpoint),
+        checkpoint=str(checkpoint.folder),
+        languages=checkpoint.generation.languages,
+        checkpoint_name=checkpoint.name or str(checkpoint.folder),
         options=options,
         device=settings.device,
         precision=settings.precision,
-        notes=(generated_note(checkpoint),) if is_generated(checkpoint) else (),
+        notes=tuple(filter(None, notes)),
     )

@@ -32,6 +32,7 @@ from voiceclone_cli.mixing.timeline import original_levels
 from voiceclone_cli.references.selection import cut, exclusive_intervals, merge_intervals
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.manifest import ManifestSegment, RunPaths
+from voiceclone_cli.script.sounds import without_tags
 from voiceclone_cli.types import ANALYSIS_RATE, AudioChoice, Progress, ProgressEvent, Segment, no_progress
 from voiceclone_worker.validation import dump_json
 
@@ -101,6 +102,7 @@ def evaluate(
             voices,
             levels.get(segment["id"]),
             recogniser=models.names["words"],
+            reads_tags=finished.manifest.request.get("tags") is not None,
         )
         for segment in finished.manifest.segments
     )
@@ -313,13 +315,14 @@ def score_segment(
     original_level: float | None,
     *,
     recogniser: str = "",
+    reads_tags: bool = False,
 ) -> model.SegmentScore:
     """Return the scores of a segment; ``measured`` is None for one that the run did not synthesize.
 
-    ``recogniser``: name of the model that recognised the words.
+    ``recogniser``: name of the model that recognised the words. ``reads_tags``: the engine speaks no square brackets.
     """
     id, speaker, text, language = segment["id"], segment["speaker"], segment["text"], segment["language"]
-    wanted = units_of(text, language)
+    wanted = units_of(without_tags(text) if reads_tags else text, language)
     rate = error_rate_of(language)
     if measured is None:
         return model.SegmentScore(

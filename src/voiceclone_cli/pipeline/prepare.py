@@ -119,7 +119,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
 
 
 def _claim(ctx: RunContext) -> None:
-    ctx.run_dir.claim(**describe_request(ctx.request, ctx.engine.name))
+    ctx.run_dir.claim(**describe_request(ctx.request, ctx.engine))
 
 
 @contextmanager
@@ -172,6 +172,7 @@ def _find_script(
             recording_seconds=ctx.recording.seconds,
             labels=settings.speaker_labels,
             sounds=settings.speak_sounds,
+            tags=ctx.engine.keeps_tags,
             strict=settings.strict,
             encoding=settings.encoding,
         )
@@ -310,7 +311,9 @@ def check_languages(ctx: RunContext, script: Script) -> None:
     Raises InputError or PreflightError where it can speak no line at all.
     """
     lines = Counter(segment.language for segment in script.segments)
-    for note in language_notes(ctx.engine.name, lines, is_remote=ctx.request.settings.executor == RAY):
+    is_remote = ctx.request.settings.executor == RAY
+    languages = ctx.engine.languages
+    for note in language_notes(ctx.engine.name, lines, is_remote=is_remote, languages=languages):
         ctx.warn(note)
 
 

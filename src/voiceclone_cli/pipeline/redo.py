@@ -21,7 +21,7 @@ from voiceclone_cli.rundir.manifest import MANIFEST, Manifest, RunPaths
 from voiceclone_cli.types import Progress, no_progress
 
 _AUDIBLE = ("engine", "diarizer", "asr_model", "language", "max_stretch", "background", "watermark", "seed")
-_AUDIBLE_OF_FISH = ("checkpoint", "device", "precision")
+_AUDIBLE_OF_FISH = ("checkpoint", "tags", "device", "precision")
 _INAUDIBLE = ("mode", "workers", "batch_size", "compile", "fish_speech_dir", "fish_speech_python")
 """Taken over only where the user had set them. Settings that are in no list are this machine's."""
 _FOLDERS = ("diarizer", "asr_model", "checkpoint", "fish_speech_dir")
@@ -150,8 +150,11 @@ def _settings(root: Path, manifest: Manifest) -> Settings:
             recorded[name] = value
             if name in _FOLDERS and value is not None and started_in and (Path(started_in) / value).is_dir():
                 recorded[name] = str(Path(started_in) / value)
-    # Not "auto": where fish was installed since, kept lines and new ones would be of two engines.
+    # Not "auto": where fish was installed since, kept lines and new ones would be of two engines, or of two
+    # checkpoints where another one fits the device by now.
     recorded["engine"] = manifest.engine
+    if recorded.get("checkpoint") is None:
+        recorded["checkpoint"] = manifest.request.get("checkpoint")
     resolve({})  # faults of the environment are not the manifest's
     try:
         settings = resolve({name: value for name, value in recorded.items() if value is not None})

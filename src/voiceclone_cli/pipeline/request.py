@@ -12,6 +12,7 @@ from typing import Any
 from voiceclone_cli.analysis.diarization import SpeakerCount
 from voiceclone_cli.config import SETTINGS, Settings
 from voiceclone_cli.corrections.edits import Edits
+from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.types import Until
 
 _SUFFIX = ".voiceclone"
@@ -63,7 +64,7 @@ def default_run_dir(stem: str) -> str:
     return f"{short}-{digits}{_SUFFIX}"
 
 
-def describe_request(request: RunRequest, engine: str) -> dict[str, Any]:
+def describe_request(request: RunRequest, engine: EngineChoice) -> dict[str, Any]:
     """Return the fields of the manifest that are needed to repeat a run, without the token of the settings, nor the language of messages."""
 
     def absolute(path: Path | None) -> str | None:
@@ -85,5 +86,9 @@ def describe_request(request: RunRequest, engine: str) -> dict[str, Any]:
         "keep_original_audio": request.keep_original_audio,
         "report": request.report,
         "working_dir": str(Path.cwd()),
+        # The one that was chosen, which another time may be another.
+        "checkpoint": engine.checkpoint_name or None,
+        # Given where square brackets are no words of a line, whether they are kept or dropped.
+        "tags": engine.options.get("tags"),
     }
-    return {"engine": engine, "request": fields, "settings": settings}
+    return {"engine": engine.name, "request": fields, "settings": settings}

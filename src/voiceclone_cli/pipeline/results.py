@@ -133,7 +133,7 @@ def make_manifest(
         script_from=job.script_from,
         language=job.language.code,
         language_why=job.language.why,
-        **describe_request(ctx.request, job.engine.name),
+        **describe_request(ctx.request, job.engine),
         versions=_versions(),
     )
 

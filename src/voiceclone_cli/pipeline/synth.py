@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from voiceclone_cli.config import Settings, path_setting
 from voiceclone_cli.engines.fish import fish_python, given_python
-from voiceclone_cli.engines.select import ECHO_VARIABLE
+from voiceclone_cli.engines.select import ECHO_VARIABLE, licence_of
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.pipeline.synthesize import run_leases
 from voiceclone_cli.provenance import watermark
@@ -32,7 +32,7 @@ def synthesize_tasks(paths: Sequence[Path], settings: Settings, progress: Progre
     Results are in the order of the files. Raises InputError for a file that is no task, for tasks that would
     write the same file, and for one that names code to run; PreflightError when their interpreter is missing.
     """
-    tasks = _read(paths, settings)
+    tasks = [_with_tags(task, settings) for task in _read(paths, settings)]
     encode = [task for task in tasks if isinstance(task, EncodeTask)]
     synthesis = [task for task in tasks if isinstance(task, SynthesisTask)]
     segments = sum(len(task.segments) for task in synthesis)
@@ -65,8 +65,8 @@ def _synthesize(
 ) -> PoolResult:
     """Synthesize all leases, and mark and tag every segment. Raises PreflightError without the watermark's model."""
     engines = {task.engine.name for task in tasks}
-    for engine in sorted(engines):
-        show_first_run_notice(engine, progress)
+    for notice in sorted({licence_of(task.engine.name, task.engine.checkpoint) for task in tasks}):
+        show_first_run_notice(*notice, progress)
     is_marked = settings.watermark and not engines.isdisjoint(watermark.SPEAKING_ENGINES)
     model = watermark.watermark_folder(settings, progress) if is_marked else None
     engine_of = {
@@ -110,6 +110,14 @@ def _read(paths: Sequence[Path], settings: Settings) -> list[Task]:
         written |= outputs
         tasks.append(task)
     return tasks
+
+
+def _with_tags(task: Task, settings: Settings) -> Task:
+    """Return the task with --tags, where the user says it: a task has its own."""
+    if settings.sources["tags"] == "default" or task.engine.name != "fish":
+        return task
+    options = {**task.engine.options, "tags": settings.tags}
+    return replace(task, engine=replace(task.engine, options=options))
 
 
 def _refuse_code(path: Path, task: Task, settings: Settings) -> None:

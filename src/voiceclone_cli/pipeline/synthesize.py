@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from voiceclone_cli.engines.select import licence_of
 from voiceclone_cli.errors import PreflightError, RunError, Stopped
 from voiceclone_cli.files import file_sha256, friendly_errors, write_error
 from voiceclone_cli.pipeline import tasks
@@ -162,7 +163,9 @@ class Synthesis:
                     ]
                     self._show_plan(len(missing))
                     if missing:
-                        show_first_run_notice(job.engine.name, self._progress)
+                        show_first_run_notice(
+                            *licence_of(job.engine.name, job.engine.checkpoint), self._progress
+                        )
                         self._synthesize(missing, pool, fingerprints, model)
                 self._delete_unplanned()
         except Stopped as stop:

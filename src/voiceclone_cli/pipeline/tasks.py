@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.config import Settings
+from voiceclone_cli.engines.checkpoint import weight_files
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import file_sha256, fingerprint
 from voiceclone_cli.languages import main_language
@@ -125,7 +126,8 @@ def _engine_inputs(engine: EngineChoice) -> list[Any]:
         return [*inputs, {key: value for key, value in engine.options.items() if key == "rate"}]
     if engine.name != "fish":
         return inputs
-    files = [(Path(engine.checkpoint) / name).stat() for name in ("model.pth", "codec.pth")]
+    folder = Path(engine.checkpoint)
+    files = [(folder / name).stat() for name in (*weight_files(folder), "codec.pth")]
     options = {key: value for key, value in engine.options.items() if key != "compile"}
     weights = [[file.st_size, file.st_mtime_ns] for file in files]
     return [*inputs, weights, engine.precision, engine.device.partition(":")[0], options]

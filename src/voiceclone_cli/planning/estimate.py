@@ -11,13 +11,16 @@ from typing import Any, NamedTuple
 
 from voiceclone_cli.analysis.turns import GIVEN_TURNS
 from voiceclone_cli.config import LOCAL, Settings, cores
+from voiceclone_cli.engines.checkpoint import BYTES, S1, S2, generation_of, weight_files
 from voiceclone_cli.engines.select import EngineChoice
+from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.files import state_file, write_state
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.results import RunResult
 from voiceclone_cli.pipeline.synthesize import SynthesisResult
 from voiceclone_cli.pipeline.tasks import SynthesisJob, encodings
 from voiceclone_cli.provenance.watermark import watermark_of
+from voiceclone_cli.system import has_nvidia_gpu
 from voiceclone_cli.types import Segment
 from voiceclone_worker.speech_units import speech_units
 
@@ -39,6 +42,9 @@ FAR, FAR_MARGIN = 4.0, 1.25
 """Where there is this many times more or less to do than was measured, the margin grows by the second factor."""
 _S1_MINI_BYTES = 1.74e9
 """Size of model.pth of openaudio-s1-mini."""
+_FRAME_WEIGHTS = {S1.name: 1.0, S2.name: 1.53}
+"""Weights that a frame of speech reads, for each byte of the file, compared with openaudio-s1-mini: of s2-pro, 8.05 times
+as many in a file of 5.26 times the size."""
 
 
 class Measurement(NamedTuple):
@@ -92,7 +98,7 @@ def estimate(measured: Mapping[str, Measurement], cost: StageCost, work: float) 
 
 def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict[str, StageCost]:
     """Return the typical figures of every stage, in the order of a run."""
-    gpu = Path("/proc/driver/nvidia/gpus").is_dir()
+    gpu = has_nvidia_gpu()
     machine = f"{platform.machine()}, {cores()} cores{', NVIDIA' if gpu else ''}"
     all_threads, one_worker = f"{settings.threads} threads", f"{settings.threads_each} threads"
     background = settings.background
@@ -100,15 +106,16 @@ def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict
     pool = (
         f"{settings.pool_size} workers, {one_worker}, batch {settings.batch_size}, {mark or 'no watermark'}"
     )
-    name, size = _engine_identity(engine, compiled=settings.compile)
+    name, size, reads = _engine_identity(engine, compiled=settings.compile)
     # Measured on two threads, and twice the threads do not halve the time.
     everywhere, there = ((2 / threads) ** 0.7 for threads in (settings.threads, settings.threads_each))
-    # Weights are 16 bits on the disk and float32 in memory, with codec, cache and torch beside them.
-    worker_mb = {"kokoro": 1100, "fish": round(2800 + 2 * size * _S1_MINI_BYTES / 1e6)}.get(engine.name, 30)
+    # On the CPU the weights take their room beside codec, cache and torch; on a GPU only while they are read.
+    weights = 0.0 if gpu and engine.device != "cpu" else size * _S1_MINI_BYTES / 2 * _bytes_each(engine)
+    worker_mb = {"kokoro": 1100, "fish": round(2800 + weights / 1e6)}.get(engine.name, 30)
     load = {"kokoro": 1.2, "fish": 3.0 + 4.0 * size}.get(engine.name, 0.01)
     effort = engine.options.get("effort", "")
     encode = {"kokoro": {"fast": 2.0, "best": 9.0}.get(effort, 5.0), "fish": 8.0}.get(engine.name, 0.01)
-    speak = {"kokoro": 0.65, "fish": 0.3 if gpu else 4.2 * size}.get(engine.name, 0.01)
+    speak = {"kokoro": 0.65, "fish": 0.3 if gpu else 4.2 * reads}.get(engine.name, 0.01)
     diarize = 0.2 if diarizer == "embedded" else 0.5
     # Words that are recognized while the turns are found take only the seconds that are left after the turns.
     words = f"{Path(settings.asr_model).name}, {all_threads}{'' if diarizer == GIVEN_TURNS else ', beside the turns'}"
@@ -138,19 +145,27 @@ def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict
     }
 
 
-def _engine_identity(engine: EngineChoice, *, compiled: bool) -> tuple[str, float]:
-    """Name of an engine with all that its speed depends on, and its checkpoint's size in those of s1-mini."""
+def _engine_identity(engine: EngineChoice, *, compiled: bool) -> tuple[str, float, float]:
+    """Name of an engine with all that its speed depends on, its checkpoint's size, and the weights that a frame reads,
+    both in those of s1-mini."""
     if engine.name == "echo":
-        return f"echo, delay {engine.options.get('delay', 0)}", 0.0
+        return f"echo, delay {engine.options.get('delay', 0)}", 0.0, 0.0
     if engine.name != "fish":
-        return engine.name, 0.0
-    weights = Path(engine.checkpoint) / "model.pth"
+        return engine.name, 0.0, 0.0
+    folder = Path(engine.checkpoint)
     try:
-        size = weights.stat().st_size
-    except OSError:
-        return "fish", 1.0
+        generation = generation_of(folder)
+        size = sum((folder / name).stat().st_size for name in weight_files(folder))
+    except (OSError, PreflightError):
+        return "fish", 1.0, 1.0
     how = f"{engine.device}, {engine.precision}, {'compiled' if compiled else 'eager'}"
-    return f"fish, {weights.parent.name} of {size} bytes, {how}", size / _S1_MINI_BYTES
+    relative = size / _S1_MINI_BYTES
+    return f"fish, {folder.name} of {size} bytes, {how}", relative, relative * _FRAME_WEIGHTS[generation.name]
+
+
+def _bytes_each(engine: EngineChoice) -> int:
+    """Return the bytes of a weight on the CPU, where "auto" is float32."""
+    return BYTES.get(engine.precision, 4)
 
 
 def speech_seconds(segments: Iterable[Segment]) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 from voiceclone_cli import types
 from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.config import models_home
+from voiceclone_cli.engines.checkpoint import fish_memory, size_text
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.mixing.background import KEEP
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS
@@ -29,7 +30,7 @@ from voiceclone_cli.planning import estimate
 from voiceclone_cli.references.selection import CLIPPED, ENOUGH, SpanQuality, measure_span
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.rundir.manifest import PLANNED
-from voiceclone_cli.system import machine_memory
+from voiceclone_cli.system import has_nvidia_gpu, machine_memory
 from voiceclone_worker.atomic import write_bytes_atomic
 
 PLAN_SCHEMA = "voiceclone.plan/1"
@@ -263,6 +264,7 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
             "checkpoint": engine.checkpoint or None,
             "device": engine.device,
             "precision": engine.precision,
+            "memory": _model_memory(ctx),
         },
         "mode": settings.mode,
         "workers": settings.pool_size,
@@ -288,6 +290,29 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
         **space,
         "notes": list(dict.fromkeys([*ctx.notes, *_notes(ctx, job, found, space["memory"])])),
         "timing": ctx.clock.seconds,
+    }
+
+
+def _model_memory(ctx: RunContext) -> dict[str, int | str] | None:
+    """Return the bytes that the model of fish takes in each worker, computed from its files; None for another engine.
+
+    Where the precision is left to the worker it is that of a GPU, if there is one, else of the CPU.
+    """
+    engine, settings = ctx.engine, ctx.request.settings
+    if engine.name != "fish":
+        return None
+    on_gpu = engine.device != "cpu" and has_nvidia_gpu()
+    precision = engine.precision if engine.precision != "auto" else "bf16" if on_gpu else "float32"
+    memory = fish_memory(Path(engine.checkpoint), precision, settings.batch_size)
+    return {
+        "precision": precision,
+        "weights_bytes": memory.weights,
+        "codec_bytes": memory.codec,
+        "position_bytes": memory.position,
+        "positions": memory.positions,
+        "rows": memory.rows,
+        "total_bytes": memory.total,
+        "text": f"{size_text(memory.total)} in {precision}: {memory}",
     }
 
 

@@ -22,7 +22,6 @@ from voiceclone_cli.encodings import DecodedText, decode_whole
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import state_file, write_state, write_text_atomic
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
-from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.validation import dump_json
 
 SCHEMA = "voiceclone.consent/1"
@@ -172,31 +171,32 @@ _LAW = (
     "Clone only voices of people who agreed to it (--consent keeps a record), and say that the voices are "
     "synthetic where the law requires it, as the EU AI Act does (Article 50); this is no legal advice."
 )
-_LICENCES = {name: info.license_notice for name, info in ENGINES.items() if info.license_notice}
 _ONCE = "(Shown once on this machine.)"
 
 
-def show_first_run_notice(engine: str, progress: Progress) -> None:
+def show_first_run_notice(key: str, licence: str, progress: Progress) -> None:
     """Report the notice as a note, if there is one and the caller shows progress."""
     if progress is no_progress:
         return
-    notice = first_run_notice(engine)
+    notice = first_run_notice(key, licence)
     if notice is not None:
         progress(ProgressEvent("note", 1, 1, note=notice))
 
 
-def first_run_notice(engine: str) -> str | None:
-    """Return the notice for the first speech of an engine on this machine.
+def first_run_notice(key: str, licence: str) -> str | None:
+    """Return the notice for the first speech on this machine of an engine with some weights.
 
-    None if it was shown before, and for an engine that makes no speech. The notice counts as shown from now on,
-    unless that cannot be saved.
+    ``licence`` is the sentence on the licence of these weights, ``key`` the name under which it is remembered. None
+    if it was shown before, and without a licence: such an engine makes no speech. The notice counts as shown from now
+    on, unless that cannot be saved.
     """
-    if engine not in _LICENCES:
+    if not licence:
         return None
-    shown = {name for name in _LICENCES if state_file(f"notice-{name}.txt").is_file()}
-    if engine in shown:
+    notice_file = state_file(f"notice-{key}.txt")
+    if notice_file.is_file():
         return None
     # The second engine adds its licence only.
-    notice = " ".join([*([] if shown else [_LAW]), _LICENCES[engine], _ONCE])
-    write_state(state_file(f"notice-{engine}.txt"), notice + "\n")
+    is_first = not any(notice_file.parent.glob("notice-*.txt"))
+    notice = " ".join([*([_LAW] if is_first else []), licence, _ONCE])
+    write_state(notice_file, notice + "\n")
     return notice

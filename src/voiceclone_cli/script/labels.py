@@ -24,7 +24,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from voiceclone_cli.script.sounds import CLOSING, OPENING, PARENTHESES, SOUND_WORDS
+from voiceclone_cli.script.sounds import CLOSING, OPENING, PARENTHESES, SOUND_WORDS, TAG_OPENING
 from voiceclone_worker.validation import file_key
 
 _PAIRS = frozenset(zip(OPENING, CLOSING, strict=True))
@@ -428,10 +428,13 @@ def _begins_sentence(row: _Row, parts: Sequence[Part]) -> bool:
     return before[-1:] in _ENDS and not row.text[:1].islower()
 
 
-def learn_labels(texts: Sequence[str], known: Collection[str]) -> tuple[LabelReader, list[str]]:
+def learn_labels(
+    texts: Sequence[str], known: Collection[str], *, tags: bool = False
+) -> tuple[LabelReader, list[str]]:
     """Return a reader of these cues' labels, by the rules at the top of this file, and what it reads as text.
 
-    ``known`` are names with a voice.
+    ``known`` are names with a voice. With ``tags`` nothing else in square brackets is a name: they hold stage
+    directions.
     """
     keys = {label_key(name) for name in known}
     first = [
@@ -440,12 +443,12 @@ def learn_labels(texts: Sequence[str], known: Collection[str]) -> tuple[LabelRea
         if _SIGNIFICANT.search(text)
         for row in _marked_rows(text.split("\n"))
         if (label := parse_label(row.text, is_marked=row.mark == "chevron")) is not None
+        and not (tags and label.opening == TAG_OPENING and not _is_certain(label, keys))
     ]
     certain = {
         label.key
         for label in first
-        if _known_names(label, keys)[0]
-        or _DIARIZER_NAME.fullmatch(label.key)
+        if _is_certain(label, keys)
         or (not keys and _could_name(label) and (label.opening not in ("", *PARENTHESES) or _is_role(label)))
     }
     counts = Counter(label.key for label in first)
@@ -474,6 +477,11 @@ def learn_labels(texts: Sequence[str], known: Collection[str]) -> tuple[LabelRea
         and not (label.key in names or _is_voiceless(label, voiceless))
     ]
     return LabelReader(known, names, voiceless), list(dict.fromkeys(read_as_text))
+
+
+def _is_certain(label: Label, known: Collection[str]) -> bool:
+    """Return whether a label is a known name, or one that diarization gives."""
+    return bool(_known_names(label, known)[0]) or _DIARIZER_NAME.fullmatch(label.key) is not None
 
 
 def _could_name(label: Label) -> bool:

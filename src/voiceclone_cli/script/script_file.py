@@ -50,6 +50,7 @@ def read_script(
     recording_seconds: float | None = None,
     labels: bool = True,
     sounds: bool = False,
+    tags: bool = False,
     strict: bool = False,
     encoding: str | None = None,
 ) -> Script:
@@ -58,7 +59,7 @@ def read_script(
     ``language`` is the default for lines without one; ``speakers`` are names with a voice besides those of
     the diarization; ``recording_seconds`` is the length of the recording, if known; ``encoding`` that of a file that is
     not UTF-8, if the user said it. For the speaker of a
-    line see :mod:`voiceclone_cli.script.speakers`, also for ``labels`` and ``sounds``; for repeated text see
+    line see :mod:`voiceclone_cli.script.speakers`, also for ``labels``, ``sounds`` and ``tags``; for repeated text see
     :mod:`voiceclone_cli.script.repeats`. Text that is not spoken is in ``omitted``, with its reason; a damaged line
     costs only itself, or with ``strict`` the file. Ids are renumbered if some are missing, duplicate or cannot name
     a file. The notes of the script report all this.
@@ -77,7 +78,7 @@ def read_script(
         for item in parse(contents.text):
             found.add(item)
         return _build_script(
-            found, diarization, language, speakers, labels=labels, sounds=sounds, strict=strict
+            found, diarization, language, speakers, labels=labels, sounds=sounds, tags=tags, strict=strict
         )
     except InputError as error:
         raise InputError(f"Script {path}: {error.message}", code=error.code) from error
@@ -93,6 +94,8 @@ class _Contents:
     notes: dict[str, None] = field(default_factory=dict)
     """Each note once, in order."""
     cut: list[DamagedLine] = field(default_factory=list)
+    language: str = ""
+    """What the file says its language is."""
     order: dict[str, int] = field(default_factory=dict)
     """Position of a line in the file, by its name."""
 
@@ -100,6 +103,9 @@ class _Contents:
         """Check and add an item. Raises InputError for too many."""
         if isinstance(item, str):
             self.notes[item] = None
+            return
+        if isinstance(item, parsers.NamedLanguage):
+            self.language = item.text
             return
         self.order.setdefault(item.where, len(self.order))
         # Checked for each item, so that a file of millions of lines is rejected early.
@@ -200,6 +206,7 @@ def _build_script(
     *,
     labels: bool,
     sounds: bool,
+    tags: bool,
     strict: bool,
 ) -> Script:
     faults = found.damaged
@@ -214,7 +221,9 @@ def _build_script(
         notes.append(f"Cut to the length of the recording: {_list_faults(found.cut)}.")
     timed = sorted(found.lines, key=lambda line: line.start)
     timed, repeated, repeat_notes = remove_repeats(timed)
-    assigned = assign_speakers(timed, diarization, speakers, labels=labels, sounds=sounds, strict=strict)
+    assigned = assign_speakers(
+        timed, diarization, speakers, labels=labels, sounds=sounds, tags=tags, strict=strict
+    )
     notes += [*repeat_notes, *assigned.notes]
     omitted = found.in_order([*found.omitted, *repeated, *assigned.omitted])
     kept = assigned.lines
@@ -248,7 +257,9 @@ def _build_script(
         notes[MAX_NOTES:] = [f"And {more:,} more notes like these."]
     if len(omitted) > len(faults):
         id_notes = [*id_notes, omitted_note([omission.reason for omission in omitted])]
-    return Script(tuple(segments), (*notes, *id_notes), omitted, dict(assigned.found_by))
+    return Script(
+        tuple(segments), (*notes, *id_notes), omitted, dict(assigned.found_by), named_language=found.language
+    )
 
 
 def _ids(given: Sequence[str | None]) -> tuple[list[str], list[str]]:

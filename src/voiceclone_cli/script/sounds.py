@@ -22,6 +22,8 @@ from voiceclone_cli.script.typography import join_rows
 
 OPENING, CLOSING = "[(（［【〔〖﹙﹝", "])）］】〕〗﹚﹞"
 PARENTHESES = "(（﹙"
+TAG_OPENING = "["
+"""Begins a stage direction for an engine that reads them, such as [whisper]."""
 SENTENCE_END = ".?!…。？！｡"
 
 SOUND, MUSIC, CREDIT, DIRECTION, NO_WORDS, LABEL = (
@@ -85,9 +87,11 @@ _HASH_CLOSING = re.compile(r"(?<=\s)#(?=\s*$)", re.MULTILINE)
 _MUSIC_WORDS = re.compile(
     rf"[{_NOTES}]|music|musik|músic|musique|音[乐樂楽]|歌|музык|음악|노래", re.IGNORECASE
 )
-_SQUARE = re.compile(
-    r"\[[^\[\]\n]{0,500}\]|［[^［］\n]{0,500}］|【[^【】\n]{0,500}】|〔[^〔〕\n]{0,500}〕|〖[^〖〗\n]{0,500}〗"
+_WIDE_SQUARE = re.compile(
+    r"［[^［］\n]{0,500}］|【[^【】\n]{0,500}】|〔[^〔〕\n]{0,500}〕|〖[^〖〗\n]{0,500}〗"
 )
+_TAG = re.compile(r"\[[^\[\]\n]{0,500}\]")
+_SQUARE = re.compile(f"{_TAG.pattern}|{_WIDE_SQUARE.pattern}")
 _STARRED = re.compile(r"(?<![\w*])\*(?![\s*])([^*\n]{1,100})(?<!\s)\*(?![\w*])")
 _ROUND = re.compile(r"\([^()\n]{0,500}\)|（[^（）\n]{0,500}）|﹙[^﹙﹚\n]{0,500}﹚")
 _SIGNIFICANT = re.compile(rf"[{re.escape(OPENING)}{_NOTES}#*]")
@@ -97,11 +101,18 @@ Omission = tuple[str, str]
 """A text that is not speech, and the reason."""
 
 
-def omit_sounds(text: str, names: Callable[[str], bool] | None = None) -> tuple[str, list[Omission]]:
+def omit_sounds(
+    text: str, names: Callable[[str], bool] | None = None, *, tags: bool = False
+) -> tuple[str, list[Omission]]:
     """Return the speech in the text of a cue, whose rows are separated by line breaks, and what else it holds.
 
-    Square brackets with one of ``names`` are part of the text.
+    Square brackets with one of ``names`` are part of the text; with ``tags`` all of plain width are, beside words
+    that are spoken.
     """
+    if tags:
+        speech, _ = omit_sounds(text, names)
+        tags = any(character.isalnum() for character in speech)
+    square = _WIDE_SQUARE if tags else _SQUARE
     found: list[Omission] = []
     if not _SIGNIFICANT.search(text):
         return text, found
@@ -111,10 +122,15 @@ def omit_sounds(text: str, names: Callable[[str], bool] | None = None) -> tuple[
     while len(found) != number:
         number = len(found)
         text = _omit_music(text, found)
-        text = _omit(text, _SQUARE, lambda content, before, after: names is None or not names(content), found)
+        text = _omit(text, square, lambda content, before, after: names is None or not names(content), found)
         text = _omit(text, _STARRED, _is_starred_sound, found)
         text = _omit(text, _ROUND, _is_round_sound, found)
     return text, found
+
+
+def without_tags(text: str) -> str:
+    """Return the text without what it has in square brackets of plain width, for an engine that speaks none of it."""
+    return " ".join(_TAG.sub(" ", text).split())
 
 
 def _omit_music(text: str, found: list[Omission]) -> str:

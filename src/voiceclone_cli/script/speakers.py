@@ -134,15 +134,17 @@ def assign_speakers(
     *,
     labels: bool = True,
     sounds: bool = False,
+    tags: bool = False,
     strict: bool = False,
 ) -> SpeakerAssignment:
     """Return the lines that are spoken with their speakers, one for each speaker of a cue, and all other text.
 
     ``extra`` are names with a voice in addition to those of the diarization. Without ``labels`` names before a text
-    are part of it; with ``sounds`` everything with words is spoken. Raises InputError if a line names a speaker
+    are part of it; with ``sounds`` everything with words is spoken, with ``tags`` what a line has in square brackets is
+    a stage direction of its text. Raises InputError if a line names a speaker
     without a voice (``strict``: also if only a label does, as MAN), or no speaker is found.
     """
-    return _Assigner(lines, diarization, extra, labels=labels, sounds=sounds, strict=strict).run()
+    return _Assigner(lines, diarization, extra, labels=labels, sounds=sounds, tags=tags, strict=strict).run()
 
 
 class _Assigner:
@@ -154,6 +156,7 @@ class _Assigner:
         *,
         labels: bool,
         sounds: bool,
+        tags: bool,
         strict: bool,
     ) -> None:
         self._lines = [
@@ -168,10 +171,10 @@ class _Assigner:
         self._by_speaker = {
             name: _Distances(turn for turn in turns if turn.speaker == name) for name in diarized
         }
-        self._sounds, self._strict, self._has_labels = sounds, strict, labels
+        self._sounds, self._tags, self._strict, self._has_labels = sounds, tags, strict, labels
         self._spellings = dict(self._known)
         free = [line.text for line in self._lines if not line.speaker]
-        self._reader, self._read_as_text = learn_labels(free, self._known.values())
+        self._reader, self._read_as_text = learn_labels(free, self._known.values(), tags=tags)
         self._voiceless: list[str] = []
         self._dialogues: defaultdict[bool, list[str]] = defaultdict(list)
         """Cues whose turns contradict their dashes, by whether another speaker was found."""
@@ -255,7 +258,8 @@ class _Assigner:
             return clean_text(" ".join((*part.descriptions, rows)))
         for description in part.descriptions:
             self._omit(line, description, DIRECTION)
-        text, omissions = omit_sounds(rows, None if self._has_labels else self._is_name)
+        names = None if self._has_labels else self._is_name
+        text, omissions = omit_sounds(rows, names, tags=self._tags)
         for omission, reason in omissions:
             self._omit(line, clean_text(omission), reason)
         return clean_text(text)
