@@ -488,7 +488,8 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
             line[-1] += sounds
         else:
             line.append(sounds)
-        elided = token.text.endswith(("'", "-"))
+        # What a hyphen joins is said as words of their own ("grand-père"), but for "a-t-il" and "dix-sept".
+        elided = token.text.endswith("'") or token.text in ("t-", "dix-")
     return spelling.joined(line), skipped
 
 
