@@ -189,6 +189,8 @@ class Script:
     """All other text of the file, in its order. A line can be spoken in part."""
     found_by: Mapping[str, int] = field(default_factory=dict)
     """Number of segments by the way to find their speaker: "label", "time", "dash", "nearest"."""
+    named_language: str = ""
+    """What a JSON document or the header of WebVTT says its language is, as it is written there."""
 
     @property
     def language(self) -> str | None:

@@ -29,7 +29,7 @@ from fish_speech.models.text2semantic.llama import (  # noqa: E402
 from fish_speech.tokenizer import FISH_TIKTOKEN_PATTERN  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-from voiceclone_worker.engines.fish import decoder as fish_decoder  # noqa: E402
+from voiceclone_worker.engines.fish import frame_step  # noqa: E402
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine  # noqa: E402
 from voiceclone_worker.engines.fish.generations import S1, generation_of  # noqa: E402
 from voiceclone_worker.engines.fish.generations.s1 import SPLIT_PATTERN  # noqa: E402
@@ -113,13 +113,15 @@ class UpstreamWindows(Windows):
     """Upstream's windows, which omit the first frame and have zeros where they are not full."""
 
     def push(self, frames: Tensor) -> None:
-        held = (self.counts - 1).clamp(min=0)
+        n = len(frames)
+        window, counts = self.frames[:n], self.counts[:n]
+        held = (counts - 1).clamp(min=0)
         full = (held >= self.length)[:, None, None]
-        rolled = torch.where(full, self.frames.roll(-1, 2), self.frames)
+        rolled = torch.where(full, window.roll(-1, 2), window)
         index = held.clamp(max=self.length - 1)[:, None, None].expand(-1, frames.shape[1], 1)
         written = rolled.scatter(2, index, frames[:, :, None])
-        self.frames = torch.where((self.counts == 0)[:, None, None], self.frames, written)
-        self.counts = self.counts + 1
+        window.copy_(torch.where((counts == 0)[:, None, None], window, written))
+        counts += 1
 
 
 def references():
@@ -258,7 +260,7 @@ def agree(mine, theirs):
 def main(folder):
     codes, generation = references(), generation_of(folder)
     oracle = S1Oracle(folder) if generation is S1 else S2Oracle(folder)
-    fish_decoder.Windows = UpstreamWindows
+    frame_step.Windows = UpstreamWindows
 
     def speak(settings, slots, most_frames, sampling, **changes):
         weights, prompts = generation.load(folder, CPU, torch.float32)

@@ -46,8 +46,7 @@ def sampling(
 
 
 def choose(chooser: PenaltySampling, logits: torch.Tensor, past: list[int], seed: int) -> int:
-    windows = Windows(CODEBOOKS, chooser.window, torch.device("cpu"))
-    windows.add_rows(1)
+    windows = Windows(1, CODEBOOKS, chooser.window, torch.device("cpu"))
     for token in past:
         windows.push(torch.tensor([[token, token - BEGIN, 0, 0]]))
     noise = chooser.noise([torch.Generator().manual_seed(seed)])

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from factories import diarization
+from voiceclone_cli.encodings import decode
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.language_detection import SURE, TextLook
+from voiceclone_cli.script import parsers
 from voiceclone_cli.script.language import LanguageChoice, choose_language, transcribed_language
 from voiceclone_cli.script.script_file import read_script
 from voiceclone_cli.types import Script, Transcript
@@ -423,3 +425,13 @@ def test_a_transcription_says_how_sure_it_was() -> None:
     found = transcribed_language(transcript, None)
     assert found == LanguageChoice("es", "whisper-base recognised it with a probability of 0.98")
     assert transcribed_language(transcript, "--language").why == "--language says so"
+
+
+def test_a_file_is_read_once_for_its_lines_and_its_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "film.vtt"
+    path.write_text(f"WEBVTT\nLanguage: zh_TW\n\n00:00.000 --> 00:02.000\n{ZH}\n", encoding="gb18030")
+    read = []
+    monkeypatch.setattr(parsers, "decode", lambda *data: read.append(1) or decode(*data))
+    assert chosen(path)[1].code == "zh-TW" and len(read) == 1

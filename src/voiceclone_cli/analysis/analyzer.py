@@ -177,11 +177,16 @@ def select_diarization_model(settings: Settings, progress: Progress) -> Diarizat
 
 def recogniser_folder(settings: Settings, progress: Progress) -> Path:
     """Return the folder of the transcription model: as given, else of the registry, downloaded."""
-    folder = expanded(settings.asr_model)
-    if folder.is_dir():
-        return folder
     name = settings.asr_model
+    if (folder := _given_folder(settings)) is not None:
+        return folder
     return download.ensure_models([name], progress, home=models_home(settings), token=settings.token)[name]
+
+
+def _given_folder(settings: Settings) -> Path | None:
+    """Return the folder of a transcription model that the user gave; None where it is the name of one."""
+    folder = expanded(settings.asr_model)
+    return folder if folder.is_dir() else None
 
 
 def model_identity(folder: Path) -> list[list[Any]]:
@@ -302,8 +307,7 @@ def cached_transcript(diarization: Diarization, settings: Settings, cache: Stage
 
 def _known_folder(settings: Settings) -> Path | None:
     """Return the folder of the transcription model, whether it is there or not; None for a name that is not known."""
-    folder = expanded(settings.asr_model)
-    if folder.is_dir():
+    if (folder := _given_folder(settings)) is not None:
         return folder
     try:
         (status,) = download.models_status([settings.asr_model], home=models_home(settings))

@@ -25,7 +25,10 @@ from voiceclone_cli.types import ANALYSIS_RATE
 if typing.TYPE_CHECKING:
     import torch
     from pyannote.audio import Model, Pipeline
+    from pyannote.audio.pipelines import SpeakerDiarization as _SpeakerDiarization
     from pyannote.core import SlidingWindowFeature
+else:
+    _SpeakerDiarization = object  # loaded, and made the second base, only where recordings are diarized
 
 EMBEDDED_MODELS = ("segmentation-3.0", "campplus")
 """Registry entries of the embedded model."""
@@ -57,9 +60,11 @@ def load_embedded(folders: Mapping[str, Path]) -> Pipeline:
     """Return the pipeline of the embedded model; ``folders`` holds those of EMBEDDED_MODELS."""
     from pyannote.audio import Model
     from pyannote.audio.core.plda import PLDA
+    from pyannote.audio.pipelines import SpeakerDiarization
 
     segmentation = Model.from_pretrained(folders["segmentation-3.0"] / "pytorch_model.bin")
-    pipeline: Pipeline = _pipeline_class()(
+    pipeline_class: Any = type("EmbeddedPipeline", (EmbeddedDiarization, SpeakerDiarization), {})
+    pipeline: Pipeline = pipeline_class(
         segmentation=typing.cast(Model, segmentation),
         segmentation_step=_STEP,
         embedding=embedding_model(folders["campplus"]),
@@ -162,120 +167,131 @@ def embedding_model(folder: Path) -> Model:
 Hook = Callable[..., None]
 
 
-def _pipeline_class() -> Any:
-    """Return a ``SpeakerDiarization`` that uses all threads of torch, and memory for hours of sound.
+class EmbeddedDiarization(_SpeakerDiarization):
+    """A ``SpeakerDiarization`` that uses all threads of torch, and memory for hours of sound.
 
     What pyannote computes window after window is computed here in as many windows at once as there are threads:
     operations on one window are too small to be shared by threads.
     """
-    import torch
-    from pyannote.audio.pipelines import SpeakerDiarization
-    from pyannote.core import SlidingWindow, SlidingWindowFeature
 
-    class EmbeddedDiarization(SpeakerDiarization):
-        _excerpts: Excerpts
+    _excerpts: Excerpts
 
-        def apply(self, file: Any, **options: Any) -> Any:  # type: ignore[override]
-            """Return pyannote's DiarizeOutput, with ``margins`` of the excerpts and ``notes`` for the user.
+    def apply(self, file: Any, **options: Any) -> Any:  # type: ignore[override]
+        """Return pyannote's DiarizeOutput, with ``margins`` of the excerpts and ``notes`` for the user.
 
-            Margins are None with a single speaker: there is no other to compare with.
-            """
-            self._excerpts = Excerpts(np.zeros((0, 2), np.intp), np.zeros(0), np.zeros((0, DIMENSION)))
-            output: Any = super().apply(file, **options)
-            excerpts, frames = self._excerpts, self._segmentation.model.receptive_field
-            long_note = _LONG_NOTE if _is_long(file["waveform"][0]) else None
-            output.notes = tuple(note for note in (long_note, excerpts.doubt) if note)
-            output.margins = None
-            if excerpts.labels.max(initial=0) > 0:
-                spans = frames.start + excerpts.spans * frames.step + 0.5 * frames.duration
-                output.margins = [
-                    (float(start), float(end), float(margin))
-                    for (start, end), margin in zip(spans, excerpts.margins, strict=True)
-                ]
-            return output
+        Margins are None with a single speaker: there is no other to compare with.
+        """
+        self._excerpts = Excerpts(np.zeros((0, 2), np.intp), np.zeros(0), np.zeros((0, DIMENSION)))
+        output: Any = super().apply(file, **options)
+        excerpts, frames = self._excerpts, self._segmentation.model.receptive_field
+        long_note = _LONG_NOTE if _is_long(file["waveform"][0]) else None
+        output.notes = tuple(note for note in (long_note, excerpts.doubt) if note)
+        output.margins = None
+        if excerpts.labels.max(initial=0) > 0:
+            spans = frames.start + excerpts.spans * frames.step + 0.5 * frames.duration
+            output.margins = [
+                (float(start), float(end), float(margin))
+                for (start, end), margin in zip(spans, excerpts.margins, strict=True)
+            ]
+        return output
 
-        def get_segmentations(
-            self, file: Mapping[str, Any], hook: Hook | None = None
-        ) -> SlidingWindowFeature:
-            """Return (windows, frames, local speakers), 1 where that speaker speaks."""
-            samples: torch.Tensor = file["waveform"][0]
-            duration = self._segmentation.duration
-            step = (_LONG_STEP if _is_long(samples) else _STEP) * duration
-            size, hop = round(duration * ANALYSIS_RATE), round(step * ANALYSIS_RATE)
-            windows = 1 + max(0, -(-(len(samples) - size) // hop))
+    def get_segmentations(self, file: Mapping[str, Any], hook: Hook | None = None) -> SlidingWindowFeature:
+        """Return (windows, frames, local speakers), 1 where that speaker speaks."""
+        import torch
+        from pyannote.core import SlidingWindow, SlidingWindowFeature
 
-            def segment(first: int) -> Floats:
-                starts = [window * hop for window in range(first, min(first + _BATCH, windows))]
-                batch = torch.stack([_padded(samples[start : start + size], size)[None] for start in starts])
-                return typing.cast(Floats, self._segmentation.infer(batch))
+        samples: torch.Tensor = file["waveform"][0]
+        duration = self._segmentation.duration
+        step = (_LONG_STEP if _is_long(samples) else _STEP) * duration
+        size, hop = round(duration * ANALYSIS_RATE), round(step * ANALYSIS_RATE)
+        windows = 1 + max(0, -(-(len(samples) - size) // hop))
 
-            batches = range(0, windows, _BATCH)
-            progress = _Count(hook, "segmentation", len(batches))
-            found = np.concatenate([progress.after(batch) for batch in _in_threads(segment, batches)])
-            return SlidingWindowFeature(found, SlidingWindow(start=0.0, duration=duration, step=step))
+        def segment(first: int) -> Floats:
+            starts = [window * hop for window in range(first, min(first + _BATCH, windows))]
+            batch = torch.stack([_padded(samples[start : start + size], size)[None] for start in starts])
+            return typing.cast(Floats, self._segmentation.infer(batch))
 
-        def get_embeddings(
-            self,
-            file: Mapping[str, Any],
-            binary_segmentations: SlidingWindowFeature,
-            exclude_overlap: bool = False,
-            hook: Hook | None = None,
-        ) -> Excerpts:
-            """Return the excerpts of the recording in which one person speaks, with their embeddings."""
-            samples: torch.Tensor = file["waveform"][0]
-            count = self.speaker_count(
-                binary_segmentations, self._segmentation.model.receptive_field, warm_up=(0.0, 0.0)
-            )
-            spans = cut(binary_segmentations, count)
-            frame = count.sliding_window
-            bounds = np.rint((frame.start + spans * frame.step) * ANALYSIS_RATE).astype(int).clip(0)
+        batches = range(0, windows, _BATCH)
+        progress = _Count(hook, "segmentation", len(batches))
+        found = np.concatenate([progress.after(batch) for batch in _in_threads(segment, batches)])
+        return SlidingWindowFeature(found, SlidingWindow(start=0.0, duration=duration, step=step))
 
-            def embed_excerpt(index: int) -> Floats:
-                start, end = bounds[index]
-                if min(int(end), len(samples)) - start < _SHORTEST * ANALYSIS_RATE // 100:
-                    return np.full(DIMENSION, np.nan, dtype=np.float32)
-                with torch.inference_mode():
-                    found = embed(self._embedding.model_.network, samples[None, None, start:end])
-                row: Floats = found[0].numpy()
-                return row
+    def get_embeddings(
+        self,
+        file: Mapping[str, Any],
+        binary_segmentations: SlidingWindowFeature,
+        exclude_overlap: bool = False,
+        hook: Hook | None = None,
+    ) -> Excerpts:
+        """Return the excerpts of the recording in which one person speaks, with their embeddings."""
+        import torch
 
-            embeddings = np.full((len(spans), DIMENSION), np.nan, dtype=np.float32)
-            progress = _Count(hook, "embeddings", len(spans))
-            for index, row in enumerate(_in_threads(embed_excerpt, range(len(spans)))):
-                embeddings[index] = progress.after(row)
-            # The clustering labels them, and ``reconstruct`` needs the labels.
-            self._excerpts = Excerpts(spans, np.diff(spans)[:, 0] * frame.step, embeddings)
-            return self._excerpts
+        samples: torch.Tensor = file["waveform"][0]
+        count = self.speaker_count(
+            binary_segmentations, self._segmentation.model.receptive_field, warm_up=(0.0, 0.0)
+        )
+        spans = cut(binary_segmentations, count)
+        frame = count.sliding_window
+        bounds = np.rint((frame.start + spans * frame.step) * ANALYSIS_RATE).astype(int).clip(0)
 
-        def reconstruct(
-            self, segmentations: SlidingWindowFeature, hard_clusters: Labels, count: SlidingWindowFeature
-        ) -> SlidingWindowFeature:
-            """Return (frames, speakers), 1 where that speaker speaks: as many at once as were counted.
+        def embed_excerpt(index: int) -> Floats:
+            start, end = bounds[index]
+            if min(int(end), len(samples)) - start < _SHORTEST * ANALYSIS_RATE // 100:
+                return np.full(DIMENSION, np.nan, dtype=np.float32)
+            with torch.inference_mode():
+                found = embed(self._embedding.model_.network, samples[None, None, start:end])
+            row: Floats = found[0].numpy()
+            return row
 
-            In an excerpt it is the excerpt's speaker, elsewhere those whom most windows detect. pyannote's own has one copy
-            of all windows for each speaker: 1 GB for 3 hours.
-            """
-            excerpts = self._excerpts
-            speakers = 1 + max(int(hard_clusters.max()), int(excerpts.labels.max(initial=0)))
-            votes = np.zeros((len(count.data), speakers), dtype=np.float32)
-            frames = segmentations.data.shape[1]
-            starts = window_starts(segmentations, count.sliding_window)
-            for start, labels, speaks in zip(starts, hard_clusters, segmentations.data, strict=True):
-                for label in np.unique(labels[labels >= 0]):
-                    active = speaks[:, labels == label].max(axis=1)
-                    votes[start : start + frames, label] += active[: len(votes) - start]
-            for (first, last), label in zip(excerpts.spans, excerpts.labels, strict=True):
-                votes[first:last] = 0
-                votes[first:last, label] = 1
-            most = int(count.data.max())
-            if votes.shape[1] < most:
-                votes = np.pad(votes, ((0, 0), (0, most - votes.shape[1])))
-            order = np.argsort(-votes, axis=1, kind="stable")
-            ranks = np.empty_like(order)
-            np.put_along_axis(ranks, order, np.arange(votes.shape[1])[None], axis=1)
-            return SlidingWindowFeature((ranks < count.data).astype(np.float32), count.sliding_window)
+        embeddings = np.full((len(spans), DIMENSION), np.nan, dtype=np.float32)
+        progress = _Count(hook, "embeddings", len(spans))
+        for index, row in enumerate(_in_threads(embed_excerpt, range(len(spans)))):
+            embeddings[index] = progress.after(row)
+        # The clustering labels them, and ``reconstruct`` needs the labels.
+        self._excerpts = Excerpts(spans, np.diff(spans)[:, 0] * frame.step, embeddings)
+        return self._excerpts
 
-    return EmbeddedDiarization
+    def reconstruct(
+        self, segmentations: SlidingWindowFeature, hard_clusters: Labels, count: SlidingWindowFeature
+    ) -> SlidingWindowFeature:
+        """Return (frames, speakers), 1 where that speaker speaks: as many at once as were counted.
+
+        In an excerpt it is the excerpt's speaker, elsewhere those whom most windows detect. pyannote's own has one copy
+        of all windows for each speaker: 1 GB for 3 hours.
+        """
+        from pyannote.core import SlidingWindowFeature
+
+        votes = _votes(segmentations, hard_clusters, count, self._excerpts)
+        order = np.argsort(-votes, axis=1, kind="stable")
+        ranks = np.empty_like(order)
+        np.put_along_axis(ranks, order, np.arange(votes.shape[1])[None], axis=1)
+        return SlidingWindowFeature((ranks < count.data).astype(np.float32), count.sliding_window)
+
+
+def _votes(
+    segmentations: SlidingWindowFeature,
+    hard_clusters: Labels,
+    count: SlidingWindowFeature,
+    excerpts: Excerpts,
+) -> Floats:
+    """Return (frames, speakers): windows that detect a speaker in a frame; in an excerpt 1 of its speaker, 0 of others.
+
+    There are at least as many speakers as were counted at once.
+    """
+    speakers = 1 + max(
+        int(hard_clusters.max()), int(excerpts.labels.max(initial=0)), int(count.data.max()) - 1
+    )
+    votes = np.zeros((len(count.data), speakers), dtype=np.float32)
+    frames = segmentations.data.shape[1]
+    starts = window_starts(segmentations, count.sliding_window)
+    for start, labels, speaks in zip(starts, hard_clusters, segmentations.data, strict=True):
+        for label in np.unique(labels[labels >= 0]):
+            active = speaks[:, labels == label].max(axis=1)
+            votes[start : start + frames, label] += active[: len(votes) - start]
+    for (first, last), label in zip(excerpts.spans, excerpts.labels, strict=True):
+        votes[first:last] = 0
+        votes[first:last, label] = 1
+    return votes
 
 
 def _is_long(samples: torch.Tensor) -> bool:

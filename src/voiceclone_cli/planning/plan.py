@@ -30,7 +30,7 @@ from voiceclone_cli.planning import estimate
 from voiceclone_cli.references.selection import CLIPPED, ENOUGH, SpanQuality, measure_span
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.rundir.manifest import PLANNED
-from voiceclone_cli.system import machine_memory
+from voiceclone_cli.system import has_nvidia_gpu, machine_memory
 from voiceclone_worker.atomic import write_bytes_atomic
 
 PLAN_SCHEMA = "voiceclone.plan/1"
@@ -301,7 +301,7 @@ def _model_memory(ctx: RunContext) -> dict[str, int | str] | None:
     engine, settings = ctx.engine, ctx.request.settings
     if engine.name != "fish":
         return None
-    on_gpu = engine.device != "cpu" and estimate.has_gpu()
+    on_gpu = engine.device != "cpu" and has_nvidia_gpu()
     precision = engine.precision if engine.precision != "auto" else "bf16" if on_gpu else "float32"
     memory = fish_memory(Path(engine.checkpoint), precision, settings.batch_size)
     return {

@@ -8,12 +8,11 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 
 from voiceclone_cli.evaluation.text import units_of
+from voiceclone_worker.engines.kokoro.phonemes.alphabets import HAN
 
-_TOKEN = re.compile(
-    # A character is a word in scripts without spaces: Thai to Burmese, Khmer, kana, Han.
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]\s*"
-    r"|[^\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+\s*"
-)
+_WITHOUT_BLANKS = rf"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff{HAN}"
+"""Thai and Lao, Burmese, Khmer, kana and Chinese characters: each is a word."""
+_TOKEN = re.compile(rf"[{_WITHOUT_BLANKS}]\s*|[^\s{_WITHOUT_BLANKS}]+\s*")
 
 
 class DiffOp(StrEnum):

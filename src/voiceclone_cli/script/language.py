@@ -6,13 +6,11 @@ text, an earlier transcription. Every choice has a reason, and a contradiction i
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.language_detection import SURE, TextLook, family
@@ -99,7 +97,8 @@ def choose_language(
                 f"({', '.join(sorted(tags))}); take it out of the file to have {name_of(given)}."
             )
     else:
-        choice = _choose(path, TextLook.of(texts), given, given_by, earlier, encoding)
+        in_file = _language_in_file(script.named_language, path, encoding)
+        choice = _choose(path.name, in_file, TextLook.of(texts), given, given_by, earlier)
         warnings += [*choice.warnings, *_foreign_lines(lines, choice.code)]
         if len(lines) < len(script.segments):
             names = ", ".join(sorted({segment.language for segment in script.segments} - {""}))
@@ -132,15 +131,14 @@ def _own_warnings(segments: Sequence[Segment]) -> Iterator[str]:
 
 
 def _choose(
-    path: Path,
+    name: str,
+    in_file: str | None,
     look: TextLook,
     given: str | None,
     given_by: str,
     earlier: str | None,
-    encoding: str | None,
 ) -> LanguageChoice:
-    named = _language_in_name(path.name, look)
-    in_file = _language_of_file(path, encoding)
+    named = _language_in_name(name, look)
     doubt = ""
     if given is not None:
         return _checked(_said(given, f"{given_by} says so", given_by, look), in_file)
@@ -254,30 +252,25 @@ _OF_RUNS = ("script.srt", "script.given.srt")
 """Names of scripts that a run wrote, or keeps."""
 
 
-def _language_of_file(path: Path, encoding: str | None) -> str | None:
-    """Return the tag of the language that a JSON script or the header of a WebVTT file names, None without one.
+def _language_in_file(named: str, path: Path, encoding: str | None) -> str | None:
+    """Return the tag of the language that a script file names (``Script.named_language``); None: none that is known.
 
-    Of the ``script.srt`` of a run directory, ``script.json`` beside it names the language.
+    Of the ``script.srt`` of a run directory, ``script.json`` beside it names the language. Raises InputError for a
+    language of a JSON script that is not one.
     """
-    if path.name in _OF_RUNS and path.with_name("script.json").is_file():
-        path = path.with_name("script.json")
-    suffix = path.suffix.lower()
-    if suffix == ".json":
-        document: Any = json.loads(parsers.read_text(path, encoding).text)
-        text = document.get("language") if isinstance(document, dict) else None
-        if not text:
-            return None
-        if (tag := language_of(text)) is None:
-            raise InputError(
-                f"Script {path}: its language {shown(text)} is not a language code; write one like {EXAMPLES}.",
-                code="script_language",
-            )
-        return tag
-    if suffix == ".vtt":
-        header = parsers.read_text(path, encoding).text.lstrip("\n").partition("\n\n")[0]
-        found = re.search(r"^Language:[ \t]*(\S+)", header, re.MULTILINE | re.IGNORECASE)
-        return language_of(found[1]) if found else None
-    return None
+    if path.name in _OF_RUNS and (beside := path.with_name("script.json")).is_file():
+        path = beside
+        items = parsers.parse_json(parsers.read_text(path, encoding).text)
+        named = next((item.text for item in items if isinstance(item, parsers.NamedLanguage)), "")
+    if not named:
+        return None
+    tag = language_of(named)
+    if tag is None and path.suffix.lower() == ".json":
+        raise InputError(
+            f"Script {path}: its language {shown(named)} is not a language code; write one like {EXAMPLES}.",
+            code="script_language",
+        )
+    return tag
 
 
 def _foreign_lines(lines: Sequence[Segment], tag: str) -> Iterator[str]:

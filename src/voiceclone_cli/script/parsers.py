@@ -65,8 +65,15 @@ class DamagedLine(OmittedText):
     code: str = "script_format"
 
 
-Parsed = ScriptLine | OmittedText | str
-"""A line, text that is not spoken, or a note for the user."""
+@dataclass(frozen=True, slots=True)
+class NamedLanguage:
+    """What a file says its language is, as it is written there."""
+
+    text: str
+
+
+Parsed = ScriptLine | OmittedText | NamedLanguage | str
+"""A line, text that is not spoken, the language of the file, or a note for the user."""
 
 
 def damaged(where: str, text: str, fault: InputError, times: Sequence[float | None] = ()) -> DamagedLine:
@@ -264,7 +271,7 @@ def parse_json(text: str) -> Iterator[Parsed]:
     """Parse an object with "schema", "language" and "segments", or a plain list of segments.
 
     A segment has start, end and text, and optionally id, speaker, language and seed. The language of the whole
-    document is not given to the segments: see :mod:`voiceclone_cli.script.language`.
+    document is first, and is not given to the segments: see :mod:`voiceclone_cli.script.language`.
     """
     try:
         document = parse_document(text)
@@ -283,9 +290,11 @@ def parse_json(text: str) -> Iterator[Parsed]:
             f'has the schema {shown(schema)}; this version reads "{SCHEMA}".', code="script_format"
         )
     try:
-        _text(document, "language")
+        language = _text(document, "language")
     except InputError as error:
         raise InputError(f"{error.message}.", code=error.code) from error
+    if language:
+        yield NamedLanguage(language)
     for number, row in enumerate(document["segments"], 1):
         yield _json_line(row, f"segment {number}")
 

@@ -94,6 +94,8 @@ class _Contents:
     notes: dict[str, None] = field(default_factory=dict)
     """Each note once, in order."""
     cut: list[DamagedLine] = field(default_factory=list)
+    language: str = ""
+    """What the file says its language is."""
     order: dict[str, int] = field(default_factory=dict)
     """Position of a line in the file, by its name."""
 
@@ -101,6 +103,9 @@ class _Contents:
         """Check and add an item. Raises InputError for too many."""
         if isinstance(item, str):
             self.notes[item] = None
+            return
+        if isinstance(item, parsers.NamedLanguage):
+            self.language = item.text
             return
         self.order.setdefault(item.where, len(self.order))
         # Checked for each item, so that a file of millions of lines is rejected early.
@@ -252,7 +257,9 @@ def _build_script(
         notes[MAX_NOTES:] = [f"And {more:,} more notes like these."]
     if len(omitted) > len(faults):
         id_notes = [*id_notes, omitted_note([omission.reason for omission in omitted])]
-    return Script(tuple(segments), (*notes, *id_notes), omitted, dict(assigned.found_by))
+    return Script(
+        tuple(segments), (*notes, *id_notes), omitted, dict(assigned.found_by), named_language=found.language
+    )
 
 
 def _ids(given: Sequence[str | None]) -> tuple[list[str], list[str]]:

@@ -14,7 +14,15 @@ from dataclasses import dataclass, replace
 from html.entities import html5
 
 from voiceclone_cli.errors import InputError
-from voiceclone_cli.script.parsers import MAX_MARKUP, DamagedLine, Parsed, ScriptLine, damaged, share_time
+from voiceclone_cli.script.parsers import (
+    MAX_MARKUP,
+    DamagedLine,
+    NamedLanguage,
+    Parsed,
+    ScriptLine,
+    damaged,
+    share_time,
+)
 from voiceclone_cli.types import OmittedText
 from voiceclone_worker.validation import shown
 
@@ -213,11 +221,17 @@ def _is_double_spaced(rows: Sequence[str], times: Sequence[int]) -> bool:
     )
 
 
+_LANGUAGE = re.compile(r"^Language:[ \t]*(\S+)", re.MULTILINE | re.IGNORECASE)
+
+
 def parse_vtt(text: str) -> Iterator[Parsed]:
     """Parse the cues of a WebVTT file, with the name in a voice tag (``<v Anna>``) as speaker.
 
     Only an empty row ends a cue. Text outside of cues that is no note, style or name of a cue is omitted.
     """
+    header = text.lstrip("\n").partition("\n\n")[0]
+    if named := _LANGUAGE.search(header):
+        yield NamedLanguage(named[1])
     rows = text.split("\n")
     headings = list(_heading_rows(rows))
     for at in headings:

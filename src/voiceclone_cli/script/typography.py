@@ -15,13 +15,12 @@ from itertools import accumulate
 from typing import Any
 
 from voiceclone_cli.languages import main_language
+from voiceclone_worker.engines.kokoro.phonemes.alphabets import HAN
 
 _CHINESE = ("zh", "yue", "wuu", "nan", "hak")
 _KANA = "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
-_HAN = (
-    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c\u3100-\u312f\u31a0-\u31bf"
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
-)
+_HAN = f"\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c\u3100-\u312f\u31a0-\u31bf{HAN}"
+"""Chinese characters with radicals, signs of repetition, numerals and zhuyin."""
 _LETTER = f"[{_HAN}{_KANA}]"
 _LETTERS = re.compile(f"{_LETTER}+")
 _HAS_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")

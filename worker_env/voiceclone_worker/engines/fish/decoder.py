@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -21,7 +21,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voiceclone_worker.engines.base import SegmentError
-from voiceclone_worker.engines.fish.model import Model, Windows
+from voiceclone_worker.engines.fish.frame_step import (
+    FrameRunner,
+    PlainRunner,
+    SlotStates,
+    grained,
+    runner_for,
+)
+from voiceclone_worker.engines.fish.model import Model
 from voiceclone_worker.engines.fish.sampling import Sampling
 from voiceclone_worker.engines.fish.transformer import KeyValueCache
 from voiceclone_worker.engines.fish.weights import Weights
@@ -37,9 +44,6 @@ SPARE_SECONDS = 1.5
 
 SLOT_SPARE = 1.6
 """What is longer than this many slots fits into none: by default a line is stretched by at most 1.3."""
-
-GRAIN = 64
-"""Positions by which caches, and the attended part of them, grow."""
 
 MAX_CACHED_VOICES = 16
 """Voice prompts whose caches are kept; the least recently used one is dropped."""
@@ -122,6 +126,19 @@ class DecoderLine:
         self.frames, self.position = [], self.voice.shape[1]
         self.generator.manual_seed(self.seed)
 
+    def add(self, frames: Tensor, broken: Sequence[bool], end: int) -> LineEnding | None:
+        """Add frames [n, codebooks + 1] up to the line's end; return how it ended, if it did."""
+        for frame, token, overflowed in zip(frames, frames[:, 0].tolist(), broken, strict=True):
+            if overflowed:
+                return LineEnding.BROKEN
+            if token == end:
+                return LineEnding.COMPLETE
+            self.frames.append(frame)
+            self.position += 1
+            if len(self.frames) >= self.most_frames:
+                return LineEnding.CUT_OFF
+        return None
+
 
 class Decoder:
     """Decodes lines in batches of up to ``slots``. Not safe to use from several threads."""
@@ -134,13 +151,15 @@ class Decoder:
         *,
         int8: bool = False,
         compiled: bool = False,
+        make_runner: Callable[[Model], FrameRunner] = runner_for,
         started: Callable[[DecoderLine], None] = lambda line: None,
     ) -> None:
         """Take over the ``weights``.
 
-        ``started`` is called with each line when it gets its slot.
+        ``make_runner``: how its steps are run. ``started`` is called with each line when it gets its slot.
         """
         self.model = Model(weights, sampling, int8=int8, compiled=compiled)
+        self._runner = make_runner(self.model)
         self._sampling, self._started = sampling, started
         self.slots = slots
         self._device = self.model.device
@@ -197,46 +216,34 @@ class Decoder:
 
     @torch.inference_mode()
     def step(self) -> list[DecoderLine]:
-        """Decode one frame of every row, after waiting lines got the free slots, and return the lines that ended.
+        """Decode the next frames of every row, after waiting lines got the free slots; return the lines that ended.
 
         Where it raises, the active lines are still there (see ``halve``), and those that had ended are returned by the
         next step.
         """
-        old = len(self._rows)
         self._admit()
         if self._rows:
-            self._decode_frame(old)
+            self._decode_frames()
         ended, self._ended = self._ended, []
         return ended
 
-    def _decode_frame(self, old: int) -> None:
-        """Decode one frame of every row; ``old`` rows were there before."""
-        logits, hidden = self._advance(old)
-        noise = self._sampling.noise([line.generator for line in self._rows])
-        tokens = self._sampling.token(logits, self._windows.frames, self._windows.counts, noise[0])
-        broken = (~logits.isfinite().all(1)).tolist()
-        over = {
-            index: LineEnding.BROKEN if broken[index] else LineEnding.COMPLETE
-            for index, token in enumerate(tokens.tolist())
-            if broken[index] or token == self._sampling.end
-        }
+    def _decode_frames(self) -> None:
+        """Decode the next frames of every row: one, or a block."""
+        assert self._batch is not None
+        generators = [line.generator for line in self._rows]
+        frames = self._runner(self._batch, generators, max(line.position for line in self._rows))
+        over = {}
+        for index, line in enumerate(self._rows):
+            ending = line.add(frames.codes[:, index], frames.broken[:, index].tolist(), self._sampling.end)
+            if ending is not None:
+                over[index] = ending
         if over:
-            left = self._end(over)
-            tokens, hidden, noise = tokens[left], hidden[left], [part[left] for part in noise]
-        if not self._rows:
-            return
-        frames = self.model.frame(hidden, tokens, self._windows, noise)
-        self._windows.push(frames)
-        for line, frame in zip(self._rows, frames, strict=True):
-            line.frames.append(frame)
-        full = [index for index, line in enumerate(self._rows) if len(line.frames) >= line.most_frames]
-        if full:
-            self._end(dict.fromkeys(full, LineEnding.CUT_OFF))
+            self._end(over)
 
     def _reset(self) -> None:
         self._rows: list[DecoderLine] = []
-        self._cache: KeyValueCache | None = None
-        self._windows = Windows(self.model.codebooks, self._sampling.window, self._device)
+        self._batch: SlotStates | None = None
+        self._runner.forget()
 
     def _admit(self) -> None:
         """Give the free slots to waiting lines, with the prompts of their voices."""
@@ -250,48 +257,43 @@ class Decoder:
         if not lines:
             return
         self._make_room()
-        self._windows.add_rows(count)
-        assert self._cache is not None
+        assert self._batch is not None
         for slot, line in enumerate(lines, first):
-            self._cache.begin(slot, self._read_voice(line.voice))
+            self._batch.begin(slot, self._read_voice(line.voice))
             self._started(line)
+        self._read_texts(first)
 
     def _make_room(self) -> None:
-        slots = min(self.slots, len(self._rows) + len(self._waiting))
-        positions = _grained(max(line.longest for line in self._rows))
-        old = self._cache
+        slots = self._runner.slots(min(self.slots, len(self._rows) + len(self._waiting)))
+        positions = grained(max(line.longest for line in self._rows), self._runner.grain)
+        old = self._batch
         if old is not None:
-            slots, positions = max(slots, old.slots), max(positions, old.positions)
-            if slots == old.slots and positions == old.positions:
+            slots, positions = max(slots, old.cache.slots), max(positions, old.cache.positions)
+            if slots == old.cache.slots and positions == old.cache.positions:
                 return
-        cache = self.model.cache(slots, positions)
+        batch = SlotStates(self.model, slots, positions)
         if old is not None:
-            cache.take_over(old)
-        self._cache = cache
+            batch.take_over(old)
+        self._batch = batch
 
-    def _end(self, over: Mapping[int, LineEnding]) -> Tensor:
-        """End rows and free their slots; the last rows move there, so that used slots stay adjacent.
-
-        Returns the former index of each remaining row.
-        """
-        assert self._cache is not None
+    def _end(self, over: Mapping[int, LineEnding]) -> None:
+        """End rows and free their slots; the last rows move there, so that used slots stay adjacent."""
+        assert self._batch is not None
         for index, ending in over.items():
             line = self._rows[index]
             codes = torch.zeros(self.model.codebooks, 0, dtype=torch.long)
-            line.codes = torch.stack(line.frames, 1)[1:].cpu() if line.frames else codes
+            line.codes = torch.stack(line.frames, 1)[1:] if line.frames else codes
             line.ending, line.frames = ending, []
             self._ended.append(line)
-        former = list(range(len(self._rows)))
+            if ending is LineEnding.BROKEN:
+                # A hidden position weighs nothing, but nothing times no number is no number.
+                self._batch.cache.clear(index)
         for index in sorted(over, reverse=True):
-            last = len(self._rows) - 1
-            if index != last:
-                self._cache.move(last, index, self._rows[last].position)
-                self._rows[index], former[index] = self._rows[last], former[last]
-            self._rows.pop()
-            former.pop()
-        left = torch.tensor(former, dtype=torch.long, device=self._device)
-        self._windows.keep(left)
-        return left
+            last = self._rows.pop()
+            if index < len(self._rows):
+                self._batch.move(len(self._rows), index, last.position)
+                self._rows[index] = last
+            self._batch.leave(len(self._rows))
 
     def _read_voice(self, voice: Tensor) -> KeyValueCache:
         """Return the keys and values of a voice's prompt, read once. Prompts are compared by identity."""
@@ -307,49 +309,29 @@ class Decoder:
         self._voices.move_to_end(voice)
         return self._voices[voice]
 
-    def _advance(self, old: int) -> tuple[Tensor, Tensor]:
-        """Return logits and hidden states [n, ...] after each row's latest tokens.
-
-        These are the previous frame of the ``old`` rows, and the text of the rows that have just come.
-        """
-        assert self._cache is not None
-        hidden = []
-        if old:
-            frames = torch.stack([line.frames[-1] for line in self._rows[:old]])[:, :, None]
-            positions = torch.tensor([[line.position] for line in self._rows[:old]], device=self._device)
-            length = _grained(max(line.position for line in self._rows[:old]) + 1)
-            hidden.append(self.model.read(frames, self._cache, 0, positions, length)[:, 0])
-            for line in self._rows[:old]:
-                line.position += 1
-        if old < len(self._rows):
-            hidden.append(self._read_texts(old))
-        states = torch.cat(hidden)
-        return self.model.logits(states), states
-
-    def _read_texts(self, first: int) -> Tensor:
-        """Return the hidden states [n, width] at the end of the texts of the rows from ``first`` on.
+    def _read_texts(self, first: int) -> None:
+        """Read the texts of the rows from ``first`` on, which are then ready for their first frame.
 
         Shorter texts are padded on the right: what is written there is overwritten before it is attended to.
         """
-        assert self._cache is not None
+        batch = self._batch
+        assert batch is not None
         rows = self._rows[first:]
         lengths = torch.tensor([line.text.shape[1] for line in rows], device=self._device)
-        longest = int(lengths.max())
+        longest = max(line.text.shape[1] for line in rows)
         texts = torch.stack([F.pad(line.text, (0, longest - line.text.shape[1])) for line in rows])
         begins = torch.tensor([line.position for line in rows], device=self._device)
         # Lines differ in their caps: the padding may reach past the last position of a slot.
         positions = (begins[:, None] + torch.arange(longest, device=self._device)).clamp(
-            max=self._cache.positions - 1
+            max=batch.cache.positions - 1
         )
-        length = min(self._cache.positions, _grained(int(positions.max()) + 1))
-        states = self.model.read(texts.to(self._device), self._cache, first, positions, length)
-        for line, count in zip(rows, lengths.tolist(), strict=True):
-            line.position += count
-        return states[torch.arange(len(rows), device=self._device), lengths - 1]
-
-
-def _grained(positions: int) -> int:
-    return -(-positions // GRAIN) * GRAIN
+        furthest = max(line.position for line in rows) + longest
+        length = min(batch.cache.positions, grained(furthest, PlainRunner.grain))
+        states = self.model.read(texts.to(self._device), batch.cache, first, positions, length)
+        for line in rows:
+            line.position += line.text.shape[1]
+        last = states[torch.arange(len(rows), device=self._device), lengths - 1]
+        batch.set(first, last, begins + lengths)
 
 
 class Threads:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from voiceclone_worker.engines.base import Emit, EngineError, SegmentError, Spee
 from voiceclone_worker.engines.fish import checkpoint, decoder
 from voiceclone_worker.engines.fish.codec import Codec, read_codes
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine, LineEnding, Threads, reroll_seed
+from voiceclone_worker.engines.fish.frame_step import runner_for
 from voiceclone_worker.engines.fish.generations import check_files, generation_of
 from voiceclone_worker.engines.fish.sampling import SamplingSettings
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec
@@ -67,6 +69,7 @@ class FishEngine:
             spec.batch_size,
             int8=int8,
             compiled=compiled and not is_cpu,
+            make_runner=partial(runner_for, note=self._note),
             started=self._emit_started,
         )
         if compiled and is_cpu:

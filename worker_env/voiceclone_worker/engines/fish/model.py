@@ -20,33 +20,38 @@ from voiceclone_worker.engines.fish.weights import NormWeights, Weights
 class Windows:
     """The last frames of each slot, [slots, codebooks + 1, length]; ``counts`` [slots]: how many frames it has had."""
 
-    def __init__(self, codebooks: int, length: int, device: torch.device) -> None:
+    def __init__(self, slots: int, codebooks: int, length: int, device: torch.device) -> None:
         self.length = length
-        self.frames = torch.zeros(0, codebooks + 1, length, dtype=torch.long, device=device)
-        self.counts = torch.zeros(0, dtype=torch.long, device=device)
+        self.frames = torch.zeros(slots, codebooks + 1, length, dtype=torch.long, device=device)
+        self.counts = torch.zeros(slots, dtype=torch.long, device=device)
 
-    def add_rows(self, count: int) -> None:
-        """Add empty windows for new rows."""
-        self.frames = torch.cat([self.frames, self.frames.new_zeros(count, *self.frames.shape[1:])])
-        self.counts = torch.cat([self.counts, self.counts.new_zeros(count)])
+    def begin(self, slot: int) -> None:
+        """Empty a slot."""
+        self.frames[slot] = 0
+        self.counts[slot] = 0
 
-    def keep(self, rows: Tensor) -> None:
-        """Keep only these rows, in this order."""
-        self.frames, self.counts = self.frames[rows], self.counts[rows]
+    def move(self, source: int, target: int) -> None:
+        """Copy a slot to another."""
+        self.frames[target] = self.frames[source]
+        self.counts[target] = self.counts[source]
+
+    def take_over(self, other: Windows) -> None:
+        """Copy windows of not more slots."""
+        self.frames[: len(other.counts)] = other.frames
+        self.counts[: len(other.counts)] = other.counts
 
     def push(self, frames: Tensor) -> None:
-        """Add a frame to every row, [n, codebooks + 1].
+        """Add a frame to the first rows, [n, codebooks + 1], in the place of the oldest one.
 
         A window that is not full repeats its first frame: what was generated once is penalised once, and nothing else
         is. Upstream omits the first frame and has zeros there.
         """
-        latest = frames[:, :, None]
-        self.frames = torch.where((self.counts == 0)[:, None, None], latest, self.frames)
-        full = (self.counts >= self.length)[:, None, None]
-        rolled = torch.where(full, self.frames.roll(-1, 2), self.frames)
-        index = self.counts.clamp(max=self.length - 1)[:, None, None].expand(-1, frames.shape[1], 1)
-        self.frames = rolled.scatter(2, index, latest)
-        self.counts = self.counts + 1
+        latest, n = frames[:, :, None], len(frames)
+        window, counts = self.frames[:n], self.counts[:n]
+        window.copy_(torch.where((counts == 0)[:, None, None], latest, window))
+        index = (counts % self.length)[:, None, None].expand_as(latest)
+        window.scatter_(2, index, latest)
+        counts += 1
 
 
 class Model:
@@ -91,12 +96,22 @@ class Model:
         mask = causal_mask(positions, length, self._dtype)
         return self._slow(self._embed(tokens), cache, first, positions, length, mask)
 
+    def states(self, slots: int) -> Tensor:
+        """Return zeros for the hidden states, [slots, width]."""
+        width = self._weights.embeddings.shape[1]
+        return torch.zeros(slots, width, dtype=self._dtype, device=self.device)
+
     def logits(self, states: Tensor) -> Tensor:
         """Return the logits [n, candidates] of the next token from hidden states [n, width]."""
         return self.sampling.head(_last_norm(states, self._weights.slow.norm))
 
-    def frame(self, states: Tensor, tokens: Tensor, windows: Windows, noise: list[Tensor]) -> Tensor:
-        """Return the frame of each row, [n, codebooks + 1], with its token and semantic code first."""
+    def frame(
+        self, states: Tensor, tokens: Tensor, window: Tensor, counts: Tensor, noise: list[Tensor]
+    ) -> Tensor:
+        """Return the frame of each row, [n, codebooks + 1], with its token and semantic code first.
+
+        ``window`` and ``counts`` are those of ``Windows``, ``noise`` that of ``Sampling.noise``.
+        """
         weights, n = self._weights, len(tokens)
         if weights.shape.fast_reads_normed:
             states = _last_norm(states, weights.slow.norm)
@@ -111,7 +126,7 @@ class Model:
             mask = causal_mask(positions, length, self._dtype)
             hidden = self._fast(x, cache, 0, positions, length, mask)
             logits = self._codes_head(_last_norm(hidden[:, -1], weights.fast.norm))
-            code = self.sampling.code(logits, windows.frames, windows.counts, noise[codebook], codebook)
+            code = self.sampling.code(logits, window, counts, noise[codebook], codebook)
             frame.append(code)
             x = F.embedding(code, weights.fast_embeddings)[:, None]
         return torch.stack(frame, 1)

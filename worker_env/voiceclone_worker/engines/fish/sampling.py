@@ -47,7 +47,10 @@ class Sampling(Protocol):
     """From the slow transformer's states to the logits of the candidates."""
 
     def noise(self, generators: Sequence[torch.Generator]) -> list[Tensor]:
-        """Return the random numbers of a frame for each row: for the token, then for each further codebook."""
+        """Return the random numbers of a frame for each row, [n, ...] each: for the token, then for each codebook.
+
+        They are on the CPU, drawn there from each row's own generator.
+        """
         ...
 
     def token(self, logits: Tensor, window: Tensor, counts: Tensor, noise: Tensor) -> Tensor:
@@ -90,7 +93,7 @@ class PenaltySampling:
     def noise(self, generators: Sequence[torch.Generator]) -> list[Tensor]:
         """Return exponential noise for a frame of each row: [n, tokens], then [n, values] per further codebook."""
         sizes = [len(self._ids)] + [self.values] * (self._codebooks - 1)
-        return _exponential(generators, sizes, self._ids.device)
+        return _exponential(generators, sizes)
 
     def token(self, logits: Tensor, window: Tensor, counts: Tensor, noise: Tensor) -> Tensor:
         """Return token ids [n] from the head's logits [n, tokens].
@@ -137,7 +140,7 @@ class RasSampling:
     def noise(self, generators: Sequence[torch.Generator]) -> list[Tensor]:
         """Return exponential noise: [n, 2, tokens] for both draws, then [n, values] per further codebook."""
         sizes = [len(self._ids)] * 2 + [self.values] * (self._codebooks - 1)
-        first, again, *rest = _exponential(generators, sizes, self._ids.device)
+        first, again, *rest = _exponential(generators, sizes)
         return [torch.stack([first, again], 1), *rest]
 
     def token(self, logits: Tensor, window: Tensor, counts: Tensor, noise: Tensor) -> Tensor:
@@ -157,9 +160,7 @@ def _candidates(weights: Weights) -> Tensor:
     return torch.cat([torch.arange(tokens.begin, tokens.last + 1), torch.tensor([tokens.end])])
 
 
-def _exponential(
-    generators: Sequence[torch.Generator], sizes: Sequence[int], device: torch.device
-) -> list[Tensor]:
+def _exponential(generators: Sequence[torch.Generator], sizes: Sequence[int]) -> list[Tensor]:
     """Return exponential noise [n, size] for each of ``sizes``.
 
     Drawn on the CPU from each row's own generator, so that a seed gives the same on every device and in every batch.
@@ -168,7 +169,7 @@ def _exponential(
     for row, generator in zip(uniform, generators, strict=True):
         row.uniform_(generator=generator)
     noise = uniform.clamp_(min=torch.finfo(torch.float32).tiny).log_().neg_()
-    return list(noise.to(device).tensor_split(list(accumulate(sizes))[:-1], 1))
+    return list(noise.tensor_split(list(accumulate(sizes))[:-1], 1))
 
 
 def _race(logits: Tensor, temperature: float, top_p: float, top_k: int | None, noise: Tensor) -> Tensor:
@@ -176,8 +177,8 @@ def _race(logits: Tensor, temperature: float, top_p: float, top_k: int | None, n
     ranked, order = logits.sort(-1, descending=True)
     beyond = ranked.softmax(-1).cumsum(-1) > top_p
     if top_k is not None:
-        beyond[:, top_k:] = True
-    beyond[:, 0] = False
+        beyond[:, top_k:].fill_(True)
+    beyond[:, 0].fill_(False)
     ranked = ranked.masked_fill(beyond, float("-inf")) / max(temperature, 1e-5)
     winner = (ranked.softmax(-1) / noise.gather(1, order)).argmax(-1, keepdim=True)
     return order.gather(1, winner)[:, 0]

@@ -157,6 +157,11 @@ class KeyValueCache:
         for target, source in zip(self.keys + self.values, prefix.keys + prefix.values, strict=True):
             target[slot, :, : source.shape[2]] = source[0]
 
+    def clear(self, slot: int) -> None:
+        """Set a slot to zero."""
+        for tensor in self.keys + self.values:
+            tensor[slot] = 0
+
     def move(self, source: int, target: int, positions: int) -> None:
         """Copy the first ``positions`` of slot ``source`` to slot ``target``."""
         for tensor in self.keys + self.values:

@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+"""Chinese characters, for a class of a pattern: with all extensions and those for compatibility, without 〇 and 々."""
 _SYSTEMS = {
     "LATIN": "latin", "GREEK": "greek", "CYRILLIC": "cyrillic", "ARABIC": "arabic", "HEBREW": "hebrew",
     "DEVANAGARI": "devanagari", "BENGALI": "bengali", "GURMUKHI": "gurmukhi", "GUJARATI": "gujarati", "TAMIL": "tamil",

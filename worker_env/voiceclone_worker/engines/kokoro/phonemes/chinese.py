@@ -15,13 +15,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from voiceclone_worker.engines.base import EngineError
-from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
+from voiceclone_worker.engines.kokoro.phonemes.alphabets import HAN, has_sound
 from voiceclone_worker.engines.kokoro.phonemes.chinese_numbers import cardinal as cardinal
 from voiceclone_worker.engines.kokoro.phonemes.chinese_numbers import spell_out as spell_out
 from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 
 _DATA = Path(__file__).parent / "data"
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f〇"
+_HAN = f"{HAN}〇"
 _LATIN = "A-Za-zÀ-ÖØ-öø-ɏ"
 _RUN = re.compile(
     rf"(?P<han>[{_HAN}]+)|(?P<latin>[{_LATIN}]+(?:(?:['’]|\s?[&+]\s?|[ .-])?[{_LATIN}]+)*\+*)|(?P<other>[^{_HAN}{_LATIN}]+)"

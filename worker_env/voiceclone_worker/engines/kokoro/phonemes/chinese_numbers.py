@@ -7,12 +7,14 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
+from voiceclone_worker.engines.kokoro.phonemes.alphabets import HAN
+
 DIGITS = "零一二三四五六七八九"
 _POWERS = ((1000, "千"), (100, "百"), (10, "十"), (1, ""))
 _SCALES = ("", "万", "亿", "万亿")
 MOST_DIGITS = 16
 """Longer numbers are read digit by digit."""
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff〇"
+_HAN = f"{HAN}〇"
 _NUMBER = r"\d+(?:\.\d+)?"
 _SCALE = "[十百千万亿]{0,2}"
 Match = re.Match[str]

@@ -423,36 +423,9 @@ _COMES = re.compile(
     r"(?:^|de|re|par|pro|sou|inter|con|sur|sub|pré|main|con|ob|apar|appar|entre|abs|dé|circon)[vt]ient$"
 )
 _NUMERALS = frozenset(
-    [
-        "deux",
-        "trois",
-        "quatre",
-        "cinq",
-        "six",
-        "sept",
-        "huit",
-        "neuf",
-        "dix",
-        "onze",
-        "douze",
-        "treize",
-        "quatorze",
-        "quinze",
-        "seize",
-        "vingt",
-        "vingts",
-        "trente",
-        "quarante",
-        "cinquante",
-        "soixante",
-        "cent",
-        "cents",
-        "mille",
-        "million",
-        "millions",
-        "milliard",
-        "milliards",
-    ]
+    " ".join((*_UNITS[2:], *_TENS.values(), "vingts cent cents mille million millions milliard milliards"))
+    .replace("-", " ")
+    .split()
 )
 _NO_NOUNS = ("et", "ou", "un", "une", "à", "au", "en")
 _BEFORE_CONSONANT = {"six": "sˈi", "dix": "dˈi", "huit": "yˈi"}
@@ -474,34 +447,27 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     """
     found, skipped = spelling.tokens(spell_out(text))
     words = [part for token in found for part in _parts(token)]
-    line: list[str] = []
-    elided = False
-    for index, token in enumerate(words):
-        following = words[index + 1] if index + 1 < len(words) else None
-        if not token.is_word:
-            line.append(spelling.mark(token.text))
-            elided = False
-            continue
+
+    def read(index: int) -> str:
         before = words[index - 1].text.rstrip("'-") if index else ""
-        sounds = _sounds_in_context(before, token, following, foreign, skipped)
-        if elided and line:
-            line[-1] += sounds
-        else:
-            line.append(sounds)
-        # What a hyphen joins is said as words of their own ("grand-père"), but for "a-t-il" and "dix-sept".
-        elided = token.text.endswith("'") or token.text in ("t-", "dix-")
+        following = words[index + 1] if index + 1 < len(words) else None
+        return _sounds_in_context(before, words[index], following, foreign, skipped)
+
+    # What a hyphen joins is said as words of their own ("grand-père"), but for "a-t-il" and "dix-sept".
+    line = spelling.read_words(
+        words, read, lambda token: token.text.endswith("'") or token.text in ("t-", "dix-")
+    )
     return spelling.joined(line), skipped
 
 
 def _parts(token: Token) -> Iterator[Token]:
-    """Return the words that a hyphen or an apostrophe joins; all but the last end in that sign."""
+    """Yield the words that a hyphen or an apostrophe joins; all but the last end in that sign."""
     known = _tables()[0]
-    if not token.is_word or token.text.rstrip("'") in known:
+    if token.text.rstrip("'") in known:  # "aujourd'hui'", with a closing quotation mark
         yield token
         return
-    for part in re.findall(r"[^']+'?", token.written):
-        halves = [part] if part.lower() in known else re.findall(r"[^-]+-?", part)
-        yield from (Token(half.lower(), half, token.is_acronym) for half in halves)
+    for part in spelling.parts(token, known, "[^']+'?"):
+        yield from spelling.parts(part, known, "[^-]+-?")
 
 
 def _sounds_in_context(
@@ -514,7 +480,7 @@ def _sounds_in_context(
     """Return a word's phonemes before the word that follows: with liaison."""
     word = token.text.rstrip("'-")
     known, unstressed, liaison, aspirated = _tables()
-    if not token.is_acronym and _is_english(word, known, unstressed):
+    if not token.is_acronym and spelling.is_english(word, _ENGLISH, known, unstressed):
         return spelling.foreign_word(Token(word, token.written.rstrip("'-")), foreign, skipped)
     sounds = _letter_by_letter(word) if token.is_acronym else _word(word)
     if not sounds:
@@ -557,10 +523,6 @@ def _tables() -> tuple[dict[str, str], dict[str, str], dict[str, str], frozenset
     sections = spelling.exceptions("french")
     readings = sections["readings"] | sections["english words with a French reading"]
     return readings, sections["unstressed"], sections["liaison"], frozenset(sections["aspirated h"])
-
-
-def _is_english(word: str, known: dict[str, str], unstressed: dict[str, str]) -> bool:
-    return len(word) > 2 and word not in known and word not in unstressed and bool(_ENGLISH.search(word))
 
 
 @lru_cache(maxsize=4096)

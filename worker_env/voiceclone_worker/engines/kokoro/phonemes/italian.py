@@ -9,7 +9,7 @@ the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 
 from voiceclone_worker.engines.kokoro.phonemes import spelling
@@ -376,40 +376,12 @@ _STRESSED_IA = re.compile(r"(?:log|graf|sof|nom|metr|pat|craz|arch|fon|tom|scop|
 _ENGLISH = re.compile(r"(?<!^c)oo|ee(?!$)|th|sh|ck|[wkyxj]|ou|ph|[^aeiounlrdàèéìòù]$")
 _SHORTENED = ("po'", "mo'", "fa'", "va'", "di'", "da'", "sta'")
 """Words that end in an apostrophe, and are not joined to the next one."""
-_LETTER_NAMES = dict(
-    zip(
-        "abcdefghijklmnopqrstuvwxyz",
-        [
-            "a",
-            "bi",
-            "ʧi",
-            "di",
-            "e",
-            "ɛffe",
-            "ʤi",
-            "akːa",
-            "i",
-            "illuŋɡa",
-            "kapːa",
-            "ɛlle",
-            "ɛmme",
-            "ɛnne",
-            "o",
-            "pi",
-            "ku",
-            "ɛrɾe",
-            "ɛSe",
-            "ti",
-            "u",
-            "vu",
-            "dopːjavu",
-            "iks",
-            "ipsilon",
-            "ʣɛta",
-        ],
-        strict=True,
-    )
-)
+_LETTER_NAMES = {
+    "a": "a", "b": "bi", "c": "ʧi", "d": "di", "e": "e", "f": "ɛffe", "g": "ʤi", "h": "akːa", "i": "i",
+    "j": "illuŋɡa", "k": "kapːa", "l": "ɛlle", "m": "ɛmme", "n": "ɛnne", "o": "o", "p": "pi", "q": "ku",
+    "r": "ɛrɾe", "s": "ɛSe", "t": "ti", "u": "u", "v": "vu", "w": "dopːjavu", "x": "iks", "y": "ipsilon",
+    "z": "ʣɛta",
+}  # fmt: skip
 
 
 def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
@@ -418,44 +390,33 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     ``tag`` changes nothing: all of Italian is read alike.
     """
     found, skipped = spelling.tokens(spell_out(text))
-    line: list[str] = []
-    elided = False
-    words = [part for whole in found for part in _parts(whole)]
-    for index, token in enumerate(words):
-        following = words[index + 1] if index + 1 < len(words) else None
-        if not token.is_word:
-            line.append(spelling.mark(token.text))
-            elided = False
-            continue
-        word = token.text.rstrip("'")
-        if token.is_acronym:
-            sounds = _letter_by_letter(word)
-        elif not token.text.endswith("'") and _is_english(word):
-            sounds = spelling.foreign_word(Token(word, token.written.rstrip("'")), foreign, skipped)
-        else:
-            sounds = _word(word)
-            if not sounds and word != "h":
-                skipped.append(token.written)
-        elided_here = token.text.endswith("'") and token.text not in _SHORTENED
-        if elided_here:
-            sounds = re.sub("[ˈˌ]", "", sounds)
-        elif "ˈ" not in sounds and not (following and following.is_word):
-            sounds = sounds.replace("ˌ", "ˈ").replace("ˈʊ", "ˈu")  # before a pause
-        if elided and line:
-            line[-1] += sounds
-        else:
-            line.append(sounds)
-        elided = elided_here
+    whole = _table("english words with an Italian reading")
+    words = [part for token in found for part in spelling.parts(token, whole, "[^'-]+'?")]
+    line = spelling.read_words(words, lambda index: _sounds(words, index, foreign, skipped), _is_elided)
     return spelling.joined(line), skipped
 
 
-def _parts(token: Token) -> Iterator[Token]:
-    """Return the words that a hyphen or an apostrophe joins; an apostrophe stays with the word before it."""
-    if not token.is_word or token.text in _table("english words with an Italian reading"):
-        yield token
-        return
-    for part in re.findall(r"[^'-]+'?", token.written):
-        yield Token(part.lower(), part, token.is_acronym)
+def _sounds(words: Sequence[Token], index: int, foreign: Foreign, skipped: list[str]) -> str:
+    """Return the phonemes of a word in its place: stressed before a pause, without stress where it is elided."""
+    token, word = words[index], words[index].text.rstrip("'")
+    if token.is_acronym:
+        sounds = _letter_by_letter(word)
+    elif not token.text.endswith("'") and _is_english(word):
+        sounds = spelling.foreign_word(Token(word, token.written.rstrip("'")), foreign, skipped)
+    else:
+        sounds = _word(word)
+        if not sounds and word != "h":
+            skipped.append(token.written)
+    is_last = index + 1 == len(words) or not words[index + 1].is_word
+    if _is_elided(token):
+        sounds = re.sub("[ˈˌ]", "", sounds)
+    elif "ˈ" not in sounds and is_last:
+        sounds = sounds.replace("ˌ", "ˈ").replace("ˈʊ", "ˈu")
+    return sounds
+
+
+def _is_elided(token: Token) -> bool:
+    return token.text.endswith("'") and token.text not in _SHORTENED
 
 
 def _table(name: str) -> dict[str, str]:
@@ -463,14 +424,8 @@ def _table(name: str) -> dict[str, str]:
 
 
 def _is_english(word: str) -> bool:
-    return (
-        len(word) > 2
-        and bool(_ENGLISH.search(word))
-        and not any(
-            word in _table(name)
-            for name in ("english words with an Italian reading", "unstressed", "readings")
-        )
-    )
+    names = ("english words with an Italian reading", "unstressed", "readings")
+    return spelling.is_english(word, _ENGLISH, *map(_table, names))
 
 
 @cache
@@ -570,7 +525,5 @@ def _quality(vowel: str, before: str, word: str) -> str:
 
 
 def _letter_by_letter(letters: str) -> str:
-    names = "".join(_LETTER_NAMES.get(letter, "") for letter in letters)
-    vowels = list(re.finditer("[aeiouɛɔ]", names))
-    last = len(vowels) - (2 if len(vowels) > 1 and letters[-1] in "fhlmnrsz" else 1)
-    return f"{names[: vowels[last].start()]}ˈ{names[vowels[last].start() :]}" if vowels else names
+    stressed = -2 if letters.endswith(tuple("fhlmnrsz")) else -1
+    return spelling.letter_names(letters, _LETTER_NAMES, stressed=stressed)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from voiceclone_worker.engines.kokoro.phonemes import spelling
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import ROMAN, roman_value
@@ -372,40 +373,11 @@ _OPEN_ENDING = re.compile(
 )
 _CLOSED_ENDING = re.compile(r"(?:governo|estrelas?|dora|dores|sora|tora|ezas?)$")
 _ENGLISH = re.compile(r"oo(?!s?$|p|r)|ee(?!m$)|th|sh|ck|[wky]|ph|[^aeiouáéíóúâêôãõmnlrszx]$")
-_LETTER_NAMES = dict(
-    zip(
-        "abcdefghijklmnopqrstuvwxyz",
-        [
-            "a",
-            "be",
-            "se",
-            "de",
-            "ɛ",
-            "ɛfy",
-            "ʒe",
-            "aɡa",
-            "i",
-            "ʒɔtæ",
-            "ka",
-            "ɛly",
-            "ɛmy",
-            "ɛny",
-            "o",
-            "pe",
-            "ke",
-            "ɛxy",
-            "ɛsy",
-            "te",
-            "u",
-            "ve",
-            "dablju",
-            "ʃis",
-            "ipsiloŋ",
-            "ze",
-        ],
-        strict=True,
-    )
-)
+_LETTER_NAMES = {
+    "a": "a", "b": "be", "c": "se", "d": "de", "e": "ɛ", "f": "ɛfy", "g": "ʒe", "h": "aɡa", "i": "i", "j": "ʒɔtæ",
+    "k": "ka", "l": "ɛly", "m": "ɛmy", "n": "ɛny", "o": "o", "p": "pe", "q": "ke", "r": "ɛxy", "s": "ɛsy",
+    "t": "te", "u": "u", "v": "ve", "w": "dablju", "x": "ʃis", "y": "ipsiloŋ", "z": "ze",
+}  # fmt: skip
 _VOICED = tuple("aeiouɐɛɔæʊIAWOybdɡmnvzʒʤlɾ")
 
 
@@ -415,37 +387,29 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     ``tag`` changes nothing: all of Portuguese is read with the rules of Brazil.
     """
     found, skipped = spelling.tokens(spell_out(text))
-    line: list[str] = []
-    words = [part for whole in found for part in _parts(whole)]
-    for index, token in enumerate(words):
-        following = words[index + 1] if index + 1 < len(words) else None
-        if not token.is_word:
-            line.append(spelling.mark(token.text))
-            continue
-        if token.is_acronym:
-            sounds = _letter_by_letter(token.text)
-        elif _is_english(token.text):
-            sounds = spelling.foreign_word(token, foreign, skipped)
-        else:
-            sounds = _word(token.text)
-            if not sounds and token.text != "h":
-                skipped.append(token.written)
-        if "ˈ" not in sounds and not (following and following.is_word):
-            sounds = sounds.replace("ˌ", "ˈ")  # before a pause
-        # s at the end is voiced before a vowel and a voiced consonant.
-        if line and line[-1].endswith("s") and sounds.lstrip("ˈˌ").startswith(_VOICED):
-            line[-1] = line[-1][:-1] + "z"
-        line.append(sounds)
+    whole = _table("english words with a Portuguese reading")
+    words = [part for token in found for part in spelling.parts(token, whole, "[^'-]+")]
+    line = spelling.read_words(words, lambda index: _sounds(words, index, foreign, skipped))
+    # s at the end is voiced before a vowel and a voiced consonant.
+    for index, (sounds, following) in enumerate(pairwise(line)):
+        if sounds.endswith("s") and following.lstrip("ˈˌ").startswith(_VOICED):
+            line[index] = f"{sounds[:-1]}z"
     return unicodedata.normalize("NFD", spelling.joined(line)), skipped
 
 
-def _parts(token: Token) -> Iterator[Token]:
-    """Return the words that a hyphen or an apostrophe joins."""
-    if not token.is_word or token.text in _table("english words with a Portuguese reading"):
-        yield token
-        return
-    for part in re.findall(r"[^'-]+", token.written):
-        yield Token(part.lower(), part, token.is_acronym)
+def _sounds(words: Sequence[Token], index: int, foreign: Foreign, skipped: list[str]) -> str:
+    """Return the phonemes of a word in its place: stressed before a pause."""
+    token = words[index]
+    if token.is_acronym:
+        sounds = _letter_by_letter(token.text)
+    elif _is_english(token.text):
+        sounds = spelling.foreign_word(token, foreign, skipped)
+    else:
+        sounds = _word(token.text)
+        if not sounds and token.text != "h":
+            skipped.append(token.written)
+    is_last = index + 1 == len(words) or not words[index + 1].is_word
+    return sounds.replace("ˌ", "ˈ") if is_last and "ˈ" not in sounds else sounds
 
 
 def _table(name: str) -> dict[str, str]:
@@ -453,8 +417,8 @@ def _table(name: str) -> dict[str, str]:
 
 
 def _is_english(word: str) -> bool:
-    tables = ("english words with a Portuguese reading", "readings", "unstressed")
-    return len(word) > 2 and bool(_ENGLISH.search(word)) and not any(word in _table(name) for name in tables)
+    names = ("english words with a Portuguese reading", "readings", "unstressed")
+    return spelling.is_english(word, _ENGLISH, *map(_table, names))
 
 
 @lru_cache(maxsize=4096)
@@ -552,6 +516,4 @@ def _is_open(word: str) -> bool:
 
 
 def _letter_by_letter(letters: str) -> str:
-    names = "".join(_LETTER_NAMES.get(letter, "") for letter in letters)
-    vowels = list(re.finditer("[aeiouɛɔ]", names))
-    return f"{names[: vowels[-1].start()]}ˈ{names[vowels[-1].start() :]}" if vowels else names
+    return spelling.letter_names(letters, _LETTER_NAMES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -114,6 +114,47 @@ def tokens(text: str) -> tuple[list[Token], list[str]]:
         found.append(Token(word.lower(), word, is_acronym))
     skipped += filter(has_sound, text[position:])
     return found, skipped
+
+
+def parts(token: Token, whole: Container[str], pattern: str) -> Iterator[Token]:
+    """Yield the parts of a word that fit ``pattern``: what a hyphen or an apostrophe joins. A word in ``whole`` stays."""
+    if not token.is_word or token.text in whole:
+        yield token
+        return
+    for part in re.findall(pattern, token.written):
+        yield Token(part.lower(), part, token.is_acronym)
+
+
+def read_words(
+    words: Sequence[Token], read: Callable[[int], str], elides: Callable[[Token], bool] = lambda token: False
+) -> list[str]:
+    """Return the sounds of each word, which ``read`` returns by its place, and the marks between them.
+
+    A word that ``elides`` is one with the next: their sounds stand together.
+    """
+    line: list[str] = []
+    elided = False
+    for index, token in enumerate(words):
+        sounds = read(index) if token.is_word else mark(token.text)
+        if elided and line and token.is_word:
+            line[-1] += sounds
+        else:
+            line.append(sounds)
+        elided = token.is_word and elides(token)
+    return line
+
+
+def letter_names(letters: str, names: Mapping[str, str], *, stressed: int = -1) -> str:
+    """Return the names of letters as one word with the stress on its last vowel, or on ``stressed`` of its vowels."""
+    word = "".join(names.get(letter, "") for letter in letters)
+    vowels = [match.start() for match in re.finditer("[aeiouɛɔ]", word)]
+    place = vowels[max(stressed, -len(vowels))] if vowels else len(word)
+    return f"{word[:place]}ˈ{word[place:]}" if vowels else word
+
+
+def is_english(word: str, pattern: re.Pattern[str], *known: Container[str]) -> bool:
+    """Return whether a word that is not in ``known`` is spelled as in English, which ``pattern`` finds."""
+    return len(word) > 2 and bool(pattern.search(word)) and not any(word in table for table in known)
 
 
 def mark(sign: str) -> str:
