@@ -49,7 +49,7 @@ check: env
 	@echo "== style and types"
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	for platform in linux win32 darwin; do $(BIN)/mypy --platform $$platform || exit 1; done
 
 test: check models fish
 	@echo "== tests: all of them, the real engines too"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from voiceclone_cli.__main__ import ignore_signals, stop_on_signals
 from voiceclone_cli.cli.progress import print_error
 from voiceclone_cli.errors import Stopped, VoicecloneError
+from voiceclone_cli.system import ignore_signals, stop_on_signals, use_utf8
 from voiceclone_worker.telemetry import refuse_telemetry
 
 
@@ -18,6 +18,7 @@ def run_program(work: Callable[[], int]) -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     refuse_telemetry()
+    use_utf8()
     stop_on_signals()
     try:
         code = work()

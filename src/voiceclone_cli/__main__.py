@@ -1,4 +1,4 @@
-"""Entry point of `voiceclone` and `python -m voiceclone_cli`: signals, exit codes and error messages."""
+"""Entry point of `voiceclone` and `python -m voiceclone_cli`: streams, exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ import codecs
 import errno
 import io
 import os
-import signal
 import sys
-from types import FrameType
 
 from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
-from voiceclone_cli.system import raise_if_stopped, request_stop
+from voiceclone_cli.system import ignore_signals, raise_if_stopped, stop_on_signals, use_utf8
 from voiceclone_worker.telemetry import refuse_telemetry
-
-_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
-]
-"""SIGHUP: the terminal was closed; SIGBREAK: Ctrl-Break on Windows."""
 
 _NO_WORKING_DIRECTORY = (
     "the working directory was removed, or may not be entered: change to another one (cd), and give the same "
@@ -31,6 +24,7 @@ def main() -> None:
     if sys.stderr is None:
         # Closed by the caller. Libraries expect a stream there, and no file may get its number.
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    use_utf8()
     # Before any library that computes is loaded: spinning threads cost ten times their work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     refuse_telemetry()
@@ -45,32 +39,6 @@ def main() -> None:
         code = stop.exit_code
     ignore_signals()
     raise SystemExit(code)
-
-
-def stop_on_signals() -> None:
-    """Turn the first signal into a request to stop, and exit at the second, with the code of its number."""
-    for number in _SIGNALS:
-        # A signal that is ignored from the start (nohup, Ctrl-C for a background job) stays ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _stop)
-
-
-def ignore_signals() -> None:
-    """Ignore signals from now on: one in the interpreter's last moments must not change the exit code."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    for other in _SIGNALS:
-        if signal.getsignal(other) is _stop:
-            signal.signal(other, _exit_at_once)
-    request_stop(Stopped(128 + number))
-
-
-def _exit_at_once(number: int, frame: FrameType | None) -> None:
-    # The workers notice that their parent has ended, and end too.
-    os._exit(128 + number)
 
 
 def _run_command() -> int:

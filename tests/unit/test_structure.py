@@ -176,6 +176,112 @@ def test_a_class_name_stands_for_one_thing() -> None:
     assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
 
 
+PLATFORM_MODULES = {f"{LIBRARY}.system", f"{LIBRARY}.children", f"{WORKER}.runtime"}
+"""What differs from platform to platform is there, and nowhere else."""
+
+PLATFORM_IMPORTS = {"fcntl", "resource", "shlex", "msvcrt", "winreg", "pwd", "grp", "termios"}
+
+PLATFORM_CALLS = {
+    *("os.kill", "os.killpg", "os.getuid", "os.getppid", "os.getpgrp", "os.fork", "os.waitid", "os.setsid"),
+    *("signal.signal", "signal.getsignal", "signal.raise_signal", "subprocess.Popen"),
+}
+
+DESCRIBES_THE_CPU = f"{WORKER}.tools"
+"""Reads /proc/cpuinfo, where there is one, for what no library tells."""
+
+
+def test_what_platforms_do_otherwise_is_in_the_platform_modules_only() -> None:
+    for module, path in SOURCES.items():
+        if module in PLATFORM_MODULES:
+            continue
+        assert not set(imported(path)) & PLATFORM_IMPORTS, module
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                assert ast.unparse(node.func) not in PLATFORM_CALLS, f"{module}:{node.lineno}"
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert module == DESCRIBES_THE_CPU or not node.value.startswith("/proc/"), (
+                    f"{module}:{node.lineno}"
+                )
+
+
+UNLIMITED_WAITS = {"wait", "join", "get", "result", "acquire", "communicate"}
+
+NO_WAITS_OF_THE_MAIN_THREAD = {
+    (f"{LIBRARY}.children", "await_end"): "the thread of a worker's end",
+    (f"{LIBRARY}.rundir.directory", "locked"): "a lock that is tried once",
+    (f"{LIBRARY}.doctor.run", "run_checks"): "a future that is done",
+    (f"{LIBRARY}.provenance.watermark", "process"): "futures that are done",
+    (f"{LIBRARY}.provenance.watermark", "__exit__"): "futures that are done",
+    (f"{LIBRARY}.workers.pool", "run"): "the result of a job that is over",
+    (f"{LIBRARY}.workers.process", "_put_event"): "the thread of a worker's stderr",
+    (f"{LIBRARY}.cluster.worker", "_take_message"): "an actor of Ray",
+    (f"{LIBRARY}.cluster.worker", "_take_report"): "the thread of a worker on a node",
+    (f"{LIBRARY}.cluster.connection", "_join"): "the method that waits for JOIN_SECONDS",
+    (f"{LIBRARY}.cluster.connection", "_live"): "the thread of the session",
+    (f"{LIBRARY}.analysis.remote", "run"): "a job that is over, and a method that waits in steps",
+}
+"""Calls that look like a wait without a limit, by module and function, and what they are."""
+
+
+def unlimited_waits(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Function and line of every call of a method that may wait for ever."""
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef):
+            for node in ast.walk(function):
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Attribute)
+                    and node.func.attr in UNLIMITED_WAITS
+                    and not node.args
+                    and not node.keywords
+                ):
+                    yield function.name, node.lineno
+
+
+def test_the_main_thread_waits_for_nothing_without_a_limit() -> None:
+    """On Windows no signal ends a wait: Ctrl-C is heard when it is over."""
+    met = set()
+    for module, path in SOURCES.items():
+        if module.split(".")[0] == LIBRARY:
+            for function, line in unlimited_waits(ast.parse(path.read_text(encoding="utf-8"))):
+                assert (module, function) in NO_WAITS_OF_THE_MAIN_THREAD, f"{module}:{line}"
+                met.add((module, function))
+    assert met == NO_WAITS_OF_THE_MAIN_THREAD.keys()
+
+
+TEXT_METHODS = {"read_text": 0, "write_text": 1}
+"""Which argument is the encoding, where it has no name."""
+
+
+def test_text_is_read_and_written_in_an_encoding_that_is_said() -> None:
+    """What Python takes for it otherwise is the code page on Windows."""
+    for module, path in SOURCES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or any(given.arg == "encoding" for given in node.keywords):
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+            where = f"{module}:{node.lineno}"
+            if name in TEXT_METHODS:
+                assert len(node.args) > TEXT_METHODS[name], where
+            elif ast.unparse(node.func) == "open" or (name == "open" and is_path_open(node)):
+                modes = [given.value for given in node.args if isinstance(given, ast.Constant)]
+                assert any("b" in str(mode) for mode in modes), where
+
+
+def is_path_open(call: ast.Call) -> bool:
+    """Whether ``x.open(...)`` is that of a path: what modules and archives open has more arguments, or none."""
+    first = call.args[0] if call.args else None
+    return (
+        isinstance(first, ast.Constant) and isinstance(first.value, str) and set(first.value) <= set("rwxab+")
+    )
+
+
+def test_a_wait_and_a_text_without_their_limits_would_be_found() -> None:
+    found = list(unlimited_waits(ast.parse("def f():\n    thread.join()\n    thread.join(1)\n")))
+    assert found == [("f", 2)]
+    assert is_path_open(ast.parse("path.open('w')").body[0].value)  # type: ignore[attr-defined]
+
+
 def test_the_registries_that_every_command_reads_load_neither_a_reader_nor_the_protocol() -> None:
     program = f"import sys, {WORKER}.engines; print(*(name for name in sys.modules if {WORKER!r} in name))"
     loaded = subprocess.check_output(

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
+import io
+import os
+import signal
+import stat
+import sys
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -122,3 +128,70 @@ def test_a_request_to_stop_that_a_library_ignored_ends_the_next_stage(
         pass
     with pytest.raises(Stopped), listening_for_stop(lambda stop: None):
         pass
+
+
+class CodePage(io.TextIOWrapper):
+    """A stream as Windows opens it: in the code page, which lacks most of the world's letters."""
+
+    def __init__(self, encoding: str) -> None:
+        self.raw_bytes = io.BytesIO()
+        super().__init__(self.raw_bytes, encoding=encoding, newline="")
+
+
+@pytest.mark.parametrize("code_page", ["cp1252", "cp936"])
+def test_the_output_on_windows_is_utf8_whatever_the_code_page(
+    code_page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = [CodePage(code_page), CodePage(code_page)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    system.use_utf8("win32", {})
+    for stream in streams:
+        print("很好, mañana", end="", file=stream, flush=True)
+        assert stream.raw_bytes.getvalue().decode("utf-8") == "很好, mañana"
+
+
+def test_an_encoding_that_is_asked_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = CodePage("cp1252")
+    monkeypatch.setattr(sys, "stdout", stream)
+    system.use_utf8("win32", {"PYTHONIOENCODING": "cp1252"})
+    system.use_utf8("linux", {})
+    assert stream.encoding == "cp1252"
+
+
+def test_a_command_is_quoted_for_the_shell_of_the_platform() -> None:
+    words = ["voiceclone", "check", "C:\\my talks\\one"]
+    assert system.quoted_command(words, "win32") == 'voiceclone check "C:\\my talks\\one"'
+    assert system.quoted_command(words, "linux") == "voiceclone check 'C:\\my talks\\one'"
+
+
+def test_a_junction_of_windows_counts_as_a_link(tmp_path: Path) -> None:
+    class Junction:
+        st_mode = stat.S_IFDIR
+        st_reparse_tag = 0xA0000003
+
+    class Folder:
+        st_mode = stat.S_IFDIR
+        st_reparse_tag = 0
+
+    assert system.is_link_status(Junction())  # type: ignore[arg-type]
+    assert not system.is_link_status(Folder())  # type: ignore[arg-type]
+    assert not system.is_link(tmp_path) and not system.is_link(tmp_path / "missing")
+
+
+def test_ctrl_break_and_a_closed_console_end_as_sigterm_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "SIGBREAK", 21, raising=False)
+    assert [system.exit_code_of(number) for number in (2, 15, 21)] == [130, 143, 143]
+
+
+def test_only_the_events_of_a_console_that_goes_away_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted: list[int] = []
+    monkeypatch.setattr(_thread, "interrupt_main", interrupted.append)
+    monkeypatch.setattr(system, "_CLOSING_SECONDS", 0)
+    assert [system._console_event(event) for event in (0, 1, 2, 5, 6)] == [False, False, True, True, True]
+    assert interrupted == [signal.SIGTERM] * 3
+
+
+def test_the_number_of_a_process_tells_whether_it_lives() -> None:
+    assert system.process_lives(os.getpid())
+    assert not system.process_lives(2**30)

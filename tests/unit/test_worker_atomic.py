@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from voiceclone_cli.files import write_error
+from voiceclone_worker import atomic
 from voiceclone_worker.atomic import atomic_path, write_bytes_atomic, write_failure
 
 
@@ -138,3 +140,56 @@ def test_a_full_disk_is_told_from_other_failures() -> None:
         "write_failed",
         "/out/segments/0001.wav could not be written: Read-only file system",
     )
+
+
+class HeldOpen:
+    """``os.replace`` as on Windows: it fails as long as another program has the file open."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+        self._real = os.replace
+
+    def __call__(self, source: Path, target: Path) -> None:
+        if self.left:
+            self.left -= 1
+            raise PermissionError(errno.EACCES, "Access denied", str(source))
+        self._real(source, target)
+
+
+def test_a_file_that_is_held_for_a_moment_on_windows_is_replaced_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(os, "replace", HeldOpen(3))
+    atomic.replace_file(tmp_path / "new", tmp_path / "old", "win32")
+    assert (tmp_path / "old").read_text() == "new"
+
+
+def test_a_file_that_stays_open_in_another_program_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final = tmp_path / "mix.wav"
+    final.touch()
+    (tmp_path / "new").touch()
+    monkeypatch.setattr(os, "replace", HeldOpen(10**9))
+    monkeypatch.setattr(atomic, "REPLACE_SECONDS", 0.1)
+    with pytest.raises(OSError) as caught:
+        atomic.replace_file(tmp_path / "new", final, "win32")
+    failure = write_failure(tmp_path, caught.value)
+    assert failure.code == "file_in_use"
+    assert failure.message.startswith(f"{final} is open in another program: close it")
+    error = write_error(tmp_path, caught.value)
+    assert (error.code, error.message) == ("file_in_use", f"{failure.message}.")
+
+
+def test_a_file_that_may_not_be_replaced_is_no_open_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "replace", HeldOpen(10**9))
+    monkeypatch.setattr(atomic, "REPLACE_SECONDS", 0)
+    (tmp_path / "new").touch()
+    for platform in ("linux", "win32"):  # there is no file in the way
+        with pytest.raises(PermissionError) as caught:
+            atomic.replace_file(tmp_path / "new", tmp_path / "missing", platform)
+        assert write_failure(tmp_path, caught.value).code == "write_failed"

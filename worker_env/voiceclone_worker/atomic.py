@@ -14,11 +14,53 @@ import contextlib
 import errno
 import os
 import secrets
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from voiceclone_worker.protocol import Failure
+
+REPLACE_SECONDS = 2.0
+"""How long a file that another program holds on Windows is tried again: an antivirus or an indexer opens what is new
+for a moment."""
+
+_SHARING_ERRORS = (32, 33)
+"""Of Windows: another program has the file open (ERROR_SHARING_VIOLATION), or has locked a part of it."""
+
+
+class OpenElsewhereError(PermissionError):
+    """A file cannot be replaced, because another program has it open (Windows)."""
+
+
+def replace_file(temporary: Path, final: Path, platform: str = sys.platform) -> None:
+    """Give a new file its final name, in place of what is there.
+
+    Windows replaces no file that is open, so there it is tried for REPLACE_SECONDS. Raises OSError, and
+    OpenElsewhereError where ``final`` can be written, but not replaced.
+    """
+    deadline = time.monotonic() + REPLACE_SECONDS
+    while True:
+        try:
+            os.replace(temporary, final)
+            return
+        except PermissionError as error:
+            if platform != "win32":
+                raise
+            if time.monotonic() > deadline:
+                # The folder took the temporary file, so it is the other file that is in the way.
+                if final.is_file() and os.access(final, os.W_OK):
+                    raise OpenElsewhereError(
+                        errno.EBUSY, "it is open in another program", str(final)
+                    ) from error
+                raise
+        time.sleep(0.05)
+
+
+def is_open_elsewhere(error: OSError) -> bool:
+    """Return whether another program has the file open that an error is about."""
+    return isinstance(error, OpenElsewhereError) or getattr(error, "winerror", None) in _SHARING_ERRORS
 
 
 @contextmanager
@@ -42,7 +84,7 @@ def atomic_path(
         if sync:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-        os.replace(temporary, final)
+        replace_file(temporary, final)
     except BaseException:
         # On a disk that has become read-only the file stays; the error of the block is the one that counts.
         with contextlib.suppress(OSError):
@@ -62,9 +104,14 @@ def is_disk_full(error: OSError) -> bool:
 
 
 def write_failure(path: Path, error: OSError) -> Failure:
-    """Return why ``path`` was not written. Codes: ``disk_full``, else ``write_failed``."""
+    """Return why ``path`` was not written. Codes: ``disk_full``, ``file_in_use``, else ``write_failed``."""
     if is_disk_full(error):
         return Failure(
             "disk_full", f"the disk of {path.parent} is full: make room there and give the same command again"
+        )
+    if is_open_elsewhere(error):
+        return Failure(
+            "file_in_use",
+            f"{error.filename or path} is open in another program: close it there and give the same command again",
         )
     return Failure("write_failed", f"{path} could not be written: {error.strerror or error}")

@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from voiceclone_worker.protocol import Result, event_line, result_to_json
 
@@ -31,6 +31,10 @@ WATCH_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
 """prctl(2). The signal comes when the thread that started this process ends, so a coordinator starts its
 workers in a thread that lives as long as they do."""
+
+
+_ERROR_BROKEN_PIPE = 109
+"""Of Windows: the other end of the pipe is closed."""
 
 
 @contextlib.contextmanager
@@ -116,7 +120,9 @@ def exit_with_parent(*, serving: bool) -> None:
 
     Three signs are watched: the signal that Linux sends when a parent dies (it reaches a process in any state:
     stopped, in C code, in an import), a changed parent process, and, when ``serving``, the other end of standard
-    input, which also works where a script stands between the two. Does nothing in a process that was started by hand.
+    input, which also works where a script stands between the two. On Windows a process keeps the number of a parent
+    that is gone: there the coordinator's Job Object ends its children, and the other end of standard input is
+    watched. Does nothing in a process that was started by hand.
     """
     if COORDINATED_VARIABLE not in os.environ:
         return
@@ -135,17 +141,35 @@ def _watch_parent(parent: int, serving: bool) -> None:
     pause, hung_up = threading.Event(), 0
     while not pause.wait(WATCH_SECONDS):
         # Twice: a coordinator without more work also closes the input, and the process then ends by itself.
-        hung_up = hung_up + 1 if serving and _input_hung_up() else 0
+        hung_up = hung_up + 1 if serving and input_hung_up() else 0
         if os.getppid() != parent or hung_up >= 2:
-            # With what this process has started, where it leads a process group.
-            if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
-                os.killpg(0, signal.SIGKILL)
-            os._exit(1)
+            _end_group()
 
 
-def _input_hung_up() -> bool:
-    if not hasattr(select, "poll"):  # Windows
-        return False
+def _end_group() -> NoReturn:
+    """End this process with what it has started, where it leads a process group."""
+    if sys.platform != "win32" and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def input_hung_up(descriptor: int = 0) -> bool:
+    """Return whether the other end of a pipe is closed; False for what is no pipe.
+
+    On Windows it waits as long as another thread reads from the pipe, which then is told of its end itself.
+    """
+    if sys.platform == "win32":
+        import ctypes
+        import msvcrt
+        from ctypes import wintypes
+
+        kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+        peek = kernel32.PeekNamedPipe
+        peek.argtypes = (wintypes.HANDLE, *(wintypes.LPVOID, wintypes.DWORD), *[wintypes.LPVOID] * 3)
+        if peek(msvcrt.get_osfhandle(descriptor), None, 0, None, None, None):
+            return False
+        return ctypes.get_last_error() == _ERROR_BROKEN_PIPE
     poll = select.poll()
-    poll.register(0, 0)  # hang-ups are reported without asking for them
+    # Linux also reports hang-ups that were not asked for; macOS looks at nothing for a descriptor without events.
+    poll.register(descriptor, select.POLLHUP)
     return any(happened & (select.POLLHUP | select.POLLERR) for _, happened in poll.poll(0))

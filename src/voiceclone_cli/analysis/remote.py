@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from voiceclone_cli.analysis.analyzer import DIARIZE, LOCAL_ANALYZER, TRANSCRIBE
+from voiceclone_cli.children import wait_for_thread, wait_in_steps
 from voiceclone_cli.errors import InputError, PreflightError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.types import Progress, ProgressEvent
 from voiceclone_cli.workers import protocol
@@ -174,7 +175,7 @@ class RemoteAnalyzer:
         """End the workers and wait for it. Threads that still wait for a result get a RunError."""
         self._pool.end(RunError("the analysis was ended: the command is ending", code="listener_closed"))
         if self._thread.ident is not None:
-            self._thread.join(CLOSING_SECONDS)
+            wait_for_thread(self._thread, CLOSING_SECONDS)
 
     def _serve(self) -> None:
         try:
@@ -249,8 +250,7 @@ class SideBySideAnalyzer:
                 TRANSCRIBE: _BackgroundTask(words, threads - threads // 2, self._progress, ended),
                 DIARIZE: _BackgroundTask(task, max(1, threads // 2), progress, ended),
             }
-            while not ended.wait(CHECK_SECONDS):
-                pass  # in steps: on Windows no signal ends a wait without a limit
+            wait_in_steps(ended.wait)
             if not any(running.has_failed for running in self._running.values()):
                 self._core_is_free()
         if (running := self._running.get(task.id)) is None:
@@ -290,8 +290,7 @@ class _BackgroundTask:
 
     def result(self) -> dict[str, Any]:
         """Wait for the result. Raises what the task raised."""
-        while self._thread.is_alive():
-            self._thread.join(CHECK_SECONDS)
+        wait_for_thread(self._thread)
         if self._error is not None:
             raise self._error
         return self._found
@@ -299,7 +298,7 @@ class _BackgroundTask:
     def close(self) -> None:
         """End the task, if it has not ended."""
         self._analyzer.close()
-        self._thread.join(CLOSING_SECONDS)
+        wait_for_thread(self._thread, CLOSING_SECONDS)
 
     def _run(self) -> None:
         try:

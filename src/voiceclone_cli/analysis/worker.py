@@ -44,7 +44,7 @@ def _serve(request: dict[str, Any], lease: int, models: CachedModels, channel: C
         emit("analysis_progress", progress=asdict(event))
 
     emit("analysis_started")
-    task = AnalysisTask(request["id"], request, _mapped(Path(request["samples"])), 0.0)
+    task = AnalysisTask(request["id"], request, _take_samples(Path(request["samples"])), 0.0)
     try:
         document = {"result": run_task(task, progress, models.load_pipeline, models.load_whisper)}
     except VoicecloneError as error:
@@ -52,12 +52,15 @@ def _serve(request: dict[str, Any], lease: int, models: CachedModels, channel: C
     emit("analyzed", document=document)
 
 
-def _mapped(path: Path) -> Samples:
-    """Return the samples in a file, which lives on without its name: nothing stays, whatever is killed."""
+def _take_samples(path: Path, platform: str = sys.platform) -> Samples:
+    """Return the samples in a file, and remove the file: nothing stays, whatever is killed.
+
+    They are mapped, and live on without the file's name; on Windows, which removes no file that is mapped, they are
+    read.
+    """
     # Copy on write, although nothing is written: torch takes no memory that is read-only.
-    samples: Samples = np.asarray(np.load(path, mmap_mode="c"))
-    if os.name != "nt":
-        path.unlink()
+    samples: Samples = np.asarray(np.load(path, mmap_mode=None if platform == "win32" else "c"))
+    path.unlink()
     return samples
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from voiceclone_cli.analysis.analyzer import Analyzer
 from voiceclone_cli.batch import model
+from voiceclone_cli.children import wait_for_thread
 from voiceclone_cli.engines.select import choose_engine
 from voiceclone_cli.errors import PreflightError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.files import friendly_errors
@@ -278,7 +279,7 @@ class BatchRunner:
         self.stopped = stop
         deadline = time.monotonic() + ENDING_SECONDS
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            wait_for_thread(thread, max(0.0, deadline - time.monotonic()))
 
     def show(self, event: ProgressEvent) -> None:
         """Forward an event of a recording, from any thread."""

@@ -12,8 +12,8 @@ import logging
 import os
 import secrets
 import shutil
-import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -22,7 +22,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from voiceclone_cli.children import wait_for_thread, wait_in_steps
 from voiceclone_cli.errors import PreflightError
+from voiceclone_cli.system import process_lives, restore_sigterm
 
 HEAD_SECONDS = 10.0
 """Time for the head to accept a connection."""
@@ -76,8 +78,7 @@ def wait_until_left(seconds: float) -> bool:
     """Wait for a connection that is still being left, for so long; return whether none is."""
     if _leaving is None:
         return True
-    _leaving.join(seconds)
-    return not _leaving.is_alive()
+    return wait_for_thread(_leaving, seconds)
 
 
 def _join(address: str | None) -> Callable[[], None]:
@@ -87,7 +88,7 @@ def _join(address: str | None) -> Callable[[], None]:
         raise _unreachable(address, "an earlier connection of this process has not ended yet")
     with ExitStack() as stack:
         stack.enter_context(_quiet(loopback=address is None or _is_loopback(host), local=address is None))
-        _require_ray()
+        require_ray()
         if address is not None and host is not None:
             _check_reachable(address)
         session = _Session(address, _local_home() if address is None else None)
@@ -159,7 +160,13 @@ def reread_token() -> None:
         raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
-def _require_ray() -> None:
+def require_ray(platform: str = sys.platform) -> None:
+    """Raise PreflightError where Ray is not installed, or not for this platform."""
+    if platform == "win32":
+        raise PreflightError(
+            "--executor ray works on Linux and macOS, and not on Windows: leave it out, or give the command in WSL",
+            code="ray_platform",
+        )
     try:
         import ray  # noqa: F401
     except ImportError as error:
@@ -206,18 +213,8 @@ def _sweep(base: Path) -> None:
     """Remove what commands that were killed have left."""
     for folder in base.glob(f"{_LOCAL_PREFIX}*-*"):
         pid = folder.name.removeprefix(_LOCAL_PREFIX).partition("-")[0]
-        if pid.isdecimal() and not _is_alive(int(pid)):
+        if pid.isdecimal() and not process_lives(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # of another user
-    return True
 
 
 def _init(address: str | None, home: Path | None) -> None:
@@ -252,18 +249,18 @@ class _Session:
     def join(self) -> None:
         """Join within JOIN_SECONDS. Raises PreflightError."""
         self._thread.start()
-        if not self._joined.wait(JOIN_SECONDS):
+        if not wait_in_steps(self._joined.wait, JOIN_SECONDS):
             raise _unreachable(self._address, f"it gave no answer in {JOIN_SECONDS:.0f} s")
         if self._error is not None:
             raise _connection_error(self._error, self._address) from self._error
-        _restore_sigterm()
+        restore_sigterm()  # Ray's prints a stack for each, before it calls ours
 
     def leave(self) -> None:
         """Leave, and wait for LEAVE_SECONDS: without its head Ray may wait for ever, and on a busy machine for long."""
         global _leaving
         self._leaving.set()
         _leaving = self._thread
-        self._thread.join(LEAVE_SECONDS)
+        wait_for_thread(self._thread, LEAVE_SECONDS)
         if self._home is not None:
             shutil.rmtree(self._home, ignore_errors=True)
 
@@ -280,14 +277,6 @@ class _Session:
             self._leaving.wait()
         with suppress(Exception):
             ray.shutdown(wait_for_processes=self._home is not None)
-
-
-def _restore_sigterm() -> None:
-    """Undo Ray's handler, which prints a stack for each SIGTERM before it calls ours."""
-    if threading.current_thread() is threading.main_thread():
-        handler = signal.getsignal(signal.SIGTERM)
-        if handler is not None:
-            signal.signal(signal.SIGTERM, handler)
 
 
 def _connection_error(error: BaseException, address: str | None) -> BaseException:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli import __version__
+from voiceclone_cli.children import wait_in_steps
 from voiceclone_cli.config import Settings
 
 
@@ -262,7 +263,7 @@ class Nodes:
 
     def await_survey(self) -> None:
         """Wait until every node that is there at the start has answered, or has had the time to."""
-        self._surveyed.wait(PROBE_SECONDS + HEAD_SILENCE)
+        wait_in_steps(self._surveyed.wait, PROBE_SECONDS + HEAD_SILENCE)
 
     def close(self) -> None:
         """End the watch."""

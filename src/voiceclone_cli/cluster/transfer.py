@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock
 
 from voiceclone_cli.files import file_sha256
+from voiceclone_cli.system import lock_descriptor, user_number
 from voiceclone_cli.workers.protocol import AnalysisTask, Lease, RowName
 from voiceclone_worker.atomic import write_bytes_atomic
 from voiceclone_worker.protocol import EncodeTask, Failure, ReferenceSpec, Result, SynthesisTask, Task
@@ -210,7 +211,7 @@ class NodeCache:
         self._get = get
         self._sharing = sharing
         self._same: dict[str, tuple[tuple[int, ...], str]] = {}
-        self.folder = Path(tempfile.gettempdir()) / f"{CACHE_PREFIX}{os.getuid()}-{job}-{node[:12]}"
+        self.folder = Path(tempfile.gettempdir()) / f"{CACHE_PREFIX}{user_number()}-{job}-{node[:12]}"
         sweep_node_caches()
         self._lock = _lock_folder(self.folder)
         self.fetched = 0
@@ -231,10 +232,8 @@ class NodeCache:
 
     def close(self) -> None:
         """Let go of the folder; the last worker removes it."""
-        import fcntl
-
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_descriptor(self._lock, exclusive=True)
         except OSError:
             pass  # other workers use it
         else:
@@ -256,13 +255,11 @@ class NodeCache:
 
 def sweep_node_caches() -> None:
     """Remove the folders that no worker uses: their workers were killed."""
-    import fcntl
-
-    for folder in Path(tempfile.gettempdir()).glob(f"{CACHE_PREFIX}{os.getuid()}-*"):
+    for folder in Path(tempfile.gettempdir()).glob(f"{CACHE_PREFIX}{user_number()}-*"):
         with suppress(OSError):
             lock = os.open(folder / ".workers", os.O_RDWR)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_descriptor(lock, exclusive=True)
                 shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
@@ -270,15 +267,13 @@ def sweep_node_caches() -> None:
 
 def _lock_folder(folder: Path) -> int:
     """Create the folder with a shared lock (which ``filelock`` lacks); again where another worker just removed it."""
-    import fcntl
-
     while True:
         folder.mkdir(mode=0o700, exist_ok=True)
         try:
             lock = os.open(folder / ".workers", os.O_RDWR | os.O_CREAT, 0o600)
         except FileNotFoundError:
             continue
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        lock_descriptor(lock, exclusive=False)
         with suppress(OSError):
             if os.path.samestat(os.fstat(lock), os.stat(folder / ".workers")):
                 return lock

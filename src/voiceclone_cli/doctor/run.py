@@ -6,10 +6,11 @@ import queue
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from voiceclone_cli.children import wait_in_steps
 from voiceclone_cli.cluster.connection import connected
 from voiceclone_cli.cluster.node import path_hints, weights
 from voiceclone_cli.cluster.nodes import (
@@ -72,6 +73,7 @@ def run_checks(
         else:
             source = None if isinstance(report.checkout, PreflightError) else report.checkout
             fish = _examine(report.fish_python, source, settings, examine_seconds)
+        wait_in_steps(lambda step: bool(wait({future}, step).done))
         own = future.result()
     show(1, "the machine and its models")
     severity = severity_of_fish(report)
@@ -212,9 +214,9 @@ def try_worker(python: str | None, *, seconds: float) -> CheckRow:
             return _failed_trial_row(command.python, result, greeted)
         finally:
             worker.finish()
-            if not worker.wait(2.0):
+            if not wait_in_steps(worker.wait, 2.0):
                 worker.kill("it did not end")
-                worker.wait(5.0)
+                wait_in_steps(worker.wait, 5.0)
 
 
 def _wait_for_result(

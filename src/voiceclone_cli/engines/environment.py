@@ -11,18 +11,18 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from voiceclone_cli import system
+from voiceclone_cli.children import end_child, run_child, start_child, wait_for_child
 from voiceclone_cli.config import Settings, models_home, redact
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.files import folder_size, friendly_errors, locked_file, write_text_atomic
@@ -43,7 +43,6 @@ _PREFIX = "fish-"
 _STEPS = 4
 _PROBE_SECONDS = 60.0
 _POLL_SECONDS = 0.2
-_END_SECONDS = 5.0
 
 # Where packages go, and which have their dependencies, is decided here; pip's other settings stay.
 _DECIDED_HERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", "PIP_NO_DEPS")
@@ -431,15 +430,8 @@ def find_base(named: str | None, versions: Sequence[tuple[int, int]]) -> BasePyt
 def _probe(path: str, versions: Sequence[tuple[int, int]]) -> BasePython:
     """Start the interpreter at ``path``. Raises UnusablePythonError."""
     try:
-        done = subprocess.run(
-            [path, "-I", "-c", _PROBE],
-            env=child_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_PROBE_SECONDS,
-        )
+        command = [path, "-I", "-c", _PROBE]
+        done = run_child(command, environment=child_environment(), seconds=_PROBE_SECONDS)
         version, base, has_venv = json.loads(done.stdout)
         found = BasePython(path, base, tuple(version), has_venv)
     except OSError as error:
@@ -502,23 +494,14 @@ def _run(
     # The process writes the file itself, so that there is no pipe to be drained and no line is lost.
     with log.open("ab") as sink, log.open("rb") as source:
         source.seek(0, os.SEEK_END)
-        process = subprocess.Popen(
-            command,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = start_child(command, environment=environment, stdout=sink, stderr=subprocess.STDOUT)
         lines: list[str] = []
         try:
-            while process.poll() is None:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(_POLL_SECONDS)
+            while not wait_for_child(process, _POLL_SECONDS):
                 lines += _new_lines(source, on_line)
             lines += _new_lines(source, on_line)
         finally:
-            _end(process)
+            end_child(process)
     if process.returncode != 0:
         raise ChildFailedError(_reason(lines) or f"it ended with exit code {process.returncode}")
 
@@ -539,23 +522,3 @@ def _reason(lines: Sequence[str]) -> str:
     ]
     last = (errors or lines or [""])[-1]
     return (last[len("error:") :] if errors else last).strip()[:300]
-
-
-def _end(process: subprocess.Popen[Any]) -> None:
-    """End the process if it still runs, with the builds that pip starts: they are of its group."""
-    if process.poll() is not None:
-        return
-    _signal_group(process, signal.SIGTERM)
-    try:
-        process.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        _signal_group(process, signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
-        process.wait()
-
-
-def _signal_group(process: subprocess.Popen[Any], number: signal.Signals) -> None:
-    if not hasattr(os, "killpg"):
-        process.terminate()
-        return
-    with suppress(ProcessLookupError):  # it ended in the meantime
-        os.killpg(process.pid, number)

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from voiceclone_cli.children import run_child
 from voiceclone_cli.config import Settings, models_home, path_setting
 from voiceclone_cli.engines.checkpoint import (
     EXAMINE_SECONDS,
@@ -123,22 +124,15 @@ def require_fish_speech(
 
 def _missing_packages(python: str, needed: list[str], seconds: float) -> list[str]:
     try:
-        done = subprocess.run(
-            [python, "-X", "utf8", "-c", _PROBE, *needed],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=seconds,
-            env=worker_environment(1, os.environ),
-        )
+        command = [python, "-X", "utf8", "-c", _PROBE, *needed]
+        done = run_child(command, environment=worker_environment(1, os.environ), seconds=seconds)
         return [str(name) for name in json.loads(done.stdout)]
     except OSError as error:
         problem = f"cannot be started ({error.strerror})"
     except subprocess.TimeoutExpired:
         problem = f"gave no answer in {seconds:.0f} s"
     except (ValueError, TypeError):
-        output = " ".join(done.stderr.split())[-200:]
+        output = " ".join(done.stderr.decode("utf-8", errors="replace").split())[-200:]
         problem = f"ended with exit code {done.returncode} and no answer" + (f" ({output})" if output else "")
     raise PreflightError(
         f"{python} is no Python interpreter that works: it {problem}; {_PYTHON_ADVICE}",

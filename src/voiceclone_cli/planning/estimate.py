@@ -20,6 +20,7 @@ from voiceclone_cli.pipeline.results import RunResult
 from voiceclone_cli.pipeline.synthesize import SynthesisResult
 from voiceclone_cli.pipeline.tasks import SynthesisJob, encodings
 from voiceclone_cli.provenance.watermark import watermark_of
+from voiceclone_cli.system import has_nvidia_gpu
 from voiceclone_cli.types import Segment
 from voiceclone_worker.speech_units import speech_units
 
@@ -97,7 +98,7 @@ def estimate(measured: Mapping[str, Measurement], cost: StageCost, work: float) 
 
 def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict[str, StageCost]:
     """Return the typical figures of every stage, in the order of a run."""
-    gpu = has_gpu()
+    gpu = has_nvidia_gpu()
     machine = f"{platform.machine()}, {cores()} cores{', NVIDIA' if gpu else ''}"
     all_threads, one_worker = f"{settings.threads} threads", f"{settings.threads_each} threads"
     background = settings.background
@@ -142,11 +143,6 @@ def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict
         )
         for stage, (variant, fixed, each, memory_mb) in table.items()
     }
-
-
-def has_gpu() -> bool:
-    """Return whether this machine has a GPU of NVIDIA, as Linux shows it; no torch is imported for that."""
-    return Path("/proc/driver/nvidia/gpus").is_dir()
 
 
 def _engine_identity(engine: EngineChoice, *, compiled: bool) -> tuple[str, float, float]:

@@ -14,7 +14,7 @@ from typing import Any
 from voiceclone_cli import types
 from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.config import models_home
-from voiceclone_cli.engines.checkpoint import fish_memory, gigabytes
+from voiceclone_cli.engines.checkpoint import fish_memory, size_text
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.mixing.background import KEEP
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS
@@ -30,7 +30,7 @@ from voiceclone_cli.planning import estimate
 from voiceclone_cli.references.selection import CLIPPED, ENOUGH, SpanQuality, measure_span
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.rundir.manifest import PLANNED
-from voiceclone_cli.system import machine_memory
+from voiceclone_cli.system import has_nvidia_gpu, machine_memory
 from voiceclone_worker.atomic import write_bytes_atomic
 
 PLAN_SCHEMA = "voiceclone.plan/1"
@@ -301,7 +301,7 @@ def _model_memory(ctx: RunContext) -> dict[str, int | str] | None:
     engine, settings = ctx.engine, ctx.request.settings
     if engine.name != "fish":
         return None
-    on_gpu = engine.device != "cpu" and estimate.has_gpu()
+    on_gpu = engine.device != "cpu" and has_nvidia_gpu()
     precision = engine.precision if engine.precision != "auto" else "bf16" if on_gpu else "float32"
     memory = fish_memory(Path(engine.checkpoint), precision, settings.batch_size)
     return {
@@ -312,7 +312,7 @@ def _model_memory(ctx: RunContext) -> dict[str, int | str] | None:
         "positions": memory.positions,
         "rows": memory.rows,
         "total_bytes": memory.total,
-        "text": f"{gigabytes(memory.total)} in {precision}: {memory}",
+        "text": f"{size_text(memory.total)} in {precision}: {memory}",
     }
 
 

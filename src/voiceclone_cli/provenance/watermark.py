@@ -8,7 +8,7 @@ import typing
 import wave
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from voiceclone_cli import __version__
 from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.audio.writer import open_wav, to_pcm16
+from voiceclone_cli.children import wait_in_steps
 from voiceclone_cli.config import Settings, models_home
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.files import write_error
@@ -85,7 +86,8 @@ class Postprocessor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown(wait=True)
+        wait_in_steps(lambda step: not wait(self._jobs, step).not_done)
+        self._thread.shutdown()
         if kind is None:
             for job in self._jobs:
                 job.result()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 import os
-import shlex
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from voiceclone_cli.report.word_diff import word_diff
 from voiceclone_cli.rundir import manifest
 from voiceclone_cli.script.sounds import omitted_summary
 from voiceclone_cli.script.speakers import describe_found_by
+from voiceclone_cli.system import quoted_command
 from voiceclone_cli.types import Progress, ProgressEvent, Turn
 
 STAGE = "report"
@@ -115,7 +115,7 @@ def content_of(folder: ReportFolder, progress: Progress) -> dict[str, Any]:
         "consent": consent_of(folder),
         "files": files_of(folder),
         "commands": {
-            verb: f"voiceclone {verb} {shlex.quote(str(folder.root))}" for verb in ("check", "redo")
+            verb: quoted_command(["voiceclone", verb, str(folder.root)]) for verb in ("check", "redo")
         },
     }
 

@@ -28,6 +28,7 @@ from voiceclone_cli.rundir.manifest import (
     RunPaths,
     json_object,
 )
+from voiceclone_cli.system import is_link
 from voiceclone_worker.atomic import is_disk_full
 
 LOCK_NAME, HOLDER_NAME = ".lock", ".lock-holder"
@@ -54,11 +55,11 @@ def refuse_links(root: Path, names: Iterable[str]) -> None:
     """
     for name in names:
         path = root / name
-        if path.is_symlink():
+        if is_link(path):
             raise _refusal(path)
         for parent, folders, files in os.walk(path):
             for entry in (Path(parent, folder) for folder in folders):
-                if entry.is_symlink():
+                if is_link(entry):
                     raise _refusal(entry)
             for entry in (Path(parent, file) for file in files):
                 if entry.is_symlink():
@@ -258,7 +259,7 @@ def _is_unused(root: Path) -> bool:
     that the other files are those of a run).
     """
     if not root.exists():
-        return not root.is_symlink()
+        return not is_link(root)
     if not root.is_dir():
         return False
     names = {path.name for path in root.iterdir()}
@@ -274,7 +275,7 @@ def remove_temporary_files(folder: Path, keep: Collection[str]) -> None:
 
 
 def _remove_leftovers(run_dir: RunDir) -> None:
-    speakers = [path for path in run_dir.speakers.iterdir() if path.is_dir() and not path.is_symlink()]
+    speakers = [path for path in run_dir.speakers.iterdir() if path.is_dir() and not is_link(path)]
     folders = (run_dir.root, run_dir.segments, run_dir.stems, run_dir.tasks, run_dir.stages, *speakers)
     for folder in folders:
         if folder.is_dir():

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple
 
+from voiceclone_cli.children import wait_in_steps
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.system import listening_for_stop
 from voiceclone_cli.workers import protocol, recovery
@@ -184,7 +185,7 @@ class WorkerSet:
             while not state.worker.wait(0.1):
                 if time.monotonic() >= deadline or hurried():
                     state.worker.kill("it did not end")
-                    state.worker.wait(ENDING_SECONDS)
+                    wait_in_steps(state.worker.wait, ENDING_SECONDS)
                     break
         for state, _ in self.busy:
             state.worker.release()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from voiceclone_cli import system
+from voiceclone_cli.children import Child, start_child, start_thread, wait_for_child, wait_for_thread
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.workers import protocol
 from voiceclone_worker.atomic import write_bytes_atomic
@@ -184,10 +185,10 @@ class WorkerProcess:
         self._ended = threading.Event()
         self._process = _start(command, "--serve", stdin=subprocess.PIPE)
         self._readers = [
-            _thread(self._read_events, f"{name} stderr"),
-            _thread(self._read_results, f"{name} stdout"),
+            start_thread(self._read_events, f"{name} stderr"),
+            start_thread(self._read_results, f"{name} stdout"),
         ]
-        _thread(self._await_end, f"{name} end")
+        start_thread(self._await_end, f"{name} end")
 
     @property
     def pid(self) -> int:
@@ -206,7 +207,7 @@ class WorkerProcess:
         if len(line) <= QUICK_REQUEST_BYTES:
             self._send(line)
         else:  # may fill the pipe of a worker that hangs: the pool does not wait for it
-            _thread(lambda: self._send(line), f"{self.name} request")
+            start_thread(lambda: self._send(line), f"{self.name} request")
         self._requests += 1
         return self._requests
 
@@ -234,7 +235,7 @@ class WorkerProcess:
         """As in ``Worker``."""
         self._fault = self._fault or reason
         if not self._ended.is_set():
-            end_group(self._process)
+            self._process.end_at_once()
 
     def wait(self, seconds: float) -> bool:
         """As in ``Worker``."""
@@ -295,10 +296,7 @@ class WorkerProcess:
             self.kill(fault)
 
     def _await_end(self) -> None:
-        _await_exit(self._process)
-        # What it has started ends with it, and while it is not yet reaped its number is no other's.
-        end_group(self._process)
-        code = self._process.wait()
+        code = self._process.await_end()
         self._ended.set()
         self.finish()
         deadline = time.monotonic() + DRAIN_SECONDS
@@ -461,60 +459,15 @@ class BoundedLog:
                     broken.close()
 
 
-def end_group(process: subprocess.Popen[Any]) -> None:
-    """End a process that was started with ``own_group``, and what it started, at once."""
-    if hasattr(os, "killpg"):
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
-            process.kill()
-    else:
-        process.kill()
-
-
-def own_group() -> dict[str, Any]:
-    """Return the arguments of Popen for a separate process group.
-
-    A worker's children end with it, and a Ctrl-C in the terminal reaches only the coordinator, which decides.
-    """
-    if os.name == "nt":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
-    return {"start_new_session": True}
-
-
-def _start(command: WorkerCommand, *arguments: str, stdin: int) -> subprocess.Popen[bytes]:
+def _start(command: WorkerCommand, *arguments: str, stdin: int) -> Child:
     try:
-        return subprocess.Popen(
-            command.arguments(*arguments),
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(command.environment),
-            **own_group(),
-        )
+        return start_child(command.arguments(*arguments), environment=command.environment, stdin=stdin)
     except OSError as error:
         raise PreflightError(
             f"the worker's interpreter {command.python} cannot be started ({error.strerror}); "
             "check FISH_SPEECH_PYTHON, or make the environment with `voiceclone env create`",
             code="worker_interpreter",
         ) from error
-
-
-def _await_exit(process: subprocess.Popen[Any]) -> None:
-    """Wait for the process's end; where the system can, without reaping it."""
-    if hasattr(os, "waitid"):
-        try:
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-            return
-        except ChildProcessError:
-            pass  # its exit code was read meanwhile, which has reaped it
-    process.wait()
-
-
-def _thread(target: Callable[[], None], name: str) -> threading.Thread:
-    thread = threading.Thread(target=target, name=name, daemon=True)
-    thread.start()
-    return thread
 
 
 OnToolEvent = Callable[[dict[str, Any]], None]
@@ -535,6 +488,7 @@ def ask_tool(
     """
     process = _start(command, "--tool", tool, *arguments, stdin=subprocess.DEVNULL)
     last_words = LastWords()
+    answer: list[bytes] = []
 
     def read_events() -> None:
         assert process.stderr is not None
@@ -547,27 +501,29 @@ def ask_tool(
                 else:
                     last_words.add(line)
 
-    reader = _thread(read_events, f"{tool} stderr")
-    timer = threading.Timer(seconds, end_group, [process])
-    timer.start()
-    try:
+    def read_answer() -> None:
         assert process.stdout is not None
-        with process.stdout as stdout:
-            answer = stdout.read().decode("utf-8", errors="replace")
-        code = process.wait()
-    except BaseException:
-        end_group(process)
-        process.wait()
-        raise
+        with process.stdout as stream:
+            answer.append(stream.read())
+
+    readers = [start_thread(read_answer, f"{tool} stdout"), start_thread(read_events, f"{tool} stderr")]
+    deadline = time.monotonic() + seconds
+    try:
+        # It closes stdout when it ends, which is seen at once; the wait for a process looks now and then.
+        wait_for_thread(readers[0], seconds)
+        overdue = not wait_for_child(process, max(0.0, deadline - time.monotonic()))
     finally:
-        overdue = not timer.is_alive()
-        timer.cancel()
-    reader.join(timeout=DRAIN_SECONDS)
+        if process.poll() is None:
+            process.end_at_once()
+            wait_for_child(process, DRAIN_SECONDS)
+    deadline = time.monotonic() + DRAIN_SECONDS
+    for reader in readers:
+        wait_for_thread(reader, max(0.0, deadline - time.monotonic()))
     interpreter = f"the worker's interpreter {command.python}"
     if overdue:
         raise PreflightError(f"{interpreter} gave no answer in {seconds:.0f} s", code="worker_silent")
     try:
-        document = json.loads(answer.splitlines()[-1])
+        document = json.loads(b"".join(answer).decode("utf-8", errors="replace").splitlines()[-1])
         assert document["schema"] == TOOL_SCHEMA
         if "error" in document:
             raise PreflightError(document["error"]["message"], code=document["error"]["code"])
@@ -576,6 +532,6 @@ def ask_tool(
     except (ValueError, IndexError, KeyError, TypeError, AssertionError) as error:
         said = f"; it last said: {last_words}" if str(last_words) else ""
         raise PreflightError(
-            f"{interpreter} ended with exit code {code} and no answer that can be read{said}",
+            f"{interpreter} ended with exit code {process.returncode} and no answer that can be read{said}",
             code="worker_unreadable",
         ) from error
