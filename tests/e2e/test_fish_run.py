@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from command import Run, voiceclone
+from command import Ended, Run, voiceclone
+from fish_checkpoints import make_checkout
 from media_samples import syllables, write_wav
 from voiceclone_worker.protocol import (
     EncodeTask,
@@ -41,10 +43,11 @@ def sequential(
     tmp_path_factory: pytest.TempPathFactory,
     sample_wav: Path,
     fish_python: Path,
-    tiny_checkpoint: Path,
+    each_checkpoint: Path,
 ) -> Run:
+    """A run with a checkpoint of each generation."""
     folder = tmp_path_factory.mktemp("fish") / "sequential"
-    return fish_run(folder, sample_wav, fish_python, tiny_checkpoint)
+    return fish_run(folder, sample_wav, fish_python, each_checkpoint)
 
 
 def test_every_line_is_spoken_and_the_run_says_that_there_are_no_words(
@@ -74,15 +77,73 @@ def test_two_workers_and_another_batch_size_speak_the_same_bytes(
     sequential: Run,
     sample_wav: Path,
     fish_python: Path,
-    tiny_checkpoint: Path,
+    each_checkpoint: Path,
 ) -> None:
     flags = ("--mode", "parallel", "--workers", 2, "--batch-size", 2)
-    parallel = fish_run(tmp_path / "parallel", sample_wav, fish_python, tiny_checkpoint, *flags)
+    parallel = fish_run(tmp_path / "parallel", sample_wav, fish_python, each_checkpoint, *flags)
     assert parallel.ended.code == 0, parallel.ended.err
     assert parallel.ended.document["mode"] == "parallel"
     assert parallel.sounds() == sequential.sounds()
     mixes = [Path(run.ended.document["outputs"]["mix"]).read_bytes() for run in (parallel, sequential)]
     assert mixes[0] == mixes[1]
+
+
+TAGGED = """1
+00:00:07,000 --> 00:00:10,000
+[whisper] Come here, please.
+
+2
+00:00:11,000 --> 00:00:13,000
+[door slams]
+"""
+
+
+class TestCheckoutOfS2:
+    """A checkout as whoever clones fish-speech now has it: its code is empty here, its checkpoint generated."""
+
+    @pytest.fixture
+    def told(
+        self, tmp_path: Path, sample_wav: Path, fish_python: Path, tiny_checkpoints: Mapping[str, Path]
+    ) -> Callable[..., Ended]:
+        folder = make_checkout(tmp_path / "fish-speech", is_s2=True)
+        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / "s2-pro").symlink_to(tiny_checkpoints["S2"])
+        lines = f"FISH_SPEECH_PYTHON={fish_python}\nFISH_SPEECH_DIR={folder}\n"
+        (tmp_path / ".env").write_text(lines, encoding="utf-8")
+        (tmp_path / "tagged.srt").write_text(TAGGED, encoding="utf-8")
+        given = ("--script", "tagged.srt", "--language", "en", "--turns", sample_wav.with_suffix(".rttm"))
+
+        def tell(command: str, *flags: object) -> Ended:
+            rest = ("--out", "run", *given, sample_wav) if command in ("plan", "run") else ()
+            return voiceclone(command, "--engine", "fish", *rest, "--json", *flags, cwd=tmp_path)
+
+        return tell
+
+    def test_doctor_and_plan_say_what_is_used_and_what_memory_it_takes(
+        self, told: Callable[..., Ended], tmp_path: Path
+    ) -> None:
+        doctor = told("doctor")
+        assert doctor.code == 0, doctor.err
+        rows = {row["check"]: row for row in doctor.document["rows"]}
+        assert "its code is not" in rows["FISH_SPEECH_DIR"]["found"]
+        assert "S2 generation" in rows["checkpoint"]["found"]
+        assert "keys and values" in rows["memory"]["found"]
+        plan = told("plan", "--batch-size", 3)
+        assert plan.code == 0, plan.err
+        engine, notes = plan.document["engine"], plan.document["notes"]
+        assert engine["checkpoint"] == str(tmp_path / "fish-speech" / "checkpoints" / "s2-pro")
+        assert engine["memory"]["rows"] == 3 and engine["memory"]["weights_bytes"] > 0
+        assert any("its checkpoints are used, its code is not" in note for note in notes)
+
+    def test_a_run_speaks_with_it_and_other_tags_are_other_lines(self, told: Callable[..., Ended]) -> None:
+        for tags, text in (("drop", "Come here, please."), ("keep", "[whisper] Come here, please.")):
+            ended = told("run", "--tags", tags)
+            assert ended.code == 0, ended.err
+            (row,) = ended.document["segments"]
+            assert (row["status"], row["text"], ended.document["reused"]) == ("done", text, 0)
+            assert ended.document["request"]["checkpoint"] == "s2-pro"
+        again = told("run", "--tags", "keep")
+        assert (again.code, again.document["reused"]) == (0, 1)
 
 
 class TestWorkerKilledWhileLoading:

@@ -220,7 +220,9 @@ def test_s2_is_taken_where_its_memory_fits(both: dict[str, Checkpoint]) -> None:
     needed = fish_memory(both[S2_PRO].folder, "bf16", 5).total
     fits = taken(both, card(needed))
     assert fits.name == S2_PRO and fits.folder == both[S2_PRO].folder
-    assert fits.why.startswith("s2-pro is taken, and not openaudio-s1-mini, which is here too: s2-pro takes")
+    assert fits.why.startswith(
+        "the checkpoint s2-pro is taken and not openaudio-s1-mini, which is here too: s2-pro takes"
+    )
     assert "computed" in fits.why and "free on a card" in fits.why
     too_large = taken(both, card(needed - 1))
     assert too_large.name == S1_MINI and "FISH_BATCH_SIZE" in too_large.why

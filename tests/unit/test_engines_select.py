@@ -90,6 +90,13 @@ def test_s2_has_a_sampling_and_tags_of_its_own_and_its_checkout_gives_no_code(
     assert chosen(engine="fish", tags="keep").keeps_tags
 
 
+def test_s2_was_made_for_more_languages_than_s1() -> None:
+    assert S1.languages < S2.languages and len(S2.languages) > 80
+    (note,) = language_notes("fish", {"hi-IN": 3}, languages=S1.languages)
+    assert "was not made for Hindi" in note
+    assert language_notes("fish", {"hi-IN": 3}, languages=S2.languages) == []
+
+
 def test_tags_that_no_engine_here_reads_are_noted(python: str, checkpoint: Path) -> None:
     for engine in ("fish", "kokoro", "echo"):
         choice = chosen(engine=engine, tags="keep")

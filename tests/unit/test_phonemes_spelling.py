@@ -6,7 +6,14 @@ import re
 
 import pytest
 
-from voiceclone_worker.engines.kokoro.phonemes.spelling import Token, is_english, parts, read_words, tokens
+from voiceclone_worker.engines.kokoro.phonemes.spelling import (
+    Token,
+    is_english,
+    letter_names,
+    parts,
+    read_words,
+    tokens,
+)
 
 
 def words(text: str) -> list[Token]:
@@ -40,3 +47,11 @@ def test_a_word_is_english_by_its_spelling_where_the_language_does_not_know_it()
     spelled = re.compile("[wk]")
     assert is_english("wonder", spelled) and not is_english("mondo", spelled)
     assert not is_english("kiwi", spelled, {"kiwi": ""}) and not is_english("ok", spelled)
+
+
+@pytest.mark.parametrize(
+    "letters, stressed, said",
+    [("bf", -1, "biɛffˈe"), ("bf", -2, "biˈɛffe"), ("b", -2, "bˈi"), ("x", -1, ""), ("", -2, "")],
+)
+def test_names_of_letters_are_one_word_with_one_stress(letters: str, stressed: int, said: str) -> None:
+    assert letter_names(letters, {"b": "bi", "f": "ɛffe"}, stressed=stressed) == said

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
@@ -50,7 +51,19 @@ class CheckpointKind:
     """Options of the engine. They are part of the task, so that a segment's fingerprint covers them."""
     notice: str
     """Sentence on the licence of the published weights, shown at the first run."""
+    languages: frozenset[str]
+    """ISO 639-1 codes of the languages that its makers state."""
 
+
+_S2_LANGUAGES = re.findall(
+    r"\w+",
+    """
+    af am ar as az be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu he hi hr ht hu hy
+    id is it ja jv ka kk km kn ko la lt lv mi ml mn mr ms my nb ne nl nn no pa pl ps pt ro ru sa sd si
+    sk sl sn sq sr sv sw ta te th tl tr uk ur vi yi yo zh
+    """,
+)
+"""As the model's card states them."""
 
 S1 = CheckpointKind(
     "S1",
@@ -59,6 +72,7 @@ S1 = CheckpointKind(
     # fish-speech's own.
     {"temperature": 0.7, "top_p": 0.7, "repetition_penalty": 1.2, "max_new_tokens": 1024},
     ENGINES["fish"].license_notice,
+    ENGINES["fish"].languages or frozenset(),
 )
 S2 = CheckpointKind(
     "S2",
@@ -68,6 +82,7 @@ S2 = CheckpointKind(
     {"temperature": 0.8, "top_p": 0.8, "max_new_tokens": 1024},
     f"The published weights of {S2_PRO} are licensed for research and non-commercial use only "
     "(Fish Audio Research License, https://huggingface.co/fishaudio/s2-pro).",
+    frozenset(_S2_LANGUAGES),
 )
 GENERATIONS = {generation.model: generation for generation in (S2, S1)}
 """By the name of the published weights, the better one first."""
@@ -252,7 +267,7 @@ class FishMemory:
     def __str__(self) -> str:
         rows = "1 row" if self.rows == 1 else f"{self.rows} rows"
         return (
-            f"weights {gigabytes(self.weights)}, codec {gigabytes(self.codec)}, keys and values {gigabytes(self.cache)} "
+            f"weights {size_text(self.weights)}, codec {size_text(self.codec)}, keys and values {size_text(self.cache)} "
             f"({rows} of {self.positions} positions of {self.position / 1024:.0f} KiB)"
         )
 
@@ -303,6 +318,11 @@ def _shard_numbers(path: Path) -> int:
         raise ValueError(f"{path.name} is no file of weights")
     shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
     return sum(math.prod(map(int, shape)) for shape in shapes)
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes as text: "9.1 GB", "27 MB"."""
+    return gigabytes(size) if size >= 1e8 else f"{size / 1e6:.0f} MB"
 
 
 def gigabytes(size: float) -> str:
@@ -376,7 +396,9 @@ def choose(
         return next(iter(found.values()))
     name, reason = _choice(found, settings, look)
     other = S1_MINI if name == S2_PRO else S2_PRO
-    return replace(found[name], why=f"{name} is taken, and not {other}, which is here too: {reason}")
+    return replace(
+        found[name], why=f"the checkpoint {name} is taken and not {other}, which is here too: {reason}"
+    )
 
 
 def _choice(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -57,6 +57,8 @@ class EngineChoice:
     precision: str = "auto"
     notes: tuple[str, ...] = ()
     """Sentences for the manifest."""
+    languages: frozenset[str] | None = None
+    """ISO 639-1 codes of those that the checkpoint was made for; None: those of the engine."""
     checkpoint_name: str = ""
     """Name of the published weights of fish that the checkpoint has, else its folder."""
 
@@ -160,10 +162,17 @@ def licence_of(engine: str, checkpoint: str) -> tuple[str, str]:
     return engine, ENGINES[engine].license_notice if engine in ENGINES else ""
 
 
-def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = False) -> list[str]:
+def language_notes(
+    engine: str,
+    lines: Mapping[str, int],
+    *,
+    is_remote: bool = False,
+    languages: Collection[str] | None = None,
+) -> list[str]:
     """Return sentences on the languages that an engine speaks badly or in part.
 
-    ``lines``: number of lines by BCP 47 tag. ``is_remote``: the workers are on other machines, which are asked for
+    ``lines``: number of lines by BCP 47 tag. ``languages``: codes of those that its checkpoint was made for, where these
+    are not the engine's. ``is_remote``: the workers are on other machines, which are asked for
     their packages and programs themselves. Raises InputError or PreflightError where no line at all can be spoken.
     """
     info, notes = ENGINES[engine], []
@@ -177,7 +186,8 @@ def language_notes(engine: str, lines: Mapping[str, int], *, is_remote: bool = F
         elif lacking is not None:
             silent.append(lacking)
         else:
-            notes += _pronunciation_notes(engine, tag)
+            if languages is None or registry.main_code(tag) not in languages:
+                notes += _pronunciation_notes(engine, tag)
             continue
         count = "1 line" if lines[tag] == 1 else f"{lines[tag]} lines"
         notes.append(f"{count} will not be spoken, since {silent[-1].message}")
@@ -301,6 +311,7 @@ def _fish(settings: Settings, report: EngineReport, progress: Progress) -> Engin
         why,
         python,
         checkpoint=str(checkpoint.folder),
+        languages=checkpoint.generation.languages,
         checkpoint_name=checkpoint.name or str(checkpoint.folder),
         options=options,
         device=settings.device,

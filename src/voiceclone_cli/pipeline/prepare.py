@@ -311,7 +311,9 @@ def check_languages(ctx: RunContext, script: Script) -> None:
     Raises InputError or PreflightError where it can speak no line at all.
     """
     lines = Counter(segment.language for segment in script.segments)
-    for note in language_notes(ctx.engine.name, lines, is_remote=ctx.request.settings.executor == RAY):
+    is_remote = ctx.request.settings.executor == RAY
+    languages = ctx.engine.languages
+    for note in language_notes(ctx.engine.name, lines, is_remote=is_remote, languages=languages):
         ctx.warn(note)
 
 

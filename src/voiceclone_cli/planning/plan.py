@@ -14,7 +14,7 @@ from typing import Any
 from voiceclone_cli import types
 from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.config import models_home
-from voiceclone_cli.engines.checkpoint import fish_memory, gigabytes
+from voiceclone_cli.engines.checkpoint import fish_memory, size_text
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.mixing.background import KEEP
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS
@@ -312,7 +312,7 @@ def _model_memory(ctx: RunContext) -> dict[str, int | str] | None:
         "positions": memory.positions,
         "rows": memory.rows,
         "total_bytes": memory.total,
-        "text": f"{gigabytes(memory.total)} in {precision}: {memory}",
+        "text": f"{size_text(memory.total)} in {precision}: {memory}",
     }
 
 

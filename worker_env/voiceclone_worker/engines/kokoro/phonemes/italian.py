@@ -376,40 +376,12 @@ _STRESSED_IA = re.compile(r"(?:log|graf|sof|nom|metr|pat|craz|arch|fon|tom|scop|
 _ENGLISH = re.compile(r"(?<!^c)oo|ee(?!$)|th|sh|ck|[wkyxj]|ou|ph|[^aeiounlrdàèéìòù]$")
 _SHORTENED = ("po'", "mo'", "fa'", "va'", "di'", "da'", "sta'")
 """Words that end in an apostrophe, and are not joined to the next one."""
-_LETTER_NAMES = dict(
-    zip(
-        "abcdefghijklmnopqrstuvwxyz",
-        [
-            "a",
-            "bi",
-            "ʧi",
-            "di",
-            "e",
-            "ɛffe",
-            "ʤi",
-            "akːa",
-            "i",
-            "illuŋɡa",
-            "kapːa",
-            "ɛlle",
-            "ɛmme",
-            "ɛnne",
-            "o",
-            "pi",
-            "ku",
-            "ɛrɾe",
-            "ɛSe",
-            "ti",
-            "u",
-            "vu",
-            "dopːjavu",
-            "iks",
-            "ipsilon",
-            "ʣɛta",
-        ],
-        strict=True,
-    )
-)
+_LETTER_NAMES = {
+    "a": "a", "b": "bi", "c": "ʧi", "d": "di", "e": "e", "f": "ɛffe", "g": "ʤi", "h": "akːa", "i": "i",
+    "j": "illuŋɡa", "k": "kapːa", "l": "ɛlle", "m": "ɛmme", "n": "ɛnne", "o": "o", "p": "pi", "q": "ku",
+    "r": "ɛrɾe", "s": "ɛSe", "t": "ti", "u": "u", "v": "vu", "w": "dopːjavu", "x": "iks", "y": "ipsilon",
+    "z": "ʣɛta",
+}  # fmt: skip
 
 
 def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
@@ -553,7 +525,5 @@ def _quality(vowel: str, before: str, word: str) -> str:
 
 
 def _letter_by_letter(letters: str) -> str:
-    names = "".join(_LETTER_NAMES.get(letter, "") for letter in letters)
-    vowels = list(re.finditer("[aeiouɛɔ]", names))
-    last = len(vowels) - (2 if len(vowels) > 1 and letters[-1] in "fhlmnrsz" else 1)
-    return f"{names[: vowels[last].start()]}ˈ{names[vowels[last].start() :]}" if vowels else names
+    stressed = -2 if letters.endswith(tuple("fhlmnrsz")) else -1
+    return spelling.letter_names(letters, _LETTER_NAMES, stressed=stressed)

@@ -373,40 +373,11 @@ _OPEN_ENDING = re.compile(
 )
 _CLOSED_ENDING = re.compile(r"(?:governo|estrelas?|dora|dores|sora|tora|ezas?)$")
 _ENGLISH = re.compile(r"oo(?!s?$|p|r)|ee(?!m$)|th|sh|ck|[wky]|ph|[^aeiouáéíóúâêôãõmnlrszx]$")
-_LETTER_NAMES = dict(
-    zip(
-        "abcdefghijklmnopqrstuvwxyz",
-        [
-            "a",
-            "be",
-            "se",
-            "de",
-            "ɛ",
-            "ɛfy",
-            "ʒe",
-            "aɡa",
-            "i",
-            "ʒɔtæ",
-            "ka",
-            "ɛly",
-            "ɛmy",
-            "ɛny",
-            "o",
-            "pe",
-            "ke",
-            "ɛxy",
-            "ɛsy",
-            "te",
-            "u",
-            "ve",
-            "dablju",
-            "ʃis",
-            "ipsiloŋ",
-            "ze",
-        ],
-        strict=True,
-    )
-)
+_LETTER_NAMES = {
+    "a": "a", "b": "be", "c": "se", "d": "de", "e": "ɛ", "f": "ɛfy", "g": "ʒe", "h": "aɡa", "i": "i", "j": "ʒɔtæ",
+    "k": "ka", "l": "ɛly", "m": "ɛmy", "n": "ɛny", "o": "o", "p": "pe", "q": "ke", "r": "ɛxy", "s": "ɛsy",
+    "t": "te", "u": "u", "v": "ve", "w": "dablju", "x": "ʃis", "y": "ipsiloŋ", "z": "ze",
+}  # fmt: skip
 _VOICED = tuple("aeiouɐɛɔæʊIAWOybdɡmnvzʒʤlɾ")
 
 
@@ -545,6 +516,4 @@ def _is_open(word: str) -> bool:
 
 
 def _letter_by_letter(letters: str) -> str:
-    names = "".join(_LETTER_NAMES.get(letter, "") for letter in letters)
-    vowels = list(re.finditer("[aeiouɛɔ]", names))
-    return f"{names[: vowels[-1].start()]}ˈ{names[vowels[-1].start() :]}" if vowels else names
+    return spelling.letter_names(letters, _LETTER_NAMES)

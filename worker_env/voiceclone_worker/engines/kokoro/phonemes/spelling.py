@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -142,6 +142,14 @@ def read_words(
             line.append(sounds)
         elided = token.is_word and elides(token)
     return line
+
+
+def letter_names(letters: str, names: Mapping[str, str], *, stressed: int = -1) -> str:
+    """Return the names of letters as one word with the stress on its last vowel, or on ``stressed`` of its vowels."""
+    word = "".join(names.get(letter, "") for letter in letters)
+    vowels = [match.start() for match in re.finditer("[aeiouɛɔ]", word)]
+    place = vowels[max(stressed, -len(vowels))] if vowels else len(word)
+    return f"{word[:place]}ˈ{word[place:]}" if vowels else word
 
 
 def is_english(word: str, pattern: re.Pattern[str], *known: Container[str]) -> bool:
