@@ -9,13 +9,14 @@ import os
 import pickle
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from fish_interpreter import in_fish
 from hostile_files import Program, archive
@@ -72,6 +73,7 @@ HOSTILE: dict[str, Callable[[Path], None]] = {
     "width": configured(dim=2**30),
     "heads": configured(n_head=2**20, head_dim=2**10),
     "vocabulary": configured(vocab_size=2**31 - 1),
+    "codes": configured(codebook_size=2**30),
     "context": configured(max_seq_len=2**31 - 1),
     "negative": configured(n_layer=-5),
     "nothing": configured(dim=0),
@@ -124,17 +126,181 @@ HOSTILE: dict[str, Callable[[Path], None]] = {
 }
 
 
+INDEX = "model.safetensors.index.json"
+FIRST, SECOND = (f"model-0000{number}-of-00002.safetensors" for number in (1, 2))
+NORM = "text_model.model.norm.weight"
+"""A tensor of the second shard."""
+
+
+def part(name: str, **values: Any) -> Callable[[Path], None]:
+    """Values of one of the parts of S2's config.json."""
+
+    def change(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config[name] |= values
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+    return change
+
+
+def tokens(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    """A change of tokenizer.json, in place or by what is returned."""
+
+    def changed(folder: Path) -> None:
+        document = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        document = change(document) or document
+        (folder / "tokenizer.json").write_text(json.dumps(document), encoding="utf-8")
+
+    return changed
+
+
+def indexed(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    """A change of the index's table, in place or by what is returned."""
+
+    def changed(folder: Path) -> None:
+        table = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        table = change(table) or table
+        (folder / INDEX).write_text(json.dumps({"weight_map": table}), encoding="utf-8")
+
+    return changed
+
+
+def shard(name: str, change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
+    """A change of a shard's tensors; the index is that of what comes of it."""
+
+    def changed(folder: Path) -> None:
+        weights = load_file(folder / name)
+        change(weights)
+        save_file(weights, folder / name)
+        table = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        table = {key: file for key, file in table.items() if file != name} | dict.fromkeys(weights, name)
+        (folder / INDEX).write_text(json.dumps({"weight_map": table}), encoding="utf-8")
+
+    return changed
+
+
+def header(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    """A change of the header of the second shard, in place or by what is returned."""
+
+    def changed(folder: Path) -> None:
+        content = (folder / SECOND).read_bytes()
+        end = 8 + int.from_bytes(content[:8], "little")
+        document = json.loads(content[8:end])
+        written = json.dumps(change(document) or document).encode()
+        (folder / SECOND).write_bytes(len(written).to_bytes(8, "little") + written + content[end:])
+
+    return changed
+
+
+def added(change: Callable[[list[dict[str, Any]]], object]) -> Callable[[Path], None]:
+    """A change of the added tokens of tokenizer.json, in place."""
+    return tokens(lambda document: change(document["added_tokens"]) and None)
+
+
+HOSTILE_S2: dict[str, Callable[[Path], None]] = {
+    "layers": part("text_config", n_layer=2**40),
+    "layers-that-fit-a-number": part("text_config", n_layer=1000),
+    "fast-layers": part("audio_decoder_config", n_layer=900),
+    "width": part("text_config", dim=2**30),
+    "fast-width": part("audio_decoder_config", dim=2**20),
+    "other-width": part("audio_decoder_config", text_dim=128),
+    "heads": part("text_config", n_head=2**20, head_dim=2**10),
+    "key-heads": part("text_config", n_local_heads=3),
+    "odd-heads": part("text_config", head_dim=31),
+    "vocabulary": part("text_config", vocab_size=2**31 - 1),
+    "context": part("text_config", max_seq_len=2**31 - 1),
+    "codebooks": part("audio_decoder_config", num_codebooks=2**20),
+    "codebooks-few": part("audio_decoder_config", num_codebooks=9),
+    "codes": part("audio_decoder_config", vocab_size=2**30),
+    "negative": part("text_config", n_layer=-5),
+    "nothing": part("text_config", dim=0),
+    "not-a-number": part("text_config", rope_base=float("nan")),
+    "infinite": part("audio_decoder_config", norm_eps=float("inf")),
+    "text": part("text_config", dim="64"),
+    "list": part("text_config", n_head=[4]),
+    "half": part("text_config", n_layer=1.5),
+    "number-for-yes": part("text_config", attention_qk_norm=1),
+    "experts": part("text_config", use_moe=True),
+    "untied": part("text_config", tie_word_embeddings=False),
+    "part-missing": written("config.json", '{"model_type": "fish_qwen3_omni", "text_config": {}}'),
+    "part-a-list": configured(audio_decoder_config=[1]),
+    "end-elsewhere": configured(eos_token_id=7),
+    "codes-elsewhere": configured(semantic_start_token_id=300),
+    "long-number": written("config.json", '{"model_type": "fish_qwen3_omni", "a": ' + "9" * 5000 + "}"),
+    "deep": written("config.json", "[" * 10_000),
+    "index-garbage": written(INDEX, "garbage"),
+    "index-list": written(INDEX, "[1]"),
+    "index-deep": written(INDEX, "[" * 10_000),
+    "index-large": enormous(INDEX),
+    "index-empty": indexed(lambda table: table.clear()),
+    "index-up": indexed(lambda table: table.update({NORM: f"../tiny/{FIRST}"})),
+    "index-absolute": indexed(lambda table: table.update({NORM: "/etc/passwd"})),
+    "index-number": indexed(lambda table: table.update({NORM: 7})),
+    "index-many": indexed(lambda table: {f"w{n}": f"m{n}.safetensors" for n in range(1000)}),
+    "index-other-shard": indexed(lambda table: table.update({NORM: FIRST})),
+    "index-more": indexed(lambda table: table.update({"text_model.model.more.weight": FIRST})),
+    "index-less": indexed(lambda table: table.pop(NORM) and None),
+    "cut-weights": lambda folder: os.truncate(folder / FIRST, 1_000_000),
+    "no-header": lambda folder: os.truncate(folder / FIRST, 4),
+    "empty-shard": lambda folder: os.truncate(folder / SECOND, 0),
+    "text-for-weights": written(SECOND, "weights\n" * 1000),
+    "pickle": lambda folder: (folder / SECOND).write_bytes(pickle.dumps(Program(folder / "canary"))) and None,
+    "program": saved(SECOND, lambda folder: Program(folder / "canary")),
+    "header-promises": lambda folder: (
+        (folder / SECOND).write_bytes(b"\xff" * 7 + b"\x0f" + bytes(100)) and None
+    ),
+    "header-list": header(lambda document: [1]),
+    "header-shape": header(
+        lambda document: document["audio_decoder.norm.weight"].update(shape=[2**40, 2**40])
+    ),
+    "header-overlap": header(
+        lambda document: document["audio_decoder.norm.weight"].update(
+            data_offsets=document["audio_decoder.output.weight"]["data_offsets"]
+        )
+    ),
+    "header-beyond": header(
+        lambda document: document["audio_decoder.norm.weight"].update(data_offsets=[2**40, 2**40 + 128])
+    ),
+    "whole-numbers": shard(SECOND, lambda weights: weights.update({NORM: torch.ones(64, dtype=torch.int64)})),
+    "left-over": shard(SECOND, lambda weights: weights.update({"audio_decoder.lora": torch.ones(1)})),
+    "missing-weight": shard(SECOND, lambda weights: weights.pop(NORM)),
+    "other-shape": shard(SECOND, lambda weights: weights.update({NORM: torch.ones(65)})),
+    "in-both-shards": shard(FIRST, lambda weights: weights.update({NORM: torch.ones(64)})),
+    "tokens-garbage": written("tokenizer.json", "garbage"),
+    "tokens-deep": written("tokenizer.json", "[" * 10_000),
+    "tokens-empty": written("tokenizer.json", "{}"),
+    "tokens-large": enormous("tokenizer.json"),
+    "tokens-none-added": tokens(lambda document: document.pop("added_tokens") and None),
+    "tokens-a-number": tokens(lambda document: document.update(added_tokens=[1])),
+    "tokens-no-codes": added(lambda those: those.__delitem__(slice(100, None))),
+    "tokens-gap": added(lambda those: those[500].update(id=4400)),
+    "tokens-beyond": added(lambda those: those[0].update(id=2**31)),
+    "tokens-negative": added(lambda those: those[2].update(id=-1)),
+    "tokens-no-end": added(lambda those: those.pop(2) and None),
+    "tokens-pattern": tokens(
+        lambda document: document["pre_tokenizer"]["pretokenizers"][0].update(pattern={"Regex": "("})
+    ),
+    "tokens-other-model": tokens(lambda document: document.update(model={"type": "Nothing"})),
+    "tokens-vocabulary": tokens(lambda document: document["model"]["vocab"].update(a=2**31)),
+}
+
+
 @pytest.mark.engine
+@pytest.mark.parametrize(("generation", "hostile"), [("S1", HOSTILE), ("S2", HOSTILE_S2)], ids=["S1", "S2"])
 def test_a_strangers_checkpoint_is_refused_in_one_sentence_before_it_costs_anything(
-    tmp_path: Path, fish_python: Path, tiny_checkpoint: Path
+    tmp_path: Path,
+    fish_python: Path,
+    tiny_checkpoints: Mapping[str, Path],
+    generation: str,
+    hostile: Mapping[str, Callable[[Path], None]],
 ) -> None:
-    folders = []
-    for name, change in HOSTILE.items():
+    sound, folders = tiny_checkpoints[generation], []
+    for name, change in hostile.items():
         folders.append(tmp_path / name)
-        shutil.copytree(tiny_checkpoint, folders[-1])
+        shutil.copytree(sound, folders[-1])
         change(folders[-1])
-    found = in_fish(fish_python, "hostile_checkpoints.py", tiny_checkpoint, *folders)
-    assert found["answers"].pop("tiny")["code"] is None, "nothing is wrong with what they were made of"
+    found = in_fish(fish_python, "hostile_checkpoints.py", sound, *folders)
+    assert found["answers"].pop(sound.name)["code"] is None, "nothing is wrong with what they were made of"
     for name, answer in found["answers"].items():
         assert answer["code"] == "checkpoint_unusable", (name, answer)
         assert "\n" not in answer["message"] and "weights_only" not in answer["message"], (name, answer)

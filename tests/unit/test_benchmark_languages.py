@@ -30,6 +30,7 @@ def test_no_sentence_is_in_both_sets() -> None:
         ("zh", "她有２個，50%", "他有两个百分之五十"),
         ("ja", "子供は3時半", "こどもは三時半"),
         ("es", "¿Cuesta 15 €?", "cuesta quince euros"),
+        ("fr", "À quelle heure ?", "A quelle heure"),
         ("en", "It's 12,500!", "its twelve thousand five hundred"),
     ],
 )

@@ -176,7 +176,7 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
         ("ospita, ordinano, colpevole, decido", "ˈɔspita, ˈordinano, kolpˈevole, deʧˈido"),
         ("basandosi, andarsene, parlassimo", "bazˈandozɪ, andˈarsene, parlˈaSimo"),
         ("idee, aree, coordinare", "idˈɛe, ˈaree, koordinˈare"),
-        ("estranei, obblighi, omicidi", "estrˈanei, ˈɔbːliɡɪ, omiʧˈidɪ"),
+        ("estranei, obblighi, omicidi, orologi", "estrˈanei, ˈɔbːliɡɪ, omiʧˈidɪ, orolˈɔʤɪ"),
         ("stranieri, occasione, versione", "straniˈɛrɪ, okːaziˈone, versjˈone"),
         ("progetto, lotta, dopo, noi", "proʤˈɛtːo, lˈɔtːa, dˈopo, nˈoi"),
         ("la RAI, il PD", "la ɛrɾeaˈi, il pidˈi"),

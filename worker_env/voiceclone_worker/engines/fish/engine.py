@@ -117,14 +117,17 @@ class FishEngine:
 
     def _voice_prompt(self, reference: ReferenceSpec) -> torch.Tensor:
         codes = read_codes(reference.codes, self._codec.codebooks, self._codebook_size)
-        return self._prompts.voice(reference.text, codes)
+        return self._prompts.voice(self._prompt_text(reference.text), codes)
+
+    def _prompt_text(self, text: str) -> str:
+        return text if self._keeps_tags else self._without_tags(text)
 
     def _submit(self, row: SpeechRow, voice: torch.Tensor, attempt: int) -> None:
         segment = row.segment
         words = self._without_tags(segment.text)
         if words != segment.text and not words.strip():
             raise SegmentError("nothing_to_speak", "the line has nothing but tags in square brackets")
-        text = self._prompts.line(segment.text if self._keeps_tags else words)
+        text = self._prompts.line(self._prompt_text(segment.text))
         per_second = self._codec.rate / self._codec.frame_length
         least, most = decoder.length_bounds(words, segment.max_seconds, per_second, self._most_frames)
         seed = reroll_seed(segment.seed, attempt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -59,6 +59,9 @@ class Generation:
 S1 = Generation("S1", s1.files, s1.load, PenaltySampling, SamplingSettings(0.7, 0.7, 1.2), s1.without_tags)
 S2 = Generation("S2", s2.files, s2.load, RasSampling, SamplingSettings(0.8, 0.8), s2.without_tags)
 
+_MOST_NAMES = 8
+"""Files that a message names."""
+
 _BY_MODEL_TYPE = {s1.MODEL_TYPE: S1, s2.MODEL_TYPE: S2}
 
 
@@ -82,5 +85,11 @@ def check_files(folder: Path, generation: Generation) -> None:
     if missing:
         raise EngineError(
             "checkpoint_incomplete",
-            f"the checkpoint {folder} lacks {', '.join(missing)}; it must hold {', '.join(required)}",
+            f"the checkpoint {folder} lacks {_listed(missing)}; it must hold {_listed(required)}",
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as text: the first of them where an index has many."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -75,6 +75,8 @@ class S1Tokenizer:
 
     def speech_tokens(self, vocabulary: int, codebook_size: int) -> SpeechTokens:
         """Return the ids of codes and end. Raises ValueError where they are not there, or codes have gaps."""
+        if codebook_size > len(self._special):
+            raise ValueError(f"{len(self._special)} tokens beside text are too few for {codebook_size} codes")
         named = ["<|im_end|>", *(f"<|semantic:{code}|>" for code in range(codebook_size))]
         missing = [name for name in named if name not in self._special]
         if missing:

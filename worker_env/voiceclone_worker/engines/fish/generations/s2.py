@@ -63,13 +63,18 @@ class S2Tokenizer:
 
         Raises ValueError where they are not there, codes have gaps, or config.json states others.
         """
+        if codebook_size > len(self._control):
+            raise ValueError(
+                f"it has {len(self._control)} tokens beside text, and config.json {codebook_size} codes"
+            )
         named = ["<|im_end|>", *(f"<|semantic:{code}|>" for code in range(codebook_size))]
         end, *codes = (self.control(name) for name in named)
         if codes != list(range(codes[0], codes[0] + codebook_size)):
             raise ValueError("the tokens of the codes do not follow one another")
+        lowest = min(self._control.values())
         highest = max(*self._control.values(), *self._tokenizer.get_vocab().values())
-        if min(end, codes[0]) < 0 or highest >= vocabulary:
-            raise ValueError(f"it has a token {highest}, and config.json has {vocabulary} in all")
+        if lowest < 0 or highest >= vocabulary:
+            raise ValueError(f"it has tokens from {lowest} to {highest}, and config.json {vocabulary} in all")
         for key, token in (
             ("eos_token_id", end),
             ("semantic_start_token_id", codes[0]),
@@ -137,17 +142,16 @@ def without_speakers(text: str) -> str:
 
 def without_tags(text: str) -> str:
     """Return ``text`` without what stands in square brackets, which this generation takes for stage directions."""
-    while (shorter := _TAG.sub(_joined, text)) != text:
-        text = shorter
-    return text
+    words = text
+    while (shorter := _TAG.sub(_joined, words)) != words:
+        words = shorter.strip()
+    return words
 
 
 def _joined(tag: re.Match[str]) -> str:
     before, after = tag.groups()
-    follows = tag.string[tag.end() : tag.end() + 1]
-    if tag.start() == 0 or not follows:
-        return ""
-    return after if after or not follows.isalnum() else before
+    # A space before the tag is not needed before a full stop.
+    return after if after or not tag.string[tag.end() : tag.end() + 1].isalnum() else before
 
 
 def files(folder: Path) -> tuple[str, ...]:

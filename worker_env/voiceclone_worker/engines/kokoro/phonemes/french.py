@@ -453,7 +453,10 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
         following = words[index + 1] if index + 1 < len(words) else None
         return _sounds_in_context(before, words[index], following, foreign, skipped)
 
-    line = spelling.read_words(words, read, lambda token: token.text.endswith(("'", "-")))
+    # What a hyphen joins is said as words of their own ("grand-père"), but for "a-t-il" and "dix-sept".
+    line = spelling.read_words(
+        words, read, lambda token: token.text.endswith("'") or token.text in ("t-", "dix-")
+    )
     return spelling.joined(line), skipped
 
 
