@@ -1,5 +1,6 @@
 # make demo   environment, models, and a run on a real recording of two people
 # make test   the whole suite: style, types, every test
+# make windows   the tests under Windows' own Python, on Linux with wine (over 1 GB, built once)
 # make test-avx2   the tests of what engines compute once more, as an x86 CPU without AVX-512 and VNNI computes
 # make env    the environment alone, in .venv
 # make fish   the environment of fish-speech, outside .venv (over 1 GB; needs Python 3.11 or 3.12)
@@ -18,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
 export PYANNOTE_METRICS_ENABLED := false
 
-.PHONY: demo env fish models check test test-avx2 docs pictures clean
+.PHONY: demo env fish models check test test-avx2 windows docs pictures clean
 
 demo: models
 	@echo "== demo: a 30 s recording of two people, spoken again (about a minute)"
@@ -59,6 +60,10 @@ test-avx2: models fish
 	@echo "== tests of engines, held to AVX2"
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 CT2_FORCE_CPU_ISA=AVX2 \
 		$(PYTEST) $(NUMERICAL)
+
+windows: env
+	$(BIN)/python tests/windows/harness.py build
+	$(BIN)/python tests/windows/harness.py check
 
 docs: env
 	$(BIN)/python docs/making/cli_reference.py

@@ -1,10 +1,12 @@
-"""Which processes there are below another, and whether they end. Linux only: it reads /proc."""
+"""Which processes there are below another (Linux only: /proc is read), and whether they end."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
 from pathlib import Path
+
+import psutil
 
 
 def children(pid: int) -> list[int]:
@@ -36,8 +38,8 @@ def gone(pids: Iterable[int], seconds: float = 20.0) -> bool:
 
 def _lives(pid: int) -> bool:
     try:
-        return _stat(pid)[0] not in ("Z", "X")
-    except OSError:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
         return False
 
 

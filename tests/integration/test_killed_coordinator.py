@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from echo_pool import EchoPool
@@ -67,12 +68,26 @@ class Orphanage:
         assert self._coordinator.stdout is not None
         self._coordinator.stdout.close()
         if not (ended := gone([self.worker], 2.0)):
-            os.kill(self.worker, signal.SIGKILL)
+            psutil.Process(self.worker).kill()
         return ended
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("moment", ["load.stall", "generate.0002.stall", "generate.0002.hang", "load.hang"])
+@pytest.fixture
+def echo_pool(tmp_path: Path) -> EchoPool:
+    """On Windows too: what waits there needs no signal."""
+    return EchoPool(tmp_path / "echo_pool")
+
+
+STOPPING = pytest.mark.skipif(os.name == "nt", reason="no process can be stopped there")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *("load.stall", "generate.0002.stall"),
+        *(pytest.param(moment, marks=STOPPING) for moment in ("generate.0002.hang", "load.hang")),
+    ],
+)
 def test_a_killed_coordinator_leaves_no_worker_for_two_seconds(echo_pool: EchoPool, moment: str) -> None:
     echo_pool.order(moment)
     family = Orphanage(echo_pool)
@@ -80,7 +95,16 @@ def test_a_killed_coordinator_leaves_no_worker_for_two_seconds(echo_pool: EchoPo
     assert family.worker_ends_with_the_coordinator()
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_a_worker_that_computes_ends_with_a_killed_coordinator(echo_pool: EchoPool) -> None:
+    echo_pool.order(*(f"generate.{number:04d}.slow.{copy}" for number in range(6) for copy in range(2)))
+    family = Orphanage(echo_pool)
+    family.wait_for(fault=lambda: len(list(echo_pool.faults.iterdir())) < 12)
+    assert family.worker_ends_with_the_coordinator()
+    # What it had in hand is finished by no one.
+    assert len(list((echo_pool.folder / "out").glob("*.wav"))) < 6
+
+
+@STOPPING
 def test_a_worker_that_is_held_up_by_a_full_pipe_ends_too(echo_pool: EchoPool) -> None:
     echo_pool.order("generate.0001.slow", "generate.0002.longline")
     family = Orphanage(echo_pool)
@@ -91,7 +115,7 @@ def test_a_worker_that_is_held_up_by_a_full_pipe_ends_too(echo_pool: EchoPool) -
     assert family.worker_ends_with_the_coordinator()
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.skipif(os.name == "nt", reason="a script of the shell")
 def test_a_script_as_interpreter_keeps_its_worker_as_long_as_the_coordinator_lives(
     echo_pool: EchoPool,
 ) -> None:

@@ -140,6 +140,41 @@ def test_lines_are_nearer_to_their_own_speaker_and_at_their_level(fitted: Fitted
     assert nearest >= len(outcomes) * 5 / 6
 
 
+FRENCH_LINES = (
+    "Bonjour, je voulais vous parler de la réunion de jeudi.",
+    "Non, je n'ai jamais vu ce film, mais ma sœur l'a vu deux fois.",
+    "Nous pourrions partir le matin et rentrer avant midi.",
+)
+
+
+def test_speakers_stay_apart_in_a_language_of_which_kokoro_has_one_voice(
+    fitted: Fitted, judge: Judge, tmp_path: Path
+) -> None:
+    """With 0.7 of that voice in both timbres, one of them was nearer to the other."""
+    references = [
+        replace(each, language="en", speaks=("fr",), codes=str(tmp_path / f"{each.speaker}.npz"))
+        for each in fitted.references
+    ]
+    engine = kokoro.load(fitted.spec, lambda event, **fields: None)
+    assert [error for _, error in engine.encode(references)] == [None, None]
+    own = {speaker: judge.embed(speech, RATE) for speaker, speech in fitted.speech.items()}
+    lines = [
+        SpeechRow(0, SegmentSpec(f"{reference.speaker}-{index}", text, "fr", seed=index), reference)
+        for index, text in enumerate(FRENCH_LINES)
+        for reference in references
+    ]
+    outcomes = synthesize(engine, lines)
+    margins: dict[str, list[float]] = {speaker: [] for speaker in own}
+    for line in lines:
+        voice = judge.embed(signal_of(outcomes[line.segment.id]), 24_000)
+        speaker = line.reference.speaker
+        others = [float(voice @ speech) for name, speech in own.items() if name != speaker]
+        margins[speaker].append(float(voice @ own[speaker]) - max(others))
+    for leads in margins.values():
+        assert np.mean(leads) > 0
+        assert np.mean(sorted(leads)[:-1]) > 0, "it hangs on one line"
+
+
 def test_the_same_bytes_in_any_order_and_at_any_number_of_threads(fitted: Fitted) -> None:
     some = rows(fitted)[:4]
     together = synthesize(fitted.engine, some)

@@ -52,6 +52,19 @@ def test_each_step_alone_moves_the_mean_and_strength_says_how_far() -> None:
         assert distance(envelope.convert(LINE, conversion)) < distance(weaker) < distance(LINE)
 
 
+def test_a_share_of_the_lookup_is_between_the_linear_map_and_the_nearest_frames() -> None:
+    whole = fitted()
+    nearest, half, none = (
+        envelope.convert(LINE, dataclasses.replace(whole, lookup=share)) for share in (1.0, 0.5, 0.0)
+    )
+    linear = envelope.convert(LINE, whole.without_frames())
+    assert np.array_equal(nearest, envelope.convert(LINE, whole))
+    assert np.array_equal(none, linear)
+    assert np.abs(nearest - linear).max() > 0
+    for end in (nearest, linear):
+        assert 0.3 < np.linalg.norm(half - end) / np.linalg.norm(nearest - linear) < 0.7
+
+
 def test_a_voice_is_hardly_changed_by_its_own_envelopes() -> None:
     own = envelope.measure(LINE)
     with_itself = dataclasses.replace(

@@ -72,6 +72,13 @@ def test_a_sign_that_stands_alone_is_read_or_named(language: str, sign: str) -> 
 
 
 @pytest.mark.usefixtures("without_programs")
+@pytest.mark.parametrize("text", ["Ke$ha sang.", "the word$ here", "it cost$5"])
+def test_a_dollar_sign_that_is_no_sum_is_named_in_an_english_line(text: str) -> None:
+    assert read(text, "en").skipped == ("$",)
+    assert read("It cost $5, then $1.50 and US$3 million.", "en").skipped == ()
+
+
+@pytest.mark.usefixtures("without_programs")
 def test_a_lone_per_cent_sign_is_read_in_a_japanese_line() -> None:
     assert to_phonemes("率は%で示す。", "ja") == to_phonemes("率はパーセントで示す。", "ja")
 

@@ -17,6 +17,9 @@ from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, MAX_FRAMES, C
 from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics
 from voiceclone_worker.engines.kokoro.model import Floats
 from voiceclone_worker.engines.kokoro.voices import (
+    ENOUGH,
+    FOREIGN_CONTRAST,
+    FOREIGN_SHARE,
     NATIVE_SHARE,
     FittedMixture,
     FittedVoice,
@@ -122,7 +125,8 @@ def test_a_language_is_spoken_by_its_own_voices(language: str, voices: int, spea
     native = TABLE.native(language)
     assert native.sum() == voices
     everyone = [stock(index) for index in (0, 13, 16)[:speakers]]
-    for mixtures in propose_mixtures(everyone, TABLE, count=2, language=language):
+    at_home = range(speakers)
+    for mixtures in propose_mixtures(everyone, TABLE, count=2, language=language, at_home=at_home):
         assert 1 <= len(mixtures) <= 2
         for acoustic, prosody in mixtures:
             assert not prosody[~native].any()
@@ -132,12 +136,41 @@ def test_a_language_is_spoken_by_its_own_voices(language: str, voices: int, spea
             assert native[acoustic.argmax()]
 
 
+FOREIGN = ["zh", "ja", "fr", "it", "pt-BR", "hi"]
+
+
+@pytest.mark.parametrize("language", FOREIGN)
+def test_a_speaker_of_another_language_keeps_more_of_the_timbre_and_none_of_the_prosody(
+    language: str,
+) -> None:
+    native = TABLE.native(language)
+    for mixtures in propose_mixtures([stock(0), stock(13)], TABLE, count=2, language=language):
+        assert len(mixtures) == 2
+        assert np.abs(mixtures[0][0] - mixtures[1][0]).sum() > 0.7
+        for acoustic, prosody in mixtures:
+            assert not prosody[~native].any()
+            assert prosody.sum() == pytest.approx(1.0, abs=1e-5)
+            assert acoustic[native].sum() == pytest.approx(FOREIGN_SHARE, abs=1e-5)
+            assert acoustic.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("language", FOREIGN)
+def test_similar_people_are_told_apart_in_another_language(language: str) -> None:
+    """One Frenchwoman speaks for both: what they have in common with her must not make them alike."""
+    a, b = TABLE.embeddings[0], TABLE.embeddings[9]
+    people = [unit(0.7 * a + 0.3 * b), unit(0.3 * a + 0.7 * b)]
+    together = propose_mixtures([(each, 95.0) for each in people], TABLE, count=2, language=language)
+    for own, other, mixtures in ((*people, together[0]), (*people[::-1], together[1])):
+        for acoustic, _ in mixtures:
+            mixed = unit(acoustic @ TABLE.embeddings)
+            assert mixed @ own > mixed @ other
+
+
 @pytest.mark.parametrize("voice", ["zm_yunyang", "jf_alpha", "ff_siwis"])
 def test_a_native_speaker_has_a_native_timbre(voice: str) -> None:
     language = {"z": "zh", "j": "ja", "f": "fr"}[voice[0]]
-    ((acoustic, _),) = propose_mixtures([stock(TABLE.names.index(voice))], TABLE, count=1, language=language)[
-        0
-    ]
+    speaker = stock(TABLE.names.index(voice))
+    (((acoustic, _),),) = propose_mixtures([speaker], TABLE, count=1, language=language, at_home=[0])
     assert not acoustic[~TABLE.native(language)].any()
     assert TABLE.names[int(acoustic.argmax())] == voice
 
@@ -146,7 +179,7 @@ def test_a_native_speaker_has_a_native_timbre(voice: str) -> None:
 def test_similar_people_have_different_voices_in_a_language_of_few(language: str) -> None:
     a, b = TABLE.embeddings[0], TABLE.embeddings[9]
     speakers = [(unit(0.7 * a + 0.3 * b), 95.0), (unit(0.3 * a + 0.7 * b), 95.2)]
-    together = propose_mixtures(speakers, TABLE, count=2, language=language)
+    together = propose_mixtures(speakers, TABLE, count=2, language=language, at_home=range(2))
     leads = [int(mixtures[0][0].argmax()) for mixtures in together]
     assert leads[0] != leads[1]
     for own, others in ((leads[0], together[1]), (leads[1], together[0])):
@@ -156,8 +189,10 @@ def test_similar_people_have_different_voices_in_a_language_of_few(language: str
 def test_nobody_gets_the_voice_of_the_other_sex_to_be_told_apart() -> None:
     """Italian has a woman and a man, and both speakers are men: pitch and conversion have to tell them apart."""
     men = [stock(TABLE.names.index(name)) for name in ("am_onyx", "bm_lewis")]
-    for ((acoustic, _),) in propose_mixtures(men, TABLE, count=1, language="it"):
-        assert TABLE.names[int(acoustic.argmax())] == "im_nicola"
+    native = TABLE.native("it")
+    for at_home in ([0, 1], []):
+        for ((acoustic, _),) in propose_mixtures(men, TABLE, count=1, language="it", at_home=at_home):
+            assert TABLE.names[int(np.where(native, acoustic, 0).argmax())] == "im_nicola"
 
 
 def test_the_score_wants_the_voice_the_f0_and_the_distance_to_others() -> None:
@@ -168,6 +203,22 @@ def test_the_score_wants_the_voice_the_f0_and_the_distance_to_others() -> None:
     assert score_probe(speaker, semitones, [], speaker, None) < own - 0.2
     assert score_probe(speaker, semitones, [other], speaker, semitones) > own
     assert score_probe(speaker, semitones, [speaker], speaker, semitones) == pytest.approx(own)
+
+
+def test_in_another_language_a_small_lead_counts_more_and_a_large_one_is_enough() -> None:
+    axes = np.eye(192, dtype=np.float32)
+
+    def gain(lead: float) -> float:
+        """Return what a lead over another speaker adds to the score."""
+        probe = 0.5 * axes[0] + (0.5 - lead) * axes[1]
+        alone, beside = (
+            score_probe(axes[0], 90.0, others, probe, 90.0, is_foreign=True) for others in ([], [axes[1]])
+        )
+        return beside - alone
+
+    assert gain(0.05) == pytest.approx(FOREIGN_CONTRAST * 0.05)
+    assert gain(-0.05) == pytest.approx(-FOREIGN_CONTRAST * 0.05)
+    assert gain(0.2) == gain(0.4) == pytest.approx(FOREIGN_CONTRAST * ENOUGH)
 
 
 def test_styles_are_interpolated_between_lengths() -> None:
@@ -238,6 +289,7 @@ def fields_of(voice: FittedVoice) -> dict[str, Any]:
         {"en": a_mixture(), "zh": a_mixture(speed=0.9)},
         {"ja": a_mixture(CONVERSION.mean_only()), "fr": a_mixture()},
         {"ja": a_mixture(CONVERSION.without_frames())},
+        {"en": a_mixture(), "fr": a_mixture(dataclasses.replace(CONVERSION, lookup=0.5))},
     ],
 )
 def test_a_voice_comes_back_as_it_was(tmp_path: Path, mixtures: dict[str, FittedMixture]) -> None:
@@ -330,7 +382,7 @@ def test_a_voice_of_other_tables(tmp_path: Path) -> None:
     assert code_of(path) == "voice_outdated"
 
 
-@pytest.mark.parametrize("version", [1, 3, 5])
+@pytest.mark.parametrize("version", [1, 3, 4, 6])
 def test_a_voice_of_another_format_is_refused(tmp_path: Path, version: int) -> None:
     path = tmp_path / "voice.npz"
     np.savez(path, format=np.array(f"voiceclone.kokoro-voice/{version}"), names=np.array(NAMES))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -156,9 +156,11 @@ Similarity of seven people's clips of 1, 1.5, 2 and 3 s, by an encoder that take
 """
 _LOWEST_QUALITY = 2.9
 """DNSMOS of a converted probe. Below, the conversion is weakened."""
-_FOREIGN = 0.8
-"""Strength of the linear map in lines of another language than the reference's. Of 98 Chinese syllables of an English
-speaker 3 were misheard at 0.8, 5 at 1, 1 unconverted; similarity .61, .63, .50."""
+FOREIGN_LOOKUP = 0.5
+"""Share of the nearest frames in lines of another language than the reference's."""
+_FOREIGN_MAP = 0.8
+"""Strength of the linear map alone in such lines. Of 98 Chinese syllables of an English speaker 3 were misheard at 0.8, 5
+at 1, 1 unconverted; similarity .61, .63, .50."""
 _WEAKER = 0.7
 _MIN_RATE_SECONDS = 2.0
 """Shorter references say too little about the speaking rate."""
@@ -237,6 +239,40 @@ class _Probe:
     """After the conversion."""
 
 
+@dataclass(frozen=True)
+class _Prober:
+    """Synthesizes the probes of mixtures, and measures them; from several threads at once."""
+
+    model: SpeechModel
+    encoder: SpeakerEncoder
+    table: VoiceTable
+    tokens: Mapping[str, list[int]]
+    """The probe of each language."""
+
+    def probe(
+        self, reference: ReferenceTraits, language: str, mixture: tuple[Floats, Floats]
+    ) -> list[_Probe]:
+        """Return the probe of a mixture with each conversion that comes into question."""
+        tokens = self.tokens[language]
+        style = self.table.style(*mixture, len(tokens))
+        plan = self.model.plan(tokens, style, 1.0)
+        own_pitch = plan.pitch()
+        plan = with_pitch(plan, reference.pitch, own_pitch)
+        signal = self.model.render(plan, style)
+        # The channel of a recording is part of its embedding, so a probe is measured as its lines will sound.
+        return [
+            _Probe(
+                mixture,
+                signal,
+                own_pitch,
+                plan.pitch(),
+                conversion,
+                self.encoder.embed(_converted(signal, conversion)),
+            )
+            for conversion in _conversions(reference, language, signal)
+        ]
+
+
 def fit_voices(
     references: Sequence[ReferenceTraits],
     *,
@@ -254,57 +290,67 @@ def fit_voices(
     are made at the same time, on ``threads``. Without ``quality`` a conversion is not weakened where it sounds bad.
     """
     languages = dict.fromkeys(language for reference in references for language in reference.languages)
-    texts = _probe_tokens(languages, effort)
-
-    def probe(reference: ReferenceTraits, language: str, mixture: tuple[Floats, Floats]) -> _Probe:
-        tokens = texts[language]
-        style = table.style(*mixture, len(tokens))
-        plan = model.plan(tokens, style, 1.0)
-        own_pitch = plan.pitch()
-        plan = with_pitch(plan, reference.pitch, own_pitch)
-        signal = model.render(plan, style)
-        conversion = _conversion(reference, language, signal)
-        # The channel of a recording is part of its embedding, so a probe is measured as its lines will sound.
-        embedding = encoder.embed(_converted(signal, conversion))
-        return _Probe(mixture, signal, own_pitch, plan.pitch(), conversion, embedding)
-
+    prober = _Prober(model, encoder, table, _probe_tokens(languages, effort))
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        running: list[dict[str, list[Future[_Probe]]]] = [{} for _ in references]
-        for language in texts:
-            speaking = [index for index, each in enumerate(references) if language in each.languages]
-            speakers = [(references[index].embedding, references[index].semitones) for index in speaking]
-            proposals = voices.propose_mixtures(speakers, table, count=effort.probes, language=language)
-            for index, mixtures in zip(speaking, proposals, strict=True):
+        running: list[dict[str, list[Future[list[_Probe]]]]] = [{} for _ in references]
+        for language in prober.tokens:
+            for index, mixtures in _proposals(references, language, table, effort.probes):
                 running[index][language] = [
-                    pool.submit(probe, references[index], language, mixture) for mixture in mixtures
+                    pool.submit(prober.probe, references[index], language, mixture) for mixture in mixtures
                 ]
         for reference, futures in zip(references, running, strict=True):
             others = [other.embedding for other in references if other is not reference]
-            fitted, notes = {}, []
+            fitted: dict[str, FittedMixture] = {}
+            notes: list[str] = []
             for language, own in futures.items():
-                probes = []
+                probes: list[_Probe] = []
                 for future in own:
-                    probes.append(future.result())
+                    probes += future.result()
                     probed(reference, sum(map(len, futures.values())))
-                best = max(probes, key=partial(_score, reference, others))
-                rate = len(texts[language]) / speech_seconds(best.signal, RATE)
+                best = max(probes, key=partial(_score, reference, language, others))
                 conversion, found = _checked(reference, language, best, quality)
                 notes += [note for note in found if note not in notes]
-                fitted[language] = FittedMixture(
-                    *best.mixture,
-                    conversion=conversion,
-                    speed=speed_of(reference, rate / _probe_rate(language, effort)),
-                    pitch=best.own_pitch,
-                    similarity=float(best.embedding @ reference.embedding),
-                )
-            voice = FittedVoice(
-                names=table.names,
-                mixtures=fitted,
-                level=float(np.clip(level(trim(reference.signal, TRAITS_RATE)), *_LEVELS)),
-                embedding=reference.embedding,
-                pitch=reference.pitch,
-            )
-            yield Fit(reference, voice, notes)
+                rate = len(prober.tokens[language]) / speech_seconds(best.signal, RATE)
+                pace = rate / _probe_rate(language, effort)
+                fitted[language] = _fitted(reference, best, conversion, speed_of(reference, pace))
+            yield Fit(reference, _voice(reference, table, fitted), notes)
+
+
+def _proposals(
+    references: Sequence[ReferenceTraits], language: str, table: VoiceTable, count: int
+) -> Iterator[tuple[int, list[tuple[Floats, Floats]]]]:
+    """Yield the mixtures to be probed of each reference, by its index, that has lines in a language."""
+    speaking = [index for index, each in enumerate(references) if language in each.languages]
+    proposals = voices.propose_mixtures(
+        [(references[index].embedding, references[index].semitones) for index in speaking],
+        table,
+        count=count,
+        language=language,
+        at_home=[place for place, index in enumerate(speaking) if _is_at_home(references[index], language)],
+    )
+    yield from zip(speaking, proposals, strict=True)
+
+
+def _fitted(reference: ReferenceTraits, probe: _Probe, conversion: Conversion, speed: float) -> FittedMixture:
+    return FittedMixture(
+        *probe.mixture,
+        conversion=conversion,
+        speed=speed,
+        pitch=probe.own_pitch,
+        similarity=float(probe.embedding @ reference.embedding),
+    )
+
+
+def _voice(
+    reference: ReferenceTraits, table: VoiceTable, mixtures: Mapping[str, FittedMixture]
+) -> FittedVoice:
+    return FittedVoice(
+        names=table.names,
+        mixtures=mixtures,
+        level=float(np.clip(level(trim(reference.signal, TRAITS_RATE)), *_LEVELS)),
+        embedding=reference.embedding,
+        pitch=reference.pitch,
+    )
 
 
 def _probe_tokens(languages: Iterable[str], effort: Effort) -> dict[str, list[int]]:
@@ -324,30 +370,41 @@ def _probe_rate(language: str, effort: Effort) -> float:
     return rates.short if effort.is_short else rates.long
 
 
-def _score(reference: ReferenceTraits, others: Sequence[Floats], probe: _Probe) -> float:
+def _score(reference: ReferenceTraits, language: str, others: Sequence[Floats], probe: _Probe) -> float:
     f0 = probe.pitch.median if probe.pitch else None
-    return voices.score_probe(reference.embedding, reference.semitones, others, probe.embedding, f0)
+    is_foreign = not has_lookup(reference, language)
+    return voices.score_probe(
+        reference.embedding, reference.semitones, others, probe.embedding, f0, is_foreign=is_foreign
+    )
 
 
 def has_lookup(reference: ReferenceTraits, language: str) -> bool:
-    """Return whether lines in a language are converted to frames of the reference, if it has enough of them.
+    """Return whether lines in a language are converted to the nearest frames of the reference, if it has enough of them.
 
-    Not in a language that the reference is not in: it lacks the sounds. Chinese lines by three speakers of other
-    languages had 23 of 294 syllables misheard with the lookup, 8 with the linear map alone, 3 unconverted; they were .64,
-    .63 and .54 similar, by an encoder that takes no part in a fit. Of English lines nearly all words are understood with
-    references in any language.
+    Not wholly in a language that the reference is not in (FOREIGN_LOOKUP): it lacks the sounds. Of English lines nearly
+    all words are understood with references in any language.
     """
-    return language in ("en", registry.main_code(reference.spec.language))
+    return language == "en" or _is_at_home(reference, language)
 
 
-def _conversion(reference: ReferenceTraits, language: str, probe: Floats) -> Conversion:
-    """Return the conversion of a probe to its speaker, with as many steps as the reference is long enough for."""
+def _is_at_home(reference: ReferenceTraits, language: str) -> bool:
+    return language == registry.main_code(reference.spec.language)
+
+
+def _conversions(reference: ReferenceTraits, language: str, probe: Floats) -> list[Conversion]:
+    """Return the conversions of a probe to its speaker that come into question, by the length of the reference."""
     conversion = envelope.fit(reference.envelopes, envelope.measure(trim(probe, RATE)))
     if reference.seconds < _MAP_SECONDS:
-        return conversion.mean_only()
-    if not has_lookup(reference, language):
-        return replace(conversion.without_frames(), strength=_FOREIGN)
-    return conversion if reference.seconds >= _LOOKUP_SECONDS else conversion.without_frames()
+        return [conversion.mean_only()]
+    linear = conversion.without_frames()
+    if has_lookup(reference, language):
+        return [conversion if reference.seconds >= _LOOKUP_SECONDS else linear]
+    linear = replace(linear, strength=_FOREIGN_MAP)
+    return (
+        [replace(conversion, lookup=FOREIGN_LOOKUP), linear]
+        if reference.seconds >= _LOOKUP_SECONDS
+        else [linear]
+    )
 
 
 def _checked(
@@ -355,7 +412,7 @@ def _checked(
 ) -> tuple[Conversion, list[str]]:
     """Return the conversion of a probe, weaker where it sounds bad, and sentences on how it is not the usual one."""
     conversion, speaker, notes = probe.conversion, reference.spec.speaker, []
-    if reference.seconds < (_LOOKUP_SECONDS if has_lookup(reference, language) else _MAP_SECONDS):
+    if reference.seconds < _LOOKUP_SECONDS:
         steps = "the mean and the variation" if reference.seconds >= _MAP_SECONDS else "the mean"
         notes.append(
             f"The voice of {speaker} is matched by {steps} of its timbre alone, since its reference has only "

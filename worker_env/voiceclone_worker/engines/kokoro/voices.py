@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -103,6 +103,11 @@ NATIVE_SHARE = np.float32(0.7)
 """Of the timbre in a language that has its own voices. Chinese lines of an American and an Italian speaker, converted by
 the linear map: 2 of 196 syllables misheard, .67 similar; with native voices alone 6, .65 (unconverted 2, .56). At strength
 0.8: 2, .66, and of 65 French words of the latter 2 misheard."""
+FOREIGN_SHARE = np.float32(0.5)
+"""The same for speakers of another language."""
+FOREIGN_CONTRAST, ENOUGH = 4.0, 0.1
+"""In another language, up to a lead of ENOUGH: what native voices have in common makes speakers alike, and one who is
+already far from the others needs no more."""
 _WORSE = 0.1
 """By how much a voice may be less like its speaker than another one that is left to another speaker."""
 _F0_TOLERANCE = 0.25
@@ -111,13 +116,19 @@ _MAX_PROSODY_SHARE = 0.9
 
 
 def propose_mixtures(
-    speakers: Sequence[tuple[Floats, float]], table: VoiceTable, *, count: int, language: str = "en"
+    speakers: Sequence[tuple[Floats, float]],
+    table: VoiceTable,
+    *,
+    count: int,
+    language: str = "en",
+    at_home: Collection[int] = (),
 ) -> list[list[tuple[Floats, Floats]]]:
     """Return for each speaker the ``count`` mixtures (acoustic, prosody) with the highest expected score.
 
-    They are of the voices that are native to ``language`` (``VoiceTable.native``), and fewer than ``count`` where these
-    are too few. The prosody, which carries the pronunciation, is native as a whole; the timbre is by NATIVE_SHARE,
-    or as a whole where that is liker.
+    The prosody, which carries the pronunciation, is of the voices that are native to ``language``
+    (``VoiceTable.native``). Of the timbre they have a share (NATIVE_SHARE for the speakers ``at_home``, whose own
+    language it is, FOREIGN_SHARE for the others), or all of it where that is liker. A speaker at home gets fewer than
+    ``count`` mixtures where native voices are too few.
 
     A speaker of the recording is an embedding (192,) of unit length, and 12 log2 of the F0 in Hz. The mixtures of a
     speaker are unlike each other, and a voice that is near to several speakers dominates the mixtures of one of them
@@ -125,9 +136,9 @@ def propose_mixtures(
     taken as the mixture of embeddings (they agree to a cosine of .84), and contrast is to the mean of the others.
     """
     embeddings = [embedding for embedding, _ in speakers]
+    rivals = [embeddings[:index] + embeddings[index + 1 :] for index in range(len(embeddings))]
     contrasts = [
-        _contrast(embedding, embeddings[:index] + embeddings[index + 1 :], table)
-        for index, embedding in enumerate(embeddings)
+        _contrast(embedding, others, table) for embedding, others in zip(embeddings, rivals, strict=True)
     ]
     likeness = np.array(
         [
@@ -156,16 +167,56 @@ def propose_mixtures(
     ]
     if native.all():
         return proposals
+    nearest = best_of(~native, 1)
     return [
-        [
-            (
-                _likest((acoustic, NATIVE_SHARE * acoustic + (1 - NATIVE_SHARE) * other), embedding, table),
-                prosody,
-            )
-            for acoustic, prosody in mixtures
-        ]
-        for (embedding, _), mixtures, (other,) in zip(speakers, proposals, best_of(~native, 1), strict=True)
+        _at_home(mixtures, nearest[index][0], embeddings[index], table)
+        if index in at_home
+        else _abroad(mixtures, speakers[index], rivals[index], table, ~native, count)
+        for index, mixtures in enumerate(proposals)
     ]
+
+
+def _at_home(
+    mixtures: Sequence[tuple[Floats, Floats]], other: Floats, embedding: Floats, table: VoiceTable
+) -> list[tuple[Floats, Floats]]:
+    """Return mixtures of native voices with a share of ``other`` in their timbre, where that is liker."""
+    blended = [NATIVE_SHARE * acoustic + (1 - NATIVE_SHARE) * other for acoustic, _ in mixtures]
+    return [
+        (_likest((acoustic, blend), embedding, table), prosody)
+        for (acoustic, prosody), blend in zip(mixtures, blended, strict=True)
+    ]
+
+
+def _abroad(
+    mixtures: Sequence[tuple[Floats, Floats]],
+    speaker: tuple[Floats, float],
+    others: Sequence[Floats],
+    table: VoiceTable,
+    allowed: NDArray[np.bool_],
+    count: int,
+) -> list[tuple[Floats, Floats]]:
+    """Return ``count`` mixtures of native voices with those of the ``allowed`` voices that make them liker as a whole.
+
+    What the native voices lack, or have in common with another speaker, the others have to bring; so they are chosen
+    together with them, by the score of the whole (``score_probe``).
+    """
+    embedding, semitones = speaker
+    alone = table.embeddings @ embedding - F0_WEIGHT * np.abs(table.semitones - semitones)
+    alone = alone + _contrast(embedding, others, table)
+    best = np.argsort(np.where(allowed, alone, -np.inf))[::-1][:_CANDIDATES]
+    rest = np.array(_pairs_and_singles(best, len(table.names)))
+    scored = []
+    for acoustic, prosody in mixtures:
+        for timbre in (acoustic, *(FOREIGN_SHARE * acoustic + (1 - FOREIGN_SHARE) * rest)):
+            mixed = timbre @ table.embeddings
+            f0 = float(timbre @ table.semitones)
+            score = score_probe(
+                embedding, semitones, others, mixed / np.linalg.norm(mixed), f0, is_foreign=True
+            )
+            scored.append((score, timbre, prosody))
+    scored.sort(key=lambda row: -row[0])
+    chosen = _unlike([timbre for _, timbre, _ in scored], count, _OF_FEW)
+    return [scored[index][1:] for index in chosen]
 
 
 def _likest(weights: Sequence[Floats], embedding: Floats, table: VoiceTable) -> Floats:
@@ -254,10 +305,16 @@ def _mixtures(
     scored.sort(key=lambda pair: -pair[0])
 
     difference = _MIN_DIFFERENCE if len(best) == _CANDIDATES else _OF_FEW
-    chosen: list[Floats] = []
-    for _, weights in scored:
-        if len(chosen) < count and all(np.abs(weights - other).sum() > difference for other in chosen):
-            chosen.append(weights)
+    ordered = [weights for _, weights in scored]
+    return [ordered[index] for index in _unlike(ordered, count, difference)]
+
+
+def _unlike(weights: Sequence[Floats], count: int, difference: float) -> list[int]:
+    """Return the indices of the first ``count`` weights that differ from each other by more than ``difference``."""
+    chosen: list[int] = []
+    for index, each in enumerate(weights):
+        if len(chosen) < count and all(np.abs(each - weights[one]).sum() > difference for one in chosen):
+            chosen.append(index)
     return chosen
 
 
@@ -289,13 +346,20 @@ def fit_f0(
 
 
 def score_probe(
-    embedding: Floats, semitones: float, others: Sequence[Floats], probe: Floats, probe_f0: float | None
+    embedding: Floats,
+    semitones: float,
+    others: Sequence[Floats],
+    probe: Floats,
+    probe_f0: float | None,
+    *,
+    is_foreign: bool = False,
 ) -> float:
     """Return the score of a synthesized probe by its embedding and its F0 in semitones (None: none was found)."""
     cosine = float(probe @ embedding)
     distance = UNKNOWN_F0_SEMITONES if probe_f0 is None else abs(probe_f0 - semitones)
-    contrast = cosine - max(float(probe @ other) for other in others) if len(others) else 0.0
-    return cosine - F0_WEIGHT * distance + CONTRAST * contrast
+    lead = cosine - max(float(probe @ other) for other in others) if len(others) else 0.0
+    contrast = FOREIGN_CONTRAST * min(lead, ENOUGH) if is_foreign else CONTRAST * lead
+    return cosine - F0_WEIGHT * distance + contrast
 
 
 def _pairs_and_singles(voices: NDArray[np.intp], count: int) -> list[Floats]:
@@ -313,7 +377,7 @@ def _pairs_and_singles(voices: NDArray[np.intp], count: int) -> list[Floats]:
     return mixtures
 
 
-FORMAT = "voiceclone.kokoro-voice/4"
+FORMAT = "voiceclone.kokoro-voice/5"
 _MAX_BYTES = 1 << 20
 """Unpacked; four times the size of a voice. A small archive may unpack to much more."""
 
@@ -391,7 +455,7 @@ def write_voice(voice: FittedVoice, path: Path) -> None:
                     each.speed,
                     each.similarity,
                     each.conversion.strength,
-                    float(len(each.conversion.frames) > 0),
+                    each.conversion.lookup if len(each.conversion.frames) else 0.0,
                 ]
                 for each in mixtures
             ],
@@ -443,8 +507,8 @@ def read_voice(path: Path, names: tuple[str, ...]) -> FittedVoice:
 
 def _mixture(content: Mapping[str, Any], row: int) -> FittedMixture:
     """Return the mixture of one language from the arrays of a file."""
-    speed, similarity, strength, has_lookup = (float(value) for value in content["scalars"][row])
-    frames = slice(None) if has_lookup else slice(0)
+    speed, similarity, strength, lookup = (float(value) for value in content["scalars"][row])
+    frames = slice(None) if lookup else slice(0)
     return FittedMixture(
         acoustic=content["acoustic"][row],
         prosody=content["prosody"][row],
@@ -455,6 +519,7 @@ def _mixture(content: Mapping[str, Any], row: int) -> FittedMixture:
             frames=content["frames"][frames],
             keys=content["keys"][frames],
             strength=strength,
+            lookup=lookup or 1.0,
         ),
         speed=speed,
         pitch=_pitch(content["own_pitch"][row]),

@@ -118,7 +118,7 @@ def _readable(text: str) -> tuple[str, list[str]]:
     skipped: list[str] = []
     kept = ""
     for character in text:
-        if character.isascii() or not has_sound(character):
+        if (character.isascii() and character != "$") or not has_sound(character):
             kept += character
         elif character.isalpha():
             kept += _latin(character, skipped)
