@@ -146,6 +146,20 @@ class TestCheckoutOfS2:
         assert (again.code, again.document["reused"]) == (0, 1)
 
 
+def test_synth_takes_tags_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fish_python: Path, tiny_checkpoints: Mapping[str, Path]
+) -> None:
+    monkeypatch.setenv("FISH_SPEECH_PYTHON", str(fish_python))
+    text = "[whisper] A line to speak."
+    files = TestWorkerKilledWhileLoading.tasks(tmp_path, tiny_checkpoints["S2"], text)
+    sounds = []
+    for flags in ((), ("--tags", "keep")):
+        ended = voiceclone("synth", *files, "--progress", "none", *flags)
+        assert ended.code == 0, ended
+        sounds.append((tmp_path / "out" / "0001.wav").read_bytes())
+    assert sounds[0] != sounds[1]
+
+
 class TestWorkerKilledWhileLoading:
     """A worker that is killed before it has loaded its model."""
 
@@ -171,11 +185,11 @@ class TestWorkerKilledWhileLoading:
         return wrapper
 
     @staticmethod
-    def tasks(folder: Path, checkpoint: Path) -> list[Path]:
+    def tasks(folder: Path, checkpoint: Path, text: str = "A line to speak.") -> list[Path]:
         engine = EngineSpec("fish", str(checkpoint))
         audio = write_wav(folder / "a.wav", syllables(3.0))
         reference = ReferenceSpec("A", str(audio), "words", str(folder / "codes.npy"))
-        line = SegmentSpec("0001", "A line to speak.", "en", 1)
+        line = SegmentSpec("0001", text, "en", 1)
         encode, speak = folder / "encode.json", folder / "speak.json"
         encode.write_text(task_to_json(EncodeTask(engine, (reference,))), encoding="utf-8")
         synthesis = SynthesisTask("A", engine, reference, str(folder / "out"), (line,))

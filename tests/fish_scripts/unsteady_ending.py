@@ -9,23 +9,39 @@ import sys
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 
-from voiceclone_worker.engines.fish.checkpoint import open_upstream
-
-open_upstream()
-
-from fish_speech.tokenizer import FishTokenizer  # noqa: E402
-
-from benchmarks.random_ending import BALANCE, CONSTANT  # noqa: E402
+from benchmarks.random_ending import BALANCE, CONSTANT, CURRENT
 
 LOWER = 3.4
 """So that about one line in three is still being spoken at its cap."""
 
 folder = Path(sys.argv[1])
-end = FishTokenizer.from_pretrained(str(folder)).get_token_id("<|im_end|>")
-weights = torch.load(folder / "model.pth", weights_only=True)
-width = weights["output.weight"].shape[1]
-weights["output.weight"][end, BALANCE] = 0
-weights["output.weight"][end, CONSTANT] -= LOWER * 5**0.5 / width**0.5
-torch.save(weights, folder / "model.pth")
-print(json.dumps({"end": end}))
+
+
+def unsteady_s1():
+    end = json.loads((folder / "special_tokens.json").read_text())["<|im_end|>"]
+    weights = torch.load(folder / "model.pth", weights_only=True)
+    output = weights["output.weight"]
+    output[end, BALANCE] = 0
+    output[end, CONSTANT] -= LOWER * 5**0.5 / output.shape[1] ** 0.5
+    torch.save(weights, folder / "model.pth")
+    return end
+
+
+def unsteady_s2():
+    """Of its embeddings that are the head too only the last norm decides what the head sees."""
+    end = json.loads((folder / "config.json").read_text())["eos_token_id"]
+    index = json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"]
+    names = ("text_model.model.norm.weight", "text_model.model.embeddings.weight")
+    shards = {index[name]: load_file(folder / index[name]) for name in names}
+    norm, embeddings = (shards[index[name]][name] for name in names)
+    norm[BALANCE] = 0
+    norm[CURRENT] = -LOWER * 5**0.5 / (0.125 * embeddings.shape[1])
+    embeddings[end, CURRENT] = 0.125 * embeddings.shape[1] ** 0.5
+    for name, weights in shards.items():
+        save_file(weights, folder / name)
+    return end
+
+
+print(json.dumps({"end": (unsteady_s1 if (folder / "model.pth").exists() else unsteady_s2)()}))

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, fish_python: Path, tiny_checkpoint: Path) -> Stage:
-    return Stage(tmp_path, fish_python, tiny_checkpoint)
+def stage(tmp_path: Path, fish_python: Path, each_checkpoint: Path) -> Stage:
+    return Stage(tmp_path, fish_python, each_checkpoint)
 
 
 def unsteady(checkpoint: Path, folder: Path, python: Path) -> Path:
@@ -138,9 +139,9 @@ def test_a_line_that_is_cut_off_is_rolled_again_twice_and_then_fails_with_its_se
 
 
 def test_a_line_that_does_not_find_its_end_is_rolled_again_until_it_does(
-    tmp_path: Path, fish_python: Path, tiny_checkpoint: Path
+    tmp_path: Path, fish_python: Path, each_checkpoint: Path
 ) -> None:
-    stage = Stage(tmp_path, fish_python, unsteady(tiny_checkpoint, tmp_path, fish_python))
+    stage = Stage(tmp_path, fish_python, unsteady(each_checkpoint, tmp_path, fish_python))
     result = stage.work(stage.encoding(), stage.lines("A"), stage.lines("B"))
     rows = result["segments"]
     again = [row for row in rows if row["status"] == "done" and row["attempts"] > 1]
@@ -154,9 +155,9 @@ def test_a_line_that_does_not_find_its_end_is_rolled_again_until_it_does(
 
 
 def test_out_of_memory_halves_the_batch_is_recorded_and_loses_no_line(
-    tmp_path: Path, fish_python: Path, tiny_checkpoint: Path
+    tmp_path: Path, fish_python: Path, each_checkpoint: Path
 ) -> None:
-    answer = in_fish(fish_python, "short_of_memory.py", tiny_checkpoint, tmp_path)
+    answer = in_fish(fish_python, "short_of_memory.py", each_checkpoint, tmp_path)
     assert answer["free"]
     assert [note.split(":")[0] for note in answer["notes"]] == [
         f"out of memory with {lines} lines at a time" for lines in (8, 4, 2)
@@ -165,12 +166,18 @@ def test_out_of_memory_halves_the_batch_is_recorded_and_loses_no_line(
     assert answer["failed"] == {"0000": "out_of_memory"}
 
 
-@pytest.mark.parametrize("missing", ["codec.pth", "tokenizer.tiktoken"])
+@pytest.mark.parametrize(
+    ("generation", "missing"),
+    [
+        *(("S1", "codec.pth"), ("S1", "tokenizer.tiktoken")),
+        *(("S2", "model-00002-of-00002.safetensors"), ("S2", "tokenizer.json"), ("S2", "config.json")),
+    ],
+)
 def test_a_checkpoint_that_lacks_a_file_is_one_sentence(
-    tmp_path: Path, fish_python: Path, tiny_checkpoint: Path, missing: str
+    tmp_path: Path, fish_python: Path, tiny_checkpoints: Mapping[str, Path], generation: str, missing: str
 ) -> None:
     broken = tmp_path / "broken"
-    shutil.copytree(tiny_checkpoint, broken)
+    shutil.copytree(tiny_checkpoints[generation], broken)
     (broken / missing).unlink()
     stage = Stage(tmp_path, fish_python, broken)
     result = stage.work(stage.encoding(), stage.lines("A"))
@@ -179,15 +186,40 @@ def test_a_checkpoint_that_lacks_a_file_is_one_sentence(
     assert {row["status"] for row in result["segments"]} == {"failed"}
 
 
+@pytest.mark.parametrize(
+    ("generation", "name"), [("S1", "model.pth"), ("S2", "model-00001-of-00002.safetensors")]
+)
 def test_a_damaged_checkpoint_is_one_sentence(
-    tmp_path: Path, fish_python: Path, tiny_checkpoint: Path
+    tmp_path: Path, fish_python: Path, tiny_checkpoints: Mapping[str, Path], generation: str, name: str
 ) -> None:
     broken = tmp_path / "broken"
-    shutil.copytree(tiny_checkpoint, broken)
-    (broken / "model.pth").write_bytes((broken / "model.pth").read_bytes()[:100_000])
-    result = Stage(tmp_path, fish_python, broken).work(Stage(tmp_path, fish_python, broken).lines("A"))
+    shutil.copytree(tiny_checkpoints[generation], broken)
+    (broken / name).write_bytes((broken / name).read_bytes()[:100_000])
+    stage = Stage(tmp_path, fish_python, broken)
+    result = stage.work(stage.lines("A"))
     assert result["error"]["code"] == "checkpoint_unusable"
-    assert "model.pth" in result["error"]["message"]
+    assert Path(name).suffix in result["error"]["message"]
+
+
+def test_tags_are_taken_out_of_a_line_of_s2_unless_they_are_kept(
+    tmp_path: Path, fish_python: Path, tiny_checkpoints: Mapping[str, Path]
+) -> None:
+    """The line without its tag has the same speech; so has a line of S1, to which a tag is text."""
+
+    def sounds(generation: str, text: str, **options: Any) -> bytes | str:
+        stage = Stage(tmp_path, fish_python, tiny_checkpoints[generation])
+        line = SegmentSpec("0", text, "en", seed=1, max_seconds=5.0)
+        folder = str(tmp_path / "segments")
+        task = SynthesisTask("A", stage.engine(**options), stage.references["A"], folder, (line,))
+        (row,) = stage.work(stage.encoding(), task)["segments"]
+        return Path(row["file"]).read_bytes() if row["status"] == "done" else str(row["error"]["code"])
+
+    plain = sounds("S2", "Come in.")
+    assert sounds("S2", "[whisper] Come in.") == sounds("S2", "Come in [music].", tags="drop") == plain
+    assert sounds("S2", "[whisper] Come in.", tags="keep") != plain
+    assert sounds("S2", "[music]") == "nothing_to_speak"
+    assert sounds("S1", "[whisper] Come in.") == sounds("S1", "[whisper] Come in.", tags="keep")
+    assert sounds("S1", "[whisper] Come in.") != sounds("S1", "Come in.")
 
 
 def test_an_interpreter_without_fish_speech_is_one_sentence(tmp_path: Path, tiny_checkpoint: Path) -> None:
@@ -199,8 +231,8 @@ def test_an_interpreter_without_fish_speech_is_one_sentence(tmp_path: Path, tiny
 
 
 @pytest.fixture(scope="module")
-def rolling(fish_python: Path, tiny_checkpoint: Path) -> dict[str, Any]:
-    return in_fish(fish_python, "rolling_batch.py", tiny_checkpoint)
+def rolling(fish_python: Path, each_checkpoint: Path) -> dict[str, Any]:
+    return in_fish(fish_python, "rolling_batch.py", each_checkpoint)
 
 
 def test_the_tokens_are_those_of_upstream_at_every_batch_size(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fish_checkpoints import S2_SHARDS, make_s1, make_s2
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import state_file
@@ -83,6 +85,29 @@ def test_the_same_stage_in_another_way_is_not_measured() -> None:
 def test_the_memory_is_the_one_that_was_measured() -> None:
     assert estimate(measured(10.0, memory_mb=1500), COST, 30.0).memory_mb == 1500
     assert estimate(measured(10.0, memory_mb=None), COST, 30.0).memory_mb == 1200
+
+
+def test_a_checkpoint_of_s2_counts_with_all_its_shards_and_reads_more_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning_estimate, "has_nvidia_gpu", lambda: False)
+    s1, s2 = make_s1(tmp_path / "one"), make_s2(tmp_path / "two")
+    for path, size in ((s1 / "model.pth", 10**8), *((s2 / name, 5 * 10**7) for name in S2_SHARDS)):
+        os.truncate(path, size)  # a hole in the file takes no room
+
+    def costs(folder: Path, **flags: Any) -> dict[str, StageCost]:
+        engine = EngineChoice(
+            "fish", "asked", "python", str(folder), precision=flags.pop("precision", "auto")
+        )
+        return stage_costs(resolve({"engine": "fish"}), engine, "embedded")
+
+    one, two = costs(s1), costs(s2)
+    assert two["speech"].each == pytest.approx(1.53 * one["speech"].each, rel=0.01)
+    assert "two of 1000" in two["speech"].key and two["speech"].key != one["speech"].key
+    assert two["loading"].memory_mb == one["loading"].memory_mb == pytest.approx(2800 + 200, abs=2)
+    assert costs(s2, precision="bf16")["loading"].memory_mb == pytest.approx(2800 + 100, abs=2)
+    monkeypatch.setattr(planning_estimate, "has_nvidia_gpu", lambda: True)
+    assert costs(s2)["loading"].memory_mb == 2800, "the weights are on the card"
 
 
 def test_what_the_speed_depends_on_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
