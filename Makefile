@@ -4,6 +4,7 @@
 # make test-avx2   the tests of what engines compute once more, as an x86 CPU without AVX-512 and VNNI computes
 # make env    the environment alone, in .venv
 # make fish   the environment of fish-speech, outside .venv (over 1 GB; needs Python 3.11 or 3.12)
+# make gpu    the fish engine on this machine's GPU, checked and measured (within eight minutes)
 # make docs   docs/cli.md, from the help of every verb;  make pictures   those of the README, from a real run
 # Each can be stopped and started again; what is there already is kept.
 
@@ -19,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
 export PYANNOTE_METRICS_ENABLED := false
 
-.PHONY: demo env fish models check test test-avx2 windows docs pictures clean
+.PHONY: demo env fish models check test test-avx2 windows gpu docs pictures clean
 
 demo: models
 	@echo "== demo: a 30 s recording of two people, spoken again (about a minute)"
@@ -60,6 +61,9 @@ test-avx2: models fish
 	@echo "== tests of engines, held to AVX2"
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 CT2_FORCE_CPU_ISA=AVX2 \
 		$(PYTEST) $(NUMERICAL)
+
+gpu: fish
+	$(BIN)/python -m benchmarks.gpu
 
 windows: env
 	$(BIN)/python tests/windows/harness.py build

@@ -28,6 +28,8 @@ SYSTEM_VARIABLES = (
     # Where programs, the user's files and temporary files are.
     *("PATH", "HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "TEMP", "TMP", "TMPDIR"),
     *("XDG_CACHE_HOME", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT"),
+    # Where installers put programs: that of espeak-ng leaves PATH alone.
+    "PROGRAMFILES",
     # How text and times are spelled.
     *("LANG", "LC_ALL", "LC_CTYPE", "TZ"),
     # Where shared libraries are, those of a conda environment among them.
@@ -43,7 +45,8 @@ DEVICE_VARIABLES = (
 )
 """For workers: the devices they compute on."""
 
-DEVICE_PREFIXES = ("PYTORCH_", "TORCH_", "NVIDIA_", "NCCL_")
+DEVICE_PREFIXES = ("PYTORCH_", "TORCH_", "NVIDIA_", "NCCL_", "KMP_")
+"""KMP_: Intel's OpenMP, which a conda environment on Windows may have twice (KMP_DUPLICATE_LIB_OK)."""
 
 NETWORK_VARIABLES = (
     # A proxy's URL may hold a password: without it nothing is reached.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from voiceclone_worker.engines.fish.transformer import int8_works, product
+from voiceclone_worker.engines.fish.transformer import _rotate, int8_works, product
 
 
 def example(rows: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -62,3 +62,17 @@ def test_leading_dimensions_stay_as_they_are() -> None:
     x, weight, _ = example(6, torch.float32)
     layer = product(weight)
     assert torch.equal(layer(x.view(2, 3, 160)), layer(x).view(2, 3, 96))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bf16"])
+@pytest.mark.parametrize("rows", [1, 7])
+def test_positions_are_rotated_to_the_last_bit_as_by_cosines_and_sines(rows: int, dtype: torch.dtype) -> None:
+    random = torch.Generator().manual_seed(rows)
+    x = torch.randn(rows, 2, 6, 32, generator=random).to(dtype)
+    angles = torch.randn(rows, 2, 1, 16, generator=random)
+    turns = torch.stack([angles.cos(), angles.sin()], -1)
+    even, odd = x.float()[..., 0::2], x.float()[..., 1::2]
+    expected = torch.empty_like(x)
+    expected[..., 0::2] = (even * turns[..., 0] - odd * turns[..., 1]).to(dtype)
+    expected[..., 1::2] = (odd * turns[..., 0] + even * turns[..., 1]).to(dtype)
+    assert torch.equal(_rotate(x, turns), expected)

@@ -21,6 +21,7 @@ from voiceclone_cli.errors import Stopped
 from voiceclone_cli.models.download import clean_environment
 from voiceclone_cli.system import Clock, Memory, listening_for_stop, machine_memory, request_stop
 from voiceclone_cli.workers.process import worker_environment
+from voiceclone_worker.engines.kokoro.phonemes.espeak import espeak_program
 from voiceclone_worker.telemetry import OFFLINE, SILENCE, refuse_telemetry
 
 GB = 10**9
@@ -195,3 +196,20 @@ def test_only_the_events_of_a_console_that_goes_away_are_taken(monkeypatch: pyte
 def test_the_number_of_a_process_tells_whether_it_lives() -> None:
     assert system.process_lives(os.getpid())
     assert not system.process_lives(2**30)
+
+
+def test_a_worker_gets_the_settings_of_openmp_and_the_folder_of_installed_programs() -> None:
+    settings = {"KMP_DUPLICATE_LIB_OK": "TRUE", "PROGRAMFILES": "C:\\Program Files"}
+    assert settings.items() <= worker_environment(1, PARENT | settings).items()
+
+
+def test_espeak_ng_is_found_where_its_installer_for_windows_puts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PROGRAMFILES", str(tmp_path))
+    assert espeak_program() is None
+    program = tmp_path / "eSpeak NG" / "espeak-ng.exe"
+    program.parent.mkdir()
+    program.touch()
+    assert espeak_program() == str(program)

@@ -304,7 +304,12 @@ def _rms(x: Tensor, norm: NormWeights) -> Tensor:
 
 def _rotate(x: Tensor, rotations: Tensor) -> Tensor:
     """Apply rotary positions: rotate each pair of numbers by the angle whose cosine and sine are in ``rotations``."""
-    even, odd = x.float().view(*x.shape[:-1], -1, 2).unbind(-1)
+    pairs = x.float().view(*x.shape[:-1], -1, 2)
+    if x.device.type == "cpu":
+        # One operation instead of eight, with the same bits.
+        turned = torch.view_as_complex(pairs) * torch.view_as_complex(rotations)
+        return torch.view_as_real(turned).flatten(-2).type_as(x)
+    even, odd = pairs.unbind(-1)
     cosine, sine = rotations.unbind(-1)
     rotated = torch.stack([even * cosine - odd * sine, odd * cosine + even * sine], -1)
     return rotated.flatten(-2).type_as(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -29,12 +30,18 @@ _MINUS_WORDS = {
 _MONEY_FIRST = re.compile(r"(?<!\w)([$€£¥₹])\s?(\d[\d.,]*\d|\d)")
 
 
+def espeak_program() -> str | None:
+    """Return the espeak-ng program: on PATH, or where its installer for Windows puts it; None where it is neither."""
+    installed = os.path.join(os.environ.get("PROGRAMFILES", ""), "eSpeak NG", "espeak-ng.exe")
+    return shutil.which("espeak-ng") or (installed if os.path.isfile(installed) else None)
+
+
 def espeak_phonemes(text: str, language: str) -> tuple[str, list[str]]:
     """Return a text in Kokoro's alphabet with its punctuation, and the signs that the program does not read.
 
     Raises SegmentError ``language``.
     """
-    program = shutil.which("espeak-ng")
+    program = espeak_program()
     if program is None:
         raise SegmentError(
             "language",
