@@ -33,6 +33,7 @@ _MINUTES = (
     "test_docs",
     "test_kokoro_engine",
     "test_fish_run",
+    "test_fish_engine",
     "test_cluster_faults",
     "test_cluster",
 )
