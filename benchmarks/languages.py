@@ -42,7 +42,7 @@ from voiceclone_worker.engines.kokoro.phonemes import registry
 
 FOLDER = Path(__file__).parent / "sentences"
 KINDS = ("plain", "numbers", "english")
-SETS = ("tuned", "held-out", "held-out-2", "held-out-3")
+SETS = ("tuned", "held-out", "held-out-2", "held-out-3", "held-out-4", "held-out-5")
 VOICES = {
     "en": ("af_heart", "am_michael"), "es": ("ef_dora", "em_alex"), "fr": ("ff_siwis",),
     "it": ("if_sara", "im_nicola"), "pt-br": ("pf_dora", "pm_alex"), "hi": ("hf_alpha", "hm_omega"),

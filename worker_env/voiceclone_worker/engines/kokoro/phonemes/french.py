@@ -334,12 +334,12 @@ _RULES = spelling.Rules(
         # i, y
         ("i", r"(?<=[bcdfghjklmnpqrstvxz])ill(?=VOWEL)", "ij"),
         ("i", r"(?<=u)ill(?=VOWEL)", "ij"),
-        ("i", r"(?<=[bcdfgptv][rl])ien(?=s?$)", "iɛ̃"),
+        ("i", r"(?<=[bcdfgptv][rl])ien(?=s?$)", "ijɛ̃"),
         ("i", r"ien(?=(?:s|ts?|dr\w*)?$)", "jɛ̃"),
         ("i", r"ien(?=s?$)|(?<=^b)ien(?!n)", "jɛ̃"),
         ("i", r"ie(?=s?$)", "i"),
         ("iî", r"[iî]NASAL", "ɛ̃"),
-        ("i", r"(?<=[bcdfgptv][rl])i(?=VOWEL)", "i"),
+        ("i", r"(?<=[bcdfgptv][rl])i(?=VOWEL)", "ij"),
         ("i", r"i(?=VOWEL)", "j"),
         ("ï", r"(?<=VOWEL)ï(?=VOWEL)", "j"),
         ("iîï", r".", "i"),
@@ -371,7 +371,8 @@ _RULES = spelling.Rules(
         ("u", r"ueil(?:l|(?=s?$))", "œj"),
         ("u", r"um(?=s?$)", "ɔm"),
         ("u", r"uNASAL", "œ̃"),
-        ("u", r"uy(?=VOWEL)", "yij"),
+        ("u", r"uy(?=VOWEL)", "ɥij"),
+        ("u", r"u(?=i)", "ɥ"),
         ("û", r"û(?=CONS*e?s?$)", "yː"),
         ("uûùü", r".", "y"),
         ("œ", r"œu(?=[rfvil])", "œ"),
@@ -428,7 +429,7 @@ _NUMERALS = frozenset(
     .split()
 )
 _NO_NOUNS = ("et", "ou", "un", "une", "à", "au", "en")
-_BEFORE_CONSONANT = {"six": "sˈi", "dix": "dˈi", "huit": "yˈi"}
+_BEFORE_CONSONANT = {"six": "sˈi", "dix": "dˈi", "huit": "ɥˈi"}
 _BEFORE_VOWEL = {
     "un": "œ̃n", "bon": "bɔn", "six": "sˈiz", "dix": "dˈiz", "prochain": "pʁoʃɛn", "certain": "sɛʁtɛn",
     "ancien": "ɑ̃sjɛn", "premier": "pʁəmjɛʁ", "dernier": "dɛʁnjɛʁ", "vieil": "vjɛj",
@@ -486,7 +487,7 @@ def _sounds_in_context(
     if not sounds:
         skipped.append(token.written)
     if following is None or not following.is_word:  # the last word before a pause is stressed
-        return "tˈus" if word == "tous" else sounds if "ˈ" in sounds else _stressed(sounds.replace("ˌ", ""))
+        return "tˈus" if word == "tous" else sounds if "ˈ" in sounds else _stressed(sounds)
     after = following.text.rstrip("'-")
     joins = after[0] in _VOWELS + "h" and after not in aspirated and not re.match(rf"y[{_VOWELS}]", after)
     if (
