@@ -97,7 +97,7 @@ LANGUAGES: Mapping[str, Language] = {
         {}, ("hin",),
     ),
     "it": Language(
-        "Italian", "italian", "i", Rates(18.8, 16.1, 18.8),
+        "Italian", "italian", "i", Rates(18.9, 16.3, 18.7),
         Probe("Eravamo lontani un anno fa.", "Eravamo lontani un anno fa, e non è cambiato quasi nulla."),
         {}, ("ita",),
     ),
@@ -107,7 +107,7 @@ LANGUAGES: Mapping[str, Language] = {
         {"haqumei": "haqumei==0.12.3"}, ("jpn", "jp"),
     ),
     "pt": Language(
-        "Portuguese", "portuguese", "p", Rates(21.8, 18.2, 21.7),
+        "Portuguese", "portuguese", "p", Rates(22.2, 19.6, 22.2),
         Probe("Fomos embora há um ano.", "Fomos embora há um ano, e quase nada mudou desde então."),
         {}, ("por",),
     ),
