@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -78,6 +79,16 @@ def test_english_needs_no_catalogue() -> None:
     assert catalogue(ENGLISH) == Catalogue()
     assert catalogue(ENGLISH).sentence("note: any words") == "note: any words"
     assert catalogue(ENGLISH).error("media_missing", "a.wav does not exist") == "a.wav does not exist"
+
+
+def test_no_text_is_translated_twice() -> None:
+    def keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        names = [name for name, _ in pairs]
+        assert len(set(names)) == len(names), [name for name in names if names.count(name) > 1]
+        return dict(pairs)
+
+    path = ROOT / "src" / "voiceclone_cli" / "catalogues" / f"{CHINESE}.json"
+    assert json.loads(path.read_text("utf-8"), object_pairs_hook=keys)
 
 
 def test_the_page_is_translated_as_a_whole_and_nothing_else_is() -> None:
