@@ -102,6 +102,44 @@ COMPILED_BATCHES = (1, 32)
 """Compiling takes a minute or more, so it is tried with few of them."""
 
 
+def tensor_sizes(shape: ModelShape) -> dict[str, tuple[int, ...]]:
+    """Return the size of each tensor of such a model, by its name in S1's model.pth."""
+    slow, fast = shape.slow, shape.fast
+    sizes: dict[str, tuple[int, ...]] = {
+        "embeddings.weight": (shape.vocabulary, slow.width),
+        "codebook_embeddings.weight": (shape.codebooks * shape.codebook_size, slow.width),
+    }
+    if not shape.tied_head:
+        sizes["output.weight"] = (shape.vocabulary, slow.width)
+    sizes |= {
+        "norm.weight": (slow.width,),
+        "fast_embeddings.weight": (shape.codebook_size, fast.width),
+        "fast_output.weight": (shape.codebook_size, fast.width),
+        "fast_norm.weight": (fast.width,),
+    }
+    for stack, side in (("layers", slow), ("fast_layers", fast)):
+        block = _block_sizes(side)
+        for layer in range(side.layers):
+            sizes |= {f"{stack}.{layer}.{name}": size for name, size in block.items()}
+    return sizes
+
+
+def _block_sizes(side: TransformerShape) -> dict[str, tuple[int, ...]]:
+    queries, keys = side.heads * side.head_size, side.key_heads * side.head_size
+    sizes: dict[str, tuple[int, ...]] = {
+        "attention_norm.weight": (side.width,),
+        "ffn_norm.weight": (side.width,),
+        "attention.wqkv.weight": (queries + 2 * keys, side.width),
+        "attention.wo.weight": (side.width, queries),
+        "feed_forward.w1.weight": (side.inner, side.width),
+        "feed_forward.w3.weight": (side.inner, side.width),
+        "feed_forward.w2.weight": (side.width, side.inner),
+    }
+    if side.head_norms:
+        sizes |= {f"attention.{name}.weight": (side.head_size,) for name in ("q_norm", "k_norm")}
+    return sizes
+
+
 def drawn_weights(shape: ModelShape, device: torch.device, dtype: torch.dtype) -> Weights:
     """Return random weights of this shape."""
     random = torch.Generator().manual_seed(0)
@@ -115,34 +153,7 @@ def drawn_weights(shape: ModelShape, device: torch.device, dtype: torch.dtype) -
             drawn[size] = base.to(dtype).repeat(repeats, *[1] * (len(size) - 1))[: size[0]].contiguous()
         return drawn[size]
 
-    slow, fast = shape.slow, shape.fast
-    tensors = {
-        "embeddings.weight": draw(shape.vocabulary, slow.width),
-        "codebook_embeddings.weight": draw(shape.codebooks * shape.codebook_size, slow.width),
-        "norm.weight": draw(slow.width),
-        "fast_embeddings.weight": draw(shape.codebook_size, fast.width),
-        "fast_output.weight": draw(shape.codebook_size, fast.width),
-        "fast_norm.weight": draw(fast.width),
-    }
-    if not shape.tied_head:
-        tensors["output.weight"] = draw(shape.vocabulary, slow.width)
-    for stack, side in (("layers", slow), ("fast_layers", fast)):
-        queries, keys = side.heads * side.head_size, side.key_heads * side.head_size
-        for number in range(side.layers):
-            name = f"{stack}.{number}"
-            tensors |= {
-                f"{name}.attention_norm.weight": draw(side.width),
-                f"{name}.ffn_norm.weight": draw(side.width),
-                f"{name}.attention.wqkv.weight": draw(queries + 2 * keys, side.width),
-                f"{name}.attention.wo.weight": draw(side.width, queries),
-                f"{name}.feed_forward.w1.weight": draw(side.inner, side.width),
-                f"{name}.feed_forward.w3.weight": draw(side.inner, side.width),
-                f"{name}.feed_forward.w2.weight": draw(side.width, side.inner),
-            }
-            if side.head_norms:
-                tensors |= {
-                    f"{name}.attention.{norm}.weight": draw(side.head_size) for norm in ("q_norm", "k_norm")
-                }
+    tensors = {name: draw(*size) for name, size in tensor_sizes(shape).items()}
     size = sum(tensor.nbytes for tensor in tensors.values())
     last = shape.vocabulary - 1
     tokens = SpeechTokens(last - shape.codebook_size, last - 1, last)

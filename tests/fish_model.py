@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from benchmarks.gpu_device import tensor_sizes
 from voiceclone_worker.engines.fish.weights import (
     ModelShape,
     SpeechTokens,
@@ -40,7 +41,7 @@ def random_weights(dtype: torch.dtype = torch.float32, *, seed: int = 0) -> Weig
     random = torch.Generator().manual_seed(seed)
     tensors = {
         name: torch.randn(size, generator=random) / (1.0 if "embeddings" in name else size[-1] ** 0.5)
-        for name, size in _sizes(shape).items()
+        for name, size in tensor_sizes(shape).items()
     }
     for name in tensors:
         if name.endswith("norm.weight"):
@@ -61,33 +62,3 @@ def prompt(length: int, *, seed: int, frames: bool = False) -> Tensor:
         tokens[1:] = torch.randint(0, CODES, (CODEBOOKS, length), generator=random)
         tokens[0] = TEXTS + tokens[1]
     return tokens
-
-
-def _sizes(shape: ModelShape) -> dict[str, tuple[int, ...]]:
-    sizes: dict[str, tuple[int, ...]] = {
-        "embeddings.weight": (shape.vocabulary, shape.slow.width),
-        "codebook_embeddings.weight": (shape.codebooks * shape.codebook_size, shape.slow.width),
-        "output.weight": (shape.vocabulary, shape.slow.width),
-        "norm.weight": (shape.slow.width,),
-        "fast_embeddings.weight": (shape.codebook_size, shape.fast.width),
-        "fast_output.weight": (shape.codebook_size, shape.fast.width),
-        "fast_norm.weight": (shape.fast.width,),
-    }
-    for stack, side in (("layers", shape.slow), ("fast_layers", shape.fast)):
-        queries, keys = side.heads * side.head_size, side.key_heads * side.head_size
-        for layer in range(side.layers):
-            block = f"{stack}.{layer}"
-            sizes |= {
-                f"{block}.attention_norm.weight": (side.width,),
-                f"{block}.ffn_norm.weight": (side.width,),
-                f"{block}.attention.wqkv.weight": (queries + 2 * keys, side.width),
-                f"{block}.attention.wo.weight": (side.width, queries),
-                f"{block}.feed_forward.w1.weight": (side.inner, side.width),
-                f"{block}.feed_forward.w3.weight": (side.inner, side.width),
-                f"{block}.feed_forward.w2.weight": (side.width, side.inner),
-            }
-            if side.head_norms:
-                sizes |= {
-                    f"{block}.attention.{name}.weight": (side.head_size,) for name in ("q_norm", "k_norm")
-                }
-    return sizes

@@ -116,7 +116,7 @@ class PenaltySampling:
         penalty = torch.where(counts > 0, self._penalty, 1.0)[:, None]
         score = logits.gather(1, penalised)
         logits = logits.scatter(1, penalised, torch.where(score < 0, score * penalty, score / penalty))
-        return _race(logits, self._temperature, self._top_p, None, noise)
+        return _race(_ranked(logits), self._temperature, self._top_p, None, noise)
 
 
 class RasSampling:
@@ -145,14 +145,15 @@ class RasSampling:
 
     def token(self, logits: Tensor, window: Tensor, counts: Tensor, noise: Tensor) -> Tensor:
         """Return token ids [n]."""
-        token = self._ids[_race(logits.float(), self._temperature, self._top_p, TOP_K, noise[:, 0])]
-        wider = self._ids[_race(logits.float(), AGAIN_TEMPERATURE, AGAIN_TOP_P, TOP_K, noise[:, 1])]
+        ranked = _ranked(logits.float())
+        token = self._ids[_race(ranked, self._temperature, self._top_p, TOP_K, noise[:, 0])]
+        wider = self._ids[_race(ranked, AGAIN_TEMPERATURE, AGAIN_TOP_P, TOP_K, noise[:, 1])]
         again = (window[:, 0] == token[:, None]).any(1) & (token != self.end)
         return torch.where(again, wider, token)
 
     def code(self, logits: Tensor, window: Tensor, counts: Tensor, noise: Tensor, codebook: int) -> Tensor:
         """Return codes [n] of a residual codebook."""
-        return _race(logits.float(), self._temperature, self._top_p, TOP_K, noise)
+        return _race(_ranked(logits.float()), self._temperature, self._top_p, TOP_K, noise)
 
 
 def _candidates(weights: Weights) -> Tensor:
@@ -172,9 +173,17 @@ def _exponential(generators: Sequence[torch.Generator], sizes: Sequence[int]) ->
     return list(noise.tensor_split(list(accumulate(sizes))[:-1], 1))
 
 
-def _race(logits: Tensor, temperature: float, top_p: float, top_k: int | None, noise: Tensor) -> Tensor:
-    """Return the index [n] that wins an exponential race over the ranked logits [n, candidates], each with its noise."""
+def _ranked(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logits [n, candidates] from the highest to the lowest, and the index of each."""
     ranked, order = logits.sort(-1, descending=True)
+    return ranked, order
+
+
+def _race(
+    ranking: tuple[Tensor, Tensor], temperature: float, top_p: float, top_k: int | None, noise: Tensor
+) -> Tensor:
+    """Return the index [n] that wins an exponential race over the ranked logits, each with its noise."""
+    ranked, order = ranking
     beyond = ranked.softmax(-1).cumsum(-1) > top_p
     if top_k is not None:
         beyond[:, top_k:].fill_(True)
