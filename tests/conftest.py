@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from judge import Judge, fetch_weights
-from voiceclone_cli import translation
+from voiceclone_cli import messages
 from voiceclone_worker.telemetry import refuse_telemetry
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -58,7 +58,7 @@ def isolated_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     if _MODEL_HOME:
         monkeypatch.setenv("VOICECLONE_HOME", _MODEL_HOME)
-    translation.choose(None)
+    messages.choose(None)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     work = tmp_path / "cwd"
     work.mkdir()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from voiceclone_cli import languages, translation
+from voiceclone_cli import languages, messages
 from voiceclone_cli.errors import InputError
 from voiceclone_worker.engines import ENGINES
 
@@ -306,8 +306,8 @@ class Settings:
         dict, "VOICECLONE_RAY_RESOURCES", _amounts, "Ray resources that each worker takes, NAME=AMOUNT,..."
     )
     lang: str = _setting(
-        translation.locale_language, "VOICECLONE_LANG", _one_of("|".join(translation.LANGUAGES)),
-        "Language of messages and of the report [default: that of the locale].", ("--lang",), PROGRESS, "|".join(translation.LANGUAGES),
+        messages.locale_language, "VOICECLONE_LANG", _one_of("|".join(messages.LANGUAGES)),
+        "Language of messages and of the report [default: that of the locale].", ("--lang",), PROGRESS, "|".join(messages.LANGUAGES),
     )
     token: str | None = _setting(None, "HF_TOKEN", _token, "Token of the model hub.", secret=True)
     # fmt: on

@@ -13,7 +13,7 @@ import pytest
 from browser import Browser, Page, find_chromium, open_browser
 from command import voiceclone
 from report_runs import line, write_check, write_run
-from voiceclone_cli import translation
+from voiceclone_cli import messages
 from voiceclone_cli.report.page import write_report
 
 CHROMIUM = find_chromium()
@@ -349,7 +349,7 @@ def chinese_talk(talk: Path, tmp_path: Path) -> Path:
     """The same run with a report in Chinese."""
     folder = tmp_path / "谈话.voiceclone"
     shutil.copytree(talk, folder)
-    translation.choose("zh")
+    messages.choose("zh")
     write_report(folder)
     return folder
 

@@ -8,7 +8,7 @@ import pytest
 
 from check_samples import finished_run, row, voice
 from command import voiceclone
-from voiceclone_cli import translation
+from voiceclone_cli import messages
 from voiceclone_cli.cli.inspect import _evaluation_lines, _gate_lines
 from voiceclone_cli.evaluation.evaluate import summarise
 from voiceclone_cli.evaluation.gates import find_gate_failures
@@ -63,8 +63,8 @@ def test_what_a_check_prints_is_in_the_language_that_was_chosen() -> None:
     summary, voices = summarise(rows), (voice(),)
     failures = find_gate_failures(gates, rows, voices, summary)
     evaluation = Evaluation(Path("/run"), rows, voices, summary, gates, failures, {}, ())
-    translation.choose("zh")
-    say = translation.current().sentence
+    messages.choose("zh")
+    say = messages.current().sentence
     assert [say(line) for line in _evaluation_lines(evaluation)] == [
         "  ANNA：相似度 0.60，领先 +0.20，与录音相比（10.0 秒）",
         "  0002  ANNA  相似度  0.60  领先 +0.20  词错误率 0.50  音质 3.20  字词有误：识别为 'We eat.'",

@@ -12,7 +12,7 @@ import pytest
 import typer
 from rich.cells import cell_len
 
-from voiceclone_cli import translation
+from voiceclone_cli import messages
 from voiceclone_cli.batch.run import BatchResult
 from voiceclone_cli.cli.output import MAX_BATCH_ROWS, batch_summary, batch_table, main_output, show_batch
 from voiceclone_cli.cli.progress import (
@@ -359,7 +359,7 @@ def test_errors_carry_no_colour(words: tuple[str, ...]) -> None:
 
 
 def test_progress_and_notes_are_in_the_language_that_was_chosen(capsys: pytest.CaptureFixture[str]) -> None:
-    translation.choose("zh")
+    messages.choose("zh")
     with Display(ProgressMode.PLAIN).progress() as show:
         show(ProgressEvent("diarization", 1, 2, note="kept from before"))
         show(ProgressEvent("note", 1, 1, note="engine: echo is requested: tones, no speech"))
@@ -370,7 +370,7 @@ def test_progress_and_notes_are_in_the_language_that_was_chosen(capsys: pytest.C
 
 
 def test_progress_for_programs_is_english_in_every_language(capsys: pytest.CaptureFixture[str]) -> None:
-    translation.choose("zh")
+    messages.choose("zh")
     with Display(ProgressMode.JSON).progress() as show:
         show(ProgressEvent("diarization", 1, 2, note="kept from before"))
     event = json.loads(capsys.readouterr().err)
@@ -381,7 +381,7 @@ def test_bars_are_in_the_language_that_was_chosen() -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    translation.choose("zh")
+    messages.choose("zh")
     bars = Progress(console=Console(file=io.StringIO()))
     show = Bars(bars)
     show(ProgressEvent("transcription", 1, 2, note="kept from before"))
@@ -390,7 +390,7 @@ def test_bars_are_in_the_language_that_was_chosen() -> None:
 
 
 def test_a_table_is_aligned_in_chinese() -> None:
-    translation.choose("zh")
+    messages.choose("zh")
     empty = {**row("空", 2), "error": {"code": "media_empty", "message": "空.wav is empty"}}
     assert list(batch_table([row("failed"), row("会议", 2, "it is empty"), empty, row("later", None)])) == [
         "  名称    状态       句数    秒",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from voiceclone_cli import translation
+from voiceclone_cli import messages
 from voiceclone_cli.cli import setup
 from voiceclone_cli.cli.app import app
 from voiceclone_cli.cli.setup import check_lines
@@ -68,7 +68,7 @@ def test_list_is_in_the_users_language_but_for_names_and_licences(home: Path) ->
 
 
 def test_every_role_and_state_of_a_model_has_a_translation() -> None:
-    say = translation.catalogue(translation.CHINESE).sentence
+    say = messages.catalogue(messages.CHINESE).sentence
     words = [*(entry.role for entry in registry.ENTRIES), *(state.value for state in ModelState)]
     assert [word for word in words if say(word) == word] == []
 
@@ -183,7 +183,7 @@ def test_an_unknown_name_is_a_usage_error(home: Path, verb: str) -> None:
 
 
 def test_what_a_doctor_finds_is_in_the_language_that_was_chosen() -> None:
-    translation.choose("zh")
+    messages.choose("zh")
     rows = [
         CheckRow("hub", CheckState.OK, "no token; none is needed but for community-1, openaudio-s1-mini and s2-pro"),
         CheckRow("disk: here", CheckState.FAIL, "/run cannot be written to", "name a run directory elsewhere with --out"),

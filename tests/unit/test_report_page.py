@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from report_runs import line, write_run
-from voiceclone_cli import translation
+from voiceclone_cli import messages
+from voiceclone_cli.messages import CHINESE, catalogue
 from voiceclone_cli.report.content import content_of, open_report_folder
+from voiceclone_cli.report.localized import localized_content
 from voiceclone_cli.report.page import translated_source, write_report
-from voiceclone_cli.report.translated import translated_content
-from voiceclone_cli.translation import CHINESE, catalogue
 from voiceclone_cli.types import no_progress
 
 THEMES = {"light": ":root {", "dark": ':root[data-theme="dark"] {'}
@@ -83,9 +83,9 @@ def test_without_translation_only_the_marks_go() -> None:
     assert translated_source(source, str, with_names=False) == '`${a} of ${plural(b, "line")}`'
 
 
-@pytest.mark.parametrize("language", translation.LANGUAGES)
+@pytest.mark.parametrize("language", messages.LANGUAGES)
 def test_a_page_has_its_language_and_no_marks(language: str, tmp_path: Path) -> None:
-    translation.choose(language)
+    messages.choose(language)
     page = write_report(write_run(tmp_path / "run", [line(0, "ANNA", "⟦Hello⟧ ⟨all⟩.")])).read_text("utf-8")
     assert f'<html lang="{catalogue(language).tag}">' in page
     assert not re.search("[⟦⟧⟨⟩\ue000\ue001]", page), "the text of the line is in ASCII"
@@ -95,7 +95,7 @@ def test_a_page_has_its_language_and_no_marks(language: str, tmp_path: Path) -> 
 def test_chinese_costs_the_page_less_than_a_waveform(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", [line(0, "ANNA", "Hello.")])
     english = write_report(folder).stat().st_size
-    translation.choose(CHINESE)
+    messages.choose(CHINESE)
     assert abs(write_report(folder).stat().st_size - english) < 8_000
 
 
@@ -106,7 +106,7 @@ def test_content_is_translated_except_what_is_the_users(tmp_path: Path) -> None:
     errors = [{"code": "disk_full", "message": "The disk of /run is full", "segment": "0002"}]
     folder = write_run(tmp_path / "run", rows, errors=errors, notes=["the run fetches first: kokoro"])
     content = content_of(open_report_folder(folder), no_progress)
-    chinese = translated_content(content, catalogue(CHINESE))
+    chinese = localized_content(content, catalogue(CHINESE))
     assert [(row["speaker"], row["text"], row["status"]) for row in chinese["lines"]] == [
         ("original", "failed", "done"),
         ("original", "Mix", "failed"),
@@ -116,4 +116,4 @@ def test_content_is_translated_except_what_is_the_users(tmp_path: Path) -> None:
     assert outcome["errors"][0]["message"].startswith("磁盘已满")
     assert outcome["errors"][0]["message"].endswith("The disk of /run is full")
     assert dict(chinese["facts"])["运行目录"] == str(folder)
-    assert translated_content(content, catalogue("en")) is content
+    assert localized_content(content, catalogue("en")) is content

@@ -53,7 +53,7 @@ DESELECTED = {
     "test_project.py": "reads the files of the project, which are the same here",
     "test_pictures.py": "makes pictures of pages with Chromium",
     "test_structure.py": "reads the sources, which are the same here",
-    "test_translation.py": "reads the sources, which are the same here",
+    "test_messages.py": "reads the sources, which are the same here",
     "test_words.py": "reads the sources, which are the same here",
 }
 """Files of unit tests that say nothing about Windows, with the reason."""

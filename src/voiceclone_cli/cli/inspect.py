@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from voiceclone_cli import translation
+from voiceclone_cli import messages
 from voiceclone_cli.cli import options
 from voiceclone_cli.cli.progress import Display, print_line
 from voiceclone_cli.config import INPUT, OUTPUT, resolve
@@ -96,7 +96,7 @@ def check_command(
 
 def _gate_lines(evaluation: Evaluation) -> Iterator[str]:
     """Yield a line about each gate that was missed, in the user's language."""
-    say = translation.current().sentence
+    say = messages.current().sentence
     for failure in evaluation.gate_failures:
         where = failure.segment or say("the run" if failure.speaker is None else "all segments")
         speaker = f" ({failure.speaker})" if failure.speaker else ""
@@ -322,7 +322,7 @@ def verify_command(
         typer.echo(dump_json(verification_document(found)))
     else:
         for line in verification_lines(found):
-            typer.echo(translation.current().sentence(line))
+            typer.echo(messages.current().sentence(line))
     raise typer.Exit(0 if found.detection.verdict is Verdict.WATERMARKED else 3)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from voiceclone_cli import config, translation
+from voiceclone_cli import config, messages
 from voiceclone_cli.cli.progress import Display, ProgressMode
 from voiceclone_cli.errors import InputError
 
@@ -33,8 +33,8 @@ PANELS = (
 class Lang(StrEnum):
     """Languages of --lang."""
 
-    EN = translation.ENGLISH
-    ZH = translation.CHINESE
+    EN = messages.ENGLISH
+    ZH = messages.CHINESE
 
 
 class GroupedCommand(TyperCommand):
@@ -165,10 +165,10 @@ def _setting_type(name: str) -> Any:
 def choose_language(lang: str | None) -> None:
     """Choose the language of messages: that of the option, else of the settings."""
     try:
-        translation.choose(lang or config.resolve({}).lang)
+        messages.choose(lang or config.resolve({}).lang)
     except InputError:
         # A fault of the settings, which the command reports: in the language of the locale.
-        translation.choose(None)
+        messages.choose(None)
 
 
 def settings_of(ctx: typer.Context) -> config.Settings:

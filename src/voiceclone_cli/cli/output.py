@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from voiceclone_cli import translation
+from voiceclone_cli import messages
 from voiceclone_cli.cli.progress import Display
 from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.types import Until
@@ -68,7 +68,7 @@ def columns(table: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> Iter
 
 def translated_rows(table: Iterable[Sequence[str]], names: Sequence[int] = ()) -> Iterator[Sequence[str]]:
     """Yield the rows of a table in the user's language; of ``names`` columns only the headings."""
-    say = translation.current().sentence
+    say = messages.current().sentence
     for number, row in enumerate(table):
         yield [cell if number and column in names else say(cell) for column, cell in enumerate(row)]
 
@@ -171,7 +171,7 @@ def _print_plan(document: dict[str, Any]) -> None:
     )
     omitted = [_omitted_rows(document["omitted"])] if document["omitted"] else []
     parts = (plan_header(document), *omitted, *map(columns, tables), plan_totals(document))
-    say = translation.current().sentence
+    say = messages.current().sentence
     typer.echo("\n\n".join("\n".join(map(say, part)) for part in parts))
 
 
@@ -201,7 +201,7 @@ def _omitted_rows(omitted: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     from voiceclone_cli.script.sounds import omitted_summary
 
     yield f"not spoken: {omitted_summary([row['reason'] for row in omitted])}"
-    say = translation.current().sentence
+    say = messages.current().sentence
     cells = (
         (
             say(row["where"]),
@@ -334,7 +334,7 @@ def batch_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     shown = rows if len(rows) <= MAX_BATCH_ROWS else [row for row in rows if row["exit_code"]]
     if not shown:
         return
-    say_why = translation.current().meaning
+    say_why = messages.current().meaning
     cells = [("name", "status", "segments", "seconds", "")]
     for row in shown:
         name, count = row["name"], row["segments"]
@@ -384,7 +384,7 @@ def show_batch_plan(document: Mapping[str, Any], *, as_json: bool, display: Disp
         for row in document["inputs"]:
             typer.echo(f"== {row['name']}")
             if row["plan"] is None:
-                typer.echo(translation.current().meaning(row["error"]["code"], row["error"]["message"]))
+                typer.echo(messages.current().meaning(row["error"]["code"], row["error"]["message"]))
             else:
                 _print_plan(row["plan"])
             typer.echo()
@@ -394,7 +394,7 @@ def show_batch_plan(document: Mapping[str, Any], *, as_json: bool, display: Disp
             f"{total['segments']} segments to speak; about {_duration(total['seconds'])} one after the other"
             f"{_guessed(total)}, disk at most {total['disk_bytes'] / 1e6:.0f} MB"
         )
-        typer.echo(translation.current().sentence(whole))
+        typer.echo(messages.current().sentence(whole))
     errors = [row for row in document["inputs"] if row["error"]]
     display.say(*(f"  {row['name']}: {row['error']['message']}" for row in errors))
     display.say(_plan_note(document["root"]))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 
-from voiceclone_cli import translation
+from voiceclone_cli import messages
 from voiceclone_cli.config import redact
 from voiceclone_cli.errors import VoicecloneError
 from voiceclone_cli.types import INPUTS_STAGE, SYNTHESIS_STAGE, Progress, ProgressEvent, no_progress
@@ -42,7 +42,7 @@ class ProgressMode(StrEnum):
 
 def print_line(line: str) -> None:
     """Write a line for people to stderr, in their language."""
-    _write_line(translation.current().sentence(line))
+    _write_line(messages.current().sentence(line))
 
 
 def _write_line(line: str) -> None:
@@ -57,7 +57,7 @@ def _write_line(line: str) -> None:
 
 def print_error(message: str, code: str = "") -> None:
     """Write an error message to stderr, after the name of the program."""
-    _write_line(f"voiceclone: {translation.current().error(code, message)}")
+    _write_line(f"voiceclone: {messages.current().error(code, message)}")
 
 
 class Display:
@@ -253,7 +253,7 @@ class Bars:
         with self._lock:
             if event.stage in (NOTE, LOG):
                 self._bars.console.print(
-                    translation.current().sentence(_sentence(event)), style="dim", markup=False
+                    messages.current().sentence(_sentence(event)), style="dim", markup=False
                 )
             elif event.worker is not None:
                 self._show_worker(event.worker, event)
@@ -331,10 +331,10 @@ class Bars:
     ) -> None:
         from rich.markup import escape
 
-        note = escape(translation.current().sentence(note))
+        note = escape(messages.current().sentence(note))
         self._bars.update(task, completed=completed, total=total, note=note, visible=visible)
 
     def _task(self, stage: str) -> TaskID:
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(translation.current().name(stage), total=None, note="")
+            self._tasks[stage] = self._bars.add_task(messages.current().name(stage), total=None, note="")
         return self._tasks[stage]

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from voiceclone_cli import translation
+from voiceclone_cli import messages
 from voiceclone_cli.cli.options import AsJson, argument, model_names, option, settings_of, with_options
 from voiceclone_cli.cli.output import columns, translated_rows
 from voiceclone_cli.cli.progress import Display, print_line
@@ -124,7 +124,7 @@ def doctor_command(ctx: typer.Context, *, as_json: AsJson = False, display: Disp
 
 def check_lines(rows: Sequence[CheckRow]) -> Iterator[str]:
     """Yield a line for each row and one for its advice, never wrapped: for pipes and logs."""
-    say = translation.current().sentence
+    say = messages.current().sentence
     cells: list[tuple[str, str, str]] = []
     for row in rows:
         cells.append((f"{say(row.state.value):<4}", say(row.check), say(row.found)))
@@ -137,7 +137,7 @@ def print_checks(rows: Sequence[CheckRow]) -> None:
     """Print the rows of a doctor on a terminal, wrapped and coloured."""
     from rich.text import Text
 
-    say = translation.current().sentence
+    say = messages.current().sentence
     cells = []
     for row in rows:
         colour = CHECK_COLOURS[row.state.value]
@@ -289,7 +289,7 @@ def list_models(*, as_json: AsJson = False, display: Display) -> None:
         typer.echo(_models_document(found))
     else:
         typer.echo(_models_table(found))
-        typer.echo(translation.current().sentence(f"\nUnder {(home or store.default_home()) / 'models'}"))
+        typer.echo(messages.current().sentence(f"\nUnder {(home or store.default_home()) / 'models'}"))
 
 
 _ModelNames = Annotated[
@@ -328,7 +328,7 @@ def _ask_for_acceptance(entry: ModelEntry) -> None:
         raise license_error(entry)
     assert entry.hub is not None
     print_line(f"{entry.name} is under the {entry.licence}: {entry.terms} ({entry.hub.page}).")
-    if not typer.confirm(translation.current().sentence("Do you accept this licence?"), err=True):
+    if not typer.confirm(messages.current().sentence("Do you accept this licence?"), err=True):
         raise license_error(entry)
 
 

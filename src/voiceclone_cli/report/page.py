@@ -16,12 +16,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from voiceclone_cli import translation
+from voiceclone_cli import messages
 from voiceclone_cli.files import friendly_errors, write_text_atomic
+from voiceclone_cli.messages import Catalogue
 from voiceclone_cli.report.content import content_of, open_report_folder
-from voiceclone_cli.report.translated import translated_content
+from voiceclone_cli.report.localized import localized_content
 from voiceclone_cli.rundir.manifest import RunPaths
-from voiceclone_cli.translation import Catalogue
 from voiceclone_cli.types import Progress, no_progress
 
 _STYLES = ("theme", "frame", "timeline", "lines", "deck", "details")
@@ -55,22 +55,22 @@ _SHELL = """<!doctype html>
 def write_report(run_dir: Path, progress: Progress = no_progress) -> Path:
     """Write ``run_dir``/report.html from its run.json, check.json and sounds, and return its path.
 
-    It is in the language that `translation.choose` was given. The page links to files beside it by relative URLs, so the directory can be moved and shared. Unfinished and
+    It is in the language that `messages.choose` was given. The page links to files beside it by relative URLs, so the directory can be moved and shared. Unfinished and
     failed runs have a report too.
 
     Progress: stage "report", in lines. Raises InputError, as ``open_report_folder`` does, and RunError when the
     page cannot be written.
     """
     folder = open_report_folder(run_dir)
-    catalogue = translation.current()
-    page = page_of(translated_content(content_of(folder, progress), catalogue), catalogue)
+    catalogue = messages.current()
+    page = page_of(localized_content(content_of(folder, progress), catalogue), catalogue)
     report = RunPaths(folder.root).report
     with friendly_errors(folder.root):
         write_text_atomic(report, page)
     return report
 
 
-def page_of(content: Mapping[str, Any], catalogue: Catalogue = translation.ENGLISH_TEXTS) -> str:
+def page_of(content: Mapping[str, Any], catalogue: Catalogue = messages.ENGLISH_TEXTS) -> str:
     """Return the page as HTML. The content is data, and never parsed as markup or as a script."""
     style = "\n".join(_part(f"{name}.css") for name in _STYLES)
     # All parts are in one function and share their names.

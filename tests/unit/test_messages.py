@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from voiceclone_cli import translation
+from voiceclone_cli import messages
 from voiceclone_cli.cli.inspect import MAX_STRETCHES, verification_lines
 from voiceclone_cli.cli.output import run_summary
 from voiceclone_cli.evaluation.model import Flag
+from voiceclone_cli.messages import CHINESE, ENGLISH, Catalogue, catalogue, locale_language, placeholders
 from voiceclone_cli.provenance.verify import Detection, Origin, OriginState, Verdict, Verification
 from voiceclone_cli.report import page
 from voiceclone_cli.report.content import _WEIGHTS
-from voiceclone_cli.translation import CHINESE, ENGLISH, Catalogue, catalogue, locale_language, placeholders
 from voiceclone_cli.types import Until
 
 ROOT = Path(__file__).parents[2]
@@ -214,12 +214,12 @@ def test_windows_says_the_language_without_variables(
 
 
 def test_what_is_chosen_comes_before_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(translation, "locale_language", lambda: CHINESE)
-    assert translation.current().language == CHINESE
-    translation.choose(ENGLISH)
-    assert translation.current().language == ENGLISH
-    translation.choose(None)
-    assert translation.current().language == CHINESE
+    monkeypatch.setattr(messages, "locale_language", lambda: CHINESE)
+    assert messages.current().language == CHINESE
+    messages.choose(ENGLISH)
+    assert messages.current().language == ENGLISH
+    messages.choose(None)
+    assert messages.current().language == CHINESE
 
 
 def without_chinese(lines: Iterator[str]) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voiceclone_cli.translation import Catalogue
+from voiceclone_cli.messages import Catalogue
 
 
-def translated_content(content: Mapping[str, Any], catalogue: Catalogue) -> Mapping[str, Any]:
+def localized_content(content: Mapping[str, Any], catalogue: Catalogue) -> Mapping[str, Any]:
     """Return the content with its labels and sentences translated; texts, names and paths are kept.
 
     Names of states, flags and stages stay as they are, since the page works with them: it translates them itself.
