@@ -65,7 +65,7 @@ def open_command(settings: Settings, notify: Notify) -> CommandTranslator:
 
 
 def lack_of_program(command: str) -> str | None:
-    """Return why a command is none that can be started; None where it can."""
+    """Return why a command cannot be started; None where it can."""
     try:
         words = system.split_command(command)
     except ValueError:
