@@ -156,7 +156,7 @@ class Segment:
     seed: int | None = None
     """Of this line; None: derived from the run's seed and the id."""
     original: str = ""
-    """What the text is a translation of; empty where it is none."""
+    """What the text is a translation of; empty for a text that is no translation."""
 
 
 def segment_seed(run_seed: int, segment_id: str) -> int:

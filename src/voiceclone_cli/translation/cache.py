@@ -40,13 +40,13 @@ class TranslationCache:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         document = json_object(path) if path is not None else {}
-        is_ours = document.get("schema") == SCHEMA and document.get("version") == VERSION
+        is_known = document.get("schema") == SCHEMA and document.get("version") == VERSION
         self.translator: Mapping[str, str] = {"name": "", "destination": "", "identity": ""}
         """Name, destination and identity of the translator that was asked last."""
         self.output = ""
         """SHA-256 of the script that was written with these lines."""
         self._lines: dict[str, CachedLine] = {}
-        if is_ours:
+        if is_known:
             self._load(document)
         self._next_write = 0.0
 

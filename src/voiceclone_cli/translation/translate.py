@@ -167,7 +167,7 @@ def translate_script(
             cache.save()
         if work.error is not None and not work.texts:
             raise work.error
-    return work.result()
+    return work.finish()
 
 
 class _Work:
@@ -285,9 +285,9 @@ class _Work:
         self.useless = 0 if found else self.useless + 1
         if self.useless >= USELESS_LIMIT:
             self.error = TranslatorError(
-                f"the last {USELESS_LIMIT} answers had no line that can be used; the last one: "
+                f"The last {USELESS_LIMIT} answers of the translator had no line that can be used; of the last line, "
                 f"{next(iter(doubtful.values()))}.",
-                code="translator_answer",
+                code="translator_useless",
                 failing=Failing.UNUSABLE,
             )
         return found, doubtful
@@ -413,7 +413,7 @@ class _Work:
 
     # The result
 
-    def result(self) -> ScriptTranslation:
+    def finish(self) -> ScriptTranslation:
         """Return every line with what became of it."""
         lines = tuple(self._line(n) for n in range(len(self.segments)))
         segments = tuple(line.segment for line in lines)
