@@ -74,6 +74,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "script": (
         ("Write the words, to edit or to translate", "voiceclone script talk.mp4 --output talk.srt"),
         ("Transcribe a recording in Spanish", "voiceclone script charla.wav -l es --output charla.json"),
+        ("List the lines of a translation that are too long", "voiceclone script talk.es.srt --fit"),
     ),
     "synth": (
         ("Synthesize a task file", "voiceclone synth task.json"),
