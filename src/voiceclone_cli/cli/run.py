@@ -1,4 +1,4 @@
-"""Commands that make a run: `voiceclone run`, `plan` (what `run` would do) and `redo`."""
+"""Commands that make a run: `voiceclone demo`, `run`, `plan` (what `run` would do) and `redo`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,35 @@ from voiceclone_cli.cli.progress import Display
 from voiceclone_cli.config import INPUT, OUTPUT, SPEAKERS, VOICES, WORKERS
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import Until
+
+
+@options.with_options("engine", "checkpoint", "device")
+def demo_command(
+    ctx: typer.Context,
+    *,
+    out: Annotated[Path, options.option("Run directory.", OUTPUT, "--out", "-o", show_default=True)] = Path(
+        "voiceclone-demo"
+    ),
+    open_page: Annotated[bool, options.option("Open the report in the browser.", OUTPUT, "--open")] = False,
+    as_json: options.AsJson = False,
+    display: Display,
+) -> None:
+    """Fetch the models and speak a short sample recording again.
+
+    The recording is of two people, 30 s long, and comes with the installation. The models (about 400 MB) are fetched
+    once. The same command continues where it was stopped.
+    """
+    from voiceclone_cli.pipeline.demo import run_demo
+    from voiceclone_cli.planning.estimate import record_run
+    from voiceclone_cli.rundir.manifest import failure_document
+
+    with output.failure_as_json(failure_document, as_json=as_json), display.progress() as progress:
+        result = run_demo(options.settings_of(ctx), out, progress)
+        record_run(result)
+    report = result.document["outputs"]["report"]
+    if open_page and report:
+        output.open_in_browser(Path(report))
+    output.show_result(result, as_json=as_json, display=display)
 
 
 @options.with_options(
