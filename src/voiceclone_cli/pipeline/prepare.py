@@ -30,7 +30,7 @@ from voiceclone_cli.engines.select import language_notes
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import write_text_atomic
 from voiceclone_cli.languages import main_language, name_of
-from voiceclone_cli.mixing import timeline
+from voiceclone_cli.mixing import slots
 from voiceclone_cli.mixing.timeline import mix_rate
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.request import describe_request
@@ -88,7 +88,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
         with ctx.resources.cpu_lock, ctx.clock.stage("casting"):
             words = recognised.words if recognised is not None else ()
             references = _build_references(ctx, diarization, words, recording_language, script, corrections)
-    slot_ends = timeline.slot_ends(script.segments, ctx.recording.seconds)
+    slot_ends = slots.slot_ends(script.segments, ctx.recording.seconds)
     if references:
         _check_free_space(ctx, script.segments, slot_ends, len(references))
     if until is not Until.DIARIZATION:
