@@ -193,7 +193,7 @@ def redo_command(
     as_json: options.AsJson = False,
     display: Display,
 ) -> None:
-    """Correct takes, words, times, speakers or names of a run; split, join or drop lines.
+    """Correct the lines and speakers of a run.
 
     Only what changes is made again. Corrections are kept in the run directory (corrections.json) and hold for
     later runs in it too. Without a correction, redo continues an unfinished run.
