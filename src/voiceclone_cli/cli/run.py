@@ -189,7 +189,23 @@ def redo_command(
     *,
     input: Annotated[Path | None, options.option("Path of the recording, if it has moved.", INPUT)] = None,
     text: Annotated[str | None, options.option("New text of the line.", INPUT)] = None,
-    speaker: Annotated[str | None, options.option("New speaker of the lines.", SPEAKERS)] = None,
+    split: Annotated[
+        list[str] | None,
+        options.option("Split a line at a time, or before words of it.", INPUT, metavar="ID@TIME|ID@WORDS"),
+    ] = None,
+    join: Annotated[
+        tuple[str, str] | None,
+        options.option("Join two lines of a speaker.", INPUT, metavar="ID ID"),
+    ] = None,
+    move: Annotated[
+        list[str] | None,
+        options.option("New start of a line; +TIME or -TIME from the old one.", INPUT, metavar="ID=TIME"),
+    ] = None,
+    drop: Annotated[list[str] | None, options.option("Drop a line.", INPUT, metavar="ID")] = None,
+    speaker: Annotated[
+        list[str] | None,
+        options.option("New speaker of the lines, or of one line.", SPEAKERS, metavar="NAME|ID=NAME"),
+    ] = None,
     rename: Annotated[
         list[str] | None, options.option("Rename a speaker.", SPEAKERS, metavar="OLD=NEW")
     ] = None,
@@ -206,7 +222,7 @@ def redo_command(
     as_json: options.AsJson = False,
     display: Display,
 ) -> None:
-    """Correct takes, words, speakers or names of a run.
+    """Correct the lines and speakers of a run.
 
     Only what changes is made again. Corrections are kept in the run directory (corrections.json) and hold for
     later runs in it too. Without a correction, redo continues an unfinished run.
@@ -219,10 +235,14 @@ def redo_command(
         edits = parse_edits(
             ids or [],
             text=text,
-            speaker=speaker,
+            speaker=speaker or [],
             seed=seed,
             rename=rename or [],
             merge=merge or [],
+            split=split or [],
+            join=join,
+            move=move or [],
+            drop=drop or [],
             undo=undo,
         )
         with display.progress() as progress:
