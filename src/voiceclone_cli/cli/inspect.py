@@ -12,6 +12,7 @@ import typer
 
 from voiceclone_cli import messages
 from voiceclone_cli.cli import options
+from voiceclone_cli.cli.output import open_in_browser
 from voiceclone_cli.cli.progress import Display, print_line
 from voiceclone_cli.config import INPUT, OUTPUT, Settings, resolve
 from voiceclone_cli.errors import PreflightError
@@ -198,8 +199,8 @@ def report_command(
     with display.progress() as progress:
         report = write_report(run_dir, progress)
     typer.echo(report)
-    if open_page and typer.launch(report.as_uri()) != 0:
-        print_line(f"note: no browser could be started; open {report} yourself")
+    if open_page:
+        open_in_browser(report)
 
 
 @options.with_options(

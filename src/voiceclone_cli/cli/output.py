@@ -5,12 +5,13 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
 
 from voiceclone_cli import messages
-from voiceclone_cli.cli.progress import Display
+from voiceclone_cli.cli.progress import Display, print_line
 from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.types import Until
 
@@ -87,6 +88,12 @@ def show_result(
             typer.echo(path)
     display.say(*run_summary(result.document, until))
     raise typer.Exit(result.exit_code)
+
+
+def open_in_browser(page: Path) -> None:
+    """Open a report in the user's browser, or print its path where none can be started."""
+    if typer.launch(page.absolute().as_uri()) != 0:
+        print_line(f"note: no browser could be started; open {page} yourself")
 
 
 def _output_paths(document: dict[str, Any], until: Until | None) -> list[str]:

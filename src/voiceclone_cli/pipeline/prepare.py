@@ -77,7 +77,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
                 found, recognised, script_from, language = _find_script(
                     ctx, diarization, corrections, analyzer
                 )
-                corrections, script = _correct(ctx, diarization, found, corrections)
+                corrections, script = _correct(ctx, diarization, found, recognised, corrections)
                 if recognised is not None:
                     recording_language = recognised.language
                 elif until is not Until.SCRIPT:
@@ -219,7 +219,11 @@ def _identify_language(ctx: RunContext, diarization: Diarization, script: Script
 
 
 def _correct(
-    ctx: RunContext, diarization: Diarization, found: Script, saved: edits.Corrections
+    ctx: RunContext,
+    diarization: Diarization,
+    found: Script,
+    recognised: Transcript | None,
+    saved: edits.Corrections,
 ) -> tuple[edits.Corrections, Script]:
     """Apply the corrections of earlier commands and of this one, which are kept from now on."""
     request = ctx.request
@@ -239,6 +243,8 @@ def _correct(
         speakers,
         run_seed=request.settings.seed,
         at=datetime.now(UTC).isoformat(),
+        recording_seconds=ctx.recording.seconds,
+        recognised=recognised.words if recognised is not None else (),
     )
     if is_fed_back:
         _keep_given(ctx)

@@ -116,7 +116,8 @@ def content_of(folder: ReportFolder, progress: Progress) -> dict[str, Any]:
         "consent": consent_of(folder),
         "files": files_of(folder),
         "commands": {
-            verb: quoted_command(["voiceclone", verb, str(folder.root)]) for verb in ("check", "redo")
+            **{verb: quoted_command(["voiceclone", verb, str(folder.root)]) for verb in ("check", "redo")},
+            "quote": quoted_command(["two words"])[0],
         },
     }
 
@@ -304,9 +305,17 @@ def _correction(row: Document) -> dict[str, Any]:
         "line": "synthesized again",
         "rename": "speaker renamed",
         "merge": f"two speakers merged ({_number(row.get('lines')) or 0:g} lines)",
+        "split": "split",
+        "join": "joined",
+        "drop": "dropped",
+        "move": "moved",
     }
     changes = [("speaker", old, new)] if kind in ("rename", "merge") else []
+    if kind == "move":
+        changes.append(("start", plain(row.get("from")), plain(row.get("to"))))
     before = row.get("was")
+    if texts := _texts(before):
+        changes.append(("text", " | ".join(texts), " | ".join(_texts(row.get("texts")))))
     if kind == "line" and isinstance(before, dict):
         for name in ("text", "speaker", "seed"):
             old_value, value = before.get(name), row.get(name)
@@ -314,7 +323,7 @@ def _correction(row: Document) -> dict[str, Any]:
                 changes.append((name, "" if old_value is None else plain(old_value), plain(value)))
     return {
         "at": _text(row.get("at")),
-        "line": _text(row.get("id")) or None,
+        "line": _text(row.get("id")) or ", ".join(_texts(row.get("lines"))) or None,
         "done": descriptions.get(kind) or plain({key: value for key, value in row.items() if key != "at"}),
         "changes": changes,
     }
