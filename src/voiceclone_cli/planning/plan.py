@@ -30,6 +30,7 @@ from voiceclone_cli.planning import estimate
 from voiceclone_cli.references.selection import CLIPPED, ENOUGH, SpanQuality, measure_span
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.rundir.manifest import PLANNED
+from voiceclone_cli.translation.job import Asking
 from voiceclone_cli.system import has_nvidia_gpu, machine_memory
 from voiceclone_worker.atomic import write_bytes_atomic
 
@@ -90,7 +91,8 @@ def make_plan(request: RunRequest, progress: types.Progress = types.no_progress)
     """
     if request.until is not None:
         raise InputError("a plan is of the whole run: leave --until out", code="plan_until")
-    preparing = replace(request, until=types.Until.REFERENCES, force=False)
+    translation = request.translation and replace(request.translation, asking=Asking.NONE)
+    preparing = replace(request, until=types.Until.REFERENCES, force=False, translation=translation)
     with open_run(preparing, progress) as real, scratch_directory(real) as ctx:
         job = prepare(ctx)
         check_languages(ctx, job.script)
