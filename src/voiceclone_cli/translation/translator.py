@@ -152,8 +152,10 @@ class Translator(Protocol):
     """Name by which it is chosen."""
     destination: str
     """Where text goes, as part of a sentence: "http://localhost:11434/v1 (model qwen3)", "this computer"."""
-    identity: str
-    """What tells its translations from those of another: for the key of a cache. Holds no secret."""
+
+    @property
+    def identity(self) -> str:
+        """What tells its translations from those of another: for the key of a cache. Holds no secret."""
 
     @property
     def usage(self) -> TokenCount:
