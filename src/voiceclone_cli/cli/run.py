@@ -165,7 +165,9 @@ def _translations(
     if to is None:
         for name, value in (("--context", context), ("--glossary", glossary)):
             if value is not None:
-                raise InputError(f"{name} is for a translation: give its language with --to.", code="no_target")
+                raise InputError(
+                    f"{name} is for a translation: give its language with --to.", code="no_target"
+                )
         return ()
     return tuple(TranslationOptions(tag, context, glossary) for tag in parse_targets(to))
 
@@ -178,9 +180,7 @@ def translate_command(
     ctx: typer.Context,
     source: Annotated[Path, options.argument("SOURCE", "Recording, script file or run directory.")],
     *,
-    to: Annotated[
-        str, options.option("Language to translate into.", TRANSLATION, "--to", metavar="CODE")
-    ],
+    to: Annotated[str, options.option("Language to translate into.", TRANSLATION, "--to", metavar="CODE")],
     out: Annotated[
         Path | None,
         options.option(
@@ -198,9 +198,9 @@ def translate_command(
     as_json: options.AsJson = False,
     display: Display,
 ) -> None:
-    """Translate a script, line by line, into a file to edit and to give to `run --script`.
+    """Translate a script into a file to edit and to speak.
 
-    The file has each line's speaker, times and original text, and whether the line fits its slot. The same command
+    The file is for `run --script`. It has each line's speaker, times and original text, and whether the line fits its slot. The same command
     continues an interrupted translation, and asks only for lines that have changed. Exit code: 0 for all lines, 3 where
     some could not be translated and are in the original language.
     """

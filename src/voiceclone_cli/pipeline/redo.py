@@ -21,7 +21,18 @@ from voiceclone_cli.rundir.manifest import MANIFEST, Manifest, RunPaths
 from voiceclone_cli.translation.job import Asking, TranslationOptions
 from voiceclone_cli.types import Progress, no_progress
 
-_AUDIBLE = ("engine", "diarizer", "asr_model", "language", "max_stretch", "background", "watermark", "seed", "tone", "fit")
+_AUDIBLE = (
+    "engine",
+    "diarizer",
+    "asr_model",
+    "language",
+    "max_stretch",
+    "background",
+    "watermark",
+    "seed",
+    "tone",
+    "fit",
+)
 _AUDIBLE_OF_FISH = ("checkpoint", "tags", "device", "precision")
 _INAUDIBLE = ("mode", "workers", "batch_size", "compile", "fish_speech_dir", "fish_speech_python")
 """Taken over only where the user had set them. Settings that are in no list are this machine's."""
@@ -161,7 +172,9 @@ def _settings(root: Path, manifest: Manifest) -> Settings:
     recorded: dict[str, Any] = {}
     for name in (name for name in SETTINGS if name in rows):
         value, source = rows[name]["value"], rows[name]["from"]
-        if name in (*_AUDIBLE, *_AUDIBLE_OF_FISH, *_TRANSLATOR) or (name in _INAUDIBLE and source != "default"):
+        if name in (*_AUDIBLE, *_AUDIBLE_OF_FISH, *_TRANSLATOR) or (
+            name in _INAUDIBLE and source != "default"
+        ):
             recorded[name] = value
             if name in _FOLDERS and value is not None and started_in and (Path(started_in) / value).is_dir():
                 recorded[name] = str(Path(started_in) / value)

@@ -30,7 +30,7 @@ from voiceclone_cli.rundir.manifest import (
 from voiceclone_cli.translation.translate import LineStatus
 from voiceclone_cli.types import Placement, Script, Segment, Until
 from voiceclone_cli.video.mux import Video
-from voiceclone_worker.protocol import SegmentRow
+from voiceclone_worker.protocol import Failure, SegmentRow
 
 _BEFORE_REFERENCES = (Until.DIARIZATION, Until.SCRIPT)
 
@@ -247,11 +247,11 @@ def _untranslated(job: SynthesisJob) -> list[dict[str, Any]]:
     """Return an error for each line that is in its original language because its translation failed."""
     if job.translation is None:
         return []
-    spoken_as = {segment.id: segment.language for segment in job.script.segments}
+    languages = {segment.id: segment.language for segment in job.script.segments}
     return [
-        {"code": "not_translated", "message": line.reason, "segment": line.segment.id}
+        {**asdict(Failure("not_translated", line.reason)), "segment": line.segment.id}
         for line in job.translation.with_status(LineStatus.FAILED)
-        if spoken_as.get(line.segment.id) == line.segment.language
+        if languages.get(line.segment.id) == line.segment.language
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
 from voiceclone_cli.files import check_writable, file_sha256, friendly_errors
+from voiceclone_cli.languages import language_of
 from voiceclone_cli.pipeline.request import RunRequest, default_run_dir
 from voiceclone_cli.pipeline.run import run
 from voiceclone_cli.rundir.manifest import ERROR, EXIT_CODES, MANIFEST, PARTIAL, SUCCESS, Manifest, RunPaths
@@ -91,7 +92,7 @@ def translate_source(
     """
     options, source = request.translation, request.input
     assert options is not None
-    path = output or Path(f"{source.stem}.{options.to}.json")
+    path = output or Path(f"{_title(source)}.{options.to}.json")
     script_file.check_format(path)
     with friendly_errors(path.absolute().parent):
         check_writable(path)
@@ -118,6 +119,14 @@ def translate_source(
         cache.output = file_sha256(path)
         cache.save()
     return TranslatedFile(path, translation, (*request.settings.notes, *found.notes, *translation.notes))
+
+
+def _title(source: Path) -> str:
+    """Return the name of a source without its suffix, and without the language that the name of a script ends in."""
+    title, _, tag = source.stem.rpartition(".")
+    return (
+        title if title and source.suffix.lower() in script_file.FORMATS and language_of(tag) else source.stem
+    )
 
 
 def _check_unedited(path: Path, cache_file: Path, *, force: bool) -> None:

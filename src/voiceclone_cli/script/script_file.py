@@ -350,13 +350,17 @@ def _cue_ids(script: Script) -> Sequence[int]:
 
 
 def _voice_text(segment: Segment) -> str:
-    text = "".join(f"&#{ord(character)};" if character in "&<>{\\" else character for character in segment.text)
+    text = "".join(
+        f"&#{ord(character)};" if character in "&<>{\\" else character for character in segment.text
+    )
     return f"<v {segment.speaker}>{text}" if segment.speaker else text
 
 
 def _clock(seconds: float, point: str = ",") -> str:
     minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{milliseconds // 1000:02d}{point}{milliseconds % 1000:03d}"
+    return (
+        f"{minutes // 60:02d}:{minutes % 60:02d}:{milliseconds // 1000:02d}{point}{milliseconds % 1000:03d}"
+    )
 
 
 def _cue_text(segment: Segment) -> str:

@@ -21,7 +21,7 @@ from voiceclone_cli.translation.translate import (
     SlotFit,
     translate_script,
 )
-from voiceclone_cli.translation.translator import Tone
+from voiceclone_cli.translation.translator import Term, Tone
 from voiceclone_cli.types import Progress, ProgressEvent, Script
 
 
@@ -120,18 +120,18 @@ def _chooses(name: str) -> bool:
     return name.startswith(("translator", "argos")) and name not in ("translator_key", "translator_seconds")
 
 
-def _context(
-    options: TranslationOptions, settings: Settings
-) -> tuple[TranslationContext, tuple[str, ...]]:
+def _context(options: TranslationOptions, settings: Settings) -> tuple[TranslationContext, tuple[str, ...]]:
     """Return what the translator is told, and what was guessed while its files were read."""
-    title, notes, guesses = "", "", ()
+    title, notes = "", ""
+    glossary: tuple[Term, ...] = ()
+    guesses: tuple[str, ...] = ()
     if options.context is not None:
         title, notes, guesses = read_context(options.context, settings.encoding)
-    glossary, more = (), ()
     if options.glossary is not None:
         glossary, more = read_glossary(options.glossary, settings.encoding)
+        guesses += more
     tone = Tone(settings.tone) if settings.tone else None
-    return TranslationContext(title, notes, glossary, tone), (*guesses, *more)
+    return TranslationContext(title, notes, glossary, tone), guesses
 
 
 def _fit(script: Script, settings: Settings, recording_seconds: float, engine: str) -> SlotFit | None:

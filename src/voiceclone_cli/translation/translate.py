@@ -252,9 +252,7 @@ class _Work:
         if missing:
             assert self.translator is not None
             note = f"translation: {_count(len(missing))} from {name_of(self.script.language or '')} to {name_of(self.target)}"
-            self.progress(
-                ProgressEvent("note", 1, 1, note=f"{note}, sent to {self.translator.destination}")
-            )
+            self.progress(ProgressEvent("note", 1, 1, note=f"{note}, sent to {self.translator.destination}"))
         self._show(0)
         for window in windows(self.segments, missing):
             self._ask_window(window)
