@@ -331,7 +331,7 @@ class Settings:
     token: str | None = _setting(None, "HF_TOKEN", _token, "Token of the model hub.", secret=True)
     translator: str | None = _setting(
         None, "VOICECLONE_TRANSLATOR", _one_of(_TRANSLATORS),
-        "What translates: an OpenAI-compatible endpoint, a program, or Argos Translate.",
+        "Translator: an OpenAI-compatible endpoint, a program, or Argos Translate.",
         ("--translator",), TRANSLATION, _TRANSLATORS,
     )
     translator_url: str | None = _setting(
