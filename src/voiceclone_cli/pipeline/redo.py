@@ -22,16 +22,8 @@ from voiceclone_cli.translation.job import Asking, TranslationOptions
 from voiceclone_cli.types import Progress, no_progress
 
 _AUDIBLE = (
-    "engine",
-    "diarizer",
-    "asr_model",
-    "language",
-    "max_stretch",
-    "background",
-    "watermark",
-    "seed",
-    "tone",
-    "fit",
+    *("engine", "diarizer", "asr_model", "language"),
+    *("max_stretch", "borrow", "background", "watermark", "seed", "tone", "fit"),
 )
 _AUDIBLE_OF_FISH = ("checkpoint", "tags", "device", "precision")
 _INAUDIBLE = ("mode", "workers", "batch_size", "compile", "fish_speech_dir", "fish_speech_python")

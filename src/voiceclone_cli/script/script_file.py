@@ -293,6 +293,11 @@ def write_script(path: Path, script: Script, more: Mapping[str, Mapping[str, Any
     write_text_atomic(path, text)
 
 
+def is_script(path: Path) -> bool:
+    """Return whether a file is a script, by its extension."""
+    return path.suffix.lower() in _PARSERS
+
+
 def check_format(path: Path) -> None:
     """Check that write_script supports the extension. Raises InputError."""
     if path.suffix.lower() not in (".json", *_WRITERS):

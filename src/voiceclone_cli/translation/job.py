@@ -137,7 +137,7 @@ def _context(options: TranslationOptions, settings: Settings) -> tuple[Translati
 def _fit(script: Script, settings: Settings, recording_seconds: float, engine: str) -> SlotFit | None:
     if settings.fit == FIT_OFF:
         return None
-    ends = slot_ends(script.segments, recording_seconds)
+    ends = slot_ends(script.segments, recording_seconds, settings.borrow)
     return SlotFit(
         ends,
         load_speech_rates(engine),
