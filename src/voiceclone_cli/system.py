@@ -64,6 +64,9 @@ PIP_FILES = ("XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "PROGRAMDATA")
 PIP_PREFIXES = ("PIP_",)
 """Pip's own settings, its index (and the login in its URL) among them."""
 
+TRANSLATOR_VARIABLES = (*PIP_FILES, "XDG_DATA_HOME")
+"""For a program that translates, besides those of the network and the devices: where its settings and models are."""
+
 BUILD_VARIABLES = (
     *("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CPATH", "LIBRARY_PATH", "PKG_CONFIG_PATH"),
     *("SDKROOT", "DEVELOPER_DIR", "MACOSX_DEPLOYMENT_TARGET", "ARCHFLAGS"),
@@ -277,6 +280,43 @@ def quoted_command(words: Iterable[str], platform: str = sys.platform) -> str:
 
     words = list(words)
     return subprocess.list2cmdline(words) if platform == "win32" else shlex.join(words)
+
+
+def split_command(text: str, platform: str = sys.platform) -> list[str]:
+    """Return the words of a command as the platform's programs split it; the inverse of `quoted_command`.
+
+    Raises ValueError for a quotation mark without its second.
+    """
+    import shlex
+
+    if platform != "win32":
+        return shlex.split(text)
+    # The rules of CommandLineToArgvW: a backslash is one but before quotation marks.
+    words: list[str] = []
+    word: str | None = None
+    is_quoted, position = False, 0
+    while position < len(text):
+        backslashes = len(text[position:]) - len(text[position:].lstrip("\\"))
+        position += backslashes
+        character = text[position : position + 1]
+        if character == '"':
+            word = (word or "") + "\\" * (backslashes // 2)
+            if backslashes % 2:
+                word += '"'
+            else:
+                is_quoted = not is_quoted
+        else:
+            if backslashes:
+                word = (word or "") + "\\" * backslashes
+            if character in (" ", "\t") and not is_quoted:
+                words += [] if word is None else [word]
+                word = None
+            else:
+                word = (word or "") + character if character or word is not None else None
+        position += 1
+    if is_quoted:
+        raise ValueError("No closing quotation")
+    return words if word is None else [*words, word]
 
 
 def is_link(path: Path) -> bool:

@@ -23,6 +23,7 @@ GROUPS = {
     "env": "Build, show or remove the environment of fish-speech.",
 }
 COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": run.demo_command,
     "run": run.run_command,
     "plan": run.run_command,
     "report": inspect.report_command,
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "env remove": setup.remove_environment,
 }
 EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "demo": (("Try it, and look at the result", "voiceclone demo --open"),),
     "run": (
         ("Speak every line again, in its own speaker's voice", "voiceclone run talk.mp4"),
         ("Speak a translation", "voiceclone run talk.mp4 --script talk.es.srt --out spanish.voiceclone"),
@@ -74,6 +76,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "script": (
         ("Write the words, to edit or to translate", "voiceclone script talk.mp4 --output talk.srt"),
         ("Transcribe a recording in Spanish", "voiceclone script charla.wav -l es --output charla.json"),
+        ("List the lines of a translation that are too long", "voiceclone script talk.es.srt --fit"),
     ),
     "synth": (
         ("Synthesize a task file", "voiceclone synth task.json"),
@@ -83,10 +86,14 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("Check that a run works", "voiceclone doctor"),
         ("Check cloning with a checkpoint", "voiceclone doctor --engine fish --checkpoint openaudio-s1-mini"),
     ),
-    "models list": (("List every model", "voiceclone models list"),),
+    "models list": (
+        ("List every model", "voiceclone models list"),
+        ("Download on another machine what is missing here", "voiceclone models list --commands"),
+    ),
     "models pull": (
         ("Download all that a run needs", "voiceclone models pull"),
         ("Download one model", "voiceclone models pull kokoro"),
+        ("Take the files from a folder", "voiceclone models pull --from voiceclone-models"),
     ),
     "models verify": (("Verify one model", "voiceclone models verify whisper-base"),),
     "config show": (("Print every setting and its source", "voiceclone config show"),),

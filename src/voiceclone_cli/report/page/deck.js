@@ -65,6 +65,7 @@ function deckText(line) {
   else if (check && check.not_scored) parts.push(el("p", { class: "transcript" }, el("b", {}, "⟦not compared⟧"), check.not_scored));
   else if (line.status === "done") parts.push(el("p", { class: "transcript" }, el("b", {}, line.stale ? "⟦changed since the check⟧" : "⟦not checked⟧"), command(content.commands.check)));
   parts.push(el("dl", { class: "measured" }, ...terms(measurements(line))));
+  parts.push(corrections(line));
   for (const words of [...line.warnings, ...(check && check.error ? [check.error] : []), ...(line.error ? [line.error] : [])]) parts.push(el("p", { class: "trouble warn", dir: "auto" }, words));
   return parts;
 }
