@@ -20,7 +20,7 @@ import pytest
 from voiceclone_cli import system
 from voiceclone_cli.engines.environment import child_environment, pip_environment
 from voiceclone_cli.errors import Stopped
-from voiceclone_cli.models.download import clean_environment
+from voiceclone_cli.models.wheels import clean_environment
 from voiceclone_cli.system import (
     Clock,
     Memory,
