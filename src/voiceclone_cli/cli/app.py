@@ -114,6 +114,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "config show": (("Print every setting and its source", "voiceclone config show"),),
     "env create": (
         ("Build the environment", "voiceclone env create"),
+        ("Take torch's build for CUDA 12.6", "voiceclone env create --torch cu126"),
         ("Give options to pip after --", "voiceclone env create -- --index-url https://example.org/simple"),
     ),
     "env show": (("Print folder and state", "voiceclone env show"),),
