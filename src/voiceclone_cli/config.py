@@ -253,6 +253,11 @@ class Settings:
         1.3, "VOICECLONE_MAX_STRETCH", _number(1.0, 2.0),
         "Speed up a line by at most this factor to fit its slot.", ("--max-stretch",), OUTPUT, "NUMBER",
     )
+    borrow: float | None = _setting(
+        None, "VOICECLONE_BORROW", _number(0.0, 3600.0),
+        "Seconds of the silence after a line that may be used where it is longer than its times "
+        "[default: all of it, up to the next line].", ("--borrow",), OUTPUT, "SECONDS",
+    )
     background: str = _setting(
         "none", "VOICECLONE_BACKGROUND", _one_of(_BACKGROUNDS),
         "Original sound under the new voices: none, duck (all of it, lowered during speech) or keep (music and "

@@ -88,10 +88,76 @@ def test_a_voice_that_was_measured_is_known_again_by_its_reference(state: Path, 
     after = fit.load_speech_rates("fish", references)
     assert after.is_measured("en", "ANNA") and not after.is_measured("es", "ANNA")
     assert after.seconds(TEN, "en", "ANNA") == pytest.approx(1.25 * typical, rel=1e-3)
-    assert after.seconds(TEN, "es", "ANNA") == pytest.approx(typical)
+    assert after.pace("es", "ANNA") == after.pace("en", "ANNA"), "who is slow in one language is in another"
     stranger = fit.load_speech_rates("fish", reference(tmp_path, "BEN"))
     assert not stranger.is_measured("en", "BEN")
     assert stranger.pace("en", "BEN") == pytest.approx(1.25, rel=1e-3)
+    assert stranger.pace("es", "BEN") == 1.0
+    assert fit.load_speech_rates("kokoro", references).pace("en", "ANNA") == 1.0
+
+
+SLOW = "Buenos días a todos, y gracias por venir tan temprano."
+
+
+def test_kokoro_speaks_at_the_pace_of_the_reference(state: Path, tmp_path: Path) -> None:
+    audio = tmp_path / "ANNA.wav"
+    audio.write_bytes(b"Anna")
+    by_pace = {
+        seconds: fit.load_speech_rates(
+            "kokoro", {"ANNA": Reference("ANNA", audio, SLOW, seconds, (), language="es")}
+        )
+        for seconds in (1.0, 3.0, 9.0)
+    }
+    typical = fit.typical_seconds(SLOW, "es", "kokoro")
+    assert typical == pytest.approx(3.2, abs=0.3)
+    assert by_pace[1.0].seconds(SLOW, "es", "ANNA") == typical, "too short to tell"
+    assert 0.8 * typical < by_pace[3.0].seconds(SLOW, "es", "ANNA") < 1.25 * typical
+    assert by_pace[9.0].seconds(SLOW, "es", "ANNA") == pytest.approx(1.25 * typical)
+    assert by_pace[9.0].seconds(SLOW, "es", "BEN") == typical
+
+
+def test_numbers_take_as_long_as_their_words() -> None:
+    rates = SpeechRates("kokoro")
+    assert rates.seconds("1984", "es") == rates.seconds("mil novecientos ochenta y cuatro", "es")
+
+
+@pytest.mark.parametrize("text", ["", "...", "♪ ♪"])
+def test_a_line_without_speech_takes_no_time(text: str) -> None:
+    assert SpeechRates("kokoro").seconds(text, "es") == SpeechRates().seconds(text, "es") == 0.0
+
+
+def test_a_language_that_kokoro_has_no_voice_of_is_guessed() -> None:
+    assert SpeechRates("kokoro").seconds("Guten Morgen", "de") == SpeechRates().seconds("Guten Morgen", "de")
+    assert SpeechRates("kokoro").characters(3.0, "de") == SpeechRates().characters(3.0, "de")
+
+
+def test_a_note_names_the_longest_lines_first() -> None:
+    lines = [
+        line(f"{number:04d}", number, number + 1, "palabra " * number, language="es")
+        for number in range(1, 9)
+    ]
+    ends = {each.id: each.end for each in lines}
+    fits = line_fits(lines, ends, SpeechRates(), 1.3)
+    assert [each.fits for each in fits] == [True] * 2 + [False] * 6
+    note = fit.too_long_note(fits, 1.3)
+    assert note is not None
+    assert note.startswith("6 lines are probably too long, even 1.3 times as fast: 0008 by ")
+    assert note.count(" by ") == fit.MAX_NAMED_LINES and " and 1 more; " in note
+    assert fit.too_long_note(fits[:2], 1.3) is None
+
+
+def test_the_document_has_every_line(state: Path) -> None:
+    lines = [line("1", 0, 1, "hola"), line("2", 1, 2, "palabra " * 9)]
+    rates = SpeechRates("fish")
+    fits = line_fits(lines, slot_ends(lines, 2.0), rates, 1.3)
+    document = fit.fit_document(lines, fits, rates, 1.3)
+    assert (document["engine"], document["max_stretch"], document["too_long"]) == ("fish", 1.3, 1)
+    short, long = document["lines"]
+    assert (short["fits"], short["overflow_seconds"]) == (True, 0.0)
+    assert not long["fits"] and long["stretch"] == 1.3 and long["characters"] == 72 > long["budget"]
+    assert long["overflow_seconds"] == pytest.approx(
+        long["expected_seconds"] / 1.3 - long["slot_seconds"], abs=0.01
+    )
 
 
 def test_lines_that_had_to_hurry_are_not_measured(state: Path, tmp_path: Path) -> None:

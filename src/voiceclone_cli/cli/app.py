@@ -76,6 +76,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "script": (
         ("Write the words, to edit or to translate", "voiceclone script talk.mp4 --output talk.srt"),
         ("Transcribe a recording in Spanish", "voiceclone script charla.wav -l es --output charla.json"),
+        ("List the lines of a translation that are too long", "voiceclone script talk.es.srt --fit"),
     ),
     "synth": (
         ("Synthesize a task file", "voiceclone synth task.json"),
@@ -98,6 +99,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "config show": (("Print every setting and its source", "voiceclone config show"),),
     "env create": (
         ("Build the environment", "voiceclone env create"),
+        ("Take torch's build for CUDA 12.6", "voiceclone env create --torch cu126"),
         ("Give options to pip after --", "voiceclone env create -- --index-url https://example.org/simple"),
     ),
     "env show": (("Print folder and state", "voiceclone env show"),),

@@ -27,6 +27,9 @@ MAX_NAME_WIDTH = 40
 MAX_OMITTED = 10
 """Texts that are not spoken which a plan shows; its document has all."""
 
+MAX_TOO_LONG = 20
+"""Lines that are too long for their slots which a plan shows; its document has all."""
+
 
 @contextmanager
 def failure_as_json(
@@ -177,7 +180,8 @@ def _print_plan(document: dict[str, Any]) -> None:
         translated_rows(_stage_rows(document["stages"])),
     )
     omitted = [_omitted_rows(document["omitted"])] if document["omitted"] else []
-    parts = (plan_header(document), *omitted, *map(columns, tables), plan_totals(document))
+    long = [too_long_rows(document["fit"])] if document["fit"]["too_long"] else []
+    parts = (plan_header(document), *omitted, *long, *map(columns, tables), plan_totals(document))
     say = messages.current().sentence
     typer.echo("\n\n".join("\n".join(map(say, part)) for part in parts))
 
@@ -221,6 +225,31 @@ def _omitted_rows(omitted: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield from (f"  {line}" for line in columns(cells, numeric=(1,)))
     if len(omitted) > MAX_OMITTED:
         yield f"  and {len(omitted) - MAX_OMITTED:,} more, which --json lists"
+
+
+def too_long_rows(fit: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line about the lines that are too long for their slots, and one for each of the worst of them.
+
+    ``fit``: of ``fit_document``.
+    """
+    rows = sorted((row for row in fit["lines"] if not row["fits"]), key=lambda row: -row["overflow_seconds"])
+    listed = sorted(rows[:MAX_TOO_LONG], key=lambda row: row["start"])
+    yield f"too long: {len(rows)} of {len(fit['lines'])} lines, even {fit['max_stretch']:g} times as fast"
+    say = messages.current().sentence
+    cells = (
+        (
+            row["id"],
+            _clock(row["start"]),
+            say(f"{row['expected_seconds']:.1f} s in a slot of {row['slot_seconds']:.1f} s"),
+            say(f"{row['overflow_seconds']:.1f} s over"),
+            say(f"{row['characters']} characters, {row['budget']} fit"),
+            _shortened(" ".join(row["text"].split())),
+        )
+        for row in listed
+    )
+    yield from (f"  {line}" for line in columns(cells, numeric=(1, 2, 3, 4)))
+    if len(rows) > MAX_TOO_LONG:
+        yield f"  and {len(rows) - MAX_TOO_LONG:,} more, which --json lists"
 
 
 def _clock(seconds: float) -> str:

@@ -48,7 +48,7 @@ def demo_command(
 @options.with_options(
     "language", "encoding", "asr_model", "audio_track", "speak_sounds", "diarizer", "speaker_labels", "engine", "checkpoint",
     "accept_license", "tags", "device", "precision", "compile", "voice_effort", "seed", "mode", "workers", "batch_size", "executor", "ray_address",
-    "max_stretch", "background", "watermark", "strict",
+    "max_stretch", "borrow", "background", "watermark", "strict",
 )  # fmt: skip
 def run_command(
     ctx: typer.Context,

@@ -11,6 +11,9 @@ from voiceclone_cli.types import Segment
 GUARD_SECONDS = 0.03
 """Pause before the next segment, so that two lines do not touch."""
 
+AUDIBLE_OVERFLOW = 0.05
+"""Seconds past the slot; less is not noticed."""
+
 
 def stretch_to_fit(length: float, room: float, max_stretch: float) -> float:
     """Return the factor by which speech is sped up: what its room asks for, from 1 to ``max_stretch``.

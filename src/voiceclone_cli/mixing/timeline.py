@@ -46,6 +46,8 @@ class SpeechTimeline:
         recording: Recording,
         turns: Sequence[Turn],
         max_stretch: float,
+        *,
+        borrow: float | None,
         lookahead: float,
     ) -> None:
         ordered = sorted((s for s in segments if s.id in files), key=lambda segment: segment.start)
@@ -58,7 +60,7 @@ class SpeechTimeline:
         self._lookahead = round(lookahead * self.rate)
         self._levels = original_levels(segments, recording, turns)
         self._simultaneous = _same_speaker_and_start(segments)
-        ends = slot_ends(segments, recording.seconds)
+        ends = slot_ends(segments, recording.seconds, borrow)
         self._slots = {
             segment.id: (
                 min(round(segment.start * self.rate), self.frames),

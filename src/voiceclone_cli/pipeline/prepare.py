@@ -30,7 +30,7 @@ from voiceclone_cli.engines.select import language_notes
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import write_text_atomic
 from voiceclone_cli.languages import main_language, name_of
-from voiceclone_cli.mixing import slots
+from voiceclone_cli.mixing import fit, slots
 from voiceclone_cli.mixing.timeline import mix_rate
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.request import describe_request
@@ -88,7 +88,9 @@ def prepare(ctx: RunContext) -> SynthesisJob:
         with ctx.resources.cpu_lock, ctx.clock.stage("casting"):
             words = recognised.words if recognised is not None else ()
             references = _build_references(ctx, diarization, words, recording_language, script, corrections)
-    slot_ends = slots.slot_ends(script.segments, ctx.recording.seconds)
+    slot_ends = slots.slot_ends(script.segments, ctx.recording.seconds, request.settings.borrow)
+    rates = fit.load_speech_rates(ctx.engine.name, references)
+    fits = fit.line_fits(script.segments, slot_ends, rates, request.settings.max_stretch)
     if references:
         _check_free_space(ctx, script.segments, slot_ends, len(references))
     if until is not Until.DIARIZATION:
@@ -115,6 +117,8 @@ def prepare(ctx: RunContext) -> SynthesisJob:
         language=language,
         corrections=corrections.log,
         consent=consent,
+        rates=rates,
+        fits={line.id: line for line in fits},
     )
 
 
@@ -320,6 +324,13 @@ def check_languages(ctx: RunContext, script: Script) -> None:
     is_remote = ctx.request.settings.executor == RAY
     languages = ctx.engine.languages
     for note in language_notes(ctx.engine.name, lines, is_remote=is_remote, languages=languages):
+        ctx.warn(note)
+
+
+def check_fit(ctx: RunContext, job: SynthesisJob) -> None:
+    """Note how many lines are too long for their slots, before anything is spoken."""
+    note = fit.too_long_note(job.fits.values(), ctx.request.settings.max_stretch)
+    if note is not None:
         ctx.warn(note)
 
 

@@ -20,7 +20,10 @@ from voiceclone_cli.pipeline.run import run
 from voiceclone_cli.rundir.manifest import MANIFEST, Manifest, RunPaths
 from voiceclone_cli.types import Progress, no_progress
 
-_AUDIBLE = ("engine", "diarizer", "asr_model", "language", "max_stretch", "background", "watermark", "seed")
+_AUDIBLE = (
+    *("engine", "diarizer", "asr_model", "language"),
+    *("max_stretch", "borrow", "background", "watermark", "seed"),
+)
 _AUDIBLE_OF_FISH = ("checkpoint", "tags", "device", "precision")
 _INAUDIBLE = ("mode", "workers", "batch_size", "compile", "fish_speech_dir", "fish_speech_python")
 """Taken over only where the user had set them. Settings that are in no list are this machine's."""

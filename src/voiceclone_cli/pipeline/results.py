@@ -142,6 +142,7 @@ def _segment(
     segment: Segment, job: SynthesisJob, speech: SynthesisResult, placement: Placement | None, rate: int
 ) -> ManifestSegment:
     row = speech.segments.get(segment.id, SegmentRow(0, segment.id, "planned"))
+    fit = job.fits.get(segment.id)
     return {
         "id": segment.id,
         "speaker": segment.speaker,
@@ -150,6 +151,8 @@ def _segment(
         "text": segment.text,
         "language": segment.language,
         "slot_end": round(job.slot_ends[segment.id], 3),
+        "expected_seconds": round(fit.seconds, 3) if fit else None,
+        "expected_overflow_seconds": round(fit.over, 3) if fit else None,
         "status": row.status,
         "file": row.file,
         "seconds": row.seconds,

@@ -12,6 +12,7 @@ from voiceclone_cli.engines.checkpoint import weight_files
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import file_sha256, fingerprint
 from voiceclone_cli.languages import main_language
+from voiceclone_cli.mixing.fit import LineFit, SpeechRates
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.script.language import LanguageChoice
@@ -44,6 +45,9 @@ class SynthesisJob:
     corrections: Sequence[dict[str, Any]] = ()
     """Log of `voiceclone redo`; script, references and turns have them already."""
     consent: Mapping[str, Any] | None = None
+    rates: SpeechRates = SpeechRates()  # noqa: RUF009
+    fits: Mapping[str, LineFit] = field(default_factory=dict)
+    """How each line was expected to fit its slot, by segment id."""
 
     @property
     def watermark(self) -> str | None:

@@ -17,6 +17,7 @@ from voiceclone_cli.config import models_home
 from voiceclone_cli.engines.checkpoint import fish_memory, size_text
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.mixing.background import KEEP
+from voiceclone_cli.mixing.fit import fit_document
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS
 from voiceclone_cli.models import download, store
 from voiceclone_cli.pipeline.assemble import cached_mix
@@ -285,6 +286,9 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
             "kept": total - len(found.to_synthesize),
             "to_speak": [segment.id for segment in found.to_synthesize],
         },
+        "fit": fit_document(
+            job.script.segments, job.fits.values(), job.rates, ctx.request.settings.max_stretch
+        ),
         "stages": [_stage(stage, *values) for stage, values in found.stages.items()],
         "total": {**_time(*found.seconds), "measured": found.is_measured},
         **space,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from voiceclone_cli.analysis.turns import TurnIndex
 from voiceclone_cli.evaluation.text import WER
 from voiceclone_cli.files import file_sha256
+from voiceclone_cli.mixing.slots import AUDIBLE_OVERFLOW
 from voiceclone_cli.report.word_diff import word_diff
 from voiceclone_cli.rundir import manifest
 from voiceclone_cli.script.sounds import omitted_summary
@@ -496,9 +497,6 @@ FAILED, PLANNED, LOST = "failed", "planned", "file missing"
 OVERFLOW, STRETCHED, WARNING, UNMARKED = "overflow", "stretched", "warning", "no watermark"
 UNCERTAIN = "uncertain speaker"
 
-_AUDIBLE_OVERFLOW = 0.05
-"""Seconds past the slot; less is not noticed."""
-
 _WEIGHTS = {
     FAILED: 1000.0,
     LOST: 900.0,
@@ -530,7 +528,7 @@ def flags_of(
     """
     status, stretch = segment["status"], segment["stretch"] or 0.0
     flags = [status] if status in (FAILED, PLANNED) else [LOST] if is_lost else []
-    if (segment["overflow_seconds"] or 0.0) > _AUDIBLE_OVERFLOW:
+    if (segment["overflow_seconds"] or 0.0) > AUDIBLE_OVERFLOW:
         flags.append(OVERFLOW)
     if max_stretch is not None and max_stretch > 1 and stretch >= max_stretch - 1e-6:
         flags.append(STRETCHED)

@@ -85,6 +85,10 @@ class ManifestSegment(TypedDict):
     text: str
     language: str
     slot_end: float
+    expected_seconds: NotRequired[float | None]
+    """Length that was expected before the segment was synthesized, unhurried. Earlier manifests lack both."""
+    expected_overflow_seconds: NotRequired[float | None]
+    """How far past its slot it was expected to be heard at ``--max-stretch``; 0.0 where it fits."""
     status: str
     file: str | None
     seconds: float | None

@@ -289,6 +289,11 @@ def write_script(path: Path, script: Script) -> None:
     write_text_atomic(path, to_text(script))
 
 
+def is_script(path: Path) -> bool:
+    """Return whether a file is a script, by its extension."""
+    return path.suffix.lower() in _PARSERS
+
+
 def check_format(path: Path) -> None:
     """Check that write_script supports the extension. Raises InputError."""
     if path.suffix.lower() not in (".json", ".srt"):
