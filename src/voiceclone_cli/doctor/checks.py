@@ -57,7 +57,7 @@ ANOTHER_PYTHON = (
     f"set FISH_SPEECH_PYTHON to a Python {version_list(FISH_PYTHONS)} that has fish-speech, or leave it unset and run "
     "`voiceclone env create`"
 )
-_REINSTALL = "install voiceclone again in a fresh environment (`make env` in a checkout)"
+_REINSTALL = "install voiceclone again in a fresh environment (`python -m pip install .` in its directory)"
 _REBUILD = "run `voiceclone env create`, or install what is missing there"
 _AVAILABLE = (ModelState.READY, ModelState.UNVERIFIED)
 
