@@ -470,6 +470,8 @@ def _line(
         "start": segment["start"],
         "end": segment["end"],
         "slot_end": segment["slot_end"],
+        "expected": segment.get("expected_seconds"),
+        "expected_overflow": segment.get("expected_overflow_seconds"),
         "placed_at": segment["placed_at"],
         "placed_seconds": segment["placed_seconds"],
         "seconds": peaks["seconds"] if peaks else None,

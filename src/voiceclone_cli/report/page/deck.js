@@ -87,6 +87,7 @@ function measurements(line) {
   const nearest = check.nearest_other ? ` (${check.nearest_other})` : "";
   const all = [
     ["⟦original⟧", line.end - line.start, duration], ["⟦clone⟧", line.seconds, duration],
+    ["⟦expected⟧", line.expected, (value) => `${duration(value)}${line.expected_overflow > 0.05 ? ` (⟦${signed(line.expected_overflow, 2)} s past the slot⟧)` : ""}`],
     ["⟦slot⟧", line.slot_end - line.start, duration],
     ["⟦stretch⟧", line.stretch, (value) => `${fixed(value, 2)}×`], ["⟦overflow⟧", line.overflow, (value) => `⟦${fixed(value, 2)} s⟧`],
     ["⟦gain⟧", line.gain_db, (value) => `${signed(value, 1)} dB`],
