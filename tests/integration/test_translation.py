@@ -156,6 +156,14 @@ def test_without_a_translator_one_sentence_says_how_to_get_each(tmp_path: Path, 
     assert (raised.value.code, raised.value.exit_code) == ("no_translator", 4)
 
 
+def test_a_script_in_the_language_already_needs_no_translator(tmp_path: Path, talk: ShortTalk) -> None:
+    settings = resolve({"engine": "echo", "language": "es"}, {})
+    options = TranslationOptions("es-MX")
+    out = tmp_path / "talk.json"
+    found = translate_source(RunRequest(talk.script, settings, translation=options), out)
+    assert (found.exit_code, found.document["kept"]) == (0, 10)
+
+
 # voiceclone translate
 
 
