@@ -30,11 +30,12 @@ _PRECISIONS = "auto|float32|bf16|fp16|int8"
 _BACKGROUNDS = "none|duck|keep"
 _EFFORTS = "fast|normal|best"
 _TRANSLATORS = "openai|command|argos"
+_TONES, _FITS = "formal|informal", "strict|loose|off"
 KEEP_TAGS, DROP_TAGS = "keep", "drop"
 _TAGS = f"{KEEP_TAGS}|{DROP_TAGS}"
 _MODES, _EXECUTORS = f"{SEQUENTIAL}|{PARALLEL}", f"{LOCAL}|{RAY}"
-INPUT, SPEAKERS, VOICES, WORKERS, OUTPUT, PROGRESS = (
-    "Input", "Speakers", "Voices", "Workers", "Output", "Progress",
+INPUT, TRANSLATION, SPEAKERS, VOICES, WORKERS, OUTPUT, PROGRESS = (
+    "Input", "Translation", "Speakers", "Voices", "Workers", "Output", "Progress",
 )  # fmt: skip
 """Groups of options in a command's help, in this order."""
 
@@ -335,22 +336,36 @@ class Settings:
     token: str | None = _setting(None, "HF_TOKEN", _token, "Token of the model hub.", secret=True)
     translator: str | None = _setting(
         None, "VOICECLONE_TRANSLATOR", _one_of(_TRANSLATORS),
-        "What translates: an OpenAI-compatible endpoint, a program, or Argos Translate.",
+        "Translator: an OpenAI-compatible endpoint, a program, or Argos Translate.",
+        ("--translator",), TRANSLATION, _TRANSLATORS,
     )
     translator_url: str | None = _setting(
         None, "VOICECLONE_TRANSLATOR_URL", _endpoint,
         "Address of an OpenAI-compatible endpoint, to which the lines of a script are sent.",
+        ("--translator-url",), TRANSLATION, "URL",
     )
     translator_model: str | None = _setting(
         None, "VOICECLONE_TRANSLATOR_MODEL", _text, "Model of the endpoint [default: its only one].",
+        ("--translator-model",), TRANSLATION, "NAME",
     )
     translator_command: str | None = _setting(
         # Secret, because its arguments may hold a key.
-        None, "VOICECLONE_TRANSLATOR_COMMAND", _text, "Program that translates, with its arguments.", secret=True,
+        None, "VOICECLONE_TRANSLATOR_COMMAND", _text, "Program that translates, with its arguments.",
+        ("--translator-command", "--command"), TRANSLATION, "COMMAND", secret=True,
     )
     max_tokens: int = _setting(
         1_000_000, "VOICECLONE_MAX_TOKENS", _integer(1, 10**12 - 1),
         "Most tokens of an endpoint, requests and answers together; it is sent nothing more after that.",
+        ("--max-tokens",), TRANSLATION, "INTEGER",
+    )
+    tone: str | None = _setting(
+        None, "VOICECLONE_TONE", _one_of(_TONES), "Tone of the translation: the way people address each other.",
+        ("--tone",), TRANSLATION, _TONES,
+    )
+    fit: str = _setting(
+        "loose", "VOICECLONE_FIT", _one_of(_FITS),
+        "Length of a translated line: as its slot allows at normal speed (strict), at --max-stretch (loose), or any (off).",
+        ("--fit",), TRANSLATION, _FITS,
     )
     translator_seconds: float = _setting(
         300.0, "VOICECLONE_TRANSLATOR_SECONDS", _number(0.1, 86_400),

@@ -151,15 +151,21 @@ def print_checks(rows: Sequence[CheckRow]) -> None:
 def create_environment(
     pip_options: Annotated[list[str] | None, argument("-- PIP OPTION", "Options for pip, after --.")] = None,
     *,
-    torch: Annotated[str | None, option("Version, requirement or wheel of torch [default: 2.13.0].")] = None,
+    torch: Annotated[
+        str | None,
+        option(
+            "Build of torch: auto, cpu, cu130, cu126, the address of an index, or a version, requirement or wheel [default: auto]."
+        ),
+    ] = None,
     python: Annotated[str | None, option("Python 3.11 or 3.12 to build with [default: found].")] = None,
     display: Display,
 ) -> None:
     """Build the fish environment and print its interpreter.
 
-    This takes a minute or more, and over 1 GB of disk.
+    This takes a minute or more, and over 1 GB of disk. With --torch auto it is PyPI's torch, on Windows with a GPU of
+    NVIDIA the build for CUDA that the driver runs.
     """
-    from voiceclone_cli.engines import environment
+    from voiceclone_cli.engines import environment, torch_build
 
     if pip_options and not pip_options[0].startswith("-"):
         raise InputError(
@@ -175,6 +181,8 @@ def create_environment(
         display.say(
             "The fish environment is complete already; to build it again, run `voiceclone env remove` first."
         )
+    elif torch in (None, torch_build.AUTO) and (advice := torch_build.advice_after_auto()):
+        display.say(advice)
     display.say(*_other_interpreter(settings))
     typer.echo(environment.environment_python(settings))
 
@@ -239,7 +247,7 @@ def _environment_text(found: EnvironmentStatus) -> str:
         rows += [
             ("python", str(found.python)),
             ("made with", f"Python {record['python']} ({record['base']})"),
-            ("torch", record["torch"]),
+            ("torch", record["torch"] + (f" from {record['index']}" if record["index"] else "")),
             ("created", record["created"]),
         ]
     rows.append(("lock", f"sha256 {found.lock[:12]}"))
@@ -266,6 +274,7 @@ def _environment_document(found: EnvironmentStatus, settings: Settings) -> str:
         "python_version": found.record.get("python"),
         "base": found.record.get("base"),
         "torch": found.record.get("torch"),
+        "torch_index": found.record.get("index") or None,
         "created": found.record.get("created"),
         "lock": found.lock,
         "size": found.size,
