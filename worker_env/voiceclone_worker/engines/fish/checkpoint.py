@@ -48,7 +48,6 @@ _DEEPEST = 20
 """Levels of codec.yaml; the published one has five. Reading takes the square of them."""
 _MOST_BYTES = {
     "codec.yaml": 1 << 16,
-    "model.safetensors.index.json": 1 << 22,
     "special_tokens.json": 1 << 24,
     "tokenizer.json": 1 << 26,
     "tokenizer.tiktoken": 1 << 26,

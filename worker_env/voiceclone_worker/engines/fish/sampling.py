@@ -10,11 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from voiceclone_worker.engines.fish.layout import RESIDUAL_CODES
 from voiceclone_worker.engines.fish.transformer import Product, product
 from voiceclone_worker.engines.fish.weights import Weights
-
-RESIDUAL_CODES = 1024
-"""Values of a residual codebook's code, which the codec has; the models have as many as for the first codebook."""
 
 TOP_K = 30
 """Candidates that S2 chooses among, at most."""

@@ -20,13 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from voiceclone_worker.engines.fish.weights import (
-    BlockWeights,
-    LinearWeights,
-    NormWeights,
-    StackWeights,
-    TransformerShape,
-)
+from voiceclone_worker.engines.fish.layout import TransformerShape
+from voiceclone_worker.engines.fish.weights import BlockWeights, LinearWeights, NormWeights, StackWeights
 
 
 class Product(Protocol):
