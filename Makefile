@@ -22,9 +22,9 @@ export PYANNOTE_METRICS_ENABLED := false
 
 .PHONY: demo env fish models check test test-avx2 windows gpu docs pictures clean
 
-demo: models
-	@echo "== demo: a 30 s recording of two people, spoken again (about a minute)"
-	$(BIN)/voiceclone run "$$($(BIN)/python examples/sample.py)" --out demo-out/sample
+demo: env
+	@echo "== demo: the models, about 400 MB, and a 30 s recording of two people, spoken again (about a minute)"
+	$(BIN)/voiceclone demo --out demo-out/sample
 	@echo "== done: open demo-out/sample/report.html, or listen to demo-out/sample/mix.wav"
 
 env: .venv/.complete

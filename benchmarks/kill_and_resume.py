@@ -19,12 +19,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from importlib import util
 from pathlib import Path
 from typing import Any
 
 from harness.findings import differing, leftovers, sounds
 from harness.processes import adopt_orphans, end_and_reap, living_children, wait_for_descendants
+from voiceclone_cli.pipeline.demo import sample_recording
 
 STAGES = {"diarization": "diarization", "transcription": "script", "casting": "casting"}
 """Under stages/ and in the document's timing."""
@@ -225,17 +225,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=10, help="of each form")
     parser.add_argument("--form", choices=("row", "fresh", "both"), default="both")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--input", type=Path, default=_sample(), help="default: pyannote's sample recording")
+    parser.add_argument(
+        "--input", type=Path, default=sample_recording(), help="default: pyannote's sample recording"
+    )
     for name in FORWARDED:
         parser.add_argument(f"--{name}", help="as for `voiceclone run`")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
-
-
-def _sample() -> Path:
-    spec = util.find_spec("pyannote")
-    assert spec is not None and spec.submodule_search_locations
-    return Path(next(iter(spec.submodule_search_locations))) / "audio" / "sample" / "sample.wav"
 
 
 if __name__ == "__main__":

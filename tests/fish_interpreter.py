@@ -26,7 +26,7 @@ def in_fish(python: Path, script: str | Path, *arguments: object, timeout: float
     Raises AssertionError, with what the script said on stderr, where it fails or prints no such object.
     """
     paths = os.pathsep.join(map(str, (worker_program().parent, ROOT)))
-    environment = worker_environment(1, os.environ) | {"PYTHONPATH": paths}
+    environment = worker_environment(str(python), 1, os.environ) | {"PYTHONPATH": paths}
     done = subprocess.run(
         [str(python), "-X", "utf8", str(SCRIPTS / script), *map(str, arguments)],
         env=environment,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import av
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
+
+from voiceclone_cli.pipeline.demo import sample_recording
 
 Signal = NDArray[np.float32]
 
@@ -55,9 +56,7 @@ def syllables(seconds: float, rate: int = 16_000, level: float = 0.3, seed: int 
 
 def conversation() -> Path:
     """pyannote.audio's own sample: 30 s, two people on the telephone, 16 kHz mono."""
-    spec = importlib.util.find_spec("pyannote.audio")
-    assert spec is not None and spec.origin is not None
-    return Path(spec.origin).parent / "sample" / "sample.wav"
+    return sample_recording()
 
 
 def write_media(

@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from voiceclone_cli import languages, messages
 from voiceclone_cli.errors import InputError
@@ -29,11 +29,13 @@ _ENGINES = "|".join(("auto", *ENGINES))
 _PRECISIONS = "auto|float32|bf16|fp16|int8"
 _BACKGROUNDS = "none|duck|keep"
 _EFFORTS = "fast|normal|best"
+_TRANSLATORS = "openai|command|argos"
+_TONES, _FITS = "formal|informal", "strict|loose|off"
 KEEP_TAGS, DROP_TAGS = "keep", "drop"
 _TAGS = f"{KEEP_TAGS}|{DROP_TAGS}"
 _MODES, _EXECUTORS = f"{SEQUENTIAL}|{PARALLEL}", f"{LOCAL}|{RAY}"
-INPUT, SPEAKERS, VOICES, WORKERS, OUTPUT, PROGRESS = (
-    "Input", "Speakers", "Voices", "Workers", "Output", "Progress",
+INPUT, TRANSLATION, SPEAKERS, VOICES, WORKERS, OUTPUT, PROGRESS = (
+    "Input", "Translation", "Speakers", "Voices", "Workers", "Output", "Progress",
 )  # fmt: skip
 """Groups of options in a command's help, in this order."""
 
@@ -142,6 +144,23 @@ def _token(text: str) -> str:
     return text
 
 
+def _endpoint(text: str) -> str:
+    """Return the address of an API. A key in it would be shown, so a login or a query is refused."""
+    text = _text(text)
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname, url.port
+    except ValueError:
+        url, host, port = urlsplit(""), None, None
+    if not host or url.scheme not in ("http", "https") or port == 0 or not text.isascii() or " " in text:
+        raise ValueError(f"must be an address such as http://localhost:11434/v1, not {redact(text)!r:.80}")
+    if "@" in url.netloc or url.query or url.fragment:
+        raise ValueError(
+            "must be an address without a login, a query or a fragment: a key is a setting by itself"
+        )
+    return text.rstrip("/")
+
+
 def cores() -> int:
     """Return the number of processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
@@ -236,6 +255,11 @@ class Settings:
         1.3, "VOICECLONE_MAX_STRETCH", _number(1.0, 2.0),
         "Speed up a line by at most this factor to fit its slot.", ("--max-stretch",), OUTPUT, "NUMBER",
     )
+    borrow: float | None = _setting(
+        None, "VOICECLONE_BORROW", _number(0.0, 3600.0),
+        "Seconds of the silence after a line that may be used where it is longer than its times "
+        "[default: all of it, up to the next line].", ("--borrow",), OUTPUT, "SECONDS",
+    )
     background: str = _setting(
         "none", "VOICECLONE_BACKGROUND", _one_of(_BACKGROUNDS),
         "Original sound under the new voices: none, duck (all of it, lowered during speech) or keep (music and "
@@ -311,6 +335,53 @@ class Settings:
         "Language of messages and of the report [default: that of the locale].", ("--lang",), PROGRESS, "|".join(messages.LANGUAGES),
     )
     token: str | None = _setting(None, "HF_TOKEN", _token, "Token of the model hub.", secret=True)
+    translator: str | None = _setting(
+        None, "VOICECLONE_TRANSLATOR", _one_of(_TRANSLATORS),
+        "Translator: an OpenAI-compatible endpoint, a program, or Argos Translate.",
+        ("--translator",), TRANSLATION, _TRANSLATORS,
+    )
+    translator_url: str | None = _setting(
+        None, "VOICECLONE_TRANSLATOR_URL", _endpoint,
+        "Address of an OpenAI-compatible endpoint, to which the lines of a script are sent.",
+        ("--translator-url",), TRANSLATION, "URL",
+    )
+    translator_model: str | None = _setting(
+        None, "VOICECLONE_TRANSLATOR_MODEL", _text, "Model of the endpoint [default: its only one].",
+        ("--translator-model",), TRANSLATION, "NAME",
+    )
+    translator_command: str | None = _setting(
+        # Secret, because its arguments may hold a key.
+        None, "VOICECLONE_TRANSLATOR_COMMAND", _text, "Program that translates, with its arguments.",
+        ("--translator-command", "--command"), TRANSLATION, "COMMAND", secret=True,
+    )
+    max_tokens: int = _setting(
+        1_000_000, "VOICECLONE_MAX_TOKENS", _integer(1, 10**12 - 1),
+        "Most tokens of an endpoint, requests and answers together; it is sent nothing more after that.",
+        ("--max-tokens",), TRANSLATION, "INTEGER",
+    )
+    tone: str | None = _setting(
+        None, "VOICECLONE_TONE", _one_of(_TONES), "Tone of the translation: the way people address each other.",
+        ("--tone",), TRANSLATION, _TONES,
+    )
+    fit: str = _setting(
+        "loose", "VOICECLONE_FIT", _one_of(_FITS),
+        "Length of a translated line: as its slot allows at normal speed (strict), at --max-stretch (loose), or any (off).",
+        ("--fit",), TRANSLATION, _FITS,
+    )
+    translator_seconds: float = _setting(
+        300.0, "VOICECLONE_TRANSLATOR_SECONDS", _number(0.1, 86_400),
+        "Longest time in seconds that a translator may take for a request.",
+    )
+    argos_python: str | None = _setting(
+        None, "VOICECLONE_ARGOS_PYTHON", _text, "Python interpreter that has Argos Translate.",
+    )
+    translator_key: str | None = _setting(
+        None, "VOICECLONE_TRANSLATOR_API_KEY", _token, "Key of the endpoint that translates.", secret=True,
+    )
+    openai_key: str | None = _setting(
+        # Not parsed: it belongs to other programs too, and a fault in it concerns only translations.
+        None, "OPENAI_API_KEY", str, "Key of the endpoint at api.openai.com; no other is sent it.", secret=True,
+    )
     # fmt: on
     sources: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(SETTINGS, "default"), repr=False)
     """Source of each setting: "flag", "environment", ".env" or "default"."""
@@ -330,7 +401,7 @@ class Settings:
         """Return where a setting comes from, for messages: "--language", "VOICECLONE_LANGUAGE (.env)", "run.json"."""
         source = self.sources[name]
         if source == "flag":
-            return f"--{name.replace('_', '-')}"
+            return _option_name(name)
         if source in ("environment", ".env"):
             return f"{SETTINGS[name].variable} ({source})"
         return "the list" if source == "list" else source
@@ -345,6 +416,11 @@ SETTINGS: dict[str, Setting] = {
     each.name: each.metadata["setting"] for each in fields(Settings) if "setting" in each.metadata
 }
 """Declaration of each setting by its name."""
+
+
+def _option_name(name: str) -> str:
+    option = SETTINGS[name].option
+    return option[0].partition("/")[0] if option else f"--{name.replace('_', '-')}"
 
 
 def resolve(
@@ -367,7 +443,7 @@ def resolve(
         if flags.get(name) is not None:
             if _is_left_open(setting, flags[name]):
                 continue
-            values[name], sources[name] = _parse(setting, flags[name], f"--{name.replace('_', '-')}"), "flag"
+            values[name], sources[name] = _parse(setting, flags[name], _option_name(name)), "flag"
             continue
         for source, variable in product(variables, (setting.variable, setting.old_variable)):
             text = variables[source].get(variable or "", "").strip()

@@ -53,6 +53,8 @@ _OF_SEVERAL = {
     "ETHIOPIC": "am ti",
 }
 """Scripts that leave some languages, the first of which is the likeliest for a single word."""
+_OF_TWO_SCRIPTS = ("sr", "bs", "hr", "sh", "uz", "az", "kk", "tt", "ku", "mn", "ro", "ug")
+"""Languages that are written in Latin letters too."""
 _WIDE = frozenset(("CJK", "HIRAGANA", "KATAKANA", "HANGUL"))
 """Scripts in which a character says as much as WIDE letters."""
 _LETTERS_OF_WIDE = 2.5
@@ -63,6 +65,33 @@ _KANA = 0.1
 def family(tag: str) -> list[str]:
     """Return a language and those that text does not tell from it."""
     return _FAMILY.get(main_language(tag), [main_language(tag)])
+
+
+def scripts_of(tag: str) -> frozenset[str]:
+    """Return the scripts that a language is written in, by the first word of their characters' Unicode names.
+
+    Empty for a language that is not known.
+    """
+    code = main_language(tag)
+    if code in ("zh", "yue", "wuu", "nan", "hak"):
+        return frozenset(("CJK", "BOPOMOFO"))
+    found = {script for script, language in _OF_ONE_LANGUAGE.items() if language in family(tag)}
+    found |= {script for script, codes in _OF_SEVERAL.items() if code in codes.split()}
+    if code == "ja":
+        found.add("CJK")
+    if code in _OF_TWO_SCRIPTS or (not found and code in _DETECTED.split()):
+        found.add("LATIN")
+    return frozenset(found)
+
+
+def share_of_scripts(text: str, scripts: frozenset[str]) -> float | None:
+    """Return the share of a text's letters that are in one of these scripts, by what they say; None without letters."""
+    weights = {True: 0.0, False: 0.0}
+    for character in text:
+        if character.isalpha() and (script := _script_of(character)):
+            weights[script in scripts] += _LETTERS_OF_WIDE if script in _WIDE else 1.0
+    total = sum(weights.values())
+    return weights[True] / total if total else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -63,6 +63,9 @@ PIP_FILES = ("XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "PROGRAMDATA")
 
 PIP_PREFIXES = ("PIP_",)
 """Pip's own settings, its index (and the login in its URL) among them."""
+
+TRANSLATOR_VARIABLES = (*PIP_FILES, "XDG_DATA_HOME")
+"""For a program that translates, besides those of the network and the devices: where its settings and models are."""
 
 BUILD_VARIABLES = (
     *("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CPATH", "LIBRARY_PATH", "PKG_CONFIG_PATH"),
@@ -279,6 +282,43 @@ def quoted_command(words: Iterable[str], platform: str = sys.platform) -> str:
     return subprocess.list2cmdline(words) if platform == "win32" else shlex.join(words)
 
 
+def split_command(text: str, platform: str = sys.platform) -> list[str]:
+    """Return the words of a command as the platform's programs split it; the inverse of `quoted_command`.
+
+    Raises ValueError for a quotation mark without its second.
+    """
+    import shlex
+
+    if platform != "win32":
+        return shlex.split(text)
+    # The rules of CommandLineToArgvW: a backslash is one but before quotation marks.
+    words: list[str] = []
+    word: str | None = None
+    is_quoted, position = False, 0
+    while position < len(text):
+        backslashes = len(text[position:]) - len(text[position:].lstrip("\\"))
+        position += backslashes
+        character = text[position : position + 1]
+        if character == '"':
+            word = (word or "") + "\\" * (backslashes // 2)
+            if backslashes % 2:
+                word += '"'
+            else:
+                is_quoted = not is_quoted
+        else:
+            if backslashes:
+                word = (word or "") + "\\" * backslashes
+            if character in (" ", "\t") and not is_quoted:
+                words += [] if word is None else [word]
+                word = None
+            else:
+                word = (word or "") + character if character or word is not None else None
+        position += 1
+    if is_quoted:
+        raise ValueError("No closing quotation")
+    return words if word is None else [*words, word]
+
+
 def is_link(path: Path) -> bool:
     """Return whether a path is a link that leads elsewhere: a symbolic link, or on Windows a junction."""
     try:
@@ -294,6 +334,51 @@ def is_link_status(found: os.stat_result) -> bool:
         return True
     tag: int = getattr(found, "st_reparse_tag", 0)
     return tag == 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT; Path.is_junction is of Python 3.12
+
+
+def interpreter_paths(python: str, path: str, platform: str = sys.platform) -> dict[str, str]:
+    """Return the variables of PATH and of conda for ``python`` where it is that of a conda environment, as activating
+    it would set them; empty for any other. ``path`` is PATH as it is.
+
+    Its libraries are found through them, and those of another conda environment come first without.
+    """
+    prefix = Path(python).absolute().parent
+    names = ["", "Library/mingw-w64/bin", "Library/usr/bin", "Library/bin", "Scripts", "bin"]
+    if platform != "win32":
+        prefix, names = prefix.parent, ["bin"]
+    if not (prefix / "conda-meta").is_dir():
+        return {}
+    folders = [str(prefix / name) for name in names]
+    separator = ";" if platform == "win32" else ":"
+    return {"PATH": separator.join([*folders, *filter(None, [path])]), "CONDA_PREFIX": str(prefix)}
+
+
+def change_time(path: Path) -> int:
+    """Return when a file's bytes or attributes changed last, in ns: a program cannot set it back as it can the
+    modification time. Raises OSError."""
+    if sys.platform != "win32":
+        return path.stat().st_ctime_ns
+    # st_ctime is when the file was made there.
+    import ctypes
+    import msvcrt
+    from ctypes import wintypes
+
+    class BasicInfo(ctypes.Structure):
+        """FILE_BASIC_INFO: times in units of 100 ns."""
+
+        _fields_ = (
+            *((name, wintypes.LARGE_INTEGER) for name in ("creation", "access", "write", "change")),
+            ("attributes", wintypes.DWORD),
+        )
+
+    info = BasicInfo()
+    query = ctypes.WinDLL("kernel32", use_last_error=True).GetFileInformationByHandleEx
+    query.argtypes = (wintypes.HANDLE, ctypes.c_int, wintypes.LPVOID, wintypes.DWORD)
+    with path.open("rb") as file:
+        if not query(msvcrt.get_osfhandle(file.fileno()), 0, ctypes.byref(info), ctypes.sizeof(info)):
+            raise ctypes.WinError(ctypes.get_last_error())
+    changed: int = info.change
+    return changed * 100
 
 
 def user_number() -> int:
@@ -325,28 +410,57 @@ def process_lives(pid: int) -> bool:
 @functools.cache
 def has_nvidia_gpu() -> bool:
     """Return whether a GPU of NVIDIA is here, by its driver: nothing heavy is imported."""
-    if Path("/proc/driver/nvidia/gpus").is_dir():
-        return True
+    return Path("/proc/driver/nvidia/gpus").is_dir() or _ask_driver("-L").startswith("GPU ")
+
+
+class NvidiaGpu(NamedTuple):
+    """A GPU of NVIDIA, as its driver describes it."""
+
+    driver: tuple[int, ...]
+    """Version of the driver."""
+    capability: tuple[int, int] | None = None
+    """Compute capability; None where the driver is too old to report it."""
+
+
+@functools.cache
+def nvidia_gpus() -> tuple[NvidiaGpu, ...]:
+    """Return the GPUs of NVIDIA that are here, by their driver's program; none where it does not answer."""
+    # A driver that does not know a field answers nothing at all.
+    for fields in ("driver_version,compute_cap", "driver_version"):
+        answer = _ask_driver(f"--query-gpu={fields}", "--format=csv,noheader")
+        with suppress(ValueError):
+            rows = [
+                [tuple(map(int, cell.split("."))) for cell in line.split(",")] for line in answer.splitlines()
+            ]
+            if rows:
+                return tuple(
+                    NvidiaGpu(driver, (more[0][0], more[0][1]) if more else None) for driver, *more in rows
+                )
+    return ()
+
+
+def _ask_driver(*arguments: str) -> str:
+    """Return what nvidia-smi prints; empty where there is none, or it fails."""
     # A Linux without these has no driver, except in WSL, whose driver is that of Windows.
-    if sys.platform == "linux" and not Path("/dev/dxg").exists():
-        return False
+    if sys.platform == "linux" and not any(map(os.path.exists, ("/proc/driver/nvidia/gpus", "/dev/dxg"))):
+        return ""
     import shutil
     import subprocess
 
     program = shutil.which("nvidia-smi")
     if program is None:
-        return False
+        return ""
     try:
         answer = subprocess.run(
-            [program, "-L"],
+            [program, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_DRIVER_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return answer.returncode == 0 and answer.stdout.startswith(b"GPU ")
+        return ""
+    return answer.stdout.decode("utf-8", errors="replace") if answer.returncode == 0 else ""
 
 
 _DRIVER_SECONDS = 5.0

@@ -155,6 +155,8 @@ class Segment:
     language: str
     seed: int | None = None
     """Of this line; None: derived from the run's seed and the id."""
+    original: str = ""
+    """What the text is a translation of; empty for a text that is no translation."""
 
 
 def segment_seed(run_seed: int, segment_id: str) -> int:

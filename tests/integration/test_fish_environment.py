@@ -12,9 +12,12 @@ import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
+from fish_interpreter import in_fish
+from local_server import Answer, LocalServer, serving
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.engines import environment
 from voiceclone_cli.engines.environment import EnvironmentState, Recipe
@@ -206,6 +209,126 @@ def test_ctrl_c_ends_pip_too(tmp_path: Path) -> None:
     assert not list((home / "environments").glob("fish-*/complete.json"))
 
 
+class PackageIndex(LocalServer):
+    """Serves the wheels of a folder as an index of packages, below any path; ``paths`` are those of all requests."""
+
+    def __init__(self, wheels: Path) -> None:
+        super().__init__(_IndexAnswer)
+        self.wheels = wheels
+        self.paths: list[str] = []
+
+
+class _IndexAnswer(Answer):
+    server: PackageIndex
+
+    def do_GET(self) -> None:
+        self.server.paths.append(self.path)
+        name = unquote(self.path.rstrip("/").rpartition("/")[2])
+        wheel = self.server.wheels / name
+        is_wheel = wheel.suffix == ".whl" and wheel.is_file()
+        wheels = sorted(self.server.wheels.glob(f"{name.replace('-', '_')}-*.whl"))
+        links = "".join(f'<a href="/files/{each.name}">{each.name}</a>' for each in wheels)
+        body = wheel.read_bytes() if is_wheel else links.encode()
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Type", "application/zip" if is_wheel else "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_a_build_of_torch_comes_from_its_index_all_else_from_pips_and_a_rebuild_takes_it_again(
+    settings: Settings, recipe: Recipe, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    builds = tmp_path / "builds"
+    builds.mkdir()
+    write_wheel(builds, "tiny_torch", "1.0+cu130", requires="tiny-base")
+    with serving(PackageIndex(builds)) as pytorch, serving(PackageIndex(wheels)) as usual:
+        mirror = f"{pytorch.url}/whl/cu130"
+        pip = ["--index-url", f"{usual.url}/simple", "--no-cache-dir"]
+        environment.create_environment(settings, torch=mirror, pip_options=pip, recipe=recipe)
+        assert version_of(environment.environment_python(settings, recipe), "tiny_torch") == "1.0+cu130"
+        found = environment.environment_status(settings, recipe)
+        assert (found.record["torch"], found.record["index"]) == ("tiny-torch==1.0+cu130", mirror)
+        assert not environment.create_environment(settings, torch=mirror, pip_options=pip, recipe=recipe)
+        pytorch.paths.clear()
+        (found.folder / "complete.json").write_text(
+            json.dumps(dict(found.record) | {"base": "/opt/another/python"}), encoding="utf-8"
+        )
+        environment.create_environment(settings, python=sys.executable, pip_options=pip, recipe=recipe)
+        assert any(path.endswith("/tiny_torch-1.0%2Bcu130-py3-none-any.whl") for path in pytorch.paths)
+
+
+def test_a_build_that_is_not_had_is_no_other_build_in_silence(
+    settings: Settings, recipe: Recipe, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(PackageIndex(tmp_path / "empty")) as pytorch, serving(PackageIndex(wheels)) as usual:
+        pip = ["--index-url", f"{usual.url}/simple", "--no-cache-dir"]
+        for torch in (f"{pytorch.url}/whl/cu130", f"{pytorch.url}/simple"):
+            with pytest.raises(PreflightError, match="No matching distribution") as caught:
+                environment.create_environment(settings, torch=torch, pip_options=pip, recipe=recipe)
+            assert f"from {torch}" in caught.value.message and "another --torch" in caught.value.message
+
+
+@pytest.mark.engine
+def test_the_build_imports_every_package_that_the_engine_imports(
+    fish_python: Path, each_checkpoint: Path, tmp_path: Path
+) -> None:
+    """What a package needs on another platform alone is then missed when the environment is built."""
+    recipe = environment.fish_recipe()
+    program = (
+        environment.CHECK
+        + """
+owners = importlib.metadata.packages_distributions()
+names = {name.partition(".")[0] for name in sys.modules}
+print(json.dumps(sorted({owner for name in names & owners.keys() for owner in owners[name]})))
+"""
+    )
+    arguments = map(json.dumps, (recipe.pins(), recipe.imports, str(recipe.worker)))
+    command = [str(fish_python), "-I", "-c", program, *arguments]
+    checked = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    imported = in_fish(fish_python, "imported_packages.py", each_checkpoint, tmp_path)["packages"]
+    owners = {owner for names in imported.values() for owner in names}
+    assert {"loguru", "torch", "descript-audiotools"} <= owners
+    assert owners <= set(checked)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    "system",
+    [
+        {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt", "platform_machine": "AMD64"},
+        {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
+    ],
+    ids=["Windows", "macOS"],
+)
+@pytest.mark.parametrize("version", ["3.11", "3.12"])
+def test_the_lock_has_what_its_packages_need_on_another_system_alone(
+    fish_python: Path, system: dict[str, str], version: str
+) -> None:
+    """What they need here and the lock lacks is left out on purpose: the engine works without."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    recipe = environment.fish_recipe()
+    program = "import importlib.metadata as m, json; print(json.dumps({d.name: d.requires or [] for d in m.distributions()}))"
+    done = subprocess.run([str(fish_python), "-I", "-c", program], capture_output=True, check=True)
+    installed = {canonicalize_name(name): needs for name, needs in json.loads(done.stdout).items()}
+
+    def left_out(variables: dict[str, str]) -> set[str]:
+        locked = {canonicalize_name(name) for name in recipe.pins(variables)}
+        needs = [Requirement(text) for name in locked for text in installed.get(name, [])]
+        wanted = [
+            need for need in needs if need.marker is None or need.marker.evaluate({**variables, "extra": ""})
+        ]
+        return {canonicalize_name(need.name) for need in wanted} - locked
+
+    here = left_out({})
+    assert "transformers" in here
+    assert left_out({**system, "python_version": version, "python_full_version": f"{version}.1"}) <= here
+
+
 @pytest.mark.engine
 def test_the_two_environments_hold_the_protobufs_that_exclude_each_other(fish_python: Path) -> None:
     program = "import google.protobuf, json; print(json.dumps(google.protobuf.__version__))"
@@ -224,6 +347,6 @@ def test_every_package_of_the_real_environment_is_the_pinned_one(fish_python: Pa
     program = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
     done = subprocess.run([str(fish_python), "-I", "-c", program], capture_output=True, text=True, check=True)
     installed = {name.lower().replace("_", "-"): version for name, version in json.loads(done.stdout).items()}
-    pins = environment.fish_recipe().pins
+    pins = environment.fish_recipe().pins()
     assert {name: installed.get(name.lower().replace("_", "-")) for name in pins} == pins
     assert environment.environment_interpreter(fish_python.parents[1]) == fish_python

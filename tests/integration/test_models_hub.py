@@ -307,13 +307,19 @@ def test_bytes_that_are_not_the_hubs_are_refused(
     assert not (tmp_path / "models" / "gated" / path).exists()
 
 
+@pytest.mark.parametrize("has_links", [True, False])
 def test_without_a_known_hash_the_hubs_cache_serves_offline_too(
-    unpublished: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unpublished: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
 ) -> None:
-    from huggingface_hub import hf_hub_download
+    """Without the right to make links, on Windows, the cache has the files themselves, and their hashes nowhere."""
+    from huggingface_hub import file_download, hf_hub_download
 
+    if not has_links:
+        monkeypatch.setattr(file_download, "are_symlinks_supported", lambda cache_dir=None: False)
     for path in FILES:
         hf_hub_download(REPO.repo, path, revision=REPO.revision, token=TOKEN)
+    snapshots = tmp_path / "hub-cache" / "models--someone--gated" / "snapshots"
+    assert (snapshots / REPO.revision / "config.yaml").is_symlink() is has_links
     unpublished.paths.clear()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     folder = download.ensure_models(["gated"], home=tmp_path / "home")["gated"]

@@ -18,6 +18,7 @@ from media_samples import syllables, write_wav
 from short_talk import ShortTalk, short_talk, two_lines
 from voiceclone_cli.config import resolve
 from voiceclone_cli.corrections.edits import Edits
+from voiceclone_cli.corrections.lines import Split
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.pipeline.redo import redo
 from voiceclone_cli.pipeline.request import RunRequest
@@ -112,6 +113,45 @@ def test_another_speaker_says_a_line_in_their_own_voice(out: Path) -> None:
         "casting",
         "encoding",
     ]
+
+
+def wavs_changed(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
+    """The ids of the segments whose sound has changed, was added or removed."""
+    return {
+        Path(name).stem
+        for name in changed(before, after)
+        if name.startswith("segments/") and name.endswith(".wav")
+    }
+
+
+def test_splitting_joining_moving_and_dropping_change_only_the_lines_named(out: Path) -> None:
+    for id in (
+        "0002",
+        "0004",
+        "0005",
+        "0006",
+    ):  # which fit into any slot: this engine fills one that is too short
+        corrected(out, Edits(ids=(id,), text="Short."))
+    original, before = files(out), files(out)
+    commands = [
+        (Edits(split=(Split("3", words="of the talk"),)), {"0003", "9001", "9002"}),
+        (Edits(join=("9001", "9002")), {"9001", "9002", "9003"}),
+        (Edits(move=(("5", 0.05, True),)), set[str]()),
+        (Edits(drop=("7",)), {"0007"}),
+    ]
+    for edits, ids in commands:
+        document = corrected(out, edits)
+        after = files(out)
+        assert wavs_changed(before, after) == ids
+        assert before["mix.wav"] != after["mix.wav"]
+        before = after
+    rows = {row["id"]: row for row in document["segments"]}
+    assert list(rows) == ["0001", "0002", "9003", "0004", "0005", "0006", "0008", "0009", "0010"]
+    assert rows["0005"]["start"] == 5.05 and rows["9003"]["text"] == "line number 3 of the talk"
+    assert [row["reason"] for row in document["omitted"]] == ["dropped with redo"]
+    for _ in commands:
+        corrected(out, Edits(undo=True))
+    assert not wavs_changed(original, files(out)) and files(out)["mix.wav"] == original["mix.wav"]
 
 
 def test_renaming_speaks_and_encodes_nothing(out: Path) -> None:

@@ -212,6 +212,27 @@ def test_marked_lines_become_a_redo_command(page: Page, talk: Path) -> None:
     assert page.evaluate("document.getElementById('redo').value") == f"voiceclone redo {talk} 0001"
 
 
+def test_the_deck_has_a_command_for_each_correction(page: Page, talk: Path) -> None:
+    page.press("j")
+    line = page.evaluate("JSON.parse(document.getElementById('content').textContent).lines[0]")
+    middle = (line["start"] + line["end"]) / 2
+    expected = {
+        "take": "0001",
+        "text": f"0001 --text '{line['text']}'",
+        "speaker": "--speaker 0001=SPEAKER_01",
+        "split": f"--split 0001@{middle:.3f}",
+        "join": "--join 0001 0004",
+        "move": f"--move 0001={line['start']:.3f}",
+        "drop": "--drop 0001",
+    }
+    for name, words in expected.items():
+        set_filter(page, ".correct select", name)
+        shown = page.evaluate("document.querySelector('.correct code').textContent")
+        assert shown == f"voiceclone redo {talk} {words}"
+    page.press("j")
+    assert "--drop 0002" in page.evaluate("document.querySelector('.correct code').textContent")
+
+
 def test_click_on_the_timeline_plays(page: Page) -> None:
     box = page.evaluate(
         "(() => { const box = document.getElementById('timeline').getBoundingClientRect();"

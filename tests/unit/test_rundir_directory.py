@@ -36,6 +36,23 @@ def test_a_new_run_directory_is_created_and_can_be_discarded(tmp_path: Path) -> 
     assert not run_dir.root.exists()
 
 
+def test_nothing_is_left_of_a_discarded_directory_whose_lock_file_was_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows an open file cannot be deleted, nor its folder."""
+
+    def delete_but_the_lock(root: Path, ignore_errors: bool) -> None:
+        for path in root.iterdir():
+            if path.name != LOCK_NAME:
+                path.unlink() if path.is_file() else path.rmdir()
+
+    monkeypatch.setattr(shutil, "rmtree", delete_but_the_lock)
+    with open_run_dir(tmp_path / "run", "a") as run_dir:
+        run_dir.discard()
+        assert run_dir.root.exists()
+    assert not run_dir.root.exists()
+
+
 def test_the_directory_of_a_killed_run_is_used_again(tmp_path: Path) -> None:
     resume_directory(tmp_path / "run", "a")
     assert not resume_directory(tmp_path / "run", "a").is_new

@@ -233,3 +233,18 @@ def test_what_is_written_is_read_without_loss(
         return
     path.write_text(written(speech), encoding="utf-8")
     assert script_file.read_script(path, diarization, language="es").segments == speech.segments
+
+
+def test_a_script_keeps_what_its_lines_are_translations_of(tmp_path: Path) -> None:
+    lines = (
+        Segment("0001", "ANNA", 0.0, 1.0, "Buenos días.", "es", original="Good morning."),
+        Segment("0002", "ANNA", 2.0, 3.0, "Sí.", "es"),
+    )
+    path = tmp_path / "talk.json"
+    script_file.write_script(path, Script(lines))
+    assert [row.get("original") for row in json.loads(path.read_text("utf-8"))["segments"]] == [
+        "Good morning.",
+        None,
+    ]
+    turns = (Turn(0.0, 4.0, "ANNA"),)
+    assert script_file.read_script(path, Diarization(turns, turns, "test"), language="").segments == lines

@@ -8,6 +8,8 @@ import os
 import signal
 import stat
 import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +20,15 @@ import pytest
 from voiceclone_cli import system
 from voiceclone_cli.engines.environment import child_environment, pip_environment
 from voiceclone_cli.errors import Stopped
-from voiceclone_cli.models.download import clean_environment
-from voiceclone_cli.system import Clock, Memory, listening_for_stop, machine_memory, request_stop
+from voiceclone_cli.models.wheels import clean_environment
+from voiceclone_cli.system import (
+    Clock,
+    Memory,
+    NvidiaGpu,
+    listening_for_stop,
+    machine_memory,
+    request_stop,
+)
 from voiceclone_cli.workers.process import worker_environment
 from voiceclone_worker.engines.kokoro.phonemes.espeak import espeak_program
 from voiceclone_worker.telemetry import OFFLINE, SILENCE, refuse_telemetry
@@ -53,18 +62,18 @@ NETWORK = {"HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "PIP_INDEX_URL"}
 
 
 def test_a_worker_sees_its_devices_and_neither_secrets_nor_the_way_to_the_network() -> None:
-    seen = worker_environment(1, PARENT)
+    seen = worker_environment(sys.executable, 1, PARENT)
     assert {"PATH", "HOME", "LANG", "NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"} <= seen.keys()
     assert not seen.keys() & (SECRET | NETWORK)
 
 
 def test_a_worker_gets_the_cpu_instructions_that_its_parent_may_use() -> None:
     limits = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "CT2_FORCE_CPU_ISA": "AVX2"}
-    assert limits.items() <= worker_environment(1, PARENT | limits).items()
+    assert limits.items() <= worker_environment(sys.executable, 1, PARENT | limits).items()
 
 
 def test_a_worker_has_no_telemetry_and_no_hub() -> None:
-    seen = worker_environment(1, {"HF_HUB_OFFLINE": "0", "PYANNOTE_METRICS_ENABLED": "true"})
+    seen = worker_environment(sys.executable, 1, {"HF_HUB_OFFLINE": "0", "PYANNOTE_METRICS_ENABLED": "true"})
     assert (SILENCE | OFFLINE).items() <= seen.items()
 
 
@@ -200,7 +209,78 @@ def test_the_number_of_a_process_tells_whether_it_lives() -> None:
 
 def test_a_worker_gets_the_settings_of_openmp_and_the_folder_of_installed_programs() -> None:
     settings = {"KMP_DUPLICATE_LIB_OK": "TRUE", "PROGRAMFILES": "C:\\Program Files"}
-    assert settings.items() <= worker_environment(1, PARENT | settings).items()
+    assert settings.items() <= worker_environment(sys.executable, 1, PARENT | settings).items()
+
+
+def test_an_interpreter_of_a_conda_environment_finds_its_own_libraries_first(tmp_path: Path) -> None:
+    """As if that environment were activated; the one that is says nothing about it."""
+    theirs = tmp_path / "envs" / "fish"
+    (theirs / "conda-meta").mkdir(parents=True)
+    parent = PARENT | {"CONDA_PREFIX": "/conda/envs/ui", "PATH": "/conda/envs/ui/bin:/bin"}
+    seen = worker_environment(str(theirs / "bin" / "python"), 1, parent)
+    assert seen["PATH"] == f"{theirs / 'bin'}:{parent['PATH']}"
+    assert seen["CONDA_PREFIX"] == str(theirs)
+    windows = system.interpreter_paths(str(theirs / "python.exe"), r"C:\Windows", "win32")
+    folders = windows["PATH"].split(";")
+    assert folders[0] == str(theirs) and folders[-1] == r"C:\Windows"
+    assert str(theirs / "Library" / "bin") in folders
+    assert windows["CONDA_PREFIX"] == str(theirs)
+
+
+def test_an_interpreter_of_no_conda_environment_gets_path_as_it_is(tmp_path: Path) -> None:
+    assert worker_environment(str(tmp_path / "bin" / "python"), 1, PARENT)["PATH"] == PARENT["PATH"]
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Puts an nvidia-smi onto PATH that runs these lines of a shell."""
+    if os.name == "nt":
+        pytest.skip("nvidia-smi is a shell script here")
+
+    def install(lines: str) -> None:
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\n{lines}\n", encoding="utf-8")
+        program.chmod(0o755)
+
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(sys, "platform", "darwin")  # Linux is asked for its driver first
+    system.nvidia_gpus.cache_clear()
+    yield install
+    system.nvidia_gpus.cache_clear()
+
+
+def test_the_driver_tells_its_version_and_what_each_gpu_can(driver: Callable[[str], None]) -> None:
+    driver("echo '581.29, 8.9'; echo '581.29, 12.0'")
+    assert system.nvidia_gpus() == (
+        NvidiaGpu((581, 29), (8, 9)),
+        NvidiaGpu((581, 29), (12, 0)),
+    )
+
+
+def test_an_old_driver_that_does_not_know_a_field_is_asked_for_its_version_alone(
+    driver: Callable[[str], None],
+) -> None:
+    driver('[ "$1" = --query-gpu=driver_version ] || { echo "Field is not valid"; exit 2; }; echo 472.12')
+    assert system.nvidia_gpus() == (NvidiaGpu((472, 12)),)
+
+
+@pytest.mark.parametrize("lines", ["echo 'No devices were found'; exit 6", "echo 'a new format'", "exit 9"])
+def test_a_driver_that_does_not_answer_has_no_gpu(driver: Callable[[str], None], lines: str) -> None:
+    driver(lines)
+    assert system.nvidia_gpus() == ()
+
+
+def test_a_changed_file_has_another_change_time_though_its_modification_time_was_set_back(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+    stat, changed = path.stat(), system.change_time(path)
+    assert system.change_time(path) == changed
+    time.sleep(0.02)  # the clock of a file system has steps
+    path.write_bytes(b"later!")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert system.change_time(path) > changed
 
 
 def test_espeak_ng_is_found_where_its_installer_for_windows_puts_it(

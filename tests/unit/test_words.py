@@ -40,7 +40,7 @@ ALLOWED = {
     "src/voiceclone_cli/rundir/manifest.py": {"placed"},
     # A file in an archive, as zipfile and tarfile call it.
     "src/voiceclone_cli/models/registry.py": {"members"},
-    "src/voiceclone_cli/models/download.py": {"member"},
+    "src/voiceclone_cli/models/wheels.py": {"member"},
 }
 """Honest uses, by file."""
 

@@ -30,6 +30,7 @@ from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SynthesisTask,
         (1, "it stalled", "w ended with exit code 1: it stalled"),
         (139, None, "w ended with exit code 139 (a shell's way to say SIGSEGV)"),
         (255, None, "w ended with exit code 255"),
+        (3221225477, None, "w ended with exit code 0xC0000005"),
         (-99, None, "w was ended by signal 99"),
     ],
 )

@@ -16,7 +16,7 @@ import os
 import sys
 
 
-def _register_package() -> None:
+def register_package() -> None:
     """Make this folder importable as ``voiceclone_worker``, and nothing beside it.
 
     When it is started by its path, Python puts this folder on sys.path, where its modules would shadow others; its
@@ -37,7 +37,7 @@ def _register_package() -> None:
 
 if __name__ == "__main__":
     if "voiceclone_worker" not in sys.modules:
-        _register_package()
+        register_package()
     from voiceclone_worker.telemetry import refuse_telemetry
 
     refuse_telemetry()

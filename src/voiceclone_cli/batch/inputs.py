@@ -36,7 +36,7 @@ MEDIA_SUFFIXES = frozenset(_SUFFIXES.split())
 
 _COUNTS = {"speakers": "exactly", "min_speakers": "least", "max_speakers": "most"}
 _FILES = ("script", "turns", "consent")
-_SETTINGS = ("diarizer", "language", "encoding", "max_stretch", "background", "watermark", "seed")
+_SETTINGS = ("diarizer", "language", "encoding", "max_stretch", "borrow", "background", "watermark", "seed")
 COLUMNS = ("input", "name", *_FILES, *_COUNTS, *_SETTINGS, "references")
 _DELIMITERS = ",;\t"
 _MAX_LIST_BYTES = 256 * 2**20

@@ -23,8 +23,10 @@ GROUPS = {
     "env": "Build, show or remove the environment of fish-speech.",
 }
 COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": run.demo_command,
     "run": run.run_command,
     "plan": run.run_command,
+    "translate": run.translate_command,
     "report": inspect.report_command,
     "check": inspect.check_command,
     "redo": run.redo_command,
@@ -42,15 +44,30 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "env remove": setup.remove_environment,
 }
 EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "demo": (("Try it, and look at the result", "voiceclone demo --open"),),
     "run": (
         ("Speak every line again, in its own speaker's voice", "voiceclone run talk.mp4"),
         ("Speak a translation", "voiceclone run talk.mp4 --script talk.es.srt --out spanish.voiceclone"),
+        (
+            "Translate it with a model on this computer, and speak that",
+            "voiceclone run talk.mp4 --to es --translator-url http://localhost:11434/v1",
+        ),
         ("Speak a folder of episodes", "voiceclone run season --out dubbed"),
         ("Print one JSON document for a program", "voiceclone run talk.mp4 --quiet --json"),
     ),
     "plan": (
         ("Print speakers, work, time and memory", "voiceclone plan talk.mp4"),
         ("Plan with another engine", "voiceclone plan talk.mp4 --engine fish"),
+    ),
+    "translate": (
+        (
+            "Write a translation to edit, then speak it with `run --script talk.es.json`",
+            "voiceclone translate talk.mp4 --to es --translator-url http://localhost:11434/v1",
+        ),
+        (
+            "Translate subtitles with a program",
+            "voiceclone translate talk.srt --to fr --command 'python3 translator.py' -o talk.fr.srt",
+        ),
     ),
     "report": (("Write report.html again, and open it", "voiceclone report talk.voiceclone --open"),),
     "check": (
@@ -74,6 +91,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "script": (
         ("Write the words, to edit or to translate", "voiceclone script talk.mp4 --output talk.srt"),
         ("Transcribe a recording in Spanish", "voiceclone script charla.wav -l es --output charla.json"),
+        ("List the lines of a translation that are too long", "voiceclone script talk.es.srt --fit"),
     ),
     "synth": (
         ("Synthesize a task file", "voiceclone synth task.json"),
@@ -83,15 +101,20 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("Check that a run works", "voiceclone doctor"),
         ("Check cloning with a checkpoint", "voiceclone doctor --engine fish --checkpoint openaudio-s1-mini"),
     ),
-    "models list": (("List every model", "voiceclone models list"),),
+    "models list": (
+        ("List every model", "voiceclone models list"),
+        ("Download on another machine what is missing here", "voiceclone models list --commands"),
+    ),
     "models pull": (
         ("Download all that a run needs", "voiceclone models pull"),
         ("Download one model", "voiceclone models pull kokoro"),
+        ("Take the files from a folder", "voiceclone models pull --from voiceclone-models"),
     ),
     "models verify": (("Verify one model", "voiceclone models verify whisper-base"),),
     "config show": (("Print every setting and its source", "voiceclone config show"),),
     "env create": (
         ("Build the environment", "voiceclone env create"),
+        ("Take torch's build for CUDA 12.6", "voiceclone env create --torch cu126"),
         ("Give options to pip after --", "voiceclone env create -- --index-url https://example.org/simple"),
     ),
     "env show": (("Print folder and state", "voiceclone env show"),),

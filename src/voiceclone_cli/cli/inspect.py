@@ -12,13 +12,15 @@ import typer
 
 from voiceclone_cli import messages
 from voiceclone_cli.cli import options
+from voiceclone_cli.cli.output import open_in_browser
 from voiceclone_cli.cli.progress import Display, print_line
-from voiceclone_cli.config import INPUT, OUTPUT, resolve
+from voiceclone_cli.config import INPUT, OUTPUT, Settings, resolve
 from voiceclone_cli.errors import PreflightError
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.evaluation.model import Evaluation, SegmentScore
     from voiceclone_cli.provenance.verify import Verification
+    from voiceclone_cli.types import Script
 
 GATE_FAILED = 3
 """Exit code of a check: everything was measured, and a gate was missed."""
@@ -26,6 +28,8 @@ MAX_FLAGGED_ROWS = 20
 """Flagged segments that a check prints; check.json has all."""
 MAX_STRETCHES = 20
 """Stretches with the watermark that verify prints; its JSON has all."""
+FIT_SCHEMA = "voiceclone.fit/1"
+"""Of `script --fit --json`."""
 _GATES = "Gates"
 
 
@@ -195,14 +199,16 @@ def report_command(
     with display.progress() as progress:
         report = write_report(run_dir, progress)
     typer.echo(report)
-    if open_page and typer.launch(report.as_uri()) != 0:
-        print_line(f"note: no browser could be started; open {report} yourself")
+    if open_page:
+        open_in_browser(report)
 
 
-@options.with_options("language", "asr_model", "audio_track", "diarizer")
+@options.with_options(
+    "language", "encoding", "asr_model", "audio_track", "diarizer", "engine", "max_stretch", "borrow"
+)
 def script_command(
     ctx: typer.Context,
-    input: options.Input,
+    input: Annotated[Path, options.argument("INPUT", "Audio or video file; with --fit a script file, too.")],
     *,
     output: Annotated[
         Path | None,
@@ -211,15 +217,29 @@ def script_command(
     speakers: options.SpeakerCountOption = None,
     min_speakers: options.MinSpeakers = None,
     max_speakers: options.MaxSpeakers = None,
+    fit: Annotated[
+        bool,
+        options.option(
+            "List the lines that are too long for their slots instead of the script.", OUTPUT, "--fit"
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, options.option("With --fit: print all lines as one JSON document.", OUTPUT, "--json")
+    ] = False,
     display: Display,
 ) -> None:
-    """Write who says what and when, as a script for `run --script`."""
+    """Write who says what and when, as a script for `run --script`.
+
+    With --fit, list the lines that are too long for their slots instead: of the recording's own words, or of a
+    script file.
+    """
     from functools import partial
 
     from voiceclone_cli.analysis.analyzer import concurrent_transcription, diarize_cached, transcribe_cached
     from voiceclone_cli.analysis.diarization import SpeakerCount
     from voiceclone_cli.analysis.remote import SideBySideAnalyzer
     from voiceclone_cli.audio import reader
+    from voiceclone_cli.errors import InputError
     from voiceclone_cli.files import check_writable, friendly_errors
     from voiceclone_cli.script import script_file
     from voiceclone_cli.script.language import transcribed_language
@@ -227,6 +247,13 @@ def script_command(
     from voiceclone_cli.types import AudioChoice
 
     settings = options.settings_of(ctx)
+    if as_json and not fit:
+        raise InputError(
+            "--json belongs to --fit: without that, the script itself is JSON", code="script_json"
+        )
+    if fit and script_file.is_script(input):
+        _show_fit_of_file(input, settings, output, as_json=as_json, display=display)
+        return
     if output is not None:
         script_file.check_format(output)
         with friendly_errors(output.absolute().parent):
@@ -242,14 +269,55 @@ def script_command(
             )
     script = segments_from_words(transcript, diarization)
     language = transcribed_language(transcript, settings.origin("language") if settings.language else None)
-    if output is None:
-        typer.echo(script_file.to_json(script), nl=False)
-    else:
+    if output is not None:
         with friendly_errors(output.absolute().parent):
             script_file.write_script(output, script)
-        typer.echo(output)
+    if fit:
+        _show_fit(script, recording.seconds, settings, as_json=as_json)
+    else:
+        typer.echo(script_file.to_json(script) if output is None else f"{output}\n", nl=False)
     display.say(f"language: {language.code}, because {language.why}")
     display.say(*(f"note: {note}" for note in (*settings.notes, *recording.notes, *notes, *script.notes)))
+
+
+def _show_fit_of_file(
+    path: Path, settings: Settings, output: Path | None, *, as_json: bool, display: Display
+) -> None:
+    """Print how the lines of a script file fit their slots; the slot of the last ends where its line does."""
+    from voiceclone_cli.errors import InputError
+    from voiceclone_cli.script import script_file
+    from voiceclone_cli.script.language import choose_language
+
+    if output is not None:
+        raise InputError(
+            f"--output is for the script of a recording, and {path} is a script", code="script_output"
+        )
+    read = script_file.read_script(path, None, language="", encoding=settings.encoding)
+    given_by = settings.origin("language") if settings.language else ""
+    script, language = choose_language(
+        read, path, given=settings.language, given_by=given_by, encoding=settings.encoding
+    )
+    _show_fit(script, max(segment.end for segment in script.segments), settings, as_json=as_json)
+    notes = (*settings.notes, *script.notes, *language.warnings)
+    display.say(f"language: {language.code}, because {language.why}", *(f"note: {note}" for note in notes))
+
+
+def _show_fit(script: Script, seconds: float, settings: Settings, *, as_json: bool) -> None:
+    """Print how the lines of a script fit their slots in a recording of ``seconds``."""
+    from voiceclone_cli.cli.output import too_long_rows
+    from voiceclone_cli.engines.select import probe
+    from voiceclone_cli.mixing.fit import fit_document, line_fits, load_speech_rates
+    from voiceclone_cli.mixing.slots import slot_ends
+    from voiceclone_worker.validation import dump_json
+
+    rates = load_speech_rates(probe(settings).engine)
+    ends = slot_ends(script.segments, seconds, settings.borrow)
+    fits = line_fits(script.segments, ends, rates, settings.max_stretch)
+    document = fit_document(script.segments, fits, rates, settings.max_stretch)
+    if as_json:
+        typer.echo(dump_json({"schema": FIT_SCHEMA, **document}))
+    else:
+        typer.echo("\n".join(map(messages.current().sentence, too_long_rows(document))))
 
 
 @options.with_options("tags", "mode", "workers", "watermark")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
 
 from voiceclone_cli import messages
-from voiceclone_cli.cli.progress import Display
+from voiceclone_cli.cli.progress import Display, print_line
 from voiceclone_cli.errors import Stopped, VoicecloneError
 from voiceclone_cli.types import Until
 
 if typing.TYPE_CHECKING:
     from voiceclone_cli.batch.run import BatchResult
     from voiceclone_cli.pipeline.results import RunResult
+    from voiceclone_cli.pipeline.translate import TranslatedFile
 
 MAX_BATCH_ROWS = 40
 """Inputs of a batch; of more inputs only the incomplete ones have a row."""
@@ -25,6 +27,9 @@ MAX_NAME_WIDTH = 40
 """Cells of the terminal; a Chinese character takes two."""
 MAX_OMITTED = 10
 """Texts that are not spoken which a plan shows; its document has all."""
+
+MAX_TOO_LONG = 20
+"""Lines that are too long for their slots which a plan shows; its document has all."""
 
 
 @contextmanager
@@ -84,6 +89,12 @@ def show_result(
             typer.echo(path)
     display.say(*run_summary(result.document, until))
     raise typer.Exit(result.exit_code)
+
+
+def open_in_browser(page: Path) -> None:
+    """Open a report in the user's browser, or print its path where none can be started."""
+    if typer.launch(page.absolute().as_uri()) != 0:
+        print_line(f"note: no browser could be started; open {page} yourself")
 
 
 def _output_paths(document: dict[str, Any], until: Until | None) -> list[str]:
@@ -151,6 +162,32 @@ def _error_lines(errors: list[dict[str, Any]]) -> Iterator[str]:
         yield f"  {names[0]}{more} failed ({code}): {message}"
 
 
+def show_translation(result: TranslatedFile, *, as_json: bool, display: Display) -> NoReturn:
+    """Print the file that a translation was written into, and exit with its code."""
+    document = result.document
+    if as_json:
+        _print_json(document)
+    else:
+        typer.echo(result.path)
+    display.say(*translation_summary(document))
+    raise typer.Exit(result.exit_code)
+
+
+def translation_summary(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the notes of a translation, and a line about the whole."""
+    from voiceclone_cli.languages import name_of
+
+    for note in document["notes"]:
+        yield f"  note: {note}"
+    whole = f"{document['status']}: {document['done']} of {document['done'] + document['failed']} lines from "
+    whole += f"{name_of(document['from'])} to {name_of(document['to'])}"
+    if document["from_cache"]:
+        whole += f", {document['from_cache']} of them kept from before"
+    if document["tokens"]:
+        whole += f", {document['tokens']} tokens"
+    yield f"{whole}, in {document['output']}"
+
+
 def show_plan(document: dict[str, Any], *, as_json: bool, display: Display) -> None:
     """Print a plan on stdout."""
     if as_json:
@@ -170,7 +207,8 @@ def _print_plan(document: dict[str, Any]) -> None:
         translated_rows(_stage_rows(document["stages"])),
     )
     omitted = [_omitted_rows(document["omitted"])] if document["omitted"] else []
-    parts = (plan_header(document), *omitted, *map(columns, tables), plan_totals(document))
+    long = [too_long_rows(document["fit"])] if document["fit"]["too_long"] else []
+    parts = (plan_header(document), *omitted, *long, *map(columns, tables), plan_totals(document))
     say = messages.current().sentence
     typer.echo("\n\n".join("\n".join(map(say, part)) for part in parts))
 
@@ -214,6 +252,31 @@ def _omitted_rows(omitted: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield from (f"  {line}" for line in columns(cells, numeric=(1,)))
     if len(omitted) > MAX_OMITTED:
         yield f"  and {len(omitted) - MAX_OMITTED:,} more, which --json lists"
+
+
+def too_long_rows(fit: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line about the lines that are too long for their slots, and one for each of the worst of them.
+
+    ``fit``: of ``fit_document``.
+    """
+    rows = sorted((row for row in fit["lines"] if not row["fits"]), key=lambda row: -row["overflow_seconds"])
+    listed = sorted(rows[:MAX_TOO_LONG], key=lambda row: row["start"])
+    yield f"too long: {len(rows)} of {len(fit['lines'])} lines, even {fit['max_stretch']:g} times as fast"
+    say = messages.current().sentence
+    cells = (
+        (
+            row["id"],
+            _clock(row["start"]),
+            say(f"{row['expected_seconds']:.1f} s in a slot of {row['slot_seconds']:.1f} s"),
+            say(f"{row['overflow_seconds']:.1f} s over"),
+            say(f"{row['characters']} characters, {row['budget']} fit"),
+            _shortened(" ".join(row["text"].split())),
+        )
+        for row in listed
+    )
+    yield from (f"  {line}" for line in columns(cells, numeric=(1, 2, 3, 4)))
+    if len(rows) > MAX_TOO_LONG:
+        yield f"  and {len(rows) - MAX_TOO_LONG:,} more, which --json lists"
 
 
 def _clock(seconds: float) -> str:

@@ -1,25 +1,57 @@
-"""Commands that make a run: `voiceclone run`, `plan` (what `run` would do) and `redo`."""
+"""Commands that make a run: `voiceclone demo`, `run`, `plan` (what `run` would do), `translate` (its script) and `redo`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from voiceclone_cli.cli import options, output
 from voiceclone_cli.cli.progress import Display
-from voiceclone_cli.config import INPUT, OUTPUT, SPEAKERS, VOICES, WORKERS
+from voiceclone_cli.config import INPUT, OUTPUT, SPEAKERS, TRANSLATION, VOICES, WORKERS
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import Until
+
+if TYPE_CHECKING:
+    from voiceclone_cli.translation.job import TranslationOptions
+
+
+@options.with_options("engine", "checkpoint", "device")
+def demo_command(
+    ctx: typer.Context,
+    *,
+    out: Annotated[Path, options.option("Run directory.", OUTPUT, "--out", "-o", show_default=True)] = Path(
+        "voiceclone-demo"
+    ),
+    open_page: Annotated[bool, options.option("Open the report in the browser.", OUTPUT, "--open")] = False,
+    as_json: options.AsJson = False,
+    display: Display,
+) -> None:
+    """Fetch the models and speak a short sample recording again.
+
+    The recording is of two people, 30 s long, and comes with the installation. The models (about 400 MB) are fetched
+    once. The same command continues where it was stopped.
+    """
+    from voiceclone_cli.pipeline.demo import run_demo
+    from voiceclone_cli.planning.estimate import record_run
+    from voiceclone_cli.rundir.manifest import failure_document
+
+    with output.failure_as_json(failure_document, as_json=as_json), display.progress() as progress:
+        result = run_demo(options.settings_of(ctx), out, progress)
+        record_run(result)
+    report = result.document["outputs"]["report"]
+    if open_page and report:
+        output.open_in_browser(Path(report))
+    output.show_result(result, as_json=as_json, display=display)
 
 
 @options.with_options(
     "language", "encoding", "asr_model", "audio_track", "speak_sounds", "diarizer", "speaker_labels", "engine", "checkpoint",
     "accept_license", "tags", "device", "precision", "compile", "voice_effort", "seed", "mode", "workers", "batch_size", "executor", "ray_address",
-    "max_stretch", "background", "watermark", "strict",
+    "max_stretch", "borrow", "background", "watermark", "strict", *options.TRANSLATOR_SETTINGS,
 )  # fmt: skip
 def run_command(
     ctx: typer.Context,
@@ -40,6 +72,17 @@ def run_command(
         Path | None,
         options.option("Script to speak instead, as SRT, VTT, ASS, JSON or CSV.", INPUT, "--script", "-s"),
     ] = None,
+    to: Annotated[
+        str | None,
+        options.option(
+            "Language to translate the script into before it is spoken; several with commas between them.",
+            TRANSLATION,
+            "--to",
+            metavar="CODE[,CODE...]",
+        ),
+    ] = None,
+    context: options.ContextFile = None,
+    glossary: options.GlossaryFile = None,
     turns: Annotated[
         Path | None, options.option("RTTM file of turns, instead of diarization.", SPEAKERS)
     ] = None,
@@ -110,6 +153,7 @@ def run_command(
     failure, plan_schema = (failure_document, PLAN_SCHEMA) if single else (batch_failure, BATCH_PLAN_SCHEMA)
     show: Callable[..., None]
     with output.failure_as_json(failure, plan_schema if dry_run else None, as_json=as_json):
+        targets = _translations(to, context, glossary)
         request = RunRequest(
             input=input[0] if single and input else Path(),
             settings=options.settings_of(ctx),
@@ -119,6 +163,7 @@ def run_command(
             references=_parse_references(reference or []),
             speakers=SpeakerCount(speakers, min_speakers, max_speakers),
             consent=consent,
+            translation=targets[0] if len(targets) == 1 else None,
             until=until,
             keep_original_audio=keep_original_audio,
             report=report,
@@ -138,6 +183,76 @@ def run_command(
             else:
                 show = partial(output.show_batch, run_batch(batch, progress), until=until)
     show(as_json=as_json, display=display)
+
+
+def _translations(
+    to: str | None, context: Path | None, glossary: Path | None
+) -> tuple[TranslationOptions, ...]:
+    """Return the translations that the options ask for, one for each language."""
+    from voiceclone_cli.translation.job import TranslationOptions, parse_targets
+
+    if to is None:
+        for name, value in (("--context", context), ("--glossary", glossary)):
+            if value is not None:
+                raise InputError(
+                    f"{name} is for a translation: give its language with --to.", code="no_target"
+                )
+        return ()
+    return tuple(TranslationOptions(tag, context, glossary) for tag in parse_targets(to))
+
+
+@options.with_options(
+    "language", "encoding", "asr_model", "audio_track", "speak_sounds", "diarizer", "speaker_labels", "engine",
+    "max_stretch", "borrow", "strict", *options.TRANSLATOR_SETTINGS,
+)  # fmt: skip
+def translate_command(
+    ctx: typer.Context,
+    source: Annotated[Path, options.argument("SOURCE", "Recording, script file or run directory.")],
+    *,
+    to: Annotated[str, options.option("Language to translate into.", TRANSLATION, "--to", metavar="CODE")],
+    out: Annotated[
+        Path | None,
+        options.option(
+            "File to write, .json, .srt or .vtt [default: NAME.CODE.json].", OUTPUT, "--output", "-o"
+        ),
+    ] = None,
+    context: options.ContextFile = None,
+    glossary: options.GlossaryFile = None,
+    speakers: options.SpeakerCountOption = None,
+    min_speakers: options.MinSpeakers = None,
+    max_speakers: options.MaxSpeakers = None,
+    force: Annotated[
+        bool, options.option("Replace a file that was edited since.", OUTPUT, "--force", "-f")
+    ] = False,
+    as_json: options.AsJson = False,
+    display: Display,
+) -> None:
+    """Translate a script into a file to edit and to speak.
+
+    The file is for `run --script`. It has each line's speaker, times and original text, and whether the line fits its slot. The same command
+    continues an interrupted translation, and asks only for lines that have changed. Exit code: 0 for all lines, 3 where
+    some could not be translated and are in the original language.
+    """
+    from voiceclone_cli.analysis.diarization import SpeakerCount
+    from voiceclone_cli.pipeline.request import RunRequest
+    from voiceclone_cli.pipeline.translate import translate_source, translation_failure
+
+    with output.failure_as_json(translation_failure, as_json=as_json):
+        translations = _translations(to, context, glossary)
+        if len(translations) > 1:
+            raise InputError(
+                "translate writes one language: give a command for each, or `run --to` several.",
+                code="bad_target_language",
+            )
+        request = RunRequest(
+            input=source,
+            settings=options.settings_of(ctx),
+            speakers=SpeakerCount(speakers, min_speakers, max_speakers),
+            translation=translations[0],
+        )
+        with display.progress() as progress:
+            result = translate_source(request, out, force=force, progress=progress)
+    output.show_translation(result, as_json=as_json, display=display)
 
 
 def _parse_references(pairs: list[str]) -> dict[str, Path]:
@@ -160,7 +275,23 @@ def redo_command(
     *,
     input: Annotated[Path | None, options.option("Path of the recording, if it has moved.", INPUT)] = None,
     text: Annotated[str | None, options.option("New text of the line.", INPUT)] = None,
-    speaker: Annotated[str | None, options.option("New speaker of the lines.", SPEAKERS)] = None,
+    split: Annotated[
+        list[str] | None,
+        options.option("Split a line at a time, or before words of it.", INPUT, metavar="ID@TIME|ID@WORDS"),
+    ] = None,
+    join: Annotated[
+        tuple[str, str] | None,
+        options.option("Join two lines of a speaker.", INPUT, metavar="ID ID"),
+    ] = None,
+    move: Annotated[
+        list[str] | None,
+        options.option("New start of a line; +TIME or -TIME from the old one.", INPUT, metavar="ID=TIME"),
+    ] = None,
+    drop: Annotated[list[str] | None, options.option("Drop a line.", INPUT, metavar="ID")] = None,
+    speaker: Annotated[
+        list[str] | None,
+        options.option("New speaker of the lines, or of one line.", SPEAKERS, metavar="NAME|ID=NAME"),
+    ] = None,
     rename: Annotated[
         list[str] | None, options.option("Rename a speaker.", SPEAKERS, metavar="OLD=NEW")
     ] = None,
@@ -177,7 +308,7 @@ def redo_command(
     as_json: options.AsJson = False,
     display: Display,
 ) -> None:
-    """Correct takes, words, speakers or names of a run.
+    """Correct the lines and speakers of a run.
 
     Only what changes is made again. Corrections are kept in the run directory (corrections.json) and hold for
     later runs in it too. Without a correction, redo continues an unfinished run.
@@ -190,10 +321,14 @@ def redo_command(
         edits = parse_edits(
             ids or [],
             text=text,
-            speaker=speaker,
+            speaker=speaker or [],
             seed=seed,
             rename=rename or [],
             merge=merge or [],
+            split=split or [],
+            join=join,
+            move=move or [],
+            drop=drop or [],
             undo=undo,
         )
         with display.progress() as progress:

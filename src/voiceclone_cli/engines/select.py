@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from voiceclone_cli.models import download
 from voiceclone_cli.types import Progress, no_progress
 from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.engines.kokoro.phonemes import registry
+from voiceclone_worker.engines.kokoro.phonemes.espeak import espeak_program
 from voiceclone_worker.protocol import EngineSpec
 
 T = TypeVar("T")
@@ -218,7 +218,7 @@ def missing_reader(engine: str, tag: str) -> PreflightError | None:
     if missing := info.missing_packages(tag):
         return PreflightError(f"{registry.needs_packages(name, missing)} or {other}", code="language")
     program = info.reader_of(tag)
-    if program and shutil.which(program) is None:
+    if program and espeak_program() is None:
         return PreflightError(
             f"{engine} needs the {program} program to read {name}: install it (apt, brew or winget install "
             f"{program}) or {other}",

@@ -116,6 +116,8 @@ def _cache_inputs(
         "sounds": {id: row.sha256 for id, row in rows.items()},
         "turns": [astuple(turn) for turn in turns],
         "max_stretch": settings.max_stretch,
+        # Left out where it is not given, so that mixes of versions without it are still valid.
+        **({} if settings.borrow is None else {"borrow": settings.borrow}),
         "background": settings.background,
         "info": dict(info),
     }
@@ -159,7 +161,15 @@ def render_mix(
         )
     models = separation_model_folders(settings, progress)
     # Ducking bridges shorter pauses, so a block needs the segments that follow it.
-    speech = SpeechTimeline(segments, files, recording, turns, settings.max_stretch, lookahead=GAP_SECONDS)
+    speech = SpeechTimeline(
+        segments,
+        files,
+        recording,
+        turns,
+        settings.max_stretch,
+        borrow=settings.borrow,
+        lookahead=GAP_SECONDS,
+    )
     rate, total = speech.rate, speech.frames
     turn_spans = [(turn.start, turn.end) for turn in turns]
     size = round(BLOCK_SECONDS * rate)

@@ -8,7 +8,6 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +18,10 @@ from numpy.typing import NDArray
 from voiceclone_cli.audio.dsp import Samples, limit, speech_level_db, stretch
 from voiceclone_cli.audio.writer import to_pcm16
 from voiceclone_cli.errors import RunError
+from voiceclone_cli.mixing.slots import slot_ends, stretch_to_fit
 from voiceclone_cli.references.selection import merge_intervals
 from voiceclone_cli.types import ANALYSIS_RATE, Placement, Recording, Segment, Span, Turn
 
-GUARD_SECONDS = 0.03
-"""Pause before the next segment, so that two lines do not touch."""
 MAX_GAIN_DB = 15.0
 """Maximum change of loudness. A greater difference means that one of the two is not speech."""
 MAX_DEVIATION_DB = 12.0
@@ -48,6 +46,8 @@ class SpeechTimeline:
         recording: Recording,
         turns: Sequence[Turn],
         max_stretch: float,
+        *,
+        borrow: float | None,
         lookahead: float,
     ) -> None:
         ordered = sorted((s for s in segments if s.id in files), key=lambda segment: segment.start)
@@ -60,7 +60,7 @@ class SpeechTimeline:
         self._lookahead = round(lookahead * self.rate)
         self._levels = original_levels(segments, recording, turns)
         self._simultaneous = _same_speaker_and_start(segments)
-        ends = slot_ends(segments, recording.seconds)
+        ends = slot_ends(segments, recording.seconds, borrow)
         self._slots = {
             segment.id: (
                 min(round(segment.start * self.rate), self.frames),
@@ -99,9 +99,7 @@ class SpeechTimeline:
         """
         start, end = self._slots[segment.id]
         speech = _read_speech(self._files[segment.id], self.rate)
-        factor = 1.0
-        if len(speech) > end - start:
-            factor = min(len(speech) / (end - start), self._max_stretch) if end > start else self._max_stretch
+        factor = stretch_to_fit(len(speech), end - start, self._max_stretch)
         fitted = stretch(speech, self.rate, factor)
         overflow = max(0, start + len(fitted) - end)
         gain_db, warnings = self._gain_db(segment, fitted)
@@ -129,38 +127,6 @@ class SpeechTimeline:
         if target is None:
             return 0.0, ()
         return max(-MAX_GAIN_DB, min(MAX_GAIN_DB, target - level)), ()
-
-
-def slot_ends(segments: Sequence[Segment], recording_seconds: float) -> dict[str, float]:
-    """Return the end of each segment's slot in seconds, by segment id.
-
-    A slot extends to the start of the next segment of any speaker, minus a guard; the last one extends to the
-    end of the recording, which limits all slots. A segment that overlaps with the start or the end of another
-    one keeps its own end: people who talk over each other do so for as long as they did. No slot goes on past the
-    speaker's own next start, whatever the segments say: subtitles often overlap, a speaker does not.
-    """
-    ordered = sorted(segments, key=lambda segment: segment.start)
-    own_starts: dict[str, list[float]] = {}
-    for segment in ordered:
-        own_starts.setdefault(segment.speaker, []).append(segment.start)
-    starts = [segment.start for segment in ordered]
-    latest_ends = list(accumulate((segment.end for segment in ordered), max))
-    ends = {}
-    for segment in ordered:
-        following = bisect_right(starts, segment.start)
-        begun = bisect_left(starts, segment.end)
-        if begun > following or (begun and latest_ends[begun - 1] > segment.end):
-            end = segment.end
-        elif following < len(starts):
-            end = max(segment.end, starts[following] - GUARD_SECONDS)
-        else:
-            end = recording_seconds
-        own = own_starts[segment.speaker]
-        own_following = bisect_right(own, segment.start)
-        if own_following < len(own):
-            end = min(end, own[own_following])
-        ends[segment.id] = min(end, recording_seconds)
-    return ends
 
 
 def _same_speaker_and_start(segments: Sequence[Segment]) -> set[str]:

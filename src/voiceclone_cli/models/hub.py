@@ -32,7 +32,8 @@ def download_from_hub(
     """Fetch ``files`` from the hub's own cache on this machine, else from the hub, and yield the path of each.
 
     A file without a known sha256 is compared with the hash that the hub gives it at the pinned commit, and is
-    yielded with its own sha256.
+    yielded with its own sha256. One of the hub's own cache is taken as it is where the hub does not tell its hash: the
+    hub's library has put it there, whole, as that of this commit.
 
     ``token`` None leaves the choice to the hub's library (HF_TOKEN, or a login). Raises SourceError when the hub
     does not deliver. What the hub and its library said stays out of it, of its causes too: a request holds the
@@ -42,13 +43,16 @@ def download_from_hub(
     before, is_reached = 0, False
     on_bytes(before)
     for file in files:
-        path = _cached(repo, file)
-        if path is None:
-            if not is_reached:
-                _require_hub(repo, file, token)
-                is_reached = True
-            path = _download(repo, file, scratch, _counter(on_bytes, before, file.size), token)
-        yield _published(repo, file, path, token) if file.sha256 is None else file, path
+        cached = _cached(repo, file)
+        if cached is None and not is_reached:
+            _require_hub(repo, file, token)
+            is_reached = True
+        path = cached or _download(repo, file, scratch, _counter(on_bytes, before, file.size), token)
+        if file.sha256 is None:
+            _require_published(repo, file, path, token, is_cached=cached is not None)
+            yield replace(file, sha256=file_sha256(path), size=path.stat().st_size), path
+        else:
+            yield file, path
         before += file.size
         on_bytes(before)
 
@@ -77,18 +81,28 @@ def _cached(repo: HubRepo, file: ModelFile) -> Path | None:
     return Path(path) if file.sha256 is None or Path(path).stat().st_size == file.size else None
 
 
-def _published(repo: HubRepo, file: ModelFile, path: Path, token: str | None) -> ModelFile:
-    """Return ``file`` with its exact size and sha256, after verifying that ``path`` holds the published bytes."""
-    # The hub's own cache keeps its files under the hash they were published with.
-    name = path.resolve().name
-    published = name if _is_hub_hash(name) else _published_hash(repo, file, token)
+def _require_published(
+    repo: HubRepo, file: ModelFile, path: Path, token: str | None, *, is_cached: bool
+) -> None:
+    """Raise SourceError where ``path`` does not hold the published bytes, or they cannot be known."""
+    # The hub's own cache keeps its files under the hash they were published with. On Windows it has copies instead,
+    # where the user has no right to make links.
+    published = path.resolve().name
+    if not _is_hub_hash(published):
+        if is_cached and is_offline():
+            return
+        try:
+            published = _published_hash(repo, file, token)
+        except SourceError:
+            if is_cached:
+                return
+            raise
     if (file_sha256(path) if len(published) == 64 else _git_blob_sha1(path)) != published:
         raise SourceError(
             f"{file.path} of {repo.repo} came with another hash than the hub gives it",
             advice="try again, and if it stays so report it",
             code="model_hash_mismatch",
         )
-    return replace(file, sha256=file_sha256(path), size=path.stat().st_size)
 
 
 def _published_hash(repo: HubRepo, file: ModelFile, token: str | None) -> str:

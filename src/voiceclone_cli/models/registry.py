@@ -24,6 +24,11 @@ class Wheel:
         """Line of a requirements file."""
         return f"{self.project}=={self.version} --hash=sha256:{self.sha256}"
 
+    @property
+    def stem(self) -> str:
+        """What its file's name begins with, whatever platform it is for."""
+        return f"{self.project.replace('-', '_')}-{self.version}-"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:

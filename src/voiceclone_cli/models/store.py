@@ -21,6 +21,7 @@ from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.files import write_text_atomic
 from voiceclone_cli.models.onnx_graph import cut_graph
 from voiceclone_cli.models.registry import ModelEntry, ModelFile, same_files
+from voiceclone_cli.system import change_time
 from voiceclone_worker.atomic import atomic_path, is_disk_full
 
 _CHECKSUMS_FILE = ".verified.json"
@@ -333,7 +334,7 @@ def _expected_sha256(file: ModelFile, checksums: Checksums) -> str | None:
 def _checksum(path: Path, sha256: str) -> Checksum:
     # The change time shows an edit whose modification time was set back.
     stat = path.stat()
-    return [sha256, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+    return [sha256, stat.st_size, stat.st_mtime_ns, change_time(path)]
 
 
 def _write_checksums(folder: Path, checksums: Checksums) -> None:

@@ -30,7 +30,7 @@ from voiceclone_cli.engines.select import language_notes
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import write_text_atomic
 from voiceclone_cli.languages import main_language, name_of
-from voiceclone_cli.mixing import timeline
+from voiceclone_cli.mixing import fit, slots
 from voiceclone_cli.mixing.timeline import mix_rate
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.request import describe_request
@@ -40,6 +40,9 @@ from voiceclone_cli.references import build
 from voiceclone_cli.script import script_file
 from voiceclone_cli.script.language import LanguageChoice, choose_language, transcribed_language
 from voiceclone_cli.script.segmentation import segments_from_words
+from voiceclone_cli.translation.job import TranslationOptions, translate
+from voiceclone_cli.translation.translate import STAGE as TRANSLATION
+from voiceclone_cli.translation.translate import ScriptTranslation
 from voiceclone_cli.types import Diarization, Recording, Reference, Script, Segment, Transcript, Until, Word
 from voiceclone_worker.atomic import write_bytes_atomic
 from voiceclone_worker.engines import ENGINES
@@ -65,6 +68,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
     recording_language = ""
     references: dict[str, Reference] = {}
     consent = None
+    translation: ScriptTranslation | None = None
     with _open_analyzer(ctx) as analyzer:
         # 1. Who speaks when.
         with ctx.clock.stage("diarization"):
@@ -77,7 +81,12 @@ def prepare(ctx: RunContext) -> SynthesisJob:
                 found, recognised, script_from, language = _find_script(
                     ctx, diarization, corrections, analyzer
                 )
-                corrections, script = _correct(ctx, diarization, found, corrections)
+                if request.translation is not None:
+                    translation, language = _translate(ctx, found, request.translation)
+                    found = translation.script
+                corrections, script = _correct(ctx, diarization, found, recognised, corrections)
+                if translation is not None:
+                    script = translation.in_target(script)
                 if recognised is not None:
                     recording_language = recognised.language
                 elif until is not Until.SCRIPT:
@@ -88,7 +97,9 @@ def prepare(ctx: RunContext) -> SynthesisJob:
         with ctx.resources.cpu_lock, ctx.clock.stage("casting"):
             words = recognised.words if recognised is not None else ()
             references = _build_references(ctx, diarization, words, recording_language, script, corrections)
-    slot_ends = timeline.slot_ends(script.segments, ctx.recording.seconds)
+    slot_ends = slots.slot_ends(script.segments, ctx.recording.seconds, request.settings.borrow)
+    rates = fit.load_speech_rates(ctx.engine.name, references)
+    fits = fit.line_fits(script.segments, slot_ends, rates, request.settings.max_stretch)
     if references:
         _check_free_space(ctx, script.segments, slot_ends, len(references))
     if until is not Until.DIARIZATION:
@@ -115,6 +126,9 @@ def prepare(ctx: RunContext) -> SynthesisJob:
         language=language,
         corrections=corrections.log,
         consent=consent,
+        translation=translation,
+        rates=rates,
+        fits={line.id: line for line in fits},
     )
 
 
@@ -195,6 +209,26 @@ def _find_script(
     return script, recognised, script_from, language
 
 
+def _translate(
+    ctx: RunContext, script: Script, options: TranslationOptions
+) -> tuple[ScriptTranslation, LanguageChoice]:
+    """Return the script in another language. What was answered is kept with the stages of the run directory."""
+    with ctx.clock.stage(TRANSLATION):
+        found = translate(
+            script,
+            options,
+            ctx.request.settings,
+            ctx.run_dir.stages / f"{TRANSLATION}.json",
+            recording_seconds=ctx.recording.seconds,
+            engine=ctx.engine.name,
+            progress=ctx.progress,
+        )
+    for note in found.notes:
+        ctx.warn(note)
+    by = f" by {found.translator} ({found.destination})" if found.translator else ""
+    return found, LanguageChoice(options.to, f"it was translated from {name_of(found.source)}{by}")
+
+
 def _identify_language(ctx: RunContext, diarization: Diarization, script: Script, analyzer: Analyzer) -> str:
     """Return the language that is spoken in the recording, where voices depend on it; else, and in doubt, "".
 
@@ -215,7 +249,11 @@ def _identify_language(ctx: RunContext, diarization: Diarization, script: Script
 
 
 def _correct(
-    ctx: RunContext, diarization: Diarization, found: Script, saved: edits.Corrections
+    ctx: RunContext,
+    diarization: Diarization,
+    found: Script,
+    recognised: Transcript | None,
+    saved: edits.Corrections,
 ) -> tuple[edits.Corrections, Script]:
     """Apply the corrections of earlier commands and of this one, which are kept from now on."""
     request = ctx.request
@@ -235,6 +273,8 @@ def _correct(
         speakers,
         run_seed=request.settings.seed,
         at=datetime.now(UTC).isoformat(),
+        recording_seconds=ctx.recording.seconds,
+        recognised=recognised.words if recognised is not None else (),
     )
     if is_fed_back:
         _keep_given(ctx)
@@ -314,6 +354,13 @@ def check_languages(ctx: RunContext, script: Script) -> None:
     is_remote = ctx.request.settings.executor == RAY
     languages = ctx.engine.languages
     for note in language_notes(ctx.engine.name, lines, is_remote=is_remote, languages=languages):
+        ctx.warn(note)
+
+
+def check_fit(ctx: RunContext, job: SynthesisJob) -> None:
+    """Note how many lines are too long for their slots, before anything is spoken."""
+    note = fit.too_long_note(job.fits.values(), ctx.request.settings.max_stretch)
+    if note is not None:
         ctx.warn(note)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from voiceclone_cli.pipeline.assemble import cached_mix, render_mix, write_recording, write_video
 from voiceclone_cli.pipeline.context import RunContext, open_run
-from voiceclone_cli.pipeline.prepare import check_languages, prepare
+from voiceclone_cli.pipeline.prepare import check_fit, check_languages, prepare
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.resources import Resources, open_resources
 from voiceclone_cli.pipeline.results import RunResult, write_results
@@ -31,6 +31,7 @@ def run(
         # 2. One result per segment; where the run ends before, those of an earlier run.
         if request.until in (None, Until.SYNTHESIS):
             check_languages(ctx, job.script)
+            check_fit(ctx, job)
             with ctx.clock.stage("speaking"):
                 speech = synthesize(
                     job,

@@ -13,6 +13,7 @@ from pathlib import Path
 from voiceclone_cli.engines.select import licence_of
 from voiceclone_cli.errors import PreflightError, RunError, Stopped
 from voiceclone_cli.files import file_sha256, friendly_errors, write_error
+from voiceclone_cli.mixing.fit import record_speech_rates
 from voiceclone_cli.pipeline import tasks
 from voiceclone_cli.pipeline.resources import OpenPool, WorkerPool, open_local_pool
 from voiceclone_cli.provenance import watermark
@@ -98,7 +99,23 @@ def synthesize(
     """
     synthesis = Synthesis(job, progress, cache)
     synthesis.run(open_pool, keep_tasks=keep_tasks)
+    _record_lengths(job, synthesis.result)
     return synthesis.result
+
+
+def _record_lengths(job: tasks.SynthesisJob, result: SynthesisResult) -> None:
+    """Save how long the new lines are, for the estimates of later runs."""
+    done = result.done
+    record_speech_rates(
+        job.rates,
+        [
+            (segment, row.seconds, job.slot_ends[segment.id] - segment.start)
+            for segment in job.script.segments
+            if segment.id not in result.reused
+            and (row := done.get(segment.id)) is not None
+            and row.seconds is not None
+        ],
+    )
 
 
 def cached_speech(job: tasks.SynthesisJob, cache: StageCache) -> SynthesisResult:

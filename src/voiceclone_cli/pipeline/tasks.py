@@ -12,9 +12,11 @@ from voiceclone_cli.engines.checkpoint import weight_files
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.files import file_sha256, fingerprint
 from voiceclone_cli.languages import main_language
+from voiceclone_cli.mixing.fit import LineFit, SpeechRates
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.script.language import LanguageChoice
+from voiceclone_cli.translation.translate import ScriptTranslation
 from voiceclone_cli.types import Diarization, Reference, Script, Segment, segment_seed
 from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
@@ -44,6 +46,11 @@ class SynthesisJob:
     corrections: Sequence[dict[str, Any]] = ()
     """Log of `voiceclone redo`; script, references and turns have them already."""
     consent: Mapping[str, Any] | None = None
+    translation: ScriptTranslation | None = None
+    """How the script was translated, before its corrections; None where it was not."""
+    rates: SpeechRates = SpeechRates()  # noqa: RUF009
+    fits: Mapping[str, LineFit] = field(default_factory=dict)
+    """How each line was expected to fit its slot, by segment id."""
 
     @property
     def watermark(self) -> str | None:

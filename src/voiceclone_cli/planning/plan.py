@@ -16,7 +16,9 @@ from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.config import models_home
 from voiceclone_cli.engines.memory import fish_memory, size_text
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.languages import name_of
 from voiceclone_cli.mixing.background import KEEP
+from voiceclone_cli.mixing.fit import fit_document
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS
 from voiceclone_cli.models import download, store
 from voiceclone_cli.pipeline.assemble import cached_mix
@@ -31,6 +33,8 @@ from voiceclone_cli.references.selection import CLIPPED, ENOUGH, SpanQuality, me
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.rundir.manifest import PLANNED
 from voiceclone_cli.system import has_nvidia_gpu, machine_memory
+from voiceclone_cli.translation.job import Asking
+from voiceclone_cli.translation.translate import LineStatus
 from voiceclone_worker.atomic import write_bytes_atomic
 
 PLAN_SCHEMA = "voiceclone.plan/1"
@@ -90,7 +94,8 @@ def make_plan(request: RunRequest, progress: types.Progress = types.no_progress)
     """
     if request.until is not None:
         raise InputError("a plan is of the whole run: leave --until out", code="plan_until")
-    preparing = replace(request, until=types.Until.REFERENCES, force=False)
+    translation = request.translation and replace(request.translation, asking=Asking.NONE)
+    preparing = replace(request, until=types.Until.REFERENCES, force=False, translation=translation)
     with open_run(preparing, progress) as real, scratch_directory(real) as ctx:
         job = prepare(ctx)
         check_languages(ctx, job.script)
@@ -285,6 +290,9 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
             "kept": total - len(found.to_synthesize),
             "to_speak": [segment.id for segment in found.to_synthesize],
         },
+        "fit": fit_document(
+            job.script.segments, job.fits.values(), job.rates, ctx.request.settings.max_stretch
+        ),
         "stages": [_stage(stage, *values) for stage, values in found.stages.items()],
         "total": {**_time(*found.seconds), "measured": found.is_measured},
         **space,
@@ -367,6 +375,11 @@ def _notes(
     if encodes and found.to_synthesize and any(ctx.run_dir.segments.glob("*.json")):
         notes.append(
             "the references will be encoded anew: which of the lines that are there can be kept is known after that"
+        )
+    if job.translation is not None and (pending := job.translation.with_status(LineStatus.PENDING)):
+        notes.append(
+            f"{_count(len(pending), 'line')} {'is' if len(pending) == 1 else 'are'} still to be translated into "
+            f"{name_of(job.translation.target)}; the plan counts them as they are"
         )
     if lacking := _lacking(ctx, job):
         notes.append(f"the run fetches first: {', '.join(lacking)}")

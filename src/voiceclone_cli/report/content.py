@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from voiceclone_cli.analysis.turns import TurnIndex
 from voiceclone_cli.evaluation.text import WER
 from voiceclone_cli.files import file_sha256
+from voiceclone_cli.mixing.slots import AUDIBLE_OVERFLOW
 from voiceclone_cli.report.word_diff import word_diff
 from voiceclone_cli.rundir import manifest
 from voiceclone_cli.script.sounds import omitted_summary
@@ -116,7 +117,8 @@ def content_of(folder: ReportFolder, progress: Progress) -> dict[str, Any]:
         "consent": consent_of(folder),
         "files": files_of(folder),
         "commands": {
-            verb: quoted_command(["voiceclone", verb, str(folder.root)]) for verb in ("check", "redo")
+            **{verb: quoted_command(["voiceclone", verb, str(folder.root)]) for verb in ("check", "redo")},
+            "quote": quoted_command(["two words"])[0],
         },
     }
 
@@ -304,9 +306,17 @@ def _correction(row: Document) -> dict[str, Any]:
         "line": "synthesized again",
         "rename": "speaker renamed",
         "merge": f"two speakers merged ({_number(row.get('lines')) or 0:g} lines)",
+        "split": "split",
+        "join": "joined",
+        "drop": "dropped",
+        "move": "moved",
     }
     changes = [("speaker", old, new)] if kind in ("rename", "merge") else []
+    if kind == "move":
+        changes.append(("start", plain(row.get("from")), plain(row.get("to"))))
     before = row.get("was")
+    if texts := _texts(before):
+        changes.append(("text", " | ".join(texts), " | ".join(_texts(row.get("texts")))))
     if kind == "line" and isinstance(before, dict):
         for name in ("text", "speaker", "seed"):
             old_value, value = before.get(name), row.get(name)
@@ -314,7 +324,7 @@ def _correction(row: Document) -> dict[str, Any]:
                 changes.append((name, "" if old_value is None else plain(old_value), plain(value)))
     return {
         "at": _text(row.get("at")),
-        "line": _text(row.get("id")) or None,
+        "line": _text(row.get("id")) or ", ".join(_texts(row.get("lines"))) or None,
         "done": descriptions.get(kind) or plain({key: value for key, value in row.items() if key != "at"}),
         "changes": changes,
     }
@@ -449,6 +459,8 @@ def _line(
         "start": segment["start"],
         "end": segment["end"],
         "slot_end": segment["slot_end"],
+        "expected": segment.get("expected_seconds"),
+        "expected_overflow": segment.get("expected_overflow_seconds"),
         "placed_at": segment["placed_at"],
         "placed_seconds": segment["placed_seconds"],
         "seconds": peaks["seconds"] if peaks else None,
@@ -490,9 +502,6 @@ FAILED, PLANNED, LOST = "failed", "planned", "file missing"
 OVERFLOW, STRETCHED, WARNING, UNMARKED = "overflow", "stretched", "warning", "no watermark"
 UNCERTAIN = "uncertain speaker"
 
-_AUDIBLE_OVERFLOW = 0.05
-"""Seconds past the slot; less is not noticed."""
-
 _WEIGHTS = {
     FAILED: 1000.0,
     LOST: 900.0,
@@ -524,7 +533,7 @@ def flags_of(
     """
     status, stretch = segment["status"], segment["stretch"] or 0.0
     flags = [status] if status in (FAILED, PLANNED) else [LOST] if is_lost else []
-    if (segment["overflow_seconds"] or 0.0) > _AUDIBLE_OVERFLOW:
+    if (segment["overflow_seconds"] or 0.0) > AUDIBLE_OVERFLOW:
         flags.append(OVERFLOW)
     if max_stretch is not None and max_stretch > 1 and stretch >= max_stretch - 1e-6:
         flags.append(STRETCHED)

@@ -26,8 +26,8 @@ from voiceclone_cli.types import Progress, no_progress
 
 _STYLES = ("theme", "frame", "timeline", "lines", "deck", "details")
 _SCRIPTS = (
-    "dom", "state", "player", "waveform", "timeline", "timeline_input", "order", "lines", "filters", "deck",
-    "details", "frame", "keys", "start",
+    "dom", "state", "player", "waveform", "timeline", "timeline_input", "order", "lines", "filters", "correct",
+    "deck", "details", "frame", "keys", "start",
 )  # fmt: skip
 """Parts of the page, in the order in which they need each other."""
 

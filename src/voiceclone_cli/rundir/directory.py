@@ -186,12 +186,26 @@ def open_run_dir(root: Path, input_sha256: str) -> Iterator[RunDir]:
     root = root.absolute()
     with _friendly_errors(root):
         _check_owner(root, input_sha256)  # before the lock, which leaves a file
-    with ExitStack() as stack:
+    with ExitStack() as unlocked, ExitStack() as stack:
         with _friendly_errors(root):
             root.mkdir(parents=True, exist_ok=True)
             refuse_links(root, (LOCK_NAME,))
             stack.enter_context(locked(root))
-        yield resume_directory(root, input_sha256)
+        run_dir = resume_directory(root, input_sha256)
+        try:
+            yield run_dir
+        finally:
+            # On Windows the lock file, which is open, outlives ``discard``.
+            if run_dir.is_new and root.exists() and not run_dir.manifest.exists():
+                unlocked.callback(_remove_lock, root)
+
+
+def _remove_lock(root: Path) -> None:
+    """Delete a directory that has nothing but its lock file."""
+    with contextlib.suppress(OSError):
+        if [path.name for path in root.iterdir()] == [LOCK_NAME]:
+            (root / LOCK_NAME).unlink()
+            root.rmdir()
 
 
 def resume_directory(root: Path, input_sha256: str) -> RunDir:

@@ -83,8 +83,14 @@ class ManifestSegment(TypedDict):
     start: float
     end: float
     text: str
+    original: NotRequired[str]
+    """What the text is a translation of; empty for a text that is no translation. Earlier manifests lack it."""
     language: str
     slot_end: float
+    expected_seconds: NotRequired[float | None]
+    """Length that was expected before the segment was synthesized, unhurried. Earlier manifests lack both."""
+    expected_overflow_seconds: NotRequired[float | None]
+    """How far past its slot it was expected to be heard at ``--max-stretch``; 0.0 where it fits."""
     status: str
     file: str | None
     seconds: float | None
@@ -171,6 +177,8 @@ class Manifest:
     language: str = ""
     """BCP 47 tag; a segment may have another one."""
     language_why: str = ""
+    translation: dict[str, Any] | None = None
+    """How the script was translated: languages, translator, where its lines went, and how many failed."""
     request: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)

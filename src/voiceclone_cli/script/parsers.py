@@ -56,6 +56,7 @@ class ScriptLine:
     id: str | None = None
     language: str | None = None
     seed: int | None = None
+    original: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +271,7 @@ def _csv_line(cells: list[str], columns: dict[str, int], width: int, where: str)
 def parse_json(text: str) -> Iterator[Parsed]:
     """Parse an object with "schema", "language" and "segments", or a plain list of segments.
 
-    A segment has start, end and text, and optionally id, speaker, language and seed. The language of the whole
+    A segment has start, end and text, and optionally id, speaker, language, seed and original, which the text translates. The language of the whole
     document is first, and is not given to the segments: see :mod:`voiceclone_cli.script.language`.
     """
     try:
@@ -315,6 +316,7 @@ def _json_line(row: Any, where: str) -> ScriptLine | DamagedLine:
             id=_text(row, "id"),
             language=_text(row, "language"),
             seed=_seed(row),
+            original=_text(row, "original"),
         )
     except InputError as error:
         text = row.get("text") if isinstance(row, dict) else row

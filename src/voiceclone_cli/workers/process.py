@@ -51,7 +51,8 @@ def worker_command(
     python: str | None, *, threads: int, environ: Mapping[str, str] = os.environ
 ) -> WorkerCommand:
     """Return the command of a speech worker in ``python`` (None: this interpreter) that computes on ``threads``."""
-    return WorkerCommand(python or sys.executable, worker_program(), worker_environment(threads, environ))
+    python = python or sys.executable
+    return WorkerCommand(python, worker_program(), worker_environment(python, threads, environ))
 
 
 def worker_program() -> Path:
@@ -62,15 +63,18 @@ def worker_program() -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def worker_environment(threads: int, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a speech worker.
+def worker_environment(python: str, threads: int, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a speech worker in the interpreter ``python``.
 
     It holds no token, no PYTHON* that leads to the other environment's site-packages, and no proxy. A worker
     is given every file it needs, so its libraries are told that there is no hub.
     """
-    return system.filter_environment(
+    variables = system.filter_environment(
         environ, (*system.SYSTEM_VARIABLES, *system.DEVICE_VARIABLES), system.DEVICE_PREFIXES
-    ) | {
+    )
+    return {
+        **variables,
+        **system.interpreter_paths(python, variables.get("PATH", "")),
         "VOICECLONE_COORDINATED": "1",
         "PYTHONUTF8": "1",
         "PYTHONUNBUFFERED": "1",
@@ -392,7 +396,12 @@ def _ending(code: int) -> str:
         return f"was ended by {names.get(-code, f'signal {-code}')}"
     if code - 128 in names:
         return f"ended with exit code {code} (a shell's way to say {names[code - 128]})"
-    return f"ended with exit code {code}"
+    return f"ended with exit code {exit_code_text(code)}"
+
+
+def exit_code_text(code: int) -> str:
+    """Return an exit code as text: Windows' own are looked up as 0xC0000005."""
+    return f"0x{code:08X}" if code > 0xFFFF else str(code)
 
 
 MAX_LINE_BYTES = 1 << 16
@@ -532,6 +541,6 @@ def ask_tool(
     except (ValueError, IndexError, KeyError, TypeError, AssertionError) as error:
         said = f"; it last said: {last_words}" if str(last_words) else ""
         raise PreflightError(
-            f"{interpreter} ended with exit code {process.returncode} and no answer that can be read{said}",
+            f"{interpreter} ended with exit code {exit_code_text(process.returncode)} and no answer that can be read{said}",
             code="worker_unreadable",
         ) from error

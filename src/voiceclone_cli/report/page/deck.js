@@ -65,6 +65,7 @@ function deckText(line) {
   else if (check && check.not_scored) parts.push(el("p", { class: "transcript" }, el("b", {}, "⟦not compared⟧"), check.not_scored));
   else if (line.status === "done") parts.push(el("p", { class: "transcript" }, el("b", {}, line.stale ? "⟦changed since the check⟧" : "⟦not checked⟧"), command(content.commands.check)));
   parts.push(el("dl", { class: "measured" }, ...terms(measurements(line))));
+  parts.push(corrections(line));
   for (const words of [...line.warnings, ...(check && check.error ? [check.error] : []), ...(line.error ? [line.error] : [])]) parts.push(el("p", { class: "trouble warn", dir: "auto" }, words));
   return parts;
 }
@@ -85,6 +86,7 @@ function measurements(line) {
   const nearest = check.nearest_other ? ` (${check.nearest_other})` : "";
   const all = [
     ["⟦original⟧", line.end - line.start, duration], ["⟦clone⟧", line.seconds, duration],
+    ["⟦expected⟧", line.expected, (value) => `${duration(value)}${line.expected_overflow > 0.05 ? ` (⟦${signed(line.expected_overflow, 2)} s past the slot⟧)` : ""}`],
     ["⟦slot⟧", line.slot_end - line.start, duration],
     ["⟦stretch⟧", line.stretch, (value) => `${fixed(value, 2)}×`], ["⟦overflow⟧", line.overflow, (value) => `⟦${fixed(value, 2)} s⟧`],
     ["⟦gain⟧", line.gain_db, (value) => `${signed(value, 1)} dB`],

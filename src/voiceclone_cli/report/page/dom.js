@@ -44,8 +44,15 @@ function duration(seconds) {
 
 /** A command to type, with a button that copies it. */
 function command(words) {
-  const copy = el("button", { type: "button", onclick: () => copyText(words, copy) }, "⟦Copy⟧");
-  return el("span", { class: "command" }, el("code", {}, words), copy);
+  const code = el("code", {}, words);
+  const copy = el("button", { type: "button", onclick: () => copyText(code.textContent, copy) }, "⟦Copy⟧");
+  return el("span", { class: "command" }, code, copy);
+}
+
+/** Quote a word for the shell of the computer that made the page. */
+function quoted(word) {
+  if (/^[\w.,:@%+=/-]+$/.test(word)) return word;
+  return content.commands.quote === '"' ? `"${word.replaceAll('"', '\\"')}"` : `'${word.replaceAll("'", `'"'"'`)}'`;
 }
 
 function copyText(words, button) {

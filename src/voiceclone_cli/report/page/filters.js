@@ -48,8 +48,6 @@ on("marks", () => {
   $("marked-count").textContent = `⟦${plural(ids.length, "⟦line⟧")} to redo⟧`;
   $("redo").value = `${content.commands.redo} ${ids.map(quoted).join(" ")}`;
 });
-/** Quote a word for a POSIX shell. */
-const quoted = (word) => (/^[\w.,:@%+=/-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
 $("redo").addEventListener("focus", () => $("redo").select());
 $("redo-copy").addEventListener("click", () => copyText($("redo").value, $("redo-copy")));
 $("redo-clear").addEventListener("click", () => { state.marks.clear(); emit("marks"); });

@@ -48,7 +48,7 @@ function fewFlags(line) {
 
 /** The measures of a row in one line, for narrow windows. */
 function measuresOf(line) {
-  const plain = { stretch: (value) => value < 1.005, overflow: (value) => value < 0.005 };
+  const plain = { expected: () => !(line.expected_overflow > 0.05), stretch: (value) => value < 1.005, overflow: (value) => value < 0.005 };
   const known = COLUMNS.filter((one) => one.show && has(one.key(line)) && !plain[one.by]?.(one.key(line)));
   return known.map((one) => (one.short ? `${one.short} ${one.show(line)}` : one.show(line))).join(" · ");
 }

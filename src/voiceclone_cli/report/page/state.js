@@ -19,6 +19,7 @@ const state = {
   order: { by: "start", down: false },
   filters: { search: "", speaker: "", status: "", flag: "" },
   marks: new Set(), // indices
+  correction: "take", // the one whose command is shown
   audition: "", // what plays when a line is selected: "", "b", "ab"
 };
 

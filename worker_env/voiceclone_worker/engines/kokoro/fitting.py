@@ -21,7 +21,7 @@ from voiceclone_worker.engines.kokoro.dsp import level, speech_seconds, trim, wi
 from voiceclone_worker.engines.kokoro.envelope import Conversion, Envelopes
 from voiceclone_worker.engines.kokoro.line_plan import PitchStatistics, pitch_statistics, with_pitch
 from voiceclone_worker.engines.kokoro.model import RATE, Floats, SpeechModel, open_session
-from voiceclone_worker.engines.kokoro.phonemes import reader, registry
+from voiceclone_worker.engines.kokoro.phonemes import length, reader, registry
 from voiceclone_worker.engines.kokoro.voices import FittedMixture, FittedVoice, VoiceTable
 from voiceclone_worker.protocol import ReferenceSpec
 from voiceclone_worker.runtime import without_garbage_collection
@@ -146,7 +146,6 @@ _FEWEST_VOICED = 5
 """Values of F0, 10 ms apart, that say something of a voice."""
 _SAME_PITCH_SEMITONES = 3.0
 _LEVELS = (0.01, 0.3)
-_SPEEDS = (0.8, 1.25)
 _SPEEDS_WITHOUT_PACE = (0.9, 1.1)
 _LOOKUP_SECONDS, _MAP_SECONDS = 3.0, 1.0
 """Of speech in a reference: shorter ones have too few frames for the lookup, or for the variation around the mean.
@@ -162,8 +161,6 @@ _FOREIGN_MAP = 0.8
 """Strength of the linear map alone in such lines. Of 98 Chinese syllables of an English speaker 3 were misheard at 0.8, 5
 at 1, 1 unconverted; similarity .61, .63, .50."""
 _WEAKER = 0.7
-_MIN_RATE_SECONDS = 2.0
-"""Shorter references say too little about the speaking rate."""
 
 
 @dataclass(frozen=True)
@@ -454,22 +451,12 @@ def speed_of(reference: ReferenceTraits, mixture_pace: float) -> float:
     pace = speaking_pace(reference)
     if pace is None:
         return float(np.clip(1.0 / mixture_pace, *_SPEEDS_WITHOUT_PACE))
-    return float(np.clip(pace / mixture_pace, *_SPEEDS))
+    return float(np.clip(pace / mixture_pace, *length.SPEEDS))
 
 
 def speaking_pace(reference: ReferenceTraits) -> float | None:
-    """Return how fast a speaker is in the language of the reference, 1.0 as Kokoro's voices in that.
-
-    None where the text, its language or the usual rate of that is not known, and where the speech is too short.
-    """
-    spec, language = reference.spec, registry.find(reference.spec.language)
-    if language is None or reference.seconds < _MIN_RATE_SECONDS:
-        return None
-    try:
-        tokens = reader.to_tokens(reader.to_phonemes(spec.text, spec.language))
-    except SegmentError:
-        return None  # nothing but signs, or a package is missing that reads the language
-    return len(tokens) / reference.seconds / language.rates.text
+    """Return how fast a speaker is in the language of the reference; see ``length.speaking_pace``."""
+    return length.speaking_pace(reference.spec.text, reference.spec.language, reference.seconds)
 
 
 def _read(spec: ReferenceSpec) -> Floats:

@@ -22,7 +22,7 @@ Match = re.Match[str]
 _MONEY = {
     "¥": "元", "￥": "元", "RMB": "元", "CNY": "元", "$": "美元", "US$": "美元", "USD": "美元", "€": "欧元", "EUR": "欧元",
     "£": "英镑", "GBP": "英镑", "HK$": "港元", "HKD": "港元", "NT$": "新台币", "JPY": "日元", "JP¥": "日元", "₩": "韩元",
-    "₹": "卢比", "₽": "卢布", "A$": "澳元", "C$": "加元", "S$": "新加坡元", "₿": "比特币",
+    "₹": "卢比", "₽": "卢布", "A$": "澳元", "C$": "加元", "S$": "新加坡元", "R$": "雷亚尔", "₿": "比特币",
 }  # fmt: skip
 _UNITS = {
     "km/h": "公里每小时", "m/s": "米每秒", "m/s²": "米每二次方秒", "kg/m³": "千克每立方米", "mg/L": "毫克每升", "g/L": "克每升",
@@ -49,7 +49,7 @@ _SIGNS = {
     "+": "加", "×": "乘", "*": "乘", "÷": "除以", "=": "等于", "≈": "约等于", "≠": "不等于", "≥": "大于等于", "≤": "小于等于",
     ">": "大于", "<": "小于",
 }  # fmt: skip
-_ADDRESS_SIGNS = {".": "点", "@": " at ", "/": "斜杠", "-": "杠", "_": "下划线", ":": "冒号"}
+_ADDRESS_SIGNS = {".": "点", "@": " at ", "/": "斜杠", "-": "杠", "_": "下划线", "~": "波浪号", ":": "冒号"}
 _PLAIN = {
     **{ord("０") + digit: str(digit) for digit in range(10)},
     **{code: code - 0xFEE0 for code in (*range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))},
@@ -191,10 +191,11 @@ def _year(found: Match) -> str:
 def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     """Yield patterns and what replaces them, in the order in which they are applied."""
     yield rf"\d{{{MOST_DIGITS + 1},}}", lambda m: in_digits(m.group())
+    yield r"(?<=\d)\s?−\s?(?=\d+(?:\.\d+)?\s?=)", "减"
     yield "[−﹣‐‑]", "-"
     yield r"(?<=\d),(?=\d{3}(?!\d))", ""
     # Addresses.
-    yield r"(?i)\bhttps?://[!-~]+|\bwww\.[!-~]+", _address
+    yield r"(?i)(?<![a-z0-9])(?:https?://|www\.)[!-~]+", _address
     yield r"(?<![A-Za-z0-9.+_-])[A-Za-z0-9.+_-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+", _address
     yield (
         r"(?<![A-Za-z0-9@.-])(?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.)+(?:com|cn|org|net|io|ai|edu|gov|hk|tw|co|app|dev|top)(?![A-Za-z0-9@-])(?:/[!-~]*)?",
@@ -234,6 +235,7 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
         r"(?:比分|战胜|击败|比率|比例|领先|落后|大胜|险胜|战平)[^\d，。]{0,6}\d+\s?[:：]\s?\d+",
         lambda m: re.sub(r"\s?[:：]\s?(?=\d)", "比", m.group()),
     )
+    yield r"(?<=[:：]\d\d)\s?[-–—~]\s?(?=\d{1,2}[:：]\d\d)", "到"
     yield r"(?<![\d:：.])(\d{1,2})[:：](\d{2})(?:[:：](\d{2}))?(?![\d:：])", _clock
     yield r"(?<=\d)\s?[:：]\s?(?=\d)", "比"
     # Money, per cent, fractions, units.
@@ -264,7 +266,11 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     yield r"(?<=\d)\s-\s(?=\d+\s?=)", "减"
     yield rf"(?<=[\d十百千万亿{_MEASURES}米度号日月点分半])\s?[-–—~～]\s?(?=(?:负|零下)?\d)", "到"
     yield r"(?<![A-Za-z0-9.)-])-(?=\d)", "负"
-    yield rf"(?<![A-Za-z0-9.约{_MEASURES}])~\s?(?=\d)", "约"
+    yield r"(?<=约)\s?~\s?(?=\d)", ""
+    yield rf"(?<![A-Za-z0-9.{_MEASURES}])~\s?(?=\d)", "约"
+    # Behind a word it is a drawl: a pause, where the sentence goes on.
+    yield rf"(?<=[A-Za-z{_HAN}])~+(?=[A-Za-z{_HAN}])", "，"
+    yield rf"(?<=[A-Za-z{_HAN}，。！？!?])~+", ""
     yield r"(?i)(?<![A-Za-z])no\.\s?(?=\d)|№\s?", "第"
     yield r"(?<![A-Za-z0-9])#(\d+)", r"\1号"
     yield r"(\d+)(?:st|nd|rd|th)(?![A-Za-z])", r"第\1"

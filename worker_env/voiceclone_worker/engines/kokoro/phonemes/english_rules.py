@@ -18,6 +18,7 @@ from voiceclone_worker.engines.kokoro.phonemes.english_numbers import (
     ordinal,
     with_article,
 )
+from voiceclone_worker.engines.kokoro.phonemes.numbers import TILDE_OF_RANGE, TILDE_OF_TONE
 
 _NUMBER = r"(?:\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 _MINUS = r"(?<![\w.)\]%°'\"])-"
@@ -49,7 +50,7 @@ def _month_first(date: Match) -> str:
 
 # 1. One character for what has many: minus signs, blanks between groups of three digits.
 _rule(rf"(?<![\d.,])\d{{{MOST_DIGITS + 1},}}", lambda m: f" {digits_words(m.group())} ")
-_rule(r"(?<=[\d)])\s?−\s?(?=\d)", " minus ")
+_rule(r"(?<=[\d)])\s?−\s?(?=\d)|(?<=\w)\s−\s(?=\w)", " minus ")
 _rule("[−‐‑‒﹣－]", "-")
 _rule("⁄", "/")
 _rule("[\u00a0\u2007\u2009\u202f](?=\\d{3}(?!\\d))(?<=\\d.)", ",")
@@ -133,7 +134,10 @@ _rule(r"(?<![\w/.])(?:/[\w.-]+){2,}/?(?!\w)", _address)
 _rule(r"(?<![\w<])@(?=\w)", " at ")
 _rule(r"(?<=\w)\\(?=\w)", " backslash ")
 
-# 3. Dates and times.
+# 3. Ranges with a tilde, dates and times.
+_rule(r"(?<=\d)(?:[~～〜∼]\s?|\s[~～〜∼]\s)(?=\d)", "–")
+_rule(TILDE_OF_RANGE, " to ")
+_rule(TILDE_OF_TONE, " ")
 _MONTHS = [
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
     "November", "December",
@@ -205,7 +209,8 @@ _MONEY = {
     "CA$": ("Canadian dollar", "Canadian dollars", "cent"), "CAD": ("Canadian dollar", "Canadian dollars", "cent"),
     "A$": ("Australian dollar", "Australian dollars", "cent"), "AU$": ("Australian dollar", "Australian dollars", "cent"),
     "AUD": ("Australian dollar", "Australian dollars", "cent"), "NZ$": ("New Zealand dollar", "New Zealand dollars", "cent"),
-    "HK$": ("Hong Kong dollar", "Hong Kong dollars", "cent"), "R$": ("real", "reais", "centavo"),
+    "HK$": ("Hong Kong dollar", "Hong Kong dollars", "cent"), "NT$": ("Taiwan dollar", "Taiwan dollars", "cent"),
+    "S$": ("Singapore dollar", "Singapore dollars", "cent"), "R$": ("real", "reais", "centavo"),
     "€": ("euro", "euros", "cent"), "EUR": ("euro", "euros", "cent"), "£": ("pound", "pounds", "penny"),
     "GBP": ("pound", "pounds", "penny"), "¥": ("yen", "yen", ""), "JPY": ("yen", "yen", ""), "￥": ("yen", "yen", ""),
     "CN¥": ("yuan", "yuan", ""), "CNY": ("yuan", "yuan", ""), "RMB": ("yuan", "yuan", ""), "₹": ("rupee", "rupees", "paisa"),

@@ -161,7 +161,13 @@ _EURO, _DOLLAR = Money("euro", "euros", "centime", "centimes"), Money("dollar", 
 _MONEY = {
     "€": _EURO, "EUR": _EURO, "$": _DOLLAR, "US$": Money("dollar américain", "dollars américains", "cent", "cents"),
     "£": Money("livre", "livres", "penny", "pence"), "¥": Money("yen", "yens"), "₹": Money("roupie", "roupies"),
-    "R$": Money("réal", "réaux"), "CHF": Money("franc suisse", "francs suisses", "centime", "centimes"),
+    "R$": Money("réal", "réaux"),
+    "NT$": Money("dollar taïwanais", "dollars taïwanais", "cent", "cents"),
+    "HK$": Money("dollar de Hong Kong", "dollars de Hong Kong", "cent", "cents"),
+    "A$": Money("dollar australien", "dollars australiens", "cent", "cents"),
+    "C$": Money("dollar canadien", "dollars canadiens", "cent", "cents"),
+    "S$": Money("dollar de Singapour", "dollars de Singapour", "cent", "cents"),
+    "CHF": Money("franc suisse", "francs suisses", "centime", "centimes"),
     "₽": Money("rouble", "roubles"), "₿": Money("bitcoin", "bitcoins"), "₩": Money("won", "wons"),
 }  # fmt: skip
 _SIGNS = {

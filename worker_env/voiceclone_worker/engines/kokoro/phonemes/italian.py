@@ -164,7 +164,13 @@ _EURO, _DOLLAR = (
 _MONEY = {
     "€": _EURO, "EUR": _EURO, "$": _DOLLAR, "US$": Money("dollaro americano", "dollari americani", "centesimo", "centesimi"),
     "£": Money("sterlina", "sterline", "penny", "pence"), "¥": Money("yen", "yen"), "₹": Money("rupia", "rupie"),
-    "R$": Money("real", "real"), "CHF": Money("franco svizzero", "franchi svizzeri", "centesimo", "centesimi"),
+    "R$": Money("real", "real"),
+    "NT$": Money("dollaro taiwanese", "dollari taiwanesi", "centesimo", "centesimi"),
+    "HK$": Money("dollaro di Hong Kong", "dollari di Hong Kong", "centesimo", "centesimi"),
+    "A$": Money("dollaro australiano", "dollari australiani", "centesimo", "centesimi"),
+    "C$": Money("dollaro canadese", "dollari canadesi", "centesimo", "centesimi"),
+    "S$": Money("dollaro di Singapore", "dollari di Singapore", "centesimo", "centesimi"),
+    "CHF": Money("franco svizzero", "franchi svizzeri", "centesimo", "centesimi"),
     "₽": Money("rublo", "rubli"), "₿": Money("bitcoin", "bitcoin"), "₩": Money("won", "won"),
 }  # fmt: skip
 _SIGNS = {

@@ -32,6 +32,7 @@ _SCALE = "[十百千万億兆]{0,2}"
 _MONEY = {
     "¥": "円", "￥": "円", "JPY": "円", "$": "ドル", "US$": "米ドル", "USD": "米ドル", "€": "ユーロ", "EUR": "ユーロ", "£": "ポンド",
     "GBP": "ポンド", "₩": "ウォン", "元": "元", "CNY": "人民元", "₹": "ルピー", "₿": "ビットコイン", "A$": "豪ドル", "HK$": "香港ドル",
+    "NT$": "台湾ドル", "C$": "カナダドル", "S$": "シンガポールドル", "R$": "レアル",
 }  # fmt: skip
 _SIGN = "|".join(map(re.escape, sorted((sign for sign in _MONEY if sign != "元"), key=len, reverse=True)))
 _UNITS = {
@@ -201,6 +202,7 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     yield r"(?<=\d)\s?([+−×*÷=≒≈≠><]|\s-\s)\s?(?=[\d-])", lambda m: _SIGNS[m[1].strip()]
     yield r"(?<![\d-])\d{1,4}(?:-\d{1,4}){2,}(?![\d-])", lambda m: m.group().replace("-", "の")
     yield rf"(\d{_SCALE}(?:{_COUNTED})?)\s?[-~〜～–—]\s?(?=約?-?\d)", r"\1から"
+    yield r"約?\s?[~〜～]\s?(?=\d)", "約"
     yield r"(?<![A-Za-z0-9.)-])[-−](?=\d)", "マイナス"
     yield r"(?<![A-Za-z0-9+])\+(?=\d)", "プラス"
     yield r"(?i)(?<![A-Za-z])no\.\s?(?=\d)|№\s?", "ナンバー"

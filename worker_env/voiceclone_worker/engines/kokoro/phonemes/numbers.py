@@ -18,7 +18,9 @@ _MOST_DIGITS = 30
 Rule = tuple[str, str | Callable[[Match], str]]
 """A pattern and what replaces it."""
 _FEWEST_DIGITS_OF_TELEPHONE = 7
-_SYMBOLS_OF_MONEY = "€$£¥₹₽₩₿"
+TILDE_OF_RANGE = r"(?<=[\w%°²³€$£¥])[~～〜∼](?=[-−]?\d)|(?<=\d)\s?[~～〜∼]\s(?=[-−]?\d)"
+TILDE_OF_TONE = r"(?<=[^\W\d_])[~～〜∼]+(?!\d)"
+"""A drawl, not a word: what sticks to a word, with no number behind it. Any other tilde is "about"."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,10 @@ class Speller:
         self._grouped = re.compile(rf"({grouped})(?:([{wording.decimal}])(\d+))?")
         self._number = rf"(?:{grouped}(?!\d)(?:[{wording.decimal}]\d+)?|\d+(?:[{wording.decimal}]\d+)?)"
         self._money = wording.money
+        tildes = (TILDE_OF_RANGE, f" {wording.to} "), (TILDE_OF_TONE, " ")
         self._rules = [
-            (re.compile(pattern), replacement) for pattern, replacement in (*wording.first, *self._shared())
+            (re.compile(pattern), replacement)
+            for pattern, replacement in (*tildes, *wording.first, *self._shared())
         ]
 
     def __call__(self, text: str) -> str:
@@ -127,6 +131,8 @@ class Speller:
         yield rf"(?<![\w.)\]%°])[-−](?={number})", f"{wording.minus} "
         yield rf"(?<![\w.,-])({number})\s?[-–]\s?(?={number}(?![\w-]|[.,]\d))", rf"\1 {wording.to} "
         yield r"(?<=\d)\s?[*×x]\s?(?=\d)", f" {wording.times} "
+        yield r"(?<=[^\W\d_])−(?=[^\W\d_])", "-"
+        yield r"\s?−\s?", f" {wording.minus} "
         yield r"(?<!\w)#(?=[^\W\d])", " hashtag "
         for sign, words in wording.signs.items():
             yield re.escape(sign), f" {words} " if words else " "

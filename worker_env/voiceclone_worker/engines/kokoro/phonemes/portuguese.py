@@ -198,6 +198,11 @@ _MONEY = {
     "R$": Money("real", "reais", "centavo", "centavos"), "US$": Money("dólar", "dólares", "centavo", "centavos"),
     "$": Money("dólar", "dólares", "centavo", "centavos"), "€": Money("euro", "euros", "centavo", "centavos"),
     "£": Money("libra", "libras", "centavo", "centavos"), "¥": Money("iene", "ienes"), "₹": Money("rupia", "rupias"),
+    "NT$": Money("dólar taiwanês", "dólares taiwaneses", "centavo", "centavos"),
+    "HK$": Money("dólar de Hong Kong", "dólares de Hong Kong", "centavo", "centavos"),
+    "A$": Money("dólar australiano", "dólares australianos", "centavo", "centavos"),
+    "C$": Money("dólar canadense", "dólares canadenses", "centavo", "centavos"),
+    "S$": Money("dólar de Singapura", "dólares de Singapura", "centavo", "centavos"),
     "₽": Money("rublo", "rublos"), "₿": Money("bitcoin", "bitcoins"), "₩": Money("won", "wons"),
 }  # fmt: skip
 _SIGNS = {

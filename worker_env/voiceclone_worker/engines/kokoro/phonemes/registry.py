@@ -1,4 +1,4 @@
-"""Registry of the languages that Kokoro was trained on: the module that reads each, its voices, its probe.
+"""Registry of the languages that Kokoro was trained on: the module that reads each, its voices, how long its lines are, its probe.
 
 A language is found by its BCP 47 tag ("pt-BR", "zh-Hant") or by another code of it ("cmn", "jpn"). Its module has the
 three functions of ``LanguageModule`` and is imported when it is first asked for. Standard library only: checking and
@@ -58,6 +58,21 @@ class Rates(NamedTuple):
     """Of the probes."""
 
 
+class Length(NamedTuple):
+    """How long a line of a language's voices is at speed 1: linear in its tokens, signs and blanks among them.
+
+    Fitted to the tuned sentences, their first words and pairs of them, with all voices (of every third English one), as
+    the front of the network plans them (benchmarks/fit.py, with the errors on held-out sentences).
+    """
+
+    line: float
+    """Seconds of a line beyond its tokens."""
+    token: float
+    """Seconds."""
+    tokens: float
+    """Tokens of a character of text, signs and blanks among them."""
+
+
 @dataclass(frozen=True)
 class Language:
     """A language that Kokoro was trained on."""
@@ -68,6 +83,7 @@ class Language:
     voices: str
     """First letters of the names of its native voices: "ab" for ``af_heart`` and ``bm_george``."""
     rates: Rates
+    length: Length
     probe: Probe
     packages: Mapping[str, str]
     """Python packages that the module needs: the requirement for pip, by the name that is imported."""
@@ -77,42 +93,42 @@ class Language:
 
 LANGUAGES: Mapping[str, Language] = {
     "en": Language(
-        "English", "english", "ab", Rates(20.3, 17.0, 19.6),
+        "English", "english", "ab", Rates(20.3, 17.0, 19.6), Length(0.31, 0.048, 1.15),
         Probe("We were away a year ago.", "We were away a year ago, and nothing much has changed."),
         {"hibari": "hibari-tts==0.2.1"}, ("eng",),
     ),
     "es": Language(
-        "Spanish", "spanish", "e", Rates(21.2, 15.8, 19.2),
+        "Spanish", "spanish", "e", Rates(21.2, 15.8, 19.2), Length(0.218, 0.05, 1.23),
         Probe("Nos fuimos hace un año.", "Nos fuimos hace un año, y no ha cambiado casi nada."),
         {}, ("spa",),
     ),
     "fr": Language(
-        "French", "french", "f", Rates(18.7, 22.7, 20.3),
+        "French", "french", "f", Rates(18.7, 22.7, 20.3), Length(0.248, 0.05, 1.05),
         Probe("Nous étions loin il y a un an.", "Nous étions loin il y a un an, et presque rien n'a changé."),
         {}, ("fra", "fre"),
     ),
     "hi": Language(
-        "Hindi", "hindi", "h", Rates(20.8, 20.7, 20.9),
+        "Hindi", "hindi", "h", Rates(20.8, 20.7, 20.9), Length(0.297, 0.052, 1.56),
         Probe("हम एक साल पहले चले गए थे।", "हम एक साल पहले चले गए थे, और तब से ज़्यादा कुछ नहीं बदला।"),
         {}, ("hin",),
     ),
     "it": Language(
-        "Italian", "italian", "i", Rates(18.9, 16.3, 18.7),
+        "Italian", "italian", "i", Rates(18.9, 16.3, 18.7), Length(0.336, 0.052, 1.23),
         Probe("Eravamo lontani un anno fa.", "Eravamo lontani un anno fa, e non è cambiato quasi nulla."),
         {}, ("ita",),
     ),
     "ja": Language(
-        "Japanese", "japanese", "j", Rates(17.6, 17.6, 18.3),
+        "Japanese", "japanese", "j", Rates(17.6, 17.6, 18.3), Length(0.271, 0.061, 2.74),
         Probe("一年前に離れました。", "一年前にそこを離れましたが、あまり何も変わっていません。"),
         {"haqumei": "haqumei==0.12.3"}, ("jpn", "jp"),
     ),
     "pt": Language(
-        "Portuguese", "portuguese", "p", Rates(22.2, 19.6, 22.2),
+        "Portuguese", "portuguese", "p", Rates(22.2, 19.6, 22.2), Length(0.273, 0.047, 1.36),
         Probe("Fomos embora há um ano.", "Fomos embora há um ano, e quase nada mudou desde então."),
         {}, ("por",),
     ),
     "zh": Language(
-        "Chinese", "chinese", "z", Rates(22.9, 23.9, 25.0),
+        "Chinese", "chinese", "z", Rates(22.9, 23.9, 25.0), Length(0.152, 0.043, 3.89),
         Probe("我们一年前离开了那里。", "我们一年前离开了那里，现在没有什么大的变化。"),
         {"pypinyin": "pypinyin==0.55.0", "rjieba": "rjieba==0.2.2"}, ("zho", "chi", "cmn", "cn"),
     ),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import ROMAN, has_sound, roman_value
+from voiceclone_worker.engines.kokoro.phonemes.numbers import TILDE_OF_RANGE, TILDE_OF_TONE
 from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 
 _UNITS = [
@@ -30,7 +31,10 @@ _UNITS_AFTER = {
     "€": ("euro", "euros"), "$": ("dólar", "dólares"), "£": ("libra", "libras"), "¥": ("yen", "yenes"),
     "₹": ("rupia", "rupias"), "¢": ("centavo", "centavos"), "US$": ("dólar estadounidense", "dólares estadounidenses"),
     "USD": ("dólar estadounidense", "dólares estadounidenses"), "EUR": ("euro", "euros"), "R$": ("real", "reales"),
-    "MXN": ("peso mexicano", "pesos mexicanos"), "₽": ("rublo", "rublos"), "₿": ("bitcoin", "bitcoins"),
+    "MXN": ("peso mexicano", "pesos mexicanos"),
+    "NT$": ("dólar taiwanés", "dólares taiwaneses"), "HK$": ("dólar de Hong Kong", "dólares de Hong Kong"),
+    "A$": ("dólar australiano", "dólares australianos"), "C$": ("dólar canadiense", "dólares canadienses"),
+    "S$": ("dólar de Singapur", "dólares de Singapur"), "₽": ("rublo", "rublos"), "₿": ("bitcoin", "bitcoins"),
     "%": ("por ciento", "por ciento"), "‰": ("por mil", "por mil"), "°C": ("grado Celsius", "grados Celsius"),
     "°F": ("grado Fahrenheit", "grados Fahrenheit"), "ºC": ("grado Celsius", "grados Celsius"),
     "º": ("grado", "grados"), "ºF": ("grado Fahrenheit", "grados Fahrenheit"), "°": ("grado", "grados"), "km": ("kilómetro", "kilómetros"),
@@ -47,7 +51,7 @@ _UNITS_AFTER = {
     "GHz": ("gigahercio", "gigahercios"), "kcal": ("kilocaloría", "kilocalorías"), "ha": ("hectárea", "hectáreas"),
     "cv": ("caballo", "caballos"), "CV": ("caballo", "caballos"), "t": ("tonelada", "toneladas"), "dB": ("decibelio", "decibelios"), "″": ("pulgada", "pulgadas"), "mi": ("milla", "millas"),
 }  # fmt: skip
-_MONEY = ("US$", "R$", "USD", "EUR", "MXN", *"€$£¥₹₽₿")
+_MONEY = ("US$", "NT$", "HK$", "A$", "C$", "S$", "R$", "USD", "EUR", "MXN", *"€$£¥₹₽₿")
 _UNIT = "|".join(re.escape(unit) for unit in sorted(_UNITS_AFTER, key=len, reverse=True))
 _SIGN = "|".join(map(re.escape, _MONEY))
 _LARGE = {
@@ -233,7 +237,7 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     """Yield patterns and what replaces them, in the order in which they are applied."""
     # Minus signs, addresses, telephone numbers.
     yield rf"(?<![\d.,])\d{{{_MOST_DIGITS + 1},}}", lambda m: f" {_whole(m.group())} "
-    yield r"(?<=\d)\s?−\s?(?=\d)", " menos "
+    yield r"(?<=\d)\s?−\s?(?=\d)|(?<=\w)\s−\s(?=\w)", " menos "
     yield "[−‐‑‒﹣]", "-"
     yield "⁄", "/"
     yield "[₀-₉]", lambda m: str(ord(m.group()) - ord("₀"))
@@ -245,6 +249,8 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     yield r"(?i)\bhttps?://[^\s<>\"]+|\bwww\.[^\s<>\"]+", _address
     yield r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+", _address
     yield rf"(?<![\w@.-])(?:[a-zA-Z0-9][\w-]{{0,62}}\.)+(?:{_DOMAINS})\b(?![\w@-])(?:/[^\s<>\"]*)?", _address
+    yield TILDE_OF_RANGE, " a "
+    yield TILDE_OF_TONE, " "
     yield r"(?<![\w.,])\+\d{1,3}[\s.-]?\d+(?:[\s.-]\d{2,})+(?![\w-])", _telephone
     yield r"(?<![\w.,-])[6789]\d{2}[\s-]\d{3}[\s-]\d{3}(?![\w-])", _telephone
     yield r"(?<![\w.,-])\(?[6789]\d{1,2}\)?[\s-]\d{2,3}[\s-]\d{2}[\s-]\d{2}(?![\w-])", _telephone

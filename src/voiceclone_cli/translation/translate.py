@@ -1,0 +1,523 @@
+"""Translate a script, line by line, so that each one is there at the end: translated, or as it was, with a reason.
+
+Lines go out in windows, with what is said before and after. An answer is data: each line is looked for by its id, and
+checked (:mod:`.checks`). What is missing, merged, doubled or faulty is asked for again alone. What does not fit its slot is
+asked for again with a number of characters, and the best of the answers counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from voiceclone_cli.files import fingerprint
+from voiceclone_cli.languages import main_language, name_of
+from voiceclone_cli.mixing.fit import LineFit, SpeechRates, line_fits
+from voiceclone_cli.translation import checks
+from voiceclone_cli.translation.cache import CachedLine, TranslationCache, key_of
+from voiceclone_cli.translation.context import TranslationContext
+from voiceclone_cli.translation.translator import (
+    ContextLine,
+    Failing,
+    Line,
+    TokenCount,
+    TranslatedLine,
+    TranslationRequest,
+    Translator,
+    TranslatorError,
+)
+from voiceclone_cli.types import Progress, ProgressEvent, Script, Segment, no_progress
+
+STAGE = "translation"
+WINDOW, SHORTEST_WINDOW, AROUND = 20, 10, 4
+"""Lines that are asked for together, at most; before a pause at least; and lines of context on each side."""
+WINDOW_CHARACTERS = 4_000
+"""Characters of these lines, unless a single one has more."""
+PAUSE = 1.0
+"""Seconds of silence where a window ends rather than within a conversation."""
+LENGTH_TRIES = 2
+"""How many times a line that is too long is asked for again."""
+SHORTEST_BUDGET = 12
+"""Characters. A line of so few is not made shorter: "Hello?" in a tenth of a second stays a hello."""
+BUSY_LIMIT, USELESS_LIMIT = 2, 10
+"""Requests in a row without an answer, and with an answer of no use, after which no more are sent."""
+MAX_NAMES = 8
+"""Ids that one note names."""
+
+
+class LineStatus(StrEnum):
+    """What became of a line."""
+
+    DONE = "done"
+    KEPT = "kept"
+    """It has no words, or is in the language already."""
+    FAILED = "failed"
+    """It is in its original language, for a reason."""
+    PENDING = "pending"
+    """It was not to be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineTranslation:
+    """A line after the stage."""
+
+    segment: Segment
+    """Translated, or unchanged."""
+    status: LineStatus
+    reason: str = ""
+    """Why it failed."""
+    fit: LineFit | None = None
+    """None where fitting is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptTranslation:
+    """A script after the stage: every line of the original, in its order."""
+
+    target: str
+    source: str
+    lines: tuple[LineTranslation, ...]
+    script: Script
+    translator: str
+    destination: str
+    from_cache: int
+    """Lines that an earlier command had asked for."""
+    requests: int
+    usage: TokenCount
+    notes: tuple[str, ...]
+
+    def with_status(self, status: LineStatus) -> tuple[LineTranslation, ...]:
+        """Return the lines of a status."""
+        return tuple(line for line in self.lines if line.status is status)
+
+    @property
+    def too_long(self) -> tuple[LineTranslation, ...]:
+        """The lines that are expected to be heard past their slots."""
+        return tuple(line for line in self.lines if line.fit is not None and not line.fit.fits)
+
+    def in_target(self, script: Script) -> Script:
+        """Return a corrected script, where failed lines that were written anew are in the target language."""
+        failed = {line.segment.id: line.segment for line in self.with_status(LineStatus.FAILED)}
+
+        def corrected(segment: Segment) -> Segment:
+            before = failed.get(segment.id)
+            if before is None or segment.text == before.text:
+                return segment
+            return replace(segment, language=self.target, original=before.text)
+
+        return replace(script, segments=tuple(map(corrected, script.segments)))
+
+    def document(self) -> dict[str, Any]:
+        """Return what the manifest and ``--json`` say of a translation."""
+        return {
+            "from": self.source,
+            "to": self.target,
+            "translator": self.translator,
+            "destination": self.destination,
+            "lines": len(self.lines),
+            **{status.value: len(self.with_status(status)) for status in LineStatus},
+            "from_cache": self.from_cache,
+            "failed_lines": [
+                {"id": line.segment.id, "reason": line.reason} for line in self.with_status(LineStatus.FAILED)
+            ],
+            "too_long": [line.segment.id for line in self.too_long],
+            "requests": self.requests,
+            "tokens": self.usage.total,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFit:
+    """What lines are fitted to: their slots, how fast their voices speak, and how much a line may be sped up."""
+
+    slot_ends: Mapping[str, float]
+    """Seconds, by segment id."""
+    rates: SpeechRates
+    max_stretch: float
+
+    def of(self, segment: Segment) -> LineFit:
+        """Return how a line fits its slot, and how many characters would; of one without text, those of any."""
+        return line_fits([segment], self.slot_ends, self.rates, self.max_stretch)[0]
+
+    def room(self, segment: Segment) -> str:
+        """Return a fingerprint of what a line has to fit, which does not change when voices are measured."""
+        slot = round(self.slot_ends[segment.id] - segment.start, 3)
+        return fingerprint({"slot": slot, "max_stretch": self.max_stretch})[:16]
+
+
+def translate_script(
+    script: Script,
+    target: str,
+    translator: Translator | None,
+    *,
+    context: TranslationContext,
+    cache: TranslationCache,
+    fit: SlotFit | None = None,
+    asks_failed: bool = True,
+    progress: Progress = no_progress,
+) -> ScriptTranslation:
+    """Return the script in another language; ids, speakers and times are those of the original.
+
+    ``target``: BCP 47 tag. ``translator`` None: nothing is asked for, and lines that no earlier command has asked for
+    are PENDING. ``fit`` None: no line is fitted. ``asks_failed``: whether lines that failed in an earlier command are
+    asked for again. What was answered is in the cache even where the stage is stopped.
+
+    Progress: stage "translation", in lines. Raises TranslatorError where no line at all could be translated, and RunError
+    where the cache cannot be written.
+    """
+    work = _Work(script, target, translator, context, cache, fit, progress)
+    work.load(asks_failed=asks_failed)
+    if translator is not None:
+        cache.translator = {name: getattr(translator, name) for name in ("name", "destination", "identity")}
+        try:
+            work.ask_all()
+            work.fit_all()
+        finally:
+            cache.save()
+        if work.error is not None and not work.texts:
+            raise work.error
+    return work.finish()
+
+
+class _Work:
+    """A translation in progress; lines are named by their index in the script."""
+
+    def __init__(
+        self,
+        script: Script,
+        target: str,
+        translator: Translator | None,
+        context: TranslationContext,
+        cache: TranslationCache,
+        fit: SlotFit | None,
+        progress: Progress,
+    ) -> None:
+        self.script, self.target, self.translator = script, target, translator
+        self.context, self.cache, self.fit, self.progress = context, cache, fit, progress
+        self.segments = script.segments
+        self.wanted = [n for n, line in enumerate(self.segments) if checks.needs_translation(line, target)]
+        self.texts: dict[int, str] = {}
+        self.reasons: dict[int, str] = {}
+        self.fitted: dict[int, str] = {}
+        """Fingerprints of the slots that texts were fitted to."""
+        self.error: TranslatorError | None = None
+        """What ended the asking."""
+        self.from_cache = self.requests = self.useless = self.busy = 0
+        self.unknown: Counter[str] = Counter()
+        self.same: list[int] = []
+        identity = translator.identity if translator is not None else cache.translator["identity"]
+        self.keys = {n: self._key(n, identity) for n in self.wanted}
+
+    # What is known
+
+    def load(self, *, asks_failed: bool) -> None:
+        """Take over what earlier commands have asked for."""
+        for n in self.wanted:
+            line = self.cache.find(self.keys[n])
+            if line is None or (not line.text and asks_failed):
+                continue
+            self.from_cache += 1
+            if line.text:
+                self.texts[n], self.fitted[n] = line.text, line.room
+            else:
+                self.reasons[n] = line.reason
+
+    def _key(self, n: int, identity: str) -> str:
+        line = self.segments[n]
+        around = [self.segments[at].text for at in (n - 1, n + 1) if 0 <= at < len(self.segments)]
+        context = self.context
+        return key_of(
+            {
+                "line": [line.text, line.speaker, line.language, self.target],
+                "around": around,
+                "told": [context.title, context.notes, context.tone],
+                "terms": [[term.term, term.translation] for term in context.terms_in([line.text])],
+                "translator": identity,
+            }
+        )
+
+    def _keep(self, n: int) -> None:
+        """Add what is known of a line to the cache."""
+        text, reason = self.texts.get(n, ""), self.reasons.get(n, "")
+        self.cache.add(self.keys[n], CachedLine(text, reason, self.fitted.get(n, "")))
+
+    # Asking
+
+    def ask_all(self) -> None:
+        """Ask for every line that is not known."""
+        missing = [n for n in self.wanted if n not in self.texts and n not in self.reasons]
+        if missing:
+            assert self.translator is not None
+            note = f"translation: {_count(len(missing))} from {name_of(self.script.language or '')} to {name_of(self.target)}"
+            self.progress(ProgressEvent("note", 1, 1, note=f"{note}, sent to {self.translator.destination}"))
+        self._show(0)
+        for window in windows(self.segments, missing):
+            self._ask_window(window)
+            self._show(len(self.texts) + len(self.reasons))
+
+    def _show(self, completed: int) -> None:
+        self.progress(ProgressEvent(STAGE, completed, len(self.wanted)))
+
+    def _ask_window(self, window: Sequence[int]) -> None:
+        found, doubtful = self._ask(window)
+        for n, text in found.items():
+            self.texts[n] = text
+            self._keep(n)
+        for n in window:
+            if n in doubtful and n not in self.texts:
+                self._ask_alone(n, doubtful[n])
+
+    def _ask_alone(self, n: int, reason: str) -> None:
+        """Ask for a line once more, alone; it fails where the answer has a fault again."""
+        was_ended = self.error is not None
+        found, doubtful = self._ask([n])
+        if n in found:
+            self.texts[n] = found[n]
+        else:
+            self.reasons[n] = doubtful.get(n, reason)
+        if not was_ended:
+            self._keep(n)
+
+    def _ask(
+        self, window: Sequence[int], budgets: Mapping[int, int] | None = None
+    ) -> tuple[dict[int, str], dict[int, str]]:
+        """Return the texts of a window without a fault, and for the other lines why they have none."""
+        assert self.translator is not None
+        if self.error is not None:
+            return {}, dict.fromkeys(
+                window, f"it was not asked for, because of an earlier error: {self.error.message}"
+            )
+        request = self._request(window, budgets if budgets is not None else self._first_budgets(window))
+        self.requests += 1
+        try:
+            answer = self.translator.translate(request)
+        except TranslatorError as error:
+            return {}, dict.fromkeys(window, self._failed(error))
+        self.busy = 0
+        found, doubtful = self._read(window, answer)
+        self.useless = 0 if found else self.useless + 1
+        if self.useless >= USELESS_LIMIT:
+            self.error = TranslatorError(
+                f"The last {USELESS_LIMIT} answers of the translator had no line that can be used; of the last line, "
+                f"{next(iter(doubtful.values()))}.",
+                code="translator_useless",
+                failing=Failing.UNUSABLE,
+            )
+        return found, doubtful
+
+    def _failed(self, error: TranslatorError) -> str:
+        """Count an error, and return it as the reason of the lines."""
+        if error.failing is Failing.UNUSABLE:
+            self.useless += 1
+        elif error.failing is Failing.BUSY:
+            self.busy += 1
+        if error.failing is Failing.REFUSED or self.busy >= BUSY_LIMIT or self.useless >= USELESS_LIMIT:
+            self.error = error
+        return error.message
+
+    def _request(self, window: Sequence[int], budgets: Mapping[int, int]) -> TranslationRequest:
+        first, last = window[0], window[-1]
+        lines = [self.segments[n] for n in window]
+        around = (range(max(0, first - AROUND), first), range(last + 1, last + 1 + AROUND))
+        before, after = (
+            tuple(self._context_line(n) for n in part if n < len(self.segments)) for part in around
+        )
+        return TranslationRequest(
+            source=lines[0].language,
+            target=self.target,
+            lines=tuple(
+                Line(line.id, line.speaker, line.text, budgets.get(n))
+                for n, line in zip(window, lines, strict=True)
+            ),
+            before=before,
+            after=after,
+            glossary=self.context.terms_in(
+                [*(line.text for line in lines), *(line.text for line in (*before, *after))]
+            ),
+            title=self.context.title,
+            notes=self.context.notes,
+            tone=self.context.tone,
+        )
+
+    def _context_line(self, n: int) -> ContextLine:
+        return ContextLine(self.segments[n].speaker, self.segments[n].text, self.texts.get(n))
+
+    def _read(
+        self, window: Sequence[int], answer: Sequence[TranslatedLine]
+    ) -> tuple[dict[int, str], dict[int, str]]:
+        """Return the texts of an answer without a fault, and why the other lines have none."""
+        by_id = {self.segments[n].id.lstrip("0"): n for n in window}
+        texts: dict[int, str] = {}
+        doubtful: dict[int, str] = {}
+        for line in answer:
+            n = by_id.get(line.id.strip().lstrip("0"))  # some write 0007 as 7
+            if n is None:
+                self.unknown[line.id] += 1
+                continue
+            text = checks.cleaned(line.text, self.segments[n])
+            if n in texts and text != texts[n]:
+                doubtful[n] = "it came back more than once, with different translations"
+            texts.setdefault(n, text)
+        for at, n in enumerate(window):
+            if n not in texts:
+                doubtful[n] = "it did not come back"
+                # Its words may be in the translation of a neighbour.
+                for beside in (*window[max(0, at - 1) : at], *window[at + 1 : at + 2]):
+                    doubtful.setdefault(beside, "its translation may hold that of a neighbour")
+        for n, text in texts.items():
+            if len(window) == 1 and checks.is_same(text, self.segments[n].text) and checks.may_be_same(text):
+                self.same.append(n)  # twice the same, and short: "No.", "Hotel"
+                continue
+            fault = checks.fault_of(text, self.segments[n], self.target, self.context)
+            if fault is not None:
+                doubtful[n] = f"its translation {fault}"
+            elif self._holds_neighbour(n, texts):
+                doubtful.setdefault(n, "its translation holds that of a neighbour")
+        return {n: text for n, text in texts.items() if n not in doubtful}, doubtful
+
+    def _holds_neighbour(self, n: int, texts: Mapping[int, str]) -> bool:
+        """Return whether a translation has that of a neighbour in it, though the original has not."""
+        for beside in (n - 1, n + 1):
+            other = texts.get(beside, "")
+            is_long = len(other) >= SHORTEST_BUDGET and len(other) < len(texts[n])
+            if is_long and other in texts[n] and self.segments[beside].text not in self.segments[n].text:
+                return True
+        return False
+
+    # Length
+
+    def _first_budgets(self, window: Sequence[int]) -> dict[int, int]:
+        """Return the characters that lines may have by what is typical of the language."""
+        if self.fit is None:
+            return {}
+        budgets = {n: self.fit.of(self._translated(n, "")).budget for n in window}
+        return {n: max(budget, SHORTEST_BUDGET) for n, budget in budgets.items()}
+
+    def fit_all(self) -> None:
+        """Ask again for the lines that are too long for their slots, and keep the best answer."""
+        if self.fit is None:
+            return
+        for n in self.wanted:
+            if n not in self.texts or self.error is not None:
+                continue
+            room = self.fit.room(self.segments[n])
+            if self.fitted.get(n) != room:
+                self._shorten(n)
+                if self.error is None:
+                    self.fitted[n] = room
+                self._keep(n)
+
+    def _shorten(self, n: int) -> None:
+        assert self.fit is not None
+        best = self.fit.of(self._translated(n, self.texts[n]))
+        budget = best.budget
+        for _ in range(LENGTH_TRIES):
+            if best.fits or len(self.texts[n]) <= SHORTEST_BUDGET or self.error is not None:
+                return
+            found, _doubtful = self._ask([n], {n: max(SHORTEST_BUDGET, budget)})
+            if n in found:
+                fit = self.fit.of(self._translated(n, found[n]))
+                if fit.over < best.over:
+                    best, self.texts[n] = fit, found[n]
+            budget = min(best.budget, round(0.9 * budget))
+
+    def _translated(self, n: int, text: str) -> Segment:
+        return replace(self.segments[n], text=text, language=self.target)
+
+    # The result
+
+    def finish(self) -> ScriptTranslation:
+        """Return every line with what became of it."""
+        lines = tuple(self._line(n) for n in range(len(self.segments)))
+        segments = tuple(line.segment for line in lines)
+        known: Mapping[str, str] = self.cache.translator
+        usage = self.translator.usage if self.translator is not None else TokenCount()
+        return ScriptTranslation(
+            target=self.target,
+            source=self.script.language or "",
+            lines=lines,
+            script=replace(self.script, segments=segments, named_language=self.target),
+            translator=known["name"],
+            destination=known["destination"],
+            from_cache=self.from_cache,
+            requests=self.requests,
+            usage=usage,
+            notes=tuple(self._notes(lines)),
+        )
+
+    def _line(self, n: int) -> LineTranslation:
+        segment, reason = self.segments[n], ""
+        if n in self.texts:
+            segment, status = (
+                replace(self._translated(n, self.texts[n]), original=segment.text),
+                LineStatus.DONE,
+            )
+        elif n in self.reasons:
+            status, reason = LineStatus.FAILED, self.reasons[n]
+        elif n in self.keys:
+            status = LineStatus.PENDING
+        else:
+            status = LineStatus.KEPT
+            if main_language(segment.language) != main_language(self.target):
+                segment = replace(segment, language=self.target)  # a number
+        return LineTranslation(segment, status, reason, self.fit.of(segment) if self.fit else None)
+
+    def _notes(self, lines: Sequence[LineTranslation]) -> Iterator[str]:
+        if self.unknown:
+            yield (
+                f"The translator named {sum(self.unknown.values())} lines that it was not asked for; they are ignored."
+            )
+        if self.same:
+            ids = [self.segments[n].id for n in sorted(set(self.same))]
+            yield f"Translations that are the same as the original: {listed(ids)}."
+        by_reason: dict[str, list[str]] = {}
+        for line in lines:
+            if line.status is LineStatus.FAILED:
+                by_reason.setdefault(line.reason, []).append(line.segment.id)
+        for reason, ids in by_reason.items():
+            yield f"Not translated, and kept in the original: {listed(ids)}, because {reason.rstrip('.')}."
+        if long := [line.segment.id for line in lines if line.fit is not None and not line.fit.fits]:
+            yield f"Translations that are too long for their slots: {listed(long)}."
+
+
+def _count(lines: int) -> str:
+    return f"{lines:,} line{'' if lines == 1 else 's'}"
+
+
+def listed(ids: Sequence[str]) -> str:
+    """Return the first ids, and how many more there are."""
+    more = f" and {len(ids) - MAX_NAMES} more" if len(ids) > MAX_NAMES else ""
+    return ", ".join(ids[:MAX_NAMES]) + more
+
+
+def windows(segments: Sequence[Segment], wanted: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the wanted lines in windows of consecutive lines in one language, cut at a pause where there is one."""
+    at = 0
+    while at < len(wanted):
+        end, characters = at, 0
+        while end < len(wanted) and end - at < WINDOW:
+            n = wanted[end]
+            characters += len(segments[n].text)
+            follows = end == at or (
+                n == wanted[end - 1] + 1 and segments[n].language == segments[wanted[at]].language
+            )
+            if not follows or (end > at and characters > WINDOW_CHARACTERS):
+                break
+            end += 1
+        if end - at == WINDOW and end < len(wanted):
+            end = _best_cut(segments, wanted, at, end)
+        yield list(wanted[at:end])
+        at = end
+
+
+def _best_cut(segments: Sequence[Segment], wanted: Sequence[int], at: int, end: int) -> int:
+    """Return where the longest pause is that a window may end at; without one, its longest end."""
+
+    def pause(cut: int) -> float:
+        return segments[wanted[cut]].start - segments[wanted[cut - 1]].end
+
+    longest = max(range(at + SHORTEST_WINDOW, end + 1), key=lambda cut: (pause(cut), cut))
+    return longest if pause(longest) >= PAUSE else end

@@ -1,0 +1,73 @@
+"""Signs between numbers, and dollars of many countries, are words in every language."""
+
+from __future__ import annotations
+
+import pytest
+
+from voiceclone_worker.engines.kokoro.phonemes import registry
+from voiceclone_worker.engines.kokoro.phonemes.reader import read
+
+RANGES = {
+    "en": ("3~5 days", "three to five days"),
+    "es": ("3~5 días", "tres a cinco días"),
+    "fr": ("9h~10h30", "neuf heures à dix heures trente"),
+    "hi": ("3~5 दिन", "तीन से पाँच दिन"),
+    "it": ("10 °C~15 °C", "dieci gradi a quindici gradi"),
+    "ja": ("3~5日", "三から五日"),
+    "pt": ("das 9h~10h", "das nove horas a dez horas"),
+    "zh": ("9:00~10:30", "九点到十点半"),
+}
+ABOUT = {
+    "en": ("~50 people", "about fifty people"),
+    "es": ("~50 personas", "aproximadamente cincuenta personas"),
+    "fr": ("~50 personnes", "environ cinquante personnes"),
+    "hi": ("~50 लोग", "लगभग पचास लोग"),
+    "it": ("~50 persone", "circa cinquanta persone"),
+    "ja": ("~50人", "約五十人"),
+    "pt": ("~50 pessoas", "aproximadamente cinquenta pessoas"),
+    "zh": ("大约~50人", "大约五十人"),
+}
+MINUS = {
+    "en": ("x \u2212 y", "x minus y"),
+    "es": ("x \u2212 y", "x menos y"),
+    "fr": ("10\u22123, 5 °C \u2212 3 °C", "dix moins trois, cinq degrés moins trois degrés"),
+    "hi": ("10\u22123", "दस माइनस तीन"),
+    "it": ("10\u22123", "dieci meno tre"),
+    "ja": ("10\u22123", "十ひく三"),
+    "pt": ("10\u22123", "dez menos três"),
+    "zh": ("10\u22123=7", "十减三等于七"),
+}
+DOLLARS = {
+    "en": ("NT$5, S$3", "five Taiwan dollars, three Singapore dollars"),
+    "es": ("NT$5, 20 HK$", "cinco dólares taiwaneses, veinte dólares de Hong Kong"),
+    "fr": ("5 NT$, C$9,50", "cinq dollars taïwanais, neuf dollars canadiens cinquante cents"),
+    "hi": ("NT$5, HK$1", "पाँच ताइवानी डॉलर, एक हांगकांग डॉलर"),
+    "it": ("HK$1, A$3", "un dollaro di Hong Kong, tre dollari australiani"),
+    "ja": ("NT$5、R$8", "五台湾ドル、八レアル"),
+    "pt": ("NT$5, S$1", "cinco dólares taiwaneses, um dólar de Singapura"),
+    "zh": ("NT$1,000，R$8", "一千新台币，八雷亚尔"),
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "spelled"),
+    [(language, *row) for table in (RANGES, ABOUT, MINUS, DOLLARS) for language, row in table.items()],
+)
+def test_signs_between_numbers_and_dollars_are_words(language: str, written: str, spelled: str) -> None:
+    assert registry.spell_out(written, language) == spelled
+    assert read(written, language).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "spelled"),
+    [
+        ("en", "Hi~ there", "Hi there"),
+        ("fr", "Salut~ ça va", "Salut ça va"),
+        ("fr", "~ une heure", "environ une heure"),
+        ("es", "Hola~ 5 €", "Hola cinco euros"),
+        ("zh", "好的~谢谢~", "好的，谢谢"),
+    ],
+)
+def test_a_tilde_that_sticks_to_a_word_is_a_drawl(language: str, written: str, spelled: str) -> None:
+    assert registry.spell_out(written, language) == spelled
+    assert read(written, language).warnings == ()
