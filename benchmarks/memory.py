@@ -48,7 +48,7 @@ def main() -> int:
 
 def measured(settings: Settings, checkpoint: Path, precision: str, rows: int) -> dict[str, Any]:
     """Return the bytes that were computed and measured, and print them."""
-    computed = memory.fish_memory(checkpoint, precision, rows)
+    computed = memory.fish_memory(checkpoint, precision, rows, threads=settings.threads)
     with TemporaryDirectory(prefix="voiceclone-memory-") as name:
         folder = Path(name)
         _write_reference(folder / "reference.wav")

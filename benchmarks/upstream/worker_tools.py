@@ -376,14 +376,15 @@ def measure_roofline(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
     from voiceclone_worker.engines.fish.decoder import Decoder
     from voiceclone_worker.engines.fish.generations import generation_of
     from voiceclone_worker.engines.fish.sampling import SamplingSettings
+    from voiceclone_worker.engines.fish.transformer import products_of
 
     device, precision = choose_device(job["device"], job["precision"])
-    delivered, int8 = bandwidth(device), precision == "int8"
+    delivered, products = bandwidth(device), products_of(precision, device)
     folder = Path(job["checkpoint"])
     generation = generation_of(folder)
     weights, prompts = generation.load(folder, device, PRECISIONS[precision])
-    sampling = generation.sampling(weights, SamplingSettings(), int8=int8)
-    decoder = Decoder(weights, sampling, max(job["batch_sizes"]), int8=int8, compiled=job["compile"])
+    sampling = generation.sampling(weights, SamplingSettings(), products)
+    decoder = Decoder(weights, sampling, max(job["batch_sizes"]), products=products, compiled=job["compile"])
     limit = delivered / decoder.model.nbytes_per_frame
     measured: list[dict[str, Any]] = []
     for lines in job["batch_sizes"]:

@@ -106,7 +106,7 @@ def test_a_checkpoint_of_s2_counts_with_all_its_shards_and_reads_more_of_them(
     assert two["speech"].each == pytest.approx(1.53 * one["speech"].each, rel=0.01)
     assert "two of 1000" in two["speech"].key and two["speech"].key != one["speech"].key
     for precision in ("float32", "bf16"):
-        memory = fish_memory(s2, precision, 5)
+        memory = fish_memory(s2, precision, 5, threads=resolve({}).threads_each)
         found = costs(s2, precision=precision)["loading"].memory_mb
         assert found == round((memory.total + memory.mapped) / 1e6), "as doctor states it"
     assert one["loading"].memory_mb == 2800, "its model.pth is no file of weights"

@@ -169,7 +169,12 @@ def _memory_rows(report: EngineReport, examined: Examination, settings: Settings
         yield CheckRow("batch", CheckState.OK, "; ".join(chosen))
     encoded = min(settings.threads_each, _SPEAKERS)
     model = fish_memory(
-        folder, place["precision"], settings.batch_size, on_gpu=on_gpu, encoded=1 if on_gpu else encoded
+        folder,
+        place["precision"],
+        settings.batch_size,
+        on_gpu=on_gpu,
+        encoded=1 if on_gpu else encoded,
+        threads=1 if on_gpu else settings.threads_each,
     )
     smaller = checks.smaller_precisions(place)
     if on_gpu:

@@ -106,11 +106,12 @@ class FishMemory:
 
 
 def fish_memory(
-    folder: Path, precision: str, rows: int, *, on_gpu: bool = False, encoded: int = 1
+    folder: Path, precision: str, rows: int, *, on_gpu: bool = False, encoded: int = 1, threads: int = 1
 ) -> FishMemory:
     """Return the memory of a worker with the checkpoint in ``folder`` that generates ``rows`` lines together.
 
-    ``precision`` is one of float32, bf16, fp16, int8; ``encoded`` references are encoded at a time. With ``on_gpu`` it is
+    ``precision`` is one of float32, bf16, fp16, int8; ``encoded`` references are encoded at a time, and lines are
+    decoded on ``threads``. With ``on_gpu`` it is
     the memory of the GPU. Raises PreflightError ``checkpoint_unusable``.
     """
     try:
@@ -132,7 +133,7 @@ def fish_memory(
     encoding = encoded * channels * (_ENCODING + _ENCODING_SECOND * REFERENCE_SECONDS)
     attended = slow.heads * PROMPT_POSITIONS**2
     wide = 3 * slow.inner + 4 * slow.width + (slow.heads + 2 * slow.key_heads) * slow.head_size
-    speaking = (attended + wide * PROMPT_POSITIONS) * each + channels * _DECODING
+    speaking = (attended + wide * PROMPT_POSITIONS) * each + channels * _DECODING * min(rows, threads)
     return FishMemory(
         process=_CONTEXT if on_gpu else _PROCESS,
         weights=_weights(shape, precision, stored, on_gpu=on_gpu),

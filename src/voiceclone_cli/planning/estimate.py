@@ -170,7 +170,9 @@ def _fish_worker_mb(engine: EngineChoice, settings: Settings, *, on_gpu: bool) -
     """Return what a worker with fish takes on the machine itself, where "auto" is float32."""
     precision = "float32" if engine.precision == "auto" else engine.precision
     try:
-        memory = fish_memory(Path(engine.checkpoint), precision, settings.batch_size)
+        memory = fish_memory(
+            Path(engine.checkpoint), precision, settings.batch_size, threads=settings.threads_each
+        )
     except (OSError, PreflightError):
         return _FISH_HOST_MB  # the worker says what is wrong with the checkpoint
     return _FISH_HOST_MB if on_gpu else round((memory.total + memory.mapped) / 1e6)

@@ -313,7 +313,12 @@ def _model_memory(ctx: RunContext, references: int) -> dict[str, int | str] | No
     precision = engine.precision if engine.precision != "auto" else "bf16" if on_gpu else "float32"
     encoded = 1 if on_gpu else min(settings.threads_each, max(1, references))
     memory = fish_memory(
-        Path(engine.checkpoint), precision, settings.batch_size, on_gpu=on_gpu, encoded=encoded
+        Path(engine.checkpoint),
+        precision,
+        settings.batch_size,
+        on_gpu=on_gpu,
+        encoded=encoded,
+        threads=1 if on_gpu else settings.threads_each,
     )
     return {
         "precision": precision,

@@ -16,6 +16,7 @@ from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine, LineEnd
 from voiceclone_worker.engines.fish.frame_step import runner_for
 from voiceclone_worker.engines.fish.generations import check_files, generation_of
 from voiceclone_worker.engines.fish.sampling import SamplingSettings
+from voiceclone_worker.engines.fish.transformer import products_of
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec
 from voiceclone_worker.runtime import release_free_memory
 from voiceclone_worker.speech_units import speech_units
@@ -56,7 +57,7 @@ class FishEngine:
         check_files(folder, generation)
         checkpoint.open_upstream(source)
         self._device, precision = checkpoint.choose_device(spec.device, spec.precision)
-        is_cpu, int8 = self._device.type == "cpu", precision == "int8"
+        is_cpu, products = self._device.type == "cpu", products_of(precision, self._device)
         self._emit = emit
         self._codec = Codec(folder, self._device, self._note)
         weights, self._prompts = generation.load(folder, self._device, checkpoint.PRECISIONS[precision])
@@ -69,9 +70,9 @@ class FishEngine:
             )
         self._decoder = Decoder(
             weights,
-            generation.sampling(weights, settings, int8=int8),
+            generation.sampling(weights, settings, products),
             spec.batch_size,
-            int8=int8,
+            products=products,
             compiled=compiled and not is_cpu,
             make_runner=partial(runner_for, note=self._note),
             started=self._emit_started,

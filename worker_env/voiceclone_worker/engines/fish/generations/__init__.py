@@ -18,6 +18,7 @@ from voiceclone_worker.engines.fish.layout import INDEX, CheckpointLayout, weigh
 from voiceclone_worker.engines.fish.layout import S1 as S1_LAYOUT
 from voiceclone_worker.engines.fish.layout import S2 as S2_LAYOUT
 from voiceclone_worker.engines.fish.sampling import PenaltySampling, RasSampling, Sampling, SamplingSettings
+from voiceclone_worker.engines.fish.transformer import PLAIN, Products
 from voiceclone_worker.engines.fish.weights import Weights
 
 
@@ -39,7 +40,7 @@ class Prompts(Protocol):
 class MakeSampling(Protocol):
     """Makes the sampling rule of a generation."""
 
-    def __call__(self, weights: Weights, settings: SamplingSettings, *, int8: bool = False) -> Sampling:
+    def __call__(self, weights: Weights, settings: SamplingSettings, products: Products = PLAIN) -> Sampling:
         """Return the rule for these weights."""
         ...
 
