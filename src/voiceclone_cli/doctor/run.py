@@ -96,6 +96,7 @@ def run_checks(
     rows.append(checks.hub_row(settings))
     rows += rows_or_error("disk", _disk_rows(report, settings), CheckState.FAIL)
     rows += checks.language_rows()
+    rows.append(checks.translator_row(settings))
     show(2, "a worker")
     rows += rows_or_error(WORKER_CHECK, _trial_rows(report, trial_seconds), CheckState.FAIL)
     show(3, "done")

@@ -441,7 +441,7 @@ def _line(
     )
     unmarked, text = segment["unmarked"], segment["text"]
     # A stage direction that was kept is in the line, but nobody says it.
-    spoken = text if folder.run.request.get("tags") is None else without_tags(text)
+    words = text if folder.run.request.get("tags") is None else without_tags(text)
     return {
         "id": segment["id"],
         "speaker": segment["speaker"],
@@ -466,7 +466,7 @@ def _line(
         "seconds": peaks["seconds"] if peaks else None,
         "stretch": segment["stretch"],
         "overflow": segment["overflow_seconds"],
-        "check": _line_check(spoken, segment["language"], check),
+        "check": _line_check(words, segment["language"], check),
         "stale": bool(found) and not check,
     }
 
