@@ -330,7 +330,7 @@ def fit_to_device(
 
 
 def _most_rows(checkpoint: Path, device: DeviceMemory, workers: int) -> tuple[int, int]:
-    """Return the rows of each of so many workers that the device has the memory for, and what a worker takes."""
+    """Return the rows of each of these workers that the device has the memory for, and what a worker takes."""
     assert device.free is not None
     rows = MOST_ROWS
     while True:

@@ -440,7 +440,7 @@ def _line(
         is_uncertain=is_uncertain,
     )
     unmarked, text = segment["unmarked"], segment["text"]
-    # A stage direction that was kept is in the line, but nobody says it.
+    # A stage direction that was kept is in the line, but no word that is spoken.
     words = text if folder.run.request.get("tags") is None else without_tags(text)
     return {
         "id": segment["id"],
