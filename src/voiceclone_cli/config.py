@@ -30,11 +30,12 @@ _PRECISIONS = "auto|float32|bf16|fp16|int8"
 _BACKGROUNDS = "none|duck|keep"
 _EFFORTS = "fast|normal|best"
 _TRANSLATORS = "openai|command|argos"
+_TONES, _FITS = "formal|informal", "strict|loose|off"
 KEEP_TAGS, DROP_TAGS = "keep", "drop"
 _TAGS = f"{KEEP_TAGS}|{DROP_TAGS}"
 _MODES, _EXECUTORS = f"{SEQUENTIAL}|{PARALLEL}", f"{LOCAL}|{RAY}"
-INPUT, SPEAKERS, VOICES, WORKERS, OUTPUT, PROGRESS = (
-    "Input", "Speakers", "Voices", "Workers", "Output", "Progress",
+INPUT, TRANSLATION, SPEAKERS, VOICES, WORKERS, OUTPUT, PROGRESS = (
+    "Input", "Translation", "Speakers", "Voices", "Workers", "Output", "Progress",
 )  # fmt: skip
 """Groups of options in a command's help, in this order."""
 
@@ -205,12 +206,13 @@ class Settings:
         ("--mode",), WORKERS, _MODES,
     )
     workers: int = _setting(
-        2, "FISH_NUM_WORKERS", _integer(1, 256), "Number of workers in parallel mode.",
-        ("--workers", "-j"), WORKERS, "INTEGER",
+        2, "FISH_NUM_WORKERS", _integer(1, 256), "Number of workers in parallel mode; auto: one for each GPU.",
+        ("--workers", "-j"), WORKERS, "INTEGER|auto",
     )
     batch_size: int = _setting(
-        5, "FISH_BATCH_SIZE", _integer(1, 1024), "Number of segments that a worker generates together.",
-        ("--batch-size",), WORKERS, "INTEGER",
+        5, "FISH_BATCH_SIZE", _integer(1, 1024),
+        "Number of segments that a worker generates together; auto: up to 64, as the memory of the GPU allows.",
+        ("--batch-size",), WORKERS, "INTEGER|auto",
     )
     diarizer: str = _setting(
         "auto", "VOICECLONE_DIARIZER", _text, "Diarization model, or folder of a pyannote pipeline.",
@@ -335,22 +337,36 @@ class Settings:
     token: str | None = _setting(None, "HF_TOKEN", _token, "Token of the model hub.", secret=True)
     translator: str | None = _setting(
         None, "VOICECLONE_TRANSLATOR", _one_of(_TRANSLATORS),
-        "What translates: an OpenAI-compatible endpoint, a program, or Argos Translate.",
+        "Translator: an OpenAI-compatible endpoint, a program, or Argos Translate.",
+        ("--translator",), TRANSLATION, _TRANSLATORS,
     )
     translator_url: str | None = _setting(
         None, "VOICECLONE_TRANSLATOR_URL", _endpoint,
         "Address of an OpenAI-compatible endpoint, to which the lines of a script are sent.",
+        ("--translator-url",), TRANSLATION, "URL",
     )
     translator_model: str | None = _setting(
         None, "VOICECLONE_TRANSLATOR_MODEL", _text, "Model of the endpoint [default: its only one].",
+        ("--translator-model",), TRANSLATION, "NAME",
     )
     translator_command: str | None = _setting(
         # Secret, because its arguments may hold a key.
-        None, "VOICECLONE_TRANSLATOR_COMMAND", _text, "Program that translates, with its arguments.", secret=True,
+        None, "VOICECLONE_TRANSLATOR_COMMAND", _text, "Program that translates, with its arguments.",
+        ("--translator-command", "--command"), TRANSLATION, "COMMAND", secret=True,
     )
     max_tokens: int = _setting(
         1_000_000, "VOICECLONE_MAX_TOKENS", _integer(1, 10**12 - 1),
         "Most tokens of an endpoint, requests and answers together; it is sent nothing more after that.",
+        ("--max-tokens",), TRANSLATION, "INTEGER",
+    )
+    tone: str | None = _setting(
+        None, "VOICECLONE_TONE", _one_of(_TONES), "Tone of the translation: the way people address each other.",
+        ("--tone",), TRANSLATION, _TONES,
+    )
+    fit: str = _setting(
+        "loose", "VOICECLONE_FIT", _one_of(_FITS),
+        "Length of a translated line: as its slot allows at normal speed (strict), at --max-stretch (loose), or any (off).",
+        ("--fit",), TRANSLATION, _FITS,
     )
     translator_seconds: float = _setting(
         300.0, "VOICECLONE_TRANSLATOR_SECONDS", _number(0.1, 86_400),
@@ -376,6 +392,10 @@ class Settings:
     def pool_size(self) -> int:
         """Number of workers that the mode asks for."""
         return self.workers if self.mode == PARALLEL else 1
+
+    def is_default(self, name: str) -> bool:
+        """Return whether the user has set nothing for a setting."""
+        return self.sources[name] == "default"
 
     def origin(self, name: str) -> str:
         """Return where a setting comes from, for messages: "--language", "VOICECLONE_LANGUAGE (.env)", "run.json"."""
@@ -421,10 +441,14 @@ def resolve(
     notes = [*_exposed_secrets(path, variables[".env"]), *_misspelt(variables)]
     for name, setting in SETTINGS.items():
         if flags.get(name) is not None:
+            if _is_left_open(setting, flags[name]):
+                continue
             values[name], sources[name] = _parse(setting, flags[name], _option_name(name)), "flag"
             continue
         for source, variable in product(variables, (setting.variable, setting.old_variable)):
             text = variables[source].get(variable or "", "").strip()
+            if text and _is_left_open(setting, text):
+                break
             if text:
                 values[name], sources[name] = _parse(setting, text, f"{variable} ({source})"), source
                 if variable == setting.old_variable:
@@ -434,6 +458,11 @@ def resolve(
                     )
                 break
     return Settings(**values, sources=sources, notes=tuple(notes))
+
+
+def _is_left_open(setting: Setting, value: object) -> bool:
+    """Return whether a number is left to be chosen, which is the same as giving none."""
+    return setting.values == "INTEGER|auto" and str(value).lower() == "auto"
 
 
 def _parse(setting: Setting, value: object, where: str) -> Any:

@@ -151,7 +151,8 @@ def test_every_help_text_is_a_sentence_that_stands_alone(verb: str) -> None:
 def test_options_are_shown_in_groups_in_a_fixed_order() -> None:
     text = VERBS["run"].get_help(typer.Context(VERBS["run"], info_name="run", terminal_width=78))
     titles = [line.removesuffix(":") for line in text.splitlines() if re.fullmatch(r"[A-Z][a-z]+:", line)]
-    assert titles == ["Arguments", "Input", "Speakers", "Voices", "Workers", "Output", "Progress", "Options"]
+    groups = ["Input", "Translation", "Speakers", "Voices", "Workers", "Output", "Progress"]
+    assert titles == ["Arguments", *groups, "Options"]
     assert "[env var: FISH_NUM_WORKERS; default: 2]" in " ".join(text.split())
 
 

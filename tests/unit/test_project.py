@@ -17,15 +17,31 @@ def pins(path: Path) -> list[str]:
     return sorted(line for line in lines if re.fullmatch(r"[\w.-]+==[\w.+!]+(; .+)?", line))
 
 
-@pytest.mark.parametrize(
-    "conda, pip",
-    [
-        ("environment-ui.yml", "requirements-ui.txt"),
-        ("environment-fish.yml", "worker_env/requirements-fish.txt"),
-    ],
-)
-def test_conda_files_mirror_the_pinned_requirements(conda: str, pip: str) -> None:
-    assert pins(ROOT / conda) == pins(ROOT / pip) != []
+def test_the_conda_file_of_the_ui_mirrors_the_pinned_requirements_and_installs_the_package() -> None:
+    import yaml
+
+    path = ROOT / "environment-ui.yml"
+    assert pins(path) == pins(ROOT / "requirements-ui.txt") != []
+    (listed,) = (
+        entry["pip"]
+        for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]
+        if isinstance(entry, dict)
+    )
+    assert listed == [*(pin for pin in listed if "==" in pin), "."]
+
+
+def test_the_lines_of_the_conda_file_of_fish_work_in_every_shell_and_name_what_is_here() -> None:
+    from voiceclone_cli.engines.environment import FISH_TORCH
+
+    text = (ROOT / "environment-fish.yml").read_text(encoding="utf-8")
+    lines = re.findall(r"^#   (conda .+)", text, re.MULTILINE)
+    # No variable before the command, no quotes that cmd or PowerShell read in another way.
+    assert len(lines) == 4 and not [
+        line for line in lines[:3] if re.search(r"[$'\"=]+(?<!==)(?=[A-Za-z])", line)
+    ]
+    assert lines[0].endswith("-f environment-fish.yml") and FISH_TORCH in lines[1]
+    assert lines[2].split()[-3:] == ["--no-deps", "-r", "worker_env/requirements-fish.txt"]
+    assert (ROOT / "worker_env" / "requirements-fish.txt").is_file()
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,14 @@ def test_report_has_every_line_with_its_sound(folder: Path) -> None:
     assert content["outcome"]["label"] == "Partial" and content["outcome"]["exit_code"] == 3
 
 
+def test_report_has_what_was_expected_of_a_line_where_the_manifest_has_it(folder: Path) -> None:
+    rows = json.loads((folder / "run.json").read_text())["segments"]
+    edit(folder, segments=[{**rows[0], "expected_seconds": 2.5, "expected_overflow_seconds": 0.2}, *rows[1:]])
+    first, second, _ = shown(folder)["lines"]
+    assert (first["expected"], first["expected_overflow"]) == (2.5, 0.2)
+    assert second["expected"] is None, "the manifest of an earlier version"
+
+
 def test_progress_counts_the_lines(folder: Path) -> None:
     events: list[ProgressEvent] = []
     write_report(folder, events.append)
@@ -84,6 +92,16 @@ def test_checked_line_has_a_word_diff(folder: Path) -> None:
     assert first["check"]["wer"] == 0.5 and first["flags"] == ["wrong words"]
     assert first["check"]["diff"] == [["same", "Hello "], ["missing", "there."], ["extra", "dear."]]
     assert second["check"] is None and not second["stale"]
+
+
+def test_a_stage_direction_that_was_kept_is_no_missing_word(folder: Path) -> None:
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    run["segments"][0]["text"] = "[whisper in small voice] Hello there."
+    edit(folder, segments=run["segments"], request={"tags": "keep"})
+    write_check(folder, {"0001": {"heard": "Hello there."}})
+    first, *_ = shown(folder)["lines"]
+    assert first["check"]["diff"] == [["same", "Hello there."]]
+    assert first["text"].startswith("[whisper"), "it is shown as it was given"
 
 
 def test_line_that_changed_since_the_check_is_stale(folder: Path) -> None:

@@ -26,6 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": run.demo_command,
     "run": run.run_command,
     "plan": run.run_command,
+    "translate": run.translate_command,
     "report": inspect.report_command,
     "check": inspect.check_command,
     "redo": run.redo_command,
@@ -47,12 +48,26 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "run": (
         ("Speak every line again, in its own speaker's voice", "voiceclone run talk.mp4"),
         ("Speak a translation", "voiceclone run talk.mp4 --script talk.es.srt --out spanish.voiceclone"),
+        (
+            "Translate it with a model on this computer, and speak that",
+            "voiceclone run talk.mp4 --to es --translator-url http://localhost:11434/v1",
+        ),
         ("Speak a folder of episodes", "voiceclone run season --out dubbed"),
         ("Print one JSON document for a program", "voiceclone run talk.mp4 --quiet --json"),
     ),
     "plan": (
         ("Print speakers, work, time and memory", "voiceclone plan talk.mp4"),
         ("Plan with another engine", "voiceclone plan talk.mp4 --engine fish"),
+    ),
+    "translate": (
+        (
+            "Write a translation to edit, then speak it with `run --script talk.es.json`",
+            "voiceclone translate talk.mp4 --to es --translator-url http://localhost:11434/v1",
+        ),
+        (
+            "Translate subtitles with a program",
+            "voiceclone translate talk.srt --to fr --command 'python3 translator.py' -o talk.fr.srt",
+        ),
     ),
     "report": (("Write report.html again, and open it", "voiceclone report talk.voiceclone --open"),),
     "check": (

@@ -19,6 +19,7 @@ from voiceclone_cli.errors import InputError
 PANELS = (
     "Arguments",
     config.INPUT,
+    config.TRANSLATION,
     config.SPEAKERS,
     config.VOICES,
     config.WORKERS,
@@ -75,6 +76,22 @@ SpeakerCountOption = Annotated[
 ]
 MinSpeakers = Annotated[int | None, option("Lowest possible number of speakers.", config.SPEAKERS, min=1)]
 MaxSpeakers = Annotated[int | None, option("Highest possible number of speakers.", config.SPEAKERS, min=1)]
+ContextFile = Annotated[
+    Path | None,
+    option(
+        "Text file about the recording for the translator: the title in its first line, then notes.",
+        config.TRANSLATION,
+        "--context",
+    ),
+]
+GlossaryFile = Annotated[
+    Path | None,
+    option(
+        "CSV file of terms and their translations; one without a translation is never translated.",
+        config.TRANSLATION,
+        "--glossary",
+    ),
+]
 AsJson = Annotated[bool, option("Print one JSON document on stdout.", config.OUTPUT, "--json")]
 
 
@@ -160,6 +177,13 @@ def _setting_type(name: str) -> Any:
             autocompletion=_completer(name),
         ),
     ]
+
+
+TRANSLATOR_SETTINGS = (
+    *("translator", "translator_url", "translator_model", "translator_command", "max_tokens"),
+    *("tone", "fit"),
+)
+"""Settings of commands that translate."""
 
 
 def choose_language(lang: str | None) -> None:

@@ -18,6 +18,7 @@ from voiceclone_cli.types import Until
 if typing.TYPE_CHECKING:
     from voiceclone_cli.batch.run import BatchResult
     from voiceclone_cli.pipeline.results import RunResult
+    from voiceclone_cli.pipeline.translate import TranslatedFile
 
 MAX_BATCH_ROWS = 40
 """Inputs of a batch; of more inputs only the incomplete ones have a row."""
@@ -159,6 +160,32 @@ def _error_lines(errors: list[dict[str, Any]]) -> Iterator[str]:
         # An error of the run as a whole is first: the segments that it cost need no count.
         more = f" and {len(names) - 1} more" if len(names) > 1 and names[0] != "run" else ""
         yield f"  {names[0]}{more} failed ({code}): {message}"
+
+
+def show_translation(result: TranslatedFile, *, as_json: bool, display: Display) -> NoReturn:
+    """Print the file that a translation was written into, and exit with its code."""
+    document = result.document
+    if as_json:
+        _print_json(document)
+    else:
+        typer.echo(result.path)
+    display.say(*translation_summary(document))
+    raise typer.Exit(result.exit_code)
+
+
+def translation_summary(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the notes of a translation, and a line about the whole."""
+    from voiceclone_cli.languages import name_of
+
+    for note in document["notes"]:
+        yield f"  note: {note}"
+    whole = f"{document['status']}: {document['done']} of {document['done'] + document['failed']} lines from "
+    whole += f"{name_of(document['from'])} to {name_of(document['to'])}"
+    if document["from_cache"]:
+        whole += f", {document['from_cache']} of them kept from before"
+    if document["tokens"]:
+        whole += f", {document['tokens']} tokens"
+    yield f"{whole}, in {document['output']}"
 
 
 def show_plan(document: dict[str, Any], *, as_json: bool, display: Display) -> None:

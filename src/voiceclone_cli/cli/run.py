@@ -1,19 +1,22 @@
-"""Commands that make a run: `voiceclone demo`, `run`, `plan` (what `run` would do) and `redo`."""
+"""Commands that make a run: `voiceclone demo`, `run`, `plan` (what `run` would do), `translate` (its script) and `redo`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from voiceclone_cli.cli import options, output
 from voiceclone_cli.cli.progress import Display
-from voiceclone_cli.config import INPUT, OUTPUT, SPEAKERS, VOICES, WORKERS
+from voiceclone_cli.config import INPUT, OUTPUT, SPEAKERS, TRANSLATION, VOICES, WORKERS
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import Until
+
+if TYPE_CHECKING:
+    from voiceclone_cli.translation.job import TranslationOptions
 
 
 @options.with_options("engine", "checkpoint", "device")
@@ -48,7 +51,7 @@ def demo_command(
 @options.with_options(
     "language", "encoding", "asr_model", "audio_track", "speak_sounds", "diarizer", "speaker_labels", "engine", "checkpoint",
     "accept_license", "tags", "device", "precision", "compile", "voice_effort", "seed", "mode", "workers", "batch_size", "executor", "ray_address",
-    "max_stretch", "borrow", "background", "watermark", "strict",
+    "max_stretch", "borrow", "background", "watermark", "strict", *options.TRANSLATOR_SETTINGS,
 )  # fmt: skip
 def run_command(
     ctx: typer.Context,
@@ -69,6 +72,17 @@ def run_command(
         Path | None,
         options.option("Script to speak instead, as SRT, VTT, ASS, JSON or CSV.", INPUT, "--script", "-s"),
     ] = None,
+    to: Annotated[
+        str | None,
+        options.option(
+            "Language to translate the script into before it is spoken; several with commas between them.",
+            TRANSLATION,
+            "--to",
+            metavar="CODE[,CODE...]",
+        ),
+    ] = None,
+    context: options.ContextFile = None,
+    glossary: options.GlossaryFile = None,
     turns: Annotated[
         Path | None, options.option("RTTM file of turns, instead of diarization.", SPEAKERS)
     ] = None,
@@ -135,10 +149,11 @@ def run_command(
     from voiceclone_cli.rundir.manifest import failure_document
 
     dry_run = dry_run or ctx.info_name == "plan"
-    single = is_single(input or [], list_file)
+    single = is_single(input or [], list_file) and "," not in (to or "")
     failure, plan_schema = (failure_document, PLAN_SCHEMA) if single else (batch_failure, BATCH_PLAN_SCHEMA)
     show: Callable[..., None]
     with output.failure_as_json(failure, plan_schema if dry_run else None, as_json=as_json):
+        targets = _translations(to, context, glossary)
         request = RunRequest(
             input=input[0] if single and input else Path(),
             settings=options.settings_of(ctx),
@@ -148,13 +163,14 @@ def run_command(
             references=_parse_references(reference or []),
             speakers=SpeakerCount(speakers, min_speakers, max_speakers),
             consent=consent,
+            translation=targets[0] if single and targets else None,
             until=until,
             keep_original_audio=keep_original_audio,
             report=report,
             keep_tasks=keep_tasks,
             force=force,
         )
-        batch = None if single else gather(input or [], list_file, request)
+        batch = None if single else gather(input or [], list_file, request, targets)
         with display.progress() as progress:
             if batch is None and dry_run:
                 show = partial(output.show_plan, make_plan(request, progress))
@@ -167,6 +183,76 @@ def run_command(
             else:
                 show = partial(output.show_batch, run_batch(batch, progress), until=until)
     show(as_json=as_json, display=display)
+
+
+def _translations(
+    to: str | None, context: Path | None, glossary: Path | None
+) -> tuple[TranslationOptions, ...]:
+    """Return the translations that the options ask for, one for each language."""
+    from voiceclone_cli.translation.job import TranslationOptions, parse_targets
+
+    if to is None:
+        for name, value in (("--context", context), ("--glossary", glossary)):
+            if value is not None:
+                raise InputError(
+                    f"{name} is for a translation: give its language with --to.", code="no_target"
+                )
+        return ()
+    return tuple(TranslationOptions(tag, context, glossary) for tag in parse_targets(to))
+
+
+@options.with_options(
+    "language", "encoding", "asr_model", "audio_track", "speak_sounds", "diarizer", "speaker_labels", "engine",
+    "max_stretch", "borrow", "strict", *options.TRANSLATOR_SETTINGS,
+)  # fmt: skip
+def translate_command(
+    ctx: typer.Context,
+    source: Annotated[Path, options.argument("SOURCE", "Recording, script file or run directory.")],
+    *,
+    to: Annotated[str, options.option("Language to translate into.", TRANSLATION, "--to", metavar="CODE")],
+    out: Annotated[
+        Path | None,
+        options.option(
+            "File to write, .json, .srt or .vtt [default: NAME.CODE.json].", OUTPUT, "--output", "-o"
+        ),
+    ] = None,
+    context: options.ContextFile = None,
+    glossary: options.GlossaryFile = None,
+    speakers: options.SpeakerCountOption = None,
+    min_speakers: options.MinSpeakers = None,
+    max_speakers: options.MaxSpeakers = None,
+    force: Annotated[
+        bool, options.option("Replace a file that was edited since.", OUTPUT, "--force", "-f")
+    ] = False,
+    as_json: options.AsJson = False,
+    display: Display,
+) -> None:
+    """Translate a script into a file to edit and to speak.
+
+    The file is for `run --script`. It has each line's speaker, times and original text, and whether the line fits its slot. The same command
+    continues an interrupted translation, and asks only for lines that have changed. Exit code: 0 for all lines, 3 where
+    some could not be translated and are in the original language.
+    """
+    from voiceclone_cli.analysis.diarization import SpeakerCount
+    from voiceclone_cli.pipeline.request import RunRequest
+    from voiceclone_cli.pipeline.translate import translate_source, translation_failure
+
+    with output.failure_as_json(translation_failure, as_json=as_json):
+        translations = _translations(to, context, glossary)
+        if len(translations) > 1:
+            raise InputError(
+                "translate writes one language: give a command for each, or `run --to` several.",
+                code="bad_target_language",
+            )
+        request = RunRequest(
+            input=source,
+            settings=options.settings_of(ctx),
+            speakers=SpeakerCount(speakers, min_speakers, max_speakers),
+            translation=translations[0],
+        )
+        with display.progress() as progress:
+            result = translate_source(request, out, force=force, progress=progress)
+    output.show_translation(result, as_json=as_json, display=display)
 
 
 def _parse_references(pairs: list[str]) -> dict[str, Path]:

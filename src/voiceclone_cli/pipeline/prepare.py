@@ -40,6 +40,9 @@ from voiceclone_cli.references import build
 from voiceclone_cli.script import script_file
 from voiceclone_cli.script.language import LanguageChoice, choose_language, transcribed_language
 from voiceclone_cli.script.segmentation import segments_from_words
+from voiceclone_cli.translation.job import TranslationOptions, translate
+from voiceclone_cli.translation.translate import STAGE as TRANSLATION
+from voiceclone_cli.translation.translate import ScriptTranslation
 from voiceclone_cli.types import Diarization, Recording, Reference, Script, Segment, Transcript, Until, Word
 from voiceclone_worker.atomic import write_bytes_atomic
 from voiceclone_worker.engines import ENGINES
@@ -65,6 +68,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
     recording_language = ""
     references: dict[str, Reference] = {}
     consent = None
+    translation: ScriptTranslation | None = None
     with _open_analyzer(ctx) as analyzer:
         # 1. Who speaks when.
         with ctx.clock.stage("diarization"):
@@ -77,7 +81,12 @@ def prepare(ctx: RunContext) -> SynthesisJob:
                 found, recognised, script_from, language = _find_script(
                     ctx, diarization, corrections, analyzer
                 )
+                if request.translation is not None:
+                    translation, language = _translate(ctx, found, request.translation)
+                    found = translation.script
                 corrections, script = _correct(ctx, diarization, found, recognised, corrections)
+                if translation is not None:
+                    script = translation.in_target(script)
                 if recognised is not None:
                     recording_language = recognised.language
                 elif until is not Until.SCRIPT:
@@ -117,6 +126,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
         language=language,
         corrections=corrections.log,
         consent=consent,
+        translation=translation,
         rates=rates,
         fits={line.id: line for line in fits},
     )
@@ -197,6 +207,26 @@ def _find_script(
     for warning in language.warnings:
         ctx.warn(warning)
     return script, recognised, script_from, language
+
+
+def _translate(
+    ctx: RunContext, script: Script, options: TranslationOptions
+) -> tuple[ScriptTranslation, LanguageChoice]:
+    """Return the script in another language. What was answered is kept with the stages of the run directory."""
+    with ctx.clock.stage(TRANSLATION):
+        found = translate(
+            script,
+            options,
+            ctx.request.settings,
+            ctx.run_dir.stages / f"{TRANSLATION}.json",
+            recording_seconds=ctx.recording.seconds,
+            engine=ctx.engine.name,
+            progress=ctx.progress,
+        )
+    for note in found.notes:
+        ctx.warn(note)
+    by = f" by {found.translator} ({found.destination})" if found.translator else ""
+    return found, LanguageChoice(options.to, f"it was translated from {name_of(found.source)}{by}")
 
 
 def _identify_language(ctx: RunContext, diarization: Diarization, script: Script, analyzer: Analyzer) -> str:

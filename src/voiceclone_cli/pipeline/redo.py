@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +18,18 @@ from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.results import RunResult
 from voiceclone_cli.pipeline.run import run
 from voiceclone_cli.rundir.manifest import MANIFEST, Manifest, RunPaths
+from voiceclone_cli.translation.job import Asking, TranslationOptions
 from voiceclone_cli.types import Progress, no_progress
 
 _AUDIBLE = (
     *("engine", "diarizer", "asr_model", "language"),
-    *("max_stretch", "borrow", "background", "watermark", "seed"),
+    *("max_stretch", "borrow", "background", "watermark", "seed", "tone", "fit"),
 )
 _AUDIBLE_OF_FISH = ("checkpoint", "tags", "device", "precision")
 _INAUDIBLE = ("mode", "workers", "batch_size", "compile", "fish_speech_dir", "fish_speech_python")
 """Taken over only where the user had set them. Settings that are in no list are this machine's."""
+_TRANSLATOR = ("translator", "translator_url", "translator_model", "max_tokens")
+"""Taken over where the run had them, for lines that were not asked for yet; the key and the program are this machine's."""
 _FOLDERS = ("diarizer", "asr_model", "checkpoint", "fish_speech_dir")
 """May have been given relative to the working directory of the run."""
 
@@ -78,6 +81,7 @@ def previous_request(run_dir: Path, edits: Edits, *, input: Path | None = None) 
             },
             speakers=SpeakerCount(**request["speakers"]),
             consent=_consent(moved(request.get("consent")), root),
+            translation=_translation(request.get("translation"), moved),
             edits=edits,
             keep_original_audio=bool(request.get("keep_original_audio")),
             report=bool(request.get("report", True)),
@@ -88,6 +92,17 @@ def previous_request(run_dir: Path, edits: Edits, *, input: Path | None = None) 
             f"command of that run (voiceclone run ... --out {root.name}), and correct it then.",
             code="bad_manifest",
         ) from error
+
+
+def _translation(
+    row: Mapping[str, Any] | None, moved: Callable[[str | None], Path | None]
+) -> TranslationOptions | None:
+    """Return the translation of the run; lines that failed in it stay as they are."""
+    if row is None:
+        return None
+    return TranslationOptions(
+        row["to"], moved(row.get("context")), moved(row.get("glossary")), asking=Asking.NEW
+    )
 
 
 def _find(path: Path, old_root: Path, root: Path) -> Path:
@@ -149,7 +164,9 @@ def _settings(root: Path, manifest: Manifest) -> Settings:
     recorded: dict[str, Any] = {}
     for name in (name for name in SETTINGS if name in rows):
         value, source = rows[name]["value"], rows[name]["from"]
-        if name in (*_AUDIBLE, *_AUDIBLE_OF_FISH) or (name in _INAUDIBLE and source != "default"):
+        if name in (*_AUDIBLE, *_AUDIBLE_OF_FISH, *_TRANSLATOR) or (
+            name in _INAUDIBLE and source != "default"
+        ):
             recorded[name] = value
             if name in _FOLDERS and value is not None and started_in and (Path(started_in) / value).is_dir():
                 recorded[name] = str(Path(started_in) / value)

@@ -13,6 +13,7 @@ from voiceclone_cli.analysis.diarization import SpeakerCount
 from voiceclone_cli.config import SETTINGS, Settings
 from voiceclone_cli.corrections.edits import Edits
 from voiceclone_cli.engines.select import EngineChoice
+from voiceclone_cli.translation.job import TranslationOptions
 from voiceclone_cli.types import Until
 
 _SUFFIX = ".voiceclone"
@@ -29,7 +30,7 @@ class RunRequest:
     input: Path
     settings: Settings
     out: Path | None = None
-    """None: ``<name of the input>.voiceclone`` in the working directory."""
+    """None: ``<name of the input>.voiceclone`` in the working directory, ``<name>.es.voiceclone`` of a translation."""
     script: Path | None = None
     """None: the words of the recording itself."""
     turns: Path | None = None
@@ -38,6 +39,8 @@ class RunRequest:
     speakers: SpeakerCount = field(default_factory=SpeakerCount)
     consent: Path | None = None
     """Document that says who agreed to what; None: there is none."""
+    translation: TranslationOptions | None = None
+    """Into which language the script is translated before it is spoken; None: it is not."""
     edits: Edits = field(default_factory=Edits)
     """Corrections of this run, which every later run in its directory has too."""
     until: Until | None = None
@@ -52,7 +55,10 @@ class RunRequest:
     @property
     def run_dir(self) -> Path:
         """The run directory of the request."""
-        return self.out or Path(default_run_dir(self.input.stem))
+        if self.out is not None:
+            return self.out
+        stem = self.input.stem
+        return Path(default_run_dir(stem if self.translation is None else f"{stem}.{self.translation.to}"))
 
 
 def default_run_dir(stem: str) -> str:
@@ -62,6 +68,14 @@ def default_run_dir(stem: str) -> str:
     digits = hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
     short = os.fsencode(stem)[:_SHORT_STEM].decode("utf-8", errors="ignore").rstrip(" .")
     return f"{short}-{digits}{_SUFFIX}"
+
+
+def describe_translation(options: TranslationOptions | None) -> dict[str, Any] | None:
+    """Return what a translation was asked for, with absolute paths; None without one."""
+    if options is None:
+        return None
+    files = {"context": options.context, "glossary": options.glossary}
+    return {"to": options.to, **{name: path and str(path.absolute()) for name, path in files.items()}}
 
 
 def describe_request(request: RunRequest, engine: EngineChoice) -> dict[str, Any]:
@@ -83,6 +97,7 @@ def describe_request(request: RunRequest, engine: EngineChoice) -> dict[str, Any
         "references": {name: absolute(path) for name, path in request.references.items()},
         "speakers": asdict(request.speakers),
         "consent": absolute(request.consent),
+        "translation": describe_translation(request.translation),
         "keep_original_audio": request.keep_original_audio,
         "report": request.report,
         "working_dir": str(Path.cwd()),

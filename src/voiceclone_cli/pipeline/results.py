@@ -18,15 +18,19 @@ from voiceclone_cli.pipeline.synthesize import SynthesisResult
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.report.page import write_report
 from voiceclone_cli.rundir.manifest import (
+    EXIT_CODES,
+    PARTIAL,
     PLANNED,
+    SUCCESS,
     Manifest,
     ManifestOmission,
     ManifestSegment,
     ManifestSpeaker,
 )
+from voiceclone_cli.translation.translate import LineStatus
 from voiceclone_cli.types import Placement, Script, Segment, Until
 from voiceclone_cli.video.mux import Video
-from voiceclone_worker.protocol import SegmentRow
+from voiceclone_worker.protocol import Failure, SegmentRow
 
 _BEFORE_REFERENCES = (Until.DIARIZATION, Until.SCRIPT)
 
@@ -63,7 +67,7 @@ def write_results(
     manifest = make_manifest(ctx, job, speech, mix, video, recording)
     if ctx.request.until is Until.REFERENCES and not mix:
         manifest.status = PLANNED  # also where every segment is there: the rest was not requested
-    code = speech.exit_code
+    code = speech.exit_code or (EXIT_CODES[PARTIAL] if _untranslated(job) else 0)
     try:
         if not (ctx.request.until in _BEFORE_REFERENCES and job.run_dir.has_speech()):
             manifest.save(job.run_dir.root)
@@ -99,11 +103,15 @@ def make_manifest(
     clock, diarization = ctx.clock, job.diarization
     placements = {placement.segment_id: placement for placement in mix.placements} if mix else {}
     rate = mix.rate if mix else 0
+    untranslated = _untranslated(job)
+    reasons = {error["segment"]: error["message"] for error in untranslated}
     segments = [
-        _segment(segment, job, speech, placements.get(segment.id), rate) for segment in job.script.segments
+        _segment(segment, job, speech, placements.get(segment.id), rate, reasons.get(segment.id))
+        for segment in job.script.segments
     ]
+    status = speech.status(len(segments))
     return Manifest(
-        status=speech.status(len(segments)),
+        status=PARTIAL if untranslated and status == SUCCESS else status,
         run_dir=str(job.run_dir.root),
         engine_why=job.engine.why,
         mode=job.settings.mode,
@@ -125,7 +133,7 @@ def make_manifest(
         history=list(job.corrections),
         timing={**clock.seconds, "workers": {k: round(v, 3) for k, v in speech.timing.items()}},
         peak_memory_mb={**clock.peak_mb, "largest worker": speech.peak_mb},
-        errors=_errors(segments, speech),
+        errors=[*_errors(segments, speech), *untranslated],
         notes=list(dict.fromkeys([*ctx.notes, *speech.notes])),
         input=_input(ctx),
         diarizer=diarization.diarizer,
@@ -133,13 +141,19 @@ def make_manifest(
         script_from=job.script_from,
         language=job.language.code,
         language_why=job.language.why,
+        translation=None if job.translation is None else job.translation.document(),
         **describe_request(ctx.request, job.engine),
         versions=_versions(),
     )
 
 
 def _segment(
-    segment: Segment, job: SynthesisJob, speech: SynthesisResult, placement: Placement | None, rate: int
+    segment: Segment,
+    job: SynthesisJob,
+    speech: SynthesisResult,
+    placement: Placement | None,
+    rate: int,
+    untranslated: str | None,
 ) -> ManifestSegment:
     row = speech.segments.get(segment.id, SegmentRow(0, segment.id, "planned"))
     fit = job.fits.get(segment.id)
@@ -149,6 +163,7 @@ def _segment(
         "start": segment.start,
         "end": segment.end,
         "text": segment.text,
+        "original": segment.original,
         "language": segment.language,
         "slot_end": round(job.slot_ends[segment.id], 3),
         "expected_seconds": round(fit.seconds, 3) if fit else None,
@@ -165,7 +180,11 @@ def _segment(
         "stretch": placement.stretch if placement else None,
         "overflow_seconds": placement.overflow_seconds if placement else None,
         "gain_db": placement.gain_db if placement else None,
-        "warnings": [*row.warnings, *(placement.warnings if placement else ())],
+        "warnings": [
+            *row.warnings,
+            *(placement.warnings if placement else ()),
+            *([f"It is in its original language: {untranslated}."] if untranslated else ()),
+        ],
         "unmarked": speech.unmarked.get(segment.id),
     }
 
@@ -236,6 +255,18 @@ def _errors(segments: Sequence[ManifestSegment], speech: SynthesisResult) -> lis
         whole.append({"code": "interrupted", "message": "the run was stopped", "segment": None})
     of_segments = [{**row["error"], "segment": row["id"]} for row in segments if row["error"]]
     return [error for n, error in enumerate(whole) if error not in whole[:n]] + of_segments
+
+
+def _untranslated(job: SynthesisJob) -> list[dict[str, Any]]:
+    """Return an error for each line that is in its original language because its translation failed."""
+    if job.translation is None:
+        return []
+    languages = {segment.id: segment.language for segment in job.script.segments}
+    return [
+        {**asdict(Failure("not_translated", line.reason)), "segment": line.segment.id}
+        for line in job.translation.with_status(LineStatus.FAILED)
+        if languages.get(line.segment.id) == line.segment.language
+    ]
 
 
 def _input(ctx: RunContext) -> dict[str, Any]:

@@ -16,13 +16,14 @@ from voiceclone_cli.mixing.fit import LineFit, SpeechRates
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.script.language import LanguageChoice
+from voiceclone_cli.translation.translate import ScriptTranslation
 from voiceclone_cli.types import Diarization, Reference, Script, Segment, segment_seed
 from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
-ENCODING_VERSION = 6
+ENCODING_VERSION = 7
 """To be counted up when the same references give other codes."""
-SPEECH_VERSIONS = {"kokoro": 8, "echo": 2}
+SPEECH_VERSIONS = {"kokoro": 9, "echo": 2}
 """By engine, 1 for the others. To be counted up when the same inputs give other speech."""
 
 
@@ -45,6 +46,8 @@ class SynthesisJob:
     corrections: Sequence[dict[str, Any]] = ()
     """Log of `voiceclone redo`; script, references and turns have them already."""
     consent: Mapping[str, Any] | None = None
+    translation: ScriptTranslation | None = None
+    """How the script was translated, before its corrections; None where it was not."""
     rates: SpeechRates = SpeechRates()  # noqa: RUF009
     fits: Mapping[str, LineFit] = field(default_factory=dict)
     """How each line was expected to fit its slot, by segment id."""

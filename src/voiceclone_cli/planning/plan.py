@@ -14,8 +14,9 @@ from typing import Any
 from voiceclone_cli import types
 from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.config import models_home
-from voiceclone_cli.engines.checkpoint import fish_memory, size_text
+from voiceclone_cli.engines.memory import fish_memory, size_text
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.languages import name_of
 from voiceclone_cli.mixing.background import KEEP
 from voiceclone_cli.mixing.fit import fit_document
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS
@@ -32,6 +33,8 @@ from voiceclone_cli.references.selection import CLIPPED, ENOUGH, SpanQuality, me
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.rundir.manifest import PLANNED
 from voiceclone_cli.system import has_nvidia_gpu, machine_memory
+from voiceclone_cli.translation.job import Asking
+from voiceclone_cli.translation.translate import LineStatus
 from voiceclone_worker.atomic import write_bytes_atomic
 
 PLAN_SCHEMA = "voiceclone.plan/1"
@@ -91,7 +94,8 @@ def make_plan(request: RunRequest, progress: types.Progress = types.no_progress)
     """
     if request.until is not None:
         raise InputError("a plan is of the whole run: leave --until out", code="plan_until")
-    preparing = replace(request, until=types.Until.REFERENCES, force=False)
+    translation = request.translation and replace(request.translation, asking=Asking.NONE)
+    preparing = replace(request, until=types.Until.REFERENCES, force=False, translation=translation)
     with open_run(preparing, progress) as real, scratch_directory(real) as ctx:
         job = prepare(ctx)
         check_languages(ctx, job.script)
@@ -265,7 +269,7 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
             "checkpoint": engine.checkpoint or None,
             "device": engine.device,
             "precision": engine.precision,
-            "memory": _model_memory(ctx),
+            "memory": _model_memory(ctx, len(job.references)),
         },
         "mode": settings.mode,
         "workers": settings.pool_size,
@@ -297,7 +301,7 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
     }
 
 
-def _model_memory(ctx: RunContext) -> dict[str, int | str] | None:
+def _model_memory(ctx: RunContext, references: int) -> dict[str, int | str] | None:
     """Return the bytes that the model of fish takes in each worker, computed from its files; None for another engine.
 
     Where the precision is left to the worker it is that of a GPU, if there is one, else of the CPU.
@@ -307,7 +311,15 @@ def _model_memory(ctx: RunContext) -> dict[str, int | str] | None:
         return None
     on_gpu = engine.device != "cpu" and has_nvidia_gpu()
     precision = engine.precision if engine.precision != "auto" else "bf16" if on_gpu else "float32"
-    memory = fish_memory(Path(engine.checkpoint), precision, settings.batch_size)
+    encoded = 1 if on_gpu else min(settings.threads_each, max(1, references))
+    memory = fish_memory(
+        Path(engine.checkpoint),
+        precision,
+        settings.batch_size,
+        on_gpu=on_gpu,
+        encoded=encoded,
+        threads=1 if on_gpu else settings.threads_each,
+    )
     return {
         "precision": precision,
         "weights_bytes": memory.weights,
@@ -315,6 +327,8 @@ def _model_memory(ctx: RunContext) -> dict[str, int | str] | None:
         "position_bytes": memory.position,
         "positions": memory.positions,
         "rows": memory.rows,
+        "results_bytes": max(memory.speaking, memory.encoding - memory.cache),
+        "process_bytes": memory.process,
         "total_bytes": memory.total,
         "text": f"{size_text(memory.total)} in {precision}: {memory}",
     }
@@ -366,6 +380,11 @@ def _notes(
     if encodes and found.to_synthesize and any(ctx.run_dir.segments.glob("*.json")):
         notes.append(
             "the references will be encoded anew: which of the lines that are there can be kept is known after that"
+        )
+    if job.translation is not None and (pending := job.translation.with_status(LineStatus.PENDING)):
+        notes.append(
+            f"{_count(len(pending), 'line')} {'is' if len(pending) == 1 else 'are'} still to be translated into "
+            f"{name_of(job.translation.target)}; the plan counts them as they are"
         )
     if lacking := _lacking(ctx, job):
         notes.append(f"the run fetches first: {', '.join(lacking)}")

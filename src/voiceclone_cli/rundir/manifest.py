@@ -83,6 +83,8 @@ class ManifestSegment(TypedDict):
     start: float
     end: float
     text: str
+    original: NotRequired[str]
+    """What the text is a translation of; empty for a text that is no translation. Earlier manifests lack it."""
     language: str
     slot_end: float
     expected_seconds: NotRequired[float | None]
@@ -175,6 +177,8 @@ class Manifest:
     language: str = ""
     """BCP 47 tag; a segment may have another one."""
     language_why: str = ""
+    translation: dict[str, Any] | None = None
+    """How the script was translated: languages, translator, where its lines went, and how many failed."""
     request: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import are_safe_names, write_text_atomic
@@ -42,6 +43,8 @@ _PARSERS: dict[str, Callable[[str], Iterable[parsers.Parsed]]] = {
     ".csv": parsers.parse_csv,
     ".tsv": parsers.parse_csv,
 }
+FORMATS = tuple(_PARSERS)
+"""Suffixes of script files."""
 
 
 def read_script(
@@ -278,15 +281,16 @@ def _ids(given: Sequence[str | None]) -> tuple[list[str], list[str]]:
     return numbered, ["The ids were renumbered: some were missing, duplicate or cannot name a file."]
 
 
-def write_script(path: Path, script: Script) -> None:
-    """Write a script as JSON or SRT, by the extension, without its notes; read_script reads it without loss.
+def write_script(path: Path, script: Script, more: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    """Write a script as JSON, SRT or WebVTT, by the extension, without its notes; read_script reads it without loss.
 
-    SRT has no language, and its ids are the numbers of cues: unless all ids are numbers of four or more
-    digits, they are renumbered.
+    SRT has no language, and the ids of subtitles are the numbers of cues: unless all ids are numbers of four or more
+    digits, they are renumbered. ``more``: further keys of segments for JSON, by id.
     """
     check_format(path)
-    to_text = to_json if path.suffix.lower() == ".json" else to_srt
-    write_text_atomic(path, to_text(script))
+    suffix = path.suffix.lower()
+    text = to_json(script, more) if suffix == ".json" else _WRITERS[suffix](script)
+    write_text_atomic(path, text)
 
 
 def is_script(path: Path) -> bool:
@@ -296,15 +300,15 @@ def is_script(path: Path) -> bool:
 
 def check_format(path: Path) -> None:
     """Check that write_script supports the extension. Raises InputError."""
-    if path.suffix.lower() not in (".json", ".srt"):
+    if path.suffix.lower() not in (".json", *_WRITERS):
         raise InputError(
-            f"{path.name!r} is not a script format for writing: choose a name that ends in .json or .srt.",
+            f"{path.name!r} is not a script format for writing: choose a name that ends in .json, .srt or .vtt.",
             code="script_format",
         )
 
 
-def to_json(script: Script) -> str:
-    """Return a script as JSON (schema ``voiceclone.script/1``), without its notes."""
+def to_json(script: Script, more: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+    """Return a script as JSON (schema ``voiceclone.script/1``), without its notes; ``more`` as in ``write_script``."""
     document = {
         "schema": parsers.SCHEMA,
         "language": script.language,
@@ -314,6 +318,7 @@ def to_json(script: Script) -> str:
                 for key, value in asdict(segment).items()
                 if key not in _OPTIONAL or value not in (None, "")
             }
+            | dict((more or {}).get(segment.id, {}))
             for segment in script.segments
         ],
     }
@@ -322,27 +327,52 @@ def to_json(script: Script) -> str:
 
 def to_srt(script: Script) -> str:
     """Return a script as SRT, with texts like ``[SPEAKER_00] Hello.``."""
-    ids = [segment.id for segment in script.segments]
-    numbers: Sequence[int] = range(1, len(ids) + 1)
-    if all(id.isascii() and id.isdecimal() and id == f"{int(id):04d}" for id in ids):
-        numbers = [int(id) for id in ids]
     cues = (
         f"{number}\n{_clock(segment.start)} --> {_clock(segment.end)}\n{_cue_text(segment)}\n"
-        for number, segment in zip(numbers, script.segments, strict=True)
+        for number, segment in zip(_cue_ids(script), script.segments, strict=True)
     )
     return "\n".join(cues)
 
 
-def _clock(seconds: float) -> str:
+def to_vtt(script: Script) -> str:
+    """Return a script as WebVTT, with its language, and texts like ``<v SPEAKER_00>Hello.``."""
+    cues = (
+        f"{number}\n{_clock(segment.start, '.')} --> {_clock(segment.end, '.')}\n{_voice_text(segment)}\n"
+        for number, segment in zip(_cue_ids(script), script.segments, strict=True)
+    )
+    header = f"WEBVTT\nLanguage: {script.language}\n" if script.language else "WEBVTT\n"
+    return "\n".join((header, *cues))
+
+
+_WRITERS: dict[str, Callable[[Script], str]] = {".srt": to_srt, ".vtt": to_vtt}
+
+
+def _cue_ids(script: Script) -> Sequence[int]:
+    ids = [segment.id for segment in script.segments]
+    if all(id.isascii() and id.isdecimal() and id == f"{int(id):04d}" for id in ids):
+        return [int(id) for id in ids]
+    return range(1, len(ids) + 1)
+
+
+def _voice_text(segment: Segment) -> str:
+    text = "".join(
+        f"&#{ord(character)};" if character in "&<>{\\" else character for character in segment.text
+    )
+    return f"<v {segment.speaker}>{text}" if segment.speaker else text
+
+
+def _clock(seconds: float, point: str = ",") -> str:
     minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{milliseconds // 1000:02d},{milliseconds % 1000:03d}"
+    return (
+        f"{minutes // 60:02d}:{minutes % 60:02d}:{milliseconds // 1000:02d}{point}{milliseconds % 1000:03d}"
+    )
 
 
 def _cue_text(segment: Segment) -> str:
     """Return ``[SPEAKER_00] text``, with entities if it would otherwise be read as formatting or times."""
     # Without a colon, what follows could belong to the label: a colon, or a description in brackets.
     colon = ":" if segment.text[0] in f"{OPENING}{COLONS}" else ""
-    text = f"[{segment.speaker}]{colon} {segment.text}"
+    text = f"[{segment.speaker}]{colon} {segment.text}" if segment.speaker else segment.text
     if subtitles.is_plain(text):
         return text
     return "".join(f"&#{ord(character)};" if character in "&<>{\\:" else character for character in text)

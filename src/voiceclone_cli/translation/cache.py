@@ -41,8 +41,8 @@ class TranslationCache:
         self._path = path
         document = json_object(path) if path is not None else {}
         is_known = document.get("schema") == SCHEMA and document.get("version") == VERSION
-        self.translator: Mapping[str, str] = {"name": "", "destination": "", "identity": ""}
-        """Name, destination and identity of the translator that was asked last."""
+        self.translator: Mapping[str, str] = dict.fromkeys(("name", "destination", "identity", "chosen"), "")
+        """Name, destination and identity of the translator that was asked last, and a fingerprint of what chose it."""
         self.output = ""
         """SHA-256 of the script that was written with these lines."""
         self._lines: dict[str, CachedLine] = {}

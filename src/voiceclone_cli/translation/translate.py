@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from voiceclone_cli.files import fingerprint
-from voiceclone_cli.languages import main_language
+from voiceclone_cli.languages import main_language, name_of
 from voiceclone_cli.mixing.fit import LineFit, SpeechRates, line_fits
 from voiceclone_cli.translation import checks
 from voiceclone_cli.translation.cache import CachedLine, TranslationCache, key_of
@@ -97,6 +97,18 @@ class ScriptTranslation:
     def too_long(self) -> tuple[LineTranslation, ...]:
         """The lines that are expected to be heard past their slots."""
         return tuple(line for line in self.lines if line.fit is not None and not line.fit.fits)
+
+    def in_target(self, script: Script) -> Script:
+        """Return a corrected script, where failed lines that were written anew are in the target language."""
+        failed = {line.segment.id: line.segment for line in self.with_status(LineStatus.FAILED)}
+
+        def corrected(segment: Segment) -> Segment:
+            before = failed.get(segment.id)
+            if before is None or segment.text == before.text:
+                return segment
+            return replace(segment, language=self.target, original=before.text)
+
+        return replace(script, segments=tuple(map(corrected, script.segments)))
 
     def document(self) -> dict[str, Any]:
         """Return what the manifest and ``--json`` say of a translation."""
@@ -237,6 +249,10 @@ class _Work:
     def ask_all(self) -> None:
         """Ask for every line that is not known."""
         missing = [n for n in self.wanted if n not in self.texts and n not in self.reasons]
+        if missing:
+            assert self.translator is not None
+            note = f"translation: {_count(len(missing))} from {name_of(self.script.language or '')} to {name_of(self.target)}"
+            self.progress(ProgressEvent("note", 1, 1, note=f"{note}, sent to {self.translator.destination}"))
         self._show(0)
         for window in windows(self.segments, missing):
             self._ask_window(window)
@@ -333,11 +349,11 @@ class _Work:
         self, window: Sequence[int], answer: Sequence[TranslatedLine]
     ) -> tuple[dict[int, str], dict[int, str]]:
         """Return the texts of an answer without a fault, and why the other lines have none."""
-        by_id = {self.segments[n].id: n for n in window}
+        by_id = {self.segments[n].id.lstrip("0"): n for n in window}
         texts: dict[int, str] = {}
         doubtful: dict[int, str] = {}
         for line in answer:
-            n = by_id.get(line.id)
+            n = by_id.get(line.id.strip().lstrip("0"))  # some write 0007 as 7
             if n is None:
                 self.unknown[line.id] += 1
                 continue
@@ -465,6 +481,10 @@ class _Work:
             yield f"Not translated, and kept in the original: {listed(ids)}, because {reason.rstrip('.')}."
         if long := [line.segment.id for line in lines if line.fit is not None and not line.fit.fits]:
             yield f"Translations that are too long for their slots: {listed(long)}."
+
+
+def _count(lines: int) -> str:
+    return f"{lines:,} line{'' if lines == 1 else 's'}"
 
 
 def listed(ids: Sequence[str]) -> str:

@@ -60,6 +60,7 @@ function track(one, seconds) {
 
 function deckText(line) {
   const parts = [el("p", { class: "words", dir: "auto", lang: line.language || null }, ...scriptText(line))];
+  if (line.original) parts.push(el("p", { class: "transcript", dir: "auto", lang: content.translated_from || null }, el("b", {}, "⟦translated from⟧"), line.original));
   const { check } = line;
   if (check && check.diff) parts.push(el("p", { class: "transcript", dir: "auto" }, el("b", {}, "⟦transcript⟧"), transcriptOf(check)));
   else if (check && check.not_scored) parts.push(el("p", { class: "transcript" }, el("b", {}, "⟦not compared⟧"), check.not_scored));
@@ -86,6 +87,7 @@ function measurements(line) {
   const nearest = check.nearest_other ? ` (${check.nearest_other})` : "";
   const all = [
     ["⟦original⟧", line.end - line.start, duration], ["⟦clone⟧", line.seconds, duration],
+    ["⟦expected⟧", line.expected, (value) => `${duration(value)}${line.expected_overflow > 0.05 ? ` (⟦${signed(line.expected_overflow, 2)} s past the slot⟧)` : ""}`],
     ["⟦slot⟧", line.slot_end - line.start, duration],
     ["⟦stretch⟧", line.stretch, (value) => `${fixed(value, 2)}×`], ["⟦overflow⟧", line.overflow, (value) => `⟦${fixed(value, 2)} s⟧`],
     ["⟦gain⟧", line.gain_db, (value) => `${signed(value, 1)} dB`],

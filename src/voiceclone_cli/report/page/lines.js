@@ -19,13 +19,20 @@ function rowOf(index) {
     cell("id", line.id),
     cell("speaker", speakerTag(line.speaker)),
     cell("time", clock(line.start)),
-    el("div", { role: "gridcell", class: "text", dir: "auto", lang: line.language || null }, line.text),
+    textCell(line),
     cell("sound wide", line.peaks || content.original ? el("canvas", { "aria-hidden": "true" }) : NONE),
     ...COLUMNS.filter((one) => one.show).map((one) => numberCell(one, line)),
     cell("flags", ...fewFlags(line)),
     el("div", { class: "measures", "aria-hidden": "true" }, measuresOf(line)),
   );
   return row;
+}
+
+/** The text, beside what it is a translation of. */
+function textCell(line) {
+  if (!line.original) return el("div", { role: "gridcell", class: "text", dir: "auto", lang: line.language || null }, line.text);
+  const original = el("span", { class: "muted", dir: "auto", lang: content.translated_from || null }, line.original);
+  return el("div", { role: "gridcell", class: "pair" }, original, el("span", { dir: "auto", lang: line.language || null }, line.text));
 }
 
 function numberCell(one, line) {
@@ -48,7 +55,7 @@ function fewFlags(line) {
 
 /** The measures of a row in one line, for narrow windows. */
 function measuresOf(line) {
-  const plain = { stretch: (value) => value < 1.005, overflow: (value) => value < 0.005 };
+  const plain = { expected: () => !(line.expected_overflow > 0.05), stretch: (value) => value < 1.005, overflow: (value) => value < 0.005 };
   const known = COLUMNS.filter((one) => one.show && has(one.key(line)) && !plain[one.by]?.(one.key(line)));
   return known.map((one) => (one.short ? `${one.short} ${one.show(line)}` : one.show(line))).join(" · ");
 }

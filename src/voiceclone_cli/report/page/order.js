@@ -8,6 +8,7 @@ const COLUMNS = [
   { by: "start", label: "⟦Time⟧", key: (line) => line.start, meaning: "⟦Start of the original⟧" },
   { by: "text", label: "⟦Text⟧", key: (line) => line.text, meaning: "⟦Text of the script⟧" },
   { by: "sound", label: "⟦Sound⟧", key: (line) => line.seconds, meaning: "⟦Original above, clone below; sorts by the clone's duration⟧", type: "sound wide" },
+  { by: "expected", label: "⟦Expected⟧", short: "⟦expected⟧", key: (line) => line.expected, show: (line) => (has(line.expected) ? `${fixed(line.expected, 1)} / ${fixed(line.slot_end - line.start, 1)}` : NONE), meaning: "⟦Seconds that the line was expected to take, unhurried, and those of its slot⟧", type: "number wide", falls: true },
   { by: "stretch", label: "⟦Stretch⟧", key: (line) => line.stretch, show: (line) => (has(line.stretch) ? `${fixed(line.stretch, 2)}×` : NONE), meaning: "⟦Speed-up to fit the slot⟧", type: "number", falls: true },
   { by: "overflow", label: "⟦Overflow⟧", key: (line) => line.overflow, show: (line) => (line.overflow > 0.005 ? `⟦${signed(line.overflow, 2)} s⟧` : has(line.overflow) ? "0" : NONE), meaning: "⟦Seconds past the end of the slot⟧", type: "number", falls: true, flag: "overflow" },
   { by: "similarity", label: "⟦Similarity⟧", short: "⟦sim⟧", key: measure("similarity"), show: (line) => fixed(measure("similarity")(line), 2), meaning: "⟦Similarity to the speaker's voice, 1 is identical⟧", type: "number", flag: "wrong speaker" },
@@ -42,7 +43,7 @@ function passes(line, { search, speaker, status, flag: wanted }) {
   if (wanted === "unchecked" && (line.check || line.status !== "done")) return false;
   if (wanted.startsWith("=") && !line.flags.includes(wanted.slice(1))) return false;
   const transcript = (line.check && line.check.transcript) || "";
-  return !search || `${line.id}\n${line.speaker}\n${line.text}\n${transcript}`.toLowerCase().includes(search.toLowerCase());
+  return !search || `${line.id}\n${line.speaker}\n${line.text}\n${line.original}\n${transcript}`.toLowerCase().includes(search.toLowerCase());
 }
 
 function applyFilters() {
