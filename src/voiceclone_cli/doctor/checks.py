@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.config import Settings, models_home, path_setting
-from voiceclone_cli.engines.checkpoint import BYTES, Checkpoint, FishMemory, gigabytes, required_files
+from voiceclone_cli.engines.checkpoint import Checkpoint, required_files
 from voiceclone_cli.engines.environment import FISH_PYTHONS, version_list
 from voiceclone_cli.engines.fish import wanted_model
+from voiceclone_cli.engines.memory import BYTES, FishMemory, gigabytes
 from voiceclone_cli.engines.torch_build import cuda_advice, cuda_build
 from voiceclone_cli.errors import PreflightError, VoicecloneError
 from voiceclone_cli.languages import name_of
 from voiceclone_cli.models import download, hub, store
 from voiceclone_cli.models.store import ModelState
 from voiceclone_cli.system import Memory, nvidia_gpus
+from voiceclone_cli.translation.registry import TRANSLATORS
 from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.engines.kokoro.phonemes import registry
 from voiceclone_worker.engines.kokoro.phonemes.espeak import espeak_program
@@ -38,7 +40,7 @@ KOKORO_BYTES = 1100 * MB
 """A worker with kokoro."""
 
 FISH_BYTES = 600 * MB
-"""A worker with torch and fish-speech imported and its intermediate results, without weights and cache."""
+"""A worker of a GPU on the machine itself: torch and fish-speech (not measured)."""
 
 ENVIRONMENT_BYTES = 1300 * MB
 """The fish environment with the CPU build of torch."""
@@ -307,6 +309,19 @@ def language_rows() -> list[CheckRow]:
         advice = f"for any other language, install it (apt, brew or winget install {info.reader}) or use fish"
         rows.append(_note(info.reader, found, advice))
     return rows
+
+
+def translator_row(settings: Settings) -> CheckRow:
+    """Return the row of the translators that can be used; nothing is sent to any."""
+    check = "translators"
+    lacks = {name: info.lack(settings) for name, info in TRANSLATORS.items()}
+    usable = [name for name, lack in lacks.items() if lack is None]
+    chosen = settings.translator or ("command" if settings.translator_command else None)
+    if chosen is not None and (lack := lacks[chosen]) is not None:
+        return _note(check, f"{chosen} cannot be used: {lack}", f"give {TRANSLATORS[chosen].needs}")
+    if "openai" in usable:
+        usable[usable.index("openai")] = f"openai ({settings.translator_url})"
+    return _ok(check, ", ".join(usable) if usable else "none is set up; nothing but translating needs one")
 
 
 # Memory: estimated from the settings and the files of the checkpoint

@@ -88,9 +88,9 @@ class ArgosTranslator:
         self, python: str, seconds: float, notify: Notify, environ: Mapping[str, str] = os.environ
     ) -> None:
         self._python, self._environment = python, _environment(environ)
-        words = [python, "-X", "utf8", str(PROGRAM)]
+        self._command = (python, "-X", "utf8", str(PROGRAM))
         self._program = CommandTranslator(
-            words,
+            self._command,
             seconds,
             notify,
             destination=self.destination,
@@ -132,9 +132,10 @@ class ArgosTranslator:
     def pairs(self) -> frozenset[tuple[str, str]]:
         """Return the pairs of languages that are installed, by Argos' codes. Raises TranslatorError."""
         if self._pairs is None:
-            command = [self._python, "-X", "utf8", str(PROGRAM), "--pairs"]
             try:
-                done = run_child(command, environment=self._environment, seconds=_LOAD_SECONDS)
+                done = run_child(
+                    [*self._command, "--pairs"], environment=self._environment, seconds=_LOAD_SECONDS
+                )
                 rows = json.loads(done.stdout)["pairs"] if done.returncode == 0 else None
             except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
                 raise _refused(

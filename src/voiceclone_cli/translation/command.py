@@ -42,6 +42,9 @@ FAILURES_IN_A_ROW = 3
 LEAVE_SECONDS = 2.0
 """How long a program may take to end after the end of its input."""
 
+_MAX_WAITING = 1000
+"""Lines of a program that nothing was asked for; one that prints on and on is ended."""
+
 _MAX_HASHED_BYTES = 10_000_000
 """Size of a file among a program's arguments whose content is part of its identity."""
 
@@ -269,7 +272,7 @@ class _Process:
         assert self._child.stdout is not None
         with self._child.stdout as stream:
             while raw := stream.readline(MAX_ANSWER_BYTES + 1):
-                if len(raw) > MAX_ANSWER_BYTES:
+                if len(raw) > MAX_ANSWER_BYTES or self._answers.qsize() > _MAX_WAITING:
                     self._is_too_large = True
                     break
                 line = raw.decode("utf-8", "replace").strip()
@@ -292,7 +295,7 @@ def _lines_of_answer(answer: str, who: str) -> tuple[TranslatedLine, ...]:
         document = json.loads(answer)
         if isinstance(document, dict) and isinstance(document.get("error"), str):
             raise TranslatorError(
-                f"{who} reports an error: {redact(document['error'])[:300]}",
+                f"{who} reports an error: {redact(document['error'])[:300].rstrip('.')}.",
                 code="translator_answer",
                 failing=Failing.UNUSABLE,
             )

@@ -28,8 +28,8 @@ _MAX_ID_CHARACTERS = 200
 _MAX_STARTS = 200
 """Places of a text at which a JSON document is looked for."""
 
-_REASONING = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
-"""What a model with reasoning writes before its answer, where the server does not take it out."""
+_REASONING_ENDS = ("</think>", "</thinking>", "</reasoning>")
+"""After what a model with reasoning writes before its answer, where the server does not take it out."""
 
 
 def request_document(request: TranslationRequest) -> dict[str, Any]:
@@ -74,13 +74,19 @@ def find_document(text: str, who: str) -> tuple[TranslatedLine, ...]:
     Of several documents it is the one with the most lines; the last, if they have as many: models repeat the
     question, and correct themselves. Raises TranslatorError (UNUSABLE) where there is none.
     """
+    end = max(text.rfind(mark) + len(mark) if mark in text else 0 for mark in _REASONING_ENDS)
+    best = _longest(text[end:]) or _longest(text)
+    if best is None:
+        raise no_document(text, who)
+    return best
+
+
+def _longest(text: str) -> tuple[TranslatedLine, ...] | None:
     best: tuple[TranslatedLine, ...] | None = None
-    for document in _documents(_REASONING.sub("", text)):
+    for document in _documents(text):
         found = _lines_of(document)
         if found is not None and (best is None or len(found) >= len(best)):
             best = found
-    if best is None:
-        raise no_document(text, who)
     return best
 
 
@@ -137,4 +143,7 @@ def _line(row: Mapping[str, object]) -> TranslatedLine:
         name = ""
     if not isinstance(text, str) or len(text) > MAX_TEXT_CHARACTERS:
         text = ""
-    return TranslatedLine(name, text)
+    # JSON can spell half a character, which no file can hold.
+    return TranslatedLine(
+        *(part.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for part in (name, text))
+    )

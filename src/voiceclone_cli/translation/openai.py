@@ -597,7 +597,7 @@ def _message_of(reply: _Reply, document: object) -> str:
     error = document.get("error", document) if isinstance(document, Mapping) else None
     if isinstance(error, Mapping):
         found = [error.get(name) for name in ("message", "detail", "code", "param")]
-        return "; ".join(str(each)[:1000] for each in found if isinstance(each, (str, int, list)) and each)
+        return "; ".join(str(each)[:1000] for each in found if isinstance(each, (str, list)) and each)
     if isinstance(error, str):
         return error[:1000]
     return (
