@@ -21,7 +21,7 @@ from voiceclone_cli.analysis.diarization import DIARIZATION_STAGE
 from voiceclone_cli.analysis.transcription import STAGE as TRANSCRIPTION_STAGE
 from voiceclone_cli.batch import model
 from voiceclone_cli.children import wait_for_thread
-from voiceclone_cli.engines.select import choose_engine
+from voiceclone_cli.engines.select import choose_engine, fit_to_device
 from voiceclone_cli.errors import PreflightError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.files import friendly_errors
 from voiceclone_cli.pipeline.resources import Resources, WorkerPool, open_analyzer, open_worker_launcher
@@ -180,6 +180,7 @@ def run_all(
     """
     started = time.perf_counter()
     engine = choose_engine(batch.settings, progress)
+    settings, _ = fit_to_device(batch.settings, engine)  # each recording's notes say why
     keep_tasks = any(item.request.keep_tasks for item in batch.items)
     # Those that are not given are found, or read from scripts, while other recordings are spoken already.
     languages = sorted(filter(None, {item.request.settings.language for item in batch.items}))
@@ -190,7 +191,7 @@ def run_all(
         )
         launcher = stack.enter_context(
             open_worker_launcher(
-                batch.settings,
+                settings,
                 engine,
                 tasks,
                 languages=languages,
@@ -199,8 +200,8 @@ def run_all(
                 progress=progress,
             )
         )
-        analyzer = stack.enter_context(open_analyzer(batch.settings, progress))
-        pool = stack.enter_context(Pool(launcher, timeout_scale=batch.settings.timeout_scale))
+        analyzer = stack.enter_context(open_analyzer(settings, progress))
+        pool = stack.enter_context(Pool(launcher, timeout_scale=settings.timeout_scale))
         runner = BatchRunner(batch.items, analyzer, launcher, pool, progress, on_result, logs)
         try:
             runner.start(min(MAX_OPEN, EXTRA_OPEN + launcher.room()))

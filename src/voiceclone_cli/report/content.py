@@ -27,6 +27,7 @@ from voiceclone_cli.script.sounds import omitted_summary
 from voiceclone_cli.script.speakers import describe_found_by
 from voiceclone_cli.system import quoted_command
 from voiceclone_cli.types import Progress, ProgressEvent, Turn
+from voiceclone_worker.tags import without_tags
 
 STAGE = "report"
 
@@ -451,11 +452,13 @@ def _line(
         max_stretch=max_stretch,
         is_uncertain=is_uncertain,
     )
-    unmarked = segment["unmarked"]
+    unmarked, text = segment["unmarked"], segment["text"]
+    # A stage direction that was kept is in the line, but no word that is spoken.
+    words = text if folder.run.request.get("tags") is None else without_tags(text)
     return {
         "id": segment["id"],
         "speaker": segment["speaker"],
-        "text": segment["text"],
+        "text": text,
         "original": segment.get("original", ""),
         "language": segment["language"],
         "status": LOST if LOST in flags else segment["status"],
@@ -477,7 +480,7 @@ def _line(
         "seconds": peaks["seconds"] if peaks else None,
         "stretch": segment["stretch"],
         "overflow": segment["overflow_seconds"],
-        "check": _line_check(segment["text"], segment["language"], check),
+        "check": _line_check(words, segment["language"], check),
         "stale": bool(found) and not check,
     }
 
