@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,10 @@ from voiceclone_worker.engines.fish.frame_step import (
     Record,
     RecordedRunner,
 )
+from voiceclone_worker.engines.fish.layout import S1, S2, ModelShape, TransformerShape, tensor_sizes
 from voiceclone_worker.engines.fish.model import Model
 from voiceclone_worker.engines.fish.sampling import PenaltySampling, SamplingSettings
-from voiceclone_worker.engines.fish.weights import (
-    ModelShape,
-    SpeechTokens,
-    TransformerShape,
-    Weights,
-    read_weights,
-)
+from voiceclone_worker.engines.fish.weights import SpeechTokens, Weights, read_weights
 from voiceclone_worker.runtime import Channel, exit_with_parent
 from voiceclone_worker.telemetry import refuse_telemetry
 from voiceclone_worker.tools import run_tool
@@ -50,47 +46,19 @@ _DRAWN_ROWS = 512
 """Rows of a matrix that are drawn; the others repeat them."""
 
 
-def _side(
-    width: int, layers: int, heads: tuple[int, int], head_size: int, inner: int, *, norms: bool
-) -> TransformerShape:
-    eps, base = 1e-6, 1e6
-    return TransformerShape(width, layers, *heads, head_size, inner, eps, base, head_norms=norms)
-
+_TINY = TransformerShape(64, 2, 4, 2, 16, 192, 1e-6, 1e6, head_norms=True)
 
 SHAPES: Mapping[str, ModelShape] = {
-    "tiny": ModelShape(
-        slow=_side(64, 2, (4, 2), 16, 192, norms=True),
-        fast=_side(64, 2, (4, 2), 16, 192, norms=False),
+    "tiny": replace(
+        S1.published,
+        slow=_TINY,
+        fast=replace(_TINY, head_norms=False),
         vocabulary=2048,
-        codebooks=10,
         codebook_size=1024,
         window=2048,
-        tied_head=False,
-        scaled_frames=True,
-        fast_reads_normed=False,
     ),
-    "s1-mini": ModelShape(
-        slow=_side(1024, 28, (16, 8), 128, 3072, norms=True),
-        fast=_side(1024, 4, (16, 8), 64, 3072, norms=False),
-        vocabulary=155776,
-        codebooks=10,
-        codebook_size=4096,
-        window=8192,
-        tied_head=False,
-        scaled_frames=True,
-        fast_reads_normed=False,
-    ),
-    "s2-pro": ModelShape(
-        slow=_side(2560, 36, (32, 8), 128, 9728, norms=True),
-        fast=_side(2560, 4, (32, 8), 128, 9728, norms=False),
-        vocabulary=155776,
-        codebooks=10,
-        codebook_size=4096,
-        window=32768,
-        tied_head=True,
-        scaled_frames=True,
-        fast_reads_normed=True,
-    ),
+    "s1-mini": S1.published,
+    "s2-pro": S2.published,
 }
 """``tiny`` for trials of this program; the others are the published shapes."""
 
@@ -100,44 +68,6 @@ BATCHES: Mapping[str, tuple[int, ...]] = {"tiny": (1, 4), "published": (1, 4, 16
 
 COMPILED_BATCHES = (1, 32)
 """Compiling takes a minute or more, so it is tried with few of them."""
-
-
-def tensor_sizes(shape: ModelShape) -> dict[str, tuple[int, ...]]:
-    """Return the size of each tensor of such a model, by its name in S1's model.pth."""
-    slow, fast = shape.slow, shape.fast
-    sizes: dict[str, tuple[int, ...]] = {
-        "embeddings.weight": (shape.vocabulary, slow.width),
-        "codebook_embeddings.weight": (shape.codebooks * shape.codebook_size, slow.width),
-    }
-    if not shape.tied_head:
-        sizes["output.weight"] = (shape.vocabulary, slow.width)
-    sizes |= {
-        "norm.weight": (slow.width,),
-        "fast_embeddings.weight": (shape.codebook_size, fast.width),
-        "fast_output.weight": (shape.codebook_size, fast.width),
-        "fast_norm.weight": (fast.width,),
-    }
-    for stack, side in (("layers", slow), ("fast_layers", fast)):
-        block = _block_sizes(side)
-        for layer in range(side.layers):
-            sizes |= {f"{stack}.{layer}.{name}": size for name, size in block.items()}
-    return sizes
-
-
-def _block_sizes(side: TransformerShape) -> dict[str, tuple[int, ...]]:
-    queries, keys = side.heads * side.head_size, side.key_heads * side.head_size
-    sizes: dict[str, tuple[int, ...]] = {
-        "attention_norm.weight": (side.width,),
-        "ffn_norm.weight": (side.width,),
-        "attention.wqkv.weight": (queries + 2 * keys, side.width),
-        "attention.wo.weight": (side.width, queries),
-        "feed_forward.w1.weight": (side.inner, side.width),
-        "feed_forward.w3.weight": (side.inner, side.width),
-        "feed_forward.w2.weight": (side.width, side.inner),
-    }
-    if side.head_norms:
-        sizes |= {f"attention.{name}.weight": (side.head_size,) for name in ("q_norm", "k_norm")}
-    return sizes
 
 
 def drawn_weights(shape: ModelShape, device: torch.device, dtype: torch.dtype) -> Weights:

@@ -94,6 +94,16 @@ class Speaker:
 
         self._model, self._table = SpeechModel(folder), voice_table()
 
+    def planned(self, phonemes: str, voice: str) -> tuple[Floats, NDArray[np.int64]]:
+        """Return the sound of a line that is not long, at 24 kHz with its silent ends, and the frames of each token."""
+        from voiceclone_worker.engines.kokoro.phonemes.reader import to_tokens
+
+        weights = (np.array(self._table.names) == voice).astype(np.float32)
+        tokens = to_tokens(phonemes)
+        style = self._table.style(weights, weights, len(tokens))
+        plan = self._model.plan(tokens, style, 1.0)
+        return self._model.render(plan, style), plan.token_frames()
+
     def speak(self, phonemes: str, voice: str) -> Floats:
         """Return the sound of phonemes at 24 kHz."""
         from voiceclone_worker.engines.kokoro.engine import join_parts

@@ -20,7 +20,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "worker_env"))
 
-from voiceclone_worker.engines.fish.transformer import Product, product
+from voiceclone_worker.engines.fish.transformer import Int8Product, Product, product
 
 COUNT, OUT, IN = 20, 6144, 1024
 
@@ -54,13 +54,13 @@ def main() -> None:
     print(
         f"threads {torch.get_num_threads()}, a sum reads {large.nbytes / seconds(large.sum) / 1e9:.1f} GB/s"
     )
-    for name, dtype, int8 in (
-        ("float32", torch.float32, False),
-        ("bf16", torch.bfloat16, False),
-        ("int8", torch.bfloat16, True),
+    for name, dtype, make in (
+        ("float32", torch.float32, product),
+        ("bf16", torch.bfloat16, product),
+        ("int8", torch.bfloat16, Int8Product),
     ):
         weights = [torch.randn(OUT, IN).mul_(0.02).to(dtype) for _ in range(COUNT)]
-        layers = [product(weight, int8=int8) for weight in weights]
+        layers = [make(weight, None) for weight in weights]
         for rows in (1, 4, 8, 16):
             x = torch.randn(rows, IN).to(dtype)
             ours = sum(layer.nbytes for layer in layers) / seconds(partial(through, layers, x))

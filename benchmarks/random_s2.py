@@ -14,6 +14,25 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.random_ending import EndingTokens
+from voiceclone_worker.engines.fish.layout import S2, ModelShape
+
+
+def flat_sizes(shape: ModelShape) -> dict[str, int]:
+    """Return the sizes of both transformers as upstream's class takes them."""
+    sides = {"": shape.slow, "fast_": shape.fast}
+    sizes = {
+        f"{prefix}{name}": size
+        for prefix, side in sides.items()
+        for name, size in (
+            ("dim", side.width),
+            ("n_head", side.heads),
+            ("n_local_heads", side.key_heads),
+            ("head_dim", side.head_size),
+            ("intermediate_size", side.inner),
+        )
+    }
+    layers = {"n_layer": shape.slow.layers, "n_fast_layer": shape.fast.layers}
+    return {**sizes, **layers, "max_seq_len": shape.window}
 
 
 def _shape(
@@ -41,9 +60,7 @@ S2_SHAPES: Mapping[str, Mapping[str, int]] = {
     "s2-small": _shape(
         dim=1024, layers=12, fast_layers=4, heads=16, key_heads=4, head_dim=128, inner=3840, window=4096
     ),
-    "s2-pro": _shape(
-        dim=2560, layers=36, fast_layers=4, heads=32, key_heads=8, head_dim=128, inner=9728, window=32768
-    ),
+    "s2-pro": flat_sizes(S2.published),
 }
 """Two fast layers or more, so that what the first one reads shows in the others."""
 

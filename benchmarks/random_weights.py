@@ -30,9 +30,17 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from benchmarks.random_ending import KEY_GAIN, EndingTokens, wire_ending
-from benchmarks.random_s2 import S2_SHAPES, S2_VOCABULARY, s2_ending_tokens, save_shards, write_s2_files
+from benchmarks.random_s2 import (
+    S2_SHAPES,
+    S2_VOCABULARY,
+    flat_sizes,
+    s2_ending_tokens,
+    save_shards,
+    write_s2_files,
+)
 from voiceclone_worker.engines.base import Emit, EngineError
 from voiceclone_worker.engines.fish.checkpoint import open_upstream, published_codec
+from voiceclone_worker.engines.fish.layout import S1, S2
 from voiceclone_worker.runtime import Channel, exit_with_parent
 from voiceclone_worker.telemetry import refuse_telemetry
 from voiceclone_worker.tools import run_tool
@@ -134,18 +142,16 @@ SIZES: Mapping[str, CheckpointSize] = {
         ),
         CheckpointSize(
             name="s1-mini",
-            vocabulary=155776,
-            semantic_tokens=4096,
+            vocabulary=S1.published.vocabulary,
+            semantic_tokens=S1.published.codebook_size,
             weights="bfloat16",
-            shape=_shape(
-                dim=1024, layers=28, fast_layers=4, heads=16, head_dim=128, fast_head_dim=64, window=8192
-            ),
+            shape=flat_sizes(S1.published),
             codec=None,
         ),
         *(
             CheckpointSize(
                 name=name,
-                vocabulary=S2_VOCABULARY if name != "s2-pro" else 155776,
+                vocabulary=S2_VOCABULARY if name != "s2-pro" else S2.published.vocabulary,
                 semantic_tokens=4096,
                 weights="bfloat16",
                 shape=shape,

@@ -19,8 +19,32 @@ S2_INDEX = "model.safetensors.index.json"
 S2_SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 S2_FILES = ("config.json", S2_INDEX, *S2_SHARDS, "tokenizer.json", "codec.pth")
 
-S2_SIZES = {"n_layer": 2, "dim": 64, "n_head": 4, "n_local_heads": 2, "head_dim": 16}
+_SIDE = {
+    "n_layer": 2,
+    "dim": 64,
+    "n_head": 4,
+    "n_local_heads": 2,
+    "head_dim": 16,
+    "intermediate_size": 96,
+    "norm_eps": 1e-6,
+    "rope_base": 1e6,
+    "attention_qk_norm": False,
+}
+S2_SIZES = {**_SIDE, "vocab_size": 300, "max_seq_len": 2048}
 """Those of a small text model; keys and values of a position are 2 x 2 x 2 x 16 numbers."""
+S2_AUDIO_SIZES = {**_SIDE, "vocab_size": 64, "num_codebooks": 3}
+S1_SIZES = {
+    "dim": 64,
+    "n_head": 4,
+    "n_local_heads": 2,
+    "n_layer": 2,
+    "intermediate_size": 96,
+    "n_fast_layer": 2,
+    "vocab_size": 300,
+    "num_codebooks": 3,
+    "codebook_size": 64,
+    "max_seq_len": 2048,
+}
 
 
 def make_s1(folder: Path, *, without: Sequence[str] = (), **config: Any) -> Path:
@@ -30,7 +54,7 @@ def make_s1(folder: Path, *, without: Sequence[str] = (), **config: Any) -> Path
         if name not in without:
             (folder / name).write_bytes(b"weights " * 20)
     if "config.json" not in without:
-        content = json.dumps({"model_type": "dual_ar", **config})
+        content = json.dumps({"model_type": "dual_ar", **S1_SIZES, **config})
         (folder / "config.json").write_text(content, encoding="utf-8")
     return folder
 
@@ -41,7 +65,7 @@ def make_s2(folder: Path, *, without: Sequence[str] = (), numbers: int = 1000) -
     config = {
         "model_type": "fish_qwen3_omni",
         "text_config": S2_SIZES,
-        "audio_decoder_config": {"n_layer": 2},
+        "audio_decoder_config": S2_AUDIO_SIZES,
     }
     index = {
         "metadata": {"total_size": 4 * numbers},

@@ -5,14 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.gpu_device import tensor_sizes
-from voiceclone_worker.engines.fish.weights import (
-    ModelShape,
-    SpeechTokens,
-    TransformerShape,
-    Weights,
-    read_weights,
-)
+from voiceclone_worker.engines.fish.layout import ModelShape, TransformerShape, tensor_sizes
+from voiceclone_worker.engines.fish.weights import SpeechTokens, Weights, read_weights
 
 TEXTS = 40
 """Tokens of text; the end is the last of them, and the codes follow."""

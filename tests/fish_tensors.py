@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.gpu_device import tensor_sizes
-from voiceclone_worker.engines.fish.weights import ModelShape, SpeechTokens, TransformerShape
+from voiceclone_worker.engines.fish.layout import ModelShape, TransformerShape, tensor_sizes
+from voiceclone_worker.engines.fish.weights import SpeechTokens
 
 CPU = torch.device("cpu")
 CODEBOOKS, CODES, VOCABULARY, WIDTH = 3, 16, 30, 8

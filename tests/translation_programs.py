@@ -20,17 +20,20 @@ for line in sys.stdin:
     lines = []
     for row in request["lines"]:
         text, found = re.subn(r"line number (\\d+) of the talk", SENTENCES[request["to"]], row["text"])
+        while "--short" in sys.argv and len(text) > row.get("budget", len(text)) and " " in text:
+            text = text.rpartition(" ")[0]
         if found:
             lines.append({{"id": row["id"], "text": text}})
     print(json.dumps({{"lines": lines}}), flush=True)
 """
 
 
-def translation_program(folder: Path) -> str:
+def translation_program(folder: Path, *, honours_budgets: bool = False) -> str:
     """Write the program, and return the command that starts it. It knows the lines of ``short_talk``."""
     program = folder / "program.py"
     program.write_text(PROGRAM.format(log=str(folder / "requests.jsonl")), encoding="utf-8")
-    return f'"{Path(sys.executable).as_posix()}" "{program.as_posix()}"'
+    command = f'"{Path(sys.executable).as_posix()}" "{program.as_posix()}"'
+    return f"{command} --short" if honours_budgets else command
 
 
 def requests_of(folder: Path) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@
     python worker_tools.py --tool upstream decode JOB.json LINE        codes to sound            LINE.wav
     python worker_tools.py --tool upstream loop JOB.json               all of it, the models loaded once, line by line
     python worker_tools.py --tool roofline JOB.json                    how near generation comes to the memory's limit
+    python worker_tools.py --tool memory JOB.json                      the memory that our engine takes on the CPU
 
 The first three are the steps of upstream's documentation, a process each. Each prints one line of JSON, as the
 worker's own tools do. The job of ``upstream``: ``{"checkpoint", "source", "device", "precision", "compile",
@@ -12,7 +13,7 @@ worker's own tools do. The job of ``upstream``: ``{"checkpoint", "source", "devi
 "references": {SPEAKER: {"audio", "text"}}, "lines": [{"id", "speaker", "text", "seed"}]}``. With the window ``own``,
 attention runs over the checkpoint's ``max_seq_len``, as upstream does it; ``cut`` shortens that to what our own engine
 would need for the longest line. The job of ``roofline``: ``{"checkpoint", "source", "device", "precision", "compile",
-"batch_sizes": [1, ...]}``.
+"batch_sizes": [1, ...]}``; that of ``memory``: what ``benchmarks.memory`` writes.
 
 torch is imported inside functions, so that the seconds it takes count as loading.
 """
@@ -23,6 +24,7 @@ import contextlib
 import json
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -374,14 +376,15 @@ def measure_roofline(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
     from voiceclone_worker.engines.fish.decoder import Decoder
     from voiceclone_worker.engines.fish.generations import generation_of
     from voiceclone_worker.engines.fish.sampling import SamplingSettings
+    from voiceclone_worker.engines.fish.transformer import products_of
 
     device, precision = choose_device(job["device"], job["precision"])
-    delivered, int8 = bandwidth(device), precision == "int8"
+    delivered, products = bandwidth(device), products_of(precision, device)
     folder = Path(job["checkpoint"])
     generation = generation_of(folder)
     weights, prompts = generation.load(folder, device, PRECISIONS[precision])
-    sampling = generation.sampling(weights, SamplingSettings(), int8=int8)
-    decoder = Decoder(weights, sampling, max(job["batch_sizes"]), int8=int8, compiled=job["compile"])
+    sampling = generation.sampling(weights, SamplingSettings(), products)
+    decoder = Decoder(weights, sampling, max(job["batch_sizes"]), products=products, compiled=job["compile"])
     limit = delivered / decoder.model.nbytes_per_frame
     measured: list[dict[str, Any]] = []
     for lines in job["batch_sizes"]:
@@ -420,7 +423,7 @@ def step_seconds(decoder: Decoder, prompts: Prompts, lines: int) -> float:
     import torch
 
     from voiceclone_worker.engines.fish.decoder import DecoderLine
-    from voiceclone_worker.engines.fish.sampling import RESIDUAL_CODES
+    from voiceclone_worker.engines.fish.layout import RESIDUAL_CODES
 
     sizes = (decoder.model.codebooks, REFERENCE_FRAMES)
     codes = torch.randint(RESIDUAL_CODES, sizes, generator=torch.Generator().manual_seed(0))
@@ -441,6 +444,78 @@ def step_seconds(decoder: Decoder, prompts: Prompts, lines: int) -> float:
 
 
 # ------------------------------------------------------------------------------------ memory
+
+
+SAMPLES_A_SECOND = 200
+
+
+def measure_memory(arguments: Sequence[str], emit: Emit) -> dict[str, Any]:
+    """Measure the memory of the fish engine on the CPU: it encodes a reference, and speaks a short line in every row.
+
+    Counted is what the system cannot drop and read again (anonymous memory; Linux alone reports it), as the command
+    computes it: with a voice's prompt and caches of ``prompt`` and ``positions`` positions. Answers ``peak_bytes`` and the
+    lines that were spoken. Raises EngineError: ``memory_usage``, ``memory_unmeasured``, and those of the fish engine.
+    """
+    if len(arguments) != 1:
+        raise EngineError("memory_usage", "say: memory JOB.json")
+    job = _read_job(arguments[0], "memory_usage")
+    peak, ended = _anonymous(), threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not ended.wait(1 / SAMPLES_A_SECOND):
+            peak = max(peak, _anonymous())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        spoken = _speak_rows(job)
+    finally:
+        ended.set()
+        watcher.join()
+    return {"peak_bytes": peak, "spoken": spoken}
+
+
+def _speak_rows(job: Mapping[str, Any]) -> int:
+    from voiceclone_worker.engines.base import Speech, SpeechRow
+    from voiceclone_worker.engines.fish.engine import FishEngine
+    from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
+
+    options = {"threads": job["threads"]}
+    spec = EngineSpec("fish", job["checkpoint"], "cpu", job["precision"], job["rows"], options)
+    engine = FishEngine(spec, lambda event, **fields: None)
+    submit = engine._decoder.submit
+
+    def submit_long(line: Any) -> None:
+        # The line ends where it does; its cache is that of a long one.
+        line.most_frames = job["positions"] - line.voice.shape[1] - line.text.shape[1]
+        submit(line)
+
+    engine._decoder.submit = submit_long  # type: ignore[method-assign]
+    frames = job["reference_seconds"] * engine._codec.rate // engine._codec.frame_length
+    # Each byte of the text is a token of a generated checkpoint; 40 others stand beside it.
+    words = "a " * round((job["prompt"] - frames - 40) / 2)
+    reference = ReferenceSpec("A", job["reference"], words, job["codes"])
+    for _, error in engine.encode([reference]):
+        if error is not None:
+            raise EngineError(error.code, error.message)
+    rows = [
+        SpeechRow(0, SegmentSpec(str(number), "Good morning to you.", "en", number), reference)
+        for number in range(job["rows"])
+    ]
+    return sum(isinstance(speech, Speech) for _, speech in engine.generate(rows))
+
+
+def _anonymous() -> int:
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return next(
+            1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:")
+        )
+    except (OSError, StopIteration, ValueError) as error:
+        raise EngineError(
+            "memory_unmeasured", "only Linux reports what of a process's memory is its own"
+        ) from error
 
 
 def peak_mb() -> int | None:
@@ -467,5 +542,9 @@ if __name__ == "__main__":
     refuse_telemetry()
     exit_with_parent(serving=False)
     raise SystemExit(
-        run_tool(sys.argv[2:], Channel(), {"upstream": run_upstream, "roofline": measure_roofline})
+        run_tool(
+            sys.argv[2:],
+            Channel(),
+            {"upstream": run_upstream, "roofline": measure_roofline, "memory": measure_memory},
+        )
     )

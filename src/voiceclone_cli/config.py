@@ -206,12 +206,13 @@ class Settings:
         ("--mode",), WORKERS, _MODES,
     )
     workers: int = _setting(
-        2, "FISH_NUM_WORKERS", _integer(1, 256), "Number of workers in parallel mode.",
-        ("--workers", "-j"), WORKERS, "INTEGER",
+        2, "FISH_NUM_WORKERS", _integer(1, 256), "Number of workers in parallel mode; auto: one for each GPU.",
+        ("--workers", "-j"), WORKERS, "INTEGER|auto",
     )
     batch_size: int = _setting(
-        5, "FISH_BATCH_SIZE", _integer(1, 1024), "Number of segments that a worker generates together.",
-        ("--batch-size",), WORKERS, "INTEGER",
+        5, "FISH_BATCH_SIZE", _integer(1, 1024),
+        "Number of segments that a worker generates together; auto: up to 64, as the memory of the GPU allows.",
+        ("--batch-size",), WORKERS, "INTEGER|auto",
     )
     diarizer: str = _setting(
         "auto", "VOICECLONE_DIARIZER", _text, "Diarization model, or folder of a pyannote pipeline.",
@@ -392,6 +393,10 @@ class Settings:
         """Number of workers that the mode asks for."""
         return self.workers if self.mode == PARALLEL else 1
 
+    def is_default(self, name: str) -> bool:
+        """Return whether the user has set nothing for a setting."""
+        return self.sources[name] == "default"
+
     def origin(self, name: str) -> str:
         """Return where a setting comes from, for messages: "--language", "VOICECLONE_LANGUAGE (.env)", "run.json"."""
         source = self.sources[name]
@@ -436,10 +441,14 @@ def resolve(
     notes = [*_exposed_secrets(path, variables[".env"]), *_misspelt(variables)]
     for name, setting in SETTINGS.items():
         if flags.get(name) is not None:
+            if _is_left_open(setting, flags[name]):
+                continue
             values[name], sources[name] = _parse(setting, flags[name], _option_name(name)), "flag"
             continue
         for source, variable in product(variables, (setting.variable, setting.old_variable)):
             text = variables[source].get(variable or "", "").strip()
+            if text and _is_left_open(setting, text):
+                break
             if text:
                 values[name], sources[name] = _parse(setting, text, f"{variable} ({source})"), source
                 if variable == setting.old_variable:
@@ -449,6 +458,11 @@ def resolve(
                     )
                 break
     return Settings(**values, sources=sources, notes=tuple(notes))
+
+
+def _is_left_open(setting: Setting, value: object) -> bool:
+    """Return whether a number is left to be chosen, which is the same as giving none."""
+    return setting.values == "INTEGER|auto" and str(value).lower() == "auto"
 
 
 def _parse(setting: Setting, value: object, where: str) -> Any:

@@ -14,6 +14,7 @@ import torch
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine
 from voiceclone_worker.engines.fish.generations import generation_of
 from voiceclone_worker.engines.fish.sampling import SamplingSettings
+from voiceclone_worker.engines.fish.transformer import INT8, INT8_WEIGHTS, PLAIN
 
 TEXTS = ["This one is by far the longest of all the lines that go through the three slots."] + [
     f"Line {number}{' or so' * (number % 3)}." for number in range(11)
@@ -21,15 +22,15 @@ TEXTS = ["This one is by far the longest of all the lines that go through the th
 FOLDER = Path(sys.argv[1])
 
 
-def decoder_for(dtype, slots, int8=False):
+def decoder_for(dtype, slots, products=PLAIN):
     generation = generation_of(FOLDER)
     weights, prompts = generation.load(FOLDER, torch.device("cpu"), dtype)
-    sampling = generation.sampling(weights, SamplingSettings(), int8=int8)
+    sampling = generation.sampling(weights, SamplingSettings(), products)
     random = torch.Generator().manual_seed(1)
     voices = [
         prompts.voice("words", torch.randint(0, 1000, (10, frames), generator=random)) for frames in (40, 77)
     ]
-    return Decoder(weights, sampling, slots, int8=int8), voices, prompts
+    return Decoder(weights, sampling, slots, products=products), voices, prompts
 
 
 def submit(decoder, voices, prompts):
@@ -79,12 +80,13 @@ def main():
     rolling, rows = decode(*decoder_for(torch.float32, 3))
     answer["rows"] = rows
     answer["frames"] = [rolling[number].shape[1] for number in range(len(TEXTS))]
-    for name, dtype, int8 in (
-        ("float32", torch.float32, False),
-        ("bf16", torch.bfloat16, False),
-        ("int8", torch.bfloat16, True),
+    for name, dtype, products in (
+        ("float32", torch.float32, PLAIN),
+        ("bf16", torch.bfloat16, PLAIN),
+        ("int8", torch.bfloat16, INT8),
+        ("int8 weights", torch.bfloat16, INT8_WEIGHTS),
     ):
-        batches = [decode(*decoder_for(dtype, slots, int8))[0] for slots in (1, 3, 8)]
+        batches = [decode(*decoder_for(dtype, slots, products))[0] for slots in (1, 3, 8)]
         answer[name] = [same(batches[0], batch) for batch in batches[1:]]
     torch.set_num_threads(2)
     answer["two threads"] = same(rolling, decode(*decoder_for(torch.float32, 3))[0])

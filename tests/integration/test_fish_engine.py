@@ -261,7 +261,7 @@ def test_a_line_that_ended_leaves_its_slot_to_the_next_at_once(rolling: dict[str
     assert len(rows) <= max(frames[0], sum(frames) / 3 + max(frames[1:])) + len(frames)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bf16", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "bf16", "int8", "int8 weights"])
 def test_a_line_does_not_depend_on_the_batch(rolling: dict[str, Any], precision: str) -> None:
     assert rolling[precision] == [True, True]
 

@@ -516,3 +516,32 @@ def test_report_command_on_a_real_run(browser: Browser, sample_wav: Path, tmp_pa
 def test_report_command_refuses_other_folders(tmp_path: Path) -> None:
     ended = voiceclone("report", tmp_path)
     assert ended.code == 2 and "there is no run.json in it that can be read" in ended.err
+
+
+def test_a_translation_is_beside_its_original_and_both_are_searched(browser: Browser, tmp_path: Path) -> None:
+    rows = [
+        line(0, "ANNA", "Nos vemos al mediodía.", original=TEXTS[0], language="es"),
+        line(1, "BERT", "¿Trajiste los dibujos?", original=TEXTS[1], language="es"),
+    ]
+    translation = {
+        "from": "en",
+        "to": "es",
+        "translator": "openai",
+        "destination": "there",
+        "done": 2,
+        "failed": 0,
+    }
+    folder = write_run(tmp_path / "talk.voiceclone", rows, translation=translation)
+    write_report(folder)
+    page = browser.open_page((folder / "report.html").as_uri(), 1400, 1600)
+    assert page.evaluate(
+        "[...document.querySelectorAll('.line .pair')].map((cell) => [...cell.children].map((one) => one.textContent))"
+    ) == [
+        [TEXTS[0], "Nos vemos al mediodía."],
+        [TEXTS[1], "¿Trajiste los dibujos?"],
+    ]
+    for words, found in (("harbour", "0001"), ("dibujos", "0002")):
+        set_filter(page, "#search", words)
+        assert ids(page) == [found]
+    assert page.errors() == []
+    page.call("Page.close")

@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from media_samples import syllables, write_wav
 from short_talk import ShortTalk, short_talk
 from translation_programs import requests_of, translation_program
+from voiceclone_cli.analysis import analyzer
+from voiceclone_cli.analysis.turns import given_turns, write_rttm
+from voiceclone_cli.batch import run as batch_run
+from voiceclone_cli.batch.inputs import gather
 from voiceclone_cli.config import resolve
 from voiceclone_cli.corrections.edits import Edits
 from voiceclone_cli.errors import InputError, PreflightError
@@ -22,6 +30,7 @@ from voiceclone_cli.pipeline.translate import translate_source
 from voiceclone_cli.planning.plan import make_plan
 from voiceclone_cli.script.script_file import read_script
 from voiceclone_cli.translation.job import TranslationOptions
+from voiceclone_cli.types import Diarization, Turn
 
 WORDS = {"_0003": "whatever it is that he is saying here"}
 """The line that the program does not know."""
@@ -124,7 +133,11 @@ def test_redo_changes_a_line_and_asks_nobody(copied: Path) -> None:
 def test_a_plan_asks_nobody(tmp_path: Path, talk: ShortTalk) -> None:
     plan = make_plan(request(talk, tmp_path / "run"))
     assert requests_of(talk.wav.parent) == []
-    assert any(note.startswith("10 lines are still to be translated into Spanish") for note in plan["notes"])
+    (note,) = (
+        note for note in plan["notes"] if note.startswith("10 lines are still to be translated into Spanish")
+    )
+    (tokens,) = re.findall(r"about (\d+) tokens", note)
+    assert 300 < int(tokens) < 3000
 
 
 def test_without_a_translator_one_sentence_says_how_to_get_each(tmp_path: Path, talk: ShortTalk) -> None:
@@ -141,6 +154,14 @@ def test_without_a_translator_one_sentence_says_how_to_get_each(tmp_path: Path, 
             )
         )
     assert (raised.value.code, raised.value.exit_code) == ("no_translator", 4)
+
+
+def test_a_script_in_the_language_already_needs_no_translator(tmp_path: Path, talk: ShortTalk) -> None:
+    settings = resolve({"engine": "echo", "language": "es"}, {})
+    options = TranslationOptions("es-MX")
+    out = tmp_path / "talk.json"
+    found = translate_source(RunRequest(talk.script, settings, translation=options), out)
+    assert (found.exit_code, found.document["kept"]) == (0, 10)
 
 
 # voiceclone translate
@@ -252,3 +273,84 @@ def test_the_default_name_has_the_language_of_the_translation(
     asked = request(talk)
     found = translate_source(RunRequest(Path(source), asked.settings, translation=asked.translation), None)
     assert found.path == Path("talk.es.json")
+
+
+# Several languages
+
+
+def test_languages_are_a_batch_that_analyzes_once(
+    tmp_path: Path, talk: ShortTalk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = given_turns(talk.rttm, 12.0)
+    analyses = []
+
+    def diarize(*arguments: object, **named: object) -> Diarization:
+        analyses.append(arguments)
+        return Diarization(turns.turns, turns.exclusive, "embedded")
+
+    monkeypatch.setattr(analyzer, "diarize", diarize)
+    monkeypatch.setattr(
+        batch_run, "open_analyzer", lambda settings, progress: nullcontext(analyzer.LOCAL_ANALYZER)
+    )
+    asked = replace(
+        request(talk, settings={"fit": "off"}), turns=None, translation=None, out=tmp_path / "all"
+    )
+    batch = gather([talk.wav], None, asked, [TranslationOptions("es"), TranslationOptions("fr")])
+    result = batch_run.run_batch(batch)
+    assert [entry["name"] for entry in result.document["inputs"]] == ["talk.es", "talk.fr"]
+    # A line is in its original language in both.
+    assert [entry["status"] for entry in result.document["inputs"]] == ["partial", "partial"]
+    assert result.exit_code == 3
+    assert len(analyses) == 1
+    spanish, french = (manifest(tmp_path / "all" / name) for name in ("talk.es", "talk.fr"))
+    assert spanish["segments"][4]["text"] == "la línea número 5 de esta charla"
+    assert french["segments"][4]["text"] == "la ligne numéro 5 de cet entretien"
+    assert {"diarization", "casting"} <= set(french["reused_stages"])
+    references = [
+        tmp_path / "all" / name / "speakers" / "A" / "reference.wav" for name in ("talk.es", "talk.fr")
+    ]
+    assert references[0].read_bytes() == references[1].read_bytes()
+    again = batch_run.run_batch(batch)
+    assert [entry["segments"]["kept"] for entry in again.document["inputs"]] == [10, 10]
+    assert len(analyses) == 1
+
+
+# Length
+
+
+def test_a_film_of_which_12_of_40_lines_do_not_fit_fits_after_its_translation_was_fitted(
+    tmp_path: Path,
+) -> None:
+    wav, script, turns = tmp_path / "film.wav", tmp_path / "film.csv", tmp_path / "film.rttm"
+    starts = [0.5]
+    for n in range(40):
+        starts.append(starts[-1] + (0.9 if n % 10 in (2, 5, 8) else 2.4))
+    rows = [
+        f"A,{start:.2f},{end - 0.1:.2f},line number {n} of the talk"
+        for n, (start, end) in enumerate(pairwise(starts))
+    ]
+    script.write_text("\n".join(["speaker,start,end,text", *rows]), encoding="utf-8")
+    turns.write_text(write_rttm((Turn(0.5, starts[-1], "A"),), "film"), encoding="utf-8")
+    write_wav(wav, syllables(starts[-1] + 0.5))
+    program = translation_program(tmp_path, honours_budgets=True)
+
+    def overflows(fit: str) -> list[float]:
+        settings = resolve({"engine": "echo", "translator_command": program, "fit": fit}, {})
+        result = run(
+            RunRequest(
+                wav,
+                settings,
+                out=tmp_path / fit,
+                script=script,
+                turns=turns,
+                translation=TranslationOptions("es"),
+            )
+        )
+        assert result.exit_code == 0, result.document["errors"]
+        assert len(result.manifest.segments) == 40
+        # Tones end with their slots, so the expected length says it (benchmarks/fitted_film.py speaks such a film).
+        return [row["expected_overflow_seconds"] or 0.0 for row in result.manifest.segments]
+
+    before, after = overflows("off"), overflows("loose")
+    assert sum(seconds > 0.1 for seconds in before) == 12
+    assert max(after) <= 0.1

@@ -4,7 +4,6 @@ tests/integration/test_doctor.py.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,8 @@ from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.doctor import checks
 from voiceclone_cli.doctor.checks import CheckRow, CheckState, checkpoint_row, rows_or_error
 from voiceclone_cli.doctor.run import engine_row, severity_of_fish
-from voiceclone_cli.engines.checkpoint import CACHE_POSITIONS, S1_MINI, FishMemory, checked, fish_memory
+from voiceclone_cli.engines.checkpoint import S1_MINI, checked
+from voiceclone_cli.engines.memory import FishMemory
 from voiceclone_cli.engines.select import EngineReport
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.system import Memory, NvidiaGpu
@@ -197,38 +197,6 @@ def test_a_torch_that_fails_on_its_devices_is_noted() -> None:
 # ------------------------------------------------------------------------------------- memory
 
 
-def written_checkpoint(folder: Path, dtype: str) -> Path:
-    """One whose files are as large as their numbers ask for: 1000 of the model, 500 bytes of codec."""
-    import torch
-
-    folder.mkdir()
-    config = {"model_type": "dual_ar", "dim": 64, "n_head": 4, "n_local_heads": 2, "n_layer": 3}
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    torch.save({"w": torch.zeros(1_000_000, dtype=getattr(torch, dtype))}, folder / "model.pth")
-    (folder / "codec.pth").write_bytes(b"0" * 500)
-    return folder
-
-
-@pytest.mark.parametrize("stored", ["bfloat16", "float32"])
-def test_weights_take_what_their_precision_asks_for_whatever_they_are_stored_in(
-    tmp_path: Path, stored: str
-) -> None:
-    checkpoint = written_checkpoint(tmp_path / "checkpoint", stored)
-    for precision, each in (("float32", 4), ("bf16", 2), ("int8", 1)):
-        memory = fish_memory(checkpoint, precision, 5)
-        assert memory.weights == pytest.approx(each * 1_000_000, rel=0.01)
-        assert memory.codec == 500
-        # Keys and values of 3 layers with 2 heads of 16, for every position of every row.
-        assert memory.cache == 2 * 3 * 2 * 16 * max(2, each) * CACHE_POSITIONS * 5
-
-
-def test_files_that_are_no_checkpoint_raise(tmp_path: Path) -> None:
-    checkpoint = written_checkpoint(tmp_path / "checkpoint", "float32")
-    (checkpoint / "model.pth").write_bytes(b"no zip")
-    with pytest.raises(PreflightError, match="fetch or make it again"):
-        fish_memory(checkpoint, "bf16", 5)
-
-
 def test_memory_that_can_never_be_enough_fails_and_memory_that_is_taken_is_noted() -> None:
     wanted = settings(mode="parallel", workers=3)
 
@@ -275,7 +243,10 @@ def test_memory_that_the_system_does_not_report_is_no_failure() -> None:
 
 
 def test_workers_share_the_cuda_devices() -> None:
-    cards, model = examination(cuda=[CARD, CARD]), FishMemory(3 * GB, GB, 0, rows=5)
+    cards, model = (
+        examination(cuda=[CARD, CARD]),
+        FishMemory(0, 3 * GB, GB, 0, rows=5, encoding=0, speaking=0),
+    )
     two, three = (
         checks.cuda_memory_row(cards, model, settings(mode="parallel", workers=workers), [])
         for workers in (2, 3)

@@ -15,7 +15,7 @@ from fish_checkpoints import S1_FILES, make_checkout, make_s1, make_s2, register
 from platforms import HOME_VARIABLE, needs_shell_scripts, needs_symlinks, write_program
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.engines import fish
-from voiceclone_cli.engines.checkpoint import S1_MINI, S2_PRO, DeviceMemory, missing_files
+from voiceclone_cli.engines.checkpoint import S1_MINI, S2_PRO, missing_files
 from voiceclone_cli.engines.fish import (
     fish_checkout,
     fish_python,
@@ -24,6 +24,7 @@ from voiceclone_cli.engines.fish import (
     require_fish_speech,
     s2_checkout,
 )
+from voiceclone_cli.engines.memory import DeviceMemory
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.models import store
 from voiceclone_cli.types import Progress, no_progress

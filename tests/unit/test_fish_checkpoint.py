@@ -78,9 +78,10 @@ def test_the_cpu_never_computes_in_fp16() -> None:
 
 
 def test_precisions_that_are_advised_work_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    gpus(monkeypatch, 1)
+    gpus(monkeypatch, 0)
+    metal(monkeypatch, True)
     monkeypatch.setattr("voiceclone_worker.engines.fish.checkpoint.int8_works", lambda: False)
-    for name, refused in (("cpu", "fp16"), ("cpu", "int8"), ("cuda", "int8")):
+    for name, refused in (("cpu", "fp16"), ("cpu", "int8"), ("mps", "int8")):
         with pytest.raises(EngineError) as caught:
             choose_device(name, refused)
         advised = (
@@ -90,10 +91,13 @@ def test_precisions_that_are_advised_work_there(monkeypatch: pytest.MonkeyPatch)
         assert [choose_device(name, precision)[1] for precision in advised] == advised
 
 
-def test_int8_is_not_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    gpus(monkeypatch, 1)
-    with pytest.raises(EngineError, match="int8"):
+def test_int8_is_for_gpus_that_have_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus(monkeypatch, 1, (8, 9))
+    assert choose_device("cuda", "int8")[1] == "int8"
+    gpus(monkeypatch, 1, (7, 5))
+    with pytest.raises(EngineError, match="int8 is not computed on cuda here") as caught:
         choose_device("cuda", "int8")
+    assert caught.value.code == "bad_precision"
 
 
 def test_an_unknown_precision_is_named() -> None:

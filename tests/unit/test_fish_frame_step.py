@@ -21,6 +21,7 @@ from voiceclone_worker.engines.fish.sampling import (
     Sampling,
     SamplingSettings,
 )
+from voiceclone_worker.engines.fish.transformer import INT8_WEIGHTS, PLAIN, Products
 from voiceclone_worker.engines.fish.weights import Weights
 
 Ended = dict[int, tuple[LineEnding | None, Tensor]]
@@ -95,10 +96,11 @@ def decoder_of(
     slots: int,
     dtype: torch.dtype = torch.float32,
     rule: Callable[[Weights, SamplingSettings], Sampling] = PenaltySampling,
+    products: Products = PLAIN,
 ) -> Decoder:
     weights = random_weights(dtype)
     sampling = rule(weights, SamplingSettings(top_p=0.9))
-    return Decoder(weights, sampling, slots, make_runner=make_runner)
+    return Decoder(weights, sampling, slots, products=products, make_runner=make_runner)
 
 
 def decode(decoder: Decoder, submitted: Sequence[DecoderLine]) -> Ended:
@@ -146,6 +148,16 @@ def test_recorded_frames_are_the_plain_ones_in_large_batches(rows: int) -> None:
 def test_bf16_is_recorded_as_it_is_computed() -> None:
     plain = decode(decoder_of(PlainRunner, 3, torch.bfloat16), lines(5, most_frames=20))
     assert same(decode(decoder_of(recorded(4), 3, torch.bfloat16), lines(5, most_frames=20)), plain)
+
+
+@pytest.mark.parametrize("slots", [1, 3, 8])
+def test_weights_in_int8_give_the_same_codes_in_every_batch_and_recorded(slots: int) -> None:
+    def codes(make_runner: MakeRunner, slots: int) -> Ended:
+        decoder = decoder_of(make_runner, slots, torch.bfloat16, products=INT8_WEIGHTS)
+        return decode(decoder, lines(6, most_frames=20))
+
+    alone = codes(PlainRunner, 1)
+    assert same(codes(PlainRunner, slots), alone) and same(codes(recorded(4), slots), alone)
 
 
 def test_the_sampling_of_s2_is_recorded_as_it_is_computed() -> None:

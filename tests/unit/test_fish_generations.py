@@ -17,7 +17,6 @@ from voiceclone_worker.engines.fish.generations.s2 import (
     S2Prompts,
     S2Tokenizer,
     without_speakers,
-    without_tags,
 )
 
 INDEX = "model.safetensors.index.json"
@@ -126,24 +125,5 @@ def test_a_line_cannot_change_its_speaker(prompts: S2Prompts, text: str) -> None
     assert torch.equal(prompts.line(text), prompts.line("Hello."))
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("[music]", ""),
-        ("[whisper] Come in.", "Come in."),
-        ("Come [laughs] in.", "Come in."),
-        ("Come in [laughs].", "Come in."),
-        ("Come in. [door closes]", "Come in."),
-        ("你好[笑]吗", "你好吗"),
-        ("One [a [b] c] two", "One two"),
-        ("[sighs][coughs] Yes", "Yes"),
-        ("Quoi ? [rires] Non !", "Quoi ? Non !"),
-        ("A [ is open, (this) stays.", "A [ is open, (this) stays."),
-    ],
-)
-def test_tags_in_square_brackets_are_taken_out_with_their_space(text: str, words: str) -> None:
-    assert without_tags(text) == words
-
-
-def test_a_line_of_s1_has_no_tags() -> None:
-    assert S1.without_tags("[music] Come in.") == "[music] Come in."
+def test_only_s2_reads_tags() -> None:
+    assert S2.reads_tags and not S1.reads_tags

@@ -1,10 +1,32 @@
-"""The windows of past frames."""
+"""The windows of past frames, and how near a model with weights in int8 is to its own weights."""
 
 from __future__ import annotations
 
 import torch
 
-from voiceclone_worker.engines.fish.model import Windows
+from fish_model import prompt, random_weights
+from voiceclone_worker.engines.fish.model import Model, Windows
+from voiceclone_worker.engines.fish.sampling import PenaltySampling, SamplingSettings
+from voiceclone_worker.engines.fish.transformer import INT8_WEIGHTS, PLAIN, Products
+
+
+def logits(products: Products, dtype: torch.dtype) -> torch.Tensor:
+    """The logits behind each token of a prompt, in float32."""
+    weights = random_weights(dtype)
+    model = Model(weights, PenaltySampling(weights, SamplingSettings(), products), products, compiled=False)
+    tokens = prompt(60, seed=3, frames=True)[None]
+    states = model.read(tokens, model.cache(1, 64), 0, torch.arange(60)[None], 64)
+    return model.logits(states[0]).float()
+
+
+def test_logits_with_weights_in_int8_are_about_as_near_as_those_in_bf16() -> None:
+    exact = logits(PLAIN, torch.float32)
+
+    def error(found: torch.Tensor) -> float:
+        return float((found - exact).norm() / exact.norm())
+
+    rounded, quantised = error(logits(PLAIN, torch.bfloat16)), error(logits(INT8_WEIGHTS, torch.bfloat16))
+    assert 0 < rounded < 0.02 and rounded < quantised < 0.03
 
 
 def test_a_window_that_is_not_full_repeats_its_first_frame() -> None:

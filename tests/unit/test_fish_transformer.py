@@ -7,7 +7,16 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from voiceclone_worker.engines.fish.transformer import _rotate, int8_works, product
+from voiceclone_worker.engines.fish.transformer import (
+    PLAIN,
+    Int8Product,
+    Int8WeightProduct,
+    MakeProduct,
+    _rotate,
+    int8_works,
+    product,
+    products_of,
+)
 
 
 def example(rows: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -17,30 +26,46 @@ def example(rows: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, 
     return x.to(dtype), weight.to(dtype), torch.randn(96, generator=random).to(dtype)
 
 
-CASES = [(torch.float32, False, 1e-5), (torch.bfloat16, False, 0.02), (torch.bfloat16, True, 0.03)]
-IDS = ["float32", "bf16", "int8"]
+CASES: list[tuple[torch.dtype, MakeProduct, float]] = [
+    (torch.float32, product, 1e-5),
+    (torch.bfloat16, product, 0.02),
+    (torch.bfloat16, Int8Product, 0.03),
+    (torch.bfloat16, Int8WeightProduct, 0.02),
+    (torch.float32, Int8WeightProduct, 0.02),
+]
+IDS = ["float32", "bf16", "int8", "int8 weights", "int8 weights of float32"]
 
 
-@pytest.mark.parametrize(("dtype", "int8", "error"), CASES, ids=IDS)
+@pytest.mark.parametrize(("dtype", "make", "error"), CASES, ids=IDS)
 @pytest.mark.parametrize("rows", [1, 3, 8, 40])
 def test_the_product_is_that_of_a_linear_layer(
-    dtype: torch.dtype, int8: bool, error: float, rows: int
+    dtype: torch.dtype, make: MakeProduct, error: float, rows: int
 ) -> None:
     assert int8_works()
     x, weight, bias = example(rows, dtype)
     expected = torch.nn.functional.linear(x.double(), weight.double(), bias.double())
-    made = product(weight, bias, int8=int8)(x)
+    made = make(weight, bias)(x)
     assert made.shape == (rows, 96) and made.dtype == dtype
     assert (made.double() - expected).norm() / expected.norm() < error
 
 
-@pytest.mark.parametrize(("dtype", "int8", "error"), CASES, ids=IDS)
-def test_a_row_does_not_depend_on_the_rows_beside_it(dtype: torch.dtype, int8: bool, error: float) -> None:
+@pytest.mark.parametrize(("dtype", "make", "error"), CASES, ids=IDS)
+def test_a_row_does_not_depend_on_the_rows_beside_it(
+    dtype: torch.dtype, make: MakeProduct, error: float
+) -> None:
     x, weight, _ = example(16, dtype)
-    layer = product(weight, int8=int8)
+    layer = make(weight, None)
     whole = layer(x)
     for rows in range(1, 17):
         assert torch.equal(layer(x[:rows]), whole[:rows])
+
+
+def test_on_a_gpu_int8_is_for_the_weights_of_the_slow_transformer_alone() -> None:
+    for device in ("cuda", "cpu"):
+        found = products_of("int8", torch.device(device))
+        kept = (Int8WeightProduct, product) if device == "cuda" else (Int8Product, Int8Product)
+        assert (found.slow, found.others) == kept
+        assert products_of("bf16", torch.device(device)) == PLAIN
 
 
 @pytest.mark.parametrize("answer", [lambda: False, None], ids=["refused", "not told"])

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fish_tensors import CPU, SHAPE, TOKENS, tensors
-from voiceclone_worker.engines.fish.weights import ModelShape, Weights, read_weights, rotations
+from voiceclone_worker.engines.fish.layout import ModelShape
+from voiceclone_worker.engines.fish.weights import Weights, read_weights, rotations
 
 
 def read(

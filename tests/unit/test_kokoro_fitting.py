@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
+from voiceclone_worker.engines.kokoro import envelope
 from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, Envelopes
 from voiceclone_worker.engines.kokoro.fitting import (
     TRAITS_RATE,
     ReferenceTraits,
+    SpeechQuality,
+    checked_conversion,
     has_lookup,
     measure_pitch,
     speaking_pace,
     speed_of,
 )
-from voiceclone_worker.engines.kokoro.model import Floats
+from voiceclone_worker.engines.kokoro.model import RATE, Floats
 from voiceclone_worker.engines.kokoro.phonemes import reader, registry
 from voiceclone_worker.protocol import ReferenceSpec
 
@@ -127,3 +132,41 @@ def test_frames_of_the_reference_are_used_for_sounds_that_it_has(
 def test_a_reference_needs_a_mixture_for_each_language_of_its_lines() -> None:
     assert a_reference().languages == ("en",)
     assert a_reference(speaks=("zh-Hans", "pt-BR", "zh", "de")).languages == ("zh", "pt", "en")
+
+
+# A voice that does not sound clean
+
+
+class Scores(SpeechQuality):
+    """Gives these scores one after the other: no voice at hand sounds bad for sure."""
+
+    def __init__(self, scores: Sequence[float]) -> None:
+        self.left = list(scores)
+
+    def score(self, signal: Floats) -> float:
+        return self.left.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "synthesized", "strength"),
+    [
+        pytest.param([3.0], 0, 1.0, id="clean"),
+        pytest.param([2.8, 2.8, 3.2], 1, 1.0, id="clean in the mean"),
+        pytest.param([2.8, 2.8, 2.8, 2.9, 3.1, 2.5, 2.5], 1, 0.7, id="clean if weaker"),
+        pytest.param([2.8, 2.8, 2.8, 2.5, 2.5, 2.7, 2.7], 1, 1.0, id="never clean"),
+    ],
+)
+def test_a_voice_that_sounds_bad_in_the_probe_is_heard_with_the_typical_sentence(
+    scores: list[float], synthesized: int, strength: float
+) -> None:
+    noise = np.random.default_rng(0).normal(size=RATE).astype(np.float32)
+    conversion = envelope.fit(envelope.measure(noise), envelope.measure(noise[::-1].copy()))
+    asked: list[int] = []
+
+    def typical_sentence() -> Floats:
+        asked.append(1)
+        return noise
+
+    found, notes = checked_conversion(a_reference(), conversion, noise, typical_sentence, Scores(scores))
+    assert (len(asked), found.strength) == (synthesized, strength)
+    assert [("(DNSMOS 2.80, now 3.00)" in note) for note in notes] == [True] * (strength < 1)

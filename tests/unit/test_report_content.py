@@ -95,6 +95,16 @@ def test_checked_line_has_a_word_diff(folder: Path) -> None:
     assert second["check"] is None and not second["stale"]
 
 
+def test_a_stage_direction_that_was_kept_is_no_missing_word(folder: Path) -> None:
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    run["segments"][0]["text"] = "[whisper in small voice] Hello there."
+    edit(folder, segments=run["segments"], request={"tags": "keep"})
+    write_check(folder, {"0001": {"heard": "Hello there."}})
+    first, *_ = shown(folder)["lines"]
+    assert first["check"]["diff"] == [["same", "Hello there."]]
+    assert first["text"].startswith("[whisper"), "it is shown as it was given"
+
+
 def test_line_that_changed_since_the_check_is_stale(folder: Path) -> None:
     write_check(folder, {"0001": {"flags": ["silent"]}, "0002": {}})
     write_tone(folder / "segments" / "0001.wav", 1.0)

@@ -21,7 +21,7 @@ SHARED = {
     f"{WORKER}.{name}"
     for name in (
         *("protocol", "validation", "telemetry", "runtime", "atomic", "engines"),
-        *("dnsmos", "speech_units"),
+        *("dnsmos", "speech_units", "tags", "engines.fish.configuration", "engines.fish.layout"),
     )
 }
 """Standard library only: what is said, how a child of either environment behaves, and what both measure."""

@@ -173,3 +173,13 @@ def input_hung_up(descriptor: int = 0) -> bool:
     # Linux also reports hang-ups that were not asked for; macOS looks at nothing for a descriptor without events.
     poll.register(descriptor, select.POLLHUP)
     return any(happened & (select.POLLHUP | select.POLLERR) for _, happened in poll.poll(0))
+
+
+def release_free_memory() -> None:
+    """Return to the system what this process has freed and its C library (glibc) keeps; elsewhere do nothing."""
+    if sys.platform == "linux":
+        import ctypes
+
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

@@ -20,6 +20,7 @@ from voiceclone_cli.encodings import DecodedText, decode_whole
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.rundir.manifest import MANIFEST, OWNER
+from voiceclone_cli.translation.job import TranslationOptions
 from voiceclone_worker.validation import ContractError, file_key, name_fault, parse_json, shown
 
 DEFAULT_ROOT = Path("voiceclone-batch")
@@ -65,13 +66,19 @@ def is_single(arguments: Sequence[Path], list_file: Path | None) -> bool:
     return list_file is None and len(arguments) == 1 and not is_collection(arguments[0])
 
 
-def gather(arguments: Sequence[Path], list_file: Path | None, common: RunRequest) -> Batch:
-    """Return the batch of these arguments and this list.
+def gather(
+    arguments: Sequence[Path],
+    list_file: Path | None,
+    common: RunRequest,
+    translations: Sequence[TranslationOptions] = (),
+) -> Batch:
+    """Return the batch of these arguments and this list, with an item for each recording and translation.
 
     Options that the list does not set are those of ``common``; its ``out`` is the root. Raises InputError for
     arguments without a recording, an unreadable list, and options that only one recording can have.
     """
-    _check_options(common)
+    if not is_single(arguments, list_file):
+        _check_options(common)
     root = (common.out or DEFAULT_ROOT).absolute()
     _check_root(root)
     listed, list_notes = read_list(list_file, common) if list_file is not None else ([], ())
@@ -80,7 +87,7 @@ def gather(arguments: Sequence[Path], list_file: Path | None, common: RunRequest
     if not rows:
         raise InputError("name at least one recording, or a --list of them", code="no_input")
     earlier = earlier_names(root)
-    items = tuple(_items(rows, root, earlier))
+    items = tuple(_translated(_items(rows, root, earlier), translations))
     current = {str(item.request.input) for item in items}
     removed = {path: name for path, name in earlier.items() if path not in current}
     notes = [*common.settings.notes, *list_notes]
@@ -153,6 +160,26 @@ def _items(rows: Sequence[ListRow], root: Path, earlier: Mapping[str, str]) -> I
     for path, row in zip(paths, rows, strict=True):
         name = chosen[path] if row.name is None else row.name
         yield BatchItem(replace(row.request, input=path, out=root / name), name)
+
+
+def _translated(
+    items: Iterable[BatchItem], translations: Sequence[TranslationOptions]
+) -> Iterator[BatchItem]:
+    """Yield each recording once for each language, one after the other; without languages as it is."""
+    names: dict[str, BatchItem] = {}
+    for item in items:
+        for translation in translations:
+            name = f"{item.name}.{translation.to}"
+            request = replace(item.request, translation=translation, out=item.request.run_dir.with_name(name))
+            found = BatchItem(request, name)
+            if names.setdefault(file_key(name), found) is not found:
+                raise InputError(
+                    f"two recordings would have the run directory {name}: give each a name in a --list.",
+                    code="list_name",
+                )
+            yield found
+        if not translations:
+            yield item
 
 
 # Arguments: files, folders, patterns

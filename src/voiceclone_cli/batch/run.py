@@ -17,17 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.analysis.analyzer import Analyzer
+from voiceclone_cli.analysis.diarization import DIARIZATION_STAGE
+from voiceclone_cli.analysis.transcription import STAGE as TRANSCRIPTION_STAGE
 from voiceclone_cli.batch import model
 from voiceclone_cli.children import wait_for_thread
-from voiceclone_cli.engines.select import choose_engine
+from voiceclone_cli.engines.select import choose_engine, fit_to_device
 from voiceclone_cli.errors import PreflightError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.files import friendly_errors
 from voiceclone_cli.pipeline.resources import Resources, WorkerPool, open_analyzer, open_worker_launcher
 from voiceclone_cli.pipeline.run import run
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.planning.plan import make_plan
-from voiceclone_cli.rundir.directory import LOCK_NAME, locked, refuse_links
-from voiceclone_cli.rundir.manifest import ERROR
+from voiceclone_cli.references.build import STAGE as REFERENCES_STAGE
+from voiceclone_cli.rundir.cache import copy_stages
+from voiceclone_cli.rundir.directory import LOCK_NAME, locked, open_run_dir, refuse_links
+from voiceclone_cli.rundir.manifest import ERROR, Manifest, RunPaths
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress
 from voiceclone_cli.workers.pool import Pool, PoolClient
 from voiceclone_cli.workers.protocol import Launcher
@@ -43,6 +47,10 @@ ENDING_SECONDS = 20.0
 """Time for running recordings to leave consistent run directories after a stop."""
 _WRITING_SHARE = 20
 """Before the end, at most one part in twenty of the time is spent on writing batch.json."""
+
+_WAIT_SECONDS = 0.25
+SHARED_STAGES = (DIARIZATION_STAGE, TRANSCRIPTION_STAGE, REFERENCES_STAGE)
+"""What the translations of one recording have in common."""
 
 OnResult = Callable[[model.ItemResult], None]
 
@@ -172,6 +180,7 @@ def run_all(
     """
     started = time.perf_counter()
     engine = choose_engine(batch.settings, progress)
+    settings, _ = fit_to_device(batch.settings, engine)  # each recording's notes say why
     keep_tasks = any(item.request.keep_tasks for item in batch.items)
     # Those that are not given are found, or read from scripts, while other recordings are spoken already.
     languages = sorted(filter(None, {item.request.settings.language for item in batch.items}))
@@ -182,7 +191,7 @@ def run_all(
         )
         launcher = stack.enter_context(
             open_worker_launcher(
-                batch.settings,
+                settings,
                 engine,
                 tasks,
                 languages=languages,
@@ -191,8 +200,8 @@ def run_all(
                 progress=progress,
             )
         )
-        analyzer = stack.enter_context(open_analyzer(batch.settings, progress))
-        pool = stack.enter_context(Pool(launcher, timeout_scale=batch.settings.timeout_scale))
+        analyzer = stack.enter_context(open_analyzer(settings, progress))
+        pool = stack.enter_context(Pool(launcher, timeout_scale=settings.timeout_scale))
         runner = BatchRunner(batch.items, analyzer, launcher, pool, progress, on_result, logs)
         try:
             runner.start(min(MAX_OPEN, EXTRA_OPEN + launcher.room()))
@@ -260,6 +269,13 @@ class BatchRunner:
         self._cpu_lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._shown: set[str] = set()
+        self._first: dict[Path, model.BatchItem] = {}
+        """The first item of each recording, of which the others take over the analysis."""
+        self._analyzed: dict[str, threading.Event] = {}
+        """By the name of such an item: set when its analysis is over."""
+        for item in items:
+            first = self._first.setdefault(item.request.input, item)
+            self._analyzed.setdefault(first.name, threading.Event())
 
     @property
     def unfinished(self) -> int:
@@ -310,6 +326,7 @@ class BatchRunner:
         started = time.perf_counter()
         document, error = None, None
         try:
+            self._take_over_analysis(item)
             progress = ItemProgress(item.name, self)
             resources = Resources(self._analyzer, progress.open_pool, self._cpu_lock)
             result = run(item.request, progress, resources)
@@ -324,7 +341,30 @@ class BatchRunner:
             }
         except Exception as defect:  # the other recordings go on
             code, error = 1, self._describe_defect(item, defect)
+        self.mark_analyzed(item.name)
         return model.ItemResult(item, document, code, error, round(time.perf_counter() - started, 3))
+
+    def mark_analyzed(self, name: str) -> None:
+        """Let the other translations of a recording begin, whose first item has this name."""
+        if name in self._analyzed:
+            self._analyzed[name].set()
+
+    def _take_over_analysis(self, item: model.BatchItem) -> None:
+        """Wait until another translation of the recording has found turns, words and references, and copy these.
+
+        Where that one has failed there is nothing to copy, and this one begins anew. Raises Stopped.
+        """
+        first = self._first[item.request.input]
+        if first is item or item.request.force:
+            return
+        while not self._analyzed[first.name].wait(_WAIT_SECONDS):
+            if self.stopped is not None:
+                raise self.stopped
+        source = RunPaths(first.request.run_dir)
+        owner = Manifest.load(source.root).input.get("sha256") if source.manifest.is_file() else None
+        if owner:
+            with open_run_dir(item.request.run_dir, owner) as run_dir:
+                copy_stages(source.root, run_dir.root, SHARED_STAGES)
 
     def _describe_defect(self, item: model.BatchItem, defect: Exception) -> dict[str, str]:
         path = self._logs / f"{item.name}.traceback.txt"
@@ -360,6 +400,7 @@ class ItemProgress:
     ) -> Iterator[WorkerPool]:
         """Open the recording's share of the batch's pool."""
         runner = self._runner
+        runner.mark_analyzed(self._name)
 
         def workers() -> int:
             # Leases are whole batches as long as recordings share workers, and are cut for the last recordings as

@@ -149,7 +149,7 @@ def run_command(
     from voiceclone_cli.rundir.manifest import failure_document
 
     dry_run = dry_run or ctx.info_name == "plan"
-    single = is_single(input or [], list_file)
+    single = is_single(input or [], list_file) and "," not in (to or "")
     failure, plan_schema = (failure_document, PLAN_SCHEMA) if single else (batch_failure, BATCH_PLAN_SCHEMA)
     show: Callable[..., None]
     with output.failure_as_json(failure, plan_schema if dry_run else None, as_json=as_json):
@@ -163,14 +163,14 @@ def run_command(
             references=_parse_references(reference or []),
             speakers=SpeakerCount(speakers, min_speakers, max_speakers),
             consent=consent,
-            translation=targets[0] if len(targets) == 1 else None,
+            translation=targets[0] if single and targets else None,
             until=until,
             keep_original_audio=keep_original_audio,
             report=report,
             keep_tasks=keep_tasks,
             force=force,
         )
-        batch = None if single else gather(input or [], list_file, request)
+        batch = None if single else gather(input or [], list_file, request, targets)
         with display.progress() as progress:
             if batch is None and dry_run:
                 show = partial(output.show_plan, make_plan(request, progress))

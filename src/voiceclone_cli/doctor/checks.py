@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.config import Settings, models_home, path_setting
-from voiceclone_cli.engines.checkpoint import BYTES, Checkpoint, FishMemory, gigabytes, required_files
+from voiceclone_cli.engines.checkpoint import Checkpoint, required_files
 from voiceclone_cli.engines.environment import FISH_PYTHONS, version_list
 from voiceclone_cli.engines.fish import wanted_model
+from voiceclone_cli.engines.memory import BYTES, FishMemory, gigabytes
 from voiceclone_cli.engines.torch_build import cuda_advice, cuda_build
 from voiceclone_cli.errors import PreflightError, VoicecloneError
 from voiceclone_cli.languages import name_of
@@ -39,7 +40,7 @@ KOKORO_BYTES = 1100 * MB
 """A worker with kokoro."""
 
 FISH_BYTES = 600 * MB
-"""A worker with torch and fish-speech imported and its intermediate results, without weights and cache."""
+"""A worker of a GPU on the machine itself: torch and fish-speech (not measured)."""
 
 ENVIRONMENT_BYTES = 1300 * MB
 """The fish environment with the CPU build of torch."""

@@ -23,9 +23,10 @@ from voiceclone_cli.cluster.nodes import (
 from voiceclone_cli.config import Settings, models_home
 from voiceclone_cli.doctor import checks
 from voiceclone_cli.doctor.checks import ANOTHER_PYTHON, CheckRow, CheckState, Examination, rows_or_error
-from voiceclone_cli.engines.checkpoint import Checkpoint, fish_memory
+from voiceclone_cli.engines.checkpoint import Checkpoint
 from voiceclone_cli.engines.environment import environments_folder
 from voiceclone_cli.engines.fish import checkout_note, no_checkpoint, s2_checkout, wanted_model
+from voiceclone_cli.engines.memory import fish_memory, fit_to_device, read_device
 from voiceclone_cli.engines.select import EngineChoice, EngineReport, choose_engine, probe
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.models import download, store
@@ -43,6 +44,9 @@ TRIAL_SECONDS = 5.0
 """A tone takes less than one."""
 
 WORKER_CHECK = "worker answers"
+
+_SPEAKERS = 2
+"""Whose references are encoded at a time; `plan` knows how many a recording has."""
 
 
 def run_checks(
@@ -160,15 +164,27 @@ def _memory_rows(report: EngineReport, examined: Examination, settings: Settings
         return
     if not isinstance(report.checkpoint, Checkpoint) or "error" in place:
         return  # rows above say what to do first
-    model = fish_memory(report.checkpoint.folder, place["precision"], settings.batch_size)
+    folder, on_gpu = report.checkpoint.folder, place["device"].startswith("cuda")
+    settings, chosen = fit_to_device(settings, folder, lambda: read_device(examined, settings.device))
+    if chosen:
+        yield CheckRow("batch", CheckState.OK, "; ".join(chosen))
+    encoded = min(settings.threads_each, _SPEAKERS)
+    model = fish_memory(
+        folder,
+        place["precision"],
+        settings.batch_size,
+        on_gpu=on_gpu,
+        encoded=1 if on_gpu else encoded,
+        threads=1 if on_gpu else settings.threads_each,
+    )
     smaller = checks.smaller_precisions(place)
-    if place["device"].startswith("cuda"):
+    if on_gpu:
         yield checks.memory_row(memory, settings, checks.FISH_BYTES, smaller=smaller)
         yield checks.cuda_memory_row(examined, model, settings, smaller)
     else:
-        # The codec's weights stay mapped from their file, which all workers share.
-        worker = checks.FISH_BYTES + model.weights + model.cache
-        yield checks.memory_row(memory, settings, worker, shared=model.codec, smaller=smaller, model=model)
+        yield checks.memory_row(
+            memory, settings, model.total, shared=model.mapped, smaller=smaller, model=model
+        )
 
 
 def _disk_rows(report: EngineReport, settings: Settings) -> Iterator[CheckRow]:

@@ -13,19 +13,9 @@ from pathlib import Path
 
 from voiceclone_cli.children import run_child
 from voiceclone_cli.config import Settings, models_home, path_setting
-from voiceclone_cli.engines.checkpoint import (
-    EXAMINE_SECONDS,
-    GENERATIONS,
-    S1_MINI,
-    S2,
-    Checkpoint,
-    DeviceMemory,
-    checked,
-    choose,
-    device_memory,
-    generated_note,
-)
+from voiceclone_cli.engines.checkpoint import GENERATIONS, S1_MINI, S2, Checkpoint, checked, generated_note
 from voiceclone_cli.engines.environment import environment_python
+from voiceclone_cli.engines.memory import EXAMINE_SECONDS, DeviceMemory, choose, device_memory
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.models import download, hub, store
 from voiceclone_cli.types import Progress, ProgressEvent, no_progress

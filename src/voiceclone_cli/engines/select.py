@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from voiceclone_cli.config import KEEP_TAGS, Settings, models_home
+from voiceclone_cli.engines import memory
 from voiceclone_cli.engines.checkpoint import S1, S2, Checkpoint, generated_note, licence_notice
 from voiceclone_cli.engines.fish import (
     PROBE_SECONDS,
@@ -140,6 +141,21 @@ def choose_engine(settings: Settings, progress: Progress = no_progress) -> Engin
         )
         return replace(choice, notes=(*choice.notes, note))
     return choice
+
+
+def fit_to_device(settings: Settings, engine: EngineChoice) -> tuple[Settings, tuple[str, ...]]:
+    """Return the settings with the workers and lines at a time that the GPUs of an engine allow, and why.
+
+    Raises PreflightError ``checkpoint_unusable``.
+    """
+    python = engine.python
+    if engine.name != "fish" or python is None:
+        return settings, ()
+    return memory.fit_to_device(
+        settings,
+        Path(engine.checkpoint),
+        lambda: memory.device_memory(python, settings.device, settings.precision),
+    )
 
 
 def _choose_engine(settings: Settings, progress: Progress) -> EngineChoice:

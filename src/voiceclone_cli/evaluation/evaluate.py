@@ -32,8 +32,8 @@ from voiceclone_cli.mixing.timeline import original_levels
 from voiceclone_cli.references.selection import cut, exclusive_intervals, merge_intervals
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.manifest import ManifestSegment, RunPaths
-from voiceclone_cli.script.sounds import without_tags
 from voiceclone_cli.types import ANALYSIS_RATE, AudioChoice, Progress, ProgressEvent, Segment, no_progress
+from voiceclone_worker.tags import without_tags
 from voiceclone_worker.validation import dump_json
 
 _CACHE, _VERSION = "check-originals", 2

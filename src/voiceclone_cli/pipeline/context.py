@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voiceclone_cli.audio import reader
-from voiceclone_cli.engines.select import EngineChoice, choose_engine
+from voiceclone_cli.engines.select import EngineChoice, choose_engine, fit_to_device
 from voiceclone_cli.errors import InputError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.files import file_sha256, friendly_errors
 from voiceclone_cli.mixing.background import separation_model_folders
@@ -68,11 +68,13 @@ def open_run(
         sha256 = _sha256_of(request.input)
     with clock.stage("preflight"):
         engine = choose_engine(request.settings, progress)
+        settings, fitting = fit_to_device(request.settings, engine)
+        request = replace(request, settings=settings)
         _check_requirements(request, engine, progress)
         suffix, video_notes = _video_suffix(request, recording)
     with _run_dir(request, sha256) as run_dir:
         cache = StageCache(run_dir.root, cache_input(sha256, recording), progress)
-        notes = [*request.settings.notes, *recording.notes, *engine.notes, *video_notes]
+        notes = [*request.settings.notes, *recording.notes, *engine.notes, *fitting, *video_notes]
         ctx = RunContext(
             request, recording, sha256, engine, suffix, run_dir, cache, clock, notes, progress, resources
         )

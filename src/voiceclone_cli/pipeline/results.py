@@ -103,10 +103,12 @@ def make_manifest(
     clock, diarization = ctx.clock, job.diarization
     placements = {placement.segment_id: placement for placement in mix.placements} if mix else {}
     rate = mix.rate if mix else 0
-    segments = [
-        _segment(segment, job, speech, placements.get(segment.id), rate) for segment in job.script.segments
-    ]
     untranslated = _untranslated(job)
+    reasons = {error["segment"]: error["message"] for error in untranslated}
+    segments = [
+        _segment(segment, job, speech, placements.get(segment.id), rate, reasons.get(segment.id))
+        for segment in job.script.segments
+    ]
     status = speech.status(len(segments))
     return Manifest(
         status=PARTIAL if untranslated and status == SUCCESS else status,
@@ -146,7 +148,12 @@ def make_manifest(
 
 
 def _segment(
-    segment: Segment, job: SynthesisJob, speech: SynthesisResult, placement: Placement | None, rate: int
+    segment: Segment,
+    job: SynthesisJob,
+    speech: SynthesisResult,
+    placement: Placement | None,
+    rate: int,
+    untranslated: str | None,
 ) -> ManifestSegment:
     row = speech.segments.get(segment.id, SegmentRow(0, segment.id, "planned"))
     fit = job.fits.get(segment.id)
@@ -173,7 +180,11 @@ def _segment(
         "stretch": placement.stretch if placement else None,
         "overflow_seconds": placement.overflow_seconds if placement else None,
         "gain_db": placement.gain_db if placement else None,
-        "warnings": [*row.warnings, *(placement.warnings if placement else ())],
+        "warnings": [
+            *row.warnings,
+            *(placement.warnings if placement else ()),
+            *([f"It is in its original language: {untranslated}."] if untranslated else ()),
+        ],
         "unmarked": speech.unmarked.get(segment.id),
     }
 

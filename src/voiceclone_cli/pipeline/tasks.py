@@ -21,9 +21,9 @@ from voiceclone_cli.types import Diarization, Reference, Script, Segment, segmen
 from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
-ENCODING_VERSION = 6
+ENCODING_VERSION = 7
 """To be counted up when the same references give other codes."""
-SPEECH_VERSIONS = {"kokoro": 8, "echo": 2}
+SPEECH_VERSIONS = {"kokoro": 9, "echo": 2}
 """By engine, 1 for the others. To be counted up when the same inputs give other speech."""
 
 

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from voiceclone_cli.analysis.turns import GIVEN_TURNS
 from voiceclone_cli.config import LOCAL, Settings, cores
-from voiceclone_cli.engines.checkpoint import BYTES, S1, S2, generation_of, weight_files
+from voiceclone_cli.engines.checkpoint import S1, S2, generation_of, weight_files
+from voiceclone_cli.engines.memory import fish_memory
 from voiceclone_cli.engines.select import EngineChoice
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.files import state_file, write_state
@@ -42,6 +43,8 @@ FAR, FAR_MARGIN = 4.0, 1.25
 """Where there is this many times more or less to do than was measured, the margin grows by the second factor."""
 _S1_MINI_BYTES = 1.74e9
 """Size of model.pth of openaudio-s1-mini."""
+_FISH_HOST_MB = 2800
+"""A worker of a GPU on the machine itself, while it reads the weights (not measured)."""
 _FRAME_WEIGHTS = {S1.name: 1.0, S2.name: 1.53}
 """Weights that a frame of speech reads, for each byte of the file, compared with openaudio-s1-mini: of s2-pro, 8.05 times
 as many in a file of 5.26 times the size."""
@@ -109,9 +112,9 @@ def stage_costs(settings: Settings, engine: EngineChoice, diarizer: str) -> dict
     name, size, reads = _engine_identity(engine, compiled=settings.compile)
     # Measured on two threads, and twice the threads do not halve the time.
     everywhere, there = ((2 / threads) ** 0.7 for threads in (settings.threads, settings.threads_each))
-    # On the CPU the weights take their room beside codec, cache and torch; on a GPU only while they are read.
-    weights = 0.0 if gpu and engine.device != "cpu" else size * _S1_MINI_BYTES / 2 * _bytes_each(engine)
-    worker_mb = {"kokoro": 1100, "fish": round(2800 + weights / 1e6)}.get(engine.name, 30)
+    worker_mb = {"kokoro": 1100, "fish": 0}.get(engine.name, 30)
+    if engine.name == "fish":
+        worker_mb = _fish_worker_mb(engine, settings, on_gpu=gpu and engine.device != "cpu")
     load = {"kokoro": 1.2, "fish": 3.0 + 4.0 * size}.get(engine.name, 0.01)
     effort = engine.options.get("effort", "")
     encode = {"kokoro": {"fast": 2.0, "best": 9.0}.get(effort, 5.0), "fish": 8.0}.get(engine.name, 0.01)
@@ -163,9 +166,16 @@ def _engine_identity(engine: EngineChoice, *, compiled: bool) -> tuple[str, floa
     return f"fish, {folder.name} of {size} bytes, {how}", relative, relative * _FRAME_WEIGHTS[generation.name]
 
 
-def _bytes_each(engine: EngineChoice) -> int:
-    """Return the bytes of a weight on the CPU, where "auto" is float32."""
-    return BYTES.get(engine.precision, 4)
+def _fish_worker_mb(engine: EngineChoice, settings: Settings, *, on_gpu: bool) -> int:
+    """Return what a worker with fish takes on the machine itself, where "auto" is float32."""
+    precision = "float32" if engine.precision == "auto" else engine.precision
+    try:
+        memory = fish_memory(
+            Path(engine.checkpoint), precision, settings.batch_size, threads=settings.threads_each
+        )
+    except (OSError, PreflightError):
+        return _FISH_HOST_MB  # the worker says what is wrong with the checkpoint
+    return _FISH_HOST_MB if on_gpu else round((memory.total + memory.mapped) / 1e6)
 
 
 def speech_seconds(segments: Iterable[Segment]) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 from voiceclone_cli import types
 from voiceclone_cli.audio.writer import VERSION as ORIGINAL_VERSION
 from voiceclone_cli.config import models_home
-from voiceclone_cli.engines.checkpoint import fish_memory, size_text
+from voiceclone_cli.engines.memory import fish_memory, size_text
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.languages import name_of
 from voiceclone_cli.mixing.background import KEEP
@@ -269,7 +269,7 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
             "checkpoint": engine.checkpoint or None,
             "device": engine.device,
             "precision": engine.precision,
-            "memory": _model_memory(ctx),
+            "memory": _model_memory(ctx, len(job.references)),
         },
         "mode": settings.mode,
         "workers": settings.pool_size,
@@ -301,7 +301,7 @@ def _document(ctx: RunContext, run_dir: RunDir, job: SynthesisJob, found: RunEst
     }
 
 
-def _model_memory(ctx: RunContext) -> dict[str, int | str] | None:
+def _model_memory(ctx: RunContext, references: int) -> dict[str, int | str] | None:
     """Return the bytes that the model of fish takes in each worker, computed from its files; None for another engine.
 
     Where the precision is left to the worker it is that of a GPU, if there is one, else of the CPU.
@@ -311,7 +311,15 @@ def _model_memory(ctx: RunContext) -> dict[str, int | str] | None:
         return None
     on_gpu = engine.device != "cpu" and has_nvidia_gpu()
     precision = engine.precision if engine.precision != "auto" else "bf16" if on_gpu else "float32"
-    memory = fish_memory(Path(engine.checkpoint), precision, settings.batch_size)
+    encoded = 1 if on_gpu else min(settings.threads_each, max(1, references))
+    memory = fish_memory(
+        Path(engine.checkpoint),
+        precision,
+        settings.batch_size,
+        on_gpu=on_gpu,
+        encoded=encoded,
+        threads=1 if on_gpu else settings.threads_each,
+    )
     return {
         "precision": precision,
         "weights_bytes": memory.weights,
@@ -319,6 +327,8 @@ def _model_memory(ctx: RunContext) -> dict[str, int | str] | None:
         "position_bytes": memory.position,
         "positions": memory.positions,
         "rows": memory.rows,
+        "results_bytes": max(memory.speaking, memory.encoding - memory.cache),
+        "process_bytes": memory.process,
         "total_bytes": memory.total,
         "text": f"{size_text(memory.total)} in {precision}: {memory}",
     }
@@ -374,7 +384,8 @@ def _notes(
     if job.translation is not None and (pending := job.translation.with_status(LineStatus.PENDING)):
         notes.append(
             f"{_count(len(pending), 'line')} {'is' if len(pending) == 1 else 'are'} still to be translated into "
-            f"{name_of(job.translation.target)}; the plan counts them as they are"
+            f"{name_of(job.translation.target)}; the plan counts them as they are, and a language model takes about "
+            f"{job.translation.pending.total} tokens for them (--max-tokens allows {job.settings.max_tokens})"
         )
     if lacking := _lacking(ctx, job):
         notes.append(f"the run fetches first: {', '.join(lacking)}")

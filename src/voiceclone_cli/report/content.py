@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from voiceclone_cli.analysis.turns import TurnIndex
 from voiceclone_cli.evaluation.text import WER
 from voiceclone_cli.files import file_sha256
+from voiceclone_cli.languages import name_of
 from voiceclone_cli.mixing.slots import AUDIBLE_OVERFLOW
 from voiceclone_cli.report.word_diff import word_diff
 from voiceclone_cli.rundir import manifest
@@ -26,6 +27,7 @@ from voiceclone_cli.script.sounds import omitted_summary
 from voiceclone_cli.script.speakers import describe_found_by
 from voiceclone_cli.system import quoted_command
 from voiceclone_cli.types import Progress, ProgressEvent, Turn
+from voiceclone_worker.tags import without_tags
 
 STAGE = "report"
 
@@ -101,6 +103,7 @@ def content_of(folder: ReportFolder, progress: Progress) -> dict[str, Any]:
         "original": _track(folder, "original.flac"),
         "mix": _track(folder, "mix.wav"),
         "checked": bool(folder.check),
+        "translated_from": _text((run.translation or {}).get("from")),
         "facts": facts_of(folder),
         "timing": timing_of(folder),
         "omitted": omitted_of(folder),
@@ -230,12 +233,23 @@ def facts_of(folder: ReportFolder) -> Pairs:
         "Diarizer": ": ".join(filter(None, (run.diarizer, run.diarizer_why))),
         "Script from": run.script_from,
         "Language": ", because ".join(filter(None, (run.language, run.language_why))),
+        "Translation": _translation(run.translation or {}),
         "Speakers found": describe_found_by(run.speakers_found),
         "Mode": run.mode,
         "Background": run.background,
         "Watermark": run.watermark or ("none: the audio is not marked as synthetic" if run.versions else ""),
     }
     return [(name, value) for name, value in facts.items() if value]
+
+
+def _translation(document: Document) -> str:
+    """Return how many lines were translated, between which languages and by what; empty without a translation."""
+    done, failed = _number(document.get("done")), _number(document.get("failed"))
+    if done is None or failed is None:
+        return ""
+    source, target = (name_of(_text(document.get(key))) for key in ("from", "to"))
+    by = f"{_text(document.get('translator'))} ({_text(document.get('destination'))})"
+    return f"{done:.0f} of {done + failed:.0f} lines from {source} to {target}, by {by}"
 
 
 def timing_of(folder: ReportFolder) -> dict[str, Any]:
@@ -438,11 +452,14 @@ def _line(
         max_stretch=max_stretch,
         is_uncertain=is_uncertain,
     )
-    unmarked = segment["unmarked"]
+    unmarked, text = segment["unmarked"], segment["text"]
+    # A stage direction that was kept is in the line, but no word that is spoken.
+    words = text if folder.run.request.get("tags") is None else without_tags(text)
     return {
         "id": segment["id"],
         "speaker": segment["speaker"],
-        "text": segment["text"],
+        "text": text,
+        "original": segment.get("original", ""),
         "language": segment["language"],
         "status": LOST if LOST in flags else segment["status"],
         "file": folder.link(wav),
@@ -463,7 +480,7 @@ def _line(
         "seconds": peaks["seconds"] if peaks else None,
         "stretch": segment["stretch"],
         "overflow": segment["overflow_seconds"],
-        "check": _line_check(segment["text"], segment["language"], check),
+        "check": _line_check(words, segment["language"], check),
         "stale": bool(found) and not check,
     }
 

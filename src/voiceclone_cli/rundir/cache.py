@@ -8,6 +8,7 @@ to the entry, or the entry itself, was changed or is gone.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from errno import ENOENT
 from pathlib import Path
@@ -182,6 +183,23 @@ class StageCache:
 
     def _fingerprint(self, inputs: Mapping[str, Any]) -> str:
         return fingerprint({"input": self._input, **inputs})
+
+
+def copy_stages(source: Path, target: Path, stages: Iterable[str]) -> None:
+    """Copy stages of a run directory, with their files, into another one of the same input that has none of them yet.
+
+    Each is checked when it is used, as any other. Raises what ``friendly_errors`` raises.
+    """
+    with friendly_errors(target):
+        for stage in stages:
+            entry = json_object(_entry_path(source, stage))
+            files = [name for key in ("files", "large_files") for name in entry.get(key, ())]
+            if not entry or _entry_path(target, stage).exists():
+                continue
+            for name in files:
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source / name, target / name)
+            write_text_atomic(_entry_path(target, stage), dump_json(entry) + "\n")
 
 
 NULL_CACHE = StageCache(None)

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from voiceclone_cli.script.typography import join_rows
+from voiceclone_worker.tags import TAG
 
 OPENING, CLOSING = "[(（［【〔〖﹙﹝", "])）］】〕〗﹚﹞"
 PARENTHESES = "(（﹙"
@@ -90,8 +91,7 @@ _MUSIC_WORDS = re.compile(
 _WIDE_SQUARE = re.compile(
     r"［[^［］\n]{0,500}］|【[^【】\n]{0,500}】|〔[^〔〕\n]{0,500}〕|〖[^〖〗\n]{0,500}〗"
 )
-_TAG = re.compile(r"\[[^\[\]\n]{0,500}\]")
-_SQUARE = re.compile(f"{_TAG.pattern}|{_WIDE_SQUARE.pattern}")
+_SQUARE = re.compile(f"{TAG.pattern}|{_WIDE_SQUARE.pattern}")
 _STARRED = re.compile(r"(?<![\w*])\*(?![\s*])([^*\n]{1,100})(?<!\s)\*(?![\w*])")
 _ROUND = re.compile(r"\([^()\n]{0,500}\)|（[^（）\n]{0,500}）|﹙[^﹙﹚\n]{0,500}﹚")
 _SIGNIFICANT = re.compile(rf"[{re.escape(OPENING)}{_NOTES}#*]")
@@ -126,11 +126,6 @@ def omit_sounds(
         text = _omit(text, _STARRED, _is_starred_sound, found)
         text = _omit(text, _ROUND, _is_round_sound, found)
     return text, found
-
-
-def without_tags(text: str) -> str:
-    """Return the text without what it has in square brackets of plain width, for an engine that speaks none of it."""
-    return " ".join(_TAG.sub(" ", text).split())
 
 
 def _omit_music(text: str, found: list[Omission]) -> str:

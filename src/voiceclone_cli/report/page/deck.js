@@ -60,6 +60,7 @@ function track(one, seconds) {
 
 function deckText(line) {
   const parts = [el("p", { class: "words", dir: "auto", lang: line.language || null }, ...scriptText(line))];
+  if (line.original) parts.push(el("p", { class: "transcript", dir: "auto", lang: content.translated_from || null }, el("b", {}, "⟦translated from⟧"), line.original));
   const { check } = line;
   if (check && check.diff) parts.push(el("p", { class: "transcript", dir: "auto" }, el("b", {}, "⟦transcript⟧"), transcriptOf(check)));
   else if (check && check.not_scored) parts.push(el("p", { class: "transcript" }, el("b", {}, "⟦not compared⟧"), check.not_scored));

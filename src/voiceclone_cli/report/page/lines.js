@@ -19,13 +19,20 @@ function rowOf(index) {
     cell("id", line.id),
     cell("speaker", speakerTag(line.speaker)),
     cell("time", clock(line.start)),
-    el("div", { role: "gridcell", class: "text", dir: "auto", lang: line.language || null }, line.text),
+    textCell(line),
     cell("sound wide", line.peaks || content.original ? el("canvas", { "aria-hidden": "true" }) : NONE),
     ...COLUMNS.filter((one) => one.show).map((one) => numberCell(one, line)),
     cell("flags", ...fewFlags(line)),
     el("div", { class: "measures", "aria-hidden": "true" }, measuresOf(line)),
   );
   return row;
+}
+
+/** The text, beside what it is a translation of. */
+function textCell(line) {
+  if (!line.original) return el("div", { role: "gridcell", class: "text", dir: "auto", lang: line.language || null }, line.text);
+  const original = el("span", { class: "muted", dir: "auto", lang: content.translated_from || null }, line.original);
+  return el("div", { role: "gridcell", class: "pair" }, original, el("span", { dir: "auto", lang: line.language || null }, line.text));
 }
 
 function numberCell(one, line) {

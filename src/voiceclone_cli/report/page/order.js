@@ -43,7 +43,7 @@ function passes(line, { search, speaker, status, flag: wanted }) {
   if (wanted === "unchecked" && (line.check || line.status !== "done")) return false;
   if (wanted.startsWith("=") && !line.flags.includes(wanted.slice(1))) return false;
   const transcript = (line.check && line.check.transcript) || "";
-  return !search || `${line.id}\n${line.speaker}\n${line.text}\n${transcript}`.toLowerCase().includes(search.toLowerCase());
+  return !search || `${line.id}\n${line.speaker}\n${line.text}\n${line.original}\n${transcript}`.toLowerCase().includes(search.toLowerCase());
 }
 
 function applyFilters() {

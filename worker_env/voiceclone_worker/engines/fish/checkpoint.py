@@ -48,7 +48,6 @@ _DEEPEST = 20
 """Levels of codec.yaml; the published one has five. Reading takes the square of them."""
 _MOST_BYTES = {
     "codec.yaml": 1 << 16,
-    "model.safetensors.index.json": 1 << 22,
     "special_tokens.json": 1 << 24,
     "tokenizer.json": 1 << 26,
     "tokenizer.tiktoken": 1 << 26,
@@ -243,8 +242,10 @@ def choose_device(device: str, precision: str, worker: int | None = None) -> tup
 
 def precisions(device: torch.device) -> list[str]:
     """Return the precisions of ``device``, in the order of ``PRECISIONS``."""
+    # int8's weights are widened to bf16, which Metal's and older GPUs' products do not have or only emulate.
     if device.type != "cpu":
-        return [name for name in PRECISIONS if name != "int8"]
+        has_bf16 = device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 8
+        return [name for name in PRECISIONS if name != "int8" or has_bf16]
     # int8's product is made for x86. bf16 works on every CPU: where oneDNN refuses it, by the ordinary product.
     return [name for name in PRECISIONS if name != "fp16" and (name != "int8" or int8_works())]
 

@@ -30,7 +30,7 @@ from voiceclone_worker.engines.fish.frame_step import (
 )
 from voiceclone_worker.engines.fish.model import Model
 from voiceclone_worker.engines.fish.sampling import Sampling
-from voiceclone_worker.engines.fish.transformer import KeyValueCache
+from voiceclone_worker.engines.fish.transformer import PLAIN, KeyValueCache, Products
 from voiceclone_worker.engines.fish.weights import Weights
 from voiceclone_worker.speech_units import speech_units
 
@@ -149,7 +149,7 @@ class Decoder:
         sampling: Sampling,
         slots: int,
         *,
-        int8: bool = False,
+        products: Products = PLAIN,
         compiled: bool = False,
         make_runner: Callable[[Model], FrameRunner] = runner_for,
         started: Callable[[DecoderLine], None] = lambda line: None,
@@ -158,7 +158,7 @@ class Decoder:
 
         ``make_runner``: how its steps are run. ``started`` is called with each line when it gets its slot.
         """
-        self.model = Model(weights, sampling, int8=int8, compiled=compiled)
+        self.model = Model(weights, sampling, products, compiled=compiled)
         self._runner = make_runner(self.model)
         self._sampling, self._started = sampling, started
         self.slots = slots

@@ -16,8 +16,11 @@ from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine, LineEnd
 from voiceclone_worker.engines.fish.frame_step import runner_for
 from voiceclone_worker.engines.fish.generations import check_files, generation_of
 from voiceclone_worker.engines.fish.sampling import SamplingSettings
+from voiceclone_worker.engines.fish.transformer import products_of
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec
+from voiceclone_worker.runtime import release_free_memory
 from voiceclone_worker.speech_units import speech_units
+from voiceclone_worker.tags import without_tags
 
 MAX_ATTEMPTS = 3
 """Attempts at a line, each with another seed."""
@@ -37,10 +40,13 @@ class FishEngine:
         compiled = bool(spec.options.get("compile", False))
         if "threads" in spec.options:
             torch.set_num_threads(_whole_option(spec, "threads", 1))
-        self._most_frames = _whole_option(spec, "max_new_tokens", 1024)
-        self._keeps_tags = _tags_option(spec)
+        keeps_tags = _tags_option(spec)
         folder = Path(spec.checkpoint)
         generation = generation_of(folder)
+        most = int(generation.layout.sampling["max_new_tokens"])
+        self._most_frames = _whole_option(spec, "max_new_tokens", most)
+        self._reads_tags = generation.reads_tags
+        self._drops_tags = generation.reads_tags and not keeps_tags
         settings = SamplingSettings(
             temperature=_number_option(spec, "temperature", generation.defaults.temperature, 2.0),
             top_p=_number_option(spec, "top_p", generation.defaults.top_p, 1.0),
@@ -51,7 +57,7 @@ class FishEngine:
         check_files(folder, generation)
         checkpoint.open_upstream(source)
         self._device, precision = checkpoint.choose_device(spec.device, spec.precision)
-        is_cpu, int8 = self._device.type == "cpu", precision == "int8"
+        is_cpu, products = self._device.type == "cpu", products_of(precision, self._device)
         self._emit = emit
         self._codec = Codec(folder, self._device, self._note)
         weights, self._prompts = generation.load(folder, self._device, checkpoint.PRECISIONS[precision])
@@ -62,12 +68,11 @@ class FishEngine:
                 f"the model of {folder} has {weights.shape.codebooks} codebooks and its codec {self._codec.codebooks}; "
                 "fetch or make it again",
             )
-        self._without_tags = generation.without_tags
         self._decoder = Decoder(
             weights,
-            generation.sampling(weights, settings, int8=int8),
+            generation.sampling(weights, settings, products),
             spec.batch_size,
-            int8=int8,
+            products=products,
             compiled=compiled and not is_cpu,
             make_runner=partial(runner_for, note=self._note),
             started=self._emit_started,
@@ -79,12 +84,15 @@ class FishEngine:
         self._codec_batch = threads if is_cpu else spec.batch_size
         self._threads = Threads(threads)
         self._last_progress = 0.0
+        # Laying out a gigabyte of weights anew leaves a tenth of it free, but not returned.
+        release_free_memory()
 
     def encode(
         self, references: Sequence[ReferenceSpec]
     ) -> Iterator[tuple[ReferenceSpec, SegmentError | None]]:
         """Write the codes of each reference; codes of the same audio and checkpoint are kept."""
-        return self._codec.encode(references)
+        yield from self._codec.encode(references)
+        release_free_memory()
 
     def generate(self, rows: Sequence[SpeechRow]) -> Iterator[Outcome]:
         """Synthesize the rows in one rolling batch, the longest first, so that none is alone at the end."""
@@ -120,11 +128,11 @@ class FishEngine:
         return self._prompts.voice(self._prompt_text(reference.text), codes)
 
     def _prompt_text(self, text: str) -> str:
-        return text if self._keeps_tags else self._without_tags(text)
+        return without_tags(text) if self._drops_tags else text
 
     def _submit(self, row: SpeechRow, voice: torch.Tensor, attempt: int) -> None:
         segment = row.segment
-        words = self._without_tags(segment.text)
+        words = without_tags(segment.text) if self._reads_tags else segment.text
         if words != segment.text and not words.strip():
             raise SegmentError("nothing_to_speak", "the line has nothing but tags in square brackets")
         text = self._prompts.line(self._prompt_text(segment.text))

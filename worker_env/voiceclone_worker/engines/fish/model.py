@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from voiceclone_worker.engines.fish.sampling import Sampling
-from voiceclone_worker.engines.fish.transformer import KeyValueCache, TransformerStack, causal_mask, product
+from voiceclone_worker.engines.fish.transformer import KeyValueCache, Products, TransformerStack, causal_mask
 from voiceclone_worker.engines.fish.weights import NormWeights, Weights
 
 
@@ -57,19 +57,19 @@ class Windows:
 class Model:
     """Both transformers for rows at different positions; it takes over the weights."""
 
-    def __init__(self, weights: Weights, sampling: Sampling, *, int8: bool, compiled: bool) -> None:
+    def __init__(self, weights: Weights, sampling: Sampling, products: Products, *, compiled: bool) -> None:
         shape = weights.shape
         self._weights, self.sampling = weights, sampling
         self.device, self._dtype = weights.device, weights.dtype
         self.codebooks = shape.codebooks
         self.longest = shape.window
         """Positions of the model's window."""
-        self._slow = TransformerStack(weights.slow, int8=int8)
-        self._fast = TransformerStack(weights.fast, int8=int8)
+        self._slow = TransformerStack(weights.slow, products.slow)
+        self._fast = TransformerStack(weights.fast, products.others)
         if compiled:
             self._slow.compile()
             self._fast.compile()
-        self._codes_head = product(weights.codes_head(sampling.values), int8=int8)
+        self._codes_head = products.others(weights.codes_head(sampling.values), None)
         offsets = torch.arange(self.codebooks, device=self.device) * shape.codebook_size
         self._offsets = offsets[None, :, None]
 

@@ -10,11 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from voiceclone_worker.engines.fish.transformer import Product, product
+from voiceclone_worker.engines.fish.layout import RESIDUAL_CODES
+from voiceclone_worker.engines.fish.transformer import PLAIN, Product, Products
 from voiceclone_worker.engines.fish.weights import Weights
-
-RESIDUAL_CODES = 1024
-"""Values of a residual codebook's code, which the codec has; the models have as many as for the first codebook."""
 
 TOP_K = 30
 """Candidates that S2 chooses among, at most."""
@@ -77,14 +75,14 @@ class PenaltySampling:
     window = 16
     values = RESIDUAL_CODES
 
-    def __init__(self, weights: Weights, settings: SamplingSettings, *, int8: bool = False) -> None:
+    def __init__(self, weights: Weights, settings: SamplingSettings, products: Products = PLAIN) -> None:
         self.begin, self.end = weights.tokens.begin, weights.tokens.end
         # Upstream passes them in bfloat16, so the same numbers are used here.
         numbers = [settings.temperature, settings.top_p, settings.repetition_penalty]
         rounded = torch.tensor(numbers, dtype=torch.bfloat16)
         self._temperature, self._top_p, self._penalty = rounded.tolist()
         self._ids: Tensor = self._considered(weights).to(weights.device)
-        self.head = product(weights.head(self._ids), int8=int8)
+        self.head = products.others(weights.head(self._ids), None)
         self._codebooks = weights.shape.codebooks
 
     def _considered(self, weights: Weights) -> Tensor:
@@ -130,11 +128,11 @@ class RasSampling:
     window = 10
     values = RESIDUAL_CODES
 
-    def __init__(self, weights: Weights, settings: SamplingSettings, *, int8: bool = False) -> None:
+    def __init__(self, weights: Weights, settings: SamplingSettings, products: Products = PLAIN) -> None:
         self.begin, self.end = weights.tokens.begin, weights.tokens.end
         self._temperature, self._top_p = settings.temperature, settings.top_p
         self._ids = _candidates(weights).to(weights.device)
-        self.head = product(weights.head(self._ids), int8=int8)
+        self.head = products.others(weights.head(self._ids), None)
         self._codebooks = weights.shape.codebooks
 
     def noise(self, generators: Sequence[torch.Generator]) -> list[Tensor]:

@@ -13,6 +13,7 @@ refuses bfloat16, the ordinary product computes it row by row, with the same pro
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,13 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from voiceclone_worker.engines.fish.weights import (
-    BlockWeights,
-    LinearWeights,
-    NormWeights,
-    StackWeights,
-    TransformerShape,
-)
+from voiceclone_worker.engines.fish.layout import TransformerShape
+from voiceclone_worker.engines.fish.weights import BlockWeights, NormWeights, StackWeights
 
 
 class Product(Protocol):
@@ -45,10 +41,8 @@ FEWEST_ROWS = 4
 time."""
 
 
-def product(weight: Tensor, bias: Tensor | None = None, *, int8: bool = False) -> Product:
+def product(weight: Tensor, bias: Tensor | None = None) -> Product:
     """Return the product with ``weight`` [out, in], in the layout that is fastest on its device."""
-    if int8:
-        return _Int8(weight, bias)
     if weight.device.type == "cpu" and _packs(weight.dtype):
         return _Packed(weight, bias)
     return _Plain(weight, bias)
@@ -90,7 +84,7 @@ class _Packed:
         return y[: len(rows)].view(*x.shape[:-1], self._out)
 
 
-class _Int8:
+class Int8Product:
     """Weights in int8 with a scale for each output, activations in int8 with a scale for each row.
 
     The scale of a row comes from that row alone, so that a row does not depend on the others (dynamic quantisation
@@ -116,6 +110,7 @@ class _Int8:
         self.nbytes: int = quantised.numel()
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Return the product for ``x``."""
         rows = x.reshape(-1, x.shape[-1]).float()
         scale = rows.abs().amax(1, keepdim=True).clamp(min=1e-8) / self._levels
         y: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
@@ -125,8 +120,57 @@ class _Int8:
         return (y if self._bias is None else y + self._bias).to(x.dtype)
 
 
+class Int8WeightProduct:
+    """Weights in int8 with a scale for each output, activations as they are, by ordinary operations on any device.
+
+    The weights are widened in each call, for that call alone: the memory of one matrix is taken, and no time is saved.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        wide = weight.float()
+        self._scale = wide.abs().amax(1).clamp(min=1e-8) / 127
+        self._weight = (wide / self._scale[:, None]).round_().to(torch.int8)
+        self._bias = bias
+        self.nbytes: int = self._weight.nbytes
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the product for ``x``."""
+        rows = x.reshape(-1, x.shape[-1])
+        # Whole numbers up to 127 are exact in every format; the scale is applied before the sum is rounded.
+        y = F.linear(_filled(rows), self._weight.to(x.dtype))[: len(rows)].float() * self._scale
+        y = y if self._bias is None else y + self._bias
+        return y.to(x.dtype).view(*x.shape[:-1], -1)
+
+
+MakeProduct = Callable[[Tensor, Tensor | None], Product]
+
+
+@dataclass(frozen=True)
+class Products:
+    """How the matrix products of a model are made."""
+
+    slow: MakeProduct
+    """In the slow transformer's blocks, four fifths of the weights or more."""
+    others: MakeProduct
+    """In the fast transformer, and for the logits: a rounded logit is another token."""
+
+
+PLAIN = Products(product, product)
+INT8 = Products(Int8Product, Int8Product)
+"""Of x86 CPUs."""
+INT8_WEIGHTS = Products(Int8WeightProduct, product)
+"""Of GPUs with little memory."""
+
+
+def products_of(precision: str, device: torch.device) -> Products:
+    """Return the products of a precision (of ``checkpoint.PRECISIONS``) on a device."""
+    if precision != "int8":
+        return PLAIN
+    return INT8 if device.type == "cpu" else INT8_WEIGHTS
+
+
 def int8_works() -> bool:
-    """Return whether this machine has the int8 product."""
+    """Return whether this CPU has the int8 product."""
     return "fbgemm" in torch.backends.quantized.supported_engines
 
 
@@ -176,10 +220,10 @@ class KeyValueCache:
 class TransformerStack:
     """Transformer blocks, with weights laid out for few rows."""
 
-    def __init__(self, weights: StackWeights, *, int8: bool) -> None:
-        """Take over the blocks of ``weights``."""
+    def __init__(self, weights: StackWeights, make: MakeProduct) -> None:
+        """Take over the blocks of ``weights``; ``make`` makes their products."""
         shape = weights.shape
-        self.blocks = [_Block(block, shape, int8=int8) for block in weights.take_blocks()]
+        self.blocks = [_Block(block, shape, make) for block in weights.take_blocks()]
         self._rotations = weights.rotations
         self._pass = self._run
         self._shape = (shape.key_heads, shape.head_size)
@@ -247,15 +291,15 @@ class _PassState:
 
 
 class _Block:
-    def __init__(self, block: BlockWeights, shape: TransformerShape, *, int8: bool) -> None:
+    def __init__(self, block: BlockWeights, shape: TransformerShape, make: MakeProduct) -> None:
         self._heads, self._key_heads, self._size = shape.heads, shape.key_heads, shape.head_size
         self._before, self._after = block.before_attention, block.before_feed
         self._head_norm = _head_norm(block, shape)
-        self._qkv = _linear(block.qkv, int8)
-        self._out = _linear(block.attention_out, int8)
+        self._qkv = make(block.qkv.weight, block.qkv.bias)
+        self._out = make(block.attention_out.weight, block.attention_out.bias)
         # One product instead of two: the activations are read once, with one call less.
-        self._gates = product(torch.cat([block.gate.weight, block.value.weight]), int8=int8)
-        self._down = _linear(block.feed_out, int8)
+        self._gates = make(torch.cat([block.gate.weight, block.value.weight]), None)
+        self._down = make(block.feed_out.weight, block.feed_out.bias)
         self.nbytes = sum(p.nbytes for p in (self._qkv, self._out, self._gates, self._down))
 
     def __call__(self, x: Tensor, keys: Tensor, values: Tensor, step: _PassState) -> Tensor:
@@ -284,10 +328,6 @@ class _Block:
         )
         y = y.view(n, self._key_heads, shared, t, self._size).permute(0, 3, 1, 2, 4)
         return self._out(y.reshape(n, t, self._heads * self._size))
-
-
-def _linear(linear: LinearWeights, int8: bool) -> Product:
-    return product(linear.weight, linear.bias, int8=int8)
 
 
 def _head_norm(block: BlockWeights, shape: TransformerShape) -> tuple[Tensor, float] | None:

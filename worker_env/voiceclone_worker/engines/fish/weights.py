@@ -14,46 +14,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from voiceclone_worker.engines.fish.layout import ModelShape, TransformerShape
+
 _FLOATS = (torch.float32, torch.bfloat16, torch.float16)
-
-
-@dataclass(frozen=True)
-class TransformerShape:
-    """Sizes of one of the two transformers."""
-
-    width: int
-    layers: int
-    heads: int
-    key_heads: int
-    """Each is shared by as many query heads."""
-    head_size: int
-    inner: int
-    """Width of the feed-forward part."""
-    norm_eps: float
-    rope_base: float
-    head_norms: bool
-    """Whether queries and keys are normed."""
-    qkv_bias: bool = False
-    out_bias: bool = False
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """Sizes of a model, and where the generations differ in what they compute."""
-
-    slow: TransformerShape
-    fast: TransformerShape
-    vocabulary: int
-    codebooks: int
-    codebook_size: int
-    window: int
-    """Positions of a sequence."""
-    tied_head: bool
-    """Whether the head's matrix is that of the embeddings."""
-    scaled_frames: bool
-    """Whether the embedding of a frame is divided by the root of how many it is the sum of."""
-    fast_reads_normed: bool
-    """Whether the fast transformer is told the slow one's state after its last norm, or before."""
 
 
 @dataclass(frozen=True)

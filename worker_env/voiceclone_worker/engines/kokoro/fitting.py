@@ -154,7 +154,7 @@ Similarity of seven people's clips of 1, 1.5, 2 and 3 s, by an encoder that take
 .66, .67, .68, .67; with the linear map .68, .70, .71, .71; with the lookup .68, .69, .71, .71 (of 10 s .73).
 """
 _LOWEST_QUALITY = 2.9
-"""DNSMOS of a converted probe. Below, the conversion is weakened."""
+"""DNSMOS of converted probes. Below, the conversion is weakened."""
 FOREIGN_LOOKUP = 0.5
 """Share of the nearest frames in lines of another language than the reference's."""
 _FOREIGN_MAP = 0.8
@@ -246,6 +246,13 @@ class _Prober:
     tokens: Mapping[str, list[int]]
     """The probe of each language."""
 
+    def typical_sound(self, reference: ReferenceTraits, language: str, probe: _Probe) -> Floats:
+        """Return the typical sentence of a language in the mixture of a probe, not converted."""
+        tokens = reader.to_tokens(reader.to_phonemes(registry.probe_of(language).typical, language))
+        style = self.table.style(*probe.mixture, len(tokens))
+        plan = with_pitch(self.model.plan(tokens, style, 1.0), reference.pitch, probe.own_pitch)
+        return self.model.render(plan, style)
+
     def probe(
         self, reference: ReferenceTraits, language: str, mixture: tuple[Floats, Floats]
     ) -> list[_Probe]:
@@ -305,7 +312,10 @@ def fit_voices(
                     probes += future.result()
                     probed(reference, sum(map(len, futures.values())))
                 best = max(probes, key=partial(_score, reference, language, others))
-                conversion, found = _checked(reference, language, best, quality)
+                typical = partial(prober.typical_sound, reference, language, best)
+                conversion, found = checked_conversion(
+                    reference, best.conversion, best.signal, typical, quality
+                )
                 notes += [note for note in found if note not in notes]
                 rate = len(prober.tokens[language]) / speech_seconds(best.signal, RATE)
                 pace = rate / _probe_rate(language, effort)
@@ -404,11 +414,19 @@ def _conversions(reference: ReferenceTraits, language: str, probe: Floats) -> li
     )
 
 
-def _checked(
-    reference: ReferenceTraits, language: str, probe: _Probe, quality: SpeechQuality | None
+def checked_conversion(
+    reference: ReferenceTraits,
+    conversion: Conversion,
+    probe: Floats,
+    typical: Callable[[], Floats],
+    quality: SpeechQuality | None,
 ) -> tuple[Conversion, list[str]]:
-    """Return the conversion of a probe, weaker where it sounds bad, and sentences on how it is not the usual one."""
-    conversion, speaker, notes = probe.conversion, reference.spec.speaker, []
+    """Return the conversion, weaker where the voice sounds bad, and sentences on how it is not the usual one.
+
+    A probe is one sentence, with vowels and nasals mostly, in which some voices sound worse than in others. So one that
+    sounds bad is scored together with the ``typical`` sentence, which is synthesized for that.
+    """
+    speaker, notes = reference.spec.speaker, []
     if reference.seconds < _LOOKUP_SECONDS:
         steps = "the mean and the variation" if reference.seconds >= _MAP_SECONDS else "the mean"
         notes.append(
@@ -417,11 +435,18 @@ def _checked(
         )
     if quality is None:
         return conversion, notes
-    whole = quality.score(_converted(probe.signal, conversion))
+    if quality.score(_converted(probe, conversion)) >= _LOWEST_QUALITY:
+        return conversion, notes
+    sounds = (probe, typical())
+
+    def score_of(conversion: Conversion) -> float:
+        return sum(quality.score(_converted(sound, conversion)) for sound in sounds) / len(sounds)
+
+    whole = score_of(conversion)
     if whole >= _LOWEST_QUALITY:
         return conversion, notes
     weaker = replace(conversion, strength=_WEAKER)
-    found = [(quality.score(_converted(probe.signal, each)), each) for each in (weaker, weaker.mean_only())]
+    found = [(score_of(each), each) for each in (weaker, weaker.mean_only())]
     score, chosen = next(
         (pair for pair in found if pair[0] >= _LOWEST_QUALITY), max(found, key=lambda pair: pair[0])
     )

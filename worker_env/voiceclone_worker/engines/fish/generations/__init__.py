@@ -14,7 +14,11 @@ from voiceclone_worker.engines.base import EngineError
 from voiceclone_worker.engines.fish.checkpoint import friendly_errors
 from voiceclone_worker.engines.fish.configuration import read_config
 from voiceclone_worker.engines.fish.generations import s1, s2
+from voiceclone_worker.engines.fish.layout import INDEX, CheckpointLayout, weight_files
+from voiceclone_worker.engines.fish.layout import S1 as S1_LAYOUT
+from voiceclone_worker.engines.fish.layout import S2 as S2_LAYOUT
 from voiceclone_worker.engines.fish.sampling import PenaltySampling, RasSampling, Sampling, SamplingSettings
+from voiceclone_worker.engines.fish.transformer import PLAIN, Products
 from voiceclone_worker.engines.fish.weights import Weights
 
 
@@ -36,7 +40,7 @@ class Prompts(Protocol):
 class MakeSampling(Protocol):
     """Makes the sampling rule of a generation."""
 
-    def __call__(self, weights: Weights, settings: SamplingSettings, *, int8: bool = False) -> Sampling:
+    def __call__(self, weights: Weights, settings: SamplingSettings, products: Products = PLAIN) -> Sampling:
         """Return the rule for these weights."""
         ...
 
@@ -45,24 +49,39 @@ class MakeSampling(Protocol):
 class Generation:
     """A generation."""
 
-    name: str
-    files: Callable[[Path], tuple[str, ...]]
-    """Names of the files that a checkpoint in this folder must have."""
+    layout: CheckpointLayout
     load: Callable[[Path, torch.device, torch.dtype], tuple[Weights, Prompts]]
     """Reads a checkpoint of all files; raises EngineError ``checkpoint_unusable``."""
     sampling: MakeSampling
-    defaults: SamplingSettings
-    without_tags: Callable[[str], str]
-    """What of a line is spoken: it without the tags that stand for how it is said."""
+    reads_tags: bool
+    """Whether it takes what stands in square brackets for stage directions."""
+
+    @property
+    def defaults(self) -> SamplingSettings:
+        """How it is sampled where the user sets nothing."""
+        settings = self.layout.sampling
+        # A rule without such a number does not look at it.
+        return SamplingSettings(
+            settings["temperature"], settings["top_p"], settings.get("repetition_penalty", 1.0)
+        )
+
+    def files(self, folder: Path) -> tuple[str, ...]:
+        """Return the names of the files that a checkpoint in ``folder`` must have.
+
+        Raises EngineError ``checkpoint_unusable`` for a bad index.
+        """
+        config, *rest = self.layout.files
+        with friendly_errors(folder, INDEX):
+            return (config, *weight_files(folder, self.layout), *rest)
 
 
-S1 = Generation("S1", s1.files, s1.load, PenaltySampling, SamplingSettings(0.7, 0.7, 1.2), s1.without_tags)
-S2 = Generation("S2", s2.files, s2.load, RasSampling, SamplingSettings(0.8, 0.8), s2.without_tags)
+S1 = Generation(S1_LAYOUT, s1.load, PenaltySampling, reads_tags=False)
+S2 = Generation(S2_LAYOUT, s2.load, RasSampling, reads_tags=True)
 
 _MOST_NAMES = 8
 """Files that a message names."""
 
-_BY_MODEL_TYPE = {s1.MODEL_TYPE: S1, s2.MODEL_TYPE: S2}
+_BY_MODEL_TYPE = {generation.layout.model_type: generation for generation in (S1, S2)}
 
 
 def generation_of(folder: Path) -> Generation:

@@ -1,4 +1,4 @@
-"""The S1 generation (openaudio-s1-mini): its files, its prompt.
+"""The S1 generation (openaudio-s1-mini): its tokenizer, its prompt, its tensors.
 
 The layout of model.pth, how the tokenizer cuts a text and the prompt are those of fish-speech 0.1.0, whose own classes the
 tests compare with.
@@ -15,16 +15,9 @@ import torch
 from torch import Tensor
 
 from voiceclone_worker.engines.fish.checkpoint import check_sizes, friendly_errors, load_tensors
-from voiceclone_worker.engines.fish.configuration import CheckpointConfig, read_config
-from voiceclone_worker.engines.fish.weights import (
-    ModelShape,
-    SpeechTokens,
-    TransformerShape,
-    Weights,
-    read_weights,
-)
-
-MODEL_TYPE = "dual_ar"
+from voiceclone_worker.engines.fish.configuration import read_config
+from voiceclone_worker.engines.fish.layout import S1
+from voiceclone_worker.engines.fish.weights import SpeechTokens, Weights, read_weights
 
 SPLIT_PATTERN = "|".join(
     (
@@ -128,20 +121,10 @@ class S1Prompts:
         return row
 
 
-def without_tags(text: str) -> str:
-    """Return the text as it is: S1 has no tags in square brackets."""
-    return text
-
-
-def files(folder: Path) -> tuple[str, ...]:
-    """Return the names of a checkpoint's files."""
-    return ("config.json", "model.pth", "tokenizer.tiktoken", "special_tokens.json", "codec.pth")
-
-
 def load(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[Weights, S1Prompts]:
     """Return the weights and the prompts of a checkpoint. Raises EngineError ``checkpoint_unusable``."""
     with friendly_errors(folder, "config.json"):
-        shape = model_shape(read_config(folder, MODEL_TYPE))
+        shape = S1.shape(read_config(folder, S1.model_type))
     with friendly_errors(folder, "the tokenizer (tokenizer.tiktoken, special_tokens.json)"):
         check_sizes(folder, "tokenizer.tiktoken", "special_tokens.json")
         tokenizer = S1Tokenizer(folder)
@@ -161,50 +144,3 @@ def _named(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     named = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
     return {name: tensor for name, tensor in named.items() if name.partition(".")[0] in _PARTS}
-
-
-def model_shape(config: CheckpointConfig) -> ModelShape:
-    """Return the sizes that config.json states. Raises ValueError."""
-    width, heads = config.whole("dim"), config.whole("n_head")
-    slow = TransformerShape(
-        width=width,
-        layers=config.whole("n_layer"),
-        heads=heads,
-        key_heads=_as_many(config.whole("n_local_heads", -1), heads),
-        head_size=config.whole("head_dim", width // max(heads, 1)),
-        inner=config.whole("intermediate_size"),
-        norm_eps=config.number("norm_eps", 1e-5),
-        rope_base=config.number("rope_base", 10_000.0),
-        head_norms=config.flag("attention_qk_norm", False),
-        qkv_bias=config.flag("attention_qkv_bias", False),
-        out_bias=config.flag("attention_o_bias", False),
-    )
-    fast_heads = config.whole("fast_n_head", slow.heads)
-    fast = TransformerShape(
-        width=config.whole("fast_dim", slow.width),
-        layers=config.whole("n_fast_layer", 4),
-        heads=fast_heads,
-        key_heads=_as_many(config.whole("fast_n_local_heads", slow.key_heads), fast_heads),
-        head_size=config.whole("fast_head_dim", slow.head_size),
-        inner=config.whole("fast_intermediate_size", slow.inner),
-        norm_eps=slow.norm_eps,
-        rope_base=slow.rope_base,
-        head_norms=config.flag("fast_attention_qk_norm", slow.head_norms),
-        qkv_bias=config.flag("fast_attention_qkv_bias", slow.qkv_bias),
-        out_bias=config.flag("fast_attention_o_bias", slow.out_bias),
-    )
-    return ModelShape(
-        slow=slow,
-        fast=fast,
-        vocabulary=config.whole("vocab_size"),
-        codebooks=config.whole("num_codebooks"),
-        codebook_size=config.whole("codebook_size"),
-        window=config.whole("max_seq_len"),
-        tied_head=config.flag("tie_word_embeddings", True),
-        scaled_frames=config.flag("scale_codebook_embeddings", False),
-        fast_reads_normed=False,
-    )
-
-
-def _as_many(key_heads: int, heads: int) -> int:
-    return heads if key_heads == -1 else key_heads

@@ -1,4 +1,4 @@
-"""The S2 generation (s2-pro): its files, its prompt, and the tags in its lines.
+"""The S2 generation (s2-pro): its tokenizer, its prompt, its tensors.
 
 Weights are shards of safetensors with an index, the configuration has a part for each transformer, and the tokenizer is
 Qwen's in tokenizer.json. Written from the published layout; fish-speech's own code for it is never imported.
@@ -10,9 +10,7 @@ import importlib
 import json
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,24 +18,10 @@ from torch import Tensor
 from voiceclone_worker.engines.base import EngineError
 from voiceclone_worker.engines.fish.checkpoint import check_sizes, friendly_errors
 from voiceclone_worker.engines.fish.configuration import CheckpointConfig, read_config
-from voiceclone_worker.engines.fish.weights import (
-    ModelShape,
-    SpeechTokens,
-    TransformerShape,
-    Weights,
-    read_weights,
-)
-
-MODEL_TYPE = "fish_qwen3_omni"
-
-INDEX = "model.safetensors.index.json"
-WHOLE = "model.safetensors"
-"""All weights in one file, where there is no index."""
-
-_MOST_SHARDS = 64
+from voiceclone_worker.engines.fish.layout import INDEX, S2, WHOLE, read_index
+from voiceclone_worker.engines.fish.weights import SpeechTokens, Weights, read_weights
 
 _SPEAKER = re.compile(r"<\|speaker:\d+\|>")
-_TAG = re.compile(r"(\s*)\[[^\[\]]*\](\s*)")
 
 
 class S2Tokenizer:
@@ -140,31 +124,6 @@ def without_speakers(text: str) -> str:
     return text
 
 
-def without_tags(text: str) -> str:
-    """Return ``text`` without what stands in square brackets, which this generation takes for stage directions."""
-    words = text
-    while (shorter := _TAG.sub(_joined, words)) != words:
-        words = shorter.strip()
-    return words
-
-
-def _joined(tag: re.Match[str]) -> str:
-    before, after = tag.groups()
-    # A space before the tag is not needed before a full stop.
-    return after if after or not tag.string[tag.end() : tag.end() + 1].isalnum() else before
-
-
-def files(folder: Path) -> tuple[str, ...]:
-    """Return the names of a checkpoint's files. Raises EngineError ``checkpoint_unusable`` for a bad index."""
-    shards: tuple[str, ...] = (INDEX,)
-    if (folder / INDEX).is_file():
-        with friendly_errors(folder, INDEX):
-            shards = (INDEX, *sorted(set(_index(folder).values())))
-    elif (folder / WHOLE).is_file():
-        shards = (WHOLE,)
-    return ("config.json", *shards, "tokenizer.json", "codec.pth")
-
-
 def load(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[Weights, S2Prompts]:
     """Return the weights and the prompts of a checkpoint.
 
@@ -172,8 +131,8 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[Weight
     """
     _require_packages()
     with friendly_errors(folder, "config.json"):
-        config = read_config(folder, MODEL_TYPE)
-        shape = model_shape(config)
+        config = read_config(folder, S2.model_type)
+        shape = S2.shape(config)
     with friendly_errors(folder, "tokenizer.json"):
         check_sizes(folder, "tokenizer.json")
         tokenizer = S2Tokenizer(folder)
@@ -197,64 +156,11 @@ def _require_packages() -> None:
             ) from error
 
 
-def model_shape(config: CheckpointConfig) -> ModelShape:
-    """Return the sizes that config.json states. Raises ValueError."""
-    text, audio = config.part("text_config"), config.part("audio_decoder_config")
-    slow, fast = _transformer(text), _transformer(audio)
-    if audio.whole("text_dim", slow.width) != slow.width:
-        raise ValueError("the text_dim of audio_decoder_config is not the dim of text_config")
-    return ModelShape(
-        slow=slow,
-        fast=fast,
-        vocabulary=text.whole("vocab_size"),
-        codebooks=audio.whole("num_codebooks"),
-        codebook_size=audio.whole("vocab_size"),
-        window=text.whole("max_seq_len"),
-        tied_head=text.flag("tie_word_embeddings", True),
-        scaled_frames=True,
-        fast_reads_normed=True,
-    )
-
-
-def _transformer(config: CheckpointConfig) -> TransformerShape:
-    if config.flag("use_moe", False):
-        raise ValueError("it is a mixture of experts, which s2-pro is not")
-    return TransformerShape(
-        width=config.whole("dim"),
-        layers=config.whole("n_layer"),
-        heads=config.whole("n_head"),
-        key_heads=config.whole("n_local_heads"),
-        head_size=config.whole("head_dim"),
-        inner=config.whole("intermediate_size"),
-        norm_eps=config.number("norm_eps"),
-        rope_base=config.number("rope_base"),
-        head_norms=config.flag("attention_qk_norm"),
-        qkv_bias=config.flag("attention_qkv_bias", False),
-        out_bias=config.flag("attention_o_bias", False),
-    )
-
-
-def _index(folder: Path) -> Mapping[str, str]:
-    """Return the shard of each tensor. Raises ValueError, OSError."""
-    check_sizes(folder, INDEX)
-    document: Any = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    table = document.get("weight_map") if isinstance(document, dict) else None
-    if not isinstance(table, dict) or not table:
-        raise ValueError("it has no weight_map")
-    for shard in table.values():
-        # A name in this folder, and no path out of it.
-        if not isinstance(shard, str) or not re.fullmatch(r"[\w.-]{1,100}\.safetensors", shard, re.ASCII):
-            raise ValueError(f"it names {shard!r:.60}, which is no file of weights in this folder")
-    if len(set(table.values())) > _MOST_SHARDS:
-        raise ValueError(f"it names {len(set(table.values()))} files, more than {_MOST_SHARDS}")
-    return table
-
-
 def _tensors(folder: Path) -> tuple[dict[str, Tensor], int]:
     """Return the tensors of all shards, mapped from the files and named as in S1's model.pth, and the files' bytes."""
     from safetensors import safe_open
 
-    table = _index(folder) if (folder / INDEX).is_file() else None
+    table = read_index(folder) if (folder / INDEX).is_file() else None
     names = [WHOLE] if table is None else sorted(set(table.values()))
     tensors: dict[str, Tensor] = {}
     for name in names:

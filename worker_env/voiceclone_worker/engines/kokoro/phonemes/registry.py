@@ -38,10 +38,14 @@ class LanguageModule(Protocol):
 
 
 class Probe(NamedTuple):
-    """Sentences that a voice says to be compared with a speaker: for the least effort, and for the others."""
+    """Sentences that a voice says to be compared with a speaker: for the least effort, and for the others.
+
+    ``typical`` has more of the language's sounds; a voice says it if it does not sound clean in the first one.
+    """
 
     short: str
     long: str
+    typical: str
 
 
 class Rates(NamedTuple):
@@ -94,42 +98,66 @@ class Language:
 LANGUAGES: Mapping[str, Language] = {
     "en": Language(
         "English", "english", "ab", Rates(20.3, 17.0, 19.6), Length(0.31, 0.048, 1.15),
-        Probe("We were away a year ago.", "We were away a year ago, and nothing much has changed."),
+        Probe(
+            "We were away a year ago.", "We were away a year ago, and nothing much has changed.",
+            "Two boys play by the old bridge, and the dog sleeps at home.",
+        ),
         {"hibari": "hibari-tts==0.2.1"}, ("eng",),
     ),
     "es": Language(
         "Spanish", "spanish", "e", Rates(21.2, 15.8, 19.2), Length(0.218, 0.05, 1.23),
-        Probe("Nos fuimos hace un año.", "Nos fuimos hace un año, y no ha cambiado casi nada."),
+        Probe(
+            "Nos fuimos hace un año.", "Nos fuimos hace un año, y no ha cambiado casi nada.",
+            "Mi hija busca dos libros, pero la tienda ya cerró.",
+        ),
         {}, ("spa",),
     ),
     "fr": Language(
         "French", "french", "f", Rates(18.7, 22.7, 20.3), Length(0.248, 0.05, 1.05),
-        Probe("Nous étions loin il y a un an.", "Nous étions loin il y a un an, et presque rien n'a changé."),
+        Probe(
+            "Nous étions loin il y a un an.", "Nous étions loin il y a un an, et presque rien n'a changé.",
+            "Le vieux pêcheur chante sous la pluie, et sa fille dort dans la cuisine.",
+        ),
         {}, ("fra", "fre"),
     ),
     "hi": Language(
         "Hindi", "hindi", "h", Rates(20.8, 20.7, 20.9), Length(0.297, 0.052, 1.56),
-        Probe("हम एक साल पहले चले गए थे।", "हम एक साल पहले चले गए थे, और तब से ज़्यादा कुछ नहीं बदला।"),
+        Probe(
+            "हम एक साल पहले चले गए थे।", "हम एक साल पहले चले गए थे, और तब से ज़्यादा कुछ नहीं बदला।",
+            "मेरी बेटी दो किताबें ढूँढ रही है, पर दुकान बंद है।",
+        ),
         {}, ("hin",),
     ),
     "it": Language(
         "Italian", "italian", "i", Rates(18.9, 16.3, 18.7), Length(0.336, 0.052, 1.23),
-        Probe("Eravamo lontani un anno fa.", "Eravamo lontani un anno fa, e non è cambiato quasi nulla."),
+        Probe(
+            "Eravamo lontani un anno fa.", "Eravamo lontani un anno fa, e non è cambiato quasi nulla.",
+            "Mia sorella cerca una casa grande vicino al vecchio porto.",
+        ),
         {}, ("ita",),
     ),
     "ja": Language(
         "Japanese", "japanese", "j", Rates(17.6, 17.6, 18.3), Length(0.271, 0.061, 2.74),
-        Probe("一年前に離れました。", "一年前にそこを離れましたが、あまり何も変わっていません。"),
+        Probe(
+            "一年前に離れました。", "一年前にそこを離れましたが、あまり何も変わっていません。",
+            "二人の子供が橋のそばで遊んでいて、犬は部屋で寝ています。",
+        ),
         {"haqumei": "haqumei==0.12.3"}, ("jpn", "jp"),
     ),
     "pt": Language(
         "Portuguese", "portuguese", "p", Rates(22.2, 19.6, 22.2), Length(0.273, 0.047, 1.36),
-        Probe("Fomos embora há um ano.", "Fomos embora há um ano, e quase nada mudou desde então."),
+        Probe(
+            "Fomos embora há um ano.", "Fomos embora há um ano, e quase nada mudou desde então.",
+            "Minha irmã procura uma casa grande, mas o preço do terreno é alto.",
+        ),
         {}, ("por",),
     ),
     "zh": Language(
         "Chinese", "chinese", "z", Rates(22.9, 23.9, 25.0), Length(0.152, 0.043, 3.89),
-        Probe("我们一年前离开了那里。", "我们一年前离开了那里，现在没有什么大的变化。"),
+        Probe(
+            "我们一年前离开了那里。", "我们一年前离开了那里，现在没有什么大的变化。",
+            "我女儿想买两本书，可是书店已经关门了。",
+        ),
         {"pypinyin": "pypinyin==0.55.0", "rjieba": "rjieba==0.2.2"}, ("zho", "chi", "cmn", "cn"),
     ),
 }  # fmt: skip
