@@ -4,7 +4,7 @@
 
 It reads a request as one line of JSON from its standard input, answers with one line on its standard output, and ends
 with its input. The language of a script is that of its name. A line is looked for by its text; where the words differ a
-little, the most similar one counts.
+little, the most similar one counts, and where they differ much, the one with the same number.
 """
 
 import difflib
@@ -25,14 +25,17 @@ def main() -> None:
     """Answer requests until the input ends."""
     sys.stdin.reconfigure(encoding="utf-8")
     sys.stdout.reconfigure(encoding="utf-8")
-    original, *translations = map(Path, sys.argv[1:])
-    known = {path.suffixes[-2]: dict(zip(texts(original), texts(path), strict=True)) for path in translations}
+    first, *others = map(Path, sys.argv[1:])
+    originals = texts(first)
+    translations = {path.suffixes[-2]: texts(path) for path in others}
     for request in map(json.loads, sys.stdin):
-        table = known.get(f".{request['to']}", {})
+        known = translations.get(f".{request['to']}", [])
         lines = []
         for line in request["lines"]:
-            similar = difflib.get_close_matches(line["text"], table, 1, 0.5)
-            lines += [{"id": line["id"], "text": table[found]} for found in similar]
+            similar = difflib.get_close_matches(line["text"], originals, 1, 0.5)
+            number = originals.index(similar[0]) if similar else int(line["id"]) - 1
+            if number < len(known):
+                lines.append({"id": line["id"], "text": known[number]})
         print(json.dumps({"lines": lines}, ensure_ascii=False), flush=True)
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
+from voiceclone_cli.children import run_child
 from voiceclone_cli.config import is_secret_name
 from voiceclone_cli.errors import Stopped
 
@@ -450,14 +451,9 @@ def _ask_driver(*arguments: str) -> str:
     program = shutil.which("nvidia-smi")
     if program is None:
         return ""
+    variables = filter_environment(os.environ, SYSTEM_VARIABLES)
     try:
-        answer = subprocess.run(
-            [program, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_DRIVER_SECONDS,
-            check=False,
-        )
+        answer = run_child([program, *arguments], environment=variables, seconds=_DRIVER_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return answer.stdout.decode("utf-8", errors="replace") if answer.returncode == 0 else ""

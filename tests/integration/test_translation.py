@@ -133,7 +133,11 @@ def test_redo_changes_a_line_and_asks_nobody(copied: Path) -> None:
 def test_a_plan_asks_nobody(tmp_path: Path, talk: ShortTalk) -> None:
     plan = make_plan(request(talk, tmp_path / "run"))
     assert requests_of(talk.wav.parent) == []
-    assert any(note.startswith("10 lines are still to be translated into Spanish") for note in plan["notes"])
+    (note,) = (
+        note for note in plan["notes"] if note.startswith("10 lines are still to be translated into Spanish")
+    )
+    (tokens,) = re.findall(r"about (\d+) tokens", note)
+    assert 300 < int(tokens) < 3000
 
 
 def test_without_a_translator_one_sentence_says_how_to_get_each(tmp_path: Path, talk: ShortTalk) -> None:
@@ -150,6 +154,14 @@ def test_without_a_translator_one_sentence_says_how_to_get_each(tmp_path: Path, 
             )
         )
     assert (raised.value.code, raised.value.exit_code) == ("no_translator", 4)
+
+
+def test_a_script_in_the_language_already_needs_no_translator(tmp_path: Path, talk: ShortTalk) -> None:
+    settings = resolve({"engine": "echo", "language": "es"}, {})
+    options = TranslationOptions("es-MX")
+    out = tmp_path / "talk.json"
+    found = translate_source(RunRequest(talk.script, settings, translation=options), out)
+    assert (found.exit_code, found.document["kept"]) == (0, 10)
 
 
 # voiceclone translate

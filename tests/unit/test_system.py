@@ -217,8 +217,12 @@ def test_an_interpreter_of_a_conda_environment_finds_its_own_libraries_first(tmp
     theirs = tmp_path / "envs" / "fish"
     (theirs / "conda-meta").mkdir(parents=True)
     parent = PARENT | {"CONDA_PREFIX": "/conda/envs/ui", "PATH": "/conda/envs/ui/bin:/bin"}
-    seen = worker_environment(str(theirs / "bin" / "python"), 1, parent)
-    assert seen["PATH"] == f"{theirs / 'bin'}:{parent['PATH']}"
+    python, folder = theirs / "bin" / "python", theirs / "bin"
+    if sys.platform == "win32":
+        python, folder = theirs / "python.exe", theirs
+    seen = worker_environment(str(python), 1, parent)
+    assert seen["PATH"].startswith(f"{folder}{os.pathsep}")
+    assert seen["PATH"].endswith(f"{os.pathsep}{parent['PATH']}")
     assert seen["CONDA_PREFIX"] == str(theirs)
     windows = system.interpreter_paths(str(theirs / "python.exe"), r"C:\Windows", "win32")
     folders = windows["PATH"].split(";")

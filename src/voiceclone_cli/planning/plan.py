@@ -384,7 +384,8 @@ def _notes(
     if job.translation is not None and (pending := job.translation.with_status(LineStatus.PENDING)):
         notes.append(
             f"{_count(len(pending), 'line')} {'is' if len(pending) == 1 else 'are'} still to be translated into "
-            f"{name_of(job.translation.target)}; the plan counts them as they are"
+            f"{name_of(job.translation.target)}; the plan counts them as they are, and a language model takes about "
+            f"{job.translation.pending.total} tokens for them (--max-tokens allows {job.settings.max_tokens})"
         )
     if lacking := _lacking(ctx, job):
         notes.append(f"the run fetches first: {', '.join(lacking)}")

@@ -201,10 +201,10 @@ def open_run_dir(root: Path, input_sha256: str) -> Iterator[RunDir]:
 
 
 def _remove_lock(root: Path) -> None:
-    """Delete a directory that has nothing but its lock file."""
+    """Delete a directory that has at most its lock file."""
     with contextlib.suppress(OSError):
-        if [path.name for path in root.iterdir()] == [LOCK_NAME]:
-            (root / LOCK_NAME).unlink()
+        if {path.name for path in root.iterdir()} <= {LOCK_NAME}:
+            (root / LOCK_NAME).unlink(missing_ok=True)
             root.rmdir()
 
 

@@ -13,6 +13,7 @@ from voiceclone_cli.languages import EXAMPLES, language_of
 from voiceclone_cli.mixing.fit import load_speech_rates
 from voiceclone_cli.mixing.slots import slot_ends
 from voiceclone_cli.translation.cache import TranslationCache
+from voiceclone_cli.translation.checks import needs_translation
 from voiceclone_cli.translation.context import TranslationContext, read_context, read_glossary
 from voiceclone_cli.translation.registry import open_translator
 from voiceclone_cli.translation.translate import (
@@ -93,7 +94,8 @@ def translate(
         )
 
     found: ScriptTranslation | None = None
-    if options.asking is not Asking.MISSING or cache.translator["chosen"] == chosen:
+    is_needed = any(needs_translation(segment, options.to) for segment in script.segments)
+    if not is_needed or options.asking is not Asking.MISSING or cache.translator["chosen"] == chosen:
         found = known(asks_failed=options.asking is Asking.MISSING)
     if found is None or (options.asking is not Asking.NONE and found.with_status(LineStatus.PENDING)):
 

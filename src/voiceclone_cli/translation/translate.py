@@ -87,6 +87,8 @@ class ScriptTranslation:
     """Lines that an earlier command had asked for."""
     requests: int
     usage: TokenCount
+    pending: TokenCount
+    """About what a language model would take for the lines that are PENDING."""
     notes: tuple[str, ...]
 
     def with_status(self, status: LineStatus) -> tuple[LineTranslation, ...]:
@@ -445,8 +447,21 @@ class _Work:
             from_cache=self.from_cache,
             requests=self.requests,
             usage=usage,
+            pending=self._pending_tokens(),
             notes=tuple(self._notes(lines)),
         )
+
+    def _pending_tokens(self) -> TokenCount:
+        missing = [n for n in self.wanted if n not in self.texts and n not in self.reasons]
+        if self.translator is not None or not missing:
+            return TokenCount()
+        from voiceclone_cli.translation.openai import system_message
+        from voiceclone_cli.translation.tokens import estimate_tokens
+
+        requests = [
+            self._request(window, self._first_budgets(window)) for window in windows(self.segments, missing)
+        ]
+        return sum((estimate_tokens(each, system_message(each)) for each in requests), TokenCount())
 
     def _line(self, n: int) -> LineTranslation:
         segment, reason = self.segments[n], ""
