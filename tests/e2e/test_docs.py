@@ -25,8 +25,11 @@ from command import TONES, benchmark_environment, expect_understood, path_with_t
 from media_samples import write_media
 from voiceclone_cli.__main__ import main
 from voiceclone_cli.analysis import analyzer, transcription
+from voiceclone_cli.audio.dsp import Samples
 from voiceclone_cli.batch import run
+from voiceclone_cli.evaluation import metrics
 from voiceclone_cli.models import download
+from voiceclone_cli.pipeline import prepare
 from voiceclone_cli.types import Recording
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +79,12 @@ def test_each_command_runs(
     _lay_out(tmp_path, sample_wav, finished)
     for module, name in ((analyzer, "diarize"), (transcription, "transcribe")):
         monkeypatch.setattr(module, name, _once(getattr(module, name), analyses))
-    # A batch analyzes in a child process, which shares nothing with the other pages (tests/e2e/test_batch.py is real).
+    measure = metrics.MetricModels.measure
+    monkeypatch.setattr(metrics.MetricModels, "measure", _measured_once(measure, analyses))
+    # Analyses in child processes would share nothing with the other pages (tests/e2e/test_run.py and test_batch.py have
+    # the real ones).
+    for module in (analyzer, prepare):
+        monkeypatch.setattr(module, "concurrent_transcription", lambda *arguments: None)
     monkeypatch.setattr(run, "open_analyzer", lambda settings, progress: nullcontext(analyzer.LOCAL_ANALYZER))
     # Completion is for the shell that the command is typed into, and a test may have none.
     monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
@@ -178,6 +186,20 @@ def _once(analyze: Callable[..., Any], analyses: dict[object, Any]) -> Callable[
         key = (analyze.__name__, recording.samples.tobytes(), str(chosen))
         if key not in analyses:
             analyses[key] = analyze(recording, *arguments, **options)
+        return analyses[key]
+
+    return remembering
+
+
+def _measured_once(
+    measure: Callable[..., Any], analyses: dict[object, Any]
+) -> Callable[[metrics.MetricModels, Samples, str], Any]:
+    """What `check` measures of a line; tones of the same length and pitch are the same bytes on every page."""
+
+    def remembering(models: metrics.MetricModels, speech: Samples, language: str) -> Any:
+        key = ("measure", speech.tobytes(), language)
+        if key not in analyses:
+            analyses[key] = measure(models, speech, language)
         return analyses[key]
 
     return remembering

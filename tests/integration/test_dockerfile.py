@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import venv
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,29 @@ def test_the_dockerfile_installs_the_pins_before_the_code_and_keeps_the_models_i
     assert environ["VOICECLONE_HOME"] in [rest for word, rest in steps if word == "VOLUME"]
     assert environ["FISH_SPEECH_PYTHON"].startswith("/opt/fish/")
     assert steps[-2:] == [("ENTRYPOINT", '["voiceclone"]'), ("CMD", '["--help"]')]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the line is for the image's shell")
+def test_the_line_that_links_the_fish_environment_leads_to_its_packages(tmp_path: Path) -> None:
+    """With a small environment in the place of that of fish-speech: its Python must know where it is, through the link."""
+    environment = tmp_path / "fish" / "environments" / "fish-0123"
+    venv.create(environment, with_pip=False, symlinks=True)
+    (site,) = environment.glob("lib/python*/site-packages")
+    (site / "of_this_environment.py").touch()
+    command = tmp_path / "voiceclone"
+    command.write_text(
+        f'#!/bin/sh\n[ "$VOICECLONE_HOME $*" = "{tmp_path}/fish env create" ] && echo {environment}/bin/python\n',
+        encoding="utf-8",
+    )
+    command.chmod(0o755)
+    (line,) = (rest for word, rest in instructions() if word == "RUN" and "env create" in rest)
+    environ = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run(["sh", "-c", line.replace("/opt/fish", f"{tmp_path}/fish")], env=environ, check=True)
+    (named,) = (
+        rest.partition("=")[2] for word, rest in instructions() if rest.startswith("FISH_SPEECH_PYTHON=")
+    )
+    python = named.replace("/opt/fish", f"{tmp_path}/fish")
+    subprocess.run([python, "-c", "import of_this_environment"], env={}, check=True)
 
 
 def test_the_lines_of_the_quick_start_mount_what_the_dockerfile_names() -> None:

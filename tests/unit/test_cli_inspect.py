@@ -1,4 +1,4 @@
-"""`voiceclone check` as it is typed: what it refuses before anything is listened to, and what it prints."""
+"""`voiceclone check` and `script --fit` as they are typed: what they refuse, and what they print."""
 
 from __future__ import annotations
 
@@ -80,3 +80,22 @@ def test_what_a_check_prints_is_in_the_language_that_was_chosen() -> None:
         "0002 (ANNA): 词错误率 0.50，要求至多 0.1：识别为 'We eat.'",
         "0003 (ANNA): 没有声音",
     ]
+
+
+def test_the_lines_of_a_script_file_that_are_too_long_are_listed(tmp_path: Path) -> None:
+    path = tmp_path / "talk.es.srt"
+    path.write_text(
+        "1\n00:00:00,000 --> 00:00:01,000\n[ANNA] Hola.\n\n"
+        "2\n00:00:01,000 --> 00:00:02,000\n[ANNA] Buenos días a todos, y gracias por venir tan temprano.\n",
+        encoding="utf-8",
+    )
+    listed = voiceclone("script", path, "--fit", "--engine", "echo")
+    assert listed.code == 0, listed.err
+    first, *rows = listed.out.splitlines()
+    assert first == "too long: 1 of 2 lines, even 1.3 times as fast"
+    assert [row.split()[0] for row in rows] == ["0002"]
+    found = voiceclone("script", path, "--fit", "--engine", "echo", "--json").document
+    assert found["schema"] == "voiceclone.fit/1"
+    assert [line["fits"] for line in found["lines"]] == [True, False]
+    refused = voiceclone("script", path, "--json")
+    assert refused.code == 2 and "--json belongs to --fit" in refused.err

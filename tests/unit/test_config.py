@@ -42,6 +42,7 @@ def test_defaults_hold_without_other_sources() -> None:
         5,
     )
     assert settings.max_stretch == 1.3 and settings.token is None
+    assert settings.borrow is None, "all of the silence after a line"
     assert set(settings.sources.values()) == {"default"}
 
 
@@ -137,6 +138,7 @@ def test_empty_values_do_not_count() -> None:
         ({"workers": 0}, {}, "--workers"),
         ({"max_stretch": 5.0}, {}, "--max-stretch"),
         ({"max_stretch": "nan"}, {}, "--max-stretch"),
+        ({"borrow": -1}, {}, "--borrow"),
         ({"language": "english please"}, {}, "--language"),
         ({}, {"FISH_NUM_WORKERS": "many"}, "FISH_NUM_WORKERS"),
         ({}, {"FISH_PARALLEL_MODE": "perhaps"}, "FISH_PARALLEL_MODE"),

@@ -235,6 +235,7 @@ def test_a_cached_mix_is_used_for_the_same_inputs_only(tmp_path: Path) -> None:
         {"turns": TURNS[:1]},
         {"info": {"ISFT": "x"}},
         {"settings": settings(max_stretch="1.2")},
+        {"settings": settings(borrow="0.5")},
     ):
         assert load_cached_render(LINES, rows, **{**same, **other}) is None
     (recorded.out / "stems" / "A.wav").write_bytes(b"")

@@ -217,7 +217,7 @@ def script_command(
     speakers: options.SpeakerCountOption = None,
     min_speakers: options.MinSpeakers = None,
     max_speakers: options.MaxSpeakers = None,
-    fit: Annotated[
+    lists_fit: Annotated[
         bool,
         options.option(
             "List the lines that are too long for their slots instead of the script.", OUTPUT, "--fit"
@@ -247,11 +247,11 @@ def script_command(
     from voiceclone_cli.types import AudioChoice
 
     settings = options.settings_of(ctx)
-    if as_json and not fit:
+    if as_json and not lists_fit:
         raise InputError(
             "--json belongs to --fit: without that, the script itself is JSON", code="script_json"
         )
-    if fit and script_file.is_script(input):
+    if lists_fit and script_file.is_script(input):
         _show_fit_of_file(input, settings, output, as_json=as_json, display=display)
         return
     if output is not None:
@@ -272,7 +272,7 @@ def script_command(
     if output is not None:
         with friendly_errors(output.absolute().parent):
             script_file.write_script(output, script)
-    if fit:
+    if lists_fit:
         _show_fit(script, recording.seconds, settings, as_json=as_json)
     else:
         typer.echo(script_file.to_json(script) if output is None else f"{output}\n", nl=False)
