@@ -67,7 +67,20 @@ def _environment(version: str, interpreter: str) -> Path:
 
 
 def _tests(python: Path) -> int:
-    tests = ["-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider", "tests/unit"]
+    tests = [
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not engine",
+        "tests/unit",
+    ]
     done = subprocess.run(
         [str(python), *tests],
         cwd=ROOT,

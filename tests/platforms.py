@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+needs_pyannote = pytest.mark.skipif(
+    find_spec("pyannote") is None, reason="needs pyannote.audio, for its sample"
+)
 
 HOME_VARIABLE = "USERPROFILE" if os.name == "nt" else "HOME"
 """Names the user's folder to Python."""

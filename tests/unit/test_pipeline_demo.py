@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from platforms import needs_pyannote
 from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.models import download
@@ -17,6 +18,7 @@ from voiceclone_cli.pipeline import demo, run
 ROOT = Path(__file__).parents[2]
 
 
+@needs_pyannote
 def test_the_sample_is_found_without_importing_what_carries_it() -> None:
     program = """if True:
         import sys
@@ -45,6 +47,7 @@ def test_without_pyannote_audio_it_is_one_sentence(
     assert caught.value.code == "sample_missing" and not (tmp_path / "out").exists()
 
 
+@needs_pyannote
 def test_all_embedded_models_are_fetched_before_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,9 +84,9 @@ def test_ordinary_text_is_not_escaped(tmp_path: Path) -> None:
 
 
 def test_other_extensions_are_rejected(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"\.json or \.srt"):
-        script_file.write_script(tmp_path / "a.vtt", LINES)
-    assert not list(tmp_path.glob("*.vtt"))
+    with pytest.raises(InputError, match=r"\.json, \.srt or \.vtt"):
+        script_file.write_script(tmp_path / "a.ass", LINES)
+    assert not list(tmp_path.glob("*.ass"))
 
 
 def test_a_seed_stays_with_its_line(tmp_path: Path) -> None:

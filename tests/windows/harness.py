@@ -70,6 +70,7 @@ del ALL["unit tests of the platform"]
 
 PYTEST = (
     *("-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "--max-worker-restart", "0"),
+    *("-m", "not engine"),
     *("-p", "no:cacheprovider", "--tb=short"),
 )
 
