@@ -1,6 +1,8 @@
 # make demo   environment, models, and a run on a real recording of two people
 # make test   the whole suite: style, types, every test
-# make windows   the tests under Windows' own Python, on Linux with wine (over 1 GB, built once)
+# make windows   the tests under Windows' own Python, on Linux with wine, those of torch too (over 1 GB, built once)
+# make windows-quick   those of what is different on Windows (half a GB, some minutes)
+# make test-pythons   the unit tests without torch on the other versions of Python that are found
 # make test-avx2   the tests of what engines compute once more, as an x86 CPU without AVX-512 and VNNI computes
 # make env    the environment alone, in .venv
 # make fish   the environment of fish-speech, outside .venv (over 1 GB; needs Python 3.11 or 3.12)
@@ -20,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
 export PYANNOTE_METRICS_ENABLED := false
 
-.PHONY: demo env fish models check test test-avx2 windows gpu docs pictures clean
+.PHONY: demo env fish models check test test-avx2 test-pythons windows windows-quick gpu docs pictures clean
 
 demo: env
 	@echo "== demo: the models, about 400 MB, and a 30 s recording of two people, spoken again (about a minute)"
@@ -66,8 +68,15 @@ gpu: fish
 	$(BIN)/python -m benchmarks.gpu
 
 windows: env
-	$(BIN)/python tests/windows/harness.py build
+	$(BIN)/python tests/windows/harness.py build full
 	$(BIN)/python tests/windows/harness.py check
+
+windows-quick: env
+	$(BIN)/python tests/windows/harness.py build
+	$(BIN)/python tests/windows/harness.py check quick
+
+test-pythons: env
+	$(BIN)/python tests/other_pythons.py
 
 docs: env
 	$(BIN)/python docs/making/cli_reference.py

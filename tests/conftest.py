@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from judge import Judge, fetch_weights
+from small_set import lacks
 from voiceclone_cli import messages
 from voiceclone_worker.telemetry import refuse_telemetry
 
@@ -25,6 +26,13 @@ refuse_telemetry()
 for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler)
+
+if os.name == "nt":
+    from hypothesis import HealthCheck, settings
+
+    # Under wine a process is slow in its first seconds, whatever it does.
+    settings.register_profile("windows", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+    settings.load_profile("windows")
 
 _MODEL_HOME = os.environ.get("VOICECLONE_HOME")
 
@@ -45,6 +53,42 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> pytest.CollectReport | None:
+    """Skip a file that imports a package which was left out."""
+    if isinstance(collector, pytest.Module):
+        try:
+            _ = collector.obj
+        except collector.CollectError as error:
+            if package := lacks(error.__cause__):
+                reason = (str(collector.path), 0, _left_out(package))
+                return pytest.CollectReport(collector.nodeid, "skipped", reason, [])
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    return (yield from _skipping_what_is_left_out())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    return (yield from _skipping_what_is_left_out())
+
+
+def _skipping_what_is_left_out() -> Iterator[None]:
+    try:
+        return (yield)
+    except ModuleNotFoundError as error:
+        if package := lacks(error):
+            pytest.skip(_left_out(package))
+        raise
+
+
+def _left_out(package: str) -> str:
+    return f"needs {package}, which is left out here (small_set.py)"
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport) -> None:
     """Name the test whose process died, at once: the summary comes last, and not at all where a time limit ends the run."""
@@ -59,7 +103,9 @@ def isolated_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if _MODEL_HOME:
         monkeypatch.setenv("VOICECLONE_HOME", _MODEL_HOME)
     messages.choose(None)
+    # What is remembered of the machine; on Windows platformdirs asks the system for the folder, and this first.
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", str(tmp_path / "state"))
     work = tmp_path / "cwd"
     work.mkdir()
     monkeypatch.chdir(work)

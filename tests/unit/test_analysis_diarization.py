@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from platforms import needs_posix_paths
 from voiceclone_cli.analysis import diarization
 from voiceclone_cli.analysis.diarization import SpeakerCount, progress_hook
 from voiceclone_cli.errors import InputError, PreflightError
@@ -87,6 +88,7 @@ def test_anything_else_is_refused_in_one_sentence(name: str) -> None:
     assert error.value.code == "unknown_diarizer"
 
 
+@needs_posix_paths
 def test_the_home_of_an_unknown_user_is_refused_in_one_sentence() -> None:
     with pytest.raises(
         InputError, match="~nobody-99/x names the home of a user who is not known on this machine"
@@ -187,13 +189,12 @@ def printed_after_ensuring(expression: str, folder: Path) -> str:
 
 
 def fresh_python(code: str, *folders: Path) -> str:
-    source = Path(diarization.__file__).parents[2]
     answer = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
-        env={"PYTHONPATH": os.pathsep.join(map(str, (*folders, source)))},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*folders, *sys.path)))},
     )
     return answer.stdout.strip()
 

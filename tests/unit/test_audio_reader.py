@@ -100,7 +100,8 @@ def test_the_input_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_unusual_names_are_not_taken_for_addresses(tmp_path: Path) -> None:
-    for name in ("http:x.wav", "concat:a|b.wav", "100%d.wav", "señal ü.wav", "-i.wav"):
+    of_posix = ("http:x.wav", "concat:a|b.wav") if os.name == "posix" else ()
+    for name in (*of_posix, "100%d.wav", "señal ü.wav", "-i.wav"):
         assert read_recording(media_samples.write_wav(tmp_path / name, tone(0.5))).seconds == 0.5
 
 

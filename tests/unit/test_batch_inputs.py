@@ -123,12 +123,13 @@ def list_error(tmp_path: Path, common: RunRequest, text: str | bytes, name: str 
 
 
 def test_row_changes_only_the_options_it_sets(tmp_path: Path, common: RunRequest) -> None:
+    elsewhere = Path("/else/two.wav").absolute()
     first, second = read_rows(
         tmp_path,
         common,
         "input,name,script,language,seed,speakers,watermark,max_stretch\n"
         "one.mp4,Uno,subs/one.es.srt,ES,7,3,no,1.5\n"
-        "/else/two.wav,,,,,,,\n",
+        f"{elsewhere},,,,,,,\n",
     )
     assert (first.name, first.request.input) == ("Uno", tmp_path / "one.mp4")
     assert first.request.script == tmp_path / "subs" / "one.es.srt"
@@ -142,7 +143,7 @@ def test_row_changes_only_the_options_it_sets(tmp_path: Path, common: RunRequest
     assert settings.sources["seed"] == "list"
     assert first.request.speakers == SpeakerCount(exactly=3)
     assert second.name is None and second.request.script is None
-    assert second.request.input == Path("/else/two.wav")
+    assert second.request.input == elsewhere
     assert second.request.settings == common.settings and second.request.speakers == common.speakers
 
 

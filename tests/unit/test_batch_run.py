@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from factories import run_request, settings
+from platforms import needs_symlinks
 from voiceclone_cli.batch.model import Batch, BatchItem, BatchRun, ItemResult
 from voiceclone_cli.batch.run import run_batch
 from voiceclone_cli.errors import InputError, PreflightError, Stopped
@@ -175,6 +176,7 @@ def test_folder_that_cannot_be_created_is_reported_first(
         run_batch(batch)
 
 
+@needs_symlinks
 def test_lock_of_the_folder_is_not_taken_through_a_link(batch: Batch, tmp_path: Path) -> None:
     batch.root.mkdir()
     (batch.root / ".lock").symlink_to(tmp_path / "elsewhere")

@@ -22,6 +22,8 @@ from voiceclone_worker.protocol import (
     SynthesisTask,
 )
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ray clusters are refused on Windows")
+
 # What leases need is known by what it holds, and lies on a node once.
 
 

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from platforms import HOME_VARIABLE, needs_permission_bits, needs_posix_paths, needs_symlinks
 from properties import examples, expect_one_sentence, texts
 from voiceclone_cli.config import (
     SETTINGS,
@@ -121,7 +122,7 @@ def test_compiling_is_a_truth_value_that_a_flag_can_take_back() -> None:
 
 
 def test_a_path_setting_knows_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
     assert path_setting("~/fish") == tmp_path / "fish"
     assert path_setting("fish") == Path.cwd() / "fish"
 
@@ -202,6 +203,7 @@ def refused(environ: Mapping[str, str] | None = None) -> str:
     return caught.value.message
 
 
+@needs_permission_bits
 def test_a_secret_that_others_can_read_is_one_note_that_says_what_to_do() -> None:
     dotenv(f"HF_TOKEN={SECRET}\nFISH_NUM_WORKERS=3\n")
     Path(".env").chmod(0o640)
@@ -211,6 +213,7 @@ def test_a_secret_that_others_can_read_is_one_note_that_says_what_to_do() -> Non
     assert resolve({}, {}).notes == ()
 
 
+@needs_permission_bits
 def test_secrets_of_others_count_and_plain_settings_do_not() -> None:
     dotenv("FISH_NUM_WORKERS=3\nTOKENIZERS_PARALLELISM=false\n")
     Path(".env").chmod(0o644)
@@ -220,6 +223,7 @@ def test_secrets_of_others_count_and_plain_settings_do_not() -> None:
         assert line.partition("=")[0] in resolve({}, {}).notes[0]
 
 
+@needs_symlinks
 def test_a_link_is_followed_and_one_to_nowhere_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("FISH_NUM_WORKERS=3\n", encoding="utf-8")
     Path(".env").symlink_to(tmp_path / "real")
@@ -303,6 +307,7 @@ def test_a_path_with_a_control_character_is_refused_before_a_system_sees_it() ->
     assert "VOICECLONE_CHECKPOINT (.env): contains a control character" in refused()
 
 
+@needs_posix_paths
 def test_the_home_of_an_unknown_user_is_one_sentence() -> None:
     with pytest.raises(InputError, match="not known on this machine"):
         path_setting("~nobody-of-that-name/fish")

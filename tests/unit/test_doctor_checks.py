@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fish_checkpoints import S2_FILES, make_s1, make_s2
+from platforms import needs_posix_paths
 from voiceclone_cli.cli.setup import check_lines, print_checks
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.doctor import checks
@@ -283,6 +284,7 @@ def test_a_choice_that_a_run_would_refuse_fails(
     assert rows[check].advice
 
 
+@needs_posix_paths
 @pytest.mark.parametrize("name", ["asr_model", "diarizer"])
 def test_a_model_in_the_home_of_an_unknown_user_is_a_row(name: str) -> None:
     rows = checks.model_rows(resolve({name: "~no-user-of-this-name/model"}))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from platforms import needs_shell_scripts, needs_symlinks
 from voiceclone_cli.cli.app import app
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.engines import environment
@@ -40,7 +41,7 @@ def recipe(tmp_path: Path) -> Recipe:
 
 def recipe_of(folder: Path, lock: str) -> Recipe:
     path = folder / "lock.txt"
-    path.write_text(lock, encoding="utf-8")
+    path.write_text(lock, encoding="utf-8", newline="")
     return Recipe(path)
 
 
@@ -137,6 +138,7 @@ def test_without_a_record_that_can_be_read_it_is_broken(
     assert environment.environment_status(settings, recipe).state is EnvironmentState.BROKEN
 
 
+@needs_symlinks
 def test_without_its_base_interpreter_it_is_broken(settings: Settings, recipe: Recipe) -> None:
     python = environment.environment_interpreter(write_environment(settings, recipe))
     python.unlink()
@@ -224,6 +226,7 @@ def test_no_interpreter_that_fits_is_one_sentence_that_names_those_tried() -> No
     assert error.value.exit_code == 4
 
 
+@needs_shell_scripts
 def test_a_shim_on_the_path_that_does_not_run_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fish_checkpoints import S1_FILES, make_checkout, make_s1, make_s2, register
+from platforms import HOME_VARIABLE, needs_shell_scripts, needs_symlinks, write_program
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.engines import fish
 from voiceclone_cli.engines.checkpoint import S1_MINI, S2_PRO, missing_files
@@ -243,7 +246,7 @@ def test_the_error_without_a_checkpoint_names_every_way_to_one() -> None:
 def test_a_home_sign_and_a_relative_folder_are_understood(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
     mine = checkpoint(tmp_path / "mine")
     assert find_checkpoint(named(Path("~/mine"))) == mine
     monkeypatch.chdir(tmp_path)
@@ -350,6 +353,7 @@ def python_error(python: str) -> PreflightError:
     return caught.value
 
 
+@needs_symlinks
 def test_the_interpreter_that_is_set_is_taken_by_the_name_it_has(tmp_path: Path) -> None:
     link = tmp_path / "python"
     link.symlink_to(sys.executable)
@@ -358,7 +362,7 @@ def test_the_interpreter_that_is_set_is_taken_by_the_name_it_has(tmp_path: Path)
 
 
 def test_its_home_sign_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
     python = executable(tmp_path / "python", "")
     assert fish_python(resolve({}, {"FISH_SPEECH_PYTHON": "~/python"})) == python
 
@@ -396,24 +400,34 @@ def test_the_environment_that_was_built_is_found(tmp_path: Path, monkeypatch: py
 def test_the_error_for_an_interpreter_names_the_packages_it_lacks() -> None:
     error = python_error(sys.executable)
     assert error.code == "fish_missing"
-    assert "no fish_speech" in error.message and "no torch" not in error.message
+    assert "no fish_speech" in error.message
+    assert ("no torch" in error.message) == (find_spec("torch") is None)
 
 
 @pytest.mark.parametrize(
-    "text, problem",
+    "program, problem",
     [
-        ("not even a program", "cannot be started"),
-        ("#!/bin/sh\necho a cat\n", "exit code 0 and no answer"),
-        ("#!/bin/sh\necho broken libraries >&2\nexit 3\n", "exit code 3 and no answer .*broken libraries"),
+        ({"output": "a cat"}, "exit code 0 and no answer"),
+        ({"error": "broken libraries", "code": 3}, "exit code 3 and no answer .*broken libraries"),
     ],
 )
-def test_a_program_that_is_no_python_is_one_sentence(tmp_path: Path, text: str, problem: str) -> None:
-    python = executable(tmp_path / "python", text)
+def test_a_program_that_is_no_python_is_one_sentence(
+    tmp_path: Path, program: dict[str, Any], problem: str
+) -> None:
+    python = str(write_program(tmp_path / "python", **program))
     error = python_error(python)
     assert error.code == "worker_interpreter" and python in error.message
     assert re.search(problem, error.message)
 
 
+def test_a_file_that_is_no_program_is_one_sentence(tmp_path: Path) -> None:
+    python = executable(tmp_path / "python", "not even a program")
+    error = python_error(python)
+    assert error.code == "worker_interpreter" and python in error.message
+    assert "cannot be started" in error.message
+
+
+@needs_shell_scripts
 def test_a_program_that_never_answers_is_given_up(tmp_path: Path) -> None:
     python = executable(tmp_path / "python", "#!/bin/sh\nexec sleep 60\n")
     with pytest.raises(PreflightError, match=r"gave no answer in 2 s"):

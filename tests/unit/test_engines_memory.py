@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fish_checkpoints import S2_SHARDS, make_s1, make_s2
+from platforms import write_program
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.engines import memory
 from voiceclone_cli.engines.checkpoint import S1, S1_MINI, S2, S2_PRO, Checkpoint
@@ -267,9 +268,7 @@ def test_a_device_that_is_not_there_is_a_reason() -> None:
 
 def test_an_interpreter_is_asked_once_and_its_failure_is_a_reason(tmp_path: Path) -> None:
     count = tmp_path / "count"
-    program = tmp_path / "python"
-    program.write_text(f"#!/bin/sh\necho asked >>{count}\nexit 3\n", encoding="utf-8")
-    program.chmod(0o755)
+    program = write_program(tmp_path / "python", code=3, log=count)
     for _ in range(2):
         found = device_memory(str(program), "auto", "auto", 10.0)
         assert isinstance(found, str) and str(program) in found

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from platforms import needs_shell_scripts
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.phonemes import english_numbers, english_rules, registry
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import runs
@@ -382,6 +383,7 @@ def test_a_language_without_a_route_is_one_sentence(monkeypatch: pytest.MonkeyPa
             to_phonemes("你好", language)
 
 
+@needs_shell_scripts
 def test_other_languages_go_through_the_espeak_program(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -236,7 +236,11 @@ def test_only_the_outputs_are_in_the_folder(renderer: Renderer) -> None:
     renderer.add("1", tone(1.0, 24_000))
     renderer.render([line("1", 1, 2)], recorded())
     out = renderer.folder / "out"
-    assert {str(path.relative_to(out)) for path in out.rglob("*")} == {"mix.wav", "stems", "stems/A.wav"}
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*")} == {
+        "mix.wav",
+        "stems",
+        "stems/A.wav",
+    }
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of a process")

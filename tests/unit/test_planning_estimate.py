@@ -199,7 +199,8 @@ def test_an_invalid_measurement_is_skipped(row: Any) -> None:
 
 def test_an_unwritable_file_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("mine", encoding="utf-8")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    for variable in ("XDG_STATE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA"):
+        monkeypatch.setenv(variable, str(tmp_path / "file"))
     run = ctx(tmp_path, media=0.2)
     record(run, job(run), speech())
     assert load_measurements() == {}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from media_samples import syllables, tone
+from platforms import needs_symlinks
 from voiceclone_cli import __version__
 from voiceclone_cli.audio.reader import open_audio
 from voiceclone_cli.audio.writer import open_wav, to_pcm16
@@ -108,6 +109,7 @@ def test_missing_or_damaged_wav_is_a_failed_result(tmp_path: Path) -> None:
     assert codes == ["output_vanished", "watermark_failed"]
 
 
+@needs_symlinks
 def test_link_in_place_of_a_segment_is_replaced(tmp_path: Path) -> None:
     row = synthesized(tmp_path)
     precious = tmp_path / "precious.wav"

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.random_checkpoint import Size, make_checkpoint
 from benchmarks.random_weights import SIZES, require_space
+from platforms import needs_symlinks
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_worker.engines.base import EngineError
@@ -46,6 +47,7 @@ def test_a_path_that_upstream_takes_for_quantised_weights_is_refused(
     assert not list(tmp_path.glob("*int*"))
 
 
+@needs_symlinks
 def test_a_link_into_such_a_path_is_refused_too(tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "int8").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "int8")

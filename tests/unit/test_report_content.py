@@ -18,6 +18,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from platforms import needs_posix_paths, needs_symlinks
 from report_runs import line, write_check, write_run, write_tone
 from voiceclone_cli.errors import InputError, RunError
 from voiceclone_cli.evaluation.text import words_of
@@ -132,6 +133,7 @@ def test_summary_of_a_check_is_shown_while_no_line_is_stale(folder: Path) -> Non
     assert shown(folder)["summary"]["mos"] is None
 
 
+@needs_posix_paths
 def test_commands_quote_the_directory(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "it's a $(talk)", [line(0, "A", "Hi.")])
     quoted = str(folder).replace("'", "'\"'\"'")
@@ -144,6 +146,7 @@ def test_moved_directory_keeps_its_links(folder: Path, tmp_path: Path) -> None:
     assert [row["file"] for row in shown(moved)["lines"]][:2] == ["segments/0001.wav", "segments/0002.wav"]
 
 
+@needs_posix_paths
 def test_links_are_quoted(tmp_path: Path) -> None:
     odd = 'java script:%41#?"<é\u202e'
     folder = write_run(tmp_path / "run", [line(0, odd, "Hi.", id="100%#?&")])
@@ -154,6 +157,7 @@ def test_links_are_quoted(tmp_path: Path) -> None:
         assert (folder / unquote(link)).is_file()
 
 
+@needs_posix_paths
 def test_names_that_are_not_unicode_are_linked(folder: Path) -> None:
     name = os.fsdecode(b"\xff.wav")
     try:
@@ -164,6 +168,7 @@ def test_names_that_are_not_unicode_are_linked(folder: Path) -> None:
     assert ["Stem of SPEAKER_00", "%FF.wav"] in shown(folder)["files"]
 
 
+@needs_symlinks
 @pytest.mark.parametrize(
     "named", ["/etc/hostname", "../secret.wav", "segments/../../secret.wav", "link.wav", "\0", "segments", ""]
 )

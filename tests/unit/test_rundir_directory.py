@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from platforms import needs_symlinks
 from voiceclone_cli.errors import InputError, PreflightError, RunError
 from voiceclone_cli.files import fingerprint
 from voiceclone_cli.rundir.cache import StageCache, load_segment_note, save_segment_note
@@ -237,6 +238,7 @@ def test_a_run_directory_without_links_is_left_as_it_is(tmp_path: Path) -> None:
     assert sorted(root.rglob("*")) == before
 
 
+@needs_symlinks
 @pytest.mark.parametrize("name", ["segments", "speakers/S1", "speakers/S0/deep"])
 @pytest.mark.parametrize("target", ["elsewhere", "run", "run/logs"])
 def test_a_folder_that_is_a_link_is_refused_wherever_it_leads(tmp_path: Path, name: str, target: str) -> None:
@@ -248,6 +250,7 @@ def test_a_folder_that_is_a_link_is_refused_wherever_it_leads(tmp_path: Path, na
     assert (root / name).is_symlink(), "it is its owner's to remove"
 
 
+@needs_symlinks
 @pytest.mark.parametrize("name", ["segments", ".lock"])
 def test_a_link_that_leads_nowhere_is_refused_where_it_would_be_made_or_opened(
     tmp_path: Path, name: str
@@ -258,6 +261,7 @@ def test_a_link_that_leads_nowhere_is_refused_where_it_would_be_made_or_opened(
         refuse_links(root, (*FOLDERS, ".lock"))
 
 
+@needs_symlinks
 def test_links_to_files_are_deleted_and_their_targets_stay(tmp_path: Path) -> None:
     root = run_directory(tmp_path)
     theirs = tmp_path / "elsewhere" / "diary.txt"
@@ -273,6 +277,7 @@ def test_links_to_files_are_deleted_and_their_targets_stay(tmp_path: Path) -> No
     assert theirs.read_text() == "mine"
 
 
+@needs_symlinks
 def test_the_run_directory_itself_may_be_a_link(tmp_path: Path) -> None:
     root = run_directory(tmp_path)
     (tmp_path / "big disk").symlink_to(root, target_is_directory=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
 from typer.testing import CliRunner
 
-from voiceclone_cli import config, system
+from voiceclone_cli import config, messages, system
 from voiceclone_cli.cli.app import app
+from voiceclone_cli.cli.output import translation_summary
 from voiceclone_cli.config import SETTINGS, resolve
 from voiceclone_cli.doctor.checks import CheckState, translator_row
 from voiceclone_cli.errors import InputError, PreflightError
@@ -121,3 +123,20 @@ def test_keys_and_commands_are_masked_where_settings_are_shown() -> None:
 
 def test_a_fault_in_the_key_of_openai_concerns_only_translations() -> None:
     assert resolve({}, {"OPENAI_API_KEY": "two words"}).openai_key == "two words"
+
+
+def test_no_line_at_the_end_of_a_translation_stays_english() -> None:
+    say = messages.catalogue(messages.CHINESE).sentence
+    document = {
+        "status": "success",
+        "from": "en",
+        "to": "es",
+        "done": 9,
+        "failed": 1,
+        "notes": [],
+        "output": "a.json",
+    }
+    for kept in (0, 4):
+        for tokens in (0, 420):
+            (line,) = translation_summary({**document, "from_cache": kept, "tokens": tokens})
+            assert not re.search(r"Spanish|tokens|kept|lines", say(line)), say(line)

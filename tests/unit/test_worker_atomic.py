@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from platforms import needs_symlinks
 from voiceclone_cli.files import write_error
 from voiceclone_worker import atomic
 from voiceclone_worker.atomic import atomic_path, write_bytes_atomic, write_failure
@@ -67,6 +68,7 @@ def test_the_file_is_as_readable_as_any_other_new_file(tmp_path: Path) -> None:
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
+@needs_symlinks
 @pytest.mark.parametrize("sync", [True, False])
 def test_a_link_in_the_place_of_a_file_is_replaced_and_its_target_left_alone(
     tmp_path: Path, sync: bool
@@ -134,11 +136,11 @@ def test_a_write_that_breaks_off_leaves_the_old_file_and_nothing_beside_it(
 def test_a_full_disk_is_told_from_other_failures() -> None:
     path = Path("/out/segments/0001.wav")
     full = write_failure(path, OSError(errno.ENOSPC, "No space left on device"))
-    assert full.code == "disk_full" and "/out/segments" in full.message and "make room" in full.message
+    assert full.code == "disk_full" and str(path.parent) in full.message and "make room" in full.message
     other = write_failure(path, OSError(errno.EROFS, "Read-only file system"))
     assert (other.code, other.message) == (
         "write_failed",
-        "/out/segments/0001.wav could not be written: Read-only file system",
+        f"{path} could not be written: Read-only file system",
     )
 
 

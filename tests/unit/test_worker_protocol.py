@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from platforms import needs_posix_paths
 from properties import changed, examples, expect_one_sentence, texts, values
 from voiceclone_worker import protocol
 from voiceclone_worker.protocol import (
@@ -158,6 +159,7 @@ def test_a_task_without_segments_needs_no_folder() -> None:
     assert task_from_json(task_to_json(task)) == task
 
 
+@needs_posix_paths
 def test_a_path_of_bytes_that_are_not_unicode_survives_its_file(tmp_path: Path) -> None:
     task = replace(TASK, output_dir=os.fsdecode(b"/caf\xe9"))
     (tmp_path / "task.json").write_text(task_to_json(task), encoding="utf-8")

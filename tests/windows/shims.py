@@ -1,4 +1,4 @@
-"""Two libraries that Debian's wine 8 lacks parts of: complex mathematics of the C runtime, and random numbers.
+"""What Debian's wine 8 lacks of libraries: complex mathematics of the C runtime, random numbers, DirectML.
 
 Windows' wheels take their mathematics from `api-ms-win-crt-math-l1-1-0.dll`. Wine answers for it, and has none of C99's
 complex functions, nor those for long double. They come from mingw's C library here: a library under another name of the
@@ -53,6 +53,13 @@ __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE bytes, SIZE_T size) { return
 """
 
 
+_DIRECTML = "#include <windows.h>\n" + "\n".join(
+    f"__declspec(dllexport) HRESULT WINAPI directml_{number}(void) {{ return E_NOTIMPL; }}"
+    for number in (1, 2, 3)
+)
+"""Graphics cards for onnxruntime, which Windows has from version 1903: haqumei takes it by number, and never asks it."""
+
+
 def libraries(folders: Iterable[Path]) -> Iterator[Path]:
     """Yield the extension modules and libraries in folders."""
     for folder in folders:
@@ -102,7 +109,11 @@ def c_function(name: str) -> str | None:
 def make_shims(folders: Iterable[Path], python: Path, scratch: Path) -> None:
     """Have the libraries in ``folders`` take their mathematics from a shim, written beside ``python``'s program."""
     scratch.mkdir(exist_ok=True)
-    users = [library for library in libraries(folders) if THEIRS in library.read_bytes()]
+    users = [
+        library
+        for library in libraries(folders)
+        if any(name in library.read_bytes() for name in (THEIRS, OURS))
+    ]
     names = sorted({name for library in users for name in imported_functions(library)})
     functions = {name: text for name in names if (text := c_function(name)) is not None}
     (scratch / "math.c").write_text(_HEAD + "\n".join(functions.values()) + "\n", encoding="utf-8")
@@ -111,10 +122,14 @@ def make_shims(folders: Iterable[Path], python: Path, scratch: Path) -> None:
         f'LIBRARY "{OURS.decode()}"\nEXPORTS\n' + "\n".join(exports) + "\n", encoding="utf-8"
     )
     (scratch / "random.c").write_text(_RANDOM, encoding="utf-8")
+    (scratch / "directml.c").write_text(_DIRECTML, encoding="utf-8")
+    numbers = "\n".join(f"  directml_{number} @{number}" for number in (1, 2, 3))
+    (scratch / "directml.def").write_text(f"EXPORTS\n{numbers}\n", encoding="utf-8")
     build = [COMPILER, "-O1", "-shared", "-static"]
     for name, sources in (
         (OURS.decode(), ["math.c", "math.def", "-lm"]),
         ("bcryptprimitives.dll", ["random.c", "-ladvapi32"]),
+        ("DirectML.dll", ["directml.c", "directml.def"]),
     ):
         subprocess.run([*build, "-o", str(python / name), *sources], cwd=scratch, check=True)
     for library in users:

@@ -48,6 +48,8 @@ def replace_file(temporary: Path, final: Path, platform: str = sys.platform) -> 
         except PermissionError as error:
             if platform != "win32":
                 raise
+            if final.is_dir():  # said as elsewhere: it is about this file, not about the folder
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(final)) from error
             if time.monotonic() > deadline:
                 # The folder took the temporary file, so it is the other file that is in the way.
                 if final.is_file() and os.access(final, os.W_OK):

@@ -208,7 +208,8 @@ def find_inputs(arguments: Iterable[Path]) -> Iterator[Path]:
             yield argument
             continue
         is_folder = argument.is_dir()
-        found = sorted(_media_in(argument) if is_folder else _matches(argument))
+        # By the names' parts: Windows' own order of paths would not look at case, and the numbers of a batch follow it.
+        found = sorted(_media_in(argument) if is_folder else _matches(argument), key=lambda path: path.parts)
         if not found:
             raise _no_media(argument, is_folder=is_folder)
         yield from found

@@ -171,18 +171,23 @@ def _exponential(generators: Sequence[torch.Generator], sizes: Sequence[int]) ->
     return list(noise.tensor_split(list(accumulate(sizes))[:-1], 1))
 
 
-def _ranked(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the logits [n, candidates] from the highest to the lowest, and the index of each."""
+def _ranked(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the logits [n, candidates] from the highest to the lowest, the index of each, and how likely it is that
+    one down to it is chosen."""
     ranked, order = logits.sort(-1, descending=True)
-    return ranked, order
+    return ranked, order, ranked.softmax(-1).cumsum(-1)
 
 
 def _race(
-    ranking: tuple[Tensor, Tensor], temperature: float, top_p: float, top_k: int | None, noise: Tensor
+    ranking: tuple[Tensor, Tensor, Tensor],
+    temperature: float,
+    top_p: float,
+    top_k: int | None,
+    noise: Tensor,
 ) -> Tensor:
     """Return the index [n] that wins an exponential race over the ranked logits, each with its noise."""
-    ranked, order = ranking
-    beyond = ranked.softmax(-1).cumsum(-1) > top_p
+    ranked, order, together = ranking
+    beyond = together > top_p
     if top_k is not None:
         beyond[:, top_k:].fill_(True)
     beyond[:, 0].fill_(False)
