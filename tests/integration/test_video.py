@@ -35,7 +35,7 @@ from voiceclone_cli.audio.reader import read_recording
 from voiceclone_cli.errors import InputError, RunError
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.types import Progress, ProgressEvent, Script, Segment, no_progress
-from voiceclone_cli.video.mux import Video, cached_video, write_video
+from voiceclone_cli.video.mux import Dub, Video, cached_video, write_video
 from voiceclone_cli.video.source import output_suffix
 
 SCRIPT = Script(
@@ -66,10 +66,8 @@ def dub(
     out = source.with_name("output" + output_suffix(source, keep_original_audio=keep))
     video = write_video(
         source,
-        wav,
+        [Dub(wav, "es", subtitles)],
         out,
-        subtitles=subtitles,
-        language="es",
         keep_original_audio=keep,
         tags=tags,
         progress=progress,
@@ -265,6 +263,33 @@ def test_unnamed_channel_layout_becomes_the_default(tmp_path: Path) -> None:
         assert container.streams.audio[0].layout.name == "5.1"
 
 
+# Several languages
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_each_language_has_a_track_and_the_first_is_the_default(tmp_path: Path, suffix: str) -> None:
+    source = write_film(tmp_path / f"film{suffix}", Film(sound_start=0.5))
+    dubs, mixes = [], []
+    for seed, language in enumerate(("fr", "es-419", "zh-Hans")):
+        wav = tmp_path / f"{language}.wav"
+        mixes.append(write_mix(wav, noise(read_recording(source).seconds, seed=seed)))
+        dubs.append(Dub(wav, language, SCRIPT if seed else None))
+    out = tmp_path / f"output{suffix}"
+    write_video(source, dubs, out, keep_original_audio=True, tags={}, progress=no_progress)
+    assert kinds(out) == ["video", *["audio"] * 4, *["subtitle"] * 2]
+    _, *sounds, first, second = tracks(out)
+    codes = ["fra", "spa", "zho"] if suffix == ".mp4" else ["fre", "spa", "chi"]
+    assert [sound.metadata["language"] for sound in sounds] == [*codes, "eng"]
+    assert [track.metadata["language"] for track in (first, second)] == codes[1:]
+    assert [bool(sound.disposition & Disposition.default) for sound in sounds] == [True, False, False, False]
+    title = "handler_name" if suffix == ".mp4" else "title"
+    assert sounds[1].metadata[title] == "Spanish (es-419), dubbed by voiceclone (synthetic voices)"
+    assert second.metadata[title] == "Chinese (zh-Hans), script"
+    for number, mix in enumerate(mixes):
+        start, _, sound = decoded(out, number)
+        assert start == 0 and lag(sound[:, 0], mix) == 0
+
+
 # What is kept of the original
 
 
@@ -452,10 +477,8 @@ def test_missing_mix_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="run again") as caught:
         write_video(
             source,
-            tmp_path / "none.wav",
+            [Dub(tmp_path / "none.wav", None, None)],
             tmp_path / "output.mp4",
-            subtitles=None,
-            language=None,
             keep_original_audio=False,
             tags={},
             progress=no_progress,
@@ -469,11 +492,11 @@ import sys
 from pathlib import Path
 from voiceclone_cli.errors import RunError
 from voiceclone_cli.types import no_progress
-from voiceclone_cli.video.mux import write_video
+from voiceclone_cli.video.mux import Dub, write_video
 source, mix, out = map(Path, sys.argv[1:])
 try:
-    options = dict(subtitles=None, language=None, keep_original_audio=False, tags={}, progress=no_progress)
-    write_video(source, mix, out, **options)
+    options = dict(keep_original_audio=False, tags={}, progress=no_progress)
+    write_video(source, [Dub(mix, None, None)], out, **options)
 except RunError as error:
     print(error.code, [path.name for path in out.parent.iterdir()])
 """
@@ -497,19 +520,16 @@ class TestCache:
     def write(self, source: Path, stages: StageCache, **changes: object) -> bool:
         """Return whether the video was written, not reused."""
         reused = len(stages.reused)
-        given = {
-            "subtitles": SCRIPT,
-            "language": "es",
-            "keep_original_audio": False,
-            "tags": {"comment": "a"},
-        }
+        given = {"subtitles": SCRIPT, "language": "es", **changes}
+        keep = given.pop("keep_original_audio", False)
         video = cached_video(
             source,
-            source.with_name("mix.wav"),
+            [Dub(source.with_name("mix.wav"), **given)],
             source.with_name("output.mp4"),
+            keep_original_audio=keep,
+            tags={"comment": "a"},
             cache=stages,
             progress=no_progress,
-            **{**given, **changes},
         )
         assert len(video.sha256) == 64 and video.path.exists()
         return len(stages.reused) == reused

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from voiceclone_cli.analysis.diarization import SpeakerCount
-from voiceclone_cli.batch.model import Batch, BatchItem, earlier_names
+from voiceclone_cli.batch.model import Batch, BatchItem, earlier_names, earlier_videos
+from voiceclone_cli.batch.shared_video import plan_shared_videos
 from voiceclone_cli.config import SETTINGS, redact
 from voiceclone_cli.encodings import DecodedText, decode_whole
 from voiceclone_cli.errors import InputError
@@ -24,7 +25,7 @@ from voiceclone_cli.translation.job import TranslationOptions
 from voiceclone_worker.validation import ContractError, file_key, name_fault, parse_json, shown
 
 DEFAULT_ROOT = Path("voiceclone-batch")
-RESERVED = ("batch.json", "logs", "tasks")
+RESERVED = ("batch.json", "logs", "stages", "tasks")
 """Names in the root that no run directory may have."""
 
 _SUFFIXES = (
@@ -71,11 +72,14 @@ def gather(
     list_file: Path | None,
     common: RunRequest,
     translations: Sequence[TranslationOptions] = (),
+    *,
+    one_video: bool = False,
 ) -> Batch:
     """Return the batch of these arguments and this list, with an item for each recording and translation.
 
-    Options that the list does not set are those of ``common``; its ``out`` is the root. Raises InputError for
-    arguments without a recording, an unreadable list, and options that only one recording can have.
+    Options that the list does not set are those of ``common``; its ``out`` is the root. ``one_video``: the
+    translations of a recording share a video. Raises InputError for arguments without a recording, an unreadable
+    list, options that only one recording can have, and what ``plan_shared_videos`` raises.
     """
     if not is_single(arguments, list_file):
         _check_options(common)
@@ -94,7 +98,8 @@ def gather(
     if repeated:
         more = f" and {len(repeated) - 3} more" if len(repeated) > 3 else ""
         notes.append(f"named more than once, taken once: {', '.join(map(str, repeated[:3]))}{more}")
-    return Batch(items, root, common.settings, removed, tuple(notes))
+    videos = plan_shared_videos(items, root) if one_video else ()
+    return Batch(items, root, common.settings, removed, tuple(notes), videos)
 
 
 def _check_options(common: RunRequest) -> None:
@@ -171,7 +176,7 @@ def _translated(
         for translation in translations:
             name = f"{item.name}.{translation.to}"
             request = replace(item.request, translation=translation, out=item.request.run_dir.with_name(name))
-            found = BatchItem(request, name)
+            found = BatchItem(request, name, item.name)
             if names.setdefault(file_key(name), found) is not found:
                 raise InputError(
                     f"two recordings would have the run directory {name}: give each a name in a --list.",
@@ -231,7 +236,10 @@ def _media_in(folder: Path) -> Iterator[Path]:
 
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if name[0] != "." and not _is_run_dir(Path(parent, name))]
-        yield from (Path(parent, name) for name in files if name[0] != "." and _is_media(name))
+        written = earlier_videos(Path(parent))
+        yield from (
+            Path(parent, name) for name in files if name[0] != "." and name not in written and _is_media(name)
+        )
 
 
 def _is_media(name: str) -> bool:
@@ -245,9 +253,14 @@ def _matches(pattern: Path) -> Iterator[Path]:
     # A run directory before the first wildcard was named on purpose.
     fixed = Path(*pattern.parts[:first_magic])
     known: dict[Path, bool] = {}
+    written: dict[Path, set[str]] = {}
     for found in map(Path, glob.iglob(str(pattern), recursive=True)):
         # ``x/**`` also matches x itself, whether or not it exists.
         if found == fixed or _is_in_run_dir(found.parent, fixed, known):
+            continue
+        if found.parent not in written:
+            written[found.parent] = earlier_videos(found.parent)
+        if found.name in written[found.parent]:
             continue
         if found.is_dir():
             # ``**`` is recursive already.

@@ -12,7 +12,7 @@ from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import InputError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.files import friendly_errors, write_text_atomic
 from voiceclone_cli.pipeline.request import RunRequest
-from voiceclone_cli.rundir.manifest import ERROR, EXIT_CODES, PARTIAL, PLANNED, SUCCESS
+from voiceclone_cli.rundir.manifest import ERROR, EXIT_CODES, PARTIAL, PLANNED, SUCCESS, json_object
 from voiceclone_cli.types import INPUTS_STAGE
 from voiceclone_worker.validation import dump_json
 
@@ -34,6 +34,31 @@ class BatchItem:
     """``out`` is the run directory, under the batch's root."""
     name: str
     """Name of the run directory: short, and unique in the batch."""
+    recording: str = ""
+    """Of a translation its name without the language, which all translations of the recording have."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedVideo:
+    """The video of a recording with a track for each of its translations."""
+
+    recording: str
+    source: Path
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SharedVideoResult:
+    """What came of a shared video."""
+
+    video: SharedVideo
+    languages: tuple[str, ...] = ()
+    """BCP 47 tags, in the order of the tracks; empty where no video was written."""
+    sha256: str | None = None
+    notes: tuple[str, ...] = ()
+    """Sentences for the user, such as a language that is left out."""
+    error: Mapping[str, str] | None = None
+    """``code`` and ``message`` of why it was not written though there is sound for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +74,8 @@ class Batch:
     """Names by input, of inputs of earlier batches in this root that are not in this one."""
     notes: tuple[str, ...] = ()
     """Sentences for the user, such as a file that was named twice."""
+    videos: tuple[SharedVideo, ...] = ()
+    """To write when all translations have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +104,7 @@ class BatchRun:
     """Memory of the largest worker."""
     workers: int
     """The largest number of workers at a time."""
+    videos: tuple[SharedVideoResult, ...] = ()
 
 
 def planned_entry(item: BatchItem) -> InputEntry:
@@ -120,13 +148,28 @@ def result_entry(result: ItemResult) -> InputEntry:
     return entry
 
 
-def exit_code(entries: Sequence[Mapping[str, Any]], stopped: Stopped | None) -> int:
-    """Return 0 where every input is complete, 3 where some output was made, else the code that all share, or 1."""
+def video_entry(result: SharedVideoResult) -> dict[str, Any]:
+    """Return the entry of a shared video; its ``languages`` are empty where it was not written."""
+    return {
+        "name": result.video.recording,
+        "input": str(result.video.source),
+        "path": str(result.video.path),
+        "languages": list(result.languages),
+        "sha256": result.sha256,
+    }
+
+
+def exit_code(
+    entries: Sequence[Mapping[str, Any]],
+    stopped: Stopped | None,
+    videos: Sequence[SharedVideoResult] = (),
+) -> int:
+    """Return 0 where all is complete, 3 where some output was made, else the code that all share, or 1."""
     if stopped is not None:
         return stopped.exit_code
     codes = [entry["exit_code"] for entry in entries]
     if all(code == 0 for code in codes):
-        return 0
+        return EXIT_CODES[PARTIAL] if any(video.error for video in videos) else 0
     if 0 in codes or EXIT_CODES[PARTIAL] in codes:
         return EXIT_CODES[PARTIAL]
     failures = {code for code in codes if code is not None}
@@ -143,6 +186,7 @@ def batch_document(batch: Batch, entries: Sequence[InputEntry], status: str = RU
         "engine": next((entry["engine"] for entry in entries if entry["engine"]), batch.settings.engine),
         "mode": batch.settings.mode,
         "inputs": list(entries),
+        "videos": [video_entry(SharedVideoResult(video)) for video in batch.videos],
         "earlier": dict(batch.earlier),
         "timing": {},
         "errors": [{**entry["error"], "input": entry["name"]} for entry in entries if entry["error"]],
@@ -152,8 +196,15 @@ def batch_document(batch: Batch, entries: Sequence[InputEntry], status: str = RU
 
 def finished_document(batch: Batch, entries: Sequence[InputEntry], run: BatchRun) -> dict[str, Any]:
     """Return the document of a batch that has ended."""
-    status = {0: SUCCESS, EXIT_CODES[PARTIAL]: PARTIAL}.get(exit_code(entries, run.stopped), ERROR)
+    code = exit_code(entries, run.stopped, run.videos)
+    status = {0: SUCCESS, EXIT_CODES[PARTIAL]: PARTIAL}.get(code, ERROR)
     document = batch_document(batch, entries, INTERRUPTED if run.stopped else status)
+    written = {result.video: video_entry(result) for result in run.videos}
+    document["videos"] = [written.get(video, video_entry(SharedVideoResult(video))) for video in batch.videos]
+    for result in run.videos:
+        document["notes"] += result.notes
+        if result.error is not None:
+            document["errors"].append({**result.error, "input": None})
     document["timing"] = {name: round(seconds, 3) for name, seconds in run.timing.items()}
     document["slots"] = run.workers
     document["peak_memory_mb"] = {"largest worker": run.peak_mb}
@@ -178,6 +229,7 @@ def batch_failure(error: VoicecloneError | Stopped) -> dict[str, Any]:
         "status": ERROR,
         "root": None,
         "inputs": [],
+        "videos": [],
         "errors": [_error_entry(error)],
     }
 
@@ -199,6 +251,24 @@ def write_batch(root: Path, document: Mapping[str, Any]) -> None:
             parts.append(" " + dump_json({key: value})[1:-1])
     with friendly_errors(root):
         write_text_atomic(root / FILE_NAME, "{\n" + ",\n".join(parts) + "\n}\n")
+
+
+def earlier_videos(root: Path) -> set[str]:
+    """Return the names of the shared videos in this folder that batches wrote, or may have begun to write."""
+    document = json_object(root / FILE_NAME)
+    if document.get("schema") != BATCH_SCHEMA:
+        return set()
+    entries = document.get("videos")
+    found = entries if isinstance(entries, list) else []
+    listed = [entry.get("path") for entry in found if isinstance(entry, dict)]
+    # Those of batches before the last one.
+    cached = [
+        files for path in (root / "stages").glob("*.json") for files in [json_object(path).get("large_files")]
+    ]
+    return {
+        *(Path(path).name for path in listed if isinstance(path, str)),
+        *(name for files in cached if isinstance(files, dict) for name in files),
+    }
 
 
 def earlier_names(root: Path) -> dict[str, str]:

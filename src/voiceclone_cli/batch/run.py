@@ -20,6 +20,7 @@ from voiceclone_cli.analysis.analyzer import Analyzer
 from voiceclone_cli.analysis.diarization import DIARIZATION_STAGE
 from voiceclone_cli.analysis.transcription import STAGE as TRANSCRIPTION_STAGE
 from voiceclone_cli.batch import model
+from voiceclone_cli.batch.shared_video import write_shared_videos
 from voiceclone_cli.children import wait_for_thread
 from voiceclone_cli.engines.select import choose_engine, fit_to_device
 from voiceclone_cli.errors import PreflightError, RunError, Stopped, VoicecloneError
@@ -72,7 +73,7 @@ def run_batch(batch: model.Batch, progress: Progress = no_progress) -> BatchResu
     with _open_root(batch.root):
         record = _Record(batch, progress)
         try:
-            outcome = run_all(batch, progress, record.add)
+            outcome = write_shared_videos(batch, run_all(batch, progress, record.add), progress)
         except (VoicecloneError, Stopped) as error:
             record.abort(error)
             raise
@@ -134,7 +135,8 @@ class _Record:
             self._write(document)
             error = self._write_error
             if error is None:
-                return BatchResult(document, model.exit_code(entries, outcome.stopped))
+                code = model.exit_code(entries, outcome.stopped, outcome.videos)
+                return BatchResult(document, code)
             reason = {"code": error.code, "message": error.message, "input": None}
             document |= {"status": ERROR, "errors": [reason, *document["errors"]]}
             return BatchResult(document, error.exit_code)
@@ -432,6 +434,7 @@ def plan_batch(batch: model.Batch, progress: Progress = no_progress) -> dict[str
         "schema": BATCH_PLAN_SCHEMA,
         "root": str(batch.root),
         "inputs": entries,
+        "videos": [str(video.path) for video in batch.videos],
         "total": _sum_plans([entry["plan"] for entry in entries if entry["plan"]]),
         "notes": list(batch.notes),
     }

@@ -379,6 +379,9 @@ def show_batch(result: BatchResult, *, until: Until | None, as_json: bool, displ
         for row in rows:
             if path := main_output(row["outputs"], until):
                 typer.echo(path)
+        for video in result.document["videos"]:
+            if video["languages"]:
+                typer.echo(video["path"])
     display.say(*batch_table(rows), *batch_summary(result.document))
     raise typer.Exit(result.exit_code)
 
@@ -419,6 +422,9 @@ def batch_summary(document: Mapping[str, Any]) -> Iterator[str]:
     for error in document["errors"]:
         if error["input"] is None:
             yield f"  the batch ({error['code']}): {error['message']}"
+    for video in document["videos"]:
+        if video["languages"]:
+            yield f"video with {', '.join(video['languages'])}: {video['path']}"
     codes = [row["exit_code"] for row in rows]
     whole = f"{document['status']}: {codes.count(0)} of {len(rows)} inputs"
     incomplete = [row["name"] for row in rows if row["exit_code"]]
@@ -451,6 +457,8 @@ def show_batch_plan(document: Mapping[str, Any], *, as_json: bool, display: Disp
             else:
                 _print_plan(row["plan"])
             typer.echo()
+        for path in document["videos"]:
+            typer.echo(messages.current().sentence(f"video with all languages: {path}"))
         total = document["total"]
         whole = (
             f"in all: {total['inputs']} inputs of {_minutes(total['input_seconds'])}, {total['to_speak']} of "

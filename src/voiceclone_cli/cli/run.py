@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -111,6 +111,10 @@ def run_command(
             "Keep the original sound as another track of the video.", OUTPUT, "--keep-original-audio"
         ),
     ] = False,
+    one_video: Annotated[
+        bool,
+        options.option("Write one video too, with a track for each language of --to.", OUTPUT, "--one-video"),
+    ] = False,
     report: Annotated[
         bool, options.option("Write report.html.", OUTPUT, "--report/--no-report", show_default=True)
     ] = True,
@@ -154,6 +158,8 @@ def run_command(
     show: Callable[..., None]
     with output.failure_as_json(failure, plan_schema if dry_run else None, as_json=as_json):
         targets = _translations(to, context, glossary)
+        if one_video:
+            _check_one_video(targets, until)
         request = RunRequest(
             input=input[0] if single and input else Path(),
             settings=options.settings_of(ctx),
@@ -170,7 +176,7 @@ def run_command(
             keep_tasks=keep_tasks,
             force=force,
         )
-        batch = None if single else gather(input or [], list_file, request, targets)
+        batch = None if single else gather(input or [], list_file, request, targets, one_video=one_video)
         with display.progress() as progress:
             if batch is None and dry_run:
                 show = partial(output.show_plan, make_plan(request, progress))
@@ -199,6 +205,21 @@ def _translations(
                 )
         return ()
     return tuple(TranslationOptions(tag, context, glossary) for tag in parse_targets(to))
+
+
+def _check_one_video(targets: Sequence[TranslationOptions], until: Until | None) -> None:
+    """Raise InputError unless there are runs to the end in several languages."""
+    if len(targets) < 2:
+        raise InputError(
+            "--one-video is for several languages: give them with --to, as in --to es,fr; a run in one language writes its "
+            "own video.",
+            code="one_video",
+        )
+    if until is not None:
+        raise InputError(
+            "--one-video needs the sound of each language, which a run with --until does not make: leave one of them out.",
+            code="one_video",
+        )
 
 
 @options.with_options(

@@ -17,7 +17,7 @@ from voiceclone_cli.pipeline.synthesize import SynthesisResult
 from voiceclone_cli.pipeline.tasks import SynthesisJob
 from voiceclone_cli.provenance.watermark import container_tags, wav_info
 from voiceclone_cli.rundir.directory import remove_temporary_files
-from voiceclone_cli.video.mux import Video, cached_video
+from voiceclone_cli.video.mux import Dub, Video, cached_video
 from voiceclone_worker.protocol import Failure
 
 
@@ -70,16 +70,20 @@ def write_video(ctx: RunContext, job: SynthesisJob, speech: SynthesisResult, mix
     with _errors_added_to(speech), ctx.clock.stage("video"):
         video = cached_video(
             ctx.recording.path,
-            job.run_dir.mix,
+            [
+                Dub(
+                    job.run_dir.mix,
+                    job.script.language,
+                    job.script,
+                    mix.sha256.get(job.run_dir.mix.name),
+                )
+            ],
             job.run_dir.video(ctx.video_suffix),
-            subtitles=job.script,
-            language=job.script.language,
             keep_original_audio=ctx.request.keep_original_audio,
             tags=container_tags(job.engine.name),
             cache=ctx.cache,
             progress=ctx.progress,
             audio_track=ctx.recording.audio.track,
-            audio_sha256=mix.sha256.get(job.run_dir.mix.name),
         )
         # Of an earlier run with another container.
         for other in {".mp4", ".mkv"} - {ctx.video_suffix}:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import Flags, InputContainer, OutputContainer
@@ -19,6 +20,7 @@ from voiceclone_cli.audio.formats import open_options
 from voiceclone_cli.audio.tracks import choose_track, language_tag
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import file_sha256, friendly_errors
+from voiceclone_cli.languages import name_of
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.types import Progress, ProgressEvent, Script
 from voiceclone_cli.video.source import (
@@ -37,13 +39,34 @@ if typing.TYPE_CHECKING:
     from av.container.core import Chapter
 
 STAGE = "video"
-NEW_TITLE = "Dubbed by voiceclone (synthetic voices)"
 ORIGINAL_TITLE = "Original"
-SCRIPT_TITLE = "Script"
 
 VERSION = 3
 """Version of the algorithm: increase it when the same inputs give another file."""
 _PROGRESS_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dub:
+    """The new sound of a video in one language."""
+
+    audio: Path
+    """A wav of 1 to 8 channels, whose first sample is the start of the film (:func:`film_zero`)."""
+    language: str | None
+    """BCP 47 tag."""
+    subtitles: Script | None
+    """Its captions; None: there are none."""
+    audio_sha256: str | None = None
+    """Hash of ``audio``, if it is known."""
+
+    def inputs(self) -> dict[str, Any]:
+        """Return what decides how it looks and sounds, for the cache."""
+        lines = self.subtitles and [[line.start, line.end, line.text] for line in self.subtitles.segments]
+        return {
+            "audio": self.audio_sha256 or file_sha256(self.audio),
+            "subtitles": lines,
+            "language": self.language,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +81,23 @@ class Video:
 
 def cached_video(
     source: Path,
-    audio: Path,
+    dubs: Sequence[Dub],
     out: Path,
     *,
-    subtitles: Script | None,
-    language: str | None,
     keep_original_audio: bool,
     tags: Mapping[str, str],
     cache: StageCache,
     progress: Progress,
     audio_track: str | None = None,
-    audio_sha256: str | None = None,
+    stage: str = STAGE,
 ) -> Video:
     """Return the video of an earlier run with the same inputs, else write it with ``write_video``.
 
-    ``source`` is the input of ``cache``; ``audio_sha256`` is the hash of ``audio``, if it is known. ``tags`` must
-    not contain the time, or no video would be reused. Raises what ``write_video`` raises.
+    ``source`` is the input of ``cache``, ``stage`` the name of the entry. ``tags`` must not contain the time, or no
+    video would be reused. Raises what ``write_video`` raises.
     """
     inputs = {
-        "audio": audio_sha256 or file_sha256(audio),
-        "subtitles": subtitles and [[line.start, line.end, line.text] for line in subtitles.segments],
-        "language": language,
+        "dubs": [dub.inputs() for dub in dubs],
         "keep_original_audio": keep_original_audio,
         "tags": dict(tags),
         "name": out.name,
@@ -87,10 +106,8 @@ def cached_video(
     def write() -> Video:
         return write_video(
             source,
-            audio,
+            dubs,
             out,
-            subtitles=subtitles,
-            language=language,
             keep_original_audio=keep_original_audio,
             tags=tags,
             progress=progress,
@@ -98,7 +115,7 @@ def cached_video(
         )
 
     return cache.cached(
-        STAGE,
+        stage,
         VERSION,
         inputs,
         write,
@@ -110,29 +127,27 @@ def cached_video(
 
 def write_video(
     source: Path,
-    audio: Path,
+    dubs: Sequence[Dub],
     out: Path,
     *,
-    subtitles: Script | None,
-    language: str | None,
     keep_original_audio: bool,
     tags: Mapping[str, str],
     progress: Progress,
     audio_track: str | None = None,
 ) -> Video:
-    """Write ``source`` with ``audio``, a wav of 1 to 8 channels, as the first audio track.
+    """Write ``source`` with the sound of ``dubs``, at least one, as its first audio tracks; the first is the default.
 
     ``out`` has the suffix that ``output_suffix`` returns. Pictures, subtitles, attachments, chapters and metadata are
-    copied without decoding. The original audio is dropped, or kept behind the new, default track. ``subtitles``
-    become another track, ``tags`` metadata of the file; ``language`` is an ISO 639-1 code; ``audio_track`` is that of
-    the original that was read. The first sample of ``audio`` and the time 0 of ``subtitles`` are the start of the
-    film (:func:`film_zero`), which is the time 0 of the output. The file is a function of the arguments.
+    copied without decoding. The original audio is dropped, or kept behind the new tracks. The captions of ``dubs``
+    become subtitle tracks before those of the input, ``tags`` metadata of the file; ``audio_track`` is that of the
+    original that was read. The start of the film (:func:`film_zero`) is the time 0 of the output. The file is a
+    function of the arguments.
 
     Progress: stage "video", in seconds. Raises InputError (``media_damaged``, ``video_codec``, ``audio_track``)
     and RunError (``mix_unreadable``, ``output_unwritable``, ``disk_full``).
     """
     suffix = out.suffix
-    with open_source(source) as container, _open_output(source, out) as output:
+    with open_source(source) as container, _open_output(source, out) as output, ExitStack() as sounds:
         streams, notes = choose_format(
             kept_streams(container, keep_original_audio=keep_original_audio), source, suffix
         )
@@ -140,22 +155,37 @@ def write_video(
         copier = PacketCopier(container, output, suffix)
         copier.add(_of_type(streams, "video"))
         original = choose_track(container, source, audio_track).stream
-        with open_soundtrack(audio, output, suffix, original) as soundtrack:
-            _describe_track(soundtrack.stream, NEW_TITLE, suffix, language_tag(language, suffix))
-            soundtrack.stream.disposition = Disposition.default | Disposition.dub
-            for stream in copier.add(_of_type(streams, "audio")):
-                _describe_track(stream, stream.metadata.get("title", ORIGINAL_TITLE), suffix)
-                stream.disposition = (stream.disposition & ~Disposition.default) | Disposition.original
-            captions = None
-            if subtitles is not None:
-                height = max(picture_size(stream)[1] for stream in _of_type(streams, "video"))
-                captions = CaptionTrack(output, suffix, subtitles.segments, height)
-                # Without another subtitle track, FFmpeg marks it as the default in MP4.
-                _describe_track(captions.stream, SCRIPT_TITLE, suffix, language_tag(language, suffix))
-            copier.add(_of_type(streams, "subtitle", "attachment"))
-            output.mux(add_covers(output, container, source, suffix))
-            _mux_packets(container, source, output, copier, soundtrack, captions, progress)
+        soundtracks = []
+        for number, dub in enumerate(dubs):
+            soundtrack = sounds.enter_context(open_soundtrack(dub.audio, output, suffix, original))
+            title = _title(dub, "dubbed by voiceclone (synthetic voices)", dubs)
+            _describe_track(soundtrack.stream, title, suffix, language_tag(dub.language, suffix))
+            soundtrack.stream.disposition = Disposition.dub | (0 if number else Disposition.default)
+            soundtracks.append(soundtrack)
+        for stream in copier.add(_of_type(streams, "audio")):
+            _describe_track(stream, stream.metadata.get("title", ORIGINAL_TITLE), suffix)
+            stream.disposition = (stream.disposition & ~Disposition.default) | Disposition.original
+        height = max(picture_size(stream)[1] for stream in _of_type(streams, "video"))
+        captions = []
+        for dub in dubs:
+            if dub.subtitles is not None:
+                track = CaptionTrack(output, suffix, dub.subtitles.segments, height)
+                # Without another subtitle track, FFmpeg marks the first as the default in MP4.
+                _describe_track(
+                    track.stream, _title(dub, "script", dubs), suffix, language_tag(dub.language, suffix)
+                )
+                captions.append(track)
+        copier.add(_of_type(streams, "subtitle", "attachment"))
+        output.mux(add_covers(output, container, source, suffix))
+        _mux_packets(container, source, output, copier, soundtracks, captions, progress)
     return Video(out, file_sha256(out), notes)
+
+
+def _title(dub: Dub, what: str, dubs: Sequence[Dub]) -> str:
+    """Return the title of a track, which names its language among several."""
+    return (
+        f"{name_of(dub.language)}, {what}" if dub.language and len(dubs) > 1 else what[0].upper() + what[1:]
+    )
 
 
 @contextmanager
@@ -183,8 +213,8 @@ def _mux_packets(
     path: Path,
     output: OutputContainer,
     copier: PacketCopier,
-    soundtrack: Soundtrack,
-    captions: CaptionTrack | None,
+    soundtracks: Sequence[Soundtrack],
+    captions: Sequence[CaptionTrack],
     progress: Progress,
 ) -> None:
     """Write the packets of all tracks in the order of the source."""
@@ -193,17 +223,19 @@ def _mux_packets(
     for packet in packets(source, path):
         seconds = copier.seconds(packet)
         if seconds is not None:
-            if captions is not None:
-                output.mux(list(captions.until(seconds)))
-            output.mux(list(soundtrack.until(seconds)))
+            for track in captions:
+                output.mux(list(track.until(seconds)))
+            for soundtrack in soundtracks:
+                output.mux(list(soundtrack.until(seconds)))
         output.mux(copier.copy(packet))
         if seconds is not None and seconds >= reported + _PROGRESS_SECONDS:
             reported = seconds
             progress(ProgressEvent(STAGE, min(seconds, total or seconds), total))
     output.mux(copier.finish())
-    output.mux(list(soundtrack.finish()))
-    if captions is not None:
-        output.mux(list(captions.until(math.inf)))
+    for soundtrack in soundtracks:
+        output.mux(list(soundtrack.finish()))
+    for track in captions:
+        output.mux(list(track.until(math.inf)))
     progress(ProgressEvent(STAGE, total or reported, total or reported))
 
 

@@ -47,7 +47,8 @@ _AAC_LAYOUTS = {"quad(side)": "quad", "5.0(side)": "5.0", "5.1(side)": "5.1"}
 class Soundtrack:
     """The new audio track: the mix, whose first sample is the start of the film."""
 
-    def __init__(self, wav: SoundFile, encoder: TrackEncoder) -> None:
+    def __init__(self, path: Path, wav: SoundFile, encoder: TrackEncoder) -> None:
+        self._path = path
         self._wav = wav
         self._encoder = encoder
 
@@ -57,10 +58,13 @@ class Soundtrack:
         return self._encoder.stream
 
     def until(self, seconds: float) -> Iterator[Packet[Stream]]:
-        """Yield the mix up to this time of the film."""
+        """Yield the mix up to this time of the film. Raises RunError (``mix_unreadable``)."""
         end = min(len(self._wav), round(seconds * self._wav.samplerate))
         while (length := end - self._wav.tell()) > 0:
-            block: Samples = self._wav.read(min(_BLOCK, length), dtype="float32", always_2d=True)
+            try:
+                block: Samples = self._wav.read(min(_BLOCK, length), dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                raise _unreadable(self._path, error) from error
             if not len(block):
                 return
             yield from self._encoder.encode(block)
@@ -88,11 +92,10 @@ def open_soundtrack(
             raise _unreadable(wav, error) from error
         try:
             sound = stack.enter_context(soundfile.SoundFile(file))
-            layout = _layout(original, sound.channels)
-            encoder = TrackEncoder(output, suffix, sound.samplerate, layout)
-            yield Soundtrack(sound, encoder)
         except soundfile.LibsndfileError as error:
             raise _unreadable(wav, error) from error
+        layout = _layout(original, sound.channels)
+        yield Soundtrack(wav, sound, TrackEncoder(output, suffix, sound.samplerate, layout))
 
 
 def _unreadable(wav: Path, error: Exception) -> RunError:
