@@ -106,6 +106,8 @@ def make_sample(seed: int) -> Sample:
     if suffix in (".srt", ".vtt", ".ass") and chooser.random() < 0.2:
         # A number that follows a text without a blank row, in a file that numbers some cues, may be either.
         joint = chooser.choice(["\n\n", "\n\n\ufeff"] if suffix == ".srt" else ["\n\n", "\n", "\ufeff"])
+        if cues[-1].rows == [""]:
+            joint = "\n\n"  # what follows the times of a cue without a row between is its text
         more = write(chooser, _cues(chooser, seconds=chooser.choice([0, 100])), sample)
         sample.content = sample.content.rstrip("\n") + joint + more
     elif sample.is_numbered and chooser.random() < 0.1:
