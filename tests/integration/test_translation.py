@@ -22,6 +22,7 @@ from voiceclone_cli.batch import run as batch_run
 from voiceclone_cli.batch.inputs import gather
 from voiceclone_cli.config import resolve
 from voiceclone_cli.corrections.edits import Edits
+from voiceclone_cli.corrections.lines import Split
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_cli.pipeline.redo import redo
 from voiceclone_cli.pipeline.request import RunRequest
@@ -128,6 +129,25 @@ def test_redo_changes_a_line_and_asks_nobody(copied: Path) -> None:
     undone = redo(copied / "talk.es.voiceclone", Edits(undo=True))
     assert (undone.exit_code, undone.manifest.segments[2]["language"]) == (3, "en")
     assert len(requests_of(copied / "talk")) == before
+
+
+def test_parts_of_a_line_that_is_not_translated_are_not_either_until_they_are_written(copied: Path) -> None:
+    out, words = copied / "talk.es.voiceclone", WORDS["_0003"].split()
+    split = redo(out, Edits(split=(Split("0003", words=" ".join(words[2:])),)))
+    assert split.exit_code == 3
+    errors = split.document["errors"]
+    assert [(row["code"], row["segment"]) for row in errors] == [
+        ("not_translated", "9001"),
+        ("not_translated", "9002"),
+    ]
+    redo(out, Edits(ids=("9001",), text="lo que sea"))
+    written = redo(out, Edits(ids=("9002",), text="que dice aquí"))
+    assert written.exit_code == 0, written.document["errors"]
+    rows = [row for row in written.manifest.segments if row["id"] in ("9001", "9002")]
+    assert [(row["language"], row["original"]) for row in rows] == [
+        ("es", " ".join(words[:2])),
+        ("es", " ".join(words[2:])),
+    ]
 
 
 def test_a_plan_asks_nobody(tmp_path: Path, talk: ShortTalk) -> None:

@@ -167,6 +167,14 @@ def test_two_lines_of_a_speaker_are_joined() -> None:
     ]
 
 
+def test_what_lines_are_translations_of_is_joined_too() -> None:
+    translated = Script((replace(LONG, original="Hier bin ich."), replace(MORE, original="Dann.")))
+    assert applied(Edits(join=("1", "3")), script=translated).segments[0].original == "Hier bin ich. Dann."
+    assert {each.original for each in applied(split("1@and"), script=translated).segments[:2]} == {
+        "Hier bin ich."
+    }
+
+
 def test_characters_are_joined_without_a_blank() -> None:
     chinese = Script((replace(LONG, text="今天", language="zh"), replace(MORE, text="很好。", language="zh")))
     assert applied(Edits(join=("1", "3")), script=chinese).segments[0].text == "今天很好。"

@@ -202,6 +202,12 @@ class Corrections:
         today = {self.name_of(name) for name in speakers}
         return [old for old, name in self.names.items() if name != old and name not in today]
 
+    @property
+    def rewritten(self) -> dict[str, tuple[str, str]]:
+        """Texts of lines before and after their text was corrected, by id."""
+        texts = {id: (line["was"][0], line["text"]) for id, line in self.lines.items()}
+        return {id: (before, after) for id, (before, after) in texts.items() if before != after}
+
     def in_script(self, is_fed_back: bool) -> Corrections:
         """Return the corrections for a script that holds them, as it was fed back, or for one that does not.
 

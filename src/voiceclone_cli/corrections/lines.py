@@ -204,6 +204,9 @@ def parts_of(change: LineChange, segments: Mapping[str, Segment]) -> list[Segmen
     first, last = made[0]["start"], max(part["end"] for part in made)
     scale = (end - start) / (last - first) if last > first else 1.0
 
+    # Of a line that is split, either part may be said by any of its words.
+    original = clean_text("\n".join(old.original for old in replaced if old.original))
+
     def moved(seconds: float) -> float:
         return seconds if (start, end) == (first, last) else round(start + (seconds - first) * scale, 3)
 
@@ -215,6 +218,7 @@ def parts_of(change: LineChange, segments: Mapping[str, Segment]) -> list[Segmen
             start=moved(part["start"]),
             end=moved(part["end"]),
             seed=None,
+            original=original,
         )
         for part in made
     ]

@@ -86,7 +86,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
                     found = translation.script
                 corrections, script = _correct(ctx, diarization, found, recognised, corrections)
                 if translation is not None:
-                    script = translation.in_target(script)
+                    script = translation.in_target(script, corrections.rewritten)
                 if recognised is not None:
                     recording_language = recognised.language
                 elif until is not Until.SCRIPT:

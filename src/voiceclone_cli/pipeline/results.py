@@ -27,6 +27,7 @@ from voiceclone_cli.rundir.manifest import (
     ManifestSegment,
     ManifestSpeaker,
 )
+from voiceclone_cli.translation.checks import needs_translation
 from voiceclone_cli.translation.translate import LineStatus
 from voiceclone_cli.types import Placement, Script, Segment, Until
 from voiceclone_cli.video.mux import Video
@@ -258,15 +259,28 @@ def _errors(segments: Sequence[ManifestSegment], speech: SynthesisResult) -> lis
 
 
 def _untranslated(job: SynthesisJob) -> list[dict[str, Any]]:
-    """Return an error for each line that is in its original language because its translation failed."""
+    """Return an error for each line that is in its original language because its translation failed.
+
+    A line that `voiceclone redo` made of such lines has the language that they have.
+    """
     if job.translation is None:
         return []
-    languages = {segment.id: segment.language for segment in job.script.segments}
-    return [
-        {**asdict(Failure("not_translated", line.reason)), "segment": line.segment.id}
-        for line in job.translation.with_status(LineStatus.FAILED)
-        if languages.get(line.segment.id) == line.segment.language
-    ]
+    lines = {line.segment.id: line for line in job.translation.lines}
+    found = []
+    for segment in job.script.segments:
+        line = lines.get(segment.id)
+        if line is None and needs_translation(segment, job.translation.target):
+            reason = "it was made of a line that is not translated"
+        elif (
+            line is not None
+            and line.status is LineStatus.FAILED
+            and segment.language == line.segment.language
+        ):
+            reason = line.reason
+        else:
+            continue
+        found.append({**asdict(Failure("not_translated", reason)), "segment": segment.id})
+    return found
 
 
 def _input(ctx: RunContext) -> dict[str, Any]:

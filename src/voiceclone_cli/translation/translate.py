@@ -100,15 +100,18 @@ class ScriptTranslation:
         """The lines that are expected to be heard past their slots."""
         return tuple(line for line in self.lines if line.fit is not None and not line.fit.fits)
 
-    def in_target(self, script: Script) -> Script:
-        """Return a corrected script, where failed lines that were written anew are in the target language."""
-        failed = {line.segment.id: line.segment for line in self.with_status(LineStatus.FAILED)}
+    def in_target(self, script: Script, rewritten: Mapping[str, tuple[str, str]]) -> Script:
+        """Return a corrected script, where failed lines that were written anew are in the target language.
+
+        ``rewritten``: texts before and after their corrections, by line, also of lines that were made of others.
+        """
+        translated = {line.segment.id for line in self.lines if line.status is not LineStatus.FAILED}
 
         def corrected(segment: Segment) -> Segment:
-            before = failed.get(segment.id)
-            if before is None or segment.text == before.text:
+            before, after = rewritten.get(segment.id, ("", ""))
+            if segment.text != after or segment.id in translated:
                 return segment
-            return replace(segment, language=self.target, original=before.text)
+            return replace(segment, language=self.target, original=segment.original or before)
 
         return replace(script, segments=tuple(map(corrected, script.segments)))
 
