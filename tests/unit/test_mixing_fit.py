@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from voiceclone_cli.mixing import fit
-from voiceclone_cli.mixing.fit import SpeechRates, line_fits, record_speech_rates
+from voiceclone_cli.mixing.fit import SpeechRates, line_fits, load_speech_rates, record_speech_rates
 from voiceclone_cli.mixing.slots import slot_ends, stretch_to_fit
 from voiceclone_cli.types import Reference, Segment
+from voiceclone_worker.engines.kokoro.phonemes import length
 
 TEN = "a b c d e f g h i j"
 """Ten units of speech."""
@@ -174,3 +175,9 @@ def test_lines_that_had_to_hurry_are_not_measured(state: Path, tmp_path: Path) -
 def test_a_damaged_state_file_counts_for_nothing(state: Path, content: str) -> None:
     state.write_text(content, encoding="utf-8")
     assert fit.load_measured() == {}
+
+
+def test_lengths_that_are_known_are_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(length, "count_tokens", lambda text, language: pytest.fail("its phonemes are read"))
+    rates = load_speech_rates("kokoro", {}, paces={"A": 1.2}, lengths={("Hello there.", "en"): 1.5})
+    assert rates.seconds("Hello there.", "en", "A") == pytest.approx(1.8)

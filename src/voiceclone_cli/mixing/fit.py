@@ -71,13 +71,20 @@ class SpeechRates:
     """What a voice is known by, by speaker."""
     paces: Mapping[str, float] = field(default_factory=dict)
     """By speaker: length of lines compared with the typical one, as the engine will take it from the reference."""
+    lengths: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """Typical seconds that are known already, by text and language; of kokoro they take its phonemes."""
 
     def seconds(self, text: str, language: str, speaker: str = "") -> float:
         """Return how many seconds a text will be when it is spoken unhurried. ``language``: BCP 47.
 
         0.0 for a text without anything to speak. ``speaker``: a name of the script; empty or unknown for any voice.
         """
-        return typical_seconds(text, language, self.engine) * self.pace(language, speaker)
+        return self.typical_seconds(text, language) * self.pace(language, speaker)
+
+    def typical_seconds(self, text: str, language: str) -> float:
+        """Return how many seconds a text is in a typical voice of the engine."""
+        known = self.lengths.get((text, language))
+        return typical_seconds(text, language, self.engine) if known is None else known
 
     def characters(self, seconds: float, language: str, speaker: str = "") -> int:
         """Return how many characters of a language take these seconds, unhurried; blanks and signs count.
@@ -153,22 +160,34 @@ class LineFit(NamedTuple):
         return self.over <= AUDIBLE_OVERFLOW
 
 
-def load_speech_rates(engine: str, references: Mapping[str, Reference] | None = None) -> SpeechRates:
+def load_speech_rates(
+    engine: str,
+    references: Mapping[str, Reference] | None = None,
+    *,
+    paces: Mapping[str, float] | None = None,
+    lengths: Mapping[tuple[str, str], float] | None = None,
+) -> SpeechRates:
     """Return what is known of the lengths of an engine's lines on this machine.
 
     ``engine``: its name ("kokoro", "fish", "echo"). ``references``: by speaker, where they are known already; a voice is
-    known again by the sound of its reference.
+    known again by the sound of its reference. ``paces`` and ``lengths``: those of earlier rates, if they are known.
     """
     known = references or {}
     voices = {name: voice_id(reference.audio) for name, reference in known.items()}
+    if paces is None:
+        paces = _paces(known) if engine == "kokoro" else {}
+    return SpeechRates(engine, load_measured(), voices, paces, lengths or {})
+
+
+def _paces(known: Mapping[str, Reference]) -> dict[str, float]:
+    """Return how long kokoro's lines are compared with the typical ones, by the paces of the references."""
+    slowest, fastest = length.SPEEDS
     paces = {}
-    if engine == "kokoro":
-        slowest, fastest = length.SPEEDS
-        for name, reference in known.items():
-            pace = length.speaking_pace(reference.text, reference.language, reference.seconds)
-            if pace is not None:
-                paces[name] = 1 / max(slowest, min(fastest, pace))
-    return SpeechRates(engine, load_measured(), voices, paces)
+    for name, reference in known.items():
+        pace = length.speaking_pace(reference.text, reference.language, reference.seconds)
+        if pace is not None:
+            paces[name] = 1 / max(slowest, min(fastest, pace))
+    return paces
 
 
 def typical_seconds(text: str, language: str, engine: str = "") -> float:
@@ -302,7 +321,7 @@ def record_speech_rates(rates: SpeechRates, results: Iterable[tuple[Segment, flo
         return
     sums: dict[str, list[float]] = {}
     for segment, seconds, slot in results:
-        typical = typical_seconds(segment.text, segment.language, rates.engine)
+        typical = rates.typical_seconds(segment.text, segment.language)
         expected = typical * rates.pace(segment.language, segment.speaker)
         if 0 < expected <= _ROOM * slot and rates.voices.get(segment.speaker):
             total = sums.setdefault(rates._key(segment.language, segment.speaker), [0.0, 0.0])

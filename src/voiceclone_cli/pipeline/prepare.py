@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -34,7 +35,7 @@ from voiceclone_cli.mixing import fit, slots
 from voiceclone_cli.mixing.timeline import mix_rate
 from voiceclone_cli.pipeline.context import RunContext
 from voiceclone_cli.pipeline.request import describe_request
-from voiceclone_cli.pipeline.tasks import SynthesisJob
+from voiceclone_cli.pipeline.tasks import SPEECH_VERSIONS, SynthesisJob
 from voiceclone_cli.provenance.consent import copy_consent
 from voiceclone_cli.references import build
 from voiceclone_cli.script import script_file
@@ -49,6 +50,8 @@ from voiceclone_worker.engines import ENGINES
 
 _MAX_RATE = 44_100
 """Hz; the highest of any engine."""
+_LENGTHS, _LENGTHS_VERSION = "lengths", 1
+"""Stage of the expected lengths of lines; the version is to be counted up when the same texts give others."""
 _OTHER_BYTES = 4 << 20
 """Bytes for references, notes and logs."""
 
@@ -98,7 +101,7 @@ def prepare(ctx: RunContext) -> SynthesisJob:
             words = recognised.words if recognised is not None else ()
             references = _build_references(ctx, diarization, words, recording_language, script, corrections)
     slot_ends = slots.slot_ends(script.segments, ctx.recording.seconds, request.settings.borrow)
-    rates = fit.load_speech_rates(ctx.engine.name, references)
+    rates = _speech_rates(ctx, script.segments, references)
     fits = fit.line_fits(script.segments, slot_ends, rates, request.settings.max_stretch)
     if references:
         _check_free_space(ctx, script.segments, slot_ends, len(references))
@@ -355,6 +358,28 @@ def check_languages(ctx: RunContext, script: Script) -> None:
     languages = ctx.engine.languages
     for note in language_notes(ctx.engine.name, lines, is_remote=is_remote, languages=languages):
         ctx.warn(note)
+
+
+def _speech_rates(
+    ctx: RunContext, segments: Sequence[Segment], references: Mapping[str, Reference]
+) -> fit.SpeechRates:
+    """Return how long lines are expected to be. Of kokoro, what takes their phonemes is kept: to read them takes a second."""
+    if ctx.engine.name != "kokoro" or not segments:
+        return fit.load_speech_rates(ctx.engine.name, references)
+    texts = sorted({(segment.text, segment.language) for segment in segments})
+    inputs = {
+        "phonemes": SPEECH_VERSIONS["kokoro"],
+        "lines": texts,
+        "references": [[name, each.text, each.language, each.seconds] for name, each in references.items()],
+    }
+    kept = ctx.cache.peek(_LENGTHS, _LENGTHS_VERSION, inputs)
+    if kept is not None:
+        lengths = dict(zip(texts, kept["lengths"], strict=True))
+        return fit.load_speech_rates("kokoro", references, paces=kept["paces"], lengths=lengths)
+    rates = fit.load_speech_rates("kokoro", references)
+    found = [rates.typical_seconds(text, language) for text, language in texts]
+    ctx.cache.save(_LENGTHS, _LENGTHS_VERSION, inputs, {"lengths": found, "paces": dict(rates.paces)})
+    return replace(rates, lengths=dict(zip(texts, found, strict=True)))
 
 
 def check_fit(ctx: RunContext, job: SynthesisJob) -> None:

@@ -88,7 +88,11 @@ class StageCache:
 
     def holds(self, stage: str, version: int, inputs: Mapping[str, Any]) -> bool:
         """Return whether ``load`` would find an entry; nothing is counted as reused, or shown."""
-        return self._find(stage, version, inputs)[0] is not None
+        return self.peek(stage, version, inputs) is not None
+
+    def peek(self, stage: str, version: int, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return what ``load`` would; nothing is counted as reused, or shown."""
+        return self._find(stage, version, inputs)[0]
 
     def _find(
         self, stage: str, version: int, inputs: Mapping[str, Any]
