@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.random_checkpoint import Size, make_checkpoint
 from benchmarks.random_weights import SIZES, require_space
-from platforms import needs_symlinks
+from platforms import needs_posix_paths, needs_symlinks
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.errors import InputError, PreflightError
 from voiceclone_worker.engines.base import EngineError
@@ -55,6 +55,7 @@ def test_a_link_into_such_a_path_is_refused_too(tmp_path: Path, settings: Settin
         make_checkpoint(tmp_path / "link", Size.TINY, settings)
 
 
+@needs_posix_paths  # Windows makes a path of any name
 def test_the_home_of_nobody_is_refused(settings: Settings) -> None:
     with pytest.raises(InputError, match="the home of a user who is not known on this machine"):
         make_checkpoint(Path("~nobody-of-this-name/tiny"), Size.TINY, settings)

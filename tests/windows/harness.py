@@ -120,6 +120,9 @@ def build(full: bool) -> None:
     if any(made) or not (PYTHON / OURS.decode()).is_file():
         folders = [folder for folder in (PYTHON, SITE, SITE_OF_TORCH) if folder.is_dir()]
         make_shims(folders, PYTHON, HOME / "shims")
+    # Installed, as it were: workers get no PYTHONPATH.
+    found = [f"{windows_path(folder)}\n" for folder in (SITE, SITE_OF_TORCH) if folder.is_dir()]
+    (PYTHON / "Lib" / "site-packages" / "harness.pth").write_text("".join(found), encoding="utf-8")
 
 
 def _make(folder: Path, requirements: Sequence[str], make: Callable[[Path, Sequence[str]], None]) -> bool:
@@ -199,7 +202,7 @@ def command(arguments: Sequence[str]) -> list[str]:
 
 def environment() -> dict[str, str]:
     """Return the variables of Windows' Python: none of this machine's that would name its folders."""
-    paths = (SITE, SITE_OF_TORCH, ROOT / "src", ROOT / "worker_env", ROOT / "tests", ROOT)
+    paths = (ROOT / "src", ROOT / "worker_env", ROOT / "tests", ROOT)
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     if models := os.environ.get("VOICECLONE_HOME"):
         kept["VOICECLONE_HOME"] = windows_path(models)
