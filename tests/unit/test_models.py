@@ -196,7 +196,6 @@ def test_a_warm_call_hashes_nothing_and_shows_no_progress(
     assert events == []
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows' Python does not tell when a file was changed, but made")
 def test_a_changed_file_is_not_trusted_though_size_and_time_are_as_before(
     tiny: registry.ModelEntry, tmp_path: Path
 ) -> None:
