@@ -11,8 +11,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from voiceclone_cli import system
 from voiceclone_cli.children import run_child
@@ -26,6 +24,7 @@ from voiceclone_cli.translation.translator import (
     TokenCount,
     TranslatedLine,
     TranslationRequest,
+    Translator,
     TranslatorError,
 )
 
@@ -78,7 +77,7 @@ def lack_of_argos(settings: Settings) -> str | None:
     return None if done.returncode == 0 else f"it is not installed for {python}; {install}"
 
 
-class ArgosTranslator:
+class ArgosTranslator(Translator):
     """Argos Translate in a process by itself, which is started at the first request."""
 
     name = "argos"
@@ -87,6 +86,7 @@ class ArgosTranslator:
     def __init__(
         self, python: str, seconds: float, notify: Notify, environ: Mapping[str, str] = os.environ
     ) -> None:
+        self.identity = self.name  # which models are installed is not known before they are asked for
         self._python, self._environment = python, _environment(environ)
         self._command = (python, "-X", "utf8", str(PROGRAM))
         self._program = CommandTranslator(
@@ -98,11 +98,6 @@ class ArgosTranslator:
             environment=self._environment,
         )
         self._pairs: frozenset[tuple[str, str]] | None = None
-
-    @property
-    def identity(self) -> str:
-        """The name alone: which models are installed is not known before they are asked for."""
-        return self.name
 
     @property
     def usage(self) -> TokenCount:
@@ -117,17 +112,6 @@ class ArgosTranslator:
     def close(self) -> None:
         """End the process."""
         self._program.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def pairs(self) -> frozenset[tuple[str, str]]:
         """Return the pairs of languages that are installed, by Argos' codes. Raises TranslatorError."""

@@ -17,8 +17,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from voiceclone_cli import system
 from voiceclone_cli.children import END_SECONDS, start_child, start_thread, wait_for_thread, wait_in_steps
@@ -32,6 +30,7 @@ from voiceclone_cli.translation.translator import (
     TokenCount,
     TranslatedLine,
     TranslationRequest,
+    Translator,
     TranslatorError,
 )
 from voiceclone_cli.workers.process import LastWords
@@ -90,7 +89,7 @@ def translator_environment(environ: Mapping[str, str] = os.environ) -> dict[str,
     return found | {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"}
 
 
-class CommandTranslator:
+class CommandTranslator(Translator):
     """A program that is started at the first request. Sentences call it ``shown``."""
 
     name = "command"
@@ -144,17 +143,6 @@ class CommandTranslator:
         process, self._process = self._process, None
         if process is not None:
             process.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _translate(self, document: str) -> tuple[TranslatedLine, ...]:
         is_new = self._process is None

@@ -22,8 +22,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from voiceclone_cli import __version__
 from voiceclone_cli.children import start_thread, wait_for_thread, wait_in_steps
@@ -40,6 +39,7 @@ from voiceclone_cli.translation.translator import (
     Tone,
     TranslatedLine,
     TranslationRequest,
+    Translator,
     TranslatorError,
 )
 
@@ -169,7 +169,7 @@ def open_openai(settings: Settings, notify: Notify) -> OpenAiTranslator:
     return OpenAiTranslator(endpoint, model, settings.max_tokens, notify)
 
 
-class OpenAiTranslator:
+class OpenAiTranslator(Translator):
     """A model of an endpoint."""
 
     name = "openai"
@@ -205,17 +205,6 @@ class OpenAiTranslator:
 
     def close(self) -> None:
         """Do nothing: a connection ends with its request."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _require_tokens(self, estimate: TokenCount) -> None:
         used = self._usage.total

@@ -153,9 +153,8 @@ class Translator(Protocol):
     destination: str
     """Where text goes, as part of a sentence: "http://localhost:11434/v1 (model qwen3)", "this computer"."""
 
-    @property
-    def identity(self) -> str:
-        """What tells its translations from those of another: for the key of a cache. Holds no secret."""
+    identity: str
+    """What tells its translations from those of another: for the key of a cache. Holds no secret."""
 
     @property
     def usage(self) -> TokenCount:
@@ -167,11 +166,13 @@ class Translator(Protocol):
     def close(self) -> None:
         """End what it has started. Nothing happens at a second call."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self.close()
