@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,20 +113,30 @@ class SpeechRates:
         """
         if self.is_measured(language, speaker):
             return self.measured[self._key(language, speaker)].pace
-        if voice := self.voices.get(speaker):
-            own = [row.pace for key, row in self._of_engine() if key.endswith(f", {voice}")]
-            if own:
-                return statistics.median(own)
+        if (own := self._pace_of_voices.get(self.voices.get(speaker, ""))) is not None:
+            return own
         if speaker in self.paces:
             return self.paces[speaker]
         if self.engine in _KNOWN_LENGTHS:
             return 1.0
-        prefix = self._key(language, "")
-        others = [row.pace for key, row in self._of_engine() if key.startswith(prefix)]
-        return statistics.median(others) if others else 1.0
+        return self._pace_of_languages.get(main_language(language), 1.0)
 
-    def _of_engine(self) -> Iterator[tuple[str, MeasuredPace]]:
-        return ((key, row) for key, row in self.measured.items() if key.startswith(f"{self.engine}, "))
+    @cached_property
+    def _pace_of_voices(self) -> Mapping[str, float]:
+        return self._medians(2)
+
+    @cached_property
+    def _pace_of_languages(self) -> Mapping[str, float]:
+        return self._medians(1)
+
+    def _medians(self, part: int) -> dict[str, float]:
+        """Return the median of what was measured of the engine by a part of ``_key``: 1 for the language, 2 for the voice."""
+        found: dict[str, list[float]] = {}
+        for key, row in self.measured.items():
+            parts = key.split(", ")
+            if parts[0] == self.engine and len(parts) == 3 and parts[part]:
+                found.setdefault(parts[part], []).append(row.pace)
+        return {name: statistics.median(paces) for name, paces in found.items()}
 
     def is_measured(self, language: str, speaker: str = "") -> bool:
         """Return whether this very voice was measured in the language."""
