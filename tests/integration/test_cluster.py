@@ -186,7 +186,7 @@ def test_a_node_with_another_version_gets_no_slot_and_the_note_says_why(
     there.lose(3)
     assert room == 3
     assert [note for note in notes if "it has voiceclone 0.0.1" in note]
-    assert rows["cluster"].found == "4 nodes, 3 of them with slots for echo, 3 in all"
+    assert rows["cluster"].found == "4 nodes, 3 of them with workers for echo, 3 in all"
     assert [row for row in rows.values() if "it has voiceclone 0.0.1" in row.advice]
     shared = {row.found for row in rows.values() if row.check.endswith("shares")}
     assert shared <= {"the working directory is seen there", "nothing: files travel"} and shared
