@@ -26,6 +26,9 @@ _MOST = 512
 _DEPTH = 8
 """Functions and variables that an expression is followed through."""
 
+ATTRIBUTES = {"_work": ("decodes lines", "encodes references")}
+"""What attributes hold that are words of sentences."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -225,6 +228,8 @@ class Reader:
                 return self._named(name)
             case ast.Call():
                 return self._called(node)
+            case ast.Attribute(attr=name) if name in ATTRIBUTES:
+                return _either(*map(_text, ATTRIBUTES[name]))
         return _text(VALUE)
 
     def _joined(self, parts: Iterable[ast.expr]) -> Texts:
