@@ -122,7 +122,7 @@ SOURCE = Source()
 _KEPT = """
 voiceclone fish kokoro echo Kokoro openaudio mini pro speech community embedded auto keep command openai argos run
 torch pyannote audio protobuf descript audiotools espeak bfloat Ray Python codec reference argostranslate
-cpu cuda mps apt brew winget pip install env create client ray sitecustomize pth logs worker Hant DNSMOS JSON CSV
+Windows Linux cpu cuda mps apt brew winget pip install env create client ray sitecustomize pth logs worker Hant DNSMOS JSON CSV
 """
 KEPT = frozenset(_KEPT.split())
 """Words that a Chinese sentence keeps: names, and words of commands and options."""
