@@ -122,7 +122,7 @@ SOURCE = Source()
 _KEPT = """
 voiceclone fish kokoro echo Kokoro openaudio mini pro speech community embedded auto keep command openai argos run
 torch pyannote audio protobuf descript audiotools espeak bfloat Ray Python codec reference argostranslate
-cpu cuda mps apt brew winget pip install env create client ray sitecustomize pth logs worker Hant DNSMOS JSON CSV
+Windows Linux cpu cuda mps apt brew winget pip install env create client ray sitecustomize pth logs worker Hant DNSMOS JSON CSV
 """
 KEPT = frozenset(_KEPT.split())
 """Words that a Chinese sentence keeps: names, and words of commands and options."""
@@ -173,7 +173,9 @@ def test_every_sentence_of_doctor_is_translated() -> None:
         s.template for s in found
     }
     found |= SOURCE.returned("lack_of", r"\.translation\.")
-    errors = r"_cli\.(engines\.(fish|checkpoint)|workers\.process|models\.store)$"
+    found |= SOURCE.said({"NodeFinding": ("fault",)}, r"\.cluster\.")
+    found |= SOURCE.returned("node_fault|reading_lack", r"\.cluster\.")
+    errors = r"_cli\.(cluster\.(connection|node|analysis)|engines\.(fish|checkpoint)|workers\.process|models\.store)$"
     found |= SOURCE.said({"PreflightError": ("0",)}, errors)
     assert_translated(found)
     assert_translated({Said(info.needs, name) for name, info in TRANSLATORS.items()})

@@ -348,5 +348,8 @@ def _rows_of_node(
         yield CheckRow(
             f"node {number} weights", CheckState.OK, f"the same as here: {', '.join(sums[:2])}{more}"
         )
+    if unread := answer.get("unread"):
+        found = f"not all that {engine} was made for"
+        yield CheckRow(f"node {number} languages", CheckState.NOTE, found, unread)
     shared = "the working directory is seen there" if answer.get("shared") else "nothing: files travel"
     yield CheckRow(f"node {number} shares", CheckState.OK, shared)
