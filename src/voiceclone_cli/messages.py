@@ -18,9 +18,10 @@ from functools import cached_property, lru_cache
 ENGLISH, CHINESE = "en", "zh"
 LANGUAGES = (ENGLISH, CHINESE)
 
-_PLACEHOLDER = re.compile(r"\{([+#!,]?)(\w+)\}")
-_VALUES = {"": ".*?", "+": ".+?", "#": r"[-+−]?\d[\d.,]*%?", ",": ".+?"}
-"""What a placeholder stands for: any text, a name or a sentence to translate, a number, a list of the user's names."""
+_PLACEHOLDER = re.compile(r"\{([+#!,@]?)(\w+)\}")
+_VALUES = {"": ".*?", "+": ".+?", "#": r"[-+−]?\d[\d.,]*%?", ",": ".+?", "@": r"\S+"}
+"""What a placeholder stands for: any text, a name or a sentence to translate, a number, a list of the user's names, a
+word."""
 _TAGGED = re.compile(r"(.+) \(([A-Za-z0-9-]+)\)")
 _SHORTENED = re.compile(r"(.*?)[,;]? and ([\d,]+) more", re.DOTALL)
 """A list that is not printed as a whole."""
@@ -38,7 +39,7 @@ class Catalogue:
     names: Mapping[str, str] = field(default_factory=dict)
     """What the code names by an English word: states, flags, stages, sources."""
     sentences: Mapping[str, str] = field(default_factory=dict)
-    """Sentences and lines, with {name} for what differs, {#name} for a number, {+name} for a name or a sentence
+    """Sentences and lines, with {name} for what differs, {#name} for a number, {@name} for a word, {+name} for a name or a sentence
     that is translated itself, and {,names} for a list of which only the end, "and 3 more", is. In a translation,
     {!code} is what the error of this code means."""
     errors: Mapping[str, str] = field(default_factory=dict)
@@ -58,7 +59,7 @@ class Catalogue:
         text = english.strip()
         if not text or not self.sentences:
             return english
-        translated = self._listed(text) or self._translated(text) or self._in_a_row(text)
+        translated = self._listed(text) or self._in_a_row(text) or self._translated(text)
         return english if translated is None else english.replace(text, translated, 1)
 
     def error(self, code: str, message: str) -> str:

@@ -33,15 +33,26 @@ UNTRANSLATED: frozenset[str] = frozenset()
 """Codes of errors that stay English: none."""
 
 
+OF_LIBRARIES = """
+No such command . No such option: (Possible options: ) Did you mean ? Missing argument Option requires an argument.
+Got unexpected extra argument (s) Invalid value for Input should be greater than or equal to
+Input should be a valid integer, unable to parse string as an integer is not one of
+"""
+"""Sentences of the library that reads the command line."""
+
+
 @cache
 def texts_of_code() -> str:
     """Every text in the code, a line each; f-strings without their values."""
     trees = (ast.parse(path.read_text("utf-8")) for base in PACKAGES for path in base.rglob("*.py"))
-    return "\n".join(
-        node.value
-        for tree in trees
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return (
+        "\n".join(
+            node.value
+            for tree in trees
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
+        + OF_LIBRARIES
     )
 
 
@@ -192,7 +203,7 @@ def test_every_note_of_a_worker_is_translated() -> None:
 
 
 def test_every_note_and_every_line_of_progress_is_translated() -> None:
-    found = SOURCE.said({"ProgressEvent": ("note",), "note": ("0",)}, "_cli")
+    found = SOURCE.said({"ProgressEvent": ["note"], "note": "0", "partial": "1"}, "_cli")
     found |= SOURCE.listed(("notes", "warnings"), "_cli")
     assert len(found) > 100
     assert_translated(found)
@@ -219,13 +230,13 @@ def test_sentences_are_those_of_the_code() -> None:
     """Every word between two values stands so in the code; a sentence that was changed there is missed here."""
     code = texts_of_code()
     for english in catalogue(CHINESE).sentences:
-        for part in re.split(r"\{[+#,]?\w+\}", english):
+        for part in re.split(r"\{[+#,@]?\w+\}", english):
             assert all(word in code for word in re.findall(r"[^ ,;:()]+", part)), english
 
 
 def test_a_sentence_has_enough_words_to_be_known_by() -> None:
     for english in catalogue(CHINESE).sentences:
-        fixed = re.sub(r"\{[+#,]?\w+\}", "", english)
+        fixed = re.sub(r"\{[+#,@]?\w+\}", "", english)
         numbers = len(re.findall(r"\{#", english))
         assert len(fixed.strip()) + 2 * numbers >= 3, english
 
@@ -269,7 +280,10 @@ def test_text_of_the_user_is_never_translated() -> None:
 
 def test_an_error_says_what_to_do_and_then_has_the_details() -> None:
     assert catalogue(CHINESE).error("media_missing", "a.wav does not exist: check the path.") == (
-        "文件不存在，请检查路径。（media_missing）\n  a.wav does not exist: check the path."
+        "a.wav 不存在：请检查路径。"
+    )
+    assert catalogue(CHINESE).error("media_missing", "a.wav is lost.") == (
+        "文件不存在，请检查路径。（media_missing）\n  a.wav is lost."
     )
     assert catalogue(CHINESE).error("unheard_of", "Anything.") == "Anything."
 
