@@ -7,13 +7,16 @@ import pytest
 from benchmarks.languages import FOLDER, KINDS, Row, rate, sentences, skeleton, units
 from voiceclone_worker.engines.kokoro.phonemes.reader import read
 
+LARGE = {(language, "held-out-3"): 40 for language in ("it", "hi", "zh", "ja")} | {("es", "held-out-3"): 24}
 SETS = sorted(path.name.removesuffix(".txt").rsplit(".", 1) for path in Path(FOLDER).glob("*.txt"))
 
 
 @pytest.mark.parametrize(("language", "name"), SETS)
-def test_a_set_is_sixteen_sentences_that_kokoro_reads_in_full(language: str, name: str) -> None:
+def test_kokoro_reads_the_sixteen_sentences_or_more_of_a_set_in_full(language: str, name: str) -> None:
     found = sentences(language, name)
-    assert len(found) == 16 and {sentence.kind for sentence in found} <= set(KINDS)
+    assert len(found) == LARGE.get((language, name), 16) and {sentence.kind for sentence in found} <= set(
+        KINDS
+    )
     for sentence in found:
         assert read(sentence.written, language).skipped == ()
         assert units(sentence.in_words, language)
