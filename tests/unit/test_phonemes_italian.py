@@ -114,6 +114,7 @@ def test_ordinals() -> None:
         ("-5 °C", "meno cinque gradi"),
         ("130 km/h", "centotrenta chilometri orari"),
         ("60 m²", "sessanta metri quadrati"),
+        ("nel 1969 l'uomo, 5 l d'acqua", "nel millenovecentosessantanove l'uomo, cinque litri d'acqua"),
         ("1/2", "un mezzo"),
         ("3/4", "tre quarti"),
         ("2 ½", "due e un mezzo"),
