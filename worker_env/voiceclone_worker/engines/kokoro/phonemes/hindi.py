@@ -396,7 +396,7 @@ def _word(word: str) -> str:
     """Return a word's phonemes by itself."""
     letters = _letters(_with_dots(unicodedata.normalize("NFC", word)))
     closed = _closed_syllables(letters)
-    if word.endswith("पति") and len(word) > len("पति"):  # a word of its own: राष्ट्र-पति
+    if word.endswith("पति") and len(word) > len("पति"):  # the second half of a compound keeps its vowel
         letters[-2].is_inherent = False
     _silence_inherent_vowels(letters)
     sounds = [(letter.consonant, _nasal_vowel(letters, index)) for index, letter in enumerate(letters)]
