@@ -411,7 +411,7 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
 def _sounds(words: Sequence[Token], index: int, foreign: Foreign, skipped: list[str]) -> str:
     """Return the phonemes of a word in its place: stressed before a pause, without stress where it is elided."""
     token, word = words[index], words[index].text.rstrip("'")
-    if token.is_acronym or (len(word) == 1 and word not in _VOWELS and not token.text.endswith("'")):
+    if token.is_acronym or (word in _LETTER_NAMES and word not in _VOWELS and not token.text.endswith("'")):
         sounds = _letter_by_letter(word)
     elif token.text == "c'":  # ci before è, era, erano
         sounds = "ʧ"
