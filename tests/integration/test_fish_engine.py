@@ -314,6 +314,34 @@ def test_rows_of_no_length_or_too_much_fail_alone(decoded: dict[str, Any]) -> No
     assert decoded["bad_rows"] == ["speech_unusable", "speech_unusable"]
 
 
+@pytest.fixture(scope="module")
+def batches(fish_python: Path, tiny_checkpoint: Path) -> dict[str, Any]:
+    return in_fish(fish_python, "codec_batches.py", tiny_checkpoint)
+
+
+def test_references_of_different_lengths_have_the_same_codes_in_a_batch(batches: dict[str, Any]) -> None:
+    assert batches["frames"] == batches["expected_frames"] == [13, 65, 37, 108]
+    assert min(batches["distinct"]) > 50
+    assert batches["equal"] and batches["equal_in_any_order"]
+
+
+def test_references_are_encoded_in_the_better_way_with_a_note(batches: dict[str, Any]) -> None:
+    assert all(batches["chosen_equal"])
+    (note,) = batches["notes"]
+    assert note.startswith("the codec encodes references ") and " s one by one" in note
+
+
+def test_references_go_one_by_one_where_a_batch_has_no_memory_or_other_codes(batches: dict[str, Any]) -> None:
+    assert batches["without_memory"] == {
+        "equal": True,
+        "notes": ["the codec encodes references one by one: there was no memory for them together"],
+    }
+    assert batches["different"] == {
+        "equal": True,
+        "notes": ["the codec encodes references one by one: together they came out different"],
+    }
+
+
 def test_codes_are_upstreams(encoder: Encoder, fish_python: Path, tiny_checkpoint: Path) -> None:
     audio = encoder.speech("ana", seconds=3.3, rate=RATE)
     assert encoder.encode("ana")["outcomes"] == {"ana": None}

@@ -71,7 +71,7 @@ def test_after_a_failure_all_wait_one_goes_first_and_the_others_follow_its_answe
         assert (len(found), found.count(True)) == (left, 1)
         asked.pop(found.index(True)).come_back()
     with limits.request(SMALL) as sent:
-        limits.answered(sent)
+        limits.got_reply(sent)
     asked = [Asked(limits) for _ in range(4)]
     assert all(each.is_on_way(5) for each in asked)
     for each in asked:
@@ -87,11 +87,11 @@ def test_failures_of_requests_that_were_sent_together_count_once() -> None:
     with limits.request(SMALL) as again:
         assert limits.failed(again, is_overload=True) == 2
         assert limits.most == 2  # it was alone
-    limits.answered(old)  # says nothing of the server as it is now
+    limits.got_reply(old)  # says nothing of the server as it is now
     with limits.request(SMALL) as again:
         assert limits.failed(again, is_overload=True) == 3
     with limits.request(SMALL) as again:
-        limits.answered(again)
+        limits.got_reply(again)
         assert limits.failed(again, is_overload=True) == 1
 
 

@@ -286,7 +286,7 @@ class OpenAiTranslator(Translator):
         document = reply.document
         status = _status_of(reply, document)
         if status not in _BUSY:
-            self._limits.answered(sent)
+            self._limits.got_reply(sent)
         if status == 200 and isinstance(document, Mapping):
             sent.used = _tokens_of(document, sent.estimate)
             return document

@@ -102,7 +102,7 @@ class RequestLimits:
                 failing=Failing.REFUSED,
             )
 
-    def answered(self, sent: SentRequest) -> None:
+    def got_reply(self, sent: SentRequest) -> None:
         """Note that the server has answered: others may follow the request that went first."""
         with self._changed:
             if sent.wave == self._waves:  # an older one says nothing of the server as it is now
