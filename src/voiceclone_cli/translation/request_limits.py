@@ -31,7 +31,7 @@ class SentRequest:
 class RequestLimits:
     """The limits of all threads that ask one server.
 
-    ``most``: requests at a time, at most. ``max_tokens``: of all requests and answers together. ``pause``: waits for so
+    ``most``: requests at a time, at most. ``max_tokens``: of all requests and answers together. ``pause``: waits this
     many seconds, by default until then or until `close`.
     """
 
@@ -57,7 +57,7 @@ class RequestLimits:
 
     @contextmanager
     def request(self, estimate: TokenCount) -> Iterator[SentRequest]:
-        """Wait until a request of about so many tokens may be sent, and count it as on its way for the block.
+        """Wait until a request of about this many tokens may be sent, and count it as on its way for the block.
 
         Raises TranslatorError where none may be sent any more: at the limit of tokens, after `close`, and while the
         server asked to be left alone.
@@ -92,7 +92,7 @@ class RequestLimits:
         return not self._on_way or self._usage.total + reserved + estimate.total <= self._max_tokens
 
     def require_tokens(self, estimate: TokenCount) -> None:
-        """Raise TranslatorError where a request of about so many tokens would exceed the limit."""
+        """Raise TranslatorError where a request of about this many tokens would exceed the limit."""
         used = self._usage.total
         if used + estimate.total > self._max_tokens:
             raise TranslatorError(

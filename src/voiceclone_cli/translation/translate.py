@@ -297,7 +297,7 @@ class _Work:
         self._in_threads(parts(found, self.translator.at_once), ask)
 
     def _in_threads(self, found: Sequence[Sequence[Window]], ask: Callable[[Window, Known], None]) -> None:
-        """Call ``ask`` for the windows of each part in a thread of its own, and wait for all."""
+        """Call ``ask`` for the windows of each part, in a thread for each, and wait for all."""
         turn = self.turn
         assert turn is not None and self.translator is not None
         raised: list[BaseException] = []

@@ -156,7 +156,7 @@ class Translator(Protocol):
     identity: str
     """What tells its translations from those of another: for the key of a cache. Holds no secret."""
     at_once: int = 1
-    """How many requests it takes at a time, each from a thread of its own."""
+    """How many requests it takes at a time, each from another thread."""
 
     @property
     def usage(self) -> TokenCount:
