@@ -18,6 +18,7 @@ from typing import Any
 from voiceclone_cli.children import start_thread, wait_in_steps
 from voiceclone_cli.files import fingerprint
 from voiceclone_cli.languages import main_language, name_of
+from voiceclone_cli.messages import listed
 from voiceclone_cli.mixing.fit import LineFit, SpeechRates, line_fits
 from voiceclone_cli.translation import checks
 from voiceclone_cli.translation.cache import CachedLine, TranslationCache, key_of
@@ -44,8 +45,6 @@ SHORTEST_BUDGET = 12
 """Characters. A line of so few is not made shorter: "Hello?" in a tenth of a second stays a hello."""
 BUSY_LIMIT, USELESS_LIMIT = 2, 10
 """Requests in a row without an answer, and with an answer of no use, after which no more are sent."""
-MAX_NAMES = 8
-"""Ids that one note names."""
 
 
 class LineStatus(StrEnum):
@@ -617,9 +616,3 @@ class _Work:
 
 def _count(lines: int) -> str:
     return f"{lines:,} line{'' if lines == 1 else 's'}"
-
-
-def listed(ids: Sequence[str]) -> str:
-    """Return the first ids, and how many more there are."""
-    more = f" and {len(ids) - MAX_NAMES} more" if len(ids) > MAX_NAMES else ""
-    return ", ".join(ids[:MAX_NAMES]) + more
