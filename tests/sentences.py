@@ -220,6 +220,10 @@ class Reader:
                 return _either(_chosen(_text(text), condition, True), _chosen(_text(""), condition, False))
             case ast.Subscript(value=ast.Dict(values=values)):
                 return _either(*map(self.texts, values))
+            case ast.Subscript(value=ast.Name(id=name)) if isinstance(
+                of := self._module.constants.get(name), ast.Dict
+            ):
+                return _either(*map(self._value_of_dict, of.values))
             case ast.Starred(value=value) | ast.ListComp(elt=value) | ast.GeneratorExp(elt=value):
                 return self.texts(value)
             case ast.List(elts=elements) | ast.Tuple(elts=elements):
@@ -231,6 +235,12 @@ class Reader:
             case ast.Attribute(attr=name) if name in ATTRIBUTES:
                 return _either(*map(_text, ATTRIBUTES[name]))
         return _text(VALUE)
+
+    def _value_of_dict(self, node: ast.expr) -> Texts:
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="dict"), attr="fromkeys"), args=[_, value]):
+                return self.texts(value)
+        return self.texts(node)
 
     def _joined(self, parts: Iterable[ast.expr]) -> Texts:
         found = _text("")
