@@ -7,12 +7,11 @@ import errno
 import io
 import os
 import re
-import shlex
 import sys
 import typing
 
 from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
-from voiceclone_cli.system import ignore_signals, raise_if_stopped, stop_on_signals, use_utf8
+from voiceclone_cli.system import ignore_signals, quoted_command, raise_if_stopped, stop_on_signals, use_utf8
 from voiceclone_worker.telemetry import refuse_telemetry
 
 if typing.TYPE_CHECKING:
@@ -112,7 +111,8 @@ def _usage_message(message: str, context: typer.Context | None) -> str:
         words = next((given for given in (sys.argv[1:3], sys.argv[1:2]) if " ".join(given) in COMMANDS), [])
     name = re.fullmatch("No such command '([^']*)'.", message)
     if name and not words and (os.path.exists(name[1]) or "." in name[1]):
-        return f"{name[1]} is not a command: to speak a recording again, write `voiceclone run {shlex.quote(name[1])}`."
+        command = quoted_command(["voiceclone", "run", name[1]])
+        return f"{name[1]} is not a command: to speak a recording again, write `{command}`."
     end = "" if message.endswith("?") else "."
     sentence = message.replace("Value error, ", "").rstrip(".") + end
     return f"{sentence} See `{' '.join(['voiceclone', *words, '--help'])}`."

@@ -23,6 +23,7 @@ _VALUES = {"": ".*?", "+": ".+?", "#": r"[-+−]?\d[\d.,]*%?", ",": ".+?", "@": 
 """What a placeholder stands for: any text, a name or a sentence to translate, a number, a list of the user's names, a
 word."""
 _TAGGED = re.compile(r"(.+) \(([A-Za-z0-9-]+)\)")
+_CHINESE = re.compile("[\u4e00-\u9fff]")
 _SHORTENED = re.compile(r"(.*?)[,;]? and ([\d,]+) more", re.DOTALL)
 """A list that is not printed as a whole."""
 
@@ -110,7 +111,12 @@ class Catalogue:
                 return self.errors.get(text, "")
             if placeholder[1] == "," and (cut := _SHORTENED.fullmatch(text)):
                 return self.shortened.format(names=cut[1], number=cut[2])
-            return self.sentence(text) if placeholder[1] == "+" else text
+            text = self.sentence(text) if placeholder[1] == "+" else text
+            # Between a Chinese character and a letter or number stands a space.
+            before = translation[: placeholder.start()][-1:]
+            return (
+                f" {text}" if _CHINESE.match(before) and text[:1].isascii() and text[:1].isalnum() else text
+            )
 
         return _PLACEHOLDER.sub(value, translation)
 
