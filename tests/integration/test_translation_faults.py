@@ -13,7 +13,8 @@ from local_server import serving
 from translation_server import Fault, TranslationServer, sentence
 from voiceclone_cli.translation.cache import TranslationCache
 from voiceclone_cli.translation.context import TranslationContext
-from voiceclone_cli.translation.openai import Endpoint, OpenAiTranslator
+from voiceclone_cli.translation.endpoint import Endpoint
+from voiceclone_cli.translation.openai import OpenAiTranslator
 from voiceclone_cli.translation.translate import LineStatus, ScriptTranslation, translate_script
 from voiceclone_cli.translation.translator import TranslatorError, no_notify
 from voiceclone_cli.types import Script

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,12 +16,14 @@ from typing import Any
 
 import pytest
 
+from certificates import Certificates, make_certificates, needs_openssl
 from local_server import Answer, LocalServer, serving
 from translation_server import IN_THE_ANSWER, NUMBERS, Fault, Plan, TranslationServer, sentence
 from voiceclone_cli.config import resolve
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.translation import openai
-from voiceclone_cli.translation.openai import Endpoint, OpenAiTranslator, open_openai, system_message
+from voiceclone_cli.translation.endpoint import Endpoint
+from voiceclone_cli.translation.openai import OpenAiTranslator, open_openai, system_message
 from voiceclone_cli.translation.tokens import estimate_tokens, text_tokens
 from voiceclone_cli.translation.translator import (
     Failing,
@@ -406,6 +409,73 @@ def test_a_proxy_is_used_but_for_this_computer(
     assert server.headers[0]["Proxy-Authorization"] == "Basic dXNlcjpwYSBzcw=="
     translator(server).translate(REQUEST)
     assert "Proxy-Authorization" not in server.headers[1]
+
+
+# https
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+def secure(server: TranslationServer, certificates: Certificates) -> TranslationServer:
+    """Let a server speak TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.server)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.api = server.api.replace("http:", "https:")
+    return server
+
+
+@needs_openssl
+def test_the_authority_in_ssl_cert_file_is_trusted(
+    server: TranslationServer, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+    secure(server, certificates).key = KEY
+    flags, environ = {"translator_url": server.api}, {"VOICECLONE_TRANSLATOR_API_KEY": KEY}
+    with open_openai(resolve(flags, environ), print) as model:
+        assert tuple(line.text for line in model.translate(REQUEST)) == SPANISH
+        assert tuple(line.text for line in model.translate(REQUEST)) == SPANISH
+    assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
+
+
+@needs_openssl
+def test_an_unknown_authority_is_one_sentence_and_no_line_is_sent(
+    server: TranslationServer, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    said = Said()
+    error = failure(translator(secure(server, certificates), said))
+    assert (error.failing, error.code) == (Failing.REFUSED, "translator_refused")
+    assert error.message.startswith(f"{server.api} has a certificate that is not trusted here (")
+    assert error.message.endswith("): check the address, or name the file of its authority in SSL_CERT_FILE.")
+    assert error.message.count(".") == server.api.count(".") + 1
+    assert said == [] and server.requests == []
+    with pytest.raises(TranslatorError, match="has a certificate that is not trusted here"):
+        open_openai(resolve({"translator_url": server.api}, {}), print)
+
+
+@needs_openssl
+def test_a_certificate_of_another_host_is_not_trusted(
+    server: TranslationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_another = make_certificates(tmp_path, "DNS:translate.example")
+    monkeypatch.setenv("SSL_CERT_FILE", str(of_another.authority))
+    error = failure(translator(secure(server, of_another)))
+    assert error.failing is Failing.REFUSED and "is not valid for '127.0.0.1'" in error.message
+    assert server.requests == []
+
+
+def test_an_address_with_https_of_a_server_without_is_said(server: TranslationServer) -> None:
+    server.api = server.api.replace("http:", "https:")
+    error = failure(translator(server))
+    assert error.failing is Failing.REFUSED and "makes no secure connection" in error.message
+    assert "may have to begin with http://." in error.message
+
+
+# Tokens and identity
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,8 @@ def fish_memory(
     """Return the memory of a worker with the checkpoint in ``folder`` that generates ``rows`` lines together.
 
     ``precision`` is one of float32, bf16, fp16, int8; ``encoded`` references are encoded at a time, and lines are
-    decoded on ``threads``. With ``on_gpu`` it is
-    the memory of the GPU. Raises PreflightError ``checkpoint_unusable``.
+    decoded on ``threads``. With ``on_gpu`` it is the memory of the GPU, where one reference is the least: several are
+    encoded together only where there is room. Raises PreflightError ``checkpoint_unusable``.
     """
     try:
         generation = generation_of(folder)

@@ -10,25 +10,30 @@ from __future__ import annotations
 
 import email.utils
 import hashlib
-import http.client
-import ipaddress
 import json
 import ssl
 import time
 import urllib.parse
 import urllib.request
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from voiceclone_cli import __version__
-from voiceclone_cli.children import start_thread, wait_for_thread, wait_in_steps
-from voiceclone_cli.config import Settings, redact
+from voiceclone_cli.children import wait_in_steps
+from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.languages import name_of
+from voiceclone_cli.translation.endpoint import (
+    CutOff,
+    Endpoint,
+    Reply,
+    TooLarge,
+    TooSlow,
+    is_loopback,
+    reason_of,
+    refused_error,
+)
 from voiceclone_cli.translation.message import find_document, request_document
 from voiceclone_cli.translation.tokens import estimate_tokens, text_tokens
 from voiceclone_cli.translation.translator import (
@@ -42,9 +47,6 @@ from voiceclone_cli.translation.translator import (
     Translator,
     TranslatorError,
 )
-
-CONNECT_SECONDS = 15.0
-"""Longest time to reach a server."""
 
 ATTEMPTS = 5
 """Most requests for the same lines; two where the first took all the time that it may take."""
@@ -122,25 +124,6 @@ _TOO_LONG = ("context length", "context size", "context_length", "context window
 _FILTERED = ("content_filter", "content filter", "content management policy", "content policy", "moderation")
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class _CutOff(Exception):
-    """An answer that ended before its end."""
-
-
-class _TooLarge(Exception):
-    """An answer of more than MAX_ANSWER_BYTES."""
-
-
-class _TooSlow(Exception):
-    """No whole answer in the time for a request."""
-
-
 def open_openai(settings: Settings, notify: Notify) -> OpenAiTranslator:
     """Return the translator of an endpoint. Its models are asked for only if none is named.
 
@@ -162,7 +145,7 @@ def open_openai(settings: Settings, notify: Notify) -> OpenAiTranslator:
             f"{name} contains a character that is never part of a key (a blank, an accent): copy it anew.",
             code="bad_setting",
         )
-    if key and url.startswith("http:") and not _is_loopback(host):
+    if key and url.startswith("http:") and not is_loopback(host):
         notify(f"The key of {name} and all lines travel to {host} unencrypted: use https where it has that.")
     endpoint = Endpoint(url, key, settings.translator_seconds)
     model = settings.translator_model or endpoint.only_model()
@@ -224,24 +207,24 @@ class OpenAiTranslator(Translator):
             pause: float | None = None
             try:
                 reply = self._endpoint.exchange("POST", "/chat/completions", self._body(request, estimate))
-            except _TooLarge:
+            except TooLarge:
                 self._count({}, estimate, "")
                 raise _unusable(
                     f"{self._endpoint.url} answered with more than {MAX_ANSWER_BYTES // 10**6} MB."
                 ) from None
-            except _TooSlow:
+            except TooSlow:
                 self._count({}, TokenCount(estimate.input), "")
                 slow += 1
                 trouble = f"did not answer in {self._endpoint.seconds:g} s"
-            except _CutOff:
+            except CutOff:
                 self._count({}, TokenCount(estimate.input), "")
                 trouble = "broke off its answer"
             except OSError as error:
-                if not self._endpoint.was_reached:
+                if not self._endpoint.was_reached or isinstance(error, ssl.SSLCertVerificationError):
                     raise self._endpoint.unreachable(error) from None
-                trouble = f"cannot be reached ({_reason(error)})"
+                trouble = f"cannot be reached ({reason_of(error)})"
             else:
-                document = _json_of(reply)
+                document = reply.document
                 status = _status_of(reply, document)
                 if status == 200 and isinstance(document, Mapping):
                     return document
@@ -293,26 +276,26 @@ class OpenAiTranslator(Translator):
                 return True
         return False
 
-    def _raise_if_final(self, status: int, reply: _Reply, document: object) -> None:
+    def _raise_if_final(self, status: int, reply: Reply, document: object) -> None:
         """Raise TranslatorError for a status that will not pass."""
         url, message = self._endpoint.url, _message_of(reply, document)
         said = f" ({self._endpoint.quote(message)})" if message else ""
         lower = message.lower()
         if "insufficient_quota" in lower or status == 402:
-            raise _refused(f"{url} has no credit left for this key{said}: check the account's plan.")
+            raise refused_error(f"{url} has no credit left for this key{said}: check the account's plan.")
         if status in _BUSY:
             return
         if status in (401, 403):
             key = "refuses the key" if self._endpoint.has_key else "needs a key"
-            raise _refused(f"{url} {key} (HTTP {status}){said}: set VOICECLONE_TRANSLATOR_API_KEY.")
+            raise refused_error(f"{url} {key} (HTTP {status}){said}: set VOICECLONE_TRANSLATOR_API_KEY.")
         if status == 404:
-            raise _refused(
+            raise refused_error(
                 f"{url} has no model {self._model}, or is no address of an API{said}: check --translator-model and "
                 "--translator-url, which usually ends in /v1."
             )
         if 300 <= status < 400:
             target = urllib.parse.urlsplit(reply.headers.get("location", "")).netloc or "another address"
-            raise _refused(
+            raise refused_error(
                 f"{url} redirects to {target}, which was not followed: give that address as --translator-url if it "
                 "is the right one."
             )
@@ -320,7 +303,7 @@ class OpenAiTranslator(Translator):
             raise _unusable(f"{url} refuses the request as too long{said}.")
         if status in (400, 422) and any(words in lower for words in _FILTERED):
             raise _unusable(f"{url} refuses the text of the lines{said}.")
-        raise _refused(f"{url} refuses the request (HTTP {status}){said}.")
+        raise refused_error(f"{url} refuses the request (HTTP {status}){said}.")
 
     def _content(self, document: Mapping[str, Any], estimate: TokenCount) -> str:
         """Count the tokens of an answer and return its text. Raises TranslatorError (UNUSABLE)."""
@@ -368,212 +351,7 @@ def system_message(request: TranslationRequest) -> str:
     )
 
 
-class Endpoint:
-    """An address, the key for it, and the time that an answer may take."""
-
-    def __init__(self, url: str, key: str | None, seconds: float) -> None:
-        self.url, self.seconds = url, seconds
-        self.was_reached = False
-        """Whether there was any answer so far; where there was none, trying again is of no use."""
-        self._key = key
-
-    @property
-    def has_key(self) -> bool:
-        """Whether a key is sent."""
-        return bool(self._key)
-
-    def only_model(self) -> str:
-        """Return the name of the only model that there is. Raises TranslatorError where there is another number."""
-        choose = "name one with --translator-model"
-        try:
-            reply = self.exchange("GET", "/models", None)
-        except OSError as error:
-            raise self.unreachable(error) from None
-        except (_CutOff, _TooLarge, _TooSlow):
-            raise _refused(f"{self.url} gives no list of its models: {choose}.") from None
-        self.raise_if_page(reply)
-        document = _json_of(reply)
-        if reply.status in (401, 403):
-            key = "refuses the key" if self.has_key else "needs a key"
-            raise _refused(f"{self.url} {key} (HTTP {reply.status}): set VOICECLONE_TRANSLATOR_API_KEY.")
-        rows = document.get("data") if isinstance(document, Mapping) else None
-        rows = rows if reply.status == 200 and isinstance(rows, list) else []
-        names = [row["id"] for row in rows if isinstance(row, Mapping) and isinstance(row.get("id"), str)]
-        if len(names) == 1:
-            return str(names[0])
-        if not names:
-            raise _refused(f"{self.url} gives no list of its models: {choose}.")
-        some = ", ".join(self.quote(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
-        raise _refused(f"{self.url} has {len(names)} models ({some}): {choose}.")
-
-    def exchange(self, method: str, path: str, body: Mapping[str, Any] | None) -> _Reply:
-        """Send a request and return the reply, of any status.
-
-        Raises OSError where the server is not reached, _TooSlow, _CutOff and _TooLarge.
-        """
-        deadline = time.monotonic() + self.seconds
-        found: list[_Reply | Exception] = []
-
-        def run() -> None:
-            try:
-                found.append(self._exchange(method, path, body, deadline))
-            except Exception as error:  # raised again in the thread that waits
-                found.append(error)
-
-        thread = start_thread(run, "translator")
-        if not wait_for_thread(thread, self.seconds + 1.0) or not found:
-            # It ends by itself: each of its waits has a limit.
-            raise _TooSlow
-        match found[0]:
-            case _Reply() as reply:
-                self.was_reached = True
-                return reply
-            case TimeoutError() if time.monotonic() >= deadline - 0.1:
-                raise _TooSlow
-            case http.client.HTTPException():
-                raise _CutOff
-            case error:
-                raise error
-
-    def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None, deadline: float) -> _Reply:
-        data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "Connection": "close",
-            "User-Agent": f"voiceclone/{__version__}",
-        }
-        if data is not None:
-            headers["Content-Type"] = "application/json"
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        connection, target = _connection(f"{self.url}{path}", headers)
-        try:
-            connection.timeout = min(CONNECT_SECONDS, self.seconds)
-            connection.connect()
-            self._allow(connection, deadline)
-            connection.request(method, target, data, headers)
-            try:
-                response = connection.getresponse()
-            except ConnectionError:
-                self.was_reached = True
-                raise _CutOff from None
-            return self._read(connection, response, deadline)
-        finally:
-            connection.close()
-
-    def _read(
-        self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, deadline: float
-    ) -> _Reply:
-        parts, size = [], 0
-        while True:
-            self._allow(connection, deadline)
-            try:
-                part = response.read1(65_536)
-            except ConnectionError:
-                raise _CutOff from None
-            if not part:
-                break
-            size += len(part)
-            if size > MAX_ANSWER_BYTES:
-                raise _TooLarge
-            parts.append(part)
-        if response.length:
-            raise _CutOff
-        names = {name.lower(): value for name, value in response.getheaders()}
-        return _Reply(response.status, names, b"".join(parts))
-
-    @staticmethod
-    def _allow(connection: http.client.HTTPConnection, deadline: float) -> None:
-        """Let the next wait of the connection end at the deadline."""
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise _TooSlow
-        if connection.sock is not None:
-            connection.sock.settimeout(left)
-
-    def quote(self, text: str) -> str:
-        """Return the first words of a text of the server, without secrets."""
-        words = " ".join(redact(text, self._key).split())
-        return words if len(words) <= 160 else f"{words[:157]}..."
-
-    def unreachable(self, error: OSError) -> TranslatorError:
-        """Return the error for a server that was never reached."""
-        return TranslatorError(
-            f"No server answers at {self.url} ({self.quote(_reason(error))}): start it, or check the address and "
-            "the network.",
-            code="translator_busy",
-            failing=Failing.BUSY,
-        )
-
-    def raise_if_page(self, reply: _Reply) -> None:
-        """Raise TranslatorError for a web page, which is what a wrong address shows."""
-        if "html" in reply.headers.get("content-type", ""):
-            raise _refused(
-                f"{self.url} answers with a web page: check the address, which usually ends in /v1."
-            )
-
-
-def _connection(url: str, headers: dict[str, str]) -> tuple[http.client.HTTPConnection, str]:
-    """Return a connection to the server of an address, or to the proxy for it, and what to request there."""
-    parts = urllib.parse.urlsplit(url)
-    host = parts.hostname or ""
-    target = parts.path or "/"
-    context = _tls_context() if parts.scheme == "https" else None
-
-    def connection(host: str, port: int | None) -> http.client.HTTPConnection:
-        if context is not None:
-            return http.client.HTTPSConnection(host, port, context=context)
-        return http.client.HTTPConnection(host, port)
-
-    proxy = "" if _is_loopback(host) else urllib.request.getproxies().get(parts.scheme, "")
-    if not proxy or urllib.request.proxy_bypass(host):
-        return connection(host, parts.port), target
-    through = urllib.parse.urlsplit(proxy if "//" in proxy else f"http://{proxy}")
-    try:
-        through_port = through.port
-    except ValueError as error:
-        raise OSError(f"the proxy of this computer has no valid port: {error}") from None
-    login: dict[str, str] = {}
-    if through.username is not None:
-        pair = f"{urllib.parse.unquote(through.username)}:{urllib.parse.unquote(through.password or '')}"
-        login = {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
-    found = connection(through.hostname or "", through_port)
-    if context is not None:
-        found.set_tunnel(host, parts.port or 443, login)
-        return found, target
-    headers |= login
-    return found, url
-
-
-def _tls_context() -> ssl.SSLContext:
-    """Return a context that trusts the system's authorities, and those of certifi where Python finds none."""
-    context = ssl.create_default_context()
-    with suppress(ImportError):
-        import certifi
-
-        context.load_verify_locations(certifi.where())
-    return context
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _json_of(reply: _Reply) -> object:
-    """Return the document of a reply; None where it has none."""
-    try:
-        return json.loads(reply.body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _status_of(reply: _Reply, document: object) -> int:
+def _status_of(reply: Reply, document: object) -> int:
     """Return the status of a reply. Some gateways answer 200, with an error that has another."""
     if reply.status == 200 and isinstance(document, Mapping) and isinstance(document.get("error"), Mapping):
         code = document["error"].get("code")
@@ -581,7 +359,7 @@ def _status_of(reply: _Reply, document: object) -> int:
     return reply.status
 
 
-def _message_of(reply: _Reply, document: object) -> str:
+def _message_of(reply: Reply, document: object) -> str:
     """Return what a reply says of an error, its code and parameter included."""
     error = document.get("error", document) if isinstance(document, Mapping) else None
     if isinstance(error, Mapping):
@@ -589,11 +367,7 @@ def _message_of(reply: _Reply, document: object) -> str:
         return "; ".join(str(each)[:1000] for each in found if isinstance(each, (str, list)) and each)
     if isinstance(error, str):
         return error[:1000]
-    return (
-        ""
-        if "html" in reply.headers.get("content-type", "")
-        else reply.body[:1000].decode("utf-8", "replace")
-    )
+    return "" if reply.is_page else reply.body[:1000].decode("utf-8", "replace")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -613,16 +387,8 @@ def _whole(value: object) -> int | None:
     return value if is_count and isinstance(value, int) else None
 
 
-def _reason(error: OSError) -> str:
-    return str(error.strerror or error or type(error).__name__)
-
-
 def _times(attempts: int) -> str:
     return "one attempt" if attempts == 1 else f"{attempts} attempts"
-
-
-def _refused(message: str) -> TranslatorError:
-    return TranslatorError(message, code="translator_refused", failing=Failing.REFUSED)
 
 
 def _unusable(message: str) -> TranslatorError:

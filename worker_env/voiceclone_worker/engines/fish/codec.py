@@ -15,13 +15,14 @@ import hashlib
 import io
 import json
 import math
+import operator
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import soundfile
@@ -34,7 +35,7 @@ from voiceclone_worker.engines.fish.checkpoint import is_out_of_memory, load_cod
 from voiceclone_worker.protocol import ReferenceSpec
 
 TRIALS = 3
-"""Batches that are decoded both ways. The first only warms up: kernels are loaded and chosen in it."""
+"""Batches that are computed both ways. The first only warms up: kernels are loaded and chosen in it."""
 
 LONGEST = 30.0
 """Seconds of a reference that fit into the prompt beside the text."""
@@ -66,26 +67,41 @@ so far that stretches would cost more than they save."""
 _FAST_ENCODER_BLOCKS = 2
 """First blocks of the encoder, at the highest rates, that are computed in stretches."""
 
-Decode = Callable[[Sequence[torch.Tensor]], list[bytes | SegmentError]]
+MOST_TOGETHER = 8
+"""References that are encoded as one batch. One of them fills a GPU already: more take more memory, and little less time."""
+
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 
-class Batching:
-    """Decoding of rows one by one (``alone``) or as a batch (``together``), whichever is better on the device.
+class Batching(Generic[Output]):
+    """The codec's work on rows one by one (``alone``) or as a batch (``together``), whichever is better on the device.
 
     A batch starts fewer kernels, but has padding; and kernels are chosen by its shape, so sums may come out in another
-    order and samples one step higher or lower. A batch is used only where it was faster in the first calls and left
-    every byte as it was; where it runs out of memory, ``alone`` is used from then on. ``note`` gets the decision.
+    order and results differ. A batch is used only where it was faster in the first calls and its results were ``equal``;
+    where it runs out of memory, ``alone`` is used from then on. ``note`` gets the decision on the ``work`` ("decodes
+    lines").
     """
 
-    def __init__(self, alone: Decode, together: Decode, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        alone: Callable[[Sequence[torch.Tensor]], list[Output]],
+        together: Callable[[Sequence[torch.Tensor]], list[Output]],
+        note: Callable[[str], None],
+        *,
+        work: str,
+        equal: Callable[[Output, Output], bool],
+    ) -> None:
         self._alone = alone
         self._together = together
         self._note = note
-        self._chosen: Decode | None = None
+        self._work = work
+        self._equal = equal
+        self._chosen: Callable[[Sequence[torch.Tensor]], list[Output]] | None = None
         self._trials: list[tuple[float, float]] = []
 
-    def __call__(self, rows: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
-        """Decode codes of shape (codebooks, frames) each, in the faster of the two ways."""
+    def __call__(self, rows: Sequence[torch.Tensor]) -> list[Output]:
+        """Return the result of each row, in the faster of the two ways."""
         if len(rows) < 2 or self._chosen is self._alone:
             return self._alone(rows)
         try:
@@ -94,29 +110,29 @@ class Batching:
             if not is_out_of_memory(error):
                 raise
         # Outside the handler, since the error refers to the batch's tensors.
-        self._choose(self._alone, "one by one: there was no memory to decode them together")
+        self._choose(self._alone, "one by one: there was no memory for them together")
         return self._alone(rows)
 
-    def _trial(self, rows: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
+    def _trial(self, rows: Sequence[torch.Tensor]) -> list[Output]:
         started = time.perf_counter()
-        sounds = self._alone(rows)
+        results = self._alone(rows)
         between = time.perf_counter()
-        if self._together(rows) != sounds:
-            self._choose(self._alone, "one by one: decoding them together changed samples")
-            return sounds
+        if not all(map(self._equal, self._together(rows), results)):
+            self._choose(self._alone, "one by one: together they came out different")
+            return results
         self._trials.append((between - started, time.perf_counter() - between))
         if len(self._trials) == TRIALS:
             alone, together = (sum(times) for times in zip(*self._trials[1:], strict=True))
             measured = f"{together:.2f} s together, {alone:.2f} s one by one"
             if together < alone:
-                self._choose(self._together, f"together, with the same samples ({measured})")
+                self._choose(self._together, f"together, with the same result ({measured})")
             else:
                 self._choose(self._alone, f"one by one ({measured})")
-        return sounds
+        return results
 
-    def _choose(self, chosen: Decode, how: str) -> None:
+    def _choose(self, chosen: Callable[[Sequence[torch.Tensor]], list[Output]], how: str) -> None:
         self._chosen = chosen
-        self._note(f"the codec decodes lines {how}")
+        self._note(f"the codec {self._work} {how}")
 
 
 def read_codes(path: str, codebooks: int, size: int = 4096) -> torch.Tensor:
@@ -229,19 +245,15 @@ def _unusable(path: str, what: str) -> SegmentError:
     return SegmentError("reference_unusable", f"the reference {path} {what}")
 
 
-Item = TypeVar("Item")
-Output = TypeVar("Output")
-
-
 def compute_all(
-    function: Callable[[Item], Output], items: Sequence[Item], device: torch.device
+    function: Callable[[Input], Output], items: Sequence[Input], device: torch.device
 ) -> list[Output]:
     """Return ``function`` of every item, in order, in inference mode.
 
     On the CPU each on one thread, as many at a time as torch has threads; on other devices one after the other.
     """
 
-    def compute(item: Item) -> Output:
+    def compute(item: Input) -> Output:
         # Inference mode belongs to a thread.
         with torch.inference_mode():
             return function(item)
@@ -373,7 +385,10 @@ def _pcm(samples: torch.Tensor) -> bytes | SegmentError:
 
 
 class CodesEncoder:
-    """A reference's samples to its codes. ``stretch_frames``: as of :class:`SpeechDecoder`."""
+    """Samples of references, at the codec's rate, to int64 codes [codebooks, frames] on the CPU.
+
+    ``stretch_frames``: as of :class:`SpeechDecoder`.
+    """
 
     def __init__(self, dac: Any, device: torch.device, stretch_frames: int) -> None:
         self._dac = dac
@@ -388,12 +403,29 @@ class CodesEncoder:
         )
         self._slow_layers = dac.encoder.block[fast:]
 
-    def __call__(self, samples: torch.Tensor) -> torch.Tensor:
-        """Encode ``samples`` at the codec's rate to int64 codes [codebooks, frames]; silence fills the last frame."""
-        missing = -len(samples) % int(self._dac.frame_length)
-        signal = torch.nn.functional.pad(samples, (0, missing)).to(self._device)[None, None]
-        codes: torch.Tensor = self._dac.quantizer(self._slow_layers(self._fast.all(signal))).codes
-        return codes[0].long().cpu()
+    def alone(self, signals: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Encode each signal by itself: its codes depend on its own samples only."""
+        return compute_all(lambda samples: self._codes(self._filled(samples)[None])[0], signals, self._device)
+
+    def together(self, signals: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Encode all signals as one batch, with silence on the right, where no causal layer looks."""
+        filled = [self._filled(samples) for samples in signals]
+        padded = torch.nn.utils.rnn.pad_sequence(filled, batch_first=True)
+        (codes,) = compute_all(self._codes, [padded], self._device)
+        frame_length = int(self._dac.frame_length)
+        # Copies, so that a row does not keep the whole batch.
+        return [
+            row[:, : len(signal) // frame_length].clone() for row, signal in zip(codes, filled, strict=True)
+        ]
+
+    def _filled(self, samples: torch.Tensor) -> torch.Tensor:
+        """Return ``samples`` with silence up to the end of the last frame."""
+        return torch.nn.functional.pad(samples, (0, -len(samples) % int(self._dac.frame_length)))
+
+    def _codes(self, signals: torch.Tensor) -> torch.Tensor:
+        features = self._slow_layers(self._fast.all(signals.to(self._device)[:, None]))
+        codes: torch.Tensor = self._dac.quantizer(features).codes
+        return codes.long().cpu()
 
 
 Encoded = tuple[ReferenceSpec, SegmentError | None]
@@ -422,12 +454,18 @@ class Codec:
         self._note = note
         # Measured on the CPU; elsewhere stretches only bound the memory, and a few long ones start fewer kernels.
         stretch_frames = 8 if device.type == "cpu" else 128
-        self._encoder = CodesEncoder(dac, device, stretch_frames)
+        encoder = CodesEncoder(dac, device, stretch_frames)
         decoder = SpeechDecoder(dac, device, stretch_frames)
-        # On the CPU a batch takes twice the time and changes samples: there is nothing to try.
-        self._decode = (
-            decoder.alone if device.type == "cpu" else Batching(decoder.alone, decoder.together, note)
-        )
+        self._encode: Callable[[Sequence[torch.Tensor]], list[torch.Tensor]]
+        self._decode: Callable[[Sequence[torch.Tensor]], list[bytes | SegmentError]]
+        if device.type == "cpu":
+            # A batch takes twice the time and changes samples: there is nothing to try.
+            self._at_once = torch.get_num_threads()
+            self._encode, self._decode = encoder.alone, decoder.alone
+        else:
+            self._at_once = MOST_TOGETHER
+            self._encode = batched_encoding(encoder, note)
+            self._decode = batched_decoding(decoder, note)
 
     def encode(self, references: Sequence[ReferenceSpec]) -> Iterator[Encoded]:
         """Write the codes of each reference to its ``codes``, and yield it when it is done.
@@ -446,9 +484,8 @@ class Codec:
                 yield reference, None
             else:
                 new.append((reference, inputs))
-        count = torch.get_num_threads() if self._device.type == "cpu" else 1
-        for first in range(0, len(new), count):
-            yield from compute_all(self._encode_one, new[first : first + count], self._device)
+        for first in range(0, len(new), self._at_once):
+            yield from self._encode_some(new[first : first + self._at_once])
 
     def decode(self, rows: Sequence[torch.Tensor]) -> list[bytes | SegmentError]:
         """Return the speech of rows of codes, int64 [codebooks, frames]: mono 16-bit little-endian PCM.
@@ -477,23 +514,47 @@ class Codec:
                 f"the reference {reference.audio} cannot be read ({error.strerror or error})",
             ) from error
 
-    def _encode_one(self, new: tuple[ReferenceSpec, str]) -> Encoded:
-        reference, inputs = new
+    def _encode_some(self, new: Sequence[tuple[ReferenceSpec, str]]) -> Iterator[Encoded]:
+        """Encode references, each with the inputs of its codes."""
+        found = compute_all(self._read, [reference for reference, _ in new], self._device)
+        codes = iter(self._encode([signal for signal in found if not isinstance(signal, SegmentError)]))
+        for (reference, inputs), signal in zip(new, found, strict=True):
+            if isinstance(signal, SegmentError):
+                yield reference, signal
+            else:
+                yield reference, _write(reference, next(codes), inputs)
+
+    def _read(self, reference: ReferenceSpec) -> torch.Tensor | SegmentError:
         try:
             samples, is_cut = read_reference(reference.audio, self.rate)
-            write_codes(Path(reference.codes), self._encoder(samples), inputs)
         except SegmentError as error:
-            return reference, error
-        except OSError as error:
-            return reference, SegmentError(
-                "codes_unwritable", f"{reference.codes} cannot be written ({error.strerror or error})"
-            )
+            return error
         if is_cut:
             self._note(
                 f"the reference of {reference.speaker} is longer than {LONGEST:.0f} s: only its first "
                 f"{LONGEST:.0f} s are used, so its text should end there too"
             )
-        return reference, None
+        return samples
+
+
+def _write(reference: ReferenceSpec, codes: torch.Tensor, inputs: str) -> SegmentError | None:
+    try:
+        write_codes(Path(reference.codes), codes, inputs)
+    except OSError as error:
+        return SegmentError(
+            "codes_unwritable", f"{reference.codes} cannot be written ({error.strerror or error})"
+        )
+    return None
+
+
+def batched_encoding(encoder: CodesEncoder, note: Callable[[str], None]) -> Batching[torch.Tensor]:
+    """Return the encoding of signals in the better way, for devices where a batch may be."""
+    return Batching(encoder.alone, encoder.together, note, work="encodes references", equal=torch.equal)
+
+
+def batched_decoding(decoder: SpeechDecoder, note: Callable[[str], None]) -> Batching[bytes | SegmentError]:
+    """Return the decoding of codes in the better way, for devices where a batch may be."""
+    return Batching(decoder.alone, decoder.together, note, work="decodes lines", equal=operator.eq)
 
 
 def _join_weight_norms(dac: Any) -> None:

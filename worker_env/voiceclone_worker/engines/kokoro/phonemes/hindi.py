@@ -266,7 +266,7 @@ _speller = Speller(
         date=_date, clock=_clock,
         clock_pattern=rf"(?<![\d:,.])(?P<hour>\d{{1,2}}):(?P<minutes>\d{{2}})(?::(?P<seconds>\d{{2}}))?(?![\d:])(?:\s?बजे{_NOT_IN_WORD})?",
         fractions=_fraction, half_after=lambda words, unit: f"{words} {unit}", groups=",", decimal=".",
-        grouping=r"\d{1,3}(?:[GROUP]\d{2,3})*[GROUP]\d{3}", decimals=lambda digits: one_by_one(digits, cardinal),
+        grouping=r"\d{1,3}(?:[GROUP]\d{2,3})*[GROUP]\d{3}", decimals=lambda mark, digits: f"दशमलव {one_by_one(digits, cardinal)}",
         first=tuple(_first()),
     )
 )  # fmt: skip

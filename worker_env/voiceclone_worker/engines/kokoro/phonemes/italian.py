@@ -122,6 +122,7 @@ _IMPURE = re.compile(r"s[^aeiouàèéìòù]|z|gn|ps|x|y")
 def _agree(words: str, noun: str) -> str:
     if words != "uno" or not noun:
         return words
+    noun = noun.lower()
     if re.search(r"(?:a|ione|tà)$", noun):
         return "un'" if noun[0] in "aeiou" else "una"
     return "uno" if _IMPURE.match(noun) else "un"
