@@ -104,6 +104,7 @@ class Speller:
         signs = "|".join(map(re.escape, sorted(self._money, key=len, reverse=True)))
         large = rf"(?:\s?(?P<large>{'|'.join(sorted(wording.large, key=len, reverse=True))})(?!\w)(?:\s(?:d[eo']|di)\b)?)?"
         minus = r"(?P<minus>(?<![\w.)\]%°])[-−])?"
+        elided = r"['’][^\W\d_]"  # an article or pronoun, not a unit: 1969 l'uomo
         if "," not in wording.groups:  # a number as English writes it, when it cannot be read otherwise
             yield (
                 r"(?<![\d.,])\d{1,3}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})(?![\d.,]\d)",
@@ -115,14 +116,20 @@ class Speller:
         yield wording.clock_pattern, self._clock
         # Ranges with one unit, money, units.
         yield (
-            rf"(?<![\w.,])({number})\s?[-–]\s?(?={number}\s?(?:{units}|{signs})(?![\w²³]))",
+            rf"(?<![\w.,])({number})\s?[-–]\s?(?={number}\s?(?:{units}|{signs})(?![\w²³]|{elided}))",
             rf"\1 {wording.to} ",
         )
         yield rf"{minus}(?<!\w)(?P<sign>{signs})\s?(?P<digits>{number}){large}", self._sum
         yield rf"{minus}(?<![\w.,])(?P<digits>{number}){large}\s?(?P<sign>{signs})(?!\w)", self._sum
-        yield rf"(?<![\w.,])(?P<digits>{number})\s?(?P<unit>{units})/(?P<per>{units})(?![\w²³/])", self._rate
-        yield rf"(?<![\w.,/])(?:(?P<top>\d{{1,2}})/(?P<bottom>\d{{1,2}})|(?P<sign>[½¼¾⅓⅔]))\s?(?P<unit>{units})(?![\w²³/])", self._part  # fmt: skip
-        yield rf"{minus}(?<![\w.,/])(?P<digits>{number})\s?(?P<unit>{units})(?![\w²³/])", self._quantity
+        yield (
+            rf"(?<![\w.,])(?P<digits>{number})\s?(?P<unit>{units})/(?P<per>{units})(?![\w²³/]|{elided})",
+            self._rate,
+        )
+        yield rf"(?<![\w.,/])(?:(?P<top>\d{{1,2}})/(?P<bottom>\d{{1,2}})|(?P<sign>[½¼¾⅓⅔]))\s?(?P<unit>{units})(?![\w²³/]|{elided})", self._part  # fmt: skip
+        yield (
+            rf"{minus}(?<![\w.,/])(?P<digits>{number})\s?(?P<unit>{units})(?![\w²³/]|{elided})",
+            self._quantity,
+        )
         yield rf"(?<!\w)(?P<sign>{signs})(?!\w)", lambda found: f" {self._money[found['sign']].many} "
         # Fractions, versions, ranges, sums.
         yield (
