@@ -454,11 +454,12 @@ class _Work:
         self, window: Window, answer: Sequence[TranslatedLine]
     ) -> tuple[dict[int, str], dict[int, str]]:
         """Return the texts of an answer without a fault, and why the other lines have none."""
-        by_id = {self.segments[n].id.lstrip("0"): n for n in window}
+        by_id = self._by_id(window)
         texts: dict[int, str] = {}
         doubtful: dict[int, str] = {}
         for line in answer:
-            n = by_id.get(line.id.strip().lstrip("0"))  # some write 0007 as 7
+            id = line.id.strip()
+            n = by_id.get(id, by_id.get(id.lstrip("0")))
             if n is None:
                 self.unknown[line.id] += 1
                 continue
@@ -482,6 +483,12 @@ class _Work:
             elif self._holds_neighbour(n, texts):
                 doubtful.setdefault(n, "its translation holds that of a neighbour")
         return {n: text for n, text in texts.items() if n not in doubtful}, doubtful
+
+    def _by_id(self, window: Window) -> dict[str, int]:
+        """Return the lines of a window by their ids, and by those without leading zeros: some write 0007 as 7."""
+        short = {self.segments[n].id.lstrip("0"): n for n in window}
+        short.pop("", None)  # of a line 0000, and what is given for a missing id
+        return short | {self.segments[n].id: n for n in window}
 
     def _holds_neighbour(self, n: int, texts: Mapping[int, str]) -> bool:
         """Return whether a translation has that of a neighbour in it, though the original has not."""
