@@ -16,7 +16,7 @@ from voiceclone_cli.mixing.fit import LineFit, SpeechRates
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.script.language import LanguageChoice
-from voiceclone_cli.translation.translate import ScriptTranslation
+from voiceclone_cli.translation.result import ScriptTranslation
 from voiceclone_cli.types import Diarization, Reference, Script, Segment, segment_seed
 from voiceclone_worker.engines import ENGINES
 from voiceclone_worker.engines.kokoro.phonemes import registry
