@@ -18,10 +18,9 @@ from voiceclone_cli.mixing.fit import SpeechRates
 from voiceclone_cli.mixing.slots import slot_ends
 from voiceclone_cli.translation.cache import TranslationCache
 from voiceclone_cli.translation.context import TranslationContext
+from voiceclone_cli.translation.result import LineStatus, ScriptTranslation
 from voiceclone_cli.translation.translate import (
     USELESS_LIMIT,
-    LineStatus,
-    ScriptTranslation,
     SlotFit,
     translate_script,
 )
