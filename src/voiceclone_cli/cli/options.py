@@ -50,11 +50,21 @@ class GroupedCommand(TyperCommand):
             if record is not None:
                 # typer puts a default that is given as text in parentheses.
                 text = re.sub(r"default: \((.*?)\)(?=[];])", r"default: \1", record[1])
-                sections[getattr(parameter, "rich_help_panel", None) or other].append((record[0], text))
+                text = re.sub(r"\[x>=(\d+)\]", r"[at least \1]", text)
+                names = re.sub("<(.*?)>$", _kind_of_value, record[0]).rstrip()
+                sections[getattr(parameter, "rich_help_panel", None) or other].append((names, text))
         for panel, records in sections.items():
             if records:
                 with formatter.section(panel):
                     formatter.write_dl(records)
+
+
+def _kind_of_value(kind: re.Match[str]) -> str:
+    """Return what a value is in the words of users, where typer says its Python type; of an argument, whose name says
+    it, nothing."""
+    words = {"list[Path]": "", "Path": "", "list[str]": "", "str": "", "path": "<PATH>", "text": "<TEXT>"}
+    words |= {"int": "<INTEGER>", "int range": "<INTEGER>", "float": "<NUMBER>", "float range": "<NUMBER>"}
+    return words.get(kind[1], kind[0])
 
 
 def option(
