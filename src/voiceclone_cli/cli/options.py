@@ -50,7 +50,8 @@ class GroupedCommand(TyperCommand):
             if record is not None:
                 # typer puts a default that is given as text in parentheses.
                 text = re.sub(r"default: \((.*?)\)(?=[];])", r"default: \1", record[1])
-                text = re.sub(r"\[x>=(\d+)\]", r"[at least \1]", text)
+                text = re.sub(r"\[x>=(\S+?)\]", r"[at least \1]", text)
+                text = re.sub(r"\[(\S+?)<=x<=(\S+?)\]", r"[\1 to \2]", text)
                 names = re.sub("<(.*?)>$", _kind_of_value, record[0]).rstrip()
                 sections[getattr(parameter, "rich_help_panel", None) or other].append((names, text))
         for panel, records in sections.items():
