@@ -76,9 +76,9 @@ def test_of_many_inputs_only_incomplete_ones_have_a_line() -> None:
 
 def test_the_last_lines_name_what_failed_and_what_was_left() -> None:
     assert list(batch_summary(document(row("a"), row("b")))) == ["success: 2 of 2 inputs, 20.0 s, in /out"]
-    lost = [row(name, 1, "no") for name in "bcdefgh"]
-    assert list(batch_summary(document(row("a"), *lost, row("i", None), status="partial"))) == [
-        "partial: 1 of 9 inputs, incomplete: b, c, d, e, f and 2 more, 1 not started, 20.0 s, in /out",
+    lost = [row(name, 1, "no") for name in "bcdefghijk"]
+    assert list(batch_summary(document(row("a"), *lost, row("l", None), status="partial"))) == [
+        "partial: 1 of 12 inputs, incomplete: b, c, d, e, f, g, h, i and 2 more, 1 not started, 20.0 s, in /out",
         "the same command again makes what is missing",
     ]
 

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Iterator
 from fractions import Fraction
 
-from voiceclone_worker.engines.kokoro.phonemes.alphabets import ROMAN, has_sound, roman_value
+from voiceclone_worker.engines.kokoro.phonemes import spelling
+from voiceclone_worker.engines.kokoro.phonemes.alphabets import ROMAN, roman_value
 from voiceclone_worker.engines.kokoro.phonemes.numbers import (
     Match,
     Money,
@@ -332,9 +333,6 @@ def spell_out(text: str) -> str:
     return _speller(text)
 
 
-_TOKEN = re.compile(r"[^\W\d_]+|[;:,.!?…—–\"“”()«»]")
-_SPANISH_PUNCTUATION = frozenset(';:,.!?…—–"“”()«»')
-_MARKS = {"–": "—", "«": "“", "»": "”"}
 _ACCENTS = dict(zip("áéíóú", "aeiou", strict=True))
 _UNSTRESSED = frozenset([
     "el", "la", "los", "las", "lo", "un", "al", "del", "de", "que", "y", "e", "o", "u", "ni", "en", "a",
@@ -342,17 +340,13 @@ _UNSTRESSED = frozenset([
     "sus", "si",
 ])  # fmt: skip
 """Words without stress."""
-_LIGHT = frozenset(
-    ["para", "sobre", "desde", "hasta", "entre", "pero", "como", "porque", "aunque", "donde", "cuando"]
-)
+_LIGHT = frozenset([
+    "para", "sobre", "desde", "hasta", "entre", "pero", "como", "porque", "aunque", "donde", "cuando",
+])  # fmt: skip
 """Words with a secondary stress only, on their first syllable."""
 _SPECIAL = {
-    "méxico": "méjico",
-    "mexicano": "mejicano",
-    "mexicana": "mejicana",
-    "texas": "tejas",
-    "oaxaca": "oajaca",
-}
+    "méxico": "méjico", "mexicano": "mejicano", "mexicana": "mejicana", "texas": "tejas", "oaxaca": "oajaca",
+}  # fmt: skip
 """Words with an x that is pronounced as j."""
 _LETTERS = {
     "f": "f", "k": "k", "q": "k", "l": "l", "m": "m", "n": "n", "ñ": "ɲ", "p": "p", "s": "s", "t": "t", "w": "w",
@@ -368,35 +362,29 @@ _NASAL = re.compile(r"n(?= ?[pbmf])")
 def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     """Return a Spanish text in Kokoro's alphabet, and the words and signs in it that have no reading.
 
-    English words are read by ``foreign``. Outside Spain z and soft c are read as s, ll as y. As espeak-ng writes it, since Kokoro was trained with
-    that: stress is written before the stressed vowel, b d g soften between open sounds, falling diphthongs are one
-    symbol where Kokoro has one.
+    English words are read by ``foreign``. Outside Spain z and soft c are read as s, ll as y. As espeak-ng writes it,
+    since Kokoro was trained with that: stress is written before the stressed vowel, b d g soften between open sounds,
+    falling diphthongs are one symbol where Kokoro has one.
     """
     seseo = tag not in ("es", "es-es")
-    spelled = unicodedata.normalize("NFC", spell_out(text)).lower()
-    phonemes, position = "", 0
-    skipped: list[str] = []
+    found, skipped = spelling.tokens(spell_out(text))
+    phonemes = ""
     english: list[str] = []
-    for token in _TOKEN.finditer(spelled):
-        skipped += filter(has_sound, spelled[position : token.start()])
-        position = token.end()
-        if token.group() in _SPANISH_PUNCTUATION:
-            phonemes += _MARKS.get(token.group(), token.group()) if phonemes else ""
+    for token in (part for whole in found for part in spelling.parts(whole, (), "[^'-]+")):
+        if not token.is_word:
+            phonemes += spelling.mark(token.text) if phonemes else ""
             continue
-        skipped += (sign for sign in token.group() if not sign.isalpha())  # a power or fraction by itself
-        letters = "".join(_NO_BASE.get(letter, letter) for letter in token.group() if letter.isalpha())
-        if letters:
-            if _ENGLISH.fullmatch(letters):
-                sounds, unread = foreign(letters)
-                skipped += unread
-                english.append(sounds)
-                phonemes += (" " if phonemes else "") + _ENGLISH_WORD
-                continue
+        letters = "".join(_NO_BASE.get(letter, letter) for letter in token.text)
+        if _ENGLISH.fullmatch(letters):
+            sounds, unread = foreign(letters)
+            skipped += unread
+            english.append(sounds)
+            sounds = _ENGLISH_WORD
+        else:
             sounds = _word(letters, seseo=seseo)
             if not any(map(str.isalpha, sounds)) and letters != "h":
-                skipped.append(token.group())
-            phonemes += (" " if phonemes else "") + sounds
-    skipped += filter(has_sound, spelled[position:])
+                skipped.append(token.text)
+        phonemes += f" {sounds}" if phonemes else sounds
     softened = _soften(_NASAL.sub("m", phonemes))
     return re.sub(_ENGLISH_WORD, lambda _: english.pop(0), softened), skipped
 
@@ -410,18 +398,9 @@ _ENGLISH = re.compile(
 """A word with letters side by side as in English and hardly in Spanish, and without an accent."""
 
 _NO_BASE = {
-    "ł": "l",
-    "ø": "o",
-    "đ": "d",
-    "ß": "ss",
-    "æ": "e",
-    "œ": "e",
-    "þ": "z",
-    "ð": "d",
-    "ı": "i",
-    "ħ": "j",
-    "ŋ": "ng",
-}
+    "ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "e", "œ": "e", "þ": "z", "ð": "d", "ı": "i", "ħ": "j", "ŋ": "ng",
+}  # fmt: skip
+"""Letters of other alphabets as they are read in Spanish."""
 
 
 def _word(word: str, *, seseo: bool) -> str:
