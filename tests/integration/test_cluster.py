@@ -234,7 +234,7 @@ def test_kokoro_sounds_the_same_on_a_node(
     there: Machines, tmp_path: Path, model_folders: Any, sample_wav: Path
 ) -> None:
     """Its voices are fitted on one node and used on others."""
-    settings = there.settings(engine="kokoro")
+    settings = there.settings(engine="kokoro", voice_effort="fast")
     choice = choose_engine(settings)
     reference = ReferenceSpec("A", str(sample_wav), "", "")
     results = []
