@@ -278,6 +278,13 @@ def test_files_that_are_not_there_are_found_before_any_work(tmp_path: Path) -> N
         assert ended.code == 2 and "media:" not in ended.err and path[-5:] in ended.err, ended
     ended = voiceclone("run", "talk.wav", "--to", "es", cwd=tmp_path)
     assert ended.code == 4 and "No translator is chosen" in ended.err, ended
+    for arguments in (
+        ("plan", "talk.wav", "--to", "es"),
+        ("run", "talk.wav", "--to", "es-MX", "--language", "es"),
+        ("run", "talk.wav", "--to", "es", "--until", "diarization"),
+    ):
+        ended = voiceclone(*arguments, cwd=tmp_path)
+        assert ended.code == 2 and "holds text, and no sound" in ended.err, "no translator is needed"
 
 
 @pytest.mark.parametrize(

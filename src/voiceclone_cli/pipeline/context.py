@@ -11,6 +11,7 @@ from voiceclone_cli.audio import reader
 from voiceclone_cli.engines.select import EngineChoice, choose_engine, fit_to_device
 from voiceclone_cli.errors import InputError, RunError, Stopped, VoicecloneError
 from voiceclone_cli.files import file_sha256, friendly_errors
+from voiceclone_cli.languages import main_language
 from voiceclone_cli.mixing.background import separation_model_folders
 from voiceclone_cli.pipeline.request import RunRequest
 from voiceclone_cli.pipeline.resources import Resources
@@ -19,6 +20,7 @@ from voiceclone_cli.provenance.watermark import watermark_folder, watermark_of
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.directory import RunDir, open_run_dir
 from voiceclone_cli.system import Clock
+from voiceclone_cli.translation.job import Asking
 from voiceclone_cli.translation.registry import chosen_translator
 from voiceclone_cli.types import AudioChoice, Progress, ProgressEvent, Recording, Until
 from voiceclone_cli.video.source import output_suffix
@@ -92,7 +94,8 @@ def cache_input(sha256: str, recording: Recording) -> str:
 def _check_files(request: RunRequest) -> None:
     """Check before any work that the files which are read late are there, and a translator where one is needed.
 
-    A run directory may have all translations, so that a run in it needs none.
+    None is needed for a plan, for a script that may be in the language already, and where a run directory may have all
+    translations.
     """
     if request.script is not None and not request.script.exists():
         raise InputError(f"Script {request.script}: does not exist; check the path.", code="script_not_found")
@@ -104,7 +107,11 @@ def _check_files(request: RunRequest) -> None:
     for path in request.references.values():
         if not path.exists():
             raise InputError(f"{path} does not exist: check the path.", code="media_missing")
-    if request.translation is not None and not request.run_dir.exists():
+    wanted, spoken = request.translation, request.settings.language
+    if wanted is None or wanted.asking is Asking.NONE or request.until is Until.DIARIZATION:
+        return
+    is_translated = spoken is not None and main_language(spoken) == main_language(wanted.to)
+    if request.script is None and not is_translated and not request.run_dir.exists():
         chosen_translator(request.settings)
 
 
