@@ -15,14 +15,15 @@ PINS := requirements-ui.txt requirements-ray.txt requirements-dev.txt
 BIN := .venv/bin
 # Without restarts: after one, files that were begun are handed out again empty, and pytest-xdist 3.8 waits for ever.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --durations 30
-# Tests of what engines and models compute; the others only use them.
-NUMERICAL := tests/e2e/test_run.py $(addprefix tests/integration/test_,kokoro_engine.py fish_engine.py diarization.py \
-	transcription.py analysis_remote.py references.py watermark.py background.py)
+# Files with tests of what engines and models compute; the others only use them.
+NUMERICAL = $(shell grep -lr --include='test_*.py' 'mark\.numerical' tests)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
 export PYANNOTE_METRICS_ENABLED := false
+# Where it is set, each of the hundreds of commands under test compiles its sources anew: a fifth of a short run.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo env fish models check test test-avx2 test-pythons windows windows-quick gpu docs pictures clean
+.PHONY: demo env fish models check test suite suite-avx2 test-avx2 test-pythons windows windows-quick gpu docs pictures clean
 
 demo: env
 	@echo "== demo: the models, about 400 MB, and a 30 s recording of two people, spoken again (about a minute)"
@@ -56,13 +57,20 @@ check: env
 	for platform in linux win32 darwin; do $(BIN)/mypy --platform $$platform || exit 1; done
 
 test: check models fish
+	$(MAKE) suite
+
+test-avx2: models fish
+	$(MAKE) suite-avx2
+
+# Without what comes before: .ci/run does that beside other things.
+suite:
 	@echo "== tests: all of them, the real engines too"
 	$(PYTEST)
 
-test-avx2: models fish
+suite-avx2:
 	@echo "== tests of engines, held to AVX2"
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 CT2_FORCE_CPU_ISA=AVX2 \
-		$(PYTEST) $(NUMERICAL)
+		$(PYTEST) -m numerical $(NUMERICAL)
 
 gpu: fish
 	$(BIN)/python -m benchmarks.gpu

@@ -83,8 +83,9 @@ class RuleTranslator:
         self,
         rule: Callable[[TranslationRequest], Sequence[TranslatedLine]] | None = None,
         identity: str = "rule/1",
+        at_once: int = 1,
     ) -> None:
-        self.identity = identity
+        self.identity, self.at_once = identity, at_once
         self.requests: list[TranslationRequest] = []
         self._rule = rule or (lambda request: each_line(request, lambda line: spanish(line.text)))
 

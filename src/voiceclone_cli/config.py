@@ -372,6 +372,9 @@ class Settings:
         300.0, "VOICECLONE_TRANSLATOR_SECONDS", _number(0.1, 86_400),
         "Longest time in seconds that a translator may take for a request.",
     )
+    translator_requests: int = _setting(
+        4, "VOICECLONE_TRANSLATOR_REQUESTS", _integer(1, 64), "Most requests that an endpoint is sent at a time.",
+    )
     argos_python: str | None = _setting(
         None, "VOICECLONE_ARGOS_PYTHON", _text, "Python interpreter that has Argos Translate.",
     )

@@ -11,7 +11,7 @@ import json
 import locale
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -124,6 +124,19 @@ def catalogue(language: str) -> Catalogue:
 
     text = files("voiceclone_cli").joinpath("catalogues", f"{language}.json").read_text(encoding="utf-8")
     return Catalogue(language, **json.loads(text))
+
+
+MAX_NAMED = 8
+"""Lines, speakers or files that a sentence names; of the others it says how many there are."""
+
+
+def listed(names: Sequence[str], more: int = 0, *, between: str = ", ") -> str:
+    """Return "0001, 0002 and 5 more": the first MAX_NAMED of these names, and how many others there are.
+
+    The names come in the order in which people look for them. ``more``: others that are not among them.
+    """
+    more += len(names[MAX_NAMED:])
+    return between.join(names[:MAX_NAMED]) + (f" and {more:,} more" if more else "")
 
 
 ENGLISH_TEXTS = Catalogue()

@@ -39,6 +39,7 @@ def heard(run: Run) -> tuple[str | Path, ...]:
     return ("--turns", run.folder / "diarization.rttm", "--script", run.folder / "script.json")
 
 
+@pytest.mark.numerical
 def test_it_ends_well_and_stdout_is_one_document(sample_run: Run) -> None:
     assert sample_run.ended.code == 0, sample_run.ended.err
     document = sample_run.ended.document
@@ -57,6 +58,7 @@ def test_the_run_says_which_diarizer_and_engine_and_why(sample_run: Run) -> None
     assert "engine: kokoro" in sample_run.ended.err
 
 
+@pytest.mark.numerical
 def test_every_segment_is_audible(sample_run: Run) -> None:
     for row in sample_run.segments:
         samples, rate = soundfile.read(row["file"], dtype="float32")
@@ -75,6 +77,7 @@ def test_mix_and_stems_are_exactly_as_long_as_the_input(sample_run: Run, sample_
     assert np.isfinite(mix).all() and np.abs(mix).max() < 0.999
 
 
+@pytest.mark.numerical
 def test_what_overflows_its_slot_is_the_exception(sample_run: Run) -> None:
     over = [row for row in sample_run.segments if row["overflow_seconds"]]
     assert len(over) <= 0.1 * len(sample_run.segments)
@@ -97,6 +100,7 @@ def test_rttm_script_and_references_lie_in_the_run_directory(sample_run: Run) ->
     assert not (sample_run.folder / "tasks").exists(), "task files are temporary"
 
 
+@pytest.mark.numerical
 def test_each_clone_is_nearest_to_its_own_speaker(sample_run: Run, sample_wav: Path, judge: Judge) -> None:
     """By an encoder that the product does not use."""
     voices = {
@@ -114,6 +118,7 @@ def test_each_clone_is_nearest_to_its_own_speaker(sample_run: Run, sample_wav: P
     assert right >= len(long_enough) * 5 / 6, f"{right} of {len(long_enough)}"
 
 
+@pytest.mark.numerical
 def test_the_mix_is_understood(sample_run: Run, model_folders: Mapping[str, Path]) -> None:
     import jiwer
 
@@ -139,6 +144,7 @@ def test_parallel_workers_and_another_batch_size_give_the_same_bytes(
     assert (folder / "mix.wav").read_bytes() == (sample_run.folder / "mix.wav").read_bytes()
 
 
+@pytest.mark.numerical
 def test_a_translation_is_spoken_in_its_language_and_in_the_right_voices(
     sample_run: Run, sample_wav: Path, tmp_path: Path, model_folders: Mapping[str, Path]
 ) -> None:

@@ -50,6 +50,7 @@ def analyzer() -> Iterator[RemoteAnalyzer]:
         yield analyzer
 
 
+@pytest.mark.numerical
 def test_turns_are_the_same_in_a_child_the_first_time_and_the_second(
     analyzer: RemoteAnalyzer, recording: Recording, embedded_diarizer: DiarizationModel, settings: Settings
 ) -> None:
@@ -66,6 +67,7 @@ def test_turns_are_the_same_in_a_child_the_first_time_and_the_second(
     assert (completed[0], completed[-1], len(own.speakers)) == (0.0, recording.seconds, 2)
 
 
+@pytest.mark.numerical
 def test_words_are_the_same_in_a_child_the_first_time_and_the_second(
     analyzer: RemoteAnalyzer, recording: Recording, model_folders: Mapping[str, Path], settings: Settings
 ) -> None:
@@ -79,6 +81,7 @@ def test_words_are_the_same_in_a_child_the_first_time_and_the_second(
     assert word_error_rate(sample_text(6, 18), text) <= 0.35, text
 
 
+@pytest.mark.numerical
 def test_what_was_decoded_by_sampling_is_found_the_same_the_next_time(
     recording: Recording, model_folders: Mapping[str, Path]
 ) -> None:

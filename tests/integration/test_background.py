@@ -16,7 +16,7 @@ from voiceclone_cli.mixing.background import KEEP, open_background
 from voiceclone_cli.mixing.separation import SEPARATION_MODELS, DeepFilter, Spleeter, VoiceRemover
 from voiceclone_cli.models import download
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.numerical]
 
 RATE = 48_000
 

@@ -65,12 +65,14 @@ def diarization_error_rate(reference: Iterable[Turn], hypothesis: Iterable[Turn]
     return float(metric(annotation(reference), annotation(hypothesis), uem=whole))
 
 
+@pytest.mark.numerical
 def test_the_sample_is_diarized_almost_as_people_heard_it(found: Diarization, sample_wav: Path) -> None:
     heard = read_rttm(sample_wav.with_suffix(".rttm").read_text(encoding="utf-8"))
     assert found.speakers == ("SPEAKER_00", "SPEAKER_01")
     assert diarization_error_rate(heard, found.turns) <= 0.06
 
 
+@pytest.mark.numerical
 def test_turns_are_in_order_within_the_recording_and_named_as_they_appear(
     found: Diarization, recording: Recording
 ) -> None:
@@ -81,6 +83,7 @@ def test_turns_are_in_order_within_the_recording_and_named_as_they_appear(
         assert all(0 <= turn.start < turn.end <= recording.seconds for turn in turns)
 
 
+@pytest.mark.numerical
 def test_exclusive_turns_do_not_overlap_though_the_turns_do(found: Diarization) -> None:
     def overlaps(turns: Iterable[Turn]) -> bool:
         rows = list(turns)
@@ -90,16 +93,19 @@ def test_exclusive_turns_do_not_overlap_though_the_turns_do(found: Diarization) 
     assert not overlaps(found.exclusive)
 
 
+@pytest.mark.numerical
 def test_the_result_is_the_same_again_and_with_more_threads(
     found: Diarization, recording: Recording, model_folders: Mapping[str, Path]
 ) -> None:
     assert run(recording, model_folders, threads=2) == found
 
 
+@pytest.mark.numerical
 def test_the_number_of_speakers_can_be_set(recording: Recording, model_folders: Mapping[str, Path]) -> None:
     assert len(run(recording, model_folders, count=SpeakerCount(3)).speakers) == 3
 
 
+@pytest.mark.numerical
 def test_the_number_of_speakers_can_be_bounded(
     recording: Recording, model_folders: Mapping[str, Path]
 ) -> None:
@@ -130,6 +136,7 @@ def test_progress_reaches_the_end_and_tells_which_stack_speaks(
 
 
 @pytest.mark.parametrize("kind", ["silence", "hiss"])
+@pytest.mark.numerical
 def test_a_recording_in_which_nobody_speaks_is_refused(model_folders: Mapping[str, Path], kind: str) -> None:
     samples = np.zeros(5 * ANALYSIS_RATE, np.float32)
     if kind == "hiss":
@@ -139,6 +146,7 @@ def test_a_recording_in_which_nobody_speaks_is_refused(model_folders: Mapping[st
     assert error.value.code == "no_speech"
 
 
+@pytest.mark.numerical
 def test_speech_too_short_for_an_embedding_is_one_speaker(
     recording: Recording, model_folders: Mapping[str, Path]
 ) -> None:

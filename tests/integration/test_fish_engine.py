@@ -92,6 +92,7 @@ def unsteady(checkpoint: Path, folder: Path, python: Path) -> Path:
     return copy
 
 
+@pytest.mark.numerical
 def test_references_are_encoded_and_lines_synthesized_in_one_go(stage: Stage) -> None:
     result = stage.work(stage.encoding(), stage.lines("A"), stage.lines("B"))
     assert [row["status"] for row in result["references"]] == ["done", "done"]
@@ -235,6 +236,7 @@ def rolling(fish_python: Path, each_checkpoint: Path) -> dict[str, Any]:
     return in_fish(fish_python, "rolling_batch.py", each_checkpoint)
 
 
+@pytest.mark.numerical
 def test_the_tokens_are_those_of_upstream_at_every_batch_size(
     fish_python: Path, each_checkpoint: Path
 ) -> None:
@@ -262,14 +264,17 @@ def test_a_line_that_ended_leaves_its_slot_to_the_next_at_once(rolling: dict[str
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16", "int8", "int8 weights"])
+@pytest.mark.numerical
 def test_a_line_does_not_depend_on_the_batch(rolling: dict[str, Any], precision: str) -> None:
     assert rolling[precision] == [True, True]
 
 
+@pytest.mark.numerical
 def test_a_line_is_the_same_on_one_thread_and_on_two(rolling: dict[str, Any]) -> None:
     assert rolling["two threads"]
 
 
+@pytest.mark.numerical
 def test_out_of_memory_halves_the_batch_and_loses_nothing(rolling: dict[str, Any]) -> None:
     assert rolling["tried"] == [8, 4]
     assert rolling["after halving"]
@@ -288,20 +293,24 @@ def test_every_row_is_as_long_as_its_frames(decoded: dict[str, Any]) -> None:
     assert decoded["lengths"] == decoded["expected_lengths"]
 
 
+@pytest.mark.numerical
 def test_speech_is_upstreams_to_the_last_step(decoded: dict[str, Any]) -> None:
     assert decoded["loudest"] > 300
     assert decoded["steps_from_upstream"] <= 1
 
 
+@pytest.mark.numerical
 def test_padding_on_the_right_is_exact_to_the_last_step(decoded: dict[str, Any]) -> None:
     assert decoded["steps_from_batch"] <= 1
 
 
+@pytest.mark.numerical
 def test_a_rows_bytes_do_not_depend_on_its_neighbours(decoded: dict[str, Any]) -> None:
     assert decoded["same_in_any_order"]
     assert decoded["good_row_beside_bad_ones"]
 
 
+@pytest.mark.numerical
 def test_bytes_do_not_depend_on_the_number_of_threads(
     decoded: dict[str, Any], fish_python: Path, tiny_checkpoint: Path
 ) -> None:
@@ -342,6 +351,7 @@ def test_references_go_one_by_one_where_a_batch_has_no_memory_or_other_codes(bat
     }
 
 
+@pytest.mark.numerical
 def test_codes_are_upstreams(encoder: Encoder, fish_python: Path, tiny_checkpoint: Path) -> None:
     audio = encoder.speech("ana", seconds=3.3, rate=RATE)
     assert encoder.encode("ana")["outcomes"] == {"ana": None}

@@ -118,6 +118,7 @@ def signal_of(outcome: Speech | SegmentError) -> NDArray[np.float32]:
     return np.frombuffer(outcome.pcm, "<i2").astype(np.float32) / 32768
 
 
+@pytest.mark.numerical
 def test_the_independent_encoder_distinguishes_the_speakers(fitted: Fitted, judge: Judge) -> None:
     halves = [half for own in fitted.speech.values() for half in np.array_split(own, 2)]
     a1, a2, b1, b2 = (judge.embed(half, RATE) for half in halves)
@@ -126,6 +127,7 @@ def test_the_independent_encoder_distinguishes_the_speakers(fitted: Fitted, judg
     assert same > different
 
 
+@pytest.mark.numerical
 def test_lines_are_nearer_to_their_own_speaker_and_at_their_level(fitted: Fitted, judge: Judge) -> None:
     own = {speaker: judge.embed(speech, RATE) for speaker, speech in fitted.speech.items()}
     outcomes = synthesize(fitted.engine, rows(fitted))
@@ -147,6 +149,7 @@ FRENCH_LINES = (
 )
 
 
+@pytest.mark.numerical
 def test_speakers_stay_apart_in_a_language_of_which_kokoro_has_one_voice(
     fitted: Fitted, judge: Judge, tmp_path: Path
 ) -> None:
@@ -175,6 +178,7 @@ def test_speakers_stay_apart_in_a_language_of_which_kokoro_has_one_voice(
         assert np.mean(sorted(leads)[:-1]) > 0, "it hangs on one line"
 
 
+@pytest.mark.numerical
 def test_the_same_bytes_in_any_order_and_at_any_number_of_threads(fitted: Fitted) -> None:
     some = rows(fitted)[:4]
     together = synthesize(fitted.engine, some)
@@ -183,6 +187,7 @@ def test_the_same_bytes_in_any_order_and_at_any_number_of_threads(fitted: Fitted
     assert synthesize(alone, some[1:2])[some[1].segment.id] == together[some[1].segment.id]
 
 
+@pytest.mark.numerical
 def test_fitting_again_gives_the_same_voices_and_reports_its_progress(fitted: Fitted, tmp_path: Path) -> None:
     again = [
         replace(reference, codes=str(tmp_path / f"{reference.speaker}.npz"))
@@ -200,6 +205,7 @@ def test_fitting_again_gives_the_same_voices_and_reports_its_progress(fitted: Fi
         assert {fields["total"] for fields in own} == {probes}
 
 
+@pytest.mark.numerical
 def test_spanish_is_synthesized_and_a_line_is_fitted_to_its_slot(fitted: Fitted) -> None:
     line = SegmentSpec("es", "Hola, ¿cómo estás? Tengo 23 años y vivo en Bogotá.", "es", seed=1)
     short = replace(line, id="short", max_seconds=2.6)
@@ -210,6 +216,7 @@ def test_spanish_is_synthesized_and_a_line_is_fitted_to_its_slot(fitted: Fitted)
     assert len(signal_of(outcomes["short"])) / 24_000 <= 2.6
 
 
+@pytest.mark.numerical
 def test_a_long_text_is_complete(fitted: Fitted) -> None:
     table = voice_table()
     mixture = read_voice(Path(fitted.references[0].codes), table.names).mixture("en")
@@ -285,6 +292,7 @@ def test_a_reference_that_cannot_be_used_fails_alone(fitted: Fitted, tmp_path: P
 
 
 @pytest.mark.parametrize("language", list(registry.LANGUAGES))
+@pytest.mark.numerical
 def test_the_rates_of_a_language_are_those_of_its_voices(
     model_folders: Mapping[str, Path], language: str
 ) -> None:
@@ -309,6 +317,7 @@ CHINESE_REFERENCE = "上个月的销售额是320万元，比去年同期增长�
 CHINESE_LINES = ("会议改到明天下午，请大家准时参加。", "我觉得可以先试用一个月，然后再做决定。")
 
 
+@pytest.mark.numerical
 def test_a_chinese_speaker_keeps_the_pace_and_is_spoken_by_native_voices(
     model_folders: Mapping[str, Path], tmp_path: Path
 ) -> None:

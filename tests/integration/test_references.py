@@ -14,7 +14,7 @@ from voiceclone_cli.audio import reader
 from voiceclone_cli.references.build import build_references
 from voiceclone_cli.types import Diarization, Recording, Reference, Turn, no_progress
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.numerical]
 
 
 @pytest.fixture(scope="module")

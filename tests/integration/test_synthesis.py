@@ -148,7 +148,7 @@ def test_a_word_that_an_engine_cannot_read_stays_known_when_the_segment_is_kept(
         result = synthesize(work, no_progress)
         assert states(result) == ["done"] * 8 and len(result.reused) == (8 if again else 0)
         assert result.incomplete_lines == dict.fromkeys(("0003", "0005"), ("It lacks 你好.",))
-        expected = "2 lines are not spoken in full: 0003 lacks 你好. 0005 lacks 你好."
+        expected = "2 lines are not spoken in full: 0003 lacks 你好; 0005 lacks 你好."
         assert result.notes == [expected]
         assert (result.status(8), result.exit_code) == ("success", 0)
     strict = synthesize(job(tmp_path, options=options, mode=mode, strict=True), no_progress)

@@ -47,6 +47,7 @@ def turns(sample_wav: Path) -> tuple[Turn, ...]:
     return tuple(Turn(float(row[3]), float(row[3]) + float(row[4]), row[7]) for row in rows)
 
 
+@pytest.mark.numerical
 def test_the_words_are_those_that_were_said(transcript: Transcript) -> None:
     text = "".join(word.text for word in transcript.words)
     assert transcript.language == "en"
@@ -54,6 +55,7 @@ def test_the_words_are_those_that_were_said(transcript: Transcript) -> None:
     assert word_error_rate(sample_text(), text) <= 0.35, text
 
 
+@pytest.mark.numerical
 def test_the_language_is_identified_without_the_words(
     recording: Recording, model_folders: Mapping[str, Path]
 ) -> None:
@@ -62,6 +64,7 @@ def test_the_language_is_identified_without_the_words(
     assert probability > 0.9
 
 
+@pytest.mark.numerical
 def test_word_times_go_forward_within_the_recording(transcript: Transcript, recording: Recording) -> None:
     assert all(0 <= word.start <= word.end <= recording.seconds for word in transcript.words)
     starts = [word.start for word in transcript.words]
@@ -75,6 +78,7 @@ def test_progress_goes_forward_to_the_end(transcript: Transcript, events: list[P
     assert completed[0] == 0.0 and completed[-1] == 30.0 and len(completed) > 3
 
 
+@pytest.mark.numerical
 def test_no_word_is_made_of_the_silence_before_the_first_turn(
     transcript: Transcript, turns: tuple[Turn, ...]
 ) -> None:
@@ -98,6 +102,7 @@ HEARD = (
 """The exclusive turns that the embedded diarizer finds."""
 
 
+@pytest.mark.numerical
 def test_the_recording_makes_nine_lines_of_whole_sentences(transcript: Transcript) -> None:
     heard = tuple(Turn(*turn) for turn in HEARD)
     result = segments_from_words(transcript, Diarization(heard, heard, "embedded"))
@@ -115,6 +120,7 @@ def test_the_spanish_example_fits_the_recording(recording: Recording) -> None:
     assert not any(re.search(r"[\[\]]", segment.text) for segment in result.segments)
 
 
+@pytest.mark.numerical
 def test_a_recording_in_pieces_has_the_same_words_at_the_same_times(
     recording: Recording,
     transcript: Transcript,

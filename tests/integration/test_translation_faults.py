@@ -32,21 +32,32 @@ def server() -> Iterator[TranslationServer]:
         yield server
 
 
+@pytest.fixture(params=[1, 4], ids=["one at a time", "four at a time"])
+def at_once(request: pytest.FixtureRequest) -> int:
+    number: int = request.param
+    return number
+
+
 def translated(
-    server: TranslationServer, script: Script = LINES, cache: Path | None = None, seconds: float = 30.0
+    server: TranslationServer, at_once: int, cache: Path | None = None, seconds: float = 30.0
 ) -> ScriptTranslation:
     server.requests.clear()
     translator = OpenAiTranslator(
-        Endpoint(server.api, None, seconds), "tiny", 10**9, no_notify, pause=lambda seconds: None
+        Endpoint(server.api, None, seconds),
+        "tiny",
+        10**9,
+        no_notify,
+        pause=lambda seconds: None,
+        at_once=at_once,
     )
     return translate_script(
-        script, "es", translator, context=TranslationContext(), cache=TranslationCache(cache)
+        LINES, "es", translator, context=TranslationContext(), cache=TranslationCache(cache)
     )
 
 
-def check(found: ScriptTranslation, script: Script = LINES) -> None:
+def check(found: ScriptTranslation) -> None:
     assert [(line.segment.id, line.segment.speaker, line.segment.start) for line in found.lines] == [
-        (line.id, line.speaker, line.start) for line in script.segments
+        (line.id, line.speaker, line.start) for line in LINES.segments
     ]
     for n, line in enumerate(found.lines):
         if line.status is LineStatus.DONE:
@@ -59,13 +70,13 @@ def check(found: ScriptTranslation, script: Script = LINES) -> None:
 
 
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
-def test_a_fault_of_some_answers_costs_no_line(server: TranslationServer, fault: Fault) -> None:
+def test_a_fault_of_some_answers_costs_no_line(server: TranslationServer, at_once: int, fault: Fault) -> None:
     def plan(number: int) -> Fault | None:
         lines = json.loads(server.requests[number]["messages"][-1]["content"])["lines"]
         return fault if len(lines) > 1 and number % 16 == 3 else None
 
     server.plan = plan
-    found = translated(server, seconds=0.3 if fault is Fault.HANG else 30.0)
+    found = translated(server, at_once, seconds=0.5 if fault is Fault.HANG else 30.0)
     check(found)
     assert len(found.with_status(LineStatus.DONE)) == 1000
     assert not found.with_status(LineStatus.FAILED)
@@ -73,23 +84,23 @@ def test_a_fault_of_some_answers_costs_no_line(server: TranslationServer, fault:
 
 @pytest.mark.parametrize("fault", sorted(set(Fault) - HARMLESS - {Fault.HANG}), ids=lambda fault: fault.name)
 def test_a_fault_of_every_answer_from_the_third_on_ends_the_asking(
-    server: TranslationServer, fault: Fault, tmp_path: Path
+    server: TranslationServer, at_once: int, fault: Fault, tmp_path: Path
 ) -> None:
     server.plan = lambda number: fault if number >= 2 else None
-    found = translated(server, cache=tmp_path / "lines.json")
+    found = translated(server, at_once, cache=tmp_path / "lines.json")
     check(found)
     assert len(found.with_status(LineStatus.FAILED)) == 1000 - len(found.with_status(LineStatus.DONE))
     assert 40 <= len(found.with_status(LineStatus.DONE)) < 1000
     if fault not in (Fault.DOUBLED, Fault.LOST, Fault.MERGED, Fault.WRONG_TYPES):  # these have good lines too
         assert len(server.requests) < 20
     server.plan = lambda number: None
-    again = translated(server, cache=tmp_path / "lines.json")
+    again = translated(server, at_once, cache=tmp_path / "lines.json")
     check(again)
     assert len(again.with_status(LineStatus.DONE)) == 1000
 
 
-def test_a_server_that_only_fails_is_the_error(server: TranslationServer) -> None:
+def test_a_server_that_only_fails_is_the_error(server: TranslationServer, at_once: int) -> None:
     server.plan = lambda number: Fault.FAILING
     with pytest.raises(TranslatorError, match="HTTP 500"):
-        translated(server)
+        translated(server, at_once)
     assert len(server.requests) <= 10

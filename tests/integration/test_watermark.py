@@ -76,6 +76,7 @@ def confidence(watermark: Watermark, samples: Signal, rate: int) -> float:
 
 
 @pytest.mark.parametrize("rate", [16_000, 24_000, 44_100])
+@pytest.mark.numerical
 def test_marked_speech_is_detected_and_unmarked_is_not(
     watermark: Watermark, speech: Signal, rate: int
 ) -> None:
@@ -86,6 +87,7 @@ def test_marked_speech_is_detected_and_unmarked_is_not(
     assert confidence(watermark, samples, rate) < 0.1
 
 
+@pytest.mark.numerical
 def test_nothing_changes_above_two_kilohertz(watermark: Watermark, speech: Signal) -> None:
     samples = at_rate(speech, 44_100) + 0.05 * np.sin(
         2 * np.pi * 18_000 * np.arange(len(at_rate(speech, 44_100))) / 44_100
@@ -96,11 +98,13 @@ def test_nothing_changes_above_two_kilohertz(watermark: Watermark, speech: Signa
 
 
 @pytest.mark.parametrize("decibels", [-40, -20, 10])
+@pytest.mark.numerical
 def test_mark_survives_a_change_of_level(watermark: Watermark, speech: Signal, decibels: int) -> None:
     marked = in_16_bits(watermark.mark(speech, 16_000))
     assert confidence(watermark, in_16_bits(marked * np.float32(10 ** (decibels / 20))), 16_000) > 0.9
 
 
+@pytest.mark.numerical
 def test_samples_are_the_same_with_any_number_of_threads(folder: Path, speech: Signal) -> None:
     samples = at_rate(speech, 24_000)
     one, two = (load_watermark(folder, threads).mark(samples, 24_000) for threads in (1, 2))
@@ -114,12 +118,14 @@ def test_silence_and_short_signals_are_not_changed(watermark: Watermark, speech:
     assert confidence(watermark, np.zeros(16_000, np.float32), 16_000) == 0.0
 
 
+@pytest.mark.numerical
 def test_shortest_markable_signal(watermark: Watermark, speech: Signal) -> None:
     for rate in (16_000, 22_050, 44_100):
         shortest = at_rate(speech, rate)[: rate // 10 + 1]
         assert len(watermark.mark(shortest, rate)) == len(shortest)
 
 
+@pytest.mark.numerical
 def test_marking_a_segment_is_deterministic(watermark: Watermark, speech: Signal, tmp_path: Path) -> None:
     hashes = set()
     for name in "ab":
@@ -144,6 +150,7 @@ def verified(file: Path) -> Verification:
 
 
 @pytest.mark.parametrize("suffix", [".mp3", ".opus"])
+@pytest.mark.numerical
 def test_mark_is_located_after_lossy_encoding(dub: Signal, tmp_path: Path, suffix: str) -> None:
     detection = verified(write_media(tmp_path / f"dub{suffix}", at_rate(dub, 48_000))).detection
     assert detection.verdict is Verdict.WATERMARKED
@@ -162,6 +169,7 @@ def test_verify_command_finds_the_mark_in_a_video(dub: Signal, tmp_path: Path) -
     assert found["origin"] == {"state": "unknown", "run_dir": None, "name": None}
 
 
+@pytest.mark.numerical
 def test_verify_command_on_an_unmarked_recording() -> None:
     ended = voiceclone("verify", conversation())
     assert ended.code == 3

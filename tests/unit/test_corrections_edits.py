@@ -19,6 +19,7 @@ from voiceclone_cli.corrections.edits import (
     rename_turns,
     write_corrections,
 )
+from voiceclone_cli.corrections.lines import Split
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.types import Diarization, Script, Segment, Turn, segment_seed
 
@@ -57,6 +58,52 @@ def applied(*commands: Edits, script: Script = SCRIPT) -> Script:
 
 
 # Edits of a command
+
+
+def test_many_edits_of_a_command_are_those_of_as_many_commands() -> None:
+    lines = [
+        Segment(f"{n:04d}", "AB"[n % 2], 2.0 * n, 2.0 * n + 1.5, f"One {n}, and two {n}.", "en")
+        for n in range(1, 31)
+    ]
+    script = Script(tuple(lines))
+    splits = tuple(Split(f"{n:04d}", words=f"and two {n}") for n in (2, 5, 9, 14))
+    one = Edits(
+        ids=("0002", "0003"),
+        speaker="SILENT",
+        speakers=(("0005", "A"), ("0006", "A"), ("0005", "B")),
+        split=splits,
+        join=("0008", "0010"),
+        move=(("0011", 0.25, True), ("0011", 0.25, True), ("0012", 24.5, False), ("9001", -0.5, True)),
+        drop=("0013", "9004", "0020"),
+        rename=(("A", "Anna"),),
+    )
+    many = [
+        Edits(rename=one.rename),
+        *(Edits((id,), speaker="SILENT") for id in one.ids),
+        *(Edits(speakers=(pair,)) for pair in one.speakers),
+        *(Edits(split=(each,)) for each in one.split),
+        Edits(join=one.join),
+        *(Edits(move=(each,)) for each in one.move),
+        *(Edits(drop=(id,)) for id in one.drop),
+    ]
+    at_once, in_turn = edited(one, script=script), edited(*many, script=script)
+    assert at_once.apply(script) == in_turn.apply(script)
+    assert replace(at_once, undo=[]) == replace(in_turn, undo=[])
+    assert (
+        len(at_once.undo) == 1
+        and at_once.edited(Edits(undo=True), script, "AB", run_seed=0, at=AT) == Corrections()
+    )
+
+
+def test_a_command_with_many_edits_takes_time_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    corrected = []
+    correct = Corrections._corrected
+    monkeypatch.setattr(
+        Corrections, "_corrected", lambda self, segment: corrected.append(1) or correct(self, segment)
+    )
+    lines = [Segment(f"{n:04d}", "A", 2.0 * n, 2.0 * n + 1.5, f"Line {n}.", "en") for n in range(1, 401)]
+    edited(Edits(speakers=tuple((line.id, "B") for line in lines)), script=Script(tuple(lines)))
+    assert len(corrected) == 2 * len(lines)
 
 
 def test_options_become_edits() -> None:
@@ -120,7 +167,7 @@ def test_the_log_can_be_described() -> None:
         "A is called Anna, B is merged with Anna (lines: 1), 0001 has another text, 0001 is spoken by SILENT, "
         "0002 is spoken by SILENT"
     )
-    assert describe(edited(*[Edits(("0001",))] * 12).log).endswith("0001 is another take and 2 more")
+    assert describe(edited(*[Edits(("0001",))] * 12).log).endswith("0001 is another take and 4 more")
 
 
 def test_an_id_may_be_written_short() -> None:

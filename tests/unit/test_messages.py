@@ -17,7 +17,15 @@ from voiceclone_cli import messages
 from voiceclone_cli.cli.inspect import MAX_STRETCHES, verification_lines
 from voiceclone_cli.cli.output import run_summary
 from voiceclone_cli.evaluation.model import Flag
-from voiceclone_cli.messages import CHINESE, ENGLISH, Catalogue, catalogue, locale_language, placeholders
+from voiceclone_cli.messages import (
+    CHINESE,
+    ENGLISH,
+    Catalogue,
+    catalogue,
+    listed,
+    locale_language,
+    placeholders,
+)
 from voiceclone_cli.provenance.verify import Detection, Origin, OriginState, Verdict, Verification
 from voiceclone_cli.report import page
 from voiceclone_cli.report.content import _WEIGHTS
@@ -79,6 +87,15 @@ def test_english_needs_no_catalogue() -> None:
     assert catalogue(ENGLISH) == Catalogue()
     assert catalogue(ENGLISH).sentence("note: any words") == "note: any words"
     assert catalogue(ENGLISH).error("media_missing", "a.wav does not exist") == "a.wav does not exist"
+
+
+def test_a_sentence_names_a_few_and_says_how_many_others_there_are() -> None:
+    ids = [f"{number:04d}" for number in range(1, 10)]
+    assert listed([]) == "" and listed(ids[:1]) == "0001"
+    assert listed(ids[:8]) == "0001, 0002, 0003, 0004, 0005, 0006, 0007, 0008"
+    assert listed(ids) == "0001, 0002, 0003, 0004, 0005, 0006, 0007, 0008 and 1 more"
+    assert listed(ids[:2], 1234) == "0001, 0002 and 1,234 more"
+    assert listed(["0001 is cut", "0002 is cut"], between="; ") == "0001 is cut; 0002 is cut"
 
 
 def test_no_text_is_translated_twice() -> None:
@@ -156,6 +173,17 @@ def test_a_sentence_has_enough_words_to_be_known_by() -> None:
         ("wrong_words, a word of the user", "wrong_words, a word of the user"),
         ("about 2 to 3 of them", "about 2 to 3 of them"),
         ("a note that nothing translates: see --help", "a note that nothing translates: see --help"),
+        ("0001, 0002 and 3 more", "0001, 0002 和另外 3 个"),
+        (
+            "2 lines are probably too long, even 1.3 times as fast: 0003 by 0.6 s, 0008 by 1.2 s; what is not shortened "
+            "will be hurried or end late (`voiceclone plan` lists all)",
+            "大约有 2 句太长，加速到 1.3 倍也放不下：0003 超出 0.6 秒、0008 超出 1.2 秒；不缩短的会念得急促，或超时（用 "
+            "`voiceclone plan` 列出全部）",
+        ),
+        (
+            "Translations that are the same as the original: 0002, 0004 and 12 more.",
+            "译文与原文相同的台词：0002, 0004 和另外 12 个。",
+        ),
         ("", ""),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,18 +133,19 @@ def test_a_language_that_kokoro_has_no_voice_of_is_guessed() -> None:
     assert SpeechRates("kokoro").characters(3.0, "de") == SpeechRates().characters(3.0, "de")
 
 
-def test_a_note_names_the_longest_lines_first() -> None:
+def test_a_note_names_the_worst_lines_in_their_order() -> None:
     lines = [
         line(f"{number:04d}", number, number + 1, "palabra " * number, language="es")
-        for number in range(1, 9)
+        for number in range(1, 13)
     ]
     ends = {each.id: each.end for each in lines}
     fits = line_fits(lines, ends, SpeechRates(), 1.3)
-    assert [each.fits for each in fits] == [True] * 2 + [False] * 6
+    assert [each.fits for each in fits] == [True] * 2 + [False] * 10
     note = fit.too_long_note(fits, 1.3)
     assert note is not None
-    assert note.startswith("6 lines are probably too long, even 1.3 times as fast: 0008 by ")
-    assert note.count(" by ") == fit.MAX_NAMED_LINES and " and 1 more; " in note
+    assert note.startswith("10 lines are probably too long, even 1.3 times as fast: 0005 by ")
+    assert re.findall(r"(\d+) by ", note) == [f"{number:04d}" for number in range(5, 13)]
+    assert " and 2 more; " in note
     assert fit.too_long_note(fits[:2], 1.3) is None
 
 

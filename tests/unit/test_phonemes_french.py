@@ -91,6 +91,7 @@ def test_ordinals() -> None:
         ("12 345 personnes", "douze mille trois cent quarante-cinq personnes"),
         ("21 filles", "vingt et une filles"),
         ("12,5 %", "douze virgule cinq pour cent"),
+        ("en 1969 l'homme, 5 l d'eau", "en mille neuf cent soixante-neuf l'homme, cinq litres d'eau"),
         ("3,05", "trois virgule zéro cinq"),
         ("-5 °C", "moins cinq degrés"),
         ("il a 3-4 amis", "il a trois à quatre amis"),

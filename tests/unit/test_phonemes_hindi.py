@@ -208,24 +208,32 @@ def test_digits_and_signs_become_words(written: str, spelled: str) -> None:
 @pytest.mark.parametrize(
     ("text", "phonemes"),
     [
-        ("नमस्ते, आप कैसे हैं?", "nˈʌməsteː, ˈaːp kˈɛːseː hɛ̃?"),
+        ("नमस्ते, आप कैसे हैं?", "nəmˈʌsteː, ˈaːp kˈɛːseː hɛ̃?"),
         ("यह अच्छा है। वह गया।", "jˌəh ˈʌcʰcʰaː hɛː. ʋˌəh ɡˈʌjaː."),
         ("करना, कहना, बदलना, समझना", "kˈʌɾnaː, kˈʌhnaː, bˈʌdəlnaː, sˈʌməɟʰnaː"),
         ("लड़का, बड़ा, पढ़ाई", "lˈʌɖkaː, bˈʌɖaː, pəɖʰˈaːi"),
         ("नमकीन, सोमवार, जानवर", "nəmkˈiːn, soːmʋˈaːɾ, ɟˈaːnʋəɾ"),
-        ("हिंदी, अंग्रेज़ी, संबंध, गंगा", "hˈĩdi, əŋɡɾˈeːzi, səmbˈʌndʰ, ɡˈʌŋɡaː"),
+        ("हिंदी, अंग्रेज़ी, संबंध, गंगा", "hˈĩdi, ʌŋɡɾˈeːzi, səmbˈʌndʰ, ɡˈʌŋɡaː"),
         ("चाँद, पाँच, आँख, माँ", "cˈãd, pˈãc, ˈãkʰ, mˈã"),
         ("क्षेत्र, ज्ञान, प्रश्न, राष्ट्र", "kʃˈeːtɾə, ɡjˈaːn, pɾˈʌʃnə, ɾˈaːʂʈɾə"),
         ("ज़रूर, फ़ोन, ग़लत, ख़बर", "zəɾˈuːɾ, fˈoːn, ɣˈʌlət, xˈʌbəɾ"),
         ("कॉलेज, डॉक्टर", "kɔːlˈeːɟ, ɖˈɔːkʈəɾ"),
         ("चाय, गाय, नया, समय", "cˈaːj, ɡˈaːj, nˈʌjaː, sˈʌmɛj"),
-        ("बच्चा, पत्ता, मिट्टी", "bˈʌcːaː, pˈʌtːaː, mˈɪʈːi"),
-        ("धर्म, कार्य, वर्ष", "dʰˈʌrm, kˈaːrj, ʋˈʌrʂ"),
+        ("बच्चा, पत्ता, मिट्टी", "bˈʌcːaː, pˈʌtːaː, mˈɪʈʈi"),
+        ("धर्म, कार्य, वर्ष", "dʰˈʌrm, kˈaːrjə, ʋˈʌrʂ"),
         ("आदमी, औरत, किताब", "ˈaːdmi, ˈɔːɾət, kɪtˈaːb"),
-        ("दुःख, ऋषि, कृपया", "dˈʊhkʰ, ˈɾɪʂɪ, kˈɾɪpjaː"),
+        ("दुःख, ऋषि, कृपया", "dˈʊhkʰ, ɾˈɪʂɪ, kɾˈɪpjaː"),
         ("विश्वविद्यालय", "ʋɪʃʋəʋɪdjˈaːlɛj"),
         ("मैंने इसे नहीं देखा", "mˈɛ̃neː ˈɪseː nˈʌhĩ dˈeːkʰaː"),
         ("मतलब, लगभग, मिलकर", "mˈʌtləb, lˈʌɡbʰəɡ, mˈɪlkəɾ"),
+        ("सितंबर, प्रदर्शन, सुरक्षा, बहत्तर", "sɪtˈʌmbəɾ, pɾədˈʌrʃən, sʊɾˈʌkʃaː, bəhˈʌtːəɾ"),
+        ("एवं, संवाद, संरक्षण, वंश, हँस", "ˈeːʋəm, səmʋˈaːd, sənɾˈʌkʃəɳ, ʋˈʌnʃ, hˈʌ̃s"),
+        ("मांगने, जिंदगी, पहुंचते, मंगलवार", "mˈãɡneː, zˈĩdɡi, pəhˈũcteː, məŋɡəlʋˈaːɾ"),
+        ("राज्य, सत्य, खत्म, फिल्म", "ɾˈaːɟjə, sˈʌtːjə, kʰˈʌtmə, fˈɪlm"),
+        ("पत्थर, युद्ध, अट्ठाईस, नब्बे", "pˈʌtʰːəɾ, jˈʊdʰː, ʌʈʰʈʰaːˈiːs, nˈʌbbeː"),
+        ("वृद्धि, दृश्य, श्रृंखला", "ʋɾˈɪdʰːɪ, dɾˈɪʃjə, ʃɾˈĩkʰlaː"),
+        ("बाजारों, जमीनें, मजे, हफ्ते, तेजस्वी", "baːzˈaːɾõ, zəmˈiːnẽː, mˈʌzeː, hˈʌfteː, teːɟˈʌsʋi"),
+        ("जनवरी, राष्ट्रपति, लखपति, सिंह", "ɟˈʌnʋəɾi, ɾˈaːʂʈɾəpətɪ, lˈʌkʰpətɪ, sˈɪŋɡʰ"),
         ("चाहिए, दीजिए, लिए", "cˈaːhɪeː, dˈiːɟɪeː, lˈɪeː"),
         ("१५ लोग", "pˈʌndɾəh lˈoːɡ"),
     ],
@@ -236,6 +244,13 @@ def test_devanagari_says_sounds_and_stress(text: str, phonemes: str) -> None:
 
 def test_latin_words_are_read_as_english() -> None:
     assert read("मैं Google का उपयोग") == "mɛ̃ <Google> kaː ʊpjˈoːɡ".replace("ɛ̃", "ɛ\u0303")
+
+
+def test_english_words_have_the_sounds_of_hindi() -> None:
+    def english(word: str) -> tuple[str, list[str]]:
+        return {"Facebook": "fˈAsbˌʊk", "WhatsApp": "wˌʌtsˈæp"}[word], []
+
+    assert to_phonemes("Facebook WhatsApp", "hi", english)[0] == "fˈeːsbˌʊk ʋˌʌʈsˈɛːp"
 
 
 def test_what_has_no_reading_is_returned() -> None:

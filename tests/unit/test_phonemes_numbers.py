@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from voiceclone_worker.engines.kokoro.phonemes import registry
 from voiceclone_worker.engines.kokoro.phonemes.reader import read
@@ -71,3 +73,23 @@ def test_signs_between_numbers_and_dollars_are_words(language: str, written: str
 def test_a_tilde_that_sticks_to_a_word_is_a_drawl(language: str, written: str, spelled: str) -> None:
     assert registry.spell_out(written, language) == spelled
     assert read(written, language).warnings == ()
+
+
+DIGITS = "零一二三四五六七八九"
+SCALES = {"兆": 10**12, "亿": 10**8, "億": 10**8, "万": 10**4, "千": 1000, "百": 100, "十": 10}
+
+
+def number_of(words: str) -> int:
+    """Read a number back: what is before its greatest scale is multiplied by it, and nothing is one of it."""
+    for scale, value in SCALES.items():
+        before, found, after = words.rpartition(scale)
+        if found:
+            return (number_of(before) if before else 1) * value + number_of(after)
+    return int("".join(str(DIGITS.index(digit)) for digit in words.replace("两", "二")) or 0)
+
+
+@pytest.mark.parametrize("language", ["ja", "zh"])
+@given(number=st.one_of(st.integers(0, 10**12), st.integers(0, 10**4)))
+@settings(deadline=None)
+def test_a_number_in_characters_is_read_back_as_the_same_number(language: str, number: int) -> None:
+    assert number_of(registry.module_of(language).cardinal(number)) == number

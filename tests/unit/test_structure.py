@@ -218,6 +218,7 @@ NO_WAITS_OF_THE_MAIN_THREAD = {
     (f"{LIBRARY}.cluster.worker", "_take_report"): "the thread of a worker on a node",
     (f"{LIBRARY}.cluster.connection", "_join"): "the method that waits for JOIN_SECONDS",
     (f"{LIBRARY}.cluster.connection", "_live"): "the thread of the session",
+    (f"{LIBRARY}.translation.translate", "_answer_to"): "a thread that waits for its turn",
     (f"{LIBRARY}.analysis.remote", "run"): "a job that is over, and a method that waits in steps",
 }
 """Calls that look like a wait without a limit, by module and function, and what they are."""

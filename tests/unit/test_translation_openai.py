@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,14 +18,18 @@ from typing import Any
 import pytest
 
 from certificates import Certificates, make_certificates, needs_openssl
+from factories import segment
 from local_server import Answer, LocalServer, serving
 from translation_server import IN_THE_ANSWER, NUMBERS, Fault, Plan, TranslationServer, sentence
 from voiceclone_cli.config import resolve
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.translation import openai
+from voiceclone_cli.translation.cache import TranslationCache
+from voiceclone_cli.translation.context import TranslationContext
 from voiceclone_cli.translation.endpoint import Endpoint
 from voiceclone_cli.translation.openai import OpenAiTranslator, open_openai, system_message
 from voiceclone_cli.translation.tokens import estimate_tokens, text_tokens
+from voiceclone_cli.translation.translate import LineStatus, ScriptTranslation, translate_script
 from voiceclone_cli.translation.translator import (
     Failing,
     Line,
@@ -33,6 +38,7 @@ from voiceclone_cli.translation.translator import (
     TranslationRequest,
     TranslatorError,
 )
+from voiceclone_cli.types import Script
 
 KEY = "sk-0123456789abcdef"
 LINES = tuple(Line(f"{number:04d}", "ANNA", sentence(number)) for number in range(10))
@@ -149,7 +155,7 @@ def test_what_passes_is_tried_again(server: TranslationServer, fault: Fault) -> 
     server.plan, server.retry_after = once(fault), "7"
     said = Said()
     assert tuple(line.text for line in translator(server, said).translate(REQUEST)) == SPANISH
-    assert said.pauses == [7.0 if fault is Fault.BUSY else 1.0]
+    assert said.pauses == pytest.approx([7.0 if fault is Fault.BUSY else 1.0], abs=0.1)
     assert len(said) == 1 and said[0].startswith(server.api) and "the next attempt is in" in said[0]
 
 
@@ -409,6 +415,136 @@ def test_a_proxy_is_used_but_for_this_computer(
     assert server.headers[0]["Proxy-Authorization"] == "Basic dXNlcjpwYSBzcw=="
     translator(server).translate(REQUEST)
     assert "Proxy-Authorization" not in server.headers[1]
+
+
+# Several requests at a time
+
+
+FILM = Script(tuple(segment(f"{n:04d}", "ANNA", 3.0 * n, 3.0 * n + 2.5, sentence(n)) for n in range(400)))
+
+
+def film_in_spanish(
+    server: TranslationServer, said: Said | None = None, *, most: int = 10**9, waits: bool = False
+) -> tuple[ScriptTranslation, OpenAiTranslator]:
+    """Translate 400 lines, 20 windows, four requests at a time. ``waits``: pauses are made."""
+    said = Said() if said is None else said
+    said.pauses = []
+    endpoint = Endpoint(server.api, None, 20.0)
+    pause = None if waits else said.pauses.append
+    with OpenAiTranslator(endpoint, "tiny", most, said.append, pause, at_once=4) as model:
+        found = translate_script(
+            FILM, "es", model, context=TranslationContext(), cache=TranslationCache(None)
+        )
+    return found, model
+
+
+def done(found: ScriptTranslation) -> int:
+    return len(found.with_status(LineStatus.DONE))
+
+
+def slowly(plan: Plan, seconds: float = 0.05) -> Plan:
+    def slow(number: int) -> Fault | None:
+        time.sleep(seconds)
+        return plan(number)
+
+    return slow
+
+
+def test_all_wait_together_for_a_busy_server_and_one_asks_first(server: TranslationServer) -> None:
+    moments: list[float] = []
+    server.retry_after = "1"
+
+    def plan(number: int) -> Fault | None:
+        moments.append(time.monotonic())
+        time.sleep(0.05)
+        return Fault.BUSY if 4 <= number < 8 else None
+
+    server.plan = plan
+    said = Said()
+    found, model = film_in_spanish(server, said, waits=True)
+    assert done(found) == 400 and len(server.requests) == 24
+    assert model.usage.total == 20 * 300
+    # Up to three others were on their way when the first was told to wait.
+    busy = moments[4]
+    assert not [moment for moment in moments if busy + 0.3 < moment < busy + 1.0]
+    assert len([moment for moment in moments if busy + 1.0 <= moment < busy + 1.04]) <= 1
+    assert 1 <= len(said) <= 4 and all(
+        "is busy (HTTP 429); the next attempt is in 1 s." in each for each in said
+    )
+
+
+def test_a_server_that_takes_one_request_at_a_time_gets_one(server: TranslationServer) -> None:
+    on_way, lock = [0], threading.Lock()
+
+    def plan(number: int) -> Fault | None:
+        with lock:
+            on_way[0] += 1
+            is_busy = on_way[0] > 1
+        time.sleep(0.0 if is_busy else 0.05)
+        with lock:
+            on_way[0] -= 1
+        return Fault.BUSY if is_busy else None
+
+    server.plan = plan
+    found, _ = film_in_spanish(server)
+    assert done(found) == 400
+    assert len(server.requests) <= 20 + 6
+
+
+def test_a_key_that_is_refused_ends_all_requests_once(server: TranslationServer) -> None:
+    server.key = KEY
+    with pytest.raises(TranslatorError, match="needs a key"):
+        film_in_spanish(server)
+    assert len(server.requests) == 1
+    server.requests.clear()
+    server.key = None
+
+    def plan(number: int) -> Fault | None:
+        time.sleep(0.05)
+        server.key = KEY if number >= 4 else None
+        return None
+
+    server.plan = plan
+    found, _ = film_in_spanish(server)
+    assert 20 <= done(found) < 400 and len(server.requests) <= 4 + 4
+    assert all("needs a key (HTTP 401)" in line.reason for line in found.with_status(LineStatus.FAILED))
+
+
+def test_the_limit_of_tokens_is_over_all_requests(server: TranslationServer) -> None:
+    server.plan = slowly(lambda number: None)
+    found, model = film_in_spanish(server, most=3000)
+    assert model.usage.total <= 3000
+    assert done(found) == 20 * len(server.requests) and len(server.requests) >= 3
+    assert "The limit of 3000 tokens is reached" in found.with_status(LineStatus.FAILED)[0].reason
+
+
+def test_what_an_endpoint_does_not_know_is_learned_once(server: TranslationServer) -> None:
+    server.plan = slowly(lambda number: None)
+    server.refuses = {
+        "json_schema": "response_format.type json_schema is unavailable",
+        "temperature": "Only the default temperature is supported",
+    }
+    found, _ = film_in_spanish(server)
+    assert done(found) == 400 and len(server.requests) == 20 + 2
+
+
+def test_a_late_refusal_leaves_out_one_form_and_not_one_for_each_request(server: TranslationServer) -> None:
+    def plan(number: int) -> None:
+        time.sleep(0.05)
+        if number == 4:
+            server.refuses = {"json_schema": "response_format.type json_schema is unavailable"}
+
+    server.plan = plan
+    found, _ = film_in_spanish(server)
+    assert done(found) == 400
+    assert server.requests[-1]["response_format"] == {"type": "json_object"}
+
+
+def test_a_server_that_asks_for_an_hour_is_asked_by_nobody_else(server: TranslationServer) -> None:
+    server.retry_after = "3600"
+    server.plan = lambda number: Fault.BUSY if number >= 1 else None
+    found, _ = film_in_spanish(server)
+    assert done(found) == 20 and len(server.requests) <= 1 + 4
 
 
 # https

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +20,10 @@ from voiceclone_cli.translation.cache import TranslationCache
 from voiceclone_cli.translation.context import TranslationContext
 from voiceclone_cli.translation.translate import (
     USELESS_LIMIT,
-    WINDOW,
     LineStatus,
     ScriptTranslation,
     SlotFit,
     translate_script,
-    windows,
 )
 from voiceclone_cli.translation.translator import (
     Failing,
@@ -32,7 +33,8 @@ from voiceclone_cli.translation.translator import (
     TranslationRequest,
     TranslatorError,
 )
-from voiceclone_cli.types import Script, Segment
+from voiceclone_cli.translation.windows import WINDOW, parts, windows
+from voiceclone_cli.types import ProgressEvent, Script, Segment
 
 Rule = Callable[[TranslationRequest], Sequence[TranslatedLine]]
 
@@ -467,3 +469,134 @@ def test_the_best_of_the_answers_counts_after_two_more_tries(tmp_path: Path) -> 
     assert again.requests == []
     translated(script, translator=again, fit=fit_of(script, 1.1), cache=TranslationCache(path))
     assert again.requests != []
+
+
+# Several requests at a time
+
+
+def answered_late(seconds: Callable[[int], float]) -> Rule:
+    """Translate each request after so many seconds, by its number."""
+    count = iter(range(10**6))
+
+    def rule(request: TranslationRequest) -> list[TranslatedLine]:
+        time.sleep(seconds(next(count)))
+        return each_line(request, lambda line: spanish(line.text))
+
+    return rule
+
+
+def test_windows_are_cut_into_parts_in_the_order_of_the_script() -> None:
+    found = [[n] for n in range(10)]
+    assert [len(part) for part in parts(found, 4)] == [2, 3, 2, 3]
+    assert [window for part in parts(found, 4) for window in part] == found
+    assert parts(found[:2], 4) == [[[0]], [[1]]]
+    assert parts([], 4) == []
+
+
+def test_what_is_sent_does_not_depend_on_which_answer_is_first() -> None:
+    script = talk(200)
+
+    def sent(seed: int) -> list[TranslationRequest]:
+        seconds = random.Random(seed)
+        translator = RuleTranslator(answered_late(lambda number: 0.02 * seconds.random()), at_once=4)
+        found = translated(script, translator=translator)
+        check_complete(script, found)
+        assert [line.segment.text for line in found.lines] == [spanish(line.text) for line in script.segments]
+        return sorted(translator.requests, key=lambda request: request.lines[0].id)
+
+    first = sent(1)
+    assert first == sent(2) == sent(3)
+    # The first window, and nine in four parts: what begins a part does not tell the translations before it.
+    tells = [any(line.translation for line in request.before) for request in first]
+    assert tells == [False, True, True, False, True, False, True, False, True, True]
+    assert not any(line.translation for request in first for line in request.after)
+
+
+def test_the_first_request_goes_alone_and_the_others_together() -> None:
+    on_way, most = 0, []
+    lock = threading.Lock()
+
+    def rule(request: TranslationRequest) -> list[TranslatedLine]:
+        nonlocal on_way
+        with lock:
+            on_way += 1
+            most.append(on_way)
+        time.sleep(0.02)
+        with lock:
+            on_way -= 1
+        return each_line(request, lambda line: spanish(line.text))
+
+    translated(talk(300), translator=RuleTranslator(rule, at_once=4))
+    assert most[0] == most[1] == 1 and max(most) == 4
+
+
+def test_lines_are_made_shorter_at_the_same_time_with_the_same_result() -> None:
+    script = film()
+    one = translated(script, translator=RuleTranslator(), fit=fit_of(script))
+    four = translated(script, translator=RuleTranslator(at_once=4), fit=fit_of(script))
+    assert four.lines == one.lines and four.requests == one.requests
+
+
+@pytest.mark.parametrize(
+    "kind, more", [(Failing.REFUSED, 4), (Failing.BUSY, 5), (Failing.UNUSABLE, 4 + USELESS_LIMIT)]
+)
+def test_an_error_ends_all_threads_and_every_line_has_a_reason(
+    kind: Failing, more: int, tmp_path: Path
+) -> None:
+    script, path = talk(1000), tmp_path / "lines.json"
+    translator = RuleTranslator(failing(kind, after=5), at_once=4)
+    found = translated(script, translator=translator, cache=TranslationCache(path))
+    check_complete(script, found)
+    assert len(found.with_status(LineStatus.DONE)) == 100
+    assert len(translator.requests) <= 5 + more
+    again = RuleTranslator(at_once=4)
+    after = translated(script, translator=again, cache=TranslationCache(path))
+    assert len(after.with_status(LineStatus.DONE)) == 1000 and after.from_cache == 100
+
+
+def test_a_stop_ends_at_once_and_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    script, path, held = talk(200), tmp_path / "lines.json", threading.Event()
+    count = iter(range(10**6))
+
+    def rule(request: TranslationRequest) -> list[TranslatedLine]:
+        if next(count) >= 3:
+            held.wait(30)
+        return each_line(request, lambda line: spanish(line.text))
+
+    def progress(event: ProgressEvent) -> None:
+        if event.stage == "translation" and event.completed >= 60:
+            raise Stopped(130)
+
+    started = time.monotonic()
+    cache = TranslationCache(path)
+    with pytest.raises(Stopped):
+        translate_script(
+            script,
+            "es",
+            RuleTranslator(rule, at_once=4),
+            context=TranslationContext(),
+            cache=cache,
+            progress=progress,
+        )
+    assert time.monotonic() - started < 5
+    kept = path.read_bytes()
+    held.set()
+    time.sleep(0.2)  # what comes back now changes nothing
+    cache.save()
+    assert path.read_bytes() == kept
+    translator = RuleTranslator(at_once=4)
+    found = translated(script, translator=translator, cache=TranslationCache(path))
+    assert found.from_cache == 60
+    assert sum(len(request.lines) for request in translator.requests) == 140
+
+
+def test_an_error_that_is_none_of_the_translator_is_raised(tmp_path: Path) -> None:
+    count = iter(range(10**6))
+
+    def rule(request: TranslationRequest) -> list[TranslatedLine]:
+        if next(count) == 2:
+            raise ZeroDivisionError
+        return each_line(request, lambda line: spanish(line.text))
+
+    with pytest.raises(ZeroDivisionError):
+        translated(talk(200), translator=RuleTranslator(rule, at_once=4))

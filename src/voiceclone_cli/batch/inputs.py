@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from voiceclone_cli import messages
 from voiceclone_cli.analysis.diarization import SpeakerCount
 from voiceclone_cli.batch.model import Batch, BatchItem, earlier_names, earlier_videos
 from voiceclone_cli.batch.shared_video import plan_shared_videos
@@ -96,8 +97,7 @@ def gather(
     removed = {path: name for path, name in earlier.items() if path not in current}
     notes = [*common.settings.notes, *list_notes]
     if repeated:
-        more = f" and {len(repeated) - 3} more" if len(repeated) > 3 else ""
-        notes.append(f"named more than once, taken once: {', '.join(map(str, repeated[:3]))}{more}")
+        notes.append(f"named more than once, taken once: {messages.listed(list(map(str, repeated)))}")
     videos = plan_shared_videos(items, root) if one_video else ()
     return Batch(items, root, common.settings, removed, tuple(notes), videos)
 

@@ -22,7 +22,6 @@ if typing.TYPE_CHECKING:
 
 MAX_BATCH_ROWS = 40
 """Inputs of a batch; of more inputs only the incomplete ones have a row."""
-MAX_NAMES = 5
 MAX_NAME_WIDTH = 40
 """Cells of the terminal; a Chinese character takes two."""
 MAX_OMITTED = 10
@@ -429,8 +428,7 @@ def batch_summary(document: Mapping[str, Any]) -> Iterator[str]:
     whole = f"{document['status']}: {codes.count(0)} of {len(rows)} inputs"
     incomplete = [row["name"] for row in rows if row["exit_code"]]
     if incomplete:
-        more = f" and {len(incomplete) - MAX_NAMES} more" if len(incomplete) > MAX_NAMES else ""
-        whole += f", incomplete: {', '.join(incomplete[:MAX_NAMES])}{more}"
+        whole += f", incomplete: {messages.listed(incomplete)}"
     if None in codes:
         whole += f", {codes.count(None)} not started"
     if "total" in timing:

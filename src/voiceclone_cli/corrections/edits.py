@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
 
 from voiceclone_cli.corrections import lines
-from voiceclone_cli.corrections.lines import LineChange
+from voiceclone_cli.corrections.lines import CorrectedLines, LineChange, in_id_order
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import check_speaker_names, friendly_errors, write_text_atomic
+from voiceclone_cli.messages import listed
 from voiceclone_cli.rundir.manifest import has_type
 from voiceclone_cli.script.parsers import clean_text
 from voiceclone_cli.types import Diarization, Script, Segment, Word, segment_seed
@@ -221,41 +223,28 @@ class Corrections:
 
     def apply(self, script: Script) -> Script:
         """Return the script with the corrections, and with notes on those that do not fit it."""
-        segments: dict[str, Segment] = {}
-        omitted = list(script.omitted)
-        unfit = {id for id, line in self.lines.items() if not line["in_script"]}
-        seen: set[str] = set()
-
-        def add(segment: Segment) -> None:
-            seen.add(segment.id)
-            if corrected := self._corrected(segment):
-                unfit.discard(segment.id)
-            segments[segment.id] = corrected or segment
-
-        for segment in script.segments:
-            add(replace(segment, speaker=self.name_of(segment.speaker)))
-        for change in self.changes:
-            if change["in_script"]:
-                continue
-            if not lines.fits(change, segments):
-                unfit.update(change["ids"])
-                continue
-            parts = lines.parts_of(change, segments)
-            replaced = [segments.pop(id) for id in change["ids"]]
-            if not parts:
-                omitted += map(lines.dropped, replaced)
-            for part in parts:
-                add(part)
+        found = self._lines_of(script)
         notes = [
-            f"Corrections of lines that {fault} are ignored: {_listed(ids)}."
+            f"Corrections of lines that {fault} are ignored: {listed(in_id_order(ids))}."
             for fault, ids in (
-                ("are no longer in the script", unfit - seen),
-                ("have another text now", unfit & seen),
+                ("are no longer in the script", found.unfit - found.seen),
+                ("have another text now", found.unfit & found.seen),
             )
             if ids
         ]
-        ordered = sorted(segments.values(), key=lambda segment: segment.start)
-        return replace(script, segments=tuple(ordered), notes=(*script.notes, *notes), omitted=tuple(omitted))
+        return replace(
+            script,
+            segments=found.in_order(),
+            notes=(*script.notes, *notes),
+            omitted=(*script.omitted, *found.dropped),
+        )
+
+    def _lines_of(self, script: Script) -> CorrectedLines:
+        """Return the lines of a script with the corrections."""
+        named = (replace(segment, speaker=self.name_of(segment.speaker)) for segment in script.segments)
+        unfit = {id for id, line in self.lines.items() if not line["in_script"]}
+        changes = [change for change in self.changes if not change["in_script"]]
+        return CorrectedLines(named, changes, self._corrected, unfit)
 
     def _corrected(self, segment: Segment) -> Segment | None:
         """Return the corrected segment; None without a correction, and where that was made of another text."""
@@ -297,14 +286,15 @@ class Corrections:
             new._rename(old, name, first_names)
         for old, name in edits.merge:
             new._merge(old, name, first_names, new.apply(script))
-        segments = {segment.id: segment for segment in new.apply(script).segments}
+        found = new._lines_of(script)
+        takes = Counter(entry["id"] for entry in new.log if entry["kind"] == "line")
         for id in edits.ids:
             speaker = None if edits.speaker is None else new._known_speaker(edits.speaker, first_names)
-            new._edit_line(_find_line(id, segments), replace(edits, speaker=speaker), run_seed)
+            new._edit_line(found, found.find(id), replace(edits, speaker=speaker), run_seed, takes)
         for id, name in edits.speakers:
-            segment = _find_line(id, {segment.id: segment for segment in new.apply(script).segments})
-            new._edit_line(segment, Edits(speaker=new._known_speaker(name, first_names)), run_seed)
-        new._change_lines(edits, script, recording_seconds, recognised)
+            speaker = new._known_speaker(name, first_names)
+            new._edit_line(found, found.find(id), Edits(speaker=speaker), run_seed, takes)
+        new._change_lines(found, edits, script, recording_seconds, recognised)
         if len(new.log) > (entries := len(self.log)):
             new.log[entries:] = [{"at": at, **entry} for entry in new.log[entries:]]
             changed = [id for id, line in new.lines.items() if line != self.lines.get(id)]
@@ -378,13 +368,17 @@ class Corrections:
         if lines:
             self.moved_from = list(dict.fromkeys((*self.moved_from, old)))
 
-    def _edit_line(self, segment: Segment, edits: Edits, run_seed: int) -> None:
-        """Correct a line, which is as ``segment`` says so far; without a value it is another take."""
+    def _edit_line(
+        self, found: CorrectedLines, segment: Segment, edits: Edits, run_seed: int, takes: Counter[str]
+    ) -> None:
+        """Correct a line, which is as ``segment`` says so far; without a value it is another take.
+
+        ``takes``: corrections of each line so far, which are counted on.
+        """
         old_seed = segment_seed(run_seed, segment.id) if segment.seed is None else segment.seed
         new_seed = old_seed if edits.seed is None else segment_seed(edits.seed, segment.id)
         if (edits.text, edits.speaker, edits.seed) == (None, None, None):
-            takes = sum((entry["kind"], entry.get("id")) == ("line", segment.id) for entry in self.log)
-            digest = hashlib.sha256(f"{old_seed}:take {takes + 1}".encode()).digest()
+            digest = hashlib.sha256(f"{old_seed}:take {takes[segment.id] + 1}".encode()).digest()
             new_seed = int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
         was: dict[str, Any] = {"text": segment.text, "speaker": segment.speaker, "seed": segment.seed}
         wanted: dict[str, Any] = {"text": edits.text, "speaker": edits.speaker, "seed": new_seed}
@@ -395,11 +389,12 @@ class Corrections:
         if not changes:
             return
         self.log.append({"kind": "line", "id": segment.id, "was": was, **changes})
-        self._keep_line(segment, changes)
+        takes[segment.id] += 1
+        self._keep_line(found, segment, changes)
         if "speaker" in changes:
             self.moved_from = list(dict.fromkeys((*self.moved_from, segment.speaker)))
 
-    def _keep_line(self, segment: Segment, changes: Mapping[str, Any]) -> None:
+    def _keep_line(self, found: CorrectedLines, segment: Segment, changes: Mapping[str, Any]) -> None:
         """Keep the correction of a line, which is as ``segment`` says so far."""
         before = self.lines.get(segment.id)
         if before is not None and before["text"] != segment.text:
@@ -414,33 +409,33 @@ class Corrections:
             "start": changes.get("start", start),
             "in_script": False,
         }
+        found.correct(segment.id)
 
     def _change_lines(
-        self, edits: Edits, script: Script, recording_seconds: float, recognised: Sequence[Word]
+        self,
+        found: CorrectedLines,
+        edits: Edits,
+        script: Script,
+        recording_seconds: float,
+        recognised: Sequence[Word],
     ) -> None:
         """Split, join, move and drop lines, in this order."""
-
-        def now() -> dict[str, Segment]:
-            return {segment.id: segment for segment in self.apply(script).segments}
-
+        new_ids = lines.free_ids(self._taken_ids(script))
         for at in edits.split:
-            segment = _find_line(at.id, now())
-            self._add_change(lines.split(segment, at, recognised, self._taken_ids(script)))
+            self._add_change(found, lines.split(found.find(at.id), at, recognised, new_ids))
         if edits.join is not None:
-            segments = now()
-            first, second = (_find_line(id, segments) for id in edits.join)
+            first, second = map(found.find, edits.join)
             if first is second:
                 raise InputError(f"--join takes two lines, not {first.id} twice.", code="bad_join")
-            self._add_change(lines.join(first, second, list(segments.values()), self._taken_ids(script)))
+            self._add_change(found, lines.join(first, second, found.in_order(), new_ids))
         for id, seconds, is_relative in edits.move:
-            segment = _find_line(id, now())
-            self._move(segment, seconds + segment.start if is_relative else seconds, recording_seconds)
+            segment = found.find(id)
+            self._move(found, segment, seconds + segment.start if is_relative else seconds, recording_seconds)
         for id in edits.drop:
-            segments = now()
-            segment = _find_line(id, segments)
-            if len(segments) == 1:
+            segment = found.find(id)
+            if len(found.segments) == 1:
                 raise InputError(f"{segment.id} is the only line; a run needs one.", code="empty_script")
-            self._add_change(lines.drop(segment))
+            self._add_change(found, lines.drop(segment))
             self.moved_from = list(dict.fromkeys((*self.moved_from, segment.speaker)))
 
     def _taken_ids(self, script: Script) -> set[str]:
@@ -448,8 +443,9 @@ class Corrections:
         made = (part["id"] for change in self.changes for part in change["parts"])
         return {*(segment.id for segment in script.segments), *made, *self.lines}
 
-    def _add_change(self, change: LineChange) -> None:
+    def _add_change(self, found: CorrectedLines, change: LineChange) -> None:
         self.changes.append(change)
+        found.change(change)
         entry: dict[str, Any] = {"kind": change["kind"], "lines": change["ids"], "was": change["texts"]}
         if change["parts"]:
             entry |= {
@@ -458,7 +454,7 @@ class Corrections:
             }
         self.log.append(entry)
 
-    def _move(self, segment: Segment, start: float, recording_seconds: float) -> None:
+    def _move(self, found: CorrectedLines, segment: Segment, start: float, recording_seconds: float) -> None:
         start, latest = round(start, 3), recording_seconds - (segment.end - segment.start)
         if not 0.0 <= start <= latest + 0.001:
             raise InputError(
@@ -469,7 +465,7 @@ class Corrections:
         if start == segment.start:
             return
         self.log.append({"kind": "move", "id": segment.id, "from": segment.start, "to": start})
-        self._keep_line(segment, {"start": start})
+        self._keep_line(found, segment, {"start": start})
 
     def _known_speaker(self, name: str, first_names: set[str]) -> str:
         """Return the name today of a speaker, whom any earlier name may mean. Raises InputError."""
@@ -485,7 +481,7 @@ class Corrections:
                 f"{shown(name)} is called {shown(other)} now; use that name.", code="unknown_speaker"
             )
         raise InputError(
-            f"there is no speaker {shown(given or name)}; the speakers are {_listed(today)}.",
+            f"there is no speaker {shown(given or name)}; the speakers are {listed(sorted(today))}.",
             code="unknown_speaker",
         )
 
@@ -505,20 +501,6 @@ def rename_turns(diarization: Diarization, renamed: Callable[[str], str]) -> Dia
     return replace(diarization, turns=turns, exclusive=exclusive)
 
 
-def _listed(names: Collection[str]) -> str:
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return ", ".join(sorted(names)[:10]) + more
-
-
-def _find_line(id: str, segments: Mapping[str, Segment]) -> Segment:
-    found = segments.get(id) or segments.get(id.zfill(4))
-    if found is None:
-        raise InputError(
-            f"there is no line {shown(id)}; the lines are {_listed(segments)}.", code="unknown_line"
-        )
-    return found
-
-
 _PHRASES = {
     "rename": "{from} is called {to}",
     "merge": "{from} is merged with {to} (lines: {lines})",
@@ -534,15 +516,14 @@ _PHRASES = {
 
 
 def describe(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Return a phrase on changes of the log: the first ten, and how many more there are."""
-    more = f" and {len(entries) - 10} more" if len(entries) > 10 else ""
+    """Return a phrase on changes of the log: the first, and how many more there are."""
     phrases = [
         _PHRASES[next(key for key in _PHRASES if key in (entry["kind"], *entry))].format_map(
             {key: " and ".join(value) if isinstance(value, list) else value for key, value in entry.items()}
         )
-        for entry in entries[:10]
+        for entry in entries
     ]
-    return ", ".join(phrases) + more
+    return listed(phrases)
 
 
 def read_corrections(path: Path) -> Corrections:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TypedDict
 
 from voiceclone_cli.errors import InputError
+from voiceclone_cli.messages import listed
 from voiceclone_cli.script.parsers import clean_text, parse_time
 from voiceclone_cli.script.typography import break_points
 from voiceclone_cli.types import OmittedText, Segment, Word
@@ -93,11 +94,11 @@ def parse_move(value: str) -> tuple[str, float, bool]:
     )
 
 
-def split(segment: Segment, at: Split, recognised: Sequence[Word], taken: Collection[str]) -> LineChange:
+def split(segment: Segment, at: Split, recognised: Sequence[Word], new_ids: Iterator[str]) -> LineChange:
     """Return the change that splits a line in two.
 
     The place in the text, or in time, is that of the recognised words (of the whole recording) where the line says
-    just these; else both are shared by units of speech. ``taken``: ids that lines have or had. Raises InputError
+    just these; else both are shared by units of speech. ``new_ids``: of `free_ids`. Raises InputError
     where a part would be empty or shorter than SHORTEST.
     """
     words = _words_of(segment, recognised)
@@ -125,15 +126,14 @@ def split(segment: Segment, at: Split, recognised: Sequence[Word], taken: Collec
             f"{segment.id} cannot be split there, because a part would be shorter than {SHORTEST} s.",
             code="bad_split",
         )
-    ids = _free_ids(taken)
     parts = [
-        NewLine(id=next(ids), text=texts[0], start=segment.start, end=end),
-        NewLine(id=next(ids), text=texts[1], start=start, end=segment.end),
+        NewLine(id=next(new_ids), text=texts[0], start=segment.start, end=end),
+        NewLine(id=next(new_ids), text=texts[1], start=start, end=segment.end),
     ]
     return LineChange(kind="split", ids=[segment.id], texts=[segment.text], parts=parts, in_script=False)
 
 
-def join(first: Segment, second: Segment, others: Sequence[Segment], taken: Collection[str]) -> LineChange:
+def join(first: Segment, second: Segment, others: Sequence[Segment], new_ids: Iterator[str]) -> LineChange:
     """Return the change that joins two lines of a speaker, of whom ``others`` has no line between them.
 
     Raises InputError where they cannot be one line.
@@ -172,9 +172,7 @@ def join(first: Segment, second: Segment, others: Sequence[Segment], taken: Coll
         kind="join",
         ids=[first.id, second.id],
         texts=[first.text, second.text],
-        parts=[
-            NewLine(id=next(_free_ids(taken)), text=text, start=first.start, end=max(first.end, second.end))
-        ],
+        parts=[NewLine(id=next(new_ids), text=text, start=first.start, end=max(first.end, second.end))],
         in_script=False,
     )
 
@@ -224,13 +222,86 @@ def parts_of(change: LineChange, segments: Mapping[str, Segment]) -> list[Segmen
     ]
 
 
-def dropped(segment: Segment) -> OmittedText:
+def _omitted(segment: Segment) -> OmittedText:
     """Return a dropped line as text that is not spoken."""
     return OmittedText(f"line {segment.id}", segment.start, segment.end, segment.text, DROPPED)
 
 
-def _free_ids(taken: Collection[str]) -> Iterator[str]:
-    """Yield numbers from FIRST_ID on that no line has or had."""
+class CorrectedLines:
+    """The lines of a script with corrections, which may be added to: each edit of a command sees those before it.
+
+    ``segments``: lines without corrections. ``changes``: what makes other lines, the oldest first. ``correction_of``
+    returns a line as its correction says by now; None without one that fits it. ``unfit``: ids of lines with
+    corrections.
+    """
+
+    def __init__(
+        self,
+        segments: Iterable[Segment],
+        changes: Iterable[LineChange],
+        correction_of: Callable[[Segment], Segment | None],
+        unfit: Iterable[str],
+    ) -> None:
+        self._correction_of = correction_of
+        self._originals: dict[str, Segment] = {}
+        """Also parts that were made of other lines."""
+        self.segments: dict[str, Segment] = {}
+        self.dropped: list[OmittedText] = []
+        self.seen: set[str] = set()
+        """Ids of all lines that there are, or were before they were replaced."""
+        self.unfit = set(unfit)
+        """Ids of lines whose corrections fit no line."""
+        for segment in segments:
+            self._add(segment)
+        for change in changes:
+            self.change(change)
+
+    def _add(self, segment: Segment) -> None:
+        self.seen.add(segment.id)
+        self._originals[segment.id] = segment
+        self.correct(segment.id)
+
+    def correct(self, id: str) -> None:
+        """Let a line be as its correction says by now."""
+        corrected = self._correction_of(self._originals[id])
+        if corrected:
+            self.unfit.discard(id)
+        self.segments[id] = corrected or self._originals[id]
+
+    def change(self, change: LineChange) -> None:
+        """Replace lines, or note that they are not those which the change was made for."""
+        if not fits(change, self.segments):
+            self.unfit.update(change["ids"])
+            return
+        parts = parts_of(change, self.segments)
+        replaced = [self.segments.pop(id) for id in change["ids"]]
+        if not parts:
+            self.dropped += map(_omitted, replaced)
+        for part in parts:
+            self._add(part)
+
+    def find(self, id: str) -> Segment:
+        """Return a line by its id, or by the number in it. Raises InputError."""
+        found = self.segments.get(id) or self.segments.get(id.zfill(4))
+        if found is None:
+            raise InputError(
+                f"there is no line {shown(id)}; the lines are {listed(in_id_order(self.segments))}.",
+                code="unknown_line",
+            )
+        return found
+
+    def in_order(self) -> tuple[Segment, ...]:
+        """Return the lines by their start."""
+        return tuple(sorted(self.segments.values(), key=lambda segment: segment.start))
+
+
+def in_id_order(ids: Iterable[str]) -> list[str]:
+    """Return ids by their numbers: "9001" comes before "10000"."""
+    return sorted(ids, key=lambda id: (len(id), id))
+
+
+def free_ids(taken: Collection[str]) -> Iterator[str]:
+    """Yield numbers from FIRST_ID on, without those that lines have or had."""
     number = FIRST_ID
     while True:
         if (id := str(number)) not in taken:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from voiceclone_cli.files import file_sha256, state_file, write_state
 from voiceclone_cli.languages import main_language
+from voiceclone_cli.messages import MAX_NAMED, listed
 from voiceclone_cli.mixing.slots import AUDIBLE_OVERFLOW, stretch_to_fit
 from voiceclone_cli.types import Reference, Segment
 from voiceclone_worker.engines import ENGINES
@@ -276,20 +277,19 @@ def fit_document(
     }
 
 
-MAX_NAMED_LINES = 5
-"""Lines of a note that are named; of others only their number."""
-
-
 def too_long_note(fits: Iterable[LineFit], max_stretch: float) -> str | None:
-    """Return a sentence on the lines that are too long for their slots, the longest first; None where there are none."""
-    lines = sorted((line for line in fits if not line.fits), key=lambda line: -line.over)
+    """Return a sentence on the lines that are too long for their slots; None where there are none.
+
+    It names the worst, in their order in ``fits``.
+    """
+    lines = [line for line in fits if not line.fits]
     if not lines:
         return None
-    named = ", ".join(f"{line.id} by {line.over:.1f} s" for line in lines[:MAX_NAMED_LINES])
-    more = f" and {len(lines) - MAX_NAMED_LINES} more" if len(lines) > MAX_NAMED_LINES else ""
+    worst = {line.id for line in sorted(lines, key=lambda line: -line.over)[:MAX_NAMED]}
+    named = [f"{line.id} by {line.over:.1f} s" for line in lines if line.id in worst]
     count = "1 line is" if len(lines) == 1 else f"{len(lines)} lines are"
     return (
-        f"{count} probably too long, even {max_stretch:g} times as fast: {named}{more}; what is not shortened will be "
+        f"{count} probably too long, even {max_stretch:g} times as fast: {listed(named, len(lines) - len(named))}; what is not shortened will be "
         "hurried or end late (`voiceclone plan` lists all)"
     )
 

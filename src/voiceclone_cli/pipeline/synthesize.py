@@ -13,6 +13,7 @@ from pathlib import Path
 from voiceclone_cli.engines.select import licence_of
 from voiceclone_cli.errors import PreflightError, RunError, Stopped
 from voiceclone_cli.files import file_sha256, friendly_errors, write_error
+from voiceclone_cli.messages import listed
 from voiceclone_cli.mixing.fit import record_speech_rates
 from voiceclone_cli.pipeline import tasks
 from voiceclone_cli.pipeline.resources import OpenPool, WorkerPool, open_local_pool
@@ -133,23 +134,17 @@ def cached_speech(job: tasks.SynthesisJob, cache: StageCache) -> SynthesisResult
     return synthesis.result
 
 
-MAX_NAMED_LINES = 10
-"""Lines of a note that are named; of others only their number."""
-
-
 def incomplete_notes(result: SynthesisResult) -> list[str]:
     """Return a sentence on the lines that are not spoken in full."""
     lines = result.incomplete_lines
     if not lines:
         return []
     named = [
-        f"{id}{sentence.removeprefix('It')}"
-        for id in sorted(lines)[:MAX_NAMED_LINES]
-        for sentence in lines[id]
+        " ".join(f"{id}{sentence.removeprefix('It')}" for sentence in sentences).rstrip(".")
+        for id, sentences in sorted(lines.items())
     ]
-    more = f" and {len(lines) - MAX_NAMED_LINES} more" if len(lines) > MAX_NAMED_LINES else ""
     count = "1 line is" if len(lines) == 1 else f"{len(lines)} lines are"
-    return [f"{count} not spoken in full: {' '.join(named)}{more}"]
+    return [f"{count} not spoken in full: {listed(named, between='; ')}."]
 
 
 class Synthesis:

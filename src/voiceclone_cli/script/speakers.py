@@ -19,6 +19,7 @@ from itertools import accumulate, pairwise
 from voiceclone_cli.analysis.turns import TurnIndex
 from voiceclone_cli.errors import InputError
 from voiceclone_cli.files import check_speaker_names
+from voiceclone_cli.messages import listed
 from voiceclone_cli.script.labels import DASHES, Part, label_key, learn_labels, strip_marks
 from voiceclone_cli.script.parsers import ScriptLine, clean_text, share_time
 from voiceclone_cli.script.sounds import (
@@ -385,7 +386,5 @@ def _check_voices(names: Collection[str], known: dict[str, str], diarized: bool)
         )
 
 
-def _list_names(names: Sequence[str], limit: int = 5, length: int = 24) -> str:
-    return ", ".join(name[:length] for name in names[:limit]) + (
-        f" and {len(names) - limit} more" if len(names) > limit else ""
-    )
+def _list_names(names: Sequence[str], length: int = 24) -> str:
+    return listed([name[:length] for name in names])

@@ -119,7 +119,8 @@ def translate(
 
 def _chooses(name: str) -> bool:
     """Return whether a setting says which translator is asked."""
-    return name.startswith(("translator", "argos")) and name not in ("translator_key", "translator_seconds")
+    others = ("translator_key", "translator_seconds", "translator_requests")
+    return name.startswith(("translator", "argos")) and name not in others
 
 
 def _context(options: TranslationOptions, settings: Settings) -> tuple[TranslationContext, tuple[str, ...]]:

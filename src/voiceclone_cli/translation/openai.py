@@ -12,15 +12,16 @@ import email.utils
 import hashlib
 import json
 import ssl
-import time
+import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from voiceclone_cli.children import wait_in_steps
 from voiceclone_cli.config import Settings
 from voiceclone_cli.errors import PreflightError
 from voiceclone_cli.languages import name_of
@@ -35,6 +36,7 @@ from voiceclone_cli.translation.endpoint import (
     refused_error,
 )
 from voiceclone_cli.translation.message import find_document, request_document
+from voiceclone_cli.translation.request_limits import RequestLimits, SentRequest
 from voiceclone_cli.translation.tokens import estimate_tokens, text_tokens
 from voiceclone_cli.translation.translator import (
     MAX_ANSWER_BYTES,
@@ -149,11 +151,27 @@ def open_openai(settings: Settings, notify: Notify) -> OpenAiTranslator:
         notify(f"The key of {name} and all lines travel to {host} unencrypted: use https where it has that.")
     endpoint = Endpoint(url, key, settings.translator_seconds)
     model = settings.translator_model or endpoint.only_model()
-    return OpenAiTranslator(endpoint, model, settings.max_tokens, notify)
+    return OpenAiTranslator(
+        endpoint, model, settings.max_tokens, notify, at_once=settings.translator_requests
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """Why an attempt has no answer, where another one may have."""
+
+    what: str
+    """After the address."""
+    pause: float | None = None
+    """Seconds that the server asks to wait."""
+    is_overload: bool = False
+    """Whether the server may have too many requests."""
+    is_slow: bool = False
+    """Whether it concerns this request alone, which took all its time."""
 
 
 class OpenAiTranslator(Translator):
-    """A model of an endpoint."""
+    """A model of an endpoint. ``at_once``: requests that are sent at a time, at most."""
 
     name = "openai"
 
@@ -164,115 +182,150 @@ class OpenAiTranslator(Translator):
         max_tokens: int,
         notify: Notify,
         pause: Callable[[float], None] | None = None,
+        *,
+        at_once: int = 1,
     ) -> None:
         self.destination = f"{endpoint.url} (model {model})"
         prompt = hashlib.sha256(_PROMPT.encode()).hexdigest()[:12]
         self.identity = f"{self.name} {endpoint.url} {model} {prompt}"
-        self._endpoint, self._model, self._max_tokens, self._notify = endpoint, model, max_tokens, notify
-        self._pause = pause or _pause
-        self._usage = TokenCount()
+        self.at_once = at_once
+        self._endpoint, self._model, self._notify = endpoint, model, notify
+        self._limits = RequestLimits(at_once, max_tokens, pause)
         self._refused = dict.fromkeys(_OBJECTIONS, 0)
         """How many forms of each part of a request were refused."""
+        self._refused_lock = threading.Lock()
 
     @property
     def usage(self) -> TokenCount:
         """Tokens of all requests so far, as the endpoint counts them where it does."""
-        return self._usage
+        return self._limits.usage
 
     def translate(self, request: TranslationRequest) -> tuple[TranslatedLine, ...]:
         """Return what came back for the lines. Raises TranslatorError."""
-        estimate = estimate_tokens(request, prompt=system_message(request))
-        self._require_tokens(estimate)
-        text = self._content(self._complete(request, estimate), estimate)
-        return find_document(text, f"The model {self._model}")
+        return find_document(self._content(self._complete(request)), f"The model {self._model}")
 
     def close(self) -> None:
-        """Do nothing: a connection ends with its request."""
+        """Send nothing more. A connection ends with its request."""
+        self._limits.close()
 
-    def _require_tokens(self, estimate: TokenCount) -> None:
-        used = self._usage.total
-        if used + estimate.total > self._max_tokens:
-            raise TranslatorError(
-                f"The limit of {self._max_tokens} tokens is reached ({used} used, the next request takes about "
-                f"{estimate.total}): give the same command again with a higher --max-tokens to go on.",
-                code="translator_limit",
-                failing=Failing.REFUSED,
-            )
-
-    def _complete(self, request: TranslationRequest, estimate: TokenCount) -> Any:
+    def _complete(self, request: TranslationRequest) -> Mapping[str, Any]:
         """Send a request until it is answered, and return the answer's document. Raises TranslatorError."""
-        attempt = slow = 0
+        estimate = estimate_tokens(request, prompt=system_message(request))
+        attempts = slow = 0
         while True:
-            attempt += 1
-            pause: float | None = None
-            try:
-                reply = self._endpoint.exchange("POST", "/chat/completions", self._body(request, estimate))
-            except TooLarge:
-                self._count({}, estimate, "")
-                raise _unusable(
-                    f"{self._endpoint.url} answered with more than {MAX_ANSWER_BYTES // 10**6} MB."
-                ) from None
-            except TooSlow:
-                self._count({}, TokenCount(estimate.input), "")
-                slow += 1
-                trouble = f"did not answer in {self._endpoint.seconds:g} s"
-            except CutOff:
-                self._count({}, TokenCount(estimate.input), "")
-                trouble = "broke off its answer"
-            except OSError as error:
-                if not self._endpoint.was_reached or isinstance(error, ssl.SSLCertVerificationError):
-                    raise self._endpoint.unreachable(error) from None
-                trouble = f"cannot be reached ({reason_of(error)})"
-            else:
-                document = reply.document
-                status = _status_of(reply, document)
-                if status == 200 and isinstance(document, Mapping):
-                    return document
-                if status in (400, 422, 500) and self._step(_message_of(reply, document)):
-                    attempt -= 1
-                    continue
-                pause = _retry_after(reply.headers)
-                if status != 200:
-                    self._raise_if_final(status, reply, document)
-                    trouble = f"is busy (HTTP {status})" if status == 429 else f"failed (HTTP {status})"
-                else:
-                    self._endpoint.raise_if_page(reply)
-                    self._count({}, TokenCount(estimate.input), "")
-                    trouble = "answered without JSON"
-            last = attempt >= ATTEMPTS or slow >= 2
-            if last or (pause or 0.0) > MAX_PAUSE_SECONDS:
-                wait_request = f" and asks to wait {pause:.0f} s" if pause else ""
-                raise TranslatorError(
-                    f"{self._endpoint.url} {trouble}{wait_request}, after {_times(attempt)}: give the same command again "
-                    "later to go on.",
-                    code="translator_busy",
-                    failing=Failing.BUSY,
-                    seconds=pause,
-                )
-            wait = 2.0 ** (attempt - 1) if pause is None else pause
-            self._notify(f"{self._endpoint.url} {trouble}; the next attempt is in {wait:.0f} s.")
-            self._require_tokens(estimate)
-            self._pause(wait)
+            with self._limits.request(estimate) as sent:
+                found = self._attempt(request, sent)
+                if found is None:
+                    continue  # in another form
+                if not isinstance(found, _Trouble):
+                    return found
+                attempts, slow = attempts + 1, slow + found.is_slow
+                seconds = self._seconds_before_next(found, sent, attempts, slow)
+                is_first = not found.is_slow and self._limits.begin_wait(seconds)
+            say = partial(self._say, found, seconds, estimate)
+            if found.is_slow:
+                say()
+                self._limits.pause(seconds)
+            elif is_first:
+                self._limits.wait(say)
 
-    def _body(self, request: TranslationRequest, estimate: TokenCount) -> dict[str, Any]:
+    def _seconds_before_next(self, trouble: _Trouble, sent: SentRequest, attempts: int, slow: int) -> float:
+        """Return how long to wait before the next attempt. Raises TranslatorError after the last one."""
+        if trouble.is_slow:
+            self._limits.too_slow()
+        else:
+            # What other requests have tried counts too.
+            in_a_row = self._limits.failed(sent, is_overload=trouble.is_overload)
+            attempts = max(attempts, 1 + (in_a_row - 1) % ATTEMPTS)
+        pause = trouble.pause or 0.0
+        if attempts >= ATTEMPTS or slow >= 2 or pause > MAX_PAUSE_SECONDS:
+            wait_request = f" and asks to wait {pause:.0f} s" if pause else ""
+            error = TranslatorError(
+                f"{self._endpoint.url} {trouble.what}{wait_request}, after {_times(attempts)}: give the same command again "
+                "later to go on.",
+                code="translator_busy",
+                failing=Failing.BUSY,
+                seconds=trouble.pause,
+            )
+            if pause > MAX_PAUSE_SECONDS:
+                self._limits.leave_alone(pause, error)
+            raise error
+        return 2.0 ** (attempts - 1) if trouble.pause is None else trouble.pause
+
+    def _say(self, trouble: _Trouble, seconds: float, estimate: TokenCount) -> None:
+        """Say what is waited for. Raises TranslatorError where no tokens are left for it."""
+        self._limits.require_tokens(estimate)
+        self._notify(f"{self._endpoint.url} {trouble.what}; the next attempt is in {seconds:.0f} s.")
+
+    def _attempt(self, request: TranslationRequest, sent: SentRequest) -> Mapping[str, Any] | _Trouble | None:
+        """Send a request once, and return the answer's document, or what may pass.
+
+        None: the endpoint objects to the form of the request, and the next one has another. Raises TranslatorError.
+        """
+        with self._refused_lock:
+            refused = dict(self._refused)
+        only_input = TokenCount(sent.estimate.input, 0, is_estimate=True)
+        try:
+            body = self._body(request, sent.estimate, refused)
+            reply = self._endpoint.exchange("POST", "/chat/completions", body)
+        except TooLarge:
+            sent.used = sent.estimate
+            raise _unusable(
+                f"{self._endpoint.url} answered with more than {MAX_ANSWER_BYTES // 10**6} MB."
+            ) from None
+        except TooSlow:
+            sent.used = only_input
+            return _Trouble(f"did not answer in {self._endpoint.seconds:g} s", is_slow=True)
+        except CutOff:
+            sent.used = only_input
+            return _Trouble("broke off its answer")
+        except OSError as error:
+            if not self._endpoint.was_reached or isinstance(error, ssl.SSLCertVerificationError):
+                raise self._endpoint.unreachable(error) from None
+            return _Trouble(f"cannot be reached ({reason_of(error)})")
+        document = reply.document
+        status = _status_of(reply, document)
+        if status not in _BUSY:
+            self._limits.got_reply(sent)
+        if status == 200 and isinstance(document, Mapping):
+            sent.used = _tokens_of(document, sent.estimate)
+            return document
+        if status in (400, 422, 500) and self._step(_message_of(reply, document), refused):
+            return None
+        pause = _retry_after(reply.headers)
+        if status != 200:
+            self._raise_if_final(status, reply, document)
+            what = f"is busy (HTTP {status})" if status == 429 else f"failed (HTTP {status})"
+            return _Trouble(what, pause, is_overload=True)
+        self._endpoint.raise_if_page(reply)
+        sent.used = only_input
+        return _Trouble("answered without JSON", pause)
+
+    def _body(
+        self, request: TranslationRequest, estimate: TokenCount, refused: Mapping[str, int]
+    ) -> dict[str, Any]:
         messages = [
             {"role": "system", "content": system_message(request)},
             {"role": "user", "content": json.dumps(request_document(request), ensure_ascii=False)},
         ]
         body: dict[str, Any] = {"model": self._model, "messages": messages, "stream": False}
-        body |= _FORMATS[self._refused["format"]] | _TEMPERATURES[self._refused["temperature"]]
-        limit = _LIMITS[self._refused["limit"]]
+        body |= _FORMATS[refused["format"]] | _TEMPERATURES[refused["temperature"]]
+        limit = _LIMITS[refused["limit"]]
         if limit is not None:
             # A model may reason before it answers; without an end it would write until its context is full.
             body[limit] = max(4096, 4 * estimate.output)
         return body
 
-    def _step(self, message: str) -> bool:
-        """Leave out what the endpoint objects to, in the next requests; return whether there is anything."""
+    def _step(self, message: str, refused: Mapping[str, int]) -> bool:
+        """Leave out what the endpoint objects to, in the next requests; return whether there is anything.
+
+        ``refused``: what was left out of the request that it objects to; others may have left out more meanwhile.
+        """
         forms = {"limit": len(_LIMITS), "temperature": len(_TEMPERATURES), "format": len(_FORMATS)}
         for part, words in _OBJECTIONS.items():
-            if any(word in message.lower() for word in words) and self._refused[part] + 1 < forms[part]:
-                self._refused[part] += 1
+            if any(word in message.lower() for word in words) and refused[part] + 1 < forms[part]:
+                with self._refused_lock:
+                    self._refused[part] = max(self._refused[part], refused[part] + 1)
                 return True
         return False
 
@@ -305,41 +358,48 @@ class OpenAiTranslator(Translator):
             raise _unusable(f"{url} refuses the text of the lines{said}.")
         raise refused_error(f"{url} refuses the request (HTTP {status}){said}.")
 
-    def _content(self, document: Mapping[str, Any], estimate: TokenCount) -> str:
-        """Count the tokens of an answer and return its text. Raises TranslatorError (UNUSABLE)."""
-        choices = document.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        message = choice.get("message") if isinstance(choice, Mapping) else None
-        if not isinstance(choice, Mapping) or not isinstance(message, Mapping):
-            self._count(document.get("usage"), estimate, "")
+    def _content(self, document: Mapping[str, Any]) -> str:
+        """Return the text of an answer. Raises TranslatorError (UNUSABLE)."""
+        choice = _choice_of(document)
+        message = choice.get("message")
+        if not isinstance(message, Mapping):
             raise _unusable(f"{self._endpoint.url} answered without a message of the model {self._model}.")
-        content = message.get("content")
-        if isinstance(content, list):
-            parts = (part.get("text") for part in content if isinstance(part, Mapping))
-            content = "".join(part for part in parts if isinstance(part, str))
-        text = content if isinstance(content, str) else ""
-        self._count(document.get("usage"), estimate, text)
-        ended = choice.get("finish_reason")
+        ended, refusal = choice.get("finish_reason"), message.get("refusal")
         if ended == "length":
             raise _unusable(f"The answer of the model {self._model} was cut off at its limit of tokens.")
-        refusal = message.get("refusal")
         if ended == "content_filter" or (isinstance(refusal, str) and refusal):
             said = f" ({self._endpoint.quote(refusal)})" if isinstance(refusal, str) and refusal else ""
             raise _unusable(f"The model {self._model} refuses these lines{said}.")
-        return text
-
-    def _count(self, usage: object, estimate: TokenCount, text: str) -> None:
-        """Add the tokens of an answer; they are estimated where it does not say them."""
-        counts = [_whole(usage.get(name)) for name in _USAGE] if isinstance(usage, Mapping) else [None, None]
-        given, written = counts
-        self._usage += TokenCount(
-            estimate.input if given is None else given,
-            (text_tokens(text) or estimate.output) if written is None else written,
-            given is None or written is None,
-        )
+        return _text_of(message)
 
 
-_USAGE = ("prompt_tokens", "completion_tokens")
+def _choice_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the first choice of an answer; an empty one where there is none."""
+    choices = document.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    return choice if isinstance(choice, Mapping) else {}
+
+
+def _text_of(message: object) -> str:
+    """Return the text of a message, which may come in parts; empty where there is none."""
+    content = message.get("content") if isinstance(message, Mapping) else None
+    if isinstance(content, list):
+        parts = (part.get("text") for part in content if isinstance(part, Mapping))
+        content = "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
+def _tokens_of(document: Mapping[str, Any], estimate: TokenCount) -> TokenCount:
+    """Return the tokens of a request and its answer; they are estimated where the answer does not say them."""
+    usage = document.get("usage")
+    names = ("prompt_tokens", "completion_tokens")
+    given, written = (_whole(usage.get(name)) if isinstance(usage, Mapping) else None for name in names)
+    text = _text_of(_choice_of(document).get("message"))
+    return TokenCount(
+        estimate.input if given is None else given,
+        (text_tokens(text) or estimate.output) if written is None else written,
+        given is None or written is None,
+    )
 
 
 def system_message(request: TranslationRequest) -> str:
@@ -393,11 +453,3 @@ def _times(attempts: int) -> str:
 
 def _unusable(message: str) -> TranslatorError:
     return TranslatorError(message, code="translator_answer", failing=Failing.UNUSABLE)
-
-
-def _pause(seconds: float) -> None:
-    def wait(step: float) -> bool:
-        time.sleep(step)
-        return False
-
-    wait_in_steps(wait, seconds)

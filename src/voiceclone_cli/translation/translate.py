@@ -7,14 +7,18 @@ asked for again with a number of characters, and the best of the answers counts.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
+from voiceclone_cli.children import start_thread, wait_in_steps
 from voiceclone_cli.files import fingerprint
 from voiceclone_cli.languages import main_language, name_of
+from voiceclone_cli.messages import listed
 from voiceclone_cli.mixing.fit import LineFit, SpeechRates, line_fits
 from voiceclone_cli.translation import checks
 from voiceclone_cli.translation.cache import CachedLine, TranslationCache, key_of
@@ -29,23 +33,18 @@ from voiceclone_cli.translation.translator import (
     Translator,
     TranslatorError,
 )
+from voiceclone_cli.translation.windows import Window, parts, windows
 from voiceclone_cli.types import Progress, ProgressEvent, Script, Segment, no_progress
 
 STAGE = "translation"
-WINDOW, SHORTEST_WINDOW, AROUND = 20, 10, 4
-"""Lines that are asked for together, at most; before a pause at least; and lines of context on each side."""
-WINDOW_CHARACTERS = 4_000
-"""Characters of these lines, unless a single one has more."""
-PAUSE = 1.0
-"""Seconds of silence where a window ends rather than within a conversation."""
+AROUND = 4
+"""Lines of context on each side of a window."""
 LENGTH_TRIES = 2
 """How many times a line that is too long is asked for again."""
 SHORTEST_BUDGET = 12
 """Characters. A line of so few is not made shorter: "Hello?" in a tenth of a second stays a hello."""
 BUSY_LIMIT, USELESS_LIMIT = 2, 10
 """Requests in a row without an answer, and with an answer of no use, after which no more are sent."""
-MAX_NAMES = 8
-"""Ids that one note names."""
 
 
 class LineStatus(StrEnum):
@@ -187,6 +186,14 @@ def translate_script(
     return work.finish()
 
 
+Known = dict[int, str]
+"""Translations that a request may tell, by line: those that were known before, and those of the requests before it."""
+
+
+class _Left(Exception):
+    """The command is on its way out: the answer of this thread is waited for no more."""
+
+
 class _Work:
     """A translation in progress; lines are named by their index in the script."""
 
@@ -211,6 +218,12 @@ class _Work:
         self.error: TranslatorError | None = None
         """What ended the asking."""
         self.from_cache = self.requests = self.useless = self.busy = 0
+        self.is_left = False
+        """Whether the command is on its way out, and no thread may change anything any more."""
+        self.turn: threading.Lock | None = None
+        """Held by the thread that works, but not while it waits for an answer; None: there is one thread."""
+        if translator is not None and translator.at_once > 1:
+            self.turn = threading.Lock()
         self.unknown: Counter[str] = Counter()
         self.same: list[int] = []
         identity = translator.identity if translator is not None else cache.translator["identity"]
@@ -258,60 +271,138 @@ class _Work:
             assert self.translator is not None
             note = f"translation: {_count(len(missing))} from {name_of(self.script.language or '')} to {name_of(self.target)}"
             self.progress(ProgressEvent("note", 1, 1, note=f"{note}, sent to {self.translator.destination}"))
-        self._show(0)
-        for window in windows(self.segments, missing):
-            self._ask_window(window)
-            self._show(len(self.texts) + len(self.reasons))
+        self._show()
+        self._for_each(list(windows(self.segments, missing)), self._ask_window)
 
-    def _show(self, completed: int) -> None:
-        self.progress(ProgressEvent(STAGE, completed, len(self.wanted)))
+    def _show(self) -> None:
+        self.progress(ProgressEvent(STAGE, len(self.texts) + len(self.reasons), len(self.wanted)))
 
-    def _ask_window(self, window: Sequence[int]) -> None:
-        found, doubtful = self._ask(window)
+    def _for_each(self, found: Sequence[Window], ask: Callable[[Window, Known], None]) -> None:
+        """Call ``ask`` for each window, in as many threads as the translator takes requests at a time.
+
+        The first request of all goes alone: a wrong key is said once, and what the endpoint does not know is left out
+        of all others. Raises what ``ask`` raises.
+        """
+        assert self.translator is not None
+        if self.turn is None:
+            known = dict(self.texts)
+            for window in found:
+                ask(window, known)
+                self._show()
+            return
+        if self.requests == 0:
+            self._in_threads(parts(found[:1], 1), ask)
+            found = found[1:]
+        self._in_threads(parts(found, self.translator.at_once), ask)
+
+    def _in_threads(self, found: Sequence[Sequence[Window]], ask: Callable[[Window, Known], None]) -> None:
+        """Call ``ask`` for the windows of each part, in a thread for each, and wait for all."""
+        turn = self.turn
+        assert turn is not None and self.translator is not None
+        raised: list[BaseException] = []
+        before = dict(self.texts)
+
+        def run(part: Sequence[Window]) -> None:
+            known = dict(before)
+            try:
+                for window in part:
+                    with turn:
+                        if self.is_left:
+                            return
+                        ask(window, known)
+            except _Left:
+                pass
+            except BaseException as error:  # raised again in the thread that waits
+                raised.append(error)
+
+        threads = [start_thread(partial(run, part), "translation") for part in found]
+
+        def have_ended(step: float) -> bool:
+            running = [thread for thread in threads if thread.is_alive()]
+            if running:
+                running[0].join(step)
+            self._show()
+            return bool(raised) or not any(thread.is_alive() for thread in threads)
+
+        try:
+            wait_in_steps(have_ended)
+            if raised:
+                raise raised[0]
+        except BaseException:
+            with turn:
+                self.is_left = True
+            self.translator.close()
+            raise
+
+    def _ask_window(self, window: Window, known: Known) -> None:
+        answer = self._ask(window, known)
+        if answer is None:
+            return
+        found, doubtful = answer
         for n, text in found.items():
-            self.texts[n] = text
+            self.texts[n] = known[n] = text
             self._keep(n)
         for n in window:
             if n in doubtful and n not in self.texts:
-                self._ask_alone(n, doubtful[n])
+                self._ask_alone(n, known)
 
-    def _ask_alone(self, n: int, reason: str) -> None:
+    def _ask_alone(self, n: int, known: Known) -> None:
         """Ask for a line once more, alone; it fails where the answer has a fault again."""
-        was_ended = self.error is not None
-        found, doubtful = self._ask([n])
+        answer = self._ask([n], known)
+        if answer is None:
+            return
+        found, doubtful = answer
         if n in found:
-            self.texts[n] = found[n]
+            self.texts[n] = known[n] = found[n]
         else:
-            self.reasons[n] = doubtful.get(n, reason)
-        if not was_ended:
-            self._keep(n)
+            self.reasons[n] = doubtful[n]
+        self._keep(n)
 
     def _ask(
-        self, window: Sequence[int], budgets: Mapping[int, int] | None = None
-    ) -> tuple[dict[int, str], dict[int, str]]:
-        """Return the texts of a window without a fault, and for the other lines why they have none."""
-        assert self.translator is not None
+        self, window: Window, known: Known, budgets: Mapping[int, int] | None = None
+    ) -> tuple[dict[int, str], dict[int, str]] | None:
+        """Return the texts of a window without a fault, and for the other lines why they have none.
+
+        None: nothing was asked, because an earlier error ended the asking.
+        """
         if self.error is not None:
-            return {}, dict.fromkeys(
-                window, f"it was not asked for, because of an earlier error: {self.error.message}"
-            )
-        request = self._request(window, budgets if budgets is not None else self._first_budgets(window))
+            return None
+        request = self._request(
+            window, known, budgets if budgets is not None else self._first_budgets(window)
+        )
         self.requests += 1
         try:
-            answer = self.translator.translate(request)
+            answer = self._answer_to(request)
         except TranslatorError as error:
+            if self.error is not None and error.failing is Failing.REFUSED:
+                return None  # another thread was told so first
             return {}, dict.fromkeys(window, self._failed(error))
         self.busy = 0
         found, doubtful = self._read(window, answer)
         self.useless = 0 if found else self.useless + 1
         if self.useless >= USELESS_LIMIT:
-            self.error = TranslatorError(
-                f"The last {USELESS_LIMIT} answers of the translator had no line that can be used; of the last line, "
-                f"{next(iter(doubtful.values()))}.",
-                code="translator_useless",
-                failing=Failing.UNUSABLE,
+            self._end(
+                TranslatorError(
+                    f"The last {USELESS_LIMIT} answers of the translator had no line that can be used; of the last line, "
+                    f"{next(iter(doubtful.values()))}.",
+                    code="translator_useless",
+                    failing=Failing.UNUSABLE,
+                )
             )
         return found, doubtful
+
+    def _answer_to(self, request: TranslationRequest) -> tuple[TranslatedLine, ...]:
+        """Wait for an answer while other threads work. Raises TranslatorError."""
+        assert self.translator is not None
+        if self.turn is None:
+            return self.translator.translate(request)
+        self.turn.release()
+        try:
+            return self.translator.translate(request)
+        finally:
+            self.turn.acquire()
+            if self.is_left:
+                raise _Left
 
     def _failed(self, error: TranslatorError) -> str:
         """Count an error, and return it as the reason of the lines."""
@@ -320,15 +411,24 @@ class _Work:
         elif error.failing is Failing.BUSY:
             self.busy += 1
         if error.failing is Failing.REFUSED or self.busy >= BUSY_LIMIT or self.useless >= USELESS_LIMIT:
-            self.error = error
+            self._end(error)
         return error.message
 
-    def _request(self, window: Sequence[int], budgets: Mapping[int, int]) -> TranslationRequest:
+    def _end(self, error: TranslatorError) -> None:
+        """Ask for nothing more, because of this error; what is on its way comes back."""
+        assert self.translator is not None
+        if self.error is None:
+            self.error = error
+            self.translator.close()
+
+    def _request(
+        self, window: Window, known: Mapping[int, str], budgets: Mapping[int, int]
+    ) -> TranslationRequest:
         first, last = window[0], window[-1]
         lines = [self.segments[n] for n in window]
         around = (range(max(0, first - AROUND), first), range(last + 1, last + 1 + AROUND))
         before, after = (
-            tuple(self._context_line(n) for n in part if n < len(self.segments)) for part in around
+            tuple(self._context_line(n, known) for n in part if n < len(self.segments)) for part in around
         )
         return TranslationRequest(
             source=lines[0].language,
@@ -347,11 +447,11 @@ class _Work:
             tone=self.context.tone,
         )
 
-    def _context_line(self, n: int) -> ContextLine:
-        return ContextLine(self.segments[n].speaker, self.segments[n].text, self.texts.get(n))
+    def _context_line(self, n: int, known: Mapping[int, str]) -> ContextLine:
+        return ContextLine(self.segments[n].speaker, self.segments[n].text, known.get(n))
 
     def _read(
-        self, window: Sequence[int], answer: Sequence[TranslatedLine]
+        self, window: Window, answer: Sequence[TranslatedLine]
     ) -> tuple[dict[int, str], dict[int, str]]:
         """Return the texts of an answer without a fault, and why the other lines have none."""
         by_id = {self.segments[n].id.lstrip("0"): n for n in window}
@@ -394,7 +494,7 @@ class _Work:
 
     # Length
 
-    def _first_budgets(self, window: Sequence[int]) -> dict[int, int]:
+    def _first_budgets(self, window: Window) -> dict[int, int]:
         """Return the characters that lines may have by what is typical of the language."""
         if self.fit is None:
             return {}
@@ -405,28 +505,37 @@ class _Work:
         """Ask again for the lines that are too long for their slots, and keep the best answer."""
         if self.fit is None:
             return
-        for n in self.wanted:
-            if n not in self.texts or self.error is not None:
-                continue
-            room = self.fit.room(self.segments[n])
-            if self.fitted.get(n) != room:
-                self._shorten(n)
-                if self.error is None:
-                    self.fitted[n] = room
-                self._keep(n)
+        rooms = {n: self.fit.room(self.segments[n]) for n in self.texts}
+        self._for_each(
+            [[n] for n in self.wanted if n in rooms and self.fitted.get(n) != rooms[n]], self._fit_line
+        )
 
-    def _shorten(self, n: int) -> None:
+    def _fit_line(self, window: Window, known: Known) -> None:
+        """Make a line shorter where it is too long, and keep what it was fitted to."""
+        assert self.fit is not None
+        (n,) = window
+        if self.error is not None:
+            return
+        self._shorten(n, known)
+        if self.error is None:
+            self.fitted[n] = self.fit.room(self.segments[n])
+        self._keep(n)
+
+    def _shorten(self, n: int, known: Known) -> None:
         assert self.fit is not None
         best = self.fit.of(self._translated(n, self.texts[n]))
         budget = best.budget
         for _ in range(LENGTH_TRIES):
-            if best.fits or len(self.texts[n]) <= SHORTEST_BUDGET or self.error is not None:
+            if best.fits or len(self.texts[n]) <= SHORTEST_BUDGET:
                 return
-            found, _doubtful = self._ask([n], {n: max(SHORTEST_BUDGET, budget)})
+            answer = self._ask([n], known, {n: max(SHORTEST_BUDGET, budget)})
+            if answer is None:
+                return
+            found, _doubtful = answer
             if n in found:
                 fit = self.fit.of(self._translated(n, found[n]))
                 if fit.over < best.over:
-                    best, self.texts[n] = fit, found[n]
+                    best, self.texts[n], known[n] = fit, found[n], found[n]
             budget = min(best.budget, round(0.9 * budget))
 
     def _translated(self, n: int, text: str) -> Segment:
@@ -462,7 +571,8 @@ class _Work:
         from voiceclone_cli.translation.tokens import estimate_tokens
 
         requests = [
-            self._request(window, self._first_budgets(window)) for window in windows(self.segments, missing)
+            self._request(window, self.texts, self._first_budgets(window))
+            for window in windows(self.segments, missing)
         ]
         return sum((estimate_tokens(each, system_message(each)) for each in requests), TokenCount())
 
@@ -475,6 +585,9 @@ class _Work:
             )
         elif n in self.reasons:
             status, reason = LineStatus.FAILED, self.reasons[n]
+        elif n in self.keys and self.error is not None:
+            status = LineStatus.FAILED
+            reason = f"it was not asked for, because of an earlier error: {self.error.message}"
         elif n in self.keys:
             status = LineStatus.PENDING
         else:
@@ -503,39 +616,3 @@ class _Work:
 
 def _count(lines: int) -> str:
     return f"{lines:,} line{'' if lines == 1 else 's'}"
-
-
-def listed(ids: Sequence[str]) -> str:
-    """Return the first ids, and how many more there are."""
-    more = f" and {len(ids) - MAX_NAMES} more" if len(ids) > MAX_NAMES else ""
-    return ", ".join(ids[:MAX_NAMES]) + more
-
-
-def windows(segments: Sequence[Segment], wanted: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the wanted lines in windows of consecutive lines in one language, cut at a pause where there is one."""
-    at = 0
-    while at < len(wanted):
-        end, characters = at, 0
-        while end < len(wanted) and end - at < WINDOW:
-            n = wanted[end]
-            characters += len(segments[n].text)
-            follows = end == at or (
-                n == wanted[end - 1] + 1 and segments[n].language == segments[wanted[at]].language
-            )
-            if not follows or (end > at and characters > WINDOW_CHARACTERS):
-                break
-            end += 1
-        if end - at == WINDOW and end < len(wanted):
-            end = _best_cut(segments, wanted, at, end)
-        yield list(wanted[at:end])
-        at = end
-
-
-def _best_cut(segments: Sequence[Segment], wanted: Sequence[int], at: int, end: int) -> int:
-    """Return where the longest pause is that a window may end at; without one, its longest end."""
-
-    def pause(cut: int) -> float:
-        return segments[wanted[cut]].start - segments[wanted[cut - 1]].end
-
-    longest = max(range(at + SHORTEST_WINDOW, end + 1), key=lambda cut: (pause(cut), cut))
-    return longest if pause(longest) >= PAUSE else end

@@ -5,7 +5,7 @@
   `Failing` says what it means for the next request.
 - `Translator.usage` is a `TokenCount`.
 
-A translator is used by one thread. What may pass (a busy server, a program that ended) it tries again itself, within
+A translator is used by one thread, or by as many as it takes requests at a time (`Translator.at_once`). What may pass (a busy server, a program that ended) it tries again itself, within
 limits. It checks types and sizes of an answer and nothing else: whether each id came back once, in the right language,
 is up to the caller.
 """
@@ -155,6 +155,8 @@ class Translator(Protocol):
 
     identity: str
     """What tells its translations from those of another: for the key of a cache. Holds no secret."""
+    at_once: int = 1
+    """How many requests it takes at a time, each from another thread."""
 
     @property
     def usage(self) -> TokenCount:
@@ -164,7 +166,7 @@ class Translator(Protocol):
         """Return what came back for the lines, in the order of the answer. Raises TranslatorError."""
 
     def close(self) -> None:
-        """End what it has started. Nothing happens at a second call."""
+        """End what it has started, and send nothing more; what is on its way comes back. Nothing happens at a second call."""
 
     def __enter__(self) -> Self:
         return self

@@ -116,13 +116,14 @@ def _clock(hour: int, minutes: int, seconds: int | None) -> str:
 
 
 _FEMININE_ENDING = re.compile(
-    r"(?:[stx]ion|té|ée|ie|ure|ence|ance|esse|ette|elle|euse|trice|aine|ude|ade|ille|onne|ine|ande|ode)s?$"
+    r"(?:[stx]ion|té|ée|ie|ure|ence|ance|esse|ette|elle|euse|trice|aine|ude|ade|(?<!\bm)ille|onne|ine|ande|ode)s?$"
 )
 
 
 def _agree(words: str, noun: str) -> str:
+    noun = noun.lower()
     feminine = noun in spelling.exceptions("french")["feminine nouns"] or _FEMININE_ENDING.search(noun)
-    return re.sub(r"\bun$", "une", words) if feminine else words
+    return re.sub(r"\bun$", "une", words) if feminine and "virgule" not in words else words
 
 
 _FRACTIONS = {2: "demi", 3: "tiers", 4: "quart"}

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import pairwise
 
 from voiceclone_worker.engines.kokoro.phonemes import spelling
 from voiceclone_worker.engines.kokoro.phonemes.alphabets import has_sound
@@ -266,7 +267,7 @@ _speller = Speller(
         date=_date, clock=_clock,
         clock_pattern=rf"(?<![\d:,.])(?P<hour>\d{{1,2}}):(?P<minutes>\d{{2}})(?::(?P<seconds>\d{{2}}))?(?![\d:])(?:\s?बजे{_NOT_IN_WORD})?",
         fractions=_fraction, half_after=lambda words, unit: f"{words} {unit}", groups=",", decimal=".",
-        grouping=r"\d{1,3}(?:[GROUP]\d{2,3})*[GROUP]\d{3}", decimals=lambda digits: one_by_one(digits, cardinal),
+        grouping=r"\d{1,3}(?:[GROUP]\d{2,3})*[GROUP]\d{3}", decimals=lambda mark, digits: f"दशमलव {one_by_one(digits, cardinal)}",
         first=tuple(_first()),
     )
 )  # fmt: skip
@@ -298,17 +299,24 @@ _NUKTA, _VIRAMA = "\u093c", "\u094d"
 _NASAL_SIGN, _NASAL_VOWEL, _BREATH = "\u0902", "\u0901", "\u0903"
 _TILDE = "\u0303"
 _HOMORGANIC = {
-    **dict.fromkeys("pb", "m"), **dict.fromkeys("kɡqxɣ", "ŋ"), **dict.fromkeys("cɟ", "ɲ"), **dict.fromkeys("ʈɖ", "ɳ"),
-    **dict.fromkeys("tdszfj", "n"),
+    **dict.fromkeys(("p", "b", "ʋ", ""), "m"), **dict.fromkeys("kɡqxɣ", "ŋ"), **dict.fromkeys("cɟ", "ɲ"),
+    **dict.fromkeys("ʈɖ", "ɳ"),
 }  # fmt: skip
-"""The nasal behind an inherent vowel with a dot above, by the consonant that follows; all other vowels are nasal ones."""
+"""The nasal behind an inherent vowel with a dot above, by the consonant that follows ("": none), else n; all other vowels
+are nasal ones."""
 _FREQUENT = {
     "है": "hɛː", "हैं": "hɛ̃", "में": "mẽː", "का": "kaː", "के": "keː", "को": "koː", "से": "seː", "ने": "neː", "की": "ki",
     "पर": "pˈʌɾ", "और": "ɔːɾ", "कि": "kˈɪ", "यह": "jˌəh", "वह": "ʋˌəh", "ये": "jeː", "वे": "ʋeː", "मैं": "mɛ̃", "ही": "hi",
     "भी": "bʰi", "तक": "tˌək", "हूँ": "hũ", "हूं": "hũ", "हो": "hoː", "था": "tʰaː", "थी": "tʰi", "थे": "tʰeː", "थीं": "tʰĩ",
-    "एक": "ˈeːk", "नहीं": "nˈʌhĩ",
+    "एक": "ˈeːk", "नहीं": "nˈʌhĩ", "जनवरी": "ɟˈʌnʋəɾi", "फ़रवरी": "fˈʌɾʋəɾi", "फरवरी": "fˈʌɾʋəɾi", "सिंह": "sˈɪŋɡʰ",
 }  # fmt: skip
 """Words that are not stressed, or not read by the rules."""
+_ENGLISH_SOUNDS = str.maketrans({
+    "A": "eː", "I": "aːɪ", "W": "aːʊ", "Y": "ɔːɪ", "O": "oː", "Q": "oː", "ᵊ": "ə", "ɜ": "ə", "æ": "ɛː", "ɑ": "aː",
+    "ɔ": "ɔː", "ɛ": "e", "i": "iː", "u": "uː", "ɹ": "ɾ", "t": "ʈ", "T": "ʈ", "d": "ɖ", "θ": "tʰ", "ð": "d", "w": "ʋ",
+    "v": "ʋ", "ʧ": "c", "ʤ": "ɟ", "ʒ": "ɟ",
+})  # fmt: skip
+"""English sounds as they are said in Hindi: t and d as retroflex ones, long vowels for diphthongs."""
 _TOKEN = re.compile(
     r"[\u0900-\u0963\u0970-\u097f]+|[^\W\d_\u0900-\u097f](?:[^\W\d_\u0900-\u097f]|['’-](?=[^\W\d_]))*|[;:,.!?…—–\"“”()«»।॥]"
 )
@@ -333,7 +341,8 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
                 skipped.append(token)
             line.append(sounds)
         elif token[0].isalpha():
-            line.append(spelling.foreign_word(Token(token.lower(), token), foreign, skipped))
+            english = spelling.foreign_word(Token(token.lower(), token), foreign, skipped)
+            line.append(english.translate(_ENGLISH_SOUNDS))
         elif token[0].isnumeric():  # a power or fraction that is not in words
             skipped.append(token)
         else:
@@ -352,16 +361,49 @@ class _Letter:
     nasal: str = ""
 
 
+_DOTTED = """
+फ़िल्म फ़ोन टेलीफ़ोन ऑफ़िस कॉफ़ी फ़ेसबुक फ़ीस फ़ैशन फ़ुटबॉल फ़ाइल फ़ाइनल फ़ैन फ़ंड फ़ोटो फ़र्म फ़्रांस अफ़्रीका अफ़ग़ानिस्तान साफ़ माफ़ सिर्फ़ तरफ़ काफ़ी फ़ैसला फ़ायदा
+बर्फ़ तारीफ़ सफ़र सफ़ेद सफ़ाई दफ़्तर हफ़्ता मुफ़्त गिरफ़्तार गिरफ़्तारी अफ़सर अफ़सोस अफ़वाह फ़ौज फ़ौरन फ़र्क नफ़रत ख़िलाफ़ फ़िक्र ट्रैफ़िक प्रोफ़ेसर सॉफ़्टवेयर स्टाफ़ ग्राफ़ गोल्फ़
+स्मार्टफ़ोन यूनिफ़ॉर्म प्लेटफ़ॉर्म फ़ॉर्म फ़ॉर्मूला इन्फ़ेक्शन ज़िंदगी ज़िन्दगी ज़िंदा ज़रूर ज़रूरत ज़रूरी ज़रा ज़्यादा बाज़ार ज़मीन आवाज़ चीज़ रोज़ रोज़ाना नाराज़ नाराज़गी मज़दूर मज़बूत मज़बूती मज़ा मज़ाक
+हज़ार ज़माना ज़हर इजाज़त काग़ज़ अंदाज़ अंदाज़ा नज़र नज़दीक आज़ाद आज़ादी ताज़ा दरवाज़ा रोज़गार इंतज़ार इंतज़ाम तेज़ तेज़ी मेज़ ज़ोर अंग्रेज़ अंग्रेज़ी मरीज़ नमाज़ ज़िला ज़िम्मेदार
+ज़िम्मेदारी वज़न मंज़िल मंज़ूर मंज़ूरी ब्राज़ील न्यूज़ीलैंड न्यूज़ क्रूज़ जहाज़ तूफ़ान ख़राब ज़बान सब्ज़ी ज़िक्र मेज़बान
+"""
+"""Words that are often written without the dot below, which changes फ and ज to f and z (क, ख and ग are mostly said so too)."""
+
+
+_ENDING = re.compile(r"(?:[ािीेो]|ियों|ियाँ|ियां)?[\u0901\u0902]?")
+
+
+@cache
+def _dotted() -> dict[str, str]:
+    """Return words with their dots by what is written without them; a last ा stands for every ending."""
+    words = unicodedata.normalize("NFC", _DOTTED).split()
+    words += [word[:-1] for word in words if word.endswith("ा")]
+    return {re.sub(f"(?<=[फज]){_NUKTA}", "", word): word for word in words}
+
+
+def _with_dots(word: str) -> str:
+    """Return a word with the dots below that writers leave out: "जमीनें" with that of "ज़मीन"."""
+    for size in range(len(word), max(1, len(word) - 5), -1):
+        dotted = _dotted().get(word[:size])
+        if dotted and _ENDING.fullmatch(word[size:]):
+            return dotted + word[size:]
+    return word
+
+
 @lru_cache(maxsize=4096)
 def _word(word: str) -> str:
     """Return a word's phonemes by itself."""
-    letters = _letters(unicodedata.normalize("NFC", word))
+    letters = _letters(_with_dots(unicodedata.normalize("NFC", word)))
+    closed = _closed_syllables(letters)
+    if word.endswith("पति") and len(word) > len("पति"):  # the second half of a compound keeps its vowel
+        letters[-2].is_inherent = False
     _silence_inherent_vowels(letters)
     sounds = [(letter.consonant, _nasal_vowel(letters, index)) for index, letter in enumerate(letters)]
     vowels = [index for index, (_, vowel) in enumerate(sounds) if vowel]
     if not vowels:
         return "".join(consonant for consonant, _ in sounds)
-    stressed = _stressed_vowel(sounds, vowels)
+    stressed = _stressed_vowel(sounds, vowels, closed)
     said = ""
     for index, (consonant, vowel) in enumerate(sounds):
         if index == stressed:
@@ -369,11 +411,14 @@ def _word(word: str) -> str:
         if index == len(sounds) - 1 and vowel.endswith("iː"):
             vowel = vowel[:-1]
         said += consonant + vowel
-    said = said.replace("kʂ", "kʃ")
-    return _DOUBLED.sub(r"\1ː", said.replace("ccʰ", "cʰcʰ"))
+    said = re.sub("^ə", "ʌ", said.replace("kʂ", "kʃ").replace("ɾɾ", "ɾ"))
+    for doubled, written in _DOUBLED:
+        said = doubled.sub(written, said)
+    return said
 
 
 _BEFORE_CONSONANT = {"ɾ": "r"}
+_OBSTRUENTS = frozenset("kɡcɟʈɖtdpbqxɣfzsʃʂ")
 
 
 def _letters(word: str) -> list[_Letter]:
@@ -390,15 +435,18 @@ def _letters(word: str) -> list[_Letter]:
                 sound, index = "ɡj", index + 2
             following = word[index : index + 1]
             if following == _VIRAMA:
-                letters.append(_Letter(_BEFORE_CONSONANT.get(sound, sound), ""))
                 index += 1
+                is_long = sound in ("k", "p", "t") and word[index : index + 1] == "य"
+                letters.append(_Letter(f"{sound}ː" if is_long else _BEFORE_CONSONANT.get(sound, sound), ""))
             elif following in _SIGNS_OF_VOWELS:
-                letters.append(_Letter(sound, _SIGNS_OF_VOWELS[following]))
+                vowel = _SIGNS_OF_VOWELS[following]
+                letters.append(_Letter(sound + vowel[: -len(vowel.lstrip("ɾ"))], vowel.lstrip("ɾ")))
                 index += 1
             else:
                 letters.append(_Letter(sound, "ə", is_inherent=True))
         elif character in _VOWELS:
-            letters.append(_Letter("", _VOWELS[character]))
+            vowel = _VOWELS[character]
+            letters.append(_Letter(vowel[: -len(vowel.lstrip("ɾ"))], vowel.lstrip("ɾ")))
         elif character in (_NASAL_SIGN, _NASAL_VOWEL) and letters:
             letters[-1].nasal = character
             letters[-1].is_inherent = False
@@ -412,7 +460,8 @@ def _silence_inherent_vowels(letters: list[_Letter]) -> None:
     if len(letters) > 1 and letters[-1].is_inherent:
         before, last = letters[-2], letters[-1]
         is_hard_cluster = not before.vowel and (
-            last.consonant in ("ɾ", "ɳ") or before.consonant + last.consonant == "ʃn"
+            last.consonant in ("ɾ", "ɳ", "j")
+            or (last.consonant in ("n", "m", "l") and before.consonant[0] in _OBSTRUENTS)
         )
         if not is_hard_cluster:
             last.vowel = ""
@@ -420,9 +469,8 @@ def _silence_inherent_vowels(letters: list[_Letter]) -> None:
             before.vowel, before.is_inherent = "ɛ", False
     for index in range(len(letters) - 2, 0, -1):
         before, letter, after = letters[index - 1 : index + 2]
-        is_between_vowels = (
-            before.vowel != "" and not before.nasal and after.vowel != "" and after.consonant != ""
-        )
+        follows_cluster = before.vowel == "" or (before.nasal == _NASAL_SIGN and before.vowel == "ə")
+        is_between_vowels = not follows_cluster and after.vowel != "" and after.consonant != ""
         if (
             letter.is_inherent
             and is_between_vowels
@@ -435,23 +483,43 @@ def _nasal_vowel(letters: list[_Letter], index: int) -> str:
     """Return a letter's vowel with the nasal above it, as a nasal vowel or with a nasal consonant behind it."""
     letter = letters[index]
     following = letters[index + 1].consonant[:1] if index + 1 < len(letters) else ""
-    if letter.nasal == _NASAL_SIGN and letter.vowel == "ə" and following in _HOMORGANIC:
-        return letter.vowel + _HOMORGANIC[following]
+    if letter.nasal == _NASAL_SIGN and letter.vowel == "ə":
+        return letter.vowel + _HOMORGANIC.get(following, "n")
     if letter.nasal:
         vowel = {"ɪ": "i", "ʊ": "u"}.get(letter.vowel, letter.vowel.removesuffix("ː"))
         return vowel + _TILDE + ("ː" if letter.vowel == "eː" else "")
     return letter.vowel
 
 
-_DOUBLED = re.compile(r"([kɡcɟʈɖtdpb])\1(?!ʰ)")
+_DOUBLED = (
+    (re.compile(r"([td])\1(ʰ?)"), r"\1\2ː"),
+    (re.compile(r"([kɡcɟp])\1(?!ʰ)"), r"\1ː"),
+    (re.compile(r"([cʈ])\1ʰ"), r"\1ʰ\1ʰ"),
+)
+"""How espeak-ng writes doubled consonants; the others (ʈʈ, bb, kkʰ) stay as they are."""
 
 
-def _stressed_vowel(sounds: list[tuple[str, str]], vowels: list[int]) -> int:
+def _closed_syllables(letters: Sequence[_Letter]) -> frozenset[int]:
+    """Return the letters whose vowel stands before a nasal or a consonant that is written without a vowel."""
+    return frozenset(
+        index
+        for index, (letter, after) in enumerate(pairwise(letters))
+        if letter.vowel and (letter.nasal or not after.vowel)
+    )
+
+
+def _stressed_vowel(sounds: Sequence[tuple[str, str]], vowels: Sequence[int], closed: Container[int]) -> int:
     """Return the vowel with the stress: of a last syllable that is long and closed, or closed by two consonants; else the
-    last long one before the last syllable; else the first (after Pandey 1989).
+    last one before the last syllable that is long or closed; else the first (after Pandey 1989).
     """
     last = vowels[-1]
     closing = len(sounds) - 1 - last + len(sounds[last][1].rstrip("ː" + _TILDE)) - 1
-    if closing > 1 or (closing == 1 and "ː" in sounds[last][1]):
+    if closing > 1 or (closing == 1 and _is_long(sounds[last][1])):
         return last
-    return next((index for index in reversed(vowels[:-1]) if "ː" in sounds[index][1]), vowels[0])
+    return next(
+        (index for index in reversed(vowels[:-1]) if _is_long(sounds[index][1]) or index in closed), vowels[0]
+    )
+
+
+def _is_long(vowel: str) -> bool:
+    return "ː" in vowel or _TILDE in vowel

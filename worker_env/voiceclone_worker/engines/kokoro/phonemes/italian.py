@@ -122,6 +122,7 @@ _IMPURE = re.compile(r"s[^aeiouàèéìòù]|z|gn|ps|x|y")
 def _agree(words: str, noun: str) -> str:
     if words != "uno" or not noun:
         return words
+    noun = noun.lower()
     if re.search(r"(?:a|ione|tà)$", noun):
         return "un'" if noun[0] in "aeiou" else "una"
     return "uno" if _IMPURE.match(noun) else "un"
@@ -317,6 +318,7 @@ _RULES = spelling.Rules(
         ("s", r"sci(?=[aeouàèéòóù])|sc(?=[eièéìí])", "ʃ"),
         ("s", r"sh", "ʃ"),
         ("s", r"ss", "S"),
+        ("s", r"(?<=^buona)s(?=[eé]r)|(?<=^sotto)s(?=[ei])", "s"),
         (
             "s",
             r"(?<=venti)s(?=e)|(?<=[ea]nta)s(?=e)|(?<=cento)s(?=e)|(?<=mil[ael])s(?=e)|(?<=mille)s(?=e)",
@@ -325,13 +327,14 @@ _RULES = spelling.Rules(
         ("s", r"(?<=[VOWEL])s(?=[VOWEL])|s(?=[bdgvmnlr])", "z"),
         (
             "z",
-            r"(?<=m[eè])zz|(?<=a)zz(?=urr|ar[di])|(?<=[dlmnrtv]i)zz(?=a|e|i[aeo])|(?<=ra)zz(?=[oi]$)(?<=^razz)|(?<=ro)zz(?=[oi]$)",
+            r"(?<=m[eè])zz|(?<=a)zz(?=urr|ar[di])|(?<=^ga)zz|(?<=maga)zz|(?<=ori)zz(?=ont|[oi]$)|(?<=^do)zz|(?<=^bi)zz|"
+            r"(?<=li)zz(?=[oi]$)|(?<=gani)zz(?=[oi]$)|(?<!indir[iì])(?<!pol[iì])(?<!^n[iì])(?<![dt]r[iì])(?<!^att[iì])(?<=[dlmnrtv][iì])zz(?=a|e|i[aeo])|(?<=ra)zz(?=[oi]$)(?<=^razz)|(?<=ro)zz(?=[oi]$)",
             "ʣː",
         ),
         ("z", r"zz", "ʦː"),
         (
             "z",
-            r"(?<=^)z(?!ucch|ampa|itt|oppo|i)|(?<=pran)z|(?<=roman)z|(?<=bron)z|(?<=^o)z|(?<=ban)z|(?<=^a)z(?=iend)",
+            r"(?<=^)z(?!ucch|ampa|itt|oppo|i)|(?<=pran)z|(?<=roman)z|(?<=br[oó]n)z|(?<=ben)z(?=in)|(?<=^man)z(?=[oi]$)|(?<=^gar)z|(?<=^zan)z|(?<=^o)z|(?<=ban)z|(?<=^a)z(?=iend)",
             "ʣ",
         ),
         ("z", r"z", "ʦ"),
@@ -380,8 +383,11 @@ _CLOSED_O = re.compile(
 )
 _STRESSED_IA = re.compile(r"(?:log|graf|sof|nom|metr|pat|craz|arch|fon|tom|scop|er|fob|lat|iatr|urg)i[ae]$")
 _ENGLISH = re.compile(r"(?<!^c)oo|ee(?!$)|th|sh|ck|[wkyxj]|ou|ph|[^aeiounlrdàèéìòù]$")
+_FOREIGN_END = re.compile(r"(?<!av|ov)(?<!pot|vol|sap|ved)er$|[tsdl]on$|(?<!b)en$|[mg]an$")
+"""Endings of names as Boston, Miller, Allen, which are not stressed as avér and dovér are."""
 _SHORTENED = ("po'", "mo'", "fa'", "va'", "di'", "da'", "sta'")
 """Words that end in an apostrophe, and are not joined to the next one."""
+_BEFORE_STRESSED_IS = ("dov'", "com'", "cos'", "quand'", "qual'")
 _LETTER_NAMES = {
     "a": "a", "b": "bi", "c": "ʧi", "d": "di", "e": "e", "f": "ɛffe", "g": "ʤi", "h": "akːa", "i": "i",
     "j": "illuŋɡa", "k": "kapːa", "l": "ɛlle", "m": "ɛmme", "n": "ɛnne", "o": "o", "p": "pi", "q": "ku",
@@ -405,8 +411,12 @@ def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
 def _sounds(words: Sequence[Token], index: int, foreign: Foreign, skipped: list[str]) -> str:
     """Return the phonemes of a word in its place: stressed before a pause, without stress where it is elided."""
     token, word = words[index], words[index].text.rstrip("'")
-    if token.is_acronym:
+    if token.is_acronym or (word in _LETTER_NAMES and word not in _VOWELS and not token.text.endswith("'")):
         sounds = _letter_by_letter(word)
+    elif token.text == "c'":  # ci before è, era, erano
+        sounds = "ʧ"
+    elif word == "è" and index and words[index - 1].text in _BEFORE_STRESSED_IS:
+        sounds = "ˈɛ"
     elif not token.text.endswith("'") and _is_english(word):
         sounds = spelling.foreign_word(Token(word, token.written.rstrip("'")), foreign, skipped)
     else:
@@ -505,7 +515,7 @@ def _stressed_vowel(sounds: str, vowels: list[int], word: str) -> int:
     accented = [index for index in vowels if sounds[index] in _OPENED]
     if accented:
         return accented[-1]
-    if len(vowels) == 1 or sounds.endswith("ĭ") or word[-1] in "rnl":
+    if len(vowels) == 1 or sounds.endswith("ĭ") or (word[-1] in "rnl" and not _FOREIGN_END.search(word)):
         return vowels[-1]
     if (infinitive := _WITH_PRONOUN.fullmatch(word)) and _is_stressed_third(f"{infinitive[1]}e"):
         return vowels[-3] if len(vowels) > 2 else vowels[0]

@@ -212,6 +212,11 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
     yield r"(?<=\d)\s?≥|(?<=\d)≧", "以上"
     yield r"(?<=\d)\s?≤|(?<=\d)≦", "以下"
     yield r"\s?&\s?", "アンド"
+    # What haqumei reads otherwise: 0時 as ゼロジ, 1000万 as センマン, hot food as ツライ.
+    yield r"(?<![\d.点])[0零](?=時(?!間))", "レイ"
+    yield r"(?<![\d.点])0(?=度(?!目))", "零"
+    yield r"(?<![\d.])1000(?=[万億兆])", "一千"
+    yield r"辛(?=[いく]?(?:もの|物|料理|味|カレー|食べ物|ラーメン|スープ|ソース|鍋|麺|口|子|党))", "から"
     # haqumei takes "ChatGPT" for one word.
     yield r"(?<=[a-z])(?=[A-Z]{2})", " "
 

@@ -156,11 +156,12 @@ def _clock(hour: int, minutes: int, seconds: int | None) -> str:
 def _agree(words: str, noun: str) -> str:
     """Return a number in the gender of the noun behind it."""
     tables = spelling.exceptions("portuguese")
+    noun = noun.lower()
     feminine = noun in tables["feminine nouns"] or (
         re.search(r"(?:as?|[çs]ão|[çs]ões|dades?|gem|gens)$", noun)
         and noun not in tables["masculine nouns in -a"]
     )
-    if not feminine or not noun:
+    if not feminine or "vírgula" in words:
         return words
     return re.sub(r"entos\b", "entas", re.sub(r"\bum$", "uma", re.sub(r"\bdois$", "duas", words)))
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 
-from voiceclone_worker.engines.kokoro.phonemes.alphabets import ROMAN, has_sound, roman_value
-from voiceclone_worker.engines.kokoro.phonemes.numbers import TILDE_OF_RANGE, TILDE_OF_TONE
+from voiceclone_worker.engines.kokoro.phonemes import spelling
+from voiceclone_worker.engines.kokoro.phonemes.alphabets import ROMAN, roman_value
+from voiceclone_worker.engines.kokoro.phonemes.numbers import (
+    Match,
+    Money,
+    Rule,
+    Speller,
+    Wording,
+    one_by_one,
+    vulgar_value,
+)
 from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 
 _UNITS = [
@@ -18,61 +27,16 @@ _UNITS = [
     "veintinueve",
 ]  # fmt: skip
 _TENS = ["treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"]
-_HUNDREDS = (
-    "ciento doscientos trescientos cuatrocientos quinientos seiscientos setecientos ochocientos novecientos"
-)
+_HUNDREDS = [
+    "ciento", "doscientos", "trescientos", "cuatrocientos", "quinientos", "seiscientos", "setecientos", "ochocientos",
+    "novecientos",
+]  # fmt: skip
+_SCALES = ((10**12, "un billón", "billones"), (10**6, "un millón", "millones"), (1000, "mil", "mil"))
 _MOST_DIGITS = 18
-_NUMBER = r"(?:\d{1,3}(?:[.\u00a0\u202f]\d{3})+(?:,\d+)?(?!\d)|\d+(?:[.,]\d+)?)"
 _MONTHS = [
     "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre",
     "noviembre", "diciembre",
 ]  # fmt: skip
-_UNITS_AFTER = {
-    "€": ("euro", "euros"), "$": ("dólar", "dólares"), "£": ("libra", "libras"), "¥": ("yen", "yenes"),
-    "₹": ("rupia", "rupias"), "¢": ("centavo", "centavos"), "US$": ("dólar estadounidense", "dólares estadounidenses"),
-    "USD": ("dólar estadounidense", "dólares estadounidenses"), "EUR": ("euro", "euros"), "R$": ("real", "reales"),
-    "MXN": ("peso mexicano", "pesos mexicanos"),
-    "NT$": ("dólar taiwanés", "dólares taiwaneses"), "HK$": ("dólar de Hong Kong", "dólares de Hong Kong"),
-    "A$": ("dólar australiano", "dólares australianos"), "C$": ("dólar canadiense", "dólares canadienses"),
-    "S$": ("dólar de Singapur", "dólares de Singapur"), "₽": ("rublo", "rublos"), "₿": ("bitcoin", "bitcoins"),
-    "%": ("por ciento", "por ciento"), "‰": ("por mil", "por mil"), "°C": ("grado Celsius", "grados Celsius"),
-    "°F": ("grado Fahrenheit", "grados Fahrenheit"), "ºC": ("grado Celsius", "grados Celsius"),
-    "º": ("grado", "grados"), "ºF": ("grado Fahrenheit", "grados Fahrenheit"), "°": ("grado", "grados"), "km": ("kilómetro", "kilómetros"),
-    "km/h": ("kilómetro por hora", "kilómetros por hora"), "m/s": ("metro por segundo", "metros por segundo"),
-    "km²": ("kilómetro cuadrado", "kilómetros cuadrados"), "m²": ("metro cuadrado", "metros cuadrados"),
-    "cm²": ("centímetro cuadrado", "centímetros cuadrados"), "m³": ("metro cúbico", "metros cúbicos"),
-    "cm³": ("centímetro cúbico", "centímetros cúbicos"), "m": ("metro", "metros"), "cm": ("centímetro", "centímetros"),
-    "mm": ("milímetro", "milímetros"), "kg": ("kilogramo", "kilogramos"), "g": ("gramo", "gramos"),
-    "mg": ("miligramo", "miligramos"), "l": ("litro", "litros"), "L": ("litro", "litros"), "ml": ("mililitro", "mililitros"),
-    "h": ("hora", "horas"), "min": ("minuto", "minutos"), "s": ("segundo", "segundos"), "GB": ("gigabyte", "gigabytes"),
-    "MB": ("megabyte", "megabytes"), "TB": ("terabyte", "terabytes"), "KB": ("kilobyte", "kilobytes"), "W": ("vatio", "vatios"),
-    "kW": ("kilovatio", "kilovatios"), "kWh": ("kilovatio hora", "kilovatios hora"), "V": ("voltio", "voltios"),
-    "Hz": ("hercio", "hercios"), "kHz": ("kilohercio", "kilohercios"), "MHz": ("megahercio", "megahercios"),
-    "GHz": ("gigahercio", "gigahercios"), "kcal": ("kilocaloría", "kilocalorías"), "ha": ("hectárea", "hectáreas"),
-    "cv": ("caballo", "caballos"), "CV": ("caballo", "caballos"), "t": ("tonelada", "toneladas"), "dB": ("decibelio", "decibelios"), "″": ("pulgada", "pulgadas"), "mi": ("milla", "millas"),
-}  # fmt: skip
-_MONEY = ("US$", "NT$", "HK$", "A$", "C$", "S$", "R$", "USD", "EUR", "MXN", *"€$£¥₹₽₿")
-_UNIT = "|".join(re.escape(unit) for unit in sorted(_UNITS_AFTER, key=len, reverse=True))
-_SIGN = "|".join(map(re.escape, _MONEY))
-_LARGE = {
-    "mil": "mil",
-    "M": "millones",
-    "millón": "millón",
-    "millones": "millones",
-    "bn": "mil millones",
-    "k": "mil",
-}
-_FRACTIONS = {
-    2: "medio",
-    3: "tercio",
-    4: "cuarto",
-    5: "quinto",
-    6: "sexto",
-    7: "séptimo",
-    8: "octavo",
-    9: "noveno",
-    10: "décimo",
-}
 _ORDINALS = [
     "primero", "segundo", "tercero", "cuarto", "quinto", "sexto", "séptimo", "octavo", "noveno", "décimo",
 ]  # fmt: skip
@@ -80,21 +44,25 @@ _ORDINAL_TENS = [
     "décimo", "vigésimo", "trigésimo", "cuadragésimo", "quincuagésimo", "sexagésimo", "septuagésimo",
     "octogésimo", "nonagésimo",
 ]  # fmt: skip
-_QUEENS = ("Isabel", "Juana", "María", "Cristina", "Margarita", "Catalina", "Ana")
-_NUMBERED = "capítulo|tomo|volumen|parte|acto|escena|libro|fase|anexo|título|artículo|nivel|tipo|clase|grupo|canto|liga|episodio"
-_SIGNS_OF_ADDRESSES = {
-    ".": "punto", "/": "barra", "-": "guion", "_": "guion bajo", "@": "arroba", ":": "dos puntos", "?": "interrogación",
-    "=": "igual", "&": "y", "#": "almohadilla", "%": "por ciento", "~": "tilde", "+": "más", "\\": "barra invertida",
-}  # fmt: skip
-_DOMAINS = "com|org|net|edu|gov|gob|info|es|mx|ar|co|cl|pe|ve|uy|eu|io|ai|tv|app|dev|cat"
-Match = re.Match[str]
 
 
-def spell_out(text: str) -> str:
-    """Return a Spanish text with every number, sign and common abbreviation in words."""
-    for pattern, replacement in _RULES:
-        text = pattern.sub(replacement, text)
-    return re.sub(r"\s+([,.;:!?…])", r"\1", re.sub(r"\s+", " ", text)).strip()
+def cardinal(number: int) -> str:
+    """Return a number from 0 in Spanish words; digit by digit from 10**18."""
+    if number >= 10**_MOST_DIGITS:
+        return one_by_one(str(number), cardinal)
+    if number < 30:
+        return _UNITS[number]
+    if number < 100:
+        tens, unit = divmod(number, 10)
+        return _TENS[tens - 3] + (f" y {_UNITS[unit]}" if unit else "")
+    if number < 1000:
+        hundreds, rest = divmod(number, 100)
+        head = "cien" if number == 100 else _HUNDREDS[hundreds - 1]
+    else:
+        scale, one, many = next(row for row in _SCALES if number >= row[0])
+        count, rest = divmod(number, scale)
+        head = one if count == 1 else f"{_agree(cardinal(count), many)} {many}"
+    return head + (f" {cardinal(rest)}" if rest else "")
 
 
 def ordinal(number: int, *, feminine: bool = False) -> str:
@@ -111,110 +79,147 @@ def ordinal(number: int, *, feminine: bool = False) -> str:
     return re.sub(r"o\b", "a", word) if feminine else word
 
 
-def _address(found: Match) -> str:
-    address = re.sub(r"^https?://", "", found.group(), flags=re.IGNORECASE)
-    bare = address.rstrip(".,;:!?)\"'…")
-    closing, bare = address[len(bare) :], bare.rstrip("/")
-    words = [
-        _whole(part) if part.isdecimal() else _SIGNS_OF_ADDRESSES.get(part, part)
-        for part in re.findall(r"[^\W\d_]+|\d+|[^\w\s]|_", bare)
-    ]
-    return f" {' '.join(words)}{closing} "
+def _date(day: int, month: int, year: int | None) -> str:
+    words = f"{cardinal(day)} de {_MONTHS[month - 1]}"
+    return words + (f" de {cardinal(year)}" if year is not None else "")
 
 
-def _date(day: str, month: str, year: str | None) -> str | None:
-    if not (1 <= int(day) <= 31 and 1 <= int(month) <= 12):
-        return None
-    first = "uno" if int(day) == 1 else cardinal(int(day))
-    return f"{first} de {_MONTHS[int(month) - 1]}" + (f" de {cardinal(int(year))}" if year else "")
+_MINUTES = {0: "en punto", 15: "y cuarto", 30: "y media"}
 
 
-def _long_date(found: Match) -> str:
-    return _date(found["day"], found["month"], found["year"]) or found.group()
+def _clock(hour: int, minutes: int, seconds: int | None) -> str:
+    if seconds is None:
+        return f"{_agree(cardinal(hour), 'horas')} {_MINUTES.get(minutes) or f'y {cardinal(minutes)}'}"
+    parts = (hour, "hora"), (minutes, "minuto"), (seconds, "segundo")
+    return " ".join(f"{_agree(cardinal(n), f'{unit}s')} {unit}{'' if n == 1 else 's'}" for n, unit in parts)
 
 
-_NOUN = re.compile(r"\s(?!(?:de|del|y|o|por|para|que|en)\b)([a-záéíóúñ]+)")
+_MASCULINE = frozenset((
+    "aroma", "artista", "atleta", "clima", "dentista", "diagrama", "drama", "día", "esquema", "fantasma", "futbolista",
+    "guía", "idioma", "mapa", "periodista", "planeta", "poema", "poeta", "policía", "problema", "programa", "sistema",
+    "telegrama", "tema", "tranvía", "turista",
+))  # fmt: skip
+"""Nouns in -a that are not feminine."""
+_NO_NOUNS = frozenset((
+    "a", "al", "con", "cuando", "de", "del", "desde", "e", "el", "en", "entre", "es", "está", "fue", "hasta", "la", "las",
+    "lo", "los", "mientras", "menos", "más", "ni", "no", "o", "para", "pero", "por", "que", "se", "según", "sin", "sobre",
+    "son", "tras", "u", "un", "una", "y", "ya",
+))  # fmt: skip
+"""Words that no number before them counts."""
 
 
-def _half(noun: str) -> str:
-    return "media" if noun.endswith("a") else "medio"
+def _agree(words: str, noun: str) -> str:
+    """Return a number in the gender of the noun behind it; before a masculine one "uno" loses its o."""
+    if not noun[:1].islower() or noun in _NO_NOUNS:
+        return words
+    if _is_feminine(noun) and (words == "uno" or noun.endswith("s")):
+        return _feminine(words)
+    return re.sub("uno$", "un", re.sub("veintiuno$", "veintiún", words))
 
 
-def _slash(found: Match) -> str:
-    top, bottom = int(found["top"]), int(found["bottom"])
-    whole = f"{_whole(found['whole'])} y " if found["whole"] else ""
-    if 0 < top < bottom <= 10 and found.string.startswith(" parte", found.end()):
-        kind = "tercera" if bottom == 3 else _FRACTIONS[bottom][:-1] + "a"
-        return whole + (f"una {kind}" if top == 1 else f"{_feminine(cardinal(top))} {kind}s")
-    if not whole and (top, bottom) == (1, 2) and (noun := _NOUN.match(found.string, found.end())):
-        return _half(noun[1])
-    if 0 < top < bottom <= 10:
-        return whole + _fraction(top, bottom)
-    if not whole and (date := _date(found["top"], found["bottom"], None)):
-        return date
-    return f"{found['whole'] or ''} {cardinal(top)} sobre {cardinal(bottom)}".strip()
-
-
-def _fraction(top: int, bottom: int) -> str:
-    return f"{'un' if top == 1 else cardinal(top)} {_FRACTIONS[bottom]}{'' if top == 1 else 's'}"
-
-
-def _vulgar(found: Match) -> str:
-    value = Fraction(unicodedata.numeric(found[2])).limit_denominator(100)
-    words = _fraction(value.numerator, value.denominator)
-    if not found[1]:
-        noun = _NOUN.match(found.string, found.end())
-        return f" {_half(noun[1] if noun else '') if value == Fraction(1, 2) else words} "
-    half, whole = "medio", _whole(found[1])
-    if re.match(r"\s\w+as?\b", found.string[found.end() :]):
-        half, whole = "media", _feminine(whole)
-    return f" {whole} y {half if value == Fraction(1, 2) else words} "
-
-
-def _part_of_unit(found: Match) -> str:
-    value = Fraction(unicodedata.numeric(found[3])).limit_denominator(100) if found[3] else None
-    top, bottom = (value.numerator, value.denominator) if value else (int(found[1]), int(found[2]))
-    unit = _UNITS_AFTER[found[4]][0]
-    if (top, bottom) == (1, 2):
-        return f"{'media' if unit.endswith('a') else 'medio'} {unit}"
-    return (
-        f"{_fraction(top, bottom)} de {unit}" if 0 < top < bottom and bottom in _FRACTIONS else found.group()
-    )
-
-
-def _telephone(number: Match) -> str:
-    groups = re.findall(r"\+?\d+", number.group())
-    return ", ".join(
-        ("más " if group[0] == "+" else "") + " ".join(_UNITS[int(digit)] for digit in group.lstrip("+"))
-        for group in groups
-    )
-
-
-def _clock(time: Match) -> str:
-    hour, minutes = int(time[1]), time[2]
-    return f"{_feminine(cardinal(hour))} {_minutes(minutes)}" if hour <= 24 else time.group()
-
-
-def _amount(found: Match) -> str:
-    """Return a number with its unit, in one order: number, thousands or millions, unit."""
-    digits, large, unit = found["digits"], found["large"], found["unit"]
-    one, many = _UNITS_AFTER[unit]
-    minus = "menos " if found["minus"] else ""
-    if large:
-        words = _before_noun(_number(digits, ""))
-        link = "" if large in ("mil", "k") else " de"
-        return f" {minus}{words} {_LARGE[large]}{link} {many} "
-    words = _number(digits, "")
-    if one == many:
-        return f" {minus}{words} {one} "
-    words = _feminine(words) if one.endswith("a") else _before_noun(words)
-    link = "de " if re.search(r"mill(?:ón|ones)$", words) and unit in _MONEY else ""
-    return f" {minus}{words} {link}{one if digits == '1' else many} "
+def _is_feminine(noun: str) -> bool:
+    return noun.islower() and noun.endswith(("a", "as")) and noun.removesuffix("s") not in _MASCULINE
 
 
 def _feminine(words: str) -> str:
-    words = re.sub(r"(cient|quinient)os\b", r"\1as", words)
-    return f"{words[:-1]}a" if words.endswith("uno") else words
+    return re.sub("uno$", "una", re.sub(r"(cient|quinient)os\b", r"\1as", words))
+
+
+def _decimals(mark: str, digits: str) -> str:
+    is_read_whole = digits[0] != "0" and len(digits) <= _MOST_DIGITS
+    words = cardinal(int(digits)) if is_read_whole else one_by_one(digits, cardinal)
+    return f"{'coma' if mark == ',' else 'punto'} {words}"
+
+
+_FRACTIONS = {2: "medio", 3: "tercio"}
+
+
+def _fraction(top: int, bottom: int) -> str | None:
+    if not 0 < top < bottom <= 10:
+        return None
+    name = _FRACTIONS.get(bottom) or ordinal(bottom)
+    return f"{'un' if top == 1 else cardinal(top)} {name}{'' if top == 1 else 's'}"
+
+
+def _half(noun: str) -> str:
+    return "media" if _is_feminine(noun) else "medio"
+
+
+def _half_of(words: str, unit: str) -> str:
+    return f"{_half(unit)} {unit}" if words == "un medio" else f"{words} de {unit}"
+
+
+def _noun_behind(found: Match) -> str:
+    word = re.match(r"\s([a-záéíóúñ]+)", found.string[found.end() :])
+    return word[1] if word and word[1] not in _NO_NOUNS else ""
+
+
+def _slash(found: Match) -> str:
+    """Return parts ("tres cuartas partes"), half a thing or a date; other numbers with a slash as they are."""
+    top, bottom, noun = int(found["top"]), int(found["bottom"]), _noun_behind(found)
+    if 0 < top < bottom <= 10:
+        if noun.startswith("parte"):
+            whole = f"{cardinal(int(found['whole']))} y " if found["whole"] else ""
+            kind = ordinal(bottom, feminine=True) if bottom > 2 else "media"
+            return f"{whole}{_feminine(cardinal(top))} {kind}{'' if top == 1 else 's'}"
+        return _half(noun) if noun and (top, bottom) == (1, 2) and not found["whole"] else found.group()
+    is_date = not found["whole"] and 1 <= top <= 31 and 1 <= bottom <= 12
+    return _date(top, bottom, None) if is_date else found.group()
+
+
+def _vulgar(found: Match) -> str:
+    """Return a number and a fraction, or half a thing."""
+    noun, value = _noun_behind(found), vulgar_value(found["sign"] or "½")
+    part = _half(noun) if value == Fraction(1, 2) else _fraction(value.numerator, value.denominator)
+    if not found["whole"]:
+        return f" {part} "
+    whole = cardinal(int(found["whole"]))
+    return f" {_feminine(whole) if _is_feminine(noun) else whole} y {part} "
+
+
+_UNITS_OF_MEASURE = {
+    "¢": ("centavo", "centavos"), "%": ("por ciento", "por ciento"), "‰": ("por mil", "por mil"), "°C": ("grado Celsius", "grados Celsius"),
+    "°F": ("grado Fahrenheit", "grados Fahrenheit"), "ºC": ("grado Celsius", "grados Celsius"),
+    "º": ("grado", "grados"), "ºF": ("grado Fahrenheit", "grados Fahrenheit"), "°": ("grado", "grados"), "km": ("kilómetro", "kilómetros"),
+    "km/h": ("kilómetro por hora", "kilómetros por hora"), "m/s": ("metro por segundo", "metros por segundo"),
+    "km²": ("kilómetro cuadrado", "kilómetros cuadrados"), "m²": ("metro cuadrado", "metros cuadrados"),
+    "cm²": ("centímetro cuadrado", "centímetros cuadrados"), "m³": ("metro cúbico", "metros cúbicos"),
+    "cm³": ("centímetro cúbico", "centímetros cúbicos"), "m": ("metro", "metros"), "cm": ("centímetro", "centímetros"),
+    "mm": ("milímetro", "milímetros"), "kg": ("kilogramo", "kilogramos"), "g": ("gramo", "gramos"),
+    "mg": ("miligramo", "miligramos"), "l": ("litro", "litros"), "L": ("litro", "litros"), "ml": ("mililitro", "mililitros"),
+    "h": ("hora", "horas"), "min": ("minuto", "minutos"), "s": ("segundo", "segundos"), "GB": ("gigabyte", "gigabytes"),
+    "MB": ("megabyte", "megabytes"), "TB": ("terabyte", "terabytes"), "KB": ("kilobyte", "kilobytes"), "W": ("vatio", "vatios"),
+    "kW": ("kilovatio", "kilovatios"), "kWh": ("kilovatio hora", "kilovatios hora"), "V": ("voltio", "voltios"),
+    "Hz": ("hercio", "hercios"), "kHz": ("kilohercio", "kilohercios"), "MHz": ("megahercio", "megahercios"),
+    "GHz": ("gigahercio", "gigahercios"), "kcal": ("kilocaloría", "kilocalorías"), "ha": ("hectárea", "hectáreas"),
+    "cv": ("caballo", "caballos"), "CV": ("caballo", "caballos"), "t": ("tonelada", "toneladas"), "dB": ("decibelio", "decibelios"), "Ω": ("ohmio", "ohmios"), "″": ("pulgada", "pulgadas"), "mi": ("milla", "millas"),
+}  # fmt: skip
+_MONEY = {
+    "€": Money("euro", "euros"), "EUR": Money("euro", "euros"), "$": Money("dólar", "dólares"),
+    "US$": Money("dólar estadounidense", "dólares estadounidenses"), "USD": Money("dólar estadounidense", "dólares estadounidenses"),
+    "NT$": Money("dólar taiwanés", "dólares taiwaneses"), "HK$": Money("dólar de Hong Kong", "dólares de Hong Kong"),
+    "A$": Money("dólar australiano", "dólares australianos"), "C$": Money("dólar canadiense", "dólares canadienses"),
+    "S$": Money("dólar de Singapur", "dólares de Singapur"), "R$": Money("real", "reales"),
+    "MXN": Money("peso mexicano", "pesos mexicanos"), "£": Money("libra", "libras"), "¥": Money("yen", "yenes"),
+    "₹": Money("rupia", "rupias"), "₽": Money("rublo", "rublos"), "₿": Money("bitcoin", "bitcoins"),
+}  # fmt: skip
+_UNIT = "|".join(map(re.escape, sorted(_UNITS_OF_MEASURE, key=len, reverse=True)))
+_SIGN = "|".join(map(re.escape, sorted(_MONEY, key=len, reverse=True)))
+_SIGNS = {
+    "<=": "menor o igual que", "≤": "menor o igual que", ">=": "mayor o igual que", "≥": "mayor o igual que", "->": "a",
+    "=>": "a", "→": "a", "&": "y", "+": "más", "=": "igual a", "@": "arroba", "#": "almohadilla", "×": "por",
+    "÷": "dividido entre", "±": "más menos", "<": "menor que", ">": "mayor que", "≠": "distinto de", "≈": "aproximadamente",
+    "~": "aproximadamente", "∞": "infinito", "√": "raíz cuadrada de", "§": "sección", "©": "copyright", "°": "grados",
+    "%": "por ciento", "‰": "por mil", "¢": "centavos", "²": "al cuadrado", "³": "al cubo", "π": "pi", "µ": "micro",
+    "Ω": "ohmios", "^": "circunflejo", "º": "", "ª": "", "∑": "suma de",
+}  # fmt: skip
+_ADDRESSES = {
+    ".": "punto", "/": "barra", "-": "guion", "_": "guion bajo", "@": "arroba", ":": "dos puntos", "?": "interrogación",
+    "=": "igual", "&": "y", "#": "almohadilla", "%": "por ciento", "~": "tilde", "+": "más", "\\": "barra invertida",
+}  # fmt: skip
+_QUEENS = ("Isabel", "Juana", "María", "Cristina", "Margarita", "Catalina", "Ana")
+_NUMBERED = "capítulo|tomo|volumen|parte|acto|escena|libro|fase|anexo|título|artículo|nivel|tipo|clase|grupo|canto|liga|episodio"
+_NO_RULERS = "Yo|Tú|El|La|Los|Las|Un|Una|Que|En|De|Al|Se|No|Me|Te|Lo|Si|Ya|Le|Por|Con|Pero"
 
 
 def _ordinal_sign(found: Match) -> str:
@@ -233,28 +238,14 @@ def _ruler(found: Match) -> str:
     return f"{found['name']} {ordinal(number, feminine=is_queen) if number <= 10 else cardinal(number)}"
 
 
-def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
-    """Yield patterns and what replaces them, in the order in which they are applied."""
-    # Minus signs, addresses, telephone numbers.
-    yield rf"(?<![\d.,])\d{{{_MOST_DIGITS + 1},}}", lambda m: f" {_whole(m.group())} "
-    yield r"(?<=\d)\s?−\s?(?=\d)|(?<=\w)\s−\s(?=\w)", " menos "
-    yield "[−‐‑‒﹣]", "-"
+def _first() -> Iterator[Rule]:
+    # One character for what has many.
+    yield "[‐‑‒﹣]", "-"
     yield "⁄", "/"
-    yield "[₀-₉]", lambda m: str(ord(m.group()) - ord("₀"))
-    yield r"(?<=\d)['’]s\b", ""
-    yield r"(\d\s?[kcdm]?m)([23])\b", lambda m: m[1] + "²³"[int(m[2]) - 2]
-    yield rf"(?:{_SIGN})\s?(?=[\d.,]+\s?(?:pesos|euros|dólares)\b)", ""
-    yield r"\bv(?=\d+\.\d)", "versión "
     yield "℃", "°C"
-    yield r"(?i)\bhttps?://[^\s<>\"]+|\bwww\.[^\s<>\"]+", _address
-    yield r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+", _address
-    yield rf"(?<![\w@.-])(?:[a-zA-Z0-9][\w-]{{0,62}}\.)+(?:{_DOMAINS})\b(?![\w@-])(?:/[^\s<>\"]*)?", _address
-    yield TILDE_OF_RANGE, " a "
-    yield TILDE_OF_TONE, " "
-    yield r"(?<![\w.,])\+\d{1,3}[\s.-]?\d+(?:[\s.-]\d{2,})+(?![\w-])", _telephone
-    yield r"(?<![\w.,-])[6789]\d{2}[\s-]\d{3}[\s-]\d{3}(?![\w-])", _telephone
-    yield r"(?<![\w.,-])\(?[6789]\d{1,2}\)?[\s-]\d{2,3}[\s-]\d{2}[\s-]\d{2}(?![\w-])", _telephone
-    yield r"(?<![\w.,-])\d{3}-\d{4}(?![\w-])", _telephone
+    yield "[₀-₉]", lambda found: str(ord(found.group()) - ord("₀"))
+    yield r"(?<=\d)['’]s\b", ""
+    yield r"(\d\s?[kcdm]?m)([23])\b", lambda found: found[1] + "²³"[int(found[2]) - 2]
     # Abbreviations.
     for pattern, word in {
         r"\bsr\.": "señor", r"\bsra\.": "señora", r"\bsrta\.": "señorita", r"\bsres\.": "señores", r"\bdr\.": "doctor",
@@ -268,183 +259,80 @@ def _rules() -> Iterator[tuple[str, Callable[[Match], str] | str]]:
         yield f"(?i){pattern}", word
     yield r"\b[nN](?:\.?\s?[º°o]\.?|úm\.|ro\.)\s?(?=\d)|№\s?|(?<!\w)#(?=\d)", " número "
     # Ordinal and Roman numerals.
-    yield r"\b(\d{1,2})(?:r|d|t|m|v|n)([oa])\b", _ordinal_sign
+    yield r"\b(\d{1,2})(?:e?r|d|t|m|v|n)([oa])\b", _ordinal_sign
     yield r"(?i)\b(\d{1,2})\.?(er)\b", _ordinal_sign
-    yield r"(?<![\w-])(\d{1,2})\.?\s?([ºª])(?![CF]\b)", _ordinal_sign
+    yield r"(?<![\w−-])(\d{1,2})\.?\s?([ºª])(?![CF]\b)", _ordinal_sign
     yield (
         r"\b(\d{1,2})(?:\.)?°(?=\s?(?:piso|puesto|lugar|grado|aniversario)\b)(?=())",
-        lambda m: ordinal(int(m[1])),
+        lambda found: ordinal(int(found[1])),
     )
     yield (
         rf"\b({ROMAN})(?=\s(?:Guerra|República|Edición|edición|Conferencia|Cumbre)\b)",
-        lambda m: ordinal(roman_value(m[1]), feminine=True),
+        lambda found: ordinal(roman_value(found[1]), feminine=True),
     )
     yield (
         rf"\b({ROMAN})(?=\s(?i:congreso|festival|concurso|encuentro|concilio|imperio|premio|aniversario|centenario|torneo|maratón)\b)",
-        lambda m: re.sub(r"(primer|tercer)o$", r"\1", ordinal(roman_value(m[1]))),
+        lambda found: re.sub(r"(primer|tercer)o$", r"\1", ordinal(roman_value(found[1]))),
     )
     yield rf"\b(?P<name>[Ss]iglos?) (?P<numeral>{ROMAN})\b", _ruler
-    yield rf"\b([Ss]iglos? \w+(?: y| al?| o)) ({ROMAN})\b", lambda m: f"{m[1]} {cardinal(roman_value(m[2]))}"
-    yield rf"(?i:\b({_NUMBERED})) ({ROMAN})\b", lambda m: f"{m[1]} {cardinal(roman_value(m[2]))}"
     yield (
-        rf"\b(?P<name>(?!(?:Yo|Tú|El|La|Los|Las|Un|Una|Que|En|De|Al|Se|No|Me|Te|Lo|Si|Ya|Le|Por|Con|Pero)\b)[A-ZÁÉÍÓÚÑ][a-záéíóúñ]+) (?P<numeral>(?!XXX?\b){ROMAN})\b(?!['’.]\w)",
+        rf"\b([Ss]iglos? \w+(?: y| al?| o)) ({ROMAN})\b",
+        lambda found: f"{found[1]} {cardinal(roman_value(found[2]))}",
+    )
+    yield rf"(?i:\b({_NUMBERED})) ({ROMAN})\b", lambda found: f"{found[1]} {cardinal(roman_value(found[2]))}"
+    yield (
+        rf"\b(?P<name>(?!(?:{_NO_RULERS})\b)[A-ZÁÉÍÓÚÑ][a-záéíóúñ]+) (?P<numeral>(?!XXX?\b){ROMAN})\b(?!['’.]\w)",
         _ruler,
     )
-    # Dates and times.
+    # Money and what is said without its sign, rates.
+    yield rf"(?:{_SIGN})\s?(?=[\d.,]+\s?(?:pesos|euros|dólares)\b)", ""
     yield (
-        r"(?<![\d/.-])(?P<day>\d{1,2})([/.-])(?P<month>\d{1,2})\2(?P<year>\d{4})(?![\d/]|[.-]\d)",
-        _long_date,
+        rf"\b((?i:el|al|del|un|una|la|cada|por)) ({_SIGN})(?!\w|\s?\d)",
+        lambda found: f"{found[1]} {_MONEY[found[2]].one}",
     )
-    yield r"(?<![\d-])(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})(?![\d-])", _long_date
+    yield rf"((?:{_SIGN})(?:\s?[\d.,]*\d)?|\b(?:euro|dólare?|peso|libra|centavo)s?)\s?/\s?({_UNIT})(?!\w)", lambda found: f"{found[1]} por {_UNITS_OF_MEASURE[found[2]][0]}"  # fmt: skip
+    yield (
+        rf"(?<!\d)(?<!\d )(?:½|(?<![\w/.,])1/2)\s?({_SIGN})(?!\w)",
+        lambda found: _half_of("un medio", _MONEY[found[1]].one),
+    )
+    yield r"\s?/\s?(?=(?:segundo|minuto|hora|día|noche|semana|mes|año|persona)s?\b)", " por "
+    # Feet, inches, minutes of a degree.
+    yield r"(?<![\w.,])(\d{1,2})'\s?(\d{1,2})[\"″”]", r"\1 pies y \2 pulgadas"
+    yield r"(?<=\d[°º])\s?(\d{1,2})['′’]", r" \1 minutos"
+    yield r"(?<!\d)\"[^\"]*\"|(?<![\w.,])(\d+(?:[.,]\d+)?)\s?[\"″]", lambda found: f"{found[1]} pulgadas" if found[1] else found.group()  # fmt: skip
+    # Versions, ratios, fractions, powers, sums.
+    yield r"\bv(?=\d+\.\d)", "versión "
+    yield r"(?<=\bversión )\d{1,4}(?:\.\d{1,4}){2,}", lambda found: " punto ".join(cardinal(int(part)) for part in found.group().split("."))  # fmt: skip
+    yield r"(?<![\d:])(?!(?:[01]?\d|2[0-4]):[0-5]\d(?!\d))(\d{1,3}):(\d{1,2})(?![\d:])", lambda found: f"{cardinal(int(found[1]))} a {cardinal(int(found[2]))}"  # fmt: skip
     yield r"(?<![\d/])24/7(?![\d/])", "veinticuatro siete"
     yield r"(?<![\d/])50/50(?![\d/])", "cincuenta cincuenta"
-    yield (
-        r"\b(\d{1,2}):(\d{2}):(\d{2})(?![\d:])",
-        lambda m: (
-            f"{_feminine(cardinal(int(m[1])))} horas {cardinal(int(m[2]))} minutos {cardinal(int(m[3]))} segundos"
-        ),
-    )
-    yield r"\b(\d{1,2})[:.](\d{2})\s?h(?:oras|rs?|s)?\b", _clock
-    yield r"\b(\d{1,2}):(\d{2})(?![\d:])", _clock
-    yield (
-        r"(?<![\d:])(\d{1,3}):(\d{1,2})(?![\d:])",
-        lambda m: f"{cardinal(int(m[1]))} a {cardinal(int(m[2]))}",
-    )
-    # Money, degrees and units.
-    minus = r"(?P<minus>(?<![\w.)\]%°'])-)?"
-    large = rf"(?:\s?(?P<large>{'|'.join(_LARGE)})\b(?:\s?de\b)?)?"
-    yield (
-        rf"(?<![\w.,])({_NUMBER})\s?[-–]\s?(?={_NUMBER}\s?(?:{_UNIT})(?![\w²³]))",
-        lambda m: f"{_number(m[1], '')} a ",
-    )
-    yield rf"{minus}(?<!\w)(?P<unit>{_SIGN})\s?(?P<digits>{_NUMBER}){large}", _amount
-    yield rf"{minus}(?<![\w.,])(?P<digits>{_NUMBER}){large}\s?(?P<unit>{_SIGN})(?!\w)", _amount
-    yield (
-        r"(?<![\w.,])(\d{1,2})'\s?(\d{1,2})[\"″”]",
-        lambda m: f"{cardinal(int(m[1]))} pies y {cardinal(int(m[2]))} pulgadas",
-    )
-    yield r"(?<=\d[°º])\s?(\d{1,2})['′’]", lambda m: f" {cardinal(int(m[1]))} minutos"
-    yield (
-        rf"(?<!\d)\"[^\"]*\"|(?<![\w.,])({_NUMBER})\s?[\"″]",
-        lambda m: f"{_feminine(_number(m[1], ''))} pulgadas" if m[1] else m.group(),
-    )
-    yield (
-        rf"(?<![\w.,])(?P<digits>{_NUMBER})\s?(?P<unit>{_UNIT})/(?P<per>{_UNIT})(?![\w²³/])",
-        lambda m: f"{_number(m['digits'], '')} {_UNITS_AFTER[m['unit']][1]} por {_UNITS_AFTER[m['per']][0]}",
-    )
-    yield rf"{minus}(?<![\w.,/])(?P<digits>{_NUMBER})\s?(?P<unit>{_UNIT})(?P<large>(?!))?(?![\w²³/])", _amount
-    yield (
-        rf"\b(euros?|dólares?|pesos?|libras?|centavos?)\s*/\s?({_UNIT})(?!\w)",
-        lambda m: f"{m[1]} por {_UNITS_AFTER[m[2]][0]}",
-    )
-    yield rf"(?<![\w/.,])(?:(\d{{1,2}})/(\d{{1,2}})|([½¼¾⅓⅔]))\s?({_UNIT})(?![\w²³/])", _part_of_unit
-    yield rf"(?<!\w)(?:{_SIGN})(?!\w)", lambda m: f" {_UNITS_AFTER[m.group()][0]} "
-    yield r"\s?/\s?(?=(?:segundo|minuto|hora|día|noche|semana|mes|año|persona|noche)s?\b)", " por "
-    # Versions, fractions, ranges, sums.
-    yield r"(?<![\w.,])(?!\d{1,3}(?:\.\d{3})+(?!\d))\d+(?:\.\d+){2,}(?!\w|\.\d)", _version
-    yield r"(?<![\w./])(?:(?P<whole>\d+) )?(?P<top>\d{1,3})/(?P<bottom>\d{1,3})(?![\w/]|[.,]\d)", _slash
-    yield "(\\d+)?\\s?([¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])", _vulgar
-    yield r"(?<=\d)\s?[-–]\s?(?=\d+(?:,\d+)?\s?=)", " menos "
-    yield rf"(?<![\w.)\]%°'])-(?={_NUMBER})", "menos "
-    yield rf"(?<![\w.,-])({_NUMBER})\s?[-–]\s?(?={_NUMBER}(?![\w-]|[.,]\d))", r"\1 a "
-    yield r"(?<=\d)\s?[*×x]\s?(?=\d)", " por "
-    yield r"(?<=[\w)])²", " al cuadrado "
-    yield r"(?<=[\w)])³", " al cubo "
+    yield rf"(?<![\w./])(?:(?P<whole>\d+) )?(?P<top>\d{{1,3}})/(?P<bottom>\d{{1,3}})(?![\w/]|[.,]\d|\s?(?:{_UNIT})(?![\w²³]))", _slash  # fmt: skip
+    yield rf"(?P<whole>\d+)\s?(?P<sign>[¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])|½(?!\s?(?:{_UNIT})(?![\w²³/]))", _vulgar
     yield r"(?<=\w)\s?\^\s?(?=\w)", " elevado a "
-    # Signs.
-    yield r"(?<!\w)#(?=[^\W\d])", " hashtag "
-    yield r"<=|≤", " menor o igual que "
-    yield r">=|≥", " mayor o igual que "
-    yield r"[-=]>|→", " a "
-    yield r"[~≈]\s?(?=\d)", " aproximadamente "
-    for sign, word in {
-        "&": "y", "+": "más", "=": "igual a", "@": "arroba", "#": "almohadilla", "×": "por", "÷": "dividido entre",
-        "±": "más menos", "<": "menor que", ">": "mayor que", "≠": "distinto de", "≈": "aproximadamente", "∞": "infinito",
-        "√": "raíz cuadrada de", "§": "sección", "©": "copyright", "°": "grados", "%": "por ciento", "‰": "por mil",
-        "¢": "centavos", "~": "tilde", "π": "pi", "µ": "micro", "Ω": "ohmios", "^": "circunflejo",
-        "º": "", "ª": "", "∑": "suma de",
-    }.items():  # fmt: skip
-        yield re.escape(sign), f" {word} " if word else ""
-    # Numbers.
-    yield r"(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)", " "
-    yield _NUMBER, lambda m: f" {_number(m.group(), m.string[m.end() :])} "
+    yield r"(?<=\d)\s?[-–]\s?(?=\d+(?:,\d+)?\s?=)", " menos "
 
 
-def _version(found: Match) -> str:
-    groups = found.group().split(".")
-    return " punto ".join(_whole(group) for group in groups)
+_speller = Speller(
+    Wording(
+        cardinal=cardinal, point="coma", minus="menos", per="por", to="a", over="sobre", times="por",
+        signs=_SIGNS, addresses=_ADDRESSES, units=_UNITS_OF_MEASURE, money=_MONEY,
+        large={"mil": "mil", "M": "millones", "millón": "millón", "millones": "millones", "mil millones": "mil millones",
+               "billón": "billón", "billones": "billones", "bn": "mil millones", "k": "mil"},
+        date=_date, clock=_clock,
+        clock_pattern=r"(?<![\d:,.])(?P<hour>\d{1,2})(?::|\.(?=\d\d\s?h(?:oras|rs?|s)?\b))(?P<minutes>\d{2})(?::(?P<seconds>\d{2}))?(?![\d:])(?:\s?h(?:oras|rs?|s)?\b)?",
+        fractions=_fraction, half_after=_half_of, agree=_agree, decimals=_decimals, large_link=" de ",
+        domains="com|org|net|edu|gov|gob|info|es|mx|ar|co|cl|pe|ve|uy|eu|io|ai|tv|app|dev|cat",
+        telephone=r"[+0].+|.*\(.+|[6789]\d\d([ -])\d{3}\1\d{3}|[6789]\d{1,2}[ -]\d{2,3}[ -]\d\d[ -]\d\d|\d{3}-\d{4}",
+        first=tuple(_first()),
+    )
+)  # fmt: skip
 
 
-def cardinal(number: int) -> str:
-    """Return a number from 0 in Spanish words; digit by digit from 10**18."""
-    if number < 30:
-        return _UNITS[number]
-    if number < 100:
-        tens, unit = divmod(number, 10)
-        return _TENS[tens - 3] + (f" y {_UNITS[unit]}" if unit else "")
-    if number < 1000:
-        hundreds, rest = divmod(number, 100)
-        if number == 100:
-            return "cien"
-        return _HUNDREDS.split()[hundreds - 1] + (f" {cardinal(rest)}" if rest else "")
-    if number >= 10**_MOST_DIGITS:
-        return " ".join(_UNITS[int(digit)] for digit in str(number))
-    scale, one, many = next(row for row in _SCALES if number >= row[0])
-    count, rest = divmod(number, scale)
-    head = one if count == 1 else f"{_before_noun(cardinal(count))} {many}"
-    return head + (f" {cardinal(rest)}" if rest else "")
+def spell_out(text: str) -> str:
+    """Return a Spanish text with every number, sign and common abbreviation in words."""
+    return _speller(text)
 
 
-_SCALES = (
-    (10**12, "un billón", "billones"),
-    (10**6, "un millón", "millones"),
-    (1000, "mil", "mil"),
-)
-
-
-def _number(digits: str, after: str) -> str:
-    if re.fullmatch(r"\d{1,3}(?:[.\u00a0\u202f]\d{3})+(?:,\d+)?", digits):
-        digits = re.sub(r"[.\u00a0\u202f]", "", digits)
-    whole, mark, decimals = re.fullmatch(r"(\d+)([.,]?)(\d*)", digits).groups()  # type: ignore[union-attr]
-    words = _whole(whole)
-    if mark:
-        return f"{words} {'coma' if mark == ',' else 'punto'} {_whole(decimals)}"
-    noun = re.match(r"\s+(?!(?:de|del|y|o|a|por|más|menos)\b)([a-záéíóúñ]+)", after)
-    if noun is None:
-        return words
-    return _feminine(words) if noun[1].endswith("as") and noun[1] not in _MASCULINE else _before_noun(words)
-
-
-_MASCULINE = frozenset((
-    "días", "problemas", "programas", "sistemas", "temas", "mapas", "planetas", "idiomas", "climas", "poetas", "dramas",
-    "poemas", "esquemas", "diagramas", "gramas", "tranvías", "policías", "guías", "atletas", "artistas", "turistas", "tras",
-    "mientras", "más", "esquemas", "futbolistas", "periodistas", "dentistas", "telegramas", "fantasmas", "aromas",
-))  # fmt: skip
-"""Plurals in -as that are not feminine, or no nouns."""
-
-
-def _whole(digits: str) -> str:
-    if len(digits) > _MOST_DIGITS or (len(digits) > 1 and digits[0] == "0"):
-        return " ".join(_UNITS[int(digit)] for digit in digits)
-    return cardinal(int(digits))
-
-
-def _before_noun(words: str) -> str:
-    # "veintiuno" loses its o before a noun.
-    if words.endswith("veintiuno"):
-        return words[:-3] + "ún"
-    return words[:-1] if words.endswith("uno") else words
-
-
-def _minutes(digits: str) -> str:
-    return {"00": "en punto", "15": "y cuarto", "30": "y media"}.get(digits, f"y {int(digits)}")
-
-
-_RULES = [(re.compile(pattern), replacement) for pattern, replacement in _rules()]
-
-_TOKEN = re.compile(r"[^\W\d_]+|[;:,.!?…—–\"“”()«»]")
-_SPANISH_PUNCTUATION = frozenset(';:,.!?…—–"“”()«»')
-_MARKS = {"–": "—", "«": "“", "»": "”"}
 _ACCENTS = dict(zip("áéíóú", "aeiou", strict=True))
 _UNSTRESSED = frozenset([
     "el", "la", "los", "las", "lo", "un", "al", "del", "de", "que", "y", "e", "o", "u", "ni", "en", "a",
@@ -452,17 +340,13 @@ _UNSTRESSED = frozenset([
     "sus", "si",
 ])  # fmt: skip
 """Words without stress."""
-_LIGHT = frozenset(
-    ["para", "sobre", "desde", "hasta", "entre", "pero", "como", "porque", "aunque", "donde", "cuando"]
-)
+_LIGHT = frozenset([
+    "para", "sobre", "desde", "hasta", "entre", "pero", "como", "porque", "aunque", "donde", "cuando",
+])  # fmt: skip
 """Words with a secondary stress only, on their first syllable."""
 _SPECIAL = {
-    "méxico": "méjico",
-    "mexicano": "mejicano",
-    "mexicana": "mejicana",
-    "texas": "tejas",
-    "oaxaca": "oajaca",
-}
+    "méxico": "méjico", "mexicano": "mejicano", "mexicana": "mejicana", "texas": "tejas", "oaxaca": "oajaca",
+}  # fmt: skip
 """Words with an x that is pronounced as j."""
 _LETTERS = {
     "f": "f", "k": "k", "q": "k", "l": "l", "m": "m", "n": "n", "ñ": "ɲ", "p": "p", "s": "s", "t": "t", "w": "w",
@@ -478,35 +362,29 @@ _NASAL = re.compile(r"n(?= ?[pbmf])")
 def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     """Return a Spanish text in Kokoro's alphabet, and the words and signs in it that have no reading.
 
-    English words are read by ``foreign``. Outside Spain z and soft c are read as s, ll as y. As espeak-ng writes it, since Kokoro was trained with
-    that: stress is written before the stressed vowel, b d g soften between open sounds, falling diphthongs are one
-    symbol where Kokoro has one.
+    English words are read by ``foreign``. Outside Spain z and soft c are read as s, ll as y. As espeak-ng writes it,
+    since Kokoro was trained with that: stress is written before the stressed vowel, b d g soften between open sounds,
+    falling diphthongs are one symbol where Kokoro has one.
     """
     seseo = tag not in ("es", "es-es")
-    spelled = unicodedata.normalize("NFC", spell_out(text)).lower()
-    phonemes, position = "", 0
-    skipped: list[str] = []
+    found, skipped = spelling.tokens(spell_out(text))
+    phonemes = ""
     english: list[str] = []
-    for token in _TOKEN.finditer(spelled):
-        skipped += filter(has_sound, spelled[position : token.start()])
-        position = token.end()
-        if token.group() in _SPANISH_PUNCTUATION:
-            phonemes += _MARKS.get(token.group(), token.group()) if phonemes else ""
+    for token in (part for whole in found for part in spelling.parts(whole, (), "[^'-]+")):
+        if not token.is_word:
+            phonemes += spelling.mark(token.text) if phonemes else ""
             continue
-        skipped += (sign for sign in token.group() if not sign.isalpha())  # a power or fraction by itself
-        letters = "".join(_NO_BASE.get(letter, letter) for letter in token.group() if letter.isalpha())
-        if letters:
-            if _ENGLISH.fullmatch(letters):
-                sounds, unread = foreign(letters)
-                skipped += unread
-                english.append(sounds)
-                phonemes += (" " if phonemes else "") + _ENGLISH_WORD
-                continue
+        letters = "".join(_NO_BASE.get(letter, letter) for letter in token.text)
+        if _ENGLISH.fullmatch(letters):
+            sounds, unread = foreign(letters)
+            skipped += unread
+            english.append(sounds)
+            sounds = _ENGLISH_WORD
+        else:
             sounds = _word(letters, seseo=seseo)
             if not any(map(str.isalpha, sounds)) and letters != "h":
-                skipped.append(token.group())
-            phonemes += (" " if phonemes else "") + sounds
-    skipped += filter(has_sound, spelled[position:])
+                skipped.append(token.text)
+        phonemes += f" {sounds}" if phonemes else sounds
     softened = _soften(_NASAL.sub("m", phonemes))
     return re.sub(_ENGLISH_WORD, lambda _: english.pop(0), softened), skipped
 
@@ -520,18 +398,9 @@ _ENGLISH = re.compile(
 """A word with letters side by side as in English and hardly in Spanish, and without an accent."""
 
 _NO_BASE = {
-    "ł": "l",
-    "ø": "o",
-    "đ": "d",
-    "ß": "ss",
-    "æ": "e",
-    "œ": "e",
-    "þ": "z",
-    "ð": "d",
-    "ı": "i",
-    "ħ": "j",
-    "ŋ": "ng",
-}
+    "ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "e", "œ": "e", "þ": "z", "ð": "d", "ı": "i", "ħ": "j", "ŋ": "ng",
+}  # fmt: skip
+"""Letters of other alphabets as they are read in Spanish."""
 
 
 def _word(word: str, *, seseo: bool) -> str:
