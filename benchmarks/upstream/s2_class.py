@@ -146,7 +146,9 @@ class S2Class:
         prompt = torch.cat([self._prompts.voice(words, codes), self._prompts.line(text)], 1)
         needed = prompt.shape[1] + most_frames
         if needed > self._window:
-            raise EngineError("s2_usage", f"a line needs {needed} positions, and the window has {self._window}")
+            raise EngineError(
+                "s2_usage", f"a line needs {needed} positions, and the window has {self._window}"
+            )
         frames: list[Tensor] = []
         x, positions = prompt[None], torch.arange(prompt.shape[1])
         while len(frames) < most_frames:
