@@ -3,10 +3,11 @@
     python -m benchmarks.english_words [--out RESULTS.json] [--sounds FOLDER]
 
 whisper-base, told that a line is Chinese, expects Chinese words in it and writes 同意 for Tony. So each word is also cut
-out of the line, at the times that the network planned for its phonemes, and recognised alone in whisper's English mode.
-The same words cut out of English sentences by English voices are the control: a word without its sentence is hard to
-recognise in any language. A word counts where its letters stand one behind the other in what was recognised; a sound of
-the next word often sticks to it ("Tesla is").
+out of the line, at the times that are planned for it, and recognised alone in whisper's English mode. Each line is said
+as the engine says it, its word by an English voice, and by the Chinese voice alone. The same words cut out of English
+sentences by English voices are the control: a word without its sentence is hard to recognise in any language. A word
+counts where its letters stand one behind the other in what was recognised; a sound of the next word often sticks to it
+("Tesla is"). Errors are edits in the Chinese characters of the rest of the line.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.languages import Floats, Speaker, phonemes_of
+from benchmarks.languages import ENGLISH_VOICES, Floats, Speaker, reading_of, units
+from voiceclone_cli.evaluation.text import edit_distance
+from voiceclone_worker.engines.kokoro.engine import LineSpeaker
+from voiceclone_worker.engines.kokoro.line_plan import FRAME_SECONDS
+from voiceclone_worker.engines.kokoro.model import MAX_TOKENS
+from voiceclone_worker.engines.kokoro.phonemes.reader import LinePart, to_tokens
 
 SENTENCES = {
     "Outlook": "我每天用{}看日程。", "GitHub": "代码已经放到{}上了。", "Tesla": "他上个月买了一辆{}，很喜欢。",
@@ -38,40 +44,58 @@ ENGLISH = (
     "I think that {} is what we need for this.", "She talked about {} again this morning.",
     "We have used {} for a few years now.", "My brother asked me about {} last week.",
 )  # fmt: skip
-VOICES = {
-    "zh": ("zf_xiaoxiao", "zm_yunyang", "zf_xiaobei", "zm_yunjian"),
-    "en": ("af_heart", "am_michael", "bf_emma", "bm_george"),
-}
+WAYS = ("english", "chinese", "control")
+"""Who says a word: an English voice in the Chinese line, the Chinese voice, an English voice in the English sentence."""
 RATE = 24_000
 _EDGE_SECONDS = 0.04
 """Around a word: its first and its last sound reach into their neighbours."""
 _SILENCE_SECONDS = 0.5
 
 
-def span_of_word(text: str, word: str, language: str) -> tuple[str, int, int]:
-    """Return the phonemes of a line, and where those of the word begin and end in them."""
-    before, after = text.split("{}")
-    line = phonemes_of(text.format(word), language)
-    start, end = len(phonemes_of(before, language).rstrip(" .,")), len(phonemes_of(after, language).lstrip())
-    end = len(line) - end
-    while line[start] == " ":
-        start += 1
-    while line[end - 1] == " ":
-        end -= 1
-    return line, start, end
-
-
-def cut(signal: Floats, frames: np.ndarray[Any, Any], start: int, end: int) -> Floats:
-    """Return the sound of the tokens from ``start`` to ``end``, between two silences."""
-    times = np.concatenate([[0], np.cumsum(frames)]) * (len(signal) / frames.sum())
-    edge = round(_EDGE_SECONDS * RATE)
-    # The first token is the pause that frames the line.
-    word = signal[max(0, int(times[start + 1]) - edge) : int(times[end + 1]) + edge].copy()
+def cut(signal: Floats, start: float, end: float) -> Floats:
+    """Return the sound between two times in seconds, between two silences."""
+    first, last = round((start - _EDGE_SECONDS) * RATE), round((end + _EDGE_SECONDS) * RATE)
+    word = signal[max(0, first) : last].copy()
     fade = np.linspace(0.0, 1.0, round(0.01 * RATE), dtype=np.float32)
     word[: len(fade)] *= fade
     word[-len(fade) :] *= fade[::-1]
     silence = np.zeros(round(_SILENCE_SECONDS * RATE), np.float32)
     return np.concatenate([silence, word, silence])
+
+
+def said(speaker: LineSpeaker, part: LinePart) -> tuple[Floats, Floats]:
+    """Return the sound of a line and the word cut out of it."""
+    (span,) = part.english
+    plan = speaker.plan(part, 1.0)
+    signal = speaker.converted(plan, part)
+    if plan.english:
+        (frames,) = plan.english
+    else:
+        # The first token is the pause that frames the line.
+        ends = np.cumsum(plan.token_frames())
+        frames = int(ends[span[0]]), int(ends[span[1]])
+    return signal, cut(signal, frames[0] * FRAME_SECONDS, frames[1] * FRAME_SECONDS)
+
+
+def in_english(word: str, number: int) -> LinePart:
+    """Return an English sentence with a word, and where that is in it."""
+    before, after = (reading_of(part, "en").phonemes for part in ENGLISH[number // 4 % 4].split("{}"))
+    phonemes = reading_of(f"用{word}。", "zh")
+    ((first, last),) = phonemes.english
+    start = len(before) + 1
+    line = f"{before} {phonemes.phonemes[first:last]} {after}"
+    return LinePart(to_tokens(line), ((start, start + last - first),))
+
+
+def chinese_errors(text: str, recognised: str) -> tuple[int, int]:
+    """Return the errors in the Chinese characters around the word, whatever was recognised for that, and how many these are."""
+    before, after = (units(part, "zh") for part in text.split("{}"))
+    found = units(recognised, "zh")
+    places = range(len(found) + 1)
+    first = [edit_distance(before, found[:place]) for place in places]
+    second = [edit_distance(after, found[place:]) for place in places]
+    fewest = min(first[start] + second[end] for start in places for end in places[start:])
+    return fewest, len(before) + len(after)
 
 
 def letters(text: str) -> str:
@@ -97,21 +121,31 @@ def main() -> None:
         return recogniser.words(soxr.resample(signal, RATE, 16_000).astype(np.float32), language) or ""
 
     rows: list[dict[str, Any]] = []
-    for number, (word, chinese) in enumerate(SENTENCES.items()):
-        row: dict[str, Any] = {"word": word}
-        for language, text in (("zh", chinese), ("en", ENGLISH[number // 4 % 4])):
-            voice = VOICES[language][number % 4]
-            line, start, end = span_of_word(text, word, language)
-            signal, frames = speaker.planned(line, voice)
-            piece = cut(signal, frames, start, end)
-            row[language] = {"voice": voice, "phonemes": line[start:end], "cut": recognised(piece, "en")}
-            if language == "zh":
-                row[language]["line"] = recognised(signal, language)
+    for number, (word, text) in enumerate(SENTENCES.items()):
+        chinese, english = list(ENGLISH_VOICES.items())[number % 4]
+        (line,) = reading_of(text.format(word), "zh").parts(MAX_TOKENS)
+        row: dict[str, Any] = {"word": word, "chinese_voice": chinese, "english_voice": english}
+        for way, said_by, part in (
+            ("english", speaker.line_speaker(chinese, english), line),
+            ("chinese", speaker.line_speaker(chinese, ""), line),
+            ("control", speaker.line_speaker(english, ""), in_english(word, number)),
+        ):
+            signal, alone = said(said_by, part)
+            row[way] = {"seconds": round(len(signal) / RATE, 2), "cut": recognised(alone, "en")}
+            if way != "control":
+                in_line = recognised(signal, "zh")
+                errors, characters = chinese_errors(text, in_line)
+                row[way] |= {"line": in_line, "errors": errors, "characters": characters}
             if options.sounds:
                 options.sounds.mkdir(parents=True, exist_ok=True)
-                for name, sound in (("line", signal), ("cut", piece)):
-                    soundfile.write(options.sounds / f"{word}.{language}.{name}.wav", sound, RATE)
-        print(word, row["zh"]["line"], row["zh"]["cut"], row["en"]["cut"], sep=" | ", flush=True)
+                for name, sound in (("line", signal), ("cut", alone)):
+                    soundfile.write(options.sounds / f"{word}.{way}.{name}.wav", sound, RATE)
+        print(
+            word,
+            *(" / ".join((row[way].get("line", ""), row[way]["cut"])) for way in WAYS),
+            sep=" | ",
+            flush=True,
+        )
         rows.append(row)
         if options.out:
             options.out.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -120,16 +154,13 @@ def main() -> None:
 
 def summarise(rows: Sequence[dict[str, Any]]) -> None:
     """Print how many words are recognised, in their line and cut out of it."""
-
-    def recognised(language: str, part: str) -> list[bool]:
-        return [letters(row["word"]) in letters(row[language][part]) for row in rows]
-
-    in_line, alone, control = recognised("zh", "line"), recognised("zh", "cut"), recognised("en", "cut")
-    either = sum(map(any, zip(in_line, alone, strict=True)))
-    print(
-        f"of {len(rows)}: in the Chinese line {sum(in_line)}, cut out of it {sum(alone)}, one of both {either}"
-    )
-    print(f"cut out of an English sentence {sum(control)}")
+    for way in WAYS:
+        cells = []
+        for part in ("line", "cut"):
+            found = [letters(row["word"]) in letters(row[way].get(part, "")) for row in rows]
+            cells.append(f"{part} {sum(found)}")
+        errors, characters = (sum(row[way].get(key, 0) for row in rows) for key in ("errors", "characters"))
+        print(f"{way}, of {len(rows)}: {', '.join(cells)}, errors {errors}/{characters}")
 
 
 if __name__ == "__main__":

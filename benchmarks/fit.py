@@ -28,6 +28,8 @@ import numpy as np
 
 from benchmarks.languages import FOLDER, SETS, VOICES, Floats, Speaker, sentences
 from voiceclone_cli.rundir.manifest import Manifest
+from voiceclone_worker.engines.kokoro.engine import LineSpeaker
+from voiceclone_worker.engines.kokoro.model import MAX_TOKENS
 from voiceclone_worker.engines.kokoro.phonemes import length, reader, registry
 from voiceclone_worker.engines.kokoro.voices import FittedVoice, read_voice
 
@@ -73,14 +75,9 @@ def texts(language: str, name: str) -> Iterator[str]:
 class Planner(Speaker):
     """Kokoro with its published voices, asked only how long a line is."""
 
-    def seconds(self, phonemes: str, voice: str) -> float:
+    def seconds(self, reading: reader.Reading, voice: str) -> float:
         """Return the length of a line as the engine would write it."""
-        weights = np.zeros(len(self._table.names), np.float32)
-        weights[self._table.names.index(voice)] = 1.0
-        parts = [tokens for tokens in map(reader.to_tokens, reader.split(phonemes, 500)) if tokens]
-        plans = [
-            self._model.plan(part, self._table.style(weights, weights, len(part)), 1.0) for part in parts
-        ]
+        plans = self.plans(reading, voice)
         return sum(plan.seconds() + EDGES_SECONDS for plan in plans) + PAUSE_SECONDS * (len(plans) - 1)
 
     @property
@@ -90,9 +87,10 @@ class Planner(Speaker):
 
     def clone_seconds(self, text: str, language: str, voice: FittedVoice) -> float:
         """Return the length of a line in a cloned voice, as the engine would write it."""
-        mixture, tokens = voice.mixture(language), reader.to_tokens(reader.to_phonemes(text, language))
-        style = self._table.style(mixture.acoustic, mixture.prosody, len(tokens))
-        return self._model.plan(tokens, style, mixture.speed).seconds() + EDGES_SECONDS
+        mixture = voice.mixture(language)
+        speaker = LineSpeaker(voice, mixture, self._model, self._table, 1.0)
+        (part,) = reader.read(text, language).parts(MAX_TOKENS)
+        return speaker.plan(part, mixture.speed).seconds() + EDGES_SECONDS
 
     def voices(self, language: str) -> list[str]:
         """Return the native voices of a language; of the many English ones every third."""
@@ -108,7 +106,7 @@ def measure(language: str, name: str, planner: Planner) -> list[Line]:
         reading = reader.read(text, language)
         for voice in dict.fromkeys(voices[(number + step) % len(voices)] for step in (0, len(voices) // 2)):
             tokens = len(reader.to_tokens(reading.phonemes))
-            seconds = planner.seconds(reading.phonemes, voice)
+            seconds = planner.seconds(reading, voice)
             found.append(Line(language, name, text, voice, tokens, seconds))
     return found
 
@@ -171,9 +169,9 @@ def rendered(language: str, name: str, count: int, planner: Planner) -> list[flo
     """Return how much longer the sound of the first sentences is than planned, in seconds."""
     found = []
     for number, sentence in enumerate(sentences(language, name)[:count]):
-        phonemes = reader.to_phonemes(sentence.written, language)
+        reading = reader.read(sentence.written, language)
         voice = VOICES[language][number % len(VOICES[language])]
-        found.append(len(planner.speak(phonemes, voice)) / 24_000 - planner.seconds(phonemes, voice))
+        found.append(len(planner.speak(reading, voice)) / 24_000 - planner.seconds(reading, voice))
     return found
 
 

@@ -39,7 +39,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiceclone_cli.evaluation.text import edit_distance, words_of
+from voiceclone_worker.engines.kokoro.engine import LineSpeaker, join_parts
+from voiceclone_worker.engines.kokoro.envelope import BANDS, KEYS, Conversion
+from voiceclone_worker.engines.kokoro.line_plan import LinePlan
+from voiceclone_worker.engines.kokoro.model import MAX_TOKENS, SpeechModel
 from voiceclone_worker.engines.kokoro.phonemes import registry
+from voiceclone_worker.engines.kokoro.phonemes.reader import Reading, read
+from voiceclone_worker.engines.kokoro.voices import FittedMixture, FittedVoice, voice_table
 
 FOLDER = Path(__file__).parent / "sentences"
 KINDS = ("plain", "numbers", "english")
@@ -49,6 +55,10 @@ VOICES = {
     "it": ("if_sara", "im_nicola"), "pt-br": ("pf_dora", "pm_alex"), "hi": ("hf_alpha", "hm_omega"),
     "zh": ("zf_xiaobei", "zf_xiaoxiao", "zm_yunjian", "zm_yunyang"), "ja": ("jf_alpha", "jm_kumo"),
 }  # fmt: skip
+ENGLISH_VOICES = {
+    "zf_xiaoxiao": "af_heart", "zm_yunyang": "am_michael", "zf_xiaobei": "bf_emma", "zm_yunjian": "bm_george",
+}  # fmt: skip
+"""For the English words of the Chinese ones."""
 Floats = NDArray[np.float32]
 
 
@@ -90,44 +100,49 @@ class Speaker:
     """Kokoro with its published voices, as the engine speaks a line at speed 1."""
 
     def __init__(self, folder: Path) -> None:
-        from voiceclone_worker.engines.kokoro.model import SpeechModel
-        from voiceclone_worker.engines.kokoro.voices import voice_table
-
         self._model, self._table = SpeechModel(folder), voice_table()
 
-    def planned(self, phonemes: str, voice: str) -> tuple[Floats, NDArray[np.int64]]:
-        """Return the sound of a line that is not long, at 24 kHz with its silent ends, and the frames of each token."""
-        from voiceclone_worker.engines.kokoro.phonemes.reader import to_tokens
+    def line_speaker(self, voice: str, english: str | None = None) -> LineSpeaker:
+        """Return a published voice as it says a line, and ``english`` for its English words.
 
-        weights = (np.array(self._table.names) == voice).astype(np.float32)
-        tokens = to_tokens(phonemes)
-        style = self._table.style(weights, weights, len(tokens))
-        plan = self._model.plan(tokens, style, 1.0)
-        return self._model.render(plan, style), plan.token_frames()
+        ``english``: that of ENGLISH_VOICES where it is None; with "" the voice says them itself.
+        """
+        names = {"": voice, "en": ENGLISH_VOICES.get(voice, "") if english is None else english}
+        mixtures = {language: self._unconverted(name) for language, name in names.items() if name}
+        published = FittedVoice(self._table.names, mixtures, 0.1, np.zeros(192, np.float32), None)
+        return LineSpeaker(published, mixtures[""], self._model, self._table, 1.0)
 
-    def speak(self, phonemes: str, voice: str) -> Floats:
-        """Return the sound of phonemes at 24 kHz."""
-        from voiceclone_worker.engines.kokoro.engine import join_parts
-        from voiceclone_worker.engines.kokoro.model import MAX_TOKENS
-        from voiceclone_worker.engines.kokoro.phonemes.reader import split, to_tokens
-
+    def _unconverted(self, voice: str) -> FittedMixture:
         weights = np.zeros(len(self._table.names), np.float32)
         weights[self._table.names.index(voice)] = 1.0
-        tokens = [tokens for tokens in map(to_tokens, split(phonemes, MAX_TOKENS)) if tokens]
-        styles = [self._table.style(weights, weights, len(part)) for part in tokens]
-        plans = [self._model.plan(part, style, 1.0) for part, style in zip(tokens, styles, strict=True)]
-        sounds = [self._model.render(plan, style) for plan, style in zip(plans, styles, strict=True)]
+        nothing = np.zeros(BANDS, np.float32)
+        conversion = Conversion(
+            nothing, nothing, np.eye(BANDS, dtype=np.float32), np.zeros((0, BANDS), np.float16),
+            np.zeros((0, KEYS), np.float16), strength=0.0,
+        )  # fmt: skip
+        return FittedMixture(weights, weights, conversion, 1.0, None, 1.0)
+
+    def plans(self, reading: Reading, voice: str) -> list[LinePlan]:
+        """Return the plans of the parts of a line."""
+        speaker = self.line_speaker(voice)
+        return [speaker.plan(part, 1.0) for part in reading.parts(MAX_TOKENS)]
+
+    def speak(self, reading: Reading, voice: str) -> Floats:
+        """Return the sound of a line at 24 kHz."""
+        speaker, plans = self.line_speaker(voice), self.plans(reading, voice)
+        sounds = [
+            speaker.converted(plan, part) if plan.english else speaker.render(plan, part)
+            for plan, part in zip(plans, reading.parts(MAX_TOKENS), strict=True)
+        ]
         return join_parts(sounds, plans, None)
 
 
-def phonemes_of(text: str, language: str) -> str:
-    """Return the phonemes of a sentence as the engine reads it. Raises SystemExit for what has no reading."""
-    from voiceclone_worker.engines.kokoro.phonemes.reader import read
-
+def reading_of(text: str, language: str) -> Reading:
+    """Return a sentence as the engine reads it. Raises SystemExit for what has no reading."""
     reading = read(text, language)
     if reading.warnings:
         raise SystemExit(f"{language}: {text!r}: {' '.join(reading.warnings)}")
-    return reading.phonemes
+    return reading
 
 
 def units(text: str, language: str) -> list[str]:
@@ -196,14 +211,14 @@ def measure(language: str, name: str, speaker: Speaker, recogniser: Any, sounds:
     import soundfile
     import soxr
 
-    phonemes_of("1", language)  # what is loaded on first use
+    reading_of("1", language)  # what is loaded on first use
     rows = []
     for number, sentence in enumerate(sentences(language, name)):
         voice = VOICES[language][number % len(VOICES[language])]
         started = time.perf_counter()
-        phonemes = phonemes_of(sentence.written, language)
+        reading = reading_of(sentence.written, language)
         reading_ms = 1000 * (time.perf_counter() - started)
-        signal = speaker.speak(phonemes, voice)
+        signal = speaker.speak(reading, voice)
         if sounds is not None:
             sounds.mkdir(parents=True, exist_ok=True)
             soundfile.write(sounds / f"{language}.{name}.{number + 1:02d}.wav", signal, 24_000)
@@ -214,7 +229,7 @@ def measure(language: str, name: str, speaker: Speaker, recogniser: Any, sounds:
         errors = edit_distance(wanted, found)
         seconds = round(len(signal) / 24_000, 2)
         row = Row(
-            sentence.kind, sentence.written, voice, phonemes, recognised, errors, len(wanted), seconds,
+            sentence.kind, sentence.written, voice, reading.phonemes, recognised, errors, len(wanted), seconds,
             round(reading_ms, 2),
         )  # fmt: skip
         rows.append(row)

@@ -50,7 +50,7 @@ def chinese_talk(folder: Path, kokoro: Path) -> ChineseTalk:
     parts: list[NDArray[np.float32]] = [pause]
     turns = []
     for name, text in LINES:
-        sound = speaker.speak(read(text, "zh").phonemes, VOICES[name])
+        sound = speaker.speak(read(text, "zh"), VOICES[name])
         start = sum(map(len, parts)) / RATE
         turns.append(Turn(round(start, 3), round(start + len(sound) / RATE, 3), name))
         parts += [0.06 * sound / np.sqrt(np.mean(sound**2)), pause]

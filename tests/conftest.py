@@ -134,17 +134,22 @@ def fish_python() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory, fish_python: Path) -> Mapping[str, Path]:
-    """A generated checkpoint of each generation: it speaks no words, but as long as a text asks. Not to be written
-    into."""
+    """A generated checkpoint of each generation: it speaks no words, but as long as a text asks. Made once for all
+    processes of the suite, and not to be written into."""
+    from filelock import FileLock
+
     from benchmarks.random_checkpoint import Size, make_checkpoint
     from voiceclone_cli.config import resolve
 
     settings = resolve({}, {"FISH_SPEECH_PYTHON": str(fish_python)}, dotenv=Path(os.devnull))
-    folder = tmp_path_factory.mktemp("checkpoint")
-    return {
-        generation: make_checkpoint(folder / size.value, size, settings).folder
-        for generation, size in (("S1", Size.TINY), ("S2", Size.S2_TINY))
-    }
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "checkpoint"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        for size in (Size.TINY, Size.S2_TINY):
+            if not (folder / size.value).exists():
+                make_checkpoint(folder / size.value, size, settings)
+    return {"S1": folder / Size.TINY.value, "S2": folder / Size.S2_TINY.value}
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,16 @@ import codecs
 import errno
 import io
 import os
+import re
 import sys
+import typing
 
 from voiceclone_cli.errors import InputError, Stopped, VoicecloneError
-from voiceclone_cli.system import ignore_signals, raise_if_stopped, stop_on_signals, use_utf8
+from voiceclone_cli.system import ignore_signals, quoted_command, raise_if_stopped, stop_on_signals, use_utf8
 from voiceclone_worker.telemetry import refuse_telemetry
+
+if typing.TYPE_CHECKING:
+    import typer
 
 _NO_WORKING_DIRECTORY = (
     "the working directory was removed, or may not be entered: change to another one (cd), and give the same "
@@ -82,12 +87,35 @@ def _run_command() -> int:
         _discard_stdout()
         return 1
     except Exception as error:
-        # A usage error of typer can show itself; anything else is a defect and keeps its traceback.
-        show = getattr(error, "show", None)
-        if show is None:
+        # A usage error of typer has a message; anything else is a defect and keeps its traceback.
+        describe = getattr(error, "format_message", None)
+        if describe is None:
             raise
-        show()
+        context: typer.Context | None = getattr(error, "ctx", None)
+        if not describe():
+            # A command without arguments, whose help is shown.
+            error.show()  # type: ignore[attr-defined]
+        else:
+            print_error(_usage_message(describe(), context))
         return int(getattr(error, "exit_code", 2))
+
+
+def _usage_message(message: str, context: typer.Context | None) -> str:
+    """Return what is wrong with a command line, and where to look it up."""
+    from voiceclone_cli.cli.app import COMMANDS
+
+    if context is not None:
+        words = context.command_path.removeprefix(context.find_root().command_path).split()
+    else:
+        # An option without its value: the library does not say of which command.
+        words = next((given for given in (sys.argv[1:3], sys.argv[1:2]) if " ".join(given) in COMMANDS), [])
+    name = re.fullmatch("No such command '([^']*)'.", message)
+    if name and not words and (os.path.exists(name[1]) or "." in name[1]):
+        command = quoted_command(["voiceclone", "run", name[1]])
+        return f"{name[1]} is not a command: to speak a recording again, write `{command}`."
+    end = "" if message.endswith("?") else "."
+    sentence = message.replace("Value error, ", "").rstrip(".") + end
+    return f"{sentence} See `{' '.join(['voiceclone', *words, '--help'])}`."
 
 
 def _as_bytes_or_escaped(error: UnicodeError) -> tuple[str | bytes, int]:

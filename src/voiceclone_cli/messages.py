@@ -18,9 +18,14 @@ from functools import cached_property, lru_cache
 ENGLISH, CHINESE = "en", "zh"
 LANGUAGES = (ENGLISH, CHINESE)
 
-_PLACEHOLDER = re.compile(r"\{([+#!]?)(\w+)\}")
-_VALUES = {"": ".*?", "+": ".+?", "#": r"[-+−]?\d[\d.,]*%?"}
-"""What a placeholder stands for: any text, a name or a sentence to translate, a number."""
+_PLACEHOLDER = re.compile(r"\{([+#!,@]?)(\w+)\}")
+_VALUES = {"": ".*?", "+": ".+?", "#": r"[-+−]?\d[\d.,]*%?", ",": ".+?", "@": r"\S+"}
+"""What a placeholder stands for: any text, a name or a sentence to translate, a number, a list of the user's names, a
+word."""
+_TAGGED = re.compile(r"(.+) \(([A-Za-z0-9-]+)\)")
+_CHINESE = re.compile("[\u4e00-\u9fff]")
+_SHORTENED = re.compile(r"(.*?)[,;]? and ([\d,]+) more", re.DOTALL)
+"""A list that is not printed as a whole."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +40,27 @@ class Catalogue:
     names: Mapping[str, str] = field(default_factory=dict)
     """What the code names by an English word: states, flags, stages, sources."""
     sentences: Mapping[str, str] = field(default_factory=dict)
-    """Sentences and lines, with {name} for what differs, {#name} for a number, and {+name} for a name or a sentence
-    that is translated itself. In a translation, {!code} is what the error of this code means."""
+    """Sentences and lines, with {name} for what differs, {#name} for a number, {@name} for a word, {+name} for a name or a sentence
+    that is translated itself, and {,names} for a list of which only the end, "and 3 more", is. In a translation,
+    {!code} is what the error of this code means."""
     errors: Mapping[str, str] = field(default_factory=dict)
     """What an error means and what to do, by its code."""
+    shortened: str = "{names} and {number} more"
+    """A list of names of which some are left out."""
 
     def name(self, english: str) -> str:
         """Return the translation of a name."""
         return self.names.get(english, english)
 
     def sentence(self, english: str) -> str:
-        """Return the translation of a sentence, a name or a list of names, with the spaces around it."""
+        """Return the translation of a sentence, a name or a list of either, with the spaces around it.
+
+        Names of a list have commas between them, sentences semicolons.
+        """
         text = english.strip()
         if not text or not self.sentences:
             return english
-        translated = self._listed(text) or self._translated(text)
+        translated = self._listed(text) or self._in_a_row(text) or self._translated(text)
         return english if translated is None else english.replace(text, translated, 1)
 
     def error(self, code: str, message: str) -> str:
@@ -66,13 +77,26 @@ class Catalogue:
         """Return the translation of names with commas between them; None where one of them is not known."""
         found = []
         for part in text.split(", "):
-            name = self.names.get(part.replace("_", " "))
+            name = self._name_with_tag(part)
             if name is None and part != text:
                 name = self._translated(part)
             if name is None:
                 return None
             found.append(name)
         return "、".join(found)
+
+    def _name_with_tag(self, text: str) -> str | None:
+        """Return the translation of a name, also of one with a tag: "Spanish (es-419)"."""
+        name = self.names.get(text.replace("_", " "))
+        if name is None and (found := _TAGGED.fullmatch(text)) and found[1] in self.names:
+            name = f"{self.names[found[1]]}（{found[2]}）"
+        return name
+
+    def _in_a_row(self, text: str) -> str | None:
+        """Return the translation of sentences with semicolons between them; None where one of them is not known."""
+        parts = text.split("; ")
+        found = [self._listed(part) or self._translated(part) for part in parts] if len(parts) > 1 else [None]
+        return None if None in found else "；".join(filter(None, found))
 
     def _translated(self, text: str) -> str | None:
         for pattern, translation in self._patterns:
@@ -85,7 +109,14 @@ class Catalogue:
             text = values[placeholder[2]]
             if placeholder[1] == "!":
                 return self.errors.get(text, "")
-            return self.sentence(text) if placeholder[1] == "+" else text
+            if placeholder[1] == "," and (cut := _SHORTENED.fullmatch(text)):
+                return self.shortened.format(names=cut[1], number=cut[2])
+            text = self.sentence(text) if placeholder[1] == "+" else text
+            # Between a Chinese character and a letter or number stands a space.
+            before = translation[: placeholder.start()][-1:]
+            return (
+                f" {text}" if _CHINESE.match(before) and text[:1].isascii() and text[:1].isalnum() else text
+            )
 
         return _PLACEHOLDER.sub(value, translation)
 

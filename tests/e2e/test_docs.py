@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from command import TONES, benchmark_environment, expect_understood, path_with_the_command, voiceclone
+from command import TONES, benchmark_environment, expect_understood, path_with_the_command
 from media_samples import write_media
 from voiceclone_cli.__main__ import main
 from voiceclone_cli.analysis import analyzer, transcription
@@ -54,10 +54,19 @@ def analyses() -> dict[object, Any]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, sample_wav: Path, model_folders: object) -> Path:
+def finished(
+    tmp_path_factory: pytest.TempPathFactory,
+    sample_wav: Path,
+    model_folders: object,
+    analyses: dict[object, Any],
+) -> Path:
     """A run directory for the pages that begin with one."""
     folder = tmp_path_factory.mktemp("docs") / "talk.voiceclone"
-    assert voiceclone("run", sample_wav, "--engine", "echo", "--out", folder, cwd=folder.parent).code == 0
+    command = ["voiceclone", "run", str(sample_wav), "--engine", "echo", "--out", str(folder)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder.parent)
+        _remember(analyses, patch)
+        assert _voiceclone(command, patch) == 0
     return folder
 
 
@@ -77,15 +86,7 @@ def test_each_command_runs(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", path_with_the_command())
     _lay_out(tmp_path, sample_wav, finished)
-    for module, name in ((analyzer, "diarize"), (transcription, "transcribe")):
-        monkeypatch.setattr(module, name, _once(getattr(module, name), analyses))
-    measure = metrics.MetricModels.measure
-    monkeypatch.setattr(metrics.MetricModels, "measure", _measured_once(measure, analyses))
-    # Analyses in child processes would share nothing with the other pages (tests/e2e/test_run.py and test_batch.py have
-    # the real ones).
-    for module in (analyzer, prepare):
-        monkeypatch.setattr(module, "concurrent_transcription", lambda *arguments: None)
-    monkeypatch.setattr(run, "open_analyzer", lambda settings, progress: nullcontext(analyzer.LOCAL_ANALYZER))
+    _remember(analyses, monkeypatch)
     # Completion is for the shell that the command is typed into, and a test may have none.
     monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
     for line in commands(path):
@@ -178,6 +179,19 @@ def _run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 def _installs(what: list[str]) -> int:
     """An installation is only looked at; tests/integration/test_wheel.py installs the package."""
     return 0 if what == ["."] and (ROOT / "pyproject.toml").is_file() else 2
+
+
+def _remember(analyses: dict[object, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands in this process hear and measure nothing that one of them heard or measured before."""
+    for module, name in ((analyzer, "diarize"), (transcription, "transcribe")):
+        monkeypatch.setattr(module, name, _once(getattr(module, name), analyses))
+    measure = metrics.MetricModels.measure
+    monkeypatch.setattr(metrics.MetricModels, "measure", _measured_once(measure, analyses))
+    # Analyses in child processes would share nothing with the other pages (tests/e2e/test_run.py and test_batch.py have
+    # the real ones).
+    for module in (analyzer, prepare):
+        monkeypatch.setattr(module, "concurrent_transcription", lambda *arguments: None)
+    monkeypatch.setattr(run, "open_analyzer", lambda settings, progress: nullcontext(analyzer.LOCAL_ANALYZER))
 
 
 def _once(analyze: Callable[..., Any], analyses: dict[object, Any]) -> Callable[..., Any]:

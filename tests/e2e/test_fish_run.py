@@ -79,7 +79,8 @@ def test_two_workers_and_another_batch_size_speak_the_same_bytes(
     fish_python: Path,
     each_checkpoint: Path,
 ) -> None:
-    flags = ("--mode", "parallel", "--workers", 2, "--batch-size", 2)
+    turns = ("--turns", sequential.folder / "diarization.rttm")
+    flags = ("--mode", "parallel", "--workers", 2, "--batch-size", 2, *turns)
     parallel = fish_run(tmp_path / "parallel", sample_wav, fish_python, each_checkpoint, *flags)
     assert parallel.ended.code == 0, parallel.ended.err
     assert parallel.ended.document["mode"] == "parallel"

@@ -63,8 +63,9 @@ def check_nothing_is_lost(summary: Mapping[str, Any]) -> None:
 
 
 def test_a_killed_kokoro_run_goes_on_to_the_same_bytes(
-    inputs: list[str], model_folders: Mapping[str, Path]
+    inputs: list[str], model_folders: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("VOICECLONE_VOICE_EFFORT", "fast")
     check_nothing_is_lost(killed_once("--engine", "kokoro", *inputs))
 
 

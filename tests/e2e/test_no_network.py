@@ -90,7 +90,8 @@ def test_a_run_with_the_models_in_the_cache_contacts_nobody(
 ) -> None:
     samples, rate = soundfile.read(sample_wav, dtype="float32")
     talk = write_wav(tmp_path / "talk.wav", samples[6 * rate : 18 * rate], rate)
-    lonely = alone(tmp_path, python.python, "-m", "voiceclone_cli", "run", talk, "--out", "out", "--json")
+    verb = (python.python, "-m", "voiceclone_cli", "run", talk, "--voice-effort", "fast")
+    lonely = alone(tmp_path, *verb, "--out", "out", "--json")
     assert lonely.done.returncode == 0, lonely.done.stderr
     assert lonely.document["status"] == "success" and lonely.document["engine"] == "kokoro"
     assert len(python.processes) > 1, "the worker is watched too"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -186,7 +187,7 @@ def test_a_node_with_another_version_gets_no_slot_and_the_note_says_why(
     there.lose(3)
     assert room == 3
     assert [note for note in notes if "it has voiceclone 0.0.1" in note]
-    assert rows["cluster"].found == "4 nodes, 3 of them with slots for echo, 3 in all"
+    assert rows["cluster"].found == "4 nodes, 3 of them with workers for echo, 3 in all"
     assert [row for row in rows.values() if "it has voiceclone 0.0.1" in row.advice]
     shared = {row.found for row in rows.values() if row.check.endswith("shares")}
     assert shared <= {"the working directory is seen there", "nothing: files travel"} and shared
@@ -201,9 +202,7 @@ def test_a_node_that_cannot_read_the_languages_of_the_lines_gets_no_worker(
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     there.add({"PYTHONPATH": path})
     notes: list[str] = []
-    lack = (
-        "reading Japanese needs the Python package haqumei==0.12.3: install it (pip install haqumei==0.12.3)"
-    )
+    lack = "it cannot read Japanese: run `pip install haqumei==0.12.3` there, in the environment of its Ray"
     launchers = [
         RayLauncher(
             settings,
@@ -211,15 +210,21 @@ def test_a_node_that_cannot_read_the_languages_of_the_lines_gets_no_worker(
             languages=languages,
             progress=lambda event: notes.append(event.note),
         )
-        for languages in (("en", "ja"), ("en", "zh", "yue"))
+        for languages in (("en", "ja"), ("en", "zh", "yue"), ())
     ]
-    with closing(launchers[0]), closing(launchers[1]):
-        rooms = [launcher.room() for launcher in launchers]
+    with closing(launchers[0]), closing(launchers[1]), closing(launchers[2]):
+        rooms = [launcher.room() for launcher in launchers for _ in range(2)]
     rows = list(node_rows(settings, tmp_path))
+    of_any = list(node_rows(replace(settings, language=None), tmp_path))
     there.lose(len(there.nodes) - 1)
-    assert rooms == [3, 4], notes
-    assert [note for note in notes if f"gets no worker: {lack}" in note]
-    assert [row for row in rows if lack in row.advice]
+    assert rooms == [3, 3, 4, 4, 4, 4], notes
+    host = socket.gethostname()
+    assert [note for note in notes if lack in note] == [
+        f"the node {host} gets no worker: {lack}",
+        f"some lines may fail on the node {host}: {lack}",
+    ]
+    assert [row.check[7:] for row in rows if row.advice == lack] == ["workers"]
+    assert [row.check[7:] for row in of_any if row.advice == lack] == ["languages"]
 
 
 def test_the_fish_environment_never_imports_ray() -> None:
@@ -234,7 +239,7 @@ def test_kokoro_sounds_the_same_on_a_node(
     there: Machines, tmp_path: Path, model_folders: Any, sample_wav: Path
 ) -> None:
     """Its voices are fitted on one node and used on others."""
-    settings = there.settings(engine="kokoro")
+    settings = there.settings(engine="kokoro", voice_effort="fast")
     choice = choose_engine(settings)
     reference = ReferenceSpec("A", str(sample_wav), "", "")
     results = []

@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.english_words import SENTENCES, letters, said
+from benchmarks.languages import Speaker
 from judge import Judge
 from voiceclone_cli.evaluation.metrics import Recogniser
 from voiceclone_cli.evaluation.text import edit_distance
 from voiceclone_worker.engines import kokoro
 from voiceclone_worker.engines.base import Engine, SegmentError, Speech, SpeechRow
+from voiceclone_worker.engines.kokoro.engine import speak_line
 from voiceclone_worker.engines.kokoro.fitting import EFFORTS
 from voiceclone_worker.engines.kokoro.line_plan import FRAME_SECONDS
 from voiceclone_worker.engines.kokoro.model import SpeechModel
 from voiceclone_worker.engines.kokoro.phonemes import reader, registry
-from voiceclone_worker.engines.kokoro.voices import NATIVE_SHARE, read_voice, voice_table
+from voiceclone_worker.engines.kokoro.voices import NATIVE_SHARE, FittedVoice, read_voice, voice_table
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 
 pytestmark = pytest.mark.engine
@@ -370,3 +373,38 @@ def test_a_chinese_speaker_keeps_the_pace_and_is_spoken_by_native_voices(
         )
         wrong, total = wrong + edit_distance(wanted, found), total + len(wanted)
     assert wrong <= 0.1 * total
+
+
+def test_english_words_in_chinese_lines_are_understood(model_folders: Mapping[str, Path]) -> None:
+    """A Chinese voice says "I'll talk", "guitar music" and "It has a look"."""
+    import soxr
+
+    speaker = Speaker(model_folders["kokoro"])
+    recogniser = Recogniser(model_folders["whisper-base"], 2)
+    understood = []
+    for word, voice in (("Outlook", "zf_xiaoxiao"), ("GitHub", "zm_yunyang"), ("Tesla", "zf_xiaobei")):
+        (line,) = reader.read(SENTENCES[word].format(word), "zh").parts(500)
+        _, alone = said(speaker.line_speaker(voice), line)
+        recognised = recogniser.words(soxr.resample(alone, 24_000, RATE).astype(np.float32), "en")
+        understood.append(letters(word) in letters(recognised or ""))
+    assert sum(understood) >= 2
+
+
+def test_a_voice_with_an_english_mixture_says_the_english_words_alone_with_it(
+    model_folders: Mapping[str, Path],
+) -> None:
+    published = Speaker(model_folders["kokoro"])
+    both = published.line_speaker("zm_yunyang", "am_michael")
+    chinese = replace(both.voice, mixtures={"zh": both.mixture})
+    voice = replace(both.voice, mixtures={**chinese.mixtures, "en": both.voice.mixtures["en"]})
+
+    def spoken(voice: FittedVoice, text: str, slot: float | None = None) -> NDArray[np.int16]:
+        segment = SegmentSpec("1", text, "zh", 1, slot)
+        return np.frombuffer(speak_line(segment, voice, both.model, both.table).pcm, "<i2")
+
+    assert np.array_equal(spoken(voice, "我们晚上开会。"), spoken(chinese, "我们晚上开会。"))
+    mixed = "我们晚上用Zoom开会。"
+    whole = spoken(voice, mixed)
+    assert len(whole) != len(spoken(chinese, mixed))
+    slot = 0.85 * len(whole) / 24_000
+    assert len(spoken(voice, mixed, slot)) <= slot * 24_000

@@ -20,6 +20,7 @@ from voiceclone_cli.analysis import analyzer
 from voiceclone_cli.analysis.turns import given_turns, write_rttm
 from voiceclone_cli.batch import run as batch_run
 from voiceclone_cli.batch.inputs import gather
+from voiceclone_cli.batch.model import Batch
 from voiceclone_cli.config import resolve
 from voiceclone_cli.corrections.edits import Edits
 from voiceclone_cli.corrections.lines import Split
@@ -298,24 +299,59 @@ def test_the_default_name_has_the_language_of_the_translation(
 # Several languages
 
 
-def test_languages_are_a_batch_that_analyzes_once(
-    tmp_path: Path, talk: ShortTalk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def analyses(talk: ShortTalk, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The analyses of the talk so far; each finds the turns that it was made with."""
     turns = given_turns(talk.rttm, 12.0)
-    analyses = []
+    found: list[object] = []
 
     def diarize(*arguments: object, **named: object) -> Diarization:
-        analyses.append(arguments)
+        found.append(arguments)
         return Diarization(turns.turns, turns.exclusive, "embedded")
 
     monkeypatch.setattr(analyzer, "diarize", diarize)
     monkeypatch.setattr(
         batch_run, "open_analyzer", lambda settings, progress: nullcontext(analyzer.LOCAL_ANALYZER)
     )
-    asked = replace(
-        request(talk, settings={"fit": "off"}), turns=None, translation=None, out=tmp_path / "all"
-    )
-    batch = gather([talk.wav], None, asked, [TranslationOptions("es"), TranslationOptions("fr")])
+    return found
+
+
+def in_two_languages(talk: ShortTalk, out: Path) -> Batch:
+    asked = replace(request(talk, settings={"fit": "off"}), turns=None, translation=None, out=out)
+    return gather([talk.wav], None, asked, [TranslationOptions("es"), TranslationOptions("fr")])
+
+
+def test_the_plan_of_several_languages_analyzes_once_and_so_does_the_run_after_it(
+    tmp_path: Path, talk: ShortTalk, analyses: list[object]
+) -> None:
+    batch = in_two_languages(talk, tmp_path / "all")
+    plan = batch_run.plan_batch(batch)
+    assert [entry["error"] for entry in plan["inputs"]] == [None, None]
+    assert len(analyses) == 1
+    first, second = (entry["plan"] for entry in plan["inputs"])
+    assert second["segments"] == first["segments"] and second["speakers"] == first["speakers"]
+    assert batch_run.plan_batch(batch)["total"]["segments"] == 20
+    batch_run.run_batch(batch)
+    # What is spoken already changes nothing.
+    assert batch_run.plan_batch(batch)["total"]["to_speak"] == 0
+    assert len(analyses) == 1
+
+
+def test_a_language_whose_plan_failed_costs_the_next_one_nothing(
+    tmp_path: Path, talk: ShortTalk, analyses: list[object]
+) -> None:
+    batch = in_two_languages(talk, tmp_path / "all")
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "talk.es").write_text("in the way", encoding="utf-8")
+    first, second = batch_run.plan_batch(batch)["inputs"]
+    assert first["error"] is not None and second["error"] is None
+    assert len(analyses) == 1
+
+
+def test_languages_are_a_batch_that_analyzes_once(
+    tmp_path: Path, talk: ShortTalk, analyses: list[object]
+) -> None:
+    batch = in_two_languages(talk, tmp_path / "all")
     result = batch_run.run_batch(batch)
     assert [entry["name"] for entry in result.document["inputs"]] == ["talk.es", "talk.fr"]
     # A line is in its original language in both.

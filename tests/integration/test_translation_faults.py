@@ -15,7 +15,8 @@ from voiceclone_cli.translation.cache import TranslationCache
 from voiceclone_cli.translation.context import TranslationContext
 from voiceclone_cli.translation.endpoint import Endpoint
 from voiceclone_cli.translation.openai import OpenAiTranslator
-from voiceclone_cli.translation.translate import LineStatus, ScriptTranslation, translate_script
+from voiceclone_cli.translation.result import LineStatus, ScriptTranslation
+from voiceclone_cli.translation.translate import translate_script
 from voiceclone_cli.translation.translator import TranslatorError, no_notify
 from voiceclone_cli.types import Script
 

@@ -243,3 +243,52 @@ def test_an_error_of_the_whole_run_is_printed_once_and_not_for_every_segment() -
         "  0051 failed (language): what language says",
         "error: 0 of 0 segments, 1.0 s, in /run",
     ]
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (
+            ["talk.wav"],
+            "talk.wav is not a command: to speak a recording again, write `voiceclone run talk.wav`.",
+        ),
+        (["runn", "talk.wav"], "No such command 'runn'. Did you mean 'run'? See `voiceclone --help`."),
+        (["models", "fetch"], "No such command 'fetch'. See `voiceclone models --help`."),
+        (["check"], "Missing argument 'RUN_DIR'. See `voiceclone check --help`."),
+        (
+            ["run", "talk.wav", "--scriptt", "a.srt"],
+            "No such option: --scriptt (Possible options: --no-strict, --script, --strict). See `voiceclone run --help`.",
+        ),
+        (["run", "--script"], "Option '--script' requires an argument. See `voiceclone run --help`."),
+    ],
+)
+def test_a_command_line_that_is_not_understood_gets_one_sentence(
+    arguments: list[str], sentence: str, tmp_path: Path
+) -> None:
+    for language in ("en", "zh"):
+        ended = voiceclone(*arguments, cwd=tmp_path, environment={"LC_ALL": "", "LANG": f"{language}.UTF-8"})
+        assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1), ended
+        assert (ended.err == f"voiceclone: {sentence}\n") is (language == "en"), ended.err
+
+
+def test_files_that_are_not_there_are_found_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "talk.wav").write_text("not read")
+    for option, path in (("--script", "a.srt"), ("--turns", "a.rttm"), ("--reference", "A=a.wav")):
+        ended = voiceclone("run", "talk.wav", option, path, cwd=tmp_path)
+        assert ended.code == 2 and "media:" not in ended.err and path[-5:] in ended.err, ended
+    ended = voiceclone("run", "talk.wav", "--to", "es", cwd=tmp_path)
+    assert ended.code == 4 and "No translator is chosen" in ended.err, ended
+
+
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        (b"Dear reader, ...\n", "holds text, and no sound"),
+        ("今天天气很好。".encode() * 200, "holds text, and no sound"),
+        (bytes(range(256)) * 8, "is not an audio or video file that can be read"),
+    ],
+)
+def test_a_file_without_sound_is_told_by_what_it_holds(content: bytes, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "talk.wav").write_bytes(content)
+    ended = voiceclone("run", "talk.wav", cwd=tmp_path)
+    assert ended.code == 2 and f"talk.wav {sentence}" in ended.err, ended

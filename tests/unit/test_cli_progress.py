@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import re
@@ -76,9 +77,9 @@ def test_of_many_inputs_only_incomplete_ones_have_a_line() -> None:
 
 def test_the_last_lines_name_what_failed_and_what_was_left() -> None:
     assert list(batch_summary(document(row("a"), row("b")))) == ["success: 2 of 2 inputs, 20.0 s, in /out"]
-    lost = [row(name, 1, "no") for name in "bcdefgh"]
-    assert list(batch_summary(document(row("a"), *lost, row("i", None), status="partial"))) == [
-        "partial: 1 of 9 inputs, incomplete: b, c, d, e, f and 2 more, 1 not started, 20.0 s, in /out",
+    lost = [row(name, 1, "no") for name in "bcdefghijk"]
+    assert list(batch_summary(document(row("a"), *lost, row("l", None), status="partial"))) == [
+        "partial: 1 of 12 inputs, incomplete: b, c, d, e, f, g, h, i and 2 more, 1 not started, 20.0 s, in /out",
         "the same command again makes what is missing",
     ]
 
@@ -247,12 +248,21 @@ def on_a_terminal(*arguments: str, **environ: str) -> str:
 
 def test_lines_show_each_tenth_once_and_no_worker() -> None:
     lines: list[str] = []
-    show = Lines(lines.append)
+    show = Lines(lines.append, clock=itertools.count().__next__)
     for done in (0, 1, 2, 2, 15, 20):
         show(ProgressEvent("synthesis", done, 20))
         show(ProgressEvent("synthesis", done, 20, worker="worker 1"))
     show(ProgressEvent("note", 1, 1, note="engine: kokoro"))
     assert lines == [f"synthesis: {share} %" for share in (0, 10, 70, 100)] + ["engine: kokoro"]
+
+
+def test_a_fast_stage_has_a_line_for_its_start_and_one_for_its_end() -> None:
+    lines: list[str] = []
+    times = iter([0.0, 0.1, 0.2, 1.3, 1.4])
+    show = Lines(lines.append, clock=lambda: next(times))
+    for done in (0, 10, 20, 30, 100):
+        show(ProgressEvent("media", done, 100))
+    assert lines == ["media: 0 %", "media: 30 %", "media: 100 %"]
 
 
 def test_an_unknown_total_is_no_division(capsys: pytest.CaptureFixture[str]) -> None:

@@ -189,9 +189,9 @@ def test_what_a_doctor_finds_is_in_the_language_that_was_chosen() -> None:
         CheckRow("disk: here", CheckState.FAIL, "/run cannot be written to", "name a run directory elsewhere with --out"),
     ]  # fmt: skip
     assert list(check_lines(rows)) == [
-        "正常    模型站点    没有令牌；只有 community-1、openaudio-s1-mini 和 s2-pro 需要",
-        "失败    磁盘：此处  /run 不可写",
-        "                    -> 请用 --out 把运行目录放到别处",
+        "正常  模型站点    没有令牌；只有 community-1、openaudio-s1-mini 和 s2-pro 需要",
+        "失败  磁盘：此处  /run 不可写",
+        "                  -> 请用 --out 把运行目录放到别处",
     ]
 
 

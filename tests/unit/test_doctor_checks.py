@@ -13,6 +13,7 @@ import pytest
 
 from fish_checkpoints import S2_FILES, make_s1, make_s2
 from platforms import needs_posix_paths
+from voiceclone_cli import messages
 from voiceclone_cli.cli.setup import check_lines, print_checks
 from voiceclone_cli.config import Settings, resolve
 from voiceclone_cli.doctor import checks
@@ -344,7 +345,7 @@ def test_an_error_ends_only_its_check() -> None:
 
     assert list(rows_or_error("two", broken(), CheckState.NOTE)) == [
         CheckRow("one", CheckState.OK, "fine"),
-        CheckRow("two", CheckState.NOTE, "cannot be used", "it is broken: mend it"),
+        CheckRow("two", CheckState.NOTE, "cannot be used", "it is broken: mend it", "broken"),
     ]
 
 
@@ -359,6 +360,32 @@ def test_lines_off_a_terminal_are_aligned_and_never_wrapped() -> None:
     assert short == "ok    short           all is well"
     assert longer.startswith("fail  a longer check  what was found what")
     assert advice.startswith(f"{'':<22}-> what to do")
+
+
+def test_chinese_rows_are_aligned_and_say_what_an_error_means(chinese: None) -> None:
+    rows = [
+        CheckRow(
+            "memory",
+            CheckState.OK,
+            "3.0 GB of 8.0 GB free; a run takes about 1.4 GB and 1.1 GB for the worker",
+        ),
+        CheckRow(
+            "models", CheckState.FAIL, "cannot be used", "an error that is not in the catalogue", "disk_full"
+        ),
+    ]
+    assert list(check_lines(rows)) == [
+        "正常  内存  可用 3.0 GB，共 8.0 GB；一次运行约需 1.4 GB，另加工作进程 1.1 GB",
+        "失败  模型  无法使用",
+        "            -> 磁盘已满，请腾出空间，再执行同一条命令。（disk_full）",
+        "               an error that is not in the catalogue",
+    ]
+
+
+@pytest.fixture
+def chinese() -> Iterator[None]:
+    messages.choose("zh")
+    yield
+    messages.choose(None)
 
 
 def test_a_terminal_of_80_columns_is_kept(
@@ -389,5 +416,5 @@ def test_a_language_whose_package_is_missing_is_a_row_with_what_to_install(
     monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "haqumei" else real(name))
     languages, japanese, _ = checks.language_rows()
     assert "Japanese" not in languages.found and "Chinese" in languages.found
-    assert (japanese.state, japanese.found) == (CheckState.NOTE, "not Japanese")
+    assert (japanese.state, japanese.found) == (CheckState.NOTE, "kokoro cannot read Japanese here")
     assert japanese.advice.endswith("install it (pip install haqumei==0.12.3)")

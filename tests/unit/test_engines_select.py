@@ -128,10 +128,10 @@ def test_auto_is_fish_where_interpreter_and_checkpoint_are_available(python: str
     assert choice.name == "fish" and "--engine kokoro" in choice.why
 
 
-def test_auto_is_kokoro_without_an_environment_and_says_how_to_make_one() -> None:
+def test_auto_is_kokoro_without_an_environment_and_says_where_to_read_about_fish() -> None:
     choice = chosen()
     assert choice.name == "kokoro" and choice.python is None
-    assert choice.why.startswith("kokoro, ") and "voiceclone env create" in choice.why
+    assert choice.why.startswith("kokoro, ") and "`voiceclone doctor`" in choice.why
 
 
 def test_auto_fetches_no_checkpoint_whatever_token_there_is(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.phonemes import alphabets, registry
-from voiceclone_worker.engines.kokoro.phonemes.reader import read, to_phonemes, vocabulary
+from voiceclone_worker.engines.kokoro.phonemes.reader import Reading, read, to_phonemes, vocabulary
 
 LINES = {
     "en": "We paid $20 for it, on 3 May 2024; didn't we?",
@@ -232,3 +232,44 @@ def test_numbers_up_to_a_million_millions_have_words_in_every_language(language:
     words = registry.module_of(language).cardinal(number)
     assert words and not any(character.isdecimal() for character in words)
     assert registry.spell_out(words, language) == words
+
+
+def english_of(reading: Reading) -> list[str]:
+    return [reading.phonemes[first:last] for first, last in reading.english]
+
+
+def test_the_english_words_of_a_chinese_line_are_found_in_its_phonemes() -> None:
+    word, excel = (to_phonemes(text, "en") for text in ("Word", "Excel"))
+    reading = read("我用Word，也用“Excel”！", "zh")
+    assert english_of(reading) == [word, excel]
+    assert reading.phonemes.count(" ,") == 0 and f"“{excel}”!" in reading.phonemes
+    assert english_of(read("Word", "zh-TW")) == [word]
+    assert read("我用电脑。", "zh").english == ()
+
+
+@pytest.mark.parametrize("language", sorted(set(LINES) - {"zh"}))
+def test_lines_in_other_languages_are_said_by_one_voice(language: str) -> None:
+    assert read(f"{LINES[language]} Microsoft Word", language).english == ()
+
+
+def test_the_parts_of_a_long_line_have_their_own_english_words() -> None:
+    text = "我每天用Word写文件，再用Excel算一算。"
+    whole, symbols = read(text * 9, "zh"), {token: symbol for symbol, token in vocabulary().items()}
+    parts = whole.parts(150)
+    assert len(parts) > 3 and max(len(part.tokens) for part in parts) <= 150
+    found = []
+    for part in parts:
+        phonemes = "".join(symbols[token] for token in part.tokens)
+        found += [phonemes[first:last] for first, last in part.english]
+    assert found == english_of(whole) and len(found) == 18
+
+
+def test_a_word_that_is_longer_than_a_part_is_english_in_each() -> None:
+    whole = read("用Word。", "zh")
+    ((first, last),) = whole.english
+    parts = whole.parts(3)
+    assert sum(stop - start for part in parts for start, stop in part.english) == last - first
+
+
+def test_marks_in_a_text_are_not_taken_for_those_of_english_words() -> None:
+    assert read("我\ue001用\ue000Word\ue000。", "zh") == read("我 用 Word 。", "zh")

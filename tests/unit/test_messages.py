@@ -9,10 +9,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import pytest
 
+from sentences import NUMBER, VALUE, Said, Source
 from voiceclone_cli import messages
 from voiceclone_cli.cli.inspect import MAX_STRETCHES, verification_lines
 from voiceclone_cli.cli.output import run_summary
@@ -29,6 +31,7 @@ from voiceclone_cli.messages import (
 from voiceclone_cli.provenance.verify import Detection, Origin, OriginState, Verdict, Verification
 from voiceclone_cli.report import page
 from voiceclone_cli.report.content import _WEIGHTS
+from voiceclone_cli.translation.registry import TRANSLATORS
 from voiceclone_cli.types import Until
 
 ROOT = Path(__file__).parents[2]
@@ -38,15 +41,26 @@ UNTRANSLATED: frozenset[str] = frozenset()
 """Codes of errors that stay English: none."""
 
 
+OF_LIBRARIES = """
+No such command . No such option: (Possible options: ) Did you mean ? Missing argument Option requires an argument.
+Got unexpected extra argument (s) Invalid value for Input should be greater than or equal to
+Input should be a valid integer, unable to parse string as an integer is not one of
+"""
+"""Sentences of the library that reads the command line."""
+
+
 @cache
 def texts_of_code() -> str:
     """Every text in the code, a line each; f-strings without their values."""
     trees = (ast.parse(path.read_text("utf-8")) for base in PACKAGES for path in base.rglob("*.py"))
-    return "\n".join(
-        node.value
-        for tree in trees
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return (
+        "\n".join(
+            node.value
+            for tree in trees
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
+        + OF_LIBRARIES
     )
 
 
@@ -131,6 +145,93 @@ def test_a_translation_has_the_values_of_its_english() -> None:
             assert set(placeholders(english)) == set(placeholders(translated)), english
 
 
+SOURCE = Source()
+
+_KEPT = """
+voiceclone fish kokoro echo Kokoro openaudio mini pro speech community embedded auto keep command openai argos run
+torch pyannote audio protobuf descript audiotools espeak bfloat Ray Python codec reference argostranslate
+Windows Linux cpu cuda mps apt brew winget pip install env create client ray sitecustomize pth logs worker Hant DNSMOS JSON CSV
+"""
+KEPT = frozenset(_KEPT.split())
+"""Words that a Chinese sentence keeps: names, and words of commands and options."""
+
+
+def english_words(text: str) -> set[str]:
+    """Return the words of a text that a translation replaces: none in commands, options, paths and names."""
+    text = re.sub(r"`[^`]*`|--\S+|\w+://\S+|[\w/.-]+[./_]\w+|'[^']*'|\"[^\"]*\"", "", text)
+    return {word for word in re.findall(r"[A-Za-z]{3,}", text) if word[1:].islower()} - KEPT
+
+
+def left_in_english(template: str) -> bool:
+    """Return whether the Chinese catalogue leaves words of a template in English, whatever its values are."""
+    words = english_words(template)
+    values = [
+        *product(("7.5", "1"), product(("7", "text"), repeat=min(template.count(VALUE), 6))),
+        ("1", ("1",) * 6),
+    ]
+    for number, texts in values if words else ():
+        given = iter([*texts, *("7",) * template.count(VALUE)])
+        english = "".join(
+            next(given) if part == VALUE else number if part == NUMBER else part for part in template
+        )
+        if not words & english_words(catalogue(CHINESE).sentence(english)):
+            return False
+    return bool(words)
+
+
+def assert_translated(found: set[Said]) -> None:
+    """Assert that Chinese readers get none of these sentences in English."""
+    wrong = [each for each in found if left_in_english(each.template)]
+    listed = sorted(
+        f"{each.where}: {each.template}".replace(VALUE, "{}").replace(NUMBER, "{#}") for each in wrong
+    )
+    assert not wrong, "add these to catalogues/zh.json:\n" + "\n".join(listed)
+
+
+def test_a_sentence_without_a_translation_is_found() -> None:
+    assert left_in_english(f"{VALUE} has no translation")
+    assert left_in_english(f"kokoro cannot read {VALUE} here; nor this")
+    assert not left_in_english(f"kokoro cannot read {VALUE} here")
+    assert not left_in_english(f"{NUMBER} `of a command` --with-options")
+
+
+def test_every_sentence_of_doctor_is_translated() -> None:
+    found = SOURCE.said({"CheckRow": ("check", "found", "advice")}, r"\.doctor\.")
+    assert {f"kokoro cannot read {VALUE} here", "worker answers", "not installed"} <= {
+        s.template for s in found
+    }
+    found |= SOURCE.returned("lack_of", r"\.translation\.")
+    found |= SOURCE.said({"NodeFinding": ("fault",)}, r"\.cluster\.")
+    found |= SOURCE.returned("node_fault|reading_lack", r"\.cluster\.")
+    errors = r"_cli\.(cluster\.(connection|node|analysis)|engines\.(fish|checkpoint)|workers\.process|models\.store)$"
+    found |= SOURCE.said({"PreflightError": ("0",)}, errors)
+    assert_translated(found)
+    assert_translated({Said(info.needs, name) for name, info in TRANSLATORS.items()})
+
+
+def test_every_note_of_a_worker_is_translated() -> None:
+    found = SOURCE.said(
+        {"_note": "0", "note": "0", "_choose": ["how"], "emit": ["message"], "_emit": ["message"]}, "_worker"
+    )
+    found |= SOURCE.listed(("notes", "warnings"), "_worker")
+    found |= SOURCE.listed(("found",), r"phonemes\.reader$")  # of a text
+    assert len(found) > 8
+    assert_translated(found)
+
+
+def test_every_note_and_every_line_of_progress_is_translated() -> None:
+    found = SOURCE.said({"ProgressEvent": ["note"], "note": "0", "partial": "1"}, "_cli")
+    found |= SOURCE.listed(("notes", "warnings"), "_cli")
+    assert len(found) > 100
+    assert_translated(found)
+
+
+def test_every_line_that_a_command_prints_is_translated() -> None:
+    found = SOURCE.said({"print_line": ("0",), "say": ("0", "1", "2"), "echo": ("0",)}, r"_cli\.cli\.")
+    assert len(found) > 100
+    assert_translated(found)
+
+
 def test_every_error_is_translated() -> None:
     assert codes() >= {"media_missing", "disk_full", "worker_died", "out_of_memory"}
     assert set(catalogue(CHINESE).errors) | UNTRANSLATED == codes()
@@ -146,13 +247,13 @@ def test_sentences_are_those_of_the_code() -> None:
     """Every word between two values stands so in the code; a sentence that was changed there is missed here."""
     code = texts_of_code()
     for english in catalogue(CHINESE).sentences:
-        for part in re.split(r"\{[+#]?\w+\}", english):
+        for part in re.split(r"\{[+#,@]?\w+\}", english):
             assert all(word in code for word in re.findall(r"[^ ,;:()]+", part)), english
 
 
 def test_a_sentence_has_enough_words_to_be_known_by() -> None:
     for english in catalogue(CHINESE).sentences:
-        fixed = re.sub(r"\{[+#]?\w+\}", "", english)
+        fixed = re.sub(r"\{[+#,@]?\w+\}", "", english)
         numbers = len(re.findall(r"\{#", english))
         assert len(fixed.strip()) + 2 * numbers >= 3, english
 
@@ -172,6 +273,15 @@ def test_a_sentence_has_enough_words_to_be_known_by() -> None:
         ("wrong_words, silent", "字词有误、无声"),
         ("wrong_words, a word of the user", "wrong_words, a word of the user"),
         ("about 2 to 3 of them", "about 2 to 3 of them"),
+        ("language: es, because it was requested", "语言：es，因为按要求"),
+        ("kokoro cannot read Spanish (es-419) here", "kokoro 在这里不能念西班牙语（es-419）"),
+        ("kokoro cannot read Spanish here; cannot be used", "kokoro 在这里不能念西班牙语；无法使用"),
+        ("kokoro cannot read Spanish; as the user says", "kokoro cannot read Spanish; as the user says"),
+        (
+            "Read as text, not as speakers: Tom and Jerry, failed.",
+            "当作文字、不当作说话人：Tom and Jerry, failed。",
+        ),
+        ("Read as text, not as speakers: A, B and 12 more.", "当作文字、不当作说话人：A, B 和另外 12 个。"),
         ("a note that nothing translates: see --help", "a note that nothing translates: see --help"),
         ("0001, 0002 and 3 more", "0001, 0002 和另外 3 个"),
         (
@@ -198,7 +308,10 @@ def test_text_of_the_user_is_never_translated() -> None:
 
 def test_an_error_says_what_to_do_and_then_has_the_details() -> None:
     assert catalogue(CHINESE).error("media_missing", "a.wav does not exist: check the path.") == (
-        "文件不存在，请检查路径。（media_missing）\n  a.wav does not exist: check the path."
+        "a.wav 不存在：请检查路径。"
+    )
+    assert catalogue(CHINESE).error("media_missing", "a.wav is lost.") == (
+        "文件不存在，请检查路径。（media_missing）\n  a.wav is lost."
     )
     assert catalogue(CHINESE).error("unheard_of", "Anything.") == "Anything."
 

@@ -180,6 +180,6 @@ def test_a_damaged_state_file_counts_for_nothing(state: Path, content: str) -> N
 
 
 def test_lengths_that_are_known_are_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(length, "count_tokens", lambda text, language: pytest.fail("its phonemes are read"))
+    monkeypatch.setattr(length, "size_of", lambda text, language: pytest.fail("its phonemes are read"))
     rates = load_speech_rates("kokoro", {}, paces={"A": 1.2}, lengths={("Hello there.", "en"): 1.5})
     assert rates.seconds("Hello there.", "en", "A") == pytest.approx(1.8)

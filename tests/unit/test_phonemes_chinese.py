@@ -13,6 +13,7 @@ from pypinyin.pinyin_dict import pinyin_dict
 from voiceclone_worker.engines.kokoro.phonemes import chinese, reader
 from voiceclone_worker.engines.kokoro.phonemes.chinese import (
     cardinal,
+    has_english_words,
     simplified,
     spell_out,
     syllable,
@@ -260,6 +261,16 @@ def test_english_words_are_read_together_and_abbreviations_as_letters(text: str,
     assert given == words and phonemes.count("mɑ") == len(words) and not skipped
 
 
-def test_english_sounds_are_those_of_chinese_voices() -> None:
-    phonemes, skipped = to_phonemes("Tesla", "zh", lambda _: ("tˈɛslə stˈɑɹ ˈWtlˌʊk twˈɪTəɹ", []))
-    assert (phonemes, skipped) == ("tʰˈɛslə stˈɑɹ ˈautʰlˌʊkʰ tʰwˈɪtʰəɹ", [])
+@pytest.mark.parametrize(
+    ("text", "has_some"),
+    [
+        ("我每天用Outlook", True),
+        ("Ｔ恤", True),
+        ("去CAFÉ", True),
+        ("走了5km，花了3h", False),
+        ("β是2", False),
+        ("没有", False),
+    ],
+)
+def test_a_text_has_english_words_where_letters_are_left_of_it(text: str, has_some: bool) -> None:
+    assert has_english_words(text) == has_some

@@ -22,6 +22,7 @@ from voiceclone_cli.pipeline.tasks import (
     SynthesisJob,
     encode_task,
     encoding_inputs,
+    encodings,
     segment_fingerprints,
     synthesis_tasks,
 )
@@ -183,6 +184,19 @@ def test_every_voice_is_for_the_languages_of_all_lines(tmp_path: Path) -> None:
     assert {each.language for each in encode_task(job).references} == {"zh"}
     moved = job_of(tmp_path, "kokoro", LINE, replace(SPANISH, speaker="A"), language="zh")
     assert encoding_inputs(moved) == encoding_inputs(job)
+
+
+CHINESE = replace(LINE, id="0003", text="我们开会", language="zh-TW")
+
+
+def test_voices_are_for_english_too_where_a_chinese_line_has_english_words(tmp_path: Path) -> None:
+    mixed = replace(CHINESE, text="我们用Zoom开会")
+    jobs = {text.text: job_of(tmp_path, "kokoro", text, SPANISH) for text in (CHINESE, mixed)}
+    speaks = {text: encode_task(job).references[0].speaks for text, job in jobs.items()}
+    assert speaks == {CHINESE.text: ("es", "zh"), mixed.text: ("en", "es", "zh")}
+    assert {text: encodings(job) for text, job in jobs.items()} == {CHINESE.text: 4, mixed.text: 6}
+    names_in_spanish = job_of(tmp_path, "kokoro", replace(SPANISH, text="Hablamos por Zoom"))
+    assert encode_task(names_in_spanish).references[0].speaks == ("es",)
 
 
 def test_voices_are_fitted_again_for_another_language_and_not_for_another_region(tmp_path: Path) -> None:

@@ -72,6 +72,15 @@ def test_the_first_line_of_the_context_is_the_title(tmp_path: Path) -> None:
         read_context(path)
 
 
+def test_terms_of_several_texts_are_in_the_order_of_the_glossary_and_each_once() -> None:
+    terms = tuple(Term(name) for name in ("ship", "harbour", "crew"))
+    context = TranslationContext(glossary=terms)
+    for _ in range(2):  # a text is looked through once
+        assert context.terms_in(["The crew left.", "The ship of the crew."]) == (terms[0], terms[2])
+        assert context.terms_in(["Nothing."]) == ()
+    assert context == TranslationContext(glossary=terms)
+
+
 def test_terms_are_whole_words_but_in_writing_without_blanks() -> None:
     context = TranslationContext(glossary=(Term("art", "arte"), Term("港口", "harbour"), Term("C++")))
     assert [term.term for term in context.terms_in(["a part of it", "the Art of C++"])] == ["art", "C++"]

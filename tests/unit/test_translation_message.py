@@ -76,6 +76,8 @@ def test_a_request_has_its_context() -> None:
         f"{DOCUMENT.replace('Hola', 'Ola')}\nThat was wrong:\n{DOCUMENT}",
         f"[1] {{see}} {DOCUMENT} [end",
         '[{"id": "1", "text": "Hola."}]',
+        '{"id": "1", "text": "Hola."}',
+        f'<think>{DOCUMENT.replace("Hola", "No")}</think>{{"id": "1", "text": "Hola."}}',
         '{"1": "Hola."}',
         '{"lines": {"1": "Hola."}}',
         '{"lines": [{"id": 1, "text": "Hola.", "note": "greeting"}], "status": "failed"}',
@@ -94,6 +96,17 @@ def test_an_answer_without_lines_is_an_error_that_begins_with_its_words(answer: 
     assert caught.value.failing is Failing.UNUSABLE
     assert "The model x answered without" in caught.value.message
     assert " ".join(answer.split())[:20] in caught.value.message
+
+
+def test_a_mark_of_reasoning_in_a_line_is_text() -> None:
+    rows = [{"id": "1", "text": "It ends with </think>."}, {"id": "2", "text": "And that is all."}]
+    assert [line.text for line in find_document(json.dumps({"lines": rows}), "It")] == [
+        row["text"] for row in rows
+    ]
+
+
+def test_an_empty_answer_after_reasoning_is_none_of_the_drafts_before_it() -> None:
+    assert find_document(f'<think>{DOCUMENT}</think>{{"lines": []}}', "It") == ()
 
 
 def test_a_program_answers_with_the_document_alone() -> None:

@@ -28,8 +28,9 @@ from voiceclone_cli.translation.cache import TranslationCache
 from voiceclone_cli.translation.context import TranslationContext
 from voiceclone_cli.translation.endpoint import Endpoint
 from voiceclone_cli.translation.openai import OpenAiTranslator, open_openai, system_message
+from voiceclone_cli.translation.result import LineStatus, ScriptTranslation
 from voiceclone_cli.translation.tokens import estimate_tokens, text_tokens
-from voiceclone_cli.translation.translate import LineStatus, ScriptTranslation, translate_script
+from voiceclone_cli.translation.translate import translate_script
 from voiceclone_cli.translation.translator import (
     Failing,
     Line,

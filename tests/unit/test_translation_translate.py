@@ -18,10 +18,9 @@ from voiceclone_cli.mixing.fit import SpeechRates
 from voiceclone_cli.mixing.slots import slot_ends
 from voiceclone_cli.translation.cache import TranslationCache
 from voiceclone_cli.translation.context import TranslationContext
+from voiceclone_cli.translation.result import LineStatus, ScriptTranslation
 from voiceclone_cli.translation.translate import (
     USELESS_LIMIT,
-    LineStatus,
-    ScriptTranslation,
     SlotFit,
     translate_script,
 )
@@ -226,6 +225,29 @@ def test_a_line_that_is_wrong_twice_has_failed_with_a_reason(rule: Rule, reason:
 def test_ids_that_were_not_asked_for_are_ignored_with_a_note() -> None:
     found = translated(talk(5), strange_ids)
     assert "The translator named 2 lines that it was not asked for; they are ignored." in found.notes
+
+
+def test_ids_that_differ_in_zeros_alone_are_different_lines() -> None:
+    lines = [
+        segment(id, start=3.0 * n, end=3.0 * n + 2, text=SENTENCES[n])
+        for n, id in enumerate(("7", "07", "0007", "0000"))
+    ]
+    script = Script(tuple(lines))
+    translator = RuleTranslator()
+    found = translated(script, translator=translator)
+    assert [line.segment.text for line in found.lines] == [spanish(line.text) for line in lines]
+    assert len(translator.requests) == 1
+
+
+def test_an_answer_without_an_id_is_no_line() -> None:
+    def without_ids(request: TranslationRequest) -> list[TranslatedLine]:
+        return [TranslatedLine("", spanish(line.text)) for line in request.lines]
+
+    found = translated(
+        Script((segment("0000", text=SENTENCES[0]), segment("0001", start=4, end=6, text=SENTENCES[1]))),
+        without_ids,
+    )
+    assert [line.reason for line in found.lines] == ["it did not come back"] * 2
 
 
 def test_text_in_lines_is_data() -> None:

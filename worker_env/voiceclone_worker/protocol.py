@@ -80,7 +80,10 @@ class ReferenceSpec:
     language: str = ""
     """BCP 47 tag of the speech; empty where it is not known."""
     speaks: tuple[str, ...] = ()
-    """BCP 47 tags of the languages that the voice is for; empty: English. For engines that fit a voice to each."""
+    """BCP 47 tags of the languages that the voice is for; empty: English. For engines that fit a voice to each.
+
+    Without English the English words of a Chinese line are said by the Chinese voice.
+    """
 
 
 @dataclass(frozen=True)

@@ -91,9 +91,14 @@ def open_container(path: Path) -> InputContainer:
         return av.open(f"file:{os.path.abspath(path)}", metadata_errors="ignore", options=open_options())
     except av.error.FFmpegError as error:
         kind = looks_like(head)
+        if kind is None and _is_text(head):
+            raise InputError(
+                f"{path} holds text, and no sound: name the recording, and give a script with --script.",
+                code="media_not_media",
+            ) from error
         if kind is None:
             raise InputError(
-                f"{path} is not an audio or video file that can be read: convert it to wav first.",
+                f"{path} is not an audio or video file that can be read: if it is a recording, export it again as wav.",
                 code="media_not_media",
             ) from error
         raise InputError(
@@ -132,6 +137,14 @@ def _read_head(path: Path) -> bytes:
 def looks_like(head: bytes) -> str | None:
     """Name the kind of media file that begins with these bytes ("a FLAC file"), readable or not."""
     return "an MP4 file" if head[4:8] == b"ftyp" else _HEADS.get(head[:4])
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head[:1024].decode("utf-8")
+    except UnicodeDecodeError as error:
+        text = "\0" if error.start < len(head[:1024]) - 3 else head[: error.start].decode("utf-8")
+    return bool(text) and all(character.isprintable() or character.isspace() for character in text)
 
 
 def playlist_kind(head: bytes) -> str | None:

@@ -240,6 +240,15 @@ def _temporary_folder(path: Path) -> Iterator[Path]:
             path.rmdir()
 
 
+def copy_analysis(first: model.BatchItem, item: model.BatchItem) -> None:
+    """Copy turns, words and references from another translation of the recording; where it failed there are none."""
+    source = RunPaths(first.request.run_dir)
+    owner = Manifest.load(source.root).input.get("sha256") if source.manifest.is_file() else None
+    if owner:
+        with open_run_dir(item.request.run_dir, owner) as run_dir:
+            copy_stages(source.root, run_dir.root, SHARED_STAGES)
+
+
 class BatchRunner:
     """Threads that each run one recording after the other."""
 
@@ -354,7 +363,7 @@ class BatchRunner:
     def _take_over_analysis(self, item: model.BatchItem) -> None:
         """Wait until another translation of the recording has found turns, words and references, and copy these.
 
-        Where that one has failed there is nothing to copy, and this one begins anew. Raises Stopped.
+        Raises Stopped.
         """
         first = self._first[item.request.input]
         if first is item or item.request.force:
@@ -362,11 +371,7 @@ class BatchRunner:
         while not self._analyzed[first.name].wait(_WAIT_SECONDS):
             if self.stopped is not None:
                 raise self.stopped
-        source = RunPaths(first.request.run_dir)
-        owner = Manifest.load(source.root).input.get("sha256") if source.manifest.is_file() else None
-        if owner:
-            with open_run_dir(item.request.run_dir, owner) as run_dir:
-                copy_stages(source.root, run_dir.root, SHARED_STAGES)
+        copy_analysis(first, item)
 
     def _describe_defect(self, item: model.BatchItem, defect: Exception) -> dict[str, str]:
         path = self._logs / f"{item.name}.traceback.txt"
@@ -420,13 +425,14 @@ class ItemProgress:
 def plan_batch(batch: model.Batch, progress: Progress = no_progress) -> dict[str, Any]:
     """Return the plans of all recordings and their sums, as ``voiceclone.batch-plan/1``.
 
-    A recording that cannot be planned has an error in its entry.
+    The translations of a recording share its analysis. A recording that cannot be planned has an error in its entry.
     """
     for note in batch.notes:
         progress(ProgressEvent("note", 1, 1, note=note))
     entries = []
+    firsts: dict[Path, model.BatchItem] = {}
     for count, item in enumerate(batch.items, 1):
-        entry = _plan_item(item, progress)
+        entry = _plan_item(item, firsts.setdefault(item.request.input, item), progress)
         entries.append(entry)
         note = entry["error"]["message"] if entry["error"] else "planned"
         progress(ProgressEvent(model.BATCH_FILES, count, len(batch.items), note=note, input=item.name))
@@ -440,9 +446,12 @@ def plan_batch(batch: model.Batch, progress: Progress = no_progress) -> dict[str
     }
 
 
-def _plan_item(item: model.BatchItem, progress: Progress) -> dict[str, Any]:
+def _plan_item(item: model.BatchItem, first: model.BatchItem, progress: Progress) -> dict[str, Any]:
+    """Return the entry of an item; ``first``: the first one of its recording, whose plan is made already."""
     plan, code, reason = None, 0, None
     try:
+        if first is not item:
+            copy_analysis(first, item)
         plan = make_plan(item.request, lambda event: progress(replace(event, input=item.name)))
     except VoicecloneError as error:
         code, reason = error.exit_code, {"code": error.code, "message": error.message}

@@ -432,10 +432,11 @@ def batch_summary(document: Mapping[str, Any]) -> Iterator[str]:
     if None in codes:
         whole += f", {codes.count(None)} not started"
     if "total" in timing:
-        whole += f", {timing['total']:.1f} s"
+        spent = f", {timing['total']:.1f} s"
         if workers:
             busy = timing["slots_busy"] / max(1e-9, timing["slots_busy"] + timing["slots_idle"])
-            whole += f" ({workers} worker{'' if workers == 1 else 's'}, busy {busy:.0%} of the time)"
+            spent += f" ({workers} worker{'' if workers == 1 else 's'}, busy {busy:.0%} of the time)"
+        whole += spent
     yield f"{whole}, in {document['root']}"
     if incomplete or None in codes:
         yield "the same command again makes what is missing"

@@ -28,6 +28,8 @@ MAX_STAGE_BARS, MAX_WORKER_BARS = 4, 4
 """Bars of a batch at a time, beside those of the inputs and of the synthesis."""
 SILENT_SECONDS = 20.0
 """Seconds without an event after which a worker's bar may be given to another worker."""
+LINE_SECONDS = 1.0
+"""Least seconds between two lines of a stage, but for its end."""
 
 
 class ProgressMode(StrEnum):
@@ -138,14 +140,21 @@ def _sentence(event: ProgressEvent) -> str:
 
 
 class Lines:
-    """Progress as lines: each stage's start, every tenth of it, and its end; no progress of single workers.
+    """Progress as lines: each stage's start, its tenths but at most one a second, and its end; no progress of single
+    workers.
 
-    Of a batch only the start and the end of each input, and every tenth of all inputs.
+    Of a batch only the start and the end of each input, and tenths of all inputs.
     """
 
-    def __init__(self, write: Callable[[str], None] = print_line) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], None] = print_line,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._write = write
+        self._clock = clock
         self._tenths: dict[str, int] = {}
+        self._times: dict[str, float] = {}
         self._started: set[str] = set()
         self._lock = threading.Lock()
 
@@ -156,6 +165,7 @@ class Lines:
                 self._write(_sentence(event))
             elif event.stage == INPUTS_STAGE and event.input:
                 self._started.discard(event.input)
+                self._times.clear()  # each end of a recording counts
                 self._write(_sentence(event))
                 self._write_tenth(event, "")
             elif event.input and event.input not in self._started:
@@ -166,8 +176,11 @@ class Lines:
 
     def _write_tenth(self, event: ProgressEvent, note: str) -> None:
         tenth = int(10 * event.completed / event.total) if event.total else 0
-        if tenth > self._tenths.get(event.stage, -1):
+        now = self._clock()
+        is_early = tenth < 10 and now < self._times.get(event.stage, now - LINE_SECONDS) + LINE_SECONDS
+        if tenth > self._tenths.get(event.stage, -1) and not is_early:
             self._tenths[event.stage] = tenth
+            self._times[event.stage] = now
             share = f"{10 * min(tenth, 10)} %" if event.total else "..."
             self._write(f"{event.stage}: {share}" + (f" ({note})" if note else ""))
 

@@ -48,6 +48,73 @@ def demo_command(
     output.show_result(result, as_json=as_json, display=display)
 
 
+Inputs = Annotated[
+    list[Path] | None,
+    options.argument(
+        "INPUT", "Audio or video file. Several, a folder or a pattern ('talks/*.m4a') make a batch."
+    ),
+]
+ListFile = Annotated[
+    Path | None,
+    options.option("CSV or JSON Lines file with a recording and its options in each row.", INPUT, "--list"),
+]
+ScriptFile = Annotated[
+    Path | None,
+    options.option("Script to speak instead, as SRT, VTT, ASS, JSON or CSV.", INPUT, "--script", "-s"),
+]
+Targets = Annotated[
+    str | None,
+    options.option(
+        "Language to translate the script into before it is spoken; several with commas between them.",
+        TRANSLATION,
+        "--to",
+        metavar="CODE[,CODE...]",
+    ),
+]
+TurnsFile = Annotated[Path | None, options.option("RTTM file of turns, instead of diarization.", SPEAKERS)]
+References = Annotated[
+    list[str] | None, options.option("Reference audio for a speaker.", VOICES, metavar="SPEAKER=FILE")
+]
+ConsentFile = Annotated[
+    Path | None, options.option("Consent of each speaker to be cloned, as JSON or CSV.", VOICES)
+]
+RunFolder = Annotated[
+    Path | None,
+    options.option(
+        "Run directory [default: NAME.voiceclone]; for a batch the folder of all run directories "
+        "[default: voiceclone-batch].",
+        OUTPUT,
+        "--out",
+        "-o",
+    ),
+]
+KeepOriginalAudio = Annotated[
+    bool,
+    options.option("Keep the original sound as another track of the video.", OUTPUT, "--keep-original-audio"),
+]
+OneVideo = Annotated[
+    bool,
+    options.option("Write one video too, with a track for each language of --to.", OUTPUT, "--one-video"),
+]
+WithReport = Annotated[
+    bool, options.option("Write report.html.", OUTPUT, "--report/--no-report", show_default=True)
+]
+LastStage = Annotated[
+    Until | None, options.option("Stop after this stage; a later run continues from there.")
+]
+DryRun = Annotated[
+    bool,
+    options.option(
+        "Print the plan of the run without running it, as `plan` does.", OUTPUT, "--dry-run", "-n"
+    ),
+]
+KeepTasks = Annotated[bool, options.option("Keep the task files of the workers.", WORKERS, "--keep-tasks")]
+Force = Annotated[
+    bool,
+    options.option("Repeat every stage instead of reusing earlier results.", OUTPUT, "--force", "-f"),
+]
+
+
 @options.with_options(
     "language", "encoding", "asr_model", "audio_track", "speak_sounds", "diarizer", "speaker_labels", "engine", "checkpoint",
     "accept_license", "tags", "device", "precision", "compile", "voice_effort", "seed", "mode", "workers", "batch_size", "executor", "ray_address",
@@ -56,84 +123,26 @@ def demo_command(
 def run_command(
     ctx: typer.Context,
     *,
-    input: Annotated[
-        list[Path] | None,
-        options.argument(
-            "INPUT", "Audio or video file. Several, a folder or a pattern ('talks/*.m4a') make a batch."
-        ),
-    ] = None,
-    list_file: Annotated[
-        Path | None,
-        options.option(
-            "CSV or JSON Lines file with a recording and its options in each row.", INPUT, "--list"
-        ),
-    ] = None,
-    script: Annotated[
-        Path | None,
-        options.option("Script to speak instead, as SRT, VTT, ASS, JSON or CSV.", INPUT, "--script", "-s"),
-    ] = None,
-    to: Annotated[
-        str | None,
-        options.option(
-            "Language to translate the script into before it is spoken; several with commas between them.",
-            TRANSLATION,
-            "--to",
-            metavar="CODE[,CODE...]",
-        ),
-    ] = None,
+    input: Inputs = None,
+    list_file: ListFile = None,
+    script: ScriptFile = None,
+    to: Targets = None,
     context: options.ContextFile = None,
     glossary: options.GlossaryFile = None,
-    turns: Annotated[
-        Path | None, options.option("RTTM file of turns, instead of diarization.", SPEAKERS)
-    ] = None,
+    turns: TurnsFile = None,
     speakers: options.SpeakerCountOption = None,
     min_speakers: options.MinSpeakers = None,
     max_speakers: options.MaxSpeakers = None,
-    reference: Annotated[
-        list[str] | None, options.option("Reference audio for a speaker.", VOICES, metavar="SPEAKER=FILE")
-    ] = None,
-    consent: Annotated[
-        Path | None, options.option("Consent of each speaker to be cloned, as JSON or CSV.", VOICES)
-    ] = None,
-    out: Annotated[
-        Path | None,
-        options.option(
-            "Run directory [default: NAME.voiceclone]; for a batch the folder of all run directories "
-            "[default: voiceclone-batch].",
-            OUTPUT,
-            "--out",
-            "-o",
-        ),
-    ] = None,
-    keep_original_audio: Annotated[
-        bool,
-        options.option(
-            "Keep the original sound as another track of the video.", OUTPUT, "--keep-original-audio"
-        ),
-    ] = False,
-    one_video: Annotated[
-        bool,
-        options.option("Write one video too, with a track for each language of --to.", OUTPUT, "--one-video"),
-    ] = False,
-    report: Annotated[
-        bool, options.option("Write report.html.", OUTPUT, "--report/--no-report", show_default=True)
-    ] = True,
-    until: Annotated[
-        Until | None, options.option("Stop after this stage; a later run continues from there.")
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        options.option(
-            "Print the plan of the run without running it, as `plan` does.", OUTPUT, "--dry-run", "-n"
-        ),
-    ] = False,
-    keep_tasks: Annotated[
-        bool, options.option("Keep the task files of the workers.", WORKERS, "--keep-tasks")
-    ] = False,
-    force: Annotated[
-        bool,
-        options.option("Repeat every stage instead of reusing earlier results.", OUTPUT, "--force", "-f"),
-    ] = False,
+    reference: References = None,
+    consent: ConsentFile = None,
+    out: RunFolder = None,
+    keep_original_audio: KeepOriginalAudio = False,
+    one_video: OneVideo = False,
+    report: WithReport = True,
+    until: LastStage = None,
+    dry_run: DryRun = False,
+    keep_tasks: KeepTasks = False,
+    force: Force = False,
     as_json: options.AsJson = False,
     display: Display,
 ) -> None:
@@ -152,11 +161,13 @@ def run_command(
     from voiceclone_cli.planning.plan import PLAN_SCHEMA, make_plan
     from voiceclone_cli.rundir.manifest import failure_document
 
+    # 1. One recording or a batch, to be run or planned.
     dry_run = dry_run or ctx.info_name == "plan"
     single = is_single(input or [], list_file) and "," not in (to or "")
     failure, plan_schema = (failure_document, PLAN_SCHEMA) if single else (batch_failure, BATCH_PLAN_SCHEMA)
     show: Callable[..., None]
     with output.failure_as_json(failure, plan_schema if dry_run else None, as_json=as_json):
+        # 2. The request for it; that of a batch has what its recordings have in common.
         targets = _translations(to, context, glossary)
         if one_video:
             _check_one_video(targets, until)
@@ -177,6 +188,7 @@ def run_command(
             force=force,
         )
         batch = None if single else gather(input or [], list_file, request, targets, one_video=one_video)
+        # 3. Its run or its plan.
         with display.progress() as progress:
             if batch is None and dry_run:
                 show = partial(output.show_plan, make_plan(request, progress))
@@ -188,6 +200,7 @@ def run_command(
                 show = partial(output.show_batch_plan, plan_batch(batch, progress))
             else:
                 show = partial(output.show_batch, run_batch(batch, progress), until=until)
+    # 4. Data on stdout, a summary on stderr, and the exit code.
     show(as_json=as_json, display=display)
 
 

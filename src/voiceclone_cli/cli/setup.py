@@ -127,10 +127,17 @@ def check_lines(rows: Sequence[CheckRow]) -> Iterator[str]:
     say = messages.current().sentence
     cells: list[tuple[str, str, str]] = []
     for row in rows:
-        cells.append((f"{say(row.state.value):<4}", say(row.check), say(row.found)))
-        if row.advice:
-            cells.append(("", "", f"-> {say(row.advice)}"))
+        found, *details = _lines_of(row.found, row)
+        cells.append((say(row.state.value), say(row.check), found))
+        cells += [("", "", f"   {line}") for line in details]
+        advice = _lines_of(row.advice, row) if row.advice else []
+        cells += [("", "", f"{'   ' if number else '-> '}{line}") for number, line in enumerate(advice)]
     yield from columns(cells)
+
+
+def _lines_of(text: str, row: CheckRow) -> list[str]:
+    """Return a text of a row in the user's language: what an error means, and its English message below."""
+    return [line.strip() for line in messages.current().error(row.code, text).splitlines()]
 
 
 def print_checks(rows: Sequence[CheckRow]) -> None:
@@ -141,9 +148,11 @@ def print_checks(rows: Sequence[CheckRow]) -> None:
     cells = []
     for row in rows:
         colour = CHECK_COLOURS[row.state.value]
-        cells.append([Text(say(row.state.value), colour), Text(say(row.check)), Text(say(row.found))])
+        found = "\n".join(_lines_of(row.found, row))
+        cells.append([Text(say(row.state.value), colour), Text(say(row.check)), Text(found)])
         if row.advice:
-            cells.append([Text(), Text(), Text.assemble(("-> ", colour), say(row.advice))])
+            advice = "\n".join(_lines_of(row.advice, row))
+            cells.append([Text(), Text(), Text.assemble(("-> ", colour), advice)])
     _print_grid(cells, fixed=2)
 
 

@@ -52,7 +52,8 @@ class RayLauncher:
     """Launcher on the cluster at ``settings.ray_address`` (None: a Ray of our own on this machine).
 
     ``engine`` is that of speech workers; None: analysis workers. ``languages``: BCP 47 tags that a node must be able to
-    read before it gets speech workers. ``sharing``: files that nodes see under the same
+    read before it gets speech workers; where none is known yet, a note says what a node lacks
+    to read any that the engine was made for. ``sharing``: files that nodes see under the same
     path are read there. Connects when it is first asked for room. Any thread may ask.
     """
 
@@ -82,6 +83,8 @@ class RayLauncher:
         self._untidy: set[str] = set()
         """Nodes on which a worker was ended from outside: it could not remove its files."""
         self._absent_since: float | None = None
+        self._notes: set[tuple[str, str]] = set()
+        """What was said of nodes, by their ids: a node may be probed again."""
         self._closing = threading.Event()
 
     @property
@@ -189,7 +192,7 @@ class RayLauncher:
                 folder = Path(tempfile.gettempdir())
             hints = path_hints(self._settings, self._engine)
             prober = NodeProber(engine, hints, known, folder, self._languages)
-            nodes = Nodes(self._stack.enter_context(prober), self._report_fault)
+            nodes = Nodes(self._stack.enter_context(prober), self._report)
             nodes.await_survey()
             if self._engine is not None and not nodes.fit():
                 nodes.close()
@@ -201,10 +204,19 @@ class RayLauncher:
         threading.Thread(target=self._watch_starts, args=(nodes,), name="starts", daemon=True).start()
         return nodes
 
-    def _report_fault(self, finding: NodeFinding) -> None:
-        if finding.fault is not None:
-            work = "no worker" if self._engine is not None else "no analysis worker"
-            note = f"the node {finding.node.host} gets {work}: {finding.fault}"
+    def _report(self, finding: NodeFinding) -> None:
+        """Note, once, why a node gets no workers, or which languages it cannot read where those of the lines are not known."""
+        host, unread = finding.node.host, finding.answer.get("unread")
+        if finding.fault is not None and self._engine is not None:
+            note = f"the node {host} gets no worker: {finding.fault}"
+        elif finding.fault is not None:
+            note = f"the node {host} gets no analysis worker: {finding.fault}"
+        elif unread and not self._languages:
+            note = f"some lines may fail on the node {host}: {unread}"
+        else:
+            return
+        if (finding.node.id, note) not in self._notes:
+            self._notes.add((finding.node.id, note))
             self._progress(ProgressEvent("note", 1, 1, note=note))
 
     def _no_node(self) -> PreflightError:
@@ -243,7 +255,7 @@ class RayLauncher:
             return
         if worker.unfit:
             nodes.exclude(worker.node, reason)
-            self._report_fault(NodeFinding(worker.node, {}, reason))
+            self._report(NodeFinding(worker.node, {}, reason))
         elif node_lost:
             nodes.probe_again(worker.node)
         if worker.ready:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +12,13 @@ from typing import Any
 from voiceclone_cli.config import Settings, models_home, path_setting, resolve
 from voiceclone_cli.engines.checkpoint import GENERATIONS, required_files
 from voiceclone_cli.engines.fish import checkpoint_name, local_checkpoint, no_checkpoint
-from voiceclone_cli.engines.select import EngineChoice, choose_engine, missing_reader
+from voiceclone_cli.engines.select import EngineChoice, choose_engine
 from voiceclone_cli.errors import PreflightError, VoicecloneError
 from voiceclone_cli.files import file_sha256, write_text_atomic
+from voiceclone_cli.languages import name_of
 from voiceclone_cli.models import download, store
 from voiceclone_worker.engines import ENGINES
+from voiceclone_worker.engines.kokoro.phonemes.espeak import espeak_program
 from voiceclone_worker.protocol import EngineSpec
 
 PATH_OPTIONS = ("source", "encoder")
@@ -72,15 +74,43 @@ def describe_node(engine: str, hints: Mapping[str, str], languages: Sequence[str
     """Return ``why`` the engine was chosen here, or ``lack``: what keeps it from working; and its ``weights``.
 
     ``languages``: BCP 47 tags of the lines. What this node lacks to read one of them keeps the engine from working.
+    ``unread``: what it lacks to read those that the engine was made for; no word where nothing is lacking.
     """
     try:
         choice = node_engine(engine, hints)
-        speakable = [tag for tag in languages if ENGINES[engine].can_speak(tag)]
-        if lacking := next(filter(None, (missing_reader(engine, tag) for tag in speakable)), None):
-            raise lacking
-        return {"why": choice.why, "weights": weights(choice), "checkpoint": choice.checkpoint}
+        lacking = reading_lack(engine, languages)
+        unread = reading_lack(engine, ENGINES[engine].languages or ())
+        known = {"weights": weights(choice), "checkpoint": choice.checkpoint, "unread": unread}
+        return {"lack": lacking, **known} if lacking else {"why": choice.why, **known}
     except VoicecloneError as error:
         return {"lack": error.message, "weights": {}}
+
+
+def reading_lack(engine: str, languages: Iterable[str]) -> str:
+    """Return what this machine lacks to read languages (BCP 47 tags) with an engine that can, and how to install it.
+
+    It is one clause about "it" and "there", for the coordinator to say; empty where nothing is lacking.
+    """
+    info = ENGINES[engine]
+    names: list[str] = []
+    packages: list[str] = []
+    needs_program = False
+    for tag in sorted(filter(info.can_speak, languages)):
+        missing = info.missing_packages(tag)
+        lacks_program = bool(info.reader_of(tag)) and espeak_program() is None
+        if missing or lacks_program:
+            names.append(name_of(tag))
+        packages += missing
+        needs_program |= lacks_program
+    if not names:
+        return ""
+    install = f"install {info.reader} there (apt, brew or winget install {info.reader})"
+    if packages:
+        program = f", and {install}" if needs_program else ""
+        steps = f"run `pip install {' '.join(packages)}` there, in the environment of its Ray{program}"
+    else:
+        steps = install
+    return f"it cannot read {', '.join(names)}: {steps}"
 
 
 def weights(choice: EngineChoice) -> dict[str, str]:

@@ -78,12 +78,16 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckRow:
-    """Result of one check. ``advice`` says what to do, in one sentence; it is empty where all is well."""
+    """Result of one check. ``advice`` says what to do, in one sentence; it is empty where all is well.
+
+    ``code`` is that of the error whose message ``found`` or ``advice`` is; empty where neither is one.
+    """
 
     check: str
     state: CheckState
     found: str
     advice: str = ""
+    code: str = ""
 
 
 def _ok(check: str, found: str) -> CheckRow:
@@ -104,7 +108,7 @@ def rows_or_error(check: str, rows: Iterable[CheckRow], severity: CheckState) ->
     try:
         yield from rows
     except VoicecloneError as error:
-        yield CheckRow(check, severity, "cannot be used", error.message)
+        yield CheckRow(check, severity, "cannot be used", error.message, error.code)
 
 
 # Interpreters
@@ -115,10 +119,10 @@ def own_rows(examined: Examination | PreflightError) -> Iterator[CheckRow]:
     check = "this interpreter"
     if isinstance(examined, PreflightError):
         # It runs this very command, so slowness is no proof against it.
-        if examined.code == INTERPRETER_SILENT:
-            yield _note(check, examined.message, "try again when the machine is less busy")
-        else:
-            yield _fail(check, examined.message, _REINSTALL)
+        is_silent = examined.code == INTERPRETER_SILENT
+        state = CheckState.NOTE if is_silent else CheckState.FAIL
+        advice = "try again when the machine is less busy" if is_silent else _REINSTALL
+        yield CheckRow(check, state, examined.message, advice, examined.code)
         return
     found = f"Python {examined['python']}, {examined['executable']}"
     yield _python_row(check, found, examined, UI_PYTHONS, CheckState.FAIL)
@@ -143,10 +147,10 @@ def fish_rows(
     if isinstance(examined, PreflightError):
         if examined.code in ("fish_environment", "worker_interpreter"):
             found = "none" if examined.code == "fish_environment" else "cannot be used"
-            yield CheckRow(check, severity, found, examined.message)
+            yield CheckRow(check, severity, found, examined.message, examined.code)
         else:
             again = "when the machine is less busy try again, or " * (examined.code == INTERPRETER_SILENT)
-            yield CheckRow(check, severity, examined.message, f"{again}{ANOTHER_PYTHON}")
+            yield CheckRow(check, severity, examined.message, f"{again}{ANOTHER_PYTHON}", examined.code)
         return
     origin = "voiceclone env"
     if settings.fish_speech_python is not None:
@@ -222,12 +226,13 @@ def checkpoint_row(
     check = "checkpoint"
     if checkpoint is None:
         (entry,) = (entry for entry in download.model_entries() if entry.name == model)
-        found = f"{model} is not here; a run with fish fetches it ({gigabytes(entry.size)})"
-        return _note(check, found, f"`voiceclone models pull {model}` fetches it now")
+        absent = f"{model} is not here; a run with fish fetches it ({gigabytes(entry.size)})"
+        return _note(check, absent, f"`voiceclone models pull {model}` fetches it now")
     if isinstance(checkpoint, PreflightError):
         none = ("checkpoint_missing", "license_not_accepted")
         reasons = {"checkpoint_incomplete": "not complete", **dict.fromkeys(none, "none")}
-        return CheckRow(check, severity, reasons.get(checkpoint.code, "cannot be used"), checkpoint.message)
+        reason = reasons.get(checkpoint.code, "cannot be used")
+        return CheckRow(check, severity, reason, checkpoint.message, checkpoint.code)
     folder, generation = checkpoint.folder, checkpoint.generation
     sizes = ", ".join(f"{name} {_file_size(folder / name)}" for name in required_files(folder))
     found = f"{folder}, {generation.name} generation: {sizes}"
@@ -299,7 +304,11 @@ def language_rows() -> list[CheckRow]:
     for code, packages in missing.items():
         if packages:
             rows.append(
-                _note("languages", f"not {name_of(code)}", registry.needs_packages(name_of(code), packages))
+                _note(
+                    "languages",
+                    f"kokoro cannot read {name_of(code)} here",
+                    registry.needs_packages(name_of(code), packages),
+                )
             )
     program = espeak_program()
     if program:
@@ -318,7 +327,9 @@ def translator_row(settings: Settings) -> CheckRow:
     usable = [name for name, lack in lacks.items() if lack is None]
     chosen = settings.translator or ("command" if settings.translator_command else None)
     if chosen is not None and (lack := lacks[chosen]) is not None:
-        return _note(check, f"{chosen} cannot be used: {lack}", f"give {TRANSLATORS[chosen].needs}")
+        return _note(
+            check, f"{chosen} cannot be used: {lack}", f"to use {chosen}, give {TRANSLATORS[chosen].needs}"
+        )
     if "openai" in usable:
         usable[usable.index("openai")] = f"openai ({settings.translator_url})"
     return _ok(check, ", ".join(usable) if usable else "none is set up; nothing but translating needs one")
@@ -381,15 +392,14 @@ def _compare_memory(check: str, name: str, memory: Memory, needed: int, takes: s
 
 
 def _memory_advice(workers: int, smaller: Sequence[str] | None) -> str:
-    ways = ["end other programs"]
-    if workers > 1:
-        ways.append("set FISH_NUM_WORKERS lower")
+    fewer = ", or set FISH_NUM_WORKERS lower" if workers > 1 else ""
     if smaller is None:
-        return ", or ".join(ways)
-    ways.append("set FISH_BATCH_SIZE lower")
-    if smaller:
-        ways.append(f"use --precision {' or '.join(smaller)}")
-    return f"{', or '.join(ways)}; where memory runs out all the same, fish halves its batch and goes on"
+        return f"end other programs{fewer}"
+    precision = f", or use --precision {' or '.join(smaller)}" if smaller else ""
+    return (
+        f"end other programs{fewer}, or set FISH_BATCH_SIZE lower{precision}; where memory runs out all the same, "
+        "fish halves its batch and goes on"
+    )
 
 
 def _each_of(workers: int) -> str:

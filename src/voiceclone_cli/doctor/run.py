@@ -84,7 +84,11 @@ def run_checks(
     rows = [engine_row(report, settings), *checks.own_rows(own)]
     rows += checks.fish_rows(fish, settings, severity)
     if isinstance(report.checkout, PreflightError):
-        rows.append(CheckRow("FISH_SPEECH_DIR", severity, "cannot be used", report.checkout.message))
+        rows.append(
+            CheckRow(
+                "FISH_SPEECH_DIR", severity, "cannot be used", report.checkout.message, report.checkout.code
+            )
+        )
     else:
         unobtainable = report.checkpoint is None and not checks.can_be_downloaded(settings)
         checkpoint = no_checkpoint(settings) if unobtainable else report.checkpoint or _unaccepted(settings)
@@ -304,41 +308,48 @@ def node_rows(settings: Settings, folder: Path | None = None) -> Iterator[CheckR
     shares = node_shares(fit, settings, takes_gpu=engine in ENGINES and ENGINES[engine].uses_gpu)
     yield _cluster_row(findings, shares, engine)
     for number, finding in enumerate(findings, 1):
-        yield from _rows_of_node(f"node {number}", finding, shares.get(finding.node.id), engine)
+        yield from _rows_of_node(number, finding, shares.get(finding.node.id), engine)
 
 
 def _cluster_row(findings: Sequence[NodeFinding], shares: Mapping[str, NodeShare], engine: str) -> CheckRow:
-    slots = sum(share.workers for share in shares.values())
-    nodes = f"{len(findings)} node{'' if len(findings) == 1 else 's'}"
-    found = f"{nodes}, {len(shares)} of them with slots for {engine}, {slots} in all"
-    if slots:
+    workers = sum(share.workers for share in shares.values())
+    nodes = "1 node" if len(findings) == 1 else f"{len(findings)} nodes"
+    found = f"{nodes}, {len(shares)} of them with workers for {engine}, {workers} in all"
+    if workers:
         return CheckRow("cluster", CheckState.OK, found)
     advice = "do what the rows of its nodes say, one of which must be fit"
     return CheckRow("cluster", CheckState.FAIL, found, advice)
 
 
 def _rows_of_node(
-    check: str, finding: NodeFinding, share: NodeShare | None, engine: str
+    number: int, finding: NodeFinding, share: NodeShare | None, engine: str
 ) -> Iterator[CheckRow]:
-    """Yield the rows of a node: its versions, slots, engine and weights, and whether it sees the run's folder."""
+    """Yield the rows of a node: its versions, workers, engine and weights, and whether it sees the run's folder."""
     node, answer = finding.node, finding.answer
     gpus = f", {node.gpus:g} GPUs" if node.gpus else ""
     versions = [f"{name} {answer[name]}" for name in ("voiceclone", "python", "ray") if answer.get(name)]
-    yield CheckRow(check, CheckState.OK, ", ".join([f"{node.host}: {node.cpus:g} CPUs{gpus}", *versions]))
+    yield CheckRow(
+        f"node {number}", CheckState.OK, ", ".join([f"{node.host}: {node.cpus:g} CPUs{gpus}", *versions])
+    )
     if finding.fault is not None:
-        yield CheckRow(f"{check} slots", CheckState.NOTE, "none", finding.fault)
+        yield CheckRow(f"node {number} workers", CheckState.NOTE, "none", finding.fault)
         return
     if share is None:
-        found = "none: it offers nothing that a slot could take"
-        advice = "start its Ray with the CPUs and resources that slots ask for"
-        yield CheckRow(f"{check} slots", CheckState.NOTE, found, advice)
+        found = "none: it offers nothing that a worker could take"
+        advice = "start its Ray with the CPUs and resources that workers take"
+        yield CheckRow(f"node {number} workers", CheckState.NOTE, found, advice)
     else:
         found = f"{share.workers}, with {share.threads} threads{' and a GPU' if share.gpus else ''} each"
-        yield CheckRow(f"{check} slots", CheckState.OK, found)
-    yield CheckRow(f"{check} engine", CheckState.OK, str(answer.get("why", engine)))
+        yield CheckRow(f"node {number} workers", CheckState.OK, found)
+    yield CheckRow(f"node {number} engine", CheckState.OK, str(answer.get("why", engine)))
     if answer.get("weights"):
         sums = [f"{name} {str(sha256)[:8]}" for name, sha256 in answer["weights"].items()]
         more = f" and {len(sums) - 2} more" if len(sums) > 2 else ""
-        yield CheckRow(f"{check} weights", CheckState.OK, f"the same as here: {', '.join(sums[:2])}{more}")
+        yield CheckRow(
+            f"node {number} weights", CheckState.OK, f"the same as here: {', '.join(sums[:2])}{more}"
+        )
+    if unread := answer.get("unread"):
+        found = f"not all that {engine} was made for"
+        yield CheckRow(f"node {number} languages", CheckState.NOTE, found, unread)
     shared = "the working directory is seen there" if answer.get("shared") else "nothing: files travel"
-    yield CheckRow(f"{check} shares", CheckState.OK, shared)
+    yield CheckRow(f"node {number} shares", CheckState.OK, shared)

@@ -167,7 +167,14 @@ def _choose_engine(settings: Settings, progress: Progress) -> EngineChoice:
         return _fish(settings, report, progress)
     if settings.engine == "fish":
         raise report.problem
-    why = f"kokoro, the embedded voice matching, because fish cannot be used here: {report.problem.message}"
+    if (
+        report.problem.code == "fish_environment"
+    ):  # nothing of fish was set up, and most users need nothing of it
+        why = "kokoro, the embedded voice matching (`voiceclone doctor` says what fish, which clones voices, needs)"
+    else:
+        why = (
+            f"kokoro, the embedded voice matching, because fish cannot be used here: {report.problem.message}"
+        )
     return _registered("kokoro", why, settings, progress)
 
 

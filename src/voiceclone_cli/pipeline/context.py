@@ -19,6 +19,7 @@ from voiceclone_cli.provenance.watermark import watermark_folder, watermark_of
 from voiceclone_cli.rundir.cache import StageCache
 from voiceclone_cli.rundir.directory import RunDir, open_run_dir
 from voiceclone_cli.system import Clock
+from voiceclone_cli.translation.registry import chosen_translator
 from voiceclone_cli.types import AudioChoice, Progress, ProgressEvent, Recording, Until
 from voiceclone_cli.video.source import output_suffix
 
@@ -61,6 +62,7 @@ def open_run(
     Raises InputError and PreflightError. An error of the block is recorded in the manifest; a new directory without
     any result is deleted.
     """
+    _check_files(request)
     resources = resources or Resources()
     clock = Clock()
     with resources.cpu_lock, clock.stage("media"):
@@ -85,6 +87,25 @@ def open_run(
 def cache_input(sha256: str, recording: Recording) -> str:
     """Return what identifies the sound of an input in the cache, also when one file holds several."""
     return f"{sha256} {recording.identity}" if recording.identity else sha256
+
+
+def _check_files(request: RunRequest) -> None:
+    """Check before any work that the files which are read late are there, and a translator where one is needed.
+
+    A run directory may have all translations, so that a run in it needs none.
+    """
+    if request.script is not None and not request.script.exists():
+        raise InputError(f"Script {request.script}: does not exist; check the path.", code="script_not_found")
+    if request.turns is not None and not request.turns.exists():
+        raise InputError(
+            f"--turns {request.turns} cannot be read (No such file or directory); check the path.",
+            code="turns_unreadable",
+        )
+    for path in request.references.values():
+        if not path.exists():
+            raise InputError(f"{path} does not exist: check the path.", code="media_missing")
+    if request.translation is not None and not request.run_dir.exists():
+        chosen_translator(request.settings)
 
 
 def _check_requirements(request: RunRequest, engine: EngineChoice, progress: Progress) -> None:

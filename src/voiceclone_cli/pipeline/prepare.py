@@ -42,8 +42,8 @@ from voiceclone_cli.script import script_file
 from voiceclone_cli.script.language import LanguageChoice, choose_language, transcribed_language
 from voiceclone_cli.script.segmentation import segments_from_words
 from voiceclone_cli.translation.job import TranslationOptions, translate
+from voiceclone_cli.translation.result import ScriptTranslation
 from voiceclone_cli.translation.translate import STAGE as TRANSLATION
-from voiceclone_cli.translation.translate import ScriptTranslation
 from voiceclone_cli.types import Diarization, Recording, Reference, Script, Segment, Transcript, Until, Word
 from voiceclone_worker.atomic import write_bytes_atomic
 from voiceclone_worker.engines import ENGINES

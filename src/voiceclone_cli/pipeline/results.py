@@ -28,7 +28,7 @@ from voiceclone_cli.rundir.manifest import (
     ManifestSpeaker,
 )
 from voiceclone_cli.translation.checks import needs_translation
-from voiceclone_cli.translation.translate import LineStatus
+from voiceclone_cli.translation.result import LineStatus
 from voiceclone_cli.types import Placement, Script, Segment, Until
 from voiceclone_cli.video.mux import Video
 from voiceclone_worker.protocol import Failure, SegmentRow

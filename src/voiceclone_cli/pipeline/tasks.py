@@ -16,14 +16,16 @@ from voiceclone_cli.mixing.fit import LineFit, SpeechRates
 from voiceclone_cli.provenance.watermark import watermark_of
 from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.script.language import LanguageChoice
-from voiceclone_cli.translation.translate import ScriptTranslation
+from voiceclone_cli.translation.result import ScriptTranslation
 from voiceclone_cli.types import Diarization, Reference, Script, Segment, segment_seed
 from voiceclone_worker.engines import ENGINES
+from voiceclone_worker.engines.kokoro.phonemes import registry
+from voiceclone_worker.engines.kokoro.phonemes.chinese import has_english_words
 from voiceclone_worker.protocol import EncodeTask, EngineSpec, ReferenceSpec, SegmentSpec, SynthesisTask
 
 ENCODING_VERSION = 7
 """To be counted up when the same references give other codes."""
-SPEECH_VERSIONS = {"kokoro": 9, "echo": 2}
+SPEECH_VERSIONS = {"kokoro": 10, "echo": 2}
 """By engine, 1 for the others. To be counted up when the same inputs give other speech."""
 
 
@@ -166,11 +168,15 @@ def _reference(job: SynthesisJob, speaker: str) -> ReferenceSpec:
 
 
 def _languages(job: SynthesisJob) -> tuple[str, ...]:
-    """Return the languages of the script's lines, sorted.
+    """Return the languages in which the script's lines need a voice, sorted: English too for English words in Chinese.
 
     Of all lines, not of a speaker's own: a line that is given to another speaker leaves the voices as they are.
     """
-    return tuple(sorted({main_language(segment.language) for segment in job.script.segments}))
+    segments = job.script.segments
+    languages = {main_language(segment.language) for segment in segments}
+    if any(registry.main_code(each.language) == "zh" and has_english_words(each.text) for each in segments):
+        languages.add("en")
+    return tuple(sorted(languages))
 
 
 def _codes(job: SynthesisJob, speaker: str) -> Path:

@@ -18,7 +18,7 @@ from voiceclone_cli.script.language import choose_language
 from voiceclone_cli.script.parsers import MAX_SECONDS
 from voiceclone_cli.translation.cache import TranslationCache
 from voiceclone_cli.translation.job import translate
-from voiceclone_cli.translation.translate import LineStatus, LineTranslation, ScriptTranslation
+from voiceclone_cli.translation.result import LineStatus, LineTranslation, ScriptTranslation
 from voiceclone_cli.types import Diarization, Progress, Script, Turn, Until, no_progress
 
 SCHEMA = "voiceclone.translation/1"

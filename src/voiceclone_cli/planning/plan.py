@@ -34,7 +34,7 @@ from voiceclone_cli.rundir.directory import RunDir
 from voiceclone_cli.rundir.manifest import PLANNED
 from voiceclone_cli.system import has_nvidia_gpu, machine_memory
 from voiceclone_cli.translation.job import Asking
-from voiceclone_cli.translation.translate import LineStatus
+from voiceclone_cli.translation.result import LineStatus
 from voiceclone_worker.atomic import write_bytes_atomic
 
 PLAN_SCHEMA = "voiceclone.plan/1"

@@ -139,7 +139,7 @@ def _choose(
     earlier: str | None,
 ) -> LanguageChoice:
     named = _language_in_name(name, look)
-    doubt = ""
+    doubt = None
     if given is not None:
         return _checked(_said(given, f"{given_by} says so", given_by, look), in_file)
     if named is not None:

@@ -61,7 +61,7 @@ def segments_from_words(
     notes = []
     if unassigned:
         count = f"{len(unassigned)} word" + ("" if len(unassigned) == 1 else "s")
-        quoted = f'"{_join(unassigned[:8])}"' + (" and more" if len(unassigned) > 8 else "")
+        quoted = f'"{_join(unassigned[:8])}"' + (", ..." if len(unassigned) > 8 else "")
         notes.append(f"{count} outside of all speech skipped: {quoted}.")
     kept = []
     for line in (part for run in _runs(assigned) for part in _split(run)):

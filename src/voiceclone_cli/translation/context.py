@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -37,14 +37,23 @@ class TranslationContext:
     glossary: tuple[Term, ...] = ()
     tone: Tone | None = None
 
+    _found: dict[str, tuple[int, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Entries in each text so far: a line is looked through for its key, for each request near it and for its answer."""
+
     @cached_property
-    def _patterns(self) -> tuple[tuple[Term, re.Pattern[str]], ...]:
-        return tuple((term, _pattern(term.term)) for term in self.glossary)
+    def _patterns(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(_pattern(term.term) for term in self.glossary)
 
     def terms_in(self, texts: Iterable[str]) -> tuple[Term, ...]:
-        """Return the entries of the glossary that occur in these texts."""
-        text = "\n".join(texts)
-        return tuple(term for term, pattern in self._patterns if pattern.search(text))
+        """Return the entries of the glossary that occur in these texts, in its order."""
+        return tuple(self.glossary[n] for n in sorted({n for text in texts for n in self._entries_in(text)}))
+
+    def _entries_in(self, text: str) -> tuple[int, ...]:
+        found = self._found.get(text)
+        if found is None:
+            found = tuple(n for n, pattern in enumerate(self._patterns) if pattern.search(text))
+            self._found[text] = found
+        return found
 
     def broken_term(self, text: str, translation: str) -> Term | None:
         """Return an entry that occurs in ``text`` and was not followed in its translation."""

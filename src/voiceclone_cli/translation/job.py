@@ -16,12 +16,8 @@ from voiceclone_cli.translation.cache import TranslationCache
 from voiceclone_cli.translation.checks import needs_translation
 from voiceclone_cli.translation.context import TranslationContext, read_context, read_glossary
 from voiceclone_cli.translation.registry import open_translator
-from voiceclone_cli.translation.translate import (
-    LineStatus,
-    ScriptTranslation,
-    SlotFit,
-    translate_script,
-)
+from voiceclone_cli.translation.result import LineStatus, ScriptTranslation
+from voiceclone_cli.translation.translate import SlotFit, translate_script
 from voiceclone_cli.translation.translator import Term, Tone
 from voiceclone_cli.types import Progress, ProgressEvent, Script
 

@@ -59,12 +59,9 @@ def read_document(text: str, who: str) -> tuple[TranslatedLine, ...]:
 
     Raises TranslatorError (UNUSABLE) for any other text; ``who`` begins its sentence.
     """
-    try:
-        found = _lines_of(json.loads(text))
-    except (ValueError, RecursionError):
-        found = None
+    found = _lines_of_whole(text)
     if found is None:
-        raise no_document(text, who)
+        raise _no_document(text, who)
     return found
 
 
@@ -74,11 +71,23 @@ def find_document(text: str, who: str) -> tuple[TranslatedLine, ...]:
     Of several documents it is the one with the most lines; the last, if they have as many: models repeat the
     question, and correct themselves. Raises TranslatorError (UNUSABLE) where there is none.
     """
-    end = max(text.rfind(mark) + len(mark) if mark in text else 0 for mark in _REASONING_ENDS)
-    best = _longest(text[end:]) or _longest(text)
+    best = _lines_of_whole(text)  # in which a line may have such a mark
     if best is None:
-        raise no_document(text, who)
+        end = max(text.rfind(mark) + len(mark) if mark in text else 0 for mark in _REASONING_ENDS)
+        best = _longest(text[end:])
+    if best is None:
+        best = _longest(text)
+    if best is None:
+        raise _no_document(text, who)
     return best
+
+
+def _lines_of_whole(text: str) -> tuple[TranslatedLine, ...] | None:
+    """Return the lines of a text that is one document; None of any other text."""
+    try:
+        return _lines_of(json.loads(text))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _longest(text: str) -> tuple[TranslatedLine, ...] | None:
@@ -90,7 +99,7 @@ def _longest(text: str) -> tuple[TranslatedLine, ...] | None:
     return best
 
 
-def no_document(text: str, who: str) -> TranslatorError:
+def _no_document(text: str, who: str) -> TranslatorError:
     """Return the error for an answer without lines, with its first words."""
     words = " ".join(text.split())
     start = f"it begins {words[:80]!r}" if words else "it is empty"
@@ -120,10 +129,12 @@ def _documents(text: str) -> Iterator[Any]:
 def _lines_of(document: object) -> tuple[TranslatedLine, ...] | None:
     """Return the lines of a document; None where it is something else.
 
-    Besides what is asked for, models answer with the bare list, or with texts by their ids.
+    Besides what is asked for, models answer with the bare list, with a bare line, or with texts by their ids.
     """
     if isinstance(document, Mapping):
         document = document.get("lines", document)
+    if isinstance(document, Mapping) and document.keys() == {"id", "text"}:
+        document = [document]
     if isinstance(document, Mapping):
         if not document or not all(isinstance(text, str) for text in document.values()):
             return None

@@ -11,9 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
-from typing import Any
 
 from voiceclone_cli.children import start_thread, wait_in_steps
 from voiceclone_cli.files import fingerprint
@@ -23,6 +21,7 @@ from voiceclone_cli.mixing.fit import LineFit, SpeechRates, line_fits
 from voiceclone_cli.translation import checks
 from voiceclone_cli.translation.cache import CachedLine, TranslationCache, key_of
 from voiceclone_cli.translation.context import TranslationContext
+from voiceclone_cli.translation.result import LineStatus, LineTranslation, ScriptTranslation
 from voiceclone_cli.translation.translator import (
     ContextLine,
     Failing,
@@ -45,92 +44,6 @@ SHORTEST_BUDGET = 12
 """Characters. A line of so few is not made shorter: "Hello?" in a tenth of a second stays a hello."""
 BUSY_LIMIT, USELESS_LIMIT = 2, 10
 """Requests in a row without an answer, and with an answer of no use, after which no more are sent."""
-
-
-class LineStatus(StrEnum):
-    """What became of a line."""
-
-    DONE = "done"
-    KEPT = "kept"
-    """It has no words, or is in the language already."""
-    FAILED = "failed"
-    """It is in its original language, for a reason."""
-    PENDING = "pending"
-    """It was not to be asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class LineTranslation:
-    """A line after the stage."""
-
-    segment: Segment
-    """Translated, or unchanged."""
-    status: LineStatus
-    reason: str = ""
-    """Why it failed."""
-    fit: LineFit | None = None
-    """None where fitting is off."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScriptTranslation:
-    """A script after the stage: every line of the original, in its order."""
-
-    target: str
-    source: str
-    lines: tuple[LineTranslation, ...]
-    script: Script
-    translator: str
-    destination: str
-    from_cache: int
-    """Lines that an earlier command had asked for."""
-    requests: int
-    usage: TokenCount
-    pending: TokenCount
-    """About what a language model would take for the lines that are PENDING."""
-    notes: tuple[str, ...]
-
-    def with_status(self, status: LineStatus) -> tuple[LineTranslation, ...]:
-        """Return the lines of a status."""
-        return tuple(line for line in self.lines if line.status is status)
-
-    @property
-    def too_long(self) -> tuple[LineTranslation, ...]:
-        """The lines that are expected to be heard past their slots."""
-        return tuple(line for line in self.lines if line.fit is not None and not line.fit.fits)
-
-    def in_target(self, script: Script, rewritten: Mapping[str, tuple[str, str]]) -> Script:
-        """Return a corrected script, where failed lines that were written anew are in the target language.
-
-        ``rewritten``: texts before and after their corrections, by line, also of lines that were made of others.
-        """
-        translated = {line.segment.id for line in self.lines if line.status is not LineStatus.FAILED}
-
-        def corrected(segment: Segment) -> Segment:
-            before, after = rewritten.get(segment.id, ("", ""))
-            if segment.text != after or segment.id in translated:
-                return segment
-            return replace(segment, language=self.target, original=segment.original or before)
-
-        return replace(script, segments=tuple(map(corrected, script.segments)))
-
-    def document(self) -> dict[str, Any]:
-        """Return what the manifest and ``--json`` say of a translation."""
-        return {
-            "from": self.source,
-            "to": self.target,
-            "translator": self.translator,
-            "destination": self.destination,
-            "lines": len(self.lines),
-            **{status.value: len(self.with_status(status)) for status in LineStatus},
-            "from_cache": self.from_cache,
-            "failed_lines": [
-                {"id": line.segment.id, "reason": line.reason} for line in self.with_status(LineStatus.FAILED)
-            ],
-            "too_long": [line.segment.id for line in self.too_long],
-            "requests": self.requests,
-            "tokens": self.usage.total,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,11 +367,12 @@ class _Work:
         self, window: Window, answer: Sequence[TranslatedLine]
     ) -> tuple[dict[int, str], dict[int, str]]:
         """Return the texts of an answer without a fault, and why the other lines have none."""
-        by_id = {self.segments[n].id.lstrip("0"): n for n in window}
+        by_id = self._by_id(window)
         texts: dict[int, str] = {}
         doubtful: dict[int, str] = {}
         for line in answer:
-            n = by_id.get(line.id.strip().lstrip("0"))  # some write 0007 as 7
+            id = line.id.strip()
+            n = by_id.get(id, by_id.get(id.lstrip("0")))
             if n is None:
                 self.unknown[line.id] += 1
                 continue
@@ -482,6 +396,12 @@ class _Work:
             elif self._holds_neighbour(n, texts):
                 doubtful.setdefault(n, "its translation holds that of a neighbour")
         return {n: text for n, text in texts.items() if n not in doubtful}, doubtful
+
+    def _by_id(self, window: Window) -> dict[str, int]:
+        """Return the lines of a window by their ids, and by those without leading zeros: some write 0007 as 7."""
+        short = {self.segments[n].id.lstrip("0"): n for n in window}
+        short.pop("", None)  # of a line 0000, and what is given for a missing id
+        return short | {self.segments[n].id: n for n in window}
 
     def _holds_neighbour(self, n: int, texts: Mapping[int, str]) -> bool:
         """Return whether a translation has that of a neighbour in it, though the original has not."""

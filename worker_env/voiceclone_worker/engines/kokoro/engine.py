@@ -8,6 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -15,10 +16,12 @@ import numpy as np
 
 from voiceclone_worker.atomic import write_failure
 from voiceclone_worker.engines.base import Emit, EngineError, SegmentError, Speech, SpeechRow
-from voiceclone_worker.engines.kokoro import dsp, envelope, voices
+from voiceclone_worker.engines.kokoro import dsp, english_words, envelope, voices
+from voiceclone_worker.engines.kokoro.envelope import Doubles
 from voiceclone_worker.engines.kokoro.line_plan import LinePlan, fit_speed, with_pitch
 from voiceclone_worker.engines.kokoro.model import MAX_TOKENS, RATE, Floats, SpeechModel
 from voiceclone_worker.engines.kokoro.phonemes import reader
+from voiceclone_worker.engines.kokoro.phonemes.reader import LinePart
 from voiceclone_worker.protocol import EngineSpec, ReferenceSpec, SegmentSpec
 from voiceclone_worker.speech_units import speech_units
 
@@ -37,28 +40,79 @@ def speak_line(
 ) -> Speech:
     """Synthesize a segment; its bytes depend on no other segment. Raises SegmentError."""
     reading = reader.read(segment.text, segment.language)
-    parts = reader.split(reading.phonemes, MAX_TOKENS)
-    token_lists = [tokens for tokens in map(reader.to_tokens, parts) if tokens]
-    length_factor = reading_of_take(segment.take)
     mixture = voice.mixture(segment.language)
-    styles = [
-        table.style(mixture.acoustic, mixture.prosody, len(tokens), length_factor) for tokens in token_lists
-    ]
-    between = 2 * _EDGE_SECONDS * len(styles) + _PAUSE_SECONDS * (len(styles) - 1)
+    speaker = LineSpeaker(voice, mixture, model, table, reading_of_take(segment.take))
+    parts = reading.parts(MAX_TOKENS)
+    between = 2 * _EDGE_SECONDS * len(parts) + _PAUSE_SECONDS * (len(parts) - 1)
     slot = segment.max_seconds or None
 
     def plan(speed: float) -> list[LinePlan]:
-        return [model.plan(tokens, style, speed) for tokens, style in zip(token_lists, styles, strict=True)]
+        return [speaker.plan(part, speed) for part in parts]
 
     plans = fit_speed(plan, mixture.speed, slot and max(0.0, slot - between))
-    sounds = [
-        model.render(with_pitch(part, voice.pitch, mixture.pitch), style)
-        for part, style in zip(plans, styles, strict=True)
-    ]
-    signal = join_parts(sounds, plans, slot)
-    shaped = dsp.at_level(envelope.convert(signal, mixture.conversion), voice.level)
+    if any(plan.english for plan in plans):
+        # Each of two voices has its own conversion, so the parts are converted before they are joined.
+        converted = [speaker.converted(plan, part) for plan, part in zip(plans, parts, strict=True)]
+        signal: Floats | Doubles = join_parts(converted, plans, slot)
+    else:
+        sounds = [speaker.render(plan, part) for plan, part in zip(plans, parts, strict=True)]
+        signal = envelope.convert(join_parts(sounds, plans, slot), mixture.conversion)
+    shaped = dsp.at_level(signal, voice.level)
     pcm = np.clip(np.round(shaped * 32767.0), -32768, 32767).astype("<i2").tobytes()
     return Speech(pcm=pcm, rate=RATE, seed=segment.seed, warnings=reading.warnings)
+
+
+@dataclass(frozen=True)
+class LineSpeaker:
+    """A voice as it says one line."""
+
+    voice: voices.FittedVoice
+    mixture: voices.FittedMixture
+    """Of the line's language."""
+    model: SpeechModel
+    table: voices.VoiceTable
+    length_factor: float
+    """See ``reading_of_take``."""
+
+    @property
+    def english(self) -> voices.FittedMixture | None:
+        """The mixture for English words; None where the voice was not fitted for English: they are said as the rest."""
+        return self.voice.mixtures.get("en")
+
+    def plan(self, part: LinePart, speed: float) -> LinePlan:
+        """Plan a part of the line; ``speed`` is that of the line's own mixture."""
+        line = self._planned(self.mixture, part.tokens, speed)
+        if not part.english or not self.english:
+            return line
+        words = []
+        for first, last in part.english:
+            tokens = [*part.tokens[first:last], *reader.to_tokens(english_words.SENTENCE_END)]
+            plan = self._planned(self.english, tokens, self.english.speed * speed / self.mixture.speed)
+            words.append(((first, last), plan))
+        return english_words.with_words(line, words)
+
+    def render(self, plan: LinePlan, part: LinePart, mixture: voices.FittedMixture | None = None) -> Floats:
+        """Return the sound of a plan, or of an excerpt of it, in the timbre of a mixture, or of the line's."""
+        return self.model.render(plan, self._style(mixture or self.mixture, part.tokens))
+
+    def converted(self, plan: LinePlan, part: LinePart) -> Floats:
+        """Return the converted sound of a part, its English words in the English mixture."""
+        sound = envelope.convert(self.render(plan, part), self.mixture.conversion)
+        english = self.english
+        if english is None or not plan.english:
+            return sound.astype(np.float32)
+
+        def in_english(excerpt: LinePlan) -> Doubles:
+            return envelope.convert(self.render(excerpt, part, english), english.conversion)
+
+        return english_words.with_english(sound, plan, in_english, RATE).astype(np.float32)
+
+    def _planned(self, mixture: voices.FittedMixture, tokens: list[int], speed: float) -> LinePlan:
+        plan = self.model.plan(tokens, self._style(mixture, tokens), speed)
+        return with_pitch(plan, self.voice.pitch, mixture.pitch)
+
+    def _style(self, mixture: voices.FittedMixture, tokens: list[int]) -> Floats:
+        return self.table.style(mixture.acoustic, mixture.prosody, len(tokens), self.length_factor)
 
 
 def join_parts(sounds: Sequence[Floats], plans: Sequence[LinePlan], slot: float | None) -> Floats:

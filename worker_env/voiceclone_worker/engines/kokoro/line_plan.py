@@ -30,6 +30,8 @@ class LinePlan:
     frames_at_1: Floats
     """(tokens + 2,): frames of each token at speed 1, not rounded."""
     speed: float
+    english: tuple[tuple[int, int], ...] = ()
+    """Frames, from and to, of the words that an English voice says; see ``english_words``."""
 
     def token_frames(self, speed: float | None = None) -> NDArray[np.int64]:
         """Return (tokens + 2,): the frames of each token, here or as they would be at another speed."""

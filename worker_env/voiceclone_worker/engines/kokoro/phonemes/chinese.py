@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from voiceclone_worker.engines.base import EngineError
-from voiceclone_worker.engines.kokoro.phonemes.alphabets import HAN, has_sound
+from voiceclone_worker.engines.kokoro.phonemes.alphabets import HAN, clean, has_sound
 from voiceclone_worker.engines.kokoro.phonemes.chinese_numbers import cardinal as cardinal
 from voiceclone_worker.engines.kokoro.phonemes.chinese_numbers import spell_out as spell_out
 from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
@@ -58,8 +58,7 @@ _GREEK = dict(
 def to_phonemes(text: str, tag: str, foreign: Foreign) -> tuple[str, list[str]]:
     """Return a Chinese text in Kokoro's alphabet, and the words and signs in it that have no reading.
 
-    English words are read by ``foreign`` and adapted to what Chinese voices pronounce; abbreviations of capitals are
-    read letter by letter.
+    English words are read by ``foreign``; abbreviations of capitals are read letter by letter.
     """
     spelled = re.sub("[αβγδεθλμπρσφω]", lambda sign: _GREEK[sign.group()], spell_out(simplified(text)))
     parts: list[str] = []
@@ -374,16 +373,14 @@ _ABBREVIATION = re.compile(
 """Read letter by letter also where they are not in capitals."""
 _DOTTED = {"APP": "A.P.P.", "APPS": "A.P.P.", "VS": "V.S."}
 """Words to hibari, letters to Chinese."""
-_VOWEL = "AIOWYaeiouyæɐɑɒɔəɚɛɜɪʊʌᵊᵻ"
-_ASPIRATED = re.compile(rf"(?<!s)([ptk])(?=[ˈˌ]?[{_VOWEL}ɹljw]| |$)")
+
+
+def has_english_words(text: str) -> bool:
+    """Return whether English words, or letters, are left in a Chinese text whose units and signs are in words."""
+    return re.search(f"[{_LATIN}]", spell_out(simplified(clean(text)))) is not None
 
 
 def _latin(text: str, foreign: Foreign) -> tuple[str, list[str]]:
-    """Return the phonemes of English words as Chinese voices say them, and what has none.
-
-    Their p, t and k without ʰ sound as b, d and g, au is two vowels in Chinese, and t between vowels is no tap. What was
-    measured: benchmarks/results/languages.md.
-    """
+    """Return the phonemes of English words, and what has none."""
     capitals = _ABBREVIATION.sub(lambda word: word.group().upper(), text)
-    phonemes, skipped = foreign(_DOTTED.get(capitals, capitals))
-    return _ASPIRATED.sub(r"\1ʰ", phonemes.replace("T", "t")).replace("W", "au"), skipped
+    return foreign(_DOTTED.get(capitals, capitals))

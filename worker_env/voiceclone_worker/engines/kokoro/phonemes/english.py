@@ -132,34 +132,10 @@ def _readable(text: str) -> tuple[str, list[str]]:
     return re.sub(rf"[^\W\d_]{{{_LONGEST_WORD + 1},}}", _halved, kept), skipped
 
 
-_NO_BASE = dict(
-    zip(
-        "łŁøØđĐßẞæÆœŒþÞðÐıħĦŋ",
-        [
-            "l",
-            "L",
-            "o",
-            "O",
-            "d",
-            "D",
-            "ss",
-            "SS",
-            "ae",
-            "AE",
-            "oe",
-            "OE",
-            "th",
-            "TH",
-            "th",
-            "TH",
-            "i",
-            "h",
-            "H",
-            "ng",
-        ],
-        strict=True,
-    )
-)
+_NO_BASE = {
+    "ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe",
+    "Œ": "OE", "þ": "th", "Þ": "TH", "ð": "th", "Ð": "TH", "ı": "i", "ħ": "h", "Ħ": "H", "ŋ": "ng",
+}  # fmt: skip
 
 
 def _latin(letter: str, skipped: list[str]) -> str:

@@ -18,27 +18,9 @@ from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 from voiceclone_worker.engines.kokoro.phonemes.spelling import Token
 
 _UNITS = [
-    "zéro",
-    "un",
-    "deux",
-    "trois",
-    "quatre",
-    "cinq",
-    "six",
-    "sept",
-    "huit",
-    "neuf",
-    "dix",
-    "onze",
-    "douze",
-    "treize",
-    "quatorze",
-    "quinze",
-    "seize",
-    "dix-sept",
-    "dix-huit",
-    "dix-neuf",
-]
+    "zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze", "douze",
+    "treize", "quatorze", "quinze", "seize", "dix-sept", "dix-huit", "dix-neuf",
+]  # fmt: skip
 _TENS = {2: "vingt", 3: "trente", 4: "quarante", 5: "cinquante", 6: "soixante", 8: "quatre-vingt"}
 _SCALES = (
     (10**12, "un billion", "billions"),
@@ -47,19 +29,9 @@ _SCALES = (
 )
 _BEYOND = 10**15
 _MONTHS = [
-    "janvier",
-    "février",
-    "mars",
-    "avril",
-    "mai",
-    "juin",
-    "juillet",
-    "août",
-    "septembre",
-    "octobre",
-    "novembre",
+    "janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre",
     "décembre",
-]
+]  # fmt: skip
 
 
 def cardinal(number: int) -> str:
@@ -184,38 +156,9 @@ _ADDRESSES = {
     "=": "égale", "&": "et", "#": "dièse", "%": "pour cent", "~": "tilde", "+": "plus", "www": "trois w",
 }  # fmt: skip
 _NO_RULERS = [
-    "Je",
-    "Tu",
-    "Il",
-    "Elle",
-    "On",
-    "Nous",
-    "Vous",
-    "Ils",
-    "Le",
-    "La",
-    "Les",
-    "Un",
-    "Une",
-    "De",
-    "Du",
-    "Des",
-    "En",
-    "Et",
-    "Ou",
-    "Où",
-    "Que",
-    "Qui",
-    "Si",
-    "Mais",
-    "Non",
-    "Oui",
-    "Pour",
-    "Par",
-    "Avec",
-    "Sans",
-    "Dans",
-]
+    "Je", "Tu", "Il", "Elle", "On", "Nous", "Vous", "Ils", "Le", "La", "Les", "Un", "Une", "De", "Du", "Des",
+    "En", "Et", "Ou", "Où", "Que", "Qui", "Si", "Mais", "Non", "Oui", "Pour", "Par", "Avec", "Sans", "Dans",
+]  # fmt: skip
 
 
 def _roman(found: Match) -> str:

@@ -19,27 +19,9 @@ from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 from voiceclone_worker.engines.kokoro.phonemes.spelling import Token
 
 _UNITS = [
-    "zero",
-    "uno",
-    "due",
-    "tre",
-    "quattro",
-    "cinque",
-    "sei",
-    "sette",
-    "otto",
-    "nove",
-    "dieci",
-    "undici",
-    "dodici",
-    "tredici",
-    "quattordici",
-    "quindici",
-    "sedici",
-    "diciassette",
-    "diciotto",
-    "diciannove",
-]
+    "zero", "uno", "due", "tre", "quattro", "cinque", "sei", "sette", "otto", "nove", "dieci", "undici",
+    "dodici", "tredici", "quattordici", "quindici", "sedici", "diciassette", "diciotto", "diciannove",
+]  # fmt: skip
 _TENS = ["venti", "trenta", "quaranta", "cinquanta", "sessanta", "settanta", "ottanta", "novanta"]
 _SCALES = (
     (10**12, "un bilione", "bilioni"),
@@ -48,19 +30,9 @@ _SCALES = (
 )
 _BEYOND = 10**15
 _MONTHS = [
-    "gennaio",
-    "febbraio",
-    "marzo",
-    "aprile",
-    "maggio",
-    "giugno",
-    "luglio",
-    "agosto",
-    "settembre",
-    "ottobre",
-    "novembre",
-    "dicembre",
-]
+    "gennaio", "febbraio", "marzo", "aprile", "maggio", "giugno", "luglio", "agosto", "settembre", "ottobre",
+    "novembre", "dicembre",
+]  # fmt: skip
 _ORDINALS = ["primo", "secondo", "terzo", "quarto", "quinto", "sesto", "settimo", "ottavo", "nono", "decimo"]
 
 
@@ -186,35 +158,9 @@ _ADDRESSES = {
     "?": "punto interrogativo", "=": "uguale", "&": "e", "#": "cancelletto", "%": "per cento", "~": "tilde", "+": "più",
 }  # fmt: skip
 _NO_RULERS = [
-    "Io",
-    "Tu",
-    "Lui",
-    "Lei",
-    "Noi",
-    "Voi",
-    "Il",
-    "Lo",
-    "La",
-    "Le",
-    "Gli",
-    "Un",
-    "Una",
-    "Di",
-    "Da",
-    "In",
-    "Con",
-    "Su",
-    "Per",
-    "Tra",
-    "Fra",
-    "Ma",
-    "Se",
-    "Che",
-    "Chi",
-    "Non",
-    "Sì",
-    "No",
-]
+    "Io", "Tu", "Lui", "Lei", "Noi", "Voi", "Il", "Lo", "La", "Le", "Gli", "Un", "Una", "Di", "Da", "In", "Con",
+    "Su", "Per", "Tra", "Fra", "Ma", "Se", "Che", "Chi", "Non", "Sì", "No",
+]  # fmt: skip
 _FEMININE_NUMBERED = ("parte", "scena", "fase", "edizione", "guerra", "classe")
 
 

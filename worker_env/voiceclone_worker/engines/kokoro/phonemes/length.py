@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.phonemes import reader, registry
@@ -11,11 +12,21 @@ SPEEDS = (0.8, 1.25)
 """Between which kokoro speaks as fast as a speaker does."""
 _MIN_RATE_SECONDS = 2.0
 """Shorter references say too little about the speaking rate."""
+_ENGLISH_SECONDS = 0.3
+"""By which an English word in a Chinese line is longer than its tokens, since it is said as if alone."""
+
+
+class LineSize(NamedTuple):
+    """How much a text has to speak."""
+
+    tokens: int
+    english_words: int
+    """Of a Chinese text: words, or several together, that an English voice says."""
 
 
 @lru_cache(maxsize=20_000)
-def count_tokens(text: str, language: str) -> int | None:
-    """Return the number of tokens of a text.
+def size_of(text: str, language: str) -> LineSize | None:
+    """Return how much a text has to speak.
 
     None where that cannot be told: kokoro has no voices of the language, a package that reads it is missing, or there is
     nothing to speak. ``language``: BCP 47.
@@ -23,15 +34,18 @@ def count_tokens(text: str, language: str) -> int | None:
     if registry.find(language) is None:
         return None
     try:
-        return len(reader.to_tokens(reader.to_phonemes(text, language)))
+        reading = reader.read(text, language)
     except SegmentError:
         return None
+    return LineSize(len(reader.to_tokens(reading.phonemes)), len(reading.english))
 
 
 def typical_seconds(text: str, language: str) -> float | None:
     """Return how many seconds a line is in a typical voice of its language, at speed 1; None as above."""
-    found, tokens = registry.find(language), count_tokens(text, language)
-    return None if found is None or tokens is None else found.length.line + found.length.token * tokens
+    found, size = registry.find(language), size_of(text, language)
+    if found is None or size is None:
+        return None
+    return found.length.line + found.length.token * size.tokens + _ENGLISH_SECONDS * size.english_words
 
 
 def speaking_pace(text: str, language: str, seconds: float) -> float | None:
@@ -39,10 +53,10 @@ def speaking_pace(text: str, language: str, seconds: float) -> float | None:
 
     None where the text, its language or the usual rate of that is not known, and where the speech is too short.
     """
-    found, tokens = registry.find(language), count_tokens(text, language)
-    if found is None or tokens is None or seconds < _MIN_RATE_SECONDS:
+    found, size = registry.find(language), size_of(text, language)
+    if found is None or size is None or seconds < _MIN_RATE_SECONDS:
         return None
-    return tokens / seconds / found.rates.text
+    return size.tokens / seconds / found.rates.text
 
 
 def fixed_seconds(language: str) -> float | None:

@@ -21,39 +21,14 @@ from voiceclone_worker.engines.kokoro.phonemes.registry import Foreign
 from voiceclone_worker.engines.kokoro.phonemes.spelling import Token
 
 _UNITS = [
-    "zero",
-    "um",
-    "dois",
-    "três",
-    "quatro",
-    "cinco",
-    "seis",
-    "sete",
-    "oito",
-    "nove",
-    "dez",
-    "onze",
-    "doze",
-    "treze",
-    "quatorze",
-    "quinze",
-    "dezesseis",
-    "dezessete",
-    "dezoito",
-    "dezenove",
-]
+    "zero", "um", "dois", "três", "quatro", "cinco", "seis", "sete", "oito", "nove", "dez", "onze", "doze",
+    "treze", "quatorze", "quinze", "dezesseis", "dezessete", "dezoito", "dezenove",
+]  # fmt: skip
 _TENS = ["vinte", "trinta", "quarenta", "cinquenta", "sessenta", "setenta", "oitenta", "noventa"]
 _HUNDREDS = [
-    "cento",
-    "duzentos",
-    "trezentos",
-    "quatrocentos",
-    "quinhentos",
-    "seiscentos",
-    "setecentos",
-    "oitocentos",
+    "cento", "duzentos", "trezentos", "quatrocentos", "quinhentos", "seiscentos", "setecentos", "oitocentos",
     "novecentos",
-]
+]  # fmt: skip
 _SCALES = (
     (10**12, "um trilhão", "trilhões"),
     (10**9, "um bilhão", "bilhões"),
@@ -61,42 +36,18 @@ _SCALES = (
 )
 _BEYOND = 10**15
 _MONTHS = [
-    "janeiro",
-    "fevereiro",
-    "março",
-    "abril",
-    "maio",
-    "junho",
-    "julho",
-    "agosto",
-    "setembro",
-    "outubro",
-    "novembro",
-    "dezembro",
-]
+    "janeiro", "fevereiro", "março", "abril", "maio", "junho", "julho", "agosto", "setembro", "outubro",
+    "novembro", "dezembro",
+]  # fmt: skip
 _ORDINALS = ["primeiro", "segundo", "terceiro", "quarto", "quinto", "sexto", "sétimo", "oitavo", "nono"]
 _ORDINAL_TENS = [
-    "décimo",
-    "vigésimo",
-    "trigésimo",
-    "quadragésimo",
-    "quinquagésimo",
-    "sexagésimo",
-    "septuagésimo",
-    "octogésimo",
-    "nonagésimo",
-]
+    "décimo", "vigésimo", "trigésimo", "quadragésimo", "quinquagésimo", "sexagésimo", "septuagésimo",
+    "octogésimo", "nonagésimo",
+]  # fmt: skip
 _ORDINAL_HUNDREDS = [
-    "centésimo",
-    "ducentésimo",
-    "trecentésimo",
-    "quadringentésimo",
-    "quingentésimo",
-    "sexcentésimo",
-    "septingentésimo",
-    "octingentésimo",
-    "noningentésimo",
-]
+    "centésimo", "ducentésimo", "trecentésimo", "quadringentésimo", "quingentésimo", "sexcentésimo",
+    "septingentésimo", "octingentésimo", "noningentésimo",
+]  # fmt: skip
 
 
 def cardinal(number: int) -> str:
@@ -219,35 +170,9 @@ _ADDRESSES = {
     "=": "igual", "&": "e", "#": "cerquilha", "%": "por cento", "~": "til", "+": "mais",
 }  # fmt: skip
 _NO_RULERS = [
-    "Eu",
-    "Tu",
-    "Ele",
-    "Ela",
-    "Nós",
-    "Vós",
-    "O",
-    "A",
-    "Os",
-    "As",
-    "Um",
-    "Uma",
-    "De",
-    "Do",
-    "Da",
-    "Em",
-    "No",
-    "Na",
-    "Por",
-    "Com",
-    "Sem",
-    "E",
-    "Ou",
-    "Mas",
-    "Se",
-    "Que",
-    "Não",
-    "Sim",
-]
+    "Eu", "Tu", "Ele", "Ela", "Nós", "Vós", "O", "A", "Os", "As", "Um", "Uma", "De", "Do", "Da", "Em", "No",
+    "Na", "Por", "Com", "Sem", "E", "Ou", "Mas", "Se", "Que", "Não", "Sim",
+]  # fmt: skip
 _WEEKDAYS = ("segunda", "terça", "quarta", "quinta", "sexta")
 _QUEENS = ("Elizabeth", "Isabel", "Beatriz")
 

@@ -13,6 +13,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from voiceclone_worker.engines.base import SegmentError
 from voiceclone_worker.engines.kokoro.phonemes import alphabets, registry
@@ -27,11 +28,23 @@ _NEAREST = {
 """Kokoro's symbols next to sounds that it has none for."""
 
 
+Span = tuple[int, int]
+
+
+class LinePart(NamedTuple):
+    """A part of a reading: its tokens, and where those of its English words begin and end."""
+
+    tokens: list[int]
+    english: tuple[Span, ...]
+
+
 @dataclass(frozen=True)
 class Reading:
-    """A text in phonemes, and what of it cannot be heard."""
+    """A text in phonemes, which of them an English voice says, and what of the text cannot be heard."""
 
     phonemes: str
+    english: tuple[Span, ...] = ()
+    """Where the English words of a Chinese text begin and end in ``phonemes``."""
     skipped: tuple[str, ...] = ()
     """Words and signs without a reading, as they stand in the text."""
     sounds: tuple[str, ...] = ()
@@ -47,6 +60,22 @@ class Reading:
             found.append(f"It has the nearest sounds, or none, in place of {_listed(self.sounds)}.")
         return tuple(found)
 
+    def parts(self, limit: int) -> list[LinePart]:
+        """Return the reading in parts of at most ``limit`` tokens; see ``split``."""
+        found, end = list[LinePart](), 0
+        for part in split(self.phonemes, limit):
+            # Without English words nothing is looked for: a part may differ from the whole in its blanks.
+            start = self.phonemes.index(part, end) if self.english else end
+            end = start + len(part)
+            inside = [
+                (max(first, start) - start, min(last, end) - start)
+                for first, last in self.english
+                if first < end and last > start
+            ]
+            if tokens := to_tokens(part):
+                found.append(LinePart(tokens, tuple(inside)))
+        return found
+
 
 _MOST_LISTED = 20
 
@@ -61,7 +90,7 @@ def read(text: str, language: str) -> Reading:
 
     Raises SegmentError: "nothing_to_speak" for a text without a sound, "language" for an unsupported language.
     """
-    words = " ".join(alphabets.clean(text).split())
+    words = " ".join(alphabets.clean(_MARKS.sub(" ", text)).split())
     if not any(map(alphabets.has_sound, words)):
         raise SegmentError("nothing_to_speak", f"there is nothing to speak in {text!r:.60}.")
     code = language.lower().replace("_", "-")
@@ -76,7 +105,7 @@ def read(text: str, language: str) -> Reading:
             phonemes, unread = "", [run.text]
         parts += [phonemes] if phonemes else []
         skipped += unread
-    phonemes, sounds = _in_vocabulary(re.sub(r" (?=[,.;:!?…])", "", " ".join(parts)))
+    phonemes, english, sounds = _without_marks(re.sub(r" (?=[,.;:!?…])", "", " ".join(parts)))
     if not any(character.isalpha() for character in phonemes):
         if not skipped:
             raise SegmentError("nothing_to_speak", f"there is nothing to speak in {text!r:.60}.")
@@ -84,7 +113,7 @@ def read(text: str, language: str) -> Reading:
             "language",
             f'the kokoro engine cannot read {text!r:.60} as "{language}": give its --language, or use --engine fish.',
         )
-    return Reading(phonemes, tuple(dict.fromkeys(skipped)), sounds)
+    return Reading(phonemes, english, tuple(dict.fromkeys(skipped)), sounds)
 
 
 def to_phonemes(text: str, language: str) -> str:
@@ -97,7 +126,9 @@ def _read_run(text: str, language: str, *, is_foreign: bool) -> tuple[str, list[
     if not any(map(alphabets.has_sound, text)):
         return "".join(mark for mark in text if mark in vocabulary()).strip(), []
     if registry.find(language):
-        return registry.module_of(language).to_phonemes(text, language, _read_english)
+        is_chinese = registry.main_code(language) == "zh"
+        foreign = _marked_english if is_chinese else _read_english
+        return registry.module_of(language).to_phonemes(text, language, foreign)
     if registry.main_code(language) in registry.UNREADABLE:
         raise SegmentError(
             "language", f'the kokoro engine cannot read "{language}": use --engine fish for this language.'
@@ -109,6 +140,34 @@ def _read_run(text: str, language: str, *, is_foreign: bool) -> tuple[str, list[
 
 def _read_english(text: str) -> tuple[str, list[str]]:
     return registry.module_of("en").to_phonemes(text, "en", _read_english)
+
+
+_START, _END = "\ue000", "\ue001"
+_MARKS = re.compile(f"[{_START}{_END}]")
+
+
+def _marked_english(text: str) -> tuple[str, list[str]]:
+    """Return the phonemes of English words between marks, by which they are found again in those of the line."""
+    phonemes, skipped = _read_english(text)
+    return f"{_START}{phonemes}{_END}" if phonemes else "", skipped
+
+
+def _without_marks(marked: str) -> tuple[str, tuple[Span, ...], tuple[str, ...]]:
+    """Return phonemes in symbols that Kokoro knows, where they were marked, and the sounds that it has no symbol for."""
+    if _START not in marked:
+        phonemes, sounds = _in_vocabulary(marked)
+        return phonemes, (), sounds
+    phonemes, english, sounds = "", list[Span](), ()
+    # Every second one was between marks.
+    for index, marked_part in enumerate(_MARKS.split(marked)):
+        known, lacking = _in_vocabulary(marked_part)
+        known = re.sub(" +", " ", known)
+        start = len(phonemes)
+        phonemes += known.lstrip() if not phonemes or phonemes[-1] == " " else known
+        sounds = tuple(dict.fromkeys(sounds + lacking))
+        if index % 2 and len(phonemes) > start:
+            english.append((start, len(phonemes)))
+    return phonemes, tuple(english), sounds
 
 
 def _in_vocabulary(phonemes: str) -> tuple[str, tuple[str, ...]]:
