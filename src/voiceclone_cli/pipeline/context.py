@@ -107,10 +107,10 @@ def _check_files(request: RunRequest) -> None:
     for path in request.references.values():
         if not path.exists():
             raise InputError(f"{path} does not exist: check the path.", code="media_missing")
-    wanted, spoken = request.translation, request.settings.language
+    wanted, language = request.translation, request.settings.language
     if wanted is None or wanted.asking is Asking.NONE or request.until is Until.DIARIZATION:
         return
-    is_translated = spoken is not None and main_language(spoken) == main_language(wanted.to)
+    is_translated = language is not None and main_language(language) == main_language(wanted.to)
     if request.script is None and not is_translated and not request.run_dir.exists():
         chosen_translator(request.settings)
 
