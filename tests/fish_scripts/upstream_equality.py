@@ -11,7 +11,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -21,24 +20,15 @@ from voiceclone_worker.engines.fish.checkpoint import open_upstream
 open_upstream()
 
 import fish_speech.models.text2semantic.inference as upstream  # noqa: E402
-from fish_speech.models.text2semantic.llama import (  # noqa: E402
-    DualARModelArgs,
-    DualARTransformer,
-    precompute_freqs_cis,
-)
+from fish_speech.models.text2semantic.llama import DualARTransformer, precompute_freqs_cis  # noqa: E402
 from fish_speech.tokenizer import FISH_TIKTOKEN_PATTERN  # noqa: E402
-from safetensors.torch import load_file  # noqa: E402
 
+from benchmarks.upstream.s2_class import S2Class, UpstreamRas, UpstreamWindows  # noqa: E402
 from voiceclone_worker.engines.fish import frame_step  # noqa: E402
 from voiceclone_worker.engines.fish.decoder import Decoder, DecoderLine  # noqa: E402
 from voiceclone_worker.engines.fish.generations import S1, generation_of  # noqa: E402
 from voiceclone_worker.engines.fish.generations.s1 import SPLIT_PATTERN  # noqa: E402
-from voiceclone_worker.engines.fish.model import Windows  # noqa: E402
-from voiceclone_worker.engines.fish.sampling import (  # noqa: E402
-    PenaltySampling,
-    RasSampling,
-    SamplingSettings,
-)
+from voiceclone_worker.engines.fish.sampling import PenaltySampling, SamplingSettings  # noqa: E402
 from voiceclone_worker.engines.fish.weights import Weights, rotations  # noqa: E402
 
 TEXTS = (
@@ -85,43 +75,11 @@ class UpstreamSampling(PenaltySampling):
         return window[:, :, 0]
 
 
-class UpstreamRas(RasSampling):
-    """Upstream's random numbers with S2: for the whole vocabulary, twice, then for 4,096 values of each further code."""
-
-    values = 4096
-
-    def __init__(self, weights: Weights, settings: SamplingSettings) -> None:
-        super().__init__(weights, settings)
-        self._vocabulary = weights.shape.vocabulary
-
-    def noise(self, generators: Sequence[torch.Generator]) -> list[Tensor]:
-        def draw(size: int) -> Tensor:
-            return torch.stack([torch.rand(size, generator=each) for each in generators]).log().neg()
-
-        tokens = [draw(self._vocabulary)[:, self._ids] for _ in range(2)]
-        return [torch.stack(tokens, 1)] + [draw(self.values) for _ in range(self._codebooks - 1)]
-
-
 class PlainSampling(UpstreamRas):
     """S2's sampling without the second draw."""
 
     def token(self, logits: Tensor, window: Tensor, counts: Tensor, noise: Tensor) -> Tensor:
         return super().token(logits, torch.full_like(window, -1), counts, noise)
-
-
-class UpstreamWindows(Windows):
-    """Upstream's windows, which omit the first frame and have zeros where they are not full."""
-
-    def push(self, frames: Tensor) -> None:
-        n = len(frames)
-        window, counts = self.frames[:n], self.counts[:n]
-        held = (counts - 1).clamp(min=0)
-        full = (held >= self.length)[:, None, None]
-        rolled = torch.where(full, window.roll(-1, 2), window)
-        index = held.clamp(max=self.length - 1)[:, None, None].expand(-1, frames.shape[1], 1)
-        written = rolled.scatter(2, index, frames[:, :, None])
-        window.copy_(torch.where((counts == 0)[:, None, None], window, written))
-        counts += 1
 
 
 def references():
@@ -166,79 +124,6 @@ class S1Oracle:
         return spoken
 
 
-class S2Oracle:
-    """Upstream's class with S2's weights, a line at a time."""
-
-    sampling = UpstreamRas
-
-    def __init__(self, folder):
-        config = json.loads((folder / "config.json").read_text())
-        text, audio = config["text_config"], config["audio_decoder_config"]
-        shared = ("dim", "n_head", "n_local_heads", "head_dim", "intermediate_size")
-        shared += ("attention_qk_norm", "attention_qkv_bias", "attention_o_bias")
-        arguments = DualARModelArgs(
-            vocab_size=text["vocab_size"],
-            n_layer=text["n_layer"],
-            n_fast_layer=audio["n_layer"],
-            rope_base=text["rope_base"],
-            norm_eps=text["norm_eps"],
-            max_seq_len=1024,
-            tie_word_embeddings=True,
-            codebook_size=audio["vocab_size"],
-            num_codebooks=audio["num_codebooks"],
-            scale_codebook_embeddings=True,
-            **{key: text[key] for key in shared},
-            **{f"fast_{key}": audio[key] for key in shared},
-        )
-        begin, last = config["semantic_start_token_id"], config["semantic_end_token_id"]
-        tokens = SimpleNamespace(
-            semantic_begin_id=begin,
-            semantic_end_id=last,
-            semantic_id_to_token_id=dict(enumerate(range(begin, last + 1))),
-        )
-        self._model = DualARTransformer(arguments, tokens).eval()
-        found = self._model.load_state_dict(dict(self._weights(folder)), strict=False)
-        assert not found.missing_keys and not found.unexpected_keys, found
-        generation = generation_of(folder)
-        self._weights, self._prompts = generation.load(folder, CPU, torch.float32)
-
-    @staticmethod
-    def _weights(folder):
-        for path in folder.glob("*.safetensors"):
-            for name, weight in load_file(path).items():
-                short = name.removeprefix("text_model.model.").removeprefix("audio_decoder.")
-                fast = name.startswith("audio_decoder.") and not short.startswith("codebook_embeddings.")
-                yield f"fast_{short}" if fast else short, weight.float()
-
-    @torch.inference_mode()
-    def speak(self, text, codes, seed, most_frames, settings):
-        model, rule = self._model, UpstreamRas(self._weights, settings)
-        generator = torch.Generator().manual_seed(seed)
-        model.setup_caches(1, 1024, torch.float32)
-        prompt = torch.cat([self._prompts.voice("reference words", codes), self._prompts.line(text)], 1)
-        frames, x, positions = [], prompt[None], torch.arange(prompt.shape[1])
-        while len(frames) < most_frames:
-            made = model.forward_generate(x, positions)
-            noise = rule.noise([generator])
-            window = torch.zeros(1, 11, rule.window, dtype=torch.long)
-            for number, frame in enumerate(frames[1:][-rule.window :]):
-                window[0, :, number] = frame
-            token = rule.token(made.logits[0, -1:][:, rule._ids], window, None, noise[0])
-            if int(token) == rule.end:
-                break
-            code = token - rule.begin
-            frame = [token, code]
-            model.forward_generate_fast(model.norm(made.hidden_states), torch.tensor([0]))
-            for codebook in range(1, 10):
-                hidden = model.fast_embeddings(code)
-                logits = model.forward_generate_fast(hidden, torch.tensor([codebook]))[0, -1:]
-                code = rule.code(logits, window, None, noise[codebook], codebook)
-                frame.append(code)
-            frames.append(torch.cat(frame))
-            x, positions = frames[-1][None, :, None], torch.tensor([prompt.shape[1] + len(frames) - 1])
-        return torch.stack(frames, 1)[1:]
-
-
 def our_codes(decoder, voices, prompts, most_frames):
     for number, text in enumerate(TEXTS):
         decoder.submit(
@@ -259,7 +144,7 @@ def agree(mine, theirs):
 
 def main(folder):
     codes, generation = references(), generation_of(folder)
-    oracle = S1Oracle(folder) if generation is S1 else S2Oracle(folder)
+    oracle = S1Oracle(folder) if generation is S1 else S2Class(folder)
     frame_step.Windows = UpstreamWindows
 
     def speak(settings, slots, most_frames, sampling, **changes):

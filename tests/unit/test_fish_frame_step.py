@@ -192,7 +192,7 @@ def test_a_line_whose_numbers_overflow_spoils_no_other(make_runner: MakeRunner) 
     while not decoder._batch:
         decoder.step()
     with torch.inference_mode():
-        for keys in decoder._batch.cache.keys:
+        for keys in decoder._batch.cache.layers:
             keys[0, :, : submitted[0].position] = float("nan")
     ended = decode(decoder, submitted[1:])
     assert ended.pop(0)[0] is LineEnding.BROKEN

@@ -70,6 +70,7 @@ class Model:
             self._slow.compile()
             self._fast.compile()
         self._codes_head = products.others(weights.codes_head(sampling.values), None)
+        self._fast_places = [self._fast_place(codebook) for codebook in range(1, self.codebooks)]
         offsets = torch.arange(self.codebooks, device=self.device) * shape.codebook_size
         self._offsets = offsets[None, :, None]
 
@@ -120,16 +121,18 @@ class Model:
         frame = [tokens, code]
         # The hidden state and the first code are both known: read together, the weights once.
         x = torch.stack([self._projected(states), F.embedding(code, weights.fast_embeddings)], 1)
-        for codebook in range(1, self.codebooks):
-            length = codebook + 1
-            positions = torch.arange(length - x.shape[1], length, device=self.device)[None].expand(n, -1)
-            mask = causal_mask(positions, length, self._dtype)
-            hidden = self._fast(x, cache, 0, positions, length, mask)
+        for codebook, (positions, mask) in enumerate(self._fast_places, 1):
+            hidden = self._fast(x, cache, 0, positions, codebook + 1, mask)
             logits = self._codes_head(_last_norm(hidden[:, -1], weights.fast.norm))
             code = self.sampling.code(logits, window, counts, noise[codebook], codebook)
             frame.append(code)
             x = F.embedding(code, weights.fast_embeddings)[:, None]
         return torch.stack(frame, 1)
+
+    def _fast_place(self, codebook: int) -> tuple[Tensor, Tensor]:
+        """Return the positions [1, t] of what the fast transformer reads for a codebook, and the mask, for every row."""
+        positions = torch.arange(0 if codebook == 1 else codebook, codebook + 1, device=self.device)[None]
+        return positions, causal_mask(positions, codebook + 1, self._dtype)
 
     def _projected(self, states: Tensor) -> Tensor:
         projection = self._weights.fast_projection

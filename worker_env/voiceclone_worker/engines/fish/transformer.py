@@ -174,46 +174,46 @@ def int8_works() -> bool:
     return "fbgemm" in torch.backends.quantized.supported_engines
 
 
-def _filled(rows: Tensor) -> Tensor:
-    missing = FEWEST_ROWS - len(rows)
+def _filled(rows: Tensor, fewest: int = FEWEST_ROWS) -> Tensor:
+    missing = fewest - len(rows)
     return torch.nn.functional.pad(rows, (0, 0, 0, missing)) if missing > 0 else rows
 
 
 class KeyValueCache:
-    """Keys and values of every layer, [slots, key heads, positions, head size] each."""
+    """Keys and values of every layer, [slots, 2 x key heads, positions, head size] each: the heads' keys, then their
+    values, so that both are written by one operation."""
 
     def __init__(self, stack: TransformerStack, slots: int, positions: int) -> None:
-        self.keys = [stack.empty(slots, positions) for _ in stack.blocks]
-        self.values = [stack.empty(slots, positions) for _ in stack.blocks]
+        self.layers = [stack.empty(slots, positions) for _ in stack.blocks]
 
     @property
     def slots(self) -> int:
         """Number of rows that fit."""
-        return self.keys[0].shape[0]
+        return self.layers[0].shape[0]
 
     @property
     def positions(self) -> int:
         """Number of positions of a row."""
-        return self.keys[0].shape[2]
+        return self.layers[0].shape[2]
 
     def begin(self, slot: int, prefix: KeyValueCache) -> None:
         """Copy ``prefix`` (one slot) to the beginning of a slot."""
-        for target, source in zip(self.keys + self.values, prefix.keys + prefix.values, strict=True):
+        for target, source in zip(self.layers, prefix.layers, strict=True):
             target[slot, :, : source.shape[2]] = source[0]
 
     def clear(self, slot: int) -> None:
         """Set a slot to zero."""
-        for tensor in self.keys + self.values:
-            tensor[slot] = 0
+        for layer in self.layers:
+            layer[slot] = 0
 
     def move(self, source: int, target: int, positions: int) -> None:
         """Copy the first ``positions`` of slot ``source`` to slot ``target``."""
-        for tensor in self.keys + self.values:
-            tensor[target, :, :positions] = tensor[source, :, :positions]
+        for layer in self.layers:
+            layer[target, :, :positions] = layer[source, :, :positions]
 
     def take_over(self, other: KeyValueCache) -> None:
         """Copy a cache that is not larger."""
-        for target, source in zip(self.keys + self.values, other.keys + other.values, strict=True):
+        for target, source in zip(self.layers, other.layers, strict=True):
             target[: source.shape[0], :, : source.shape[2]] = source
 
 
@@ -229,6 +229,7 @@ class TransformerStack:
         self._shape = (shape.key_heads, shape.head_size)
         self._shared = shape.heads // shape.key_heads
         self._device, self._dtype = weights.device, weights.dtype
+        self._fewest = FEWEST_ROWS if self._device.type == "cpu" else 1
 
     @property
     def nbytes(self) -> int:
@@ -244,10 +245,10 @@ class TransformerStack:
         self._pass = torch.compile(self._run, dynamic=True)
 
     def empty(self, slots: int, positions: int) -> Tensor:
-        """Return zeros for the keys or values of a layer."""
+        """Return zeros for the keys and values of a layer."""
         heads, size = self._shape
         # Not uninitialised: a masked key must still be a number.
-        return torch.zeros(slots, heads, positions, size, dtype=self._dtype, device=self._device)
+        return torch.zeros(slots, 2 * heads, positions, size, dtype=self._dtype, device=self._device)
 
     def __call__(
         self, x: Tensor, cache: KeyValueCache, first: int, positions: Tensor, length: int, mask: Tensor
@@ -264,23 +265,29 @@ class TransformerStack:
     def _run(
         self, x: Tensor, cache: KeyValueCache, first: int, positions: Tensor, length: int, mask: Tensor
     ) -> Tensor:
+        n, t, width = x.shape
         step = _PassState(
-            rows=slice(first, first + len(x)),
-            slots=torch.arange(first, first + len(x), device=x.device)[:, None],
+            shape=(n, t),
+            rows=slice(first, first + n),
+            slots=torch.arange(first, first + n, device=x.device)[:, None],
             positions=positions,
             length=length,
-            mask=mask if x.shape[1] == 1 else mask.repeat(1, 1, self._shared, 1),
+            mask=mask if t == 1 else mask.repeat(1, 1, self._shared, 1),
             rotations=self._rotations[positions][:, :, None],
         )
-        for block, keys, values in zip(self.blocks, cache.keys, cache.values, strict=True):
-            x = block(x, keys, values, step)
-        return x
+        # Few rows are padded once for all products, and not for each.
+        x = _filled(x.reshape(n * t, width), self._fewest)
+        for block, layer in zip(self.blocks, cache.layers, strict=True):
+            x = block(x, layer, step)
+        return x[: n * t].view(n, t, width)
 
 
 @dataclass(frozen=True)
 class _PassState:
-    """The positions of a pass, the same for every layer."""
+    """The tokens of a pass, the same for every layer."""
 
+    shape: tuple[int, int]
+    """Slots, and tokens of each."""
     rows: slice
     slots: Tensor
     positions: Tensor
@@ -302,32 +309,32 @@ class _Block:
         self._down = make(block.feed_out.weight, block.feed_out.bias)
         self.nbytes = sum(p.nbytes for p in (self._qkv, self._out, self._gates, self._down))
 
-    def __call__(self, x: Tensor, keys: Tensor, values: Tensor, step: _PassState) -> Tensor:
-        x = x + self._attend(_rms(x, self._before), keys, values, step)
+    def __call__(self, x: Tensor, layer: Tensor, step: _PassState) -> Tensor:
+        """Compute [rows, width] -> the same, the rows being the tokens of ``step`` and what they are padded with."""
+        x = x + self._attend(_rms(x, self._before), layer, step)
         gate, value = self._gates(_rms(x, self._after)).chunk(2, -1)
         return x + self._down(F.silu(gate) * value)
 
-    def _attend(self, x: Tensor, keys: Tensor, values: Tensor, step: _PassState) -> Tensor:
-        n, t, _ = x.shape
-        qkv = self._qkv(x).view(n, t, self._heads + 2 * self._key_heads, self._size)
-        query_key, v = qkv.tensor_split([self._heads + self._key_heads], 2)
+    def _attend(self, x: Tensor, layer: Tensor, step: _PassState) -> Tensor:
+        n, t = step.shape
+        turned = self._heads + self._key_heads
+        qkv = self._qkv(x)[: n * t].view(n, t, turned + self._key_heads, self._size)
+        query_key = qkv[:, :, :turned]
+        normed = query_key
         if self._head_norm is not None:
             weight, eps = self._head_norm
-            query_key = F.rms_norm(query_key, (self._size,), None, eps) * weight
-        q, k = _rotate(query_key, step.rotations).tensor_split([self._heads], 2)
-        keys[step.slots, :, step.positions] = k
-        values[step.slots, :, step.positions] = v
+            normed = F.rms_norm(query_key, (self._size,), None, eps) * weight
+        query_key.copy_(_rotate(normed, step.rotations))
+        layer[step.slots, :, step.positions] = qkv[:, :, self._heads :]
+        keys, values = layer[step.rows, :, : step.length].chunk(2, 1)
         # Query heads that share a key head are treated as further tokens of it, so that the keys need no copies.
         shared = self._heads // self._key_heads
-        q = q.view(n, t, self._key_heads, shared, self._size).permute(0, 2, 3, 1, 4)
+        q = qkv[:, :, : self._heads].view(n, t, self._key_heads, shared, self._size).permute(0, 2, 3, 1, 4)
         y = F.scaled_dot_product_attention(
-            q.reshape(n, self._key_heads, shared * t, self._size),
-            keys[step.rows, :, : step.length],
-            values[step.rows, :, : step.length],
-            attn_mask=step.mask,
+            q.reshape(n, self._key_heads, shared * t, self._size), keys, values, attn_mask=step.mask
         )
         y = y.view(n, self._key_heads, shared, t, self._size).permute(0, 3, 1, 2, 4)
-        return self._out(y.reshape(n, t, self._heads * self._size))
+        return self._out(_filled(y.reshape(n * t, self._heads * self._size), len(x)))
 
 
 def _head_norm(block: BlockWeights, shape: TransformerShape) -> tuple[Tensor, float] | None:
