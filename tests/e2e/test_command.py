@@ -203,7 +203,7 @@ def test_a_name_longer_than_the_file_system_allows_is_one_sentence(tmp_path: Pat
         assert ended.code == 2 and ended.err.count("\n") == 1 and "too long" in ended.err, ended.err
 
 
-CHINESE = "voiceclone: 文件不存在，请检查路径。（media_missing）"
+CHINESE = "voiceclone: missing.wav 不存在：请检查路径。"
 ENGLISH = "voiceclone: missing.wav does not exist"
 
 
