@@ -50,12 +50,29 @@ DOLLARS = {
     "zh": ("NT$1,000，R$8", "一千新台币，八雷亚尔"),
 }
 
+SMALL_UNITS = {
+    "en": ("21 µm, 5 μg", "twenty one micrometers, five micrograms"),
+    "es": ("21 µm, 5 μg", "veintiún micrómetros, cinco microgramos"),
+    "fr": ("21 µm, 5 μg", "vingt et un micromètres, cinq microgrammes"),
+    "hi": ("21 µm, 5 μg", "इक्कीस माइक्रोमीटर, पाँच माइक्रोग्राम"),
+    "it": ("21 µm, 5 μg", "ventuno micrometri, cinque microgrammi"),
+    "ja": ("21 µm、5 μg", "二十一マイクロメートル、五マイクログラム"),
+    "pt": ("21 µm, 5 μg", "vinte e um micrômetros, cinco microgramas"),
+    "zh": ("21 µm，5 μg", "二十一微米，五微克"),
+}
+
 
 @pytest.mark.parametrize(
     ("language", "written", "spelled"),
-    [(language, *row) for table in (RANGES, ABOUT, MINUS, DOLLARS) for language, row in table.items()],
+    [
+        (language, *row)
+        for table in (RANGES, ABOUT, MINUS, DOLLARS, SMALL_UNITS)
+        for language, row in table.items()
+    ],
 )
-def test_signs_between_numbers_and_dollars_are_words(language: str, written: str, spelled: str) -> None:
+def test_signs_between_numbers_dollars_and_small_units_are_words(
+    language: str, written: str, spelled: str
+) -> None:
     assert registry.spell_out(written, language) == spelled
     assert read(written, language).warnings == ()
 

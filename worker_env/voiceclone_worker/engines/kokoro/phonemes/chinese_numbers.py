@@ -34,7 +34,7 @@ _UNITS = {
     "°": "度", "h": "小时", "min": "分钟", "s": "秒", "ms": "毫秒", "Hz": "赫兹", "kHz": "千赫", "MHz": "兆赫", "GHz": "吉赫兹",
     "W": "瓦", "kW": "千瓦", "KW": "千瓦", "MW": "兆瓦", "GW": "吉瓦", "kWh": "千瓦时", "V": "伏", "mAh": "毫安时", "mA": "毫安",
     "kcal": "千卡", "kJ": "千焦", "Pa": "帕", "kPa": "千帕", "MPa": "兆帕", "dB": "分贝", "hPa": "百帕", "ha": "公顷",
-    "mmHg": "毫米汞柱", "rpm": "转每分", "Mbps": "兆比特每秒", "″": "英寸",
+    "µm": "微米", "μg": "微克", "µg": "微克", "mmHg": "毫米汞柱", "rpm": "转每分", "Mbps": "兆比特每秒", "″": "英寸",
 }  # fmt: skip
 """Others (GB, TB, fps) are said letter by letter, as they are written."""
 _UNIT = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))

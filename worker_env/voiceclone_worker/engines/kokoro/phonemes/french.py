@@ -129,6 +129,8 @@ _UNITS_OF_MEASURE = {
     "Mo": ("mégaoctet", "mégaoctets"), "Go": ("gigaoctet", "gigaoctets"), "To": ("téraoctet", "téraoctets"),
     "MB": ("mégaoctet", "mégaoctets"), "GB": ("gigaoctet", "gigaoctets"), "dB": ("décibel", "décibels"),
     "kcal": ("kilocalorie", "kilocalories"),
+    "µm": ("micromètre", "micromètres"), "μm": ("micromètre", "micromètres"),
+    "µg": ("microgramme", "microgrammes"), "μg": ("microgramme", "microgrammes"),
 }  # fmt: skip
 _EURO, _DOLLAR = Money("euro", "euros", "centime", "centimes"), Money("dollar", "dollars", "cent", "cents")
 _MONEY = {

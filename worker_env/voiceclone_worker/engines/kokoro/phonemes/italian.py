@@ -129,6 +129,8 @@ _UNITS_OF_MEASURE = {
     "MHz": ("megahertz", "megahertz"), "GHz": ("gigahertz", "gigahertz"), "KB": ("kilobyte", "kilobyte"),
     "MB": ("megabyte", "megabyte"), "GB": ("gigabyte", "gigabyte"), "TB": ("terabyte", "terabyte"),
     "dB": ("decibel", "decibel"), "kcal": ("chilocaloria", "chilocalorie"), "°": ("grado", "gradi"),
+    "µm": ("micrometro", "micrometri"), "μm": ("micrometro", "micrometri"),
+    "µg": ("microgrammo", "microgrammi"), "μg": ("microgrammo", "microgrammi"),
 }  # fmt: skip
 _EURO, _DOLLAR = (
     Money("euro", "euro", "centesimo", "centesimi"),

@@ -145,6 +145,8 @@ _UNITS_OF_MEASURE = {
     "V": ("volt", "volts"), "Hz": ("hertz", "hertz"), "MHz": ("mega-hertz", "mega-hertz"), "GHz": ("giga-hertz", "giga-hertz"),
     "KB": ("quilobyte", "quilobytes"), "MB": ("megabyte", "megabytes"), "GB": ("gigabyte", "gigabytes"),
     "TB": ("terabyte", "terabytes"), "dB": ("decibel", "decibéis"), "kcal": ("quilocaloria", "quilocalorias"),
+    "µm": ("micrômetro", "micrômetros"), "μm": ("micrômetro", "micrômetros"),
+    "µg": ("micrograma", "microgramas"), "μg": ("micrograma", "microgramas"),
 }  # fmt: skip
 _MONEY = {
     "R$": Money("real", "reais", "centavo", "centavos"), "US$": Money("dólar", "dólares", "centavo", "centavos"),

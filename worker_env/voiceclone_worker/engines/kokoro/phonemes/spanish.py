@@ -192,7 +192,10 @@ _UNITS_OF_MEASURE = {
     "kW": ("kilovatio", "kilovatios"), "kWh": ("kilovatio hora", "kilovatios hora"), "V": ("voltio", "voltios"),
     "Hz": ("hercio", "hercios"), "kHz": ("kilohercio", "kilohercios"), "MHz": ("megahercio", "megahercios"),
     "GHz": ("gigahercio", "gigahercios"), "kcal": ("kilocaloría", "kilocalorías"), "ha": ("hectárea", "hectáreas"),
-    "cv": ("caballo", "caballos"), "CV": ("caballo", "caballos"), "t": ("tonelada", "toneladas"), "dB": ("decibelio", "decibelios"), "Ω": ("ohmio", "ohmios"), "″": ("pulgada", "pulgadas"), "mi": ("milla", "millas"),
+    "cv": ("caballo", "caballos"), "CV": ("caballo", "caballos"), "t": ("tonelada", "toneladas"), "dB": ("decibelio", "decibelios"),
+    "Ω": ("ohmio", "ohmios"), "″": ("pulgada", "pulgadas"), "mi": ("milla", "millas"),
+    "µm": ("micrómetro", "micrómetros"), "μm": ("micrómetro", "micrómetros"),
+    "µg": ("microgramo", "microgramos"), "μg": ("microgramo", "microgramos"),
 }  # fmt: skip
 _MONEY = {
     "€": Money("euro", "euros"), "EUR": Money("euro", "euros"), "$": Money("dólar", "dólares"),
