@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from voiceclone_cli.evaluation.text import edit_distance
 from voiceclone_worker.engines import kokoro
 from voiceclone_worker.engines.base import Engine, SegmentError, Speech, SpeechRow
 from voiceclone_worker.engines.kokoro.engine import speak_line
-from voiceclone_worker.engines.kokoro.fitting import EFFORTS
+from voiceclone_worker.engines.kokoro.fitting import EFFORTS, NETWORK_FILE, WEIGHTS_FILE, SpeakerEncoder
 from voiceclone_worker.engines.kokoro.line_plan import FRAME_SECONDS
 from voiceclone_worker.engines.kokoro.model import SpeechModel
 from voiceclone_worker.engines.kokoro.phonemes import reader, registry
@@ -257,6 +259,19 @@ def test_a_row_that_cannot_be_made_fails_alone(fitted: Fitted, tmp_path: Path) -
         "voiceless": "voice_missing",
     }
     assert len(signal_of(outcomes["good"])) > 0.3 * 24_000
+
+
+def test_loading_the_encoder_adds_no_file_to_its_folder(
+    model_folders: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file more would be another model, and who speaks when would be analyzed again."""
+    folder = tmp_path / "campplus"
+    folder.mkdir()
+    for name in (NETWORK_FILE, WEIGHTS_FILE):
+        shutil.copy(model_folders["campplus"] / name, folder)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    SpeakerEncoder(folder)
+    assert {path.name for path in folder.iterdir()} == {NETWORK_FILE, WEIGHTS_FILE}
 
 
 def test_a_reference_that_cannot_be_used_fails_alone(fitted: Fitted, tmp_path: Path) -> None:

@@ -329,6 +329,7 @@ def test_a_run_that_was_killed_can_be_corrected(out: Path) -> None:
 
 def test_a_run_that_failed_can_be_corrected(talk: ShortTalk, out: Path, tmp_path: Path) -> None:
     voice = tmp_path / "voice.wav"
+    voice.write_bytes(b"RIFF, but no sound")
     with pytest.raises(InputError):
         run(request(talk, out, references={"A": voice}))
     assert json.loads((out / "run.json").read_text(encoding="utf-8"))["status"] == "error"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
+import runpy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -118,11 +118,9 @@ def semitones(hertz: float) -> float:
 def _camplus(folder: Path) -> Any:
     import torch
 
-    spec = importlib.util.spec_from_file_location("voiceclone_camplusplus", folder / NETWORK_FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    network = module.CAMPPlus(feat_dim=80, embedding_size=192)
+    # Not imported: Python would write its bytecode beside the model's files, which are then others than before.
+    definition = runpy.run_path(str(folder / NETWORK_FILE))
+    network = definition["CAMPPlus"](feat_dim=80, embedding_size=192)
     try:
         weights = torch.load(folder / WEIGHTS_FILE, map_location="cpu", weights_only=True)
         network.load_state_dict(weights, strict=True)
