@@ -12,13 +12,12 @@ from typing import Any
 from voiceclone_cli.config import Settings, models_home, path_setting, resolve
 from voiceclone_cli.engines.checkpoint import GENERATIONS, required_files
 from voiceclone_cli.engines.fish import checkpoint_name, local_checkpoint, no_checkpoint
-from voiceclone_cli.engines.select import EngineChoice, choose_engine
+from voiceclone_cli.engines.select import EngineChoice, choose_engine, needed_to_read
 from voiceclone_cli.errors import PreflightError, VoicecloneError
 from voiceclone_cli.files import file_sha256, write_text_atomic
 from voiceclone_cli.languages import name_of
 from voiceclone_cli.models import download, store
 from voiceclone_worker.engines import ENGINES
-from voiceclone_worker.engines.kokoro.phonemes.espeak import espeak_program
 from voiceclone_worker.protocol import EngineSpec
 
 PATH_OPTIONS = ("source", "encoder")
@@ -96,12 +95,11 @@ def reading_lack(engine: str, languages: Iterable[str]) -> str:
     packages: list[str] = []
     needs_program = False
     for tag in sorted(filter(info.can_speak, languages)):
-        missing = info.missing_packages(tag)
-        lacks_program = bool(info.reader_of(tag)) and espeak_program() is None
-        if missing or lacks_program:
+        missing, reader = needed_to_read(engine, tag)
+        if missing or reader:
             names.append(name_of(tag))
         packages += missing
-        needs_program |= lacks_program
+        needs_program |= bool(reader)
     if not names:
         return ""
     install = f"install {info.reader} there (apt, brew or winget install {info.reader})"

@@ -167,9 +167,8 @@ def _choose_engine(settings: Settings, progress: Progress) -> EngineChoice:
         return _fish(settings, report, progress)
     if settings.engine == "fish":
         raise report.problem
-    if (
-        report.problem.code == "fish_environment"
-    ):  # nothing of fish was set up, and most users need nothing of it
+    if report.problem.code == "fish_environment":
+        # Nothing of fish was set up, and most users need nothing of it.
         why = "kokoro, the embedded voice matching (`voiceclone doctor` says what fish, which clones voices, needs)"
     else:
         why = (
@@ -221,17 +220,24 @@ def language_notes(
 
 def missing_reader(engine: str, tag: str) -> PreflightError | None:
     """Return what this machine lacks to read a language (a BCP 47 tag) with an engine that can; None: nothing."""
-    info, name, other = ENGINES[engine], name_of(tag), _other_engine(engine, tag)
-    if missing := info.missing_packages(tag):
-        return PreflightError(f"{registry.needs_packages(name, missing)} or {other}", code="language")
-    program = info.reader_of(tag)
-    if program and espeak_program() is None:
+    name, other = name_of(tag), _other_engine(engine, tag)
+    packages, program = needed_to_read(engine, tag)
+    if packages:
+        return PreflightError(f"{registry.needs_packages(name, packages)} or {other}", code="language")
+    if program:
         return PreflightError(
             f"{engine} needs the {program} program to read {name}: install it (apt, brew or winget install "
             f"{program}) or {other}",
             code="language",
         )
     return None
+
+
+def needed_to_read(engine: str, tag: str) -> tuple[tuple[str, ...], str]:
+    """Return the packages and the program that this machine lacks to read a language (a BCP 47 tag); empty: none."""
+    info = ENGINES[engine]
+    program = info.reader_of(tag)
+    return info.missing_packages(tag), program if program and espeak_program() is None else ""
 
 
 _OF_OTHER_REGIONS = {
