@@ -328,6 +328,12 @@ def _word(word: str) -> str:
     return said
 
 
+def _split_vowel(sounds: str) -> tuple[str, str]:
+    """Return the consonant with which a vowel letter or sign begins (that of ऋ: "ɾ" and "ɪ"), and its vowel."""
+    vowel = sounds.removeprefix("ɾ")
+    return sounds.removesuffix(vowel), vowel
+
+
 _BEFORE_CONSONANT = {"ɾ": "r"}
 _OBSTRUENTS = frozenset("kɡcɟʈɖtdpbqxɣfzsʃʂ")
 
@@ -350,14 +356,13 @@ def _letters(word: str) -> list[_Letter]:
                 is_long = sound in ("k", "p", "t") and word[index : index + 1] == "य"
                 letters.append(_Letter(f"{sound}ː" if is_long else _BEFORE_CONSONANT.get(sound, sound), ""))
             elif following in _SIGNS_OF_VOWELS:
-                vowel = _SIGNS_OF_VOWELS[following]
-                letters.append(_Letter(sound + vowel[: -len(vowel.lstrip("ɾ"))], vowel.lstrip("ɾ")))
+                consonant, vowel = _split_vowel(_SIGNS_OF_VOWELS[following])
+                letters.append(_Letter(sound + consonant, vowel))
                 index += 1
             else:
                 letters.append(_Letter(sound, "ə", is_inherent=True))
         elif character in _VOWELS:
-            vowel = _VOWELS[character]
-            letters.append(_Letter(vowel[: -len(vowel.lstrip("ɾ"))], vowel.lstrip("ɾ")))
+            letters.append(_Letter(*_split_vowel(_VOWELS[character])))
         elif character in (_NASAL_SIGN, _NASAL_VOWEL) and letters:
             letters[-1].nasal = character
             letters[-1].is_inherent = False
